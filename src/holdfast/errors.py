@@ -1,0 +1,240 @@
+"""Every error Holdfast raises.
+
+    HoldfastError
+      InputError             InputNotFound, InputEmpty, InputUnreadable, BadRow, DuplicateItem, UnknownColumn
+      NotFound               JobNotFound, ItemNotFound, ConversationNotFound, StoreNotFound
+      Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked
+      Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, EmptySelection, NothingToRun
+      SettingsError
+      ProcessorUnusable      ProcessorNotFound
+      InvalidConversation
+      StorageError           StoreBusy, StoreFull, StoreReadOnly, StoreCorrupt, NotADatabase,
+                             SchemaTooNew, SchemaOutdated, UnsafeSQLite, OutcomeRefused, StoreClosed
+
+Each class has a stable `code`; each instance a message for people that names the thing and the next step, and a
+`context` of plain values for machines. Errors know nothing of HTTP or of exit statuses: the edges hold one table each.
+"""
+
+from typing import Any, ClassVar
+
+
+class HoldfastError(Exception):
+    """Base of all errors raised on purpose.
+
+    `message` is one line for people. `context` holds JSON-compatible values: never a prompt, an answer or a key.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, **context: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.context = context
+
+
+class InputError(HoldfastError):
+    """The input of a batch cannot be used as it is; `context` says `path` and `line` where known."""
+
+    code = "input_error"
+
+
+class InputNotFound(InputError):
+    code = "input_not_found"
+
+
+class InputEmpty(InputError):
+    code = "input_empty"
+
+
+class InputUnreadable(InputError):
+    """The file as a whole is of no use: unknown kind, not UTF-8, broken JSON."""
+
+    code = "input_unreadable"
+
+
+class BadRow(InputError):
+    """One row is of no use: ragged, not an object, without a topic."""
+
+    code = "bad_row"
+
+
+class DuplicateItem(InputError):
+    """One id stands for two different contents."""
+
+    code = "duplicate_item"
+
+
+class UnknownColumn(InputError):
+    code = "unknown_column"
+
+
+class NotFound(HoldfastError):
+    """Nothing of that name is there for this owner; another owner's answers the same."""
+
+    code = "not_found"
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+
+class ItemNotFound(NotFound):
+    code = "item_not_found"
+
+
+class ConversationNotFound(NotFound):
+    code = "conversation_not_found"
+
+
+class StoreNotFound(NotFound):
+    """A reading command found no database; reading never makes one."""
+
+    code = "store_not_found"
+
+
+class Conflict(HoldfastError):
+    """What is stored and what is asked for contradict each other."""
+
+    code = "conflict"
+
+
+class JobDiffers(Conflict):
+    """The job exists with another processor or recipe."""
+
+    code = "job_differs"
+
+
+class ItemsDiffer(Conflict):
+    """The job exists with other items."""
+
+    code = "items_differ"
+
+
+class IllegalMove(Conflict):
+    """The job's state does not allow what was asked."""
+
+    code = "illegal_move"
+
+
+class LeaseLost(Conflict):
+    """This worker was taken over: its token is no longer current, nothing it holds may be written."""
+
+    code = "lease_lost"
+
+
+class JobIsWorked(Conflict):
+    """A live worker is on the job, so it cannot be removed under it."""
+
+    code = "job_is_worked"
+
+
+class Refused(HoldfastError):
+    """Possible, but not without being said more clearly."""
+
+    code = "refused"
+
+
+class JobNameNeeded(Refused):
+    code = "job_name_needed"
+
+
+class ConfirmationNeeded(Refused):
+    code = "confirmation_needed"
+
+
+class CallerOnly(Refused):
+    """The job's processor is a callable of some program: only that program can go on with it."""
+
+    code = "caller_only"
+
+
+class EmptySelection(Refused):
+    code = "empty_selection"
+
+
+class NothingToRun(Refused):
+    code = "nothing_to_run"
+
+
+class SettingsError(HoldfastError):
+    """A setting, flag or settings file is wrong."""
+
+    code = "settings_error"
+
+
+class ProcessorUnusable(HoldfastError):
+    """The processor cannot be called as a processor."""
+
+    code = "processor_unusable"
+
+
+class ProcessorNotFound(ProcessorUnusable):
+    """`module:function` cannot be imported."""
+
+    code = "processor_not_found"
+
+
+class InvalidConversation(HoldfastError):
+    """A conversation that may not be stored: no turns, an empty turn, text that is not valid Unicode."""
+
+    code = "invalid_conversation"
+
+
+class StorageError(HoldfastError):
+    """The database could not do it."""
+
+    code = "storage_error"
+
+
+class StoreBusy(StorageError):
+    """Another program holds the database's write lock for longer than we wait."""
+
+    code = "store_busy"
+
+
+class StoreFull(StorageError):
+    """No space left for the database. Work stays resumable."""
+
+    code = "store_full"
+
+
+class StoreReadOnly(StorageError):
+    code = "store_read_only"
+
+
+class StoreCorrupt(StorageError):
+    code = "store_corrupt"
+
+
+class NotADatabase(StorageError):
+    code = "not_a_database"
+
+
+class SchemaTooNew(StorageError):
+    """A newer Holdfast wrote this database."""
+
+    code = "schema_too_new"
+
+
+class SchemaOutdated(StorageError):
+    """The database needs a migration that cannot happen now."""
+
+    code = "schema_outdated"
+
+
+class UnsafeSQLite(StorageError):
+    """The SQLite library in use can lose commits."""
+
+    code = "unsafe_sqlite"
+
+
+class OutcomeRefused(StorageError):
+    """The database refuses the outcome of one item, whoever writes it: that item fails, its neighbours do not."""
+
+    code = "outcome_refused"
+
+
+class StoreClosed(StorageError):
+    """The store was used before it was opened or after it was closed."""
+
+    code = "store_closed"
