@@ -1,0 +1,68 @@
+"""The durable progress of a job, and the same seen live."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many items of a job are in each state. Their sum is what was planned, always."""
+
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def planned(self) -> int:
+        return self.pending + self.running + self.completed + self.failed + self.skipped
+
+    @property
+    def settled(self) -> int:
+        """Items that need no more work."""
+        return self.completed + self.failed + self.skipped
+
+    @property
+    def all_settled(self) -> bool:
+        return self.pending == 0 and self.running == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens sent and received, failed attempts included."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A job while this run works on it.
+
+    `rate` is in items a second and `eta_seconds` is made from it: both know this run only, so that items which were
+    finished before a resume make no promise about those still to do.
+    """
+
+    job_id: str
+    counts: Counts
+    tokens: Tokens
+    elapsed_seconds: float
+    rate: float
+    eta_seconds: float | None
+
+    @property
+    def planned(self) -> int:
+        return self.counts.planned
+
+    @property
+    def completed(self) -> int:
+        return self.counts.completed
+
+    @property
+    def failed(self) -> int:
+        return self.counts.failed
+
+    @property
+    def percentage(self) -> float:
+        """Share of the items that are settled, from 0 to 100."""
+        return 100.0 * self.counts.settled / self.counts.planned if self.counts.planned else 100.0

@@ -1,0 +1,157 @@
+"""From a stream of items to a job, or to the certainty that the job there is has just these items.
+
+A job is always staged first, invisible, and gets its name in one step at the end. So a creation that is cut off
+leaves nothing, and of two that run at once the first to finish makes the job and the other compares with it.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from holdfast.batch import host
+from holdfast.batch.item import Draft
+from holdfast.batch.job import Difference, Job, JobSettings
+from holdfast.batch.store import BatchStores, Staged, WorkerCard
+from holdfast.errors import ItemsDiffer, JobDiffers, JobNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The job that a user asked for."""
+
+    job_id: str
+    processor: str
+    settings: JobSettings
+    accept_new_items: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What came of it."""
+
+    is_new: bool
+    added: int = 0
+    repeated: int = 0
+    """Rows of the input that were the same as an earlier one, id included."""
+
+
+class Creation:
+    """Creates one job from one pass over its items."""
+
+    def __init__(self, *, stores: BatchStores, owner: str, card: WorkerCard) -> None:
+        self._stores = stores
+        self._owner = owner
+        self._card = card
+
+    async def create(self, wanted: Wanted, chunks: AsyncIterator[list[Draft]]) -> Created:
+        """Create the job, or check that the one of this name has these items (and add new ones where accepted).
+
+        Raises:
+            InputError: an item is of no use. Nothing is left behind.
+            JobDiffers, ItemsDiffer: a job of this name has another processor or other items.
+        """
+        existing = await self._find(wanted)
+        matched, rest = 0, None
+        if existing is not None:
+            matched, rest = await self._match(existing, chunks)
+            if rest is None and matched == existing.counts.planned:
+                return Created(is_new=False)
+        staged = await self._stores.intake.stage(self._owner, self._card)
+        try:
+            return await self._create_staged(wanted, staged, existing, matched, rest, chunks)
+        finally:
+            await drop(self._stores, self._owner, staged.job_key)
+
+    async def _create_staged(
+        self,
+        wanted: Wanted,
+        staged: Staged,
+        existing: Job | None,
+        matched: int,
+        rest: list[Draft] | None,
+        chunks: AsyncIterator[list[Draft]],
+    ) -> Created:
+        intake = self._stores.intake
+        repeated = 0
+        if existing is not None and matched:
+            await intake.stage_copies(staged, wanted.job_id, matched)
+        if rest:
+            repeated += await intake.stage_items(staged, rest)
+        async for chunk in chunks:
+            repeated += await intake.stage_items(staged, chunk)
+        if existing is None:
+            if await intake.publish(staged, wanted.job_id, wanted.processor, wanted.settings):
+                return Created(is_new=True, repeated=repeated)
+            existing = await self._find(wanted)  # someone else was faster
+        difference = await intake.difference(staged, wanted.job_id)
+        if wanted.accept_new_items and not difference.changed:
+            return Created(is_new=False, added=await intake.adopt_new(staged, wanted.job_id), repeated=repeated)
+        if not difference.is_empty:
+            raise _items_differ(wanted.job_id, difference)
+        return Created(is_new=False, repeated=repeated)
+
+    async def _find(self, wanted: Wanted) -> Job | None:
+        try:
+            job = await self._stores.jobs.job(self._owner, wanted.job_id)
+        except JobNotFound:
+            return None
+        if job.processor != wanted.processor:
+            raise JobDiffers(
+                f"Job {wanted.job_id!r} exists and is made by {job.processor!r}, not by {wanted.processor!r}; "
+                f"choose another name with --job, or free this one with `holdfast discard {wanted.job_id}`",
+                job_id=wanted.job_id,
+                stored=job.processor,
+                given=wanted.processor,
+            )
+        return job
+
+    async def _match(self, job: Job, chunks: AsyncIterator[list[Draft]]) -> tuple[int, list[Draft] | None]:
+        """Walk input and stored items side by side; return how many match, and the drafts from the first that does not.
+
+        This is the whole check for an unchanged input: one read of the items, nothing written.
+        """
+        matched = 0
+        async for chunk in chunks:
+            stored = await self._stores.intake.identities(
+                self._owner, job.id, after=matched - 1, limit=len(chunk)
+            )
+            for index, draft in enumerate(chunk):
+                if index >= len(stored) or not _same(draft, stored[index].id, stored[index].digest):
+                    return matched + index, chunk[index:]
+            matched += len(chunk)
+        return matched, None
+
+
+def _same(draft: Draft, stored_id: str, stored_digest: bytes) -> bool:
+    if draft.digest != stored_digest:
+        return False
+    if draft.id is not None:
+        return draft.id == stored_id
+    return stored_id == draft.base_id or stored_id.startswith(f"{draft.base_id}-")
+
+
+def _items_differ(job_id: str, difference: Difference) -> ItemsDiffer:
+    remedy = (
+        f"to add the new ones: `holdfast resume {job_id} --accept-new-items FILE`"
+        if difference.new and not difference.changed
+        else "choose another name with --job"
+    )
+    return ItemsDiffer(
+        f"Job {job_id!r} exists with other items: {difference}; {remedy}",
+        job_id=job_id,
+        new=difference.new,
+        missing=difference.missing,
+        changed=difference.changed,
+    )
+
+
+async def drop(stores: BatchStores, owner: str, job_key: int) -> None:
+    """Remove a staged or discarded job in bounded steps; one that was published meanwhile is not touched."""
+    while await stores.intake.drop_step(owner, job_key):
+        pass
+
+
+async def drop_leftovers(stores: BatchStores, owner: str) -> None:
+    """Remove what creations and discards that were cut off left behind."""
+    for job_key, creator in await stores.intake.unowned(owner):
+        if creator is None or host.is_proven_dead(creator.card):
+            await drop(stores, owner, job_key)

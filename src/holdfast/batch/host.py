@@ -1,0 +1,112 @@
+"""Proof of life on one host: a locked file, named in the worker's row.
+
+The kernel drops a `lockf` lock when its process ends, however it ends, so whoever gets the lock knows at once that its
+holder is dead. `lockf` and not `flock`: a child that a processor forked does not inherit it, and so cannot keep its
+dead parent looking alive.
+"""
+
+import contextlib
+import fcntl
+import os
+import platform
+import secrets
+import socket
+import subprocess
+import threading
+from pathlib import Path
+from typing import Final
+
+from holdfast.batch.store import WorkerCard
+
+_LINUX_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+# A process that opens and closes a file loses all its lockf locks on it, so it must never probe its own.
+_own_paths: set[str] = set()
+_own_guard = threading.Lock()
+
+
+def boot_id() -> str:
+    """Return what names this boot of this machine, or "" where nothing does (then only beats tell who lives)."""
+    if platform.system() == "Darwin":
+        command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    try:
+        return _LINUX_BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+class LifeLine:
+    """This worker's locked file. Made by `open`, held until `close`, which removes it."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        status = os.fstat(descriptor)
+        self.card = WorkerCard(
+            host=socket.gethostname(),
+            boot_id=boot_id(),
+            pid=os.getpid(),
+            lock_path=str(path),
+            lock_device=status.st_dev,
+            lock_inode=status.st_ino,
+        )
+
+    @classmethod
+    def open(cls, folder: Path) -> "LifeLine":
+        """Make and lock a new file in `folder`, which is made (0700) when it is missing.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder.resolve() / f"{secrets.token_hex(8)}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _own_guard:
+            _own_paths.add(str(path))
+        return cls(path, descriptor)
+
+    def close(self, *, remove: bool = True) -> None:
+        """Let go of the lock. The file goes too, unless it is to prove that its worker, whose row is left, is dead."""
+        if remove:
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        with _own_guard:
+            _own_paths.discard(str(self._path))
+
+
+def is_proven_dead(card: WorkerCard) -> bool:
+    """Whether the worker of this card certainly does not live any more.
+
+    Only its own file, on this boot, proves it. False means "not known": a missing file, another's file and another
+    host prove nothing.
+    """
+    if not card.boot_id or card.boot_id != boot_id():
+        return False
+    with _own_guard:
+        if card.lock_path in _own_paths:
+            return False
+        try:
+            descriptor = os.open(card.lock_path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) != (card.lock_device, card.lock_inode):
+                return False
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return False
+            return True
+        finally:
+            os.close(descriptor)
+
+
+def forget(card: WorkerCard) -> None:
+    """Remove the file of a worker that was taken over."""
+    with contextlib.suppress(OSError):
+        status = os.stat(card.lock_path, follow_symlinks=False)
+        if (status.st_dev, status.st_ino) == (card.lock_device, card.lock_inode):
+            os.unlink(card.lock_path)  # noqa: PTH108 - beside os.stat of the same text

@@ -1,0 +1,85 @@
+"""Items: the units of work of a batch job."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from holdfast.library.canonical import canonical_json
+
+
+class ItemState(StrEnum):
+    """Where an item is: `pending → running → completed | failed | skipped`; a retry is `pending` again."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of work, as a processor receives it.
+
+    Whoever gives items to a batch may leave `id` out: it is then made from the content (see `intake`).
+    """
+
+    topic: str
+    id: str = ""
+    persona: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An item on its way into a job, checked, with its content digest.
+
+    `id` is None when the input names none; `base_id` is then what the id is made from. `line` says where the item
+    stands in its input (a file's line, otherwise the place in the sequence), counted from 1.
+    """
+
+    id: str | None
+    base_id: str
+    digest: bytes
+    topic: str
+    persona: str | None
+    parameters_json: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedItem:
+    """An item that this worker holds, with the number of the attempt that its claim recorded."""
+
+    item: Item
+    position: int
+    attempt: int
+    """Number of this try of the item, from 1, over its whole life."""
+    tries: int
+    """How many failed tries count towards `max_attempts`, before this one."""
+    alone: bool
+    """The item was running in several workers that died: nothing else runs beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed item with the attempt that settled it."""
+
+    position: int
+    item_id: str
+    topic: str | None
+    attempts: int
+    error_code: str
+    error_message: str
+    raw: str | None
+    failed_at: str
+
+
+def content_digest_source(topic: str, persona: str | None, parameters: Mapping[str, Any]) -> bytes:
+    """Return the canonical JSON that an item's content digest is made from.
+
+    Raises:
+        ValueError: a parameter cannot be kept as JSON.
+    """
+    return canonical_json([topic, persona, dict(parameters)])

@@ -1,0 +1,105 @@
+"""What turns an item into a conversation, and how it is called."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from holdfast.batch.item import Item
+from holdfast.batch.outcome import RAW_CAP, Outcome, Usage
+from holdfast.errors import ProcessorUnusable
+from holdfast.library.conversation import Conversation
+
+CALLER = "caller"
+"""Names the processor of a job that was started with a callable of some program."""
+
+Result = Conversation | Outcome | None
+Processor = Callable[..., Awaitable[Result]] | Callable[..., Result]
+
+
+class Work:
+    """One attempt, as a processor sees it through its second argument."""
+
+    __slots__ = ("_raw", "_tokens_in", "_tokens_out", "attempt")
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        """Number of this try of the item, from 1."""
+        self._tokens_in = 0
+        self._tokens_out = 0
+        self._raw: str | None = None
+
+    def usage(self, *, tokens_in: int = 0, tokens_out: int = 0) -> None:
+        """Add tokens that were used; they are kept whatever the attempt comes to."""
+        self._tokens_in += tokens_in
+        self._tokens_out += tokens_out
+
+    def raw(self, answer: str) -> None:
+        """Keep the answer as it came, up to 64,000 characters, so that a failure can be understood."""
+        self._raw = answer[:RAW_CAP]
+
+    def _used(self) -> Usage:
+        return Usage(self._tokens_in, self._tokens_out, self._raw)
+
+
+def used(work: Work) -> Usage:
+    """Return what was reported through `work` so far."""
+    return work._used()
+
+
+class ProcessorSource(Protocol):
+    """Turns a stored name (`scripted`, `module:function`) into a processor."""
+
+    def resolve(self, name: str) -> Processor:
+        """Return the processor of that name.
+
+        Raises:
+            ProcessorUnusable: there is none, or it cannot be called with an item.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A processor, and how it wants to be called."""
+
+    function: Processor
+    is_async: bool
+    takes_work: bool
+
+    @classmethod
+    def of(cls, processor: Processor) -> "Callee":
+        """Inspect a processor once, before the first item.
+
+        Raises:
+            ProcessorUnusable: it is not callable, or takes neither `(item)` nor `(item, work)`.
+        """
+        if not callable(processor):
+            raise ProcessorUnusable(f"A processor must be callable; this is a {type(processor).__name__}")
+        name = getattr(processor, "__qualname__", type(processor).__name__)
+        try:
+            parameters = inspect.signature(processor).parameters.values()
+        except (TypeError, ValueError):
+            return cls(processor, _is_async(processor), takes_work=False)
+        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        needed = [p for p in positional if p.default is p.empty]
+        keyword_needed = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+        many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        if len(needed) > 2 or keyword_needed or not (positional or many):
+            raise ProcessorUnusable(f"{name} must take (item) or (item, work)")
+        # A second parameter with a default of its own is the processor's affair, unless it is called `work`.
+        takes_work = len(needed) == 2 or (len(positional) > 1 and positional[1].name == "work")
+        return cls(processor, _is_async(processor), takes_work)
+
+    def arguments(self, item: Item, work: Work) -> tuple[Any, ...]:
+        return (item, work) if self.takes_work else (item,)
+
+    async def call_async(self, item: Item, work: Work) -> Any:
+        return await cast("Callable[..., Awaitable[Result]]", self.function)(*self.arguments(item, work))
+
+    def call_sync(self, item: Item, work: Work) -> Any:
+        return self.function(*self.arguments(item, work))
+
+
+def _is_async(processor: Processor) -> bool:
+    return inspect.iscoroutinefunction(processor) or inspect.iscoroutinefunction(getattr(processor, "__call__", None))

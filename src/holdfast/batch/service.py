@@ -1,0 +1,331 @@
+"""Everything one can do with batch jobs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import structlog
+
+from holdfast.batch import host
+from holdfast.batch.checkpoint import Counts, Tokens
+from holdfast.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
+from holdfast.batch.intake import Columns, Items, check_id, drafts
+from holdfast.batch.item import Failure
+from holdfast.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause
+from holdfast.batch.lease import LEASE_SECONDS, Watch
+from holdfast.batch.processor import CALLER, Callee, Processor, ProcessorSource
+from holdfast.batch.progress import Progress, ProgressTeller
+from holdfast.batch.run import Run
+from holdfast.batch.stop import Stop
+from holdfast.batch.store import BatchStores
+from holdfast.batch.worker import Ending, WorkerOptions
+from holdfast.errors import CallerOnly, JobIsWorked, JobNameNeeded, NothingToRun, SettingsError
+
+_log = structlog.get_logger("holdfast.batch")
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a run came to."""
+
+    job_id: str
+    state: JobState
+    counts: Counts
+    tokens: Tokens
+    ending: Ending
+    pause: Pause | None
+    created: Created | None
+    did_nothing: bool
+    """The job was finished before this run."""
+    seconds: float
+
+    @property
+    def completed(self) -> int:
+        return self.counts.completed
+
+    @property
+    def failed(self) -> int:
+        return self.counts.failed
+
+    @property
+    def skipped(self) -> int:
+        return self.counts.skipped
+
+
+class Batches:
+    """The batch jobs of one owner."""
+
+    def __init__(
+        self, *, stores: BatchStores, owner: str, source: ProcessorSource, folder: Path, lease_seconds: float
+    ) -> None:
+        self._stores = stores
+        self._owner = owner
+        self._source = source
+        self._folder = folder
+        self._lease_seconds = lease_seconds or LEASE_SECONDS
+
+    async def run(
+        self,
+        job_id: str,
+        items: Items,
+        process: Processor | str,
+        *,
+        concurrency: int = 16,
+        max_attempts: int = 3,
+        timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
+        limit: int | None = None,
+        columns: Columns | None = None,
+        accept_new_items: bool = False,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        stop: Stop | None = None,
+        stdin: BinaryIO | None = None,
+        grace_seconds: float = 10.0,
+    ) -> BatchResult:
+        """Process every item exactly once, however often this is called and interrupted.
+
+        Args:
+            job_id: Name of the job; the same name again goes on with the same job.
+            items: Items, dictionaries, an iterator of either (async too), or the path of a file.
+            process: A callable taking `(item)` or `(item, work)`, sync or async; or its name, as `scripted` or
+                `module:function`, which lets any program resume the job.
+            concurrency: Calls in flight at most.
+            max_attempts: Tries of an item that fails in a way that may pass.
+            timeout: Seconds that one try may take.
+            limit: Items that this run claims at most.
+            columns: Which columns of the input are id, topic and persona.
+            accept_new_items: Add items that the existing job lacks, instead of refusing.
+            on_progress: Called, at most ten times a second and once at the end, with the progress.
+            stop: Lets the caller ask for a graceful stop.
+            stdin: What `items="-"` reads; by default the standard input of the process.
+            grace_seconds: How long calls in flight may go on after a stop.
+
+        Raises:
+            InputError: an item is of no use; nothing was called and no job was made.
+            JobDiffers, ItemsDiffer: the job exists with another processor or other items.
+            ProcessorUnusable: the processor cannot be found or called.
+            StorageError: the database could not go on; the job stays resumable.
+        """
+        _check_run(concurrency, max_attempts, timeout, limit)
+        check_id(job_id, "the job's name", job_id=job_id)
+        name = process if isinstance(process, str) else CALLER
+        callee = Callee.of(self._source.resolve(process) if isinstance(process, str) else process)
+        wanted = Wanted(job_id, name, JobSettings(max_attempts, timeout), accept_new_items)
+        created = await self._create(wanted, drafts(items, columns or Columns(), stdin=stdin))
+        options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
+        return await self._work(job_id, callee, options, on_progress, stop or Stop(), created)
+
+    async def create(
+        self,
+        job_id: str,
+        items: Items,
+        processor: str,
+        *,
+        max_attempts: int = 3,
+        timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
+        columns: Columns | None = None,
+        stdin: BinaryIO | None = None,
+    ) -> Job:
+        """Create a job without working on it; `resume` or another process does. Errors as of `run`."""
+        _check_run(1, max_attempts, timeout, None)
+        check_id(job_id, "the job's name", job_id=job_id)
+        Callee.of(self._source.resolve(processor))
+        wanted = Wanted(job_id, processor, JobSettings(max_attempts, timeout))
+        await self._create(wanted, drafts(items, columns or Columns(), stdin=stdin))
+        return await self.checkpoint(job_id)
+
+    async def resume(
+        self,
+        job_id: str | None = None,
+        process: Processor | None = None,
+        *,
+        concurrency: int = 16,
+        limit: int | None = None,
+        retry_failed: bool = False,
+        accept_new_items: Items | None = None,
+        columns: Columns | None = None,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        stop: Stop | None = None,
+        stdin: BinaryIO | None = None,
+        grace_seconds: float = 10.0,
+    ) -> BatchResult:
+        """Go on with a job that was interrupted, paused, or created but never run.
+
+        Without `job_id` there must be exactly one unfinished job. `process` is needed when the job was made by a
+        program's own callable. Other arguments as of `run`.
+
+        Raises:
+            NothingToRun, JobNameNeeded: no job is unfinished, or several are.
+            JobNotFound: there is no job of this name.
+            CallerOnly: only the program that made the job can go on with it.
+            IllegalMove: the job was cancelled.
+        """
+        _check_run(concurrency, 1, 1.0, limit)
+        job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
+        callee = self._callee_of(job, process)
+        created = None
+        if accept_new_items is not None:
+            wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
+            created = await self._create(wanted, drafts(accept_new_items, columns or Columns(), stdin=stdin))
+        if retry_failed:
+            await self._stores.jobs.retry(self._owner, job.id, None)
+        options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
+        return await self._work(job.id, callee, options, on_progress, stop or Stop(), created)
+
+    async def checkpoint(self, job_id: str) -> Job:
+        """Return where a job stands. Raises JobNotFound."""
+        return await self._as_seen(await self._stores.jobs.job(self._owner, job_id))
+
+    async def list(self, *, limit: int = 100) -> Sequence[Job]:
+        """Return jobs, the latest first."""
+        jobs = await self._stores.jobs.jobs(self._owner, incomplete=False, limit=limit)
+        return [await self._as_seen(job) for job in jobs]
+
+    async def incomplete(self, *, limit: int = 100) -> Sequence[Job]:
+        """Return jobs with work left: pending, running, interrupted or paused; the latest first."""
+        jobs = await self._stores.jobs.jobs(self._owner, incomplete=True, limit=limit)
+        return [await self._as_seen(job) for job in jobs]
+
+    async def failed(self, job_id: str) -> AsyncIterator[Failure]:
+        """Yield the failed items of a job, each with the attempt that settled it. Raises JobNotFound."""
+        after = -1
+        while page := await self._stores.jobs.failures(self._owner, job_id, after=after, limit=_PAGE):
+            for failure in page:
+                yield failure
+            after = page[-1].position
+
+    async def retry(self, job_id: str, item_ids: Sequence[str] | None = None) -> int:
+        """Put failed items, all or those named, back to pending; return how many. `resume` then works on them.
+
+        Raises:
+            JobNotFound, ItemNotFound: there is no such job or item.
+            IllegalMove: the job was cancelled, or a named item has not failed.
+        """
+        return await self._stores.jobs.retry(self._owner, job_id, item_ids)
+
+    async def pause(self, job_id: str) -> Job:
+        """Have every worker of a job stop gracefully, wherever it runs. Raises JobNotFound, IllegalMove."""
+        pause = Pause("by_user", "paused by the user")
+        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, Move.PAUSE, pause))
+
+    async def cancel(self, job_id: str) -> Job:
+        """Stop a job for good; what it made stays. Raises JobNotFound, IllegalMove."""
+        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, Move.CANCEL))
+
+    async def discard(self, job_id: str) -> None:
+        """Remove a job's checkpoint and free its name; its conversations stay.
+
+        Raises:
+            JobNotFound: there is no such job.
+            JobIsWorked: a worker is on it; pause or cancel it first.
+        """
+        watch = self._watch(job_id)
+        if await watch.look():
+            raise JobIsWorked(
+                f"A worker is on job {job_id!r}; stop it first, for instance with `holdfast cancel {job_id}`",
+                job_id=job_id,
+            )
+        await drop(self._stores, self._owner, await self._stores.jobs.discard(self._owner, job_id))
+
+    # -- within ------------------------------------------------------------------------------------------------------
+
+    async def _create(self, wanted: Wanted, chunks: AsyncIterator[list]) -> Created:  # type: ignore[type-arg]
+        await drop_leftovers(self._stores, self._owner)
+        life = await asyncio.to_thread(host.LifeLine.open, self._folder)
+        try:
+            return await Creation(stores=self._stores, owner=self._owner, card=life.card).create(wanted, chunks)
+        finally:
+            life.close()
+
+    async def _work(
+        self,
+        job_id: str,
+        callee: Callee,
+        options: WorkerOptions,
+        on_progress: Callable[[Progress], Awaitable[None] | None] | None,
+        stop: Stop,
+        created: Created | None,
+    ) -> BatchResult:
+        started = time.monotonic()
+        job = await self.checkpoint(job_id)
+        ending: Ending | None = Ending.FINISHED
+        did_nothing = job.state in FINISHED
+        if not did_nothing:
+            run = Run(
+                store=self._stores.work,
+                owner=self._owner,
+                job=job,
+                callee=callee,
+                options=options,
+                watch=self._watch(job_id),
+                stop=stop,
+                folder=self._folder,
+                teller=ProgressTeller(job_id=job_id, listener=on_progress),
+            )
+            ending = await run.until_ended()
+        job = await self.checkpoint(job_id)
+        if job.state is JobState.COMPLETED and not job.cleaned:
+            await self._clean(job_id)
+        return BatchResult(
+            job_id=job_id,
+            state=job.state,
+            counts=job.counts,
+            tokens=job.tokens,
+            ending=ending,
+            pause=job.pause,
+            created=created,
+            did_nothing=did_nothing,
+            seconds=time.monotonic() - started,
+        )
+
+    async def _clean(self, job_id: str) -> None:
+        while await self._stores.jobs.clean_step(self._owner, job_id):
+            pass
+        _log.info("checkpoint_cleaned", job=job_id)
+
+    async def _as_seen(self, job: Job) -> Job:
+        """Show a job that is stored as running, but has no worker that may be alive, as interrupted."""
+        if job.state is not JobState.RUNNING:
+            return job
+        for row in await self._stores.work.workers(self._owner, job.id):
+            if not host.is_proven_dead(row.card):
+                return job
+        return replace(job, state=JobState.INTERRUPTED)
+
+    async def _only_incomplete(self) -> Job:
+        jobs = await self.incomplete(limit=6)
+        if not jobs:
+            raise NothingToRun("No job is unfinished; `holdfast jobs` lists all there are")
+        if len(jobs) > 1:
+            names = ", ".join(job.id for job in jobs[:5])
+            raise JobNameNeeded(f"Several jobs are unfinished, say which one: {names}", jobs=[job.id for job in jobs])
+        return jobs[0]
+
+    def _callee_of(self, job: Job, process: Processor | None) -> Callee:
+        if process is not None:
+            return Callee.of(process)
+        if job.processor == CALLER:
+            raise CallerOnly(
+                f"Job {job.id!r} was started with a function of a program; run that program again to go on with it",
+                job_id=job.id,
+            )
+        return Callee.of(self._source.resolve(job.processor))
+
+    def _watch(self, job_id: str) -> Watch:
+        return Watch(store=self._stores.work, owner=self._owner, job_id=job_id, lease_seconds=self._lease_seconds)
+
+
+def _check_run(concurrency: int, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:
+    checks = (
+        ("concurrency", concurrency, 1, 10_000),
+        ("max_attempts", max_attempts, 1, 1_000),
+        ("timeout", timeout_seconds, 0.001, 604_800),
+        ("limit", 1 if limit is None else limit, 1, float("inf")),
+    )
+    for name, value, least, most in checks:
+        if not least <= value <= most:
+            raise SettingsError(f"{name} must be from {least:g} to {most:g}, not {value:g}", setting=name)

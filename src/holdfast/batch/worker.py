@@ -1,0 +1,231 @@
+"""A worker: claim, process, commit, until the job is drained, asked to stop, or fenced."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+
+from holdfast.batch.backoff import Backoff
+from holdfast.batch.breaker import Breaker
+from holdfast.batch.calls import Calls, Ended
+from holdfast.batch.committer import GROUP, Committer
+from holdfast.batch.item import ClaimedItem
+from holdfast.batch.job import FINISHED, JobSettings, JobState, Pause
+from holdfast.batch.lease import LEASE_SECONDS, Watch
+from holdfast.batch.outcome import Verdict, decide
+from holdfast.batch.processor import Callee
+from holdfast.batch.stop import Stop
+from holdfast.batch.store import Claim, CommitReport, Lease, WorkStore
+from holdfast.errors import StoreBusy
+
+_log = structlog.get_logger("holdfast.worker")
+
+_LOOK_SECONDS = 1.0  # how often a worker whose slots are all taken looks whether its job was paused
+_IDLE_SECONDS = 0.25  # how often one with nothing to claim looks whether other workers left something
+
+
+class Ending(StrEnum):
+    """Why a worker ended."""
+
+    FINISHED = "finished"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How one run works; nothing of it is kept with the job."""
+
+    concurrency: int = 16
+    limit: int | None = None
+    """Items claimed at most by this run."""
+    grace_seconds: float = 10.0
+    """How long calls in flight may go on after a stop was asked for."""
+    lease_seconds: float = LEASE_SECONDS
+    backoff: Backoff = Backoff()
+
+
+class Worker:
+    """Works on one job under one lease, in the event loop it was made in."""
+
+    def __init__(
+        self,
+        *,
+        store: WorkStore,
+        lease: Lease,
+        callee: Callee,
+        settings: JobSettings,
+        options: WorkerOptions,
+        watch: Watch,
+        stop: Stop,
+        on_report: Callable[[CommitReport], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._settings = settings
+        self._options = options
+        self._watch = watch
+        self._stop = stop
+        self._on_report = on_report
+        self._calls = Calls(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._ended)
+        self._committer = Committer(store=store, lease=lease, on_committed=self._committed)
+        self._breaker = Breaker(concurrency=options.concurrency)
+        self._tripped: Pause | None = None
+        self._claimed_so_far = 0
+        self._alone = False
+        self._lost = False
+        self._state = JobState.RUNNING
+        self._wake = asyncio.Event()
+        self._stop_at: float | None = None
+        self._look_at = 0.0
+        self._held: Sequence[Verdict] = ()
+
+    def wake(self) -> None:
+        """Have the worker look up from its wait."""
+        self._wake.set()
+
+    def lose(self) -> None:
+        """Note that the lease is lost; the next commit finds out for certain."""
+        self._lost = True
+        self._wake.set()
+
+    async def run(self) -> Ending:
+        """Work until there is a reason to end; what is still in flight then is given back.
+
+        Raises:
+            LeaseLost: another worker took over. Nothing of what was in flight may be written any more.
+            StorageError: the database could not go on. Everything acknowledged is safe, the job stays resumable.
+        """
+        try:
+            while True:
+                report = await self._commit_and_claim()
+                self._start(report.claimed)
+                if self._tripped is not None:
+                    await self._store.put_back(self._lease, self._breaker.failed_positions, self._tripped)
+                    self._tripped, self._state = None, JobState.PAUSED
+                await self._on_report(report)
+                if (ending := self._ending()) is not None:
+                    return ending
+                await self._watch_others(report)
+                await self._wait(report)
+        finally:
+            self._held = [Verdict.released(claimed) for claimed in self._calls.abandon_all()]
+
+    @property
+    def held(self) -> Sequence[Verdict]:
+        """After `run`: what was in flight, to be given back with the lease."""
+        return self._held
+
+    # -- the steps of a round ------------------------------------------------------------------------------------
+
+    async def _commit_and_claim(self) -> CommitReport:
+        while True:
+            claim = Claim(room=self._room(), alone=self._is_idle())
+            try:
+                report = await self._committer.commit(claim)
+            except StoreBusy as error:
+                if self._is_stopping():
+                    raise
+                # Another program holds the database. What is finished waits here, and takes up the slots of new calls.
+                _log.warning("database_locked", job=self._lease.job_id, code=error.code, waiting=len(self._committer))
+                continue
+            if self._state is JobState.RUNNING:
+                self._state = report.state
+            return report
+
+    def _start(self, claimed_items: Sequence[ClaimedItem]) -> None:
+        self._breaker.started(len(claimed_items))
+        self._claimed_so_far += len(claimed_items)
+        for claimed in claimed_items:
+            self._alone = claimed.alone
+            self._calls.start(claimed)
+
+    async def _watch_others(self, report: CommitReport) -> None:
+        now = time.monotonic()
+        waits_for_others = not len(self._calls) and not report.claimed and report.counts.running > 0
+        if waits_for_others or now >= self._look_at:
+            self._look_at = now + self._options.lease_seconds / 3
+            await self._watch.look(self._lease)
+
+    async def _wait(self, report: CommitReport) -> None:
+        if len(self._committer):
+            await asyncio.sleep(0)  # there is work to write: only let the calls have their turn
+            return
+        timeout = _LOOK_SECONDS
+        if self._room() > 0 or self._is_idle():
+            due = report.next_due_seconds
+            timeout = _IDLE_SECONDS if due is None else max(0.01, min(_IDLE_SECONDS, due))
+        if self._stop_at is not None:
+            timeout = min(timeout, max(0.0, self._stop_at - time.monotonic()))
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    def _room(self) -> int:
+        """How many items may be claimed with the next commit."""
+        if self._alone or self._is_stopping() or self._lost:
+            return 0
+        uncommitted = max(0, len(self._committer) - GROUP)
+        room = self._options.concurrency - len(self._calls) - uncommitted
+        if self._options.limit is not None:
+            room = min(room, self._options.limit - self._claimed_so_far)
+        if (allowance := self._breaker.allowance) is not None:
+            room = min(room, allowance)
+        return max(0, room)
+
+    def _is_idle(self) -> bool:
+        return not len(self._calls) and len(self._committer) <= GROUP
+
+    def _is_stopping(self) -> bool:
+        return self._stop.requested or self._state is not JobState.RUNNING
+
+    def _ending(self) -> Ending | None:
+        if self._state in FINISHED:
+            return Ending.FINISHED
+        if self._is_stopping():
+            if self._stop_at is None:
+                grace = 0.0 if self._stop.at_once else self._options.grace_seconds
+                self._stop_at = time.monotonic() + grace
+            if (len(self._calls) and time.monotonic() < self._stop_at) or len(self._committer):
+                return None
+            match self._state:
+                case JobState.PAUSED:
+                    return Ending.PAUSED
+                case JobState.CANCELLED:
+                    return Ending.CANCELLED
+                case _:
+                    return Ending.STOPPED
+        limit = self._options.limit
+        if limit is not None and self._claimed_so_far >= limit and not len(self._calls) and not len(self._committer):
+            return Ending.LIMIT
+        return None
+
+    # -- what calls and the committer report -----------------------------------------------------------------------
+
+    def _ended(self, ended: Ended) -> None:
+        if ended.claimed.alone:
+            self._alone = False
+        verdict = decide(
+            ended.claimed,
+            ended.outcome,
+            usage=ended.usage,
+            max_attempts=self._settings.max_attempts,
+            backoff=self._options.backoff,
+        )
+        self._committer.add(verdict)
+        self._wake.set()
+
+    def _committed(self, verdicts: Sequence[Verdict]) -> None:
+        for verdict in verdicts:
+            self._tripped = self._breaker.saw(verdict) or self._tripped

@@ -1,0 +1,1 @@
+"""What we keep: conversations and their turns."""

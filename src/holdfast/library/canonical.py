@@ -1,0 +1,49 @@
+"""One way to write a value as JSON, and its digest.
+
+Canonical means: keys sorted, no white space, UTF-8, numbers as orjson writes them. It is made in Python and nowhere
+else, so that the same value has the same digest on every database and in every file.
+"""
+
+import hashlib
+from typing import Any
+
+import orjson
+
+# Dates and dataclasses would silently come back as text and dictionaries: refused instead.
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
+
+def canonical_json(value: Any) -> bytes:
+    """Write `value` as canonical JSON.
+
+    Raises:
+        ValueError: it holds something JSON cannot say: NaN, a lone surrogate, a key that is not text, an object.
+    """
+    _refuse_not_finite(value)
+    try:
+        return orjson.dumps(value, option=_OPTIONS)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(str(error)) from error
+
+
+def digest_of(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON of `value`, as 64 hexadecimal digits.
+
+    Raises:
+        ValueError: as `canonical_json`.
+    """
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _refuse_not_finite(value: Any) -> None:
+    # orjson writes NaN and infinities as null: two different values would share a digest, and one would be lost.
+    pending = [value]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, float):
+            if current != current or current in (float("inf"), float("-inf")):
+                raise ValueError("a number that is not finite (NaN or Infinity) cannot be kept as JSON")
+        elif isinstance(current, dict):
+            pending.extend(current.values())
+        elif isinstance(current, list | tuple):
+            pending.extend(current)

@@ -1,0 +1,16 @@
+"""What every reader yields."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of an input.
+
+    `line` is the line where it starts, counted from 1. `values` maps columns to cells: text out of CSV and TSV, any
+    JSON value out of the others.
+    """
+
+    line: int
+    values: dict[str, Any]
