@@ -6,6 +6,8 @@
       Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked
       Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, EmptySelection, NothingToRun
       SettingsError
+      Stopped
+      OutputUnwritable
       ProcessorUnusable      ProcessorNotFound
       InvalidConversation
       StorageError           StoreBusy, StoreFull, StoreReadOnly, StoreCorrupt, NotADatabase,
@@ -160,6 +162,18 @@ class SettingsError(HoldfastError):
     """A setting, flag or settings file is wrong."""
 
     code = "settings_error"
+
+
+class Stopped(HoldfastError):
+    """A stop was asked for before the job was made: nothing was called, nothing is left behind."""
+
+    code = "stopped"
+
+
+class OutputUnwritable(HoldfastError):
+    """What was to be written for the user cannot be written where they said."""
+
+    code = "output_unwritable"
 
 
 class ProcessorUnusable(HoldfastError):

@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 
+from holdfast.errors import BadRow
 from holdfast.readers.field_limit import RaisedFieldLimit
 from holdfast.readers.origin import Origin
 from holdfast.readers.row import Row
@@ -21,13 +22,13 @@ def read_delimited(text: Text, *, delimiter: str) -> Iterator[Row]:
     record with other than the header's number of cells, bad quoting, a NUL byte or more than `MAX_RECORD_BYTES`.
     """
     records = _records(text, delimiter)
-    header_line, header = next(records, (0, []))
+    header_line, header = next((record for record in records if not _is_blank(record[1])), (0, []))
     _check_header(header, text.origin, header_line)
     width = len(header)
     for line, cells in records:
         if len(cells) == width:
             yield Row(line, dict(zip(header, cells, strict=True)))
-        elif cells != [""] and not (len(cells) == 1 and cells[0].isspace()):
+        elif not _is_blank(cells):
             raise _ragged(text.origin, line, len(cells), width)
 
 
@@ -94,12 +95,17 @@ class _Feed:
             self._holds_limit = True
 
 
+def _is_blank(cells: list[str]) -> bool:
+    """Whether a record looks blank. In a file with a single column it is a row all the same."""
+    return len(cells) == 1 and not cells[0].strip()
+
+
 def _csv_reason(error: csv.Error, feed: _Feed) -> str:
     if feed.is_at_end:
         return "a quote that opens in this row is never closed"
     if str(error).startswith("new-line"):
         return "a carriage return outside quotes; save the file with LF or CRLF line ends"
-    return "text follows a closing quote; write a quote inside a quoted cell twice"
+    return "text follows a closing quote; close every quote, and write one inside a quoted cell twice"
 
 
 def _check_header(header: list[str], origin: Origin, line: int) -> None:
@@ -108,11 +114,12 @@ def _check_header(header: list[str], origin: Origin, line: int) -> None:
             raise origin.unreadable(f"column {number} has no name in the header; give it one", line=line)
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
-        names = ", ".join(map(repr, repeated))
+        # In a file without a header these are cells: enough to recognise them, no more.
+        names = ", ".join(repr(name[:40]) for name in repeated)
         raise origin.unreadable(f"the header repeats {names}; give each column a name of its own", line=line)
 
 
-def _ragged(origin: Origin, line: int, found: int, expected: int) -> Exception:
+def _ragged(origin: Origin, line: int, found: int, expected: int) -> BadRow:
     cells = "1 cell" if found == 1 else f"{found} cells"
     return origin.bad_row(
         line, f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"

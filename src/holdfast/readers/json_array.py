@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from holdfast.errors import InputUnreadable
 from holdfast.readers.json_object import parse_object
 from holdfast.readers.json_scanner import JsonScanner
 from holdfast.readers.origin import Origin
@@ -66,5 +67,5 @@ def _close(scanner: JsonScanner, origin: Origin) -> None:
         raise origin.unreadable("more text after the closing ] of the array; remove it", line=scanner.line)
 
 
-def _cut_off(scanner: JsonScanner, origin: Origin) -> Exception:
+def _cut_off(scanner: JsonScanner, origin: Origin) -> InputUnreadable:
     return origin.unreadable("the closing ] of the array is missing; the file may be cut off", line=scanner.line)

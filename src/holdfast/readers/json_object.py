@@ -10,8 +10,10 @@ from holdfast.readers.origin import Origin
 from holdfast.readers.text import decode
 
 _PLAIN = frozenset({str, int, bool, NoneType})
-_MANY_DIGITS = re.compile(rb"[0-9]{19}")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# Looking for 19 zeros in the mapped text is several times as fast as a regular expression for 19 digits.
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_MANY_DIGITS = b"0" * 19
+_STRING = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 _WHOLE_NUMBER = re.compile(rb"[\s:,\[](-?[0-9]{19,}+)(?![.eE])")
 
 
@@ -24,8 +26,10 @@ def parse_object(raw: bytes | bytearray, origin: Origin, line: int) -> dict[str,
         values = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         decode(bytes(raw), origin, line)
-        where = f"at line {line + error.lineno - 1} column {error.colno}" if error.lineno > 1 else f"at {error.colno}"
-        raise origin.bad_row(line, f"not valid JSON: {error.msg} ({where})") from None
+        where = f"column {error.colno}"
+        if error.lineno > 1:
+            where = f"line {line + error.lineno - 1} {where}"
+        raise origin.bad_row(line, f"not valid JSON: {error.msg} (at {where})") from None
     if type(values) is not dict:
         raise origin.bad_row(line, 'not a JSON object; write a row as {"column": value}')
     # A rounded whole number is a float, so rows without floats, at the top or nested, need no second look.
@@ -36,7 +40,7 @@ def parse_object(raw: bytes | bytearray, origin: Origin, line: int) -> dict[str,
 
 def _loses_digits(raw: bytes | bytearray) -> bool:
     """Whether orjson rounded a whole number to a float: two ids would silently become one."""
-    if not _MANY_DIGITS.search(raw):
+    if _MANY_DIGITS not in raw.translate(_DIGITS_TO_ZERO):
         return False
     return any(
         len(digits) > 20 or not -(2**63) <= int(digits) < 2**64

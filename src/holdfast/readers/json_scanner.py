@@ -5,11 +5,25 @@ import re
 from holdfast.readers.text import MAX_RECORD_BYTES, Text, too_long
 
 _MAX_DEPTH = 1024
-# Possessive repeats (`*+`) throughout: nothing is tried twice, and a match needs no memory however long it is.
+# Nothing is tried twice: every repeat of a character is possessive (`*+`), every repeat of a group stands in an atomic
+# group. A possessive repeat of a group would say the same, but matches too little before Python 3.11.5.
 _SPACE = re.compile(rb"[ \t\r\n]*+")
+_IN_STRING_SOURCE = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)'
+_IN_STRING = re.compile(_IN_STRING_SOURCE, re.DOTALL)
 # Up to the next bracket outside a string, or to a string that does not end within the window.
-_NO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+', re.DOTALL)
-_IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_NO_BRACKET_SOURCE = rb'[^"{}\[\]]*+(?>(?:"' + _IN_STRING_SOURCE + rb'"[^"{}\[\]]*+)*)'
+_NO_BRACKET = re.compile(_NO_BRACKET_SOURCE, re.DOTALL)
+
+
+def _balanced(depth: int) -> bytes:
+    """The pattern for a bracket, what it holds up to `depth` levels deep, and the bracket that closes it."""
+    inner = rb"(?>(?:" + _balanced(depth - 1) + _NO_BRACKET_SOURCE + rb")*)" if depth > 1 else b""
+    return rb"[{\[]" + _NO_BRACKET_SOURCE + inner + rb"[}\]]"
+
+
+# Nearly every object in one match: several times as fast as going from bracket to bracket.
+_SHALLOW = re.compile(_balanced(5), re.DOTALL)
+_SPACES = frozenset(b" \t\r\n")
 _QUOTE = ord('"')
 _OPENING = frozenset(b"{[")
 
@@ -26,38 +40,43 @@ class JsonScanner:
 
     def peek(self) -> str:
         """Step over space and return the character there, "" at the end. Bytes beyond ASCII come back as Latin-1."""
-        while True:
-            end = _end(_SPACE, self._window, self._at)
-            self.line += self._window.count(b"\n", self._at, end)
-            self._at = end
-            if end < len(self._window):
-                return chr(self._window[end])
-            if not self._read_on():
-                return ""
+        while self._at < len(self._window) or self._read_on():
+            byte = self._window[self._at]
+            if byte not in _SPACES:
+                return chr(byte)
+            self._step_over_space()
+        return ""
 
     def skip(self) -> None:
         """Step over the character that `peek` returned."""
         self._at += 1
 
     def take_object(self) -> bytearray:
-        """Step over the object that starts here and return its text, with brackets paired but nothing else checked.
+        """Step over the object that starts here and return its text: brackets are paired, nothing else is checked.
 
-        Raises BadRow if it is nested more than 1024 deep or over `MAX_RECORD_BYTES`, InputUnreadable if it does not end.
+        Raises BadRow if it is nested more than 1024 deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
         """
-        size = self._size_of_object()
+        whole = _SHALLOW.match(self._window, self._at)
+        size = whole.end() - self._at if whole else self._size_of_object()
         raw = self._window[self._at : self._at + size]
         self._at += size
         self.line += raw.count(b"\n")
         return raw
 
+    def _step_over_space(self) -> None:
+        size = self._size_up_to(_SPACE, 0)
+        self.line += self._window.count(b"\n", self._at, self._at + size)
+        self._at += size
+
     def _size_of_object(self) -> int:
+        """Go from bracket to bracket, over as many chunks as it takes."""
         size, depth = 1, 1
         while depth:
-            size = _end(_NO_BRACKET, self._window, self._at + size) - self._at
-            if self._at + size == len(self._window):
+            size = self._size_up_to(_NO_BRACKET, size)
+            byte = self._byte(size)
+            if byte is None:
                 self._need_more()
                 continue
-            byte = self._window[self._at + size]
             size += 1
             if byte == _QUOTE:
                 size = self._size_to_end_of_string(size)
@@ -72,11 +91,19 @@ class JsonScanner:
     def _size_to_end_of_string(self, size: int) -> int:
         """Go on from within a string. A long one is not gone over again for each chunk that it spans."""
         while True:
-            size = _end(_IN_STRING, self._window, self._at + size) - self._at
-            # Otherwise the window ends within the string, perhaps right after a backslash.
-            if self._window[self._at + size : self._at + size + 1] == b'"':
+            size = self._size_up_to(_IN_STRING, size)
+            # Otherwise the window ends within the string, perhaps between a backslash and what it escapes.
+            if self._byte(size) == _QUOTE:
                 return size + 1
             self._need_more()
+
+    def _size_up_to(self, pattern: re.Pattern[bytes], size: int) -> int:
+        match = pattern.match(self._window, self._at + size)
+        return match.end() - self._at if match else size
+
+    def _byte(self, size: int) -> int | None:
+        at = self._at + size
+        return self._window[at] if at < len(self._window) else None
 
     def _need_more(self) -> None:
         if not self._read_on():
@@ -93,9 +120,3 @@ class JsonScanner:
         self._at = 0
         self._window += chunk
         return bool(chunk)
-
-
-def _end(pattern: re.Pattern[bytes], window: bytearray, at: int) -> int:
-    match = pattern.match(window, at)
-    assert match is not None
-    return match.end()

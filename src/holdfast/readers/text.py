@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import BinaryIO, Self
 
+from holdfast.errors import BadRow
 from holdfast.readers.origin import Origin
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
@@ -82,7 +83,7 @@ def decode(raw: bytes, origin: Origin, line: int) -> str:
         raise origin.unreadable("not UTF-8 text; save it as UTF-8", line=wrong) from None
 
 
-def too_long(origin: Origin, line: int) -> Exception:
+def too_long(origin: Origin, line: int) -> BadRow:
     """The error for a record that starts on `line` and is over `MAX_RECORD_BYTES`."""
     limit = MAX_RECORD_BYTES // (1024 * 1024)
     return origin.bad_row(line, f"the row is longer than {limit} MiB; check for an unclosed quote or bracket")

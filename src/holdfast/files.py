@@ -1,0 +1,59 @@
+"""Files that are whole or not there."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from holdfast.errors import OutputUnwritable
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write into that bears its name only once it is complete and on disk.
+
+    An error within leaves what was there before. A name that stands for something other than a file (a pipe, a
+    device) is written directly.
+
+    Raises:
+        OutputUnwritable: it cannot be written there; the message says why.
+    """
+    target = Path(os.path.realpath(path))  # unlike `resolve`, this takes a link to itself
+    try:
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            with target.open("wb") as out:
+                yield out
+            return
+        yield from _beside(target)
+    except OSError as error:
+        raise OutputUnwritable(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
+
+
+def _beside(target: Path) -> Iterator[BinaryIO]:
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            if target.exists():
+                os.fchmod(out.fileno(), stat.S_IMODE(target.stat().st_mode))
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Without this the new name itself may be gone after a power cut.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
