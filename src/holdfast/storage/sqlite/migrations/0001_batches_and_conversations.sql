@@ -87,7 +87,8 @@ CREATE TABLE workers (
     skipped      INTEGER NOT NULL DEFAULT 0,
     tokens_in    INTEGER NOT NULL DEFAULT 0,
     tokens_out   INTEGER NOT NULL DEFAULT 0,
-    started_at   INTEGER NOT NULL
+    started_at   INTEGER NOT NULL,
+    committed_at INTEGER NOT NULL
 );
 
 CREATE INDEX workers_by_job ON workers (job_key);
@@ -151,11 +152,13 @@ CREATE TABLE attempts (
 CREATE VIEW batch_checkpoints AS
 SELECT jobs.key                                                      AS id,
        jobs.id                                                       AS job_id,
-       (SELECT json_group_array(items.id ORDER BY items.position)
-          FROM items WHERE items.job_key = jobs.key AND items.state = 'completed')
+       (SELECT json_group_array(id)
+          FROM (SELECT items.id FROM items
+                 WHERE items.job_key = jobs.key AND items.state = 'completed' ORDER BY items.position))
                                                                      AS completed_items,
-       (SELECT json_group_array(items.id ORDER BY items.position)
-          FROM items WHERE items.job_key = jobs.key AND items.state = 'failed')
+       (SELECT json_group_array(id)
+          FROM (SELECT items.id FROM items
+                 WHERE items.job_key = jobs.key AND items.state = 'failed' ORDER BY items.position))
                                                                      AS failed_items,
        (SELECT CAST(100 * (jobs.completed + jobs.failed + jobs.skipped + total(moved.settled))
                     / max(1, jobs.pending + jobs.running + jobs.completed + jobs.failed + jobs.skipped
@@ -164,9 +167,13 @@ SELECT jobs.key                                                      AS id,
                        pending + running + completed + failed + skipped AS planned
                   FROM workers WHERE workers.job_key = jobs.key) AS moved)
                                                                      AS progress_percentage,
-       strftime('%Y-%m-%dT%H:%M:%fZ', jobs.updated_at / 1e6, 'unixepoch') AS last_checkpoint_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', jobs.created_at / 1e6, 'unixepoch') AS created_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', jobs.updated_at / 1e6, 'unixepoch') AS updated_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', max(jobs.updated_at,
+           coalesce((SELECT max(committed_at) FROM workers WHERE workers.job_key = jobs.key), 0)) / 1e6, 'unixepoch')
+                                                                     AS last_checkpoint_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', jobs.created_at / 1e6, 'unixepoch')
+                                                                     AS created_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', jobs.updated_at / 1e6, 'unixepoch')
+                                                                     AS updated_at,
        jobs.owner                                                    AS owner
   FROM jobs
  WHERE jobs.state <> 'creating'

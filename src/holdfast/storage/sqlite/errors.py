@@ -1,0 +1,71 @@
+"""SQLite's errors in our words."""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import apsw
+
+from holdfast.errors import (
+    HoldfastError,
+    NotADatabase,
+    OutcomeRefused,
+    StorageError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreFull,
+    StoreReadOnly,
+)
+
+# What another value in the same statement would not have met: these fail the one outcome that holds the value.
+_REFUSALS = (
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    UnicodeEncodeError,
+    OverflowError,
+)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises within into errors of ours, each naming the database and the next step."""
+    try:
+        yield
+    except HoldfastError:
+        raise
+    except _REFUSALS as error:
+        raise OutcomeRefused(f"The database refused it: {error}", path=str(path)) from error
+    except apsw.BusyError as error:
+        raise StoreBusy(
+            f"{path} is locked by another program; close what else has it open, then try again", path=str(path)
+        ) from error
+    except apsw.FullError as error:
+        raise StoreFull(f"No space is left for {path}; free some, then resume", path=str(path)) from error
+    except apsw.ReadOnlyError as error:
+        raise StoreReadOnly(f"{path} cannot be written; check the rights of file and folder", path=str(path)) from error
+    except apsw.NotADBError as error:
+        raise NotADatabase(f"{path} is not a SQLite database; name another file", path=str(path)) from error
+    except apsw.CorruptError as error:
+        raise StoreCorrupt(f"{path} is damaged ({error}); `holdfast doctor` says more", path=str(path)) from error
+    except apsw.CantOpenError as error:
+        raise StorageError(f"{path} cannot be opened; check the rights of file and folder", path=str(path)) from error
+    except apsw.IOError as error:
+        raise _io_error(path, error) from error
+    except apsw.Error as error:
+        raise StorageError(f"{path}: {error}", path=str(path)) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(f"No space is left for {path}; free some, then resume", path=str(path)) from error
+        raise StorageError(f"{path}: {error.strerror}", path=str(path)) from error
+
+
+def _io_error(path: Path, error: apsw.IOError) -> StorageError:
+    # The index of the log grows by 32 KiB at a time. Where these do not fit, SQLite speaks of an I/O error.
+    with suppress(OSError):
+        if shutil.disk_usage(path.parent).free < 64 * 1024:
+            return StoreFull(f"No space is left for {path}; free some, then resume", path=str(path))
+    # An I/O error is never retried here: after a failed fsync nobody knows what is on disk. Reopening is safe.
+    return StorageError(f"The disk failed while using {path}: {error}", path=str(path))

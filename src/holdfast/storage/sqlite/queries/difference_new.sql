@@ -1,0 +1,8 @@
+-- Staged items that the job lacks, or has with other content.
+SELECT staged.id, inputs.line, stored.digest IS NOT NULL AS changed
+  FROM items AS staged
+  LEFT JOIN items AS stored ON stored.job_key = :job_key AND stored.id = staged.id
+  LEFT JOIN item_inputs AS inputs ON inputs.job_key = staged.job_key AND inputs.position = staged.position
+ WHERE staged.job_key = :staged
+   AND stored.digest IS NOT staged.digest
+ ORDER BY staged.position

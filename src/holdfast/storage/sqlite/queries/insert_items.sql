@@ -1,0 +1,3 @@
+-- nothing → pending
+INSERT INTO items (job_key, position, owner, id, digest)
+VALUES {rows:5}

@@ -1,0 +1,6 @@
+-- One item by name.
+SELECT state
+  FROM items
+ WHERE job_key = :job_key
+   AND owner = :owner
+   AND id = :id

@@ -1,0 +1,8 @@
+-- The turns of these conversations, in order.
+WITH asked (owner) AS (VALUES (?1)),
+     wanted (key) AS (VALUES {rows:1})
+SELECT turns.conversation_key, turns.id, turns.role, turns.content, turns.metadata
+  FROM asked
+ CROSS JOIN wanted
+  JOIN turns ON turns.conversation_key = wanted.key AND turns.owner = asked.owner
+ ORDER BY turns.conversation_key, turns.sequence
