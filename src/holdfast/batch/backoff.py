@@ -21,6 +21,6 @@ class Backoff:
         """Return the seconds to wait after `tries` failed tries; `asked` is what the other side asked for."""
         full = min(self.cap, self.first * 2.0 ** min(tries - 1, 60))
         own = full / 2 + random.uniform(0, full / 2)  # noqa: S311 - spreads load, guards nothing
-        if asked is None or asked != asked or asked < 0:
+        if asked is None or not asked >= 0:  # so said, NaN is left out too
             return own
         return min(self.asked_cap, asked)

@@ -35,7 +35,7 @@ class Breaker:
 
     def saw(self, verdict: Verdict) -> Pause | None:
         """Take note of a verdict; return why the job must pause when that was the last of the first calls."""
-        if self._proven or verdict.result in ("released", "doomed"):
+        if self._proven or verdict.result == "doomed":
             return None
         if verdict.result != "failed" or self._code not in (None, verdict.code):
             self._proven = True
@@ -45,6 +45,4 @@ class Breaker:
         self._failed.append(verdict.claimed.position)
         if len(self._failed) < self._threshold:
             return None
-        return Pause(
-            str(self._code), f"the first {self._threshold} calls all ended in {self._code}: {verdict.message}"
-        )
+        return Pause(str(self._code), f"the first {self._threshold} calls all ended in {self._code}: {verdict.message}")

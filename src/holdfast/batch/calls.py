@@ -1,7 +1,8 @@
 """The calls in flight: each started, timed, and turned into exactly one outcome."""
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,22 +59,24 @@ class Calls:
         if self._timer is None:
             self._timer = loop.call_at(call.deadline, self._expire)
         if self._callee.is_async:
-            task = loop.create_task(self._callee.call_async(claimed.item, work))
-            call.task = task
-            self._tasks.add(task)
-            task.add_done_callback(lambda task: self._task_done(call, task))
+            self._start_task(call, self._callee.call_async(claimed.item, work))
         else:
             self._threads.submit(lambda: self._call_in_thread(loop, call))
 
-    def abandon_all(self) -> list[ClaimedItem]:
-        """Cancel what runs and return its items; no outcome is reported for them any more."""
+    def abandon_all(self) -> None:
+        """Cancel what runs; no outcome is reported any more."""
         abandoned = list(self._in_flight.values())
         self._in_flight.clear()
         self._stop_timer()
         for call in abandoned:
             if call.task is not None:
                 call.task.cancel()
-        return [call.claimed for call in abandoned]
+
+    def _start_task(self, call: _Call, coroutine: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        call.task = task
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._task_done(call, task))
 
     def _task_done(self, call: _Call, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -88,14 +91,24 @@ class Calls:
     def _call_in_thread(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
         try:
             returned = self._callee.call_sync(call.claimed.item, call.work)
-            outcome = outcome_of(returned)
-        except BaseException as error:  # noqa: BLE001 - a thread has nobody above it; the outcome carries the error
+            outcome = None if inspect.iscoroutine(returned) else outcome_of(returned)
+        except BaseException as error:
             outcome = outcome_of_exception(error)
         try:
-            loop.call_soon_threadsafe(self._settle, call, lambda: outcome)
+            if outcome is None:
+                loop.call_soon_threadsafe(self._go_on, call, returned)
+            else:
+                loop.call_soon_threadsafe(self._settle, call, lambda: outcome)
         except RuntimeError:
             # The loop is closed: the run ended without this abandoned call, and nobody listens.
             return
+
+    def _go_on(self, call: _Call, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Await what a processor returned that looked blocking, such as a lambda around an asynchronous one."""
+        if self._in_flight.get(call.claimed.position) is call:
+            self._start_task(call, coroutine)
+        else:
+            coroutine.close()
 
     def _settle(self, call: _Call, outcome: Callable[[], Outcome]) -> None:
         if self._in_flight.get(call.claimed.position) is not call:
@@ -103,7 +116,11 @@ class Calls:
         del self._in_flight[call.claimed.position]
         if not self._in_flight:
             self._stop_timer()
-        self._on_ended(Ended(call.claimed, outcome(), used(call.work)))
+        try:
+            came_to = outcome()
+        except Exception as error:
+            came_to = outcome_of_exception(error)
+        self._on_ended(Ended(call.claimed, came_to, used(call.work)))
 
     def _expire(self) -> None:
         self._timer = None

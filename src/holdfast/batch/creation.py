@@ -4,10 +4,10 @@ A job is always staged first, invisible, and gets its name in one step at the en
 leaves nothing, and of two that run at once the first to finish makes the job and the other compares with it.
 """
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from holdfast.batch import host
+from holdfast.batch.intake import Chunks
 from holdfast.batch.item import Draft
 from holdfast.batch.job import Difference, Job, JobSettings
 from holdfast.batch.store import BatchStores, Staged, WorkerCard
@@ -41,8 +41,10 @@ class Creation:
         self._stores = stores
         self._owner = owner
         self._card = card
+        self.is_tidy = True
+        """Nothing that was staged is left behind."""
 
-    async def create(self, wanted: Wanted, chunks: AsyncIterator[list[Draft]]) -> Created:
+    async def create(self, wanted: Wanted, chunks: Chunks) -> Created:
         """Create the job, or check that the one of this name has these items (and add new ones where accepted).
 
         Raises:
@@ -55,11 +57,13 @@ class Creation:
             matched, rest = await self._match(existing, chunks)
             if rest is None and matched == existing.counts.planned:
                 return Created(is_new=False)
+        self.is_tidy = False
         staged = await self._stores.intake.stage(self._owner, self._card)
         try:
             return await self._create_staged(wanted, staged, existing, matched, rest, chunks)
         finally:
             await drop(self._stores, self._owner, staged.job_key)
+            self.is_tidy = True
 
     async def _create_staged(
         self,
@@ -68,7 +72,7 @@ class Creation:
         existing: Job | None,
         matched: int,
         rest: list[Draft] | None,
-        chunks: AsyncIterator[list[Draft]],
+        chunks: Chunks,
     ) -> Created:
         intake = self._stores.intake
         repeated = 0
@@ -104,20 +108,19 @@ class Creation:
             )
         return job
 
-    async def _match(self, job: Job, chunks: AsyncIterator[list[Draft]]) -> tuple[int, list[Draft] | None]:
+    async def _match(self, job: Job, chunks: Chunks) -> tuple[int, list[Draft] | None]:
         """Walk input and stored items side by side; return how many match, and the drafts from the first that does not.
 
         This is the whole check for an unchanged input: one read of the items, nothing written.
         """
-        matched = 0
+        matched, after = 0, -1
         async for chunk in chunks:
-            stored = await self._stores.intake.identities(
-                self._owner, job.id, after=matched - 1, limit=len(chunk)
-            )
+            stored = await self._stores.intake.identities(self._owner, job.id, after=after, limit=len(chunk))
             for index, draft in enumerate(chunk):
                 if index >= len(stored) or not _same(draft, stored[index].id, stored[index].digest):
                     return matched + index, chunk[index:]
             matched += len(chunk)
+            after = stored[-1].position
         return matched, None
 
 
@@ -155,3 +158,5 @@ async def drop_leftovers(stores: BatchStores, owner: str) -> None:
     for job_key, creator in await stores.intake.unowned(owner):
         if creator is None or host.is_proven_dead(creator.card):
             await drop(stores, owner, job_key)
+            if creator is not None:
+                host.forget(creator.card)

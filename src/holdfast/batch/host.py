@@ -6,6 +6,7 @@ dead parent looking alive.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
@@ -13,10 +14,12 @@ import secrets
 import socket
 import subprocess
 import threading
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from holdfast.batch.store import WorkerCard
+from holdfast.errors import StorageError, StoreFull
 
 _LINUX_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -57,12 +60,18 @@ class LifeLine:
         """Make and lock a new file in `folder`, which is made (0700) when it is missing.
 
         Raises:
-            OSError: the folder cannot be written.
+            StorageError: the folder cannot be written.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder.resolve() / f"{secrets.token_hex(8)}.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = folder.resolve() / f"{secrets.token_hex(8)}.lock"
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+            raise kind(
+                f"{folder} cannot be written ({error.strerror}); mend that, then resume", path=str(folder)
+            ) from error
         with _own_guard:
             _own_paths.add(str(path))
         return cls(path, descriptor)
@@ -70,43 +79,64 @@ class LifeLine:
     def close(self, *, remove: bool = True) -> None:
         """Let go of the lock. The file goes too, unless it is to prove that its worker, whose row is left, is dead."""
         if remove:
-            self._path.unlink(missing_ok=True)
+            # One that cannot be removed is no harm: not locked, it only proves that its worker is gone.
+            with contextlib.suppress(OSError):
+                self._path.unlink()
         os.close(self._descriptor)
         with _own_guard:
             _own_paths.discard(str(self._path))
 
 
-def is_proven_dead(card: WorkerCard) -> bool:
-    """Whether the worker of this card certainly does not live any more.
+class Life(Enum):
+    """What is known of another worker."""
 
-    Only its own file, on this boot, proves it. False means "not known": a missing file, another's file and another
-    host prove nothing.
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+def life_of(card: WorkerCard) -> Life:
+    """Say whether the worker of this card lives.
+
+    On this machine, its own file proves it: locked, it is alive; not locked, it is dead. A missing file, another's file
+    and another host prove nothing. Nobody outlives a restart: of an earlier boot of this machine, known by its name,
+    everybody is dead.
     """
-    if not card.boot_id or card.boot_id != boot_id():
-        return False
+    now, then = boot_id(), card.boot_id
+    same_host = card.host == socket.gethostname()
+    if same_host and now and then and now != then:
+        return Life.DEAD
+    if not (same_host or (now and now == then)):
+        return Life.UNKNOWN
     with _own_guard:
         if card.lock_path in _own_paths:
-            return False
+            return Life.ALIVE
         try:
             descriptor = os.open(card.lock_path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            return False
+            return Life.UNKNOWN
         try:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) != (card.lock_device, card.lock_inode):
-                return False
+                return Life.UNKNOWN
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                return False
-            return True
+                return Life.ALIVE
+            return Life.DEAD
         finally:
             os.close(descriptor)
+
+
+def is_proven_dead(card: WorkerCard) -> bool:
+    """Whether the worker of this card certainly does not live any more."""
+    return life_of(card) is Life.DEAD
 
 
 def forget(card: WorkerCard) -> None:
     """Remove the file of a worker that was taken over."""
     with contextlib.suppress(OSError):
-        status = os.stat(card.lock_path, follow_symlinks=False)
+        path = Path(card.lock_path)
+        status = path.lstat()
         if (status.st_dev, status.st_ino) == (card.lock_device, card.lock_inode):
-            os.unlink(card.lock_path)  # noqa: PTH108 - beside os.stat of the same text
+            path.unlink()

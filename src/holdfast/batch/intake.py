@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from holdfast.errors import BadRow, InputEmpty, UnknownColumn
 from holdfast.readers import Row, read_rows
 
 ItemLike = Item | Mapping[str, Any]
+Chunks = AsyncIterator[list[Draft]]
 Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
 
 CHUNK = 1_000  # drafts that travel and are stored together
@@ -35,7 +37,7 @@ class Columns:
         return tuple(name for name in (self.id, self.topic, self.persona) if name is not None)
 
 
-async def drafts(items: Items, columns: Columns, *, stdin: BinaryIO | None = None) -> AsyncIterator[list[Draft]]:
+async def drafts(items: Items, columns: Columns, *, stdin: BinaryIO | None = None) -> Chunks:
     """Yield the drafts of `items` in chunks, never holding more than one.
 
     A path is read in a thread, so that the event loop turns meanwhile; `-` means standard input.
@@ -52,7 +54,7 @@ async def drafts(items: Items, columns: Columns, *, stdin: BinaryIO | None = Non
         raise InputEmpty("There are no items: give at least one")
 
 
-async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> AsyncIterator[list[Draft]]:
+async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> Chunks:
     if isinstance(items, str | Path):
         source = None if str(items) == "-" else Path(items)
         rows = _file_drafts(source, columns, stdin)
@@ -60,7 +62,8 @@ async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> Asy
             while chunk := await asyncio.to_thread(lambda: list(islice(rows, CHUNK))):
                 yield chunk
         finally:
-            rows.close()
+            with suppress(ValueError):  # a thread is still reading, for nobody: the rows close when it is done
+                rows.close()
     elif isinstance(items, AsyncIterable):
         chunk, line = [], 0
         async for item in items:
@@ -77,7 +80,7 @@ async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> Asy
             yield chunk
 
 
-def _file_drafts(source: Path | None, columns: Columns, stdin: BinaryIO | None) -> Iterator[Draft]:
+def _file_drafts(source: Path | None, columns: Columns, stdin: BinaryIO | None) -> Generator[Draft, None, None]:
     where = str(source) if source else "standard input"
     first = True
     for row in read_rows(source, stdin=stdin):
@@ -105,10 +108,8 @@ def _refuse_unknown_columns(row: Row, columns: Columns, where: str) -> None:
 def _draft_of(item: object, columns: Columns, line: int) -> Draft:
     where = f"item {line}"
     if isinstance(item, Item):
-        values = {**item.parameters, "topic": item.topic, "persona": item.persona}
-        if item.id:
-            values["id"] = item.id
-        return _draft(values, Columns(), where, line)
+        item_id = _identifier(item.id, where, line) if item.id else None
+        return _checked(item_id, item.topic, item.persona, dict(item.parameters), where, line)
     if isinstance(item, Mapping):
         return _draft(item, columns, where, line)
     raise BadRow(f"{where} is a {type(item).__name__}; give an Item or a dictionary with a topic", line=line)
@@ -118,18 +119,26 @@ def _draft(values: Mapping[str, Any], columns: Columns, where: str, line: int) -
     rest = dict(values)
     id_given = columns.id is not None or "id" in rest
     item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if id_given else None
-    topic = _text(rest.pop(columns.topic or "topic", None), "topic", where, line)
-    persona = _text(rest.pop(columns.persona or "persona", None), "persona", where, line)
+    topic = rest.pop(columns.topic or "topic", None)
+    persona = rest.pop(columns.persona or "persona", None)
+    return _checked(item_id, topic, persona, rest, where, line)
+
+
+def _checked(
+    item_id: str | None, topic: object, persona: object, parameters: dict[str, Any], where: str, line: int
+) -> Draft:
+    topic = _text(topic, "topic", where, line)
+    persona = _text(persona, "persona", where, line) or None
     if topic is None or not topic.strip():
         raise BadRow(f"{where}: the topic is missing or empty", line=line)
     try:
-        source = content_digest_source(topic, persona, rest)
-        parameters_json = orjson.dumps(rest).decode() if rest else "{}"
+        source = content_digest_source(topic, persona, parameters)
+        parameters_json = orjson.dumps(parameters).decode() if parameters else "{}"
     except (ValueError, TypeError) as error:
         raise BadRow(f"{where}: a parameter cannot be kept as JSON: {error}", line=line) from error
     digest = hashlib.sha256(source).digest()
     base_id = item_id or digest.hex()[:_HASH_ID_DIGITS]
-    return Draft(item_id, base_id, digest, topic, persona or None, parameters_json, line)
+    return Draft(item_id, base_id, digest, topic, persona, parameters_json, line)
 
 
 def _identifier(value: object, where: str, line: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -60,6 +61,8 @@ class ClaimedItem:
     """How many failed tries count towards `max_attempts`, before this one."""
     alone: bool
     """The item was running in several workers that died: nothing else runs beside it."""
+    started_at: datetime
+    """When it was claimed."""
 
 
 @dataclass(frozen=True, slots=True)

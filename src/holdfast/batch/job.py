@@ -131,7 +131,10 @@ class Difference:
         return not (self.new or self.missing or self.changed)
 
     def __str__(self) -> str:
-        parts = [f"{count} {what}" for count, what in
-                 ((self.new, "new"), (self.missing, "missing"), (self.changed, "changed")) if count]
+        parts = [
+            f"{count} {what}"
+            for count, what in ((self.new, "new"), (self.missing, "missing"), (self.changed, "changed"))
+            if count
+        ]
         examples = f" ({'; '.join(self.examples)})" if self.examples else ""
         return ", ".join(parts) + examples

@@ -5,17 +5,17 @@ same beat for a whole lease by its own monotonic clock, while its own writes wen
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
 
-import structlog
-
 from holdfast.batch import host
 from holdfast.batch.store import Lease, WorkerRow, WorkStore
 from holdfast.errors import LeaseLost, StorageError
+from holdfast.logs import get_logger
 
-_log = structlog.get_logger("holdfast.lease")
+_log = get_logger("holdfast.lease")
 
 LEASE_SECONDS = 15.0
 CRASH_LIMIT = 3  # interruptions suffered alone after which an item is held to have crashed its workers
@@ -76,28 +76,33 @@ class Watch:
         self._owner = owner
         self._job_id = job_id
         self._lease_seconds = lease_seconds
-        self._seen: dict[int, tuple[int, float]] = {}
+        self._seen: dict[int, tuple[int, float]] = {}  # token → its beat, and for how long we saw it stand still
+        self._looked_at = time.monotonic()
 
     async def look(self, own: Lease | None = None) -> int:
         """Look once, take over whoever is dead, and return how many live or unknown others there are."""
         rows = await self._store.workers(self._owner, self._job_id)
         others = [row for row in rows if own is None or row.token != own.token]
         self._seen = {row.token: self._seen[row.token] for row in others if row.token in self._seen}
+        # Between two looks we may have slept, or waited for a lock that kept the others from beating as well: then the
+        # first look after it proves nothing yet.
+        now = time.monotonic()
+        watched, self._looked_at = min(now - self._looked_at, self._lease_seconds / 2), now
         alive = 0
         for row in others:
-            if not self._is_dead(row):
+            if not self._is_dead(row, watched):
                 alive += 1
             elif await self._store.take_over(self._owner, row, crash_limit=CRASH_LIMIT):
+                # After a kill this is how a resume begins; a worker that is only silent may yet wake up and wonder.
+                level = logging.INFO if host.is_proven_dead(row.card) else logging.WARNING
+                _log.log(level, "worker_taken_over", job=self._job_id, host=row.card.host, pid=row.card.pid)
                 host.forget(row.card)
-                _log.warning("worker_taken_over", job=self._job_id, host=row.card.host, pid=row.card.pid)
         return alive
 
-    def _is_dead(self, row: WorkerRow) -> bool:
+    def _is_dead(self, row: WorkerRow, watched: float) -> bool:
         if host.is_proven_dead(row.card):
             return True
-        now = time.monotonic()
-        beat, since = self._seen.get(row.token, (None, now))
-        if beat != row.beat:
-            self._seen[row.token] = (row.beat, now)
-            return False
-        return now - since >= self._lease_seconds
+        beat, still = self._seen.get(row.token, (None, 0.0))
+        still = still + watched if beat == row.beat else 0.0
+        self._seen[row.token] = (row.beat, still)
+        return still >= self._lease_seconds

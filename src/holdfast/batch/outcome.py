@@ -4,7 +4,7 @@ A processor returns an outcome (or a Conversation, or None, which mean `Done`); 
 the committer writes. Surprises, that is exceptions, are turned into outcomes by `outcome_of`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from holdfast.batch.backoff import Backoff
@@ -74,7 +74,7 @@ class Verdict:
     claimed: ClaimedItem
     state: ItemState
     result: str
-    """How the attempt ended: completed, skipped, failed, retried, doomed or released."""
+    """How the attempt ended: completed, skipped, failed, retried or doomed."""
     conversation: Conversation | None = None
     code: str | None = None
     message: str | None = None
@@ -85,16 +85,10 @@ class Verdict:
     usage: Usage = field(default_factory=Usage)
 
     @classmethod
-    def released(cls, claimed: ClaimedItem) -> "Verdict":
-        """Give an item back untried: a stop is nobody's failure."""
-        return cls(claimed, ItemState.PENDING, "released")
-
-    @classmethod
     def refused(cls, verdict: "Verdict", code: str, message: str) -> "Verdict":
-        """Fail an item whose own outcome the database would not take."""
-        return cls(
-            verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MESSAGE_CAP], 0.0, True, verdict.usage
-        )
+        """Fail an item whose own outcome the database would not take; the raw answer may be why, so it goes."""
+        usage = replace(verdict.usage, raw=None)
+        return cls(verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MESSAGE_CAP], 0.0, True, usage)
 
 
 def decide(claimed: ClaimedItem, outcome: Outcome, *, usage: Usage, max_attempts: int, backoff: Backoff) -> Verdict:
@@ -106,9 +100,7 @@ def decide(claimed: ClaimedItem, outcome: Outcome, *, usage: Usage, max_attempts
             return Verdict(claimed, ItemState.SKIPPED, "skipped", None, "skipped", reason[:_MESSAGE_CAP], usage=usage)
         case Retry(reason, after, code) if claimed.tries + 1 < max_attempts:
             delay = backoff.delay(claimed.tries + 1, asked=after)
-            return Verdict(
-                claimed, ItemState.PENDING, "retried", None, code, reason[:_MESSAGE_CAP], delay, True, usage
-            )
+            return Verdict(claimed, ItemState.PENDING, "retried", None, code, reason[:_MESSAGE_CAP], delay, True, usage)
         case Retry(reason, _, code) | Fail(reason, code):
             return Verdict(claimed, ItemState.FAILED, "failed", None, code, reason[:_MESSAGE_CAP], 0.0, True, usage)
         case Doom(reason, code):
@@ -127,7 +119,7 @@ def outcome_of(returned: Any) -> Outcome:
     if isinstance(returned, Done):
         return _checked(returned)
     if isinstance(returned, Skip | Retry | Fail | Doom):
-        return returned
+        return _worded(returned)
     return Fail(
         f"the processor returned a {type(returned).__name__}; it must return a Conversation, an outcome or None",
         code="processor_returned",
@@ -136,7 +128,8 @@ def outcome_of(returned: Any) -> Outcome:
 
 def outcome_of_exception(error: BaseException) -> Outcome:
     """Read what a processor raised: a lost connection or a timeout may pass, anything else is its own mistake."""
-    named = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = kept_text(error, _MESSAGE_CAP)
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, TimeoutError):
         return Retry(named, code="timeout")
     if isinstance(error, ConnectionError):
@@ -144,6 +137,27 @@ def outcome_of_exception(error: BaseException) -> Outcome:
     if isinstance(error, InvalidConversation):
         return Fail(error.message, code=error.code)
     return Fail(named, code=f"processor_error.{type(error).__name__}")
+
+
+def kept_text(value: object, cap: int) -> str:
+    """Return the start of what a processor said, as text that may be stored whatever it is."""
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except Exception:
+        text = ""  # some errors fail at saying what they are
+    return text[:cap].encode(errors="backslashreplace").decode()
+
+
+def _worded(outcome: Skip | Retry | Fail | Doom) -> Outcome:
+    """Make text of reason and code: what is given is often the exception itself, or a status."""
+    reason = kept_text(outcome.reason, _MESSAGE_CAP)
+    if isinstance(outcome, Skip):
+        return Skip(reason)
+    if isinstance(outcome, Retry) and not isinstance(outcome.after, int | float | None):
+        return Fail(
+            f"Retry holds a {type(outcome.after).__name__}; `after` must be seconds or None", code="processor_returned"
+        )
+    return replace(outcome, reason=reason, code=kept_text(outcome.code, _MESSAGE_CAP))
 
 
 def _checked(done: Done) -> Outcome:

@@ -1,17 +1,20 @@
 """What turns an item into a conversation, and how it is called."""
 
+import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from holdfast.batch.item import Item
-from holdfast.batch.outcome import RAW_CAP, Outcome, Usage
+from holdfast.batch.outcome import RAW_CAP, Outcome, Usage, kept_text
 from holdfast.errors import ProcessorUnusable
 from holdfast.library.conversation import Conversation
 
 CALLER = "caller"
 """Names the processor of a job that was started with a callable of some program."""
+
+_MOST_TOKENS = 10**12  # of one report; sums of such numbers stay whole numbers in every database
 
 Result = Conversation | Outcome | None
 Processor = Callable[..., Awaitable[Result]] | Callable[..., Result]
@@ -30,13 +33,16 @@ class Work:
         self._raw: str | None = None
 
     def usage(self, *, tokens_in: int = 0, tokens_out: int = 0) -> None:
-        """Add tokens that were used; they are kept whatever the attempt comes to."""
-        self._tokens_in += tokens_in
-        self._tokens_out += tokens_out
+        """Add tokens that were used; they are kept whatever the attempt comes to.
+
+        Raises ValueError for a number that cannot be right.
+        """
+        self._tokens_in += _whole(tokens_in)
+        self._tokens_out += _whole(tokens_out)
 
     def raw(self, answer: str) -> None:
         """Keep the answer as it came, up to 64,000 characters, so that a failure can be understood."""
-        self._raw = answer[:RAW_CAP]
+        self._raw = kept_text(answer, RAW_CAP)
 
     def _used(self) -> Usage:
         return Usage(self._tokens_in, self._tokens_out, self._raw)
@@ -101,5 +107,14 @@ class Callee:
         return self.function(*self.arguments(item, work))
 
 
+def _whole(tokens: int) -> int:
+    number = int(tokens)  # client libraries have other kinds of numbers
+    if not 0 <= number <= _MOST_TOKENS:
+        raise ValueError(f"tokens must be from 0 to {_MOST_TOKENS:,}, not {number}")
+    return number
+
+
 def _is_async(processor: Processor) -> bool:
-    return inspect.iscoroutinefunction(processor) or inspect.iscoroutinefunction(getattr(processor, "__call__", None))
+    while isinstance(processor, functools.partial):
+        processor = processor.func
+    return inspect.iscoroutinefunction(processor) or inspect.iscoroutinefunction(type(processor).__call__)

@@ -4,11 +4,10 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from holdfast.batch.checkpoint import Counts, Progress, Tokens
+from holdfast.logs import get_logger
 
-_log = structlog.get_logger("holdfast.progress")
+_log = get_logger("holdfast.progress")
 
 Listener = Callable[[Progress], Awaitable[None] | None]
 

@@ -1,21 +1,25 @@
 """One run of one job in one process: lease, heart, worker, and the way out."""
 
 import asyncio
+import threading
+from dataclasses import replace
 from pathlib import Path
 
-import structlog
-
 from holdfast.batch import host
-from holdfast.batch.job import Job
+from holdfast.batch.job import Job, JobState
 from holdfast.batch.lease import Heart, Watch
 from holdfast.batch.processor import Callee
 from holdfast.batch.progress import ProgressTeller
 from holdfast.batch.stop import Stop
 from holdfast.batch.store import CommitReport, Lease, WorkStore
 from holdfast.batch.worker import Ending, Worker, WorkerOptions
-from holdfast.errors import LeaseLost, StorageError
+from holdfast.errors import HoldfastError, LeaseLost, StorageError
+from holdfast.logs import get_logger
 
-_log = structlog.get_logger("holdfast.run")
+_log = get_logger("holdfast.run")
+
+
+_ENDINGS = {JobState.PAUSED: Ending.PAUSED, JobState.CANCELLED: Ending.CANCELLED}
 
 
 class Run:
@@ -45,8 +49,10 @@ class Run:
         self._teller = teller
         self._lease: Lease | None = None
         self._worker: Worker | None = None
-        self._marking: asyncio.Future[None] | None = None
-        self._report: CommitReport | None = None
+        self._marking: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._claimed = 0
+        self._gave_back = False
 
     async def until_ended(self) -> Ending:
         """Work; when the caller is cancelled, give back what is in flight before passing that on.
@@ -54,6 +60,7 @@ class Run:
         Raises:
             StorageError: the database could not go on; the job stays resumable.
         """
+        self._loop = asyncio.get_running_loop()
         self._stop.when_requested(self._on_stop)
         work = asyncio.create_task(self._under_leases())
         try:
@@ -67,27 +74,41 @@ class Run:
             raise
 
     async def _under_leases(self) -> Ending:
+        again = False
+        while True:
+            try:
+                return await self._under_one_lease(again=again)
+            except LeaseLost as error:
+                # We slept, and another worker took over. It has our items; we start anew beside it.
+                _log.warning("lease_lost", job=self._job.id, **error.context)
+                again = True
+                if self._stop.requested:
+                    return Ending.STOPPED
+                if self._left() == 0:
+                    return Ending.LIMIT
+
+    async def _under_one_lease(self, *, again: bool) -> Ending:
         life = await asyncio.to_thread(host.LifeLine.open, self._folder)
-        gave_back = False
+        proves = False
         try:
-            while True:
-                await self._watch.look()
-                entered = await self._store.enter(self._owner, self._job.id, life.card)
-                if entered.lease is None:
-                    gave_back = True
-                    return Ending.FINISHED
-                try:
-                    ending = await self._under(entered.lease)
-                    gave_back = True
-                    return ending
-                except LeaseLost:
-                    # We slept, and another worker took over. It has our items; we start anew beside it.
-                    _log.warning("lease_lost", job=self._job.id, token=entered.lease.token)
-                    if self._stop.requested:
-                        return Ending.STOPPED
+            await self._watch.look()
+            entered = await self._store.enter(self._owner, self._job.id, life.card, again=again)
+            if entered.lease is None:
+                return _ENDINGS.get(entered.job.state, Ending.FINISHED)
+            try:
+                return await self._under(entered.lease)
+            except LeaseLost:
+                raise
+            except BaseException:
+                # Where nothing could be given back, the file stays and, unlocked, proves to others that we are gone.
+                proves = not self._gave_back
+                raise
         finally:
-            # When nothing could be given back, the file stays and, unlocked, proves to others that we are gone.
-            life.close(remove=gave_back)
+            life.close(remove=not proves)
+
+    def _left(self) -> int | None:
+        limit = self._options.limit
+        return None if limit is None else max(0, limit - self._claimed)
 
     async def _under(self, lease: Lease) -> Ending:
         worker = Worker(
@@ -95,7 +116,7 @@ class Run:
             lease=lease,
             callee=self._callee,
             settings=self._job.settings,
-            options=self._options,
+            options=replace(self._options, limit=self._left()),
             watch=self._watch,
             stop=self._stop,
             on_report=self._tell,
@@ -107,37 +128,49 @@ class Run:
             ending = await worker.run()
         except StorageError:
             await self._end(heart)
-            await self._leave_if_possible(lease, worker)
+            self._gave_back = await self._leave_if_possible(lease)
             raise
         except BaseException:
             await self._end(heart)
             raise
+        finally:
+            self._claimed += worker.claimed
         await self._end(heart)
-        await self._store.leave(lease, worker.held)
-        if self._report is not None:
-            await self._teller.tell(self._report.counts, self._report.tokens, last=True)
+        await self._store.leave(lease)
         return ending
 
     async def _end(self, heart: Heart) -> None:
         self._lease, self._worker = None, None
         await heart.stop()
         if self._marking is not None:
-            await asyncio.gather(self._marking, return_exceptions=True)
+            await asyncio.to_thread(self._marking.join)
 
-    async def _leave_if_possible(self, lease: Lease, worker: Worker) -> None:
+    async def _leave_if_possible(self, lease: Lease) -> bool:
         try:
-            await self._store.leave(lease, worker.held)
+            await self._store.leave(lease)
+            return True
         except StorageError as error:
             # The same trouble as the one being reported. Whoever comes next finds us dead and takes the items back.
             _log.warning("could_not_give_back", job=lease.job_id, code=error.code)
+            return False
 
     async def _tell(self, report: CommitReport) -> None:
-        self._report = report
         await self._teller.tell(report.counts, report.tokens)
 
     def _on_stop(self) -> None:
-        if self._lease is None or self._worker is None:
+        # Called from anywhere, a signal handler included, and perhaps while a processor blocks the loop: so the loop
+        # is only told, and the note is made by a thread. It is made at once, because a worker that is killed before it
+        # has come to its end was stopped, not crashed.
+        lease, worker, loop = self._lease, self._worker, self._loop
+        if lease is None or worker is None or loop is None:
             return
-        self._worker.wake()
-        # Noted at once: should the process be killed before it is done, its items were stopped, not crashed.
-        self._marking = asyncio.get_running_loop().run_in_executor(None, self._store.mark_stopping, self._lease)
+        if self._marking is None:
+            self._marking = threading.Thread(target=self._mark, args=(lease,), name="holdfast-stop", daemon=True)
+            self._marking.start()
+        loop.call_soon_threadsafe(worker.wake)
+
+    def _mark(self, lease: Lease) -> None:
+        try:
+            self._store.mark_stopping(lease)
+        except HoldfastError as error:
+            _log.warning("stop_not_noted", job=lease.job_id, code=error.code)

@@ -2,72 +2,49 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-import structlog
-
 from holdfast.batch import host
-from holdfast.batch.checkpoint import Counts, Tokens
 from holdfast.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
-from holdfast.batch.intake import Columns, Items, check_id, drafts
+from holdfast.batch.intake import Chunks, Columns, Items, check_id, drafts
 from holdfast.batch.item import Failure
 from holdfast.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause
 from holdfast.batch.lease import LEASE_SECONDS, Watch
 from holdfast.batch.processor import CALLER, Callee, Processor, ProcessorSource
-from holdfast.batch.progress import Progress, ProgressTeller
+from holdfast.batch.progress import Listener, ProgressTeller
+from holdfast.batch.result import BatchResult
 from holdfast.batch.run import Run
 from holdfast.batch.stop import Stop
 from holdfast.batch.store import BatchStores
 from holdfast.batch.worker import Ending, WorkerOptions
-from holdfast.errors import CallerOnly, JobIsWorked, JobNameNeeded, NothingToRun, SettingsError
+from holdfast.errors import CallerOnly, JobIsWorked, JobNameNeeded, NothingToRun, SettingsError, Stopped
+from holdfast.logs import get_logger
 
-_log = structlog.get_logger("holdfast.batch")
+_log = get_logger("holdfast.batch")
 
 _PAGE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """What a run came to."""
-
-    job_id: str
-    state: JobState
-    counts: Counts
-    tokens: Tokens
-    ending: Ending
-    pause: Pause | None
-    created: Created | None
-    did_nothing: bool
-    """The job was finished before this run."""
-    seconds: float
-
-    @property
-    def completed(self) -> int:
-        return self.counts.completed
-
-    @property
-    def failed(self) -> int:
-        return self.counts.failed
-
-    @property
-    def skipped(self) -> int:
-        return self.counts.skipped
 
 
 class Batches:
     """The batch jobs of one owner."""
 
     def __init__(
-        self, *, stores: BatchStores, owner: str, source: ProcessorSource, folder: Path, lease_seconds: float
+        self,
+        *,
+        stores: BatchStores,
+        owner: str,
+        source: ProcessorSource,
+        folder: Path,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._stores = stores
         self._owner = owner
         self._source = source
         self._folder = folder
-        self._lease_seconds = lease_seconds or LEASE_SECONDS
+        self._lease_seconds = lease_seconds
 
     async def run(
         self,
@@ -81,7 +58,7 @@ class Batches:
         limit: int | None = None,
         columns: Columns | None = None,
         accept_new_items: bool = False,
-        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        on_progress: Listener | None = None,
         stop: Stop | None = None,
         stdin: BinaryIO | None = None,
         grace_seconds: float = 10.0,
@@ -108,6 +85,7 @@ class Batches:
             InputError: an item is of no use; nothing was called and no job was made.
             JobDiffers, ItemsDiffer: the job exists with another processor or other items.
             ProcessorUnusable: the processor cannot be found or called.
+            Stopped: a stop was asked for before all items were in; no job was made.
             StorageError: the database could not go on; the job stays resumable.
         """
         _check_run(concurrency, max_attempts, timeout, limit)
@@ -115,9 +93,11 @@ class Batches:
         name = process if isinstance(process, str) else CALLER
         callee = Callee.of(self._source.resolve(process) if isinstance(process, str) else process)
         wanted = Wanted(job_id, name, JobSettings(max_attempts, timeout), accept_new_items)
-        created = await self._create(wanted, drafts(items, columns or Columns(), stdin=stdin))
+        started, stop = time.monotonic(), stop or Stop()
+        created = await self._create(wanted, _until(stop, drafts(items, columns or Columns(), stdin=stdin)))
         options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
-        return await self._work(job_id, callee, options, on_progress, stop or Stop(), created)
+        result = await self._work(job_id, callee, options, on_progress, stop, created)
+        return replace(result, seconds=time.monotonic() - started)
 
     async def create(
         self,
@@ -148,7 +128,7 @@ class Batches:
         retry_failed: bool = False,
         accept_new_items: Items | None = None,
         columns: Columns | None = None,
-        on_progress: Callable[[Progress], Awaitable[None] | None] | None = None,
+        on_progress: Listener | None = None,
         stop: Stop | None = None,
         stdin: BinaryIO | None = None,
         grace_seconds: float = 10.0,
@@ -167,14 +147,15 @@ class Batches:
         _check_run(concurrency, 1, 1.0, limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
         callee = self._callee_of(job, process)
-        created = None
+        created, stop = None, stop or Stop()
         if accept_new_items is not None:
             wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
-            created = await self._create(wanted, drafts(accept_new_items, columns or Columns(), stdin=stdin))
+            added = drafts(accept_new_items, columns or Columns(), stdin=stdin)
+            created = await self._create(wanted, _until(stop, added))
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)
         options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
-        return await self._work(job.id, callee, options, on_progress, stop or Stop(), created)
+        return await self._work(job.id, callee, options, on_progress, stop, created)
 
     async def checkpoint(self, job_id: str) -> Job:
         """Return where a job stands. Raises JobNotFound."""
@@ -221,40 +202,39 @@ class Batches:
 
         Raises:
             JobNotFound: there is no such job.
-            JobIsWorked: a worker is on it; pause or cancel it first.
+            JobIsWorked: a worker is on it; pause or cancel it first. One on another host is given as long as a lease
+                to show that it lives.
         """
-        watch = self._watch(job_id)
-        if await watch.look():
-            raise JobIsWorked(
-                f"A worker is on job {job_id!r}; stop it first, for instance with `holdfast cancel {job_id}`",
-                job_id=job_id,
-            )
+        await self._refuse_under_a_worker(job_id)
         await drop(self._stores, self._owner, await self._stores.jobs.discard(self._owner, job_id))
 
     # -- within ------------------------------------------------------------------------------------------------------
 
-    async def _create(self, wanted: Wanted, chunks: AsyncIterator[list]) -> Created:  # type: ignore[type-arg]
-        await drop_leftovers(self._stores, self._owner)
+    async def _create(self, wanted: Wanted, chunks: Chunks) -> Created:
         life = await asyncio.to_thread(host.LifeLine.open, self._folder)
+        creation = Creation(stores=self._stores, owner=self._owner, card=life.card)
         try:
-            return await Creation(stores=self._stores, owner=self._owner, card=life.card).create(wanted, chunks)
+            return await creation.create(wanted, chunks)
         finally:
-            life.close()
+            # When something is left behind, the file stays and, unlocked, proves that nobody needs it any more.
+            life.close(remove=creation.is_tidy)
 
     async def _work(
         self,
         job_id: str,
         callee: Callee,
         options: WorkerOptions,
-        on_progress: Callable[[Progress], Awaitable[None] | None] | None,
+        on_progress: Listener | None,
         stop: Stop,
         created: Created | None,
     ) -> BatchResult:
         started = time.monotonic()
+        await self._tidy()
         job = await self.checkpoint(job_id)
-        ending: Ending | None = Ending.FINISHED
+        ending = Ending.FINISHED
         did_nothing = job.state in FINISHED
         if not did_nothing:
+            teller = ProgressTeller(job_id=job_id, listener=on_progress)
             run = Run(
                 store=self._stores.work,
                 owner=self._owner,
@@ -264,10 +244,11 @@ class Batches:
                 watch=self._watch(job_id),
                 stop=stop,
                 folder=self._folder,
-                teller=ProgressTeller(job_id=job_id, listener=on_progress),
+                teller=teller,
             )
             ending = await run.until_ended()
-        job = await self.checkpoint(job_id)
+            job = await self.checkpoint(job_id)
+            await teller.tell(job.counts, job.tokens, last=True)
         if job.state is JobState.COMPLETED and not job.cleaned:
             await self._clean(job_id)
         return BatchResult(
@@ -286,6 +267,26 @@ class Batches:
         while await self._stores.jobs.clean_step(self._owner, job_id):
             pass
         _log.info("checkpoint_cleaned", job=job_id)
+
+    async def _refuse_under_a_worker(self, job_id: str) -> None:
+        watch = self._watch(job_id)
+        patience = time.monotonic() + 1.2 * self._lease_seconds
+        while await watch.look():
+            rows = await self._stores.work.workers(self._owner, job_id)
+            if any(host.life_of(row.card) is host.Life.ALIVE for row in rows) or time.monotonic() > patience:
+                raise JobIsWorked(
+                    f"A worker is on job {job_id!r}; stop it first, for instance with `holdfast cancel {job_id}`",
+                    job_id=job_id,
+                )
+            await asyncio.sleep(self._lease_seconds / 20)
+
+    async def _tidy(self) -> None:
+        """Finish what creations, discards, leases and cleanings that were cut off have left."""
+        await drop_leftovers(self._stores, self._owner)
+        for job_id in await self._stores.jobs.ended_under_workers(self._owner):
+            await self._watch(job_id).look()
+        for job_id in await self._stores.jobs.uncleaned(self._owner):
+            await self._clean(job_id)
 
     async def _as_seen(self, job: Job) -> Job:
         """Show a job that is stored as running, but has no worker that may be alive, as interrupted."""
@@ -317,6 +318,13 @@ class Batches:
 
     def _watch(self, job_id: str) -> Watch:
         return Watch(store=self._stores.work, owner=self._owner, job_id=job_id, lease_seconds=self._lease_seconds)
+
+
+async def _until(stop: Stop, chunks: Chunks) -> Chunks:
+    async for chunk in chunks:
+        if stop.requested:
+            raise Stopped("Stopped while the items were being read; nothing was called. Run the same command again")
+        yield chunk
 
 
 def _check_run(concurrency: int, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:

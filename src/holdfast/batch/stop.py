@@ -6,8 +6,7 @@ from collections.abc import Callable
 class Stop:
     """Asks a run to stop: no new calls, those in flight get a grace period, everything finished is committed.
 
-    One object serves one run. `request` must be called on the event loop; to call it from a signal handler or another
-    thread use `loop.call_soon_threadsafe(stop.request)`.
+    One object serves one run. `request` may be called from the event loop, another thread or a signal handler.
     """
 
     def __init__(self) -> None:
@@ -25,8 +24,8 @@ class Stop:
         return self._at_once
 
     def request(self, *, at_once: bool = False) -> None:
-        """Ask; a second time changes nothing."""
-        if self._requested:
+        """Ask. A second time changes nothing, unless it takes the grace away."""
+        if self._requested and (self._at_once or not at_once):
             return
         self._at_once = at_once
         self._requested = True
@@ -34,7 +33,7 @@ class Stop:
             listener()
 
     def when_requested(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called when the stop is asked for, or now if it was already."""
+        """Have `listener` called, where `request` is, when the stop is asked for; or now if it was already."""
         self._listeners.append(listener)
         if self._requested:
             listener()

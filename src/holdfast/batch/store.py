@@ -75,7 +75,7 @@ class CommitReport:
     suspects_wait: bool
     """Items are pending that only a worker with nothing else in flight may claim."""
     next_due_seconds: float | None
-    """When nothing was claimed: seconds until the next pending item is due, None when none is pending."""
+    """When nothing was claimed: seconds until the next pending item that may run beside others is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,11 @@ class IntakeStore(Protocol):
 class WorkStore(Protocol):
     """Moves items while workers work. Whatever carries a Lease or Staged raises LeaseLost when its token is void."""
 
-    async def enter(self, owner: str, job_id: str, card: WorkerCard) -> Entered:
-        """Take a lease: pending, running or paused → running. Raises JobNotFound, IllegalMove."""
+    async def enter(self, owner: str, job_id: str, card: WorkerCard, *, again: bool) -> Entered:
+        """Take a lease: pending, running or paused → running. Raises JobNotFound, IllegalMove.
+
+        A run that enters `again`, after it lost its lease, leaves a job alone that was paused or cancelled meanwhile.
+        """
         ...
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
@@ -158,10 +161,10 @@ class WorkStore(Protocol):
         ...
 
     async def put_back(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
-        """Pause the job with a reason and put the given failed items back to pending, unharmed."""
+        """Pause the job with a reason, unless it was cancelled, and put the given failed items back to pending."""
         ...
 
-    async def leave(self, lease: Lease, released: Sequence[Verdict]) -> None:
+    async def leave(self, lease: Lease) -> None:
         """End a lease: give back the items still held, fold its counters into the job. Twice is safe."""
         ...
 
@@ -214,6 +217,14 @@ class JobStore(Protocol):
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
         """Remove a part of what a job completed without failures no longer needs; True while more is left."""
+        ...
+
+    async def ended_under_workers(self, owner: str) -> Sequence[str]:
+        """Return the jobs on which nothing is left to do, but on which a worker, perhaps a dead one, holds a lease."""
+        ...
+
+    async def uncleaned(self, owner: str) -> Sequence[str]:
+        """Return the jobs completed without failures whose cleaning has not come to its end."""
         ...
 
     async def discard(self, owner: str, job_id: str) -> int:

@@ -3,10 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-
-import structlog
 
 from holdfast.batch.backoff import Backoff
 from holdfast.batch.breaker import Breaker
@@ -20,8 +18,9 @@ from holdfast.batch.processor import Callee
 from holdfast.batch.stop import Stop
 from holdfast.batch.store import Claim, CommitReport, Lease, WorkStore
 from holdfast.errors import StoreBusy
+from holdfast.logs import get_logger
 
-_log = structlog.get_logger("holdfast.worker")
+_log = get_logger("holdfast.worker")
 
 _LOOK_SECONDS = 1.0  # how often a worker whose slots are all taken looks whether its job was paused
 _IDLE_SECONDS = 0.25  # how often one with nothing to claim looks whether other workers left something
@@ -47,7 +46,7 @@ class WorkerOptions:
     grace_seconds: float = 10.0
     """How long calls in flight may go on after a stop was asked for."""
     lease_seconds: float = LEASE_SECONDS
-    backoff: Backoff = Backoff()
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 class Worker:
@@ -76,14 +75,13 @@ class Worker:
         self._committer = Committer(store=store, lease=lease, on_committed=self._committed)
         self._breaker = Breaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
-        self._claimed_so_far = 0
+        self._claimed = 0
         self._alone = False
         self._lost = False
         self._state = JobState.RUNNING
         self._wake = asyncio.Event()
         self._stop_at: float | None = None
         self._look_at = 0.0
-        self._held: Sequence[Verdict] = ()
 
     def wake(self) -> None:
         """Have the worker look up from its wait."""
@@ -95,7 +93,7 @@ class Worker:
         self._wake.set()
 
     async def run(self) -> Ending:
-        """Work until there is a reason to end; what is still in flight then is given back.
+        """Work until there is a reason to end. What is in flight then is abandoned, and given back with the lease.
 
         Raises:
             LeaseLost: another worker took over. Nothing of what was in flight may be written any more.
@@ -107,19 +105,21 @@ class Worker:
                 self._start(report.claimed)
                 if self._tripped is not None:
                     await self._store.put_back(self._lease, self._breaker.failed_positions, self._tripped)
-                    self._tripped, self._state = None, JobState.PAUSED
+                    self._tripped = None
+                    if self._state is not JobState.CANCELLED:
+                        self._state = JobState.PAUSED
                 await self._on_report(report)
                 if (ending := self._ending()) is not None:
                     return ending
                 await self._watch_others(report)
                 await self._wait(report)
         finally:
-            self._held = [Verdict.released(claimed) for claimed in self._calls.abandon_all()]
+            self._calls.abandon_all()
 
     @property
-    def held(self) -> Sequence[Verdict]:
-        """After `run`: what was in flight, to be given back with the lease."""
-        return self._held
+    def claimed(self) -> int:
+        """How many items it claimed."""
+        return self._claimed
 
     # -- the steps of a round ------------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class Worker:
 
     def _start(self, claimed_items: Sequence[ClaimedItem]) -> None:
         self._breaker.started(len(claimed_items))
-        self._claimed_so_far += len(claimed_items)
+        self._claimed += len(claimed_items)
         for claimed in claimed_items:
             self._alone = claimed.alone
             self._calls.start(claimed)
@@ -179,7 +179,7 @@ class Worker:
         uncommitted = max(0, len(self._committer) - GROUP)
         room = self._options.concurrency - len(self._calls) - uncommitted
         if self._options.limit is not None:
-            room = min(room, self._options.limit - self._claimed_so_far)
+            room = min(room, self._options.limit - self._claimed)
         if (allowance := self._breaker.allowance) is not None:
             room = min(room, allowance)
         return max(0, room)
@@ -194,9 +194,10 @@ class Worker:
         if self._state in FINISHED:
             return Ending.FINISHED
         if self._is_stopping():
-            if self._stop_at is None:
-                grace = 0.0 if self._stop.at_once else self._options.grace_seconds
-                self._stop_at = time.monotonic() + grace
+            if self._stop.at_once:
+                self._stop_at = 0.0
+            elif self._stop_at is None:
+                self._stop_at = time.monotonic() + self._options.grace_seconds
             if (len(self._calls) and time.monotonic() < self._stop_at) or len(self._committer):
                 return None
             match self._state:
@@ -207,7 +208,7 @@ class Worker:
                 case _:
                     return Ending.STOPPED
         limit = self._options.limit
-        if limit is not None and self._claimed_so_far >= limit and not len(self._calls) and not len(self._committer):
+        if limit is not None and self._claimed >= limit and not len(self._calls) and not len(self._committer):
             return Ending.LIMIT
         return None
 
