@@ -1,0 +1,1 @@
+"""What writes conversations: built-in writers, and functions found by name."""

@@ -5,6 +5,7 @@ else, so that the same value has the same digest on every database and in every 
 """
 
 import hashlib
+import math
 from typing import Any
 
 import orjson
@@ -19,11 +20,12 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         ValueError: it holds something JSON cannot say: NaN, a lone surrogate, a key that is not text, an object.
     """
-    _refuse_not_finite(value)
     try:
-        return orjson.dumps(value, option=_OPTIONS)
+        written = orjson.dumps(value, option=_OPTIONS)
     except orjson.JSONEncodeError as error:
         raise ValueError(str(error)) from error
+    _refuse_not_finite(value)
+    return written
 
 
 def digest_of(value: Any) -> str:
@@ -37,11 +39,12 @@ def digest_of(value: Any) -> str:
 
 def _refuse_not_finite(value: Any) -> None:
     # orjson writes NaN and infinities as null: two different values would share a digest, and one would be lost.
+    # Only for what it has written: it refuses a value that holds itself, which this walk would never leave.
     pending = [value]
     while pending:
         current = pending.pop()
         if isinstance(current, float):
-            if current != current or current in (float("inf"), float("-inf")):
+            if not math.isfinite(current):
                 raise ValueError("a number that is not finite (NaN or Infinity) cannot be kept as JSON")
         elif isinstance(current, dict):
             pending.extend(current.values())

@@ -75,6 +75,9 @@ def validate(conversation: Conversation) -> None:
         InvalidConversation: it has no turns, a turn without role or text, text with NUL or a lone surrogate,
             or metadata that JSON cannot say. The message names the turn, never its text.
     """
+    if not isinstance(conversation.turns, Sequence):
+        # An iterator would be used up by this check, and the conversation stored without turns.
+        raise InvalidConversation(f"the turns are a {type(conversation.turns).__name__}; make them a list")
     if not conversation.turns:
         raise InvalidConversation("the conversation has no turns")
     for number, turn in enumerate(conversation.turns, start=1):

@@ -20,5 +20,5 @@ class Selection:
             EmptySelection: no condition was given, and "all" was not said.
         """
         if not (self.ids or self.job_id is not None or self.everything):
-            raise EmptySelection("nothing is selected; give ids or a job, or say all")
+            raise EmptySelection("Nothing is selected; give ids or a job, or say all")
         return self

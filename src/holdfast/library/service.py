@@ -58,6 +58,6 @@ class Conversations:
                 only = Selection(ids=(conversation_id,), job_id=selection.job_id)
                 if not await self._store.count(self._owner, only):
                     raise ConversationNotFound(
-                        f"There is no conversation {conversation_id!r}; `holdfast conversations list` shows those there are",
+                        f"There is no conversation {conversation_id!r}; `holdfast conversations list` shows all",
                         conversation_id=conversation_id,
                     )

@@ -1,6 +1,6 @@
 """Shapes in which conversations leave the library: one file a format, all streaming.
 
-A format turns one conversation into one chunk of bytes; what stands around the chunks is its `head` and `tail`.
+A format turns one conversation into one chunk of bytes; what stands before the chunks is its `head`.
 """
 
 from holdfast.library.formats.csv import Csv

@@ -1,0 +1,59 @@
+"""From the name of a processor, as a job keeps it, to the processor."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from holdfast.batch.processor import Processor
+from holdfast.errors import ProcessorNotFound
+from holdfast.generate.providers import scripted
+
+
+class NamedProcessors:
+    """Finds `scripted`, and any `module:function`, the current folder included. Implements `ProcessorSource`."""
+
+    def resolve(self, name: str) -> Processor:
+        """Return the processor of that name.
+
+        Raises:
+            ProcessorNotFound: there is none; the message says what is missing.
+        """
+        if name.partition(":")[0] == scripted.NAME:
+            return scripted.scripted(name)
+        module, colon, function = name.partition(":")
+        if not (colon and module and function):
+            raise ProcessorNotFound(
+                f"{name!r} is no processor; name one as module:function, or use the built-in `scripted`", processor=name
+            )
+        return _attribute(_module(module, name), module, function, name)
+
+
+def _module(module: str, name: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            raise ProcessorNotFound(
+                f"There is no module {module!r}, neither installed nor in {here}", processor=name
+            ) from error
+        raise ProcessorNotFound(
+            f"Module {module!r} needs {error.name!r}, which is not installed", processor=name
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise ProcessorNotFound(
+            f"Module {module!r} cannot be imported: {type(error).__name__}: {error}", processor=name
+        ) from error
+
+
+def _attribute(found: Any, module: str, function: str, name: str) -> Processor:
+    for part in function.split("."):
+        found = getattr(found, part, None)
+        if found is None:
+            raise ProcessorNotFound(f"Module {module!r} has no function {function!r}", processor=name)
+    processor: Processor = found
+    return processor
