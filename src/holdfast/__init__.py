@@ -1,0 +1,85 @@
+"""Holdfast: large batches of training conversations, never losing one and never paying for one twice.
+
+async with Holdfast.open() as hold:
+    result = await hold.batches.run("my-batch", items, generate)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from holdfast import errors
+
+if TYPE_CHECKING:
+    from holdfast.app import Holdfast
+    from holdfast.batch.checkpoint import Counts, Progress, Tokens
+    from holdfast.batch.intake import Columns
+    from holdfast.batch.item import Failure, Item
+    from holdfast.batch.job import Job, JobState
+    from holdfast.batch.outcome import Done, Doom, Fail, Retry, Skip
+    from holdfast.batch.processor import Work
+    from holdfast.batch.result import BatchResult
+    from holdfast.batch.stop import Stop
+    from holdfast.errors import HoldfastError
+    from holdfast.library.conversation import Conversation, Turn
+    from holdfast.library.selection import Selection
+
+__all__ = [
+    "BatchResult",
+    "Columns",
+    "Conversation",
+    "Counts",
+    "Done",
+    "Doom",
+    "Fail",
+    "Failure",
+    "Holdfast",
+    "HoldfastError",
+    "Item",
+    "Job",
+    "JobState",
+    "Progress",
+    "Retry",
+    "Selection",
+    "Skip",
+    "Stop",
+    "Tokens",
+    "Turn",
+    "Work",
+    "errors",
+]
+
+# Where each public name is. They are loaded when they are asked for: `holdfast --help` needs none of them.
+_HOMES = {
+    "BatchResult": "holdfast.batch.result",
+    "Columns": "holdfast.batch.intake",
+    "Conversation": "holdfast.library.conversation",
+    "Counts": "holdfast.batch.checkpoint",
+    "Done": "holdfast.batch.outcome",
+    "Doom": "holdfast.batch.outcome",
+    "Fail": "holdfast.batch.outcome",
+    "Failure": "holdfast.batch.item",
+    "Holdfast": "holdfast.app",
+    "HoldfastError": "holdfast.errors",
+    "Item": "holdfast.batch.item",
+    "Job": "holdfast.batch.job",
+    "JobState": "holdfast.batch.job",
+    "Progress": "holdfast.batch.checkpoint",
+    "Retry": "holdfast.batch.outcome",
+    "Selection": "holdfast.library.selection",
+    "Skip": "holdfast.batch.outcome",
+    "Stop": "holdfast.batch.stop",
+    "Tokens": "holdfast.batch.checkpoint",
+    "Turn": "holdfast.library.conversation",
+    "Work": "holdfast.batch.processor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,54 @@
+"""Holdfast, put together: the only place that chooses and connects the parts."""
+
+from pathlib import Path
+from types import TracebackType
+
+from holdfast.batch.service import Batches
+from holdfast.clock import SystemClock
+from holdfast.generate.sources import NamedProcessors
+from holdfast.library.service import Conversations
+from holdfast.settings import Settings, load
+from holdfast.storage.sqlite import SqliteStore
+
+
+class Holdfast:
+    """An open library with its batches. Use `Holdfast.open()` in an `async with`."""
+
+    def __init__(self, settings: Settings, *, create: bool = True) -> None:
+        self.settings = settings
+        self._create = create
+        self._store = SqliteStore(path=settings.database, clock=SystemClock())
+        self.batches = Batches(
+            stores=self._store.batches,
+            owner=settings.owner,
+            source=NamedProcessors(),
+            folder=self._store.locks,
+            lease_seconds=settings.lease_seconds,
+        )
+        self.conversations = Conversations(store=self._store.conversations, owner=settings.owner)
+
+    @classmethod
+    def open(cls, database: str | Path | None = None, *, owner: str | None = None, create: bool = True) -> "Holdfast":
+        """Name the library to open; entering the result opens it.
+
+        Args:
+            database: A path or `sqlite:///path`. Otherwise HOLDFAST_DATABASE_URL, else `holdfast.toml`, else
+                `.holdfast/holdfast.db` in this folder or the nearest one above that has a `.holdfast`.
+            owner: Whose jobs and conversations; otherwise HOLDFAST_OWNER, else `local`.
+            create: Make the database when it is missing.
+
+        Raises:
+            SettingsError: a setting is wrong.
+            StoreNotFound (when entered): there is no database, and `create` is false.
+            StorageError (when entered): the database cannot be used.
+        """
+        return cls(load(database_url=None if database is None else str(database), owner=owner), create=create)
+
+    async def __aenter__(self) -> "Holdfast":
+        await self._store.start(create=self._create)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._store.stop()

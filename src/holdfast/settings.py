@@ -1,0 +1,113 @@
+"""Where to store, and for whom: defaults < `holdfast.toml` < environment < what the caller says."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from holdfast.errors import SettingsError
+
+FILE = "holdfast.toml"
+FOLDER = ".holdfast"
+
+_ENVIRONMENT = {"database_url": "HOLDFAST_DATABASE_URL", "owner": "HOLDFAST_OWNER"}
+
+
+class Settings(BaseModel):
+    """All settings. `load` makes one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: str | None = None
+    """A path or `sqlite:///path`; without it, `holdfast.db` in the nearest `.holdfast` folder."""
+    owner: str = Field(default="local", min_length=1, max_length=512)
+    lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
+    """How long a worker on another host may be silent before its items are taken over."""
+    here: Path = Field(default_factory=Path.cwd, exclude=True)
+    """What relative paths are relative to."""
+
+    @property
+    def database(self) -> Path:
+        """Absolute path of the database.
+
+        Raises:
+            SettingsError: the address names a kind of database that this version does not store in.
+        """
+        if self.database_url is None:
+            return _nearest_folder(self.here) / "holdfast.db"
+        text = self.database_url
+        if "://" in text:
+            kind, _, rest = text.partition("://")
+            if kind != "sqlite" or not rest.startswith("/") or rest == "/":
+                raise SettingsError(
+                    f"The database address starts with {kind}://; give the path of a SQLite file, or sqlite:///path",
+                    setting="database_url",
+                )
+            text = rest[1:]
+        return (self.here / Path(text).expanduser()).absolute()
+
+
+def load(
+    *,
+    database_url: str | None = None,
+    owner: str | None = None,
+    here: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Gather the settings that hold in the folder `here`; arguments win.
+
+    Raises:
+        SettingsError: a value or name is wrong; the message says which, and where it stands.
+    """
+    here = here or Path.cwd()
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {"here": here}
+    said = {name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
+    said |= {name: value for name, value in (("database_url", database_url), ("owner", owner)) if value is not None}
+    path = _nearest_file(here)
+    if path is not None:
+        values |= _read(path)
+        if "database_url" in values and "database_url" not in said:
+            values["here"] = path.parent
+    try:
+        return Settings(**(values | said))
+    except ValidationError as error:
+        raise _wrong(error, path) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", path=str(path)) from error
+    if "here" in values:
+        raise _unknown("here", path)
+    return values
+
+
+def _nearest_file(here: Path) -> Path | None:
+    return next((folder / FILE for folder in (here, *here.parents) if (folder / FILE).is_file()), None)
+
+
+def _nearest_folder(here: Path) -> Path:
+    return next((folder / FOLDER for folder in (here, *here.parents) if (folder / FOLDER).is_dir()), here / FOLDER)
+
+
+def _wrong(error: ValidationError, path: Path | None) -> SettingsError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return _unknown(name, path)
+    return SettingsError(f"The setting {name!r}{_place(path)} is wrong: {first['msg']}", setting=name)
+
+
+def _unknown(name: str, path: Path | None) -> SettingsError:
+    known = ", ".join(name for name in Settings.model_fields if name != "here")
+    return SettingsError(f"There is no setting {name!r}{_place(path)}; there are: {known}", setting=name)
+
+
+def _place(path: Path | None) -> str:
+    return f" (in {path}, the environment or the command)" if path else ""
