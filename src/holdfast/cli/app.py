@@ -1,0 +1,81 @@
+"""The commands and the options before them, as Typer knows them."""
+
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import conversations, doctor, jobs, logs, resume, run, steering
+from holdfast.cli.exits import EPILOG
+from holdfast.cli.invocation import Invocation, LogFormat
+
+app = typer.Typer(
+    name="holdfast",
+    # Plain help: the same in a pipe, in a manual and on a terminal, and there at once.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"holdfast {version('holdfast')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True, epilog=EPILOG)
+def holdfast(
+    context: typer.Context,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Path of the database, or sqlite:///path "
+            "[default: HOLDFAST_DATABASE_URL, else .holdfast/holdfast.db here or in the nearest folder above].",
+        ),
+    ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER", help="Whose jobs and conversations [default: HOLDFAST_OWNER, else local]."),
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="What standard error is written as.")] = LogFormat.TEXT,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Generate large batches of training conversations, never losing one and never paying for one twice.
+
+    \b
+    Start:
+      holdfast run topics.csv --model scripted
+      holdfast conversations export --job topics -o topics.messages.jsonl
+
+    \b
+    After an interruption:
+      holdfast resume
+    """
+    invocation = Invocation.of(context)
+    invocation.database = database
+    invocation.owner = owner
+    invocation.json_logs = log_format is LogFormat.JSON
+    logs.configure(as_json=invocation.json_logs)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for command in (
+    run.run,
+    resume.resume,
+    jobs.jobs,
+    jobs.status,
+    jobs.failed,
+    steering.retry,
+    steering.pause,
+    steering.cancel,
+    steering.discard,
+    doctor.doctor,
+):
+    app.command(epilog=EPILOG)(command)
+app.add_typer(conversations.app, name="conversations", epilog=EPILOG)

@@ -1,0 +1,119 @@
+"""`holdfast conversations list` and `show`: looking at what is kept."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from holdfast.cli import hints
+from holdfast.cli.exits import EPILOG
+from holdfast.cli.export import export
+from holdfast.cli.invocation import Invocation, in_loop
+from holdfast.cli.options import AsJson
+from holdfast.cli.output import Output
+from holdfast.cli.text import plain, plain_lines
+
+if TYPE_CHECKING:
+    from holdfast.library.conversation import Conversation
+    from holdfast.library.store import ConversationSummary
+
+_COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED")
+
+app = typer.Typer(help="Look at conversations, and export them.", no_args_is_help=False)
+
+
+def list_conversations(
+    context: typer.Context,
+    job: Annotated[str | None, typer.Option(metavar="J", help="Only those that this job made.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="How many at most.")] = 50,
+    before: Annotated[
+        int | None, typer.Option(metavar="CURSOR", help="Go on where a list ended; its last line says how.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List conversations, the newest first.
+
+    In a pipe: one conversation a line, tabs between id, topic, persona, job, item, number of turns and time.
+
+    \b
+    Examples:
+      holdfast conversations list --job topics --limit 10
+      holdfast conversations list --json
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        from holdfast.library.selection import Selection
+
+        chosen = Selection(job_id=job, everything=job is None)
+        async with invocation.open() as hold:
+            found = await hold.conversations.list(chosen, before=before, limit=limit)
+            if as_json:
+                from holdfast.objects import ConversationsOut
+
+                out.answer(ConversationsOut.of(found, limit=limit))
+            elif found:
+                out.table(_COLUMNS, [_row(summary) for summary in found])
+                if len(found) == limit:
+                    words = ["conversations", "list", *(["--job", job] if job else []), f"--limit={limit}"]
+                    out.note(f"The next: {invocation.command(*words, f'--before={found[-1].cursor}')}")
+            else:
+                out.note("There are no conversations." if job is None else "This job has made no conversations.")
+            await hints.remind(invocation, out, hold)
+
+    in_loop(do())
+
+
+def show(
+    context: typer.Context,
+    conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show one conversation with all its turns.
+
+    \b
+    Example:
+      holdfast conversations show 0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open() as hold:
+            found = await hold.conversations.show(conversation)
+            if as_json:
+                from holdfast.objects import ConversationOut
+
+                out.answer(ConversationOut.of(found))
+            for line in _in_full(found):
+                out.line(line)
+            await hints.remind(invocation, out, hold)
+
+    in_loop(do())
+
+
+def _row(summary: "ConversationSummary") -> tuple[object, ...]:
+    known = (summary.topic, summary.persona, summary.job_id, summary.item_id)
+    return summary.id, *(value or "" for value in known), summary.turns, summary.created_at
+
+
+def _in_full(conversation: "Conversation") -> list[str]:
+    about = (
+        ("id", conversation.id),
+        ("topic", conversation.topic),
+        ("persona", conversation.persona),
+        ("content", conversation.content),
+        ("job", conversation.job_id),
+        ("item", conversation.item_id),
+        ("created", conversation.created_at and f"{conversation.created_at:%Y-%m-%d %H:%M:%S}Z"),
+        *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
+    )
+    lines = [f"{name:<9} {plain(value)}" for name, value in about if value is not None]
+    for turn in conversation.turns:
+        lines += ["", f"{plain(turn.role)}:", *(f"  {line}" for line in plain_lines(turn.content))]
+    return lines
+
+
+app.command("list", epilog=EPILOG)(list_conversations)
+app.command(epilog=EPILOG)(show)
+app.command(epilog=EPILOG)(export)

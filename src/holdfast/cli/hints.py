@@ -1,0 +1,45 @@
+"""Where jobs stand, in words, and the reminder that some are unfinished."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from holdfast.cli.invocation import Invocation
+from holdfast.cli.output import Output
+from holdfast.cli.text import counted, plain
+from holdfast.errors import HoldfastError
+
+if TYPE_CHECKING:
+    from holdfast.app import Holdfast
+    from holdfast.batch.job import Job
+
+_NAMED = 5
+
+
+async def remind(invocation: Invocation, out: Output, hold: "Holdfast", *, about: str | None = None) -> None:
+    """Say in one line which jobs, other than the one a command was about, wait for somebody to go on with them."""
+    if out.as_json:
+        return
+    # The command has done its work: a reminder that cannot be made is no reason to call it failed.
+    with suppress(HoldfastError):
+        from holdfast.batch.job import JobState
+
+        jobs = await hold.batches.incomplete()
+        waiting = [job for job in jobs if job.id != about and job.state is not JobState.RUNNING]
+        if waiting:
+            out.note(_reminder(invocation, waiting))
+
+
+def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
+    named = ", ".join(f"{plain(job.id)} ({in_words(job)})" for job in jobs[:_NAMED])
+    more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
+    resume = invocation.about("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
+    return f"{counted(len(jobs), 'unfinished job')}: {named}{more}; go on with: {resume}"
+
+
+def in_words(job: "Job") -> str:
+    """Return `interrupted, 40 of 120`."""
+    return f"{state_in_words(job)}, {job.counts.settled:,} of {job.counts.planned:,}"
+
+
+def state_in_words(job: "Job") -> str:
+    return str(job.state).replace("_", " ")

@@ -1,0 +1,79 @@
+"""What the options before the command say: where, whose, and how to log."""
+
+import shlex
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from holdfast.app import Holdfast
+
+T = TypeVar("T")
+
+_PATIENCE_SECONDS = 1.0
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One call of the command. `main` makes it, the options before the command fill it in, commands read it."""
+
+    database: str | None = None
+    owner: str | None = None
+    json_logs: bool = False
+
+    @classmethod
+    def of(cls, context: typer.Context) -> "Invocation":
+        return cast("Invocation", context.find_root().obj)
+
+    def open(self, *, create: bool = False) -> "Holdfast":
+        """Name the library these options mean; only `run` may create one."""
+        from holdfast.app import Holdfast
+
+        return Holdfast.open(self.database, owner=self.owner, create=create)
+
+    def command(self, *words: str) -> str:
+        """Return a command as one would type it to reach the same library, ready to be pasted."""
+        line = ["holdfast"]
+        if self.database is not None:
+            line += ["--database", self.database]
+        if self.owner is not None:
+            line += ["--owner", self.owner]
+        return shlex.join([*line, *words])
+
+    def about(self, verb: str, name: str, *options: str) -> str:
+        """Return a command about one job, whatever its name begins with."""
+        if name.startswith("-"):
+            return self.command(verb, *options, "--", name)
+        return self.command(verb, name, *options)
+
+
+def in_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run what a command does in an event loop of its own.
+
+    Unlike `asyncio.run`, this does not wait for ever: a processor's call that was abandoned and does not heed its
+    cancellation must not keep the command from ending.
+    """
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=_PATIENCE_SECONDS))
+        if all(task.done() for task in left):
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+        else:
+            loop.set_exception_handler(lambda *_: None)  # it would complain of them when the process ends

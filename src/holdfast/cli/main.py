@@ -1,0 +1,46 @@
+"""The command `holdfast`: the one place where errors become exit statuses."""
+
+import sys
+from collections.abc import Sequence
+
+from holdfast.cli.exits import Status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the status to exit with. Nothing is raised."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(given)
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+
+
+def _run(given: list[str]) -> int:
+    # Here and not above: Ctrl-C while these are loaded is as quiet as later.
+    import typer
+
+    from holdfast.cli import failures, output
+    from holdfast.cli.app import app
+    from holdfast.cli.invocation import Invocation
+    from holdfast.errors import HoldfastError
+
+    invocation = Invocation()
+    as_json = "--json" in given
+    status: int = Status.DONE
+    try:
+        command = typer.main.get_command(app)
+        # Typer returns what the command returned, or the code it asked to exit with.
+        status = command.main(args=given, prog_name="holdfast", standalone_mode=False, obj=invocation) or Status.DONE
+        output.flush()
+    except output.ReaderGone:
+        return status
+    except HoldfastError as error:
+        return failures.refused(invocation, error, as_json=as_json)
+    except typer.Abort:
+        output.to_stderr("Nothing was done.")
+        return Status.ERROR
+    except Exception as error:
+        if hasattr(error, "format_message"):  # Typer's word for a command line it does not understand
+            return failures.misused(invocation, error, as_json=as_json)
+        return failures.faulty(invocation, error, as_json=as_json)
+    return status

@@ -1,0 +1,18 @@
+"""Arguments and options that several commands share, each described once."""
+
+from typing import Annotated
+
+import typer
+
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects instead of text.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+Concurrency = Annotated[int, typer.Option(metavar="N", help="Calls in flight at most.")]
+Limit = Annotated[int | None, typer.Option(metavar="N", help="Start at most N items in this run.", show_default=False)]
+IdColumn = Annotated[
+    str | None, typer.Option(metavar="C", help="Column of the items' ids [default: id, where there is one].")
+]
+TopicColumn = Annotated[str | None, typer.Option(metavar="C", help="Column of the topics [default: topic].")]
+PersonaColumn = Annotated[
+    str | None, typer.Option(metavar="C", help="Column of the personas [default: persona, where there is one].")
+]

@@ -1,0 +1,86 @@
+"""`holdfast resume`: go on with a job."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from holdfast.cli.exits import Status
+from holdfast.cli.interruption import GRACE_SECONDS
+from holdfast.cli.invocation import Invocation
+from holdfast.cli.options import AsJson, Concurrency, IdColumn, Limit, PersonaColumn, TopicColumn
+from holdfast.cli.output import Output
+from holdfast.cli.running import SCRIPTED, Live, supervise
+from holdfast.errors import NothingToRun
+
+if TYPE_CHECKING:
+    from holdfast.app import Holdfast
+    from holdfast.batch.result import BatchResult
+
+
+def resume(
+    context: typer.Context,
+    job: Annotated[
+        str | None, typer.Argument(metavar="JOB", help="Name of the job; not needed when one is unfinished.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed items again, too.")] = False,
+    accept_new_items: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Add the items of FILE that the job lacks.")
+    ] = None,
+    concurrency: Concurrency = 16,
+    limit: Limit = None,
+    id_column: IdColumn = None,
+    topic_column: TopicColumn = None,
+    persona_column: PersonaColumn = None,
+    as_json: AsJson = False,
+) -> int:
+    """Go on with an unfinished job.
+
+    It may have been interrupted, paused, stopped by a limit, or never begun.
+
+    Finished items are not processed again, and failed ones stay failed unless --retry-failed is given. Started twice at
+    once, both share the work.
+
+    \b
+    Examples:
+      holdfast resume
+      holdfast resume topics --retry-failed
+      holdfast resume topics --accept-new-items more-topics.csv
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def begin(hold: "Holdfast", live: Live) -> "BatchResult":
+        from holdfast.batch.intake import Columns
+
+        await _say_if_scripted(out, hold, job)
+        return await hold.batches.resume(
+            job,
+            concurrency=concurrency,
+            limit=limit,
+            retry_failed=retry_failed,
+            accept_new_items=accept_new_items,
+            columns=Columns(id_column, topic_column, persona_column),
+            on_progress=live.watcher,
+            stop=live.stop,
+            grace_seconds=GRACE_SECONDS,
+        )
+
+    try:
+        return supervise(invocation, out, begin, name=job or "resume")
+    except NothingToRun:
+        return _say_nothing(out)
+
+
+async def _say_if_scripted(out: Output, hold: "Holdfast", name: str | None) -> None:
+    jobs = [await hold.batches.checkpoint(name)] if name is not None else await hold.batches.incomplete(limit=2)
+    if len(jobs) == 1 and jobs[0].processor.partition(":")[0] == "scripted":
+        out.note(SCRIPTED)
+
+
+def _say_nothing(out: Output) -> Status:
+    if out.as_json:
+        from holdfast.objects import RunOut
+
+        out.answer(RunOut.of_nothing())
+    out.line("No job is unfinished; `holdfast jobs` lists all there are.")
+    return Status.DONE

@@ -1,0 +1,42 @@
+"""Texts for people: what comes out of data is made harmless, numbers readable."""
+
+import re
+
+# What a terminal would obey or what would turn the reading direction around: escape sequences start with these.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+
+
+def plain(value: object) -> str:
+    """Return a value as one line that no terminal takes for a command."""
+    return _UNSAFE.sub("", _SPACES.sub(" ", _valid(str(value))))
+
+
+def plain_lines(text: str) -> list[str]:
+    """Return the lines of a text, each made harmless."""
+    return [plain(line.expandtabs(4)) for line in text.splitlines()]
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text of at most `length` characters, its end left out where it must be."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 item`, `2 items`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time: `6.1 s`, `2 min 05 s`, `3 h 20 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes:02d} min"
+
+
+def _valid(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
