@@ -1,0 +1,78 @@
+"""A person's whole story: a file of 175 tasks with nested columns, killed three times, resumed, exported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_WRITER = """
+import asyncio
+from holdfast import Conversation, Turn
+
+async def write(item):
+    await asyncio.sleep(0.25)
+    first = item.parameters["instances"][0]["output"]
+    return Conversation([Turn("user", item.topic), Turn("assistant", first)])
+"""
+
+
+def _made_up_tasks(path: Path) -> None:
+    with path.open("w") as file:
+        for number in range(175):
+            instances = [{"input": "", "output": f"Answer {number}, “as is” \u2028 with\nlines"}]
+            task = {"id": f"task_{number}", "name": f"n{number}", "instruction": f"Do {number}", "instances": instances}
+            file.write(json.dumps({**task, "is_classification": number % 2 == 0}) + "\n")
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    """The tasks: those in the file that HOLDFAST_SEED_TASKS names, else made-up ones of the same shape."""
+    path = tmp_path / "seed_tasks.jsonl"
+    given = os.environ.get("HOLDFAST_SEED_TASKS")
+    if given:
+        path.write_bytes(Path(given).read_bytes())
+    else:
+        _made_up_tasks(path)
+    (tmp_path / "writer.py").write_text(_WRITER)
+    return path
+
+
+def test_killed_three_times_and_exported(tasks, tmp_path):
+    """175 tasks become 175 conversations, none twice; the nested column reached the writer as it was."""
+    run = ["run", tasks.name, "--topic-column", "instruction", "--processor", "writer:write", "--concurrency", "8"]
+    for resume in (run, ["resume"], ["resume", "seed_tasks"]):
+        process = _start(tmp_path, *resume)
+        time.sleep(1.2)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    _call(tmp_path, "resume")
+    job = json.loads(_call(tmp_path, "status", "seed_tasks", "--json"))
+    exported = _call(tmp_path, "conversations", "export", "--job", "seed_tasks", "--format", "native").split("\n")[:-1]
+
+    given = {row["id"]: row for row in map(json.loads, tasks.read_text().split("\n")[:-1])}
+    conversations = [json.loads(line) for line in exported]
+    assert (job["state"], job["completed"], job["planned"]) == ("completed", 175, 175)
+    assert len(conversations) == len(given) == 175
+    assert {conversation["item_id"] for conversation in conversations} == set(given)
+    for conversation in conversations:
+        row = given[conversation["item_id"]]
+        texts = [turn["content"] for turn in conversation["conversation_turns"]]
+        assert texts == [row["instruction"], row["instances"][0]["output"]]
+
+
+def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "holdfast", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def _call(folder: Path, *arguments: str) -> str:
+    process = _start(folder, *arguments)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+    return out.decode()

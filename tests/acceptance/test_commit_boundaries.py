@@ -1,0 +1,25 @@
+"""Death right before and right after each commit: the instants at which a half-written state would show."""
+
+import signal
+
+import pytest
+
+from support.torture import sample
+
+_BOUNDARIES = [f"{when}:{number}" for number in range(1, 31) for when in ("before", "after")]
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("boundary", sample(_BOUNDARIES, 10))
+def test_killed_at_a_commit(scene, boundary):
+    """Creation, claims, results, the last item, the end of the lease and the cleaning all survive it."""
+    scene.items = 60
+
+    died = scene.run(die=boundary, seconds=0.002)
+    held = scene.broken(at_rest=False, planned=None) if died else []
+    resumed = scene.run()
+
+    assert died in (0, -signal.SIGKILL)
+    assert held == []
+    assert resumed == 0, scene.errors()
+    assert scene.broken() == []

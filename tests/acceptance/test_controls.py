@@ -1,0 +1,47 @@
+"""The checker notices: with a protection switched off, the same faults leave broken promises behind."""
+
+import time
+
+import pytest
+
+from support.frozen import wake_up_beside_a_successor
+
+
+def test_without_the_fence_a_frozen_worker_writes_over_its_successor(scene):
+    """The story of the frozen worker, with nobody asking for its token."""
+    workers = wake_up_beside_a_successor(scene, without="fence")
+    time.sleep(5)  # with the counters wrong, they may never end
+    for worker in workers:
+        scene.kill(worker)
+
+    broken = scene.broken(at_rest=False)
+
+    assert any(line.startswith(("B2", "B3", "B4", "B7")) for line in broken), broken
+
+
+def test_without_the_shared_transaction_an_item_is_stored_twice(scene):
+    """Killed between the conversations' commit and that of the items' states."""
+    scene.items = 60
+    for number in range(4, 12):
+        scene.run(die=f"before:{number}", without="shared-transaction", seconds=0.002)
+    scene.run()
+
+    found = scene.broken()
+
+    assert any(line.startswith("B2") for line in found), found
+
+
+@pytest.mark.parametrize("without", ["", "replay"])
+def test_an_outcome_that_the_database_refuses(scene, without):
+    """Two items claim one conversation id. With the replay, the later one fails alone; without it, nobody gets on."""
+    scene.items = 60
+
+    code = scene.run(doing="clash@10,clash@11", without=without, seconds=0.002)
+    broken = scene.broken(may_fail=frozenset({"i10", "i11"}))
+
+    if without:
+        assert code != 0
+        assert any(line.startswith("B6") for line in broken), broken
+    else:
+        assert code == 0, scene.errors()
+        assert broken == []

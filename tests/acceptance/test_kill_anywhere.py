@@ -1,0 +1,34 @@
+"""kill -9 at any instant loses nothing that was reported and repeats only what was in flight."""
+
+import random
+import time
+
+import pytest
+
+from support.torture import FULL
+
+_KILLS = 320 if FULL else 12
+_KILLS_A_JOB = 4
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(_KILLS // _KILLS_A_JOB))
+def test_killed_at_random_instants_and_resumed(scene, seed):
+    """A job of 300 items, killed four times while it works, is whole in the end."""
+    scene.items, chance = 300, random.Random(seed)
+
+    for _ in range(_KILLS_A_JOB):
+        victim = scene.start(seconds=0.01)
+        _until_it_works(scene, victim)
+        time.sleep(chance.uniform(0, 0.15))
+        scene.kill(victim)
+        assert scene.broken(at_rest=False) == []
+
+    assert scene.run() == 0, scene.errors()
+    assert scene.broken() == []
+
+
+def _until_it_works(scene, victim):
+    seen = len(scene.witness().calls)
+    while victim.poll() is None and len(scene.witness().calls) == seen:
+        time.sleep(0.01)

@@ -1,0 +1,75 @@
+"""A stop by signal is graceful the first time, immediate the second, and never counts as a crash."""
+
+import signal
+import time
+
+import apsw
+import pytest
+
+
+def interruptions(scene):
+    connection = apsw.Connection(str(scene.database))
+    (count,) = connection.execute("SELECT coalesce(sum(interruptions), 0) FROM items").fetchone()
+    connection.close()
+    return count
+
+
+def start_and_wait_for_calls(scene, **options):
+    victim = scene.start(**options)
+    while victim.poll() is None and len(scene.witness().calls) < 20:
+        time.sleep(0.01)
+    return victim
+
+
+def test_a_stop_lets_calls_in_flight_finish(scene):
+    """After SIGTERM no new call starts, and those in flight are stored."""
+    victim = start_and_wait_for_calls(scene, seconds=0.05)
+
+    victim.send_signal(signal.SIGTERM)
+
+    assert scene.finish(victim) == 130
+    assert scene.broken(at_rest=False) == []
+    calls = len(scene.witness().calls)
+    assert scene.witness().reported == calls < scene.items
+    assert scene.run() == 0, scene.errors()
+    assert scene.broken() == []
+    assert len(scene.witness().calls) == scene.items, "no call was repeated"
+
+
+def test_calls_that_outlast_the_grace_are_given_back(scene):
+    """They are called again by the next run, and were not interrupted."""
+    victim = start_and_wait_for_calls(scene, seconds=0.01, doing="hang@15", grace=0.3)
+
+    victim.send_signal(signal.SIGTERM)
+
+    assert scene.finish(victim) == 130
+    assert scene.broken(at_rest=False) == []
+    assert interruptions(scene) == 0
+
+
+def test_killed_while_stopping_is_not_a_crash(scene):
+    """Items of a worker that was told to stop, and then killed, were not interrupted."""
+    victim = start_and_wait_for_calls(scene, seconds=0.01, doing="slow@10,slow@11")
+    victim.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+
+    scene.kill(victim)
+
+    assert scene.run() == 0, scene.errors()
+    assert interruptions(scene) == 0
+    assert scene.broken() == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_blocked_loop_does_not_keep_the_note_of_a_stop(scene, times):
+    """The processor blocks the event loop: the stop is noted all the same, by a thread."""
+    victim = start_and_wait_for_calls(scene, seconds=0.01, doing="block@12")
+    for _ in range(times):
+        victim.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+    scene.kill(victim)
+
+    assert scene.run(seconds=0.001) == 0, scene.errors()
+
+    assert interruptions(scene) == 0
+    assert scene.broken() == []

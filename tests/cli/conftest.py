@@ -1,0 +1,250 @@
+"""The command line as its users meet it: a process in a folder of its own, with a clean environment."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import pty
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast import Holdfast, HoldfastError, Job
+from holdfast.cli.main import main
+
+_PROCESSORS = """
+import asyncio
+import time
+from pathlib import Path
+
+from holdfast import Conversation, Doom, Turn
+
+
+def _made(item):
+    return Conversation(turns=[Turn("user", item.topic), Turn("assistant", "Indeed.")])
+
+
+async def good(item):
+    print("a processor prints what it likes")
+    return _made(item)
+
+
+async def picky(item, work):
+    work.usage(tokens_in=3, tokens_out=5)
+    if "bad" in item.topic and not Path("mended").exists():
+        raise ValueError(f"there is no {item.topic}")
+    return _made(item)
+
+
+async def broke(item):
+    return Doom("the key was refused", code="credentials")
+
+
+async def slow(item):
+    await asyncio.sleep(0.2)
+    return _made(item)
+
+
+async def endless(item):
+    await asyncio.sleep(3600)
+
+
+async def hog(item):
+    time.sleep(0.3)
+    return _made(item)
+
+
+def hostile(item):
+    raise ValueError("\\x1b[31mred\\x1b]0;title\\x07\\nsecond line \\u202egnirts")
+
+
+def needs_three(item, work, more):
+    return None
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> Any:
+        """The error told as JSON on standard error."""
+        return json.loads(self.err)["error"]
+
+    def one_line_error(self) -> str:
+        """The message of the error, after checking that it is one line and nothing else was said."""
+        lines = self.err.splitlines()
+        errors = [line for line in lines if line.startswith("Error: ")]
+        assert len(errors) == 1, self.err
+        assert lines[-1] == errors[0]
+        assert "Traceback" not in self.err + self.out
+        return errors[0].removeprefix("Error: ")
+
+
+class Commands:
+    """Runs `holdfast` in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def database(self) -> Path:
+        return self.folder / ".holdfast" / "holdfast.db"
+
+    def __call__(self, *words: str, given: bytes | None = None, **environment: str) -> Ended:
+        """Run a command to its end; `given` is its standard input, other names go into its environment."""
+        done = subprocess.run(
+            [sys.executable, "-m", "holdfast", *words],
+            cwd=self.folder,
+            env=self.environment(**environment),
+            input=b"" if given is None else given,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *words: str, **streams: Any) -> subprocess.Popen[bytes]:
+        """Start a command; it does not outlive the test."""
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **streams,
+        }
+        environment = self.environment(TERM="xterm-256color")
+        command = [sys.executable, "-m", "holdfast", *words]
+        process = subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
+        self._started.append(process)
+        return process
+
+    def on_terminal(self, *words: str, typed: Sequence[tuple[bytes, bytes]] = ()) -> Ended:
+        """Run a command on a terminal of 100 columns; all that it showed is its `out`.
+
+        `typed` says what to wait for and what to type then, one after the other.
+        """
+        master, slave = pty.openpty()
+        os.set_blocking(master, False)
+        termios.tcsetwinsize(master, (30, 100))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "holdfast", *words],
+            cwd=self.folder,
+            env=self.environment(TERM="xterm-256color"),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            # So that Ctrl-C reaches it. Safe: it takes no lock that a thread of the test may hold.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+        )
+        self._started.append(process)
+        os.close(slave)
+        shown, left = b"", list(typed)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            ended = process.poll() is not None
+            with contextlib.suppress(BlockingIOError, OSError):
+                while piece := os.read(master, 65536):
+                    shown += piece
+            if left and left[0][0] in shown:
+                os.write(master, left.pop(0)[1])
+            if ended:
+                break
+            time.sleep(0.02)
+        os.close(master)
+        return Ended(process.wait(timeout=1), shown.decode(), "")
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", **more}
+
+    def write(self, name: str, *topics: str) -> str:
+        """Write a CSV whose items are called `i1`, `i2`, …; return its name."""
+        rows = [f"i{number},{topic}\n" for number, topic in enumerate(topics, start=1)]
+        (self.folder / name).write_text("id,topic\n" + "".join(rows), encoding="utf-8")
+        return name
+
+    def wait_for(self, holds: Callable[[], bool], *, seconds: float = 20.0) -> None:
+        """Wait until something is so."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.05)
+
+    def count(self, job: str, *states: str) -> int:
+        """How many items of a job are in one of these states, 0 while there is no job."""
+        found = self.job(job)
+        return sum(getattr(found.counts, state) for state in states) if found is not None else 0
+
+    def job(self, name: str) -> Job | None:
+        """Look at a job without a command."""
+
+        async def look() -> Job:
+            async with Holdfast.open(self.database, create=False) as hold:
+                return await hold.batches.checkpoint(name)
+
+        try:
+            return asyncio.run(look())
+        except HoldfastError:
+            return None
+
+    def end(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.wait(timeout=10)
+            for stream in (process.stdout, process.stderr, process.stdin):
+                if stream is not None:
+                    stream.close()
+
+
+@pytest.fixture
+def holdfast(tmp_path: Path) -> Iterator[Commands]:
+    """Run `holdfast` as a process; `made.py` in its folder has processors."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "made.py").write_text(_PROCESSORS, encoding="utf-8")
+    commands = Commands(folder)
+    yield commands
+    commands.end()
+
+
+@pytest.fixture
+def within(holdfast: Commands, monkeypatch, capfd) -> Iterator[Callable[..., Ended]]:
+    """Run `holdfast` in this process, where a process of its own would add nothing but time."""
+    monkeypatch.chdir(holdfast.folder)
+    for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "SUPABASE_"))]:
+        monkeypatch.delenv(name)
+    logger = logging.getLogger("holdfast")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    path = list(sys.path)
+
+    def command(*words: str) -> Ended:
+        capfd.readouterr()
+        code = main(words)
+        shown = capfd.readouterr()
+        return Ended(code, shown.out, shown.err)
+
+    yield command
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)
+    sys.path[:] = path
+    sys.modules.pop("made", None)

@@ -1,0 +1,204 @@
+"""`holdfast conversations list`, `show`, `export`."""
+
+import csv
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli.export import FormatName
+from holdfast.library.formats import FORMATS
+
+
+@pytest.fixture
+def three(within, holdfast):
+    """Two conversations of one job and one of another; their ids by topic."""
+    within("run", holdfast.write("topics.csv", "Gardens", "=Bridges()"), "--model", "scripted")
+    within("run", holdfast.write("other.csv", "Tea"), "--model", "scripted")
+    return {one["topic"]: one["id"] for one in within("conversations", "list", "--json").json["conversations"]}
+
+
+def test_conversations_are_listed(within, three):
+    """Newest first; as objects, or one a line with whole cells."""
+    shown = within("conversations", "list", "--json").json
+    lines = [line.split("\t") for line in within("conversations", "list").out.splitlines()]
+    of_job = within("conversations", "list", "--job", "other", "--json").json["conversations"]
+
+    newest = shown["conversations"][0]
+    assert newest.pop("createdAt").endswith("Z")
+    assert newest == {
+        "id": three["Tea"],
+        "topic": "Tea",
+        "persona": None,
+        "jobId": "other",
+        "itemId": "i1",
+        "turns": 4,
+        "cursor": newest["cursor"],
+    }
+    assert shown["nextCursor"] is None
+    assert [line[0] for line in lines] == [one["id"] for one in shown["conversations"]]
+    assert [one["id"] for one in of_job] == [three["Tea"]]
+
+
+def test_a_list_is_read_page_by_page(within, three):
+    """A page says how to get the next one, and the last says that there is none."""
+    first = within("conversations", "list", "--limit", "2", "--json").json
+    rest = within("conversations", "list", "--limit", "2", "--before", str(first["nextCursor"]), "--json").json
+    told = within("conversations", "list", "--limit", "2")
+
+    seen = [one["id"] for page in (first, rest) for one in page["conversations"]]
+    assert sorted(seen) == sorted(three.values())
+    assert rest["nextCursor"] is None
+    assert told.err == f"The next: holdfast conversations list --limit=2 --before={first['nextCursor']}\n"
+
+
+def test_a_conversation_is_shown_whole(within, three):
+    """All turns, for people and for programs."""
+    text = within("conversations", "show", three["Gardens"])
+    shown = within("conversations", "show", three["Gardens"], "--json").json
+
+    assert f"id        {three['Gardens']}" in text.out
+    assert "user:\n  I would like to talk about this: Gardens\n" in text.out
+    assert shown["topic"] == "Gardens"
+    assert shown["metadata"] == {"writer": "scripted"}
+    assert [turn["sequence"] for turn in shown["turns"]] == [1, 2, 3, 4]
+    assert shown["turns"][0] == {
+        "sequence": 1,
+        "id": None,
+        "role": "user",
+        "content": "I would like to talk about this: Gardens",
+        "metadata": {},
+    }
+
+
+def test_unknown_conversations_are_named(within, three):
+    """Showing or exporting one that is not there is refused, before anything is written."""
+    shown = within("conversations", "show", "nothing")
+    exported = within("conversations", "export", three["Tea"], "nothing", "-o", "out.jsonl")
+
+    for ended in (shown, exported):
+        assert ended.code == 1
+        assert ended.one_line_error().startswith("There is no conversation 'nothing'")
+
+
+def test_export_writes_messages(within, three):
+    """Standard output gets the training file, standard error the count."""
+    ended = within("conversations", "export", "--job", "topics")
+
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert ended.code == 0
+    assert [line["messages"][0] for line in lines] == [
+        {"role": "user", "content": "I would like to talk about this: Gardens"},
+        {"role": "user", "content": "I would like to talk about this: =Bridges()"},
+    ]
+    assert ended.err == "2 conversations exported.\n"
+
+
+def test_every_format_can_be_named():
+    """The command knows the formats that there are."""
+    assert [str(name) for name in FormatName] == list(FORMATS)
+
+
+def test_export_formats(within, three):
+    """Each format has its shape; a spreadsheet runs nothing."""
+    sharegpt = within("conversations", "export", three["Tea"], "--format", "sharegpt").out
+    native = within("conversations", "export", three["Tea"], "--format", "native").out
+    table = within("conversations", "export", "--all", "--format", "csv").out
+    wrong = within("conversations", "export", "--all", "--format", "xml")
+
+    assert json.loads(sharegpt)["conversations"][0]["from"] == "human"
+    assert json.loads(native)["conversation_turns"][0]["role"] == "user"
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert len(rows) == 12
+    assert {row["topic"] for row in rows} == {"Gardens", "'=Bridges()", "Tea"}
+    assert wrong.code == 2
+    assert "'xml'" in wrong.one_line_error()
+
+
+def test_export_into_a_file(within, three, holdfast):
+    """A file is written whole, and the answer says what is in it."""
+    told = within("conversations", "export", "--all", "-o", "out.jsonl")
+    answer = within("conversations", "export", "--all", "-o", "again.jsonl", "--json")
+    nowhere = within("conversations", "export", "--all", "-o", "no/such/folder.jsonl")
+
+    assert (told.code, told.out, told.err) == (0, "", "3 conversations exported to out.jsonl.\n")
+    assert len((holdfast.folder / "out.jsonl").read_text().splitlines()) == 3
+    assert answer.json == {"exported": 3, "format": "messages", "path": "again.jsonl"}
+    assert nowhere.code == 1
+    assert "no/such/folder.jsonl cannot be written" in nowhere.one_line_error()
+
+
+def test_export_takes_ids_from_a_file(within, three, holdfast):
+    """One id a line, from a file or from standard input."""
+    (holdfast.folder / "ids.txt").write_text(f"\ufeff{three['Tea']}\r\n\r\n{three['Gardens']}\n", encoding="utf-8")
+
+    from_file = within("conversations", "export", "--ids-file", "ids.txt")
+    from_stdin = holdfast("conversations", "export", "--ids-file", "-", given=three["Tea"].encode())
+
+    assert len(from_file.out.splitlines()) == 2
+    assert len(from_stdin.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ([], 2, "Nothing is selected"),
+        (["--all", "--job", "topics"], 2, "--all is everything"),
+        (["--all", "--json"], 2, "say where to write with -o"),
+        (["--job", "topics", "--ids-file", "empty.txt"], 2, "empty.txt names no conversations"),
+        (["--ids-file", "none.txt"], 1, "none.txt: there is no such file"),
+        (["--ids-file", "."], 1, ". cannot be read: Is a directory"),
+        (["--ids-file", "latin.txt"], 1, "latin.txt: not UTF-8 text"),
+    ],
+)
+def test_export_refuses_an_unclear_selection(within, three, holdfast, words, code, told):
+    """All is never guessed, least of all from an empty list."""
+    (holdfast.folder / "empty.txt").write_text("\n\n")
+    (holdfast.folder / "latin.txt").write_bytes(b"\xe9\n")
+
+    ended = within("conversations", "export", *words)
+
+    assert ended.code == code
+    assert told in (ended.one_line_error() if "--json" not in words else ended.error["message"])
+    assert ended.out == ""
+
+
+def test_export_into_a_pipe_that_closes_is_quiet(holdfast, within):
+    """`| head` gets its lines, and nobody complains."""
+    holdfast.write("topics.csv", *(f"Topic {number} {'x' * 500}" for number in range(500)))
+    within("run", "topics.csv", "--model", "scripted")
+    process = holdfast.start("conversations", "export", "--all")
+
+    first = process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+
+    assert json.loads(first)["messages"]
+    assert process.wait(timeout=20) == 0
+    assert err == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_behind_standard_output_is_told(holdfast, three):
+    """An answer that could not be written is not reported as written."""
+    with Path("/dev/full").open("wb") as full:
+        process = holdfast.start("conversations", "list", "--json", stdout=full)
+        _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert json.loads(err)["error"]["code"] == "output_unwritable"
+
+
+def test_a_run_nobody_reads_from_ends_as_it_ended(holdfast):
+    """The status is the job's, whether or not its summary found a reader."""
+    holdfast.write("topics.csv", "Gardens", "bad things")
+    process = holdfast.start("run", "topics.csv", "--processor", "made:picky", stdout=subprocess.PIPE)
+    process.stdout.close()
+
+    err = process.stderr.read()
+
+    assert process.wait(timeout=20) == 3
+    assert b"Why they failed: " in err
+    assert b"Traceback" not in err

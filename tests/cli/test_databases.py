@@ -1,0 +1,166 @@
+"""Commands on databases that are missing, foreign, too new, broken or not to be written."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+_READING = [
+    ("resume",),
+    ("jobs",),
+    ("status", "topics"),
+    ("failed", "topics"),
+    ("retry", "topics"),
+    ("pause", "topics"),
+    ("cancel", "topics", "--yes"),
+    ("discard", "topics", "--yes"),
+    ("conversations", "list"),
+    ("conversations", "show", "x"),
+    ("conversations", "export", "--all"),
+]
+
+
+@pytest.fixture
+def database(within, holdfast) -> Path:
+    """A database with one finished job."""
+    within("run", holdfast.write("topics.csv", "Gardens"), "--model", "scripted")
+    return holdfast.database
+
+
+@pytest.mark.parametrize("words", _READING, ids=" ".join)
+def test_only_run_makes_a_database(within, holdfast, words):
+    """Every other command says that there is none, and makes none."""
+    ended = within(*words)
+
+    assert ended.code == 1
+    assert ended.one_line_error().startswith(f"There is no database at {holdfast.database}; `holdfast run` makes one")
+    assert not holdfast.database.parent.exists()
+
+
+def test_a_database_of_a_newer_holdfast_is_refused(within, database):
+    """It says which to upgrade."""
+    connection = apsw.Connection(str(database))
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    ended = within("jobs", "--json")
+
+    assert ended.code == 1
+    assert ended.error["code"] == "schema_too_new"
+    assert ended.error["details"]["schema"] == 99
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be looked at\n" * 100, b"short"])
+def test_another_file_is_refused(within, holdfast, content):
+    """A file that is no database is named, and left alone."""
+    path = holdfast.folder / "notes.txt"
+    path.write_bytes(content)
+
+    ended = within("--database", "notes.txt", "jobs")
+
+    assert ended.code == 1
+    assert ended.one_line_error() == f"{path} is not a SQLite database; name another file"
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_refused(within, holdfast):
+    """A SQLite database that is not ours is named."""
+    path = holdfast.folder / "theirs.db"
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+
+    ended = within("--database", "theirs.db", "jobs")
+
+    assert ended.code == 1
+    assert "is a database of some other program" in ended.one_line_error()
+
+
+def test_a_folder_is_no_database(within, holdfast):
+    """A directory in the database's place is told as one."""
+    ended = within("--database", str(holdfast.folder), "jobs")
+
+    assert ended.code == 1
+    assert ended.one_line_error() == f"{holdfast.folder} is not a file; name another"
+
+
+def test_a_foreign_address_is_wrong_usage(within):
+    """What this version cannot store in is said, without repeating what may hold a password."""
+    ended = within("--database", "postgresql://ann:secret@db/x", "jobs")
+
+    assert ended.code == 2
+    assert "postgresql://" in ended.one_line_error()
+    assert "secret" not in ended.err
+
+
+def test_a_wrong_setting_is_told(within, holdfast):
+    """A settings file that cannot be meant is named."""
+    (holdfast.folder / "holdfast.toml").write_text("ownr = 'ann'\n")
+
+    ended = within("jobs")
+
+    assert ended.code == 2
+    assert "There is no setting 'ownr'" in ended.one_line_error()
+
+
+# -- not to be written -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read_only(database: Path) -> Iterator[Path]:
+    """A database that may be read, in a folder that may not be written."""
+    database.chmod(0o444)
+    database.parent.chmod(0o555)
+    yield database
+    database.parent.chmod(0o755)
+
+
+def _bound_by_modes(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command; as root, without the right to write where the mode says no."""
+    without = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+    return subprocess.run(
+        [*without, sys.executable, "-m", "holdfast", *words],
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "HOME": "/"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def bound():
+    """Run a command as somebody whom the modes of files bind."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("no mode binds root, and there is no setpriv to take that right away")
+    return _bound_by_modes
+
+
+def test_a_read_only_database_is_told(bound, read_only):
+    """Where nothing may be written, the rights are named in one line."""
+    ended = bound("--database", str(read_only), "jobs")
+
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith(f"Error: {read_only} can")
+    assert "rights" in ended.stderr
+
+
+def test_doctor_looks_at_a_read_only_database(bound, read_only):
+    """The doctor says what may not be written, and sees what is inside all the same."""
+    before = sorted(read_only.parent.iterdir())
+
+    ended = bound("--database", str(read_only), "doctor")
+
+    assert ended.returncode == 1
+    assert f"problem  folder       {read_only.parent} cannot be written" in ended.stdout
+    assert "cannot be written" in ended.stdout.split("database     ")[1].splitlines()[0]
+    assert "ok       integrity    no damage (quick check)" in ended.stdout
+    assert sorted(read_only.parent.iterdir()) == before

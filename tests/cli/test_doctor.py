@@ -1,0 +1,219 @@
+"""`holdfast doctor`: it looks at everything, changes nothing, and never fails itself."""
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from holdfast import doctor
+from holdfast.doctor import Level, examine, file_system
+
+
+@pytest.fixture
+def database(within, holdfast) -> Path:
+    """A database with one finished job."""
+    within("run", holdfast.write("topics.csv", *(f"Topic {number}" for number in range(50))), "--model", "scripted")
+    return holdfast.database
+
+
+def _levels(ended) -> dict[str, str]:
+    """The worst level of each check."""
+    worst: dict[str, str] = {}
+    for check in ended.json["checks"]:
+        order = ("ok", "warning", "problem")
+        worst[check["name"]] = max(worst.get(check["name"], "ok"), check["level"], key=order.index)
+    return worst
+
+
+def _told(ended, name: str) -> str:
+    return " | ".join(check["message"] for check in ended.json["checks"] if check["name"] == name)
+
+
+def _everything_in(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+def test_without_a_database_nothing_is_wrong_and_nothing_made(within, holdfast):
+    """Before the first run the doctor says so."""
+    ended = within("doctor", "--json")
+
+    assert ended.code == 0
+    assert ended.json["ok"] is True
+    assert "there is none at" in _told(ended, "database")
+    assert not (holdfast.folder / ".holdfast").exists()
+    assert {"holdfast", "python", "platform", "sqlite", "environment", "folder", "disk", "space"} <= set(_levels(ended))
+
+
+def test_a_sound_database_is_left_as_it_is(within, database):
+    """Everything is looked at, and no file appears, vanishes or changes."""
+    before = _everything_in(database.parent)
+
+    text = within("doctor")
+    ended = within("doctor", "--deep", "--json")
+
+    assert (text.code, text.err) == (0, "")
+    assert f"ok       database     {database}" in text.out
+    assert ended.code == 0
+    assert set(_levels(ended).values()) == {"ok"}
+    assert _told(ended, "integrity") == "no damage (full check)"
+    assert _told(ended, "counters") == "every job's counters equal its items"
+    assert _told(ended, "journal") == "wal"
+    assert _everything_in(database.parent) == before
+
+
+def test_damage_is_found(within, database):
+    """Pages of rubbish are a problem that the exit status shows."""
+    content = bytearray(database.read_bytes())
+    content[4096 * 2 : 4096 * 8] = b"\xaa" * 4096 * 6
+    database.write_bytes(content)
+
+    ended = within("doctor", "--json")
+
+    assert ended.code == 1
+    assert ended.json["ok"] is False
+    assert "problem" in {_levels(ended).get("integrity"), _levels(ended).get("contents")}
+
+
+@pytest.mark.parametrize("content", [b"x" * 5000, b"short"])
+def test_a_file_that_is_no_database_is_found(within, holdfast, content):
+    """Rubbish under the database's name is a problem, not a crash."""
+    (holdfast.folder / "a.db").write_bytes(content)
+
+    ended = within("--database", "a.db", "doctor", "--json")
+
+    assert ended.code == 1
+    assert "is not a SQLite database" in _told(ended, "contents")
+
+
+def test_an_empty_file_is_a_database_to_be(within, holdfast):
+    """An empty file is what SQLite starts from."""
+    (holdfast.folder / "a.db").touch()
+
+    ended = within("--database", "a.db", "doctor", "--json")
+
+    assert ended.code == 0
+    assert _levels(ended)["schema"] == "warning"
+    assert (holdfast.folder / "a.db").stat().st_size == 0
+
+
+def test_a_folder_in_its_place_is_found(within, holdfast):
+    """A directory under the database's name is a problem."""
+    ended = within("--database", str(holdfast.folder), "doctor", "--json")
+
+    assert ended.code == 1
+    assert "is not a file" in _told(ended, "database")
+
+
+def test_a_newer_schema_is_found(within, database):
+    """A database that a newer Holdfast wrote is a problem with a remedy, and is not migrated."""
+    connection = apsw.Connection(str(database))
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    ended = within("doctor", "--json")
+
+    assert ended.code == 1
+    assert "written by a newer Holdfast" in _told(ended, "schema")
+    assert within("doctor", "--json").code == 1
+
+
+def test_wrong_counters_are_found(within, database):
+    """The deep check compares every job's counters with its items."""
+    connection = apsw.Connection(str(database))
+    connection.execute("UPDATE jobs SET completed = completed - 1")
+    connection.close()
+
+    ended = within("doctor", "--deep", "--json")
+
+    assert ended.code == 1
+    assert _told(ended, "counters") == "the counters of these jobs differ from their items: local/topics"
+
+
+def test_a_large_database_is_searched_only_when_asked(within, database, monkeypatch):
+    """A search that takes long is not made without being asked for."""
+    monkeypatch.setattr(doctor, "QUICK_UP_TO", 1000)
+
+    quick = within("doctor", "--json")
+    deep = within("doctor", "--deep", "--json")
+
+    assert "not searched" in _told(quick, "integrity")
+    assert _told(deep, "integrity") == "no damage (full check)"
+
+
+def test_unfinished_jobs_and_dead_workers_are_named(within, holdfast):
+    """Work that waits is a warning; a worker that was killed is told by its process."""
+    holdfast.write("topics.csv", "Gardens")
+    process = holdfast.start("run", "topics.csv", "--processor", "made:endless")
+    holdfast.wait_for(lambda: holdfast.count("topics", "running") == 1)
+    alive = within("doctor", "--json")
+    process.kill()
+    process.wait()
+
+    dead = within("doctor", "--json")
+
+    assert alive.code == dead.code == 0
+    assert _told(alive, "jobs") == "unfinished: topics (running, 0 of 1)"
+    assert _told(alive, "workers") == "1 at work"
+    assert _levels(dead)["jobs"] == "warning"
+    assert _told(dead, "jobs") == "unfinished: topics (interrupted, 0 of 1)"
+    assert f"process {process.pid} on " in _told(dead, "workers")
+    assert _told(dead, "workers").endswith("0 at work")
+
+
+def test_the_environment_is_told_by_name_only(within, monkeypatch):
+    """Values may be secret; what is not used is said not to be."""
+    monkeypatch.setenv("HOLDFAST_DATABASE_URL", "postgresql://ann:secret@db/x")
+    monkeypatch.setenv("HOLDFAST_OWNER", "ann")
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "very-secret")
+
+    ended = within("doctor", "--json")
+
+    assert ended.code == 1
+    assert "HOLDFAST_DATABASE_URL and HOLDFAST_OWNER set" in _told(ended, "environment")
+    assert "SUPABASE_SERVICE_ROLE_KEY is set; it is not used" in _told(ended, "environment")
+    assert _levels(ended)["settings"] == "problem"
+    assert "secret" not in ended.out
+
+
+def test_a_folder_open_to_all_is_a_warning(within, holdfast):
+    """Anybody who may write into the folder may replace the database."""
+    holdfast.folder.chmod(0o777)
+
+    ended = within("doctor", "--json")
+
+    assert ended.code == 0
+    assert _levels(ended)["folder"] == "warning"
+
+
+def test_file_systems_are_told_by_the_nearest_mount(tmp_path):
+    """The innermost mount counts, the later of two on one point, with spaces written as octal."""
+    mounts = tmp_path / "mounts"
+    share = tmp_path / "my share"
+    share.mkdir()
+    escaped = str(share).replace(" ", "\\040")
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\n/dev/b {tmp_path} xfs rw 0 0\nserver:/x {escaped} nfs4 rw 0 0\nodd\n")
+
+    assert file_system(share, mounts=mounts) == "nfs4"
+    assert file_system(tmp_path, mounts=mounts) == "xfs"
+    assert file_system(Path("/"), mounts=mounts) == "ext4"
+    assert file_system(share, mounts=tmp_path / "none") is None
+
+
+def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
+    """SQLite's log does not work over a network."""
+    monkeypatch.setattr(doctor, "file_system", lambda _: "nfs4")
+
+    checks = {check.name: check for check in examine(database_url=str(tmp_path / "a.db"), owner=None, environ={})}
+
+    assert checks["disk"].level is Level.WARNING
+    assert "local disk" in checks["disk"].remedy
+
+
+def test_a_broken_settings_file_is_a_problem(within, holdfast):
+    """The doctor tells it like anything else."""
+    (holdfast.folder / "holdfast.toml").write_text("owner = ")
+
+    ended = within("doctor", "--json")
+
+    assert ended.code == 1
+    assert "holdfast.toml cannot be read" in _told(ended, "settings")

@@ -1,0 +1,30 @@
+"""The command ends when its run has, whatever the processor left behind."""
+
+import pytest
+
+_HANGING = """
+import asyncio, time
+
+async def stubborn(item):
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+def blocking(item):
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("name", ["stubborn", "blocking"])
+def test_a_call_that_heeds_nothing_does_not_keep_the_command(holdfast, name):
+    """It timed out, its item failed, and that is that: no wait, no complaint."""
+    (holdfast.folder / "hanging.py").write_text(_HANGING)
+    (holdfast.folder / "one.csv").write_text("topic\ntea\n")
+
+    ended = holdfast("run", "one.csv", "--processor", f"hanging:{name}", "--timeout", "0.5", "--max-attempts", "1")
+
+    assert ended.code == 3
+    assert "Traceback" not in ended.err
+    assert "destroyed" not in ended.err

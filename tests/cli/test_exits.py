@@ -1,0 +1,101 @@
+"""Every error and every result has its exit status, and every help text says which there are."""
+
+from dataclasses import replace
+
+import pytest
+import typer
+
+from holdfast import errors
+from holdfast.batch.checkpoint import Counts, Tokens
+from holdfast.batch.job import JobState
+from holdfast.batch.result import BatchResult
+from holdfast.batch.worker import Ending
+from holdfast.cli.app import app
+from holdfast.cli.exits import EPILOG, MEANINGS, Status, of_error, of_result
+
+_USAGE = {
+    "SettingsError",
+    "Refused",
+    "JobNameNeeded",
+    "ConfirmationNeeded",
+    "CallerOnly",
+    "EmptySelection",
+    "NothingToRun",
+    "UnknownColumn",
+    "ProcessorUnusable",
+    "ProcessorNotFound",
+}
+_OTHERS = {"StoreFull": Status.PAUSED, "Stopped": Status.INTERRUPTED}
+
+
+def _tree(kind: type[errors.HoldfastError]) -> list[type[errors.HoldfastError]]:
+    below = [inner for child in kind.__subclasses__() for inner in _tree(child)]
+    return [kind, *[inner for inner in below if inner.__module__ == errors.__name__]]
+
+
+@pytest.mark.parametrize("kind", _tree(errors.HoldfastError), ids=lambda kind: kind.__name__)
+def test_every_error_has_its_status(kind):
+    """Wrong usage is 2, a full disk needs the user and is 5, a stop is 130, everything else is 1."""
+    expected = Status.USAGE if kind.__name__ in _USAGE else _OTHERS.get(kind.__name__, Status.ERROR)
+
+    assert of_error(kind("told")) is expected
+
+
+def test_an_unexpected_exception_is_an_error():
+    """What is no error of ours has the status of an error."""
+    assert of_error(KeyError("x")) is Status.ERROR
+
+
+def _result(ending: Ending, counts: Counts) -> BatchResult:
+    return BatchResult("topics", JobState.RUNNING, counts, Tokens(), ending, None, None, did_nothing=False, seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        (Ending.FINISHED, Status.DONE),
+        (Ending.LIMIT, Status.LIMIT),
+        (Ending.PAUSED, Status.PAUSED),
+        (Ending.CANCELLED, Status.ERROR),
+        (Ending.STOPPED, Status.INTERRUPTED),
+    ],
+)
+def test_every_ending_has_its_status(ending, status):
+    """Why a run ended decides how the command exits."""
+    assert of_result(_result(ending, Counts(completed=3))) is status
+
+
+def test_all_endings_are_known():
+    """A new ending needs a status of its own: this list must know it."""
+    assert set(Ending) == {Ending.FINISHED, Ending.LIMIT, Ending.PAUSED, Ending.CANCELLED, Ending.STOPPED}
+
+
+def test_finished_with_failures_is_told_apart():
+    """A job that finished with failures is not all done, whether it did so now or before."""
+    result = _result(Ending.FINISHED, Counts(completed=2, failed=1))
+
+    assert of_result(result) is Status.WITH_FAILURES
+    assert of_result(replace(result, did_nothing=True)) is Status.WITH_FAILURES
+
+
+def test_every_help_text_shows_the_statuses(within):
+    """Whoever reads the help of any command finds what its exit statuses mean."""
+    group = typer.main.get_command(app)
+    names = [[name] for name in group.commands] + [["conversations", name] for name in ("list", "show", "export")]
+    assert all(f"{int(status)} {meaning}" in EPILOG for status, meaning in MEANINGS.items())
+
+    for words in [[], *names]:
+        ended = within(*words, "--help")
+
+        assert ended.code == 0
+        assert EPILOG.split() == ended.out.split()[-len(EPILOG.split()) :]
+
+
+def test_every_command_but_groups_takes_json(within):
+    """A program can drive all of it."""
+    group = typer.main.get_command(app)
+    commands = [*group.commands.values(), *group.commands["conversations"].commands.values()]
+
+    for command in commands:
+        if not hasattr(command, "commands"):
+            assert any("--json" in option.opts for option in command.params), command.name

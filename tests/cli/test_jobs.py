@@ -1,0 +1,185 @@
+"""`holdfast jobs`, `status`, `failed`, `retry`, `pause`, `cancel`, `discard`."""
+
+import pytest
+
+
+@pytest.fixture
+def with_failures(within, holdfast):
+    """A job of which one item failed."""
+    holdfast.write("topics.csv", "Gardens", "bad things")
+    assert within("run", "topics.csv", "--processor", "made:picky").code == 3
+    return holdfast
+
+
+@pytest.fixture
+def stopped(within, holdfast):
+    """A job of which one of three items is done."""
+    holdfast.write("topics.csv", "Gardens", "Bridges", "Tea")
+    assert within("run", "topics.csv", "--model", "scripted", "--limit", "1", "--concurrency", "1").code == 4
+    return holdfast
+
+
+def test_jobs_are_listed(within, stopped):
+    """A pipe gets one job a line, whole; a program gets objects; --incomplete leaves out the finished."""
+    name = "n" * 200
+    within("run", stopped.write("one.csv", "Salt"), "--job", name, "--model", "scripted")
+
+    lines = [line.split("\t") for line in within("jobs").out.splitlines()]
+    listed = within("jobs", "--json").json["jobs"]
+    incomplete = within("jobs", "--incomplete", "--json").json["jobs"]
+
+    assert [line[0] for line in lines] == [name, "topics"]
+    assert lines[0][1:6] == ["completed", "1 of 1", "0", "0", "scripted"]
+    assert [job["id"] for job in listed] == [name, "topics"]
+    assert [job["id"] for job in incomplete] == ["topics"]
+
+
+def test_no_jobs_are_an_empty_list(within, stopped):
+    """An empty answer is an answer."""
+    within("discard", "topics", "--yes")
+
+    ended = within("jobs")
+
+    assert (ended.code, ended.out, ended.err) == (0, "", "There are no jobs.\n")
+    assert within("jobs", "--json").json == {"jobs": []}
+
+
+def test_status_shows_where_a_job_stands(within, stopped):
+    """Counts, settings, times and the next command."""
+    ended = within("status", "topics")
+
+    assert ended.code == 0
+    assert ended.out.splitlines()[0].endswith(", 1 of 3")
+    assert "1 completed, 0 failed, 0 skipped, 0 running, 2 pending" in ended.out
+    assert "go on with holdfast resume topics" in ended.out
+    job = within("status", "topics", "--json").json
+    assert (job["id"], job["planned"], job["percentage"]) == ("topics", 3, 33.3)
+
+
+def test_failed_items_are_listed(within, with_failures):
+    """Each failed item is shown with the error that settled it."""
+    cells = within("failed", "topics").out.rstrip("\n").split("\t")
+    items = within("failed", "topics", "--json").json["items"]
+
+    assert cells[:3] == ["i2", "processor_error.ValueError", "1"]
+    assert cells[4:] == ["bad things", "ValueError: there is no bad things"]
+    assert items[0].pop("failedAt").endswith("Z")
+    assert items == [
+        {
+            "id": "i2",
+            "position": 1,
+            "topic": "bad things",
+            "attempts": 1,
+            "errorCode": "processor_error.ValueError",
+            "errorMessage": "ValueError: there is no bad things",
+            "raw": None,
+        }
+    ]
+
+
+def test_no_failed_items_are_an_empty_list(within, stopped):
+    """A job without failures has none to list."""
+    assert within("failed", "topics", "--json").json == {"items": []}
+    assert within("failed", "topics").err == "0 failed items.\n"
+
+
+def test_failed_of_an_unknown_job_prints_no_half_object(within, stopped):
+    """An error comes instead of an answer, not in the middle of one."""
+    ended = within("failed", "nothing", "--json")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.error["code"] == "job_not_found"
+
+
+def test_retry_puts_items_back(within, with_failures):
+    """All failed items, or those named, become pending again."""
+    unknown = within("retry", "topics", "i7")
+    unfailed = within("retry", "topics", "i1")
+    ended = within("retry", "topics", "i2")
+    again = within("retry", "topics", "--json")
+
+    assert (unknown.code, unknown.one_line_error()) == (1, "Job 'topics' has no item 'i7'")
+    assert unfailed.code == 1
+    assert "only failed items can be retried" in unfailed.one_line_error()
+    assert (ended.code, ended.out) == (0, "topics: 1 failed item put back to pending.\n")
+    assert ended.err == "Go on with: holdfast resume topics\n"
+    assert again.json["retried"] == 0
+    assert again.json["job"]["pending"] == 1
+
+
+def test_pause_stops_a_run_elsewhere(holdfast):
+    """A running command hears of the pause, ends with 5, and the job can be resumed."""
+    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(200)))
+    process = holdfast.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
+    holdfast.wait_for(lambda: holdfast.count("topics", "completed") > 0)
+
+    paused = holdfast("pause", "topics")
+    _, err = process.communicate(timeout=20)
+
+    assert paused.code == 0
+    assert paused.out.startswith("topics: paused, ")
+    assert process.returncode == 5
+    assert "Paused: paused by the user. Resume with: holdfast resume topics\n" in err.decode()
+    assert holdfast("pause", "topics", "--json").code == 1
+    assert holdfast.job("topics").pause.code == "by_user"
+
+
+def test_cancel_stops_a_run_for_good(holdfast):
+    """A running command hears of the cancellation and ends with 1; the job cannot be resumed."""
+    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(200)))
+    process = holdfast.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
+    holdfast.wait_for(lambda: holdfast.count("topics", "completed") > 0)
+
+    cancelled = holdfast("cancel", "topics", "--yes", "--json")
+    _, err = process.communicate(timeout=20)
+
+    assert cancelled.code == 0
+    assert cancelled.json["state"] == "cancelled"
+    assert process.returncode == 1
+    assert "Cancelled; its conversations stay. Free its name with: holdfast discard topics\n" in err.decode()
+    resumed = holdfast("resume", "topics")
+    assert resumed.code == 1
+    assert "is cancelled: resume is not possible" in resumed.one_line_error()
+
+
+@pytest.mark.parametrize("verb", ["cancel", "discard"])
+def test_what_cannot_be_undone_needs_yes(within, stopped, verb):
+    """Where nobody can be asked, it must be said."""
+    ended = within(verb, "topics")
+    as_json = within(verb, "topics", "--json")
+
+    assert ended.code == 2
+    assert "say --yes if it is wanted" in ended.one_line_error()
+    assert as_json.error["code"] == "confirmation_needed"
+    assert stopped.job("topics").state != "cancelled"
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\n", 1), (b"\x04", 1), (b"\x03", 1), (b"y\n", 0)])
+def test_a_terminal_is_asked(stopped, answer, code):
+    """On a terminal only a clear yes is one; no, return, end of input and Ctrl-C leave everything as it was."""
+    ended = stopped.on_terminal("cancel", "topics", typed=[(b"[y/N]", answer)])
+
+    assert "Cancel topics (" in ended.out
+    assert ended.code == code
+    assert (stopped.job("topics").state == "cancelled") is (code == 0)
+
+
+def test_discard_frees_the_name(within, stopped):
+    """The checkpoint goes, the conversations stay, the name can be used again."""
+    ended = within("discard", "topics", "--yes")
+    listed = within("conversations", "list", "--json").json["conversations"]
+    again = within("run", "topics.csv", "--model", "scripted")
+
+    assert (ended.code, ended.out) == (0, "topics: discarded; its conversations stay.\n")
+    assert len(listed) == 1
+    assert again.out.startswith("topics: 3 of 3 completed")
+    assert within("discard", "topics", "--yes", "--json").json == {"id": "topics", "discarded": True}
+
+
+def test_other_owners_jobs_are_not_seen(within, stopped):
+    """Another owner has no such job; the environment may say whose."""
+    ended = within("--owner", "ann", "status", "topics", "--json")
+
+    assert ended.code == 1
+    assert ended.error["code"] == "job_not_found"
+    assert stopped("jobs", "--json", HOLDFAST_OWNER="ann").json == {"jobs": []}

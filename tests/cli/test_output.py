@@ -1,0 +1,238 @@
+"""What is printed, where, and that nothing from data reaches a terminal as a command."""
+
+import asyncio
+import json
+
+import pytest
+
+from holdfast import Conversation, Holdfast, Turn
+from holdfast.batch.checkpoint import Counts, Progress, Tokens
+from holdfast.cli import failures
+from holdfast.cli.invocation import Invocation
+from holdfast.cli.output import Output
+from holdfast.cli.progress import Lines
+from holdfast.cli.text import counted, duration, plain, plain_lines, shortened
+
+_HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
+
+
+def test_plain_text_commands_no_terminal():
+    """Control characters and reversals are gone, line breaks are blanks, the rest stays."""
+    assert plain(_HOSTILE) == "[31mred]0;title gnirts2J tail"
+    assert plain_lines("a\tb\n\x1b[2Jc\u2029d") == ["a   b", "[2Jc", "d"]
+    assert plain("half \ud800 a pair") == "half \\ud800 a pair"
+    assert plain("Grüße, 你好 🙂") == "Grüße, 你好 🙂"
+
+
+def test_numbers_are_readable():
+    """Counts, durations and long names as people read them."""
+    assert [counted(1, "item"), counted(1234, "item")] == ["1 item", "1,234 items"]
+    assert [duration(s) for s in (0.04, 59.9, 59.96, 125, 3600, 12_000)] == [
+        "0.0 s",
+        "59.9 s",
+        "1 min 00 s",
+        "2 min 05 s",
+        "1 h 00 min",
+        "3 h 20 min",
+    ]
+    assert shortened("abcdef", 4) == "abc…"
+
+
+def test_hostile_data_is_made_harmless(within, holdfast):
+    """Error messages, topics and turns from data are shown as text, in pipes and on terminals."""
+    holdfast.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--processor", "made:hostile")
+
+    async def store() -> None:
+        async with Holdfast.open(holdfast.database) as hold:
+            made = Conversation([Turn("user\x1b[1m", _HOSTILE)], id="evil\x1b[2J", metadata={"k\x07": _HOSTILE})
+            await hold.batches.run("other", [{"topic": _HOSTILE, "persona": _HOSTILE}], lambda _: made)
+
+    asyncio.run(store())
+
+    commands = [
+        ["failed", "topics"],
+        ["conversations", "list"],
+        ["conversations", "show", "evil\x1b[2J"],
+        ["conversations", "show", "missing\x1b[2J"],
+    ]
+    for words in commands:
+        piped = within(*words)
+        assert not set(piped.out + piped.err) & set("\x1b\x07\x9b\u202e"), words
+    for words in commands[:2]:
+        shown = holdfast.on_terminal(*words).out
+        # Rich's own styles are no harm; what the data says is.
+        assert not any(mark in shown for mark in ("\x1b[31m", "\x1b]0", "\x07", "\x9b", "\u202e", "\x1b[2J")), words
+
+
+def test_tables_keep_ids_whole_on_a_narrow_terminal(holdfast):
+    """A name longer than its column is folded, not cut."""
+    holdfast.write("topics.csv", "Gardens")
+    name = "n" * 150
+    holdfast("run", "topics.csv", "--job", name, "--model", "scripted")
+
+    shown = holdfast.on_terminal("jobs")
+
+    assert "JOB" in shown.out
+    assert shown.out.count("n" * 30) >= 1
+    assert sum(line.split(" ")[0].count("n") for line in shown.out.splitlines()) == 150
+
+
+# -- progress ----------------------------------------------------------------------------------------------------------
+
+
+def _progress(settled: int) -> Progress:
+    return Progress("topics", Counts(pending=10 - settled, completed=settled - 1, failed=1), Tokens(7, 1200), 1, 2.0, 4)
+
+
+def test_progress_lines_come_now_and_then_and_at_the_end(capsys):
+    """Not a terminal: a line at most every five seconds, and the last word at the end."""
+    now = [0.0]
+    with Lines(Output(Invocation(), as_json=False), now=lambda: now[0]) as lines:
+        for moment, settled in ((1, 2), (5, 3), (6, 4), (9.9, 5), (10, 6), (11, 7)):
+            now[0] = moment
+            lines(_progress(settled))
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"topics: {settled} of 10, 2.0/s, 4.0 s left, 1 failed, 7 + 1,200 tokens" for settled in (3, 6, 7)
+    ]
+
+
+def test_no_progress_is_told_where_there_was_none(capsys):
+    """A job that was finished before has no progress to speak of."""
+    with Lines(Output(Invocation(), as_json=False)):
+        pass
+
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_is_live_on_a_terminal(holdfast):
+    """It moves, leaves no trace but the summary, and gives the cursor back."""
+    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(12)))
+
+    ended = holdfast.on_terminal("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
+
+    assert ended.code == 0
+    assert "of 12, " in ended.out
+    assert ended.out.count("\x1b[?25l") == ended.out.count("\x1b[?25h") == 1
+    last = ended.out.replace("\r", "").split("\x1b[2K")[-1]
+    assert "topics: 12 of 12 completed, 0 failed, 0 skipped in " in last
+    assert "Export them with: " in last
+
+
+def test_leaving_at_once_gives_the_cursor_back(holdfast):
+    """Ctrl-C twice on a terminal leaves it usable, with the command that resumes."""
+    holdfast.write("topics.csv", "Gardens")
+    words = ("run", "topics.csv", "--processor", "made:endless")
+
+    ended = holdfast.on_terminal(*words, typed=[(b"0 of 1", b"\x03"), (b"Stopping", b"\x03")])
+
+    assert ended.code == 130
+    assert "Stopping: 1 call in flight gets up to 10 s; press again to leave now" in ended.out
+    assert "Left at once; everything finished is kept. Resume with: holdfast resume topics" in ended.out
+    assert ended.out.rindex("\x1b[?25h") > ended.out.rindex("\x1b[?25l")
+
+
+# -- logs --------------------------------------------------------------------------------------------------------------
+
+
+def test_json_logs_are_all_there_is_on_standard_error(within, holdfast):
+    """Every line is an object: events of the engine, notes, progress."""
+    holdfast.write("topics.csv", "Gardens")
+
+    ended = within("--log-format", "json", "run", "topics.csv", "--model", "scripted")
+
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    assert ended.code == 0
+    assert ended.out.startswith("topics: 1 of 1 completed")
+    assert all({"event", "level", "logger", "timestamp"} <= set(line) for line in lines)
+    assert {
+        "event": "checkpoint_cleaned",
+        "job": "topics",
+        "level": "info",
+        "logger": "holdfast.batch",
+    }.items() <= next(line for line in lines if line["event"] == "checkpoint_cleaned").items()
+
+
+def test_json_logs_carry_errors_with_code_and_context(within):
+    """An error is an event that a collector can count."""
+    ended = within("--log-format", "json", "run", "none.csv", "--model", "scripted")
+
+    (line,) = [json.loads(line) for line in ended.err.splitlines() if '"error"' in line]
+    assert ended.code == 1
+    assert (line["event"], line["level"], line["code"]) == ("error", "error", "input_not_found")
+    assert line["error"] == "none.csv: there is no such file"
+    assert line["context"] == {"path": "none.csv"}
+
+
+def test_errors_as_json_have_code_message_and_details(within):
+    """The shape that the API uses, too."""
+    ended = within("run", "none.csv", "--model", "scripted", "--json")
+
+    assert ended.error == {
+        "code": "input_not_found",
+        "message": "none.csv: there is no such file",
+        "details": {"path": "none.csv"},
+    }
+
+
+def test_a_file_name_of_any_bytes_can_be_told(holdfast):
+    """A name that is no UTF-8 is no reason to fail at telling the error."""
+    text = holdfast("run", "b\udcffd.csv", "--model", "scripted")
+    as_json = holdfast("run", "b\udcffd.csv", "--model", "scripted", "--json")
+
+    assert text.code == as_json.code == 1
+    assert text.one_line_error() == "b\\xffd.csv: there is no such file"
+    assert as_json.error["code"] == "input_not_found"
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_fault_is_one_line_unless_asked(within, monkeypatch, shown):
+    """A mistake of ours is told as one, and where it is only when asked."""
+
+    def broken(*_args: object, **_more: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(Invocation, "open", broken)
+    if shown:
+        monkeypatch.setenv("HOLDFAST_TRACEBACK", "1")
+
+    ended = within("jobs")
+
+    assert ended.code == 1
+    told = "Error: KeyError: 'lost'. This is a fault in Holdfast; with HOLDFAST_TRACEBACK=1 it shows where"
+    assert ended.err.splitlines()[0] == told
+    assert ("Traceback" in ended.err) is shown
+    assert len(ended.err.splitlines()) == 1 or shown
+
+
+def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
+    """The structured log says where, always."""
+
+    def broken(*_args: object, **_more: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(Invocation, "open", broken)
+
+    line = json.loads(within("--log-format", "json", "jobs").err)
+
+    assert line["code"] == "fault"
+    assert "broken" in line["exception"]
+
+
+def test_a_command_line_error_is_told_without_the_library(capsys):
+    """Telling an error needs nothing but the error."""
+    status = failures.faulty(Invocation(), ValueError(), as_json=True)
+
+    assert status == 1
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "fault"
+
+
+def test_version_and_help(within):
+    """`--version` names it; without a command the help is shown."""
+    version = within("--version")
+    nothing = within()
+
+    assert version.out.startswith("holdfast ")
+    assert nothing.code == 0
+    assert nothing.out == within("--help").out

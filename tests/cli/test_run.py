@@ -1,0 +1,271 @@
+"""`holdfast run`."""
+
+import json
+
+import pytest
+
+from holdfast import Counts, Progress, Tokens
+from holdfast.batch.progress import Listener
+from holdfast.batch.service import Batches
+from holdfast.errors import StoreFull
+
+_SCRIPTED = "The built-in scripted writer composes these conversations; no model is called."
+
+
+def test_run_completes_a_job_named_after_its_file(holdfast):
+    """A file of topics becomes conversations, and the next step is shown."""
+    holdfast.write("a.b.csv", "Gardens", "Bridges")
+
+    ended = holdfast("run", "a.b.csv", "--model", "scripted")
+
+    assert ended.code == 0
+    assert ended.out.startswith("a.b: 2 of 2 completed, 0 failed, 0 skipped in ")
+    assert ended.out.count("\n") == 1
+    assert ended.err.splitlines()[0] == _SCRIPTED
+    assert ended.err.splitlines()[1].startswith("a.b: 2 of 2, ")
+    assert (
+        ended.err.splitlines()[2] == "Export them with: holdfast conversations export --job a.b -o conversations.jsonl"
+    )
+    assert holdfast.database.exists()
+
+
+def test_run_again_does_nothing(within, holdfast):
+    """A job that was completed before is said to be, and costs nothing."""
+    holdfast.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+
+    ended = within("run", "topics.csv", "--model", "scripted")
+
+    assert ended.code == 0
+    assert ended.out == "topics: 1 of 1 completed, 0 failed, 0 skipped; it was finished before, nothing to do\n"
+
+
+def test_run_again_after_failures_says_how_to_retry(within, holdfast):
+    """A job that finished with failures exits 3 each time, with the commands that show and retry them."""
+    holdfast.write("topics.csv", "Gardens", "bad things")
+    first = within("run", "topics.csv", "--processor", "made:picky")
+
+    ended = within("run", "topics.csv", "--processor", "made:picky")
+
+    assert first.code == 3
+    assert first.out.startswith("topics: 1 of 2 completed, 1 failed, 0 skipped, 6 + 10 tokens in ")
+    assert ended.code == 3
+    assert "it was finished before" in ended.out
+    for told in (first, ended):
+        assert "Why they failed: holdfast failed topics" in told.err
+        assert "Try them again: holdfast resume topics --retry-failed" in told.err
+
+
+def test_run_as_json_prints_the_job_and_nothing_else(holdfast):
+    """A program gets one object, whatever the processor prints, and no advice."""
+    holdfast.write("topics.csv", "Gardens", "Gardens")
+
+    ended = holdfast("run", "topics.csv", "--processor", "made:good", "--json", "--max-attempts", "5", "--timeout", "9")
+
+    assert ended.code == 0
+    assert ended.err == "a processor prints what it likes\n" * 2
+    shown = ended.json
+    assert shown.pop("seconds") >= 0
+    job = shown.pop("job")
+    assert shown == {"ending": "finished", "didNothing": False, "added": 0, "repeated": 0}
+    for name in ("createdAt", "updatedAt", "finishedAt"):
+        assert job.pop(name).endswith("Z")
+    assert job == {
+        "id": "topics",
+        "state": "completed",
+        "processor": "made:good",
+        "planned": 2,
+        "pending": 0,
+        "running": 0,
+        "completed": 2,
+        "failed": 0,
+        "skipped": 0,
+        "percentage": 100.0,
+        "tokensIn": 0,
+        "tokensOut": 0,
+        "workers": 0,
+        "pause": None,
+        "cleaned": True,
+        "maxAttempts": 5,
+        "timeoutSeconds": 9.0,
+    }
+
+
+def test_standard_input_is_read(holdfast):
+    """Items may come through a pipe, under a name that is given."""
+    ended = holdfast(
+        "run", "-", "--job", "piped", "--model", "scripted", given=b'{"topic": "Tea"}\n{"topic": "Salt"}\n'
+    )
+
+    assert ended.code == 0
+    assert ended.out.startswith("piped: 2 of 2 completed")
+
+
+def test_limit_stops_early(within, holdfast):
+    """A limit is honoured, exits 4, and says how to go on."""
+    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(6)))
+
+    ended = within("run", "topics.csv", "--model", "scripted", "--limit", "2", "--concurrency", "1")
+
+    assert ended.code == 4
+    assert ended.out.startswith("topics: 2 of 6 completed")
+    assert "Stopped at the limit. Resume with: holdfast resume topics\n" in ended.err
+
+
+def test_doom_pauses(within, holdfast):
+    """What dooms every item pauses the job with the reason, exits 5, and says how to go on."""
+    holdfast.write("topics.csv", "Gardens", "Bridges")
+
+    ended = within("run", "topics.csv", "--processor", "made:broke")
+
+    assert ended.code == 5
+    assert ended.out.startswith("topics: 0 of 2 completed, 0 failed")
+    assert "Paused: the key was refused. Resume with: holdfast resume topics\n" in ended.err
+    assert within("status", "topics", "--json").json["pause"] == {
+        "code": "credentials",
+        "message": "the key was refused",
+    }
+
+
+def test_new_items_are_added_when_accepted(within, holdfast):
+    """A longer input is refused, with what differs, unless new items are accepted."""
+    holdfast.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    holdfast.write("topics.csv", "Gardens", "Bridges")
+
+    refused = within("run", "topics.csv", "--model", "scripted")
+    ended = within("run", "topics.csv", "--model", "scripted", "--accept-new-items", "--json")
+
+    assert refused.code == 1
+    assert "1 new" in refused.one_line_error()
+    assert ended.code == 0
+    assert ended.json["added"] == 1
+    assert ended.json["job"]["completed"] == 2
+
+
+def test_columns_can_be_named(within, holdfast):
+    """The input's own names for id, topic and persona are used."""
+    rows = [{"key": "k1", "question": "Why?", "who": "a nurse", "id": "other"}]
+    (holdfast.folder / "q.json").write_text(json.dumps(rows))
+
+    ended = within(
+        *("run", "q.json", "--model", "scripted"),
+        *("--id-column", "key", "--topic-column", "question", "--persona-column", "who"),
+    )
+    listed = within("conversations", "list", "--json").json["conversations"]
+
+    assert ended.code == 0
+    assert [(one["itemId"], one["topic"], one["persona"]) for one in listed] == [("k1", "Why?", "a nurse")]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "Say what makes the conversations: --model scripted"),
+        (["--model", "gpt-9"], "There is no writer 'gpt-9'; there are: scripted, scripted:SECONDS"),
+        (["--model", "scripted:soon"], "'scripted:soon' is no writer"),
+        (["--model", "scripted", "--processor", "a:b"], "Give one of both"),
+        (["--processor", "nowhere_at_all:f"], "There is no module 'nowhere_at_all'"),
+        (["--processor", "json:nothing"], "Module 'json' has no function 'nothing'"),
+        (["--processor", "made:needs_three"], "must take (item) or (item, work)"),
+        (["--processor", "made"], "'made' is no processor"),
+        (["--model", "scripted", "--concurrency", "0"], "concurrency must be from 1 to"),
+        (["--model", "scripted", "--concurrency", "many"], "Invalid value for '--concurrency'"),
+        (["--model", "scripted", "--max-attempts", "0"], "max_attempts must be from 1 to"),
+        (["--model", "scripted", "--timeout", "0"], "timeout must be from"),
+        (["--model", "scripted", "--limit", "0"], "limit must be from 1"),
+        (["--model", "scripted", "--id-column", "nope"], "has no column 'nope'"),
+        (["--model", "scripted", "--nonsense"], "No such option: --nonsense"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(within, holdfast, words, told):
+    """What was typed wrong exits 2 and says what would be right."""
+    holdfast.write("topics.csv", "Gardens")
+
+    ended = within("run", "topics.csv", *words)
+
+    assert ended.code == 2
+    assert told in ended.one_line_error()
+    assert ended.out == ""
+
+
+def test_standard_input_needs_a_name(within, holdfast):
+    """A pipe has no name to call the job by."""
+    ended = within("run", "-", "--model", "scripted")
+
+    assert ended.code == 2
+    assert ended.one_line_error() == "Standard input has no name; say one with --job"
+    assert not holdfast.database.exists()
+
+
+_INPUTS = {
+    "missing file": ("none.csv", None, "none.csv: there is no such file"),
+    "empty file": ("empty.csv", b"", "empty.csv: there are no rows in it"),
+    "unknown kind": ("topics.xlsx", b"PK", "the kind of file is not known"),
+    "ragged row": ("a.csv", b"id,topic\n1,Tea\n2,Salt,more\n", "a.csv line 3"),
+    "bad UTF-8": ("a.csv", b"id,topic\n1,Tea\n2,\xff\xfe\n", "a.csv line 3: not UTF-8"),
+    "bad JSON line": ("a.jsonl", b'{"topic": "Tea"}\n{"topic": \n', "a.jsonl line 2"),
+    "missing topic": ("a.csv", b"id,topic\n1,Tea\n2,\n", "a.csv line 3: the topic is missing or empty"),
+    "changed duplicate": ("a.csv", b"id,topic\n1,Tea\n1,Salt\n", "'1'"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "told"), _INPUTS.values(), ids=_INPUTS.keys())
+def test_useless_input_is_told_in_one_line(within, holdfast, name, content, told):
+    """The place of what is wrong is named, no job is made, and no traceback shown."""
+    if content is not None:
+        (holdfast.folder / name).write_bytes(content)
+
+    ended = within("run", name, "--model", "scripted")
+    error = ended.one_line_error()
+
+    assert ended.code == 1
+    assert told in error
+    assert within("status", name.partition(".")[0]).code == 1
+
+
+def test_a_mistyped_file_leaves_nothing_behind(within, holdfast):
+    """No database is made for an input that is not there."""
+    within("run", "topcis.csv", "--model", "scripted")
+
+    assert not (holdfast.folder / ".holdfast").exists()
+
+
+def test_a_job_with_other_items_is_refused(within, holdfast):
+    """The name of a job that has other items is not used for these."""
+    holdfast.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    holdfast.write("topics.csv", "Bridges")
+
+    ended = within("run", "topics.csv", "--model", "scripted", "--json")
+
+    assert ended.code == 1
+    assert ended.error["code"] == "items_differ"
+    assert ended.error["details"] == {"job_id": "topics", "new": 0, "missing": 0, "changed": 1}
+    assert ended.out == ""
+
+
+def test_a_wrong_command_line_is_told_as_json(within):
+    """A program that asks for JSON gets it even when it asked wrongly."""
+    ended = within("run", "--json")
+
+    assert ended.code == 2
+    assert ended.error["code"] == "usage"
+    assert "FILE" in ended.error["message"]
+
+
+def test_a_full_disk_needs_the_user(within, holdfast, monkeypatch):
+    """It exits 5, with what to do and the command that resumes."""
+
+    async def full(_batches: Batches, job_id: str, *_args: object, on_progress: Listener, **_more: object) -> None:
+        on_progress(Progress(job_id, Counts(pending=1), Tokens(), 1.0, 0.0, None))
+        raise StoreFull("No space is left for here.db; free some, then resume", path="here.db")
+
+    monkeypatch.setattr(Batches, "run", full)
+    holdfast.write("topics.csv", "Gardens")
+
+    ended = within("run", "topics.csv", "--model", "scripted")
+
+    assert ended.code == 5
+    assert ended.one_line_error() == "No space is left for here.db; free some, then resume"
+    assert "Resume with: holdfast resume topics\n" in ended.err

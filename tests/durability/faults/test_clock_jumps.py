@@ -1,0 +1,96 @@
+"""The clock of the machine is set while workers work: by an hour, forward or back."""
+
+import ast
+from pathlib import Path
+
+import apsw
+import pytest
+
+import holdfast
+from support.scene import until
+from support.skewed import move_clock
+
+_HOUR = 3_600
+_WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+
+
+@pytest.mark.parametrize("seconds", [+_HOUR, -_HOUR])
+def test_a_jump_changes_nothing(scene, seconds):
+    """Nobody is taken over, no call is cut short or repeated, and an item that waits for its next try gets it soon."""
+    scene.items, scene.concurrency = 60, 4
+    workers = _two_workers_with_an_item_that_waits(scene)
+
+    move_clock(scene.ledger, seconds)
+    codes = [scene.finish(worker) for worker in workers]
+
+    assert codes == [0, 0], scene.errors()
+    assert "worker_taken_over" not in scene.errors()
+    assert "lease_lost" not in scene.errors()
+    assert len(scene.witness().calls) == scene.items + 2, "the one item that timed out was called three times"
+    assert scene.broken(may_fail=frozenset({"i5"})) == []
+
+
+def test_a_wait_without_a_bound(scene):
+    """The control: taken at its word, the row of an item that waits holds the job up for an hour."""
+    scene.items, scene.concurrency = 20, 4
+    workers = _two_workers_with_an_item_that_waits(scene, without="bound")
+
+    move_clock(scene.ledger, -_HOUR)
+    until(lambda: _states(scene) == {"completed": scene.items - 1, "pending": 1})
+    with pytest.raises(AssertionError):
+        until(lambda: "pending" not in _states(scene), seconds=2)
+
+    assert [worker.poll() for worker in workers] == [None, None]
+
+
+def test_the_time_of_day_is_asked_for_in_one_place():
+    """Leases, deadlines and rates cannot depend on it: they have no access to it but the clock that tests replace."""
+    root = Path(holdfast.__file__).parent
+
+    found = {
+        f"{path.relative_to(root)}: {call}"
+        for path in root.rglob("*.py")
+        for call in _wall_clock_calls(ast.parse(path.read_text()))
+    }
+
+    # The others only make a name and an id that nobody else has.
+    assert found == {
+        "clock.py: datetime.now",
+        "storage/sqlite/migrate.py: time.time_ns",
+        "library/ids.py: time.time_ns",
+    }
+
+
+def _two_workers_with_an_item_that_waits(scene, **options):
+    move_clock(scene.ledger, 0)
+    workers = [
+        scene.start(program="support.skewed", seconds=0.15, lease=1.2, doing="hang@5", timeout=0.5, **options)
+        for _ in range(2)
+    ]
+    until(lambda: scene.database.exists() and _waiting(scene) == [("i5", 1)])
+    return workers
+
+
+def _waiting(scene):
+    return _sql(scene, "SELECT id, tries FROM items WHERE state = 'pending' AND tries > 0")
+
+
+def _states(scene):
+    return dict(_sql(scene, "SELECT state, count(*) FROM items GROUP BY state"))
+
+
+def _sql(scene, statement):
+    connection = apsw.Connection(str(scene.database), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(5_000)
+        return connection.execute(statement).fetchall()
+    except apsw.SQLError:
+        return []  # its tables are not there yet
+    finally:
+        connection.close()
+
+
+def _wall_clock_calls(tree: ast.AST):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _WALL_CLOCKS:
+            yield ast.unparse(node.func)

@@ -1,0 +1,129 @@
+"""Somebody write-protects the database while a worker works on it, or before."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import apsw
+
+from holdfast import Holdfast
+from holdfast.errors import StorageError, StoreReadOnly
+from support import needs, strace
+from support.conversations import conversation, items
+from support.invariants import violations
+from support.scene import Scene, last_words
+
+
+def test_a_file_system_that_becomes_read_only(scene):
+    """As one does whose disk fails: the run ends clearly, the other job is as it was, and both go on afterwards."""
+    needs.injected_faults()
+    log = Path(f"{scene.database}-wal")
+    _another_job(scene)
+    before = _other_rows(scene.database)
+
+    code = scene.run(under=strace.injecting("error=EROFS", "pwrite64", "150+", log, scene.folder / "log"))
+    last = last_words(scene.errors())
+    kept, reported = _completed(scene.database), scene.witness().reported
+    resumed = scene.run()
+
+    assert (code, last) == (1, StorageError)
+    assert kept >= reported
+    assert 0 < kept < scene.items
+    assert resumed == 0, scene.errors()
+    assert _completed(scene.database) == scene.items
+    assert violations(scene.database) == []
+    assert _other_rows(scene.database) == before
+
+
+def test_a_read_only_place_is_refused(scene, mounts):
+    """Nothing is called, the message names the database, and with the place writable again the job goes on."""
+    worker = scene.start(seconds=0.02)
+    scene.until_called(worker, 30)
+    scene.kill(worker)
+    called = len(scene.witness().calls)
+    mounts.read_only(scene.database.parent)
+
+    code = scene.run()
+    last = last_words(scene.errors())
+    mounts.do("umount", str(scene.database.parent))
+    after = len(scene.witness().calls)
+    resumed = scene.run(seconds=0.002)
+
+    assert code == 1
+    assert isinstance(last, type)
+    assert issubclass(last, StorageError)
+    assert str(scene.database.parent) in scene.errors()
+    assert after == called
+    assert resumed == 0, scene.errors()
+    assert scene.broken() == []
+
+
+def test_rights_taken_away_in_the_middle(scene):
+    """Who has the file open keeps their right to it; who opens it next is refused, until it is given back."""
+    bound_by_rights = needs.rights_that_bind()
+    worker = scene.start(seconds=0.05, under=bound_by_rights)
+    scene.until_called(worker, 40)
+
+    scene.database.chmod(0o444)
+    scene.until_called(worker, 60)
+    worker.send_signal(signal.SIGTERM)
+    stopped = scene.finish(worker)
+    refused = scene.run(under=bound_by_rights)
+    last = last_words(scene.errors())
+    # The one that was refused may have made a log and its index, with the rights that the database had then.
+    for file in scene.folder.glob("holdfast.db*"):
+        file.chmod(0o600)
+    again = scene.run(under=bound_by_rights)
+
+    assert stopped == 130, scene.errors()
+    assert (refused, last) == (1, StoreReadOnly)
+    assert again == 0, scene.errors()
+    assert len(scene.witness().calls) == scene.items
+    assert scene.broken() == []
+
+
+def test_a_folder_of_lock_files_that_cannot_be_written(scene):
+    """Without its proof of life a worker does not begin, and says where the trouble is."""
+    bound_by_rights = needs.rights_that_bind()
+    locks = scene.folder / "holdfast.workers"
+    locks.mkdir(mode=0o500)
+
+    code = scene.run(under=bound_by_rights)
+    last = last_words(scene.errors())
+    locks.chmod(0o700)
+    again = scene.run(seconds=0.002)
+
+    assert (code, last) == (1, StorageError)
+    assert str(locks) in scene.errors()
+    assert again == 0, scene.errors()
+    assert scene.broken() == []
+
+
+def _another_job(scene: Scene) -> None:
+    """Complete a job of somebody else in the same database."""
+
+    async def work() -> None:
+        async with Holdfast.open(scene.database, owner="somebody-else") as hold:
+            await hold.batches.run("theirs", items(20), lambda item: conversation(item.topic))
+
+    asyncio.run(work())
+
+
+def _completed(database: Path) -> int:
+    connection = apsw.Connection(str(database))
+    (count,) = connection.execute("SELECT count(*) FROM items WHERE owner = 'local' AND state = 'completed'").fetchone()
+    connection.close()
+    return count
+
+
+def _other_rows(database: Path) -> list[tuple]:
+    connection = apsw.Connection(str(database))
+    statement = """SELECT items.*, turns.content
+                     FROM items
+                     JOIN conversations ON conversations.owner = items.owner AND conversations.id = conversation_id
+                     JOIN turns ON conversation_key = conversations.key
+                    WHERE items.owner = 'somebody-else' ORDER BY position, sequence"""
+    rows = connection.execute(statement).fetchall()
+    connection.close()
+    assert rows
+    return rows

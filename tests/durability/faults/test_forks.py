@@ -1,0 +1,111 @@
+"""A processor forks. The child inherits the descriptors of the database and of the lock file, but not their locks.
+
+Locks of POSIX belong to a process: a fork does not copy them, a child that closes its copy of a descriptor drops none
+of its parent's, and when the parent dies they are gone, whoever still holds the file open. A child must leave the
+connections of its parent alone, as SQLite asks; these children do.
+"""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+import pytest
+
+from holdfast.batch import host
+from holdfast.batch.store import WorkerCard
+from support.forking import child_of
+from support.scene import until
+
+_LEASE = 15.0  # far longer than the second run takes, so that only proof of death can explain its end
+
+
+@pytest.fixture
+def child(scene):
+    """Gives the process id of a victim's child, and ends it."""
+    found: list[int] = []
+
+    def wait() -> int:
+        until(lambda: child_of(scene.ledger) is not None)
+        found.append(child_of(scene.ledger))
+        return found[0]
+
+    yield wait
+    for process in found:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def test_a_child_that_ends_takes_nothing_along(scene, child):
+    """It closes its copies of all descriptors by ending; the worker goes on, and nobody takes it for dead."""
+    worker = scene.start(program="support.forking", doing="leaves@0", seconds=0.05, lease=_LEASE)
+    child()
+    scene.until_called(worker, 20)
+
+    alive = _life(scene)
+    other = scene.run(seconds=0.05, lease=_LEASE)
+
+    assert alive is host.Life.ALIVE
+    assert [scene.finish(worker), other] == [0, 0], scene.errors()
+    assert len(scene.witness().calls) == scene.items
+    assert scene.broken() == []
+
+
+def test_a_child_that_closes_what_it_inherited_drops_no_lock(scene, child):
+    """Lock file and database stay locked by the parent while the child, with nothing open, lives on."""
+    worker = scene.start(program="support.forking", doing="closes@0", seconds=0.05, lease=_LEASE)
+    child()
+    scene.until_called(worker, 20)
+
+    alive = _life(scene)
+    other = scene.run(seconds=0.05, lease=_LEASE)
+
+    assert alive is host.Life.ALIVE
+    assert [scene.finish(worker), other] == [0, 0], scene.errors()
+    assert len(scene.witness().calls) == scene.items
+    assert scene.broken() == []
+
+
+def test_a_child_does_not_make_its_dead_parent_look_alive(scene, child):
+    """It holds the descriptors of a parent that was killed; the next run has the items back at once all the same."""
+    worker = scene.start(program="support.forking", doing="stays@0", seconds=0.05, lease=_LEASE)
+    inherited = child()
+    scene.until_called(worker, 20)
+    worker.kill()
+    scene.finish(worker)
+
+    holds = {str(link.readlink()) for link in Path(f"/proc/{inherited}/fd").iterdir()}
+    dead = _life(scene)
+    begun = time.monotonic()
+    code = scene.run(seconds=0.001, lease=_LEASE)
+    seconds = time.monotonic() - begun
+
+    assert str(scene.database) in holds
+    assert any(path.endswith(".lock") for path in holds)
+    assert dead is host.Life.DEAD
+    assert code == 0, scene.errors()
+    assert seconds < _LEASE / 2
+    assert scene.broken() == []
+
+
+def test_with_locks_that_a_child_inherits(scene, child, monkeypatch):
+    """The control: with `flock` in place of `lockf`, the child does keep its dead parent looking alive."""
+    monkeypatch.setattr(host.fcntl, "lockf", host.fcntl.flock)
+    worker = scene.start(program="support.forking", doing="stays@0", without="lockf", seconds=0.05, lease=_LEASE)
+    child()
+    scene.until_called(worker, 20)
+
+    worker.kill()
+    scene.finish(worker)
+
+    assert _life(scene) is host.Life.ALIVE
+
+
+def _life(scene) -> host.Life:
+    connection = apsw.Connection(str(scene.database))
+    columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
+    ((*card,),) = connection.execute(f"SELECT {columns} FROM workers").fetchall()
+    connection.close()
+    return host.life_of(WorkerCard(*card))

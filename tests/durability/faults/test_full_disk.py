@@ -1,0 +1,108 @@
+"""A real file system that is full: the job ends, says so, keeps what it acknowledged, and goes on with more space."""
+
+import subprocess
+import sys
+
+import pytest
+
+from holdfast.errors import StoreFull
+from support.scene import last_words, until
+
+_ITEMS = 600
+
+
+@pytest.fixture
+def disk(scene, mounts):
+    """A file system of 2 MB for the database; the job needs more."""
+    scene.items = _ITEMS
+    mounts.bounded(scene.database.parent, "2m")
+    return scene.database.parent
+
+
+def test_a_full_disk_ends_the_run_and_more_space_lets_it_go_on(scene, mounts, disk):
+    """Ends with StoreFull; what was reported is there; on a larger disk nothing of it is done again."""
+    code = scene.run(seconds=0.03)
+    scene.crashes += 1  # the calls in flight were for nothing, as if it had crashed
+    full = last_words(scene.errors())
+    kept = scene.broken(at_rest=False)
+    reported = scene.witness().reported
+    mounts.resize(disk, "64m")
+    resumed = scene.run(seconds=0.002)
+
+    assert code == 1
+    assert full is StoreFull
+    assert kept == []
+    assert 0 < reported < _ITEMS
+    assert resumed == 0, scene.errors()
+    assert scene.broken() == []
+
+
+def test_a_run_on_a_full_disk_is_refused_until_something_is_removed(scene, mounts, disk):
+    """Full of somebody else's file: each try says so; when that is removed the job goes to its end."""
+    mounts.resize(disk, "16m")
+    first = scene.start(seconds=0.01)
+    scene.until_called(first, 100)
+    scene.kill(first)
+    mounts.do("sh", "-c", f"cat /dev/zero > {disk}/ballast || true")
+
+    codes = [scene.run() for _ in range(2)]
+    scene.crashes += 2
+    full = last_words(scene.errors())
+    kept = scene.broken(at_rest=False)
+    mounts.do("rm", f"{disk}/ballast")
+    resumed = scene.run(seconds=0.002)
+
+    assert codes == [1, 1]
+    assert full is StoreFull
+    assert kept == []
+    assert resumed == 0, scene.errors()
+    assert scene.broken() == []
+
+
+def test_the_command_says_that_it_needs_the_user(scene, mounts, disk):
+    """`holdfast run` ends with status 5 and the command to resume with, which then does the rest."""
+    topics = scene.folder / "topics.csv"
+    topics.write_text("id,topic\n" + "".join(f"i{n},topic {n}\n" for n in range(_ITEMS * 5)))
+
+    run = _holdfast(scene, "run", str(topics), "--model", "scripted")
+    mounts.resize(disk, "64m")
+    resumed = _holdfast(scene, "resume", "topics")
+
+    assert run.returncode == 5, run.stderr
+    assert "No space is left" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "holdfast --database" in run.stderr
+    assert resumed.returncode == 0, resumed.stderr
+
+
+@pytest.mark.parametrize("kilobytes", [0, 16, 64])
+def test_a_disk_that_is_full_from_the_start(scene, mounts, disk, kilobytes):
+    """Whichever of its files does not fit, even the smallest, the command says what is wrong."""
+    topics = scene.folder / "topics.csv"
+    topics.write_text("id,topic\ni0,topic 0\n")
+    mounts.do("sh", "-c", f"cat /dev/zero > {disk}/ballast || truncate --size=-{kilobytes}K {disk}/ballast")
+
+    run = _holdfast(scene, "run", str(topics), "--model", "scripted")
+    mounts.do("rm", f"{disk}/ballast")
+    again = _holdfast(scene, "run", str(topics), "--model", "scripted")
+
+    assert run.returncode == 5, run.stderr
+    assert "No space is left" in run.stderr
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_full_disk_that_nobody_heeds(scene, disk):
+    """The control: a worker that takes failed commits for done breaks its word."""
+    scene.start(program="support.careless", seconds=0.02)
+    until(lambda: "lease_lost" in scene.errors())
+    scene.end()
+    scene.crashes += 1
+
+    broken = scene.broken(at_rest=False)
+
+    assert any(line.startswith(("B1", "B5")) for line in broken), scene.errors()
+
+
+def _holdfast(scene, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [*scene.inside, sys.executable, "-m", "holdfast", "--database", str(scene.database), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=scene.folder, timeout=60)

@@ -1,0 +1,46 @@
+"""A laptop is closed: all workers stand still for longer than a lease, and go on in the same instant."""
+
+import signal
+import time
+
+_LEASE = 1.2
+
+
+def test_all_workers_sleep_through_their_leases(scene):
+    """None takes over another that slept as long as itself; every item is called once."""
+    scene.items, scene.concurrency = 240, 4
+    workers = [scene.start(seconds=0.1, lease=_LEASE) for _ in range(3)]
+    for worker in workers:
+        scene.until_called(worker, 60)
+
+    for worker in workers:
+        worker.send_signal(signal.SIGSTOP)
+    called = len(scene.witness().calls)
+    time.sleep(2.5 * _LEASE)
+    slept = len(scene.witness().calls) == called
+    for worker in workers:
+        worker.send_signal(signal.SIGCONT)
+    codes = [scene.finish(worker) for worker in workers]
+
+    assert slept
+    assert codes == [0, 0, 0], scene.errors()
+    assert "worker_taken_over" not in scene.errors()
+    assert len(scene.witness().calls) == scene.items
+    assert scene.broken() == []
+
+
+def test_a_worker_that_sleeps_alone_is_taken_over(scene):
+    """The control: the others, awake, do not wait for it."""
+    scene.items, scene.concurrency = 120, 4
+    workers = [scene.start(seconds=0.1, lease=_LEASE) for _ in range(2)]
+    for worker in workers:
+        scene.until_called(worker, 30)
+
+    workers[0].send_signal(signal.SIGSTOP)
+    code = scene.finish(workers[1])
+    workers[0].send_signal(signal.SIGCONT)
+
+    assert code == 0, scene.errors()
+    assert "worker_taken_over" in scene.errors()
+    assert scene.finish(workers[0]) == 0
+    assert scene.broken(crashes=1) == []

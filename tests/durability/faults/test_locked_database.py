@@ -1,0 +1,73 @@
+"""Another program holds the database's write lock while workers work."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+
+from support.ticking import Ticks
+from support.torture import FULL
+
+_SECONDS = 40 if FULL else 3  # the long one is longer than the engine waits for a lock before it says so
+
+
+@contextmanager
+def _locked(database: Path, seconds: float) -> Iterator[tuple[float, float]]:
+    connection = apsw.Connection(str(database))
+    connection.set_busy_timeout(5_000)
+    connection.execute("BEGIN IMMEDIATE")
+    begun = time.monotonic()
+    time.sleep(seconds)
+    yield begun, time.monotonic()
+    connection.execute("ROLLBACK")
+    connection.close()
+
+
+@pytest.mark.sweep
+def test_the_loop_turns_while_the_database_is_locked(scene):
+    """Calls in flight end, the loop is never held up for a second, and nothing is called twice."""
+    scene.items, scene.concurrency = 60, 8
+    worker = scene.start(program="support.ticking", seconds=0.1)
+    scene.until_called(worker, 16)
+
+    with _locked(scene.database, _SECONDS) as (begun, ended):
+        pass
+    code = scene.finish(worker)
+
+    assert code == 0, scene.errors()
+    ticks = Ticks.of(scene.ledger)
+    assert ticks.longest_gap < 1
+    assert len([end for end in ticks.ends if begun < end < ended]) >= scene.concurrency - 2
+    assert ("database_locked" in scene.errors()) == FULL
+    assert len(scene.witness().calls) == scene.items
+    assert scene.broken() == []
+
+
+def test_a_loop_that_is_held_up_is_noticed(scene):
+    """The control: a processor that blocks the loop leaves a gap."""
+    scene.items = 10
+
+    code = scene.run(program="support.ticking", doing="block@3", seconds=0.001)
+
+    assert code == 0, scene.errors()
+    assert Ticks.of(scene.ledger).longest_gap > 1
+
+
+def test_nobody_is_taken_over_because_of_a_lock(scene):
+    """A lock that lasts for longer than a lease keeps all from beating; none of them is dead for it."""
+    scene.items, scene.concurrency = 120, 4
+    workers = [scene.start(seconds=0.1, lease=1.2) for _ in range(3)]
+    for worker in workers:
+        scene.until_called(worker, 40)
+
+    with _locked(scene.database, 3):
+        pass
+    codes = [scene.finish(worker) for worker in workers]
+
+    assert codes == [0, 0, 0], scene.errors()
+    assert "worker_taken_over" not in scene.errors()
+    assert len(scene.witness().calls) == scene.items
+    assert scene.broken() == []

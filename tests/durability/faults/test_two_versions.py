@@ -1,0 +1,68 @@
+"""Two versions of Holdfast on one database: an older that works, and a newer that wants to migrate."""
+
+import apsw
+import pytest
+
+from holdfast.errors import SchemaOutdated, SchemaTooNew
+from holdfast.storage.sqlite import migrate
+from holdfast.storage.sqlite.migrate import migrations, prepare
+from support.scene import last_words
+
+_NEWER = [*migrations(), (migrations()[-1][0] + 1, "CREATE TABLE later (x)")]
+
+
+def _schema(database):
+    connection = apsw.Connection(str(database))
+    version = connection.execute("PRAGMA user_version").get
+    connection.close()
+    return version
+
+
+def _copies(scene):
+    return list(scene.folder.glob("*.bak"))
+
+
+def test_nothing_is_migrated_under_a_worker(scene):
+    """The newer one is refused, naming the worker, and leaves nothing; the older one works to its end."""
+    worker = scene.start(seconds=0.05)
+    scene.until_called(worker, 40)
+
+    with pytest.raises(SchemaOutdated, match=str(worker.pid)):
+        prepare(scene.database, create=False, known=_NEWER)
+    left = _copies(scene)
+    code = scene.finish(worker)
+
+    assert left == []
+    assert code == 0, scene.errors()
+    assert _schema(scene.database) == migrations()[-1][0]
+    assert scene.broken() == []
+
+
+def test_a_dead_worker_does_not_hold_up_a_migration_and_the_older_version_is_then_refused(scene):
+    """With a copy of the older schema kept; the older one says what to do and changes nothing."""
+    worker = scene.start(seconds=0.05)
+    scene.until_called(worker, 40)
+    scene.kill(worker)
+
+    prepare(scene.database, create=False, known=_NEWER)
+    calls = len(scene.witness().calls)
+    code = scene.run()
+
+    assert (code, last_words(scene.errors())) == (1, SchemaTooNew)
+    assert "pip install -U holdfast" in scene.errors()
+    assert len(scene.witness().calls) == calls
+    assert scene.broken(at_rest=False) == []
+    assert [_schema(copy) for copy in _copies(scene)] == [migrations()[-1][0]]
+
+
+def test_a_late_starter_finds_the_work_done(scene, monkeypatch):
+    """Of two that start on a new file, the later finds it made, and a worker on it: that is no reason to refuse."""
+    first_look, check_header = [0], migrate._check_header
+    monkeypatch.setattr(migrate, "_check_header", lambda *of: first_look.pop() if first_look else check_header(*of))
+    worker = scene.start(seconds=0.05)
+    scene.until_called(worker, 20)
+
+    prepare(scene.database, create=True)
+
+    assert scene.finish(worker) == 0, scene.errors()
+    assert scene.broken() == []

@@ -1,0 +1,133 @@
+"""When every item would fail, few do, and none is harmed."""
+
+import pytest
+
+from holdfast import Counts, Doom, Fail, JobState, Selection
+from holdfast.batch.worker import Ending
+from support.conversations import conversation, items
+from support.processors import Writer
+
+
+async def test_doom_pauses_the_job(hold):
+    """With the reason; its items stay pending, and no further call is made."""
+    write = Writer(lambda item, _: Doom("the key is wrong", code="http_401"))
+
+    result = await hold.batches.run("batch", items(50), write, concurrency=4)
+
+    assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
+    assert (result.pause.code, result.pause.message) == ("http_401", "the key is wrong")
+    assert result.counts == Counts(pending=50)
+    assert len(write.calls) <= 8
+    assert (await hold.batches.checkpoint("batch")).workers == 0
+
+
+async def test_what_was_in_flight_beside_a_doom_is_kept(hold):
+    """It was paid for."""
+
+    def answer(item, _):
+        return Doom("quota exhausted") if item.id == "item-3" else conversation(item.topic)
+
+    result = await hold.batches.run("batch", items(5), Writer(answer), concurrency=5)
+
+    assert result.counts == Counts(pending=1, completed=4)
+    assert await hold.conversations.count(Selection(job_id="batch")) == 4
+
+
+async def test_mended_job_goes_on(hold):
+    """The tries that were doomed do not count."""
+    attempts = {}
+
+    def answer(item, work):
+        attempts[item.id] = work.attempt
+        return conversation(item.topic)
+
+    for _ in range(3):
+        await hold.batches.run("batch", items(3), Writer(lambda *_: Doom("no key")), max_attempts=1, concurrency=1)
+    result = await hold.batches.run("batch", items(3), Writer(answer), max_attempts=1)
+
+    assert (result.state, result.pause) == (JobState.COMPLETED, None)
+    assert attempts == {"item-1": 4, "item-2": 1, "item-3": 1}
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 20), (8, 20), (50, 50)])
+async def test_one_error_over_all_first_calls_pauses_the_job(hold, concurrency, most):
+    """No more than max(20, concurrency) calls are made; the items are put back unharmed."""
+    write = Writer(lambda *_: Fail("no such model", code="http_404"))
+
+    result = await hold.batches.run("batch", items(120), write, concurrency=concurrency)
+
+    assert len(write.calls) == most
+    assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
+    assert result.counts == Counts(pending=120)
+    assert result.pause.code == "http_404"
+    assert result.pause.message == f"the first {most} calls all ended in http_404: no such model"
+
+
+async def test_processor_with_a_mistake_pauses_the_job(hold):
+    """A slip in the user's own function costs twenty calls, not a night."""
+
+    def process(item):
+        return item.parameters["temprature"]
+
+    result = await hold.batches.run("batch", items(200), process, concurrency=4)
+
+    assert result.counts == Counts(pending=200)
+    assert result.pause.code == "processor_error.KeyError"
+
+
+async def test_mended_job_has_lost_nothing(hold):
+    """Items that were put back have all their tries."""
+    await hold.batches.run("batch", items(30), Writer(lambda *_: Fail("no")), max_attempts=1)
+
+    result = await hold.batches.run("batch", items(30), Writer(), max_attempts=1)
+
+    assert result.counts == Counts(completed=30)
+
+
+@pytest.mark.parametrize("innocent", [1, 10, 20])
+async def test_one_that_works_proves_the_job(hold, innocent):
+    """Then failures are the items' own, and the job goes on to its end."""
+    write = Writer(lambda item, _: conversation() if item.id == f"item-{innocent}" else Fail("no"))
+
+    result = await hold.batches.run("batch", items(60), write, concurrency=4)
+
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=1, failed=59))
+    assert len(write.calls) == 60
+
+
+async def test_different_errors_are_no_doom(hold):
+    """Each item has its own trouble."""
+    write = Writer(lambda item, _: Fail("no", code=f"code_{int(item.id[5:]) % 2}"))
+
+    result = await hold.batches.run("batch", items(40), write)
+
+    assert result.counts == Counts(failed=40)
+
+
+async def test_small_job_simply_fails(hold):
+    """Fewer items than the first calls: they are tried, and told."""
+    result = await hold.batches.run("batch", items(19), Writer(lambda *_: Fail("no")))
+
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(failed=19))
+
+
+async def test_job_of_just_the_first_calls_is_doomed(hold):
+    """Though the last of them settled it."""
+    result = await hold.batches.run("batch", items(20), Writer(lambda *_: Fail("no")))
+
+    assert (result.ending, result.state, result.counts) == (Ending.PAUSED, JobState.PAUSED, Counts(pending=20))
+
+
+async def test_cancelled_job_is_not_paused_by_its_last_calls(hold):
+    """What the user decided while they were under way stands."""
+    calls = []
+
+    async def process(item):
+        calls.append(item.id)
+        if len(calls) == 20:
+            await hold.batches.cancel("batch")
+        return Fail("no")
+
+    result = await hold.batches.run("batch", items(60), process, concurrency=20)
+
+    assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)

@@ -1,0 +1,24 @@
+"""Ids that are made beside ids that are given."""
+
+import pytest
+
+from holdfast import Holdfast, Selection
+from support.conversations import conversation
+
+
+@pytest.mark.parametrize("given_first", [True, False])
+async def test_an_id_that_looks_like_a_made_one_is_no_clash(tmp_path, given_first):
+    """The made one gives way: three items, three ids."""
+
+    async def answer(item):
+        return conversation(item.topic)
+
+    async with Holdfast.open(tmp_path / "holdfast.db") as hold:
+        await hold.batches.run("first", [{"topic": "tea"}], answer)
+        (made,) = [one.item_id for one in await hold.conversations.list(Selection(job_id="first"))]
+        given, twice = {"id": f"{made}-2", "topic": "coffee"}, [{"topic": "tea"}, {"topic": "tea"}]
+        items = [given, *twice] if given_first else [twice[0], given, twice[1]]
+
+        result = await hold.batches.run("second", items, answer)
+
+    assert result.completed == 3

@@ -1,0 +1,50 @@
+"""Memory does not grow with the number of items."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_COUNT = 1_000_000 if os.environ.get("HOLDFAST_TORTURE") == "1" else 50_000
+
+_CREATE = """
+import asyncio, sys
+import psutil
+from holdfast import Holdfast
+
+def items(count):
+    for n in range(count):
+        yield {"id": f"item-{n}", "topic": f"topic {n}", "text": "some words " * 20}
+
+async def main():
+    process = psutil.Process()
+    async with Holdfast.open(sys.argv[1]) as hold:
+        await hold.batches.create("warm", items(2_000), "scripted")
+        before = most = process.memory_info().rss
+
+        async def watch():
+            nonlocal most
+            while True:
+                most = max(most, process.memory_info().rss)
+                await asyncio.sleep(0.02)
+
+        watching = asyncio.create_task(watch())
+        job = await hold.batches.create("batch", items(int(sys.argv[2])), "scripted")
+        watching.cancel()
+        print(job.counts.pending, (most - before) // 1_000_000)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.sweep
+def test_job_is_made_from_a_generator_with_flat_memory(tmp_path):
+    """Items are stored as they come, a chunk at a time."""
+    command = [sys.executable, "-c", _CREATE, str(tmp_path / "library.db"), str(_COUNT)]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=1_800, check=True)
+
+    pending, grown_megabytes = map(int, ended.stdout.split())
+    assert pending == _COUNT
+    assert grown_megabytes < 100

@@ -1,0 +1,290 @@
+"""Whatever a processor returns or raises, every item comes to an end, and nothing is lost on the way."""
+
+import asyncio
+import threading
+from collections import Counter
+
+import pytest
+
+from holdfast import Conversation, Counts, Done, Fail, Item, JobState, Retry, Selection, Skip, Tokens, Turn
+from support.conversations import conversation, items
+from support.processors import Writer
+
+
+async def _failures(hold, job_id="batch"):
+    return {failure.item_id: failure async for failure in hold.batches.failed(job_id)}
+
+
+async def _run(hold, answer, count=1, **options):
+    return await hold.batches.run("batch", items(count), Writer(answer), **options)
+
+
+async def test_every_kind_of_outcome_is_counted(hold):
+    """Completed with a conversation or without, skipped, failed: together they are what was planned."""
+    outcomes = {
+        "item-1": conversation("a"),
+        "item-2": Done(conversation("b")),
+        "item-3": None,
+        "item-4": Done(),
+        "item-5": Skip("no need"),
+        "item-6": Fail("no", code="refusal"),
+    }
+
+    result = await _run(hold, lambda item, _: outcomes[item.id], count=6)
+
+    assert result.state is JobState.COMPLETED_WITH_FAILURES
+    assert result.counts == Counts(completed=4, failed=1, skipped=1)
+    assert await hold.conversations.count(Selection(job_id="batch")) == 2
+
+
+async def test_failure_is_kept_with_what_is_known_of_it(hold):
+    """Code, message, the raw answer, and how many attempts it took."""
+
+    def answer(item, work):
+        work.usage(tokens_in=5, tokens_out=1)
+        work.raw("<html>")
+        return Fail("refused to answer", code="refusal")
+
+    result = await _run(hold, answer)
+
+    failure = (await _failures(hold))["item-1"]
+    assert (failure.error_code, failure.error_message, failure.raw) == ("refusal", "refused to answer", "<html>")
+    assert (failure.topic, failure.attempts) == ("topic 1", 1)
+    assert result.tokens == Tokens(5, 1)
+
+
+async def test_failures_come_in_the_order_of_the_input(hold):
+    """However many there are; some succeed, so that the job is not held for doomed."""
+
+    def answer(item, _):
+        return None if int(item.id[5:]) % 7 == 0 else Fail("no", code=item.id[-1])
+
+    await _run(hold, answer, count=1_300)
+
+    found = [failure.position async for failure in hold.batches.failed("batch")]
+    assert found == [n for n in range(1_300) if (n + 1) % 7]
+
+
+@pytest.mark.parametrize("kind", ["async", "blocking"])
+async def test_processor_that_raises_fails_its_item(hold, kind):
+    """Its own mistake is permanent: it is not tried again. The others go on."""
+
+    def answer(item, _=None):
+        if item.id == "item-2":
+            raise KeyError("model")
+        return conversation(item.topic)
+
+    def blocking(item):
+        return answer(item)
+
+    result = await hold.batches.run("batch", items(3), Writer(answer) if kind == "async" else blocking)
+
+    assert result.counts == Counts(completed=2, failed=1)
+    failure = (await _failures(hold))["item-2"]
+    assert (failure.error_code, failure.error_message) == ("processor_error.KeyError", "KeyError: 'model'")
+    assert failure.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("returned", "code"),
+    [
+        ("some text", "processor_returned"),
+        ({"turns": []}, "processor_returned"),
+        (True, "processor_returned"),
+        (Done("some text"), "processor_returned"),
+        (Retry(after="soon"), "processor_returned"),
+        (Conversation([]), "invalid_conversation"),
+        (Conversation([Turn("user", " ")]), "invalid_conversation"),
+        (Conversation([Turn("user", "a\x00")]), "invalid_conversation"),
+        (Conversation([Turn("user", "\ud800")]), "invalid_conversation"),
+        (Conversation([Turn("user", "a")], metadata={"a": {1}}), "invalid_conversation"),
+        (Conversation(Turn("user", text) for text in "ab"), "invalid_conversation"),
+    ],
+    ids=repr,
+)
+async def test_nonsense_fails_its_item(hold, returned, code):
+    """And nothing of it is stored."""
+    result = await _run(hold, lambda item, _: returned if item.id == "item-1" else None, count=2)
+
+    assert result.counts == Counts(completed=1, failed=1)
+    assert (await _failures(hold))["item-1"].error_code == code
+    assert await hold.conversations.count(Selection(everything=True)) == 0
+
+
+@pytest.mark.parametrize("raw", ["half \ud800 pair", b"\xff", ["a", 1], {"a": 1}], ids=repr)
+async def test_whatever_a_processor_reports_its_item_comes_to_an_end(hold, raw):
+    """Reasons and answers that no database takes as they are."""
+
+    def answer(_, work):
+        work.raw(raw)
+        return Fail(ValueError("bad \udc80 byte"), code=503)
+
+    result = await _run(hold, answer, count=2)
+
+    assert result.counts == Counts(failed=2)
+    failure = (await _failures(hold))["item-1"]
+    assert (failure.error_code, failure.error_message) == ("503", "bad \\udc80 byte")
+
+
+async def test_same_conversation_id_twice_fails_the_second(hold):
+    """The database refuses it; its neighbours in the same commit are stored."""
+    shared = {"item-3": "same", "item-7": "same"}
+
+    result = await _run(
+        hold, lambda item, _: conversation(item.topic, id=shared.get(item.id)), count=10, concurrency=10
+    )
+
+    assert result.counts == Counts(completed=9, failed=1)
+    ((item_id, failure),) = (await _failures(hold)).items()
+    assert item_id in shared
+    assert failure.error_code == "outcome_refused"
+    assert await hold.conversations.count(Selection(everything=True)) == 9
+
+
+# -- trying again ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("max_attempts", [1, 2, 4])
+async def test_transient_failure_is_tried_as_often_as_allowed(hold, max_attempts):
+    """And then it is a failure like any other."""
+    attempts = []
+
+    def answer(item, work):
+        attempts.append(work.attempt)
+        return Retry("busy", after=0, code="http_503")
+
+    result = await _run(hold, answer, max_attempts=max_attempts)
+
+    assert attempts == list(range(1, max_attempts + 1))
+    assert result.counts == Counts(failed=1)
+    failure = (await _failures(hold))["item-1"]
+    assert (failure.error_code, failure.attempts) == ("http_503", max_attempts)
+
+
+async def test_item_that_works_later_is_completed(hold):
+    """Nothing is left of its failed tries but their tokens."""
+    tries = Counter()
+
+    def answer(item, work):
+        tries[item.id] += 1
+        work.usage(tokens_in=1)
+        return conversation(item.topic) if tries[item.id] == 3 else Retry("busy", after=0)
+
+    result = await _run(hold, answer, count=20)
+
+    assert result.state is JobState.COMPLETED
+    assert result.tokens == Tokens(60, 0)
+    assert set(tries.values()) == {3}
+
+
+async def test_wait_that_was_asked_for_is_kept(hold):
+    """And does not keep others from being worked on."""
+    times = {}
+
+    def answer(item, work):
+        times.setdefault(item.id, []).append(asyncio.get_running_loop().time())
+        return Retry("busy", after=0.4) if item.id == "item-1" and work.attempt == 1 else None
+
+    result = await _run(hold, answer, count=5, concurrency=1)
+
+    assert result.completed == 5
+    first, second = times["item-1"]
+    assert 0.39 <= second - first <= 10
+    assert max(seen[0] for seen in times.values()) < second
+
+
+async def test_lost_connection_is_tried_again(hold):
+    """After a wait of our own."""
+    seen = []
+
+    def answer(item, work):
+        seen.append(asyncio.get_running_loop().time())
+        if work.attempt == 1:
+            raise ConnectionResetError("cut")
+        return conversation(item.topic)
+
+    result = await _run(hold, answer)
+
+    assert result.completed == 1
+    assert 0.49 <= seen[1] - seen[0] <= 10
+
+
+# -- deadlines -------------------------------------------------------------------------------------
+
+
+async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(hold):
+    """The others are not held up; what comes too late is dropped."""
+    cancelled = []
+
+    async def process(item):
+        if item.id == "item-2":
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.append(item.id)
+        return conversation(item.topic)
+
+    result = await hold.batches.run("batch", items(4), process, timeout=0.5, max_attempts=1)
+
+    assert result.counts == Counts(completed=3, failed=1)
+    failure = (await _failures(hold))["item-2"]
+    assert (failure.error_code, failure.error_message) == ("timeout", "no answer within 0.5 s")
+    assert cancelled == ["item-2"]
+
+
+async def test_blocking_call_over_its_deadline_frees_its_slot(hold):
+    """Its thread is left alone; its result comes too late."""
+    release = threading.Event()
+
+    def process(item):
+        if item.id == "item-1":
+            release.wait(20)
+        return conversation(item.topic)
+
+    result = await hold.batches.run("batch", items(5), process, timeout=0.5, max_attempts=1, concurrency=1)
+    release.set()
+    await asyncio.sleep(0.02)
+
+    assert result.counts == Counts(completed=4, failed=1)
+    assert await hold.conversations.count(Selection(job_id="batch")) == 4
+
+
+async def test_processor_that_cancels_itself_is_tried_again(hold):
+    """That is no stop of ours."""
+
+    async def process(item, work):
+        if work.attempt == 1:
+            raise asyncio.CancelledError
+        return conversation(item.topic)
+
+    result = await hold.batches.run("batch", items(1), process)
+
+    assert result.completed == 1
+
+
+# -- callables of all kinds ------------------------------------------------------------------------
+
+
+async def test_callable_object_and_lambda(hold):
+    """A lambda around an async function is as good as the function."""
+    write = Writer()
+
+    first = await hold.batches.run("object", items(3), write)
+    second = await hold.batches.run("lambda", items(3), lambda item: Writer()(item, None))
+
+    assert (first.completed, second.completed) == (3, 3)
+    assert await hold.conversations.count(Selection(everything=True)) == 6
+
+
+async def test_item_cannot_be_changed_by_its_processor(hold):
+    """It is a frozen noun; its parameters are of this attempt only."""
+    seen = []
+
+    async def process(item: Item, work):
+        seen.append(dict(item.parameters))
+        item.parameters["depth"] = 99
+        return Retry(after=0) if work.attempt == 1 else None
+
+    await hold.batches.run("batch", [{"topic": "tea", "depth": 3}], process)
+
+    assert seen == [{"depth": 3}, {"depth": 3}]

@@ -1,0 +1,345 @@
+"""Going on with a job, by any of the ways there are."""
+
+import asyncio
+
+import pytest
+
+from holdfast import Columns, Counts, Fail, Holdfast, JobState, Retry
+from holdfast.batch.host import LifeLine
+from holdfast.batch.lease import Watch
+from holdfast.batch.store import Claim
+from holdfast.errors import (
+    CallerOnly,
+    IllegalMove,
+    InputNotFound,
+    ItemNotFound,
+    ItemsDiffer,
+    JobDiffers,
+    JobNameNeeded,
+    JobNotFound,
+    NothingToRun,
+)
+from support.conversations import conversation, items
+from support.processors import Writer
+
+
+def _fail(*ids, code="no"):
+    return Writer(lambda item, _: Fail("no", code=code) if item.id in ids else conversation(item.topic))
+
+
+async def test_completed_items_are_never_processed_again(hold):
+    """However often a run ends early."""
+    write = Writer()
+
+    while (result := await hold.batches.run("batch", items(25), write, limit=4)).state != JobState.COMPLETED:
+        assert result.completed % 4 == 0
+
+    assert sorted(write.calls) == sorted(item["id"] for item in items(25))
+
+
+async def test_job_outlives_its_process(path):
+    """Another opening of the same library finds it where it was left."""
+    async with Holdfast.open(path) as hold:
+        await hold.batches.run("batch", items(10), Writer(), limit=4)
+    write = Writer()
+
+    async with Holdfast.open(path) as hold:
+        result = await hold.batches.resume("batch", write)
+
+    assert result.counts == Counts(completed=10)
+    assert len(write.calls) == 6
+
+
+async def test_job_that_was_only_created_is_resumed(hold):
+    """By whoever comes; its processor is named in it."""
+    created = await hold.batches.create("batch", items(5), "scripted", max_attempts=2, timeout=9)
+
+    result = await hold.batches.resume("batch")
+
+    assert (created.state, created.counts) == (JobState.PENDING, Counts(pending=5))
+    assert (created.settings.max_attempts, created.settings.timeout_seconds) == (2, 9)
+    assert result.counts == Counts(completed=5)
+
+
+async def test_the_only_unfinished_job_needs_no_name(hold):
+    """Finished ones do not count."""
+    await hold.batches.run("done", items(1), Writer())
+    await hold.batches.create("batch", items(2), "scripted")
+
+    assert (await hold.batches.resume()).job_id == "batch"
+
+
+async def test_one_of_several_must_be_named(hold):
+    """They are listed; and none at all is told."""
+    with pytest.raises(NothingToRun):
+        await hold.batches.resume()
+    for name in "ab":
+        await hold.batches.create(name, items(1), "scripted")
+
+    with pytest.raises(JobNameNeeded, match=r"say which one: b, a$") as caught:
+        await hold.batches.resume()
+
+    assert caught.value.context == {"jobs": ["b", "a"]}
+
+
+async def test_job_of_a_program_needs_that_program(hold):
+    """A callable cannot be stored: only who has it can go on."""
+    await hold.batches.run("batch", items(4), Writer(), limit=1)
+
+    with pytest.raises(CallerOnly, match="run that program again") as caught:
+        await hold.batches.resume("batch")
+    assert caught.value.context == {"job_id": "batch"}
+
+    assert (await hold.batches.resume("batch", Writer())).counts == Counts(completed=4)
+
+
+async def test_unknown_job_is_told(hold):
+    """By all that take a name."""
+    batches = hold.batches
+    for asked in (
+        batches.resume("none"),
+        batches.checkpoint("none"),
+        batches.retry("none"),
+        batches.pause("none"),
+        batches.cancel("none"),
+        batches.discard("none"),
+    ):
+        with pytest.raises(JobNotFound):
+            await asked
+    with pytest.raises(JobNotFound):
+        async for _ in batches.failed("none"):
+            pass
+
+
+async def test_finished_job_has_nothing_to_resume(hold):
+    """It says so, and does nothing."""
+    await hold.batches.run("batch", items(2), Writer())
+    write = Writer()
+
+    result = await hold.batches.resume("batch", write)
+
+    assert (result.did_nothing, write.calls) == (True, [])
+
+
+async def test_cancelled_job_is_not_resumed(hold):
+    """Neither by resume nor by run; its name can be freed."""
+    await hold.batches.create("batch", items(2), "scripted")
+    await hold.batches.cancel("batch")
+
+    with pytest.raises(IllegalMove, match="`holdfast discard batch` frees its name"):
+        await hold.batches.resume("batch")
+    with pytest.raises(IllegalMove):
+        await hold.batches.run("batch", items(2), "scripted")
+
+
+async def test_suspect_has_its_worker_to_itself(hold):
+    """What was running in two workers that died runs alone, though another item becomes due meanwhile."""
+    await hold.batches.create("batch", items(3), "scripted")
+    for _ in range(2):
+        life = LifeLine.open(hold._store.locks)
+        entered = await hold._store.batches.work.enter("local", "batch", life.card, again=False)
+        await hold._store.batches.work.commit(entered.lease, [], Claim(room=3))
+        life.close(remove=False)
+        await Watch(store=hold._store.batches.work, owner="local", job_id="batch", lease_seconds=15).look()
+    at_once, seen = set(), []
+
+    async def process(item, work):
+        seen.append(item.id)
+        at_once.add(item.id)
+        try:
+            assert len(at_once) == 1
+            if (item.id, work.attempt) == ("item-4", 1):
+                return Retry("not yet", after=0.1)
+            await asyncio.sleep(0.15)
+            return conversation(item.topic)
+        finally:
+            at_once.remove(item.id)
+
+    result = await hold.batches.resume("batch", process, concurrency=4, accept_new_items=items(4))
+
+    assert result.counts == Counts(completed=4)
+    assert (seen[0], len(seen)) == ("item-4", 5)
+
+
+# -- failed items ----------------------------------------------------------------------------------
+
+
+async def test_failed_items_stay_failed(hold):
+    """A resume alone tries them no more."""
+    await hold.batches.run("batch", items(4), _fail("item-2"))
+    write = Writer()
+
+    result = await hold.batches.resume("batch", write)
+
+    assert (result.did_nothing, result.state) == (True, JobState.COMPLETED_WITH_FAILURES)
+    assert write.calls == []
+
+
+async def test_failed_items_are_retried_when_asked(hold):
+    """Only they; then the job is completed."""
+    await hold.batches.run("batch", items(4), _fail("item-2", "item-4"))
+    write = Writer()
+
+    result = await hold.batches.resume("batch", write, retry_failed=True)
+
+    assert (result.state, result.counts) == (JobState.COMPLETED, Counts(completed=4))
+    assert sorted(write.calls) == ["item-2", "item-4"]
+
+
+async def test_one_failed_item_is_retried(hold):
+    """By its id."""
+    await hold.batches.run("batch", items(4), _fail("item-2", "item-4"))
+    write = Writer()
+
+    assert await hold.batches.retry("batch", ["item-4"]) == 1
+    result = await hold.batches.resume("batch", write)
+
+    assert (result.counts, write.calls) == (Counts(completed=3, failed=1), ["item-4"])
+
+
+async def test_only_failed_items_can_be_retried(hold):
+    """All named ones, or none."""
+    await hold.batches.run("batch", items(3), _fail("item-2"))
+
+    with pytest.raises(ItemNotFound):
+        await hold.batches.retry("batch", ["item-2", "none"])
+    with pytest.raises(IllegalMove, match="Item 'item-1' of job 'batch' is completed; only failed items"):
+        await hold.batches.retry("batch", ["item-1"])
+
+    assert (await hold.batches.checkpoint("batch")).counts == Counts(completed=2, failed=1)
+
+
+async def test_retried_item_has_all_its_tries(hold):
+    """And may fail again."""
+    attempts = []
+
+    def answer(item, work):
+        attempts.append(work.attempt)
+        raise TimeoutError
+
+    for _ in range(2):
+        await hold.batches.run("batch", items(1), Writer(answer), max_attempts=1)
+        await hold.batches.retry("batch")
+
+    assert attempts == [1, 2]
+
+
+# -- changed input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
+        (items(4), "1 new (new: item-4 in line 4)"),
+        (items(2), "1 missing (missing: item-3)"),
+        ([*items(2), {"id": "item-3", "topic": "other"}], "1 changed (changed: item-3 in line 3)"),
+        ([*items(2), {"id": "item-3", "topic": "topic 3", "depth": 1}], "1 changed (changed: item-3 in line 3)"),
+        (
+            [*items(2), {"id": "renamed", "topic": "topic 3"}],
+            "1 new, 1 missing (new: renamed in line 3; missing: item-3)",
+        ),
+        (
+            [{"id": "z", "topic": "z"}, *items(1)],
+            "1 new, 2 missing (new: z in line 1; missing: item-2; missing: item-3)",
+        ),
+    ],
+    ids=["new", "missing", "topic", "parameter", "id", "all"],
+)
+@pytest.mark.parametrize("is_finished", [False, True])
+async def test_changed_input_is_refused(hold, changed, difference, is_finished):
+    """With what differs; no call is made, and the job stays as it is."""
+    await hold.batches.run("batch", items(3), Writer(), limit=None if is_finished else 1)
+    before, write = await hold.batches.checkpoint("batch"), Writer()
+
+    with pytest.raises(ItemsDiffer) as caught:
+        await hold.batches.run("batch", changed, write)
+
+    assert caught.value.message.startswith(f"Job 'batch' exists with other items: {difference}; ")
+    assert write.calls == []
+    assert await hold.batches.checkpoint("batch") == before
+
+
+@pytest.mark.parametrize(
+    "given", [lambda: list(reversed(items(5))), lambda: items(5) + items(2)], ids=["order", "twice"]
+)
+async def test_same_items_in_another_way_are_the_same(hold, given):
+    """Order and repetitions make no difference."""
+    await hold.batches.run("batch", items(5), Writer())
+
+    assert (await hold.batches.run("batch", given(), Writer())).did_nothing
+
+
+async def test_items_without_ids_are_recognised(hold):
+    """By their content, deliberate repetitions included."""
+    given = [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}]
+    await hold.batches.run("batch", given, Writer())
+
+    assert (await hold.batches.run("batch", given, Writer())).did_nothing
+    with pytest.raises(ItemsDiffer, match="1 new"):
+        await hold.batches.run("batch", [*given, {"topic": "tea"}], Writer())
+
+
+async def test_other_processor_is_refused(hold):
+    """A job is made by one."""
+    await hold.batches.create("batch", items(2), "scripted")
+
+    with pytest.raises(JobDiffers, match="is made by 'scripted', not by 'caller'"):
+        await hold.batches.run("batch", items(2), Writer())
+    with pytest.raises(JobDiffers):
+        await hold.batches.run("batch", items(2), "scripted:0.1")
+
+
+async def test_new_items_are_added_when_accepted(hold):
+    """Only they are called; those that are missing from the new input stay."""
+    await hold.batches.run("batch", items(3), Writer())
+    write = Writer()
+
+    result = await hold.batches.run("batch", items(3, start=2), write, accept_new_items=True)
+
+    assert (result.created.added, result.state, result.counts) == (1, JobState.COMPLETED, Counts(completed=4))
+    assert write.calls == ["item-4"]
+
+
+async def test_changed_items_are_never_accepted(hold):
+    """Which of the two would be meant?"""
+    await hold.batches.run("batch", items(3), Writer())
+
+    with pytest.raises(ItemsDiffer, match="1 new, 2 missing, 1 changed"):
+        await hold.batches.run(
+            "batch", [{"id": "item-1", "topic": "other"}, *items(1, start=9)], Writer(), accept_new_items=True
+        )
+
+    assert (await hold.batches.checkpoint("batch")).counts == Counts(completed=3)
+
+
+async def test_resume_may_add_items(hold, tmp_path):
+    """From a file too, and of a job that is half done."""
+    await hold.batches.create("batch", items(3), "scripted")
+    await hold.batches.resume("batch", limit=1)
+    path = tmp_path / "more.csv"
+    path.write_text("nr,topic\nitem-1,topic 1\nnew,more\n")
+
+    result = await hold.batches.resume("batch", accept_new_items=path, columns=Columns(id="nr"))
+
+    assert (result.created.added, result.counts) == (1, Counts(completed=4))
+
+
+async def test_file_that_is_missing_stops_a_resume(hold):
+    """Before anything is called."""
+    await hold.batches.create("batch", items(3), "scripted")
+
+    with pytest.raises(InputNotFound):
+        await hold.batches.resume("batch", accept_new_items="none.csv")
+
+    assert (await hold.batches.checkpoint("batch")).counts == Counts(pending=3)
+
+
+async def test_large_input_is_compared_whole(hold):
+    """Across chunks: equal, and different only at its end."""
+    await hold.batches.run("batch", items(2_500), Writer(), limit=1)
+
+    with pytest.raises(ItemsDiffer, match=r"1 changed \(changed: item-2500 in line 2500\)"):
+        await hold.batches.run("batch", [*items(2_499), {"id": "item-2500", "topic": "x"}], Writer())
+    result = await hold.batches.run("batch", items(2_500), Writer())
+
+    assert result.counts == Counts(completed=2_500)

@@ -1,0 +1,188 @@
+"""Several runs of one job, several openings of one library, several owners in it."""
+
+import asyncio
+
+import apsw
+import pytest
+
+from holdfast import Counts, Holdfast, JobState, Selection, Stop
+from holdfast.errors import ConversationNotFound, JobNotFound, StoreBusy
+from holdfast.storage.sqlite import connection
+from support.conversations import conversation, items
+from support.invariants import violations
+from support.processors import Gate, Writer
+
+
+async def test_two_runs_at_once_share_one_job(hold):
+    """Every item is processed by one of them; both end when all is done."""
+    first, second = Writer(), Writer()
+
+    results = await asyncio.gather(
+        hold.batches.run("batch", items(300), first, concurrency=5),
+        hold.batches.run("batch", items(300), second, concurrency=5),
+    )
+
+    assert [result.counts for result in results] == [Counts(completed=300)] * 2
+    assert sorted(first.calls + second.calls) == sorted(item["id"] for item in items(300))
+    assert await hold.conversations.count(Selection(job_id="batch")) == 300
+
+
+async def test_many_runs_at_once_make_one_job(hold):
+    """Of all that create it in the same instant one does."""
+    writers = [Writer() for _ in range(8)]
+
+    results = await asyncio.gather(*(hold.batches.run("batch", items(40), writer) for writer in writers))
+
+    assert sum(result.created.is_new for result in results) == 1
+    assert [job.id for job in await hold.batches.list()] == ["batch"]
+    assert sorted(call for writer in writers for call in writer.calls) == sorted(item["id"] for item in items(40))
+
+
+async def test_library_may_be_opened_twice(path):
+    """In one process as in several: what one writes the other reads, and they work side by side."""
+    one, two = Writer(), Writer()
+    async with Holdfast.open(path) as left, Holdfast.open(path) as right:
+        results = await asyncio.gather(
+            left.batches.run("batch", items(200), one, concurrency=4),
+            right.batches.run("batch", items(200), two, concurrency=4),
+        )
+        seen = await right.conversations.count(Selection(everything=True))
+
+    assert {result.state for result in results} == {JobState.COMPLETED}
+    assert (len(one.calls) + len(two.calls), seen) == (200, 200)
+    assert violations(path) == []
+
+
+async def test_second_worker_waits_for_what_the_first_holds(hold):
+    """It does not end before the job does."""
+    gate, write = Gate(), Writer()
+    first = asyncio.create_task(hold.batches.run("batch", items(4), gate, concurrency=2))
+    await gate.reached(2)
+    second = asyncio.create_task(hold.batches.run("batch", items(4), write))
+    await asyncio.sleep(0.3)
+    assert len(write.calls) == 2
+    assert not second.done()
+
+    gate.open()
+
+    assert (await first).counts == (await second).counts == Counts(completed=4)
+
+
+async def test_second_worker_takes_what_the_first_gives_back(hold):
+    """One is stopped, the other finishes the job."""
+    gate, write = Gate(), Writer()
+    first = asyncio.create_task(hold.batches.run("batch", items(6), gate, concurrency=3))
+    await gate.reached(3)
+    second = asyncio.create_task(hold.batches.run("batch", items(6), write))
+    await asyncio.sleep(0.05)
+
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+    assert (await asyncio.wait_for(second, 10)).counts == Counts(completed=6)
+    assert len(write.calls) == 6
+
+
+async def test_several_jobs_run_side_by_side(hold):
+    """In one library."""
+    results = await asyncio.gather(*(hold.batches.run(f"batch-{n}", items(30), Writer()) for n in range(5)))
+
+    assert [result.counts for result in results] == [Counts(completed=30)] * 5
+    assert await hold.conversations.count(Selection(everything=True)) == 150
+
+
+# -- other programs ----------------------------------------------------------------------------------
+
+
+async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch):
+    """What is finished waits for it; nothing is lost, nothing is called twice."""
+    monkeypatch.setattr(connection, "BUSY_MS", 50)
+    write = Writer()
+    async with Holdfast.open(path) as hold:
+        await hold.batches.create("batch", items(40), "scripted")
+        other = apsw.Connection(str(path))
+        other.set_busy_timeout(5_000)
+
+        async def process(item, work):
+            if item.id == "item-8":
+                other.execute("BEGIN IMMEDIATE")
+                asyncio.get_running_loop().call_later(0.4, other.execute, "ROLLBACK")
+            return await write(item, work)
+
+        result = await hold.batches.resume("batch", process, concurrency=4)
+        other.close()
+
+    assert result.counts == Counts(completed=40)
+    assert sorted(write.calls) == sorted(item["id"] for item in items(40))
+    assert violations(path) == []
+
+
+async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypatch):
+    """The run ends with the trouble it had; what could not be written is pending again."""
+    monkeypatch.setattr(connection, "BUSY_MS", 50)
+    stop = Stop()
+    async with Holdfast.open(path) as hold:
+        await hold.batches.create("batch", items(6), "scripted")
+        other = apsw.Connection(str(path))
+        other.set_busy_timeout(5_000)
+
+        async def process(item):
+            if not other.in_transaction:
+                other.execute("BEGIN IMMEDIATE")
+                asyncio.get_running_loop().call_later(0.2, stop.request)
+            return conversation(item.topic)
+
+        with pytest.raises(StoreBusy):
+            await hold.batches.resume("batch", process, concurrency=2, stop=stop)
+        other.execute("ROLLBACK")
+        other.close()
+        assert (await hold.batches.checkpoint("batch")).state is JobState.INTERRUPTED
+        result = await hold.batches.resume("batch")
+
+    assert result.counts == Counts(completed=6)
+    assert violations(path) == []
+
+
+# -- owners ----------------------------------------------------------------------------------------
+
+
+async def test_job_of_another_owner_is_not_there(path):
+    """It answers as one that never was; its name is free."""
+    async with Holdfast.open(path, owner="me") as mine, Holdfast.open(path, owner="you") as yours:
+        await mine.batches.run("batch", items(3), Writer())
+        (kept,) = [
+            kept async for kept in mine.conversations.export(Selection(everything=True)) if kept.item_id == "item-1"
+        ]
+
+        assert await yours.batches.list() == []
+        assert await yours.conversations.list() == []
+        for asked in (
+            yours.batches.checkpoint("batch"),
+            yours.batches.resume("batch", Writer()),
+            yours.batches.discard("batch"),
+            yours.batches.retry("batch"),
+        ):
+            with pytest.raises(JobNotFound):
+                await asked
+        with pytest.raises(ConversationNotFound):
+            await yours.conversations.show(kept.id)
+        with pytest.raises(ConversationNotFound):
+            async for _ in yours.conversations.export(Selection(ids=(kept.id,))):
+                pass
+
+        assert (await yours.batches.run("batch", items(5), Writer())).counts == Counts(completed=5)
+        assert (await mine.batches.checkpoint("batch")).counts == Counts(completed=3)
+        assert await mine.conversations.count(Selection(everything=True)) == 3
+
+
+async def test_owner_is_said_in_the_environment(path, monkeypatch):
+    """Or it is the local one."""
+    monkeypatch.setenv("HOLDFAST_OWNER", "you")
+    async with Holdfast.open(path) as yours:
+        await yours.batches.run("batch", items(1), Writer())
+        assert (await yours.batches.checkpoint("batch")).owner == "you"
+    monkeypatch.delenv("HOLDFAST_OWNER")
+
+    async with Holdfast.open(path) as local:
+        assert await local.batches.list() == []

@@ -1,0 +1,31 @@
+"""A stop that comes while the items are still being read."""
+
+import pytest
+
+from holdfast import Holdfast, Stop
+from holdfast.errors import JobNotFound, Stopped
+from support.conversations import conversation
+
+
+async def test_stop_before_all_items_are_in_makes_no_job(tmp_path):
+    """Nothing is called and nothing is left; the same command makes the job later."""
+    stop, calls = Stop(), []
+
+    def endless():
+        for number in range(1_000_000_000):
+            if number == 3_000:
+                stop.request()
+            yield {"topic": f"topic {number}"}
+
+    async def answer(item):
+        calls.append(item.id)
+        return conversation(item.topic)
+
+    async with Holdfast.open(tmp_path / "holdfast.db") as hold:
+        with pytest.raises(Stopped):
+            await hold.batches.run("job", endless(), answer, stop=stop)
+
+        with pytest.raises(JobNotFound):
+            await hold.batches.checkpoint("job")
+        assert calls == []
+        assert await hold._store.batches.intake.unowned("local") == []

@@ -1,0 +1,17 @@
+"""One fresh store of every kind of database."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from support.stores import DATABASES, Kind, OpenStore, require
+
+
+@pytest.fixture(params=DATABASES, ids=lambda kind: kind.name)
+async def store(request: pytest.FixtureRequest, tmp_path) -> AsyncIterator[OpenStore]:
+    """A store whose promises are checked once more when the test is over."""
+    kind: Kind = request.param
+    require(kind)
+    async with kind.open(tmp_path) as opened:
+        yield opened
+        assert opened.is_left_unchecked or opened.violations() == []

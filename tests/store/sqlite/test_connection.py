@@ -1,0 +1,112 @@
+"""Connections: durable, or not opened at all."""
+
+import apsw
+import pytest
+
+from holdfast.errors import NotADatabase, StorageError, StoreBusy, UnsafeSQLite
+from holdfast.storage.sqlite import connection
+from holdfast.storage.sqlite.connection import check_sqlite, connect
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "library.db"
+    connect(path, create=True).close()
+    return path
+
+
+@pytest.mark.parametrize("version", ["3.51.3", "3.51.10", "3.52.0", "4.0.0", "3.44.6", "3.50.7"])
+def test_safe_libraries_pass(version):
+    """The two maintenance releases among them."""
+    check_sqlite(version)
+
+
+@pytest.mark.parametrize("version", ["3.40.1", "3.44.5", "3.44.7", "3.46.0", "3.50.6", "3.50.8", "3.51.0", "3.51.2"])
+def test_libraries_that_can_lose_commits_are_refused(version):
+    """The message says which, and what to install."""
+    with pytest.raises(
+        UnsafeSQLite, match=rf"^SQLite {version} can lose commits; install a newer one with `pip"
+    ) as caught:
+        check_sqlite(version)
+
+    assert caught.value.context == {"version": version}
+
+
+def test_library_in_use_is_safe():
+    """The one that comes with apsw."""
+    check_sqlite()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_commits_are_on_disk_when_they_return(path, read_only):
+    """Writers as well as readers: a reader may be the one that moves the log into the database."""
+    opened = connect(path, read_only=read_only)
+
+    settings = {
+        name: opened.execute(f"PRAGMA {name}").get
+        for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only")
+    }
+    opened.close()
+
+    assert settings == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 30_000,
+        "query_only": read_only,
+    }
+
+
+def test_reader_cannot_write(path):
+    """Whatever it is asked to."""
+    reader = connect(path, read_only=True)
+
+    with pytest.raises(apsw.ReadOnlyError):
+        reader.execute("CREATE TABLE x (y)")
+
+    reader.close()
+
+
+def test_missing_file_is_made_only_when_asked(tmp_path):
+    """Opening is not creating."""
+    with pytest.raises(StorageError, match="cannot be opened"):
+        connect(tmp_path / "none.db")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_that_is_no_database_is_told(tmp_path):
+    """And let go of."""
+    path = tmp_path / "library.db"
+    path.write_bytes(b"text" * 1_000)
+
+    with pytest.raises(NotADatabase):
+        connect(path)
+
+
+def test_database_that_others_hold_is_waited_for(tmp_path, monkeypatch):
+    """Up to a limit, when it is to change to a write-ahead log."""
+    monkeypatch.setattr(connection, "BUSY_MS", 60)
+    path = tmp_path / "library.db"
+    other = apsw.Connection(str(path))
+    other.execute("CREATE TABLE x (y); BEGIN IMMEDIATE; INSERT INTO x VALUES (1)")
+
+    with pytest.raises(StoreBusy):
+        connect(path)
+    other.execute("COMMIT")
+    other.close()
+
+    connect(path).close()
+
+
+def test_database_that_cannot_have_a_log_is_refused(tmp_path, monkeypatch):
+    """Without one, readers and writers would lock each other out."""
+    with pytest.raises(StoreBusy, match=r"cannot use a write-ahead log \(mode memory\); put it on a local disk$"):
+        connect(_InMemory(), create=True)
+
+
+class _InMemory:
+    """The path of a database without a file."""
+
+    def __str__(self):
+        return ":memory:"

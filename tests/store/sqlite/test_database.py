@@ -1,0 +1,300 @@
+"""One writer thread, readers apart, and every write whole."""
+
+import asyncio
+import threading
+import time
+
+import apsw
+import pytest
+
+from holdfast.errors import OutcomeRefused, StoreBusy, StoreClosed
+from holdfast.storage.sqlite import connection
+from holdfast.storage.sqlite.connection import connect
+from holdfast.storage.sqlite.database import Database
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "library.db"
+    made = connect(path, create=True)
+    made.execute("CREATE TABLE notes (name TEXT PRIMARY KEY) WITHOUT ROWID")
+    made.close()
+    return path
+
+
+@pytest.fixture
+def database(path):
+    database = Database(path)
+    database.start()
+    yield database
+    database.stop()
+
+
+def _note(name):
+    return lambda c: c.execute("INSERT INTO notes VALUES (?)", (name,)) and None
+
+
+def _notes(c):
+    return [name for (name,) in c.execute("SELECT name FROM notes ORDER BY name")]
+
+
+def _as_another_program(path):
+    other = apsw.Connection(str(path))
+    try:
+        return _notes(other)
+    finally:
+        other.close()
+
+
+# -- writes ----------------------------------------------------------------------------------------
+
+
+async def test_write_is_committed_when_it_returns(database, path):
+    """Another program sees it."""
+    returned = await database.write(lambda c: c.execute("INSERT INTO notes VALUES ('a') RETURNING name").get)
+
+    assert returned == "a"
+    assert _as_another_program(path) == ["a"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), apsw.SQLError("no")], ids=repr)
+async def test_write_that_raises_leaves_nothing(database, path, error):
+    """The next one begins anew."""
+
+    def breaks(c):
+        _note("half")(c)
+        raise error
+
+    with pytest.raises(BaseException, match=r"no|^$"):
+        await database.write(breaks)
+    await database.write(_note("whole"))
+
+    assert _as_another_program(path) == ["whole"]
+
+
+async def test_refused_value_is_told_in_our_words(database, path):
+    """The statement's error ends its transaction."""
+    await database.write(_note("a"))
+
+    def twice(c):
+        _note("b")(c)
+        _note("a")(c)
+
+    with pytest.raises(OutcomeRefused):
+        await database.write(twice)
+
+    assert _as_another_program(path) == ["a"]
+
+
+async def test_writes_are_done_one_after_the_other(database):
+    """Each sees what the one before it wrote."""
+
+    def count_up(c):
+        number = len(_notes(c))
+        time.sleep(0.001)
+        _note(f"{number:03}")(c)
+
+    await asyncio.gather(*(database.write(count_up) for _ in range(50)))
+
+    assert await database.read(_notes) == [f"{number:03}" for number in range(50)]
+
+
+async def test_write_holds_the_lock_from_its_beginning(database, path):
+    """What it reads before it writes cannot change under it, whoever else writes to the file."""
+
+    def read_only_at_first(c):
+        seen = _notes(c)
+        other = apsw.Connection(str(path))
+        try:
+            with pytest.raises(apsw.BusyError):
+                other.execute("INSERT INTO notes VALUES ('theirs')")
+        finally:
+            other.close()
+        _note("ours")(c)
+        return seen
+
+    assert await database.write(read_only_at_first) == []
+
+    assert _as_another_program(path) == ["ours"]
+
+
+async def test_write_runs_to_its_end_though_nobody_waits(database, path):
+    """A caller that is cancelled leaves no transaction open behind it."""
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(c):
+        began.set()
+        may_end.wait(10)
+        _note("slow")(c)
+
+    task = asyncio.create_task(database.write(slow))
+    await asyncio.to_thread(began.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_end.set()
+    await database.write(_note("next"))
+
+    assert _as_another_program(path) == ["next", "slow"]
+
+
+async def test_write_from_a_thread(database, path):
+    """As the heart beats."""
+    await asyncio.to_thread(database.write_blocking, _note("a"))
+
+    assert _as_another_program(path) == ["a"]
+
+
+# -- reads -----------------------------------------------------------------------------------------
+
+
+async def test_read_sees_one_snapshot(database):
+    """What is written while it runs is not in it."""
+    read_once, written = threading.Event(), threading.Event()
+
+    def twice(c):
+        first = _notes(c)
+        read_once.set()
+        written.wait(10)
+        return first, _notes(c)
+
+    reading = asyncio.create_task(database.read(twice))
+    await asyncio.to_thread(read_once.wait, 10)
+    await database.write(_note("meanwhile"))
+    written.set()
+
+    assert await reading == ([], [])
+    assert await database.read(_notes) == ["meanwhile"]
+
+
+async def test_reads_go_on_beside_a_write(database):
+    """And do not wait for it."""
+    may_end = threading.Event()
+
+    writing = asyncio.create_task(database.write(lambda c: _note("a")(c) or may_end.wait(10)))
+    await asyncio.sleep(0.01)
+    seen = await database.read(_notes)
+    may_end.set()
+    await writing
+
+    assert seen == []
+
+
+async def test_read_cannot_write(database):
+    """It is refused, and nothing is changed."""
+    with pytest.raises(Exception, match="cannot be written"):
+        await database.read(_note("a"))
+
+    assert await database.read(_notes) == []
+
+
+async def test_reader_that_raised_is_used_again(database):
+    """More often than there are readers."""
+
+    def breaks(_):
+        raise ValueError("no")
+
+    for _ in range(5):
+        with pytest.raises(ValueError, match="no"):
+            await database.read(breaks)
+
+    assert await database.read(_notes) == []
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+async def test_stop_lets_queued_writes_finish(database, path):
+    """All that were handed in before it."""
+    began = threading.Event()
+    writes = [asyncio.ensure_future(database.write(lambda c: began.wait(10) and None))]
+    writes += [asyncio.ensure_future(database.write(_note(str(n)))) for n in range(20)]
+    await asyncio.sleep(0.01)
+    stopping = asyncio.create_task(asyncio.to_thread(database.stop))
+    await asyncio.sleep(0.01)
+    assert not stopping.done()
+    began.set()
+
+    await stopping
+    await asyncio.gather(*writes)
+
+    assert len(_as_another_program(path)) == 20
+
+
+async def test_closed_database_says_so(database):
+    """Stopping twice is safe; so is stopping from several sides at once."""
+    await asyncio.gather(*(asyncio.to_thread(database.stop) for _ in range(4)))
+    database.stop()
+
+    with pytest.raises(StoreClosed, match="use it within `async with`"):
+        await database.write(_note("a"))
+    with pytest.raises(StoreClosed):
+        database.write_blocking(_note("a"))
+    with pytest.raises(StoreClosed):
+        await database.read(_notes)
+
+
+async def test_database_that_was_never_started_says_so(path):
+    """Nothing is opened before `start`."""
+    database = Database(path)
+
+    with pytest.raises(StoreClosed):
+        await database.read(_notes)
+    with pytest.raises(StoreClosed):
+        await database.write(_note("a"))
+    database.stop()
+
+
+async def test_nothing_is_left_beside_a_closed_database(database, path):
+    """The log has gone into the file."""
+    await database.write(_note("a"))
+    database.stop()
+
+    assert [entry.name for entry in path.parent.iterdir()] == ["library.db"]
+
+
+# -- others ----------------------------------------------------------------------------------------
+
+
+async def test_lock_of_another_program_is_told(path, monkeypatch):
+    """After the time we wait for it; then the same write works."""
+    monkeypatch.setattr(connection, "BUSY_MS", 50)
+    database = Database(path)
+    database.start()
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreBusy, match=r"is locked by another program; close what else has it open, then try again$"):
+        await database.write(_note("a"))
+    assert await database.read(_notes) == []
+    other.execute("ROLLBACK")
+    other.close()
+    await database.write(_note("a"))
+
+    assert await database.read(_notes) == ["a"]
+    database.stop()
+
+
+async def test_lock_that_is_let_go_in_time_is_waited_for(database, path):
+    """Nobody is told."""
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+
+    writing = asyncio.create_task(database.write(_note("a")))
+    await asyncio.sleep(0.05)
+    assert not writing.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await writing
+
+    assert _as_another_program(path) == ["a"]
+
+
+async def test_every_connection_is_durable(database):
+    """The writer's and the readers'."""
+
+    def settings(c):
+        return c.execute("PRAGMA journal_mode").get, c.execute("PRAGMA synchronous").get
+
+    assert await database.write(settings) == ("wal", 2)
+    assert await asyncio.gather(*(database.read(settings) for _ in range(4))) == [("wal", 2)] * 4

@@ -1,0 +1,76 @@
+"""SQLite's errors in our words."""
+
+import errno
+from pathlib import Path
+
+import apsw
+import pytest
+
+from holdfast.errors import (
+    JobNotFound,
+    NotADatabase,
+    OutcomeRefused,
+    StorageError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreFull,
+    StoreReadOnly,
+)
+from holdfast.storage.sqlite.errors import translated
+
+_PATH = Path("/data/library.db")
+
+
+@pytest.mark.parametrize(
+    ("error", "translation", "says"),
+    [
+        (apsw.ConstraintError("UNIQUE constraint failed"), OutcomeRefused, "The database refused it: UNIQUE"),
+        (apsw.MismatchError("x"), OutcomeRefused, "refused"),
+        (apsw.TooBigError("string too big"), OutcomeRefused, "refused"),
+        (OverflowError("int too big"), OutcomeRefused, "refused"),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), OutcomeRefused, "refused"),
+        (apsw.BusyError("locked"), StoreBusy, "is locked by another program; close what else has it open"),
+        (apsw.FullError("full"), StoreFull, "No space is left for /data/library.db; free some, then resume"),
+        (apsw.ReadOnlyError("ro"), StoreReadOnly, "cannot be written; check the rights"),
+        (apsw.NotADBError("x"), NotADatabase, "is not a SQLite database; name another file"),
+        (apsw.CorruptError("malformed"), StoreCorrupt, r"is damaged \(malformed\); `holdfast doctor` says more"),
+        (apsw.CantOpenError("x"), StorageError, "cannot be opened; check the rights"),
+        (apsw.IOError("disk I/O error"), StorageError, "The disk failed while using /data/library.db: disk I/O error"),
+        (apsw.SQLError("no such table: x"), StorageError, "no such table: x"),
+        (apsw.LockedError("x"), StorageError, "/data/library.db: x"),
+        (OSError(errno.ENOSPC, "No space left on device"), StoreFull, "No space is left"),
+        (OSError(errno.EDQUOT, "Quota exceeded"), StoreFull, "No space is left"),
+        (OSError(errno.EACCES, "Permission denied"), StorageError, "Permission denied"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_error_is_told_in_our_words(error, translation, says):
+    """Naming the database and the next step; the original is its cause."""
+    with pytest.raises(translation, match=says) as caught, translated(_PATH):
+        raise error
+
+    assert type(caught.value) is translation
+    assert caught.value.context == {"path": "/data/library.db"}
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [JobNotFound("none"), ValueError("no"), KeyboardInterrupt()], ids=repr)
+def test_any_other_error_passes(error):
+    """Our own, and a mistake of the code."""
+    with pytest.raises(type(error)) as caught, translated(_PATH):
+        raise error
+
+    assert caught.value is error
+
+
+def test_no_value_is_shown():
+    """The words of a conversation stand in no message of the database."""
+    connection = apsw.Connection(":memory:")
+    connection.execute("CREATE TABLE x (y TEXT PRIMARY KEY)")
+    connection.execute("INSERT INTO x VALUES (?)", ("secret words",))
+
+    with pytest.raises(OutcomeRefused) as caught, translated(_PATH):
+        connection.execute("INSERT INTO x VALUES (?)", ("secret words",))
+    connection.close()
+
+    assert "secret" not in caught.value.message

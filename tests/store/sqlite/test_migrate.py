@@ -1,0 +1,361 @@
+"""Bringing a database file to the schema this code knows, or leaving it exactly as it is."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
+
+import apsw
+import pytest
+
+from holdfast.batch.host import LifeLine
+from holdfast.clock import SystemClock
+from holdfast.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
+from holdfast.storage.sqlite import SqliteStore, connection
+from holdfast.storage.sqlite.migrate import APPLICATION_ID, migrations, prepare
+from support.workers import card
+
+_ADDED = (99, "ALTER TABLE jobs ADD COLUMN note TEXT; CREATE TABLE extras (name TEXT);")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "library.db"
+
+
+def _sql(path, statement, *values):
+    """Run a statement as another program would."""
+    connection = apsw.Connection(str(path))
+    try:
+        return connection.execute(statement, values).fetchall()
+    finally:
+        connection.close()
+
+
+def _names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def _columns(path, table):
+    return [row[1] for row in _sql(path, f"PRAGMA table_info({table})")]
+
+
+def _schema(path):
+    return _sql(path, "PRAGMA user_version")[0][0]
+
+
+def _put_worker(path, card):
+    """Make a job with a worker of this card."""
+    _sql(
+        path,
+        "INSERT INTO jobs (owner, id, state, processor, settings, created_at, updated_at)"
+        " VALUES ('local', 'job', 'running', 'caller', '{}', 0, 0)",
+    )
+    _sql(
+        path,
+        "INSERT INTO workers (owner, job_key, host, boot_id, pid, lock_path, lock_device, lock_inode, started_at,"
+        " committed_at) VALUES ('local', 1, ?, ?, ?, ?, ?, ?, 0, 0)",
+        *astuple(card),
+    )
+
+
+# -- making one ------------------------------------------------------------------------------------
+
+
+def test_database_is_made(path):
+    """Marked as ours, of the latest schema, with an id of its own."""
+    prepare(path, create=True)
+
+    assert _schema(path) == migrations()[-1][0]
+    assert _sql(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    ((database_id,),) = _sql(path, "SELECT value FROM meta WHERE name = 'database_id'")
+    assert len(database_id) == 16
+
+
+def test_database_that_is_there_is_left_as_it_is(path):
+    """Twice is safe, and no copy is made."""
+    prepare(path, create=True)
+    before = path.read_bytes()
+
+    prepare(path, create=True)
+    prepare(path, create=False)
+
+    assert path.read_bytes() == before
+    assert _names(path.parent) == [path.name]
+
+
+def test_reading_makes_no_database(tmp_path):
+    """Neither file nor folder."""
+    path = tmp_path / ".holdfast" / "holdfast.db"
+
+    with pytest.raises(StoreNotFound) as caught:
+        prepare(path, create=False)
+
+    assert caught.value.message.startswith(f"There is no database at {path}; ")
+    assert _names(tmp_path) == []
+
+
+def test_folder_of_our_own_is_made(tmp_path):
+    """For the user alone, and out of the way of their repository."""
+    path = tmp_path / "project" / ".holdfast" / "holdfast.db"
+
+    prepare(path, create=True)
+
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert (path.parent / ".gitignore").read_text() == "*\n"
+
+
+def test_folder_of_another_name_is_only_made(tmp_path):
+    """Nothing but the database goes into it."""
+    path = tmp_path / "data" / "library.db"
+
+    prepare(path, create=True)
+
+    assert _names(path.parent) == ["library.db"]
+
+
+def test_empty_file_becomes_a_database(path):
+    """It is what a start that was cut off leaves."""
+    path.touch()
+
+    prepare(path, create=True)
+
+    assert _schema(path) == migrations()[-1][0]
+
+
+_START = """
+import sys, time
+from pathlib import Path
+from holdfast.storage.sqlite import migrate
+print("ready", flush=True)
+sys.stdin.readline()
+migrate.prepare(Path(sys.argv[1]), create=True)
+print("done", flush=True)
+"""
+
+
+def test_eight_processes_make_one_database(tmp_path):
+    """In the same instant: one of them makes it, the others find it made."""
+    path = tmp_path / ".holdfast" / "holdfast.db"
+    command = [sys.executable, "-c", _START, str(path)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        ended = [process.communicate(timeout=60) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+    assert ended == [("done\n", "")] * 8
+    assert len(_sql(path, "SELECT value FROM meta")) == 1
+    assert _names(path.parent) == [".gitignore", "holdfast.db"]
+
+
+# -- refusing --------------------------------------------------------------------------------------
+
+
+def test_folder_is_no_database(tmp_path):
+    """Nor is a pipe, which would be waited on for ever."""
+    os.mkfifo(tmp_path / "pipe")
+
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(NotADatabase, match=r"is not a file; name another$"):
+            prepare(path, create=True)
+
+
+@pytest.mark.parametrize("content", [b"topic\ntea\n" * 100, b"\x00" * 5_000, b"SQ"], ids=["text", "zeros", "bytes"])
+def test_other_file_is_no_database(path, content):
+    """It is not touched."""
+    path.write_bytes(content)
+
+    with pytest.raises(NotADatabase, match=r"is not a SQLite database; name another file$"):
+        prepare(path, create=True)
+
+    assert path.read_bytes() == content
+    assert _names(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_database_of_another_program_is_not_touched(path, marked):
+    """Not even its journal mode: that stands in the file."""
+    _sql(path, "CREATE TABLE theirs (name TEXT)")
+    if marked:
+        _sql(path, "PRAGMA application_id = 7")
+        _sql(path, "PRAGMA user_version = 1")
+    before = path.read_bytes()
+
+    with pytest.raises(NotADatabase, match=r"is a database of some other program; name another file$"):
+        prepare(path, create=True)
+
+    assert path.read_bytes() == before
+    assert _names(path.parent) == [path.name]
+
+
+def test_newer_schema_is_refused(path):
+    """The message says what to do; nothing is changed."""
+    prepare(path, create=True)
+    _sql(path, "PRAGMA user_version = 1000")
+
+    with pytest.raises(SchemaTooNew, match=r"upgrade with `pip install -U holdfast`$") as caught:
+        prepare(path, create=True)
+
+    assert caught.value.context["schema"] == 1000
+    assert _schema(path) == 1000
+
+
+def test_damaged_database_is_told(path):
+    """With what to do next."""
+    prepare(path, create=True)
+    content = bytearray(path.read_bytes())
+    content[100:4096] = b"\xff" * (4096 - 100)
+    path.write_bytes(content)
+
+    with pytest.raises(StoreCorrupt, match=r"`holdfast doctor` says more$"):
+        prepare(path, create=True)
+
+
+def test_folder_that_cannot_be_made_is_told(tmp_path):
+    """A file is in the way."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StorageError):
+        prepare(tmp_path / "file" / "library.db", create=True)
+
+
+def test_path_through_a_file_is_told(tmp_path):
+    """In our words, not the system's."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StorageError, match=r"cannot be opened: Not a directory$"):
+        prepare(tmp_path / "file" / "library.db", create=False)
+
+
+# -- migrating -------------------------------------------------------------------------------------
+
+
+def _known(extra=_ADDED):
+    return [*migrations(), extra]
+
+
+def test_older_database_is_migrated(path):
+    """Its content stays, and a copy of what it was is kept beside it."""
+    prepare(path, create=True)
+    _sql(path, "INSERT INTO meta VALUES ('mark', 'before')")
+
+    prepare(path, create=False, known=_known())
+
+    assert _schema(path) == 99
+    assert "note" in _columns(path, "jobs")
+    assert _sql(path, "SELECT value FROM meta WHERE name = 'mark'") == [("before",)]
+    (copy,) = [name for name in _names(path.parent) if name != path.name]
+    assert copy.startswith(f"library.db.schema-{migrations()[-1][0]}-")
+    assert copy.endswith(".bak")
+
+
+def test_copy_is_the_database_as_it_was(path):
+    """Whole, and the user's own; it can be put back."""
+    prepare(path, create=True)
+    _sql(path, "INSERT INTO meta VALUES ('mark', 'before')")
+    prepare(path, create=False, known=_known())
+    (copy,) = path.parent.glob("*.bak")
+
+    prepare(copy, create=False)
+
+    assert _schema(copy) == migrations()[-1][0]
+    assert "note" not in _columns(copy, "jobs")
+    assert _sql(copy, "SELECT value FROM meta WHERE name = 'mark'") == [("before",)]
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_new_database_needs_no_copy(path):
+    """There is nothing in it yet."""
+    prepare(path, create=True, known=_known())
+
+    assert _names(path.parent) == ["library.db"]
+    assert _schema(path) == 99
+
+
+def test_migration_that_fails_leaves_the_database(path):
+    """Of several statements none is kept."""
+    prepare(path, create=True)
+
+    with pytest.raises(StorageError):
+        prepare(path, create=False, known=_known((99, f"{_ADDED[1]} INSERT INTO no_such_table VALUES (1);")))
+
+    assert _schema(path) == migrations()[-1][0]
+    assert "note" not in _columns(path, "jobs")
+    prepare(path, create=False)
+
+
+def test_many_migrate_at_once(path):
+    """The first one does it for all."""
+    prepare(path, create=True)
+    together = threading.Barrier(6)
+
+    def migrate():
+        together.wait()
+        prepare(path, create=False, known=_known())
+
+    with ThreadPoolExecutor(6) as pool:
+        for future in [pool.submit(migrate) for _ in range(6)]:
+            future.result(timeout=60)
+
+    assert _schema(path) == 99
+    assert _columns(path, "jobs").count("note") == 1
+
+
+def test_nothing_is_migrated_under_a_worker(path, tmp_path):
+    """The message says who it is; the database stays as it is."""
+    prepare(path, create=True)
+    life = LifeLine.open(tmp_path / "workers")
+    _put_worker(path, life.card)
+
+    with pytest.raises(SchemaOutdated, match=rf"a worker \(process {os.getpid()} on "):
+        prepare(path, create=False, known=_known())
+    assert _schema(path) == migrations()[-1][0]
+
+    life.close(remove=False)
+    prepare(path, create=False, known=_known())
+    assert _schema(path) == 99
+
+
+def test_worker_of_whom_nothing_is_known_may_be_alive(path):
+    """One on another host."""
+    prepare(path, create=True)
+    _put_worker(path, card())
+
+    with pytest.raises(SchemaOutdated, match="process 4711 on elsewhere"):
+        prepare(path, create=False, known=_known())
+
+
+def test_worker_does_not_hold_up_what_needs_no_migration(path):
+    """Many processes work on one database."""
+    prepare(path, create=True)
+    _put_worker(path, card())
+
+    prepare(path, create=False)
+
+
+def test_migrations_are_numbered_without_gaps():
+    """From one, each with a file of its own."""
+    assert [number for number, _ in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+async def test_store_that_cannot_be_opened_is_not_started(path, monkeypatch):
+    """An unsafe library is found out before the file is touched."""
+    monkeypatch.setattr(connection.apsw, "sqlite_lib_version", lambda: "3.40.1")
+
+    with pytest.raises(StorageError, match="can lose commits"):
+        await SqliteStore(path=path, clock=SystemClock()).start(create=True)
+
+    assert not path.exists()

@@ -1,0 +1,339 @@
+"""Taking a lease, and claiming items under it."""
+
+import asyncio
+
+import pytest
+
+from holdfast.batch.checkpoint import Counts
+from holdfast.batch.item import ClaimedItem, Item
+from holdfast.batch.job import JobState, Move
+from holdfast.errors import IllegalMove, JobNotFound
+from support.clocks import NOON
+from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job, stage
+from support.verdicts import completed, doomed, failed, retried
+from support.workers import card
+
+
+async def _enter(store, *, again=False):
+    return await store.batches.work.enter(OWNER, "job", card(), again=again)
+
+
+# -- leases ----------------------------------------------------------------------------------------
+
+
+async def test_job_is_running_from_its_first_lease_on(store):
+    """The worker's row shows who it is."""
+    await create(store)
+
+    entered = await _enter(store)
+
+    assert entered.job.state is JobState.RUNNING
+    assert entered.job.workers == 1
+    assert entered.job == await job(store)
+    assert (entered.lease.owner, entered.lease.job_id) == (OWNER, "job")
+    (row,) = await store.batches.work.workers(OWNER, "job")
+    assert (row.token, row.card) == (entered.lease.token, card())
+
+
+async def test_each_lease_has_a_token_of_its_own(store):
+    """Never one that was given before: the row of the first is gone when the third is made."""
+    await create(store)
+    first = await enter(store)
+    second = await enter(store)
+    await store.batches.work.leave(first)
+    await store.batches.work.leave(second)
+
+    third = await enter(store)
+
+    assert first.token < second.token < third.token
+
+
+async def test_unknown_job_has_no_lease(store):
+    """It says so."""
+    with pytest.raises(JobNotFound):
+        await _enter(store)
+
+
+async def test_paused_job_goes_on(store):
+    """Whoever works on it means to resume it; the reason of the pause is gone."""
+    await create(store)
+    await store.batches.jobs.move(OWNER, "job", Move.PAUSE)
+
+    entered = await _enter(store)
+
+    assert entered.lease is not None
+    assert (entered.job.state, entered.job.pause) == (JobState.RUNNING, None)
+
+
+@pytest.mark.parametrize("move", [Move.PAUSE, Move.CANCEL])
+async def test_run_that_lost_its_lease_respects_what_was_decided_meanwhile(store, move):
+    """Coming back, it leaves a job alone that was paused or cancelled while it slept."""
+    await create(store)
+    await store.batches.jobs.move(OWNER, "job", move)
+
+    entered = await _enter(store, again=True)
+
+    assert entered.lease is None
+    assert entered.job.state is (JobState.PAUSED if move is Move.PAUSE else JobState.CANCELLED)
+
+
+async def test_run_that_lost_its_lease_goes_on(store):
+    """Where nothing was decided."""
+    await create(store)
+
+    assert (await _enter(store, again=True)).lease is not None
+
+
+async def test_cancelled_job_has_no_lease(store):
+    """It was stopped for good."""
+    await create(store)
+    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+
+    with pytest.raises(IllegalMove):
+        await _enter(store)
+
+
+@pytest.mark.parametrize(("verdict", "state"), [(completed, "completed"), (failed, "completed_with_failures")])
+async def test_finished_job_has_no_lease(store, verdict, state):
+    """There is nothing left to do."""
+    await create(store, 1)
+    lease = await enter(store)
+    await commit(store, lease, verdict(await claim_one(store, lease)))
+    await store.batches.work.leave(lease)
+
+    entered = await _enter(store)
+
+    assert entered.lease is None
+    assert entered.job.state == state
+    assert entered.job.workers == 0
+
+
+async def test_job_whose_last_item_crashed_is_settled_by_the_next_lease(store):
+    """Its worker died, and with its takeover the last item failed: nobody was there to settle the job."""
+    await create(store, 1)
+    lease = await enter(store)
+    for _ in range(2):
+        await claim(store, lease)
+        await die(store, lease)
+        lease = await enter(store)
+    await claim_one(store, lease, alone=True)
+    await die(store, lease, crash_limit=1)
+    assert (await job(store)).state is JobState.RUNNING
+
+    entered = await _enter(store)
+
+    assert entered.lease is None
+    assert entered.job.state is JobState.COMPLETED_WITH_FAILURES
+
+
+# -- claims ----------------------------------------------------------------------------------------
+
+
+async def test_claim_takes_no_more_than_there_is_room(store):
+    """In the order of the input; and it is itself the record of the attempt."""
+    await create(store, 5)
+    lease = await enter(store)
+
+    report = await commit(store, lease, room=2)
+
+    assert report.claimed == [
+        ClaimedItem(Item("topic 1", id="item-1"), 0, 1, 0, False, NOON),
+        ClaimedItem(Item("topic 2", id="item-2"), 1, 1, 0, False, NOON),
+    ]
+    assert (report.state, report.counts) == (JobState.RUNNING, Counts(pending=3, running=2))
+    assert (await job(store)).counts == report.counts
+
+
+async def test_no_room_is_no_claim(store):
+    """A commit may only write."""
+    await create(store)
+    lease = await enter(store)
+
+    assert await claim(store, lease, 0) == []
+    assert (await job(store)).counts == Counts(pending=3)
+
+
+async def test_claims_never_share_an_item(store):
+    """Of many workers at once."""
+    await create(store, 100)
+    leases = [await enter(store, name=str(n)) for n in range(4)]
+
+    taken = await asyncio.gather(*(claim(store, lease, 7) for lease in leases * 4))
+
+    positions = [claimed.position for claims in taken for claimed in claims]
+    assert sorted(positions) == list(range(100))
+
+
+@pytest.mark.parametrize("move", [Move.PAUSE, Move.CANCEL])
+async def test_nothing_is_claimed_once_a_job_was_stopped(store, move):
+    """The report says why; what is finished may still be written."""
+    await create(store)
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+    await store.batches.jobs.move(OWNER, "job", move)
+
+    report = await commit(store, lease, completed(held), room=5)
+
+    assert report.claimed == []
+    assert report.state is (JobState.PAUSED if move is Move.PAUSE else JobState.CANCELLED)
+    assert report.counts == Counts(pending=2, completed=1)
+
+
+async def test_claim_rides_in_the_commit_that_freed_the_slot(store):
+    """One transaction writes the results and takes the next items."""
+    await create(store, 3)
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+
+    report = await commit(store, lease, completed(held), room=1)
+
+    assert [claimed.position for claimed in report.claimed] == [1]
+    assert report.counts == Counts(pending=1, running=1, completed=1)
+
+
+async def test_next_attempt_has_the_next_number(store):
+    """With the tries that count so far."""
+    await create(store, 1)
+    lease = await enter(store)
+
+    seen = []
+    for _ in range(3):
+        held = await claim_one(store, lease)
+        seen.append((held.attempt, held.tries))
+        await commit(store, lease, retried(held))
+
+    assert seen == [(1, 0), (2, 1), (3, 2)]
+
+
+# -- when an item is due ---------------------------------------------------------------------------
+
+
+async def test_item_is_not_claimed_before_it_is_due(store):
+    """The report says how long that takes."""
+    await create(store, 1)
+    lease = await enter(store)
+    await commit(store, lease, retried(await claim_one(store, lease), delay=30))
+
+    report = await commit(store, lease, room=1)
+    assert (report.claimed, report.next_due_seconds) == ([], 30.0)
+    store.clock.move(29.5)
+    assert (await commit(store, lease, room=1)).next_due_seconds == 0.5
+    store.clock.move(0.5)
+
+    assert (await claim_one(store, lease)).attempt == 2
+
+
+async def test_items_that_are_due_go_before_those_that_wait(store):
+    """A long wait of one holds nobody up; among those due, who has waited longest goes first."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, retried(first, delay=20), retried(second, delay=10))
+    store.clock.move(30)
+
+    assert [(await claim_one(store, lease)).position for _ in range(3)] == [2, 1, 0]
+
+
+async def test_report_knows_when_nothing_is_pending(store):
+    """Then there is nothing to wait for but the others."""
+    await create(store, 1)
+    lease, other = await enter(store), await enter(store, name="b")
+    await claim_one(store, lease)
+
+    report = await commit(store, other, room=1)
+
+    assert (report.claimed, report.next_due_seconds) == ([], None)
+    assert report.counts == Counts(running=1)
+
+
+@pytest.mark.parametrize("seconds", [-3_600, -86_400 * 365])
+async def test_clock_that_was_set_back_holds_nothing_up(store, seconds):
+    """What lies further ahead than any wait we give cannot be meant."""
+    await create(store, 1)
+    lease = await enter(store)
+    await commit(store, lease, retried(await claim_one(store, lease), delay=30))
+    store.clock.move(seconds)
+
+    assert (await claim_one(store, lease)).attempt == 2
+
+
+async def test_clock_that_was_set_forward_only_shortens_waits(store):
+    """Nothing is lost by it."""
+    await create(store, 2)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, retried(first, delay=600))
+    store.clock.move(86_400)
+
+    report = await commit(store, lease, completed(second), room=2)
+
+    assert [claimed.position for claimed in report.claimed] == [0]
+
+
+# -- suspects --------------------------------------------------------------------------------------
+
+
+async def _suspect(store, *, beside=0):
+    """Make a job whose item, and those `beside` it, were running in two workers that died."""
+    await create(store, 1 + beside)
+    for _ in range(2):
+        lease = await enter(store)
+        assert len(await claim(store, lease, 1 + beside)) == 1 + beside
+        await die(store, lease)
+
+
+async def test_suspect_runs_alone(store):
+    """It is claimed only by a worker with nothing else in flight, and the claim says so."""
+    await _suspect(store)
+    lease = await enter(store)
+
+    report = await commit(store, lease, room=5)
+    assert (report.claimed, report.suspects_wait) == ([], True)
+    (suspect,) = await claim(store, lease, 5, alone=True)
+
+    assert (suspect.position, suspect.attempt, suspect.tries, suspect.alone) == (0, 3, 0, True)
+
+
+async def test_suspects_are_claimed_one_by_one(store):
+    """However much room there is."""
+    await _suspect(store, beside=3)
+    lease = await enter(store)
+
+    assert len(await claim(store, lease, 10, alone=True)) == 1
+    report = await commit(store, lease, room=10)
+    assert (report.claimed, report.suspects_wait) == ([], True)
+    assert len(await claim(store, lease, 10, alone=True)) == 1
+    await store.batches.work.leave(lease)
+
+
+async def test_others_go_before_suspects(store):
+    """As long as there are any that are due, nothing runs alone."""
+    await _suspect(store)
+    staged = await stage(store, [{"id": "item-1", "topic": "topic 1"}, {"id": "new", "topic": "new"}])
+    await store.batches.intake.adopt_new(staged, "job")
+    lease = await enter(store)
+
+    (first,) = await claim(store, lease, 5, alone=True)
+    (second,) = await claim(store, lease, 5, alone=True)
+
+    assert (first.item.id, first.alone) == ("new", False)
+    assert (second.item.id, second.alone) == ("item-1", True)
+
+
+async def test_nothing_waits_when_there_is_no_suspect(store):
+    """The report tells it apart from items that are not due."""
+    await create(store, 1)
+    lease = await enter(store)
+    await commit(store, lease, retried(await claim_one(store, lease), delay=30))
+
+    assert not (await commit(store, lease, room=1, alone=True)).suspects_wait
+
+
+async def test_doom_claims_nothing(store):
+    """No call is made once it is known that all would fail."""
+    await create(store)
+    lease = await enter(store)
+
+    report = await commit(store, lease, doomed(await claim_one(store, lease)), room=5)
+
+    assert (report.claimed, report.state) == ([], JobState.PAUSED)

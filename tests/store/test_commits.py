@@ -1,0 +1,430 @@
+"""Results, states, attempts and counts go in together, or not at all."""
+
+from dataclasses import replace
+
+import pytest
+
+from holdfast.batch.checkpoint import Counts, Tokens
+from holdfast.batch.item import Item
+from holdfast.batch.job import JobState, Move, Pause
+from holdfast.batch.outcome import Usage
+from holdfast.errors import LeaseLost, OutcomeRefused, StorageError
+from holdfast.library.conversation import Conversation, Turn
+from holdfast.library.selection import Selection
+from support.clocks import NOON
+from support.conversations import conversation
+from support.jobs import OWNER, claim, claim_one, commit, create, enter, job
+from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
+
+_ALL = Selection(everything=True)
+
+
+async def _stored(store):
+    return (await store.conversations.page(OWNER, _ALL, after=0, limit=100)).conversations
+
+
+def _attempts(store):
+    """What is recorded of attempts that ended."""
+    return store.sql("SELECT position, number, result, error_code, raw FROM attempts ORDER BY position, number")
+
+
+# -- one outcome -----------------------------------------------------------------------------------
+
+
+async def test_completed_item_has_its_conversation(store):
+    """With turns, state, attempt and counts: all of it is there when the commit returns."""
+    await create(store, [{"id": "a", "topic": "tea", "persona": "a monk"}])
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+    turns = [Turn("user", "x", id="t1", metadata={"m": [1]}), Turn("assistant", "y\n😀")]
+
+    report = await commit(store, lease, completed(held, Conversation(turns, metadata={"k": None}, content="sum")))
+
+    assert (report.state, report.counts) == (JobState.COMPLETED, Counts(completed=1))
+    (kept,) = await _stored(store)
+    assert kept == Conversation(
+        turns,
+        id=kept.id,
+        topic="tea",
+        persona="a monk",
+        content="sum",
+        metadata={"k": None},
+        job_id="job",
+        item_id="a",
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    assert _attempts(store) == [(0, 1, "completed", None, None)]
+    assert store.sql("SELECT state, conversation_id FROM items") == [("completed", kept.id)]
+    assert (await job(store)).finished_at == NOON
+
+
+async def test_conversation_may_know_better_than_its_item(store):
+    """Its own id, topic and persona go before those of the item; whose it is does not."""
+    await create(store, [{"id": "a", "topic": "tea", "persona": "a monk"}])
+    lease = await enter(store)
+    own = conversation("x", id="mine", topic="green tea", persona="", job_id="other", item_id="other")
+
+    await commit(store, lease, completed(await claim_one(store, lease), own))
+
+    (kept,) = await _stored(store)
+    assert (kept.id, kept.topic, kept.persona) == ("mine", "green tea", "")
+    assert (kept.job_id, kept.item_id) == ("job", "a")
+
+
+async def test_item_may_be_completed_without_a_conversation(store):
+    """The processor had an effect of its own."""
+    await create(store, 1)
+    lease = await enter(store)
+
+    report = await commit(store, lease, completed_with_none(await claim_one(store, lease)))
+
+    assert report.state is JobState.COMPLETED
+    assert await _stored(store) == []
+    assert store.sql("SELECT state, conversation_id FROM items") == [("completed", None)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "counts", "state", "recorded"),
+    [
+        (failed, Counts(failed=1), JobState.COMPLETED_WITH_FAILURES, (0, 1, "failed", "broken", None)),
+        (skipped, Counts(skipped=1), JobState.COMPLETED, (0, 1, "skipped", "skipped", None)),
+        (retried, Counts(pending=1), JobState.RUNNING, (0, 1, "retried", "transient", None)),
+        (doomed, Counts(pending=1), JobState.PAUSED, (0, 1, "doomed", "no_key", None)),
+    ],
+)
+async def test_any_other_outcome_stores_no_conversation(store, verdict, counts, state, recorded):
+    """The attempt is kept with what it came to."""
+    await create(store, 1)
+    lease = await enter(store)
+
+    report = await commit(store, lease, verdict(await claim_one(store, lease)))
+
+    assert (report.counts, report.state) == (counts, state)
+    assert (await job(store)).counts == counts
+    assert _attempts(store) == [recorded]
+    assert await _stored(store) == []
+
+
+async def test_doom_pauses_the_job(store):
+    """With its reason; what else the group brought is written, and the doomed try does not count."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second, third = await claim(store, lease, 3)
+
+    report = await commit(store, lease, completed(first), doomed(second), completed(third))
+
+    assert (report.state, report.counts) == (JobState.PAUSED, Counts(pending=1, completed=2))
+    assert (await job(store)).pause == Pause("no_key", "there is no key")
+    again = await enter(store, name="b")
+    assert (await claim_one(store, again)).tries == 0
+
+
+async def test_doom_does_not_undo_what_was_decided(store):
+    """A job that was cancelled meanwhile stays so."""
+    await create(store, 1)
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+
+    report = await commit(store, lease, doomed(held))
+
+    assert report.state is JobState.CANCELLED
+    assert (await job(store)).state is JobState.CANCELLED
+
+
+async def test_raw_answer_is_kept_of_what_went_wrong(store):
+    """Of a completed item the conversation says it all."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second, third = await claim(store, lease, 3)
+    usage = Usage(1, 2, "<html>")
+
+    await commit(
+        store,
+        lease,
+        completed(first, usage=usage),
+        failed(second, usage=usage),
+        replace(retried(third), usage=usage),
+    )
+
+    assert [(number, raw) for number, *_, raw in _attempts(store)] == [(0, None), (1, "<html>"), (2, "<html>")]
+
+
+async def test_tokens_are_summed(store):
+    """Over attempts and workers, failed ones included, and they stay when the workers leave."""
+    await create(store, 3)
+    first, second = await enter(store), await enter(store, name="b")
+    one, two = await claim(store, first, 2)
+    three = await claim_one(store, second)
+
+    await commit(store, first, completed(one, usage=Usage(1, 10)), failed(two, usage=Usage(2, 20)))
+    report = await commit(store, second, completed(three, usage=Usage(4, 40)))
+    assert report.tokens == Tokens(7, 70)
+    await store.batches.work.leave(first)
+    await store.batches.work.leave(second)
+
+    assert (await job(store)).tokens == Tokens(7, 70)
+
+
+# -- the state of the job --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last", "state"),
+    [
+        (completed, JobState.COMPLETED),
+        (skipped, JobState.COMPLETED),
+        (failed, JobState.COMPLETED_WITH_FAILURES),
+    ],
+)
+async def test_job_is_settled_with_its_last_item(store, last, state):
+    """Not before; one failure among many is told."""
+    await create(store, 2)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+
+    assert (await commit(store, lease, completed(first))).state is JobState.RUNNING
+    assert (await job(store)).finished_at is None
+    assert (await commit(store, lease, last(second))).state is state
+
+    assert (await job(store)).state is state
+    assert (await job(store)).finished_at == NOON
+
+
+async def test_paused_job_is_settled_by_what_was_in_flight(store):
+    """When that was all there was left."""
+    await create(store, 1)
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+    await store.batches.jobs.move(OWNER, "job", Move.PAUSE)
+
+    report = await commit(store, lease, completed(held))
+
+    assert report.state is JobState.COMPLETED
+    assert (await job(store)).pause is None
+
+
+async def test_cancelled_job_stays_cancelled(store):
+    """Though all of its items are finished."""
+    await create(store, 1)
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+
+    report = await commit(store, lease, completed(held))
+
+    assert (report.state, report.counts) == (JobState.CANCELLED, Counts(completed=1))
+
+
+# -- many at once ----------------------------------------------------------------------------------
+
+
+async def test_group_of_any_size_is_one_commit(store):
+    """Long conversations, many of them, in their order."""
+    await create(store, 700)
+    lease = await enter(store)
+    held = await claim(store, lease, 700)
+    long = [conversation(f"topic {n}", metadata={"n": n}) for n in range(700)]
+    long[3] = Conversation([Turn("user", str(n)) for n in range(3_000)])
+
+    report = await commit(store, lease, *map(completed, held, long))
+
+    assert report.counts == Counts(completed=700)
+    assert await store.conversations.count(OWNER, _ALL) == 700
+    kept = await _stored(store)
+    assert [one.item_id for one in kept] == [f"item-{n}" for n in range(1, 101)]
+    assert [turn.content for turn in kept[3].turns] == [str(n) for n in range(3_000)]
+
+
+async def test_ids_rise_in_the_order_of_storing(store):
+    """So that they are stored side by side."""
+    await create(store, 50)
+    lease = await enter(store)
+
+    await commit(store, lease, *map(completed, await claim(store, lease, 50)))
+
+    made = [one.id for one in await _stored(store)]
+    assert made == sorted(set(made))
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+async def _refused(store, *conversations):
+    """Commit these for claimed items, together with a failure; check that it is refused and nothing of it is kept."""
+    await create(store, len(conversations) + 1)
+    lease = await enter(store)
+    *held, last = await claim(store, lease, len(conversations) + 1)
+    before, attempts, turns = await job(store), _attempts(store), store.sql("SELECT * FROM turns")
+
+    with pytest.raises(OutcomeRefused):
+        await commit(store, lease, failed(last, usage=Usage(3, 3)), *map(completed, held, conversations), room=5)
+
+    assert await job(store) == before
+    assert _attempts(store) == attempts
+    assert store.sql("SELECT * FROM turns") == turns
+    return lease, held, last
+
+
+async def test_same_conversation_id_twice_is_refused(store):
+    """Nothing of the group is kept; written one by one, the second of the two is refused alone."""
+    first, second = conversation("a", id="same"), conversation("b", id="same")
+    lease, held, last = await _refused(store, first, second)
+
+    await commit(store, lease, failed(last))
+    await commit(store, lease, completed(held[0], first))
+    with pytest.raises(OutcomeRefused):
+        await commit(store, lease, completed(held[1], second))
+    report = await commit(store, lease, failed(held[1], "outcome_refused"))
+
+    assert report.counts == Counts(completed=1, failed=2)
+    assert [kept.id for kept in await _stored(store)] == ["same"]
+
+
+async def test_conversation_id_of_an_earlier_job_is_refused(store):
+    """One owner has an id once, wherever it comes from."""
+    await create(store, 1, job_id="earlier")
+    lease = await enter(store, "earlier")
+    await commit(store, lease, completed(await claim_one(store, lease), conversation(id="same")))
+
+    await _refused(store, conversation(id="new"), conversation(id="same"))
+
+    assert [kept.id for kept in await _stored(store)] == ["same"]
+
+
+async def test_other_owner_may_have_the_same_id(store):
+    """Ids are unique for each owner."""
+    for owner in ("me", "you"):
+        await create(store, 1, owner=owner)
+        lease = await enter(store, owner=owner)
+        await commit(store, lease, completed(await claim_one(store, lease), conversation(owner, id="same")))
+
+    kept = [await store.conversations.conversation(owner, "same") for owner in ("me", "you")]
+    assert [one.turns[0].content for one in kept] == ["me", "you"]
+
+
+async def test_text_that_no_database_takes_is_refused(store):
+    """Should it ever come so far: half of a surrogate pair."""
+    await _refused(store, conversation("good"), conversation("bad \ud800"))
+
+
+async def test_refusal_is_a_storage_error(store):
+    """So that whoever does not know how to replay stops."""
+    assert issubclass(OutcomeRefused, StorageError)
+
+
+# -- what is not held ------------------------------------------------------------------------------
+
+
+async def test_attempt_is_written_once(store):
+    """The same verdict again, or another for the same attempt, is not taken."""
+    await create(store, 2)
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+    await commit(store, lease, completed(held))
+
+    for verdict in (completed(held), failed(held), retried(held)):
+        with pytest.raises(LeaseLost):
+            await commit(store, lease, verdict)
+
+    assert (await job(store)).counts == Counts(pending=1, completed=1)
+    assert len(await _stored(store)) == 1
+
+
+async def test_item_of_another_worker_is_not_written(store):
+    """Nor is anything else of the group."""
+    await create(store, 2)
+    mine, theirs = await enter(store), await enter(store, name="b")
+    one, two = await claim_one(store, mine), await claim_one(store, theirs)
+
+    with pytest.raises(LeaseLost):
+        await commit(store, mine, completed(one), completed(two))
+
+    assert (await job(store)).counts == Counts(running=2)
+    assert await _stored(store) == []
+
+
+async def test_earlier_attempt_is_not_written_over_a_later_one(store):
+    """A result that comes after its item was given out again, even to the same worker."""
+    await create(store, 1)
+    lease = await enter(store)
+    early = await claim_one(store, lease)
+    await commit(store, lease, retried(early))
+    await claim_one(store, lease)
+
+    with pytest.raises(LeaseLost):
+        await commit(store, lease, completed(early))
+
+    assert (await job(store)).counts == Counts(running=1)
+
+
+async def test_pending_item_is_not_written(store):
+    """One that nobody claimed."""
+    await create(store, 2)
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+
+    with pytest.raises(LeaseLost):
+        await commit(store, lease, completed(replace(held, position=1, item=Item("topic 2", id="item-2"))))
+
+    assert (await job(store)).counts == Counts(pending=1, running=1)
+
+
+# -- putting back ----------------------------------------------------------------------------------
+
+
+async def test_items_that_failed_for_all_are_put_back(store):
+    """Unharmed: pending, without a try that counts; the job is paused with the reason."""
+    await create(store, 4)
+    lease = await enter(store)
+    first, second, third = await claim(store, lease, 3)
+    await commit(store, lease, failed(first), failed(second), completed(third))
+
+    await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all were broken"))
+
+    now = await job(store)
+    assert (now.state, now.counts) == (JobState.PAUSED, Counts(pending=3, completed=1))
+    assert now.pause == Pause("broken", "all were broken")
+    await store.batches.work.leave(lease)
+    again = await enter(store)
+    assert [(c.position, c.attempt, c.tries) for c in await claim(store, again, 2)] == [(0, 2, 0), (1, 2, 0)]
+
+
+async def test_only_failed_items_are_put_back(store):
+    """Whatever became of them meanwhile."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, failed(first), completed(second))
+    await store.batches.jobs.retry(OWNER, "job", None)
+
+    await store.batches.work.put_back(lease, [0, 1, 2], Pause("broken", "all"))
+
+    assert (await job(store)).counts == Counts(pending=2, completed=1)
+
+
+async def test_job_that_was_settled_is_paused_again(store):
+    """All of it failed in the same way before it was noticed."""
+    await create(store, 2)
+    lease = await enter(store)
+    report = await commit(store, lease, *map(failed, await claim(store, lease, 2)))
+    assert report.state is JobState.COMPLETED_WITH_FAILURES
+
+    await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all"))
+
+    now = await job(store)
+    assert (now.state, now.counts, now.finished_at) == (JobState.PAUSED, Counts(pending=2), None)
+
+
+async def test_cancelled_job_is_not_paused_instead(store):
+    """The items are put back, but what the user decided stands."""
+    await create(store, 2)
+    lease = await enter(store)
+    await commit(store, lease, *map(failed, await claim(store, lease, 1)))
+    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+
+    await store.batches.work.put_back(lease, [0], Pause("broken", "all"))
+
+    now = await job(store)
+    assert (now.state, now.counts, now.pause) == (JobState.CANCELLED, Counts(pending=2), None)

@@ -1,0 +1,149 @@
+"""Reading what is kept."""
+
+import pytest
+
+from holdfast.errors import ConversationNotFound
+from holdfast.library.conversation import Conversation, Turn
+from holdfast.library.selection import Selection
+from holdfast.library.store import ConversationSummary
+from support.conversations import conversation
+from support.jobs import OWNER, claim, commit, create, enter
+from support.verdicts import completed
+
+_ALL = Selection(everything=True)
+
+
+async def _keep(store, *conversations, job_id="job"):
+    """Store these as the results of a job, in their order."""
+    await create(store, len(conversations), job_id=job_id)
+    lease = await enter(store, job_id)
+    held = await claim(store, lease, len(conversations))
+    await commit(store, lease, *map(completed, held, conversations))
+    await store.batches.work.leave(lease)
+
+
+async def _ids(store, selection=_ALL):
+    return [one.id for one in (await store.conversations.page(OWNER, selection, after=0, limit=100)).conversations]
+
+
+async def test_conversation_is_read_back_as_it_was(store):
+    """Every field, every turn, in order."""
+    turns = [
+        Turn("system", "a\r\nb\x1b \u2028 😀", id="t", metadata={"x": [1, {"y": None}]}),
+        Turn("user", "  spaces  "),
+        Turn("tool", "{}"),
+    ]
+    kept = Conversation(turns, id="c", topic="", persona="p", content="text", metadata={"ü": 2.5, "a": "\x00"})
+    await _keep(store, kept)
+
+    read = await store.conversations.conversation(OWNER, "c")
+
+    assert (read.turns, read.topic, read.persona, read.content) == (turns, "", "p", "text")
+    assert read.metadata == {"ü": 2.5, "a": "\x00"}
+    assert (read.job_id, read.item_id) == ("job", "item-1")
+
+
+async def test_unknown_conversation_is_told(store):
+    """With what shows those there are."""
+    with pytest.raises(ConversationNotFound, match="There is no conversation 'none'; `holdfast conversations list`"):
+        await store.conversations.conversation(OWNER, "none")
+
+
+async def test_pages_go_on_where_the_last_one_ended(store):
+    """Oldest first, each conversation once, and None at the end."""
+    await _keep(store, *(conversation(str(n), id=f"c{n}") for n in range(7)))
+    seen, after, sizes = [], 0, []
+
+    while after is not None:
+        page = await store.conversations.page(OWNER, _ALL, after=after, limit=3)
+        seen += [one.id for one in page.conversations]
+        sizes.append(len(page.conversations))
+        after = page.next_cursor
+
+    assert seen == [f"c{n}" for n in range(7)]
+    assert sizes == [3, 3, 1]
+
+
+async def test_page_holds_whole_conversations(store):
+    """A limit counts conversations, not turns."""
+    long = Conversation([Turn("user", str(n)) for n in range(500)], id="long")
+    await _keep(store, long, conversation(id="short"))
+
+    page = await store.conversations.page(OWNER, _ALL, after=0, limit=2)
+
+    assert [len(one.turns) for one in page.conversations] == [500, 2]
+
+
+async def test_page_of_nothing(store):
+    """An empty library has no pages."""
+    page = await store.conversations.page(OWNER, _ALL, after=0, limit=3)
+
+    assert (page.conversations, page.next_cursor) == ([], None)
+
+
+async def test_conversations_stored_meanwhile_come_on_later_pages(store):
+    """The order is that of storing."""
+    await _keep(store, conversation(id="a"), conversation(id="b"))
+    first = await store.conversations.page(OWNER, _ALL, after=0, limit=2)
+    await _keep(store, conversation(id="c"), job_id="later")
+
+    second = await store.conversations.page(OWNER, _ALL, after=first.next_cursor, limit=2)
+
+    assert [one.id for one in second.conversations] == ["c"]
+
+
+async def test_summaries_are_newest_first(store):
+    """Without the text, and paged by their cursors."""
+    await _keep(store, *(conversation(str(n), id=f"c{n}", topic=f"t{n}", persona="p") for n in range(5)))
+
+    first = await store.conversations.summaries(OWNER, _ALL, before=None, limit=3)
+    second = await store.conversations.summaries(OWNER, _ALL, before=first[-1].cursor, limit=3)
+
+    assert [one.id for one in first] == ["c4", "c3", "c2"]
+    assert [one.id for one in second] == ["c1", "c0"]
+    assert first[0] == ConversationSummary(
+        "c4", "t4", "p", "job", "item-5", 2, "2024-02-29T12:00:00.123456Z", first[0].cursor
+    )
+    assert await store.conversations.summaries(OWNER, _ALL, before=second[-1].cursor, limit=3) == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "ids"),
+    [
+        (_ALL, ["a", "b", "c", "it's"]),
+        (Selection(job_id="one"), ["a", "b"]),
+        (Selection(job_id="none"), []),
+        (Selection(ids=("c", "a", "none", "a")), ["a", "c"]),
+        (Selection(ids=("it's",)), ["it's"]),
+        (Selection(ids=("a", "c"), job_id="two"), ["c"]),
+        (Selection(ids=("none",)), []),
+        (Selection(ids=("a",), everything=True), ["a"]),
+    ],
+    ids=repr,
+)
+async def test_selection_is_met_in_every_way(store, selection, ids):
+    """Every condition given holds, in pages, lists and counts alike."""
+    await _keep(store, conversation(id="a"), conversation(id="b"), job_id="one")
+    await _keep(store, conversation(id="c"), conversation(id="it's"), job_id="two")
+
+    listed = await store.conversations.summaries(OWNER, selection, before=None, limit=100)
+
+    assert await _ids(store, selection) == ids
+    assert [one.id for one in listed] == ids[::-1]
+    assert await store.conversations.count(OWNER, selection) == len(ids)
+
+
+async def test_many_ids_may_be_selected(store):
+    """As many as a file of ids has."""
+    await _keep(store, conversation(id="a"), conversation(id="b"))
+    selection = Selection(ids=(*(f"none-{n}" for n in range(50_000)), "b"))
+
+    assert await _ids(store, selection) == ["b"]
+
+
+async def test_reading_may_be_repeated(store):
+    """It changes nothing."""
+    await _keep(store, conversation(id="a"))
+
+    assert await _ids(store) == await _ids(store)
+    assert await store.conversations.conversation(OWNER, "a") == await store.conversations.conversation(OWNER, "a")

@@ -1,0 +1,152 @@
+"""Counters equal rows, after any sequence of anything."""
+
+import asyncio
+import random
+from collections import Counter
+
+import pytest
+
+from holdfast.batch.checkpoint import Counts
+from holdfast.batch.job import FINISHED, UNFINISHED, JobState, Move, Pause
+from support.conversations import items
+from support.jobs import OWNER, claim, commit, create, die, enter, job, stage
+from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
+
+_CRASH_LIMIT = 2
+_ENDINGS = (completed, completed, completed_with_none, failed, failed, skipped, retried, doomed)
+
+
+class _Walk:
+    """Does one thing after the other to a job, and keeps its own account of every item."""
+
+    def __init__(self, store, seed):
+        self.store = store
+        self.draw = random.Random(seed)
+        self.states = {}
+        self.held = {}  # of each lease: its claimed items by position
+        self.crashes = Counter()  # of each item, while it ran alone
+
+    async def begin(self):
+        await create(self.store, 12)
+        self.states = dict.fromkeys(range(12), "pending")
+
+    @property
+    def counts(self):
+        return Counts(**Counter(self.states.values()))
+
+    async def step(self):
+        now = await job(self.store)
+        ways = [self.add] if now.state is not JobState.CANCELLED else []
+        if now.state in UNFINISHED and not now.counts.all_settled and len(self.held) < 3:
+            ways += [self.enter, self.enter]
+        if self.held:
+            ways += [self.work] * 6 + [self.leave, self.die, self.die, self.put_back]
+        if now.state in (*UNFINISHED, *FINISHED):
+            ways += [self.retry]
+        if now.state in (JobState.PENDING, JobState.RUNNING):
+            ways += [self.pause]
+        self.store.clock.move(self.draw.choice([0, 0.5, 20, -5]))
+        await self.draw.choice(ways)()
+
+    async def enter(self):
+        self.held[await enter(self.store, name=str(self.draw.random()))] = {}
+
+    async def work(self):
+        lease = self._lease()
+        held = self.held[lease]
+        ended = self.draw.sample(list(held.values()), self.draw.randint(0, len(held)))
+        verdicts = [self.draw.choice(_ENDINGS)(claimed) for claimed in ended]
+        is_idle = len(ended) == len(held)
+
+        report = await commit(self.store, lease, *verdicts, room=self.draw.randint(0, 4), alone=is_idle)
+
+        for verdict in verdicts:
+            del held[verdict.claimed.position]
+            self.states[verdict.claimed.position] = str(verdict.state)
+        self._take(lease, report.claimed)
+        assert report.counts == self.counts
+
+    async def leave(self):
+        lease = self._lease()
+        await self.store.batches.work.leave(lease)
+        self._give_back(self.held.pop(lease))
+
+    async def die(self):
+        lease = self._lease()
+        was_stopping = self.draw.random() < 0.3
+        if was_stopping:
+            await asyncio.to_thread(self.store.batches.work.mark_stopping, lease)
+        assert await die(self.store, lease, crash_limit=_CRASH_LIMIT)
+        held = self.held.pop(lease)
+        self._give_back(held)
+        for position, claimed in held.items():
+            if claimed.alone and not was_stopping:
+                self.crashes[position] += 1
+                if self.crashes[position] >= _CRASH_LIMIT:
+                    self.states[position] = "failed"
+
+    async def put_back(self):
+        failed_ones = [position for position, state in self.states.items() if state == "failed"]
+        chosen = self.draw.sample(failed_ones, self.draw.randint(0, len(failed_ones)))
+        await self.store.batches.work.put_back(self._lease(), chosen, Pause("all", "all of them"))
+        self.states.update(dict.fromkeys(chosen, "pending"))
+
+    async def retry(self):
+        failed_ones = [position for position, state in self.states.items() if state == "failed"]
+        chosen = failed_ones if self.draw.random() < 0.5 else failed_ones[:1]
+        ids = None if len(chosen) == len(failed_ones) else [f"item-{position + 1}" for position in chosen]
+        assert await self.store.batches.jobs.retry(OWNER, "job", ids) == len(chosen)
+        self.states.update(dict.fromkeys(chosen, "pending"))
+        for position in chosen:
+            self.crashes[position] = 0
+
+    async def add(self):
+        if len(self.states) > 40:
+            return
+        staged = await stage(self.store, items(2, start=len(self.states) + 1))
+        assert await self.store.batches.intake.adopt_new(staged, "job") == 2
+        while await self.store.batches.intake.drop_step(OWNER, staged.job_key):
+            pass
+        self.states.update({len(self.states): "pending", len(self.states) + 1: "pending"})
+
+    async def pause(self):
+        await self.store.batches.jobs.move(OWNER, "job", Move.PAUSE)
+
+    def _lease(self):
+        return self.draw.choice(list(self.held))
+
+    def _take(self, lease, claimed_items):
+        for claimed in claimed_items:
+            assert self.states[claimed.position] == "pending"
+            self.held[lease][claimed.position] = claimed
+            self.states[claimed.position] = "running"
+
+    def _give_back(self, held):
+        self.states.update(dict.fromkeys(held, "pending"))
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_counters_equal_rows(store, seed):
+    """Many workers, deaths, retries, additions: the sums are at every step what the items are."""
+    walk = _Walk(store, seed)
+    await walk.begin()
+
+    for _ in range(60):
+        await walk.step()
+        assert (await job(store)).counts == walk.counts
+    assert store.violations() == []
+
+    rows = store.sql("SELECT state, count(*) FROM items GROUP BY state")
+    assert Counts(**dict(rows)) == walk.counts
+
+
+async def test_planned_is_what_was_given(store):
+    """At every moment of a job's life it is the sum of all states."""
+    await create(store, 10)
+    lease, seen = await enter(store), set()
+    for ending in (completed, failed, skipped, retried):
+        for _ in range(2):
+            await commit(store, lease, *map(ending, await claim(store, lease, 1)))
+            seen.add((await job(store)).counts.planned)
+
+    assert seen == {10}

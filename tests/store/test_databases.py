@@ -1,0 +1,34 @@
+"""The suite itself: no database is left out without a word."""
+
+from dataclasses import replace
+
+import pytest
+
+from support.stores import DATABASES, require
+
+_MISSING = replace(DATABASES[0], name="elsewhere", missing=lambda: "no server is running")
+
+
+@pytest.mark.parametrize("ci", ["", "0", "false"])
+def test_missing_database_is_skipped_at_home(monkeypatch, ci):
+    """With the reason."""
+    monkeypatch.setenv("CI", ci)
+
+    with pytest.raises(pytest.skip.Exception, match=r"^elsewhere: no server is running$"):
+        require(_MISSING)
+
+
+@pytest.mark.parametrize("ci", ["1", "true"])
+def test_missing_database_fails_in_ci(monkeypatch, ci):
+    """A suite that was skipped there has proved nothing."""
+    monkeypatch.setenv("CI", ci)
+
+    with pytest.raises(pytest.fail.Exception, match=r"^elsewhere must be there in CI: no server is running$"):
+        require(_MISSING)
+
+
+def test_database_that_is_there_is_used(monkeypatch):
+    """Wherever it is."""
+    monkeypatch.setenv("CI", "1")
+
+    require(replace(_MISSING, missing=lambda: None))

@@ -1,0 +1,161 @@
+"""Nothing is written by the holder of an outdated token."""
+
+import asyncio
+
+import pytest
+
+from holdfast.batch.checkpoint import Counts
+from holdfast.batch.job import JobState, Pause
+from holdfast.batch.store import Lease
+from holdfast.errors import LeaseLost
+from support.jobs import OWNER, claim, commit, create, die, enter, job
+from support.verdicts import completed, failed, retried
+
+_PAUSE = Pause("broken", "all")
+
+
+async def _commit_completed(store, lease, held):
+    await commit(store, lease, *map(completed, held))
+
+
+async def _commit_failed(store, lease, held):
+    await commit(store, lease, *map(failed, held))
+
+
+async def _commit_retried(store, lease, held):
+    await commit(store, lease, *map(retried, held))
+
+
+async def _claim(store, lease, held):
+    await claim(store, lease, 5)
+
+
+async def _commit_nothing(store, lease, held):
+    await commit(store, lease)
+
+
+async def _put_back(store, lease, held):
+    await store.batches.work.put_back(lease, [claimed.position for claimed in held], _PAUSE)
+
+
+async def _beat(store, lease, held):
+    await asyncio.to_thread(store.batches.work.beat, lease)
+
+
+async def _mark_stopping(store, lease, held):
+    await asyncio.to_thread(store.batches.work.mark_stopping, lease)
+
+
+_WRITES = [
+    _commit_completed,
+    _commit_failed,
+    _commit_retried,
+    _claim,
+    _commit_nothing,
+    _put_back,
+    _beat,
+    _mark_stopping,
+]
+
+
+async def _everything(store):
+    tables = ("jobs", "workers", "items", "item_inputs", "attempts", "conversations", "turns")
+    return {table: store.sql(f"SELECT * FROM {table}") for table in tables}
+
+
+@pytest.mark.parametrize("write", _WRITES, ids=lambda write: write.__name__.strip("_"))
+@pytest.mark.parametrize("is_claimed_again", [False, True])
+async def test_worker_that_was_taken_over_writes_nothing(store, write, is_claimed_again):
+    """Its items are pending again, or its successor's: in neither case may it touch them."""
+    await create(store, 3)
+    slow = await enter(store)
+    held = await claim(store, slow, 2)
+    fast = await enter(store, name="fast")
+    await die(store, slow)
+    if is_claimed_again:
+        await claim(store, fast, 2)
+    before = await _everything(store)
+
+    with pytest.raises(LeaseLost):
+        await write(store, slow, held)
+
+    assert await _everything(store) == before
+
+
+@pytest.mark.parametrize("write", _WRITES, ids=lambda write: write.__name__.strip("_"))
+async def test_worker_that_left_writes_nothing(store, write):
+    """Its lease has ended, by its own word."""
+    await create(store, 3)
+    lease = await enter(store)
+    held = await claim(store, lease, 2)
+    await store.batches.work.leave(lease)
+    before = await _everything(store)
+
+    with pytest.raises(LeaseLost):
+        await write(store, lease, held)
+
+    assert await _everything(store) == before
+
+
+@pytest.mark.parametrize("write", _WRITES, ids=lambda write: write.__name__.strip("_"))
+@pytest.mark.parametrize("wrong", ["owner", "token"])
+async def test_lease_that_was_never_given_writes_nothing(store, write, wrong):
+    """Another owner's name, or a token made up."""
+    await create(store, 3)
+    lease = await enter(store)
+    held = await claim(store, lease, 2)
+    forged = Lease(
+        owner="other" if wrong == "owner" else OWNER,
+        job_key=lease.job_key,
+        job_id=lease.job_id,
+        token=lease.token + (wrong == "token"),
+    )
+    before = await _everything(store)
+
+    with pytest.raises(LeaseLost):
+        await write(store, forged, held)
+
+    assert await _everything(store) == before
+
+
+async def test_lease_of_one_job_is_none_on_another(store):
+    """The token fences its own job."""
+    await create(store, 2, job_id="one")
+    await create(store, 2, job_id="two")
+    one, two = await enter(store, "one"), await enter(store, "two")
+    held = await claim(store, two, 2)
+    mixed = Lease(OWNER, two.job_key, two.job_id, one.token)
+
+    with pytest.raises(LeaseLost):
+        await commit(store, mixed, *map(completed, held))
+
+    assert (await job(store, "two")).counts == Counts(running=2)
+
+
+async def test_late_worker_whose_token_is_current_goes_on(store):
+    """However late it is: a lease ends by takeover, not by time."""
+    await create(store, 1)
+    lease = await enter(store)
+    held = await claim(store, lease, 1)
+    store.clock.move(86_400)
+
+    report = await commit(store, lease, *map(completed, held))
+
+    assert report.state is JobState.COMPLETED
+
+
+async def test_leaving_twice_is_safe(store):
+    """Also after a takeover: then there is nothing left to give back."""
+    await create(store, 2)
+    first, second = await enter(store), await enter(store, name="b")
+    await claim(store, first, 1)
+    await claim(store, second, 1)
+    await store.batches.work.leave(first)
+    await die(store, second)
+    before = await _everything(store)
+
+    await store.batches.work.leave(first)
+    await store.batches.work.leave(second)
+
+    assert await _everything(store) == before
+    assert (await job(store)).counts == Counts(pending=2)

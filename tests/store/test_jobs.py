@@ -1,0 +1,414 @@
+"""What is done to a job as a whole."""
+
+import pytest
+
+from holdfast.batch.checkpoint import Counts
+from holdfast.batch.job import JobState, Move, Pause
+from holdfast.batch.outcome import Usage
+from holdfast.errors import IllegalMove, ItemNotFound, JobIsWorked, JobNotFound
+from holdfast.library.selection import Selection
+from support.clocks import NOON
+from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
+from support.verdicts import completed, completed_with_none, failed, retried, skipped
+
+
+async def _finish(store, count, *, failing=0, job_id="job"):
+    """Make a job and work it off; the first `failing` items fail."""
+    await create(store, count, job_id=job_id)
+    lease = await enter(store, job_id)
+    held = await claim(store, lease, count)
+    await commit(store, lease, *map(failed, held[:failing]), *map(completed, held[failing:]))
+    await store.batches.work.leave(lease)
+
+
+async def _move(store, move, pause=None, *, job_id="job"):
+    return await store.batches.jobs.move(OWNER, job_id, move, pause)
+
+
+async def _retry(store, ids=None):
+    return await store.batches.jobs.retry(OWNER, "job", ids)
+
+
+async def _clean(store, **limit):
+    steps = 1
+    while await store.batches.jobs.clean_step(OWNER, "job", **limit):
+        steps += 1
+    return steps
+
+
+def _count(store, table):
+    return store.sql(f"SELECT count(*) FROM {table}")[0][0]
+
+
+# -- lists -----------------------------------------------------------------------------------------
+
+
+async def test_unknown_job_is_told(store):
+    """By every method that asks for one."""
+    jobs = store.batches.jobs
+    for asked in (
+        jobs.job(OWNER, "none"),
+        jobs.move(OWNER, "none", Move.PAUSE),
+        jobs.retry(OWNER, "none", None),
+        jobs.failures(OWNER, "none", after=-1, limit=1),
+        jobs.clean_step(OWNER, "none"),
+        jobs.discard(OWNER, "none"),
+    ):
+        with pytest.raises(JobNotFound) as caught:
+            await asked
+        assert caught.value.context["job_id"] == "none"
+
+
+async def test_jobs_are_listed_latest_first(store):
+    """No more than asked for."""
+    for name in "abc":
+        await create(store, 1, job_id=name)
+
+    listed = await store.batches.jobs.jobs(OWNER, incomplete=False, limit=2)
+
+    assert [one.id for one in listed] == ["c", "b"]
+    assert listed[0] == await job(store, "c")
+
+
+async def test_list_of_the_incomplete_leaves_out_the_others(store):
+    """Pending, running and paused ones have work left."""
+    await _finish(store, 1, job_id="completed")
+    await _finish(store, 1, failing=1, job_id="failed")
+    for name in ("cancelled", "pending", "running", "paused"):
+        await create(store, 1, job_id=name)
+    await _move(store, Move.CANCEL, job_id="cancelled")
+    await _move(store, Move.PAUSE, job_id="paused")
+    await enter(store, "running")
+
+    listed = await store.batches.jobs.jobs(OWNER, incomplete=True, limit=10)
+
+    assert [one.id for one in listed] == ["paused", "running", "pending"]
+
+
+async def test_counts_are_the_sum_over_all_workers(store):
+    """Those that left and those that are there."""
+    await create(store, 6)
+    gone, first, second = await enter(store), await enter(store, name="b"), await enter(store, name="c")
+    await commit(store, gone, completed(await claim_one(store, gone)), room=1)
+    await store.batches.work.leave(gone)
+    await commit(store, first, failed(await claim_one(store, first)))
+    await commit(store, second, skipped(await claim_one(store, second)), room=1)
+
+    now = await job(store)
+
+    assert now.counts == Counts(pending=2, running=1, completed=1, failed=1, skipped=1)
+    assert now.workers == 2
+    assert (await store.batches.jobs.jobs(OWNER, incomplete=False, limit=1))[0] == now
+
+
+async def test_job_was_updated_by_its_last_commit(store):
+    """Whoever made it."""
+    await create(store, 2)
+    lease = await enter(store)
+    store.clock.move(60)
+    await commit(store, lease, completed(await claim_one(store, lease)))
+
+    now = await job(store)
+
+    assert (now.updated_at - now.created_at).total_seconds() == 60
+
+
+# -- moves -----------------------------------------------------------------------------------------
+
+
+async def test_pause_keeps_its_reason(store):
+    """Until the job goes on."""
+    await create(store)
+
+    paused = await _move(store, Move.PAUSE, Pause("by_user", "paused by the user"))
+
+    assert paused == await job(store)
+    assert (paused.state, paused.pause) == (JobState.PAUSED, Pause("by_user", "paused by the user"))
+    assert paused.finished_at is None
+
+
+async def test_cancelled_job_is_at_its_end(store):
+    """What it made stays."""
+    await create(store)
+    store.clock.move(5)
+
+    cancelled = await _move(store, Move.CANCEL)
+
+    assert (cancelled.state, cancelled.counts) == (JobState.CANCELLED, Counts(pending=3))
+    assert (cancelled.finished_at - NOON).total_seconds() == 5
+
+
+async def test_illegal_move_changes_nothing(store):
+    """It is refused by the same rule everywhere."""
+    await create(store)
+    before = await _move(store, Move.CANCEL)
+
+    for move in (Move.PAUSE, Move.CANCEL):
+        with pytest.raises(IllegalMove):
+            await _move(store, move)
+    with pytest.raises(IllegalMove):
+        await _retry(store)
+
+    assert await job(store) == before
+
+
+# -- retrying --------------------------------------------------------------------------------------
+
+
+async def test_failed_items_are_put_back(store):
+    """All of them, with all their tries; the finished job is pending again."""
+    await _finish(store, 4, failing=2)
+
+    assert await _retry(store) == 2
+
+    now = await job(store)
+    assert (now.state, now.counts, now.finished_at) == (JobState.PENDING, Counts(pending=2, completed=2), None)
+    held = await claim(store, await enter(store), 5)
+    assert [(one.position, one.attempt, one.tries) for one in held] == [(0, 2, 0), (1, 2, 0)]
+
+
+async def test_named_items_are_put_back(store):
+    """Each of them once."""
+    await _finish(store, 4, failing=3)
+
+    assert await _retry(store, ["item-2", "item-3", "item-2"]) == 2
+
+    assert (await job(store)).counts == Counts(pending=2, completed=1, failed=1)
+
+
+async def test_fresh_count_of_tries(store):
+    """Failed tries of before do not count any more."""
+    await create(store, 1)
+    lease = await enter(store)
+    await commit(store, lease, retried(await claim_one(store, lease)))
+    await commit(store, lease, failed(await claim_one(store, lease)))
+    await _retry(store)
+
+    assert (await claim_one(store, await enter(store))).tries == 0
+
+
+@pytest.mark.parametrize(
+    ("ids", "error"),
+    [(["item-1", "none"], ItemNotFound), (["item-1", "item-2"], IllegalMove), (["item-3"], IllegalMove)],
+)
+async def test_all_named_items_or_none(store, ids, error):
+    """One that is not there, or has not failed, keeps the others from being put back."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, failed(first), completed(second))
+    before = await job(store)
+
+    with pytest.raises(error) as caught:
+        await _retry(store, ids)
+
+    assert caught.value.context["item_id"] == ids[-1]
+    assert await job(store) == before
+
+
+@pytest.mark.parametrize("ids", [None, []])
+async def test_nothing_to_retry(store, ids):
+    """It changes nothing, not even the state."""
+    await _finish(store, 2)
+    before = await job(store)
+
+    assert await _retry(store, ids) == 0
+
+    assert await job(store) == before
+
+
+async def test_retry_while_the_job_is_worked(store):
+    """The worker finds them at its next claim."""
+    await create(store, 2)
+    lease = await enter(store)
+    await commit(store, lease, failed(await claim_one(store, lease)))
+
+    assert await _retry(store) == 1
+
+    assert (await job(store)).state is JobState.RUNNING
+    assert [one.position for one in await claim(store, lease, 2)] == [0, 1]
+
+
+async def test_worker_goes_on_with_a_job_that_was_about_to_end(store):
+    """The last item failed and was put back before its worker left."""
+    await create(store, 1)
+    lease = await enter(store)
+    await commit(store, lease, failed(await claim_one(store, lease)))
+    await _retry(store)
+    assert (await job(store)).state is JobState.PENDING
+
+    report = await commit(store, lease, room=1)
+
+    assert (report.state, [one.attempt for one in report.claimed]) == (JobState.RUNNING, [2])
+
+
+async def test_paused_job_stays_paused(store):
+    """With its reason; resuming it is another matter."""
+    await create(store, 2)
+    lease = await enter(store)
+    await commit(store, lease, failed(await claim_one(store, lease)))
+    await _move(store, Move.PAUSE, Pause("no_key", "there is no key"))
+
+    await _retry(store)
+
+    now = await job(store)
+    assert (now.state, now.pause) == (JobState.PAUSED, Pause("no_key", "there is no key"))
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+async def test_failure_is_told_with_what_settled_it(store):
+    """Its last attempt, and how many there were."""
+    await create(store, [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}])
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, retried(first), completed(second))
+    store.clock.move(7)
+    await commit(store, lease, failed(await claim_one(store, lease), "http_400", usage=Usage(raw="<html>")))
+
+    (failure,) = await store.batches.jobs.failures(OWNER, "job", after=-1, limit=10)
+
+    assert (failure.position, failure.item_id, failure.topic, failure.attempts) == (0, "a", "tea", 2)
+    assert (failure.error_code, failure.error_message, failure.raw) == ("http_400", "it is http_400", "<html>")
+    assert failure.failed_at == "2024-02-29T12:00:07.123456Z"
+
+
+async def test_failures_are_paged(store):
+    """By position; those that were put back are gone."""
+    await _finish(store, 9, failing=7)
+    await _retry(store, ["item-4"])
+    page = store.batches.jobs.failures
+
+    first = await page(OWNER, "job", after=-1, limit=4)
+    second = await page(OWNER, "job", after=first[-1].position, limit=4)
+
+    assert [one.position for one in first] == [0, 1, 2, 4]
+    assert [one.position for one in second] == [5, 6]
+    assert await page(OWNER, "job", after=6, limit=4) == []
+
+
+# -- cleaning --------------------------------------------------------------------------------------
+
+
+async def test_cleaned_job_keeps_its_thin_rows(store):
+    """Ids, digests, states and results stay, so that a re-run is free; what they were given, and how, goes."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second, third = await claim(store, lease, 3)
+    await commit(store, lease, completed(first), completed_with_none(second), skipped(third))
+    await store.batches.work.leave(lease)
+    before = await store.batches.intake.identities(OWNER, "job", after=-1, limit=9)
+    rows = store.sql("SELECT position, state, conversation_id FROM items ORDER BY position")
+
+    await _clean(store)
+
+    now = await job(store)
+    assert (now.state, now.cleaned, now.counts) == (JobState.COMPLETED, True, Counts(completed=2, skipped=1))
+    assert await store.batches.intake.identities(OWNER, "job", after=-1, limit=9) == before
+    assert store.sql("SELECT position, state, conversation_id FROM items ORDER BY position") == rows
+    assert (_count(store, "item_inputs"), _count(store, "attempts"), _count(store, "conversations")) == (0, 0, 1)
+
+
+async def test_cleaning_is_done_in_bounded_steps(store):
+    """It may be cut off between any two of them; until the last one the job is not called cleaned."""
+    await _finish(store, 25)
+
+    steps = 0
+    while True:
+        before = _count(store, "item_inputs") + _count(store, "attempts")
+        more = await store.batches.jobs.clean_step(OWNER, "job", limit=10)
+        assert before - _count(store, "item_inputs") - _count(store, "attempts") <= 10
+        assert (await job(store)).cleaned == (not more)
+        assert await store.batches.jobs.uncleaned(OWNER) == (["job"] if more else [])
+        steps += 1
+        if not more:
+            break
+
+    assert steps >= 6
+    assert await _clean(store) == 1
+
+
+@pytest.mark.parametrize("state", ["pending", "running", "paused", "cancelled", "failed"])
+async def test_other_jobs_are_not_cleaned(store, state):
+    """With failures, or with work left, the checkpoint stays."""
+    if state == "failed":
+        await _finish(store, 2, failing=1)
+    else:
+        await create(store, 2)
+    match state:
+        case "running":
+            await enter(store)
+        case "paused":
+            await _move(store, Move.PAUSE)
+        case "cancelled":
+            await _move(store, Move.CANCEL)
+
+    assert not await store.batches.jobs.clean_step(OWNER, "job")
+
+    assert not (await job(store)).cleaned
+    assert await store.batches.jobs.uncleaned(OWNER) == []
+    assert _count(store, "item_inputs") == 2
+
+
+async def test_uncleaned_jobs_are_found(store):
+    """Those that were completed, and whose cleaning was cut off or never begun."""
+    await _finish(store, 1)
+    await _finish(store, 1, job_id="other")
+    await _finish(store, 1, failing=1, job_id="failed")
+    await create(store, 1, job_id="pending")
+
+    assert sorted(await store.batches.jobs.uncleaned(OWNER)) == ["job", "other"]
+    await _clean(store)
+    assert await store.batches.jobs.uncleaned(OWNER) == ["other"]
+
+
+async def test_jobs_that_ended_under_workers_are_found(store):
+    """Nothing is left to do on them, but somebody has not left: perhaps it died in that moment."""
+    for name in ("completed", "cancelled", "running", "left"):
+        await create(store, 1, job_id=name)
+    for name in ("completed", "left"):
+        lease = await enter(store, name)
+        await commit(store, lease, completed(await claim_one(store, lease)))
+    await store.batches.work.leave(lease)
+    for name in ("cancelled", "running"):
+        await enter(store, name)
+    await enter(store, "cancelled", name="b")
+    await _move(store, Move.CANCEL, job_id="cancelled")
+
+    assert sorted(await store.batches.jobs.ended_under_workers(OWNER)) == ["cancelled", "completed"]
+
+
+# -- discarding ------------------------------------------------------------------------------------
+
+
+async def test_discarded_job_frees_its_name_at_once(store):
+    """Its rows may go later; its conversations stay."""
+    store.is_left_unchecked = True  # what bears the name now is not what made those conversations
+    await _finish(store, 3, failing=1)
+
+    key = await store.batches.jobs.discard(OWNER, "job")
+
+    with pytest.raises(JobNotFound):
+        await job(store)
+    assert await store.batches.jobs.jobs(OWNER, incomplete=False, limit=9) == []
+    again = await create(store, 5)
+    assert again.counts == Counts(pending=5)
+    while await store.batches.intake.drop_step(OWNER, key):
+        pass
+    assert (await job(store)) == again
+    assert await store.conversations.count(OWNER, Selection(everything=True)) == 2
+
+
+async def test_job_is_not_discarded_under_a_worker(store):
+    """Alive or not: whoever asks takes the dead ones over first."""
+    await create(store, 1)
+    lease = await enter(store)
+
+    with pytest.raises(JobIsWorked):
+        await store.batches.jobs.discard(OWNER, "job")
+    await die(store, lease)
+    await store.batches.jobs.discard(OWNER, "job")
+
+    with pytest.raises(JobNotFound):
+        await job(store)

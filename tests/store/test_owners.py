@@ -1,0 +1,141 @@
+"""Owners never see each other's: a foreign name answers as a missing one."""
+
+import pytest
+
+from holdfast.batch.checkpoint import Counts
+from holdfast.batch.job import JobSettings, Move
+from holdfast.errors import ConversationNotFound, JobNotFound
+from holdfast.library.selection import Selection
+from support.conversations import conversation, items
+from support.jobs import claim, claim_one, commit, create, enter, job, stage
+from support.verdicts import completed, failed
+from support.workers import card
+
+_ALL = Selection(everything=True)
+
+
+@pytest.fixture
+async def shared(store):
+    """A store where `you` have a half-done job, one that is completed, and a staged one."""
+    await create(store, 3, owner="you")
+    lease = await enter(store, owner="you")
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, completed(first, conversation("yours", id="c")), failed(second), room=1)
+    await create(store, 1, owner="you", job_id="done")
+    done = await enter(store, "done", owner="you")
+    await commit(store, done, completed(await claim_one(store, done)))
+    await store.batches.work.leave(done)
+    return store
+
+
+def _everything(store):
+    tables = ("jobs", "workers", "items", "item_inputs", "attempts", "conversations", "turns")
+    return {table: store.sql(f"SELECT * FROM {table}") for table in tables}
+
+
+_ASKED = {
+    "job": lambda s: s.batches.jobs.job("me", "job"),
+    "move": lambda s: s.batches.jobs.move("me", "job", Move.CANCEL),
+    "retry": lambda s: s.batches.jobs.retry("me", "job", None),
+    "retry one": lambda s: s.batches.jobs.retry("me", "job", ["item-2"]),
+    "failures": lambda s: s.batches.jobs.failures("me", "job", after=-1, limit=9),
+    "clean_step": lambda s: s.batches.jobs.clean_step("me", "done"),
+    "discard": lambda s: s.batches.jobs.discard("me", "done"),
+    "enter": lambda s: s.batches.work.enter("me", "job", card(), again=False),
+}
+
+
+@pytest.mark.parametrize("asked", _ASKED)
+async def test_foreign_job_is_not_found(shared, asked):
+    """And nothing of it changes."""
+    before = _everything(shared)
+
+    with pytest.raises(JobNotFound) as foreign:
+        await _ASKED[asked](shared)
+
+    assert _everything(shared) == before
+    with pytest.raises(JobNotFound) as missing:
+        await shared.batches.jobs.job("me", "none")
+    assert foreign.value.message == missing.value.message.replace("none", foreign.value.context["job_id"])
+
+
+async def test_lists_hold_the_owners_own(shared):
+    """Of jobs, workers, items, and what was left behind."""
+    batches = shared.batches
+
+    assert await batches.jobs.jobs("me", incomplete=False, limit=9) == []
+    assert await batches.jobs.jobs("me", incomplete=True, limit=9) == []
+    assert await batches.jobs.uncleaned("me") == []
+    await batches.jobs.move("you", "job", Move.CANCEL)
+    assert await batches.jobs.ended_under_workers("me") == []
+    assert await batches.work.workers("me", "job") == []
+    assert await batches.intake.identities("me", "job", after=-1, limit=9) == []
+    await stage(shared, items(1), owner="you")
+    assert await batches.intake.unowned("me") == []
+
+
+async def test_same_name_is_free_for_each_owner(shared):
+    """Two jobs of one name live side by side."""
+    await create(shared, 2, owner="me")
+    lease = await enter(shared, owner="me")
+
+    report = await commit(shared, lease, *map(completed, await claim(shared, lease, 5)))
+
+    assert report.counts == Counts(completed=2)
+    assert (await job(shared, owner="you")).counts == Counts(running=1, completed=1, failed=1)
+
+
+async def test_foreign_worker_is_not_taken_over(shared):
+    """Though its row is known."""
+    (row,) = await shared.batches.work.workers("you", "job")
+    before = _everything(shared)
+
+    assert not await shared.batches.work.take_over("me", row, crash_limit=1)
+
+    assert _everything(shared) == before
+
+
+async def test_foreign_staging_is_not_dropped(shared):
+    """Nor does asking for it harm its creator."""
+    staged = await stage(shared, items(2), owner="you")
+
+    assert not await shared.batches.intake.drop_step("me", staged.job_key)
+    await shared.batches.intake.stage_items(staged, [])
+    assert await shared.batches.intake.publish(staged, "whole", "caller", JobSettings())
+
+    assert (await job(shared, "whole", owner="you")).counts == Counts(pending=2)
+
+
+async def test_foreign_job_is_no_measure(shared):
+    """What is staged is compared, completed and copied with one's own only."""
+    staged = await stage(shared, items(1), owner="me")
+
+    with pytest.raises(JobNotFound):
+        await shared.batches.intake.difference(staged, "job")
+    with pytest.raises(JobNotFound):
+        await shared.batches.intake.adopt_new(staged, "job")
+    await shared.batches.intake.stage_copies(staged, "done", 1)
+
+    assert shared.sql("SELECT count(*) FROM items WHERE owner = 'me'") == [(1,)]
+
+
+async def test_foreign_conversations_are_not_there(shared):
+    """By id, in lists, in pages, in counts."""
+    kept = shared.conversations
+
+    with pytest.raises(ConversationNotFound):
+        await kept.conversation("me", "c")
+    for selection in (_ALL, Selection(ids=("c",)), Selection(job_id="job")):
+        assert await kept.summaries("me", selection, before=None, limit=9) == []
+        assert (await kept.page("me", selection, after=0, limit=9)).conversations == []
+        assert await kept.count("me", selection) == 0
+        assert await kept.count("you", selection) >= 1
+
+
+async def test_owner_is_any_text(store):
+    """It is a value, never a part of a statement."""
+    owner = "x' OR '1'='1"
+    await create(store, 1, owner=owner)
+
+    assert [one.owner for one in await store.batches.jobs.jobs(owner, incomplete=False, limit=9)] == [owner]
+    assert await store.batches.jobs.jobs("x", incomplete=False, limit=9) == []

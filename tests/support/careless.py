@@ -1,0 +1,32 @@
+"""A victim that takes a commit for done whether or not it was: the control of the faults of a disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from holdfast.errors import StorageError
+from holdfast.storage.sqlite import database
+from support import victim
+
+_in_transaction = database.in_transaction
+
+
+def _whatever_becomes_of_it(connection: apsw.Connection, begin: str, function: Callable, path: Path) -> object:
+    results = []
+
+    def noting(connection: apsw.Connection) -> object:
+        results.append(function(connection))
+        return results[0]
+
+    try:
+        return _in_transaction(connection, begin, noting, path)
+    except StorageError:
+        if not results:
+            raise
+        return results[0]
+
+
+if __name__ == "__main__":
+    database.in_transaction = _whatever_becomes_of_it
+    victim.main()

@@ -1,0 +1,19 @@
+"""A clock that stands still until a test moves it."""
+
+from datetime import UTC, datetime, timedelta
+
+NOON = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+class MovableClock:
+    """Implements `holdfast.clock.Clock`."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def move(self, seconds: float) -> None:
+        """Go forward, or with a negative number back, as a clock that was set does."""
+        self._now += timedelta(seconds=seconds)

@@ -1,0 +1,30 @@
+"""Conversations and items, made with as few words as a test has to say about them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from holdfast.batch.intake import Columns, drafts
+from holdfast.batch.item import ClaimedItem, Draft, Item
+from holdfast.library.conversation import Conversation, Turn
+
+
+def conversation(text: str = "hello", **known: Any) -> Conversation:
+    """Return a conversation of two turns about `text`; `known` are further fields of it."""
+    return Conversation([Turn("user", text), Turn("assistant", f"About {text}: yes.")], **known)
+
+
+def items(count: int, *, start: int = 1) -> list[dict[str, str]]:
+    """Return dictionaries with the ids `item-1`, `item-2`, … and a topic each."""
+    return [{"id": f"item-{n}", "topic": f"topic {n}"} for n in range(start, start + count)]
+
+
+async def drafts_of(given: Iterable[Item | dict[str, Any]], columns: Columns | None = None) -> list[Draft]:
+    """Return the drafts of all items given, as one list."""
+    return [draft async for chunk in drafts(given, columns or Columns()) for draft in chunk]
+
+
+def claimed(position: int = 0, *, tries: int = 0, attempt: int = 1, alone: bool = False) -> ClaimedItem:
+    """Return an item as a worker holds it."""
+    item = Item(f"topic {position}", id=f"item-{position}")
+    return ClaimedItem(item, position, attempt, tries, alone, datetime(2024, 1, 1, tzinfo=UTC))

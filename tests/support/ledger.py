@@ -1,0 +1,55 @@
+"""What a victim did, as an outside witness has it: a file that survives whatever happens to the process."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class Ledger:
+    """Appends lines; each is one write, so that lines of several processes never mix."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def called(self, item_id: str, attempt: int, nonce: str) -> None:
+        """Note that the processor was called, before it does anything."""
+        self._write({"called": item_id, "attempt": attempt, "nonce": nonce, "pid": os.getpid()})
+
+    def reported(self, completed: int) -> None:
+        """Note that the engine said so many items are completed."""
+        self._write({"reported": completed})
+
+    def died(self) -> None:
+        """Note that the process is about to be killed by itself."""
+        self._write({"died": os.getpid()})
+
+    def _write(self, line: dict[str, object]) -> None:
+        os.write(self._descriptor, json.dumps(line).encode() + b"\n")
+
+
+@dataclass
+class Witness:
+    """What a ledger says."""
+
+    calls: list[tuple[str, int, str]] = field(default_factory=list)
+    """Item, attempt, nonce of the answer."""
+    reported: int = 0
+    """The most completed items that the engine ever reported."""
+
+    @classmethod
+    def of(cls, path: Path) -> "Witness":
+        witness = cls()
+        for line in _lines(path):
+            if "called" in line:
+                witness.calls.append((line["called"], line["attempt"], line["nonce"]))
+            elif "reported" in line:
+                witness.reported = max(witness.reported, line["reported"])
+        return witness
+
+
+def _lines(path: Path) -> Iterable[dict]:
+    if path.exists():
+        with path.open("rb") as file:
+            yield from map(json.loads, file)

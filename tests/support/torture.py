@@ -1,0 +1,13 @@
+"""How much of a sweep is run: a bounded sample in `make test`, all of it in `make torture`."""
+
+import os
+
+FULL = os.environ.get("HOLDFAST_TORTURE") == "1"
+
+
+def sample(cases: list, count: int) -> list:
+    """Return `count` of the cases, evenly spread, the first and the last included; all of them under torture."""
+    if FULL or len(cases) <= count:
+        return cases
+    step = (len(cases) - 1) / (count - 1)
+    return [cases[round(n * step)] for n in range(count)]

@@ -1,0 +1,35 @@
+"""Verdicts on claimed items, one function for each way an attempt can end."""
+
+from holdfast.batch.item import ClaimedItem, ItemState
+from holdfast.batch.outcome import Usage, Verdict
+from holdfast.library.conversation import Conversation
+from support.conversations import conversation
+
+
+def completed(claimed: ClaimedItem, result: Conversation | None = None, *, usage: Usage | None = None) -> Verdict:
+    """Complete an item, by default with a conversation about its topic."""
+    result = result or conversation(claimed.item.topic)
+    return Verdict(claimed, ItemState.COMPLETED, "completed", result, usage=usage or Usage())
+
+
+def completed_with_none(claimed: ClaimedItem) -> Verdict:
+    """Complete an item whose processor returned None."""
+    return Verdict(claimed, ItemState.COMPLETED, "completed")
+
+
+def failed(claimed: ClaimedItem, code: str = "broken", *, usage: Usage | None = None) -> Verdict:
+    return Verdict(claimed, ItemState.FAILED, "failed", None, code, f"it is {code}", 0.0, True, usage or Usage())
+
+
+def skipped(claimed: ClaimedItem) -> Verdict:
+    return Verdict(claimed, ItemState.SKIPPED, "skipped", None, "skipped", "no need")
+
+
+def retried(claimed: ClaimedItem, *, delay: float = 0.0) -> Verdict:
+    """Fail a try that counts; the item may be tried again after `delay` seconds."""
+    return Verdict(claimed, ItemState.PENDING, "retried", None, "transient", "not now", delay, True)
+
+
+def doomed(claimed: ClaimedItem, code: str = "no_key") -> Verdict:
+    """Say that no item of the job can work."""
+    return Verdict(claimed, ItemState.PENDING, "doomed", None, code, "there is no key")

@@ -1,0 +1,154 @@
+"""A program that works on a job and may be killed: what the fault tests start, as a process of its own.
+
+    python -m support.victim --database D --ledger L --items 100 …
+
+It can be told to kill itself around its N-th commit, to run processors that misbehave, and to switch off one of the
+engine's protections (`--without`), which is how the tests prove that they would notice.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from holdfast import Conversation, Holdfast, Item, Progress, Stop, Turn, Work
+from holdfast.batch.result import BatchResult
+from holdfast.settings import Settings
+from support import sabotage
+from support.ledger import Ledger
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--database", type=Path, required=True)
+    parser.add_argument("--ledger", type=Path, required=True)
+    parser.add_argument("--items", type=int, default=100)
+    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=0.005, help="of each call, on average")
+    parser.add_argument("--lease", type=float, default=15.0)
+    parser.add_argument("--doing", default="", help="what some items do, as exit@3,hang@7")
+    parser.add_argument("--timeout", type=float, default=600.0)
+    parser.add_argument("--grace", type=float, default=10.0)
+    parser.add_argument("--die", default="", help="kill itself before:N or after:N commits")
+    parser.add_argument("--without", default="", help="a protection to switch off; see sabotage")
+    parser.add_argument("--start-at", type=float, default=0.0, help="a time to wait for, so that many start at once")
+    return parser.parse_args(argv)
+
+
+def items(count: int) -> Iterator[dict[str, object]]:
+    for number in range(count):
+        yield {"id": f"i{number}", "topic": f"topic {number}"}
+
+
+class Processor:
+    """Answers with a nonce that the ledger knows; some items misbehave."""
+
+    def __init__(self, ledger: Ledger, seconds: float, doing: dict[str, str]) -> None:
+        self._ledger = ledger
+        self._seconds = seconds
+        self._doing = doing
+
+    async def __call__(self, item: Item, work: Work) -> Conversation:
+        nonce = os.urandom(8).hex()
+        self._ledger.called(item.id, work.attempt, nonce)
+        await asyncio.sleep(random.uniform(0, 2 * self._seconds))
+        does = self._doing.get(item.id, "answer")
+        await _MISBEHAVIOUR[does]()
+        name = "taken" if does == "clash" else None
+        return Conversation([Turn("user", item.topic), Turn("assistant", nonce)], id=name)
+
+
+async def _answer() -> None:
+    return
+
+
+async def _exit() -> None:
+    os._exit(7)
+
+
+async def _segfault() -> None:
+    ctypes.string_at(0)
+
+
+async def _hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def _block() -> None:
+    time.sleep(3)
+
+
+async def _slow() -> None:
+    await asyncio.sleep(3)
+
+
+async def _stubborn() -> None:
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            continue
+
+
+_MISBEHAVIOUR: dict[str, Callable] = {
+    "answer": _answer,
+    "clash": _answer,
+    "exit": _exit,
+    "segfault": _segfault,
+    "hang": _hang,
+    "block": _block,
+    "slow": _slow,
+    "stubborn": _stubborn,
+}
+
+
+async def work(options: argparse.Namespace) -> BatchResult:
+    ledger = Ledger(options.ledger)
+    doing = {f"i{n}": what for what, n in (part.split("@") for part in options.doing.split(",") if part)}
+    stop = Stop()
+    signal.signal(signal.SIGTERM, lambda *_: stop.request())
+    settings = Settings(database_url=str(options.database), lease_seconds=options.lease)
+
+    def show(progress: Progress) -> None:
+        ledger.reported(progress.completed)
+
+    async with Holdfast(settings) as hold:
+        return await hold.batches.run(
+            "job",
+            items(options.items),
+            Processor(ledger, options.seconds, doing),
+            concurrency=options.concurrency,
+            timeout=options.timeout,
+            grace_seconds=options.grace,
+            on_progress=show,
+            stop=stop,
+        )
+
+
+def main() -> None:
+    options = arguments(sys.argv[1:])
+    if options.without:
+        sabotage.switch_off(options.without)
+    if options.die:
+        when, number = options.die.split(":")
+        sabotage.die_at_commit(when, int(number))
+    logging.basicConfig(format="%(message)s")
+    time.sleep(max(0.0, options.start_at - time.time()))
+    asyncio.run(work_and_exit(options))
+
+
+async def work_and_exit(options: argparse.Namespace) -> None:
+    result = await work(options)
+    # Here and not after the loop's end, which would wait for a call that does not heed its cancellation.
+    os._exit({"finished": 0, "stopped": 130}.get(result.ending, 1))
+
+
+if __name__ == "__main__":
+    main()

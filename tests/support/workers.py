@@ -1,0 +1,10 @@
+"""Cards of workers that no process stands behind."""
+
+from holdfast.batch.store import WorkerCard
+
+
+def card(name: str = "a", *, host: str = "elsewhere") -> WorkerCard:
+    """Return a card of another host: nothing here proves whether its worker lives."""
+    return WorkerCard(
+        host=host, boot_id=f"boot-of-{host}", pid=4711, lock_path=f"/nowhere/{name}.lock", lock_device=1, lock_inode=2
+    )

@@ -1,0 +1,34 @@
+"""What the tests of the batch engine's parts share."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from holdfast.batch.checkpoint import Counts, Tokens
+from holdfast.batch.job import Job, JobSettings, JobState
+
+
+@pytest.fixture
+def a_job() -> Callable[[JobState], Job]:
+    """Return a job in a state."""
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
+
+    def make(state: JobState) -> Job:
+        return Job(
+            id="topics",
+            owner="local",
+            state=state,
+            processor="caller",
+            settings=JobSettings(),
+            counts=Counts(),
+            tokens=Tokens(),
+            workers=0,
+            pause=None,
+            cleaned=False,
+            created_at=moment,
+            updated_at=moment,
+            finished_at=None,
+        )
+
+    return make

@@ -1,0 +1,38 @@
+"""How long to wait before the next try."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.batch.backoff import Backoff
+
+
+@given(tries=st.integers(1, 10_000), first=st.floats(0.001, 100), cap=st.floats(0.001, 1_000))
+def test_wait_is_between_half_and_all_of_the_step(tries, first, cap):
+    """It doubles with each try, never beyond the cap, and never overflows."""
+    full = min(cap, first * 2.0 ** min(tries - 1, 60))
+
+    wait = Backoff(first=first, cap=cap).delay(tries)
+
+    assert full / 2 <= wait <= full
+
+
+def test_waits_are_spread():
+    """Items that failed together do not come back together."""
+    backoff = Backoff()
+
+    assert len({backoff.delay(3) for _ in range(50)}) > 40
+
+
+@pytest.mark.parametrize(("asked", "wait"), [(0, 0), (0.25, 0.25), (12, 12), (600, 600), (601, 600), (math.inf, 600)])
+def test_what_is_asked_for_is_heeded_up_to_its_cap(asked, wait):
+    """A `Retry-After` replaces our own wait; an absurd one is cut."""
+    assert Backoff(first=1, cap=60, asked_cap=600).delay(1, asked=asked) == wait
+
+
+@pytest.mark.parametrize("asked", [-1, -math.inf, math.nan])
+def test_nonsense_asked_for_is_ignored(asked):
+    """A negative wait, or none that is a number, leaves our own."""
+    assert 0.5 <= Backoff(first=1).delay(1, asked=asked) <= 1

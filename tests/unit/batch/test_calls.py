@@ -1,0 +1,371 @@
+"""The calls in flight: every item that was started ends exactly once, or is abandoned."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from holdfast.batch.calls import Calls
+from holdfast.batch.outcome import Done, Doom, Fail, Retry, Skip, Usage
+from holdfast.batch.processor import Callee
+from support.conversations import claimed, conversation
+
+
+class _Ear:
+    """Hears of calls that ended."""
+
+    def __init__(self):
+        self.ended = []
+        self._news = asyncio.Event()
+
+    def hear(self, ended):
+        self.ended.append(ended)
+        self._news.set()
+
+    async def wait(self, count):
+        async with asyncio.timeout(10):
+            while len(self.ended) < count:
+                self._news.clear()
+                await self._news.wait()
+
+    @property
+    def outcomes(self):
+        return [ended.outcome for ended in self.ended]
+
+
+@pytest.fixture
+async def ear():
+    return _Ear()
+
+
+@pytest.fixture
+def calls_of(ear):
+    """Return Calls of a processor."""
+
+    def make(processor, *, timeout_seconds=10.0):
+        return Calls(callee=Callee.of(processor), timeout_seconds=timeout_seconds, on_ended=ear.hear)
+
+    return make
+
+
+def _async(function):
+    async def process(item, work):
+        return function(item, work)
+
+    return process
+
+
+def _blocking(function):
+    def process(item, work):
+        return function(item, work)
+
+    return process
+
+
+both = pytest.mark.parametrize("kind", [_async, _blocking])
+
+
+@both
+async def test_call_ends_with_what_it_returned(calls_of, ear, kind):
+    """Item and attempt reach the processor, its result the listener."""
+    calls = calls_of(kind(lambda item, work: conversation(f"{item.id} {work.attempt}")))
+
+    calls.start(claimed(3, attempt=2))
+    assert len(calls) == 1
+    await ear.wait(1)
+
+    assert len(calls) == 0
+    assert ear.outcomes == [Done(conversation("item-3 2"))]
+    assert ear.ended[0].claimed == claimed(3, attempt=2)
+
+
+@both
+@pytest.mark.parametrize("returned", [None, Skip("no"), Retry("later"), Fail("no"), Doom("no key")])
+async def test_outcome_is_passed_on(calls_of, ear, kind, returned):
+    """An outcome that the processor chose itself."""
+    calls_of(kind(lambda *_: returned)).start(claimed())
+
+    await ear.wait(1)
+
+    assert ear.outcomes == [returned or Done()]
+
+
+@both
+async def test_usage_is_reported_whatever_comes_of_it(calls_of, ear, kind):
+    """Tokens of a call that failed were paid for, too."""
+
+    def process(_, work):
+        work.usage(tokens_in=3)
+        work.usage(tokens_in=4, tokens_out=5)
+        work.raw("half an ans")
+        raise ValueError("cut")
+
+    calls_of(kind(process)).start(claimed())
+    await ear.wait(1)
+
+    assert ear.ended[0].usage == Usage(7, 5, "half an ans")
+    assert ear.outcomes == [Fail("ValueError: cut", code="processor_error.ValueError")]
+
+
+@both
+async def test_exception_is_an_outcome(calls_of, ear, kind):
+    """A lost connection may pass, and does not reach the event loop as an error."""
+
+    def process(*_):
+        raise ConnectionResetError("cut")
+
+    calls_of(kind(process)).start(claimed())
+    await ear.wait(1)
+
+    assert ear.outcomes == [Retry("ConnectionResetError: cut", code="connection")]
+
+
+@both
+async def test_exception_without_a_text_ends_its_call(calls_of, ear, kind):
+    """Even one whose text cannot be had: an item without an outcome would run for ever."""
+
+    class Unprintable(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    def process(*_):
+        raise Unprintable
+
+    calls_of(kind(process)).start(claimed())
+    await ear.wait(1)
+
+    assert ear.outcomes == [Fail("Unprintable", code="processor_error.Unprintable")]
+
+
+async def test_blocking_processor_may_ask_to_exit(calls_of, ear):
+    """`sys.exit` in one is its own failure, not the end of the program."""
+
+    def process(_):
+        raise SystemExit(3)
+
+    calls_of(process).start(claimed())
+    await ear.wait(1)
+
+    assert ear.outcomes == [Fail("SystemExit: 3", code="processor_error.SystemExit")]
+
+
+async def test_function_that_returns_a_coroutine_is_awaited(calls_of, ear):
+    """A lambda around an async function is as good as the function."""
+
+    async def process(item):
+        await asyncio.sleep(0)
+        return conversation(item.topic)
+
+    calls_of(lambda item, work=None: process(item)).start(claimed(4))
+    await ear.wait(1)
+
+    assert ear.outcomes == [Done(conversation("topic 4"))]
+
+
+# -- deadlines -------------------------------------------------------------------------------------
+
+
+async def test_call_over_its_deadline_is_cancelled(calls_of, ear):
+    """Its outcome is a time-out, and the processor is told."""
+    cancelled = asyncio.Event()
+
+    async def process(_):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+
+    calls_of(process, timeout_seconds=0.02).start(claimed())
+    await ear.wait(1)
+    await asyncio.wait_for(cancelled.wait(), 5)
+
+    assert ear.outcomes == [Retry("no answer within 0.02 s", code="timeout")]
+
+
+async def test_late_result_is_dropped(calls_of, ear):
+    """A processor that does not heed its cancellation is abandoned; what it returns then is nobody's."""
+    returned = asyncio.Event()
+
+    async def process(_):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            returned.set()
+        return conversation("late")
+
+    calls = calls_of(process, timeout_seconds=0.02)
+    calls.start(claimed())
+    await ear.wait(1)
+    await asyncio.wait_for(returned.wait(), 5)
+    await asyncio.sleep(0.01)
+
+    assert [outcome.code for outcome in ear.outcomes] == ["timeout"]
+    assert not calls._tasks
+
+
+async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
+    """The same item is called again while its first call is still under way: only the second one counts."""
+    may_end = {1: threading.Event(), 2: threading.Event()}
+
+    def process(_, work):
+        may_end[work.attempt].wait(10)
+        return conversation(f"attempt {work.attempt}")
+
+    calls = calls_of(process, timeout_seconds=0.5)
+    calls.start(claimed(attempt=1))
+    await ear.wait(1)
+    calls.start(claimed(attempt=2))
+    may_end[1].set()
+    await asyncio.sleep(0.05)
+    assert (len(ear.ended), len(calls)) == (1, 1)
+    may_end[2].set()
+    await ear.wait(2)
+
+    assert ear.outcomes[1:] == [Done(conversation("attempt 2"))]
+
+
+async def test_blocking_call_over_its_deadline_is_abandoned(calls_of, ear):
+    """A thread cannot be cancelled: its slot is free all the same, and its result is dropped."""
+    release, ended = threading.Event(), threading.Event()
+
+    def process(_):
+        release.wait(10)
+        ended.set()
+        return conversation("late")
+
+    calls = calls_of(process, timeout_seconds=0.03)
+    calls.start(claimed())
+    await ear.wait(1)
+    assert len(calls) == 0
+    release.set()
+    await asyncio.to_thread(ended.wait, 5)
+    await asyncio.sleep(0.02)
+
+    assert [outcome.code for outcome in ear.outcomes] == ["timeout"]
+
+
+async def test_each_call_has_its_own_deadline(calls_of, ear):
+    """One timer watches all: those in time end well, later ones are given their full time."""
+
+    async def process(item):
+        await asyncio.sleep(0.01 if item.id == "item-0" else 60)
+        return conversation()
+
+    calls, started = calls_of(process, timeout_seconds=0.3), []
+    for position in range(3):
+        started.append(time.monotonic())
+        calls.start(claimed(position))
+        await asyncio.sleep(0.1)
+    waited = []
+    for count in (2, 3):
+        await ear.wait(count)
+        waited.append(time.monotonic() - started[ear.ended[count - 1].claimed.position])
+
+    assert [ended.claimed.position for ended in ear.ended] == [0, 1, 2]
+    assert [type(outcome) for outcome in ear.outcomes] == [Done, Retry, Retry]
+    assert all(seconds >= 0.299 for seconds in waited)
+
+
+async def test_timer_is_gone_when_nothing_is_in_flight(calls_of, ear):
+    """It would keep the calls alive for as long as their deadline."""
+    calls = calls_of(lambda _: None, timeout_seconds=600)
+    calls.start(claimed())
+    await ear.wait(1)
+
+    assert calls._timer is None
+
+
+# -- cancellation ----------------------------------------------------------------------------------
+
+
+async def test_processor_that_cancels_itself_may_try_again(calls_of, ear):
+    """Some client library leaks a cancellation: that is no stop of ours."""
+
+    async def raises(_):
+        raise asyncio.CancelledError
+
+    async def cancels(_):
+        asyncio.current_task().cancel()
+        await asyncio.sleep(1)
+
+    calls_of(raises).start(claimed(0))
+    calls_of(cancels).start(claimed(1))
+    await ear.wait(2)
+
+    assert ear.outcomes == [Retry("the processor cancelled itself", code="cancelled")] * 2
+
+
+async def test_abandoned_calls_are_cancelled_and_silent(calls_of, ear):
+    """After that nothing is reported, and no timer is left."""
+    cancelled = []
+
+    async def process(item):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.append(item.id)
+
+    calls = calls_of(process)
+    for position in range(3):
+        calls.start(claimed(position))
+    await asyncio.sleep(0)
+    calls.abandon_all()
+    await asyncio.sleep(0.01)
+
+    assert sorted(cancelled) == ["item-0", "item-1", "item-2"]
+    assert len(calls) == 0
+    assert calls._timer is None
+    assert ear.ended == []
+
+
+async def test_abandoned_blocking_call_is_silent(calls_of, ear):
+    """Its thread goes on; its result goes nowhere."""
+    release, ended = threading.Event(), threading.Event()
+
+    def process(_):
+        release.wait(10)
+        ended.set()
+
+    calls = calls_of(process)
+    calls.start(claimed())
+    calls.abandon_all()
+    release.set()
+    await asyncio.to_thread(ended.wait, 5)
+    await asyncio.sleep(0.02)
+
+    assert ear.ended == []
+
+
+def test_abandoned_blocking_call_outlives_the_loop():
+    """A result that comes when the event loop is closed is dropped without a word."""
+    release, ended = threading.Event(), threading.Event()
+
+    def process(_):
+        release.wait(10)
+        ended.set()
+        return conversation()
+
+    async def run():
+        calls = Calls(callee=Callee.of(process), timeout_seconds=10, on_ended=lambda _: None)
+        calls.start(claimed())
+        await asyncio.sleep(0.01)
+        calls.abandon_all()
+
+    asyncio.run(run())
+    release.set()
+
+    assert ended.wait(5)
+
+
+async def test_blocking_calls_share_threads(calls_of, ear):
+    """A call that follows another uses its thread."""
+    threads = []
+    calls = calls_of(lambda _: threads.append(threading.get_ident()))
+
+    for position in range(10):
+        calls.start(claimed(position))
+        await ear.wait(position + 1)
+        await asyncio.sleep(0.002)
+
+    assert len(set(threads)) <= 2

@@ -1,0 +1,438 @@
+"""From whatever a user gives as items to checked drafts."""
+
+import asyncio
+import hashlib
+import io
+import os
+import threading
+from collections import UserDict
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import orjson
+import pytest
+
+from holdfast.batch.intake import CHUNK, Columns, check_id, drafts
+from holdfast.batch.item import Item, content_digest_source
+from holdfast.errors import BadRow, InputEmpty, InputNotFound, UnknownColumn
+from support.conversations import drafts_of
+
+
+async def _one(item, columns=None):
+    (only,) = await drafts_of([item], columns)
+    return only
+
+
+async def _of_file(path, columns=None, **options):
+    return [draft async for chunk in drafts(path, columns or Columns(), **options) for draft in chunk]
+
+
+def _parameters(draft):
+    return orjson.loads(draft.parameters_json)
+
+
+# -- shapes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"id": "a", "topic": "tea", "persona": "a monk", "depth": 3},
+        UserDict({"id": "a", "topic": "tea", "persona": "a monk", "depth": 3}),
+        MappingProxyType({"id": "a", "topic": "tea", "persona": "a monk", "depth": 3}),
+        Item("tea", id="a", persona="a monk", parameters={"depth": 3}),
+        Item("tea", id="a", persona="a monk", parameters=MappingProxyType({"depth": 3})),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+async def test_every_shape_of_an_item_comes_to_the_same(item):
+    """Dictionary, any other mapping, or Item."""
+    draft = await _one(item)
+
+    assert (draft.id, draft.base_id, draft.topic, draft.persona) == ("a", "a", "tea", "a monk")
+    assert _parameters(draft) == {"depth": 3}
+    assert draft.digest == hashlib.sha256(content_digest_source("tea", "a monk", {"depth": 3})).digest()
+    assert draft.line == 1
+
+
+@pytest.mark.parametrize("item", ["tea", 5, None, ["tea"], ("id", "tea"), {"tea"}], ids=repr)
+async def test_what_is_no_item_is_refused(item):
+    """The message says where it stands and what it is."""
+    with pytest.raises(BadRow, match=rf"^item 2 is a {type(item).__name__}; give an Item or a dictionary") as caught:
+        await drafts_of([{"topic": "x"}, item])
+
+    assert caught.value.context == {"line": 2}
+
+
+async def test_items_may_come_one_by_one():
+    """From a generator, and from an asynchronous one."""
+
+    async def asynchronous():
+        for item in given():
+            await asyncio.sleep(0)
+            yield item
+
+    def given():
+        yield {"topic": "a"}
+        yield Item("b")
+
+    from_plain = await drafts_of(given())
+    from_async = await drafts_of(asynchronous())
+
+    assert [draft.topic for draft in from_plain] == ["a", "b"]
+    assert from_plain == from_async
+
+
+@pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_chunks_are_bounded(count, is_async):
+    """No more than one chunk is ever held; lines are counted on."""
+
+    async def asynchronous():
+        for n in range(count):
+            yield {"topic": str(n)}
+
+    given = asynchronous() if is_async else ({"topic": str(n)} for n in range(count))
+
+    chunks = [chunk async for chunk in drafts(given, Columns())]
+
+    assert max(map(len, chunks)) <= CHUNK
+    assert [draft.line for chunk in chunks for draft in chunk] == list(range(1, count + 1))
+
+
+async def test_items_are_taken_only_as_they_are_needed():
+    """A generator of a million is not run ahead of what is stored."""
+    taken = []
+
+    def given():
+        for n in range(10 * CHUNK):
+            taken.append(n)
+            yield {"topic": str(n)}
+
+    stream = drafts(given(), Columns())
+    await anext(stream)
+    await stream.aclose()
+
+    assert len(taken) <= CHUNK + 1
+
+
+@pytest.mark.parametrize("nothing", [[], (), iter([])], ids=["list", "tuple", "iterator"])
+async def test_no_items_at_all_is_refused(nothing):
+    """An empty job would be completed without a word."""
+    with pytest.raises(InputEmpty):
+        await drafts_of(nothing)
+
+
+async def test_empty_asynchronous_stream_is_refused():
+    """As an empty list is."""
+
+    async def nothing():
+        for item in ():
+            yield item
+
+    with pytest.raises(InputEmpty):
+        await drafts_of(nothing())
+
+
+# -- ids and digests -------------------------------------------------------------------------------
+
+
+async def test_id_is_made_from_the_content():
+    """Where the input has none: twenty digits of the digest, the same every time."""
+    draft = await _one({"topic": "tea", "depth": 3})
+
+    assert draft.id is None
+    assert draft.base_id == draft.digest.hex()[:20]
+    assert await _one({"depth": 3, "topic": "tea"}) == draft
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"topic": "Tea"},
+        {"topic": "tea", "persona": "a monk"},
+        {"topic": "tea", "depth": 3},
+        {"topic": "tea", "depth": "3"},
+        {"topic": "tea", "depth": None},
+    ],
+    ids=repr,
+)
+async def test_other_content_has_another_digest(other):
+    """Topic, persona, and every parameter with its type count."""
+    assert (await _one(other)).digest != (await _one({"topic": "tea"})).digest
+
+
+async def test_id_is_no_part_of_the_content():
+    """The digest says what an item is about, whatever it is called."""
+    assert (await _one({"topic": "tea", "id": "a"})).digest == (await _one({"topic": "tea", "id": "b"})).digest
+
+
+async def test_empty_persona_is_none():
+    """An empty cell of a CSV file and a missing key are the same item."""
+    empty, missing = await _one({"topic": "tea", "persona": ""}), await _one({"topic": "tea"})
+
+    assert empty.persona is None
+    assert empty == missing
+
+
+async def test_equal_items_keep_their_places():
+    """Repetitions are not dropped here: whether they are meant, the store knows."""
+    first, second = await drafts_of([{"topic": "tea"}, {"topic": "tea"}])
+
+    assert (first.line, second.line) == (1, 2)
+    assert first.base_id == second.base_id
+
+
+@pytest.mark.parametrize(("given", "kept"), [("a", "a"), (7, "7"), (-1, "-1"), ("ü", "ü"), ("a" * 512, "a" * 512)])
+async def test_id_may_be_text_or_a_whole_number(given, kept):
+    """A number in JSON names an item as its text does."""
+    assert (await _one({"id": given, "topic": "x"})).id == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("", "the id is empty"),
+        ("  ", "the id is empty"),
+        (None, "the id must be text or a whole number, not missing"),
+        (True, "the id must be text or a whole number, not true or false"),
+        (1.5, "the id must be text or a whole number, not a float"),
+        ([1], "the id must be text or a whole number, not a list"),
+        ({}, "the id must be text or a whole number, not an object"),
+        ("a" * 513, "the id is longer than 512 characters"),
+        ("a\nb", "the id has characters that cannot be printed"),
+        ("a\x00", "the id has characters that cannot be printed"),
+        ("\ud800", "the id has characters that cannot be printed"),
+    ],
+)
+async def test_bad_id_is_refused(given, reason):
+    """An id stands in messages, file names and addresses."""
+    with pytest.raises(BadRow) as caught:
+        await _one({"id": given, "topic": "x"})
+
+    assert caught.value.message == f"item 1: {reason}"
+
+
+async def test_item_without_an_id_of_its_own_gets_one():
+    """An Item's empty id means none."""
+    assert (await _one(Item("tea"))).id is None
+
+
+async def test_check_of_an_id_is_shared():
+    """The name of a job is held to the same."""
+    with pytest.raises(BadRow, match=r"^the job's name is empty$") as caught:
+        check_id(" ", "the job's name", job_id=" ")
+
+    assert caught.value.context == {"job_id": " "}
+
+
+# -- topic, persona, parameters --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"topic": None}, {"topic": ""}, {"topic": " \t\n"}, {"subject": "tea"}], ids=repr
+)
+async def test_topic_is_needed(values):
+    """Without it nothing can be written about."""
+    with pytest.raises(BadRow, match=r"^item 1: the topic is missing or empty$"):
+        await _one(values)
+
+
+@pytest.mark.parametrize(("given", "kept"), [(5, "5"), (1.5, "1.5"), ("  tea ", "  tea ")])
+async def test_topic_may_be_a_number(given, kept):
+    """And text is kept as it is, spaces included."""
+    assert (await _one({"topic": given})).topic == kept
+
+
+@pytest.mark.parametrize("column", ["topic", "persona"])
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (True, "must be text, not true or false"),
+        ([1], "must be text, not a list"),
+        ({"a": 1}, "must be text, not an object"),
+        ("a\x00b", "contains a NUL character"),
+    ],
+)
+async def test_bad_text_is_refused(column, given, reason):
+    """Topic and persona are text."""
+    with pytest.raises(BadRow) as caught:
+        await _one({"topic": "tea", column: given})
+
+    assert caught.value.message == f"item 1: the {column} {reason}"
+
+
+@pytest.mark.parametrize("column", ["topic", "persona", "note"])
+async def test_half_of_a_surrogate_pair_is_refused(column):
+    """No file and no database could keep it."""
+    with pytest.raises(BadRow, match=r"^item 1: "):
+        await _one({"topic": "tea", column: "a \udc80"})
+
+
+async def test_parameters_keep_their_shape():
+    """Nested, of any JSON type, and under any name, `parameters` included."""
+    given = {"a": None, "b": [1, {"c": 2.5}], "parameters": {"depth": 3}, "": True, "ü": "\x00"}
+
+    draft = await _one({"topic": "tea", **given})
+
+    assert _parameters(draft) == given
+
+
+async def test_parameters_of_an_item_are_its_own():
+    """One that is called as a field is called stays a parameter."""
+    draft = await _one(Item("tea", persona="a monk", parameters={"topic": "x", "persona": "y", "id": 5}))
+
+    assert (draft.id, draft.topic, draft.persona) == (None, "tea", "a monk")
+    assert _parameters(draft) == {"topic": "x", "persona": "y", "id": 5}
+
+
+def _nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def _endless():
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        [1, {"a": float("-inf")}],
+        {1, 2},
+        datetime(2024, 1, 1, tzinfo=UTC),
+        b"bytes",
+        object(),
+        2**64,
+        {1: "a"},
+        _nested(100_000),
+        _endless(),
+    ],
+    ids=["nan", "inf", "nested inf", "set", "date", "bytes", "object", "big int", "key", "deep", "endless"],
+)
+async def test_parameter_that_json_cannot_say_is_refused(value):
+    """It would come back as something else, or not at all."""
+    with pytest.raises(BadRow, match=r"^item 1: a parameter cannot be kept as JSON: "):
+        await _one({"topic": "tea", "value": value})
+
+
+# -- columns ---------------------------------------------------------------------------------------
+
+
+async def test_columns_are_named():
+    """What is not named, an `id` column included, is a parameter."""
+    given = {"key": "a", "subject": "tea", "voice": "a monk", "id": 5, "depth": 3}
+
+    draft = await _one(given, Columns(id="key", topic="subject", persona="voice"))
+
+    assert (draft.id, draft.topic, draft.persona) == ("a", "tea", "a monk")
+    assert _parameters(draft) == {"id": 5, "depth": 3}
+
+
+async def test_columns_do_not_rename_the_fields_of_an_item():
+    """They are about rows; an Item says itself what is what."""
+    draft = await _one(Item("tea", parameters={"subject": "x"}), Columns(topic="subject"))
+
+    assert draft.topic == "tea"
+    assert _parameters(draft) == {"subject": "x"}
+
+
+@pytest.mark.parametrize("columns", [Columns(id="nr"), Columns(topic="nr"), Columns(persona="nr")], ids=repr)
+async def test_column_that_a_file_lacks_is_told(columns, tmp_path):
+    """With those that it has, before any row is used."""
+    path = tmp_path / "topics.csv"
+    path.write_text("topic,depth\ntea,3\n")
+
+    with pytest.raises(UnknownColumn) as caught:
+        await _of_file(path, columns)
+
+    assert caught.value.message == f"{path} has no column 'nr'; it has: topic, depth"
+    assert caught.value.context == {"column": "nr", "path": str(path)}
+
+
+async def test_file_without_topics_is_told(tmp_path):
+    """The message says how to name the column."""
+    path = tmp_path / "topics.csv"
+    path.write_text("subject,depth\ntea,3\n")
+
+    with pytest.raises(UnknownColumn, match=r"say which one is it with --topic-column \(it has: subject, depth\)$"):
+        await _of_file(path)
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+async def test_file_is_read(tmp_path, as_text):
+    """Lines are those of the file; cells of a CSV are text."""
+    path = tmp_path / "topics.csv"
+    path.write_text('id,topic,persona,depth\na,tea,,3\nb,"cof\nfee",a monk,4\nc,milk,,\n')
+
+    found = await _of_file(str(path) if as_text else path)
+
+    assert [(d.id, d.topic, d.persona, d.line) for d in found] == [
+        ("a", "tea", None, 2),
+        ("b", "cof\nfee", "a monk", 3),
+        ("c", "milk", None, 5),
+    ]
+    assert [_parameters(draft) for draft in found] == [{"depth": "3"}, {"depth": "4"}, {"depth": ""}]
+
+
+async def test_bad_row_of_a_file_is_named_by_its_line(tmp_path):
+    """So that it can be found in an editor."""
+    path = tmp_path / "topics.jsonl"
+    path.write_text('{"topic":"a"}\n\n{"topic":""}\n')
+
+    with pytest.raises(BadRow) as caught:
+        await _of_file(path)
+
+    assert caught.value.message == f"{path} line 3: the topic is missing or empty"
+    assert caught.value.context["line"] == 3
+
+
+async def test_standard_input_is_read():
+    """A dash means what is piped in."""
+    found = await _of_file("-", stdin=io.BytesIO(b"topic\ntea\n"))
+
+    assert [draft.topic for draft in found] == ["tea"]
+
+
+async def test_missing_file_is_told(tmp_path):
+    """Before anything else happens."""
+    with pytest.raises(InputNotFound):
+        await _of_file(tmp_path / "none.csv")
+
+
+async def test_event_loop_turns_while_a_file_is_read(tmp_path):
+    """Reading happens in a thread."""
+    main, threads = threading.get_ident(), set()
+    path = tmp_path / "topics.jsonl"
+    path.write_text('{"topic":"a"}\n')
+
+    class Watched(io.BytesIO):
+        def readline(self, size=-1, /):
+            threads.add(threading.get_ident())
+            return super().readline(size)
+
+    await _of_file("-", stdin=Watched(path.read_bytes()))
+
+    assert threads
+    assert main not in threads
+
+
+async def test_reading_may_be_cancelled():
+    """Whoever waits for a pipe that gives nothing is let go with the cancellation, not with an error."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb") as feed:
+        task = asyncio.create_task(_of_file("-", stdin=stdin))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        feed.write(b"topic\ntea\n")

@@ -1,0 +1,282 @@
+"""Beats, and the watch over others' beats, without a database and almost without waiting."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from holdfast.batch import lease as lease_module
+from holdfast.batch.host import LifeLine
+from holdfast.batch.lease import CRASH_LIMIT, Heart, Watch
+from holdfast.batch.store import Lease, WorkerRow
+from holdfast.errors import LeaseLost, StoreBusy
+from support.workers import card
+
+_LEASE = Lease("local", 1, "job", 7)
+
+
+class _Rows:
+    """The workers' rows, and who was taken over."""
+
+    def __init__(self):
+        self.rows = {}
+        self.taken = []
+        self.refuses = set()
+
+    def put(self, token, *, beat=0, of=None):
+        self.rows[token] = WorkerRow(token, beat, of or card(str(token)))
+
+    def beat(self, token):
+        self.rows[token] = replace(self.rows[token], beat=self.rows[token].beat + 1)
+
+    async def workers(self, owner, job_id):
+        assert (owner, job_id) == ("local", "job")
+        return list(self.rows.values())
+
+    async def take_over(self, owner, worker, *, crash_limit):
+        assert (owner, crash_limit) == ("local", CRASH_LIMIT)
+        if worker.token in self.refuses or self.rows.get(worker.token) != worker:
+            return False
+        del self.rows[worker.token]
+        self.taken.append(worker.token)
+        return True
+
+
+@pytest.fixture
+def rows():
+    return _Rows()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The observer's own monotonic clock, set by hand."""
+    now = SimpleNamespace(seconds=500.0)
+    monkeypatch.setattr(lease_module, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    return now
+
+
+@pytest.fixture
+def watch(rows):
+    return Watch(store=rows, owner="local", job_id="job", lease_seconds=10)
+
+
+async def _look_every_second(watch, clock, seconds):
+    """Look once a second, and return how many were alive each time."""
+    alive = []
+    for _ in range(seconds):
+        clock.seconds += 1
+        alive.append(await watch.look())
+    return alive
+
+
+async def test_worker_that_beats_is_alive(rows, clock, watch):
+    """For as long as each look finds another beat."""
+    rows.put(1)
+
+    for _ in range(10):
+        assert await watch.look() == 1
+        clock.seconds += 9
+        rows.beat(1)
+
+    assert rows.taken == []
+
+
+async def test_worker_silent_for_a_lease_is_taken_over(rows, clock, watch):
+    """Seen with the same beat for a whole lease by the observer's clock, and not a moment earlier."""
+    rows.put(1, beat=5)
+    assert await watch.look() == 1
+
+    assert await _look_every_second(watch, clock, 10) == [1] * 9 + [0]
+
+    assert rows.taken == [1]
+
+
+async def test_first_look_proves_nothing(rows, clock, watch):
+    """An observer that just came has not watched for a lease, whatever its clock says."""
+    clock.seconds = 1e9
+    rows.put(1)
+
+    assert await watch.look() == 1
+
+
+@pytest.mark.parametrize("seconds", [10, 3_600])
+async def test_observer_that_slept_has_not_watched(rows, clock, watch, seconds):
+    """The lid was closed, or a lock kept everybody from beating: the first look after that proves nothing yet."""
+    rows.put(1)
+    await watch.look()
+    clock.seconds += seconds
+
+    assert await watch.look() == 1
+    rows.beat(1)
+    assert await _look_every_second(watch, clock, 9) == [1] * 9
+
+
+async def test_a_beat_starts_the_lease_anew(rows, clock, watch):
+    """One sign of life is enough."""
+    rows.put(1)
+    await watch.look()
+    await _look_every_second(watch, clock, 9)
+    rows.beat(1)
+
+    assert await _look_every_second(watch, clock, 11) == [1] * 10 + [0]
+
+
+async def test_own_row_is_not_watched(rows, clock, watch):
+    """A worker that looks does not judge itself."""
+    rows.put(_LEASE.token)
+
+    for _ in range(3):
+        assert await watch.look(_LEASE) == 0
+        clock.seconds += 20
+
+    assert rows.taken == []
+
+
+async def test_each_worker_is_judged_by_itself(rows, clock, watch):
+    """Only the silent one of two is taken over."""
+    rows.put(1)
+    rows.put(2)
+    await watch.look()
+    await _look_every_second(watch, clock, 8)
+    rows.beat(2)
+
+    assert await _look_every_second(watch, clock, 8) == [2, 1, 1, 1, 1, 1, 1, 1]
+    assert rows.taken == [1]
+
+
+async def test_worker_that_moves_at_the_last_moment_is_left_alone(rows, clock, watch):
+    """The takeover itself looks at the beat again; another one may also have been faster."""
+    rows.put(1)
+    rows.refuses = {1}
+    await watch.look()
+
+    await _look_every_second(watch, clock, 20)
+
+    assert rows.taken == []
+
+
+async def test_worker_that_is_proven_dead_is_taken_over_at_once(rows, clock, watch, tmp_path):
+    """No lease is waited for, and its file goes."""
+    life = LifeLine.open(tmp_path)
+    life.close(remove=False)
+    rows.put(1, of=life.card)
+
+    assert await watch.look() == 0
+
+    assert rows.taken == [1]
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_workers_that_left_are_forgotten(rows, clock, watch):
+    """What was seen of them does not pile up."""
+    for token in range(20):
+        rows.put(token)
+    await watch.look()
+    rows.rows.clear()
+    await watch.look()
+
+    assert watch._seen == {}
+
+
+# -- the heart -------------------------------------------------------------------------------------
+
+
+class _Beats:
+    """Notes beats, and answers them with an error when told to."""
+
+    def __init__(self):
+        self.at = []
+        self.error = None
+        self.beaten = threading.Event()
+
+    def beat(self, lease):
+        assert lease is _LEASE
+        self.at.append(time.monotonic())
+        self.beaten.set()
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def beats():
+    return _Beats()
+
+
+def _heart(beats, lost, *, lease_seconds=0.06):
+    return Heart(store=beats, lease=_LEASE, lease_seconds=lease_seconds, on_lost=lambda: lost.append(1))
+
+
+async def _until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def test_heart_beats_until_it_is_stopped(beats):
+    """Three times a lease; after `stop` no beat is under way any more."""
+    heart = _heart(beats, lost := [])
+    heart.start()
+    await _until(lambda: len(beats.at) >= 4)
+    await heart.stop()
+    count = len(beats.at)
+    await asyncio.sleep(0.06)
+
+    assert len(beats.at) == count
+    assert all(later - earlier >= 0.019 for earlier, later in pairwise(beats.at))
+    assert lost == []
+
+
+async def test_lost_lease_is_told_once(beats):
+    """On the event loop, and the heart stops by itself."""
+    beats.error = LeaseLost("gone")
+    heart = _heart(beats, lost := [])
+    heart.start()
+    await _until(lambda: lost)
+    await asyncio.sleep(0.06)
+    await heart.stop()
+
+    assert lost == [1]
+    assert len(beats.at) == 1
+
+
+async def test_missed_beat_is_no_loss(beats):
+    """A database that is locked for a moment does not stop the heart."""
+    beats.error = StoreBusy("locked")
+    heart = _heart(beats, lost := [])
+    heart.start()
+    await _until(lambda: len(beats.at) >= 3)
+    await heart.stop()
+
+    assert lost == []
+
+
+async def test_busy_loop_does_not_look_like_death(beats):
+    """A processor that holds up the event loop for less than two leases keeps its worker alive."""
+    heart = _heart(beats, [], lease_seconds=0.15)
+    heart.start()
+    await _until(lambda: beats.at)
+    before = len(beats.at)
+
+    time.sleep(0.2)  # on the loop
+
+    assert len(beats.at) > before
+    await heart.stop()
+
+
+async def test_loop_that_does_not_turn_is_as_good_as_dead(beats):
+    """After two leases without a turn the beats end, so that others may take over; then they go on."""
+    heart = _heart(beats, [], lease_seconds=0.09)
+    heart.start()
+    await _until(lambda: beats.at)
+    stuck_at = time.monotonic()
+
+    time.sleep(0.7)  # on the loop
+
+    assert max(beats.at) - stuck_at <= 2 * 0.09 + 0.25
+    count = len(beats.at)
+    await _until(lambda: len(beats.at) > count)
+    await heart.stop()

@@ -1,0 +1,238 @@
+"""From what a processor returned or raised to what is written."""
+
+import pytest
+
+from holdfast.batch.backoff import Backoff
+from holdfast.batch.item import ItemState
+from holdfast.batch.outcome import (
+    Done,
+    Doom,
+    Fail,
+    Outcome,
+    Retry,
+    Skip,
+    Usage,
+    Verdict,
+    decide,
+    outcome_of,
+    outcome_of_exception,
+)
+from holdfast.errors import InvalidConversation
+from holdfast.library.conversation import Conversation, Turn
+from support.conversations import claimed, conversation
+
+
+def _decide(outcome: Outcome, *, tries: int = 0, max_attempts: int = 3, backoff: Backoff | None = None) -> Verdict:
+    return decide(
+        claimed(tries=tries),
+        outcome,
+        usage=Usage(3, 5, "raw"),
+        max_attempts=max_attempts,
+        backoff=backoff or Backoff(),
+    )
+
+
+@pytest.mark.parametrize("tries", [0, 1, 2, 7])
+@pytest.mark.parametrize("max_attempts", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("outcome", "state", "result", "counts"),
+    [
+        (Done(conversation()), ItemState.COMPLETED, "completed", False),
+        (Done(), ItemState.COMPLETED, "completed", False),
+        (Skip("no need"), ItemState.SKIPPED, "skipped", False),
+        (Fail("no", code="refusal"), ItemState.FAILED, "failed", True),
+        (Doom("no key", code="no_key"), ItemState.PENDING, "doomed", False),
+    ],
+)
+def test_tries_matter_to_a_retry_only(outcome, state, result, counts, tries, max_attempts):
+    """Every other outcome comes to the same, however often the item was tried."""
+    verdict = _decide(outcome, tries=tries, max_attempts=max_attempts)
+
+    assert (verdict.state, verdict.result, verdict.counts, verdict.delay) == (state, result, counts, 0.0)
+    assert verdict.usage == Usage(3, 5, "raw")
+    assert verdict.claimed == claimed(tries=tries)
+
+
+@pytest.mark.parametrize(
+    ("tries", "max_attempts", "state", "result"),
+    [
+        (0, 1, ItemState.FAILED, "failed"),
+        (0, 2, ItemState.PENDING, "retried"),
+        (1, 2, ItemState.FAILED, "failed"),
+        (0, 3, ItemState.PENDING, "retried"),
+        (1, 3, ItemState.PENDING, "retried"),
+        (2, 3, ItemState.FAILED, "failed"),
+        (9, 3, ItemState.FAILED, "failed"),
+    ],
+)
+def test_retry_is_given_until_the_tries_are_used_up(tries, max_attempts, state, result):
+    """The last of `max_attempts` tries fails the item; each of them counts."""
+    verdict = _decide(Retry("busy", code="http_503"), tries=tries, max_attempts=max_attempts)
+
+    assert (verdict.state, verdict.result, verdict.counts) == (state, result, True)
+    assert (verdict.code, verdict.message) == ("http_503", "busy")
+    assert (verdict.delay > 0) == (state is ItemState.PENDING)
+
+
+def test_retry_waits_as_long_as_it_was_asked_to():
+    """What the other side asks for goes before our own back-off, up to the cap."""
+    backoff = Backoff(first=1.0, asked_cap=10.0)
+
+    assert _decide(Retry(after=4.5), backoff=backoff).delay == 4.5
+    assert _decide(Retry(after=0), backoff=backoff).delay == 0
+    assert _decide(Retry(after=1e9), backoff=backoff).delay == 10.0
+
+
+def test_conversation_is_kept_only_by_what_is_done():
+    """No other outcome carries one."""
+    kept = conversation()
+
+    assert _decide(Done(kept)).conversation is kept
+    assert all(_decide(outcome).conversation is None for outcome in (Skip(), Retry(), Fail(), Doom("x")))
+
+
+def test_doom_says_why():
+    """The reason of a doom becomes the reason of the pause."""
+    verdict = _decide(Doom("the key is wrong", code="http_401"))
+
+    assert (verdict.code, verdict.message) == ("http_401", "the key is wrong")
+
+
+@pytest.mark.parametrize("outcome", [Skip("é" * 5_000), Retry("é" * 5_000), Fail("é" * 5_000), Doom("é" * 5_000)])
+def test_message_is_capped(outcome):
+    """A page of HTML as the reason does not go into the database whole."""
+    assert _decide(outcome).message == "é" * 2_000
+
+
+def test_refused_outcome_fails_its_item():
+    """What the database would not take is left out; what was used up is still counted."""
+    done = _decide(Done(conversation()))
+
+    verdict = Verdict.refused(done, "outcome_refused", "x" * 3_000)
+
+    assert (verdict.state, verdict.result, verdict.conversation) == (ItemState.FAILED, "failed", None)
+    assert (verdict.code, verdict.message) == ("outcome_refused", "x" * 2_000)
+    assert (verdict.usage.tokens_in, verdict.usage.tokens_out) == (3, 5)
+
+
+def test_refused_outcome_leaves_out_the_raw_answer():
+    """The raw answer may be what was refused: written again, it would be refused again."""
+    failed = _decide(Fail("no"))
+
+    assert Verdict.refused(failed, "outcome_refused", "no").usage.raw is None
+
+
+# -- what was returned -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Done(), Done(conversation()), Skip("s"), Retry("r", after=1.5, code="c"), Fail("f", "c"), Doom("d", "c")],
+)
+def test_outcome_is_taken_as_it_is(outcome):
+    """A processor may return any outcome itself."""
+    assert outcome_of(outcome) == outcome
+
+
+def test_conversation_and_none_mean_done():
+    """The two short ways to say it."""
+    kept = conversation()
+
+    assert outcome_of(kept) == Done(kept)
+    assert outcome_of(None) == Done(None)
+
+
+@pytest.mark.parametrize(
+    ("returned", "name"), [("text", "str"), ({"turns": []}, "dict"), (0, "int"), (False, "bool"), (Done, "type")]
+)
+def test_nonsense_fails_the_item(returned, name):
+    """Something that is no outcome is the processor's mistake, and says what it was."""
+    outcome = outcome_of(returned)
+
+    assert isinstance(outcome, Fail)
+    assert outcome.code == "processor_returned"
+    assert f"returned a {name};" in outcome.reason
+
+
+def test_done_with_nonsense_fails_the_item():
+    """So does Done around it."""
+    outcome = outcome_of(Done("text"))
+
+    assert outcome == Fail("Done holds a str; it must hold a Conversation or None", code="processor_returned")
+
+
+@pytest.mark.parametrize("wrap", [lambda c: c, Done])
+def test_conversation_that_may_not_be_stored_fails_the_item(wrap):
+    """It is checked here, where it costs one item, and not in the database, where it would cost a group."""
+    outcome = outcome_of(wrap(Conversation([])))
+
+    assert outcome == Fail("the conversation has no turns", code="invalid_conversation")
+
+
+@pytest.mark.parametrize("outcome", [Skip, Retry, Fail, Doom])
+def test_reason_may_be_an_exception(outcome):
+    """`Fail(error)` is the obvious thing to write; the text of the error is kept."""
+    assert outcome_of(outcome(ValueError("too long"))).reason == "too long"
+
+
+@pytest.mark.parametrize("outcome", [Retry, Fail, Doom])
+def test_code_may_be_a_number(outcome):
+    """An HTTP status is the obvious code."""
+    assert outcome_of(outcome("no", code=503)).code == "503"
+
+
+@pytest.mark.parametrize("after", ["5", [1], object()])
+def test_wait_that_is_no_number_fails_the_item(after):
+    """It is the processor's mistake, and must not stop the run."""
+    outcome = outcome_of(Retry("later", after=after))
+
+    assert isinstance(outcome, Fail)
+    assert outcome.code == "processor_returned"
+
+
+def test_reason_is_made_fit_to_be_stored():
+    """Half of a surrogate pair in a message must not make a retry into a failure."""
+    verdict = _decide(outcome_of(Retry("bad \udc80 byte")))
+
+    assert verdict.state is ItemState.PENDING
+    assert verdict.message == "bad \\udc80 byte"
+
+
+# -- what was raised -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (TimeoutError("slow"), Retry("TimeoutError: slow", code="timeout")),
+        (TimeoutError(), Retry("TimeoutError", code="timeout")),
+        (ConnectionResetError("cut"), Retry("ConnectionResetError: cut", code="connection")),
+        (ConnectionRefusedError(), Retry("ConnectionRefusedError", code="connection")),
+        (ValueError("no"), Fail("ValueError: no", code="processor_error.ValueError")),
+        (KeyError("x"), Fail("KeyError: 'x'", code="processor_error.KeyError")),
+        (SystemExit(3), Fail("SystemExit: 3", code="processor_error.SystemExit")),
+        (OSError(5, "I/O error"), Fail("OSError: [Errno 5] I/O error", code="processor_error.OSError")),
+        (InvalidConversation("turn 2 is empty"), Fail("turn 2 is empty", code="invalid_conversation")),
+    ],
+)
+def test_exception_is_read(error, outcome):
+    """A lost connection or a time-out may pass; anything else is the processor's own mistake."""
+    assert outcome_of_exception(error) == outcome
+
+
+def test_exception_that_cannot_be_printed_fails_the_item():
+    """An exception's own text may raise; the item must come to an end all the same."""
+
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    assert outcome_of_exception(Unprintable()) == Fail("Unprintable", code="processor_error.Unprintable")
+
+
+def test_group_of_turns_that_is_used_up_by_reading_is_refused():
+    """A generator of turns would be checked once and then stored empty."""
+    outcome = outcome_of(Conversation(turns=(Turn("user", text) for text in "abc")))
+
+    assert isinstance(outcome, Fail)
+    assert outcome.code == "invalid_conversation"

@@ -1,0 +1,131 @@
+"""Progress as one run sees it."""
+
+import asyncio
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from holdfast.batch import progress
+from holdfast.batch.checkpoint import Counts, Progress, Tokens
+from holdfast.batch.progress import ProgressTeller
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """A stop watch that a test sets by hand."""
+    now = SimpleNamespace(seconds=1_000.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    return now
+
+
+@pytest.fixture
+def heard():
+    return []
+
+
+def _teller(listener):
+    return ProgressTeller(job_id="topics", listener=listener)
+
+
+async def test_rate_and_eta_know_this_run_only(watch, heard):
+    """A thousand items finished before a resume promise nothing about the rest."""
+    teller = _teller(heard.append)
+
+    await teller.tell(Counts(pending=100, completed=1_000), Tokens(), last=True)
+    watch.seconds += 10
+    await teller.tell(Counts(pending=80, completed=1_020), Tokens(7, 9), last=True)
+
+    assert heard[0].rate == 0
+    assert heard[0].eta_seconds is None
+    assert heard[1] == Progress("topics", Counts(pending=80, completed=1_020), Tokens(7, 9), 10.0, 2.0, 40.0)
+
+
+async def test_failed_and_skipped_items_are_settled_too(watch, heard):
+    """They take time and need none any more."""
+    teller = _teller(heard.append)
+
+    await teller.tell(Counts(pending=10), Tokens())
+    watch.seconds += 2
+    await teller.tell(Counts(pending=4, running=2, completed=1, failed=2, skipped=1), Tokens())
+
+    assert heard[1].rate == 2.0
+    assert heard[1].eta_seconds == 3.0
+
+
+async def test_nothing_left_takes_no_time(watch, heard):
+    """Even when this run did nothing."""
+    await _teller(heard.append).tell(Counts(completed=5), Tokens(), last=True)
+
+    assert heard[0].eta_seconds == 0.0
+
+
+async def test_it_is_told_ten_times_a_second(watch, heard):
+    """At most; but the last word is always said."""
+    teller = _teller(heard.append)
+
+    for completed in range(100):
+        await teller.tell(Counts(pending=100 - completed, completed=completed), Tokens())
+        watch.seconds += 0.01
+    await teller.tell(Counts(completed=100), Tokens(), last=True)
+
+    assert len(heard) in (10, 11)
+    assert heard[-1].completed == 100
+
+
+async def test_asynchronous_listener_is_awaited(heard):
+    """Before the run goes on."""
+
+    async def listen(told):
+        await asyncio.sleep(0)
+        heard.append(told)
+
+    await _teller(listen).tell(Counts(completed=1), Tokens(), last=True)
+
+    assert [told.completed for told in heard] == [1]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_listener_that_raises_is_told_no_more(heard, caplog, is_async):
+    """A broken progress bar must not cost anybody their batch; the log says what happened."""
+
+    def breaks(told):
+        heard.append(told)
+        raise ValueError("broken bar")
+
+    async def breaks_later(told):
+        breaks(told)
+
+    teller = _teller(breaks_later if is_async else breaks)
+    with caplog.at_level(logging.ERROR, logger="holdfast"):
+        for _ in range(3):
+            await teller.tell(Counts(pending=1), Tokens(), last=True)
+
+    assert len(heard) == 1
+    assert [(record.msg, record.job, record.error) for record in caplog.records] == [
+        ("progress_listener_failed", "topics", "ValueError")
+    ]
+
+
+async def test_nobody_needs_to_listen():
+    """Without a listener nothing is told."""
+    await _teller(None).tell(Counts(pending=1), Tokens(), last=True)
+
+
+@pytest.mark.parametrize(
+    ("counts", "percentage"),
+    [(Counts(), 100), (Counts(pending=4), 0), (Counts(running=1, completed=1, failed=1, skipped=1), 75)],
+)
+def test_percentage_is_the_share_of_what_is_settled(counts, percentage):
+    """And nothing planned is all done."""
+    assert Progress("topics", counts, Tokens(), 1, 1, 1).percentage == percentage
+
+
+def test_counts_add_up():
+    """Planned is the sum of all, settled of those that need no more work."""
+    counts = Counts(1, 2, 4, 8, 16)
+
+    assert (counts.planned, counts.settled, counts.all_settled) == (31, 28, False)
+    assert Counts(completed=3).all_settled
+    assert not Counts(pending=1, completed=3).all_settled
+    assert not Counts(running=1, completed=3).all_settled

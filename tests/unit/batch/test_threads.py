@@ -1,0 +1,98 @@
+"""Threads for processors that block."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from holdfast.batch import threads
+from holdfast.batch.threads import ThreadPool
+
+
+@pytest.fixture
+def short_idle(monkeypatch):
+    """Threads without work end almost at once."""
+    monkeypatch.setattr(threads, "_IDLE_SECONDS", 0.01)
+
+
+def _pool_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "holdfast-processor"]
+
+
+def _until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def test_thread_is_used_again():
+    """One call after the other needs one thread."""
+    pool, used = ThreadPool(), []
+
+    for number in range(20):
+        pool.submit(lambda: used.append(threading.get_ident()))
+        _until(lambda number=number: len(used) == number + 1 and pool._idle == 1)
+
+    assert len(set(used)) == 1
+
+
+def test_calls_at_once_have_a_thread_each():
+    """All of them are under way together: they meet at a barrier."""
+    pool, barrier = ThreadPool(), threading.Barrier(31)
+
+    for _ in range(30):
+        pool.submit(lambda: barrier.wait(timeout=10))
+
+    barrier.wait(timeout=10)
+
+
+def test_idle_threads_end(short_idle):
+    """And the next call gets a new one."""
+    pool, before = ThreadPool(), len(_pool_threads())
+    done = []
+
+    pool.submit(lambda: done.append(1))
+    _until(lambda: len(done) == 1 and len(_pool_threads()) <= before)
+    pool.submit(lambda: done.append(2))
+    _until(lambda: len(done) == 2)
+
+    assert pool._idle in (0, 1)
+
+
+def test_no_call_is_lost_between_idleness_and_work(monkeypatch):
+    """A call that is promised to a thread whose wait is just over still runs."""
+    monkeypatch.setattr(threads, "_IDLE_SECONDS", 0.0005)
+    pool, lock, done = ThreadPool(), threading.Lock(), []
+
+    def call():
+        with lock:
+            done.append(1)
+
+    for number in range(1_500):
+        pool.submit(call)
+        if number % 3 == 0:
+            time.sleep(0.0005)
+
+    _until(lambda: len(done) == 1_500)
+
+
+def test_hanging_call_does_not_keep_the_process(tmp_path):
+    """The interpreter ends while a call hangs."""
+    script = tmp_path / "hang.py"
+    script.write_text(
+        "import threading\n"
+        "from holdfast.batch.threads import ThreadPool\n"
+        "started = threading.Event()\n"
+        "def hang():\n"
+        "    started.set()\n"
+        "    threading.Event().wait()\n"
+        "ThreadPool().submit(hang)\n"
+        "started.wait()\n"
+    )
+
+    ended = subprocess.run([sys.executable, str(script)], timeout=30, check=False)
+
+    assert ended.returncode == 0

@@ -1,0 +1,75 @@
+"""The writer without a model."""
+
+import time
+
+import pytest
+
+from holdfast.batch.item import Item
+from holdfast.errors import ProcessorNotFound
+from holdfast.generate.providers.scripted import compose, scripted
+from holdfast.generate.sources import NamedProcessors
+from holdfast.library.conversation import validate
+
+_ITEM = Item("tea", id="a", persona="a monk", parameters={"depth": 3, "tags": ["x"]})
+
+
+def test_conversation_is_made_of_the_item_alone():
+    """The same item always gives the same, and every part of it shows."""
+    made = compose(_ITEM)
+    text = " ".join(turn.content for turn in made.turns)
+
+    assert made == compose(_ITEM)
+    assert all(part in text for part in ("tea", "a monk", "depth: 3", "tags: ['x']"))
+    validate(made)
+
+
+def test_roles_alternate():
+    """As in any training conversation."""
+    assert [turn.role for turn in compose(_ITEM).turns] == ["user", "assistant", "user", "assistant"]
+
+
+def test_it_says_who_wrote_it():
+    """Nobody shall take it for a model's answer."""
+    assert compose(_ITEM).metadata == {"writer": "scripted"}
+
+
+def test_topic_alone_is_enough():
+    """And other topics give other conversations."""
+    assert compose(Item("tea")) != compose(Item("coffee"))
+
+
+def test_long_parameter_is_cut():
+    """A whole document as a parameter does not become a turn."""
+    made = compose(Item("tea", parameters={"text": "x" * 10_000}))
+
+    assert all(len(turn.content) < 300 for turn in made.turns)
+
+
+async def test_named_writer_writes():
+    """By the name that a job keeps."""
+    assert await NamedProcessors().resolve("scripted")(_ITEM) == compose(_ITEM)
+
+
+@pytest.mark.parametrize("name", ["scripted:0.02", "scripted:.02"])
+async def test_writer_may_take_its_time(name):
+    """So that a stop can be tried out."""
+    started = time.monotonic()
+
+    await scripted(name)(_ITEM)
+
+    assert time.monotonic() - started >= 0.019
+
+
+@pytest.mark.parametrize("name", ["scripted:0", "scripted:3600", "scripted:1.5"])
+def test_seconds_that_are_some(name):
+    """From none to an hour."""
+    assert callable(scripted(name))
+
+
+@pytest.mark.parametrize(
+    "name", ["scripted:", "scripted:x", "scripted:-1", "scripted:1e9", "scripted:3601", "scripted:nan"]
+)
+def test_other_seconds_are_refused(name):
+    """Before anything is written."""
+    with pytest.raises(ProcessorNotFound, match=r"as in scripted:0.2"):
+        scripted(name)

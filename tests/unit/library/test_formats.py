@@ -1,0 +1,119 @@
+"""Shapes in which conversations leave the library."""
+
+import csv
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+
+from holdfast.library.conversation import Conversation, Turn
+from holdfast.library.formats import FORMATS, Csv, Messages, Native, ShareGPT
+
+_KEPT = Conversation(
+    [
+        Turn("system", "Be brief."),
+        Turn("user", 'What is "tea",\r\nreally? é😀'),
+        Turn("assistant", "A leaf\nin water.", id="t3", metadata={"model": "m"}),
+        Turn("tool", "{}"),
+    ],
+    id="c1",
+    topic="tea",
+    persona=None,
+    metadata={"k": [1, 2.5, None]},
+    created_at=datetime(2024, 2, 29, tzinfo=UTC),
+)
+
+
+def _export(form, *conversations):
+    return form.head() + b"".join(form.chunk(conversation) for conversation in conversations)
+
+
+def _lines(text):
+    assert text.endswith(b"\n")
+    return [orjson.loads(line) for line in text.splitlines()]
+
+
+def test_messages_are_what_fine_tuning_takes():
+    """Role and content of each turn, nothing else, one conversation a line."""
+    first, second = _lines(_export(Messages(), _KEPT, _KEPT))
+
+    assert first == second
+    assert first == {"messages": [{"role": turn.role, "content": turn.content} for turn in _KEPT.turns]}
+
+
+def test_sharegpt_names_the_speakers():
+    """User and assistant have its names; other roles keep theirs."""
+    (only,) = _lines(_export(ShareGPT(), _KEPT))
+
+    assert only["id"] == "c1"
+    assert [turn["from"] for turn in only["conversations"]] == ["system", "human", "gpt", "tool"]
+    assert [turn["value"] for turn in only["conversations"]] == [turn.content for turn in _KEPT.turns]
+
+
+def test_native_loses_nothing():
+    """A line read back is the whole conversation."""
+    (only,) = _lines(_export(Native(), _KEPT))
+
+    assert only == _KEPT.to_dict()
+    assert _restored(only) == _KEPT
+
+
+def _restored(native):
+    turns = [
+        Turn(turn["role"], turn["content"], turn["id"], turn["metadata"] or None)
+        for turn in native["conversation_turns"]
+    ]
+    known = {name: native[name] for name in ("id", "topic", "persona", "content", "metadata", "job_id", "item_id")}
+    return Conversation(turns, **known, created_at=datetime.fromisoformat(native["created_at"]))
+
+
+def test_csv_has_a_row_a_turn():
+    """Any reader of CSV gets every cell back, line breaks and quotes included."""
+    rows = list(csv.reader(io.StringIO(_export(Csv(), _KEPT).decode(), newline="")))
+
+    assert rows[0] == ["conversation_id", "topic", "persona", "sequence", "role", "content"]
+    assert rows[1] == ["c1", "tea", "", "1", "system", "Be brief."]
+    assert [row[5] for row in rows[1:]] == [turn.content for turn in _KEPT.turns]
+    assert [row[3] for row in rows[1:]] == ["1", "2", "3", "4"]
+
+
+def test_csv_lines_end_as_the_standard_has_them():
+    """CRLF, RFC 4180."""
+    text = _export(Csv(), Conversation([Turn("user", "a"), Turn("assistant", "b")], id="c"))
+
+    assert text == b"conversation_id,topic,persona,sequence,role,content\r\nc,,,1,user,a\r\nc,,,2,assistant,b\r\n"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+@pytest.mark.parametrize("column", ["id", "topic", "persona", "role", "content"])
+def test_formula_is_made_text(start, column):
+    """A cell that a spreadsheet would run begins with an apostrophe."""
+    bad = f"{start}HYPERLINK(1)"
+    turn = Turn("user", "x")
+    if column in ("role", "content"):
+        kept = Conversation([replace(turn, **{column: bad})])
+    else:
+        kept = Conversation([turn], **{column: bad})
+
+    rows = list(csv.reader(io.StringIO(_export(Csv(), kept).decode(), newline="")))
+
+    assert f"'{bad}" in rows[1]
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in rows[1])
+
+
+def test_every_format_goes_by_its_name():
+    """As the export command has them."""
+    assert list(FORMATS.items()) == [
+        ("messages", Messages),
+        ("native", Native),
+        ("sharegpt", ShareGPT),
+        ("csv", Csv),
+    ]
+
+
+@pytest.mark.parametrize("form", FORMATS.values())
+def test_nothing_exported_is_only_a_head(form):
+    """An empty file, or the CSV's first line."""
+    assert _export(form()).count(b"\n") == (form is Csv)

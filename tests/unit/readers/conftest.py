@@ -1,0 +1,54 @@
+"""What the readers' tests share: ways to read bytes."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import InputError
+from holdfast.readers import Row, read_rows
+
+
+@pytest.fixture
+def read_file(tmp_path: Path) -> Callable[[str, bytes], list[Row]]:
+    """Write a file of that name and read all its rows."""
+
+    def read(name: str, content: bytes) -> list[Row]:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return list(read_rows(path))
+
+    return read
+
+
+@pytest.fixture
+def refusal(read_file: Callable[[str, bytes], list[Row]], tmp_path: Path) -> Callable[[str, bytes], InputError]:
+    """Read a file that must be refused; return the error after checking what all of them promise."""
+
+    def read(name: str, content: bytes) -> InputError:
+        with pytest.raises(InputError) as caught:
+            read_file(name, content)
+        error = caught.value
+        assert "\n" not in error.message
+        assert error.message.startswith(str(tmp_path / name))
+        assert error.context["path"] == str(tmp_path / name)
+        return error
+
+    return read
+
+
+class _Trickle(io.BytesIO):
+    """Gives a few bytes at a time, like a slow pipe."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        super().__init__(content)
+        self._size = size
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return super().read1(self._size)
+
+
+@pytest.fixture(scope="session")
+def trickle() -> Callable[[bytes, int], io.BytesIO]:
+    return _Trickle

@@ -1,0 +1,314 @@
+"""Finding, opening, recognising and closing inputs."""
+
+import errno
+import io
+import os
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import BadRow, InputEmpty, InputError, InputNotFound, InputUnreadable
+from holdfast.readers import Row, read_rows
+
+_GOOD = {
+    "a.csv": b"id\n1\n2\n",
+    "a.tsv": b"id\n1\n2\n",
+    "a.jsonl": b'{"id":"1"}\n{"id":"2"}\n',
+    "a.json": b'[{"id":"1"},\n{"id":"2"}]',
+}
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[io.BufferedReader]:
+    """The files that were opened for reading."""
+    handles, path_open = [], Path.open
+
+    def watched(*args, **kwargs):
+        handle = path_open(*args, **kwargs)
+        if handle.readable():
+            handles.append(handle)
+        return handle
+
+    monkeypatch.setattr(Path, "open", watched)
+    return handles
+
+
+def test_missing_file_is_told(tmp_path):
+    """A file that is not there is named."""
+    path = tmp_path / "none.csv"
+
+    with pytest.raises(InputNotFound) as caught:
+        next(read_rows(path))
+
+    assert caught.value.message == f"{path}: there is no such file"
+    assert caught.value.context == {"path": str(path)}
+
+
+def test_directory_is_refused(tmp_path):
+    """A directory is no input, whatever it is called."""
+    path = tmp_path / "topics.csv"
+    path.mkdir()
+
+    with pytest.raises(InputUnreadable, match="this is a directory; name a file in it"):
+        next(read_rows(path))
+
+
+def test_forbidden_file_is_refused(tmp_path, monkeypatch):
+    """A file we may not read is told from a missing one."""
+
+    def forbidden(*_args, **_kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbidden)
+
+    with pytest.raises(InputUnreadable, match=r"topics\.csv: no permission to read it"):
+        next(read_rows(tmp_path / "topics.csv"))
+
+
+def test_failing_disk_is_told():
+    """An error while reading comes out as one of ours, with the system's reason."""
+
+    class Failing(io.BytesIO):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(InputUnreadable, match=r"^standard input: cannot be read \(Input/output error\)$"):
+        next(read_rows(None, stdin=Failing()))
+
+
+@pytest.mark.parametrize("name", ["topics.xlsx", "topics", ".csv"])
+def test_unknown_kind_is_refused(refusal, name):
+    """A suffix we do not know is answered with those we do."""
+    error = refusal(name, b"id\n1\n")
+
+    assert isinstance(error, InputUnreadable)
+    assert error.message.endswith("the kind of file is not known; use one of .csv .tsv .jsonl .ndjson .json")
+
+
+def test_parquet_is_refused(refusal):
+    """Parquet says what to do with it."""
+    error = refusal("topics.parquet", b"PAR1")
+
+    assert isinstance(error, InputUnreadable)
+    assert "convert it to one of .csv .tsv .jsonl .ndjson .json" in error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b""),
+        ("a.csv", b"\xef\xbb\xbf"),
+        ("a.csv", b"\n\n"),
+        ("a.csv", b"topic,level\n\n"),
+        ("a.tsv", b"topic\tlevel"),
+        ("a.jsonl", b""),
+        ("a.jsonl", b"\n \n"),
+        ("a.json", b""),
+        ("a.json", b" \n"),
+        ("a.json", b" [ \n ] \n"),
+    ],
+)
+def test_input_without_rows_is_refused(refusal, name, content):
+    """No rows at all is more likely a mistake than a wish."""
+    error = refusal(name, content)
+
+    assert isinstance(error, InputEmpty)
+    assert error.message.endswith(f"{name}: there are no rows in it")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b'topic\nSums\n"caf\n\xe9"\n'),
+        ("a.tsv", b"topic\n\n\n\xff\n"),
+        ("a.jsonl", b'{"a":1}\n{"a":2}\n{"a":3}\n{"a":"caf\xe9"}\n'),
+        ("a.json", b'[{"a":1},\n{\n"b":1,\n"a":"caf\xe9"}]'),
+    ],
+)
+def test_text_that_is_not_utf8_is_refused(refusal, name, content):
+    """The line named is the one with the first wrong byte."""
+    error = refusal(name, content)
+
+    assert isinstance(error, InputUnreadable)
+    assert error.message.endswith(f"{name} line 4: not UTF-8 text; save it as UTF-8")
+    assert error.context["line"] == 4
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("name", ["a.csv", "a.json"])
+def test_other_unicode_encodings_are_recognised(refusal, name, encoding):
+    """What a spreadsheet calls "Unicode text" is called by its name."""
+    error = refusal(name, "topic\nSums\n".encode(encoding))
+
+    assert isinstance(error, InputUnreadable)
+    assert error.message.endswith(f"this is {encoding.upper()} text; save it as UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"id,topic\n1,Sums\n", [Row(2, {"id": "1", "topic": "Sums"})]),
+        (b"id\n1\n", [Row(2, {"id": "1"})]),
+        (b"id\ttopic\n1\tSums\n", [Row(2, {"id": "1", "topic": "Sums"})]),
+        (b"id\tx,topic\n1,Sums\n", [Row(2, {"id\tx": "1", "topic": "Sums"})]),
+        (b'{"id": 1}\n{"id": 2}', [Row(1, {"id": 1}), Row(2, {"id": 2})]),
+        (b'[{"id": 1},\n{"id": 2}]', [Row(1, {"id": 1}), Row(2, {"id": 2})]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("before", "lines"), [(b"", 0), (b"\xef\xbb\xbf", 0), (b"\n \r\n", 2), (b" " * 70_000 + b"\n", 1)]
+)
+def test_standard_input_is_recognised_by_its_first_text(content, rows, before, lines):
+    """Standard input has no suffix: its first text tells its kind, and blank lines before it are counted."""
+    read = list(read_rows(None, stdin=io.BytesIO(before + content)))
+
+    assert read == [Row(row.line + lines, row.values) for row in rows]
+
+
+def test_first_line_may_be_long():
+    """A first line longer than what is looked at is still read whole."""
+    topic = "x" * 200_000
+
+    rows = list(read_rows(None, stdin=io.BytesIO(f'{{"topic":"{topic}"}}\n{{"topic":"Sums"}}'.encode())))
+
+    assert rows == [Row(1, {"topic": topic}), Row(2, {"topic": "Sums"})]
+
+
+def test_errors_about_standard_input_name_it():
+    """Without a path the message says where the rows came from."""
+    with pytest.raises(BadRow) as caught:
+        list(read_rows(None, stdin=io.BytesIO(b"id,topic\n1\n")))
+
+    assert caught.value.message.startswith("standard input line 2: 1 cell where the header has 2")
+    assert caught.value.context == {"path": "standard input", "line": 2}
+
+
+def test_standard_input_is_the_process_own_unless_given(monkeypatch):
+    """Reading `-` reads what is piped in, and leaves it open."""
+    piped = io.TextIOWrapper(io.BytesIO(b"id\n1\n"))
+    monkeypatch.setattr(sys, "stdin", piped)
+
+    rows = list(read_rows(None))
+
+    assert rows == [Row(2, {"id": "1"})]
+    assert not piped.closed
+
+
+def test_closed_standard_input_is_told(monkeypatch):
+    """A process started without a standard input gets an error, not a traceback."""
+    monkeypatch.setattr(sys, "stdin", None)
+
+    with pytest.raises(InputUnreadable, match=r"^standard input: it is closed"):
+        next(read_rows(None))
+
+
+def test_pipe_that_does_not_wait_is_refused():
+    """A pipe without data must not look like the end of the rows."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    with (
+        os.fdopen(reading, "rb") as stream,
+        os.fdopen(writing, "wb"),
+        pytest.raises(InputUnreadable, match="set to non-blocking"),
+    ):
+        next(read_rows(None, stdin=stream))
+
+
+@pytest.mark.parametrize(("name", "content"), _GOOD.items())
+def test_fifo_is_read_as_it_comes(tmp_path, name, content):
+    """A named pipe is read like a file, and rows come out while its writer is still busy."""
+    path = tmp_path / name
+    os.mkfifo(path)
+    first_came = threading.Event()
+    waited = []
+
+    def write() -> None:
+        with path.open("wb", buffering=0) as pipe:
+            pipe.write(content[:-2])
+            waited.append(first_came.wait(5))
+            pipe.write(content[-2:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    rows = read_rows(path)
+    values = [next(rows).values]
+    first_came.set()
+    values += [row.values for row in rows]
+    writer.join()
+
+    assert waited == [True]
+    assert values == [{"id": "1"}, {"id": "2"}]
+
+
+@pytest.mark.parametrize(("name", "content"), _GOOD.items())
+def test_file_is_closed_when_all_rows_are_read(opened, read_file, name, content):
+    """A file that was read to its end is closed."""
+    read_file(name, content)
+
+    assert [handle.closed for handle in opened] == [True]
+
+
+@pytest.mark.parametrize(("name", "content"), _GOOD.items())
+@pytest.mark.parametrize("taken", [1, 2])
+def test_file_is_closed_when_the_generator_is(opened, tmp_path, name, content, taken):
+    """Whoever stops early closes the generator, and with it the file."""
+    (tmp_path / name).write_bytes(content)
+    rows = read_rows(tmp_path / name)
+    for _ in range(taken):
+        next(rows)
+
+    rows.close()
+
+    assert [handle.closed for handle in opened] == [True]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.xlsx"])
+def test_file_is_closed_when_reading_fails(opened, refusal, name):
+    """A refused file is closed too."""
+    refusal(name, b'a,"b\n')
+
+    assert [handle.closed for handle in opened] == [True]
+
+
+def test_nothing_is_opened_before_the_first_row(opened, tmp_path):
+    """A generator that nobody asks leaves nothing open."""
+    read_rows(tmp_path / "none.csv")
+
+    assert opened == []
+
+
+@pytest.mark.parametrize("name", ["a\nb.csv", os.fsdecode(b"a\xff.csv")])
+def test_awkward_file_names_fit_into_a_message(tmp_path, name):
+    """A name with a line break or of arbitrary bytes still gives one line of text that can be written out."""
+    with pytest.raises(InputNotFound) as caught:
+        next(read_rows(tmp_path / name))
+
+    assert caught.value.message.isprintable()
+    assert caught.value.context["path"].encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", b"x" * 999 + b"\n"), ("a.jsonl", b'{"a":"' + b"x" * 990 + b'"}\n')]
+)
+def test_memory_stays_flat(tmp_path, name, content):
+    """Twenty megabytes of lines pass through without being kept."""
+    path = tmp_path / name
+    path.write_bytes(content * 20_000)
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in read_rows(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert count >= 19_999
+    assert peak < 2_000_000
+
+
+def test_every_refusal_is_an_input_error():
+    """Whoever catches InputError catches all that a reader raises."""
+    assert all(issubclass(error, InputError) for error in (InputNotFound, InputUnreadable, InputEmpty, BadRow))

@@ -1,0 +1,207 @@
+"""CSV and TSV."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from holdfast.errors import BadRow, InputUnreadable
+from holdfast.readers import Row, delimited
+from holdfast.readers.delimited import read_delimited
+from holdfast.readers.origin import Origin
+from holdfast.readers.text import MAX_RECORD_BYTES, Text
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), max_size=12)
+_AWKWARD = st.one_of(_TEXT, st.sampled_from(["", " ", '"', '""', "a\nb", "a\r\nb", "a\rb", ",", "\t", "'", "=1+1"]))
+
+
+@given(
+    header=st.lists(_AWKWARD.filter(str.strip), min_size=1, max_size=4, unique=True),
+    data=st.data(),
+    delimiter=st.sampled_from([",", "\t"]),
+    line_end=st.sampled_from(["\r\n", "\n"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
+def test_what_the_csv_module_writes_reads_back_equal(header, data, delimiter, line_end, quoting):
+    """Any cells written as CSV or TSV come back as they were, in their order."""
+    cells = st.lists(_AWKWARD, min_size=len(header), max_size=len(header))
+    records = data.draw(st.lists(cells, max_size=5))
+    # With LF line ends the csv module of Python 3.11 forgets to quote a lone carriage return.
+    assume(line_end == "\r\n" or quoting == csv.QUOTE_ALL or "\r" not in "".join(sum(records, header)))
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting).writerows([header, *records])
+
+    text = Text.begin(io.BytesIO(out.getvalue().encode()), Origin("made up"))
+    rows = list(read_delimited(text, delimiter=delimiter))
+
+    assert [row.values for row in rows] == [dict(zip(header, record, strict=True)) for record in records]
+
+
+@pytest.mark.parametrize("name", ["topics.csv", "TOPICS.CSV"])
+def test_cells_are_text_and_empty_ones_stay(read_file, name):
+    """A CSV cell is the text that stands there, an empty one is empty text."""
+    rows = read_file(name, b"topic,level\nSums,1\n,\n")
+
+    assert rows == [Row(2, {"topic": "Sums", "level": "1"}), Row(3, {"topic": "", "level": ""})]
+
+
+def test_tabs_separate_the_cells_of_tsv(read_file):
+    """In TSV a comma is text like any other."""
+    rows = read_file("topics.tsv", b"topic\tlevel\nSums, easy\t1\n")
+
+    assert rows == [Row(2, {"topic": "Sums, easy", "level": "1"})]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_byte_order_mark_is_no_part_of_the_header(read_file, line_end):
+    """A file saved by a spreadsheet starts with a mark that belongs to no column."""
+    rows = read_file("topics.csv", b"\xef\xbb\xbftopic,level" + line_end + b"Sums,1" + line_end)
+
+    assert rows == [Row(2, {"topic": "Sums", "level": "1"})]
+
+
+def test_rows_are_named_by_the_line_they_start_on(read_file):
+    """Quoted line breaks of every kind are kept, and lines are counted as an editor counts them."""
+    rows = read_file("topics.csv", b'topic,level\r\n"a\r\nb\rc\nd",1\r\n\r\n"e",2')
+
+    assert rows == [Row(2, {"topic": "a\r\nb\rc\nd", "level": "1"}), Row(6, {"topic": "e", "level": "2"})]
+
+
+def test_blank_lines_are_skipped(read_file):
+    """A line with nothing or only spaces on it is no row, before the header or after."""
+    rows = read_file("topics.csv", b"\n  \ntopic,level\n\nSums,1\n   \n\n")
+
+    assert rows == [Row(5, {"topic": "Sums", "level": "1"})]
+
+
+def test_quoted_empty_cell_of_a_single_column_is_a_row(read_file):
+    """Where there is one column, quotes tell an empty cell from a blank line."""
+    rows = read_file("topics.csv", b'topic\n""\n\nSums\n')
+
+    assert rows == [Row(2, {"topic": ""}), Row(4, {"topic": "Sums"})]
+
+
+@pytest.mark.parametrize(("record", "found"), [(b"Sums", "1 cell"), (b"Sums,1", "2 cells"), (b"Sums,1,2,3", "4 cells")])
+def test_ragged_row_is_refused(refusal, record, found):
+    """A row with more or fewer cells than the header names its line and both counts."""
+    error = refusal("topics.csv", b"topic,level,tone\nA,1,x\n" + record + b"\nB,2,y\n")
+
+    assert isinstance(error, BadRow)
+    assert error.message.endswith(
+        f"line 3: {found} where the header has 3; check for a stray comma or an unclosed quote"
+    )
+    assert error.context["line"] == 3
+
+
+def test_rows_before_a_bad_one_are_handed_out(tmp_path):
+    """Reading streams: what comes before the mistake has been yielded by then."""
+    text = Text.begin(io.BytesIO(b"topic,level\nSums,1\nragged\n"), Origin("topics.csv"))
+    rows = read_delimited(text, delimiter=",")
+
+    assert next(rows) == Row(2, {"topic": "Sums", "level": "1"})
+    with pytest.raises(BadRow, match=r"^topics\.csv line 3: 1 cell where the header has 2"):
+        next(rows)
+
+
+def test_repeated_names_in_the_header_are_refused(refusal):
+    """Two columns of one name cannot both be kept."""
+    error = refusal("topics.csv", b'topic,level,topic,"le\nvel","le\nvel",x\n1,2,3,4,5,6\n')
+
+    assert isinstance(error, InputUnreadable)
+    assert r"line 1: the header repeats 'topic', 'le\nvel'" in error.message
+
+
+@pytest.mark.parametrize("header", [b"topic,,tone", b'topic," ",tone', b"\ntopic,\t,tone"])
+def test_column_without_a_name_is_refused(refusal, header):
+    """A column without a name is told by its number."""
+    error = refusal("topics.csv", header + b"\n1,2,3\n")
+
+    assert isinstance(error, InputUnreadable)
+    assert "column 2 has no name" in error.message
+
+
+def test_quote_that_is_never_closed_is_refused(refusal):
+    """The line named is the one where the row starts, not the end of the file."""
+    error = refusal("topics.csv", b'topic,level\nA,1\nB,"2\nC,3\nD,4\n')
+
+    assert isinstance(error, BadRow)
+    assert error.message.endswith("line 3: a quote that opens in this row is never closed")
+    assert error.context["line"] == 3
+
+
+def test_text_after_a_closing_quote_is_refused(refusal):
+    """A quote that was not doubled must not silently change a cell."""
+    error = refusal("topics.csv", b'topic,level\n"say "hi" now",1\n')
+
+    assert isinstance(error, BadRow)
+    assert "line 2: text follows a closing quote" in error.message
+
+
+def test_lone_carriage_returns_as_line_ends_are_refused(refusal):
+    """A file with the line ends of the first Macs says how to save it."""
+    error = refusal("topics.csv", b"topic,level\rSums,1\r")
+
+    assert isinstance(error, BadRow)
+    assert "line 1: a carriage return outside quotes; save the file with LF or CRLF line ends" in error.message
+
+
+def test_nul_byte_is_refused(refusal):
+    """A NUL byte is named by its line, also within a quoted cell."""
+    error = refusal("topics.csv", b'topic,level\n"a\nb\0",1\n')
+
+    assert isinstance(error, BadRow)
+    assert "line 3: a NUL byte" in error.message
+    assert error.context["line"] == 3
+
+
+@pytest.mark.parametrize("cell", ["x" * 10_000_000, ("é" * 49 + "\n") * 100_000], ids=["one line", "many lines"])
+def test_cell_of_ten_megabytes_is_read(read_file, cell):
+    """A large cell arrives whole, and the csv module's limit is afterwards what it was."""
+    before = csv.field_size_limit()
+
+    rows = read_file("topics.csv", f'topic,level\n"{cell}",1\nSums,2\n'.encode())
+
+    assert [row.values["topic"] for row in rows] == [cell, "Sums"]
+    assert csv.field_size_limit() == before
+
+
+def test_limit_of_the_process_is_untouched_between_rows():
+    """Other code may rely on its limit while our generator is suspended, even a lower one than usual."""
+    text = Text.begin(io.BytesIO(b"topic\n" + b"x" * 5000 + b"\nSums\n"), Origin("topics.csv"))
+    before = csv.field_size_limit(1000)
+    try:
+        rows = read_delimited(text, delimiter=",")
+        first = next(rows)
+        between = csv.field_size_limit()
+    finally:
+        csv.field_size_limit(before)
+
+    assert len(first.values["topic"]) == 5000
+    assert between == 1000
+
+
+def test_line_over_the_limit_is_refused(refusal):
+    """A cell of more than 64 MiB is refused by its line, and the csv module's limit put back."""
+    before = csv.field_size_limit()
+
+    error = refusal("topics.csv", b"topic\nSums\n" + b"x" * (MAX_RECORD_BYTES + 1) + b"\nC\n")
+
+    assert isinstance(error, BadRow)
+    assert "line 3: the row is longer than 64 MiB" in error.message
+    assert csv.field_size_limit() == before
+
+
+def test_quoted_cell_over_the_limit_is_refused_before_the_end(monkeypatch):
+    """An unclosed quote does not pull a whole file into memory."""
+    monkeypatch.setattr(delimited, "MAX_RECORD_BYTES", 1_000_000)
+    stream = io.BytesIO(b'topic\n"open\n' + (b"x" * 999 + b"\n") * 20_000)
+    before = csv.field_size_limit()
+
+    with pytest.raises(BadRow, match=r"^topics\.csv line 2: the row is longer than") as caught:
+        list(read_delimited(Text.begin(stream, Origin("topics.csv")), delimiter=","))
+
+    assert caught.value.context == {"path": "topics.csv", "line": 2}
+    assert stream.tell() < 1_100_000
+    assert csv.field_size_limit() == before

@@ -1,0 +1,171 @@
+"""JSON arrays."""
+
+import tracemalloc
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.errors import BadRow, InputUnreadable
+from holdfast.readers import Row, read_rows
+from holdfast.readers.json_array import read_json_array
+from holdfast.readers.origin import Origin
+from holdfast.readers.text import MAX_RECORD_BYTES, Text
+
+_AWKWARD = st.sampled_from(['"', "\\", '\\"', "{", "}", "[", "]", ",", "\n", "é", "\U0001f600", '"}, {"', "\\\\"])
+_TEXT = st.lists(_AWKWARD | st.text(st.characters(codec="utf-8"), max_size=3), max_size=6).map("".join)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+_SPACE = st.text(" \t\r\n", max_size=4).map(str.encode)
+
+
+@given(
+    objects=st.lists(st.dictionaries(_TEXT, _JSON, max_size=3), max_size=5),
+    indent=st.booleans(),
+    size=st.integers(1, 9),
+    data=st.data(),
+)
+def test_elements_read_back_equal_however_they_arrive(trickle, objects, indent, size, data):
+    """Whatever the space between elements and wherever chunks end, rows and their lines are right."""
+    content, lines = b"[", []
+    for index, item in enumerate(objects):
+        content += (data.draw(_SPACE) + b"," if index else b"") + data.draw(_SPACE)
+        lines.append(1 + content.count(b"\n"))
+        content += orjson.dumps(item, option=orjson.OPT_INDENT_2 if indent else None)
+    content += data.draw(_SPACE) + b"]" + data.draw(_SPACE)
+
+    # An empty head leaves every byte to the chunks.
+    text = Text(Origin("made up"), trickle(content, size), head=b"")
+    rows = list(read_json_array(text))
+
+    assert rows == [Row(line, item) for line, item in zip(lines, objects, strict=True)]
+
+
+@pytest.mark.parametrize("depth", [1, 4, 5, 6, 7, 100, 1024])
+@pytest.mark.parametrize("size", [7, 100_000])
+def test_nesting_up_to_the_limit_is_read(trickle, depth, size):
+    """Each depth is read, whichever way its end is found."""
+    item = b'{"a":' * (depth - 1) + b'{"x":"]}"}' + b"}" * (depth - 1)
+    stream = trickle(b"[\n" + item + b",\n" + item + b"]", size)
+
+    rows = list(read_rows(None, stdin=stream))
+
+    assert [row.line for row in rows] == [2, 3]
+    for row in rows:
+        # Python itself cannot compare values this deep.
+        inner = row.values
+        for _ in range(depth - 1):
+            inner = inner["a"]
+        assert inner == {"x": "]}"}
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_nesting_beyond_the_limit_is_refused(refusal, opening):
+    """A million open brackets are an error, not a crash."""
+    error = refusal("topics.json", b'[{"id":1},\n{"a":' + opening * 1_000_000)
+
+    assert isinstance(error, BadRow)
+    assert error.message.endswith("line 2: nested more than 1024 deep")
+    assert error.context["line"] == 2
+
+
+@pytest.mark.parametrize("content", [b'{"topic": "Sums"}', b'{"data": [{"id": 1}]}', b'"text"', b"7", b"id,topic"])
+def test_other_json_than_an_array_is_refused(refusal, content):
+    """A file that is not an array says what it may be instead."""
+    error = refusal("topics.json", b"\n " + content)
+
+    assert isinstance(error, InputUnreadable)
+    assert error.message.endswith(
+        "line 2: a JSON file must be an array of objects; or write one object a line and name it .jsonl"
+    )
+
+
+@pytest.mark.parametrize("element", [b"1", b'"text"', b"[1]", b"null", b"NaN", b"\xc3\xa9"])
+def test_element_that_is_no_object_is_refused(refusal, element):
+    """A row needs columns, so only an object will do."""
+    error = refusal("topics.json", b'[{"id": 1},\n\n' + element + b"]")
+
+    assert isinstance(error, BadRow)
+    assert "line 3: not a JSON object" in error.message
+    assert error.context["line"] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'[{"id":1}\n,]', "line 2: a comma with no element after it"),
+        (b'[{"id":1},\n,{"id":2}]', "line 2: a comma with no element after it"),
+        (b'[\n,{"id":2}]', "line 2: a comma with no element after it"),
+        (b'[{"id":1}\n{"id":2}]', "line 2: a comma or the closing ] is missing"),
+        (b'[{"id":1}\n}', "line 2: a comma or the closing ] is missing"),
+        (b'[{"id":1}\n', "line 2: the closing ] of the array is missing"),
+        (b'[{"id":1},\n', "line 2: the closing ] of the array is missing"),
+        (b"[", "line 1: the closing ] of the array is missing"),
+        (b'[{"id":1},\n{"id":\n', "line 2: the element that starts here never ends"),
+        (b'[{"id":1},\n{"id":"open\\', "line 2: the element that starts here never ends"),
+        (b'[{"id":1}]\n[]', "line 2: more text after the closing ]"),
+        (b"[]\nx", "line 2: more text after the closing ]"),
+    ],
+)
+def test_broken_array_is_refused(refusal, content, reason):
+    """Commas and brackets that are missing or too many are told by line."""
+    error = refusal("topics.json", content)
+
+    assert isinstance(error, InputUnreadable)
+    assert reason in error.message
+
+
+@pytest.mark.parametrize("element", [b'{"a": [1}', b'{"a": [1}, 2]}', b'{"a"}', b'{"a": 1,}', b'{"a": "\\ud800"}'])
+def test_element_that_is_bad_json_is_refused(refusal, element):
+    """Brackets that pair up wrongly, or anything else that is not JSON, is found in its element."""
+    error = refusal("topics.json", b'[{"id": 1},\n' + element + b"]")
+
+    assert isinstance(error, BadRow)
+    assert "line 2: not valid JSON: " in error.message
+
+
+def test_mistake_deep_in_an_element_is_told_by_its_own_line(refusal):
+    """The row is named by where it starts, the mistake by where it is."""
+    error = refusal("topics.json", b'[\n{\n"a": 1,\n"b": x\n}]')
+
+    assert error.context["line"] == 2
+    assert " line 2: " in error.message
+    assert error.message.endswith("(at line 4 column 6)")
+
+
+def test_element_over_the_limit_is_refused(refusal):
+    """An element of more than 64 MiB is refused by its line."""
+    error = refusal("topics.json", b'[{"id": 1},\n{"topic": "' + b"x" * MAX_RECORD_BYTES + b'"}]')
+
+    assert isinstance(error, BadRow)
+    assert "line 2: the row is longer than 64 MiB" in error.message
+
+
+def test_element_of_ten_megabytes_is_read(read_file):
+    """A large value arrives whole, escapes and all."""
+    value = '\n"\\' * 2_000_000
+
+    rows = read_file("topics.json", orjson.dumps([{"topic": value}, {"topic": "Sums"}]))
+
+    assert [row.values["topic"] for row in rows] == [value, "Sums"]
+
+
+def test_memory_stays_flat(tmp_path):
+    """Twenty megabytes of array pass through a small window, though they are a single line."""
+    path = tmp_path / "topics.json"
+    item = orjson.dumps({"topic": "x" * 900, "tags": ["a", {"b": "}"}]})
+    path.write_bytes(b"[" + b",".join([item] * 21_000) + b"]")
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in read_rows(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert path.stat().st_size > 19_000_000
+    assert count == 21_000
+    assert peak < 3_000_000

@@ -1,0 +1,73 @@
+"""The tree of errors, as it is drawn and as it is."""
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from holdfast import errors
+from holdfast.errors import HoldfastError
+
+
+def _below(error):
+    for child in error.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield child
+            yield from _below(child)
+
+
+_ALL = [HoldfastError, *_below(HoldfastError)]
+
+
+def _drawn():
+    """The pairs of child and parent in the module's docstring."""
+    block = re.search(r"\n    HoldfastError\n(.*?)\n\n", errors.__doc__, re.DOTALL)[1]
+    parent = None
+    for line in block.splitlines():
+        indent = len(line) - len(line.lstrip())
+        names = re.findall(r"\w+", line)
+        if indent == 6:
+            parent = names.pop(0)
+            yield parent, "HoldfastError"
+        for name in names:
+            yield name, parent
+
+
+def test_tree_is_drawn_as_it_is():
+    """The module's docstring is the page that people read."""
+    there = {(error.__name__, error.__bases__[0].__name__) for error in _ALL[1:]}
+
+    assert set(_drawn()) == there
+    assert len(list(_drawn())) == len(there)
+
+
+def test_codes_are_unique():
+    """A script tells errors apart by them."""
+    codes = [error.code for error in _ALL]
+
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("error", _ALL, ids=lambda error: error.__name__)
+def test_code_is_the_name(error):
+    """In lower case with underscores, so that one is found from the other."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", error.__name__).lower()
+
+    assert error.code == ("error" if error is HoldfastError else words.replace("sq_lite", "sqlite"))
+    assert "code" in vars(error)
+
+
+def test_groups_are_drawn_in_the_order_of_the_file():
+    """So that the page and the code are read side by side."""
+    order = list(vars(errors))
+
+    assert all(order.index(one) < order.index(other) for (one, _), (other, _) in pairwise(_drawn()))
+
+
+def test_error_carries_a_message_and_its_context():
+    """The message for people, the context for machines."""
+    error = errors.BadRow("topics.csv line 3: no topic", path="topics.csv", line=3)
+
+    assert str(error) == error.message == "topics.csv line 3: no topic"
+    assert error.context == {"path": "topics.csv", "line": 3}
+    assert isinstance(error, errors.InputError)

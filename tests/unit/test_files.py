@@ -1,0 +1,215 @@
+"""Files that are whole or not there."""
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import OutputUnwritable
+from holdfast.files import written_whole
+
+
+def _names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_file_appears_only_when_it_is_whole(tmp_path):
+    """Until then its name is free."""
+    path = tmp_path / "out.jsonl"
+
+    with written_whole(path) as out:
+        out.write(b"a" * 100_000)
+        assert not path.exists()
+
+    assert path.read_bytes() == b"a" * 100_000
+    assert _names(tmp_path) == ["out.jsonl"]
+
+
+def test_file_that_is_there_is_replaced(tmp_path):
+    """At once: a reader finds the old one or the new one."""
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b"old")
+
+    with written_whole(path) as out:
+        out.write(b"new")
+        assert path.read_bytes() == b"old"
+
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_error_within_leaves_what_was_there(tmp_path, before, error):
+    """And nothing beside it."""
+    path = tmp_path / "out.jsonl"
+    if before is not None:
+        path.write_bytes(before)
+
+    def write_half():
+        with written_whole(path) as out:
+            out.write(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write_half()
+
+    assert _names(tmp_path) == ([] if before is None else ["out.jsonl"])
+    assert before is None or path.read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_rights_are_kept(tmp_path, mode):
+    """A file that only its owner may read stays one."""
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+
+    with written_whole(path) as out:
+        out.write(b"new")
+
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_new_file_has_the_usual_rights(tmp_path):
+    """As the user's mask has them."""
+    before = os.umask(0o027)
+    try:
+        with written_whole(tmp_path / "out.jsonl"):
+            pass
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "out.jsonl").stat().st_mode) == 0o640
+
+
+def test_link_stays_a_link(tmp_path):
+    """What it points to is replaced."""
+    target, link = tmp_path / "data" / "real.jsonl", tmp_path / "out.jsonl"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+
+    with written_whole(link) as out:
+        out.write(b"new")
+
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert _names(target.parent) == ["real.jsonl"]
+
+
+def test_link_to_nothing_yet_makes_its_target(tmp_path):
+    """A link may be there first."""
+    link = tmp_path / "out.jsonl"
+    link.symlink_to(tmp_path / "real.jsonl")
+
+    with written_whole(link) as out:
+        out.write(b"new")
+
+    assert (tmp_path / "real.jsonl").read_bytes() == b"new"
+
+
+def test_link_to_itself_gives_way(tmp_path):
+    """It leads nowhere, and is no reason to fail."""
+    link = tmp_path / "out.jsonl"
+    link.symlink_to(link)
+
+    with written_whole(link) as out:
+        out.write(b"new")
+
+    assert link.read_bytes() == b"new"
+
+
+def test_pipe_is_written_directly(tmp_path):
+    """Whoever reads at its other end gets it as it comes."""
+    path, heard = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: heard.append(path.read_bytes()))
+    reader.start()
+
+    with written_whole(path) as out:
+        out.write(b"through")
+    reader.join(10)
+
+    assert heard == [b"through"]
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+def test_device_is_written_directly():
+    """`-o /dev/null` must not replace it by a file."""
+    with written_whole(Path(os.devnull)) as out:
+        out.write(b"away")
+
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+def test_missing_folder_is_told(tmp_path):
+    """Folders are not made for the user."""
+    path = tmp_path / "none" / "out.jsonl"
+
+    with pytest.raises(OutputUnwritable) as caught, written_whole(path):
+        pytest.fail("there is nothing to write into")
+
+    assert caught.value.message == f"{path} cannot be written: No such file or directory"
+    assert caught.value.context == {"path": str(path)}
+
+
+def test_folder_is_no_file(tmp_path):
+    """Nor is a file a folder."""
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(OutputUnwritable, match="Is a directory"), written_whole(tmp_path):
+        pass
+    with pytest.raises(OutputUnwritable, match="Not a directory"), written_whole(tmp_path / "file" / "out.jsonl"):
+        pass
+
+
+def test_unwritable_folder_is_told(tmp_path, monkeypatch):
+    """With the system's reason."""
+
+    def forbidden(*_args, **_kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", forbidden)
+
+    with (
+        pytest.raises(OutputUnwritable, match=r"/o cannot be written: Permission denied$"),
+        written_whole(tmp_path / "o"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch, call):
+    """Even when it is noticed only at the very end."""
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b"old")
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full) if call == "fsync" else monkeypatch.setattr(type(path), "replace", full)
+
+    with pytest.raises(OutputUnwritable, match="No space left on device"), written_whole(path) as out:
+        out.write(b"new")
+
+    assert path.read_bytes() == b"old"
+    assert _names(tmp_path) == ["out.jsonl"]
+
+
+def test_file_and_folder_are_synced(tmp_path, monkeypatch):
+    """The content before the name, the name before it is called written."""
+    synced, fsync = [], os.fsync
+
+    def noted(descriptor):
+        synced.append((stat.S_IFMT(os.fstat(descriptor).st_mode), (tmp_path / "out.jsonl").exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+
+    with written_whole(tmp_path / "out.jsonl") as out:
+        out.write(b"new")
+
+    assert synced == [(stat.S_IFREG, False), (stat.S_IFDIR, True)]

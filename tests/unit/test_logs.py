@@ -1,0 +1,76 @@
+"""Logs: silent until a program wants to hear them."""
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from holdfast.logs import get_logger
+
+_NOISY = """
+import asyncio, sys
+from holdfast import Fail, Holdfast
+
+def broken_bar(progress):
+    raise ValueError("broken bar")
+
+async def process(item):
+    return Fail("no")
+
+async def main():
+    async with Holdfast.open(sys.argv[1]) as hold:
+        result = await hold.batches.run("topics", [{"topic": "tea"}], process, on_progress=broken_bar)
+        assert result.failed == 1
+
+asyncio.run(main())
+"""
+
+
+def test_library_writes_to_neither_output(tmp_path):
+    """A program that imports us owns its terminal; a listener that breaks is worth an error in the log, no more."""
+    command = [sys.executable, "-c", _NOISY, str(tmp_path / "library.db")]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_event_and_context_are_fields(caplog):
+    """The name of what happened, and what it happened to."""
+    with caplog.at_level(logging.INFO, logger="holdfast"):
+        get_logger("holdfast.tests").info("lease_lost", job="topics", token=7)
+
+    (record,) = caplog.records
+    assert (record.name, record.msg, record.job, record.token) == ("holdfast.tests", "lease_lost", "topics", 7)
+
+
+def test_exception_is_kept_with_its_event(caplog):
+    """For whoever looks into the log."""
+    with caplog.at_level(logging.ERROR, logger="holdfast"):
+        try:
+            raise ValueError("broken bar")
+        except ValueError:
+            get_logger("holdfast.tests").exception("listener_failed")
+
+    assert caplog.records[0].exc_info[0] is ValueError
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_what_is_below_the_level_is_not_made(caplog, level):
+    """The program's own level decides."""
+    with caplog.at_level(logging.WARNING, logger="holdfast"):
+        get_logger("holdfast.tests").log(level, "detail")
+
+    assert caplog.records == []
+
+
+def test_nothing_global_is_changed():
+    """Neither the root logger nor structlog's own configuration."""
+    import structlog
+
+    get_logger("holdfast.tests")
+
+    assert not structlog.is_configured()
+    assert [type(handler) for handler in logging.getLogger("holdfast").handlers] == [logging.NullHandler]
+    assert logging.getLogger("holdfast").propagate

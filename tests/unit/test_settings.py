@@ -1,0 +1,251 @@
+"""Where to store, and for whom: who has the last word."""
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import SettingsError
+from holdfast.settings import Settings, load
+
+
+def _load(here, *, environ=None, **said):
+    return load(here=here, environ=environ or {}, **said)
+
+
+def _write(folder, text):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "holdfast.toml").write_text(text, encoding="utf-8")
+
+
+# -- who has the last word -------------------------------------------------------------------------
+
+
+def test_defaults(tmp_path):
+    """Nothing said: a folder of our own here, for the local owner."""
+    settings = _load(tmp_path)
+
+    assert settings.database == tmp_path / ".holdfast" / "holdfast.db"
+    assert settings.owner == "local"
+    assert settings.lease_seconds == 15.0
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_environment", "said", "owner"),
+    [
+        (None, None, None, "local"),
+        ("file", None, None, "file"),
+        ("file", "environment", None, "environment"),
+        (None, "environment", None, "environment"),
+        ("file", "environment", "said", "said"),
+        ("file", None, "said", "said"),
+        ("file", "", None, "file"),
+    ],
+)
+def test_what_is_said_later_wins(tmp_path, in_file, in_environment, said, owner):
+    """Defaults, file, environment, argument; an empty variable says nothing."""
+    if in_file:
+        _write(tmp_path, f'owner = "{in_file}"')
+    environ = {} if in_environment is None else {"HOLDFAST_OWNER": in_environment}
+
+    assert _load(tmp_path, environ=environ, owner=said).owner == owner
+
+
+def test_database_is_said_in_the_same_ways(tmp_path):
+    """Argument before environment before file."""
+    _write(tmp_path, 'database_url = "file.db"')
+    environ = {"HOLDFAST_DATABASE_URL": "environment.db"}
+
+    assert _load(tmp_path).database == tmp_path / "file.db"
+    assert _load(tmp_path, environ=environ).database == tmp_path / "environment.db"
+    assert _load(tmp_path, environ=environ, database_url="said.db").database == tmp_path / "said.db"
+
+
+def test_address_of_the_users_own_database_is_not_ours(tmp_path):
+    """`DATABASE_URL` belongs to their app."""
+    settings = _load(tmp_path, environ={"DATABASE_URL": "sqlite:///theirs.db"})
+
+    assert settings.database == tmp_path / ".holdfast" / "holdfast.db"
+
+
+def test_process_and_folder_are_asked_by_default(tmp_path, monkeypatch):
+    """Where nobody says otherwise."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOLDFAST_OWNER", "me")
+    monkeypatch.delenv("HOLDFAST_DATABASE_URL", raising=False)
+
+    settings = load()
+
+    assert settings.owner == "me"
+    assert settings.database == Path.cwd() / ".holdfast" / "holdfast.db"
+
+
+# -- folders ---------------------------------------------------------------------------------------
+
+
+def test_nearest_folder_above_is_used(tmp_path):
+    """From a subfolder one finds the library of the project."""
+    (tmp_path / ".holdfast").mkdir()
+    (tmp_path / "a" / ".holdfast").mkdir(parents=True)
+    here = tmp_path / "a" / "b" / "c"
+    here.mkdir(parents=True)
+
+    assert _load(here).database == tmp_path / "a" / ".holdfast" / "holdfast.db"
+
+
+def test_file_of_that_name_is_no_folder(tmp_path):
+    """Only a folder can hold a library."""
+    (tmp_path / ".holdfast").write_text("")
+    here = tmp_path / "a"
+    here.mkdir()
+
+    assert _load(here).database == here / ".holdfast" / "holdfast.db"
+
+
+def test_nearest_settings_file_above_is_used(tmp_path):
+    """And only that one."""
+    _write(tmp_path, 'owner = "far"\nlease_seconds = 3')
+    _write(tmp_path / "a", 'owner = "near"')
+    here = tmp_path / "a" / "b"
+    here.mkdir()
+
+    settings = _load(here)
+
+    assert (settings.owner, settings.lease_seconds) == ("near", 15.0)
+
+
+def test_path_in_a_settings_file_is_relative_to_it(tmp_path):
+    """It means the same from every subfolder."""
+    _write(tmp_path, 'database_url = "data/library.db"')
+    here = tmp_path / "a" / "b"
+    here.mkdir(parents=True)
+
+    assert _load(here).database == tmp_path / "data" / "library.db"
+
+
+def test_path_that_is_said_is_relative_to_here(tmp_path):
+    """Whatever settings file lies above."""
+    _write(tmp_path, 'database_url = "data/library.db"')
+    here = tmp_path / "a"
+    here.mkdir()
+
+    assert _load(here, database_url="x.db").database == here / "x.db"
+    assert _load(here, environ={"HOLDFAST_DATABASE_URL": "y.db"}).database == here / "y.db"
+
+
+def test_settings_file_without_a_path_leaves_the_nearest_folder(tmp_path):
+    """One that only names the owner does not move the library."""
+    _write(tmp_path, 'owner = "me"')
+    here = tmp_path / "a" / "b"
+    (tmp_path / "a" / ".holdfast").mkdir(parents=True)
+    here.mkdir()
+
+    assert _load(here).database == tmp_path / "a" / ".holdfast" / "holdfast.db"
+
+
+# -- addresses -------------------------------------------------------------------------------------
+
+
+def test_ways_to_name_a_file(tmp_path, monkeypatch):
+    """A path, absolute or not, the home folder, or an address with `sqlite:///` before a path."""
+    monkeypatch.setenv("HOME", "/home/me")
+
+    found = {
+        url: str(_load(tmp_path, database_url=url).database)
+        for url in ("a.db", "/data/a.db", "~/a.db", "sqlite:///a.db", "sqlite:////data/a.db")
+    }
+
+    assert found == {
+        "a.db": f"{tmp_path}/a.db",
+        "/data/a.db": "/data/a.db",
+        "~/a.db": "/home/me/a.db",
+        "sqlite:///a.db": f"{tmp_path}/a.db",
+        "sqlite:////data/a.db": "/data/a.db",
+    }
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunter2@db.example.com/app",
+        "mysql://me:hunter2@host/x",
+        "sqlite://hunter2",
+        "sqlite:///",
+        "://x",
+    ],
+)
+def test_other_addresses_are_refused_without_being_shown(tmp_path, url):
+    """They may hold a password."""
+    with pytest.raises(SettingsError) as caught:
+        _ = _load(tmp_path, database_url=url).database
+
+    kind = url.partition("://")[0]
+    assert caught.value.message.startswith(f"The database address starts with {kind}://; give the path")
+    assert "hunter2" not in caught.value.message
+    assert "hunter2" not in repr(caught.value.context)
+
+
+# -- what is wrong ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["owner = ", 'owner = "a"\nowner = "b"', "[[", "\x00"])
+def test_broken_settings_file_is_told(tmp_path, text):
+    """With its path."""
+    _write(tmp_path, text)
+
+    with pytest.raises(SettingsError, match="cannot be read") as caught:
+        _load(tmp_path)
+
+    assert caught.value.message.startswith(str(tmp_path / "holdfast.toml"))
+
+
+def test_settings_file_that_is_not_utf8_is_told(tmp_path):
+    """As a broken one."""
+    (tmp_path / "holdfast.toml").write_bytes(b'owner = "\xff"')
+
+    with pytest.raises(SettingsError, match="cannot be read"):
+        _load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('databse_url = "hunter2"', "There is no setting 'databse_url'"),
+        ('here = "/tmp"', "There is no setting 'here'"),
+        ("owner = 5", "The setting 'owner'"),
+        ('owner = ""', "The setting 'owner'"),
+        ("lease_seconds = 0", "The setting 'lease_seconds'"),
+        ('lease_seconds = "long"', "The setting 'lease_seconds'"),
+        ('[owner]\nname = "x"', "The setting 'owner'"),
+    ],
+)
+def test_wrong_setting_is_named(tmp_path, text, message):
+    """And where it stands; its value is not shown."""
+    _write(tmp_path, text)
+
+    with pytest.raises(SettingsError) as caught:
+        _load(tmp_path)
+
+    assert caught.value.message.startswith(message)
+    assert str(tmp_path / "holdfast.toml") in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
+def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
+    """So that a slip of the pen is seen."""
+    _write(tmp_path, 'ower = "me"')
+
+    with pytest.raises(SettingsError, match=r"there are: database_url, owner, lease_seconds$"):
+        _load(tmp_path)
+
+
+@pytest.mark.parametrize("owner", ["", "x" * 513])
+def test_owner_that_is_said_is_checked(tmp_path, owner):
+    """Without a file the message names none."""
+    with pytest.raises(SettingsError, match=r"^The setting 'owner' is wrong: "):
+        _load(tmp_path, owner=owner)
+
+
+def test_settings_do_not_change():
+    """They are read once."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().owner = "other"
