@@ -1,0 +1,23 @@
+"""Runs every benchmark of this folder, one after the other; each answers one question with a Markdown table.
+
+Options are handed on to each: `python benchmarks/run.py --rounds 3`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_SCRIPTS = ("durable_rate.py", "creation_rate.py")
+
+
+def main() -> int:
+    """Return how many of them failed."""
+    folder = Path(__file__).parent
+    ended = [
+        subprocess.run([sys.executable, folder / script, *sys.argv[1:]], check=False).returncode for script in _SCRIPTS
+    ]
+    return sum(code != 0 for code in ended)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
