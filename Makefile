@@ -1,0 +1,71 @@
+# Everything a contributor types. Each target makes what it needs in .venv first; nothing is installed outside it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+# Stamps: what is in .venv was installed from the files these depend on, and is installed again when they change.
+MADE   := $(VENV)/.made
+TESTS  := $(VENV)/.test-extra
+CHECKS := $(VENV)/.check-extra
+FILES  := pyproject.toml constraints.txt
+
+PEERS  := $(wildcard benchmarks/peers/*.py)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench bench-peers torture clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  Another Python: make PYTHON=/path/to/python3.12 TARGET"
+
+demo: $(TESTS) ## Run a job, kill it, resume it, export it, and count
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
+
+test: $(TESTS) ## Run all tests
+	$(BIN)/pytest
+
+check: $(CHECKS) ## Check format, lint, types, import layers and docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/docs -q
+
+bench: $(TESTS) ## Run the benchmarks: ratios measured in one run
+	$(BIN)/python benchmarks/run.py
+
+ifeq ($(PEERS),)
+bench-peers: ## Run the benchmarks against other programs
+	@echo "There are no benchmarks against other programs: benchmarks/peers holds none."
+else
+bench-peers: $(TESTS)
+	@set -e; for script in $(PEERS); do echo "$$script"; $(BIN)/python "$$script"; done
+endif
+
+torture: $(TESTS) ## Run the sweeps of the tests at their full count
+	HOLDFAST_TORTURE=1 $(BIN)/pytest tests -m sweep
+
+clean: ## Remove what make, the tests and the demo made
+	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(MADE):
+	@command -v "$(PYTHON)" >/dev/null \
+		|| { echo "Holdfast needs Python 3.11 or newer, and $(PYTHON) was not found: make PYTHON=/path/to/python3.12"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Holdfast needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=/path/to/python3.12"; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) \
+		|| { echo "$(PYTHON) cannot make $(VENV); on Debian and Ubuntu, install python3-venv"; exit 1; }
+	@touch $@
+
+$(TESTS): $(MADE) $(FILES)
+	$(PIP) --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(CHECKS): $(TESTS)
+	$(PIP) --constraint constraints.txt --editable '.[test,check]'
+	@touch $@
