@@ -1,10 +1,14 @@
-"""A victim that takes a commit for done whether or not it was: the control of the faults of a disk."""
+"""A victim that takes a commit for done whether or not it was: the control of the faults of a disk.
+
+It tells of every commit at once, so that each that was not made is one that it told of.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 
+from holdfast.batch import progress
 from holdfast.errors import StorageError
 from holdfast.storage.sqlite import database
 from support import victim
@@ -28,5 +32,6 @@ def _whatever_becomes_of_it(connection: apsw.Connection, begin: str, function: C
 
 
 if __name__ == "__main__":
+    progress._SECONDS_BETWEEN = 0.0
     database.in_transaction = _whatever_becomes_of_it
     victim.main()

@@ -69,7 +69,8 @@ def test_a_failed_sync_of_a_checkpoint_is_not_repeated(scene):
 
 def test_a_failed_commit_that_is_believed_in(scene):
     """The control: a worker that takes commits for done that were not is found out."""
-    process = scene.start(under=_failing(scene, "12+"), program="support.careless", seconds=0.2)
+    scene.items = 60
+    process = scene.start(under=_failing(scene, "12+"), program="support.careless", seconds=0.05)
     until(lambda: "lease_lost" in scene.errors())
     scene.end()
 
