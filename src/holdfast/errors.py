@@ -10,7 +10,7 @@
       OutputUnwritable
       ProcessorUnusable      ProcessorNotFound
       InvalidConversation
-      StorageError           StoreBusy, StoreFull, StoreReadOnly, StoreCorrupt, NotADatabase,
+      StorageError           StoreBusy, StoreFull, StoreReadOnly, StoreGone, StoreCorrupt, NotADatabase,
                              SchemaTooNew, SchemaOutdated, UnsafeSQLite, OutcomeRefused, StoreClosed
 
 Each class has a stable `code`; each instance a message for people that names the thing and the next step, and a
@@ -214,6 +214,12 @@ class StoreFull(StorageError):
 
 class StoreReadOnly(StorageError):
     code = "store_read_only"
+
+
+class StoreGone(StorageError):
+    """The database's file was deleted, moved or replaced under us. What was committed since is nowhere to be found."""
+
+    code = "store_gone"
 
 
 class StoreCorrupt(StorageError):

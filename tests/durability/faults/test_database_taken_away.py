@@ -1,24 +1,116 @@
-"""Somebody write-protects the database while a worker works on it, or before."""
+"""Somebody deletes, moves, replaces or write-protects the database while a worker works on it, or before."""
 
 import asyncio
 import signal
+import subprocess
 from pathlib import Path
 
 import apsw
+import pytest
 
 from holdfast import Holdfast
-from holdfast.errors import StorageError, StoreReadOnly
+from holdfast.errors import StorageError, StoreGone, StoreReadOnly
 from support import needs, strace
 from support.conversations import conversation, items
 from support.invariants import violations
 from support.scene import Scene, last_words
 
 
+def test_a_deleted_database_is_noticed(scene):
+    """What would be committed from there on is nowhere to be found, so nothing more is called or reported."""
+    worker = _at_work(scene)
+
+    for file in _files(scene):
+        file.unlink()
+    code = scene.finish(worker)
+
+    assert (code, last_words(scene.errors())) == (1, StoreGone)
+    assert scene.witness().reported < scene.items
+    assert str(scene.database) in scene.errors()
+    assert _files(scene) == []
+
+
+def test_a_deleted_database_that_nobody_notices(scene):
+    """The control: the worker reports a hundred items completed, and not one of them is anywhere."""
+    worker = _at_work(scene, without="identity")
+
+    for file in _files(scene):
+        file.unlink()
+    code = scene.finish(worker)
+
+    assert code == 0, scene.errors()
+    assert scene.witness().reported == scene.items
+    assert not scene.database.exists()
+
+
+@pytest.mark.parametrize("with_its_log", [True, False], ids=["with its log", "without its log"])
+def test_a_moved_database_is_whole_when_it_is_put_back(scene, with_its_log):
+    """The run ends; the file holds all that was reported, wherever its log was left."""
+    worker = _at_work(scene)
+    elsewhere = scene.folder / "elsewhere"
+    elsewhere.mkdir()
+
+    for file in _files(scene) if with_its_log else [scene.database]:
+        file.rename(elsewhere / file.name)
+    code = scene.finish(worker)
+    last = last_words(scene.errors())
+    for file in elsewhere.iterdir():
+        file.rename(scene.folder / file.name)
+    broken = scene.broken(at_rest=False, crashes=1)
+    resumed = scene.run(seconds=0.002)
+
+    assert (code, last) == (1, StoreGone)
+    assert broken == []
+    assert resumed == 0, scene.errors()
+    assert scene.broken(crashes=1) == []
+
+
+def test_a_database_in_the_place_of_another_is_left_alone(scene):
+    """One worker's database is replaced by another's, with the log of that: the run ends and has touched neither."""
+    worker = _at_work(scene)
+    other = scene.folder / "other" / scene.database.name
+    other.parent.mkdir()
+    _another_job(other)
+    before = _other_rows(other)
+    # Held open, so that its log stays where it is.
+    holding = apsw.Connection(str(other))
+    holding.execute("UPDATE jobs SET updated_at = updated_at + 1")
+
+    for file in _files(scene):
+        file.unlink()
+    for file in other.parent.glob("*.db*"):
+        file.rename(scene.folder / file.name)
+    code = scene.finish(worker)
+    left = {file.name for file in scene.folder.glob("*.db-wal")}
+    holding.close()
+
+    assert (code, last_words(scene.errors())) == (1, StoreGone)
+    assert left == {f"{scene.database.name}-wal"}
+    assert _other_rows(scene.database) == before
+    assert violations(scene.database) == []
+
+
+def test_a_deleted_log_is_noticed_and_loses_nothing(scene):
+    """The worker still has it open, and takes it into the database on its way out."""
+    worker = _at_work(scene)
+
+    Path(f"{scene.database}-wal").unlink()
+    code = scene.finish(worker)
+    last = last_words(scene.errors())
+    broken = scene.broken(at_rest=False, crashes=1)
+    resumed = scene.run(seconds=0.002)
+
+    assert (code, last) == (1, StoreGone)
+    assert broken == []
+    assert resumed == 0, scene.errors()
+    assert scene.broken(crashes=1) == []
+
+
 def test_a_file_system_that_becomes_read_only(scene):
     """As one does whose disk fails: the run ends clearly, the other job is as it was, and both go on afterwards."""
     needs.injected_faults()
     log = Path(f"{scene.database}-wal")
-    _another_job(scene)
+    _another_job(scene.database)
     before = _other_rows(scene.database)
 
     code = scene.run(under=strace.injecting("error=EROFS", "pwrite64", "150+", log, scene.folder / "log"))
@@ -99,11 +191,22 @@ def test_a_folder_of_lock_files_that_cannot_be_written(scene):
     assert scene.broken() == []
 
 
-def _another_job(scene: Scene) -> None:
-    """Complete a job of somebody else in the same database."""
+def _at_work(scene: Scene, **options: object) -> subprocess.Popen[bytes]:
+    """Start a worker and wait until it has committed something."""
+    worker = scene.start(seconds=0.05, **options)
+    scene.until_called(worker, 40)
+    return worker
+
+
+def _files(scene: Scene) -> list[Path]:
+    return list(scene.folder.glob(f"{scene.database.name}*"))
+
+
+def _another_job(database: Path) -> None:
+    """Complete a job of somebody else in a database."""
 
     async def work() -> None:
-        async with Holdfast.open(scene.database, owner="somebody-else") as hold:
+        async with Holdfast.open(database, owner="somebody-else") as hold:
             await hold.batches.run("theirs", items(20), lambda item: conversation(item.topic))
 
     asyncio.run(work())

@@ -3,9 +3,11 @@
 import apsw
 import pytest
 
+from holdfast import Holdfast
 from holdfast.errors import SchemaOutdated, SchemaTooNew
-from holdfast.storage.sqlite import migrate
+from holdfast.storage.sqlite import identity, migrate
 from holdfast.storage.sqlite.migrate import migrations, prepare
+from support.conversations import items
 from support.scene import last_words
 
 _NEWER = [*migrations(), (migrations()[-1][0] + 1, "CREATE TABLE later (x)")]
@@ -16,6 +18,13 @@ def _schema(database):
     version = connection.execute("PRAGMA user_version").get
     connection.close()
     return version
+
+
+def _jobs(database):
+    connection = apsw.Connection(str(database))
+    count = connection.execute("SELECT count(*) FROM jobs").get
+    connection.close()
+    return count
 
 
 def _copies(scene):
@@ -53,6 +62,30 @@ def test_a_dead_worker_does_not_hold_up_a_migration_and_the_older_version_is_the
     assert len(scene.witness().calls) == calls
     assert scene.broken(at_rest=False) == []
     assert [_schema(copy) for copy in _copies(scene)] == [migrations()[-1][0]]
+
+
+async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(tmp_path):
+    """No worker was there to hold it up, so it happened; the older one finds out before its next write."""
+    database = tmp_path / "library.db"
+    async with Holdfast.open(database) as older:
+        prepare(database, create=False, known=_NEWER)
+
+        with pytest.raises(SchemaTooNew, match="pip install -U holdfast"):
+            await older.batches.create("job", items(3), "scripted")
+
+    assert _jobs(database) == 0
+
+
+async def test_who_writes_all_the_same_after_a_migration(tmp_path, monkeypatch):
+    """The control."""
+    monkeypatch.setattr(identity.Identity, "check_schema", lambda *_: None)
+    database = tmp_path / "library.db"
+    async with Holdfast.open(database) as older:
+        prepare(database, create=False, known=_NEWER)
+
+        await older.batches.create("job", items(3), "scripted")
+
+    assert _jobs(database) == 1
 
 
 def test_a_late_starter_finds_the_work_done(scene, monkeypatch):

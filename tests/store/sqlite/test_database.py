@@ -25,7 +25,7 @@ def path(tmp_path):
 @pytest.fixture
 def database(path):
     database = Database(path)
-    database.start()
+    database.start(schema=0)
     yield database
     database.stop()
 
@@ -260,7 +260,7 @@ async def test_lock_of_another_program_is_told(path, monkeypatch):
     """After the time we wait for it; then the same write works."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     database = Database(path)
-    database.start()
+    database.start(schema=0)
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
 

@@ -13,6 +13,7 @@ import apsw
 from holdfast.errors import StoreClosed
 from holdfast.storage.sqlite.connection import connect
 from holdfast.storage.sqlite.errors import translated
+from holdfast.storage.sqlite.identity import Identity
 
 T = TypeVar("T")
 
@@ -24,27 +25,36 @@ class Database:
 
     A write that was handed in runs to its end, whatever becomes of who waits for it: a transaction abandoned half way
     would keep everybody else waiting.
+
+    A write is acknowledged only while the file that was opened is the one that others find under its name, and only
+    while its schema is the one that this code knows.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._writes: queue.SimpleQueue[Callable[[apsw.Connection], None] | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[Callable[[apsw.Connection, Identity], None] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._reader_connections: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
+        self._identity: Identity | None = None
         self._guard = threading.Lock()
 
-    def start(self) -> None:
-        """Open the connections and start the writer.
+    def start(self, *, schema: int) -> None:
+        """Open the connections to a database of that schema, and start the writer.
 
         Raises:
             StorageError: a connection cannot be opened.
         """
+        # Noted before it is opened: what is put in its place in between is noticed as well.
+        identity = Identity(self.path, schema)
         connection = connect(self.path)
         for _ in range(_READERS):
             self._reader_connections.put(connect(self.path, read_only=True))
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="holdfast-reader")
-        self._writer = threading.Thread(target=self._write_all, args=(connection,), name="holdfast-writer", daemon=True)
+        self._identity = identity
+        self._writer = threading.Thread(
+            target=self._write_all, args=(connection, identity), name="holdfast-writer", daemon=True
+        )
         self._writer.start()
 
     def stop(self) -> None:
@@ -54,11 +64,11 @@ class Database:
             readers, self._readers = self._readers, None
             if writer is not None:
                 self._writes.put(None)
-        if writer is None or readers is None:
+        if writer is None or readers is None or self._identity is None:
             return
         readers.shutdown(wait=True)
         while not self._reader_connections.empty():
-            self._reader_connections.get().close()
+            _close(self._reader_connections.get(), self._identity)
         writer.join()
 
     async def write(self, function: Callable[[apsw.Connection], T]) -> T:
@@ -91,9 +101,9 @@ class Database:
     def _submit(self, function: Callable[[apsw.Connection], T]) -> "Future[T]":
         future: Future[T] = Future()
 
-        def run(connection: apsw.Connection) -> None:
+        def run(connection: apsw.Connection, identity: Identity) -> None:
             try:
-                result = in_transaction(connection, "BEGIN IMMEDIATE", function, self.path)
+                result = self._write(connection, identity, function)
             except BaseException as error:
                 _settle(future, error=error)
             else:
@@ -105,10 +115,19 @@ class Database:
             self._writes.put(run)
         return future
 
-    def _write_all(self, connection: apsw.Connection) -> None:
+    def _write(self, connection: apsw.Connection, identity: Identity, function: Callable[[apsw.Connection], T]) -> T:
+        def in_known_schema(connection: apsw.Connection) -> T:
+            identity.check_schema(connection)
+            return function(connection)
+
+        result = in_transaction(connection, "BEGIN IMMEDIATE", in_known_schema, self.path)
+        identity.check_files()
+        return result
+
+    def _write_all(self, connection: apsw.Connection, identity: Identity) -> None:
         while (run := self._writes.get()) is not None:
-            run(connection)
-        connection.close()
+            run(connection, identity)
+        _close(connection, identity)
 
 
 def in_transaction(connection: apsw.Connection, begin: str, function: Callable[[apsw.Connection], T], path: Path) -> T:
@@ -133,3 +152,10 @@ def _settle(future: "Future[T]", *, result: T | None = None, error: BaseExceptio
         future.set_exception(error)
     else:
         future.set_result(result)  # type: ignore[arg-type]
+
+
+def _close(connection: apsw.Connection, identity: Identity) -> None:
+    if identity.log_is_anothers:
+        # Whoever closes last removes the log by its name. Left alone, it is at worst read once more.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()

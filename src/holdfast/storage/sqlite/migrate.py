@@ -12,10 +12,11 @@ import apsw
 
 from holdfast.batch import host
 from holdfast.batch.store import WorkerCard
-from holdfast.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreNotFound
+from holdfast.errors import NotADatabase, SchemaOutdated, StorageError, StoreNotFound
 from holdfast.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from holdfast.storage.sqlite.database import in_transaction
 from holdfast.storage.sqlite.errors import translated
+from holdfast.storage.sqlite.schema import refuse_newer, version_of
 
 APPLICATION_ID = 0x486F6C64  # "Hold", in the file's header: tells our databases from others
 
@@ -33,8 +34,10 @@ def migrations() -> list[Migration]:
     return sorted(found)
 
 
-def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -> None:
+def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -> int:
     """Make sure that `path` is a database of the schema this code knows: create it, migrate it, or refuse it.
+
+    Returns the number of that schema.
 
     Raises:
         StoreNotFound: there is none, and `create` is false.
@@ -48,18 +51,13 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
     connection = connect(path, create=create)
     try:
         version = in_transaction(connection, "BEGIN", lambda c: _check_header(c, path), path)
-        if version > known[-1][0]:
-            raise SchemaTooNew(
-                f"{path} was written by a newer Holdfast (schema {version}, this one knows {known[-1][0]}); "
-                "upgrade with `pip install -U holdfast`",
-                path=str(path),
-                schema=version,
-            )
+        refuse_newer(path, version, known[-1][0])
         if version < known[-1][0]:
             if version > 0:
                 in_transaction(connection, "BEGIN", lambda c: _refuse_under_a_worker(c, path, version), path)
                 _keep_copy(connection, path, version)
             in_transaction(connection, "BEGIN IMMEDIATE", lambda c: _migrate(c, path, known), path)
+        return known[-1][0]
     finally:
         connection.close()
 
@@ -104,12 +102,12 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_header(connection: apsw.Connection, path: Path) -> int:
-    version = connection.execute("PRAGMA user_version").get
+    version = version_of(connection)
     application = connection.execute("PRAGMA application_id").get
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
     if application != APPLICATION_ID and (version or tables):
         raise NotADatabase(f"{path} is a database of some other program; name another file", path=str(path))
-    return int(version)
+    return version
 
 
 def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> None:

@@ -38,8 +38,8 @@ class SqliteStore:
             StoreNotFound: there is none, and `create` is false.
             StorageError: it cannot be used; see `migrate.prepare`.
         """
-        await asyncio.to_thread(prepare, self.path, create=create)
-        await asyncio.to_thread(self._database.start)
+        schema = await asyncio.to_thread(prepare, self.path, create=create)
+        await asyncio.to_thread(self._database.start, schema=schema)
 
     async def stop(self) -> None:
         """Let writes that were handed in finish, then close. Twice is safe."""
