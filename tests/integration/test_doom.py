@@ -1,5 +1,7 @@
 """When every item would fail, few do, and none is harmed."""
 
+import asyncio
+
 import pytest
 
 from holdfast import Counts, Doom, Fail, JobState, Selection
@@ -131,3 +133,25 @@ async def test_cancelled_job_is_not_paused_by_its_last_calls(hold):
     result = await hold.batches.run("batch", items(60), process, concurrency=20)
 
     assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
+
+
+async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(hold):
+    """The pause stops the run; what the user decides until its last call has ended is what it ends with."""
+    gate = asyncio.Event()
+
+    async def process(item):
+        if item.id == "item-1":
+            return Doom("the key is wrong")
+        await gate.wait()
+        return conversation(item.topic)
+
+    running = asyncio.create_task(hold.batches.run("batch", items(5), process, concurrency=2))
+    async with asyncio.timeout(20):
+        while not await hold.batches.incomplete() or (await hold.batches.checkpoint("batch")).state != "paused":
+            await asyncio.sleep(0.01)
+    await hold.batches.cancel("batch")
+    gate.set()
+    result = await running
+
+    assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
+    assert result.counts == Counts(pending=4, completed=1)

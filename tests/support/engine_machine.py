@@ -781,6 +781,8 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _more(self, job: ModelJob, scripts: Sequence[list[str]]) -> None:
         """Add items. One of a job may ask for the taken id: of two at once nobody could say which gets it."""
+        # Any run of this owner cleans the jobs that have ended, those of dead workers included.
+        job.was_cleaned = job.was_cleaned or job.state == "completed"
         for script in scripts:
             asks = any("clash" in item.script for item in job.items.values())
             job.add([["ok"] if asks and "clash" in script else script])

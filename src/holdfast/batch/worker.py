@@ -134,8 +134,8 @@ class Worker:
                 # Another program holds the database. What is finished waits here, and takes up the slots of new calls.
                 _log.warning("database_locked", job=self._lease.job_id, code=error.code, waiting=len(self._committer))
                 continue
-            if self._state is JobState.RUNNING:
-                self._state = report.state
+            if self._state is JobState.RUNNING or report.state is JobState.CANCELLED:
+                self._state = report.state  # once paused it stays so here, whoever goes on with the job meanwhile
             return report
 
     def _start(self, claimed_items: Sequence[ClaimedItem]) -> None:
