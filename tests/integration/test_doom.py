@@ -155,3 +155,25 @@ async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(ho
 
     assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
     assert result.counts == Counts(pending=4, completed=1)
+
+
+async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(hold):
+    """There is nothing left to resume."""
+    gate, calls = asyncio.Event(), []
+
+    async def process(item):
+        calls.append(item.id)
+        await gate.wait()
+        if item.id == "item-2":
+            await asyncio.sleep(0.3)  # the other one's commit comes first, and shows the pause to the worker
+        return conversation(item.topic)
+
+    running = asyncio.create_task(hold.batches.run("batch", items(2), process, concurrency=2))
+    async with asyncio.timeout(20):
+        while len(calls) < 2:
+            await asyncio.sleep(0.01)
+    await hold.batches.pause("batch")
+    gate.set()
+    result = await running
+
+    assert (result.ending, result.state) == (Ending.FINISHED, JobState.COMPLETED)

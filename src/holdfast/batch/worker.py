@@ -11,7 +11,7 @@ from holdfast.batch.breaker import Breaker
 from holdfast.batch.calls import Calls, Ended
 from holdfast.batch.committer import GROUP, Committer
 from holdfast.batch.item import ClaimedItem
-from holdfast.batch.job import FINISHED, JobSettings, JobState, Pause
+from holdfast.batch.job import FINISHED, UNFINISHED, JobSettings, JobState, Pause
 from holdfast.batch.lease import LEASE_SECONDS, Watch
 from holdfast.batch.outcome import Verdict, decide
 from holdfast.batch.processor import Callee
@@ -134,8 +134,9 @@ class Worker:
                 # Another program holds the database. What is finished waits here, and takes up the slots of new calls.
                 _log.warning("database_locked", job=self._lease.job_id, code=error.code, waiting=len(self._committer))
                 continue
-            if self._state is JobState.RUNNING or report.state is JobState.CANCELLED:
-                self._state = report.state  # once paused it stays so here, whoever goes on with the job meanwhile
+            # Once paused it stays so for this worker, even when another goes on with the job, but for a final state.
+            if self._state is JobState.RUNNING or report.state not in UNFINISHED:
+                self._state = report.state
             return report
 
     def _start(self, claimed_items: Sequence[ClaimedItem]) -> None:
