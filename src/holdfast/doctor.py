@@ -22,6 +22,7 @@ from holdfast.storage.sqlite.connection import check_sqlite
 from holdfast.storage.sqlite.inspection import Depth, Inspection, inspect
 
 QUICK_UP_TO = 256 * 1024 * 1024  # bytes of a database that is checked without being asked to
+_NAMED = 5  # of many jobs
 _LITTLE_SPACE = 512 * 1024 * 1024
 _MOUNTS = Path("/proc/mounts")
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "fuse.rclone", "virtiofs")
@@ -244,7 +245,9 @@ def _work(found: Inspection) -> Iterator[Check]:
     if unfinished:
         waiting = any(job.id not in working for job in found.unfinished)
         remedy = "`holdfast resume JOB` goes on with one" if waiting else None
-        yield Check("jobs", Level.WARNING if waiting else Level.OK, f"unfinished: {', '.join(unfinished)}", remedy)
+        more = f" and {len(unfinished) - _NAMED:,} more" if len(unfinished) > _NAMED else ""
+        text = f"unfinished: {', '.join(unfinished[:_NAMED])}{more}"
+        yield Check("jobs", Level.WARNING if waiting else Level.OK, text, remedy)
     else:
         yield Check("jobs", Level.OK, "none is unfinished")
     for holder in dead:

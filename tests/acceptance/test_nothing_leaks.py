@@ -64,9 +64,9 @@ def test_a_processor_that_puts_its_topic_into_its_message(folder):
 def _all_that_is_said(folder: Path, log_format: str, *, leak: str) -> str:
     (folder / "writer.py").write_text(_WRITER.replace("LEAK", leak))
     commands = [
-        ["run", "topics.jsonl", "--processor", "writer:write"],  # crashes
+        ["run", "topics.jsonl", "--processor", "writer:write", "--concurrency", "1"],  # crashes
         ["jobs"],
-        ["resume"],  # pauses
+        ["resume", "--concurrency", "1"],  # pauses
         ["resume", "--json"],
         *(["status", "topics", *json_or_not] for json_or_not in ([], ["--json"])),
         ["jobs", "--json"],

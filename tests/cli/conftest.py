@@ -63,6 +63,10 @@ async def hog(item):
     return _made(item)
 
 
+async def stuck(item):
+    time.sleep(3600)
+
+
 def hostile(item):
     raise ValueError("\\x1b[31mred\\x1b]0;title\\x07\\nsecond line \\u202egnirts")
 

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -77,6 +79,39 @@ def test_a_closing_terminal_is_no_second_press(holdfast):
     assert process.returncode == 130
     assert b"Left at once" not in err
     assert holdfast.count("topics", "running") == 0
+
+
+_IMPATIENT = """
+import sys
+from holdfast.cli import interruption
+from holdfast.cli.main import main
+
+interruption.GRACE_SECONDS, interruption._STANDSTILL_SECONDS = 0.5, 0.5
+sys.exit(main())
+"""
+
+
+def test_one_signal_ends_a_run_that_is_blocked_for_good(holdfast):
+    """The loop never turns again: some time after the grace the command leaves, and says how to go on."""
+    holdfast.write("topics.csv", "Gardens")
+    words = ("run", "topics.csv", "--processor", "made:stuck")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _IMPATIENT, *words],
+        cwd=holdfast.folder,
+        env=holdfast.environment(),
+        stderr=subprocess.PIPE,
+    )
+    try:
+        holdfast.wait_for(lambda: holdfast.count("topics", "running") == 1)
+
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert process.returncode == 130
+    assert "Left at once; everything finished is kept. Resume with: holdfast resume topics\n" in err.decode()
 
 
 def test_an_interrupted_run_still_answers_in_json(holdfast):

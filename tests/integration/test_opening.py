@@ -69,6 +69,19 @@ async def test_library_may_be_opened_again(path):
         assert len(await hold.batches.list()) == 1
 
 
+async def test_library_may_be_opened_through_a_link(path):
+    """Its log and its workers' files are beside the file itself, so that both ways lead to the same."""
+    link = path.parent / "elsewhere" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    async with Holdfast.open(path) as hold, Holdfast.open(link) as linked:
+        await hold.batches.run("batch", items(3), Writer())
+        await linked.batches.run("linked", items(2), Writer())
+
+        assert {job.id for job in await hold.batches.list()} == {"batch", "linked"}
+    assert [entry.name for entry in link.parent.iterdir()] == ["link.db"]
+
+
 async def test_closed_library_is_one_file(path):
     """Its log has gone into it; only the empty folder of its workers is beside it."""
     async with Holdfast.open(path) as hold:

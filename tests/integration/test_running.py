@@ -279,6 +279,23 @@ async def test_processor_is_looked_at_first(hold):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("concurrency", 1.5, "a whole number"),
+        ("concurrency", "4", "a whole number"),
+        ("max_attempts", True, "a whole number"),
+        ("timeout", None, "a number of seconds"),
+    ],
+)
+async def test_settings_of_another_kind_are_refused(hold, name, value, wanted):
+    """Before there is a job."""
+    with pytest.raises(SettingsError, match=f"^{name} must be {wanted}, not "):
+        await hold.batches.run("batch", items(1), Writer(), **{name: value})
+
+    assert await hold.batches.list() == []
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("concurrency", 0),

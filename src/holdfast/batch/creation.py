@@ -10,6 +10,7 @@ from holdfast.batch import host
 from holdfast.batch.intake import Chunks
 from holdfast.batch.item import Draft
 from holdfast.batch.job import Difference, Job, JobSettings
+from holdfast.batch.processor import CALLER
 from holdfast.batch.store import BatchStores, Staged, WorkerCard
 from holdfast.errors import ItemsDiffer, JobDiffers, JobNotFound
 
@@ -90,7 +91,7 @@ class Creation:
         if wanted.accept_new_items and not difference.changed:
             return Created(is_new=False, added=await intake.adopt_new(staged, wanted.job_id), repeated=repeated)
         if not difference.is_empty:
-            raise _items_differ(wanted.job_id, difference)
+            raise _items_differ(wanted, difference)
         return Created(is_new=False, repeated=repeated)
 
     async def _find(self, wanted: Wanted) -> Job | None:
@@ -132,12 +133,14 @@ def _same(draft: Draft, stored_id: str, stored_digest: bytes) -> bool:
     return stored_id == draft.base_id or stored_id.startswith(f"{draft.base_id}-")
 
 
-def _items_differ(job_id: str, difference: Difference) -> ItemsDiffer:
-    remedy = (
-        f"to add the new ones: `holdfast resume {job_id} --accept-new-items FILE`"
-        if difference.new and not difference.changed
-        else "choose another name with --job"
-    )
+def _items_differ(wanted: Wanted, difference: Difference) -> ItemsDiffer:
+    job_id, by_a_program = wanted.job_id, wanted.processor == CALLER
+    if not difference.new or difference.changed:
+        remedy = "give these a job of another name" if by_a_program else "choose another name with --job"
+    elif by_a_program:
+        remedy = "to add the new ones, run it with accept_new_items=True; else give these a job of another name"
+    else:
+        remedy = f"to add the new ones: `holdfast resume {job_id} --accept-new-items FILE`"
     return ItemsDiffer(
         f"Job {job_id!r} exists with other items: {difference}; {remedy}",
         job_id=job_id,

@@ -13,6 +13,7 @@ from holdfast.errors import InvalidConversation
 from holdfast.library.conversation import Conversation, validate
 
 _MESSAGE_CAP = 2_000  # characters of an error message that are kept
+_CODE_CAP = 100  # characters of a code
 RAW_CAP = 64_000  # characters of an unparsed answer that are kept
 
 
@@ -56,6 +57,8 @@ class Doom:
 
 
 Outcome = Done | Skip | Retry | Fail | Doom
+
+_USUAL_CODES: dict[type, str] = {type(usual): usual.code for usual in (Retry(), Fail(), Doom(""))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +153,21 @@ def kept_text(value: object, cap: int) -> str:
 
 def _worded(outcome: Skip | Retry | Fail | Doom) -> Outcome:
     """Make text of reason and code: what is given is often the exception itself, or a status."""
-    reason = kept_text(outcome.reason, _MESSAGE_CAP)
+    reason = "" if outcome.reason is None else kept_text(outcome.reason, _MESSAGE_CAP)
     if isinstance(outcome, Skip):
         return Skip(reason)
     if isinstance(outcome, Retry) and not isinstance(outcome.after, int | float | None):
         return Fail(
             f"Retry holds a {type(outcome.after).__name__}; `after` must be seconds or None", code="processor_returned"
         )
-    return replace(outcome, reason=reason, code=kept_text(outcome.code, _MESSAGE_CAP))
+    return replace(outcome, reason=reason, code=_code(outcome))
+
+
+def _code(outcome: Retry | Fail | Doom) -> str:
+    """Make a code of what was given: one short line, or the usual one where nothing was."""
+    given = "" if outcome.code is None else kept_text(outcome.code, _CODE_CAP)
+    one_line = "".join(character if character.isprintable() else " " for character in given).strip()
+    return one_line or _USUAL_CODES[type(outcome)]
 
 
 def _checked(done: Done) -> Outcome:

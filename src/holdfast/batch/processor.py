@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from holdfast.batch.item import Item
-from holdfast.batch.outcome import RAW_CAP, Outcome, Usage, kept_text
+from holdfast.batch.outcome import RAW_CAP, Outcome, Usage, kept_text, outcome_of_exception
 from holdfast.errors import ProcessorUnusable
 from holdfast.library.conversation import Conversation
 
@@ -101,7 +101,11 @@ class Callee:
         return (item, work) if self.takes_work else (item,)
 
     async def call_async(self, item: Item, work: Work) -> Any:
-        return await cast("Callable[..., Awaitable[Result]]", self.function)(*self.arguments(item, work))
+        try:
+            return await cast("Callable[..., Awaitable[Result]]", self.function)(*self.arguments(item, work))
+        except SystemExit as error:
+            # asyncio would pass it on to the program: one item's function must not end everybody's run.
+            return outcome_of_exception(error)
 
     def call_sync(self, item: Item, work: Work) -> Any:
         return self.function(*self.arguments(item, work))

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from holdfast.batch import host
 from holdfast.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
@@ -186,7 +186,8 @@ class Batches:
             JobNotFound, ItemNotFound: there is no such job or item.
             IllegalMove: the job was cancelled, or a named item has not failed.
         """
-        return await self._stores.jobs.retry(self._owner, job_id, item_ids)
+        named = [item_ids] if isinstance(item_ids, str) else item_ids  # else one name would be taken letter by letter
+        return await self._stores.jobs.retry(self._owner, job_id, named)
 
     async def pause(self, job_id: str) -> Job:
         """Have every worker of a job stop gracefully, wherever it runs. Raises JobNotFound, IllegalMove."""
@@ -302,7 +303,7 @@ class Batches:
         if not jobs:
             raise NothingToRun("No job is unfinished; `holdfast jobs` lists all there are")
         if len(jobs) > 1:
-            names = ", ".join(job.id for job in jobs[:5])
+            names = ", ".join(job.id for job in jobs[:5]) + (" and more" if len(jobs) > 5 else "")
             raise JobNameNeeded(f"Several jobs are unfinished, say which one: {names}", jobs=[job.id for job in jobs])
         return jobs[0]
 
@@ -328,12 +329,15 @@ async def _until(stop: Stop, chunks: Chunks) -> Chunks:
 
 
 def _check_run(concurrency: int, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:
-    checks = (
-        ("concurrency", concurrency, 1, 10_000),
-        ("max_attempts", max_attempts, 1, 1_000),
-        ("timeout", timeout_seconds, 0.001, 604_800),
-        ("limit", 1 if limit is None else limit, 1, float("inf")),
+    checks: tuple[tuple[str, Any, type[int | float], float, float], ...] = (
+        ("concurrency", concurrency, int, 1, 10_000),
+        ("max_attempts", max_attempts, int, 1, 1_000),
+        ("timeout", timeout_seconds, float, 0.001, 604_800),
+        ("limit", 1 if limit is None else limit, int, 1, 10**12),
     )
-    for name, value, least, most in checks:
-        if not least <= value <= most:
-            raise SettingsError(f"{name} must be from {least:g} to {most:g}, not {value:g}", setting=name)
+    for name, value, kind, least, most in checks:
+        if isinstance(value, bool) or not isinstance(value, (int, kind)):
+            wanted = "a whole number" if kind is int else "a number of seconds"
+            raise SettingsError(f"{name} must be {wanted}, not {value!r}", setting=name)
+        if not least <= float(value) <= most:
+            raise SettingsError(f"{name} must be from {least:,} to {most:,}, not {value:,}", setting=name)

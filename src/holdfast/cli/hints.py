@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holdfast.batch.job import Job
 
 _NAMED = 5
+_LOOKED_AT = 100
 
 
 async def remind(invocation: Invocation, out: Output, hold: "Holdfast", *, about: str | None = None) -> None:
@@ -23,7 +24,7 @@ async def remind(invocation: Invocation, out: Output, hold: "Holdfast", *, about
     with suppress(HoldfastError):
         from holdfast.batch.job import JobState
 
-        jobs = await hold.batches.incomplete()
+        jobs = await hold.batches.incomplete(limit=_LOOKED_AT)
         waiting = [job for job in jobs if job.id != about and job.state is not JobState.RUNNING]
         if waiting:
             out.note(_reminder(invocation, waiting))
@@ -33,7 +34,8 @@ def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
     named = ", ".join(f"{plain(job.id)} ({in_words(job)})" for job in jobs[:_NAMED])
     more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
     resume = invocation.about("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
-    return f"{counted(len(jobs), 'unfinished job')}: {named}{more}; go on with: {resume}"
+    at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
+    return f"{at_least}{counted(len(jobs), 'unfinished job')}: {named}{more}; go on with: {resume}"
 
 
 def in_words(job: "Job") -> str:

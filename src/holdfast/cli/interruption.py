@@ -4,10 +4,11 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from holdfast.batch.stop import Stop
 from holdfast.cli.exits import Status
@@ -15,7 +16,11 @@ from holdfast.cli.progress import Watcher
 from holdfast.cli.text import counted
 from holdfast.clock import SystemClock, to_text
 
+if TYPE_CHECKING:
+    import asyncio
+
 GRACE_SECONDS = 10.0
+_STANDSTILL_SECONDS = 2.0  # without a turn of the loop, once the grace is over
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEAR_LINE = "\r\x1b[2K"
 _SHOW_CURSOR = "\x1b[?25h"
@@ -26,6 +31,9 @@ class Interruption:
 
     Not by the event loop, whose own handlers wait for its turn: a processor that blocks the loop would make the
     command deaf. Nothing here may use buffered output either, since it may run in the middle of a print.
+
+    A processor that blocks the loop for good also keeps the run from ending at its grace. So a thread looks, some
+    seconds after that, whether the loop still turns, and leaves when it does not.
     """
 
     def __init__(self, *, stop: Stop, watcher: Watcher, farewell: Callable[[], str], json_logs: bool) -> None:
@@ -34,6 +42,8 @@ class Interruption:
         self._farewell = farewell
         self._json_logs = json_logs
         self._asked = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = threading.Event()
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -46,17 +56,36 @@ class Interruption:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def watch(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Name the loop that the run is in, whose standstill must not keep a stop from coming to its end."""
+        self._loop = loop
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if not self._asked:
             self._asked = True
             self._stop.request()
             self._say(self._announcement())
+            threading.Thread(target=self._leave_a_blocked_loop, name="holdfast-grace", daemon=True).start()
         elif number != signal.SIGHUP:  # a terminal that closes sends more than one: nobody pressed anything
-            self._say(self._farewell(), show_cursor=self._watcher.is_live)
-            os._exit(Status.INTERRUPTED)
+            self._leave()
+
+    def _leave(self) -> None:
+        self._say(self._farewell(), show_cursor=self._watcher.is_live)
+        os._exit(Status.INTERRUPTED)
+
+    def _leave_a_blocked_loop(self) -> None:
+        self._ended.wait(GRACE_SECONDS)
+        while not self._ended.is_set() and self._loop is not None:
+            turned = threading.Event()
+            with suppress(RuntimeError):  # it is closed: the command is at its end
+                self._loop.call_soon_threadsafe(turned.set)
+            if not turned.wait(_STANDSTILL_SECONDS) and not self._ended.is_set():
+                self._leave()
+            self._ended.wait(_STANDSTILL_SECONDS)
 
     def _announcement(self) -> str:
         calls = self._watcher.in_flight

@@ -1,7 +1,7 @@
 """What the options before the command say: where, whose, and how to log."""
 
 import shlex
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import typer
 
 if TYPE_CHECKING:
+    import asyncio
+
     from holdfast.app import Holdfast
 
 T = TypeVar("T")
@@ -55,8 +57,8 @@ class Invocation:
         return self.command(verb, name, *options)
 
 
-def in_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run what a command does in an event loop of its own.
+def in_loop(work: Coroutine[Any, Any, T], show: "Callable[[asyncio.AbstractEventLoop], None] | None" = None) -> T:
+    """Run what a command does in an event loop of its own, which `show` is shown first.
 
     Unlike `asyncio.run`, this does not wait for ever: a processor's call that was abandoned and does not heed its
     cancellation must not keep the command from ending.
@@ -64,6 +66,8 @@ def in_loop(work: Coroutine[Any, Any, T]) -> T:
     import asyncio
 
     loop = asyncio.new_event_loop()
+    if show is not None:
+        show(loop)
     try:
         return loop.run_until_complete(work)
     finally:

@@ -89,7 +89,7 @@ def failed(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
     Examples:
       holdfast failed topics
       holdfast failed topics --json > failed.json
-      holdfast failed topics | cut -f1 | xargs holdfast retry topics
+      holdfast failed topics | cut -f1 | tr '\\n' '\\0' | xargs -0 holdfast retry topics
     """
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)

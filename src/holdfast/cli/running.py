@@ -43,8 +43,9 @@ def supervise(invocation: Invocation, out: Output, begin: Begin, *, name: str, c
     def farewell() -> str:
         return f"Left at once; everything finished is kept. {_resume(invocation, live)}".rstrip()
 
-    with Interruption(stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=out.json_logs):
-        return in_loop(_supervise(invocation, out, begin, live, create=create))
+    interruption = Interruption(stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=out.json_logs)
+    with interruption:
+        return in_loop(_supervise(invocation, out, begin, live, create=create), interruption.watch)
 
 
 async def _supervise(invocation: Invocation, out: Output, begin: Begin, live: Live, *, create: bool) -> Status:
@@ -72,7 +73,7 @@ async def _conclude(invocation: Invocation, out: Output, hold: "Holdfast", resul
     if result.created is not None and result.created.added:
         out.note(f"{counted(result.created.added, 'new item')} added.")
     if result.created is not None and result.created.repeated:
-        out.note(f"{counted(result.created.repeated, 'row')} of the input repeated an earlier one and count once.")
+        out.note(f"{counted(result.created.repeated, 'row')} of the input repeated an earlier one; each counts once.")
     _say_next(invocation, out, result)
     await hints.remind(invocation, out, hold, about=result.job_id)
 

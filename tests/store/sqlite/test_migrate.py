@@ -329,6 +329,20 @@ def test_nothing_is_migrated_under_a_worker(path, tmp_path):
     assert _schema(path) == 99
 
 
+def test_file_of_two_names_is_refused(path):
+    """Under each name it would have a log of its own, and one of them would be lost."""
+    prepare(path, create=True)
+    other = path.with_name("other.db")
+    other.hardlink_to(path)
+
+    for name in (path, other):
+        with pytest.raises(StorageError, match="another name too"):
+            prepare(name, create=False)
+
+    other.unlink()
+    prepare(path, create=False)
+
+
 def test_worker_of_whom_nothing_is_known_may_be_alive(path):
     """One on another host."""
     prepare(path, create=True)

@@ -138,13 +138,14 @@ async def test_exception_without_a_text_ends_its_call(calls_of, ear, kind):
     assert ear.outcomes == [Fail("Unprintable", code="processor_error.Unprintable")]
 
 
-async def test_blocking_processor_may_ask_to_exit(calls_of, ear):
+@both
+async def test_processor_may_ask_to_exit(calls_of, ear, kind):
     """`sys.exit` in one is its own failure, not the end of the program."""
 
-    def process(_):
+    def process(*_):
         raise SystemExit(3)
 
-    calls_of(process).start(claimed())
+    calls_of(kind(process)).start(claimed())
     await ear.wait(1)
 
     assert ear.outcomes == [Fail("SystemExit: 3", code="processor_error.SystemExit")]

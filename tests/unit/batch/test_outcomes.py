@@ -181,6 +181,15 @@ def test_code_may_be_a_number(outcome):
     assert outcome_of(outcome("no", code=503)).code == "503"
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(None, "failed"), ("", "failed"), (" \t", "failed"), ("a\tb\nc", "a b c"), ("x" * 500, "x" * 100)],
+)
+def test_code_is_one_short_line(given, kept):
+    """Scripts tell failures apart by it; where none was given it is the usual one."""
+    assert outcome_of(Fail(None, code=given)) == Fail("", code=kept)
+
+
 @pytest.mark.parametrize("after", ["5", [1], object()])
 def test_wait_that_is_no_number_fails_the_item(after):
     """It is the processor's mistake, and must not stop the run."""

@@ -37,7 +37,9 @@ def translated(path: Path) -> Iterator[None]:
     except HoldfastError:
         raise
     except _REFUSALS as error:
-        raise OutcomeRefused(f"The database refused it: {error}", path=str(path)) from error
+        taken = "conversations.id" in str(error)
+        why = "a conversation with this id is there already" if taken else str(error)
+        raise OutcomeRefused(f"The database refused it: {why}", path=str(path)) from error
     except apsw.BusyError as error:
         raise StoreBusy(
             f"{path} is locked by another program; close what else has it open, then try again", path=str(path)

@@ -78,6 +78,12 @@ def _check_file(path: Path, *, create: bool) -> None:
         raise StorageError(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error
     if not stat.S_ISREG(kind.st_mode):
         raise NotADatabase(f"{path} is not a file; name another", path=str(path))
+    if kind.st_nlink > 1:
+        raise StorageError(
+            f"{path} has another name too (a hard link), and commits under the other would be lost: "
+            "copy the file, or remove that name",
+            path=str(path),
+        )
     _refuse_foreign(path)
 
 

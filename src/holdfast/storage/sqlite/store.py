@@ -1,6 +1,7 @@
 """One SQLite database as the rest of Holdfast sees it."""
 
 import asyncio
+import os
 from pathlib import Path
 
 from holdfast.batch.store import BatchStores
@@ -17,7 +18,8 @@ class SqliteStore:
     """Everything that is stored in one file. Nothing is opened before `start`."""
 
     def __init__(self, *, path: Path, clock: Clock) -> None:
-        self.path = path
+        # SQLite, too, follows links: the log is beside the file itself, and so must be the lock files.
+        self.path = path = Path(os.path.realpath(path))
         self._database = Database(path)
         self.batches = BatchStores(
             intake=SqliteIntake(database=self._database, clock=clock),
