@@ -11,8 +11,6 @@ TESTS  := $(VENV)/.test-extra
 CHECKS := $(VENV)/.check-extra
 FILES  := pyproject.toml constraints.txt
 
-PEERS  := $(wildcard benchmarks/peers/*.py)
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench bench-peers torture clean
@@ -38,19 +36,14 @@ check: $(CHECKS) ## Check format, lint, types, import layers and docs
 bench: $(TESTS) ## Run the benchmarks: ratios measured in one run
 	$(BIN)/python benchmarks/run.py
 
-ifeq ($(PEERS),)
-bench-peers: ## Run the benchmarks against other programs
-	@echo "There are no benchmarks against other programs: benchmarks/peers holds none."
-else
-bench-peers: $(TESTS)
-	@set -e; for script in $(PEERS); do echo "$$script"; $(BIN)/python "$$script"; done
-endif
+bench-peers: $(TESTS) ## Run the benchmarks beside other programs, each in a venv of its own
+	$(BIN)/python benchmarks/side_by_side.py
 
 torture: $(TESTS) ## Run the sweeps of the tests at their full count
 	HOLDFAST_TORTURE=1 $(BIN)/pytest tests -m sweep
 
 clean: ## Remove what make, the tests and the demo made
-	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(MADE):

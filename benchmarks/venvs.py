@@ -1,0 +1,36 @@
+"""Makes a venv for each peer, so that no version that it needs meets one that Holdfast needs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
+_WANTED = Path(__file__).parent / "peers"
+
+
+class NotInstalled(Exception):
+    """A peer could not be installed; the message says why."""
+
+
+def python_of(peer: str) -> Path:
+    """Return the Python of the peer's venv, made if it is missing or was made from other versions.
+
+    Versions, those of its dependencies too, are in `peers/PEER.txt`.
+
+    Raises:
+        NotInstalled: the venv cannot be made, or a package cannot be had.
+    """
+    folder, wanted = _ROOT / ".venv-peers" / peer, _WANTED / f"{peer}.txt"
+    python, stamp = folder / "bin" / "python", folder / ".made"
+    if not (stamp.exists() and stamp.read_text() == wanted.read_text()):
+        _do(sys.executable, "-m", "venv", "--clear", str(folder))
+        _do(str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--requirement", str(wanted))
+        stamp.write_text(wanted.read_text())
+    return python
+
+
+def _do(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.startswith("ERROR")]
+        raise NotInstalled((said or ["pip said nothing"])[-1])
