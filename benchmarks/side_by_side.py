@@ -48,9 +48,9 @@ RATES = (
         "async-batch-llm, store at FULL, concurrency 256", "async_batch_llm_store.py", "rate", 4_000, "async-batch-llm"
     ),
     Way("DBOS Transact, as it configures itself", "dbos_workflows.py", "default", 100, "dbos"),
-    Way("DBOS Transact, one connection", "dbos_workflows.py", "one-connection", 300, "dbos"),
+    Way("DBOS Transact, one connection", "dbos_workflows.py", "one-connection", 150, "dbos"),
     Way("DBOS Transact, one connection, file in WAL mode", "dbos_workflows.py", "wal", 300, "dbos"),
-    Way("DBOS Transact, one connection, through a queue", "dbos_workflows.py", "queue", 300, "dbos"),
+    Way("DBOS Transact, one connection, through a queue", "dbos_workflows.py", "queue", 150, "dbos"),
     Way("one JSON array of ids, at 1,000 ids", "one_array.py", "1000", 1_000),
     Way("one JSON array of ids, at 10,000 ids", "one_array.py", "10000", 1_000),
     Way("one JSON array of ids, at 30,000 ids", "one_array.py", "30000", 500),
@@ -215,7 +215,9 @@ def _times(figures: Sequence[float], others: Sequence[float]) -> list[float]:
 
 def _print(arena: Arena, ways: Sequence[Way], header: Sequence[str], cells: Callable[[Way], list[str]]) -> None:
     failed = arena.failures
-    rows = [[way.label, *([f"failed: {failed[way.label]}"] if way.label in failed else cells(way))] for way in ways]
+    rows = [
+        [way.label, *([f"not measured: {failed[way.label]}"] if way.label in failed else cells(way))] for way in ways
+    ]
     print_table(header, [row + [""] * (len(header) - len(row)) for row in rows])
 
 

@@ -33,4 +33,4 @@ def _do(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.startswith("ERROR")]
-        raise NotInstalled((said or ["pip said nothing"])[-1])
+        raise NotInstalled((said or ["pip said nothing"])[-1].removeprefix("ERROR: "))
