@@ -1,5 +1,6 @@
 """Holdfast, put together: the only place that chooses and connects the parts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +27,11 @@ class Holdfast:
             lease_seconds=settings.lease_seconds,
         )
         self.conversations = Conversations(store=self._store.conversations, owner=settings.owner)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files of the database: nothing else may be written there."""
+        return self._store.files
 
     @classmethod
     def open(cls, database: str | Path | None = None, *, owner: str | None = None, create: bool = True) -> "Holdfast":

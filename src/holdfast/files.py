@@ -3,7 +3,7 @@
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -12,17 +12,23 @@ from holdfast.errors import OutputUnwritable
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def written_whole(path: Path, *, spared: Iterable[Path] = ()) -> Iterator[BinaryIO]:
     """Give a file to write into that bears its name only once it is complete and on disk.
 
     An error within leaves what was there before. A name that stands for something other than a file (a pipe, a
     device) is written directly.
+
+    Args:
+        path: Where to.
+        spared: Files, under whatever names, that must not be written over.
 
     Raises:
         OutputUnwritable: it cannot be written there; the message says why.
     """
     target = Path(os.path.realpath(path))  # unlike `resolve`, this takes a link to itself
     try:
+        if _is_among(target, spared):
+            raise OutputUnwritable(f"{path} belongs to the database; name another file", path=str(path))
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             with target.open("wb") as out:
                 yield out
@@ -30,6 +36,11 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
         yield from _beside(target)
     except OSError as error:
         raise OutputUnwritable(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
+
+
+def _is_among(target: Path, others: Iterable[Path]) -> bool:
+    # By what the names stand for, and without opening any: to close a database that SQLite has open drops its locks.
+    return any(other == target or (other.exists() and target.exists() and other.samefile(target)) for other in others)
 
 
 def _beside(target: Path) -> Iterator[BinaryIO]:

@@ -130,6 +130,34 @@ def test_export_into_a_file(within, three, holdfast):
     assert "no/such/folder.jsonl cannot be written" in nowhere.one_line_error()
 
 
+def test_export_of_nothing_leaves_a_file_as_it_was(within, three, holdfast):
+    """A mistyped name of a job must not cost the file of an earlier export."""
+    target = holdfast.folder / "out.jsonl"
+    target.write_bytes(b"good\n")
+
+    ended = within("conversations", "export", "--job", "typo", "-o", str(target))
+
+    assert ended.code == 2
+    assert ended.one_line_error() == f"No conversation is selected; {target} is left as it was"
+    assert target.read_bytes() == b"good\n"
+
+
+@pytest.mark.parametrize("name", ["holdfast.db", "holdfast.db-wal", "link"])
+def test_export_never_writes_over_the_database(within, three, holdfast, name):
+    """Under whatever name it goes."""
+    database = holdfast.folder / ".holdfast" / "holdfast.db"
+    target = database.with_name(name)
+    if name == "link":
+        target.symlink_to(database)
+    before = database.read_bytes()
+
+    ended = within("conversations", "export", "--all", "-o", str(target))
+
+    assert ended.code == 1
+    assert "belongs to the database" in ended.one_line_error()
+    assert database.read_bytes() == before
+
+
 def test_export_takes_ids_from_a_file(within, three, holdfast):
     """One id a line, from a file or from standard input."""
     (holdfast.folder / "ids.txt").write_text(f"\ufeff{three['Tea']}\r\n\r\n{three['Gardens']}\n", encoding="utf-8")

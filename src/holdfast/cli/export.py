@@ -1,7 +1,7 @@
 """`holdfast conversations export`: training files out of what is kept."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -74,11 +74,14 @@ def export(
         shape = FORMATS[form]()
         number = 0
         async with invocation.open() as hold:
-            with _target(path, out) as write:
+            with _target(path, out, hold.files) as write:
                 write(shape.head())
                 async for conversation in hold.conversations.export(chosen):
                     write(shape.chunk(conversation))
                     number += 1
+                if path is not None and not number:
+                    # Within: a mistyped name must not leave an empty file where a good one was.
+                    raise EmptySelection(f"No conversation is selected; {plain(path)} is left as it was", path=path)
             _report(out, number, form, path)
             await hints.remind(invocation, out, hold)
 
@@ -112,13 +115,13 @@ def _read_ids(name: str) -> list[str]:
 
 
 @contextmanager
-def _target(path: str | None, out: Output) -> Iterator[Write]:
+def _target(path: str | None, out: Output, spared: Sequence[Path]) -> Iterator[Write]:
     if path is None:
         yield out.write
         return
     from holdfast.files import written_whole
 
-    with written_whole(Path(path)) as file:
+    with written_whole(Path(path), spared=spared) as file:
         yield file.write
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.batch.store import BatchStores
@@ -27,6 +28,11 @@ class SqliteStore:
             jobs=SqliteJobs(database=self._database, clock=clock),
         )
         self.conversations = SqliteConversations(database=self._database)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files of the database: nothing else may be written there."""
+        return [Path(f"{self.path}{ending}") for ending in ("", "-wal", "-shm", "-journal")]
 
     @property
     def locks(self) -> Path:
