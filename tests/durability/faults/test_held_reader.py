@@ -3,8 +3,8 @@
 The log cannot be started over beneath a reader: whatever is written while it reads has to be added. So there the log
 grows with the work, and no bound can hold. The bounds that do:
 
-- nobody reads for long: SQLite brings the log into the database every 4,000 pages (16 MB) and starts it over, so that
-  it stays below 24 MB, the last groups included;
+- nobody reads for long: SQLite brings the log into the database every 1,000 pages (4 MB) and starts it over, so that
+  it stays below 12 MB, the last groups included;
 - the reader has let go: the next commits start the log over and cut it to `journal_size_limit`, 64 MB (1 MB here).
 """
 
@@ -51,7 +51,7 @@ async def test_without_a_reader_the_log_stays_small(database):
     async with Holdfast.open(database) as hold:
         largest = await _write(hold, database, "job", _ITEMS)
 
-    assert largest < 24 * _MB
+    assert largest < 12 * _MB
 
 
 async def test_the_log_shrinks_when_a_reader_lets_go(database, monkeypatch):

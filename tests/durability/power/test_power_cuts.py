@@ -24,7 +24,7 @@ from support.torture import FULL, sample
 
 DATABASE = "holdfast.db"
 
-# As shipped, the log is copied back into the database every 4,000 pages. So short a run would meet that at its end
+# As shipped, the log is copied back into the database every 1,000 pages. So short a run would meet that at its end
 # only; with a smaller number it meets it, and a log that is started over, as often as a long one.
 AS_SHIPPED, SMALL_LOG = (), ("wal_autocheckpoint = 40",)
 

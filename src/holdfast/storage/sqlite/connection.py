@@ -11,9 +11,6 @@ from holdfast.storage.sqlite.errors import translated
 
 BUSY_MS = 30_000
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
-# The log is copied into the database when it has grown by so many pages of 4 KiB. At SQLite's 1,000 each page is
-# copied more often, the more so the larger the database: see "a million items" in docs/benchmarks.md.
-_WAL_PAGES_BEFORE_CHECKPOINT = 4_000
 
 # Releases in which a write-ahead log may be reset while another process still needs it, losing commits:
 # everything before 3.51.3 but two maintenance releases. Source: sqlite.org, "The WAL-reset bug".
@@ -49,7 +46,6 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
             _use_wal(connection, path)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES_BEFORE_CHECKPOINT}")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")
             if platform.system() == "Darwin":
                 # There, fsync leaves data in the drive's cache; this asks for F_FULLFSYNC.
