@@ -63,7 +63,8 @@ def _leaves(value: Any, place: str, name: str = "") -> Iterator[tuple[str, str, 
     match value:
         case Mapping():
             for key, inner in value.items():
-                yield f"{place}.{key}".lstrip("."), str(key), key
+                # A name can be one as well; then only where it stands may be told.
+                yield place or "table", str(key), key
                 yield from _leaves(inner, f"{place}.{key}".lstrip("."), str(key))
         case list() | tuple():
             for number, inner in enumerate(value):

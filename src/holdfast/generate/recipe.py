@@ -80,18 +80,20 @@ class Recipe(BaseModel):
     @classmethod
     def of(cls, fields: Mapping[str, Any], where: str = "the recipe") -> Self:
         """Make a recipe of its fields. Errors as of `load`."""
-        credentials.refuse_in(fields)
         if "model" not in fields:
             raise RecipeError(
                 f"{where} names no model; say one with --model, as in --model openai:gpt-4o-mini",
                 field="model",
             )
         try:
-            recipe = cls(**fields)
+            return cls(**fields)
         except ValidationError as error:
             raise _wrong(error, where) from error
-        _ = recipe.endpoint, recipe.prompts
-        return recipe
+
+    def model_post_init(self, _: Any) -> None:
+        """See that it can be followed: no credential in it, an address, templates that compile. Raises RecipeError."""
+        credentials.refuse_in(self.frozen())
+        _ = self.endpoint, self.prompts
 
     @cached_property
     def endpoint(self) -> Endpoint:
