@@ -33,9 +33,9 @@ class Bucket:
         if not self._bounded:
             return 0.0
         self._fill(now)
-        needed = min(units, self._burst)
+        missing = min(units, self._burst) - self._level
         # A shade too little is enough: sums of fractions of seconds never come out even.
-        return max(0.0, (needed - self._level - 1e-6) / self._rate)
+        return missing / self._rate if missing > 1e-6 else 0.0
 
     def take(self, now: float, units: float) -> None:
         """Take units, or give back what was not used (a negative number)."""
