@@ -18,9 +18,7 @@ _BODY = json.dumps(
         "object": "chat.completion",
         "created": 1,
         "model": "local",
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": _CONVERSATION}, "finish_reason": "stop"}
-        ],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": _CONVERSATION}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 100, "completion_tokens": 300, "total_tokens": 400},
     }
 ).encode()

@@ -12,7 +12,7 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 _LOOKS = re.compile(r"\b(sk|pk|rk|gsk|hf|xai|key)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{20,}|\bBearer\s+\S{12,}")
-_HIDDEN = "[key]"
+_HIDDEN = b"[key]"
 
 
 def key_from(variable: str, *, required: bool, model: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -35,9 +35,9 @@ def key_from(variable: str, *, required: bool, model: str, environ: Mapping[str,
     return key
 
 
-def hidden(text: str, key: str | None) -> str:
-    """Return a text of a provider's with our key taken out, should it have been sent back."""
-    return text.replace(key, _HIDDEN) if key and key in text else text
+def hidden_bytes(body: bytes, key: str | None) -> bytes:
+    """Return an answer of a provider's with our key taken out, should it have been sent back."""
+    return body.replace(key.encode(), _HIDDEN) if key else body
 
 
 def refuse_in(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:

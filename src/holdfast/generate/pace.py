@@ -6,6 +6,8 @@ from dataclasses import dataclass
 _MINUTE = 60.0
 _TOKEN_BURST_SECONDS = 3.0  # what may be spent at once is what comes in during this time
 _GROWTH = 0.05  # of the room, for each call that comes back well once it is back at its half
+_QUICKENING = 1.02  # by which the calls come closer, for each that comes back well
+_SHORTEST_GAP = 0.001
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _PATIENT_ROUNDS = 3  # from so many refusals in a row on, what the provider asks is no longer believed to be enough
@@ -63,6 +65,9 @@ class Pace:
     Too many requests, or an overloaded provider, halve the room (once for all calls that were under way together) and
     have everybody wait. After the wait one call goes first; each that comes back well makes room for one more, up to
     the half, and from there on for a twentieth.
+
+    A room cannot say "ten a second" to a provider that answers at once. So from the second complaint on, calls are also
+    kept apart, at the rate at which good answers came since the complaint before; each good answer lets it rise a little.
     """
 
     def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
@@ -73,6 +78,9 @@ class Pace:
         self._in_flight = 0
         self._paused_until = 0.0
         self._cut_at = -math.inf
+        self._good = 0
+        self._gap = 0.0
+        self._next_at = 0.0
         self.refusals = 0
         """Times in a row that everybody was made to wait, without a good answer between."""
         self.is_proven = False
@@ -91,12 +99,13 @@ class Pace:
         """Return the seconds until a call of that size may start; infinite when one has to end first."""
         if self._in_flight >= self._room:
             return math.inf
-        paused = self._paused_until - now
+        paused = max(self._paused_until, self._next_at) - now
         return max(0.0, paused, self._requests.wait(now, 1), self._tokens.wait(now, tokens))
 
     def start(self, now: float, tokens: int) -> Leave:
         """Note that a call starts."""
         self._in_flight += 1
+        self._next_at = now + self._gap
         self._requests.take(now, 1)
         self._tokens.take(now, tokens)
         return Leave(now, tokens)
@@ -111,12 +120,17 @@ class Pace:
         """Note a good answer."""
         self.is_proven = True
         self.refusals = 0
+        self._good += 1
+        self._gap = self._gap / _QUICKENING if self._gap > _SHORTEST_GAP else 0.0
         if self._room < math.inf:
             self._room += 1.0 if self._room < self._half else _GROWTH
 
     def refused(self, now: float, leave: Leave, retry_after: float | None) -> None:
         """Note that the provider has too much to do, or is not there; `retry_after` is what it asked for."""
         if leave.started_at > self._cut_at:
+            if self._good and self._cut_at > -math.inf:
+                self._gap = (now - self._cut_at) / self._good
+            self._good = 0
             self._half = max(1.0, min(self._room, self._in_flight) // 2)
             self._room = 1.0
             self._cut_at = now

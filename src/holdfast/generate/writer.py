@@ -1,6 +1,7 @@
 """The processor that follows a recipe: one item, one request, one conversation or the reason why there is none."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -8,9 +9,8 @@ import orjson
 from holdfast.batch.item import Item
 from holdfast.batch.outcome import Done, Fail, Outcome, Retry
 from holdfast.batch.processor import Work
-from holdfast.generate import estimate
+from holdfast.generate import credentials, estimate
 from holdfast.generate.account import Account
-from holdfast.generate.credentials import hidden
 from holdfast.generate.http import Cut, Reply, Unreached
 from holdfast.generate.pace import Leave
 from holdfast.generate.parse import Unusable, turns_of
@@ -43,7 +43,7 @@ class Writer:
         leave = await self._limiter.enter(estimate.tokens_in(ask.prompt) + round(self._tokens_out), work)
         used: int | None = None
         try:
-            reply = await self._account.http.post(self._body(ask))
+            reply = await self._post(ask)
             body = _object(reply)
             used = self._note_spent(body, work)
             if reply.status != 200:
@@ -74,9 +74,12 @@ class Writer:
             parameters=recipe.parameters,
         )
 
-    def _body(self, ask: Ask) -> bytes:
+    async def _post(self, ask: Ask) -> Reply:
         own = self._recipe.base_url is not None
-        return orjson.dumps(self._endpoint.provider.body(ask, own_address=own))
+        body = orjson.dumps(self._endpoint.provider.body(ask, own_address=own))
+        reply = await self._account.http.post(body)
+        # Before anybody looks at it: what comes back may be kept, as a conversation or as the reason of a failure.
+        return replace(reply, body=credentials.hidden_bytes(reply.body, self._account.key))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -96,10 +99,10 @@ class Writer:
             answer = self._endpoint.provider.answer(body)
             turns = turns_of(answer, self._recipe.turns)
         except Unreadable as error:
-            self._keep(_text(reply), work)
+            work.raw(_text(reply))
             return Retry(f"{self._endpoint.host}: {error}", code="unreadable_answer")
         except Unusable as error:
-            self._keep((answer.text if answer is not None else None) or _text(reply), work)
+            work.raw((answer.text if answer is not None else None) or _text(reply))
             return Retry(error.message, code=error.code) if error.may_pass else Fail(error.message, code=error.code)
         return Done(Conversation(turns, metadata={"writer": self._recipe.model}))
 
@@ -118,7 +121,7 @@ class Writer:
     def _settled(self, refusal: Refusal, leave: Leave, reply: Reply, work: Work) -> Outcome:
         if refusal.is_overload:
             self._limiter.refused(leave, reply.retry_after)
-        self._keep(_text(reply), work)
+        work.raw(_text(reply))
         return refusal.outcome
 
     def _unreached(self, why: str, leave: Leave) -> Outcome:
@@ -127,9 +130,6 @@ class Writer:
         if not pace.is_proven and pace.refusals >= _ROUNDS_UNREACHED:
             return unreachable(self._endpoint, why)
         return Retry(f"{self._endpoint.host} could not be reached: {why}", code="connection")
-
-    def _keep(self, text: str, work: Work) -> None:
-        work.raw(hidden(text, self._account.key))
 
 
 def _object(reply: Reply) -> Mapping[str, Any] | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast.errors import KeyMissing, RecipeError
-from holdfast.generate.credentials import hidden, key_from
+from holdfast.generate.credentials import hidden_bytes, key_from
 from holdfast.generate.endpoint import endpoint_of
 
 
@@ -69,5 +69,5 @@ def test_keys_come_from_the_environment():
 
 def test_a_key_that_comes_back_is_taken_out():
     """What a provider repeats of our key is not kept."""
-    assert hidden("no such key: abc", "abc") == "no such key: [key]"
-    assert hidden("nothing", None) == "nothing"
+    assert hidden_bytes(b"no such key: abc", "abc") == b"no such key: [key]"
+    assert hidden_bytes(b"nothing", None) == b"nothing"

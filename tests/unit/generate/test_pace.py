@@ -140,6 +140,30 @@ def test_a_provider_that_always_says_soon_is_not_believed_for_ever():
     assert pace.wait(now, 0) == 32
 
 
+def test_a_quota_is_learnt_from_the_second_complaint_on():
+    """A provider that answers at once and allows ten a second is asked about ten times a second."""
+    pace, now, recent, refused, good = Pace(), 0.0, [], 0, 0
+    while now < 60:
+        wait = pace.wait(now, 0)
+        if wait > 0:
+            now += wait
+            continue
+        leave = pace.start(now, 0)
+        recent = [at for at in recent if now - at < 1.0]
+        if len(recent) >= 10:
+            refused += 1
+            pace.refused(now, leave, 1.001 - (now - recent[0]))
+        else:
+            good += 1
+            recent.append(now)
+            pace.succeeded()
+        pace.end(now, leave, None)
+        now += 0.001
+
+    assert good >= 450
+    assert refused <= good / 20
+
+
 def test_a_bucket_gives_back_no_more_than_it_holds():
     """What was reserved and not used never makes a burst larger than any other."""
     bucket = Bucket(60, burst=10)
