@@ -6,7 +6,8 @@ from dataclasses import dataclass
 _MINUTE = 60.0
 _TOKEN_BURST_SECONDS = 3.0  # what may be spent at once is what comes in during this time
 _GROWTH = 0.05  # of the room, for each call that comes back well once it is back at its half
-_QUICKENING = 1.02  # by which the calls come closer, for each that comes back well
+_QUICKENING = 1.005  # by which the calls come closer, for each that comes back well
+_MARGIN = 1.1  # by which calls are kept further apart than the good answers came
 _SHORTEST_GAP = 0.001
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
@@ -66,8 +67,8 @@ class Pace:
     have everybody wait. After the wait one call goes first; each that comes back well makes room for one more, up to
     the half, and from there on for a twentieth.
 
-    A room cannot say "ten a second" to a provider that answers at once. So from the second complaint on, calls are also
-    kept apart, at the rate at which good answers came since the complaint before; each good answer lets it rise a little.
+    A room cannot say "ten a second" to a provider that answers at once. So from the second complaint on, calls are
+    also kept apart, a little further than the good answers since the complaint before; each good one brings them closer.
     """
 
     def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
@@ -129,7 +130,7 @@ class Pace:
         """Note that the provider has too much to do, or is not there; `retry_after` is what it asked for."""
         if leave.started_at > self._cut_at:
             if self._good and self._cut_at > -math.inf:
-                self._gap = (now - self._cut_at) / self._good
+                self._gap = _MARGIN * (now - self._cut_at) / self._good
             self._good = 0
             self._half = max(1.0, min(self._room, self._in_flight) // 2)
             self._room = 1.0
