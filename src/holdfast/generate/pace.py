@@ -68,7 +68,7 @@ class Pace:
     the half, and from there on for a twentieth.
 
     A room cannot say "ten a second" to a provider that answers at once. So from the second complaint on, calls are
-    also kept apart, a little further than the good answers since the complaint before; each good one brings them closer.
+    also kept apart, a little further than the good answers since the complaint before; good ones bring them closer.
     """
 
     def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
