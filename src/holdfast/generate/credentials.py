@@ -13,6 +13,7 @@ _NAMES = re.compile(
 )
 _LOOKS = re.compile(r"\b(sk|pk|rk|gsk|hf|xai|key)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{20,}|\bBearer\s+\S{12,}")
 _HIDDEN = b"[key]"
+_SHORTEST_SECRET = 16  # characters; those of providers have twice as many and more
 
 
 def key_from(variable: str, *, required: bool, model: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -36,8 +37,11 @@ def key_from(variable: str, *, required: bool, model: str, environ: Mapping[str,
 
 
 def hidden_bytes(body: bytes, key: str | None) -> bytes:
-    """Return an answer of a provider's with our key taken out, should it have been sent back."""
-    return body.replace(key.encode(), _HIDDEN) if key else body
+    """Return an answer of a provider's with our key taken out, should it have been sent back.
+
+    Servers of one's own take any word for a key: one that is no secret is left where it stands, in texts above all.
+    """
+    return body.replace(key.encode(), _HIDDEN) if key and len(key) >= _SHORTEST_SECRET else body
 
 
 def refuse_in(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:

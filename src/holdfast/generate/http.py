@@ -1,5 +1,6 @@
 """One request and its answer over HTTP. No retries, no redirects, no cookies: those decisions are made elsewhere."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,4 +102,4 @@ def _reason(error: aiohttp.ClientConnectorError) -> str:
         return f"there is no host {error.host}"
     if isinstance(error, aiohttp.ClientSSLError):
         return "its certificate is not valid, or it speaks no TLS"
-    return error.strerror.lower() if error.strerror else type(error.os_error).__name__
+    return os.strerror(error.errno).lower() if error.errno else type(error.os_error).__name__

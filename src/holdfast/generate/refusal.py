@@ -59,6 +59,7 @@ _STRUCTURE = _any_of(
     "tool_choice",
     r"\btools?\b[^.]{0,40}(not supported|unsupported)",
 )
+_WRONG_ADDRESS = "If the base URL is wrong (it often ends in /v1), discard the job and run it with the right one"
 _HTML = re.compile(r"\s*(<!doctype|<html|<head|<body)", re.IGNORECASE)
 
 
@@ -99,9 +100,7 @@ def refusal_of(status: int, body: str, retry_after: float | None, endpoint: Endp
         retry = Retry(f"{endpoint.host} answered {status} ({_WORDS[code]})", after=retry_after, code=code)
         return Refusal(retry, is_overload=status in OVERLOADED)
     if 300 <= status < 400:
-        reason = (
-            f"{endpoint.host} sends elsewhere ({status}), which is not followed; give the final address as --base-url"
-        )
+        reason = f"{endpoint.host} sends elsewhere ({status}), which is not followed. {_WRONG_ADDRESS}"
         return Refusal(Doom(reason, code="redirected"))
     return Refusal(Fail(f"{endpoint.host} answered {status}", code=f"http_{status}"))
 
@@ -111,14 +110,14 @@ def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool) -> 
     if _HTML.match(body):
         what = f"{endpoint.url} answered with a web page instead of JSON"
         if not is_proven:
-            return Refusal(Doom(f"{what}; is the base URL right? It often ends in /v1", code="html_answer"))
+            return Refusal(Doom(f"{what}. {_WRONG_ADDRESS}", code="html_answer"))
         return Refusal(Retry(what, code="html_answer"), is_overload=True)
     return Refusal(Retry(f"{endpoint.host} answered {status} with something that is no JSON", code="broken_json"))
 
 
 def unreachable(endpoint: Endpoint, why: str) -> Outcome:
     """Say what it comes to when nothing at all answers, and nothing has before."""
-    reason = f"Nothing answers at {endpoint.base_url} ({why}); is the server running, and the address right?"
+    reason = f"Nothing answers at {endpoint.base_url} ({why}); start the server, then resume. {_WRONG_ADDRESS}"
     return Doom(reason, code="unreachable")
 
 
@@ -156,7 +155,7 @@ def _unknown_model(status: int, endpoint: Endpoint) -> Doom:
 
 
 def _no_endpoint(status: int, endpoint: Endpoint) -> Doom:
-    reason = f"There is nothing at {endpoint.url} ({status}); is the base URL right? It often ends in /v1"
+    reason = f"There is nothing at {endpoint.url} ({status}). {_WRONG_ADDRESS}"
     return Doom(reason, code="unknown_address")
 
 

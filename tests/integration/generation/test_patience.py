@@ -90,9 +90,9 @@ _BY_DOOM = {
         "top it",
     ),
     "402": (Status(402), "quota_exhausted", "top it up"),
-    "wrong address": (Status(404, "<html>no</html>"), "unknown_address", "is the base URL right"),
-    "web page": (Sent(b"<!DOCTYPE html><p>Hello", "text/html"), "html_answer", "is the base URL right"),
-    "redirect": (Status(301, headers={"Location": "http://127.0.0.1:1/"}), "redirected", "final address"),
+    "wrong address": (Status(404, "<html>no</html>"), "unknown_address", "the base URL is wrong"),
+    "web page": (Sent(b"<!DOCTYPE html><p>Hello", "text/html"), "html_answer", "the base URL is wrong"),
+    "redirect": (Status(301, headers={"Location": "http://127.0.0.1:1/"}), "redirected", "not followed"),
 }
 
 
@@ -139,7 +139,7 @@ async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
 
     assert result.state is JobState.PAUSED
     assert result.pause.code == "unreachable"
-    assert "is the server running" in result.pause.message
+    assert "start the server" in result.pause.message
     assert result.counts == Counts(pending=30)
 
 

@@ -98,7 +98,7 @@ def test_a_web_page_is_doom_until_the_endpoint_is_proven():
     later = not_json(200, page, _ENDPOINT, is_proven=True).outcome
 
     assert isinstance(first, Doom)
-    assert "is the base URL right?" in first.reason
+    assert "If the base URL is wrong" in first.reason
     assert isinstance(later, Retry)
     assert isinstance(not_json(200, "{half", _ENDPOINT, is_proven=False).outcome, Retry)
 
