@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.batch.result import BatchResult
     from holdfast.batch.stop import Stop
     from holdfast.errors import HoldfastError
+    from holdfast.generate.recipe import Recipe
     from holdfast.library.conversation import Conversation, Turn
     from holdfast.library.selection import Selection
 
@@ -38,6 +39,7 @@ __all__ = [
     "Job",
     "JobState",
     "Progress",
+    "Recipe",
     "Retry",
     "Selection",
     "Skip",
@@ -64,6 +66,7 @@ _HOMES = {
     "Job": "holdfast.batch.job",
     "JobState": "holdfast.batch.job",
     "Progress": "holdfast.batch.checkpoint",
+    "Recipe": "holdfast.generate.recipe",
     "Retry": "holdfast.batch.outcome",
     "Selection": "holdfast.library.selection",
     "Skip": "holdfast.batch.outcome",

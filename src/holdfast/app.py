@@ -6,7 +6,8 @@ from types import TracebackType
 
 from holdfast.batch.service import Batches
 from holdfast.clock import SystemClock
-from holdfast.generate.sources import NamedProcessors
+from holdfast.generate.account import Accounts
+from holdfast.generate.sources import Processors
 from holdfast.library.service import Conversations
 from holdfast.settings import Settings, load
 from holdfast.storage.sqlite import SqliteStore
@@ -19,10 +20,11 @@ class Holdfast:
         self.settings = settings
         self._create = create
         self._store = SqliteStore(path=settings.database, clock=SystemClock())
+        self._accounts = Accounts(rpm=settings.rpm, tpm=settings.tpm)
         self.batches = Batches(
             stores=self._store.batches,
             owner=settings.owner,
-            source=NamedProcessors(),
+            source=Processors(self._accounts),
             folder=self._store.locks,
             lease_seconds=settings.lease_seconds,
         )
@@ -34,7 +36,15 @@ class Holdfast:
         return self._store.files
 
     @classmethod
-    def open(cls, database: str | Path | None = None, *, owner: str | None = None, create: bool = True) -> "Holdfast":
+    def open(
+        cls,
+        database: str | Path | None = None,
+        *,
+        owner: str | None = None,
+        create: bool = True,
+        rpm: int | None = None,
+        tpm: int | None = None,
+    ) -> "Holdfast":
         """Name the library to open; entering the result opens it.
 
         Args:
@@ -42,13 +52,16 @@ class Holdfast:
                 `.holdfast/holdfast.db` in this folder or the nearest one above that has a `.holdfast`.
             owner: Whose jobs and conversations; otherwise HOLDFAST_OWNER, else `local`.
             create: Make the database when it is missing.
+            rpm: Requests a minute at most, of each account with a provider; otherwise HOLDFAST_RPM, else no bound.
+            tpm: Tokens a minute at most, likewise; otherwise HOLDFAST_TPM.
 
         Raises:
             SettingsError: a setting is wrong.
             StoreNotFound (when entered): there is no database, and `create` is false.
             StorageError (when entered): the database cannot be used.
         """
-        return cls(load(database_url=None if database is None else str(database), owner=owner), create=create)
+        database_url = None if database is None else str(database)
+        return cls(load(database_url=database_url, owner=owner, rpm=rpm, tpm=tpm), create=create)
 
     async def __aenter__(self) -> "Holdfast":
         await self._store.start(create=self._create)
@@ -57,4 +70,7 @@ class Holdfast:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._store.stop()
+        try:
+            await self._accounts.close()
+        finally:
+            await self._store.stop()

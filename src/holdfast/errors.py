@@ -5,7 +5,8 @@
       NotFound               JobNotFound, ItemNotFound, ConversationNotFound, StoreNotFound
       Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked
       Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, EmptySelection, NothingToRun
-      SettingsError
+      SettingsError          KeyMissing
+      RecipeError            UnknownVariable
       Stopped
       OutputUnwritable
       ProcessorUnusable      ProcessorNotFound
@@ -162,6 +163,24 @@ class SettingsError(HoldfastError):
     """A setting, flag or settings file is wrong."""
 
     code = "settings_error"
+
+
+class KeyMissing(SettingsError):
+    """The environment lacks the API key that a provider needs."""
+
+    code = "key_missing"
+
+
+class RecipeError(HoldfastError):
+    """The recipe cannot be followed as it is: a field, a template, a model's name, an address."""
+
+    code = "recipe_error"
+
+
+class UnknownVariable(RecipeError):
+    """A template uses a variable that a row of the input does not have."""
+
+    code = "unknown_variable"
 
 
 class Stopped(HoldfastError):

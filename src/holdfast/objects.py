@@ -13,6 +13,7 @@ from holdfast.batch.job import Job
 from holdfast.batch.result import BatchResult
 from holdfast.clock import to_text
 from holdfast.errors import HoldfastError
+from holdfast.generate.preview import Preview
 from holdfast.library.conversation import Conversation
 from holdfast.library.store import ConversationSummary
 
@@ -58,6 +59,7 @@ class JobOut(Object):
     cleaned: bool
     max_attempts: int
     timeout_seconds: float
+    recipe: dict[str, Any] | None
     created_at: Moment
     updated_at: Moment
     finished_at: Moment | None
@@ -83,6 +85,7 @@ class JobOut(Object):
             cleaned=job.cleaned,
             max_attempts=job.settings.max_attempts,
             timeout_seconds=job.settings.timeout_seconds,
+            recipe=dict(job.recipe) if job.recipe is not None else None,
             created_at=job.created_at,
             updated_at=job.updated_at,
             finished_at=job.finished_at,
@@ -123,6 +126,45 @@ class RunOut(Object):
     def of_nothing(cls) -> Self:
         """There was no unfinished job to go on with."""
         return cls(job=None, ending="finished", did_nothing=True, added=0, repeated=0, seconds=0.0)
+
+
+class InitOut(Object):
+    files: list[str]
+
+
+class SampleOut(Object):
+    """The prompt of one item; `tokens_in` is an estimate."""
+
+    id: str
+    system: str | None
+    user: str
+    tokens_in: int
+
+
+class PreviewOut(Object):
+    """What a run would send: the first prompts, and estimates for all items."""
+
+    prompts: list[SampleOut]
+    items: int
+    tokens_in: int
+    tokens_out: int
+
+    @classmethod
+    def of(cls, seen: Preview) -> Self:
+        return cls(
+            prompts=[
+                SampleOut(
+                    id=sample.item_id,
+                    system=sample.prompt.system,
+                    user=sample.prompt.user,
+                    tokens_in=sample.tokens_in,
+                )
+                for sample in seen.samples
+            ],
+            items=seen.items,
+            tokens_in=seen.tokens_in,
+            tokens_out=seen.tokens_out,
+        )
 
 
 class RetryOut(Object):

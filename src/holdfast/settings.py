@@ -1,4 +1,4 @@
-"""Where to store, and for whom: defaults < `holdfast.toml` < environment < what the caller says."""
+"""Where to store, for whom, and how fast to ask: defaults < `holdfast.toml` < environment < what the caller says."""
 
 import os
 import tomllib
@@ -13,7 +13,12 @@ from holdfast.errors import SettingsError
 FILE = "holdfast.toml"
 FOLDER = ".holdfast"
 
-_ENVIRONMENT = {"database_url": "HOLDFAST_DATABASE_URL", "owner": "HOLDFAST_OWNER"}
+_ENVIRONMENT = {
+    "database_url": "HOLDFAST_DATABASE_URL",
+    "owner": "HOLDFAST_OWNER",
+    "rpm": "HOLDFAST_RPM",
+    "tpm": "HOLDFAST_TPM",
+}
 
 
 class Settings(BaseModel):
@@ -26,6 +31,10 @@ class Settings(BaseModel):
     owner: str = Field(default="local", min_length=1, max_length=512)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
     """How long a worker on another host may be silent before its items are taken over."""
+    rpm: int | None = Field(default=None, ge=1, le=10_000_000)
+    """Requests a minute at most, of each account with a provider in this process."""
+    tpm: int | None = Field(default=None, ge=1, le=10_000_000_000)
+    """Tokens a minute at most, likewise."""
     here: Path = Field(default_factory=Path.cwd, exclude=True)
     """What relative paths are relative to."""
 
@@ -54,6 +63,8 @@ def load(
     *,
     database_url: str | None = None,
     owner: str | None = None,
+    rpm: int | None = None,
+    tpm: int | None = None,
     here: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
@@ -65,8 +76,9 @@ def load(
     here = here or Path.cwd()
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {"here": here}
-    said = {name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
-    said |= {name: value for name, value in (("database_url", database_url), ("owner", owner)) if value is not None}
+    said: dict[str, Any] = {name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
+    given: dict[str, str | int | None] = {"database_url": database_url, "owner": owner, "rpm": rpm, "tpm": tpm}
+    said |= {name: value for name, value in given.items() if value is not None}
     path = _nearest_file(here)
     if path is not None:
         values |= _read(path)

@@ -128,14 +128,15 @@ class Commands:
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def start(self, *words: str, **streams: Any) -> subprocess.Popen[bytes]:
-        """Start a command; it does not outlive the test."""
+        """Start a command; it does not outlive the test. Names in capitals go into its environment."""
+        more = {name: streams.pop(name) for name in list(streams) if name.isupper()}
         pipes: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             **streams,
         }
-        environment = self.environment(TERM="xterm-256color")
+        environment = self.environment(TERM="xterm-256color", **more)
         command = [sys.executable, "-m", "holdfast", *words]
         process = subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
         self._started.append(process)

@@ -22,6 +22,9 @@ _USAGE = {
     "EmptySelection",
     "NothingToRun",
     "UnknownColumn",
+    "KeyMissing",
+    "RecipeError",
+    "UnknownVariable",
     "ProcessorUnusable",
     "ProcessorNotFound",
 }

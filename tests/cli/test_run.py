@@ -85,6 +85,7 @@ def test_run_as_json_prints_the_job_and_nothing_else(holdfast):
         "tokensOut": 0,
         "workers": 0,
         "pause": None,
+        "recipe": None,
         "cleaned": True,
         "maxAttempts": 5,
         "timeoutSeconds": 9.0,
@@ -161,10 +162,10 @@ def test_columns_can_be_named(within, holdfast):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "Say what makes the conversations: --model scripted"),
-        (["--model", "gpt-9"], "There is no writer 'gpt-9'; there are: scripted, scripted:SECONDS"),
+        ([], "Say what makes the conversations: --model openai:"),
+        (["--model", "gpt-9"], "Nobody can tell whose model 'gpt-9' is; name it as openai:…"),
         (["--model", "scripted:soon"], "'scripted:soon' is no writer"),
-        (["--model", "scripted", "--processor", "a:b"], "Give one of both"),
+        (["--model", "scripted", "--processor", "a:b"], "--processor cannot go with --model"),
         (["--processor", "nowhere_at_all:f"], "There is no module 'nowhere_at_all'"),
         (["--processor", "json:nothing"], "Module 'json' has no function 'nothing'"),
         (["--processor", "made:needs_three"], "must take (item) or (item, work)"),

@@ -14,6 +14,7 @@ from holdfast import (
     Item,
     Job,
     Progress,
+    Recipe,
     Retry,
     Selection,
     Skip,
@@ -30,6 +31,8 @@ async def generate(item: Item) -> Conversation:
 def blocking(item: Item, work: Work) -> Conversation | Done | Skip | Retry | Fail | Doom | None:
     work.usage(tokens_in=1, tokens_out=2)
     work.raw("…")
+    with work.waiting():
+        pass
     if work.attempt > 1:
         return Retry("later", after=1.5)
     return Done(Conversation(turns=[Turn("user", item.topic, metadata={"a": 1})]))
@@ -49,6 +52,7 @@ async def use() -> None:
         await hold.batches.run("b", [Item("x")], blocking, stop=Stop())
         await hold.batches.run("c", stream(), "scripted")
         await hold.batches.run("d", "topics.csv", generate, columns=Columns(topic="subject"))
+        await hold.batches.run("e", "topics.csv", Recipe(model="openai:x", turns=6))
         print(result.completed, result.failed, result.skipped, result.state)
         job: Job = await hold.batches.checkpoint("a")
         print(job.counts.planned)

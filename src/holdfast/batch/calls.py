@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.batch.item import ClaimedItem
 from holdfast.batch.outcome import Outcome, Retry, Usage, outcome_of, outcome_of_exception
-from holdfast.batch.processor import Callee, Work, used
+from holdfast.batch.processor import Callee, Work, used, waits
 from holdfast.batch.threads import ThreadPool
 
 
@@ -34,7 +34,8 @@ class Calls:
 
     A call that outlives its deadline is cancelled and, if it does not heed that, abandoned: its outcome is a time-out
     at once, and whatever it returns later is dropped. All calls have the same time allowed, so the one that was
-    started first is due first and a single timer watches them all.
+    started first is due first and a single timer watches them all. The time of a call that waits for leave to begin
+    starts anew when it has got it, which makes it the last of all.
     """
 
     def __init__(self, *, callee: Callee, timeout_seconds: float, on_ended: Callable[[Ended], None]) -> None:
@@ -53,7 +54,7 @@ class Calls:
     def start(self, claimed: ClaimedItem) -> None:
         """Call the processor for one claimed item."""
         loop = asyncio.get_running_loop()
-        work = Work(claimed.attempt)
+        work = Work(claimed.attempt, on_resumed=lambda: self._allow_anew(call))
         call = _Call(claimed, work, loop.time() + self._timeout, None)
         self._in_flight[claimed.position] = call
         if self._timer is None:
@@ -71,6 +72,15 @@ class Calls:
         for call in abandoned:
             if call.task is not None:
                 call.task.cancel()
+
+    def abandon_waiting(self) -> None:
+        """Cancel the calls that wait for leave to begin, and report no outcome: nobody was asked anything."""
+        for position, call in list(self._in_flight.items()):
+            if call.task is not None and waits(call.work):
+                del self._in_flight[position]
+                call.task.cancel()
+        if not self._in_flight:
+            self._stop_timer()
 
     def _start_task(self, call: _Call, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -131,9 +141,20 @@ class Calls:
             if call.deadline > now:
                 self._timer = loop.call_at(call.deadline, self._expire)
                 return
+            if waits(call.work):
+                self._allow_anew(call)
+                continue
             self._settle(call, lambda: Retry(f"no answer within {self._timeout:g} s", code="timeout"))
             if call.task is not None:
                 call.task.cancel()
+
+    def _allow_anew(self, call: _Call) -> None:
+        """Give a call all its time from now on."""
+        position = call.claimed.position
+        if self._in_flight.get(position) is call:
+            del self._in_flight[position]
+            call.deadline = asyncio.get_running_loop().time() + self._timeout
+            self._in_flight[position] = call
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

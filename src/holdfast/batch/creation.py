@@ -11,6 +11,7 @@ from holdfast.batch.intake import Chunks
 from holdfast.batch.item import Draft
 from holdfast.batch.job import Difference, Job, JobSettings
 from holdfast.batch.processor import CALLER
+from holdfast.batch.recipe import Recipe
 from holdfast.batch.store import BatchStores, Staged, WorkerCard
 from holdfast.errors import ItemsDiffer, JobDiffers, JobNotFound
 
@@ -23,6 +24,7 @@ class Wanted:
     processor: str
     settings: JobSettings
     accept_new_items: bool = False
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ class Creation:
         async for chunk in chunks:
             repeated += await intake.stage_items(staged, chunk)
         if existing is None:
-            if await intake.publish(staged, wanted.job_id, wanted.processor, wanted.settings):
+            frozen = wanted.recipe.frozen() if wanted.recipe is not None else None
+            if await intake.publish(staged, wanted.job_id, wanted.processor, wanted.settings, frozen):
                 return Created(is_new=True, repeated=repeated)
             existing = await self._find(wanted)  # someone else was faster
         difference = await intake.difference(staged, wanted.job_id)
@@ -99,13 +102,21 @@ class Creation:
             job = await self._stores.jobs.job(self._owner, wanted.job_id)
         except JobNotFound:
             return None
-        if job.processor != wanted.processor:
+        if job.processor != wanted.processor and not (wanted.recipe is not None and job.recipe is not None):
             raise JobDiffers(
                 f"Job {wanted.job_id!r} exists and is made by {job.processor!r}, not by {wanted.processor!r}; "
                 f"choose another name with --job, or free this one with `holdfast discard {wanted.job_id}`",
                 job_id=wanted.job_id,
                 stored=job.processor,
                 given=wanted.processor,
+            )
+        differences = wanted.recipe.differences(job.recipe) if wanted.recipe and job.recipe is not None else ()
+        if differences:
+            raise JobDiffers(
+                f"Job {wanted.job_id!r} exists with another recipe: {'; '.join(differences)}. `holdfast resume "
+                f"{wanted.job_id}` goes on with the one it has; choose another name with --job for the new one",
+                job_id=wanted.job_id,
+                differences=list(differences),
             )
         return job
 

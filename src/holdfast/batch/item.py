@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 from holdfast.library.canonical import canonical_json
 
 
@@ -47,6 +49,11 @@ class Draft:
     persona: str | None
     parameters_json: str
     line: int
+
+
+def item_of(draft: Draft) -> Item:
+    """Return the item that a draft becomes; one that was given no id has what its id is made from."""
+    return Item(draft.topic, draft.base_id, draft.persona, orjson.loads(draft.parameters_json))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from holdfast.batch.checkpoint import Counts, Tokens
+from holdfast.batch.recipe import FrozenRecipe
 from holdfast.errors import IllegalMove
 
 
@@ -99,7 +100,9 @@ class Job:
     owner: str
     state: JobState
     processor: str
-    """`scripted`, `module:function`, or `caller` for a callable of the program that made the job."""
+    """`scripted`, `module:function`, the model of a recipe, or `caller` for a callable of the program that made it."""
+    recipe: FrozenRecipe | None
+    """What the model is asked, as it was when the job was made; None for other processors."""
     settings: JobSettings
     counts: Counts
     tokens: Tokens

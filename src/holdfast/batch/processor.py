@@ -2,12 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from holdfast.batch.item import Item
 from holdfast.batch.outcome import RAW_CAP, Outcome, Usage, kept_text, outcome_of_exception
+from holdfast.batch.recipe import FrozenRecipe, Recipe
 from holdfast.errors import ProcessorUnusable
 from holdfast.library.conversation import Conversation
 
@@ -23,14 +25,16 @@ Processor = Callable[..., Awaitable[Result]] | Callable[..., Result]
 class Work:
     """One attempt, as a processor sees it through its second argument."""
 
-    __slots__ = ("_raw", "_tokens_in", "_tokens_out", "attempt")
+    __slots__ = ("_on_resumed", "_raw", "_tokens_in", "_tokens_out", "_waits", "attempt")
 
-    def __init__(self, attempt: int) -> None:
+    def __init__(self, attempt: int, *, on_resumed: Callable[[], None] | None = None) -> None:
         self.attempt = attempt
         """Number of this try of the item, from 1."""
         self._tokens_in = 0
         self._tokens_out = 0
         self._raw: str | None = None
+        self._waits = False
+        self._on_resumed = on_resumed
 
     def usage(self, *, tokens_in: int = 0, tokens_out: int = 0) -> None:
         """Add tokens that were used; they are kept whatever the attempt comes to.
@@ -44,6 +48,21 @@ class Work:
         """Keep the answer as it came, up to 64,000 characters, so that a failure can be understood."""
         self._raw = kept_text(answer, RAW_CAP)
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for leave to begin, for instance of a rate limit, before anything was asked of anybody.
+
+        The item's deadline counts from the end of the wait. A run that is asked to stop does not wait for it to end:
+        an async processor is cancelled there, and its item stays pending.
+        """
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+            if self._on_resumed is not None:
+                self._on_resumed()
+
     def _used(self) -> Usage:
         return Usage(self._tokens_in, self._tokens_out, self._raw)
 
@@ -53,14 +72,31 @@ def used(work: Work) -> Usage:
     return work._used()
 
 
+def waits(work: Work) -> bool:
+    """Whether the processor waits for leave to begin just now."""
+    return work._waits
+
+
 class ProcessorSource(Protocol):
-    """Turns a stored name (`scripted`, `module:function`) into a processor."""
+    """Turns what a job keeps (a name as `scripted` or `module:function`, or a recipe) into a processor."""
 
     def resolve(self, name: str) -> Processor:
         """Return the processor of that name.
 
         Raises:
             ProcessorUnusable: there is none, or it cannot be called with an item.
+        """
+        ...
+
+    def recipe(self, frozen: FrozenRecipe) -> Recipe:
+        """Return the recipe that a job keeps. Raises RecipeError when this version does not understand it."""
+        ...
+
+    def writer(self, recipe: Recipe) -> Processor:
+        """Return the processor that follows a recipe; nothing is called by it yet.
+
+        Raises:
+            SettingsError: what the recipe needs of the environment, such as a key, is not there.
         """
         ...
 

@@ -10,11 +10,12 @@ from typing import Any, BinaryIO
 from holdfast.batch import host
 from holdfast.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
 from holdfast.batch.intake import Chunks, Columns, Items, check_id, drafts
-from holdfast.batch.item import Failure
+from holdfast.batch.item import Failure, item_of
 from holdfast.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause
 from holdfast.batch.lease import LEASE_SECONDS, Watch
 from holdfast.batch.processor import CALLER, Callee, Processor, ProcessorSource
 from holdfast.batch.progress import Listener, ProgressTeller
+from holdfast.batch.recipe import Recipe
 from holdfast.batch.result import BatchResult
 from holdfast.batch.run import Run
 from holdfast.batch.stop import Stop
@@ -50,7 +51,7 @@ class Batches:
         self,
         job_id: str,
         items: Items,
-        process: Processor | str,
+        process: Processor | Recipe | str,
         *,
         concurrency: int = 16,
         max_attempts: int = 3,
@@ -69,7 +70,7 @@ class Batches:
             job_id: Name of the job; the same name again goes on with the same job.
             items: Items, dictionaries, an iterator of either (async too), or the path of a file.
             process: A callable taking `(item)` or `(item, work)`, sync or async; or its name, as `scripted` or
-                `module:function`, which lets any program resume the job.
+                `module:function`, or a recipe: both let any program resume the job.
             concurrency: Calls in flight at most.
             max_attempts: Tries of an item that fails in a way that may pass.
             timeout: Seconds that one try may take.
@@ -83,18 +84,20 @@ class Batches:
 
         Raises:
             InputError: an item is of no use; nothing was called and no job was made.
-            JobDiffers, ItemsDiffer: the job exists with another processor or other items.
+            JobDiffers, ItemsDiffer: the job exists with another processor, recipe or items.
             ProcessorUnusable: the processor cannot be found or called.
+            RecipeError: an item lacks what the recipe uses; nothing was called and no job was made.
             Stopped: a stop was asked for before all items were in; no job was made.
             StorageError: the database could not go on; the job stays resumable.
         """
         _check_run(concurrency, max_attempts, timeout, limit)
         check_id(job_id, "the job's name", job_id=job_id)
-        name = process if isinstance(process, str) else CALLER
-        callee = Callee.of(self._source.resolve(process) if isinstance(process, str) else process)
-        wanted = Wanted(job_id, name, JobSettings(max_attempts, timeout), accept_new_items)
+        recipe = process if isinstance(process, Recipe) else None
+        callee = self._callee(process)
+        wanted = Wanted(job_id, _name_of(process), JobSettings(max_attempts, timeout), accept_new_items, recipe)
         started, stop = time.monotonic(), stop or Stop()
-        created = await self._create(wanted, _until(stop, drafts(items, columns or Columns(), stdin=stdin)))
+        given = _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin))
+        created = await self._create(wanted, _until(stop, given))
         options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
         result = await self._work(job_id, callee, options, on_progress, stop, created)
         return replace(result, seconds=time.monotonic() - started)
@@ -103,7 +106,7 @@ class Batches:
         self,
         job_id: str,
         items: Items,
-        processor: str,
+        processor: Recipe | str,
         *,
         max_attempts: int = 3,
         timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
@@ -113,9 +116,10 @@ class Batches:
         """Create a job without working on it; `resume` or another process does. Errors as of `run`."""
         _check_run(1, max_attempts, timeout, None)
         check_id(job_id, "the job's name", job_id=job_id)
-        Callee.of(self._source.resolve(processor))
-        wanted = Wanted(job_id, processor, JobSettings(max_attempts, timeout))
-        await self._create(wanted, drafts(items, columns or Columns(), stdin=stdin))
+        recipe = processor if isinstance(processor, Recipe) else None
+        self._callee(processor)
+        wanted = Wanted(job_id, _name_of(processor), JobSettings(max_attempts, timeout), recipe=recipe)
+        await self._create(wanted, _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin)))
         return await self.checkpoint(job_id)
 
     async def resume(
@@ -150,7 +154,8 @@ class Batches:
         created, stop = None, stop or Stop()
         if accept_new_items is not None:
             wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
-            added = drafts(accept_new_items, columns or Columns(), stdin=stdin)
+            recipe = self._source.recipe(job.recipe) if job.recipe is not None else None
+            added = _checked(recipe, accept_new_items, drafts(accept_new_items, columns or Columns(), stdin=stdin))
             created = await self._create(wanted, _until(stop, added))
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)
@@ -315,10 +320,35 @@ class Batches:
                 f"Job {job.id!r} was started with a function of a program; run that program again to go on with it",
                 job_id=job.id,
             )
+        if job.recipe is not None:
+            return Callee.of(self._source.writer(self._source.recipe(job.recipe)))
         return Callee.of(self._source.resolve(job.processor))
+
+    def _callee(self, process: Processor | Recipe | str) -> Callee:
+        if isinstance(process, Recipe):
+            return Callee.of(self._source.writer(process))
+        return Callee.of(self._source.resolve(process) if isinstance(process, str) else process)
 
     def _watch(self, job_id: str) -> Watch:
         return Watch(store=self._stores.work, owner=self._owner, job_id=job_id, lease_seconds=self._lease_seconds)
+
+
+def _name_of(process: Processor | Recipe | str) -> str:
+    if isinstance(process, Recipe):
+        return process.model
+    return process if isinstance(process, str) else CALLER
+
+
+async def _checked(recipe: Recipe | None, items: Items, chunks: Chunks) -> Chunks:
+    """Hand the chunks on, each item checked against the recipe: what it lacks is found before the first call."""
+    where = "item"
+    if isinstance(items, str | Path):
+        where = "standard input line" if str(items) == "-" else f"{items} line"
+    async for chunk in chunks:
+        if recipe is not None:
+            for draft in chunk:
+                recipe.check(item_of(draft), f"{where} {draft.line}")
+        yield chunk
 
 
 async def _until(stop: Stop, chunks: Chunks) -> Chunks:

@@ -13,6 +13,7 @@ from holdfast.batch.checkpoint import Counts, Tokens
 from holdfast.batch.item import ClaimedItem, Draft, Failure
 from holdfast.batch.job import Difference, Job, JobSettings, JobState, Move, Pause
 from holdfast.batch.outcome import Verdict
+from holdfast.batch.recipe import FrozenRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,14 @@ class IntakeStore(Protocol):
         """Copy the first `upto` items of another job of the same owner into the staged one."""
         ...
 
-    async def publish(self, staged: Staged, job_id: str, processor: str, settings: JobSettings) -> bool:
+    async def publish(
+        self,
+        staged: Staged,
+        job_id: str,
+        processor: str,
+        settings: JobSettings,
+        recipe: FrozenRecipe | None = None,
+    ) -> bool:
         """Give the staged job its name and make it visible; False, and nothing done, when the name is taken."""
         ...
 

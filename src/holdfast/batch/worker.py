@@ -199,6 +199,7 @@ class Worker:
                 self._stop_at = 0.0
             elif self._stop_at is None:
                 self._stop_at = time.monotonic() + self._options.grace_seconds
+            self._calls.abandon_waiting()
             if (len(self._calls) and time.monotonic() < self._stop_at) or len(self._committer):
                 return None
             match self._state:

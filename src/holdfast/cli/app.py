@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli import conversations, doctor, jobs, logs, resume, run, steering
+from holdfast.cli import conversations, doctor, dry_run, init, jobs, logs, resume, run, steering
 from holdfast.cli.exits import EPILOG
 from holdfast.cli.invocation import Invocation, LogFormat
 
@@ -49,7 +49,9 @@ def holdfast(
 
     \b
     Start:
-      holdfast run topics.csv --model scripted
+      holdfast init
+      holdfast run topics.csv --recipe recipe.toml --dry-run
+      holdfast run topics.csv --recipe recipe.toml
       holdfast conversations export --job topics -o topics.messages.jsonl
 
     \b
@@ -65,8 +67,8 @@ def holdfast(
         typer.echo(context.get_help())
 
 
+app.command(epilog=EPILOG, cls=dry_run.Command)(run.run)
 for command in (
-    run.run,
     resume.resume,
     jobs.jobs,
     jobs.status,
@@ -75,6 +77,7 @@ for command in (
     steering.pause,
     steering.cancel,
     steering.discard,
+    init.init,
     doctor.doctor,
 ):
     app.command(epilog=EPILOG)(command)

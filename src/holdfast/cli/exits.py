@@ -36,6 +36,7 @@ EPILOG = "Exit status: " + ", ".join(f"{int(status)} {meaning}" for status, mean
 _ERRORS: Mapping[type[BaseException], Status] = {
     errors.HoldfastError: Status.ERROR,
     errors.SettingsError: Status.USAGE,
+    errors.RecipeError: Status.USAGE,
     errors.Refused: Status.USAGE,
     errors.UnknownColumn: Status.USAGE,
     errors.ProcessorUnusable: Status.USAGE,

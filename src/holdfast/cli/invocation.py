@@ -30,6 +30,8 @@ class Invocation:
     database: str | None = None
     owner: str | None = None
     json_logs: bool = False
+    rpm: int | None = None
+    tpm: int | None = None
 
     @classmethod
     def of(cls, context: typer.Context) -> "Invocation":
@@ -39,7 +41,7 @@ class Invocation:
         """Name the library these options mean; only `run` may create one."""
         from holdfast.app import Holdfast
 
-        return Holdfast.open(self.database, owner=self.owner, create=create)
+        return Holdfast.open(self.database, owner=self.owner, create=create, rpm=self.rpm, tpm=self.tpm)
 
     def command(self, *words: str) -> str:
         """Return a command as one would type it to reach the same library, ready to be pasted."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from holdfast.batch.item import Failure
     from holdfast.batch.job import Job
+    from holdfast.batch.recipe import FrozenRecipe
     from holdfast.objects import Object
 
 _MOST = 1_000_000  # jobs in a list
@@ -78,16 +79,22 @@ def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
     in_loop(do())
 
 
-def failed(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
+def failed(
+    context: typer.Context,
+    job: JobArgument,
+    raw: Annotated[bool, typer.Option("--raw", help="Show the answer of that attempt too, as it came.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the failed items of a job.
 
     Each with the attempt that settled it.
 
-    In a pipe: one item a line, tabs between id, error code, attempts, time, topic and message.
+    In a pipe, without --raw: one item a line, tabs between id, error code, attempts, time, topic and message.
 
     \b
     Examples:
       holdfast failed topics
+      holdfast failed topics --raw
       holdfast failed topics --json > failed.json
       holdfast failed topics | cut -f1 | tr '\\n' '\\0' | xargs -0 holdfast retry topics
     """
@@ -103,7 +110,7 @@ def failed(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
                 number = 0
                 async for failure in failures:
                     number += 1
-                    _print_failure(out, failure)
+                    _print_failure(out, failure, raw=raw)
                 out.note(f"{counted(number, 'failed item')}.")
             await hints.remind(invocation, out, hold, about=job)
 
@@ -132,6 +139,7 @@ def _in_full(invocation: Invocation, job: "Job") -> list[str]:
         f"{counts.running:,} running, {counts.pending:,} pending",
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",
         f"  processor  {plain(job.processor)}",
+        *([f"  recipe     {_fingerprint(job.recipe)}"] if job.recipe is not None else []),
         f"  each item  {job.settings.max_attempts} tries of at most {duration(job.settings.timeout_seconds)}",
         f"  created    {job.created_at:%Y-%m-%d %H:%M:%S}Z",
         f"  updated    {job.updated_at:%Y-%m-%d %H:%M:%S}Z",
@@ -151,9 +159,15 @@ def _in_full(invocation: Invocation, job: "Job") -> list[str]:
     return lines
 
 
-def _print_failure(out: Output, failure: "Failure") -> None:
+def _fingerprint(frozen: "FrozenRecipe") -> str:
+    from holdfast.generate.recipe import fingerprint
+
+    return f"{fingerprint(frozen)[:12]}, {frozen.get('turns')} turns"
+
+
+def _print_failure(out: Output, failure: "Failure", *, raw: bool) -> None:
     error = (failure.item_id, failure.error_code, failure.attempts, failure.failed_at)
-    if not is_terminal(1):
+    if not raw and not is_terminal(1):
         out.line("\t".join(plain(cell) for cell in (*error, failure.topic or "", failure.error_message)))
         return
     item, code, attempts, moment = (plain(cell) for cell in error)
@@ -162,3 +176,6 @@ def _print_failure(out: Output, failure: "Failure") -> None:
         out.line(f"    topic: {plain(failure.topic)}")
     for line in plain_lines(failure.error_message):
         out.line(f"    {line}")
+    if raw:
+        for line in plain_lines(failure.raw) if failure.raw else ["(no answer was kept)"]:
+            out.line(f"    | {line}")

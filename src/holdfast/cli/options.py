@@ -8,6 +8,13 @@ JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 Concurrency = Annotated[int, typer.Option(metavar="N", help="Calls in flight at most.")]
+Rpm = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Requests a minute at most, of each account.", show_default=False),
+]
+Tpm = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Tokens a minute at most, likewise.", show_default=False)
+]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Start at most N items in this run.", show_default=False)]
 IdColumn = Annotated[
     str | None, typer.Option(metavar="C", help="Column of the items' ids [default: id, where there is one].")

@@ -7,7 +7,7 @@ import typer
 from holdfast.cli.exits import Status
 from holdfast.cli.interruption import GRACE_SECONDS
 from holdfast.cli.invocation import Invocation
-from holdfast.cli.options import AsJson, Concurrency, IdColumn, Limit, PersonaColumn, TopicColumn
+from holdfast.cli.options import AsJson, Concurrency, IdColumn, Limit, PersonaColumn, Rpm, TopicColumn, Tpm
 from holdfast.cli.output import Output
 from holdfast.cli.running import SCRIPTED, Live, supervise
 from holdfast.errors import NothingToRun
@@ -27,6 +27,8 @@ def resume(
         str | None, typer.Option(metavar="FILE", help="Add the items of FILE that the job lacks.")
     ] = None,
     concurrency: Concurrency = 16,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
     limit: Limit = None,
     id_column: IdColumn = None,
     topic_column: TopicColumn = None,
@@ -48,6 +50,7 @@ def resume(
     """
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
+    invocation.rpm, invocation.tpm = rpm, tpm
 
     async def begin(hold: "Holdfast", live: Live) -> "BatchResult":
         from holdfast.batch.intake import Columns

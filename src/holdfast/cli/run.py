@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from holdfast.cli import dry_run as preview
+from holdfast.cli.exits import Status
 from holdfast.cli.interruption import GRACE_SECONDS
 from holdfast.cli.invocation import Invocation
-from holdfast.cli.options import AsJson, Concurrency, IdColumn, Limit, PersonaColumn, TopicColumn
+from holdfast.cli.making import Making
+from holdfast.cli.options import AsJson, Concurrency, IdColumn, Limit, PersonaColumn, Rpm, TopicColumn, Tpm
 from holdfast.cli.output import Output
 from holdfast.cli.running import SCRIPTED, Live, supervise
 from holdfast.errors import JobNameNeeded, SettingsError
@@ -17,10 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from holdfast.app import Holdfast
+    from holdfast.batch.intake import Columns
     from holdfast.batch.result import BatchResult
-
-_WRITER = "scripted"
-_CHOICE = "--model scripted (the built-in writer, no model is called) or --processor module:function"
 
 
 def run(
@@ -30,8 +31,19 @@ def run(
         str | None, typer.Option(metavar="ID", help="Name of the job [default: the file's name without its ending].")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="M", help="Built-in writer: scripted, or scripted:SECONDS.")
+        str | None,
+        typer.Option(metavar="M", help="openai:…, anthropic:…, ollama:…, any name with --base-url, or scripted."),
     ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What the model is asked: TOML or YAML; `holdfast init`.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Endpoint that speaks OpenAI's language, up to /v1.")
+    ] = None,
+    turns: Annotated[int | None, typer.Option(metavar="N", help="Turns of each conversation [default: 4].")] = None,
+    language: Annotated[str | None, typer.Option(metavar="L", help="Language of the conversations.")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Of the model, from 0 to 2.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Tokens of one answer at most.")] = None,
     processor: Annotated[
         str | None,
         typer.Option(metavar="MOD:FUNC", help="Python function, sync or async, that makes an item's conversation."),
@@ -42,7 +54,13 @@ def run(
     persona_column: PersonaColumn = None,
     max_attempts: Annotated[int, typer.Option(metavar="N", help="Tries of an item whose failure may pass.")] = 3,
     timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one try may take.")] = 600.0,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
     limit: Limit = None,
+    dry_run: Annotated[
+        int | None,
+        typer.Option(metavar="[N]", min=1, help="Print the first N prompts [3] and an estimate; call nobody."),
+    ] = None,
     accept_new_items: Annotated[
         bool, typer.Option("--accept-new-items", help="Add the items that an existing job lacks.")
     ] = False,
@@ -57,20 +75,36 @@ def run(
     \b
     Examples:
       holdfast run topics.csv --model scripted
+      holdfast run topics.csv --recipe recipe.toml --dry-run
+      holdfast run topics.csv --recipe recipe.toml --concurrency 64 --rpm 500
+      holdfast run topics.csv --model llama3 --base-url http://localhost:8000/v1 --turns 6
       holdfast run topics.csv --processor my_package.generate:conversation --concurrency 32
       holdfast run people.jsonl --job interviews --topic-column question --model scripted
       generate-topics | holdfast run - --job nightly --processor mine:generate
     """
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
-    process = _processor(model, processor)
+    fields = {
+        "base_url": base_url,
+        "turns": turns,
+        "language": language,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+    }
+    making = Making(model, processor, recipe, fields)
+    process = making.chosen()
+    columns = _columns(id_column, topic_column, persona_column)
+    if dry_run is not None:
+        if isinstance(process, str):
+            raise SettingsError("Only a recipe has prompts to show; leave --dry-run out", setting="dry_run")
+        preview.show(out, process, file, dry_run, columns)
+        return Status.DONE
     name = job if job is not None else _name_of(file)
     _check_readable(file)
-    _check_processor(process)
+    making.check(process)
+    invocation.rpm, invocation.tpm = rpm, tpm
 
     def begin(hold: "Holdfast", live: Live) -> "Awaitable[BatchResult]":
-        from holdfast.batch.intake import Columns
-
         return hold.batches.run(
             name,
             file,
@@ -79,45 +113,28 @@ def run(
             max_attempts=max_attempts,
             timeout=timeout,
             limit=limit,
-            columns=Columns(id_column, topic_column, persona_column),
+            columns=columns,
             accept_new_items=accept_new_items,
             on_progress=live.watcher,
             stop=live.stop,
             grace_seconds=GRACE_SECONDS,
         )
 
-    if model is not None:
+    if making.is_scripted:
         out.note(SCRIPTED)
     return supervise(invocation, out, begin, name=name, create=True)
 
 
-def _processor(model: str | None, processor: str | None) -> str:
-    if model is not None and processor is not None:
-        raise SettingsError(f"Give one of both: {_CHOICE}", setting="model")
-    if processor is not None:
-        return processor
-    if model is None:
-        raise SettingsError(f"Say what makes the conversations: {_CHOICE}", setting="model")
-    if model.partition(":")[0] != _WRITER:
-        raise SettingsError(
-            f"There is no writer {model!r}; there are: scripted, scripted:SECONDS. "
-            "For a model of yours write a function, and name it with --processor module:function",
-            setting="model",
-        )
-    return model
+def _columns(*names: str | None) -> "Columns":
+    from holdfast.batch.intake import Columns
+
+    return Columns(*names)
 
 
 def _name_of(file: str) -> str:
     if file == "-":
         raise JobNameNeeded("Standard input has no name; say one with --job")
     return Path(file).stem
-
-
-def _check_processor(name: str) -> None:
-    """Look for the processor before a database is made, for the same reason."""
-    from holdfast.generate.sources import NamedProcessors
-
-    NamedProcessors().resolve(name)
 
 
 def _check_readable(file: str) -> None:

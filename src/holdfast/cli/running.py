@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holdfast.cli import hints
+from holdfast.cli.descriptors import allow_many
 from holdfast.cli.exits import Status, of_result
 from holdfast.cli.interruption import Interruption
 from holdfast.cli.invocation import Invocation, in_loop
@@ -39,6 +40,7 @@ def supervise(invocation: Invocation, out: Output, begin: Begin, *, name: str, c
     from holdfast.batch.stop import Stop
 
     live = Live(watcher(out, name), Stop())
+    allow_many()
 
     def farewell() -> str:
         return f"Left at once; everything finished is kept. {_resume(invocation, live)}".rstrip()

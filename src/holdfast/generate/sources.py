@@ -1,4 +1,4 @@
-"""From the name of a processor, as a job keeps it, to the processor."""
+"""From what a job keeps, a name or a recipe, to the processor."""
 
 import importlib
 import sys
@@ -6,12 +6,38 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.batch.processor import Processor
-from holdfast.errors import ProcessorNotFound
+from holdfast.batch.recipe import FrozenRecipe
+from holdfast.batch.recipe import Recipe as AnyRecipe
+from holdfast.errors import ProcessorNotFound, ProcessorUnusable
+from holdfast.generate.account import Accounts
 from holdfast.generate.providers import scripted
+from holdfast.generate.recipe import Recipe
+from holdfast.generate.writer import Writer
 
 
-class NamedProcessors:
-    """Finds `scripted`, and any `module:function`, the current folder included. Implements `ProcessorSource`."""
+class Processors:
+    """Finds `scripted`, any `module:function`, the current folder included, and what follows a recipe.
+
+    Implements `ProcessorSource`. Writers of recipes share the connections and limits of `accounts`.
+    """
+
+    def __init__(self, accounts: Accounts | None = None) -> None:
+        self._accounts = accounts or Accounts()
+
+    def recipe(self, frozen: FrozenRecipe) -> Recipe:
+        """Return the recipe that a job keeps. Raises RecipeError when it holds what this version does not know."""
+        return Recipe.of(frozen, "the job's recipe")
+
+    def writer(self, recipe: AnyRecipe) -> Processor:
+        """Return the writer that follows a recipe.
+
+        Raises:
+            ProcessorUnusable: it is a recipe of some other kind.
+            KeyMissing: the environment lacks the key that its provider needs.
+        """
+        if not isinstance(recipe, Recipe):
+            raise ProcessorUnusable(f"A {type(recipe).__name__} is no recipe; make one with holdfast.Recipe")
+        return Writer(recipe, self._accounts.account(recipe.endpoint))
 
     def resolve(self, name: str) -> Processor:
         """Return the processor of that name.

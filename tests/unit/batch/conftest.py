@@ -20,6 +20,7 @@ def a_job() -> Callable[[JobState], Job]:
             owner="local",
             state=state,
             processor="caller",
+            recipe=None,
             settings=JobSettings(),
             counts=Counts(),
             tokens=Tokens(),

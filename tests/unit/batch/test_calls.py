@@ -370,3 +370,70 @@ async def test_blocking_calls_share_threads(calls_of, ear):
         await asyncio.sleep(0.002)
 
     assert len(set(threads)) <= 2
+
+
+# -- waiting for leave to begin --------------------------------------------------------------------
+
+
+async def test_a_wait_for_leave_is_not_part_of_the_deadline(calls_of, ear):
+    """The time allowed counts from the end of the wait."""
+    leave = asyncio.Event()
+
+    async def process(item, work):
+        with work.waiting():
+            await leave.wait()
+        await asyncio.sleep(0.05)
+        return conversation("done")
+
+    calls = calls_of(process, timeout_seconds=0.4)
+    calls.start(claimed())
+    await asyncio.sleep(0.9)
+    assert ear.ended == []
+
+    leave.set()
+    await ear.wait(1)
+
+    assert isinstance(ear.outcomes[0], Done)
+
+
+async def test_after_the_wait_the_deadline_holds(calls_of, ear):
+    """Leave to begin is no leave to take for ever; calls beside it keep their own deadlines."""
+
+    async def process(item, work):
+        if item.id == "item-1":
+            with work.waiting():
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(60)
+
+    calls = calls_of(process, timeout_seconds=0.2)
+    calls.start(claimed(1))
+    calls.start(claimed(2))
+    await ear.wait(2)
+
+    assert [outcome.code for outcome in ear.outcomes] == ["timeout", "timeout"]
+    assert len(calls) == 0
+
+
+async def test_who_waits_is_abandoned_without_an_outcome(calls_of, ear):
+    """A run that ends waits only for calls that were made."""
+    going = asyncio.Event()
+
+    async def process(item, work):
+        if item.id == "item-1":
+            with work.waiting():
+                await asyncio.sleep(60)
+        await going.wait()
+        return conversation("done")
+
+    calls = calls_of(process)
+    calls.start(claimed(1))
+    calls.start(claimed(2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    calls.abandon_waiting()
+    assert len(calls) == 1
+    going.set()
+    await ear.wait(1)
+
+    assert [ended.claimed.item.id for ended in ear.ended] == ["item-2"]

@@ -7,7 +7,7 @@ import pytest
 from holdfast.batch.item import Item
 from holdfast.errors import ProcessorNotFound
 from holdfast.generate.providers.scripted import compose, scripted
-from holdfast.generate.sources import NamedProcessors
+from holdfast.generate.sources import Processors
 from holdfast.library.conversation import validate
 
 _ITEM = Item("tea", id="a", persona="a monk", parameters={"depth": 3, "tags": ["x"]})
@@ -47,7 +47,7 @@ def test_long_parameter_is_cut():
 
 async def test_named_writer_writes():
     """By the name that a job keeps."""
-    assert await NamedProcessors().resolve("scripted")(_ITEM) == compose(_ITEM)
+    assert await Processors().resolve("scripted")(_ITEM) == compose(_ITEM)
 
 
 @pytest.mark.parametrize("name", ["scripted:0.02", "scripted:.02"])

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from holdfast.errors import ProcessorNotFound
-from holdfast.generate.sources import NamedProcessors
+from holdfast.generate.sources import Processors
 
 _numbers = count()
 
@@ -31,7 +31,7 @@ def module(tmp_path, monkeypatch):
 
 
 def _resolve(name):
-    return NamedProcessors().resolve(name)
+    return Processors().resolve(name)
 
 
 def _refusal(name):

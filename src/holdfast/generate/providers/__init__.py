@@ -1,1 +1,16 @@
-"""Writers, one a file."""
+"""Who writes, one a file: the providers of models, and a writer without one."""
+
+from collections.abc import Mapping
+
+from holdfast.generate.providers.anthropic import Anthropic
+from holdfast.generate.providers.openai import OpenAI
+from holdfast.generate.providers.provider import Provider
+
+PROVIDERS: Mapping[str, Provider] = {
+    provider.name: provider
+    for provider in (
+        OpenAI("openai", "https://api.openai.com/v1"),
+        Anthropic(),
+        OpenAI("ollama", "http://localhost:11434/v1", needs_key=False),
+    )
+}

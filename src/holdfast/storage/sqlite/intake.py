@@ -8,6 +8,7 @@ import orjson
 
 from holdfast.batch.item import Draft
 from holdfast.batch.job import Difference, JobSettings, Move, check_move
+from holdfast.batch.recipe import FrozenRecipe
 from holdfast.batch.store import ItemIdentity, Staged, WorkerCard, WorkerRow
 from holdfast.clock import Clock
 from holdfast.errors import DuplicateItem
@@ -89,13 +90,21 @@ class SqliteIntake:
             await self._database.write(do)
         self._places[staged.owner, staged.job_key].next_position = upto
 
-    async def publish(self, staged: Staged, job_id: str, processor: str, settings: JobSettings) -> bool:
+    async def publish(
+        self,
+        staged: Staged,
+        job_id: str,
+        processor: str,
+        settings: JobSettings,
+        recipe: FrozenRecipe | None = None,
+    ) -> bool:
         values = {
             "owner": staged.owner,
             "job_key": staged.job_key,
             "job_id": job_id,
             "processor": processor,
             "settings": orjson.dumps(settings.to_dict()).decode(),
+            "recipe": orjson.dumps(dict(recipe)).decode() if recipe is not None else None,
             "now": now_micros(self._clock),
         }
 

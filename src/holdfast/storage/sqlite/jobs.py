@@ -158,13 +158,14 @@ def _failure(row: Row) -> Failure:
 
 
 def _job(row: Row) -> Job:
-    (_, job_id, owner, state, processor, settings, pending, running, completed, failed, skipped, tokens_in, tokens_out,
-     workers, pause_code, pause_message, cleaned_at, created_at, updated_at, finished_at) = row  # fmt: skip
+    (_, job_id, owner, state, processor, settings, recipe, pending, running, completed, failed, skipped, tokens_in,
+     tokens_out, workers, pause_code, pause_message, cleaned_at, created_at, updated_at, finished_at) = row  # fmt: skip
     return Job(
         id=job_id,
         owner=owner,
         state=JobState(state),
         processor=processor,
+        recipe=orjson.loads(recipe) if recipe is not None else None,
         settings=JobSettings(**orjson.loads(settings)),
         counts=Counts(pending, running, completed, failed, skipped),
         tokens=Tokens(tokens_in, tokens_out),

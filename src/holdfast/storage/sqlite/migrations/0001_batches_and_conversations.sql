@@ -49,6 +49,7 @@ CREATE TABLE jobs (
                                                   'completed', 'completed_with_failures')),
     processor      TEXT NOT NULL,
     settings       TEXT NOT NULL,                    -- JSON: what is frozen into the job
+    recipe         TEXT,                             -- JSON: likewise, where a model writes; NULL for other processors
     pending        INTEGER NOT NULL DEFAULT 0,
     running        INTEGER NOT NULL DEFAULT 0,
     completed      INTEGER NOT NULL DEFAULT 0,

@@ -1,5 +1,5 @@
 -- A job by name, its counts summed over its workers.
-SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings,
+SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings, jobs.recipe,
        jobs.pending    + coalesce(sum(workers.pending), 0),
        jobs.running    + coalesce(sum(workers.running), 0),
        jobs.completed  + coalesce(sum(workers.completed), 0),

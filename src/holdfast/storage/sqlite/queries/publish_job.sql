@@ -1,6 +1,7 @@
 -- creating → pending
 UPDATE jobs
-   SET id = :job_id, state = 'pending', processor = :processor, settings = :settings, updated_at = :now,
+   SET id = :job_id, state = 'pending', processor = :processor, settings = :settings, recipe = :recipe,
+       updated_at = :now,
        pending = (SELECT count(*) FROM items WHERE items.job_key = :job_key)
  WHERE key = :job_key
    AND owner = :owner

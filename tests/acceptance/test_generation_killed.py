@@ -1,0 +1,133 @@
+"""kill -9 while a provider misbehaves: nothing is lost, nothing half is kept, and few calls are made twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import apsw
+import pytest
+
+from support.invariants import violations
+from support.provider import CutOff, Hang, ProviderServer, Reset, Said, Status
+
+_ITEMS = 60
+_FAULTS = {
+    "429": Status(429, headers={"Retry-After": "1"}),
+    "500": Status(500),
+    "529": Status(529),
+    "a hang": Hang(),
+    "a cut answer": CutOff(40),
+    "a reset": Reset(),
+    "prose": Said("I would rather talk."),
+    "slowness": Said(seconds=1.0),
+}
+
+
+@pytest.fixture
+def provider():
+    with ProviderServer() as server:
+        yield server
+
+
+@pytest.fixture
+def command(tmp_path, provider):
+    """Start `holdfast` on a job of so many items; it does not outlive the test."""
+    started: list[subprocess.Popen[bytes]] = []
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        given = [sys.executable, "-m", "holdfast", "--database", str(tmp_path / "d.db"), *words]
+        with (tmp_path / "log.txt").open("ab") as log:
+            process = subprocess.Popen(given, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(timeout=20)
+
+
+def _write(folder: Path, count: int) -> str:
+    path = folder / "topics.jsonl"
+    path.write_text("".join(json.dumps({"id": f"i{n}", "topic": f"topic {n}"}) + "\n" for n in range(count)))
+    return str(path)
+
+
+def _run_options(provider, concurrency: int) -> list[str]:
+    return ["--model", "m", "--base-url", provider.base_url, "--turns", "2", "--concurrency", str(concurrency)]
+
+
+def _wait(process, holds) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        if process.poll() is not None:
+            return
+        time.sleep(0.01)
+
+
+def _kill(process) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=20)
+
+
+def _stored(folder: Path) -> list[tuple[str, list[str]]]:
+    connection = apsw.Connection(str(folder / "d.db"))
+    try:
+        found: dict[str, list[str]] = {}
+        statement = (
+            "SELECT c.topic, t.content FROM conversations AS c JOIN turns AS t ON t.conversation_key = c.key "
+            "ORDER BY c.key, t.sequence"
+        )
+        for topic, content in connection.execute(statement):
+            found.setdefault(topic, []).append(content)
+        return list(found.items())
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("name", _FAULTS)
+def test_killed_during_a_fault(name, provider, command, tmp_path):
+    """Every third call goes wrong until the process is killed; resumed, the job is whole, with the provider's words."""
+    killed = False
+    provider.behaviour = lambda call: _FAULTS[name] if call.number % 3 == 0 and not killed else Said(seconds=0.02)
+    topics = _write(tmp_path, _ITEMS)
+
+    victim = command("run", topics, *_run_options(provider, 8), "--max-attempts", "5")
+    _wait(victim, lambda: len(provider.calls) >= 15)
+    _kill(victim)
+    killed = True
+    before = len(provider.calls)
+    status = command("resume").wait(timeout=60)
+
+    assert status == 0, (tmp_path / "log.txt").read_text()
+    stored = _stored(tmp_path)
+    assert len(stored) == _ITEMS
+    answered = {tuple(turns) for _, turns in provider.answered}
+    assert all(tuple(turns) in answered for _, turns in stored)
+    assert len(provider.calls) - before <= _ITEMS
+    assert violations(tmp_path / "d.db", planned=_ITEMS) == []
+
+
+def test_killed_twice_half_way(provider, command, tmp_path):
+    """With 200 calls in flight the provider is asked at most 2 x 200 times too often."""
+    items, concurrency = 1_200, 200
+    provider.behaviour = lambda _: Said(seconds=0.1)
+    topics = _write(tmp_path, items)
+
+    for share in (0.3, 0.6):
+        victim = command("run", topics, *_run_options(provider, concurrency))
+        _wait(victim, lambda share=share: len(provider.calls) >= share * items)
+        _kill(victim)
+    status = command("resume", "--concurrency", str(concurrency)).wait(timeout=120)
+
+    assert status == 0, (tmp_path / "log.txt").read_text()
+    assert len(_stored(tmp_path)) == items
+    assert len(provider.calls) <= items + 2 * concurrency
+    assert violations(tmp_path / "d.db", planned=items) == []

@@ -1,0 +1,218 @@
+"""`holdfast run` with a model: recipes, dry runs, what is said of each mistake, and going on after it is mended."""
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.provider import KEY, ProviderServer, Said, Sent, Status
+
+
+@pytest.fixture
+def provider():
+    with ProviderServer() as server:
+        yield server
+
+
+@pytest.fixture
+def topics(holdfast):
+    return holdfast.write("topics.csv", *(f"topic {n}" for n in range(40)))
+
+
+def _recipe(holdfast, text, name="r.toml"):
+    (holdfast.folder / name).write_text(text)
+    return name
+
+
+def test_init_dry_run_run_export(holdfast, provider):
+    """The way a new user goes: files to begin with, a look at the prompts, the run, the result."""
+    assert holdfast("init").code == 0
+    shown = holdfast("run", "topics.csv", "--recipe", "recipe.toml", "--dry-run", "2")
+    assert shown.code == 0
+    assert "A parcel that has not arrived" in shown.out
+    assert "6 items for openai:gpt-4o-mini at api.openai.com: about" in shown.out
+    assert not holdfast.database.exists()
+
+    ran = holdfast("run", "topics.csv", "--recipe", "recipe.toml", "--base-url", provider.base_url, OPENAI_API_KEY=KEY)
+
+    assert ran.code == 0, ran.err
+    assert "6 of 6 completed, 0 failed, 0 skipped, 600 + 300 tokens" in ran.out
+    lines = holdfast("conversations", "export", "--job", "topics").out.splitlines()
+    assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["user", "assistant"] * 2
+
+
+def test_init_touches_nothing_that_is_there(within, holdfast):
+    """One line, and neither file is written."""
+    (holdfast.folder / "topics.csv").write_text("mine")
+
+    refused = within("init")
+
+    assert refused.code == 1
+    assert "is there already" in refused.one_line_error()
+    assert not (holdfast.folder / "recipe.toml").exists()
+
+
+def test_a_dry_run_calls_nobody(within, topics, provider, holdfast):
+    """Without a number it shows three; as JSON it has the estimate; no database is made."""
+    plain = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run")
+    told = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run", "1", "--json")
+
+    assert plain.out.count("user:") == 3
+    assert len(told.json["prompts"]) == 1
+    assert told.json["items"] == 40
+    assert told.json["tokensIn"] > 40
+    assert provider.calls == []
+    assert not holdfast.database.exists()
+
+
+_MISTAKES = {
+    "typo": ('model = "openai:x"\ntemprature = 1', [], "did you mean temperature?"),
+    "endless": (
+        'model = "ollama:x"\nprompt = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"',
+        [],
+        "takes more than 20,000 steps",
+    ),
+    "internals": ('model = "ollama:x"\nprompt = "{{ topic.__class__.__mro__ }}"', [], "topics.csv line 2: the prompt"),
+    "variable": ('model = "ollama:x"\nprompt = "{{ topic }} {{ tone }}"', [], "topics.csv line 2: the prompt needs"),
+    "key": ('model = "openai:x"', [], "OPENAI_API_KEY"),
+    "other key": ('model = "m"\nbase_url = "http://h/v1"\napi_key_env = "MY_KEY"', [], "MY_KEY"),
+    "credential": ('model = "openai:x"\n[parameters]\napi_key = "abc"', [], "carries a credential"),
+    "scheme": ('model = "x"', ["--base-url", "localhost:8000"], "must begin with http:// or https://"),
+    "path": ('model = "x"', ["--base-url", "http://h/v1/chat/completions"], "give what comes before: http://h/v1"),
+    "both": ('model = "openai:x"', ["--processor", "made:good"], "cannot go with --recipe"),
+    "scripted": ("turns = 4", ["--model", "scripted"], "follows no recipe"),
+    "turns": ('model = "openai:x"', ["--turns", "0"], "turns is wrong"),
+    "toml": ("model = ", [], "not valid TOML"),
+}
+
+
+@pytest.mark.parametrize("name", _MISTAKES)
+def test_a_mistake_is_one_clear_line(name, within, holdfast, topics, monkeypatch):
+    """It says what, where and how to mend it, ends with 2, and no job is made."""
+    text, options, says = _MISTAKES[name]
+    for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+
+    refused = within("run", topics, "--recipe", _recipe(holdfast, text), *options)
+
+    assert refused.code == 2, refused.err
+    assert says in refused.one_line_error()
+    assert holdfast.job("topics") is None
+
+
+def test_a_row_that_lacks_a_variable_is_named(within, holdfast):
+    """The first row that lacks it, by its line."""
+    rows = [{"topic": "a", "mood": "calm"}, {"topic": "b"}]
+    (holdfast.folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    recipe = _recipe(holdfast, 'model = "ollama:x"\nprompt = "{{ mood }}"')
+
+    refused = within("run", "t.jsonl", "--recipe", recipe)
+
+    assert refused.one_line_error().startswith("t.jsonl line 2: the prompt needs what is not there: 'mood'")
+
+
+_PAUSES = {
+    "key": (Status(401), "does not accept the key in OPENAI_API_KEY (401)"),
+    "model": (Status(404, {"error": {"code": "model_not_found"}}), "knows no model 'm'"),
+    "quota": (Status(429, {"error": {"type": "insufficient_quota"}}), "The quota or balance"),
+    "page": (Sent(b"<html><body>Welcome</body></html>", "text/html"), "answered with a web page instead of JSON"),
+}
+
+
+@pytest.mark.parametrize("name", _PAUSES)
+def test_doom_ends_with_5_and_says_what_to_do(name, within, topics, provider):
+    """And `resume` finishes the job once it is mended."""
+    reply, says = _PAUSES[name]
+    provider.behaviour = lambda _: reply
+
+    paused = within("run", topics, "--model", "m", "--base-url", provider.base_url)
+
+    assert paused.code == 5
+    assert says in paused.err
+    assert "Resume with: holdfast resume topics" in paused.err
+    assert len(provider.calls) <= 20
+    provider.behaviour = lambda _: Said()
+    assert within("resume").code == 0
+
+
+def test_failed_shows_why(within, topics, provider):
+    """With --raw, what the model said."""
+    provider.behaviour = lambda call: Said("I would rather talk.") if call.topic == "topic 3" else Said()
+
+    ended = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--max-attempts", "1")
+
+    assert ended.code == 3
+    assert "unreadable_answer" in within("failed", "topics").out
+    assert "rather talk" not in within("failed", "topics").out
+    assert "    | I would rather talk." in within("failed", "topics", "--raw").out
+    assert within("failed", "topics", "--json").json["items"][0]["raw"] == "I would rather talk."
+
+
+def test_another_recipe_is_refused_field_by_field(within, holdfast, topics, provider):
+    """The job keeps the one it was made with, and status shows it."""
+    recipe = _recipe(holdfast, f'model = "m"\nbase_url = "{provider.base_url}"\nturns = 2')
+    within("run", topics, "--recipe", recipe, "--limit", "5")
+
+    refused = within("run", topics, "--recipe", recipe, "--turns", "4", "--temperature", "0.5")
+
+    assert refused.code == 1
+    assert "turns: 2, now 4; temperature: none, now 0.5" in refused.one_line_error()
+    assert within("status", "topics", "--json").json["recipe"]["turns"] == 2
+    assert "  recipe     " in within("status", "topics").out
+    assert within("resume").code == 0
+    assert {len(call.keys) for call in provider.calls} == {2}
+
+
+def test_accepted_items_are_checked_too(within, holdfast, provider):
+    """`resume --accept-new-items` with a row that lacks what the recipe uses."""
+    with (holdfast.folder / "t.csv").open("w") as file:
+        csv.writer(file).writerows([["topic", "mood"], ["a", "calm"]])
+    recipe = _recipe(holdfast, f'model = "m"\nbase_url = "{provider.base_url}"\nprompt = "{{{{ mood }}}}"')
+    within("run", "t.csv", "--recipe", recipe)
+    (holdfast.folder / "more.csv").write_text("topic\nb\n")
+
+    refused = within("resume", "t", "--accept-new-items", "more.csv")
+
+    assert refused.code == 2
+    assert "more.csv line 2" in refused.one_line_error()
+
+
+def _left_behind(folder: Path, secret: str) -> list[str]:
+    return [str(path) for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+
+
+def test_a_key_is_nowhere_after_a_kill(holdfast, provider, topics):
+    """Database, logs, errors and the process's own command line: none has the key, while it runs and after kill -9."""
+    provider.behaviour = lambda call: Said(seconds=0.2) if call.number % 4 else Status(500)
+    log = holdfast.folder / "log.txt"
+    words = (
+        "--log-format",
+        "json",
+        "run",
+        topics,
+        "--model",
+        "m",
+        "--base-url",
+        provider.base_url,
+        "--max-attempts",
+        "20",
+    )
+    with log.open("wb") as file:
+        process = holdfast.start(*words, stderr=file, stdout=file, OPENAI_API_KEY=KEY)
+        holdfast.wait_for(lambda: holdfast.count("topics", "completed") > 3)
+        title = Path(f"/proc/{process.pid}/cmdline")
+        if title.exists():
+            assert KEY.encode() not in title.read_bytes()
+        assert _left_behind(holdfast.folder, KEY) == []
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=20)
+
+    resumed = holdfast("resume", OPENAI_API_KEY=KEY)
+
+    assert resumed.code == 0, resumed.err
+    assert provider.calls[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert KEY not in resumed.out + resumed.err
+    assert _left_behind(holdfast.folder, KEY) == []

@@ -1,0 +1,73 @@
+"""A provider that misbehaves as it is told, and a library that asks it; the promises are checked after each test."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from holdfast import BatchResult, Holdfast, Recipe
+from support.provider import KEY, ProviderServer
+
+
+@pytest.fixture
+def provider() -> Iterator[ProviderServer]:
+    with ProviderServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["", "anthropic:"], ids=["openai", "anthropic"])
+def recipe(request: pytest.FixtureRequest, provider: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """A recipe for the provider, in each of the languages it speaks, with a key."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    return Recipe(model=f"{request.param}writer", base_url=provider.base_url, turns=2)
+
+
+@pytest.fixture
+def generate(path: Path, recipe: Recipe) -> Callable[..., Any]:
+    """Run a job over topics, in a library that is opened and closed for it."""
+
+    async def run(topics: Sequence[str] | int, *, recipe: Recipe = recipe, **options: Any) -> BatchResult:
+        names = [f"topic {n}" for n in range(topics)] if isinstance(topics, int) else topics
+        async with Holdfast.open(path) as hold:
+            return await hold.batches.run("job", [{"id": n, "topic": n} for n in names], recipe, **options)
+
+    return run
+
+
+@pytest.fixture
+def stored(path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
+    """Read the stored conversations past Holdfast: of each its topic, and the texts of its turns."""
+
+    def read() -> list[tuple[str, list[str]]]:
+        connection = apsw.Connection(str(path))
+        try:
+            rows = connection.execute(
+                "SELECT topic, content FROM (SELECT c.topic, c.key, t.sequence, t.content FROM conversations AS c "
+                "JOIN turns AS t ON t.conversation_key = c.key) ORDER BY key, sequence"
+            ).fetchall()
+        finally:
+            connection.close()
+        found: dict[str, list[str]] = {}
+        for topic, content in rows:
+            found.setdefault(topic, []).append(content)
+        return list(found.items())
+
+    return read
+
+
+@pytest.fixture
+def attempts(path: Path) -> Callable[[], list[tuple[Any, ...]]]:
+    """Read what is kept of the attempts: result, code, raw answer, tokens."""
+
+    def read() -> list[tuple[Any, ...]]:
+        connection = apsw.Connection(str(path))
+        try:
+            statement = "SELECT result, error_code, raw, tokens_in, tokens_out FROM attempts ORDER BY position, number"
+            return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+
+    return read

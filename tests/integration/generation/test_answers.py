@@ -1,0 +1,204 @@
+"""What a provider answers, and what becomes of it: a whole, valid conversation, or nothing and the reason."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from holdfast import Counts, Holdfast, JobState, Recipe
+from holdfast.generate import parse
+from support.invariants import violations
+from support.provider import CutOff, Hang, Reset, Said, Sent, Status, whole_answer
+
+_GOOD = json.dumps({"user_1": "Hello.", "assistant_1": "Good day."})
+
+
+async def test_what_was_answered_is_stored(provider, generate, stored, path):
+    """B3: each conversation is the provider's answer to its item, word for word; tokens are summed."""
+    result = await generate(40, concurrency=8)
+
+    assert result.counts == Counts(completed=40)
+    assert sorted(stored()) == sorted(provider.answered)
+    assert (result.tokens.tokens_in, result.tokens.tokens_out) == (4_000, 2_000)
+    assert len(provider.calls) == 40
+    assert provider.most_at_once <= 8
+    assert violations(path, planned=40) == []
+
+
+async def test_structure_is_asked_for(provider, generate, recipe):
+    """By schema from OpenAI's like, by a tool from Anthropic; the key travels in its header."""
+    await generate(1)
+
+    call = provider.calls[0]
+    if recipe.model.startswith("anthropic"):
+        assert call.body["tool_choice"]["type"] == "tool"
+        assert "x-api-key" in {name.lower() for name in call.headers}
+    else:
+        assert call.body["response_format"]["type"] == "json_schema"
+        assert call.headers["Authorization"].startswith("Bearer ")
+
+
+_OF_NO_USE = {
+    "length": (Said(_GOOD, finish="length"), Said(_GOOD, finish="max_tokens"), "length", 1),
+    "filter": (Said(_GOOD, finish="content_filter"), Said(_GOOD, finish="refusal"), None, 1),
+    "refusal": (Said(refusal="I cannot."), Said(refusal="I cannot."), "refusal", 1),
+    "unknown end": (Said(_GOOD, finish="paused"), Said(_GOOD, finish="paused"), "incomplete_answer", 2),
+    "prose": (Said("I would rather talk."), Said("I would rather talk."), "unreadable_answer", 2),
+    "half": (Said(_GOOD[:-3]), Said(_GOOD[:-3]), "unreadable_answer", 2),
+    "empty": (Said(""), Said(""), "empty_answer", 2),
+    "roles": (Said('[{"role":"assistant","content":"a"},{"role":"user","content":"b"}]'),) * 2 + ("wrong_shape", 2),
+    "too many": (Said('{"user_1":"a","assistant_1":"b","user_2":"c"}'),) * 2 + ("wrong_shape", 2),
+    "an empty turn": (Said('{"user_1":"a","assistant_1":" "}'),) * 2 + ("wrong_shape", 2),
+    "surrogate": (Said('{"user_1":"a","assistant_1":"\\ud800"}'),) * 2 + ("wrong_shape", 2),
+    "no choices": (Sent(b"{}"), Sent(b"{}"), "unreadable_answer", 2),
+    "garbage": (Sent(b'{"choices": [}'), Sent(b"\x00\xff"), "broken_json", 2),
+    "nothing": (Sent(b""), Sent(b""), "broken_json", 2),
+    "not UTF-8": (Sent(b'{"choices": "\xff"}'), Sent(b'{"content": "\xff"}'), "broken_json", 2),
+    "500": (Status(500), Status(500), "server_error", 2),
+    "400": (Status(400), Status(400), "bad_request", 1),
+    "422": (Status(422), Status(422), "bad_request", 1),
+    "too long": (Status(400, {"error": {"code": "context_length_exceeded"}}),) * 2 + ("context_too_long", 1),
+    "reset": (Reset(), Reset(), "connection", 2),
+    "cut": (CutOff(50), CutOff(50), "connection", 2),
+}
+
+
+@pytest.mark.parametrize("name", _OF_NO_USE)
+async def test_an_answer_of_no_use_is_a_failure_with_its_cause(
+    name, provider, generate, stored, attempts, recipe, path
+):
+    """Of its own item alone: tried again where that may help, kept raw, with its tokens; others are not touched."""
+    of_openai, of_anthropic, code, tries = _OF_NO_USE[name]
+    bad = of_anthropic if recipe.model.startswith("anthropic") else of_openai
+    provider.behaviour = lambda call: bad if call.topic == "bad" else Said()
+
+    result = await generate(["good", "bad", "fine"], max_attempts=2, concurrency=1)
+
+    assert result.counts == Counts(completed=2, failed=1)
+    assert provider.calls_about("bad") == tries
+    assert sorted(topic for topic, _ in stored()) == ["fine", "good"]
+    kept = [attempt for attempt in attempts() if attempt[0] == "failed"]
+    assert len(kept) == 1
+    assert code is None or kept[0][1] == code
+    if isinstance(bad, Said):
+        assert kept[0][2] is not None
+        assert kept[0][3:] == (100, 50)
+        assert (result.tokens.tokens_in, result.tokens.tokens_out) == (100 * (2 + tries), 50 * (2 + tries))
+    assert violations(path, planned=3, may_fail=frozenset({"bad"})) == []
+
+
+async def test_json_in_prose_is_found(provider, generate, stored):
+    """Models like to explain themselves."""
+    provider.behaviour = lambda _: Said(f"Of course! Here:\n```json\n{_GOOD}\n```\nMore?")
+
+    result = await generate(["sea"])
+
+    assert result.completed == 1
+    assert stored() == [("sea", ["Hello.", "Good day."])]
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])
+async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, recipe, path, stored):
+    """Whether its length was announced or nothing says that more was to come."""
+    cuts: Counter[str] = Counter()
+
+    def cut(call):
+        if call.topic == "whole":
+            return Said()  # without one the job would pause: all calls would end in one and the same error
+        cuts[call.topic] += 1
+        return CutOff(int(call.topic), announced=announced)
+
+    await _sample(provider, recipe, path)
+    size = len(whole_answer(provider.calls[0]))
+    provider.behaviour = cut
+    async with Holdfast.open(path) as hold:
+        items = [{"id": name, "topic": name} for name in ["whole", *(f"{n:05}" for n in range(size))]]
+        result = await hold.batches.run("cut", items, recipe, concurrency=50, max_attempts=1)
+
+    assert result.counts == Counts(completed=1, failed=size)
+    assert [topic for topic, _ in stored()] == ["00000", "whole"]
+    assert set(cuts.values()) == {1}
+
+
+async def _sample(provider, recipe, path):
+    async with Holdfast.open(path) as hold:
+        await hold.batches.run("sample", [{"id": "s", "topic": "00000"}], recipe)
+
+
+async def test_control_without_its_end_an_unfinished_answer_is_stored(provider, generate, monkeypatch, stored):
+    """With the check of its end switched off, an answer that was cut at its greatest length is kept."""
+    monkeypatch.setattr(parse, "_check_end", lambda _: None)
+    provider.behaviour = lambda _: Said(_GOOD, finish="length")
+
+    await generate(["sea"])
+
+    assert stored() == [("sea", ["Hello.", "Good day."])]
+
+
+async def test_an_answer_after_the_deadline_is_dropped(provider, generate, stored, attempts):
+    """The call is given up, tried again, and its late answer goes nowhere."""
+    provider.behaviour = lambda call: Said(seconds=30.0) if call.number == 1 else Said()
+
+    result = await generate(["sea"], timeout=0.5)
+
+    assert result.completed == 1
+    assert [attempt[:2] for attempt in attempts()] in ([], [("retried", "timeout"), ("completed", None)])
+    assert stored() == [(topic, turns) for topic, turns in provider.answered if "call 2" in turns[0]]
+
+
+async def test_a_provider_that_hangs_ends_in_time_outs(provider, generate, path):
+    """B6: nothing waits for ever."""
+    provider.behaviour = lambda _: Hang()
+
+    result = await generate(["sea", "sand"], timeout=0.3, max_attempts=2)
+
+    assert result.counts == Counts(failed=2)
+    assert len(provider.calls) == 4
+    assert violations(path, planned=2, may_fail=frozenset({"sea", "sand"})) == []
+
+
+async def test_a_server_without_structured_output_is_asked_plainly(provider, recipe, path, stored):
+    """It refuses the schema; the tries after that ask for less, and one per call in flight is spent on finding out."""
+
+    def plain(call):
+        asked = call.body.get("response_format", {}).get("type") or ("tool" if "tools" in call.body else None)
+        if asked is None:
+            return Said()
+        name = "tool_choice" if asked == "tool" else "response_format"
+        return Status(400, {"error": {"message": f"{name}: unsupported", "type": "invalid_request_error"}})
+
+    provider.behaviour = plain
+    async with Holdfast.open(path) as hold:
+        result = await hold.batches.run("job", [{"topic": f"t{n}"} for n in range(30)], recipe, concurrency=3)
+
+    assert result.counts == Counts(completed=30)
+    assert len(provider.calls) <= 30 + 2 * 3
+    assert len(stored()) == 30
+
+
+async def test_two_jobs_of_one_library_share_an_account(provider, recipe, path):
+    """Its limits hold for both together."""
+    async with Holdfast.open(path) as hold:
+        for name in ("one", "two"):
+            await hold.batches.run(name, [{"topic": name}], recipe)
+        assert len(hold._accounts._accounts) == 1
+
+    assert len(provider.calls) == 2
+    assert len(hold._accounts._accounts) == 0
+
+
+async def test_the_frozen_recipe_is_what_resumes(provider, recipe, path, generate):
+    """A job goes on with the recipe it was made with; a changed one is refused, field by field."""
+    from holdfast.errors import JobDiffers
+
+    await generate(4, limit=2, concurrency=1)
+    changed = Recipe(**{**recipe.frozen(), "turns": 6, "temperature": 0.1})
+    with pytest.raises(JobDiffers, match=r"turns: 2, now 6; temperature: none, now 0\.1"):
+        await generate(4, recipe=changed)
+    async with Holdfast.open(path) as hold:
+        result = await hold.batches.resume("job")
+        job = await hold.batches.checkpoint("job")
+
+    assert result.state is JobState.COMPLETED
+    assert job.recipe == recipe.frozen()
+    assert all(len(call.keys) == 2 for call in provider.calls)

@@ -1,0 +1,114 @@
+"""The client's manners, judged by a simulator of providers that is not ours: `llmock`, in strict mode."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast import BatchResult, Holdfast, Recipe
+from holdfast.batch.worker import Ending
+from support.invariants import violations
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def side(request: pytest.FixtureRequest) -> str:
+    random.seed(7)  # of the back-off: what the simulator takes for a constant interval is not left to chance
+    return str(request.param)
+
+
+async def _run(
+    llmock: Any, side: str, path: Path, *, items: int = 30, rpm: int | None = None, tries: int = 4
+) -> BatchResult:
+    base_url = f"{llmock.url}/anthropic/v1" if side == "anthropic" else f"{llmock.url}/v1"
+    model = {"openai": "openai:gpt-4o", "anthropic": "anthropic:claude-sonnet-4-6"}[side]
+    recipe = Recipe(model=model, base_url=base_url, turns=2, max_tokens=1_000)
+    given = [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(items)]
+    async with Holdfast.open(path, rpm=rpm) as hold:
+        result = await hold.batches.run("job", given, recipe, concurrency=6, max_attempts=tries)
+    ids = frozenset(item["id"] for item in given)
+    assert violations(path, planned=items, may_fail=ids) == []
+    assert result.ending is Ending.FINISHED
+    assert result.completed + result.failed == items
+    return result
+
+
+_FAULTS = {
+    "nothing": lambda llmock: None,
+    "429 with Retry-After": lambda llmock: llmock.rate_limit(times=8, retry_after=0.6),
+    "a burst of 500": lambda llmock: llmock.fail(500, times=8),
+    "a burst of 503": lambda llmock: llmock.fail(503, times=4),
+    "529": lambda llmock: llmock.fail(529, times=3),
+    "delays": lambda llmock: llmock.delay(0.2, times=None),
+    "a quota of tokens": lambda llmock: llmock.limits(tpm=60_000),
+}
+
+
+@pytest.mark.parametrize("name", _FAULTS)
+async def test_nothing_to_say_about_our_manners(name, side, llmock, path):
+    """Waits as asked, backs off, gives up on nothing that may pass; every item is completed."""
+    _FAULTS[name](llmock)
+
+    result = await _run(llmock, side, path, items=55 if "tokens" in name else 30)
+
+    llmock.assert_resilient(strict=True)
+    assert result.failed == 0
+    assert llmock.requests
+
+
+async def test_a_quota_that_is_kept_is_never_refused(side, llmock, path):
+    """With `--rpm` as the provider has it, no call comes back."""
+    llmock.limits(rpm=600)
+
+    result = await _run(llmock, side, path, rpm=600)
+
+    llmock.assert_resilient(strict=True)
+    assert result.completed == len(llmock.requests) == 30
+
+
+async def test_a_prompt_that_is_too_long_is_not_tried_again(side, llmock, path):
+    """It fails with its cause; the others do not."""
+    llmock.context_overflow(times=1)
+
+    result = await _run(llmock, side, path)
+
+    llmock.assert_resilient(strict=True)
+    assert result.failed == 1
+    assert len(llmock.requests) == 30
+
+
+async def test_an_outage_pauses_nothing_and_loses_no_cause(side, llmock, path, monkeypatch):
+    """When nothing comes back well, items fail after their tries, each with its cause, and few calls are made."""
+    monkeypatch.setattr("holdfast.generate.pace._LONGEST_PAUSE", 0.2)
+    llmock.outage()
+
+    result = await _run(llmock, side, path, items=3, tries=2)
+
+    assert result.failed == 3
+    assert len(llmock.requests) == 6
+    llmock.assert_resilient()
+
+
+async def test_control_without_patience_the_simulator_complains(side, llmock, path, monkeypatch):
+    """The same judge, when neither the item's wait nor the line's is kept."""
+    monkeypatch.setattr("holdfast.batch.backoff.Backoff.delay", lambda *_, **__: 0.0)
+    monkeypatch.setattr("holdfast.generate.limiter.Limiter.refused", lambda *_: None)
+    llmock.rate_limit(times=8, retry_after=0.6)
+
+    await _run(llmock, side, path)
+
+    with pytest.raises(AssertionError, match="retry_after_ignored"):
+        llmock.assert_resilient(strict=True)
+
+
+async def test_its_report_says_the_same(side, llmock, path):
+    """`llmock report --strict`, as a person would ask."""
+    llmock.rate_limit(times=2, retry_after=0.3)
+    await _run(llmock, side, path, items=10)
+
+    command = [str(Path(sys.executable).with_name("llmock")), "report", "--url", llmock.url, "--strict"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr

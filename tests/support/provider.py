@@ -1,0 +1,238 @@
+"""A provider of models on this machine: a real HTTP server that speaks as they do, and misbehaves as it is told.
+
+It runs in a thread of its own, so that processes and tests alike can call it. It says what it was asked, and what it
+answered: stored conversations are compared with that.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+KEY = "sk-test-0123456789abcdef0123456789"
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, as the server saw it."""
+
+    number: int
+    path: str
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+
+    @property
+    def prompt(self) -> str:
+        """What the user's message said."""
+        return str(self.body["messages"][-1]["content"])
+
+    @property
+    def topic(self) -> str:
+        """The topic, when the prompt is the default one."""
+        return self.prompt.splitlines()[0].rpartition(": ")[2]
+
+    @property
+    def is_anthropic(self) -> bool:
+        return self.path.endswith("/messages")
+
+    @property
+    def keys(self) -> list[str]:
+        """The turns that were asked for."""
+        line = self.prompt.splitlines()[-1]
+        return list(json.loads(f"[{line}]"))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A whole answer with status 200; what is None is made up as a good model would."""
+
+    text: str | None = None
+    finish: str | None = None
+    refusal: str | None = None
+    seconds: float = 0.0
+    tokens: tuple[int, int] = (100, 50)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An answer with an error status; a body that is a mapping becomes JSON."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Bytes as they are, with status 200."""
+
+    body: bytes
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """A good answer that ends after so many bytes: with its length announced, or without anything to miss it by."""
+
+    after: int
+    announced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Nothing at all, for a long time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The connection is closed without an answer."""
+
+
+Reply = Said | Status | Sent | CutOff | Hang | Reset
+Behaviour = Callable[[Call], Reply]
+
+
+def well(_: Call) -> Reply:
+    """Answer as asked."""
+    return Said()
+
+
+class ProviderServer:
+    """The server. Use it in a `with`."""
+
+    def __init__(self, behaviour: Behaviour = well) -> None:
+        self.behaviour = behaviour
+        self.calls: list[Call] = []
+        self.answered: list[tuple[str, list[str]]] = []
+        """Of every whole good answer: the topic, and the texts of its turns."""
+        self.most_at_once = 0
+        self._at_once = 0
+        self._port = 0
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="provider", daemon=True)
+        self._stop = asyncio.Event()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def calls_about(self, topic: str) -> int:
+        return sum(call.topic == topic for call in self.calls)
+
+    def __enter__(self) -> "ProviderServer":
+        self._thread.start()
+        assert self._ready.wait(20), "the provider did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(20)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        app = web.Application(client_max_size=10**8)
+        app.router.add_post("/{path:.*}", self._handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+        await site.start()
+        self._port = runner.addresses[0][1]
+        self._ready.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        call = Call(len(self.calls) + 1, request.path, dict(request.headers), await request.json())
+        self.calls.append(call)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            return await self._answer(request, call, self.behaviour(call))
+        finally:
+            self._at_once -= 1
+
+    async def _answer(self, request: web.Request, call: Call, reply: Reply) -> web.StreamResponse:
+        match reply:
+            case Said():
+                await asyncio.sleep(reply.seconds)
+                turns = [f"{key} of call {call.number} about {call.topic}" for key in call.keys]
+                text = reply.text if reply.text is not None else json.dumps(dict(zip(call.keys, turns, strict=True)))
+                if reply.text is None and reply.refusal is None and reply.finish is None:
+                    self.answered.append((call.topic, turns))
+                return web.json_response(shaped(call, text, reply))
+            case Status():
+                await asyncio.sleep(reply.seconds)
+                body = reply.body if reply.body is not None else _error(reply.status)
+                data = json.dumps(body) if isinstance(body, dict) else body
+                kind = "application/json" if isinstance(body, dict) else "text/html"
+                return web.Response(status=reply.status, text=data, content_type=kind, headers=reply.headers)
+            case Sent():
+                return web.Response(body=reply.body, content_type=reply.content_type)
+            case CutOff():
+                return await _cut(request, whole_answer(call), reply)
+            case Hang():
+                await asyncio.sleep(600)
+            case Reset():
+                pass
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+
+def whole_answer(call: Call) -> bytes:
+    """The bytes of a good answer."""
+    text = json.dumps({key: f"{key} about {call.topic}" for key in call.keys})
+    return json.dumps(shaped(call, text, Said())).encode()
+
+
+def shaped(call: Call, text: str, said: Said) -> dict[str, Any]:
+    """The body of an answer as the provider asked would shape it."""
+    tokens_in, tokens_out = said.tokens
+    if call.is_anthropic:
+        structured = "tools" in call.body and said.text is None and said.refusal is None
+        block = (
+            {"type": "tool_use", "id": "t1", "name": "conversation", "input": json.loads(text)}
+            if structured
+            else {"type": "text", "text": said.refusal or text}
+        )
+        reason = "refusal" if said.refusal else said.finish or ("tool_use" if structured else "end_turn")
+        return {
+            "type": "message",
+            "content": [block],
+            "stop_reason": reason,
+            "usage": {"input_tokens": tokens_in, "output_tokens": tokens_out},
+        }
+    message = {"role": "assistant", "content": None if said.refusal else text, "refusal": said.refusal}
+    return {
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": message, "finish_reason": said.finish or "stop"}],
+        "usage": {"prompt_tokens": tokens_in, "completion_tokens": tokens_out},
+    }
+
+
+def _error(status: int) -> dict[str, Any]:
+    return {"error": {"type": "error", "code": f"e{status}", "message": f"status {status}"}}
+
+
+async def _cut(request: web.Request, body: bytes, cut: CutOff) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    if cut.announced:
+        response.content_length = len(body)
+    else:
+        response.force_close()
+        response.headers["Connection"] = "close"
+    await response.prepare(request)
+    await response.write(body[: cut.after])
+    assert request.transport is not None
+    request.transport.close()
+    return response

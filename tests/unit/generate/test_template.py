@@ -1,0 +1,175 @@
+"""Templates of prompts: what they may use, what they may not, and that they come to an end."""
+
+import time
+
+import pytest
+
+from holdfast.batch.item import Item
+from holdfast.errors import RecipeError, UnknownVariable
+from holdfast.generate import template
+from holdfast.generate.prompt import Prompts
+from holdfast.generate.template import Template
+
+
+def _render(source: str, **values: object) -> str:
+    return Template(source, "the prompt").render(values, "topics.csv line 7")
+
+
+def _prompt(source: str, item: Item) -> str:
+    return Prompts(system=None, user=source, roles={}, turns=2, language=None).of(item, "item 1").user.split("\n\n")[0]
+
+
+def test_an_item_fills_the_template():
+    """Columns are variables; loops, conditions and filters work."""
+    text = _render(
+        "{{ topic|upper }}{% for n in range(3) %} {{ loop.index }}{% endfor %}{{ ' x' if a }}", topic="sea", a=1
+    )
+
+    assert text == "SEA 1 2 3 x"
+
+
+def test_an_unknown_variable_names_row_and_variable():
+    """The message says where, which, and what there is; it is one line."""
+    with pytest.raises(UnknownVariable) as raised:
+        _render("{{ tone }}", topic="sea", mood="calm")
+
+    assert (
+        raised.value.message
+        == "topics.csv line 7: the prompt needs what is not there: 'tone' is undefined; there are: topic, mood"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("{{ persona }}", None),
+        ("{% if persona %}as {{ persona }}{% else %}plain{% endif %}", "plain"),
+        ("{{ persona or 'anybody' }}", "anybody"),
+        ("{{ persona|default('anybody') }}", "anybody"),
+    ],
+)
+def test_a_persona_may_be_missing(source, shown):
+    """One can ask for a persona; printing one that is not there is an error, not an empty text."""
+    item = Item("sea", "1")
+
+    if shown is None:
+        with pytest.raises(UnknownVariable, match="the item has no persona"):
+            _prompt(source, item)
+    else:
+        assert _prompt(source, item) == shown
+
+
+def test_columns_with_odd_names_are_reached_through_parameters():
+    """A column whose name is no variable's is still to be had."""
+    assert _prompt('{{ parameters["First name"] }}', Item("sea", "1", None, {"First name": "Ada"})) == "Ada"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ topic.__init__.__globals__ }}",
+        "{{ ().__class__.__base__.__subclasses__() }}",
+        "{{ range.__self__ }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ lipsum(n=1000) }}",
+        "{{ cycler.__init__ }}",
+        "{{ things.append(1) }}",
+        "{{ things.clear() }}",
+        "{{ '{0.__class__}'.format(topic) }}",
+        "{{ 'a' * 10**9 }}",
+        "{{ 9**9**9 }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ topic.center(10**9) }}",
+        "{{ topic.ljust(1000000000) }}",
+        "{{ [1]|batch(1000000000)|list }}",
+    ],
+)
+def test_a_template_reaches_nothing_but_its_item(source):
+    """Python's internals, changes of the item, and huge texts are one clear line each."""
+    things = [0]
+
+    with pytest.raises(RecipeError) as raised:
+        _render(source, topic="sea", things=things)
+
+    assert things == [0]
+    assert "\n" not in raised.value.message
+    assert "the prompt" in raised.value.message
+
+
+_ENDLESS = (
+    "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}",
+    "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+    "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
+    "{% for a in range(90000) recursive %}{{ loop(range(90000)) }}{% endfor %}",
+)
+
+
+@pytest.mark.parametrize("source", _ENDLESS)
+def test_a_template_comes_to_an_end(source):
+    """What would run for hours is refused after a bounded number of steps."""
+    started = time.monotonic()
+
+    with pytest.raises(RecipeError, match=r"takes more than|calls itself too often"):
+        _render(source)
+
+    assert time.monotonic() - started < 20
+
+
+def test_control_without_the_count_the_loop_goes_on(monkeypatch):
+    """What refuses a long loop is the count of its steps, nothing else."""
+    source = "{% for a in range(300) %}{% for b in range(300) %}.{% endfor %}{% endfor %}"
+    with pytest.raises(RecipeError):
+        _render(source)
+
+    monkeypatch.setattr(template, "_MOST_STEPS", 10**9)
+
+    assert len(_render(source)) == 90_000
+
+
+def test_a_long_text_is_refused():
+    """A prompt of many megabytes is a mistake."""
+    with pytest.raises(RecipeError, match="longer than"):
+        _render("{% for n in range(15000) %}{{ text }}{% endfor %}", text="x" * 1_000)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("{% if %}", "line 1"),
+        ("one\n{{ two", "line 2"),
+        ("{% include 'other' %}", "cannot be rendered"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("{{ topic|nothing }}", "nothing"),
+        ("{{ " + "(" * 5_000, "the prompt"),
+    ],
+)
+def test_what_is_no_template_is_named(source, says):
+    """Syntax, missing filters and impossible sums are told in one line, with the place."""
+    with pytest.raises(RecipeError) as raised:
+        _render(source, topic="sea")
+
+    assert says in raised.value.message
+    assert "\n" not in raised.value.message
+
+
+def test_an_error_quotes_nothing_of_the_item():
+    """What an item says may be anybody's words: it stays out of errors."""
+    with pytest.raises(RecipeError) as raised:
+        _render("{{ topic|int(default=none) + secret }}", topic="sea", secret="very private words")
+
+    assert "private" not in raised.value.message
+
+
+def test_the_task_is_added_to_every_prompt():
+    """Whatever the template says, number, order and keys of the turns are asked for."""
+    prompts = Prompts(
+        system="Be {{ mood }}.", user="About {{ topic }}\n", roles={"user": "{{ mood }}"}, turns=3, language="Greek"
+    )
+
+    prompt = prompts.of(Item("sea", "1", None, {"mood": "calm"}), "item 1")
+
+    assert prompt.system == "Be calm."
+    assert prompt.user.startswith("About sea\n\nWrite it as exactly 3 turns, in Greek")
+    assert "The user is calm." in prompt.user
+    assert prompt.user.endswith('"user_1", "assistant_1", "user_2"')
