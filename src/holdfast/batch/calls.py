@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,7 @@ class Calls:
     def start(self, claimed: ClaimedItem) -> None:
         """Call the processor for one claimed item."""
         loop = asyncio.get_running_loop()
-        work = Work(claimed.attempt, on_resumed=lambda: self._allow_anew(call))
+        work = Work(claimed.attempt, on_resumed=lambda: self._resumed(loop, call))
         call = _Call(claimed, work, loop.time() + self._timeout, None)
         self._in_flight[claimed.position] = call
         if self._timer is None:
@@ -147,6 +148,14 @@ class Calls:
             self._settle(call, lambda: Retry(f"no answer within {self._timeout:g} s", code="timeout"))
             if call.task is not None:
                 call.task.cancel()
+
+    def _resumed(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
+        if call.task is not None:
+            self._allow_anew(call)
+            return
+        # A blocking processor, in a thread; when the run has ended without it, the loop may be closed.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._allow_anew, call)
 
     def _allow_anew(self, call: _Call) -> None:
         """Give a call all its time from now on."""

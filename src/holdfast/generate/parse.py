@@ -1,7 +1,7 @@
 """From a model's answer to the turns of a conversation, or to the reason why there are none. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from holdfast.errors import InvalidConversation
@@ -103,7 +103,7 @@ def _read(value: Any, turns: int) -> list[Turn]:
     return [_listed(entry, number) for number, entry in enumerate(value, start=1)]
 
 
-def _keyed(value: Mapping[str, Any], keys: list[str]) -> list[Turn]:
+def _keyed(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
     missing = next((key for key in keys if key not in value), None)
     if missing is not None:
         raise _wrong(f"{missing} is missing")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from holdfast.batch.item import Item
@@ -38,18 +39,18 @@ class Prompts:
         self._system = Template(system, "the system prompt") if system else None
         self._user = Template(user, "the prompt")
         self._roles = {name: Template(text, f"the role of the {name}") for name, text in roles.items()}
-        self._turns = turns
-        self._language = f", in {language}" if language else ""
+        keys = ", ".join(f'"{key}"' for key in turn_keys(turns))
+        before, self._task_end = _TASK.split("{roles}")
+        self._task = before.format(turns=turns, language=f", in {language}" if language else "")
+        self._task_end = self._task_end.format(keys=keys)
 
     def of(self, item: Item, where: str) -> Prompt:
         """Return the prompt of an item. Raises RecipeError, naming `where` it stands, when it cannot be made."""
         values = _values(item)
         roles = "".join(f"\nThe {name} is {text.render(values, where)}." for name, text in self._roles.items())
-        keys = ", ".join(f'"{key}"' for key in turn_keys(self._turns))
-        task = _TASK.format(turns=self._turns, language=self._language, roles=roles, keys=keys)
         return Prompt(
             self._system.render(values, where) if self._system is not None else None,
-            self._user.render(values, where).rstrip() + task,
+            self._user.render(values, where).rstrip() + self._task + roles + self._task_end,
         )
 
 
@@ -58,13 +59,14 @@ def role_of(number: int) -> str:
     return "assistant" if number % 2 else "user"
 
 
-def turn_keys(turns: int) -> list[str]:
+@cache
+def turn_keys(turns: int) -> tuple[str, ...]:
     """Return the keys of a conversation's turns: user_1, assistant_1, user_2, …
 
     A schema with one required key a turn makes roles and number right by itself, with every provider: no schema of a
     list can say that roles alternate.
     """
-    return [f"{role_of(number)}_{number // 2 + 1}" for number in range(turns)]
+    return tuple(f"{role_of(number)}_{number // 2 + 1}" for number in range(turns))
 
 
 def _values(item: Item) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from holdfast.generate.account import Account
 from holdfast.generate.http import Cut, Reply, Unreached
 from holdfast.generate.pace import Leave
 from holdfast.generate.parse import Unusable, turns_of
+from holdfast.generate.prompt import Prompt
 from holdfast.generate.providers.provider import Answer, Ask, Structure, Unreadable
 from holdfast.generate.recipe import Recipe
 from holdfast.generate.refusal import Refusal, not_json, refusal_of, unreachable
@@ -38,16 +39,16 @@ class Writer:
 
     async def __call__(self, item: Item, work: Work) -> Outcome:
         """Ask once, and say what came of it. Tokens are reported in any case, the raw answer when it is of no use."""
-        structure = self._structures[0]
-        ask = self._ask(item, structure)
-        leave = await self._limiter.enter(estimate.tokens_in(ask.prompt) + round(self._tokens_out), work)
+        prompt = self._recipe.prompts.of(item, f"item {item.id}")
+        leave = await self._limiter.enter(estimate.tokens_in(prompt) + round(self._tokens_out), work)
+        structure = self._structures[0]  # not before: others may have found out meanwhile what is to be had
         used: int | None = None
         try:
-            reply = await self._post(ask)
+            reply = await self._post(self._ask(prompt, structure))
             body = _object(reply)
             used = self._note_spent(body, work)
-            if reply.status != 200:
-                return self._settled(self._refusal(reply, structure), leave, reply, work)
+            if (status := _status(reply, body)) != 200:
+                return self._settled(self._refusal(status, reply, structure), leave, reply, work)
             if body is None:
                 no_json = not_json(reply.status, _text(reply), self._endpoint, is_proven=self._limiter.pace.is_proven)
                 return self._settled(no_json, leave, reply, work)
@@ -62,11 +63,11 @@ class Writer:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    def _ask(self, item: Item, structure: Structure) -> Ask:
+    def _ask(self, prompt: Prompt, structure: Structure) -> Ask:
         recipe = self._recipe
         return Ask(
             model=self._endpoint.model,
-            prompt=recipe.prompts.of(item, f"item {item.id}"),
+            prompt=prompt,
             turns=recipe.turns,
             structure=structure,
             temperature=recipe.temperature,
@@ -106,8 +107,8 @@ class Writer:
             return Retry(error.message, code=error.code) if error.may_pass else Fail(error.message, code=error.code)
         return Done(Conversation(turns, metadata={"writer": self._recipe.model}))
 
-    def _refusal(self, reply: Reply, structure: Structure) -> Refusal:
-        refusal = refusal_of(reply.status, _text(reply), reply.retry_after, self._endpoint)
+    def _refusal(self, status: int, reply: Reply, structure: Structure) -> Refusal:
+        refusal = refusal_of(status, _text(reply), reply.retry_after, self._endpoint)
         if not refusal.wants_plainer:
             return refusal
         # Of many calls that were refused the same structure, only the first changes it for all.
@@ -138,6 +139,15 @@ def _object(reply: Reply) -> Mapping[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def _status(reply: Reply, body: Mapping[str, Any] | None) -> int:
+    """Return the status that is meant: some gateways send the errors of those behind them with status 200."""
+    error = body.get("error") if body is not None and reply.status == 200 else None
+    if not isinstance(error, Mapping):
+        return reply.status
+    code = error.get("code")
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
 def _text(reply: Reply) -> str:

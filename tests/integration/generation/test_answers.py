@@ -58,6 +58,7 @@ _OF_NO_USE = {
     "400": (Status(400), Status(400), "bad_request", 1),
     "422": (Status(422), Status(422), "bad_request", 1),
     "too long": (Status(400, {"error": {"code": "context_length_exceeded"}}),) * 2 + ("context_too_long", 1),
+    "an error with status 200": (Sent(b'{"error": {"code": 422, "message": "x"}}'),) * 2 + ("bad_request", 1),
     "reset": (Reset(), Reset(), "connection", 2),
     "cut": (CutOff(50), CutOff(50), "connection", 2),
 }

@@ -396,6 +396,22 @@ async def test_a_wait_for_leave_is_not_part_of_the_deadline(calls_of, ear):
     assert isinstance(ear.outcomes[0], Done)
 
 
+async def test_a_blocking_processor_may_wait_too(calls_of, ear):
+    """It waits in its thread; its deadline counts from the end of the wait all the same."""
+
+    def process(item, work):
+        with work.waiting():
+            time.sleep(0.6)
+        time.sleep(0.05)
+        return conversation("done")
+
+    calls = calls_of(process, timeout_seconds=0.4)
+    calls.start(claimed())
+    await ear.wait(1)
+
+    assert isinstance(ear.outcomes[0], Done)
+
+
 async def test_after_the_wait_the_deadline_holds(calls_of, ear):
     """Leave to begin is no leave to take for ever; calls beside it keep their own deadlines."""
 

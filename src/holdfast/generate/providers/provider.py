@@ -4,7 +4,7 @@ A new provider is one file with a class like this, its entry in `PROVIDERS`, and
 limits, retries, errors by their status, the turns found in an answer) is the same for all and done elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -105,11 +105,11 @@ def whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**9 else 0
 
 
-def schema(keys: list[str]) -> dict[str, Any]:
+def schema(keys: Sequence[str]) -> dict[str, Any]:
     """Return the JSON schema of a conversation: one required text for each key, and nothing else."""
     return {
         "type": "object",
         "properties": {key: {"type": "string"} for key in keys},
-        "required": keys,
+        "required": list(keys),
         "additionalProperties": False,
     }
