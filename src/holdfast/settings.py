@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ from holdfast.errors import SettingsError
 FILE = "holdfast.toml"
 FOLDER = ".holdfast"
 
-_ENVIRONMENT = {"database_url": "HOLDFAST_DATABASE_URL", "owner": "HOLDFAST_OWNER"}
+_ENVIRONMENT = {
+    "database_url": "HOLDFAST_DATABASE_URL",
+    "owner": "HOLDFAST_OWNER",
+    "backup_directory": "BACKUP_DIRECTORY",
+    "backup_retention_days": "BACKUP_RETENTION_DAYS",
+}
 
 
 class Settings(BaseModel):
@@ -26,6 +32,10 @@ class Settings(BaseModel):
     owner: str = Field(default="local", min_length=1, max_length=512)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
     """How long a worker on another host may be silent before its items are taken over."""
+    backup_directory: str | None = Field(default=None, min_length=1)
+    """Where backups are kept; without it, beside the database."""
+    backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
+    """How long a backup is kept, from its end or from that of the delete it was made for."""
     here: Path = Field(default_factory=Path.cwd, exclude=True)
     """What relative paths are relative to."""
 
@@ -48,6 +58,17 @@ class Settings(BaseModel):
                 )
             text = rest[1:]
         return (self.here / Path(text).expanduser()).absolute()
+
+    @property
+    def backup_place(self) -> Path | None:
+        """Absolute path of the folder for backups, None when it was not chosen."""
+        if self.backup_directory is None:
+            return None
+        return (self.here / Path(self.backup_directory).expanduser()).absolute()
+
+    @property
+    def backup_keep(self) -> timedelta:
+        return timedelta(days=self.backup_retention_days)
 
 
 def load(

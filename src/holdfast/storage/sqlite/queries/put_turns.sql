@@ -1,0 +1,3 @@
+-- Their turns.
+INSERT INTO turns (conversation_key, sequence, owner, id, role, content, metadata{columns})
+VALUES {rows:7+}
