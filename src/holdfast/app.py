@@ -56,6 +56,7 @@ class Holdfast:
         self.conversations = Conversations(store=self._store.conversations, remover=deletions, owner=owner)
         self.backups = Backups(
             store=store,
+            folders=folders,
             writer=writer,
             reading=reading,
             restorer=Restorer(store=store, reading=reading, writer=writer, owner=owner, keep=keep),

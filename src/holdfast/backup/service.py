@@ -3,23 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from holdfast.backup.backup import Backup, Listener
 from holdfast.backup.cleanup import Cleaner, Cleanup
 from holdfast.backup.deletion import Deletions
+from holdfast.backup.folders import Folders
 from holdfast.backup.reading import Reading
 from holdfast.backup.restorer import Restorer
 from holdfast.backup.restoring import OnConflict, Restored, RestorePlan
 from holdfast.backup.store import BackupStore
 from holdfast.backup.writer import Writer
-from holdfast.errors import HoldfastError, SettingsError
+from holdfast.errors import HoldfastError
 from holdfast.library.selection import Selection
 from holdfast.logs import get_logger
 
 _log = get_logger("holdfast.backup")
 
 _REASON = "manual_backup"
-_LONGEST_REASON = 100
 
 
 class Backups:
@@ -29,6 +30,7 @@ class Backups:
         self,
         *,
         store: BackupStore,
+        folders: Folders,
         writer: Writer,
         reading: Reading,
         restorer: Restorer,
@@ -38,6 +40,7 @@ class Backups:
         keep: timedelta,
     ) -> None:
         self._store = store
+        self._folders = folders
         self._writer = writer
         self._reading = reading
         self._restorer = restorer
@@ -70,7 +73,6 @@ class Backups:
         """
         if not isinstance(selection, Selection):
             selection = Selection(ids=tuple(selection))
-        check_reason(reason)
         plan = await self._deletions.plan(selection)
         backup = await self._writer.write(
             selection,
@@ -93,6 +95,10 @@ class Backups:
     async def show(self, backup_id: str) -> Backup:
         """Return one backup. Raises BackupNotFound."""
         return await self._store.backup(self._owner, backup_id)
+
+    async def path_of(self, backup: Backup) -> Path:
+        """Return where the file of a backup is, or was."""
+        return (await self._folders.of(backup)).path_of(backup.id)
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
         """Read a backup back, decode all of it, and compare it with what its snapshot found.
@@ -158,9 +164,3 @@ class Backups:
     async def cleanup(self, *, dry_run: bool = False, orphans: bool = False) -> Cleanup:
         """Remove what has expired. Raises ClockBehind, BackupUnreachable."""
         return await self._cleaner.clean(dry_run=dry_run, orphans=orphans)
-
-
-def check_reason(reason: str) -> None:
-    """Refuse a reason that is not a short line. Raises SettingsError."""
-    if not 1 <= len(reason) <= _LONGEST_REASON or not reason.isprintable():
-        raise SettingsError(f"A reason is one line of up to {_LONGEST_REASON} characters", setting="reason")

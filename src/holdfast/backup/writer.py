@@ -13,13 +13,15 @@ from holdfast.backup.progress import Teller
 from holdfast.backup.store import BackupStore, Snapshot
 from holdfast.backup.verifier import Verifier
 from holdfast.clock import Clock, to_text
-from holdfast.errors import BackupFailed, EmptySelection, HoldfastError, PlanOutdated
+from holdfast.errors import BackupFailed, EmptySelection, HoldfastError, PlanOutdated, SettingsError
 from holdfast.library.archive import LONGEST_LINE, ArchiveWriter, Manifest
 from holdfast.library.record import Record
 from holdfast.library.selection import Selection
 from holdfast.logs import get_logger
 
 _log = get_logger("holdfast.backup")
+
+_LONGEST_REASON = 100
 
 
 class Writer:
@@ -46,7 +48,7 @@ class Writer:
 
         Args:
             selection: Which conversations.
-            reason: Why, for people.
+            reason: Why, for people: a short line.
             keep: How long it is kept.
             expected: How many these are likely to be, for whoever watches.
             planned: Digest of the plan of a delete that this backup is for, which begins with it.
@@ -58,6 +60,7 @@ class Writer:
             PlanOutdated: something else is selected just now than was planned.
             StorageError: the database could not do it.
         """
+        _check_reason(reason)
         backup_id = f"backup-{int(self._clock.now().timestamp() * 1000)}-{secrets.token_hex(10)}"
         folder = await self._folders.current()
         # The file first: without it, a record that says `running` would look like one whose writer is dead.
@@ -140,6 +143,11 @@ class Writer:
             database=snapshot.database,
             columns=snapshot.columns,
         )
+
+
+def _check_reason(reason: str) -> None:
+    if not 1 <= len(reason) <= _LONGEST_REASON or not reason.isprintable():
+        raise SettingsError(f"A reason is one line of up to {_LONGEST_REASON} characters", setting="reason")
 
 
 class _Contents:
