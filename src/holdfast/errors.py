@@ -2,17 +2,17 @@
 
     HoldfastError
       InputError             InputNotFound, InputEmpty, InputUnreadable, BadRow, DuplicateItem, UnknownColumn
-      NotFound               JobNotFound, ItemNotFound, ConversationNotFound, StoreNotFound, BackupNotFound
+      NotFound               JobNotFound, ItemNotFound, ConversationNotFound, BackupNotFound, StoreNotFound
       Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked, ConversationExists,
                              RestoreConflict, PlanOutdated, BackupInUse
       Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, EmptySelection, NothingToRun
-      BackupError            BackupFailed, BackupDiskFull, BackupUnreachable, BackupUnusable, BackupDamaged,
-                             BackupTooNew, NotABackup, ColumnsDiffer, RestoreDiffers, ClockBehind
       SettingsError
       Stopped
       OutputUnwritable
       ProcessorUnusable      ProcessorNotFound
       InvalidConversation
+      BackupError            BackupFailed, BackupDiskFull, BackupUnreachable, BackupUnusable, BackupDamaged,
+                             BackupTooNew, NotABackup, ColumnsDiffer, RestoreDiffers, ClockBehind
       StorageError           StoreBusy, StoreFull, StoreReadOnly, StoreCorrupt, NotADatabase,
                              SchemaTooNew, SchemaOutdated, UnsafeSQLite, OutcomeRefused, StoreClosed
 
@@ -237,8 +237,8 @@ class BackupFailed(BackupError):
     code = "backup_failed"
 
 
-class BackupDiskFull(BackupFailed):
-    """No space is left where backups are kept."""
+class BackupDiskFull(BackupError):
+    """No space is left where backups are kept; nothing was deleted."""
 
     code = "backup_disk_full"
 

@@ -5,6 +5,7 @@ Implements `library.removal.Remover`.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -64,18 +65,16 @@ class Deletions:
             EmptySelection: nothing is selected, or nothing of it is there.
             ConversationNotFound: ids were given that are not there, unless these are to be ignored.
         """
-        selection.check()
-        missing = await self._conversations.missing(self._owner, selection.ids, limit=_NAMED) if selection.ids else ()
-        if missing and not ignore_missing:
-            named = ", ".join(repr(name) for name in missing)
-            raise ConversationNotFound(
-                f"There is no conversation {named}; nothing was done. --ignore-missing deletes the others",
-                conversation_ids=list(missing),
-            )
+        missing = await self._missing(selection, ignored=ignore_missing)
         found = await self._store.measure(self._owner, selection, sample=SAMPLE)
         if not found.conversations:
             raise EmptySelection("No conversation is selected; `holdfast conversations list` shows those there are")
         return DeletePlan(selection, found.conversations, found.turns, found.digest, found.sample, missing)
+
+    async def count(self, selection: Selection) -> int:
+        """Return how many conversations are selected. Raises as `plan`."""
+        await self._missing(selection, ignored=False)
+        return await self._conversations.count(self._owner, selection)
 
     async def delete(
         self,
@@ -107,6 +106,18 @@ class Deletions:
         if backup.is_delete_unfinished:
             await self._reading.verify(backup.id, on_progress=on_progress)
         return await self._delete(backup, on_progress)
+
+    async def _missing(self, selection: Selection, *, ignored: bool) -> Sequence[str]:
+        if not selection.check().ids:
+            return ()
+        missing = await self._conversations.missing(self._owner, selection.ids, limit=_NAMED)
+        if missing and not ignored:
+            named = ", ".join(repr(name) for name in missing)
+            remedy = "`holdfast conversations list` shows those there are; a delete takes --ignore-missing"
+            raise ConversationNotFound(
+                f"There is no conversation {named}; nothing was done. {remedy}", conversation_ids=list(missing)
+            )
+        return missing
 
     async def _delete(self, backup: Backup, on_progress: Listener | None) -> Deletion:
         folder = await self._folders.of(backup)

@@ -73,12 +73,12 @@ class Backups:
         """
         if not isinstance(selection, Selection):
             selection = Selection(ids=tuple(selection))
-        plan = await self._deletions.plan(selection)
+        expected = await self._deletions.count(selection)
         backup = await self._writer.write(
             selection,
             reason=reason,
             keep=expires_in or self._keep,
-            expected=plan.conversations,
+            expected=expected,
             on_progress=on_progress,
         )
         await self._cleaner.clean_daily()

@@ -13,7 +13,7 @@ from holdfast.backup.progress import Teller
 from holdfast.backup.store import BackupStore, Snapshot
 from holdfast.backup.verifier import Verifier
 from holdfast.clock import Clock, to_text
-from holdfast.errors import BackupFailed, EmptySelection, HoldfastError, PlanOutdated, SettingsError
+from holdfast.errors import BackupDiskFull, BackupFailed, EmptySelection, HoldfastError, PlanOutdated, SettingsError
 from holdfast.library.archive import LONGEST_LINE, ArchiveWriter, Manifest
 from holdfast.library.record import Record
 from holdfast.library.selection import Selection
@@ -118,7 +118,7 @@ class Writer:
         try:
             with part.reading() as file:
                 await self._verifier.verify(backup, sealed, file, teller)
-        except BackupFailed:
+        except (BackupFailed, BackupDiskFull):
             raise
         except HoldfastError as error:
             raise BackupFailed(

@@ -150,7 +150,7 @@ def _retry_one(connection: apsw.Connection, owner: str, key: int, job_id: str, i
     row = connection.execute(query("item_state"), values).fetchone()
     if row is None:
         raise ItemNotFound(f"Job {job_id!r} has no item {item_id!r}", job_id=job_id, item_id=item_id)
-    told = "failed items, and those whose conversation was deleted, can be retried"
+    told = "only failed items can be retried, and those whose conversation was deleted"
     if row[1] is not None:
         told = "what it was given was cleaned with its job. Restore its conversation, or run it in a new job"
     raise IllegalMove(
