@@ -140,9 +140,10 @@ class BackupFolder:
             raise BackupUnreachable(
                 f"The file of the backup cannot be opened ({error.strerror}): {path}", path=str(path)
             ) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BackupDamaged(f"{path} is not a file; remove it", path=str(path))
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise BackupDamaged(f"{path} is not a file; remove it", path=str(path))
             yield file
 
     def has(self, backup_id: str) -> bool:

@@ -38,6 +38,11 @@ def translated(path: Path) -> Iterator[None]:
         raise
     except _REFUSALS as error:
         raise OutcomeRefused(f"The database refused it: {error}", path=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise StoreCorrupt(
+            f"{path} holds text that is not UTF-8, written by another program; CAST it to BLOB, or mend it",
+            path=str(path),
+        ) from error
     except apsw.BusyError as error:
         raise StoreBusy(
             f"{path} is locked by another program; close what else has it open, then try again", path=str(path)
