@@ -1,11 +1,12 @@
 """The shapes in which conversations come: each row tells its own by the key that holds its turns."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from holdfast.clock import from_text, to_text
 from holdfast.errors import InvalidConversation
 from holdfast.library.conversation import Conversation, Turn, validate
+from holdfast.library.imports.incoming import KEYS, TURN_KEYS
 from holdfast.library.record import TURNS, Document
 from holdfast.readers.origin import Origin
 from holdfast.readers.row import Row
@@ -48,7 +49,7 @@ def _conversation(values: dict[str, Any], row: Row, origin: Origin) -> Document:
         document[name] = _taken(values, name, str)
     for name in _TIMES:
         document[name] = _time(values, name)
-    return {**document, **values}
+    return _with_others(document, values, KEYS)
 
 
 def _turn(given: Any, number: int, role: str, content: str, row: Row, origin: Origin) -> Document:
@@ -65,7 +66,7 @@ def _turn(given: Any, number: int, role: str, content: str, row: Row, origin: Or
         "content": said,
         "metadata": _metadata(values),
     }
-    return {**turn, **values}
+    return _with_others(turn, values, TURN_KEYS)
 
 
 def _id(value: Any, row: Row, origin: Origin) -> str | None:
@@ -91,6 +92,13 @@ def _time(values: dict[str, Any], name: str) -> str | None:
         values[name] = text
         return None
     return to_text(moment)
+
+
+def _with_others(document: Document, values: dict[str, Any], keys: Collection[str]) -> Document:
+    """Add what is not ours. What has a name of ours, but is not what we keep under it, becomes metadata at once."""
+    strange = {name: value for name, value in values.items() if name in keys}
+    others = {name: value for name, value in values.items() if name not in keys}
+    return {**document, "metadata": {**strange, **document["metadata"]}, **others}
 
 
 def _metadata(values: dict[str, Any]) -> dict[str, Any]:
