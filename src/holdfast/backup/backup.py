@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class BackupState(StrEnum):
@@ -68,9 +69,8 @@ class Sealed:
     file_sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BackupItem:
-    """One conversation of a backup, as the snapshot found it."""
+class BackupItem(NamedTuple):
+    """One conversation of a backup, as the snapshot found it. A tuple, because there are so many."""
 
     position: int
     id: str

@@ -99,8 +99,12 @@ class Writer:
             head = archive.head(self._manifest(backup, snapshot))
             await asyncio.to_thread(part.write, head)
             async for records in snapshot.chunks():
-                await self._store.add_items(backup, contents.conversations, records)
-                await asyncio.to_thread(_append, part, archive, contents, records)
+                # Side by side: the one waits for its commit, the other compresses.
+                noting = asyncio.create_task(self._store.add_items(backup, contents.conversations, records))
+                try:
+                    await asyncio.to_thread(_append, part, archive, contents, records)
+                finally:
+                    await noting
                 await teller.tell(
                     Phase.WRITING, contents.conversations, max(expected, contents.conversations), archive.content_bytes
                 )

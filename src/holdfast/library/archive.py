@@ -92,7 +92,7 @@ class ArchiveWriter:
 
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True, threads=1).compressobj()
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
         self._conversations = 0
         self._turns = 0
         self.content_bytes = 0

@@ -244,7 +244,7 @@ def find_backup(connection: apsw.Connection, owner: str, backup_id: str) -> Back
 def items_from(connection: apsw.Connection, backup: Backup, first: int, limit: int) -> list[BackupItem]:
     """Return what the snapshot of a backup held, in order, from a position on."""
     values = {**_key_of(backup), "first": first, "limit": limit}
-    return [BackupItem(*row) for row in connection.execute(query("backup_items_after"), values)]
+    return list(map(BackupItem._make, connection.execute(query("backup_items_after"), values)))
 
 
 def check_deletable(backup: Backup, *, is_there: Callable[[], bool]) -> None:

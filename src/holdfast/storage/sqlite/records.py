@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import apsw
@@ -23,7 +24,10 @@ from holdfast.library.selection import Selection
 from holdfast.storage.sqlite.queries import Row, execute_rows, query, quoted, select_rows
 from holdfast.storage.sqlite.selecting import selecting, values_of
 
-CHUNK = 256  # conversations read at once: enough to share the cost of a statement, a megabyte at most of the usual ones
+# Conversations read at once: enough to share the cost of a statement, and no more than memory has room for.
+_MOST = 256
+_FIRST = 16
+_BYTES = 2_000_000
 
 _OURS = {
     "conversations": {
@@ -64,8 +68,12 @@ def selected(connection: apsw.Connection, owner: str, selection: Selection, colu
     text = selecting(connection, "conversations_as_stored", selection)
     text = text.replace("{columns}", "".join(f", {quoted(name)}" for name in columns.conversations))
     cursor = connection.execute(text, values_of(owner, selection))
-    while rows := _next(cursor):
-        yield _records(connection, rows, columns)
+    limit = _FIRST
+    while rows := list(islice(cursor, limit)):
+        records = _records(connection, rows, columns)
+        yield records
+        size = sum(len(record.line) for record in records)
+        limit = max(1, limit // 2) if size > _BYTES else min(_MOST, limit * 2)
 
 
 def by_ids(connection: apsw.Connection, owner: str, ids: Sequence[str], columns: Columns) -> dict[str, Record]:
@@ -100,15 +108,6 @@ def put(
             turns.append((*row, *(value_from_line(turn.get(name)) for name in turns_added)) if turns_added else row)
     execute_rows(connection, "put_conversations", conversations, columns=added)
     execute_rows(connection, "put_turns", turns, columns=turns_added)
-
-
-def _next(cursor: apsw.Cursor) -> list[Row]:
-    rows: list[Row] = []
-    for row in cursor:
-        rows.append(row)
-        if len(rows) == CHUNK:
-            break
-    return rows
 
 
 def _records(connection: apsw.Connection, rows: Sequence[Row], columns: Columns) -> list[Record]:

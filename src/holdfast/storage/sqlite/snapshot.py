@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ from holdfast.storage.sqlite.records import Columns, selected
 
 T = TypeVar("T")
 
-_AT_ONCE = 4  # chunks of records that are handed over together
+_HANDED_OVER = 4_000_000  # bytes of records, or little more, that are handed over together
 
 
 class SqliteSnapshot:
@@ -44,8 +43,18 @@ class SqliteSnapshot:
         return self._columns.as_mapping()
 
     async def chunks(self) -> AsyncIterator[Sequence[Record]]:
-        while chunk := await self._do(lambda: list(chain(*islice(self._records, _AT_ONCE)))):
+        while chunk := await self._do(self._next):
             yield chunk
+
+    def _next(self) -> Sequence[Record]:
+        found: list[Record] = []
+        size = 0
+        for records in self._records:
+            found += records
+            size += sum(len(record.line) for record in records)
+            if size >= _HANDED_OVER:
+                break
+        return found
 
     async def begin(self, owner: str, selection: Selection) -> None:
         def do() -> None:
