@@ -48,7 +48,7 @@ def test_a_delete_is_undone_by_the_command_it_prints(within, holdfast, library):
     undone = within(*command)
 
     assert deleted.out == "30 conversations deleted.\n"
-    assert re.search(r"A verified backup holds them, kept until \d{4}-\d\d-\d\dT\d\d:\d\dZ\. Undo with: ", deleted.err)
+    assert re.search(r"A verified backup holds them, kept until \d{4}-\d\d-\d\dT\d\d:\d\dZ\.\nUndo with: ", deleted.err)
     assert empty == []
     assert undone.out == f"{command[-1]}: 30 conversations restored.\n"
     assert _exported(within, holdfast) == library
@@ -187,7 +187,7 @@ def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monk
     assert "Interrupted after 16 of 30 conversations." in ended.err
     assert f"Go on with: holdfast conversations delete --continue {backup}\n" in ended.err
     assert f"Undo with: holdfast backups restore {backup}\n" in ended.err
-    assert f"The delete of {backup} is unfinished. Go on with: " in listed.err
+    assert f"The delete of {backup} is unfinished.\n  go on with  holdfast " in listed.err
     assert f"the delete of {backup} is unfinished" in told.out
     assert "is needed by its delete, which is unfinished" in kept.one_line_error()
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"

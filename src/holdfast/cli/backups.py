@@ -111,7 +111,7 @@ def list_backups(
             for backup in await hold.backups.unfinished():
                 go_on = invocation.command("conversations", "delete", "--continue", backup.id)
                 undo = invocation.command("backups", "restore", backup.id)
-                out.note(f"The delete of {backup.id} is unfinished. Go on with: {go_on}; undo with: {undo}")
+                out.note(f"The delete of {backup.id} is unfinished.\n  go on with  {go_on}\n  undo with   {undo}")
             await hints.remind(invocation, out, hold)
 
     in_loop(do())

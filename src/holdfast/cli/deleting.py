@@ -164,7 +164,8 @@ async def _conclude(invocation: Invocation, out: Output, hold: "Holdfast", done:
     if done.backup_id is not None and undo is not None:
         backup = await hold.backups.show(done.backup_id)
         until = f", kept until {to_text(backup.expires_at)[:16]}Z" if backup.expires_at is not None else ""
-        out.note(f"A verified backup holds them{until}. Undo with: {undo}")
+        out.note(f"A verified backup holds them{until}.")
+        out.note(f"Undo with: {undo}")
     return Status.WITH_FAILURES if done.changed else Status.DONE
 
 
