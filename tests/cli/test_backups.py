@@ -195,6 +195,32 @@ def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monk
     assert within("conversations", "list", "--json").json["conversations"] == []
 
 
+def test_an_interrupted_delete_may_be_undone(within, holdfast, library, monkeypatch):
+    """Then it has ended, too: nobody goes on with it by mistake."""
+    step, steps = SqliteBackups.delete_step, []
+
+    async def interrupted(self, backup, **options):
+        steps.append(backup)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+        return await step(self, backup, **options)
+
+    monkeypatch.setattr(SqliteBackups, "delete_step", interrupted)
+    backup = _ID.search(within("conversations", "delete", "--all", "--yes").err)[0]
+    monkeypatch.undo()
+    monkeypatch.chdir(holdfast.folder)
+
+    part = within("backups", "restore", backup, "c00001")
+    undone = within("backups", "restore", backup)
+    refused = within("conversations", "delete", "--continue", backup)
+
+    assert part.out == f"{backup}: 1 conversation restored.\n"
+    assert undone.out == f"{backup}: 15 conversations restored, 15 were there already.\n"
+    assert refused.one_line_error() == f"{backup} is undone; there is no delete to go on with"
+    assert within("backups", "list", "--json").json["backups"][0]["deletion"]["state"] == "undone"
+    assert _exported(within, holdfast) == library
+
+
 def test_a_backup_is_made_shown_verified_and_downloaded(within, holdfast, library):
     """With the fields of the interface, and its file as JSON."""
     made = within("backups", "create", "--persona", "Ünïcode", "--reason", "trial", "--expires-in", "2w", "--json").json

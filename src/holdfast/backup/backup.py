@@ -19,6 +19,8 @@ class DeletionState(StrEnum):
 
     DELETING = "deleting"
     DELETED = "deleted"
+    UNDONE = "undone"
+    """It was cut off, and all of the backup was restored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class Restorer:
             found.backup,
             documents,
             manifest.columns,
+            undoes=wanted.is_all,
             on_conflict=on_conflict,
             replaced=versions,
             on_progress=tell if on_progress is not None else lambda _: None,
@@ -116,6 +117,10 @@ class _Wanted:
         self._holds = self._selection.matcher() if self._selection is not None else None
         self._seen: set[str] = set()
         self._count = 0
+
+    @property
+    def is_all(self) -> bool:
+        return self._selection is None
 
     def documents(self) -> Iterator[Sequence[tuple[int, Document]]]:
         """Yield what is wanted, from the beginning at each call."""

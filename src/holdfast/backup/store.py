@@ -185,12 +185,14 @@ class BackupStore(Protocol):
         documents: Documents,
         columns: AddedColumns,
         *,
+        undoes: bool,
         on_conflict: OnConflict,
         replaced: Mapping[str, bytes],
         on_progress: Callable[[int], None],
     ) -> Restored:
         """Bring conversations back in one transaction, each compared with the snapshot's digest before the commit.
 
+        A restore of all of it `undoes` the delete that the backup was made for: one that is unfinished ends so.
         `replaced` has the row versions of those that may be replaced, by id: they are in a backup. `on_progress` is
         called with the number of conversations done, from any thread.
 

@@ -216,6 +216,7 @@ class SqliteBackups:
         documents: Documents,
         columns: AddedColumns,
         *,
+        undoes: bool,
         on_conflict: OnConflict,
         replaced: Mapping[str, bytes],
         on_progress: Callable[[int], None],
@@ -223,7 +224,10 @@ class SqliteBackups:
         def do(connection: apsw.Connection) -> Restored:
             now = now_micros(self._clock)
             work = restoring.Restoring(connection, backup, columns, on_conflict, replaced, now)
-            return work.do(documents, on_progress)
+            restored = work.do(documents, on_progress)
+            if undoes:
+                connection.execute(query("delete_undone"), {**_key_of(backup), "now": now})
+            return restored
 
         return await self._database.write(do)
 

@@ -19,7 +19,7 @@ CREATE TABLE backups (
     created_at       INTEGER NOT NULL,
     verified_at      INTEGER,
     removed_at       INTEGER,                        -- of an expired one: its file is gone, and its items too
-    deletion         TEXT CHECK (deletion IN ('deleting', 'deleted')),   -- NULL: made for no delete
+    deletion         TEXT CHECK (deletion IN ('deleting', 'deleted', 'undone')),   -- NULL: made for no delete
     deleted          INTEGER NOT NULL DEFAULT 0,     -- conversations that the delete has removed so far …
     changed          INTEGER NOT NULL DEFAULT 0,     -- … kept, because they were changed since the snapshot …
     gone             INTEGER NOT NULL DEFAULT 0      -- … and found gone already
