@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_SCRIPTS = ("durable_rate.py", "creation_rate.py", "million_items.py", "provider_rate.py")
+_SCRIPTS = ("durable_rate.py", "creation_rate.py", "million_items.py", "provider_rate.py", "backup_rate.py")
 
 
 def main() -> int:

@@ -4,8 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from holdfast.backup.cleanup import Cleaner
+from holdfast.backup.deletion import Deletions
+from holdfast.backup.folders import Folders
+from holdfast.backup.reading import Reading
+from holdfast.backup.restorer import Restorer
+from holdfast.backup.service import Backups
+from holdfast.backup.verifier import Verifier
+from holdfast.backup.writer import Writer
 from holdfast.batch.service import Batches
-from holdfast.clock import SystemClock
+from holdfast.clock import Clock, SystemClock
 from holdfast.generate.account import Accounts
 from holdfast.generate.sources import Processors
 from holdfast.library.service import Conversations
@@ -19,7 +27,8 @@ class Holdfast:
     def __init__(self, settings: Settings, *, create: bool = True) -> None:
         self.settings = settings
         self._create = create
-        self._store = SqliteStore(path=settings.database, clock=SystemClock())
+        clock = SystemClock()
+        self._store = SqliteStore(path=settings.database, clock=clock)
         self._accounts = Accounts(rpm=settings.rpm, tpm=settings.tpm)
         self.batches = Batches(
             stores=self._store.batches,
@@ -28,7 +37,37 @@ class Holdfast:
             folder=self._store.locks,
             lease_seconds=settings.lease_seconds,
         )
-        self.conversations = Conversations(store=self._store.conversations, owner=settings.owner)
+        self._assemble_library(settings, clock)
+
+    def _assemble_library(self, settings: Settings, clock: Clock) -> None:
+        store, owner, keep = self._store.backups, settings.owner, settings.backup_keep
+        folders = Folders(store=store, beside=self._store.backup_place, chosen=settings.backup_place)
+        verifier = Verifier(store=store)
+        reading = Reading(store=store, folders=folders, verifier=verifier, owner=owner)
+        writer = Writer(store=store, folders=folders, verifier=verifier, clock=clock, owner=owner)
+        cleaner = Cleaner(store=store, folders=folders, clock=clock, owner=owner)
+        deletions = Deletions(
+            store=store,
+            conversations=self._store.conversations,
+            writer=writer,
+            reading=reading,
+            folders=folders,
+            cleaner=cleaner,
+            owner=owner,
+            keep=keep,
+        )
+        self.conversations = Conversations(store=self._store.conversations, remover=deletions, owner=owner)
+        self.backups = Backups(
+            store=store,
+            folders=folders,
+            writer=writer,
+            reading=reading,
+            restorer=Restorer(store=store, reading=reading, writer=writer, owner=owner, keep=keep),
+            cleaner=cleaner,
+            deletions=deletions,
+            owner=owner,
+            keep=keep,
+        )
 
     @property
     def files(self) -> Sequence[Path]:
@@ -65,6 +104,7 @@ class Holdfast:
 
     async def __aenter__(self) -> "Holdfast":
         await self._store.start(create=self._create)
+        await self.backups.start()
         return self
 
     async def __aexit__(

@@ -80,7 +80,8 @@ def _sqlite() -> Check:
 
 
 def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
-    names = [name for name in ("HOLDFAST_DATABASE_URL", "HOLDFAST_OWNER") if environ.get(name)]
+    ours = ("HOLDFAST_DATABASE_URL", "HOLDFAST_OWNER", "BACKUP_DIRECTORY", "BACKUP_RETENTION_DAYS")
+    names = [name for name in ours if environ.get(name)]
     # Names only: an address may carry a password.
     yield Check("environment", Level.OK, f"{' and '.join(names) or 'nothing of ours'} set")
     if environ.get("SUPABASE_SERVICE_ROLE_KEY"):
@@ -254,6 +255,11 @@ def _work(found: Inspection) -> Iterator[Check]:
         text = f"process {holder.card.pid} on {holder.card.host} died while it worked on {holder.job_id}"
         yield Check("workers", Level.WARNING, text, "the next resume of that job takes its items back")
     yield Check("workers", Level.OK, f"{len(found.leaseholders) - len(dead)} at work")
+    for name in found.cut_off_deletes:
+        remedy = (
+            f"`holdfast conversations delete --continue {name}` goes on, `holdfast backups restore {name}` undoes it"
+        )
+        yield Check("deletes", Level.WARNING, f"the delete of {name} is unfinished", remedy)
 
 
 def _size(number: float) -> str:

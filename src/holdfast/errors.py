@@ -2,8 +2,9 @@
 
     HoldfastError
       InputError             InputNotFound, InputEmpty, InputUnreadable, BadRow, DuplicateItem, UnknownColumn
-      NotFound               JobNotFound, ItemNotFound, ConversationNotFound, StoreNotFound
-      Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked
+      NotFound               JobNotFound, ItemNotFound, ConversationNotFound, BackupNotFound, StoreNotFound
+      Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked, ConversationExists,
+                             RestoreConflict, PlanOutdated, BackupInUse
       Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, EmptySelection, NothingToRun
       SettingsError          KeyMissing
       RecipeError            UnknownVariable
@@ -11,6 +12,8 @@
       OutputUnwritable
       ProcessorUnusable      ProcessorNotFound
       InvalidConversation
+      BackupError            BackupFailed, BackupDiskFull, BackupUnreachable, BackupUnusable, BackupDamaged,
+                             BackupTooNew, NotABackup, ColumnsDiffer, RestoreDiffers, ClockBehind
       StorageError           StoreBusy, StoreFull, StoreReadOnly, StoreGone, StoreCorrupt, NotADatabase,
                              SchemaTooNew, SchemaOutdated, UnsafeSQLite, OutcomeRefused, StoreClosed
 
@@ -89,6 +92,10 @@ class ConversationNotFound(NotFound):
     code = "conversation_not_found"
 
 
+class BackupNotFound(NotFound):
+    code = "backup_not_found"
+
+
 class StoreNotFound(NotFound):
     """A reading command found no database; reading never makes one."""
 
@@ -129,6 +136,30 @@ class JobIsWorked(Conflict):
     """A live worker is on the job, so it cannot be removed under it."""
 
     code = "job_is_worked"
+
+
+class ConversationExists(Conflict):
+    """An import brings a conversation whose id another one has."""
+
+    code = "conversation_exists"
+
+
+class RestoreConflict(Conflict):
+    """What is to be restored meets other content under the same id, or another result of the same item."""
+
+    code = "restore_conflict"
+
+
+class PlanOutdated(Conflict):
+    """What is selected is no longer what the plan showed."""
+
+    code = "plan_outdated"
+
+
+class BackupInUse(Conflict):
+    """The backup is pinned, being written, or needed by a delete that has not come to its end."""
+
+    code = "backup_in_use"
 
 
 class Refused(HoldfastError):
@@ -211,6 +242,72 @@ class InvalidConversation(HoldfastError):
     """A conversation that may not be stored: no turns, an empty turn, text that is not valid Unicode."""
 
     code = "invalid_conversation"
+
+
+class BackupError(HoldfastError):
+    """A backup could not be made, read or restored. What it was to protect is untouched."""
+
+    code = "backup_error"
+
+
+class BackupFailed(BackupError):
+    """The backup could not be written or did not pass its verification; nothing was deleted."""
+
+    code = "backup_failed"
+
+
+class BackupDiskFull(BackupError):
+    """No space is left where backups are kept; nothing was deleted."""
+
+    code = "backup_disk_full"
+
+
+class BackupUnreachable(BackupError):
+    """The file of a backup, or the folder of all, cannot be opened."""
+
+    code = "backup_unreachable"
+
+
+class BackupUnusable(BackupError):
+    """The state of the backup does not allow it: it is not verified, or it has expired."""
+
+    code = "backup_unusable"
+
+
+class BackupDamaged(BackupError):
+    """The file is not what was verified."""
+
+    code = "backup_damaged"
+
+
+class BackupTooNew(BackupError):
+    """A newer Holdfast wrote this file."""
+
+    code = "backup_too_new"
+
+
+class NotABackup(BackupError):
+    """The file is something else, or was written anew by another program."""
+
+    code = "not_a_backup"
+
+
+class ColumnsDiffer(BackupError):
+    """The backup has columns that the database lacks."""
+
+    code = "columns_differ"
+
+
+class RestoreDiffers(BackupError):
+    """What was restored did not read back as what is in the backup; everything was rolled back."""
+
+    code = "restore_differs"
+
+
+class ClockBehind(BackupError):
+    """The clock shows a time before the newest backup was made, so nobody can say what has expired."""
+
+    code = "clock_behind"
 
 
 class StorageError(HoldfastError):

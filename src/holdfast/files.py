@@ -1,8 +1,10 @@
 """Files that are whole or not there."""
 
+import fcntl
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,17 +54,33 @@ def _beside(target: Path) -> Iterator[BinaryIO]:
                 os.fchmod(out.fileno(), stat.S_IMODE(target.stat().st_mode))
             yield out
             out.flush()
-            os.fsync(out.fileno())
+            sync(out.fileno())
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    # Without this the new name itself may be gone after a power cut.
+def sync(descriptor: int) -> None:
+    """Have what was written to a file on the disk itself."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # there, fsync leaves it in the drive's cache
+    else:
+        os.fsync(descriptor)
+
+
+def drop_from_cache(descriptor: int) -> None:
+    """Have what is read of a file come from the disk, where the system lets us ask for that."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(descriptor, fcntl.F_NOCACHE, 1)
+    elif hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk: without this a new name may be gone after a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -8,6 +8,9 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from holdfast.backup.backup import Backup
+from holdfast.backup.cleanup import Cleanup
+from holdfast.backup.restoring import Restored, RestorePlan
 from holdfast.batch.item import Failure
 from holdfast.batch.job import Job
 from holdfast.batch.result import BatchResult
@@ -15,6 +18,8 @@ from holdfast.clock import to_text
 from holdfast.errors import HoldfastError
 from holdfast.generate.preview import Preview
 from holdfast.library.conversation import Conversation
+from holdfast.library.imports.incoming import Imported
+from holdfast.library.removal import DeletePlan, Deletion
 from holdfast.library.store import ConversationSummary
 
 Moment = Annotated[
@@ -132,7 +137,7 @@ class InitOut(Object):
     files: list[str]
 
 
-class SampleOut(Object):
+class PromptOut(Object):
     """The prompt of one item; `tokens_in` is an estimate."""
 
     id: str
@@ -144,7 +149,7 @@ class SampleOut(Object):
 class PreviewOut(Object):
     """What a run would send: the first prompts, and estimates for all items."""
 
-    prompts: list[SampleOut]
+    prompts: list[PromptOut]
     items: int
     tokens_in: int
     tokens_out: int
@@ -153,7 +158,7 @@ class PreviewOut(Object):
     def of(cls, seen: Preview) -> Self:
         return cls(
             prompts=[
-                SampleOut(
+                PromptOut(
                     id=sample.item_id,
                     system=sample.prompt.system,
                     user=sample.prompt.user,
@@ -288,6 +293,208 @@ class ConversationOut(Object):
                 )
                 for sequence, turn in enumerate(conversation.turns, start=1)
             ],
+        )
+
+
+class ImportOut(Object):
+    imported: int
+    identical: int
+    skipped: int
+    renamed: int
+    relinked: int
+
+    @classmethod
+    def of(cls, done: Imported) -> Self:
+        return cls(
+            imported=done.imported,
+            identical=done.identical,
+            skipped=done.skipped,
+            renamed=done.renamed,
+            relinked=done.relinked,
+        )
+
+
+class BackupDeletionOut(Object):
+    """The delete that a backup was made for."""
+
+    state: str
+    deleted: int
+    changed: int
+    gone: int
+
+
+class BackupOut(Object):
+    """A backup. `expiresAt` is null while it is written, or while its delete is unfinished."""
+
+    backup_id: str
+    file_path: str
+    state: str
+    reason: str
+    conversation_count: int
+    turn_count: int
+    content_bytes: int
+    file_bytes: int
+    pinned: bool
+    error: str | None
+    created_at: Moment
+    verified_at: Moment | None
+    expires_at: Moment | None
+    deletion: BackupDeletionOut | None
+
+    @classmethod
+    def of(cls, backup: Backup) -> Self:
+        deletion = None
+        if backup.deletion is not None:
+            deletion = BackupDeletionOut(
+                state=str(backup.deletion), deleted=backup.deleted, changed=backup.changed, gone=backup.gone
+            )
+        return cls(
+            backup_id=backup.id,
+            file_path=f"/backups/{backup.id}.json",
+            state=str(backup.state),
+            reason=backup.reason,
+            conversation_count=backup.conversations,
+            turn_count=backup.turns,
+            content_bytes=backup.content_bytes,
+            file_bytes=backup.file_bytes,
+            pinned=backup.is_pinned,
+            error=backup.error,
+            created_at=backup.created_at,
+            verified_at=backup.verified_at,
+            expires_at=backup.expires_at,
+            deletion=deletion,
+        )
+
+
+class BackupsOut(Object):
+    backups: list[BackupOut]
+
+    @classmethod
+    def of(cls, backups: Sequence[Backup]) -> Self:
+        return cls(backups=[BackupOut.of(backup) for backup in backups])
+
+
+class DownloadOut(Object):
+    backup_id: str
+    path: str
+    bytes: int
+
+
+class SampleOut(Object):
+    id: str
+    topic: str | None
+    turns: int
+
+
+class DeletePlanOut(Object):
+    """What a delete would remove; `digest` is another one when that has changed."""
+
+    conversations: int
+    turns: int
+    digest: str
+    sample: list[SampleOut]
+    missing: list[str]
+
+    @classmethod
+    def of(cls, plan: DeletePlan) -> Self:
+        return cls(
+            conversations=plan.conversations,
+            turns=plan.turns,
+            digest=plan.digest,
+            sample=[SampleOut(id=one.id, topic=one.topic, turns=one.turns) for one in plan.sample],
+            missing=list(plan.missing),
+        )
+
+
+class DeletionOut(Object):
+    """What a delete came to; `undo` is the command that brings everything back."""
+
+    backup_id: str | None
+    deleted: int
+    changed: int
+    gone: int
+    changed_ids: list[str]
+    gone_ids: list[str]
+    undo: str | None
+
+    @classmethod
+    def of(cls, done: Deletion, *, undo: str | None) -> Self:
+        return cls(
+            backup_id=done.backup_id,
+            deleted=done.deleted,
+            changed=done.changed,
+            gone=done.gone,
+            changed_ids=list(done.changed_ids),
+            gone_ids=list(done.gone_ids),
+            undo=undo,
+        )
+
+
+class ClashOut(Object):
+    id: str
+    kind: str
+    other_id: str | None
+
+
+class RestorePlanOut(Object):
+    backup_id: str
+    new: int
+    identical: int
+    conflicts: list[ClashOut]
+
+    @classmethod
+    def of(cls, plan: RestorePlan) -> Self:
+        clashes = [ClashOut(id=clash.id, kind=str(clash.kind), other_id=clash.other_id) for clash in plan.clashes]
+        return cls(backup_id=plan.backup_id, new=plan.new, identical=plan.identical, conflicts=clashes)
+
+
+class RestoredOut(Object):
+    backup_id: str
+    restored: int
+    identical: int
+    skipped: int
+    replaced: int
+    relinked: int
+    replaced_backup_id: str | None
+
+    @classmethod
+    def of(cls, done: Restored) -> Self:
+        return cls(
+            backup_id=done.backup_id,
+            restored=done.restored,
+            identical=done.identical,
+            skipped=done.skipped,
+            replaced=done.replaced,
+            relinked=done.relinked,
+            replaced_backup_id=done.replaced_backup_id,
+        )
+
+
+class DecisionOut(Object):
+    backup_id: str
+    action: str
+    reason: str
+
+
+class CleanupOut(Object):
+    """What a cleanup did or, as a dry run, would do."""
+
+    dry_run: bool
+    backups: list[DecisionOut]
+    orphans: list[str]
+    orphans_removed: bool
+
+    @classmethod
+    def of(cls, done: Cleanup) -> Self:
+        decisions = [
+            DecisionOut(backup_id=decision.backup.id, action=str(decision.action), reason=decision.reason)
+            for decision in done.decisions
+        ]
+        return cls(
+            dry_run=done.is_dry_run,
+            backups=decisions,
+            orphans=list(done.orphans),
+            orphans_removed=done.orphans_removed,
         )
 
 

@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ _ENVIRONMENT = {
     "owner": "HOLDFAST_OWNER",
     "rpm": "HOLDFAST_RPM",
     "tpm": "HOLDFAST_TPM",
+    "backup_directory": "BACKUP_DIRECTORY",
+    "backup_retention_days": "BACKUP_RETENTION_DAYS",
 }
 
 
@@ -35,6 +38,10 @@ class Settings(BaseModel):
     """Requests a minute at most, of each account with a provider in this process."""
     tpm: int | None = Field(default=None, ge=1, le=10_000_000_000)
     """Tokens a minute at most, likewise."""
+    backup_directory: str | None = Field(default=None, min_length=1)
+    """Where backups are kept; without it, beside the database."""
+    backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
+    """How long a backup is kept, from its end or from that of the delete it was made for."""
     here: Path = Field(default_factory=Path.cwd, exclude=True)
     """What relative paths are relative to."""
 
@@ -57,6 +64,17 @@ class Settings(BaseModel):
                 )
             text = rest[1:]
         return (self.here / Path(text).expanduser()).absolute()
+
+    @property
+    def backup_place(self) -> Path | None:
+        """Absolute path of the folder for backups, None when it was not chosen."""
+        if self.backup_directory is None:
+            return None
+        return (self.here / Path(self.backup_directory).expanduser()).absolute()
+
+    @property
+    def backup_keep(self) -> timedelta:
+        return timedelta(days=self.backup_retention_days)
 
 
 def load(

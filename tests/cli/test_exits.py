@@ -28,7 +28,7 @@ _USAGE = {
     "ProcessorUnusable",
     "ProcessorNotFound",
 }
-_OTHERS = {"StoreFull": Status.PAUSED, "Stopped": Status.INTERRUPTED}
+_OTHERS = {"StoreFull": Status.PAUSED, "BackupDiskFull": Status.PAUSED, "Stopped": Status.INTERRUPTED}
 
 
 def _tree(kind: type[errors.HoldfastError]) -> list[type[errors.HoldfastError]]:

@@ -1,5 +1,7 @@
 """What the docs say is so: their links lead somewhere, their commands exist, their programs run."""
 
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -11,6 +13,7 @@ import typer
 
 from holdfast import errors
 from holdfast.cli.app import app
+from holdfast.library.archive import Manifest
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
@@ -102,3 +105,68 @@ def test_every_decision_is_listed():
 
     for page in folder.glob("[0-9]*.md"):
         assert page.name in index, page.name
+
+
+_GUIDE = _ROOT / "docs" / "guides" / "delete-without-fear.md"
+
+
+def _tried(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the lines of a guide in a folder that has what a clone has."""
+    (folder / "examples").symlink_to(_ROOT / "examples")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST", "BACKUP"))}
+    return subprocess.run(
+        ["bash", "-euxo", "pipefail", "-c", script],
+        check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**surroundings, "PATH": path},
+    )
+
+
+def test_the_guide_to_deleting_works_word_for_word(tmp_path):
+    """Every command of it, one after the other; the page about the format reads a backup that it made."""
+    script = "".join(_blocks(_GUIDE, "sh"))
+    program = _blocks(_ROOT / "docs" / "backup-format.md", "python")[0]
+    (tmp_path / "read.py").write_text(program)
+
+    ran = _tried(script + "\npython3 read.py .holdfast/holdfast.backups/*/$BACKUP.json.zst", tmp_path)
+
+    assert ran.returncode == 0, ran.stderr
+    assert "120 conversations deleted." in ran.stdout
+    assert "120 conversations restored, 120 items linked to them again." in ran.stdout
+    assert (tmp_path / "before.jsonl").read_bytes() == (tmp_path / "after.jsonl").read_bytes()
+    assert ran.stdout.count(" assistant ") >= 120
+
+
+def test_the_converter_of_the_guide_works(tmp_path):
+    """On two dialogues made up for it: what the guide says is kept is kept."""
+    turn = {"speaker": "USER", "utterance": "Hello", "frames": [{"state": {"slots": [1]}}]}
+    turns = [turn, {**turn, "speaker": "SYSTEM"}]
+    dialogues = [{"dialogue_id": f"d{number}", "services": ["s"], "turns": turns} for number in (1, 2)]
+    (tmp_path / "dialogues.json").write_text(json.dumps(dialogues))
+    (tmp_path / "convert.py").write_text(_blocks(_GUIDE, "python")[0])
+
+    ran = _tried(
+        "python3 convert.py < dialogues.json > dialogues.jsonl\n"
+        "holdfast conversations import dialogues.jsonl\n"
+        "holdfast conversations show d1 --json\n",
+        tmp_path,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    shown = json.loads(ran.stdout.splitlines()[1])
+    assert shown["metadata"] == {"dialogue_id": "d1", "services": ["s"]}
+    assert [turn["role"] for turn in shown["turns"]] == ["user", "assistant"]
+    assert shown["turns"][0]["metadata"] == {"frames": [{"state": {"slots": [1]}}]}
+
+
+def test_format_page_shows_a_backup():
+    """Its example is what it says it is, but for what it leaves out."""
+    example = json.loads(_blocks(_ROOT / "docs" / "backup-format.md", "json")[0])
+
+    head = Manifest("", "", "", "", "").to_line() + b"]}"
+    assert list(example)[:8] == list(json.loads(head))
+    assert list(example)[8:] == ["related", "integrity"]

@@ -1,7 +1,7 @@
 """The one checker of what Holdfast promises about batches. Every fault test ends with it.
 
 B1  an item reported done is on disk, exactly once
-B2  a completed item has its one conversation or a recorded None; no other item has one
+B2  a completed item has its one conversation, a recorded deletion of it, or a recorded None; no other item has one
 B3  a stored conversation is what the processor answered for that item in that attempt
 B4  nothing was written by the holder of an outdated token
 B5  calls ≤ items × attempts + crashes × concurrency, none for a completed item; crashes fail no innocent item
@@ -65,7 +65,8 @@ def _damage(connection: apsw.Connection) -> list[str]:
 def _conversations(connection: apsw.Connection) -> list[str]:
     found = []
     for job, item, count in connection.execute(
-        "SELECT job_id, item_id, count(*) FROM conversations GROUP BY owner, job_id, item_id HAVING count(*) > 1"
+        """SELECT job_id, item_id, count(*) FROM conversations
+            WHERE item_id IS NOT NULL GROUP BY owner, job_id, item_id HAVING count(*) > 1"""
     ):
         found.append(f"B2: item {item} of {job} has {count} conversations")
     for job, item, state in connection.execute(
@@ -81,9 +82,18 @@ def _conversations(connection: apsw.Connection) -> list[str]:
              FROM items
              JOIN jobs ON jobs.key = items.job_key
         LEFT JOIN conversations ON conversations.owner = jobs.owner AND conversations.id = items.conversation_id
-            WHERE items.state = 'completed' AND items.conversation_id IS NOT NULL AND conversations.key IS NULL"""
+            WHERE items.state = 'completed' AND items.conversation_id IS NOT NULL AND conversations.key IS NULL
+              AND items.deleted_at IS NULL"""
     ):
         found.append(f"B2: completed item {item} of {job} has lost its conversation")
+    for job, item in connection.execute(
+        """SELECT jobs.id, items.id
+             FROM items
+             JOIN jobs ON jobs.key = items.job_key
+        LEFT JOIN conversations ON conversations.owner = jobs.owner AND conversations.id = items.conversation_id
+            WHERE items.deleted_at IS NOT NULL AND (items.state <> 'completed' OR conversations.key IS NOT NULL)"""
+    ):
+        found.append(f"B2: item {item} of {job} says that its conversation was deleted, and it was not")
     for (key,) in connection.execute(
         """SELECT key FROM conversations WHERE NOT EXISTS (SELECT 1 FROM turns WHERE conversation_key = key)"""
     ):

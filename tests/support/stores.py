@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
+from holdfast.backup.store import BackupStore
 from holdfast.batch.store import BatchStores
 from holdfast.library.store import ConversationStore
 from holdfast.storage.sqlite import SqliteStore
@@ -26,6 +27,7 @@ class OpenStore:
 
     batches: BatchStores
     conversations: ConversationStore
+    backups: BackupStore
     clock: MovableClock
     sql: Callable[..., list[tuple[Any, ...]]]
     """Runs one statement on the database as another program would, past Holdfast."""
@@ -71,7 +73,8 @@ async def _open_sqlite(folder: Path) -> AsyncIterator[OpenStore]:
     store = SqliteStore(path=path, clock=clock)
     await store.start(create=False)
     try:
-        yield OpenStore(store.batches, store.conversations, clock, sql, lambda: violations(path, at_rest=False))
+        broken = partial(violations, path, at_rest=False)
+        yield OpenStore(store.batches, store.conversations, store.backups, clock, sql, broken)
     finally:
         await store.stop()
 

@@ -1,20 +1,28 @@
 """The public names, used as a program uses them; read by the type checker, never run."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from holdfast import (
+    Backup,
+    BackupProgress,
     BatchResult,
     Columns,
     Conversation,
+    DeletePlan,
+    Deletion,
     Done,
     Doom,
     Fail,
     Failure,
     Holdfast,
+    Imported,
     Item,
     Job,
     Progress,
     Recipe,
+    Restored,
+    RestorePlan,
     Retry,
     Selection,
     Skip,
@@ -61,3 +69,18 @@ async def use() -> None:
             print(failure.error_code)
         async for conversation in hold.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
+        imported: Imported = await hold.conversations.import_file("chats.jsonl", on_conflict="skip")
+        plan: DeletePlan = await hold.conversations.plan_delete(Selection(search="garden"))
+        deleted: Deletion = await hold.conversations.delete(plan, reason="trial", on_progress=watch)
+        print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)
+        backup: Backup = await hold.backups.create(["a", "b"], reason="why", expires_in=timedelta(days=30))
+        print(backup.id, backup.state, (await hold.backups.verify(backup.id)).conversations)
+        if deleted.backup_id is not None:
+            would: RestorePlan = await hold.backups.plan_restore(deleted.backup_id)
+            restored: Restored = await hold.backups.restore(deleted.backup_id, on_conflict="skip", on_progress=watch)
+            print(would.new, restored.restored)
+        await hold.backups.cleanup(dry_run=True)
+
+
+def watch(progress: BackupProgress) -> None:
+    print(progress.phase, progress.conversations, progress.total, progress.content_bytes)

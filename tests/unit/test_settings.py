@@ -234,7 +234,8 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
     """So that a slip of the pen is seen."""
     _write(tmp_path, 'ower = "me"')
 
-    with pytest.raises(SettingsError, match=r"there are: database_url, owner, lease_seconds, rpm, tpm$"):
+    known = "database_url, owner, lease_seconds, rpm, tpm, backup_directory, backup_retention_days"
+    with pytest.raises(SettingsError, match=rf"there are: {known}$"):
         _load(tmp_path)
 
 

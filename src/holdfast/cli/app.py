@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli import conversations, doctor, dry_run, init, jobs, logs, resume, run, steering
+from holdfast.cli import backups, conversations, doctor, dry_run, init, jobs, logs, resume, run, steering
 from holdfast.cli.exits import EPILOG
 from holdfast.cli.invocation import Invocation, LogFormat
 
@@ -57,6 +57,11 @@ def holdfast(
     \b
     After an interruption:
       holdfast resume
+
+    \b
+    Delete without fear:
+      holdfast conversations delete --job topics
+      holdfast backups restore BACKUP
     """
     invocation = Invocation.of(context)
     invocation.database = database
@@ -82,3 +87,4 @@ for command in (
 ):
     app.command(epilog=EPILOG)(command)
 app.add_typer(conversations.app, name="conversations", epilog=EPILOG)
+app.add_typer(backups.app, name="backups", epilog=EPILOG)

@@ -1,15 +1,18 @@
-"""`holdfast conversations list` and `show`: looking at what is kept."""
+"""`holdfast conversations`: looking at what is kept; what changes it has files of its own."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from holdfast.cli import hints
+from holdfast.cli.deleting import delete
 from holdfast.cli.exits import EPILOG
 from holdfast.cli.export import export
+from holdfast.cli.importing import import_
 from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.options import AsJson
 from holdfast.cli.output import Output
+from holdfast.cli.selecting import Job, OlderThan, Persona, Search, selection_of, words_of
 from holdfast.cli.text import plain, plain_lines
 
 if TYPE_CHECKING:
@@ -18,12 +21,15 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED")
 
-app = typer.Typer(help="Look at conversations, and export them.", no_args_is_help=False)
+app = typer.Typer(help="Look at conversations, import, export and delete them.", no_args_is_help=False)
 
 
 def list_conversations(
     context: typer.Context,
-    job: Annotated[str | None, typer.Option(metavar="J", help="Only those that this job made.")] = None,
+    job: Job = None,
+    search: Search = None,
+    persona: Persona = None,
+    older_than: OlderThan = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="How many at most.")] = 50,
     before: Annotated[
         int | None, typer.Option(metavar="CURSOR", help="Go on where a list ended; its last line says how.")
@@ -37,17 +43,17 @@ def list_conversations(
     \b
     Examples:
       holdfast conversations list --job topics --limit 10
+      holdfast conversations list --search "lighthouse" --older-than 30d
       holdfast conversations list --json
     """
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
+    chosen = selection_of(job=job, search=search, persona=persona, older_than=older_than)
+    narrowed = chosen if chosen.is_narrowed else None
 
     async def do() -> None:
-        from holdfast.library.selection import Selection
-
-        chosen = Selection(job_id=job, everything=job is None)
         async with invocation.open() as hold:
-            found = await hold.conversations.list(chosen, before=before, limit=limit)
+            found = await hold.conversations.list(narrowed, before=before, limit=limit)
             if as_json:
                 from holdfast.objects import ConversationsOut
 
@@ -55,10 +61,11 @@ def list_conversations(
             elif found:
                 out.table(_COLUMNS, [_row(summary) for summary in found])
                 if len(found) == limit:
-                    words = ["conversations", "list", *(["--job", job] if job else []), f"--limit={limit}"]
+                    conditions = words_of(job=job, search=search, persona=persona, older_than=older_than)
+                    words = ["conversations", "list", *conditions, f"--limit={limit}"]
                     out.note(f"The next: {invocation.command(*words, f'--before={found[-1].cursor}')}")
             else:
-                out.note("There are no conversations." if job is None else "This job has made no conversations.")
+                out.note("There are no conversations." if narrowed is None else "No conversation is like that.")
             await hints.remind(invocation, out, hold)
 
     in_loop(do())
@@ -116,4 +123,6 @@ def _in_full(conversation: "Conversation") -> list[str]:
 
 app.command("list", epilog=EPILOG)(list_conversations)
 app.command(epilog=EPILOG)(show)
+app.command("import", epilog=EPILOG)(import_)
 app.command(epilog=EPILOG)(export)
+app.command(epilog=EPILOG)(delete)

@@ -41,6 +41,7 @@ _ERRORS: Mapping[type[BaseException], Status] = {
     errors.UnknownColumn: Status.USAGE,
     errors.ProcessorUnusable: Status.USAGE,
     errors.StoreFull: Status.PAUSED,
+    errors.BackupDiskFull: Status.PAUSED,
     errors.Stopped: Status.INTERRUPTED,
 }
 

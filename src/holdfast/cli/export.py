@@ -1,11 +1,10 @@
 """`holdfast conversations export`: training files out of what is kept."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +12,9 @@ from holdfast.cli import hints
 from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.options import AsJson
 from holdfast.cli.output import Output
+from holdfast.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
 from holdfast.cli.text import counted, plain
-from holdfast.errors import EmptySelection, InputNotFound, InputUnreadable, SettingsError
-
-if TYPE_CHECKING:
-    from holdfast.library.selection import Selection
+from holdfast.errors import EmptySelection, SettingsError
 
 Write = Callable[[bytes], object]
 
@@ -33,12 +30,13 @@ class FormatName(StrEnum):
 
 def export(
     context: typer.Context,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="IDS", help="Ids of conversations.")] = None,
-    ids_file: Annotated[
-        str | None, typer.Option(metavar="F", help="File with an id a line; - for standard input.")
-    ] = None,
-    job: Annotated[str | None, typer.Option(metavar="J", help="Only those that this job made.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
+    ids: Ids = None,
+    ids_file: IdsFile = None,
+    job: Job = None,
+    search: Search = None,
+    persona: Persona = None,
+    older_than: OlderThan = None,
+    everything: Everything = False,
     form: Annotated[
         FormatName, typer.Option("--format", help="messages is OpenAI chat JSONL; native has everything known.")
     ] = FormatName.MESSAGES,
@@ -50,7 +48,7 @@ def export(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write conversations for training, oldest first. Say which: ids, a job, or --all.
+    """Write conversations for training, oldest first. Say which: ids, conditions, or --all.
 
     \b
     Examples:
@@ -66,7 +64,9 @@ def export(
             "With --json say where to write with -o: standard output is for the answer", setting="output"
         )
     # Not within the event loop: Ctrl-C must end the reading of standard input.
-    chosen = _selection(ids or [], ids_file, job, everything=everything)
+    chosen = selection_of(
+        ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
+    ).check()
 
     async def do() -> None:
         from holdfast.library.formats import FORMATS
@@ -86,32 +86,6 @@ def export(
             await hints.remind(invocation, out, hold)
 
     in_loop(do())
-
-
-def _selection(ids: list[str], ids_file: str | None, job: str | None, *, everything: bool) -> "Selection":
-    from holdfast.library.selection import Selection
-
-    if ids_file is not None:
-        listed = _read_ids(ids_file)
-        if not listed:
-            raise EmptySelection(f"{plain(ids_file)} names no conversations", path=ids_file)
-        ids = [*ids, *listed]
-    if everything and (ids or job is not None):
-        raise SettingsError("--all is everything: give it, or ids, or a job", setting="all")
-    return Selection(tuple(ids), job, everything).check()
-
-
-def _read_ids(name: str) -> list[str]:
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        lines = data.decode("utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise InputNotFound(f"{plain(name)}: there is no such file", path=name) from error
-    except OSError as error:
-        raise InputUnreadable(f"{plain(name)} cannot be read: {error.strerror}", path=name) from error
-    except UnicodeDecodeError as error:
-        raise InputUnreadable(f"{plain(name)}: not UTF-8 text", path=name) from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Invocation:
         return cast("Invocation", context.find_root().obj)
 
     def open(self, *, create: bool = False) -> "Holdfast":
-        """Name the library these options mean; only `run` may create one."""
+        """Name the library these options mean; only `run` and an import may create one."""
         from holdfast.app import Holdfast
 
         return Holdfast.open(self.database, owner=self.owner, create=create, rpm=self.rpm, tpm=self.tpm)

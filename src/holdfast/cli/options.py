@@ -23,3 +23,9 @@ TopicColumn = Annotated[str | None, typer.Option(metavar="C", help="Column of th
 PersonaColumn = Annotated[
     str | None, typer.Option(metavar="C", help="Column of the personas [default: persona, where there is one].")
 ]
+BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="Id of the backup.", show_default=False)]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for whoever looks at the list of backups.")]
+ExpiresIn = Annotated[
+    str | None,
+    typer.Option(metavar="AGE", help="Keep the backup so long, as 12h, 30d or 2w [default: BACKUP_RETENTION_DAYS]."),
+]

@@ -1,9 +1,15 @@
 """What one can do with conversations that are stored."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from holdfast.errors import ConversationNotFound
 from holdfast.library.conversation import Conversation
+from holdfast.library.imports.incoming import Imported, OnClash
+from holdfast.library.imports.source import ImportSource
+from holdfast.library.removal import DeletePlan, Deletion, Remover
 from holdfast.library.selection import Selection
 from holdfast.library.store import ConversationStore, ConversationSummary
 
@@ -13,8 +19,9 @@ _PAGE = 500  # conversations read at once while streaming: a few megabytes at mo
 class Conversations:
     """The stored conversations of one owner."""
 
-    def __init__(self, *, store: ConversationStore, owner: str) -> None:
+    def __init__(self, *, store: ConversationStore, remover: Remover, owner: str) -> None:
         self._store = store
+        self._remover = remover
         self._owner = owner
 
     async def show(self, conversation_id: str) -> Conversation:
@@ -52,12 +59,77 @@ class Conversations:
                 yield conversation
             after = page.next_cursor
 
+    async def import_file(
+        self,
+        source: str | Path,
+        *,
+        on_conflict: OnClash | str = OnClash.FAIL,
+        stdin: BinaryIO | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Imported:
+        """Store the conversations of a file, all or none of them.
+
+        Args:
+            source: The path of native, OpenAI `messages` or ShareGPT rows (JSONL or a JSON array), or of a backup; `-`
+                is standard input. Keys that are not ours are kept as metadata.
+            on_conflict: When another conversation has the id: `fail`, `skip` it, or give it a `new` id. One with the
+                same content is left as it is in any case.
+            stdin: What `-` reads; by default the standard input of the process.
+            on_progress: Called, from any thread, with the number of rows done.
+
+        Raises:
+            InputError: the file, or a row of it, is of no use.
+            BackupError: it is a backup that is not whole, or of a newer version.
+            ConversationExists: another conversation has the id, and it was not said what to do.
+        """
+        path = None if str(source) == "-" else Path(source)
+        reading = ImportSource(path, stdin=stdin)
+        return await self._store.bring_in(
+            self._owner, reading, OnClash(on_conflict), on_progress if on_progress is not None else lambda _: None
+        )
+
+    async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
+        """Say what a delete would remove. Raises EmptySelection, ConversationNotFound."""
+        return await self._remover.plan(selection, ignore_missing=ignore_missing)
+
+    async def delete(
+        self,
+        selection: Selection | DeletePlan,
+        *,
+        backup: bool = True,
+        reason: str | None = None,
+        expires_in: timedelta | None = None,
+        on_progress: Any = None,
+    ) -> Deletion:
+        """Delete conversations, after a verified backup of them; the answer names the backup that undoes it.
+
+        Args:
+            selection: Which; or a plan of them, so that nothing else is deleted than what it shows.
+            backup: Make a backup first. Without one nothing brings the conversations back.
+            reason: Why, for people; kept with the backup.
+            expires_in: How long the backup is kept, from the end of the delete; by default BACKUP_RETENTION_DAYS.
+            on_progress: Told how far it has come: `holdfast.BackupProgress`.
+
+        Raises:
+            EmptySelection, ConversationNotFound: there is nothing to delete, or not all of it.
+            PlanOutdated: the selection holds other conversations than the plan shows.
+            BackupError: the backup failed. Nothing was deleted in any of these cases.
+            StorageError: the database could not go on; `resume_delete` does.
+        """
+        plan = selection if isinstance(selection, DeletePlan) else await self.plan_delete(selection)
+        return await self._remover.delete(
+            plan, backup=backup, reason=reason, expires_in=expires_in, on_progress=on_progress
+        )
+
+    async def resume_delete(self, backup_id: str, *, on_progress: Any = None) -> Deletion:
+        """Go on with a delete that was cut off; twice is safe. Raises BackupNotFound, BackupUnusable, BackupDamaged."""
+        return await self._remover.resume(backup_id, on_progress=on_progress)
+
     async def _refuse_unknown(self, selection: Selection) -> None:
-        if selection.ids and await self._store.count(self._owner, selection) < len(set(selection.ids)):
-            for conversation_id in selection.ids:
-                only = Selection(ids=(conversation_id,), job_id=selection.job_id)
-                if not await self._store.count(self._owner, only):
-                    raise ConversationNotFound(
-                        f"There is no conversation {conversation_id!r}; `holdfast conversations list` shows all",
-                        conversation_id=conversation_id,
-                    )
+        if not selection.ids:
+            return
+        for conversation_id in await self._store.missing(self._owner, selection.ids, limit=1):
+            raise ConversationNotFound(
+                f"There is no conversation {conversation_id!r}; `holdfast conversations list` shows all",
+                conversation_id=conversation_id,
+            )

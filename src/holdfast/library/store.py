@@ -1,10 +1,12 @@
 """What the library asks of a database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from holdfast.library.conversation import Conversation
+from holdfast.library.imports.incoming import Imported, OnClash
+from holdfast.library.imports.source import ImportSource
 from holdfast.library.selection import Selection
 
 
@@ -32,7 +34,7 @@ class Page:
 
 
 class ConversationStore(Protocol):
-    """Reads conversations. Every method sees the given owner's only; every read may be repeated at will."""
+    """Conversations. Every method sees the given owner's only; every read may be repeated at will."""
 
     async def conversation(self, owner: str, conversation_id: str) -> Conversation:
         """Return one conversation with its turns. Raises ConversationNotFound."""
@@ -50,4 +52,17 @@ class ConversationStore(Protocol):
 
     async def count(self, owner: str, selection: Selection) -> int:
         """Return how many conversations the selection holds."""
+        ...
+
+    async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
+        """Return the first of these ids that this owner has no conversation of."""
+        ...
+
+    async def bring_in(
+        self, owner: str, source: ImportSource, on_clash: OnClash, on_progress: Callable[[int], None]
+    ) -> Imported:
+        """Store what a file holds, in one transaction; `on_progress` may be called from any thread.
+
+        Raises InputError, BackupError, ConversationExists; nothing is stored then.
+        """
         ...

@@ -1,28 +1,32 @@
 """Conversations on SQLite. Implements `library.store.ConversationStore`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import apsw
 import orjson
 
-from holdfast.clock import from_text
+from holdfast.clock import Clock, from_text
 from holdfast.errors import ConversationNotFound
 from holdfast.library.conversation import Conversation, Turn
+from holdfast.library.imports.incoming import Imported, OnClash
+from holdfast.library.imports.source import ImportSource
 from holdfast.library.selection import Selection
 from holdfast.library.store import ConversationSummary, Page
 from holdfast.storage.sqlite.database import Database
-from holdfast.storage.sqlite.queries import Row, Value, query, select_rows
+from holdfast.storage.sqlite.importing import Importing
+from holdfast.storage.sqlite.queries import Row, query, select_rows
+from holdfast.storage.sqlite.selecting import selecting, values_of
+from holdfast.storage.sqlite.times import now_micros
 
 _NO_END = 2**63 - 1
-_ONLY_JOB = "AND job_id = :job_id"
-_ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
 
 
 class SqliteConversations:
-    """Reads conversations."""
+    """Conversations."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def conversation(self, owner: str, conversation_id: str) -> Conversation:
         def do(connection: apsw.Connection) -> Conversation:
@@ -40,35 +44,42 @@ class SqliteConversations:
     async def summaries(
         self, owner: str, selection: Selection, *, before: int | None, limit: int
     ) -> Sequence[ConversationSummary]:
-        values = {**_values(owner, selection), "before": _NO_END if before is None else before, "limit": limit}
-        text = _selecting("conversation_summaries", selection)
-        return await self._database.read(lambda c: [ConversationSummary(*row) for row in c.execute(text, values)])
+        values = {**values_of(owner, selection), "before": _NO_END if before is None else before, "limit": limit}
+
+        def do(connection: apsw.Connection) -> Sequence[ConversationSummary]:
+            text = selecting(connection, "conversation_summaries", selection)
+            return [ConversationSummary(*row) for row in connection.execute(text, values)]
+
+        return await self._database.read(do)
 
     async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> Page:
-        values = {**_values(owner, selection), "after": after, "limit": limit}
-        text = _selecting("conversations_after", selection)
+        values = {**values_of(owner, selection), "after": after, "limit": limit}
 
         def do(connection: apsw.Connection) -> Page:
+            text = selecting(connection, "conversations_after", selection)
             rows: list[Row] = connection.execute(text, values).fetchall()
             return Page(_with_turns(connection, owner, rows), rows[-1][0] if len(rows) == limit else None)
 
         return await self._database.read(do)
 
     async def count(self, owner: str, selection: Selection) -> int:
-        values = _values(owner, selection)
-        text = _selecting("count_conversations", selection)
-        return await self._database.read(lambda c: int(c.execute(text, values).get))
+        def do(connection: apsw.Connection) -> int:
+            text = selecting(connection, "count_conversations", selection)
+            return int(connection.execute(text, values_of(owner, selection)).get)
 
+        return await self._database.read(do)
 
-def _selecting(name: str, selection: Selection) -> str:
-    conditions = [_ONLY_JOB] if selection.job_id is not None else []
-    if selection.ids:
-        conditions.append(_ONLY_IDS)
-    return query(name).replace("{selected}", "\n   ".join(conditions))
+    async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
+        values = {"owner": owner, "ids": orjson.dumps(list(ids)).decode(), "limit": limit}
+        return await self._database.read(
+            lambda c: [name for (name,) in c.execute(query("missing_conversations"), values)]
+        )
 
-
-def _values(owner: str, selection: Selection) -> dict[str, Value]:
-    return {"owner": owner, "job_id": selection.job_id, "ids": orjson.dumps(selection.ids).decode()}
+    async def bring_in(
+        self, owner: str, source: ImportSource, on_clash: OnClash, on_progress: Callable[[int], None]
+    ) -> Imported:
+        now = now_micros(self._clock)
+        return await self._database.write(lambda c: Importing(c, owner, source, on_clash, now).do(on_progress))
 
 
 def _with_turns(connection: apsw.Connection, owner: str, rows: Sequence[Row]) -> list[Conversation]:

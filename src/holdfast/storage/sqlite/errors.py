@@ -50,8 +50,8 @@ def translated(path: Path) -> Iterator[None]:
         raise StoreReadOnly(f"{path} cannot be written; check the rights of file and folder", path=str(path)) from error
     except apsw.NotADBError as error:
         raise NotADatabase(f"{path} is not a SQLite database; name another file", path=str(path)) from error
-    except apsw.CorruptError as error:
-        raise StoreCorrupt(f"{path} is damaged ({error}); `holdfast doctor` says more", path=str(path)) from error
+    except (apsw.CorruptError, UnicodeDecodeError) as error:
+        raise _corrupt(path, error) from error
     except apsw.CantOpenError as error:
         raise StorageError(f"{path} cannot be opened; check the rights of file and folder", path=str(path)) from error
     except apsw.IOError as error:
@@ -62,6 +62,13 @@ def translated(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFull(f"No space is left for {path}; free some, then resume", path=str(path)) from error
         raise StorageError(f"{path}: {error.strerror}", path=str(path)) from error
+
+
+def _corrupt(path: Path, error: Exception) -> StoreCorrupt:
+    if isinstance(error, UnicodeDecodeError):
+        told = "holds text that is not UTF-8, written by another program; CAST it to BLOB, or mend it"
+        return StoreCorrupt(f"{path} {told}", path=str(path))
+    return StoreCorrupt(f"{path} is damaged ({error}); `holdfast doctor` says more", path=str(path))
 
 
 def _io_error(path: Path, error: apsw.IOError) -> StorageError:

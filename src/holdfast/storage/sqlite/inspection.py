@@ -58,6 +58,8 @@ class Inspection:
     """Jobs whose counters are wrong; looked for at full depth only."""
     unfinished: Sequence[Unfinished]
     leaseholders: Sequence[Leaseholder]
+    cut_off_deletes: Sequence[str]
+    """Backups whose delete has not come to its end."""
 
 
 def inspect(path: Path, *, owner: str, depth: Depth) -> Inspection:
@@ -97,6 +99,7 @@ def _inspect(path: Path, owner: str, depth: Depth, *, still: bool) -> Inspection
                 miscounted=_miscounted(connection) if readable and depth is Depth.FULL else (),
                 unfinished=_unfinished(connection, owner) if readable else (),
                 leaseholders=_leaseholders(connection) if readable else (),
+                cut_off_deletes=_cut_off_deletes(connection, owner) if readable else (),
             )
         finally:
             connection.close()
@@ -142,6 +145,10 @@ def _leaseholders(connection: apsw.Connection) -> list[Leaseholder]:
         Leaseholder(owner, job_id, WorkerCard(*card))
         for owner, job_id, *card in connection.execute(query("inspect_workers"))
     ]
+
+
+def _cut_off_deletes(connection: apsw.Connection, owner: str) -> list[str]:
+    return [name for (name,) in connection.execute(query("inspect_cut_off_deletes"), {"owner": owner})]
 
 
 def _log(path: Path) -> Path:

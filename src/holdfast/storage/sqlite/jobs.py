@@ -6,7 +6,7 @@ import apsw
 import orjson
 
 from holdfast.batch.checkpoint import Counts, Tokens
-from holdfast.batch.item import Failure
+from holdfast.batch.item import Failure, ItemState
 from holdfast.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause, check_move
 from holdfast.clock import Clock, to_text
 from holdfast.errors import IllegalMove, ItemNotFound, JobIsWorked, JobNotFound
@@ -47,15 +47,16 @@ class SqliteJobs:
             if item_ids is None:
                 connection.execute(query("failed_to_pending"), {"job_key": key, "owner": owner})
                 count = connection.changes()
+                deleted = 0
             else:
-                count = len(set(item_ids))
-                for item_id in set(item_ids):
-                    _retry_one(connection, owner, key, job_id, item_id)
-            if count:
+                moved = [_retry_one(connection, owner, key, job_id, item_id) for item_id in set(item_ids)]
+                count, deleted = moved.count(ItemState.FAILED), moved.count(ItemState.COMPLETED)
+            if count or deleted:
                 now = now_micros(self._clock)
                 connection.execute(query("job_retried"), {"job_key": key, "owner": owner, "count": count})
+                connection.execute(query("job_regenerates"), {"job_key": key, "owner": owner, "count": deleted})
                 set_state(connection, owner, key, state, now, job.pause)
-            return count
+            return count + deleted
 
         return await self._database.write(do)
 
@@ -136,16 +137,24 @@ def drop_rows(connection: apsw.Connection, names: Sequence[str], owner: str, key
     return False
 
 
-def _retry_one(connection: apsw.Connection, owner: str, key: int, job_id: str, item_id: str) -> None:
+def _retry_one(connection: apsw.Connection, owner: str, key: int, job_id: str, item_id: str) -> ItemState:
+    """Put an item back, and return the state that it was in."""
     values = {"job_key": key, "owner": owner, "id": item_id}
-    connection.execute(query("failed_to_pending_by_id"), values)
-    if connection.changes():
-        return
+    for name, state in (
+        ("failed_to_pending_by_id", ItemState.FAILED),
+        ("deleted_to_pending_by_id", ItemState.COMPLETED),
+    ):
+        connection.execute(query(name), values)
+        if connection.changes():
+            return state
     row = connection.execute(query("item_state"), values).fetchone()
     if row is None:
         raise ItemNotFound(f"Job {job_id!r} has no item {item_id!r}", job_id=job_id, item_id=item_id)
+    told = "only failed items can be retried, and those whose conversation was deleted"
+    if row[1] is not None:
+        told = "what it was given was cleaned with its job. Restore its conversation, or run it in a new job"
     raise IllegalMove(
-        f"Item {item_id!r} of job {job_id!r} is {row[0]}; only failed items can be retried",
+        f"Item {item_id!r} of job {job_id!r} is {row[0]}; {told}",
         job_id=job_id,
         item_id=item_id,
         state=row[0],

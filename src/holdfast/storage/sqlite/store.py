@@ -7,6 +7,7 @@ from pathlib import Path
 
 from holdfast.batch.store import BatchStores
 from holdfast.clock import Clock
+from holdfast.storage.sqlite.backups import SqliteBackups
 from holdfast.storage.sqlite.conversations import SqliteConversations
 from holdfast.storage.sqlite.database import Database
 from holdfast.storage.sqlite.intake import SqliteIntake
@@ -27,7 +28,8 @@ class SqliteStore:
             work=SqliteWork(database=self._database, clock=clock),
             jobs=SqliteJobs(database=self._database, clock=clock),
         )
-        self.conversations = SqliteConversations(database=self._database)
+        self.conversations = SqliteConversations(database=self._database, clock=clock)
+        self.backups = SqliteBackups(database=self._database, clock=clock)
 
     @property
     def files(self) -> Sequence[Path]:
@@ -38,6 +40,11 @@ class SqliteStore:
     def locks(self) -> Path:
         """The folder, beside the database, where workers hold their life lines."""
         return self.path.parent / f"{self.path.stem}.workers"
+
+    @property
+    def backup_place(self) -> Path:
+        """The folder, beside the database, where backups go unless another was chosen."""
+        return self.path.parent / f"{self.path.stem}.backups"
 
     async def start(self, *, create: bool) -> None:
         """Open the database, made or migrated first where needed.

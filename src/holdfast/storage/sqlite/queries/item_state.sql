@@ -1,5 +1,5 @@
 -- One item by name.
-SELECT state
+SELECT state, deleted_at
   FROM items
  WHERE job_key = :job_key
    AND owner = :owner

@@ -1,0 +1,209 @@
+"""How fast are backup, delete and restore, beside the least that anybody could do?"""
+
+import asyncio
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import apsw
+import zstandard
+
+import workload
+from holdfast import Holdfast, Selection
+from holdfast.library.ids import new_id
+from holdfast.storage.sqlite.connection import connect
+from holdfast.storage.sqlite.migrate import prepare
+from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
+
+QUESTION = "How fast are backup, delete and restore?"
+
+_BACKUP = "backup, verification included"
+_BARE_EXPORT = "SQLite's own JSON into zstd, nothing else"
+_DUMP = "`sqlite3 .dump` into `zstd`"
+_RESTORE = "restore, each conversation read back and compared"
+_BARE_INSERT = "bulk insert of the same rows, nothing else"
+_DELETE = "delete, backup and verification included"
+_VERIFY = "verification alone"
+
+_JSON = """
+SELECT json_object('id', id, 'topic', topic, 'persona', persona, 'content', content, 'metadata', metadata,
+                   'job_id', job_id, 'item_id', item_id, 'created_at', created_at, 'updated_at', updated_at,
+                   'conversation_turns',
+                   (SELECT json_group_array(json_object('id', id, 'sequence', sequence, 'role', role,
+                                                        'content', content, 'metadata', metadata))
+                      FROM turns WHERE conversation_key = key))
+  FROM conversations WHERE owner = 'local' ORDER BY key
+"""
+_NOW = "2025-06-02T09:30:00.000000Z"
+_ALL = Selection(everything=True)
+
+
+def main() -> None:
+    chosen = parse(QUESTION, items=50_000, rounds=3)
+    print_heading(QUESTION, "backup_rate.py", chosen)
+    library = _made(chosen.folder, chosen.items)
+    try:
+        measurements: list[Measurement] = [
+            partial(_holdfast, library=library, items=chosen.items),
+            partial(_bare_export, library=library, items=chosen.items),
+            partial(_bare_insert, items=chosen.items),
+        ]
+        if shutil.which("sqlite3") and shutil.which("zstd"):
+            measurements.append(partial(_dump, library=library, items=chosen.items))
+        measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+    finally:
+        shutil.rmtree(library.parent)
+    waits = measured.pop("waits")
+    table = []
+    for name, reference in (
+        (_BACKUP, _BARE_EXPORT),
+        (_VERIFY, _BARE_EXPORT),
+        (_BARE_EXPORT, _BARE_EXPORT),
+        (_DUMP, _BARE_EXPORT),
+        (_RESTORE, _BARE_INSERT),
+        (_BARE_INSERT, _BARE_INSERT),
+        (_DELETE, _BARE_EXPORT),
+    ):
+        if name in measured:
+            table.append([name, spread(measured[name]), spread(ratios(measured, name, reference), 2), f"{reference}"])
+    print_table(["way", "conversations a second", "beside", "what"], table)
+    print(f"Another writer beside the delete waited for its commit, at the 99th percentile: {spread(waits)} ms\n")
+
+
+def _made(folder: Path, items: int) -> Path:
+    """Make a library once; every measurement works on a copy of it."""
+    path = folder / f"holdfast-bench-library-{time.time_ns()}" / "library.db"
+    path.parent.mkdir()
+    prepare(path, create=True)
+    connection = connect(path)
+    _insert(connection, items)
+    connection.close()
+    return path
+
+
+def _insert(connection: apsw.Connection, items: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for start in range(0, items, 256):
+        conversations, turns = [], []
+        count = min(256, items - start)
+        for number in range(start, start + count):
+            key, made = number + 1, workload.conversation(number)
+            topic = f"a lighthouse, number {number}"
+            conversations += (key, "local", new_id(), topic, None, None, None, None, None, _NOW, _NOW)
+            for sequence, turn in enumerate(made.turns, start=1):
+                turns += (key, sequence, "local", None, turn.role, turn.content, None)
+        connection.execute(
+            "INSERT INTO conversations VALUES " + ",".join(["(?,?,?,?,?,?,?,?,?,?,?)"] * count), conversations
+        )
+        connection.execute("INSERT INTO turns VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * (len(turns) // 7)), turns)
+    connection.execute("COMMIT")
+
+
+def _bare_export(folder: Path, *, library: Path, items: int) -> dict[str, float]:
+    connection = connect(library, read_only=True)
+    compressor = zstandard.ZstdCompressor(level=3).compressobj()
+    started = time.perf_counter()
+    with (folder / "export.zst").open("wb") as out:
+        lines: list[str] = []
+        for (line,) in connection.execute(_JSON):
+            lines.append(line)
+            if len(lines) == 256:
+                out.write(compressor.compress("\n".join(lines).encode()))
+                lines = []
+        out.write(compressor.compress("\n".join(lines).encode()))
+        out.write(compressor.flush())
+    seconds = time.perf_counter() - started
+    connection.close()
+    return {_BARE_EXPORT: items / seconds}
+
+
+def _dump(folder: Path, *, library: Path, items: int) -> dict[str, float]:
+    started = time.perf_counter()
+    subprocess.run(f"sqlite3 '{library}' .dump | zstd -q -o '{folder}/dump.zst'", shell=True, check=True)
+    return {_DUMP: items / (time.perf_counter() - started)}
+
+
+def _bare_insert(folder: Path, *, items: int) -> dict[str, float]:
+    prepare(folder / "bare.db", create=True)
+    connection = connect(folder / "bare.db")
+    started = time.perf_counter()
+    _insert(connection, items)
+    seconds = time.perf_counter() - started
+    connection.close()
+    return {_BARE_INSERT: items / seconds}
+
+
+def _holdfast(folder: Path, *, library: Path, items: int) -> dict[str, float]:
+    shutil.copy(library, folder / "library.db")
+    return asyncio.run(_whole(folder / "library.db", items))
+
+
+async def _whole(database: Path, items: int) -> dict[str, float]:
+    rates = {}
+    async with Holdfast.open(database) as hold:
+        started = time.perf_counter()
+        backup = await hold.backups.create(_ALL)
+        rates[_BACKUP] = items / (time.perf_counter() - started)
+        started = time.perf_counter()
+        await hold.backups.verify(backup.id)
+        rates[_VERIFY] = items / (time.perf_counter() - started)
+        with _Writer(database) as writer:
+            started = time.perf_counter()
+            await hold.conversations.delete(_ALL)
+            rates[_DELETE] = items / (time.perf_counter() - started)
+        rates["waits"] = writer.percentile_ms()
+        started = time.perf_counter()
+        await hold.backups.restore(backup.id)
+        rates[_RESTORE] = items / (time.perf_counter() - started)
+    return rates
+
+
+_WRITER = """
+import sys, time
+from pathlib import Path
+from holdfast.storage.sqlite.connection import connect
+connection = connect(Path(sys.argv[1]))
+while True:
+    started = time.perf_counter()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO meta VALUES ('bench', '1') ON CONFLICT DO UPDATE SET value = value + 1")
+    connection.execute("COMMIT")
+    print(1000 * (time.perf_counter() - started), flush=True)
+    time.sleep(0.01)
+"""
+
+
+class _Writer:
+    """Another process that writes a row a hundred times a second, and how long each of its commits took."""
+
+    def __init__(self, database: Path) -> None:
+        command = [sys.executable, "-c", _WRITER, str(database)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._waits: list[float] = []
+        self._thread = threading.Thread(target=self._listen)
+
+    def __enter__(self) -> "_Writer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._thread.join()
+        self._process.wait()
+
+    def percentile_ms(self) -> float:
+        return statistics.quantiles(self._waits, n=100)[98]
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            self._waits = [float(line) for line in lines if line.endswith("\n")]
+
+
+if __name__ == "__main__":
+    main()

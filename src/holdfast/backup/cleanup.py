@@ -1,0 +1,133 @@
+"""Removing what has expired, and what dead writers left."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from holdfast.backup.backup import Backup, BackupState
+from holdfast.backup.folders import Folders
+from holdfast.backup.retention import Action, Decision, decide
+from holdfast.backup.store import BackupStore
+from holdfast.clock import Clock, to_text
+from holdfast.errors import BackupError, BackupInUse, ClockBehind, HoldfastError
+from holdfast.logs import get_logger
+
+_log = get_logger("holdfast.backup")
+
+_DAILY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What a cleanup did, or would do."""
+
+    decisions: Sequence[Decision]
+    orphans: Sequence[str]
+    """Files that belong to no backup, by the id in their name."""
+    orphans_removed: bool
+    is_dry_run: bool
+
+
+class Cleaner:
+    """Cleans up the backups of one owner."""
+
+    def __init__(self, *, store: BackupStore, folders: Folders, clock: Clock, owner: str) -> None:
+        self._store = store
+        self._folders = folders
+        self._clock = clock
+        self._owner = owner
+
+    async def sweep(self) -> None:
+        """Remove what dead writers left, and note that their backups failed. Safe at any time, in any process."""
+        folder = await self._folders.current()
+        if folder.path.is_dir() and (swept := await asyncio.to_thread(folder.sweep)):
+            _log.info("part_files_removed", number=swept)
+        for backup in await self._store.in_use(self._owner):
+            if backup.state is BackupState.RUNNING and not await self._is_being_written(backup):
+                await self._store.failed(backup, "the process that wrote it died")
+                await self._remove_file(backup)
+
+    async def clean(self, *, dry_run: bool = False, orphans: bool = False) -> Cleanup:
+        """Remove what has expired, unless it is pinned or in use.
+
+        Args:
+            dry_run: Only say what would be done, and why.
+            orphans: Remove files, too, that belong to no backup.
+
+        Raises:
+            ClockBehind: the clock shows a time before the newest backup was made.
+            BackupUnreachable: a file cannot be removed; what was begun is finished next time.
+        """
+        newest = await self._store.newest_at(self._owner)
+        now = self._clock.now()
+        if newest is not None and newest > now:
+            raise ClockBehind(
+                f"The clock shows {to_text(now)}, but the newest backup is of {to_text(newest)}; set the clock. "
+                "Nothing was removed",
+                now=to_text(now),
+                newest=to_text(newest),
+            )
+        if not dry_run:
+            await self.sweep()
+        backups = await self._store.unremoved(self._owner)
+        being_written = [backup.id for backup in backups if await self._is_being_written(backup)]
+        decisions = decide(backups, now, being_written=being_written)
+        folder = await self._folders.current()
+        unknown = await self._store.unknown(await asyncio.to_thread(folder.names))
+        if not dry_run:
+            for decision in decisions:
+                await self._carry_out(decision)
+            if orphans:
+                for name in unknown:
+                    await asyncio.to_thread(folder.remove, name)
+            await self._store.note_cleanup(self._owner)
+        return Cleanup(decisions, unknown, orphans and not dry_run, dry_run)
+
+    async def clean_daily(self) -> None:
+        """Do the same without orphans, unless it was done within a day. What goes wrong is logged, not raised."""
+        try:
+            last = await self._store.last_cleanup(self._owner)
+            if last is None or self._clock.now() - last >= _DAILY:
+                await self.clean()
+        except HoldfastError as error:
+            _log.warning("cleanup_failed", code=error.code, error=error.message)
+
+    async def remove(self, backup: Backup) -> None:
+        """Remove a backup before its time. Raises BackupInUse, BackupError."""
+        if backup.state is BackupState.EXPIRED and backup.removed_at is not None:
+            raise BackupError(f"{backup.id} was removed before", backup_id=backup.id)
+        if backup.state is not BackupState.EXPIRED and not await self._store.expire(backup, early=True):
+            why = (
+                "is pinned; unpin it first"
+                if backup.is_pinned
+                else "is needed by its delete, which is unfinished; go on with that first"
+                if backup.is_delete_unfinished
+                else "is being written"
+            )
+            raise BackupInUse(f"{backup.id} {why}", backup_id=backup.id)
+        await self._finish(backup)
+
+    async def _carry_out(self, decision: Decision) -> None:
+        match decision.action:
+            case Action.KEEP:
+                return
+            case Action.REMOVE if not await self._store.expire(decision.backup, early=False):
+                return  # it was pinned, or a delete needs it, since the decision was made
+        await self._finish(decision.backup)
+
+    async def _finish(self, backup: Backup) -> None:
+        # The record first, then the file: a reader opens the file and then looks at the record again.
+        await self._remove_file(backup)
+        await self._store.removed(backup)
+        _log.info("backup_removed", backup=backup.id)
+
+    async def _remove_file(self, backup: Backup) -> None:
+        folder = await self._folders.of(backup)
+        await asyncio.to_thread(folder.remove, backup.id)
+
+    async def _is_being_written(self, backup: Backup) -> bool:
+        if backup.state is not BackupState.RUNNING:
+            return False
+        folder = await self._folders.of(backup)
+        return await asyncio.to_thread(folder.is_being_written, backup.id)

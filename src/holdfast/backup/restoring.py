@@ -1,0 +1,61 @@
+"""What bringing conversations back would do, and what it did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class OnConflict(StrEnum):
+    """What to do with conversations that meet something else in the library."""
+
+    FAIL = "fail"
+    """Restore nothing at all."""
+    SKIP = "skip"
+    """Restore the others."""
+    REPLACE = "replace"
+    """Restore all; what is replaced goes into a backup of its own first."""
+
+
+class ClashKind(StrEnum):
+    CONTENT = "content"
+    """A conversation of this id is there, with other content."""
+    ITEM = "item"
+    """The item whose result it was has another conversation now."""
+    BUSY = "busy"
+    """The item whose result it was is being worked on just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A conversation that cannot simply be brought back."""
+
+    id: str
+    kind: ClashKind
+    other_id: str | None
+    """The conversation in its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore would do. Making one changes nothing."""
+
+    backup_id: str
+    new: int
+    identical: int
+    clashes: Sequence[Clash]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did."""
+
+    backup_id: str
+    restored: int
+    """Brought back, those that replaced something included."""
+    identical: int
+    skipped: int
+    replaced: int
+    relinked: int
+    """Items that have their results again."""
+    replaced_backup_id: str | None = None
+    """Holds what was replaced."""

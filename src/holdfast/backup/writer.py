@@ -1,0 +1,186 @@
+"""Making a backup: one snapshot, one file, whole or not there, verified before it has its name."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+
+from holdfast.backup.backup import Backup, Listener, Phase, Sealed
+from holdfast.backup.folder import PartFile
+from holdfast.backup.folders import Folders
+from holdfast.backup.progress import Teller
+from holdfast.backup.store import BackupStore, Snapshot
+from holdfast.backup.verifier import Verifier
+from holdfast.clock import Clock, to_text
+from holdfast.errors import BackupDiskFull, BackupFailed, EmptySelection, HoldfastError, PlanOutdated, SettingsError
+from holdfast.library.archive import LONGEST_LINE, ArchiveWriter, Manifest
+from holdfast.library.record import Record
+from holdfast.library.selection import Selection
+from holdfast.logs import get_logger
+
+_log = get_logger("holdfast.backup")
+
+_LONGEST_REASON = 100
+
+
+class Writer:
+    """Makes the backups of one owner."""
+
+    def __init__(self, *, store: BackupStore, folders: Folders, verifier: Verifier, clock: Clock, owner: str) -> None:
+        self._store = store
+        self._folders = folders
+        self._verifier = verifier
+        self._clock = clock
+        self._owner = owner
+
+    async def write(
+        self,
+        selection: Selection,
+        *,
+        reason: str,
+        keep: timedelta,
+        expected: int,
+        planned: str | None = None,
+        on_progress: Listener | None = None,
+    ) -> Backup:
+        """Back up what is selected, and return the verified record.
+
+        Args:
+            selection: Which conversations.
+            reason: Why, for people: a short line.
+            keep: How long it is kept.
+            expected: How many these are likely to be, for whoever watches.
+            planned: Digest of the plan of a delete that this backup is for, which begins with it.
+            on_progress: Told how far it has come.
+
+        Raises:
+            BackupFailed: it could not be written, or is not what was read. Nothing of it is left but its record.
+            EmptySelection: nothing is selected just now.
+            PlanOutdated: something else is selected just now than was planned.
+            StorageError: the database could not do it.
+        """
+        _check_reason(reason)
+        backup_id = f"backup-{int(self._clock.now().timestamp() * 1000)}-{secrets.token_hex(10)}"
+        folder = await self._folders.current()
+        # The file first: without it, a record that says `running` would look like one whose writer is dead.
+        part = await asyncio.to_thread(folder.create, backup_id)
+        keeps = False
+        try:
+            recorded = self._folders.recorded
+            backup = await self._store.begin(self._owner, backup_id, reason=reason, folder=recorded, keep=keep)
+            try:
+                teller = Teller(backup_id, on_progress)
+                sealed = await self._fill(backup, part, selection, teller, expected=expected, planned=planned)
+                await self._verify(backup, sealed, part, teller)
+                await asyncio.to_thread(part.publish)
+                done = await self._store.verified(backup, sealed, deleting=planned is not None)
+                keeps = True
+            except BaseException as error:
+                await self._give_up(backup, error)
+                raise
+        finally:
+            part.close(keep=keeps)
+        _log.info("backup_verified", backup=done.id, conversations=done.conversations, bytes=done.file_bytes)
+        return done
+
+    async def _fill(
+        self,
+        backup: Backup,
+        part: PartFile,
+        selection: Selection,
+        teller: Teller,
+        *,
+        expected: int,
+        planned: str | None,
+    ) -> Sealed:
+        archive, contents = ArchiveWriter(), _Contents()
+        async with self._store.snapshot(self._owner, selection) as snapshot:
+            head = archive.head(self._manifest(backup, snapshot))
+            await asyncio.to_thread(part.write, head)
+            async for records in snapshot.chunks():
+                # Side by side: the one waits for its commit, the other compresses.
+                noting = asyncio.create_task(self._store.add_items(backup, contents.conversations, records))
+                try:
+                    await asyncio.to_thread(_append, part, archive, contents, records)
+                finally:
+                    await noting
+                await teller.tell(
+                    Phase.WRITING, contents.conversations, max(expected, contents.conversations), archive.content_bytes
+                )
+        if not contents.conversations:
+            raise EmptySelection("No conversation is selected, so there is nothing to back up")
+        if planned is not None and contents.digest != planned:
+            raise PlanOutdated(
+                "What is selected has changed since the plan was made; nothing was deleted. Look at a new plan"
+            )
+        await asyncio.to_thread(lambda: part.write(archive.tail()))
+        await asyncio.to_thread(part.sync)
+        return Sealed(contents.conversations, contents.turns, archive.content_bytes, part.size, part.sha256)
+
+    async def _verify(self, backup: Backup, sealed: Sealed, part: PartFile, teller: Teller) -> None:
+        try:
+            with part.reading() as file:
+                await self._verifier.verify(backup, sealed, file, teller)
+        except (BackupFailed, BackupDiskFull):
+            raise
+        except HoldfastError as error:
+            raise BackupFailed(
+                f"The backup did not pass its verification ({error.message}); nothing was deleted. Check the disk, "
+                "then try again",
+                backup_id=backup.id,
+            ) from error
+
+    async def _give_up(self, backup: Backup, error: BaseException) -> None:
+        message = error.message if isinstance(error, HoldfastError) else "it was interrupted"
+        try:
+            await asyncio.shield(self._store.failed(backup, message))
+        except HoldfastError as other:  # the first error is the one to tell of; whoever starts next notes this one
+            _log.warning("backup_failure_unrecorded", backup=backup.id, error=other.message)
+
+    def _manifest(self, backup: Backup, snapshot: Snapshot) -> Manifest:
+        return Manifest(
+            backup_id=backup.id,
+            created_at=to_text(backup.created_at),
+            reason=backup.reason,
+            owner=backup.owner,
+            database=snapshot.database,
+            columns=snapshot.columns,
+        )
+
+
+def _check_reason(reason: str) -> None:
+    if not 1 <= len(reason) <= _LONGEST_REASON or not reason.isprintable():
+        raise SettingsError(f"A reason is one line of up to {_LONGEST_REASON} characters", setting="reason")
+
+
+class _Contents:
+    """What a file holds so far, and the digest that a plan of the same would have."""
+
+    def __init__(self) -> None:
+        self.conversations = 0
+        self.turns = 0
+        self._sha = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return self._sha.hexdigest()
+
+    def add(self, records: Sequence[Record]) -> int:
+        turns = sum(record.turns for record in records)
+        self.conversations += len(records)
+        self.turns += turns
+        self._sha.update("".join(f"{record.id}\0{record.turns}\n" for record in records).encode())
+        return turns
+
+
+def _append(part: PartFile, archive: ArchiveWriter, contents: _Contents, records: Sequence[Record]) -> None:
+    for record in records:
+        if len(record.line) > LONGEST_LINE:
+            raise BackupFailed(
+                f"Conversation {record.id!r} is larger than {LONGEST_LINE:,} bytes, which no backup takes. "
+                "Nothing was deleted",
+                conversation_id=record.id,
+            )
+    turns = contents.add(records)
+    part.write(archive.lines([record.line for record in records], turns))

@@ -1,0 +1,60 @@
+"""`holdfast conversations import`: conversations out of files."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import hints
+from holdfast.cli.invocation import Invocation, in_loop
+from holdfast.cli.options import AsJson
+from holdfast.cli.output import Output
+from holdfast.cli.text import counted, plain
+
+
+class Clash(StrEnum):
+    """The choices of `holdfast.library.imports.incoming.OnClash`, known without loading it."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    NEW = "new"
+
+
+def import_(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file; - for standard input.", show_default=False)],
+    on_conflict: Annotated[
+        Clash,
+        typer.Option(help="When another conversation has the id: import nothing, leave it out, or give a new id."),
+    ] = Clash.FAIL,
+    as_json: AsJson = False,
+) -> None:
+    """Bring conversations in from a file, all of them or none.
+
+    Takes OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups. Ids are kept
+    where there are any; keys that are not ours become metadata. What is there already, with the same content, is left
+    as it is, so that importing a file with ids twice is safe.
+
+    \b
+    Examples:
+      holdfast conversations import chats.jsonl
+      holdfast conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open(create=True) as hold:
+            done = await hold.conversations.import_file(file, on_conflict=on_conflict)
+            if as_json:
+                from holdfast.objects import ImportOut
+
+                out.answer(ImportOut.of(done))
+            told = [counted(done.imported, "conversation") + " imported"]
+            told += [f"{done.renamed:,} of them under new ids"] if done.renamed else []
+            told += [f"{done.identical:,} were there already"] if done.identical else []
+            told += [f"{done.skipped:,} left out, because others have their ids"] if done.skipped else []
+            out.line(f"{plain(file)}: {', '.join(told)}.")
+            await hints.remind(invocation, out, hold)
+
+    in_loop(do())

@@ -1,0 +1,93 @@
+"""A conversation exactly as it is stored, as one line of JSON: what a backup keeps and a restore brings back.
+
+The line is the native shape (`Conversation.to_dict`) with whatever columns a user has added. It loses nothing:
+
+* `metadata` is an object where reading and writing it gives the stored text again; else it is that text as a string.
+  A missing one is `{}`.
+* A value JSON has no word for is a list of a type and a text: `["blob", "00ff"]`, `["real", "inf"]`. No column holds a
+  list otherwise.
+
+Keys stand in alphabetical order, those within `metadata` as they were stored. The digest is the SHA-256 of the
+canonical JSON of the line, so that of a conversation without columns of a user's own it is `Conversation.digest()`.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+TURNS = "conversation_turns"
+
+Document = dict[str, Any]
+"""A conversation in its native shape, its turns under `conversation_turns`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored conversation with all its turns."""
+
+    id: str
+    key: int
+    """Its place in the order of storing, in this database."""
+    job_id: str | None
+    item_id: str | None
+    turns: int
+    line: bytes
+    digest: bytes
+    version: bytes
+    """The database's hash of everything stored of it: another one after any change, however small."""
+
+
+def digest_of_document(document: Document) -> bytes:
+    """Return the digest of a conversation that was read from a line."""
+    return hashlib.sha256(orjson.dumps(document, default=beyond_json, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def line_of(document: Document) -> bytes:
+    """Return the line of a conversation; its keys must be in order."""
+    return orjson.dumps(document, default=beyond_json)
+
+
+def metadata_to_line(stored: Any) -> Any:
+    """Return what stands for a stored `metadata` in a line."""
+    if stored is None:
+        return {}
+    if isinstance(stored, str) and stored.startswith("{"):
+        try:
+            value = orjson.loads(stored)
+        except orjson.JSONDecodeError:
+            return stored
+        return value if value and orjson.dumps(value).decode() == stored else stored
+    return value_to_line(stored)
+
+
+def metadata_from_line(value: Any) -> Any:
+    """Return what to store for the `metadata` of a line."""
+    if isinstance(value, Mapping):
+        return orjson.dumps(value).decode() if value else None
+    return value_from_line(value)
+
+
+def value_to_line(stored: Any) -> Any:
+    """Return what stands for the value of a column in a line."""
+    if isinstance(stored, float) and not math.isfinite(stored):
+        return ["real", repr(stored)]
+    return beyond_json(stored) if isinstance(stored, bytes) else stored
+
+
+def value_from_line(value: Any) -> Any:
+    """Return what to store for the value of a column in a line."""
+    if isinstance(value, list):
+        kind, text = value
+        return bytes.fromhex(text) if kind == "blob" else float(text)
+    return value
+
+
+def beyond_json(value: Any) -> list[str]:
+    """Return how a value is written that JSON has no word for; raises TypeError where there is no such way."""
+    if isinstance(value, bytes):
+        return ["blob", value.hex()]
+    raise TypeError

@@ -1,0 +1,133 @@
+"""Conversations come in from a file, in one transaction of the caller's."""
+
+from collections import ChainMap, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import apsw
+import orjson
+
+from holdfast.clock import to_text
+from holdfast.errors import ConversationExists
+from holdfast.library.ids import new_id
+from holdfast.library.imports.incoming import KEYS, TURN_KEYS, Imported, Incoming, OnClash, folded, is_same
+from holdfast.library.imports.source import ImportSource
+from holdfast.library.record import TURNS, Document
+from holdfast.storage.sqlite.queries import Row, execute_rows, query, select_rows
+from holdfast.storage.sqlite.records import Columns, by_ids, put
+from holdfast.storage.sqlite.times import from_micros
+
+Result = tuple[str, str]
+"""Job and item."""
+
+
+class Importing:
+    """One import."""
+
+    def __init__(
+        self, connection: apsw.Connection, owner: str, source: ImportSource, on_clash: OnClash, now: int
+    ) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._source = source
+        self._on_clash = on_clash
+        self._stored_at = to_text(from_micros(now))
+        self._columns = Columns.of(connection)
+        self._next_key = connection.execute(query("last_conversation_key")).get + 1
+        self._count = Imported(0, 0, 0, 0, 0)
+
+    def do(self, on_progress: Callable[[int], None]) -> Imported:
+        """Bring everything in; raises as `ConversationStore.bring_in`."""
+        done = 0
+        for chunk in self._source.chunks():
+            self._bring_in(chunk)
+            done += len(chunk)
+            on_progress(done)
+        return self._count
+
+    def _bring_in(self, chunk: Sequence[Incoming]) -> None:
+        named = [incoming.document["id"] for incoming in chunk if incoming.document["id"] is not None]
+        stored: dict[str, Mapping[str, Any]] = {
+            name: orjson.loads(record.line)
+            for name, record in by_ids(self._connection, self._owner, named, self._columns).items()
+        }
+        coming: dict[str, Mapping[str, Any]] = {}
+        for incoming in chunk:
+            document = folded(incoming, self._columns.conversations, self._columns.turns, self._source.origin)
+            conversation_id = self._id(incoming.line, document, ChainMap(coming, stored))
+            if conversation_id is not None:
+                coming[conversation_id] = self._completed(document, conversation_id)
+        self._put([dict(document) for document in coming.values()])
+
+    def _id(self, line: int, document: Document, there: Mapping[str, Mapping[str, Any]]) -> str | None:
+        """Return the id under which to store it; None when it is not to be stored."""
+        wanted = document["id"]
+        if wanted is None:
+            return new_id()
+        if wanted not in there:
+            return str(wanted)
+        if is_same(document, there[wanted]):
+            self._add(identical=1)
+            return None
+        match self._on_clash:
+            case OnClash.SKIP:
+                self._add(skipped=1)
+                return None
+            case OnClash.NEW:
+                self._add(renamed=1)
+                return new_id()
+        origin = self._source.origin
+        raise ConversationExists(
+            f"{origin.path} line {line}: another conversation has the id {wanted!r}; nothing was imported. "
+            "--on-conflict skip leaves it out, new gives it another id",
+            path=origin.path,
+            line=line,
+            conversation_id=wanted,
+        )
+
+    def _completed(self, document: Document, conversation_id: str) -> Document:
+        created_at = document["created_at"] or self._stored_at
+        times = {"created_at": created_at, "updated_at": document["updated_at"] or created_at}
+        return {**document, **times, "id": conversation_id}
+
+    def _put(self, documents: list[Document]) -> None:
+        if not documents:
+            return
+        relinked = self._link(documents)
+        # A column that a file does not speak of gets its default, so rows go together that speak of the same ones.
+        alike: dict[tuple[frozenset[str], frozenset[str]], list[tuple[int, Document]]] = defaultdict(list)
+        for key, document in enumerate(documents, start=self._next_key):
+            turn_names = frozenset(name for turn in document[TURNS] for name in turn) - TURN_KEYS
+            alike[frozenset(document) - KEYS, turn_names].append((key, document))
+        for (names, turn_names), keyed in alike.items():
+            columns = Columns(dict.fromkeys(sorted(names), ""), dict.fromkeys(sorted(turn_names), ""))
+            put(self._connection, self._owner, keyed, columns)
+        self._next_key += len(documents)
+        execute_rows(self._connection, "relink_items", relinked)
+        self._add(imported=len(documents), relinked=len(relinked))
+
+    def _link(self, documents: list[Document]) -> list[Row]:
+        """Return the items that get their results back.
+
+        Where an item here has another result, or none, the conversation's job and item become metadata.
+        """
+        asked = {(d["job_id"], d["item_id"]): n for n, d in enumerate(documents) if d["job_id"] and d["item_id"]}
+        relinked: list[Row] = []
+        for job_id, item_id, key, position, state, result, deleted_at in select_rows(
+            self._connection, "items_of_conversations", list(asked), self._owner
+        ):
+            number = asked[job_id, item_id]
+            document = documents[number]
+            if state == "completed" and result == document["id"] and deleted_at is not None:
+                relinked.append((key, position, result))
+            else:
+                told = {"job_id": job_id, "item_id": item_id}
+                metadata = {**told, **document["metadata"]}
+                documents[number] = {**document, "job_id": None, "item_id": None, "metadata": metadata}
+        return relinked
+
+    def _add(self, **more: int) -> None:
+        self._count = replace(
+            self._count, **{name: getattr(self._count, name) + number for name, number in more.items()}
+        )

@@ -1,0 +1,8 @@
+-- What a backup holds, in order, from a position on.
+SELECT position, id, conversation_key, digest, row_version
+  FROM backup_items
+ WHERE backup_key = :key
+   AND owner = :owner
+   AND position >= :first
+ ORDER BY position
+ LIMIT :limit

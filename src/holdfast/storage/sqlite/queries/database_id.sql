@@ -1,0 +1,4 @@
+-- What names this database among others.
+SELECT value
+  FROM meta
+ WHERE name = 'database_id'

@@ -1,0 +1,6 @@
+-- Conversations go, and their turns with them.
+WITH asked (owner) AS (VALUES (?1)),
+     wanted (key) AS (VALUES {rows:1})
+DELETE FROM conversations
+ WHERE owner = (SELECT owner FROM asked)
+   AND key IN (SELECT key FROM wanted)

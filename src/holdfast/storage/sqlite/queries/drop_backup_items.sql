@@ -1,0 +1,4 @@
+-- A bounded part of what a removed backup held.
+DELETE FROM backup_items
+ WHERE (backup_key, position) IN (SELECT backup_key, position
+                                    FROM backup_items WHERE backup_key = :key AND owner = :owner LIMIT :limit)

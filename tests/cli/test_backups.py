@@ -1,0 +1,321 @@
+"""`holdfast backups …` and `holdfast conversations import`, `delete`: as a curator meets them."""
+
+import json
+import re
+
+import apsw
+import pytest
+
+from holdfast.storage.sqlite.backups import SqliteBackups
+from support.library import rows
+
+_ID = re.compile(r"backup-\d+-[0-9a-f]{20}")
+
+
+@pytest.fixture
+def library(within, holdfast):
+    """Thirty conversations of a file, and the digest of a native export of them."""
+    (holdfast.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(30)), encoding="utf-8")
+    assert within("conversations", "import", "rows.jsonl").code == 0
+    return _exported(within, holdfast)
+
+
+def _exported(within, holdfast) -> bytes:
+    assert within("conversations", "export", "--all", "--format", "native", "-o", "out.jsonl").code == 0
+    return (holdfast.folder / "out.jsonl").read_bytes()
+
+
+def _sql(holdfast, statement: str) -> None:
+    connection = apsw.Connection(str(holdfast.database))
+    connection.execute(statement)
+    connection.close()
+
+
+def test_import_tells_what_came_of_it(within, holdfast, library):
+    """For people and for programs; a second time there is nothing to do."""
+    told = within("conversations", "import", "rows.jsonl")
+    answer = within("conversations", "import", "rows.jsonl", "--json")
+
+    assert told.out == "rows.jsonl: 0 conversations imported, 30 were there already.\n"
+    assert answer.json == {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
+
+
+def test_a_delete_is_undone_by_the_command_it_prints(within, holdfast, library):
+    """What is exported afterwards is the same, byte for byte."""
+    deleted = within("conversations", "delete", "--all", "--yes")
+    empty = within("conversations", "list", "--json").json["conversations"]
+    command = deleted.err.rpartition("Undo with: holdfast ")[2].split()
+    undone = within(*command)
+
+    assert deleted.out == "30 conversations deleted.\n"
+    assert re.search(r"A verified backup holds them, kept until \d{4}-\d\d-\d\dT\d\d:\d\dZ\.\nUndo with: ", deleted.err)
+    assert empty == []
+    assert undone.out == f"{command[-1]}: 30 conversations restored.\n"
+    assert _exported(within, holdfast) == library
+
+
+def test_a_delete_answers_with_an_object(within, library):
+    """With the command that undoes it."""
+    answer = within("conversations", "delete", "c00001", "c00002", "--yes", "--json").json
+
+    backup = answer["backupId"]
+    assert _ID.fullmatch(backup)
+    assert answer == {
+        "backupId": backup,
+        "deleted": 2,
+        "changed": 0,
+        "gone": 0,
+        "changedIds": [],
+        "goneIds": [],
+        "undo": f"holdfast backups restore {backup}",
+    }
+
+
+def test_a_dry_run_shows_the_plan_and_does_nothing(within, holdfast, library):
+    """Counts and a sample."""
+    told = within("conversations", "delete", "--all", "--dry-run")
+    plan = within("conversations", "delete", "--search", "😀", "--dry-run", "--json").json
+
+    assert told.out.splitlines() == [
+        "30 conversations with 60 turns would be deleted:",
+        *(f"  c0000{number}  topic {number}, 2 turns" for number in range(5)),
+        "  and 25 more",
+    ]
+    assert (plan["conversations"], plan["turns"], len(plan["sample"])) == (30, 60, 5)
+    assert within("backups", "list", "--json").json == {"backups": []}
+    assert _exported(within, holdfast) == library
+
+
+def test_a_delete_asks_on_a_terminal(holdfast, library):
+    """After its plan; anything but yes leaves everything as it is."""
+    refused = holdfast.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"n\n")])
+    done = holdfast.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"y\n")])
+
+    assert refused.code == 1
+    assert "1 conversation with 2 turns would be deleted:" in refused.out
+    assert "Back up and delete 1 conversation? [y/N]" in refused.out
+    assert "Nothing was done." in refused.out
+    assert done.code == 0
+    assert "1 conversation deleted." in done.out
+
+
+def test_a_delete_without_a_backup_asks_apart(holdfast, library):
+    """And says what it means."""
+    done = holdfast.on_terminal(
+        "conversations", "delete", "c00001", "--no-backup", typed=[(b"[y/N]", b"y\n"), (b"bring them back", b"y\n")]
+    )
+
+    assert done.code == 0
+    assert "Delete 1 conversation without a backup? [y/N]" in done.out
+    assert "Nothing will bring them back. Go on all the same? [y/N]" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ([], 2, "Nothing is selected"),
+        (["--all"], 2, "say --yes if it is wanted"),
+        (["--all", "--job", "x", "--yes"], 2, "--all is everything"),
+        (["--job", "none", "--yes"], 2, "No conversation is selected"),
+        (["--search", "", "--yes"], 2, "--search is empty"),
+        (["--older-than", "soon", "--yes"], 2, "--older-than must be a number and m, h, d or w"),
+        (["--older-than", "999999w", "--yes"], 2, "--older-than is before all time"),
+        (["c00001", "--expires-in", "0d", "--yes"], 2, "--expires-in must be a number"),
+        (["c00001", "--reason", "two\nlines", "--yes"], 2, "A reason is one line"),
+        (["c00001", "none", "other", "--yes"], 1, "There is no conversation 'none', 'other'; nothing was done"),
+        (["c00001", "--no-backup", "--yes"], 2, "say --lose-them"),
+        (["c00001", "--continue", "backup-1-a"], 2, "give no other selection"),
+        (["--continue", "backup-1-a"], 1, "There is no backup 'backup-1-a'"),
+        (["--continue", "../../etc"], 1, "There is no backup '../../etc'"),
+    ],
+)
+def test_unclear_deletes_are_refused(within, holdfast, library, words, code, told):
+    """Each in one line, and nothing is deleted."""
+    ended = within("conversations", "delete", *words)
+
+    assert ended.code == code
+    assert told in ended.one_line_error()
+    assert _exported(within, holdfast) == library
+
+
+def test_missing_ids_may_be_ignored(within, library):
+    """The others go."""
+    ended = within("conversations", "delete", "c00001", "none", "--ignore-missing", "--yes")
+
+    assert (ended.code, ended.out) == (0, "1 conversation deleted.\n")
+
+
+def test_conversations_that_change_meanwhile_are_kept_and_named(within, holdfast, library, monkeypatch):
+    """With the status of something that was not done."""
+    step = SqliteBackups.delete_step
+
+    async def meddled(self, backup, **options):
+        _sql(holdfast, "UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
+        return await step(self, backup, **options)
+
+    monkeypatch.setattr(SqliteBackups, "delete_step", meddled)
+    ended = within("conversations", "delete", "c00000", "c00001", "--yes")
+
+    assert ended.code == 3
+    assert ended.out == "1 conversation deleted.\n1 conversation changed meanwhile, and kept: c00001.\n"
+
+
+def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monkeypatch):
+    """And so do the list and doctor, until it has come to its end."""
+    step, steps = SqliteBackups.delete_step, []
+
+    async def interrupted(self, backup, **options):
+        steps.append(backup)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+        return await step(self, backup, **options)
+
+    monkeypatch.setattr(SqliteBackups, "delete_step", interrupted)
+    ended = within("conversations", "delete", "--all", "--yes")
+    monkeypatch.undo()
+    monkeypatch.chdir(holdfast.folder)
+    backup = _ID.search(ended.err)[0]
+    listed = within("backups", "list")
+    told = within("doctor")
+    kept = within("backups", "delete", backup, "--yes")
+    _sql(holdfast, "UPDATE backups SET expires_at = 1")
+    cleaned = within("backups", "cleanup")
+    done = within("conversations", "delete", "--continue", backup)
+    again = within("conversations", "delete", "--continue", backup)
+
+    assert ended.code == 130
+    assert "Interrupted after 16 of 30 conversations." in ended.err
+    assert f"Go on with: holdfast conversations delete --continue {backup}\n" in ended.err
+    assert f"Undo with: holdfast backups restore {backup}\n" in ended.err
+    assert f"The delete of {backup} is unfinished.\n  go on with  holdfast " in listed.err
+    assert f"the delete of {backup} is unfinished" in told.out
+    assert "is needed by its delete, which is unfinished" in kept.one_line_error()
+    assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"
+    assert done.out == again.out == "30 conversations deleted.\n"
+    assert within("conversations", "list", "--json").json["conversations"] == []
+
+
+def test_an_interrupted_delete_may_be_undone(within, holdfast, library, monkeypatch):
+    """Then it has ended, too: nobody goes on with it by mistake."""
+    step, steps = SqliteBackups.delete_step, []
+
+    async def interrupted(self, backup, **options):
+        steps.append(backup)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+        return await step(self, backup, **options)
+
+    monkeypatch.setattr(SqliteBackups, "delete_step", interrupted)
+    backup = _ID.search(within("conversations", "delete", "--all", "--yes").err)[0]
+    monkeypatch.undo()
+    monkeypatch.chdir(holdfast.folder)
+
+    part = within("backups", "restore", backup, "c00001")
+    undone = within("backups", "restore", backup)
+    refused = within("conversations", "delete", "--continue", backup)
+
+    assert part.out == f"{backup}: 1 conversation restored.\n"
+    assert undone.out == f"{backup}: 15 conversations restored, 15 were there already.\n"
+    assert refused.one_line_error() == f"{backup} is undone; there is no delete to go on with"
+    assert within("backups", "list", "--json").json["backups"][0]["deletion"]["state"] == "undone"
+    assert _exported(within, holdfast) == library
+
+
+def test_a_backup_is_made_shown_verified_and_downloaded(within, holdfast, library):
+    """With the fields of the interface, and its file as JSON."""
+    made = within("backups", "create", "--persona", "Ünïcode", "--reason", "trial", "--expires-in", "2w", "--json").json
+    backup = made["backupId"]
+    shown = within("backups", "show", backup)
+    verified = within("backups", "verify", backup)
+    downloaded = within("backups", "download", backup, "-o", "backup.json")
+    piped = within("backups", "download", backup)
+
+    assert made["filePath"] == f"/backups/{backup}.json"
+    assert (made["conversationCount"], made["state"], made["reason"]) == (15, "verified", "trial")
+    assert made["expiresAt"][:7] > made["createdAt"][:7] or made["expiresAt"][8:10] > made["createdAt"][8:10]
+    assert shown.out.startswith(f"{backup}: verified\n  holds      15 conversations, 30 turns\n")
+    assert verified.out.startswith(f"{backup}: sound, 15 conversations, ")
+    assert downloaded.code == 0
+    assert piped.out.encode() == (holdfast.folder / "backup.json").read_bytes()
+    assert len(json.loads(piped.out)["conversations"]) == 15
+
+
+def test_a_pinned_backup_stays(within, library):
+    """Until it is unpinned."""
+    backup = within("backups", "create", "--all", "--json").json["backupId"]
+
+    pinned = within("backups", "pin", backup)
+    refused = within("backups", "delete", backup, "--yes")
+    within("backups", "unpin", backup)
+    removed = within("backups", "delete", backup, "--yes")
+    gone = within("backups", "restore", backup)
+
+    assert pinned.out == f"{backup}: pinned.\n"
+    assert refused.one_line_error() == f"{backup} is pinned; unpin it first"
+    assert removed.out == f"{backup}: removed.\n"
+    assert gone.one_line_error() == f"{backup} has expired, its file is gone"
+    assert within("backups", "list", "--json").json == {"backups": []}
+    assert within("backups", "list", "--every", "--json").json["backups"][0]["state"] == "expired"
+
+
+def test_cleanup_says_why(within, holdfast, library):
+    """A dry run removes nothing; orphans go only when they are named."""
+    old = within("backups", "create", "--all", "--json").json["backupId"]
+    _sql(holdfast, "UPDATE backups SET expires_at = created_at")
+    (folder,) = (holdfast.database.parent / "holdfast.backups").iterdir()
+    (folder / "backup-1-stray.json.zst").write_bytes(b"x")
+
+    dry = within("backups", "cleanup", "--dry-run")
+    still = list(folder.iterdir())
+    done = within("backups", "cleanup")
+    left = [path.name for path in folder.iterdir()]
+    last = within("backups", "cleanup", "--orphans", "--json").json
+
+    assert re.match(f"would remove {old}: it expired at ", dry.out)
+    assert "orphan       backup-1-stray: its file belongs to no backup" in dry.out
+    assert len(still) == 2
+    assert f"removed      {old}: it expired" in done.out
+    assert left == ["backup-1-stray.json.zst"]
+    assert (last["orphans"], last["orphansRemoved"]) == (["backup-1-stray"], True)
+    assert list(folder.iterdir()) == []
+
+
+def test_cleanup_refuses_a_clock_that_went_back(within, holdfast, library):
+    """Nobody can say then what has expired."""
+    within("backups", "create", "--all")
+    _sql(holdfast, "UPDATE backups SET created_at = created_at + 86400000000, expires_at = 1")
+
+    refused = within("backups", "cleanup")
+
+    assert refused.code == 1
+    assert "set the clock. Nothing was removed" in refused.one_line_error()
+
+
+def test_a_restore_shows_its_plan(within, holdfast, library):
+    """New, identical, conflicting; and refuses a conflict until it is said what to do."""
+    backup = within("conversations", "delete", "c00001", "c00002", "c00003", "--yes", "--json").json["backupId"]
+    within("backups", "restore", backup, "c00001", "c00002")
+    _sql(holdfast, "UPDATE conversations SET topic = 'other' WHERE id = 'c00002'")
+
+    plan = within("backups", "restore", backup, "--dry-run")
+    refused = within("backups", "restore", backup)
+    unasked = within("backups", "restore", backup, "--on-conflict", "replace")
+    done = within("backups", "restore", backup, "--on-conflict", "replace", "--yes")
+
+    assert plan.out.splitlines() == [
+        "1 conversation would be restored.",
+        "1 are there already, as they were.",
+        "1 are in conflict:",
+        "  c00002: is there with other content",
+    ]
+    assert "conversation 'c00002' is there with other content; --on-conflict skip" in refused.one_line_error()
+    assert (unasked.code, "say --yes" in unasked.one_line_error()) == (2, True)
+    assert done.out == f"{backup}: 2 conversations restored, 1 were there already, 1 other replaced.\n"
+    assert _exported(within, holdfast) == library
+
+
+def test_reading_commands_make_no_database(within, holdfast):
+    """Nor a folder for backups."""
+    for words in (["backups", "list"], ["backups", "cleanup"], ["conversations", "delete", "--all", "--yes"]):
+        assert within(*words).one_line_error().startswith("There is no database at ")
+    assert not (holdfast.folder / ".holdfast").exists()

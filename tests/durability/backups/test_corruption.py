@@ -1,0 +1,186 @@
+"""A backup that is anything but what was verified is found out, whatever was done to it."""
+
+import io
+import json
+import os
+
+import pytest
+import zstandard
+
+from holdfast import Holdfast
+from holdfast.backup import verifier
+from holdfast.errors import BackupDamaged, BackupError
+from holdfast.library.archive import ArchiveReader, ArchiveWriter, decompressed
+from support.library import ALL, digests
+from support.torture import sample
+
+
+@pytest.fixture
+async def hold(kept):
+    async with Holdfast.open(kept.database) as hold:
+        yield hold
+
+
+@pytest.fixture
+async def backup(hold):
+    """The backup of a delete; its file is about 6 KB."""
+    return await hold.backups.show((await hold.conversations.delete(ALL)).backup_id)
+
+
+async def _is_noticed(hold, kept, backup, changed: bytes) -> bool:
+    """Whether verification notices a change. A restore must refuse it, or bring back exactly what was backed up."""
+    path = await hold.backups.path_of(backup)
+    whole = path.read_bytes()
+    assert changed != whole
+    path.write_bytes(changed)
+    try:
+        await hold.backups.restore(backup.id)
+    except BackupError:
+        assert await hold.conversations.count(ALL) == 0
+    else:
+        assert await digests(hold) == kept.originals
+        await hold.conversations.delete(ALL, backup=False)
+    try:
+        await hold.backups.verify(backup.id)
+    except BackupError:
+        return True
+    finally:
+        path.write_bytes(whole)
+    return False
+
+
+@pytest.mark.sweep
+async def test_every_flipped_byte_is_noticed(hold, kept, backup):
+    """One bit of each byte."""
+    whole = (await hold.backups.path_of(backup)).read_bytes()
+    missed = []
+    for at in sample(list(range(len(whole))), 60):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << (at % 8)
+        if not await _is_noticed(hold, kept, backup, bytes(changed)):
+            missed.append(at)
+
+    assert missed == []
+
+
+@pytest.mark.sweep
+async def test_every_length_is_noticed(hold, kept, backup):
+    """Cut off anywhere, it is no backup."""
+    whole = (await hold.backups.path_of(backup)).read_bytes()
+    lengths = sample(list(range(len(whole))), 40)
+
+    assert [length for length in lengths if not await _is_noticed(hold, kept, backup, whole[:length])] == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b"\0", b"x" * 100, zstandard.compress(b"\n"), zstandard.compress(b"{}\n"), zstandard.compress(b"")],
+    ids=["byte", "text", "frame", "object", "empty frame"],
+)
+async def test_appended_bytes_are_noticed(hold, kept, backup, more):
+    """Behind the end there may be nothing at all."""
+    whole = (await hold.backups.path_of(backup)).read_bytes()
+
+    assert await _is_noticed(hold, kept, backup, whole + more)
+
+
+async def test_another_valid_backup_in_its_place_is_noticed(hold, kept, backup):
+    """Whole and verified, but not this one."""
+    await hold.backups.restore(backup.id)
+    other = await hold.backups.create(ALL)
+    await hold.conversations.delete(ALL, backup=False)
+
+    swapped = (await hold.backups.path_of(other)).read_bytes()
+
+    assert await _is_noticed(hold, kept, backup, swapped)
+
+
+def _edited(whole: bytes) -> bytes:
+    """Return a file that is valid in itself, and says something else of one conversation."""
+    reader = ArchiveReader(decompressed(io.BytesIO(whole)))
+    lines = [line for batch in reader.batches() for line in batch]
+    turns = sum(len(json.loads(line)["conversation_turns"]) for line in lines)
+    lines[7] = lines[7].replace(b"Some words", b"Same words")
+    writer = ArchiveWriter()
+    return writer.head(reader.manifest) + writer.lines(lines, turns) + writer.tail()
+
+
+async def test_a_file_edited_together_with_its_checksum_is_noticed(hold, kept, backup):
+    """The file alone is beyond reproach; the database knows better."""
+    whole = (await hold.backups.path_of(backup)).read_bytes()
+    edited = _edited(whole)
+
+    assert list(ArchiveReader(decompressed(io.BytesIO(edited))).batches())
+    assert await _is_noticed(hold, kept, backup, edited)
+
+
+async def test_an_edited_file_without_the_snapshots_digests(hold, backup, monkeypatch):
+    """The control: a verification that trusts the file's own checksum takes it for sound."""
+    path = await hold.backups.path_of(backup)
+    path.write_bytes(_edited(path.read_bytes()))
+
+    class Trusting(verifier.Verifier):
+        async def _compare(self, backup, sealed, reader, teller):
+            for _ in reader.batches():
+                pass
+
+    trusting = Trusting(store=hold._store.backups)
+    with path.open("rb") as file, pytest.raises(BackupDamaged, match="not the one that was verified"):
+        await trusting.verify(backup, _sealed(backup), file, _Quiet())
+    monkeypatch.setattr(verifier._Counting, "read", lambda self, size=-1: self._file.read(size))
+    sealed = verifier.Sealed(
+        backup.conversations, backup.turns, backup.content_bytes, 0, verifier._Counting(None).sha.digest()
+    )
+    with path.open("rb") as file:
+        await trusting.verify(backup, sealed, file, _Quiet())
+
+
+def _sealed(backup):
+    return verifier.Sealed(
+        backup.conversations, backup.turns, backup.content_bytes, backup.file_bytes, backup.file_sha256
+    )
+
+
+class _Quiet:
+    async def tell(self, *_):
+        return
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("link", "is a link"), ("folder", "is not a file"), ("pipe", "is not a file"), ("nothing", "cannot be opened")],
+)
+async def test_something_else_under_its_name_is_refused(hold, backup, kind, told, tmp_path):
+    """It is neither followed nor waited for."""
+    path = await hold.backups.path_of(backup)
+    path.rename(tmp_path / "elsewhere")
+    if kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+
+    with pytest.raises(BackupError, match=told):
+        await hold.backups.verify(backup.id)
+    with pytest.raises(BackupError, match=told):
+        await hold.backups.restore(backup.id)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n" * 10,
+        b"{}",
+        b"[" * 1_000_000,
+        b'{"version":"1.0"',
+        b'{"version":"2.0","conversations":[\n',
+        b"0" * 100_000_000,
+    ],
+    ids=["empty", "lines", "object", "deep", "cut off", "newer", "bomb"],
+)
+async def test_foreign_content_is_refused(hold, kept, backup, content):
+    """Whatever it decompresses to, however much that is."""
+    assert await _is_noticed(hold, kept, backup, zstandard.compress(content))
+    assert await _is_noticed(hold, kept, backup, content[:10_000])

@@ -1,0 +1,121 @@
+"""A real file system that is full, or may not be written: the backup fails, says what to do, and nothing is deleted."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support import needs
+from support.mounts import Mounts
+
+
+@pytest.fixture
+def mounts():
+    with Mounts(needs.mounts_of_its_own()) as mounts:
+        yield mounts
+
+
+@pytest.fixture
+def place(tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    return place
+
+
+def _holdfast(kept, place, *words, inside=()):
+    environment = {**os.environ, "BACKUP_DIRECTORY": str(place)}
+    command = [*inside, sys.executable, "-m", "holdfast", "--database", str(kept.database), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+
+
+def _count(kept, place) -> int:
+    listed = _holdfast(kept, place, "conversations", "list", "--json", "--limit", "1000")
+    return len(json.loads(listed.stdout)["conversations"])
+
+
+def test_nothing_is_deleted_when_the_disk_is_full(kept, mounts, place):
+    """Status 5, one line that says what to do, nothing half written; with more space the same command works."""
+    mounts.bounded(place, "32k")
+
+    full = _holdfast(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+    left = _count(kept, place)
+    files = list((mounts.root / place.relative_to("/")).rglob("*.zst*"))
+    mounts.resize(place, "4m")
+    done = _holdfast(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+    backup = done.stderr.split()[-1]
+    restored = _holdfast(kept, place, "backups", "restore", backup, inside=mounts.inside)
+
+    assert full.returncode == 5
+    assert f"Error: No space is left in {place}" in full.stderr
+    assert full.stderr.count("\n") == 1
+    assert "BACKUP_DIRECTORY" in full.stderr
+    assert left == len(kept.originals)
+    assert files == []
+    assert done.returncode == 0, done.stderr
+    assert restored.returncode == 0, restored.stderr
+    assert _count(kept, place) == len(kept.originals)
+
+
+def test_nothing_is_deleted_when_the_folder_may_not_be_written(kept, mounts, place):
+    """A read-only file system, told in one line."""
+    mounts.read_only(place)
+
+    refused = _holdfast(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"Error: No backup can be written in {place}")
+    assert "Nothing was deleted" in refused.stderr
+    assert _count(kept, place) == len(kept.originals)
+
+
+def test_the_folder_of_a_backup_that_cannot_be_seen_is_told(kept, place):
+    """Not a missing backup, and not a damaged one."""
+    done = _holdfast(kept, place, "backups", "create", "--all", "--json")
+    backup = json.loads(done.stdout)["backupId"]
+    place.rename(place.with_name("unplugged"))
+
+    verified = _holdfast(kept, place, "backups", "verify", backup)
+    place.with_name("unplugged").rename(place)
+
+    assert verified.returncode == 1
+    assert f"The folder of {backup} cannot be seen from here" in verified.stderr
+    assert _holdfast(kept, place, "backups", "verify", backup).returncode == 0
+
+
+def test_folders_and_files_are_for_their_owner_only(kept, place):
+    """Ours are 0700 and 0600; the rights of the folder that was there stay."""
+    place.chmod(0o755)
+
+    _holdfast(kept, place, "backups", "create", "--all")
+
+    (ours,) = place.iterdir()
+    (file,) = ours.iterdir()
+    assert [path.stat().st_mode & 0o777 for path in (place, ours, file)] == [0o755, 0o700, 0o600]
+
+
+def test_without_the_backup_first(kept, mounts, place):
+    """The control: a delete that does not wait for its backup loses what the full disk could not keep."""
+    mounts.bounded(place, "32k")
+    careless = """
+import asyncio, sys
+from holdfast import Holdfast, Selection
+from holdfast.errors import BackupError
+
+async def main():
+    async with Holdfast.open(sys.argv[1]) as hold:
+        plan = await hold.conversations.plan_delete(Selection(everything=True))
+        await hold.conversations.delete(plan, backup=False)
+        try:
+            await hold.backups.create(Selection(everything=True))
+        except Exception:
+            pass
+
+asyncio.run(main())
+"""
+    environment = {**os.environ, "BACKUP_DIRECTORY": str(place)}
+    command = [*mounts.inside, sys.executable, "-c", careless, str(kept.database)]
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=60)
+
+    assert any(line.startswith("K1") for line in kept.broken(is_started=False))

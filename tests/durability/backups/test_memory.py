@@ -1,0 +1,66 @@
+"""Memory does not grow with the library: import, backup, verification, delete and restore stream."""
+
+import subprocess
+import sys
+
+import pytest
+
+from support.torture import FULL
+
+_COUNT = 1_000_000 if FULL else 6_000
+
+_PROGRAM = """
+import asyncio, json, sys
+import psutil
+from holdfast import Holdfast, Selection
+
+ALL = Selection(everything=True)
+
+def write(path, count, first):
+    with open(path, "w") as file:
+        for n in range(first, first + count):
+            turns = [{"role": "user", "content": f"{n} " + "some words " * 25} for _ in range(8)]
+            file.write(json.dumps({"id": f"c{n}", "messages": turns}) + "\\n")
+
+async def all_of_it(hold, path):
+    await hold.conversations.import_file(path)
+    deleted = await hold.conversations.delete(ALL)
+    await hold.backups.verify(deleted.backup_id)
+    restored = await hold.backups.restore(deleted.backup_id)
+    await hold.backups.delete(deleted.backup_id)
+    return restored.restored
+
+async def main():
+    process = psutil.Process()
+    async with Holdfast.open(sys.argv[1]) as hold:
+        write(sys.argv[2], 1_000, 0)
+        await all_of_it(hold, sys.argv[2])
+        await hold.conversations.delete(ALL, backup=False)
+        write(sys.argv[2], int(sys.argv[3]), 1_000)
+        before = most = process.memory_info().rss
+
+        async def watch():
+            nonlocal most
+            while True:
+                most = max(most, process.memory_info().rss)
+                await asyncio.sleep(0.02)
+
+        watching = asyncio.create_task(watch())
+        restored = await all_of_it(hold, sys.argv[2])
+        watching.cancel()
+        print(restored, (most - before) // 1_000_000)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.sweep
+def test_a_library_is_backed_up_deleted_and_restored_with_flat_memory(tmp_path):
+    """Within 150 MB of what a small one takes."""
+    command = [sys.executable, "-c", _PROGRAM, str(tmp_path / "library.db"), str(tmp_path / "in.jsonl"), str(_COUNT)]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=3_600, check=True)
+
+    restored, grown_megabytes = map(int, ended.stdout.split())
+    assert restored == _COUNT
+    assert grown_megabytes < 150

@@ -1,0 +1,260 @@
+"""What comes in from files, whole or not at all."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from holdfast import Holdfast, Selection
+from holdfast.errors import (
+    BackupDamaged,
+    BackupTooNew,
+    BadRow,
+    ConversationExists,
+    InputEmpty,
+    InputNotFound,
+    InputUnreadable,
+    NotABackup,
+)
+from support.library import ALL, digests, filled
+
+_DATA = Path(__file__).parents[3] / "shared" / "data" / "sgd_dialogues.json"
+_MESSAGES = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+
+
+def _jsonl(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+async def _only(hold):
+    (one,) = [one async for one in hold.conversations.export(ALL)]
+    return one
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": _MESSAGES},
+        {"conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi"}]},
+        {"conversation_turns": _MESSAGES},
+        {"turns": _MESSAGES},
+        {"conversation_turns": [{**_MESSAGES[1], "sequence": 7}, {**_MESSAGES[0], "sequence": 3}]},
+    ],
+    ids=["messages", "sharegpt", "native", "turns", "out of order"],
+)
+async def test_shapes_are_told_by_their_turns(hold, tmp_path, row):
+    """The same conversation in each."""
+    done = await hold.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
+
+    assert done.imported == 1
+    assert [(turn.role, turn.content) for turn in (await _only(hold)).turns] == [("user", "Hello"), ("assistant", "Hi")]
+
+
+async def test_keys_that_are_not_ours_are_kept(hold, tmp_path):
+    """On conversations and on turns, whatever their depth."""
+    row = {
+        "id": 7,
+        "topic": ["not", "text"],
+        "source": {"deep": [{"er": None}]},
+        "metadata": {"a": 1},
+        "created_at": "some day",
+        "messages": [{**_MESSAGES[0], "weight": 0.5, "tool_calls": [{"x": {}}], "id": 3}, _MESSAGES[1]],
+    }
+
+    await hold.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
+
+    one = await _only(hold)
+    assert one.id == "7"
+    assert one.topic is None
+    assert one.metadata == {
+        "a": 1,
+        "topic": ["not", "text"],
+        "source": {"deep": [{"er": None}]},
+        "created_at": "some day",
+    }
+    assert one.turns[0].metadata == {"weight": 0.5, "tool_calls": [{"x": {}}], "id": 3}
+
+
+async def test_a_native_export_comes_back_as_it_was(hold, tmp_path):
+    """Into another library: the same digests, in the same order."""
+    wanted = await filled(tmp_path / "other" / "holdfast.db", 20)
+    async with Holdfast.open(tmp_path / "other" / "holdfast.db") as other:
+        rows = [one.to_dict() async for one in other.conversations.export(ALL)]
+
+    await hold.conversations.import_file(_jsonl(tmp_path / "native.jsonl", *rows))
+    (tmp_path / "native.json").write_text(json.dumps(rows))
+    again = await hold.conversations.import_file(tmp_path / "native.json")
+
+    assert await digests(hold) == wanted
+    assert (again.imported, again.identical) == (0, 25)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+async def test_a_backup_comes_into_another_library(hold, tmp_path, compressed):
+    """From its file alone, columns of a user's own included where they are here, too; else they are metadata."""
+    wanted = await filled(tmp_path / "other" / "holdfast.db", 20)
+    async with Holdfast.open(tmp_path / "other" / "holdfast.db") as other:
+        await other._store._database.write(
+            lambda c: c.execute("ALTER TABLE turns ADD COLUMN score REAL; UPDATE turns SET score = 0.5")
+        )
+        backup = await other.backups.create(ALL)
+        pieces = [block async for block in other.backups.download(backup.id, compressed=compressed)]
+    (tmp_path / "backup.any").write_bytes(b"".join(pieces))
+
+    done = await hold.conversations.import_file(tmp_path / "backup.any")
+
+    assert done.imported == 25
+    assert list(await digests(hold)) == list(wanted)
+    assert {turn.metadata["score"] async for one in hold.conversations.export(ALL) for turn in one.turns} == {0.5}
+
+
+async def test_an_import_of_a_backup_is_a_restore(hold, tmp_path):
+    """Into the library that it comes from: items have their results again."""
+    await hold.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
+    before = await digests(hold)
+    deleted = await hold.conversations.delete(ALL)
+    path = await hold.backups.path_of(await hold.backups.show(deleted.backup_id))
+    shutil.copy(path, tmp_path / "kept.json.zst")
+
+    done = await hold.conversations.import_file(tmp_path / "kept.json.zst")
+
+    assert (done.imported, done.relinked) == (1, 1)
+    assert await digests(hold) == before
+
+
+async def test_results_that_no_item_here_has_are_no_results(hold, tmp_path):
+    """A job here that happens to have the same name is not given a second result."""
+    await hold.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
+    row = {"id": "x", "job_id": "job", "item_id": "a", "messages": _MESSAGES}
+
+    await hold.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
+
+    one = await hold.conversations.show("x")
+    assert (one.job_id, one.item_id, one.metadata) == (None, None, {"job_id": "job", "item_id": "a"})
+
+
+@pytest.fixture
+def clashing(tmp_path):
+    """One id, three contents and one repetition."""
+    other = [{"role": "user", "content": "Other"}]
+    rows = [{"id": "x", "messages": _MESSAGES}, {"id": "y", "messages": _MESSAGES}]
+    return _jsonl(tmp_path / "in.jsonl", *rows, rows[0], {"id": "x", "messages": other}, {"messages": other})
+
+
+async def test_a_clash_imports_nothing(hold, clashing):
+    """By default; the line and the id are named, and what may be done."""
+    with pytest.raises(ConversationExists, match="line 4: another conversation has the id 'x'; nothing was imported"):
+        await hold.conversations.import_file(clashing)
+
+    assert await hold.conversations.count(ALL) == 0
+
+
+@pytest.mark.parametrize(("policy", "stored", "counts"), [("skip", 3, (3, 1, 1, 0)), ("new", 4, (4, 1, 0, 1))])
+async def test_clashes_by_policy(hold, clashing, policy, stored, counts):
+    """Left out, or given another id; nothing is overwritten either way."""
+    done = await hold.conversations.import_file(clashing, on_conflict=policy)
+
+    assert (done.imported, done.identical, done.skipped, done.renamed) == counts
+    assert await hold.conversations.count(ALL) == stored
+    assert len((await hold.conversations.show("x")).turns) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "told"),
+    [
+        ("in.jsonl", '{"messages": []}', BadRow, "line 1: the conversation has no turns"),
+        ("in.jsonl", '{"text": "x"}', BadRow, "line 1: no list of turns"),
+        ("in.jsonl", '{"messages": ["x"]}', BadRow, "line 1: turn 1 is not an object"),
+        ("in.jsonl", '{"messages": [{"role": "user"}]}', BadRow, "turn 1 needs 'role' and 'content', both text"),
+        ("in.jsonl", '{"messages": [{"role": "user", "content": " "}]}', BadRow, "turn 1 is empty"),
+        ("in.jsonl", '{"id": true, "messages": []}', BadRow, "the id must be text or a whole number"),
+        ("in.jsonl", '{"id": "", "messages": [{"role": "u", "content": "x"}]}', BadRow, "id is empty"),
+        ("in.jsonl", '{"a": 1, "metadata": {"a": 2}, "messages": [{"role": "u", "content": "x"}]}', BadRow, "'a' in"),
+        ("in.jsonl", "[" * 1_000_000, BadRow, "line 1: not valid JSON"),
+        ("in.jsonl", "", InputEmpty, "there are no rows"),
+        ("in.txt", "x", InputUnreadable, "the kind of file is not known"),
+        ("in.json", '{"a": 1}', InputUnreadable, "must be an array"),
+        ("in.json", '{\n "version": "1.0", "conversations": []}', InputUnreadable, "must be an array"),
+        ("in.json", '{"version":"1.0",\n"conversations":[]}', InputUnreadable, "not a backup as Holdfast writes it"),
+        ("in.zst", "x", InputUnreadable, "not a backup as Holdfast writes it"),
+        ("in.json", '{"version":"9.0","conversations":[\n', BackupTooNew, "of version '9.0'"),
+        ("in.json", '{"version":"1.0","conversations":[\n', NotABackup, "not a backup"),
+    ],
+)  # fmt: skip
+async def test_files_of_no_use_are_refused(hold, tmp_path, name, content, error, told):
+    """Each names the place; nothing is stored, although a good row comes first."""
+    good = json.dumps({"messages": _MESSAGES}) + "\n" if name.endswith("l") and error is BadRow else ""
+    (tmp_path / name).write_text(good + content)
+
+    with pytest.raises(error) as caught:
+        await hold.conversations.import_file(tmp_path / name)
+
+    assert told.replace("line 1", "line 2" if good else "line 1") in caught.value.message
+    assert str(tmp_path / name) in caught.value.message
+    assert await hold.conversations.count(ALL) == 0
+
+
+async def test_a_backup_that_is_cut_off_is_refused(hold, tmp_path):
+    """Even where the compression does not notice: nothing of it is stored."""
+    await filled(tmp_path / "other" / "holdfast.db", 20)
+    async with Holdfast.open(tmp_path / "other" / "holdfast.db") as other:
+        backup = await other.backups.create(ALL)
+        whole = b"".join([block async for block in other.backups.download(backup.id)])
+
+    for length in (len(whole) - 1, len(whole) - 90, len(whole) // 2):
+        (tmp_path / "cut.json").write_bytes(whole[:length])
+        with pytest.raises((BackupDamaged, BadRow)):
+            await hold.conversations.import_file(tmp_path / "cut.json")
+    assert await hold.conversations.count(ALL) == 0
+
+
+async def test_missing_and_unreadable_files_are_told(hold, tmp_path):
+    """As for the input of a job."""
+    with pytest.raises(InputNotFound, match="there is no such file"):
+        await hold.conversations.import_file(tmp_path / "none.jsonl")
+    with pytest.raises(InputUnreadable, match="this is a directory"):
+        await hold.conversations.import_file(tmp_path)
+
+
+async def test_standard_input_is_read(hold):
+    """Rows or a backup, told by their first bytes."""
+    given = io.BytesIO(json.dumps({"messages": _MESSAGES}).encode())
+
+    await hold.conversations.import_file("-", stdin=given)
+
+    assert await hold.conversations.count(ALL) == 1
+
+
+@pytest.mark.skipif(not _DATA.exists(), reason="the dialogues of the Schema-Guided Dialogue data set are not here")
+async def test_annotated_dialogues_come_back_as_they_were(hold, tmp_path):
+    """Imported, deleted, restored: deep annotations included."""
+    dialogues = json.loads(_DATA.read_text())
+    rows = [
+        {
+            "id": dialogue["dialogue_id"],
+            "services": dialogue["services"],
+            "messages": [
+                {
+                    "role": {"USER": "user", "SYSTEM": "assistant"}[turn["speaker"]],
+                    "content": turn["utterance"],
+                    "frames": turn["frames"],
+                }
+                for turn in dialogue["turns"]
+            ],
+        }
+        for dialogue in dialogues
+    ]
+    await hold.conversations.import_file(_jsonl(tmp_path / "dialogues.jsonl", *rows))
+    before = await digests(hold)
+
+    deleted = await hold.conversations.delete(ALL)
+    await hold.backups.restore(deleted.backup_id)
+
+    assert await digests(hold) == before
+    restored = {one.id: one async for one in hold.conversations.export(Selection(everything=True))}
+    for dialogue in dialogues:
+        frames = [turn.metadata["frames"] for turn in restored[dialogue["dialogue_id"]].turns]
+        assert frames == [turn["frames"] for turn in dialogue["turns"]]

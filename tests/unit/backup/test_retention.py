@@ -1,0 +1,59 @@
+"""What may go, and why: a rule that looks at nothing but what it is given."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from holdfast.backup.backup import Backup, BackupState, DeletionState
+from holdfast.backup.retention import Action, decide
+
+_NOW = datetime(2025, 6, 2, tzinfo=UTC)
+_DAY = timedelta(days=1)
+_BACKUP = Backup(
+    key=1,
+    id="backup-1-a",
+    owner="local",
+    state=BackupState.VERIFIED,
+    reason="why",
+    folder=None,
+    conversations=3,
+    turns=6,
+    content_bytes=1,
+    file_bytes=1,
+    file_sha256=b"",
+    error=None,
+    is_pinned=False,
+    keep=7 * _DAY,
+    expires_at=_NOW - _DAY,
+    created_at=_NOW - 8 * _DAY,
+    verified_at=_NOW - 8 * _DAY,
+    removed_at=None,
+    deletion=None,
+    deleted=0,
+    changed=0,
+    gone=0,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "action", "reason"),
+    [
+        ({}, Action.REMOVE, "it expired at 2025-06-01T00:00:00.000000Z"),
+        ({"expires_at": _NOW}, Action.REMOVE, "it expired at"),
+        ({"expires_at": _NOW + _DAY}, Action.KEEP, "it is kept until 2025-06-03"),
+        ({"is_pinned": True}, Action.KEEP, "it is pinned"),
+        ({"deletion": DeletionState.DELETING}, Action.KEEP, "its delete is unfinished"),
+        ({"deletion": DeletionState.DELETED}, Action.REMOVE, "it expired"),
+        ({"state": BackupState.FAILED}, Action.REMOVE, "it expired"),
+        ({"state": BackupState.EXPIRED}, Action.FINISH, "its removal was cut off"),
+        ({"state": BackupState.RUNNING, "expires_at": None}, Action.KEEP, "its writer died"),
+        ({"state": BackupState.RUNNING, "id": "busy"}, Action.KEEP, "it is being written"),
+    ],
+)
+def test_every_backup_has_its_fate(changes, action, reason):
+    """And the reason for it."""
+    (decision,) = decide([replace(_BACKUP, **changes)], _NOW, being_written=["busy"])
+
+    assert decision.action is action
+    assert decision.reason.startswith(reason)

@@ -1,0 +1,94 @@
+"""The file of a backup, written and read."""
+
+import hashlib
+import io
+import json
+
+import pytest
+import zstandard
+
+from holdfast.errors import BackupDamaged, BackupTooNew, NotABackup
+from holdfast.library.archive import ArchiveReader, ArchiveWriter, Manifest, decompressed
+
+_MANIFEST = Manifest("backup-1-a", "2025-06-02T09:30:00.000000Z", "why", "local", "sqlite", {"turns": {"x": "BLOB"}})
+
+
+def _written(lines: list[bytes]) -> bytes:
+    writer = ArchiveWriter()
+    data = writer.head(_MANIFEST)
+    for line in lines:
+        data += writer.lines([line], turns=2)
+    return data + writer.tail()
+
+
+def _text(lines: list[bytes]) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(_written(lines))
+
+
+def _read(text: bytes, block: int = 1_000_000) -> tuple[Manifest, list[bytes]]:
+    reader = ArchiveReader(iter([text[at : at + block] for at in range(0, len(text), block)]))
+    return reader.manifest, [line for batch in reader.batches() for line in batch]
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 1_000_000])
+def test_what_is_written_is_read(block):
+    """In whatever pieces it comes."""
+    lines = [json.dumps({"id": f"c{number}", "text": "],\n" * number}).encode() for number in range(5)]
+
+    assert _read(_text(lines), block) == (_MANIFEST, lines)
+
+
+def test_it_is_one_json_object():
+    """With the original's keys, and a record of what it holds over everything before its last line."""
+    text = _text([b'{"id":"a"}', b'{"id":"b"}'])
+    read = json.loads(text)
+
+    assert list(read)[:3] == ["version", "createdAt", "backupReason"]
+    assert read["conversations"] == [{"id": "a"}, {"id": "b"}]
+    assert read["columns"] == {"turns": {"x": "BLOB"}}
+    assert read["integrity"]["conversations"] == 2
+    before = b"".join(text.splitlines(keepends=True)[:-1])
+    assert read["integrity"]["sha256"] == hashlib.sha256(before).hexdigest()
+
+
+def test_every_cut_is_noticed():
+    """After decompression, too: at no length does a part pass for the whole."""
+    text = _text([b'{"id":"a"}', b'{"id":"b"}'])
+
+    for length in range(len(text)):
+        with pytest.raises((BackupDamaged, NotABackup)):
+            _read(text[:length])
+
+
+@pytest.mark.parametrize("more", [b"\n", b"{}", b"x\n"])
+def test_nothing_may_follow(more):
+    """Behind the integrity record there is nothing."""
+    with pytest.raises(BackupDamaged):
+        _read(_text([b'{"id":"a"}']) + more)
+
+
+def test_a_line_that_was_changed_is_noticed():
+    """By the checksum."""
+    with pytest.raises(BackupDamaged, match="not what its integrity record says"):
+        _read(_text([b'{"id":"a"}']).replace(b'"a"', b'"b"'))
+
+
+def test_another_format_is_refused():
+    """A newer version, and a file that was formatted anew."""
+    text = _text([b'{"id":"a"}'])
+
+    with pytest.raises(BackupTooNew, match=r"of version '3\.0', this Holdfast reads 1\.0; upgrade"):
+        _read(text.replace(b'"version":"1.0"', b'"version":"3.0"'))
+    with pytest.raises(NotABackup, match="formatted it anew"):
+        _read(json.dumps(json.loads(text), indent=2).encode())
+
+
+def test_a_bomb_is_not_held_in_memory():
+    """However much a small file decompresses to."""
+    bomb = zstandard.ZstdCompressor(level=19).compress(b'{"version":' + b" " * 300_000_000)
+
+    with pytest.raises(NotABackup, match="one conversation a line"):
+        ArchiveReader(decompressed(io.BytesIO(bomb)))
+    endless = zstandard.compress(_MANIFEST.to_line() + b"x" * 50_000_000)
+    with pytest.raises(BackupDamaged, match="a line of more than 1,000,000 bytes"):
+        list(ArchiveReader(decompressed(io.BytesIO(endless)), longest_line=1_000_000).batches())

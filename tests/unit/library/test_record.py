@@ -1,0 +1,63 @@
+"""A line keeps everything a database can store, and gives it back as it was."""
+
+import json
+import math
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from holdfast.library.conversation import Conversation, Turn
+from holdfast.library.record import (
+    digest_of_document,
+    line_of,
+    metadata_from_line,
+    metadata_to_line,
+    value_from_line,
+    value_to_line,
+)
+
+_TEXT = some.text(some.characters(exclude_categories=["Cs"]))
+_STORED = some.none() | _TEXT | some.binary() | some.integers(-(2**63), 2**63 - 1) | some.floats(allow_nan=False)
+_JSON = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | _TEXT,
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def _through_a_line(value):
+    return orjson.loads(line_of({"value": value}))["value"]
+
+
+@given(_STORED)
+def test_every_value_of_a_column_comes_back(stored):
+    """Of the same type, to the last bit."""
+    back = value_from_line(_through_a_line(value_to_line(stored)))
+
+    assert type(back) is type(stored)
+    assert back == stored
+    if isinstance(stored, float):
+        assert math.copysign(1, back) == math.copysign(1, stored)
+
+
+@given(some.none() | some.binary() | _TEXT | _JSON.map(json.dumps) | _JSON.map(lambda value: json.dumps({"a": value})))
+def test_every_metadata_comes_back(stored):
+    """The very text, whoever wrote it and however."""
+    assert metadata_from_line(_through_a_line(metadata_to_line(stored))) == stored
+
+
+@pytest.mark.parametrize("stored", ['{"b":1,"a":[{}]}', '{"ü":2.5}'])
+def test_metadata_as_holdfast_writes_it_is_an_object(stored):
+    """So that others can read it."""
+    assert metadata_to_line(stored) == json.loads(stored)
+
+
+def test_digest_is_that_of_the_conversation():
+    """The same for what is in the library, in the database, and in a file."""
+    known = Conversation(
+        [Turn("user", "ü", metadata={"z": 1, "a": 2})], id="c", topic="t", metadata={"b": 1, "a": None}
+    )
+
+    assert digest_of_document(orjson.loads(line_of(known.to_dict()))).hex() == known.digest()
