@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
+from holdfast.clock import SystemClock
 from holdfast.generate.retry_after import seconds_of
 
 _LARGEST_BODY = 16_000_000  # bytes; a conversation is a thousandth of it
@@ -58,7 +58,7 @@ class Http:
             async with session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as response:
                 content = await _read(response)
                 # Worth its time only where somebody asks for a wait.
-                asked = seconds_of(response.headers, datetime.now(UTC)) if response.status >= 400 else None
+                asked = seconds_of(response.headers, SystemClock().now()) if response.status >= 400 else None
                 return Reply(response.status, content, asked)
         except aiohttp.ClientConnectorError as error:
             raise Unreached(_reason(error)) from error
