@@ -52,8 +52,11 @@ class Step:
 AddedColumns = Mapping[str, Mapping[str, str]]
 """By table, the columns that Holdfast does not know, with their types."""
 
-Documents = Callable[[], Iterator[Sequence[tuple[int, Document]]]]
-"""Opens a backup's conversations, many at a time, each with its position in the file; each call begins anew.
+Kept = tuple[int, Document, bytes]
+"""A conversation of a backup: its position in the file, what it is, and the line that says so."""
+
+Documents = Callable[[], Iterator[Sequence[Kept]]]
+"""Opens a backup's conversations, many at a time; each call begins anew.
 
 Runs in a thread of the store's. Raises BackupError where the file is not what it was.
 """
