@@ -44,8 +44,10 @@ class Cleaner:
         if folder.path.is_dir() and (swept := await asyncio.to_thread(folder.sweep)):
             _log.info("part_files_removed", number=swept)
         for backup in await self._store.in_use(self._owner):
-            if backup.state is BackupState.RUNNING and not await self._is_being_written(backup):
-                await self._store.failed(backup, "the process that wrote it died")
+            if backup.state is not BackupState.RUNNING or await self._is_being_written(backup):
+                continue
+            # The writer may have come to its end since the record was read: then the file is not nobody's.
+            if await self._store.failed(backup, "the process that wrote it died"):
                 await self._remove_file(backup)
 
     async def clean(self, *, dry_run: bool = False, orphans: bool = False) -> Cleanup:

@@ -94,8 +94,8 @@ class BackupStore(Protocol):
         """
         ...
 
-    async def failed(self, backup: Backup, error: str) -> None:
-        """running → failed, if it is running. Twice is safe."""
+    async def failed(self, backup: Backup, error: str) -> bool:
+        """running → failed, if it is running; whether it was. Twice is safe."""
         ...
 
     async def backup(self, owner: str, backup_id: str) -> Backup:
