@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import apsw
 import pytest
+
+from support.scene import until
 
 _WRITER = """
 import asyncio
@@ -46,8 +48,9 @@ def test_killed_three_times_and_exported(tasks, tmp_path):
     """175 tasks become 175 conversations, none twice; the nested column reached the writer as it was."""
     run = ["run", tasks.name, "--topic-column", "instruction", "--processor", "writer:write", "--concurrency", "8"]
     for resume in (run, ["resume"], ["resume", "seed_tasks"]):
+        before = _completed(tmp_path)
         process = _start(tmp_path, *resume)
-        time.sleep(1.2)
+        until(lambda before=before: _completed(tmp_path) >= before + 20)
         process.send_signal(signal.SIGKILL)
         process.communicate()
 
@@ -64,6 +67,20 @@ def test_killed_three_times_and_exported(tasks, tmp_path):
         row = given[conversation["item_id"]]
         texts = [turn["content"] for turn in conversation["conversation_turns"]]
         assert texts == [row["instruction"], row["instances"][0]["output"]]
+
+
+def _completed(folder: Path) -> int:
+    database = folder / ".holdfast" / "holdfast.db"
+    if not database.exists():
+        return 0
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(5_000)
+        return connection.execute("SELECT count(*) FROM items WHERE state = 'completed'").get
+    except apsw.SQLError:
+        return 0  # its tables are not there yet
+    finally:
+        connection.close()
 
 
 def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:

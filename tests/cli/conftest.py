@@ -236,7 +236,7 @@ def holdfast(tmp_path: Path) -> Iterator[Commands]:
 def within(holdfast: Commands, monkeypatch, capfd) -> Iterator[Callable[..., Ended]]:
     """Run `holdfast` in this process, where a process of its own would add nothing but time."""
     monkeypatch.chdir(holdfast.folder)
-    for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "SUPABASE_"))]:
+    for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "SUPABASE_", "BACKUP_"))]:
         monkeypatch.delenv(name)
     logger = logging.getLogger("holdfast")
     handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate

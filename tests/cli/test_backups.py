@@ -240,6 +240,17 @@ def test_a_backup_is_made_shown_verified_and_downloaded(within, holdfast, librar
     assert len(json.loads(piped.out)["conversations"]) == 15
 
 
+def test_a_backup_of_nothing_leaves_no_trace(within, library):
+    """Neither a file nor a record."""
+    nothing = within("backups", "create", "--job", "none")
+    unknown = within("backups", "create", "c00001", "none")
+
+    assert (nothing.code, unknown.code) == (2, 1)
+    assert "No conversation is selected" in nothing.one_line_error()
+    assert "There is no conversation 'none'" in unknown.one_line_error()
+    assert within("backups", "list", "--every", "--json").json == {"backups": []}
+
+
 def test_a_pinned_backup_stays(within, library):
     """Until it is unpinned."""
     backup = within("backups", "create", "--all", "--json").json["backupId"]

@@ -14,6 +14,8 @@ def _nothing_said_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     """No settings of whoever runs the tests."""
     monkeypatch.delenv("HOLDFAST_DATABASE_URL", raising=False)
     monkeypatch.delenv("HOLDFAST_OWNER", raising=False)
+    monkeypatch.delenv("BACKUP_DIRECTORY", raising=False)
+    monkeypatch.delenv("BACKUP_RETENTION_DAYS", raising=False)
     monkeypatch.chdir(tmp_path)
 
 

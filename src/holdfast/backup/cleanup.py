@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from holdfast.backup.backup import Backup, BackupState
+from holdfast.backup.folder import BackupFolder
 from holdfast.backup.folders import Folders
 from holdfast.backup.retention import Action, Decision, decide
 from holdfast.backup.store import BackupStore
 from holdfast.clock import Clock, to_text
-from holdfast.errors import BackupError, BackupInUse, ClockBehind, HoldfastError
+from holdfast.errors import BackupError, BackupInUse, BackupUnreachable, ClockBehind, HoldfastError
 from holdfast.logs import get_logger
 
 _log = get_logger("holdfast.backup")
@@ -44,8 +45,10 @@ class Cleaner:
         if folder.path.is_dir() and (swept := await asyncio.to_thread(folder.sweep)):
             _log.info("part_files_removed", number=swept)
         for backup in await self._store.in_use(self._owner):
-            if backup.state is BackupState.RUNNING and not await self._is_being_written(backup):
-                await self._store.failed(backup, "the process that wrote it died")
+            if backup.state is not BackupState.RUNNING or await self._is_being_written(backup):
+                continue
+            # The writer may have come to its end since the record was read: then the file is not nobody's.
+            if await self._store.failed(backup, "the process that wrote it died"):
                 await self._remove_file(backup)
 
     async def clean(self, *, dry_run: bool = False, orphans: bool = False) -> Cleanup:
@@ -76,11 +79,12 @@ class Cleaner:
         folder = await self._folders.current()
         unknown = await self._store.unknown(await asyncio.to_thread(folder.names))
         if not dry_run:
-            for decision in decisions:
-                await self._carry_out(decision)
+            unreachable = [error for decision in decisions if (error := await self._carried_out(decision)) is not None]
             if orphans:
                 for name in unknown:
                     await asyncio.to_thread(folder.remove, name)
+            if unreachable:
+                raise unreachable[0]
             await self._store.note_cleanup(self._owner)
         return Cleanup(decisions, unknown, orphans and not dry_run, dry_run)
 
@@ -108,13 +112,18 @@ class Cleaner:
             raise BackupInUse(f"{backup.id} {why}", backup_id=backup.id)
         await self._finish(backup)
 
-    async def _carry_out(self, decision: Decision) -> None:
+    async def _carried_out(self, decision: Decision) -> BackupUnreachable | None:
+        """Carry a decision out; return what kept its file from being removed. The others go all the same."""
         match decision.action:
             case Action.KEEP:
-                return
+                return None
             case Action.REMOVE if not await self._store.expire(decision.backup, early=False):
-                return  # it was pinned, or a delete needs it, since the decision was made
-        await self._finish(decision.backup)
+                return None  # it was pinned, or a delete needs it, since the decision was made
+        try:
+            await self._finish(decision.backup)
+        except BackupUnreachable as error:
+            return error
+        return None
 
     async def _finish(self, backup: Backup) -> None:
         # The record first, then the file: a reader opens the file and then looks at the record again.
@@ -124,10 +133,21 @@ class Cleaner:
 
     async def _remove_file(self, backup: Backup) -> None:
         folder = await self._folders.of(backup)
+        if self._is_out_of_sight(backup, folder):
+            raise BackupUnreachable(
+                f"The folder of {backup.id} cannot be seen from here: {folder.path}. Its file is removed when it can",
+                path=str(folder.path),
+            )
         await asyncio.to_thread(folder.remove, backup.id)
 
+    @staticmethod
+    def _is_out_of_sight(backup: Backup, folder: BackupFolder) -> bool:
+        # A folder of the user's choice may be on a disk that is not mounted; ours beside the database is there or gone.
+        return backup.folder is not None and not folder.path.is_dir()
+
     async def _is_being_written(self, backup: Backup) -> bool:
+        """Whether its writer lives, or nobody can tell from here."""
         if backup.state is not BackupState.RUNNING:
             return False
         folder = await self._folders.of(backup)
-        return await asyncio.to_thread(folder.is_being_written, backup.id)
+        return self._is_out_of_sight(backup, folder) or await asyncio.to_thread(folder.is_being_written, backup.id)

@@ -24,7 +24,7 @@ from holdfast.logs import get_logger
 
 _log = get_logger("holdfast.backup")
 
-SAMPLE = 5
+_SAMPLE = 5
 _NAMED = 10
 _REASON = "bulk_delete"
 # Others wait for the write lock while a step has it: a quarter of a second is the most that anybody may notice.
@@ -66,15 +66,16 @@ class Deletions:
             ConversationNotFound: ids were given that are not there, unless these are to be ignored.
         """
         missing = await self._missing(selection, ignored=ignore_missing)
-        found = await self._store.measure(self._owner, selection, sample=SAMPLE)
-        if not found.conversations:
-            raise EmptySelection("No conversation is selected; `holdfast conversations list` shows those there are")
+        found = await self._store.measure(self._owner, selection, sample=_SAMPLE)
+        _refuse_nothing(found.conversations)
         return DeletePlan(selection, found.conversations, found.turns, found.digest, found.sample, missing)
 
     async def count(self, selection: Selection) -> int:
         """Return how many conversations are selected. Raises as `plan`."""
         await self._missing(selection, ignored=False)
-        return await self._conversations.count(self._owner, selection)
+        count = await self._conversations.count(self._owner, selection)
+        _refuse_nothing(count)
+        return count
 
     async def delete(
         self,
@@ -164,6 +165,11 @@ class Deletions:
             await asyncio.sleep(min(took, _LONGEST_BREAK))
         _log.info("conversations_deleted", backup=None, deleted=deleted)
         return Deletion(None, deleted, changed=0, gone=plan.conversations - deleted)
+
+
+def _refuse_nothing(count: int) -> None:
+    if not count:
+        raise EmptySelection("No conversation is selected; `holdfast conversations list` shows those there are")
 
 
 def _next_limit(limit: int, seconds: float) -> int:

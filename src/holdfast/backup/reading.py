@@ -10,7 +10,7 @@ import orjson
 from holdfast.backup.backup import Backup, BackupState, Listener, Sealed
 from holdfast.backup.folders import Folders
 from holdfast.backup.progress import Teller
-from holdfast.backup.store import BackupStore
+from holdfast.backup.store import BackupStore, Kept
 from holdfast.backup.verifier import Verifier
 from holdfast.errors import BackupDamaged, BackupUnreachable, BackupUnusable
 from holdfast.library.archive import ArchiveReader, Manifest, decompressed
@@ -30,8 +30,8 @@ class OpenBackup:
         """Read what the file says about itself. Blocks."""
         return self._reader().manifest
 
-    def documents(self, holds: Holds | None = None) -> Iterator[Sequence[tuple[int, Document]]]:
-        """Yield the conversations that are wanted, each with its position; from the beginning at each call. Blocks.
+    def documents(self, holds: Holds | None = None) -> Iterator[Sequence[Kept]]:
+        """Yield the conversations that are wanted, from the beginning at each call. Blocks.
 
         Raises:
             BackupDamaged: the file is not whole, or goes on behind its end. What was yielded before is void.
@@ -42,7 +42,7 @@ class OpenBackup:
             for number, line in enumerate(lines, start=position):
                 document = _parsed(line, number + 1)
                 if holds is None or holds(document):
-                    documents.append((number, document))
+                    documents.append((number, document, line))
             position += len(lines)
             yield documents
         if position != self.backup.conversations:

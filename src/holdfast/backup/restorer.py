@@ -9,10 +9,9 @@ from holdfast.backup.backup import Listener, Phase
 from holdfast.backup.progress import Teller
 from holdfast.backup.reading import OpenBackup, Reading
 from holdfast.backup.restoring import OnConflict, Restored, RestorePlan
-from holdfast.backup.store import BackupStore
+from holdfast.backup.store import BackupStore, Kept
 from holdfast.backup.writer import Writer
 from holdfast.errors import ConversationNotFound, EmptySelection
-from holdfast.library.record import Document
 from holdfast.library.selection import Selection
 from holdfast.logs import get_logger
 
@@ -87,7 +86,7 @@ class Restorer:
         def tell(done: int) -> None:
             asyncio.run_coroutine_threadsafe(teller.tell(Phase.RESTORING, done, found.backup.conversations), loop)
 
-        def documents() -> Iterator[Sequence[tuple[int, Document]]]:
+        def documents() -> Iterator[Sequence[Kept]]:
             yield from wanted.documents()
             wanted.check()
 
@@ -122,13 +121,13 @@ class _Wanted:
     def is_all(self) -> bool:
         return self._selection is None
 
-    def documents(self) -> Iterator[Sequence[tuple[int, Document]]]:
+    def documents(self) -> Iterator[Sequence[Kept]]:
         """Yield what is wanted, from the beginning at each call."""
         self._seen, self._count = set(), 0
         for chunk in self._found.documents(self._holds):
             self._count += len(chunk)
             if self._selection is not None and self._selection.ids:
-                self._seen.update(document["id"] for _, document in chunk)
+                self._seen.update(document["id"] for _, document, _ in chunk)
             yield chunk
 
     def check(self) -> None:

@@ -52,8 +52,11 @@ class Step:
 AddedColumns = Mapping[str, Mapping[str, str]]
 """By table, the columns that Holdfast does not know, with their types."""
 
-Documents = Callable[[], Iterator[Sequence[tuple[int, Document]]]]
-"""Opens a backup's conversations, many at a time, each with its position in the file; each call begins anew.
+Kept = tuple[int, Document, bytes]
+"""A conversation of a backup: its position in the file, what it is, and the line that says so."""
+
+Documents = Callable[[], Iterator[Sequence[Kept]]]
+"""Opens a backup's conversations, many at a time; each call begins anew.
 
 Runs in a thread of the store's. Raises BackupError where the file is not what it was.
 """
@@ -91,8 +94,8 @@ class BackupStore(Protocol):
         """
         ...
 
-    async def failed(self, backup: Backup, error: str) -> None:
-        """running → failed, if it is running. Twice is safe."""
+    async def failed(self, backup: Backup, error: str) -> bool:
+        """running → failed, if it is running; whether it was. Twice is safe."""
         ...
 
     async def backup(self, owner: str, backup_id: str) -> Backup:

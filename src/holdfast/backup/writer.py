@@ -77,7 +77,7 @@ class Writer:
                 done = await self._store.verified(backup, sealed, deleting=planned is not None)
                 keeps = True
             except BaseException as error:
-                await self._give_up(backup, error)
+                keeps = not await self._is_given_up(backup, error)
                 raise
         finally:
             part.close(keep=keeps)
@@ -131,12 +131,17 @@ class Writer:
                 backup_id=backup.id,
             ) from error
 
-    async def _give_up(self, backup: Backup, error: BaseException) -> None:
+    async def _is_given_up(self, backup: Backup, error: BaseException) -> bool:
+        """Note that the backup failed; whether that is certain, so that its file may go.
+
+        Who waits for the last commit may be interrupted while it is made: then the backup is verified all the same.
+        """
         message = error.message if isinstance(error, HoldfastError) else "it was interrupted"
         try:
-            await asyncio.shield(self._store.failed(backup, message))
+            return await asyncio.shield(self._store.failed(backup, message))
         except HoldfastError as other:  # the first error is the one to tell of; whoever starts next notes this one
             _log.warning("backup_failure_unrecorded", backup=backup.id, error=other.message)
+            return False
 
     def _manifest(self, backup: Backup, snapshot: Snapshot) -> Manifest:
         return Manifest(

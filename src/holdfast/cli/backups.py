@@ -14,7 +14,7 @@ from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.options import AsJson, BackupArgument, ExpiresIn, Reason, Yes
 from holdfast.cli.output import Output
 from holdfast.cli.restoring import restore
-from holdfast.cli.safekeeping import size, watcher
+from holdfast.cli.safekeeping import interruptible, size, watcher
 from holdfast.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
 from holdfast.cli.text import counted, plain
 from holdfast.clock import to_text
@@ -72,7 +72,8 @@ def create(
             await hints.remind(invocation, out, hold)
 
     try:
-        in_loop(do())
+        with interruptible():
+            in_loop(do())
     except KeyboardInterrupt:
         out.note("Interrupted; no backup was made.", always=True)
         return Status.INTERRUPTED

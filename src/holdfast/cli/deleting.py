@@ -11,7 +11,7 @@ from holdfast.cli.exits import Status
 from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.options import AsJson, ExpiresIn, Reason, Yes
 from holdfast.cli.output import Output
-from holdfast.cli.safekeeping import Watcher, watcher
+from holdfast.cli.safekeeping import Watcher, interruptible, watcher
 from holdfast.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
 from holdfast.cli.text import counted, plain, shortened
 from holdfast.clock import to_text
@@ -141,7 +141,8 @@ def _carry_out(invocation: Invocation, out: Output, work: "Work") -> Status:
             return await _conclude(invocation, out, hold, done)
 
     try:
-        return in_loop(do())
+        with interruptible():
+            return in_loop(do())
     except KeyboardInterrupt:
         _say_where(invocation, out, shown)
         return Status.INTERRUPTED

@@ -54,7 +54,8 @@ def import_(
             told += [f"{done.renamed:,} of them under new ids"] if done.renamed else []
             told += [f"{done.identical:,} were there already"] if done.identical else []
             told += [f"{done.skipped:,} left out, because others have their ids"] if done.skipped else []
-            out.line(f"{plain(file)}: {', '.join(told)}.")
+            name = "standard input" if file == "-" else plain(file)
+            out.line(f"{name}: {', '.join(told)}.")
             await hints.remind(invocation, out, hold)
 
     in_loop(do())

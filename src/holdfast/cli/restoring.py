@@ -11,7 +11,7 @@ from holdfast.cli.exits import Status
 from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.options import AsJson, BackupArgument, Yes
 from holdfast.cli.output import Output
-from holdfast.cli.safekeeping import watcher
+from holdfast.cli.safekeeping import interruptible, watcher
 from holdfast.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
 from holdfast.cli.text import counted, plain
 
@@ -85,7 +85,8 @@ def restore(
         if planned.clashes:
             confirm(f"Replace {counted(len(planned.clashes), 'conversation')} (backed up first)", backup_id=backup)
     try:
-        in_loop(do())
+        with interruptible():
+            in_loop(do())
     except KeyboardInterrupt:
         out.note(
             "Interrupted; nothing was restored, unless it was over already. The same command is safe.", always=True

@@ -1,7 +1,10 @@
 """Progress of backups, deletes and restores on standard error: a bar on a terminal, a line now and then elsewhere."""
 
 import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -89,6 +92,16 @@ def watcher(out: Output) -> Watcher:
     if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
         return Bar()
     return Watcher() if out.as_json else Lines(out)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Have SIGTERM interrupt as Ctrl-C does, so that what it leaves is told of."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def in_words(progress: "BackupProgress") -> str:

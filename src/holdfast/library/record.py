@@ -13,7 +13,6 @@ canonical JSON of the line, so that of a conversation without columns of a user'
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +65,7 @@ def metadata_to_line(stored: Any) -> Any:
 
 def metadata_from_line(value: Any) -> Any:
     """Return what to store for the `metadata` of a line."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return orjson.dumps(value).decode() if value else None
     return value_from_line(value)
 

@@ -77,11 +77,19 @@ def test_the_folder_of_a_backup_that_cannot_be_seen_is_told(kept, place):
     place.rename(place.with_name("unplugged"))
 
     verified = _holdfast(kept, place, "backups", "verify", backup)
+    removed = _holdfast(kept, place, "backups", "delete", backup, "--yes")
+    cleaned = _holdfast(kept, place, "backups", "cleanup")
     place.with_name("unplugged").rename(place)
+    files = list(place.rglob("*.zst"))
+    again = _holdfast(kept, place, "backups", "cleanup")
 
     assert verified.returncode == 1
     assert f"The folder of {backup} cannot be seen from here" in verified.stderr
-    assert _holdfast(kept, place, "backups", "verify", backup).returncode == 0
+    assert removed.returncode == cleaned.returncode == 1
+    assert "Its file is removed when it can" in cleaned.stderr
+    assert len(files) == 1
+    assert "its removal was cut off" in again.stdout
+    assert list(place.rglob("*.zst")) == []
 
 
 def test_folders_and_files_are_for_their_owner_only(kept, place):

@@ -1,10 +1,12 @@
 """Two at once: cleanup beside whoever reads, two deletes of one selection, two restores of one backup."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from holdfast import Holdfast
+from holdfast.backup.backup import BackupState
 from holdfast.errors import BackupError, BackupNotFound
 from holdfast.settings import Settings
 from support.keeping import contents
@@ -157,3 +159,37 @@ async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept):
         cleaned = await other.backups.cleanup()
         assert (cleaned.decisions, cleaned.orphans) == ([], [])
         await hold.backups.verify(backup.id)
+
+
+async def test_a_sweep_that_looked_too_early(kept, monkeypatch):
+    """It saw a backup that was being written, and by the time it acts the backup is verified: its file stays."""
+    async with Holdfast.open(kept.database) as hold, Holdfast.open(kept.database) as other:
+        backup = await hold.backups.create(ALL)
+        stale = replace(backup, state=BackupState.RUNNING)
+
+        async def looked_too_early(owner):
+            return [stale]
+
+        monkeypatch.setattr(other._store.backups, "in_use", looked_too_early)
+        await other.backups.cleanup()
+
+        assert (await hold.backups.verify(backup.id)).state == "verified"
+
+
+async def test_an_interruption_at_the_last_commit(kept, monkeypatch):
+    """It is made although nobody waits for it any more: the file stays, and the delete can be gone on with."""
+    async with Holdfast.open(kept.database) as hold:
+        verified = hold._store.backups.verified
+
+        async def interrupted(*given, **more):
+            await verified(*given, **more)
+            raise asyncio.CancelledError
+
+        monkeypatch.setattr(hold._store.backups, "verified", interrupted)
+        with pytest.raises(asyncio.CancelledError):
+            await hold.conversations.delete(ALL)
+
+        (backup,) = await hold.backups.unfinished()
+        done = await hold.conversations.resume_delete(backup.id)
+        assert done.deleted == len(kept.originals)
+    assert kept.broken() == []

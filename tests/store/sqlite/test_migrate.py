@@ -262,6 +262,22 @@ def test_older_database_is_migrated(path):
     assert copy.endswith(".bak")
 
 
+def test_database_of_the_first_schema_keeps_what_it_has(path):
+    """Its rows stay, its items know of no deletion, and there are no backups yet."""
+    prepare(path, create=True, known=migrations()[:1])
+    _put_worker(path, card(1))
+    _sql(path, "DELETE FROM workers")
+    _sql(path, "INSERT INTO items (job_key, position, owner, id, digest) VALUES (1, 0, 'local', 'i', x'00')")
+    _sql(path, "INSERT INTO conversations VALUES (7, 'local', 'c', NULL, NULL, NULL, NULL, NULL, NULL, 'now', 'now')")
+
+    prepare(path, create=False)
+
+    assert _schema(path) == migrations()[-1][0]
+    assert _sql(path, "SELECT id, deleted_at FROM items") == [("i", None)]
+    assert _sql(path, "SELECT key, id FROM conversations") == [(7, "c")]
+    assert _sql(path, "SELECT * FROM backup_exports") == []
+
+
 def test_copy_is_the_database_as_it_was(path):
     """Whole, and the user's own; it can be put back."""
     prepare(path, create=True)

@@ -63,20 +63,22 @@ def folded(incoming: Incoming, columns: Collection[str], turn_columns: Collectio
     return {**document, TURNS: turns}
 
 
-def is_same(incoming: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Whether everything that a file says of a conversation is stored; of what it does not say there may be more."""
+def is_same(incoming: Mapping[str, Any], stored: Mapping[str, Any], *, exactly: bool) -> bool:
+    """Whether everything that a file says of a conversation is stored.
+
+    Of what it does not say there may be more, unless it is to be `exactly` the same.
+    """
     mine, theirs = incoming[TURNS], stored[TURNS]
+    unsaid: Collection[Any] = () if exactly else (None, {})
     return (
-        _agree(incoming, stored)
+        _agree(incoming, stored, unsaid)
         and len(mine) == len(theirs)
-        and all(_agree(one, other) for one, other in zip(mine, theirs, strict=True))
+        and all(_agree(one, other, unsaid) for one, other in zip(mine, theirs, strict=True))
     )
 
 
-def _agree(incoming: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    return all(
-        value == stored.get(name) for name, value in incoming.items() if name != TURNS and value not in (None, {})
-    )
+def _agree(incoming: Mapping[str, Any], stored: Mapping[str, Any], unsaid: Collection[Any]) -> bool:
+    return all(value == stored.get(name) for name, value in incoming.items() if name != TURNS and value not in unsaid)
 
 
 def _folded(

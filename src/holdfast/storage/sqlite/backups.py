@@ -104,9 +104,14 @@ class SqliteBackups:
 
         return await self._database.write(do)
 
-    async def failed(self, backup: Backup, error: str) -> None:
+    async def failed(self, backup: Backup, error: str) -> bool:
         values = {**_key_of(backup), "error": error, "now": now_micros(self._clock)}
-        await self._database.write(lambda c: c.execute(query("backup_failed"), values))
+
+        def do(connection: apsw.Connection) -> bool:
+            connection.execute(query("backup_failed"), values)
+            return connection.changes() > 0
+
+        return await self._database.write(do)
 
     async def backup(self, owner: str, backup_id: str) -> Backup:
         return await self._database.read(lambda c: find_backup(c, owner, backup_id))

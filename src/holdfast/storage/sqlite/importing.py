@@ -18,9 +18,6 @@ from holdfast.storage.sqlite.queries import Row, execute_rows, query, select_row
 from holdfast.storage.sqlite.records import Columns, by_ids, put
 from holdfast.storage.sqlite.times import from_micros
 
-Result = tuple[str, str]
-"""Job and item."""
-
 
 class Importing:
     """One import."""
@@ -55,19 +52,19 @@ class Importing:
         coming: dict[str, Mapping[str, Any]] = {}
         for incoming in chunk:
             document = folded(incoming, self._columns.conversations, self._columns.turns, self._source.origin)
-            conversation_id = self._id(incoming.line, document, ChainMap(coming, stored))
+            conversation_id = self._id(incoming, document, ChainMap(coming, stored))
             if conversation_id is not None:
                 coming[conversation_id] = self._completed(document, conversation_id)
         self._put([dict(document) for document in coming.values()])
 
-    def _id(self, line: int, document: Document, there: Mapping[str, Mapping[str, Any]]) -> str | None:
+    def _id(self, incoming: Incoming, document: Document, there: Mapping[str, Mapping[str, Any]]) -> str | None:
         """Return the id under which to store it; None when it is not to be stored."""
         wanted = document["id"]
         if wanted is None:
             return new_id()
         if wanted not in there:
             return str(wanted)
-        if is_same(document, there[wanted]):
+        if is_same(document, there[wanted], exactly=incoming.is_exact):
             self._add(identical=1)
             return None
         match self._on_clash:
@@ -79,10 +76,10 @@ class Importing:
                 return new_id()
         origin = self._source.origin
         raise ConversationExists(
-            f"{origin.path} line {line}: another conversation has the id {wanted!r}; nothing was imported. "
+            f"{origin.path} line {incoming.line}: another conversation has the id {wanted!r}; nothing was imported. "
             "--on-conflict skip leaves it out, new gives it another id",
             path=origin.path,
-            line=line,
+            line=incoming.line,
             conversation_id=wanted,
         )
 
@@ -112,19 +109,23 @@ class Importing:
 
         Where an item here has another result, or none, the conversation's job and item become metadata.
         """
-        asked = {(d["job_id"], d["item_id"]): n for n, d in enumerate(documents) if d["job_id"] and d["item_id"]}
+        asked: dict[Row, list[int]] = defaultdict(list)
+        for number, document in enumerate(documents):
+            if document["job_id"] and document["item_id"]:
+                asked[document["job_id"], document["item_id"]].append(number)
         relinked: list[Row] = []
         for job_id, item_id, key, position, state, result, deleted_at in select_rows(
             self._connection, "items_of_conversations", list(asked), self._owner
         ):
-            number = asked[job_id, item_id]
-            document = documents[number]
-            if state == "completed" and result == document["id"] and deleted_at is not None:
-                relinked.append((key, position, result))
-            else:
-                told = {"job_id": job_id, "item_id": item_id}
-                metadata = {**told, **document["metadata"]}
-                documents[number] = {**document, "job_id": None, "item_id": None, "metadata": metadata}
+            for number in asked[job_id, item_id]:
+                document = documents[number]
+                if state == "completed" and result == document["id"] and deleted_at is not None:
+                    relinked.append((key, position, result))
+                else:
+                    metadata = document["metadata"]
+                    if isinstance(metadata, dict):
+                        metadata = {"job_id": job_id, "item_id": item_id, **metadata}
+                    documents[number] = {**document, "job_id": None, "item_id": None, "metadata": metadata}
         return relinked
 
     def _add(self, **more: int) -> None:

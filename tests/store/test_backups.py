@@ -1,0 +1,195 @@
+"""Records of backups, snapshots and bounded deletes: the same on every database."""
+
+from datetime import timedelta
+
+import pytest
+
+from holdfast.backup.backup import Sealed
+from holdfast.errors import BackupNotFound, BackupUnusable
+from holdfast.library.selection import Selection
+from support.conversations import conversation
+from support.jobs import OWNER, claim, commit, create, enter
+from support.verdicts import completed
+
+_ALL = Selection(everything=True)
+_SEALED = Sealed(conversations=3, turns=6, content_bytes=1, file_bytes=1, file_sha256=b"s")
+
+
+async def _library(store):
+    """Three conversations of a job."""
+    await create(store, 3)
+    lease = await enter(store)
+    held = await claim(store, lease, 3)
+    kept = [conversation(str(number), id=f"c{number}") for number in range(3)]
+    await commit(store, lease, *map(completed, held, kept))
+    await store.batches.work.leave(lease)
+
+
+async def _records(store, selection=_ALL, owner=OWNER):
+    async with store.backups.snapshot(owner, selection) as snapshot:
+        return [record async for chunk in snapshot.chunks() for record in chunk]
+
+
+async def _begun(store, owner=OWNER):
+    return await store.backups.begin(owner, "backup-1-a", reason="why", folder=None, keep=timedelta(days=1))
+
+
+async def _verified(store, *, deleting):
+    """A backup of the whole library."""
+    await _library(store)
+    backup = await _begun(store)
+    await store.backups.add_items(backup, 0, await _records(store))
+    return await store.backups.verified(backup, _SEALED, deleting=deleting)
+
+
+def _there():
+    return True
+
+
+async def test_a_snapshot_is_of_one_moment(store):
+    """Whatever is written while it is read."""
+    await _library(store)
+    before = await _records(store)
+
+    async with store.backups.snapshot(OWNER, _ALL) as snapshot:
+        store.sql("UPDATE turns SET content = 'newer'")
+        store.sql("DELETE FROM conversations WHERE id = 'c2'")
+        during = [record async for chunk in snapshot.chunks() for record in chunk]
+
+    assert during == before
+    assert [record.id for record in await _records(store)] == ["c0", "c1"]
+    store.is_left_unchecked = True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE conversations SET persona = 'p' WHERE id = 'c1'",
+        "UPDATE conversations SET metadata = '{}' WHERE id = 'c1'",
+        "UPDATE turns SET role = 'system' WHERE conversation_key = 2 AND sequence = 1",
+        "DELETE FROM turns WHERE conversation_key = 2 AND sequence = 2",
+        "UPDATE turns SET sequence = 9 WHERE conversation_key = 2 AND sequence = 2",
+    ],
+)
+async def test_row_version_changes_with_any_change(store, change):
+    """Of the conversation or of a turn; those of the others stay."""
+    await _library(store)
+    before = {record.id: record.version for record in await _records(store)}
+
+    store.sql(change)
+    after = {record.id: record.version for record in await _records(store)}
+
+    assert {name for name in before if before[name] != after[name]} == {"c1"}
+
+
+async def test_a_backup_goes_through_its_states(store):
+    """Each move only from where it may start."""
+    backup = await _begun(store)
+    with pytest.raises(BackupUnusable, match="is running; there is nothing to pin"):
+        await store.backups.pin(OWNER, backup.id, pinned=True)
+
+    verified = await store.backups.verified(backup, _SEALED, deleting=False)
+    late = await store.backups.failed(backup, "too late")
+    pinned = await store.backups.pin(OWNER, backup.id, pinned=True)
+    refused = await store.backups.expire(pinned, early=True)
+    await store.backups.pin(OWNER, backup.id, pinned=False)
+    store.clock.move(86_399)
+    early = await store.backups.expire(verified, early=False)
+    store.clock.move(1)
+    expired = await store.backups.expire(verified, early=False)
+
+    assert (verified.state, verified.expires_at - verified.verified_at) == ("verified", timedelta(days=1))
+    assert (late, refused, early, expired) == (False, False, False, True)
+    assert (await store.backups.backup(OWNER, backup.id)).state == "expired"
+
+
+async def test_a_writer_that_was_taken_for_dead_verifies_nothing(store):
+    """Whoever took it for dead has removed its file."""
+    backup = await _begun(store)
+    assert await store.backups.failed(backup, "its writer died")
+
+    with pytest.raises(BackupUnusable, match="was given up by another process"):
+        await store.backups.verified(backup, _SEALED, deleting=True)
+
+
+async def test_a_delete_goes_in_steps(store):
+    """Each does what it says in one transaction; at the end the backup's time begins."""
+    backup = await _verified(store, deleting=True)
+    store.sql("UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
+
+    first = await store.backups.delete_step(backup, limit=2, is_there=_there)
+    store.clock.move(100)
+    last = await store.backups.delete_step(backup, limit=2, is_there=_there)
+
+    assert (first.is_last, first.backup.deleted, first.backup.changed, first.backup.expires_at) == (False, 1, 1, None)
+    assert (last.is_last, last.backup.deleted, last.backup.deletion) == (True, 2, "deleted")
+    assert last.backup.expires_at == store.clock.now() + timedelta(days=1)
+    assert await store.backups.outcomes(backup, limit=10) == [("c1", "changed")]
+    assert store.sql("SELECT id FROM conversations") == [("c1",)]
+    assert store.sql("SELECT count(*) FROM turns") == [(2,)]
+
+
+async def test_a_delete_needs_its_backup(store):
+    """Verified, for a delete, and with its file."""
+    backup = await _verified(store, deleting=True)
+
+    with pytest.raises(BackupUnusable, match="is not there any more; nothing further is deleted"):
+        await store.backups.delete_step(backup, limit=2, is_there=lambda: False)
+    await store.backups.delete_step(backup, limit=3, is_there=_there)
+    with pytest.raises(BackupUnusable, match="is deleted; there is no delete to go on with"):
+        await store.backups.delete_step(backup, limit=2, is_there=_there)
+
+
+async def test_a_backup_for_no_delete_deletes_nothing(store):
+    """However it is asked."""
+    backup = await _verified(store, deleting=False)
+
+    with pytest.raises(BackupUnusable, match="is verified; there is no delete to go on with"):
+        await store.backups.delete_step(backup, limit=2, is_there=_there)
+    assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
+
+
+async def test_owners_never_see_each_others(store):
+    """Not in lists, not by id, not through an id that both have."""
+    backup = await _verified(store, deleting=False)
+    other = await _begun(store, owner="me")
+
+    assert await _records(store, owner="me") == []
+    assert [one.key for one in await store.backups.backups("me", every=True, before=None, limit=10)] == [other.key]
+    assert await store.backups.items(other, first=0, limit=10) == []
+    assert [one.key for one in await store.backups.unremoved(OWNER)] == [backup.key]
+    assert (await store.backups.measure("me", _ALL, sample=5)).conversations == 0
+    for act in (store.backups.backup("you", backup.id), store.backups.pin("you", backup.id, pinned=True)):
+        with pytest.raises(BackupNotFound):
+            await act
+    assert await store.backups.unknown([backup.id, "backup-2-b"]) == ["backup-2-b"]
+
+
+async def test_a_selection_is_met_by_search_persona_and_age(store):
+    """In a snapshot as in a page, whatever case the letters have."""
+    await create(store, 3)
+    lease = await enter(store)
+    held = await claim(store, lease, 3)
+    kept = [
+        conversation("STRASSE", id="a", persona="p"),
+        conversation("other", id="b", topic="die Straße"),
+        conversation("none", id="c", persona="Ärztin"),
+    ]
+    await commit(store, lease, *map(completed, held, kept))
+    await store.batches.work.leave(lease)
+
+    async def ids(**conditions):
+        selection = Selection(**conditions)
+        page = await store.conversations.page(OWNER, selection, after=0, limit=10)
+        found = [record.id for record in await _records(store, selection)]
+        assert found == [one.id for one in page.conversations]
+        assert len(found) == await store.conversations.count(OWNER, selection)
+        return found
+
+    assert await ids(search="straße") == ["a", "b"]
+    assert await ids(search="ärztin") == ["c"]
+    assert await ids(search="%") == []
+    assert await ids(persona="p") == ["a"]
+    assert await ids(persona="P") == []
+    assert await ids(created_before=store.clock.now()) == []
+    assert await ids(created_before=store.clock.now() + timedelta(seconds=1)) == ["a", "b", "c"]
