@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast.batch.item import ClaimedItem
 from holdfast.batch.outcome import Outcome, Retry, Usage, outcome_of, outcome_of_exception
-from holdfast.batch.processor import Callee, Work, used, waits
+from holdfast.batch.processor import Callee, Work, let_go, used, waits
 from holdfast.batch.threads import ThreadPool
 
 
@@ -131,6 +131,7 @@ class Calls:
             came_to = outcome()
         except Exception as error:
             came_to = outcome_of_exception(error)
+        let_go(call.work)
         self._on_ended(Ended(call.claimed, came_to, used(call.work)))
 
     def _expire(self) -> None:

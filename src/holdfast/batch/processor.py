@@ -72,6 +72,11 @@ def used(work: Work) -> Usage:
     return work._used()
 
 
+def let_go(work: Work) -> None:
+    """End what ties an attempt to its run: they would keep each other alive until Python's collector comes by."""
+    work._on_resumed = None
+
+
 def waits(work: Work) -> bool:
     """Whether the processor waits for leave to begin just now."""
     return work._waits

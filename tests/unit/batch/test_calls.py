@@ -1,6 +1,7 @@
 """The calls in flight: every item that was started ends exactly once, or is abandoned."""
 
 import asyncio
+import gc
 import threading
 import time
 
@@ -8,7 +9,7 @@ import pytest
 
 from holdfast.batch.calls import Calls
 from holdfast.batch.outcome import Done, Doom, Fail, Retry, Skip, Usage
-from holdfast.batch.processor import Callee
+from holdfast.batch.processor import Callee, Work
 from support.conversations import claimed, conversation
 
 
@@ -453,3 +454,22 @@ async def test_who_waits_is_abandoned_without_an_outcome(calls_of, ear):
     await ear.wait(1)
 
     assert [ended.claimed.item.id for ended in ear.ended] == ["item-2"]
+
+
+async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
+    """Of a million calls that each keep something alive in a circle, the collector's passes would be felt."""
+
+    async def process(_item, _work):
+        return None
+
+    gc.collect()
+    gc.disable()
+    try:
+        calls_of(process).start(claimed())
+        await ear.wait(1)
+        await asyncio.sleep(0)
+        left = [one for one in gc.get_objects() if isinstance(one, Work)]
+    finally:
+        gc.enable()
+
+    assert left == []
