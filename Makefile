@@ -37,7 +37,8 @@ bench: $(TESTS) ## Run the benchmarks: ratios measured in one run
 	$(BIN)/python benchmarks/run.py
 
 bench-peers: $(TESTS) ## Run the benchmarks beside other programs, each in a venv of its own
-	$(BIN)/python benchmarks/side_by_side.py
+	@failed=0; for script in side_by_side side_by_side_generation; do \
+		$(BIN)/python benchmarks/$$script.py || failed=1; done; exit $$failed
 
 torture: $(TESTS) ## Run the sweeps of the tests at their full count
 	HOLDFAST_TORTURE=1 $(BIN)/pytest tests -m sweep

@@ -1,12 +1,17 @@
 """A provider on this machine for benchmarks: answers every chat completion with the same conversation, after a while.
 
-It does as little as it can, in a process of its own, so that what is measured is who asks.
+It does as little as it can, in a process of its own, so that what is measured is who asks: one loop over the sockets
+that have something to read and the answers that are due. It knows of HTTP/1.1 where a request ends, and no more; a
+client may send the next request of a connection only after the answer.
 """
 
-import asyncio
 import json
+import selectors
+import socket
 import subprocess
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,36 +32,67 @@ _ANSWER = (
 ) + _BODY
 
 
-class _Connection(asyncio.Protocol):
+class _Server:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._received = b""
-        self._transport: asyncio.Transport | None = None
+        self._selector = selectors.DefaultSelector()
+        self._started: dict[socket.socket, bytes] = {}
+        """Requests of which something is still to come."""
+        self._due: deque[tuple[float, socket.socket]] = deque()
+        """All wait equally long, so they are in order."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
+    def serve(self, listening: socket.socket) -> None:
+        """Serve until the process is ended."""
+        listening.setblocking(False)
+        self._selector.register(listening, selectors.EVENT_READ)
+        while True:
+            wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+            for key, _ in self._selector.select(wait):
+                if key.fileobj is listening:
+                    self._accept(listening)
+                else:
+                    self._read(key.fileobj)  # type: ignore[arg-type]  # only sockets are registered
+            now = time.monotonic()
+            while self._due and self._due[0][0] <= now:
+                self._answer(self._due.popleft()[1])
 
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while (end := self._received.find(b"\r\n\r\n")) >= 0:
-            head = self._received[:end].lower()
-            start = head.find(b"content-length:")
-            length = int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
-            if len(self._received) < end + 4 + length:
-                return
-            self._received = self._received[end + 4 + length :]
-            asyncio.get_running_loop().call_later(self._seconds, self._answer)
+    def _accept(self, listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(connection, selectors.EVENT_READ)
 
-    def _answer(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(_ANSWER)
+    def _read(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(65_536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._selector.unregister(connection)
+            self._started.pop(connection, None)
+            connection.close()
+            return
+        received = self._started.pop(connection, b"") + data
+        if _is_whole(received):
+            self._due.append((time.monotonic() + self._seconds, connection))
+        else:
+            self._started[connection] = received
+
+    @staticmethod
+    def _answer(connection: socket.socket) -> None:
+        try:
+            connection.sendall(_ANSWER)  # fits into the buffer of a client that reads its answers
+        except OSError:
+            return  # it did not wait; reading says so too
 
 
-async def _serve(seconds: float) -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(seconds), "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+def _is_whole(request: bytes) -> bool:
+    end = request.find(b"\r\n\r\n")
+    if end < 0:
+        return False
+    head = request[:end].lower()
+    start = head.find(b"content-length:")
+    length = int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
+    return len(request) >= end + 4 + length
 
 
 @contextmanager
@@ -71,5 +107,11 @@ def local_provider(seconds: float) -> Iterator[str]:
         process.wait()
 
 
+def _main(seconds: float) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
+        print(listening.getsockname()[1], flush=True)
+        _Server(seconds).serve(listening)
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1])))
+    _main(float(sys.argv[1]))

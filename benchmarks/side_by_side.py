@@ -9,38 +9,15 @@ installed or fails keeps its row, with the reason; the others go on, and the exi
 import argparse
 import json
 import math
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import workload
-from measuring import machine, measure, print_table, scratch, spread
-from venvs import NotInstalled, python_of
-
-_PEERS = Path(__file__).parent / "peers"
-_TIMEOUT = 240  # seconds that one measurement may take
-
-
-class Failed(Exception):
-    """A script ended without an answer; the message is the last line it said."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """One row of a table: a task of a script, on so many items."""
-
-    label: str
-    script: str
-    task: str
-    items: int
-    peer: str | None = None
-    """Whose venv it needs; without one it runs in ours."""
-
+from arena import Arena, Way
+from measuring import measure, scratch, spread
 
 RATES = (
     Way("Holdfast, concurrency 256", "holdfast_batches.py", "rate", 20_000),
@@ -69,83 +46,16 @@ AGAIN = (
 )
 
 
-@dataclass
-class Arena:
-    """What all programs are given, and what became of them."""
-
-    folder: Path
-    versions: dict[str, str] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    """Why, by label; who failed is not asked again."""
-
-    def seconds(self, way: Way, folder: Path) -> dict[str, float]:
-        """Measure once; return the seconds by the way's label, or nothing when it fails or has failed."""
-        if way.label in self.failures:
-            return {}
-        try:
-            answer = self._ask(way, folder)
-        except (NotInstalled, Failed, subprocess.TimeoutExpired) as failure:
-            self.failures[way.label] = str(failure)
-            print(f"{way.label}: {failure}", file=sys.stderr)
-            return {}
-        self.versions |= {
-            f"{name} ({way.peer})" if name == "SQLite" and way.peer else name: version
-            for name, version in answer["versions"].items()
-        }
-        return {way.label: answer["seconds"]}
-
-    def _ask(self, way: Way, folder: Path) -> Mapping[str, Any]:
-        python = python_of(way.peer) if way.peer else sys.executable
-        files: list[str | Path] = [
-            "--conversations",
-            self._conversations(),
-            "--items",
-            self._items(way.items),
-            "--folder",
-            folder,
-        ]
-        done = subprocess.run(
-            [python, _PEERS / way.script, way.task, *files],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-        if done.returncode:
-            raise Failed((done.stderr.strip().splitlines() or ["it ended and said nothing"])[-1])
-        answer: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        if answer["items"] != way.items:
-            raise Failed(f"it kept {answer['items']} of {way.items} items")
-        return answer
-
-    def _conversations(self) -> Path:
-        path = self.folder / "conversations.json"
-        if not path.exists():
-            made = (workload.conversation(number).turns for number in range(500))
-            turns = [[{"role": turn.role, "content": turn.content} for turn in conversation] for conversation in made]
-            path.write_text(json.dumps([{"turns": some} for some in turns]))
-        return path
-
-    def _items(self, count: int) -> Path:
-        path = self.folder / f"items-{count}.jsonl"
-        if not path.exists():
-            path.write_text("".join(json.dumps(item) + "\n" for item in workload.items(count)))
-        return path
-
-
 def main() -> int:
     """Return how many ways failed."""
     chosen = _parse()
     print(f"`python benchmarks/side_by_side.py --rounds {chosen.rounds} --resume-rounds {chosen.resume_rounds}`\n")
     with scratch(chosen.folder) as folder:
-        arena = Arena(folder)
-        _install(arena)
+        arena = Arena(folder, ["--conversations", _conversations(folder)])
+        arena.install([*RATES, *PREPARED, *AGAIN])
         _compare_rates(arena, chosen)
         _compare_resumes(arena, chosen)
-    print(f"On {machine()}.\n")
-    print(
-        "In the scripts' processes: " + ", ".join(f"{name} {of}" for name, of in sorted(arena.versions.items())) + "."
-    )
+    arena.print_versions()
     return len(arena.failures)
 
 
@@ -159,17 +69,6 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _install(arena: Arena) -> None:
-    """Make every venv before anything is measured."""
-    ways = (*RATES, *PREPARED, *AGAIN)
-    for peer in sorted({way.peer for way in ways if way.peer}):
-        try:
-            python_of(peer)
-        except NotInstalled as reason:
-            print(f"{peer} is not installed: {reason}", file=sys.stderr)
-            arena.failures |= {way.label: f"not installed: {reason}" for way in ways if way.peer == peer}
-
-
 def _compare_rates(arena: Arena, chosen: argparse.Namespace) -> None:
     print("### How many items a second are kept?\n", flush=True)
     seconds = measure([partial(arena.seconds, way) for way in RATES], rounds=chosen.rounds, folder=chosen.folder)
@@ -181,7 +80,7 @@ def _compare_rates(arena: Arena, chosen: argparse.Namespace) -> None:
         digits = 0 if min(figures) > 100 else 1
         return [f"{way.items:,}", spread(figures, digits), spread(_times(ours, figures), 1)]
 
-    _print(arena, RATES, ["way", "items measured", "items a second", "Holdfast's rate beside it, times"], cells)
+    arena.print(RATES, ["way", "items measured", "items a second", "Holdfast's rate beside it, times"], cells)
 
 
 def _compare_resumes(arena: Arena, chosen: argparse.Namespace) -> None:
@@ -200,7 +99,7 @@ def _compare_resumes(arena: Arena, chosen: argparse.Namespace) -> None:
         figures = seconds[way.label]
         return [spread(figures, 2), spread(_times(figures, ours), 2)]
 
-    _print(arena, AGAIN, ["way", "seconds", "beside the first, times"], cells)
+    arena.print(AGAIN, ["way", "seconds", "beside the first, times"], cells)
 
 
 def _over(arena: Arena, way: Way, finished: Path, _: Path) -> dict[str, float]:
@@ -213,12 +112,13 @@ def _times(figures: Sequence[float], others: Sequence[float]) -> list[float]:
     return [figure / other for figure, other in zip(figures, others, strict=False)] or [math.nan]
 
 
-def _print(arena: Arena, ways: Sequence[Way], header: Sequence[str], cells: Callable[[Way], list[str]]) -> None:
-    failed = arena.failures
-    rows = [
-        [way.label, *([f"not measured: {failed[way.label]}"] if way.label in failed else cells(way))] for way in ways
-    ]
-    print_table(header, [row + [""] * (len(header) - len(row)) for row in rows])
+def _conversations(folder: Path) -> Path:
+    """Write the conversations that are given to all."""
+    path = folder / "conversations.json"
+    made = (workload.conversation(number).turns for number in range(500))
+    turns = [[{"role": turn.role, "content": turn.content} for turn in conversation] for conversation in made]
+    path.write_text(json.dumps([{"turns": some} for some in turns]))
+    return path
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Makes a venv for each peer, so that no version that it needs meets one that Holdfast needs."""
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,15 +24,30 @@ def python_of(peer: str) -> Path:
     """
     folder, wanted = _ROOT / ".venv-peers" / peer, _WANTED / f"{peer}.txt"
     python, stamp = folder / "bin" / "python", folder / ".made"
-    if not (stamp.exists() and stamp.read_text() == wanted.read_text()):
-        _do(sys.executable, "-m", "venv", "--clear", str(folder))
-        _do(str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--requirement", str(wanted))
-        stamp.write_text(wanted.read_text())
+    folder.parent.mkdir(exist_ok=True)
+    # Two runs at once must not clear each other's work: a Python whose venv is half made is that of the machine.
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (stamp.exists() and stamp.read_text() == wanted.read_text()):
+            _do(sys.executable, "-m", "venv", "--clear", str(folder))
+            _do(
+                str(python),
+                "-m",
+                "pip",
+                "--disable-pip-version-check",
+                "install",
+                "--quiet",
+                "--requirement",
+                str(wanted),
+            )
+            stamp.write_text(wanted.read_text())
     return python
 
 
 def _do(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Should the venv be broken after all, pip refuses instead of changing the Python of the machine.
+    environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.startswith("ERROR")]
         raise NotInstalled((said or ["pip said nothing"])[-1].removeprefix("ERROR: "))

@@ -6,16 +6,48 @@ and none has to import another. The answer is one line of JSON, the last of stan
 
 import argparse
 import json
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+MODEL = "local"
+"""What the local provider's model is called."""
+IN_FLIGHT = 200
+"""How many calls of it are under way at once."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What something took."""
+
+    seconds: float
+    cpu_seconds: float
+    """Of this process, and of those it started and saw end."""
+
+
+class Clock:
+    """Runs from when it is made."""
+
+    def __init__(self) -> None:
+        self._started, self._cpu = time.perf_counter(), self._cpu_seconds()
+
+    def spent(self) -> Spent:
+        return Spent(time.perf_counter() - self._started, self._cpu_seconds() - self._cpu)
+
+    @staticmethod
+    def _cpu_seconds() -> float:
+        return sum(os.times()[:4])
 
 
 def parse(question: str | None, tasks: Sequence[str]) -> argparse.Namespace:
     """Read the task and the files."""
     parser = argparse.ArgumentParser(description=question)
     parser.add_argument("task", choices=tasks)
-    parser.add_argument("--conversations", type=Path, required=True, help="JSON: a list of conversations")
+    parser.add_argument("--conversations", type=Path, help="JSON: a list of conversations, where a script makes none")
+    parser.add_argument("--base-url", help="of a provider, where a script asks one")
     parser.add_argument("--items", type=Path, required=True, help="JSONL: an item a line")
     parser.add_argument("--folder", type=Path, required=True, help="where the database is, or is made")
     return parser.parse_args()
@@ -33,6 +65,12 @@ def items(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, file)
 
 
-def answer(*, seconds: float, items: int, versions: Mapping[str, str]) -> None:
+def prompt(item: Mapping[str, Any]) -> str:
+    """Return what a model is asked for an item by a program that has no prompt of its own."""
+    return f"Write a conversation about this topic: {item['topic']}"
+
+
+def answer(*, seconds: float, items: int, versions: Mapping[str, str], cpu_seconds: float | None = None) -> None:
     """Print what was measured."""
-    print(json.dumps({"seconds": seconds, "items": items, "versions": versions}), flush=True)
+    said = {"seconds": seconds, "cpu_seconds": cpu_seconds, "items": items, "versions": versions}
+    print(json.dumps(said), flush=True)

@@ -1,0 +1,93 @@
+"""Holdfast beside other programs that ask a model: how long they take over a provider that is not the limit.
+
+A server on this machine answers each call after half a second, and 200 calls are under way, so that a program that
+costs nothing would need five seconds for 2,000 items. How each program is measured and kept fair is in its script.
+"""
+
+import argparse
+import math
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from arena import Arena, Way
+from local_provider import local_provider
+from measuring import measure, scratch, spread
+
+_SECONDS = 0.5
+_IN_FLIGHT = 200
+_ITEMS = 2_000
+_IDEAL = _SECONDS * _ITEMS / _IN_FLIGHT
+
+WAYS = (
+    Way("Holdfast", "holdfast_generation.py", "generate", _ITEMS),
+    Way("curator", "curator_generation.py", "generate", _ITEMS, "curator"),
+    Way("async-batch-llm, store at FULL", "async_batch_llm_generation.py", "full", _ITEMS, "async-batch-llm"),
+    Way("async-batch-llm, nothing stored", "async_batch_llm_generation.py", "memory", _ITEMS, "async-batch-llm"),
+    Way("distilabel", "distilabel_generation.py", "generate", _ITEMS, "distilabel"),
+)
+_DURABLE = {
+    "Holdfast": "each, flushed to disk",
+    "curator": "each, against the end of the process",
+    "async-batch-llm, store at FULL": "each, flushed to disk",
+    "async-batch-llm, nothing stored": "no",
+    "distilabel": "by the batch, against the end of the process",
+}
+
+
+def main() -> int:
+    """Return how many ways failed."""
+    chosen = _parse()
+    print("### How long do 2,000 items take when each answer takes half a second?\n")
+    print(f"`python benchmarks/side_by_side_generation.py --rounds {chosen.rounds}`\n", flush=True)
+    with scratch(chosen.folder) as folder, local_provider(_SECONDS) as base_url:
+        arena = Arena(folder, ["--base-url", base_url])
+        arena.install(WAYS)
+        _compare(arena, chosen)
+    print(f"The ideal, of a program that costs nothing: {_IDEAL:g} s.\n")
+    arena.print_versions()
+    return len(arena.failures)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2, help="how often each is measured (%(default)s)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where results are kept (%(default)s)"
+    )
+    return parser.parse_args()
+
+
+def _compare(arena: Arena, chosen: argparse.Namespace) -> None:
+    measured = measure([partial(_figures, arena, way) for way in WAYS], rounds=chosen.rounds, folder=chosen.folder)
+
+    def cells(way: Way) -> list[str]:
+        seconds = measured[_seconds(way)]
+        ours = measured.get(_seconds(WAYS[0])) or [math.nan] * len(seconds)
+        return [
+            spread(seconds, 2),
+            spread([one / our for one, our in zip(seconds, ours, strict=False)], 2),
+            spread([1000 * cpu / way.items for cpu in measured[_cpu(way)]], 2),
+            _DURABLE[way.label],
+        ]
+
+    header = ["way", "seconds", "beside Holdfast, times", "CPU, milliseconds an item", "what is done survives"]
+    arena.print(WAYS, header, cells)
+
+
+def _figures(arena: Arena, way: Way, folder: Path) -> dict[str, float]:
+    answer = arena.answer(way, folder)
+    return {} if answer is None else {_seconds(way): answer["seconds"], _cpu(way): answer["cpu_seconds"]}
+
+
+def _seconds(way: Way) -> str:
+    return f"{way.label}: seconds"
+
+
+def _cpu(way: Way) -> str:
+    return f"{way.label}: CPU"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
