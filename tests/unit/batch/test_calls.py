@@ -465,10 +465,10 @@ async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
     gc.collect()
     gc.disable()
     try:
-        calls_of(process).start(claimed())
+        calls_of(process).start(claimed(attempt=4_711))
         await ear.wait(1)
-        await asyncio.sleep(0)
-        left = [one for one in gc.get_objects() if isinstance(one, Work)]
+        await asyncio.sleep(0.01)
+        left = [one for one in gc.get_objects() if isinstance(one, Work) and one.attempt == 4_711]
     finally:
         gc.enable()
 
