@@ -1,19 +1,23 @@
-"""One database file: a writer thread, readers apart."""
+"""One database file: a writer thread, readers apart. Implements `storage.sql.session.Database`."""
 
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 
 from holdfast.errors import StoreClosed
+from holdfast.storage.sql.session import Session
 from holdfast.storage.sqlite.connection import connect
 from holdfast.storage.sqlite.errors import translated
 from holdfast.storage.sqlite.identity import Identity
+from holdfast.storage.sqlite.log import Log
+from holdfast.storage.sqlite.session import SqliteSession
 
 T = TypeVar("T")
 
@@ -71,34 +75,38 @@ class Database:
             _close(self._reader_connections.get(), self._identity)
         writer.join()
 
-    async def write(self, function: Callable[[apsw.Connection], T]) -> T:
-        """Run `function` in a write transaction; it is committed, to disk, when this returns.
-
-        When it raises, nothing of it is kept. Raises StorageError, and whatever `function` raises.
-        """
+    async def write(self, function: Callable[[Session], T], *, until_known: bool = False) -> T:
+        # A file answers: what became of a commit is known at once.
         return await asyncio.wrap_future(self._submit(function))
 
-    def write_blocking(self, function: Callable[[apsw.Connection], T]) -> T:
-        """The same for a thread that is not the event loop's."""
+    def write_blocking(self, function: Callable[[Session], T]) -> T:
         return self._submit(function).result()
 
-    async def read(self, function: Callable[[apsw.Connection], T]) -> T:
-        """Run `function` over one consistent snapshot.
-
-        Raises StorageError, and whatever `function` raises.
-        """
+    async def read(self, function: Callable[[Session], T]) -> T:
         if self._readers is None:
             raise StoreClosed("The database is not open; use it within `async with`")
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, function)
 
-    def _read(self, function: Callable[[apsw.Connection], T]) -> T:
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        connection = connect(self.path, read_only=True)
+        try:
+            connection.execute("BEGIN")
+            yield SqliteSession(connection)
+        finally:
+            connection.close(True)
+
+    def in_our_words(self) -> AbstractContextManager[None]:
+        return translated(self.path)
+
+    def _read(self, function: Callable[[Session], T]) -> T:
         connection = self._reader_connections.get()
         try:
-            return in_transaction(connection, "BEGIN", function, self.path)
+            return in_transaction(connection, "BEGIN", lambda c: function(SqliteSession(c)), self.path)
         finally:
             self._reader_connections.put(connection)
 
-    def _submit(self, function: Callable[[apsw.Connection], T]) -> "Future[T]":
+    def _submit(self, function: Callable[[Session], T]) -> "Future[T]":
         future: Future[T] = Future()
 
         def run(connection: apsw.Connection, identity: Identity) -> None:
@@ -115,18 +123,20 @@ class Database:
             self._writes.put(run)
         return future
 
-    def _write(self, connection: apsw.Connection, identity: Identity, function: Callable[[apsw.Connection], T]) -> T:
+    def _write(self, connection: apsw.Connection, identity: Identity, function: Callable[[Session], T]) -> T:
         def in_known_schema(connection: apsw.Connection) -> T:
             identity.check_schema(connection)
-            return function(connection)
+            return function(SqliteSession(connection))
 
         result = in_transaction(connection, "BEGIN IMMEDIATE", in_known_schema, self.path)
         identity.check_files()
         return result
 
     def _write_all(self, connection: apsw.Connection, identity: Identity) -> None:
+        log = Log(connection)
         while (run := self._writes.get()) is not None:
             run(connection, identity)
+            log.copy_back()  # who waited for the write has heard of it, and goes on meanwhile
         _close(connection, identity)
 
 

@@ -37,9 +37,7 @@ def translated(path: Path) -> Iterator[None]:
     except HoldfastError:
         raise
     except _REFUSALS as error:
-        taken = "conversations.id" in str(error)
-        why = "a conversation with this id is there already" if taken else str(error)
-        raise OutcomeRefused(f"The database refused it: {why}", path=str(path)) from error
+        raise OutcomeRefused(f"The database refused it: {_refusal(error)}", path=str(path)) from error
     except apsw.BusyError as error:
         raise StoreBusy(
             f"{path} is locked by another program; close what else has it open, then try again", path=str(path)
@@ -62,6 +60,13 @@ def translated(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFull(f"No space is left for {path}; free some, then resume", path=str(path)) from error
         raise StorageError(f"{path}: {error.strerror}", path=str(path)) from error
+
+
+def _refusal(error: Exception) -> str:
+    if getattr(error, "extendedresult", None) == apsw.SQLITE_CONSTRAINT_TRIGGER:
+        # In words of whoever wrote it, which may quote what was to be stored.
+        return "a trigger of the database's own raised an error"
+    return "a conversation with this id is there already" if "conversations.id" in str(error) else str(error)
 
 
 def _corrupt(path: Path, error: Exception) -> StoreCorrupt:

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import apsw
 
-from holdfast.batch.store import WorkerCard
 from holdfast.errors import NotADatabase
+from holdfast.storage.sql.inspection import Standing, miscounted, standing
 from holdfast.storage.sqlite.errors import translated
 from holdfast.storage.sqlite.migrate import APPLICATION_ID, migrations
-from holdfast.storage.sqlite.queries import query
+from holdfast.storage.sqlite.session import SqliteSession
 
 _WRITE_VERSION_AT = 18  # byte of the file's header: 2 means a write-ahead log
 _DAMAGES_SHOWN = 3
@@ -28,25 +28,6 @@ class Depth(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A job with work left, as it is stored."""
-
-    id: str
-    state: str
-    settled: int
-    planned: int
-
-
-@dataclass(frozen=True, slots=True)
-class Leaseholder:
-    """A worker that holds a lease, or held one when it died."""
-
-    owner: str
-    job_id: str
-    card: WorkerCard
-
-
-@dataclass(frozen=True, slots=True)
 class Inspection:
     """What was found in the file."""
 
@@ -56,10 +37,7 @@ class Inspection:
     damage: Sequence[str]
     miscounted: Sequence[str]
     """Jobs whose counters are wrong; looked for at full depth only."""
-    unfinished: Sequence[Unfinished]
-    leaseholders: Sequence[Leaseholder]
-    cut_off_deletes: Sequence[str]
-    """Backups whose delete has not come to its end."""
+    standing: Standing
 
 
 def inspect(path: Path, *, owner: str, depth: Depth) -> Inspection:
@@ -91,15 +69,14 @@ def _inspect(path: Path, owner: str, depth: Depth, *, still: bool) -> Inspection
             known = migrations()[-1][0]
             damage = _damage(connection, depth)
             readable = schema == known and not damage
+            session = SqliteSession(connection)
             return Inspection(
                 schema=schema,
                 known_schema=known,
                 journal_mode=_journal_mode(path),
                 damage=damage,
-                miscounted=_miscounted(connection) if readable and depth is Depth.FULL else (),
-                unfinished=_unfinished(connection, owner) if readable else (),
-                leaseholders=_leaseholders(connection) if readable else (),
-                cut_off_deletes=_cut_off_deletes(connection, owner) if readable else (),
+                miscounted=miscounted(session) if readable and depth is Depth.FULL else (),
+                standing=standing(session, owner) if readable else Standing(),
             )
         finally:
             connection.close()
@@ -130,25 +107,6 @@ def _damage(connection: apsw.Connection, depth: Depth) -> list[str]:
     except apsw.CorruptError as error:
         return [str(error)]
     return [] if found == ["ok"] else found
-
-
-def _miscounted(connection: apsw.Connection) -> list[str]:
-    return [f"{owner}/{job_id}" for owner, job_id in connection.execute(query("inspect_miscounted"))]
-
-
-def _unfinished(connection: apsw.Connection, owner: str) -> list[Unfinished]:
-    return [Unfinished(*row) for row in connection.execute(query("inspect_unfinished"), {"owner": owner})]
-
-
-def _leaseholders(connection: apsw.Connection) -> list[Leaseholder]:
-    return [
-        Leaseholder(owner, job_id, WorkerCard(*card))
-        for owner, job_id, *card in connection.execute(query("inspect_workers"))
-    ]
-
-
-def _cut_off_deletes(connection: apsw.Connection, owner: str) -> list[str]:
-    return [name for (name,) in connection.execute(query("inspect_cut_off_deletes"), {"owner": owner})]
 
 
 def _log(path: Path) -> Path:

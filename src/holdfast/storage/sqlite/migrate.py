@@ -13,6 +13,7 @@ import apsw
 from holdfast.batch import host
 from holdfast.batch.store import WorkerCard
 from holdfast.errors import NotADatabase, SchemaOutdated, StorageError, StoreNotFound
+from holdfast.storage.sql.migrated import Migrated
 from holdfast.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from holdfast.storage.sqlite.database import in_transaction
 from holdfast.storage.sqlite.errors import translated
@@ -60,6 +61,26 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
         return known[-1][0]
     finally:
         connection.close()
+
+
+def check(path: Path) -> Migrated:
+    """Say what `migrate` would do. Changes nothing. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
+    _check_file(path, create=False)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(BUSY_MS)
+        before = in_transaction(connection, "BEGIN", lambda c: _check_header(c, path), path)
+    finally:
+        connection.close()
+    numbers = [number for number, _ in migrations()]
+    refuse_newer(path, before, numbers[-1])
+    return Migrated(before, numbers[-1], [number for number in numbers if number > before])
+
+
+def migrate(path: Path) -> Migrated:
+    """Make the database, or bring it to the schema this code knows. Twice is safe. Raises as `prepare`."""
+    planned = check(path) if path.exists() else Migrated(0, 0, [number for number, _ in migrations()])
+    return Migrated(planned.before, prepare(path, create=True), planned.applied)
 
 
 def _check_file(path: Path, *, create: bool) -> None:

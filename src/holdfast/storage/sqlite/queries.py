@@ -10,12 +10,11 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from itertools import chain
 
 import apsw
 
-Value = str | bytes | int | float | None
-Row = tuple[Any, ...]
+from holdfast.storage.sql.session import Row, Value
 
 _ROWS = re.compile(r"\{rows:(\d+)(\+?)\}")
 _LONGEST = 16_000  # characters; apsw does not keep longer statements prepared
@@ -47,8 +46,8 @@ def execute_rows(
     """
     changed = 0
     for start, length in _pieces(len(rows), len(rows[0]) if rows else 1):
-        values = [value for row in rows[start : start + length] for value in row]
-        connection.execute(_expanded(name, length, columns), (*fixed, *values))
+        values = (*fixed, *chain.from_iterable(rows[start : start + length]))
+        connection.execute(_expanded(name, length, columns), values)
         changed += connection.changes()
     return changed
 
@@ -59,8 +58,8 @@ def select_rows(
     """Execute a query over rows of equal length and return all that it finds; the rest as of `execute_rows`."""
     found: list[Row] = []
     for start, length in _pieces(len(rows), len(rows[0]) if rows else 1):
-        values = [value for row in rows[start : start + length] for value in row]
-        found.extend(connection.execute(_expanded(name, length, columns), (*fixed, *values)))
+        values = (*fixed, *chain.from_iterable(rows[start : start + length]))
+        found.extend(connection.execute(_expanded(name, length, columns), values))
     return found
 
 

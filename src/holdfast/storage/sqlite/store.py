@@ -7,13 +7,23 @@ from pathlib import Path
 
 from holdfast.batch.store import BatchStores
 from holdfast.clock import Clock
-from holdfast.storage.sqlite.backups import SqliteBackups
-from holdfast.storage.sqlite.conversations import SqliteConversations
+from holdfast.errors import CannotAdopt
+from holdfast.library.adoption import Adoption, GivenBack, Wanted
+from holdfast.storage.sql.backups import SqlBackups
+from holdfast.storage.sql.conversations import SqlConversations
+from holdfast.storage.sql.intake import SqlIntake
+from holdfast.storage.sql.jobs import SqlJobs
+from holdfast.storage.sql.migrated import Migrated
+from holdfast.storage.sql.notes import SqlNotes
+from holdfast.storage.sql.work import SqlWork
+from holdfast.storage.sqlite import migrate
 from holdfast.storage.sqlite.database import Database
-from holdfast.storage.sqlite.intake import SqliteIntake
-from holdfast.storage.sqlite.jobs import SqliteJobs
 from holdfast.storage.sqlite.migrate import prepare
-from holdfast.storage.sqlite.work import SqliteWork
+
+_NO_SERVER = (
+    "Only tables in a PostgreSQL database can be adopted, and this is a SQLite file; name the server in "
+    "HOLDFAST_DATABASE_URL"
+)
 
 
 class SqliteStore:
@@ -24,12 +34,14 @@ class SqliteStore:
         self.path = path = Path(os.path.realpath(path))
         self._database = Database(path)
         self.batches = BatchStores(
-            intake=SqliteIntake(database=self._database, clock=clock),
-            work=SqliteWork(database=self._database, clock=clock),
-            jobs=SqliteJobs(database=self._database, clock=clock),
+            intake=SqlIntake(database=self._database, clock=clock),
+            work=SqlWork(database=self._database, clock=clock),
+            jobs=SqlJobs(database=self._database, clock=clock),
         )
-        self.conversations = SqliteConversations(database=self._database, clock=clock)
-        self.backups = SqliteBackups(database=self._database, clock=clock)
+        self.conversations = SqlConversations(database=self._database, clock=clock)
+        self.backups = SqlBackups(database=self._database, clock=clock)
+        self.notes = SqlNotes(database=self._database, clock=clock)
+        self.original = None  # never keeps its tables in a file
 
     @property
     def files(self) -> Sequence[Path]:
@@ -55,6 +67,23 @@ class SqliteStore:
         """
         schema = await asyncio.to_thread(prepare, self.path, create=create)
         await asyncio.to_thread(self._database.start, schema=schema)
+
+    async def migrate(self, *, check: bool) -> Migrated:
+        """Bring the file to the schema this code knows, as `start` does too, or say what that would do.
+
+        Raises:
+            StoreNotFound: there is no file, and only a check was asked for.
+            StorageError: it cannot be used; see `migrate.prepare`.
+        """
+        return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.path)
+
+    async def adopt(self, wanted: Wanted, owner: str, *, check: bool) -> Adoption:
+        """Refuse to: there are no views in a file that could be written through. Raises CannotAdopt."""
+        raise CannotAdopt(_NO_SERVER)
+
+    async def give_back(self, *, check: bool) -> GivenBack:
+        """Refuse likewise."""
+        raise CannotAdopt(_NO_SERVER)
 
     async def stop(self) -> None:
         """Let writes that were handed in finish, then close. Twice is safe."""

@@ -1,6 +1,7 @@
--- Conversations go, and their turns with them.
+-- Conversations go, and their turns with them: those that no trigger keeps.
 WITH asked (owner) AS (VALUES (?1)),
      wanted (key) AS (VALUES {rows:1})
 DELETE FROM conversations
  WHERE owner = (SELECT owner FROM asked)
    AND key IN (SELECT key FROM wanted)
+RETURNING key

@@ -1,5 +1,5 @@
--- Staged items that the job lacks, or has with other content.
-SELECT staged.id, inputs.line, stored.digest IS NOT NULL AS changed
+-- Staged items that the job lacks, knows by their ids only, or has with other content.
+SELECT staged.id, inputs.line, coalesce(stored.digest <> x'', FALSE) AS changed
   FROM items AS staged
   LEFT JOIN items AS stored ON stored.job_key = :job_key AND stored.id = staged.id
   LEFT JOIN item_inputs AS inputs ON inputs.job_key = staged.job_key AND inputs.position = staged.position

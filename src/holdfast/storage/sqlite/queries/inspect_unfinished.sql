@@ -3,7 +3,7 @@ SELECT jobs.id, jobs.state,
        jobs.completed + jobs.failed + jobs.skipped
            + coalesce(sum(workers.completed + workers.failed + workers.skipped), 0),
        jobs.pending + jobs.running + jobs.completed + jobs.failed + jobs.skipped
-           + coalesce(sum(workers.pending + workers.running + workers.completed + workers.failed + workers.skipped), 0)
+           + coalesce(sum(workers.pending + workers.running + workers.completed + workers.failed + workers.skipped), 0), jobs.processor
   FROM jobs
   LEFT JOIN workers ON workers.job_key = jobs.key
  WHERE jobs.owner = :owner

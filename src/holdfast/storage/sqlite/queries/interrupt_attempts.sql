@@ -9,7 +9,7 @@ SELECT job_key, position, attempt, owner, worker,
             THEN 'its worker died ' || (interruptions + 1) || ' times while this item ran, the last '
                  || (alone_interruptions + 1) || ' times with nothing beside it' END,
        started_at, :now
-  FROM items
+  FROM items INDEXED BY items_running
  WHERE job_key = :job_key
    AND worker = :token
    AND state = 'running'

@@ -1,5 +1,5 @@
 -- running → pending, behind those never tried, or failed when it has crashed worker after worker
-UPDATE items
+UPDATE items INDEXED BY items_running
    SET state = CASE WHEN NOT :stopping AND alone AND alone_interruptions + 1 >= :crash_limit
                     THEN 'failed' ELSE 'pending' END,
        interruptions = interruptions + NOT :stopping,

@@ -13,6 +13,7 @@ SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings,
   LEFT JOIN workers ON workers.job_key = jobs.key
  WHERE jobs.owner = :owner
    AND jobs.state <> 'creating'
+   AND jobs.key < :before
    AND (NOT :incomplete OR jobs.state IN ('pending', 'running', 'paused'))
  GROUP BY jobs.key
  ORDER BY jobs.key DESC

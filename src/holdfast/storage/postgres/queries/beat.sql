@@ -1,0 +1,5 @@
+-- A worker lives.
+UPDATE {schema}.workers
+   SET beat = beat + 1
+ WHERE token = :token
+   AND owner = :owner

@@ -1,0 +1,9 @@
+-- The first items of a job, copied into one that is being created.
+INSERT INTO {schema}.items (job_key, position, owner, id, digest)
+SELECT :staged, items.position, items.owner, items.id, items.digest
+  FROM {schema}.items
+  JOIN {schema}.jobs ON jobs.key = items.job_key
+ WHERE jobs.owner = :owner
+   AND jobs.id = :job_id
+   AND items.position >= :first
+   AND items.position < :upto

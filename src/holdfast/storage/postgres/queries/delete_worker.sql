@@ -1,0 +1,4 @@
+-- A lease ends.
+DELETE FROM {schema}.workers
+ WHERE token = :token
+   AND owner = :owner

@@ -1,0 +1,4 @@
+-- A bounded part of a job that is being removed.
+DELETE FROM {schema}.attempts
+ WHERE ctid = ANY (ARRAY (SELECT ctid
+                            FROM {schema}.attempts WHERE job_key = :job_key AND owner = :owner LIMIT :limit FOR UPDATE))

@@ -1,0 +1,5 @@
+-- creating → nothing
+DELETE FROM {schema}.jobs
+ WHERE key = :job_key
+   AND owner = :owner
+   AND state = 'creating'

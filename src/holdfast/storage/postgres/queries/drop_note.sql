@@ -1,0 +1,5 @@
+-- Remove a note.
+DELETE FROM {schema}.notes
+ WHERE kind = :kind
+   AND owner = :owner
+   AND name = :name

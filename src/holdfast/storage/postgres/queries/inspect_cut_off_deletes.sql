@@ -1,0 +1,6 @@
+-- Backups of one owner whose delete has not come to its end.
+SELECT id
+  FROM {schema}.backups
+ WHERE owner = :owner
+   AND deletion = 'deleting'
+ ORDER BY key

@@ -1,0 +1,6 @@
+-- One item by name.
+SELECT state, deleted_at
+  FROM {schema}.items
+ WHERE job_key = :job_key
+   AND owner = :owner
+   AND id = :id

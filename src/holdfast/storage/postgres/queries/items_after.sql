@@ -1,0 +1,17 @@
+-- Items of a job in their order, each with its latest error where it has failed.
+SELECT items.position, items.id, items.state, coalesce(inputs.topic, conversations.topic),
+       coalesce(inputs.persona, conversations.persona), items.attempt, items.conversation_id,
+       attempts.error_code, attempts.error_message
+  FROM {schema}.items
+  JOIN {schema}.jobs ON jobs.key = items.job_key
+  LEFT JOIN {schema}.item_inputs AS inputs ON inputs.job_key = items.job_key AND inputs.position = items.position
+  LEFT JOIN {schema}.conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id
+  LEFT JOIN {schema}.attempts ON items.state = 'failed'
+                    AND attempts.job_key = items.job_key
+                    AND attempts.position = items.position
+                    AND attempts.number = items.attempt
+ WHERE jobs.owner = :owner
+   AND jobs.id = :job_id
+   AND items.position > :after
+ ORDER BY items.position
+ LIMIT :limit

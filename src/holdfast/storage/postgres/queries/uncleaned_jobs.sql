@@ -1,0 +1,6 @@
+-- Jobs completed without failures, whose inputs and attempts may go.
+SELECT id
+  FROM {schema}.jobs
+ WHERE owner = :owner
+   AND state = 'completed'
+   AND cleaned_at IS NULL

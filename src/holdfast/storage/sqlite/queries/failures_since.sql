@@ -1,0 +1,14 @@
+-- What failed in a job after a given failure, in the order of the commits, each with the attempt that settled it.
+SELECT failures.sequence, failures.position, items.id, inputs.topic, failures.attempt, attempts.error_code,
+       attempts.error_message, attempts.ended_at
+  FROM failures
+  JOIN items ON items.job_key = failures.job_key AND items.position = failures.position
+  JOIN attempts ON attempts.job_key = failures.job_key
+               AND attempts.position = failures.position
+               AND attempts.number = failures.attempt
+  LEFT JOIN item_inputs AS inputs ON inputs.job_key = failures.job_key AND inputs.position = failures.position
+ WHERE failures.job_key = :job_key
+   AND failures.owner = :owner
+   AND failures.sequence > :after
+ ORDER BY failures.sequence
+ LIMIT :limit

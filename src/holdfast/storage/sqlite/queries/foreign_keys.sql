@@ -1,0 +1,7 @@
+-- Every foreign key of every table but those of ours to each other, a row for each of its columns.
+SELECT tables.name, keys.id, keys."table", keys."from", keys."to", keys.on_delete
+  FROM sqlite_schema AS tables
+  JOIN pragma_foreign_key_list(tables.name) AS keys
+ WHERE tables.type = 'table'
+   AND NOT (tables.name = 'turns' AND keys."table" = 'conversations' AND keys."from" = 'conversation_key')
+ ORDER BY tables.name, keys.id, keys.seq

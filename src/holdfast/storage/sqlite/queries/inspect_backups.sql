@@ -1,0 +1,6 @@
+-- Verified backups of one owner, whose files are to be there, the latest first.
+SELECT id, folder, host
+  FROM backups
+ WHERE owner = :owner
+   AND state = 'verified'
+ ORDER BY key DESC

@@ -1,0 +1,4 @@
+-- The stored columns of a table in their order: type, whether it holds no null, default, place in the primary key.
+SELECT name, type, "notnull", dflt_value, pk
+  FROM pragma_table_info(:table)
+ ORDER BY cid
