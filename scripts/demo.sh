@@ -20,10 +20,11 @@ step() {
 
 command -v holdfast >/dev/null || fail "holdfast is not on the path; start this with 'make demo'"
 
-# The demo has a database of its own, whatever the shell or a folder above says.
-unset HOLDFAST_DATABASE_URL HOLDFAST_OWNER
 rm -rf "$root/.demo"
 mkdir -p "$root/.demo/.holdfast"
+# The demo has a database of its own, whatever the shell or a settings file above says.
+unset HOLDFAST_OWNER BACKUP_DIRECTORY
+export HOLDFAST_DATABASE_URL="$root/.demo/.holdfast/holdfast.db"
 cd "$root/.demo"
 cp "$root/examples/topics.csv" .
 
@@ -34,7 +35,13 @@ holdfast run topics.csv --model scripted:0.2 --concurrency 4 &
 run=$!
 set +m
 trap 'kill -9 -- "-$run" 2>/dev/null || true' EXIT
-sleep 2
+# Until something is done, which takes longer where the machine has other work.
+for _ in $(seq 120); do
+    sleep 0.5
+    if holdfast status topics 2>/dev/null | grep -Eq '^  items +([2-9][0-9]|1[0-9][0-9]) completed'; then
+        break
+    fi
+done
 echo
 echo "\$ kill -9 %1"
 kill -9 -- "-$run" 2>/dev/null || fail "the run ended before it could be killed"

@@ -1,0 +1,9 @@
+"""Paths of requests."""
+
+from starlette.types import Scope
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path of a request within the application, wherever that is mounted."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

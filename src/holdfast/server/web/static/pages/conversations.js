@@ -1,0 +1,93 @@
+// The page of conversations: a selection that holds across pages, and deletes that open the dialog.
+
+import "../pre-delete-backup.js";
+import { Client } from "../client.js";
+import { counted } from "../dom.js";
+import { listAfter } from "./list_after.js";
+import { Selection } from "./selection.js";
+
+const form = document.querySelector("[data-selecting]");
+const dialog = document.querySelector("pre-delete-backup");
+
+if (form === null) {
+  Selection.forget();
+} else {
+  enhance(form);
+}
+
+function enhance(page) {
+  const filters = JSON.parse(page.dataset.filters);
+  const selection = new Selection(filters);
+  const boxes = [...page.querySelectorAll("input[name=id]")];
+  const [all, said, match, clear, remove, send] = ["all", "selected", "match", "clear", "delete", "export"].map((name) => page.querySelector(`[data-${name}]`));
+  let gone = null;
+
+  const draw = () => {
+    for (const box of boxes) {
+      box.checked = selection.has(box.value);
+      box.closest("tr").classList.toggle("is-selected", box.checked);
+    }
+    const count = selection.isEverything ? null : selection.size;
+    const here = boxes.filter((box) => box.checked).length;
+    all.checked = here === boxes.length;
+    all.indeterminate = here > 0 && here < boxes.length;
+    said.textContent = selection.isEverything ? "All that match are selected" : count === 0 ? "Tick conversations to select them" : `${counted(count, "conversation")} selected`;
+    clear.hidden = count === 0;
+    remove.disabled = send.disabled = count === 0;
+  };
+
+  all.disabled = false;
+  match.hidden = false;
+  all.addEventListener("change", () => {
+    selection.set(boxes.map((box) => box.value), all.checked);
+    draw();
+  });
+  page.addEventListener("change", (event) => {
+    if (event.target.name !== "id") return;
+    selection.set([event.target.value], event.target.checked);
+    draw();
+  });
+  clear.addEventListener("click", () => {
+    selection.clear();
+    draw();
+    all.focus();
+  });
+  match.addEventListener("click", async () => {
+    match.disabled = true;
+    try {
+      await selection.addMatching(new Client(page.dataset.root), (found) => {
+        said.textContent = `${counted(found, "conversation")} found…`;
+      });
+    } catch (error) {
+      said.textContent = error.message;
+      return;
+    } finally {
+      match.disabled = false;
+    }
+    draw();
+  });
+
+  // The form sends what is selected on all pages, not only the boxes of this one.
+  page.addEventListener("formdata", (event) => {
+    event.formData.delete("id");
+    if (selection.isEverything) event.formData.set("scope", "all");
+    else event.formData.set("ids", selection.ids.join("\n"));
+  });
+  remove.addEventListener("click", (event) => {
+    event.preventDefault();
+    dialog.ask(selection.forApi());
+  });
+  dialog.addEventListener("deleted", ({ detail }) => {
+    selection.clear();
+    gone = detail.deletion;
+  });
+  dialog.addEventListener("undone", () => {
+    gone = null;
+    draw();
+  });
+  // The list anew, and on it what undoes the delete.
+  dialog.addEventListener("close", () => {
+    if (gone !== null) window.location.assign(listAfter(gone, window.location.href));
+  });
+  draw();
+}

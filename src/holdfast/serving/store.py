@@ -1,0 +1,48 @@
+"""What serving asks of a database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class TakenNote:
+    """A note that was taken away, and whose it was."""
+
+    owner: str
+    value: str
+
+
+class NoteStore(Protocol):
+    """Notes: small values under a kind and a name, each an owner's, that expire."""
+
+    async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
+        """Write a note unless one that has not expired is there.
+
+        Returns the value of that one; None when it was written. Of many at once, one writes it.
+        """
+        ...
+
+    async def keep(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
+        """Write a note, whatever is there."""
+        ...
+
+    async def take(self, kind: str, name: str) -> TakenNote | None:
+        """Remove a note that has not expired and return it, whoever's it is; None when there is none.
+
+        For names that are secrets. Of many at once, one gets it.
+        """
+        ...
+
+    async def drop(self, owner: str, kind: str, name: str) -> None:
+        """Remove a note. Twice is safe."""
+        ...
+
+    async def drop_expired(self) -> None:
+        """Remove what has expired, whoever's it is, in bounded steps."""
+        ...
+
+    async def owners(self) -> Sequence[str]:
+        """Return who has unfinished jobs or backups: whom a server's own duties concern."""
+        ...
