@@ -4,8 +4,9 @@
       InputError             InputNotFound, InputEmpty, InputUnreadable, BadRow, DuplicateItem, UnknownColumn
       NotFound               JobNotFound, ItemNotFound, ConversationNotFound, BackupNotFound, StoreNotFound
       Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked, ConversationExists,
-                             RestoreConflict, PlanOutdated, BackupInUse
-      Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, EmptySelection, NothingToRun
+                             RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse, KeyReused, KeyInFlight
+      Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, ItemsNeeded, EmptySelection, NothingToRun,
+                             CannotAdopt, StoringHindered, ProcessorNotAllowed
       SettingsError          KeyMissing
       RecipeError            UnknownVariable
       Stopped
@@ -14,14 +15,21 @@
       InvalidConversation
       BackupError            BackupFailed, BackupDiskFull, BackupUnreachable, BackupUnusable, BackupDamaged,
                              BackupTooNew, NotABackup, ColumnsDiffer, RestoreDiffers, ClockBehind
-      StorageError           StoreBusy, StoreFull, StoreReadOnly, StoreGone, StoreCorrupt, NotADatabase,
-                             SchemaTooNew, SchemaOutdated, UnsafeSQLite, OutcomeRefused, StoreClosed
+      StorageError           StoreBusy, StoreUnavailable, CommitUnknown, StoreDenied, StoreFull, StoreReadOnly,
+                             StoreGone, StoreCorrupt, NotADatabase, SchemaTooNew, SchemaOutdated, UnsafeSQLite,
+                             OutcomeRefused, StoreClosed
 
 Each class has a stable `code`; each instance a message for people that names the thing and the next step, and a
 `context` of plain values for machines. Errors know nothing of HTTP or of exit statuses: the edges hold one table each.
 """
 
 from typing import Any, ClassVar
+
+
+def kind_of(value: object) -> str:
+    """Return what a value is, for a message: `an int`, `a list`."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 class HoldfastError(Exception):
@@ -156,10 +164,28 @@ class PlanOutdated(Conflict):
     code = "plan_outdated"
 
 
+class DeleteBlocked(Conflict):
+    """Rows of other tables keep these conversations from being deleted; `context` names them."""
+
+    code = "delete_blocked"
+
+
 class BackupInUse(Conflict):
     """The backup is pinned, being written, or needed by a delete that has not come to its end."""
 
     code = "backup_in_use"
+
+
+class KeyReused(Conflict):
+    """The key of a request was used for another one."""
+
+    code = "key_reused"
+
+
+class KeyInFlight(Conflict):
+    """A request of the same key is being worked on."""
+
+    code = "key_in_flight"
 
 
 class Refused(HoldfastError):
@@ -182,12 +208,36 @@ class CallerOnly(Refused):
     code = "caller_only"
 
 
+class ItemsNeeded(Refused):
+    """The job was taken over from another program, and does not know its items: only a run with all of them goes on."""
+
+    code = "items_needed"
+
+
 class EmptySelection(Refused):
     code = "empty_selection"
 
 
 class NothingToRun(Refused):
     code = "nothing_to_run"
+
+
+class CannotAdopt(Refused):
+    """Tables of a user's own cannot be put in the place of ours as they are, or not be given back."""
+
+    code = "cannot_adopt"
+
+
+class StoringHindered(Refused):
+    """The tables that were adopted take no new conversations; what is in them can be backed up, deleted, restored."""
+
+    code = "storing_hindered"
+
+
+class ProcessorNotAllowed(Refused):
+    """A server works with the recipes and functions of its own settings only, and this is none of them."""
+
+    code = "processor_not_allowed"
 
 
 class SettingsError(HoldfastError):
@@ -320,6 +370,24 @@ class StoreBusy(StorageError):
     """Another program holds the database's write lock for longer than we wait."""
 
     code = "store_busy"
+
+
+class StoreUnavailable(StorageError):
+    """The database's server cannot be reached, or went away; nothing is known to be wrong with what is in it."""
+
+    code = "store_unavailable"
+
+
+class CommitUnknown(StorageError):
+    """The answer to a commit was lost, and the server does not come back to say whether it was made."""
+
+    code = "commit_unknown"
+
+
+class StoreDenied(StorageError):
+    """The database's server does not let this user in, or not do this."""
+
+    code = "store_denied"
 
 
 class StoreFull(StorageError):

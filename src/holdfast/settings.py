@@ -7,15 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from holdfast.errors import SettingsError
 
 FILE = "holdfast.toml"
 FOLDER = ".holdfast"
+SERVER = "server"
+ADOPT = "adopt"
 
+_SERVERS = ("postgresql://", "postgres://")
 _ENVIRONMENT = {
     "database_url": "HOLDFAST_DATABASE_URL",
+    "database_schema": "HOLDFAST_SCHEMA",
     "owner": "HOLDFAST_OWNER",
     "rpm": "HOLDFAST_RPM",
     "tpm": "HOLDFAST_TPM",
@@ -29,8 +33,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    database_url: str | None = None
-    """A path or `sqlite:///path`; without it, `holdfast.db` in the nearest `.holdfast` folder."""
+    database_url: str | None = Field(default=None, repr=False)
+    """A path, `sqlite:///path` or `postgresql://…`; without it, `holdfast.db` in the nearest `.holdfast` folder."""
+    database_schema: str = Field(default="holdfast", pattern=r"^[a-z_][a-z0-9_]{0,39}$")
+    """On PostgreSQL, the schema that holds our tables."""
     owner: str = Field(default="local", min_length=1, max_length=512)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
     """How long a worker on another host may be silent before its items are taken over."""
@@ -45,12 +51,25 @@ class Settings(BaseModel):
     here: Path = Field(default_factory=Path.cwd, exclude=True)
     """What relative paths are relative to."""
 
+    @field_validator("database_schema")
+    @classmethod
+    def _not_of_the_server(cls, name: str) -> str:
+        if name == "information_schema" or name.startswith("pg_"):
+            raise ValueError("PostgreSQL keeps this name for itself")
+        return name
+
+    @property
+    def server(self) -> str | None:
+        """The URL of a PostgreSQL database, where one is named."""
+        url = self.database_url
+        return url if url is not None and url.startswith(_SERVERS) else None
+
     @property
     def database(self) -> Path:
-        """Absolute path of the database.
+        """Absolute path of the SQLite file, where no server is named.
 
         Raises:
-            SettingsError: the address names a kind of database that this version does not store in.
+            SettingsError: the address names a kind of database that Holdfast does not store in.
         """
         if self.database_url is None:
             return _nearest_folder(self.here) / "holdfast.db"
@@ -59,7 +78,8 @@ class Settings(BaseModel):
             kind, _, rest = text.partition("://")
             if kind != "sqlite" or not rest.startswith("/") or rest == "/":
                 raise SettingsError(
-                    f"The database address starts with {kind}://; give the path of a SQLite file, or sqlite:///path",
+                    f"The database address starts with {kind}://; give the path of a SQLite file, sqlite:///path, or "
+                    "postgresql://USER:PASSWORD@HOST/DATABASE",
                     setting="database_url",
                 )
             text = rest[1:]
@@ -99,13 +119,36 @@ def load(
     said |= {name: value for name, value in given.items() if value is not None}
     path = _nearest_file(here)
     if path is not None:
-        values |= _read(path)
+        values |= {name: value for name, value in _read(path).items() if name not in (SERVER, ADOPT)}
         if "database_url" in values and "database_url" not in said:
             values["here"] = path.parent
     try:
         return Settings(**(values | said))
     except ValidationError as error:
         raise _wrong(error, path) from error
+
+
+def server_table(here: Path) -> tuple[Any, Path]:
+    """Return the table `[server]` of the settings file, and what relative paths in it are relative to.
+
+    What may stand in it, the server says.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    return _table(SERVER, here)
+
+
+def adopt_table(here: Path) -> tuple[Any, Path]:
+    """Return the table `[adopt]` likewise; what may stand in it, `library.adoption_file` says. Raises SettingsError."""
+    return _table(ADOPT, here)
+
+
+def _table(name: str, here: Path) -> tuple[Any, Path]:
+    path = _nearest_file(here)
+    if path is None:
+        return {}, here
+    return _read(path).get(name, {}), path.parent
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -131,7 +174,8 @@ def _wrong(error: ValidationError, path: Path | None) -> SettingsError:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return _unknown(name, path)
-    return SettingsError(f"The setting {name!r}{_place(path)} is wrong: {first['msg']}", setting=name)
+    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return SettingsError(f"The setting {name!r}{_place(path)} is wrong: {reason}", setting=name)
 
 
 def _unknown(name: str, path: Path | None) -> SettingsError:

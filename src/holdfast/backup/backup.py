@@ -35,6 +35,8 @@ class Backup:
     reason: str
     folder: str | None
     """Where its file is; None is the folder beside the database, wherever that was moved to."""
+    host: str | None
+    """The machine that the folder is on; None where it was made before this was noted."""
     conversations: int
     turns: int
     content_bytes: int
@@ -69,6 +71,20 @@ class Sealed:
     content_bytes: int
     file_bytes: int
     file_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What is known of a backup that another program has made, and that becomes one of ours."""
+
+    backup_id: str
+    reason: str
+    created_at: datetime
+    expires_at: datetime | None
+    """None where it is not to expire by itself: then it is pinned."""
+    keep: timedelta
+    """How long it is kept once it is unpinned."""
+    conversations: int
 
 
 class BackupItem(NamedTuple):

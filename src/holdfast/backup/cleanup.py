@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from holdfast.backup.backup import Backup, BackupState
-from holdfast.backup.folder import BackupFolder
 from holdfast.backup.folders import Folders
 from holdfast.backup.retention import Action, Decision, decide
 from holdfast.backup.store import BackupStore
 from holdfast.clock import Clock, to_text
-from holdfast.errors import BackupError, BackupInUse, BackupUnreachable, ClockBehind, HoldfastError
+from holdfast.errors import BackupInUse, BackupUnreachable, BackupUnusable, ClockBehind, HoldfastError
 from holdfast.logs import get_logger
 
 _log = get_logger("holdfast.backup")
 
 _DAILY = timedelta(days=1)
+_LONGEST_WRITE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,10 @@ class Cleaner:
 
     async def sweep(self) -> None:
         """Remove what dead writers left, and note that their backups failed. Safe at any time, in any process."""
-        folder = await self._folders.current()
-        if folder.path.is_dir() and (swept := await asyncio.to_thread(folder.sweep)):
-            _log.info("part_files_removed", number=swept)
+        if self._folders.is_known:
+            folder = await self._folders.current()
+            if folder.path.is_dir() and (swept := await asyncio.to_thread(folder.sweep)):
+                _log.info("part_files_removed", number=swept)
         for backup in await self._store.in_use(self._owner):
             if backup.state is not BackupState.RUNNING or await self._is_being_written(backup):
                 continue
@@ -98,9 +99,9 @@ class Cleaner:
             _log.warning("cleanup_failed", code=error.code, error=error.message)
 
     async def remove(self, backup: Backup) -> None:
-        """Remove a backup before its time. Raises BackupInUse, BackupError."""
+        """Remove a backup before its time. Raises BackupInUse, BackupUnusable, BackupError."""
         if backup.state is BackupState.EXPIRED and backup.removed_at is not None:
-            raise BackupError(f"{backup.id} was removed before", backup_id=backup.id)
+            raise BackupUnusable(f"{backup.id} was removed before", backup_id=backup.id, state=str(backup.state))
         if backup.state is not BackupState.EXPIRED and not await self._store.expire(backup, early=True):
             why = (
                 "is pinned; unpin it first"
@@ -133,21 +134,22 @@ class Cleaner:
 
     async def _remove_file(self, backup: Backup) -> None:
         folder = await self._folders.of(backup)
-        if self._is_out_of_sight(backup, folder):
+        if self._folders.is_out_of_sight(backup, folder):
+            place = self._folders.place_of(backup, folder)
             raise BackupUnreachable(
-                f"The folder of {backup.id} cannot be seen from here: {folder.path}. Its file is removed when it can",
-                path=str(folder.path),
+                f"The folder of {backup.id} cannot be seen from here: {place}. Its file is removed when it can",
+                path=place,
             )
         await asyncio.to_thread(folder.remove, backup.id)
-
-    @staticmethod
-    def _is_out_of_sight(backup: Backup, folder: BackupFolder) -> bool:
-        # A folder of the user's choice may be on a disk that is not mounted; ours beside the database is there or gone.
-        return backup.folder is not None and not folder.path.is_dir()
 
     async def _is_being_written(self, backup: Backup) -> bool:
         """Whether its writer lives, or nobody can tell from here."""
         if backup.state is not BackupState.RUNNING:
             return False
+        if self._folders.is_elsewhere(backup):
+            # Its machine looks after it; should that be gone for good, nobody writes for longer than this.
+            return self._clock.now() - backup.created_at < _LONGEST_WRITE
         folder = await self._folders.of(backup)
-        return self._is_out_of_sight(backup, folder) or await asyncio.to_thread(folder.is_being_written, backup.id)
+        if self._folders.is_out_of_sight(backup, folder):
+            return True
+        return await asyncio.to_thread(folder.is_being_written, backup.id)

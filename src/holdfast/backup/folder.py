@@ -25,6 +25,11 @@ _NAME = re.compile(r"backup-[0-9]{1,16}-[a-z0-9]{1,64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def is_backup_id(text: str) -> bool:
+    """Whether a backup may have this id, and so a file its name."""
+    return _NAME.fullmatch(text) is not None
+
+
 class PartFile:
     """A file that is being written. Nobody else sees it under its own name before `publish`."""
 
@@ -91,7 +96,7 @@ class BackupFolder:
 
     def path_of(self, backup_id: str) -> Path:
         """Return where the file of a backup is, or would be."""
-        if not _NAME.fullmatch(backup_id):  # ids come out of our own records; a path is never made of anything else
+        if not is_backup_id(backup_id):  # ids come out of our own records; a path is never made of anything else
             raise BackupError(f"{backup_id[:80]!r} cannot be the id of a backup")
         return self.path / f"{backup_id}{SUFFIX}"
 

@@ -1,7 +1,8 @@
 """Opening backups: for verification, download and restore."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -12,9 +13,10 @@ from holdfast.backup.folders import Folders
 from holdfast.backup.progress import Teller
 from holdfast.backup.store import BackupStore, Kept
 from holdfast.backup.verifier import Verifier
-from holdfast.errors import BackupDamaged, BackupUnreachable, BackupUnusable
-from holdfast.library.archive import ArchiveReader, Manifest, decompressed
-from holdfast.library.record import Document
+from holdfast.errors import BackupDamaged, BackupUnreachable, BackupUnusable, NotABackup
+from holdfast.library.archive import ArchiveReader, Line, Manifest, decompressed
+
+_BLOCK = 1024 * 1024
 
 Holds = Callable[[Mapping[str, Any]], bool]
 
@@ -26,11 +28,29 @@ class OpenBackup:
     backup: Backup
     file: BinaryIO
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file that is open, whatever its record says."""
+        return os.fstat(self.file.fileno()).st_size
+
+    def part(self, start: int, length: int) -> Iterator[bytes]:
+        """Yield a part of the file as it is on disk, in blocks. Blocks. Raises BackupUnreachable, BackupDamaged."""
+        try:
+            self.file.seek(start)
+            while length:
+                block = self.file.read(min(length, _BLOCK))
+                if not block:
+                    raise BackupDamaged(f"The file of {self.backup.id} is shorter than it was when it was opened")
+                length -= len(block)
+                yield block
+        except OSError as error:
+            raise BackupUnreachable(f"The backup cannot be read: {error.strerror}") from error
+
     def manifest(self) -> Manifest:
         """Read what the file says about itself. Blocks."""
         return self._reader().manifest
 
-    def documents(self, holds: Holds | None = None) -> Iterator[Sequence[Kept]]:
+    def documents(self, holds: Holds | None = None) -> Iterator[Iterator[Kept]]:
         """Yield the conversations that are wanted, from the beginning at each call. Blocks.
 
         Raises:
@@ -38,13 +58,8 @@ class OpenBackup:
         """
         reader, position = self._reader(), 0
         for lines in reader.batches():
-            documents = []
-            for number, line in enumerate(lines, start=position):
-                document = _parsed(line, number + 1)
-                if holds is None or holds(document):
-                    documents.append((number, document, line))
+            yield _wanted(lines, position, holds)
             position += len(lines)
-            yield documents
         if position != self.backup.conversations:
             raise BackupDamaged(f"{self.backup.id} holds {position:,} conversations of {self.backup.conversations:,}")
 
@@ -80,11 +95,10 @@ class Reading:
         """
         backup = _usable(await self._store.backup(self._owner, backup_id))
         folder = await self._folders.of(backup)
-        if not folder.path.is_dir():
-            raise BackupUnreachable(
-                f"The folder of {backup_id} cannot be seen from here: {folder.path}", path=str(folder.path)
-            )
-        with folder.opened(backup_id) as file:
+        if not folder.path.is_dir() or self._folders.is_out_of_sight(backup, folder):
+            place = self._folders.place_of(backup, folder)
+            raise BackupUnreachable(f"The folder of {backup_id} cannot be seen from here: {place}", path=place)
+        with _told_of(backup_id), folder.opened(backup_id) as file:
             # Once more: had it expired before it was opened, what was opened may be something else by now.
             yield OpenBackup(_usable(await self._store.backup(self._owner, backup_id)), file)
 
@@ -103,6 +117,19 @@ class Reading:
             return backup
 
 
+@contextmanager
+def _told_of(backup_id: str) -> Iterator[None]:
+    """Have an error about a damaged file say which backup it is, and what one can do."""
+    try:
+        yield
+    except (BackupDamaged, NotABackup) as error:
+        named = error.message if backup_id in error.message else f"{backup_id}: {error.message}"
+        error.context.setdefault("backup_id", backup_id)
+        raise type(error)(
+            f"{named}. Put back a copy of its file, or use another of `holdfast backups list`", **error.context
+        ) from error
+
+
 def _usable(backup: Backup) -> Backup:
     if backup.state is BackupState.VERIFIED:
         return backup
@@ -114,11 +141,12 @@ def _usable(backup: Backup) -> Backup:
     raise BackupUnusable(f"{backup.id} {why}", backup_id=backup.id, state=str(backup.state))
 
 
-def _parsed(line: bytes, number: int) -> Document:
-    try:
-        document = orjson.loads(line)
-        if isinstance(document, dict):
-            return document
-    except orjson.JSONDecodeError as error:
-        raise BackupDamaged(f"Conversation {number:,} of the backup cannot be read") from error
-    raise BackupDamaged(f"Conversation {number:,} of the backup cannot be read")
+def _wanted(lines: Sequence[Line], first: int, holds: Holds | None) -> Iterator[Kept]:
+    for position, (line, digest) in enumerate(lines, start=first):
+        try:
+            document = orjson.loads(line)
+            is_wanted = holds is None or holds(document)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise BackupDamaged(f"Conversation {position + 1:,} of the backup cannot be read") from error
+        if is_wanted:
+            yield position, document, line, digest

@@ -1,9 +1,10 @@
 """Bringing back what a backup holds: planned first, all or nothing."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from holdfast.backup.backup import Listener, Phase
 from holdfast.backup.progress import Teller
@@ -86,7 +87,7 @@ class Restorer:
         def tell(done: int) -> None:
             asyncio.run_coroutine_threadsafe(teller.tell(Phase.RESTORING, done, found.backup.conversations), loop)
 
-        def documents() -> Iterator[Sequence[Kept]]:
+        def documents() -> Iterator[Iterable[Kept]]:
             yield from wanted.documents()
             wanted.check()
 
@@ -113,7 +114,8 @@ class _Wanted:
     def __init__(self, found: OpenBackup, selection: Selection | None) -> None:
         self._found = found
         self._selection = selection if selection is not None and selection.is_narrowed else None
-        self._holds = self._selection.matcher() if self._selection is not None else None
+        self._ids = self._selection.ids if self._selection is not None else ()
+        self._matches = (self._selection or Selection(everything=True)).matcher()
         self._seen: set[str] = set()
         self._count = 0
 
@@ -121,20 +123,24 @@ class _Wanted:
     def is_all(self) -> bool:
         return self._selection is None
 
-    def documents(self) -> Iterator[Sequence[Kept]]:
+    def documents(self) -> Iterator[Iterable[Kept]]:
         """Yield what is wanted, from the beginning at each call."""
         self._seen, self._count = set(), 0
-        for chunk in self._found.documents(self._holds):
-            self._count += len(chunk)
-            if self._selection is not None and self._selection.ids:
-                self._seen.update(document["id"] for _, document, _ in chunk)
-            yield chunk
+        return self._found.documents(self._holds if self._selection is not None else None)
+
+    def _holds(self, document: Mapping[str, Any]) -> bool:
+        if not self._matches(document):
+            return False
+        self._count += 1
+        if self._ids:
+            self._seen.add(document["id"])
+        return True
 
     def check(self) -> None:
         """Refuse a selection that asks for what is not there. After all documents were yielded."""
         if self._selection is None:
             return
-        missing = [name for name in self._selection.ids if name not in self._seen]
+        missing = [name for name in self._ids if name not in self._seen]
         backup_id = self._found.backup.id
         if missing:
             named = ", ".join(repr(name) for name in missing[:10])

@@ -19,6 +19,8 @@ class OnConflict(StrEnum):
 class ClashKind(StrEnum):
     CONTENT = "content"
     """A conversation of this id is there, with other content."""
+    TIMES = "times"
+    """A conversation of this id is there, with the same content, made or changed at another time."""
     ITEM = "item"
     """The item whose result it was has another conversation now."""
     BUSY = "busy"
@@ -42,6 +44,8 @@ class RestorePlan:
     backup_id: str
     new: int
     identical: int
+    unlinked: int
+    """Of the new ones: the items they name have other results, which they keep."""
     clashes: Sequence[Clash]
 
 
@@ -57,5 +61,11 @@ class Restored:
     replaced: int
     relinked: int
     """Items that have their results again."""
+    unlinked: int
+    """Of the restored ones: the items they name have other results, which they keep."""
     replaced_backup_id: str | None = None
     """Holds what was replaced."""
+    related: int = 0
+    """Rows of other tables that are back, or refer again to what they referred to."""
+    left: int = 0
+    """Rows of other tables that are not: what they refer to is missing, or they refer to something else by now."""

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
-from holdfast.backup.backup import Backup, Listener
+from holdfast.backup.backup import Backup, Listener, TakenOver
 from holdfast.backup.cleanup import Cleaner, Cleanup
 from holdfast.backup.deletion import Deletions
 from holdfast.backup.folders import Folders
-from holdfast.backup.reading import Reading
+from holdfast.backup.reading import OpenBackup, Reading
 from holdfast.backup.restorer import Restorer
 from holdfast.backup.restoring import OnConflict, Restored, RestorePlan
-from holdfast.backup.store import BackupStore
+from holdfast.backup.store import BackupStore, Snapshot
 from holdfast.backup.writer import Writer
-from holdfast.errors import HoldfastError
+from holdfast.errors import BackupDamaged, HoldfastError
 from holdfast.library.selection import Selection
 from holdfast.logs import get_logger
 
@@ -84,6 +85,15 @@ class Backups:
         await self._cleaner.clean_daily()
         return backup
 
+    async def take_over(self, other: TakenOver, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+        """Make a backup of ours of one that another program has made, under its id; its own file stays.
+
+        Raises:
+            BackupInUse: there is one of this id, or it is being made by somebody else.
+            BackupFailed: it could not be written, or did not pass its verification; nothing of it is left.
+        """
+        return await self._writer.take_over(other, source)
+
     async def list(self, *, every: bool = False, before: int | None = None, limit: int = 100) -> Sequence[Backup]:
         """Return backups, the latest first; with `every`, those too whose files are gone."""
         return await self._store.backups(self._owner, every=every, before=before, limit=limit)
@@ -109,6 +119,17 @@ class Backups:
         """
         return await self._reading.verify(backup_id, on_progress=on_progress)
 
+    def opened(self, backup_id: str) -> AbstractAsyncContextManager[OpenBackup]:
+        """Open the file of a backup, to be read by the caller; it stays whole if the backup expires meanwhile.
+
+        Raises BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged when it is entered.
+        """
+        return self._reading.opened(backup_id)
+
+    async def written(self, backup: Backup) -> int:
+        """Return how many conversations a backup holds so far that is being written, in whichever process."""
+        return await self._store.written(backup)
+
     async def download(self, backup_id: str, *, compressed: bool = False) -> AsyncIterator[bytes]:
         """Yield the file of a backup as JSON or, compressed, as it is on disk.
 
@@ -116,9 +137,13 @@ class Backups:
         was yielded is of no use.
         """
         async with self._reading.opened(backup_id) as found:
-            blocks = iter(lambda: found.file.read(1024 * 1024), b"") if compressed else found.blocks()
+            blocks = found.part(0, found.size) if compressed else found.blocks()
+            left = found.backup.file_bytes if compressed else found.backup.content_bytes
             while block := await asyncio.to_thread(next, blocks, b""):
+                left -= len(block)
                 yield block
+            if left:  # a compressed file that is cut off may just end
+                raise BackupDamaged(f"The file of {backup_id} is longer or shorter than it was", backup_id=backup_id)
 
     async def plan_restore(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
         """Say what `restore` would do. Errors as of `restore`."""

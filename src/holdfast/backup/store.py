@@ -1,6 +1,6 @@
 """What backups ask of a database. Every method takes an owner, or a backup that has one, and sees that owner's only."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from typing import Protocol
 from holdfast.backup.backup import Backup, BackupItem, Sealed
 from holdfast.backup.restoring import OnConflict, Restored, RestorePlan
 from holdfast.library.record import Document, Record
-from holdfast.library.removal import Sample
+from holdfast.library.removal import FiringTrigger, Obstacle, RelatedRows, Sample
 from holdfast.library.selection import Selection
 
 
@@ -26,7 +26,7 @@ class Snapshot(Protocol):
         """By table, the columns that Holdfast does not know."""
         ...
 
-    def chunks(self) -> AsyncIterator[Sequence[Record]]:
+    def chunks(self) -> AsyncGenerator[Sequence[Record]]:
         """Yield the selected conversations in the order of storing, many at a time; once."""
         ...
 
@@ -37,8 +37,13 @@ class Measured:
 
     conversations: int
     turns: int
+    estimated_bytes: int
+    """About what their lines in a backup take, without rows of other tables and columns that Holdfast does not know."""
     digest: str
     sample: Sequence[Sample]
+    related: Sequence[RelatedRows] = ()
+    triggers: Sequence[FiringTrigger] = ()
+    obstacles: Sequence[Obstacle] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +52,32 @@ class Step:
 
     backup: Backup
     is_last: bool
+    seconds_on_the_way: float
+    """What of its time was spent between here and the database, where others wait for nothing that can be shortened."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutrightStep:
+    """What a bounded part of a delete without a backup did."""
+
+    deleted: int
+    kept: int
+    """By a trigger."""
+    reached: int | None
+    """The last place in the order of storing that it came to; None at the end."""
+    seconds_on_the_way: float
 
 
 AddedColumns = Mapping[str, Mapping[str, str]]
 """By table, the columns that Holdfast does not know, with their types."""
 
-Kept = tuple[int, Document, bytes]
-"""A conversation of a backup: its position in the file, what it is, and the line that says so."""
+Kept = tuple[int, Document, bytes, bytes]
+"""A conversation of a backup: its position in the file, what it is, its line, and the SHA-256 of that."""
 
-Documents = Callable[[], Iterator[Sequence[Kept]]]
+Documents = Callable[[], Iterator[Iterable[Kept]]]
 """Opens a backup's conversations, many at a time; each call begins anew.
 
-Runs in a thread of the store's. Raises BackupError where the file is not what it was.
+They are read as they are asked for, in a thread of the store's. Raises BackupError where the file is not what it was.
 """
 
 
@@ -73,25 +92,48 @@ class BackupStore(Protocol):
         """Open one consistent snapshot. Others go on writing."""
         ...
 
+    async def check_restorable(self) -> None:
+        """Refuse a library into which conversations could not be put back as they were. Raises BackupUnusable."""
+        ...
+
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> Measured:
         """Count what is selected."""
         ...
 
     # -- records
 
-    async def begin(self, owner: str, backup_id: str, *, reason: str, folder: str | None, keep: timedelta) -> Backup:
-        """nothing → running."""
+    async def begin(
+        self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
+    ) -> Backup:
+        """nothing → running, or failed → running where an earlier attempt under the same id has failed.
+
+        Raises BackupInUse: there is another of this id.
+        """
         ...
 
-    async def add_items(self, backup: Backup, first: int, records: Sequence[Record]) -> None:
-        """Note what the snapshot held, from position `first` on."""
+    async def add_items(self, backup: Backup, first: int, records: Sequence[Record], versions: Sequence[bytes]) -> None:
+        """Note what the snapshot held, from position `first` on; `versions` are those of the records."""
         ...
 
-    async def verified(self, backup: Backup, sealed: Sealed, *, deleting: bool) -> Backup:
+    async def verified(
+        self,
+        backup: Backup,
+        sealed: Sealed,
+        *,
+        deleting: bool,
+        expires_at: datetime | None = None,
+        pinned: bool = False,
+    ) -> Backup:
         """running → verified, with its delete begun when it was made for one.
+
+        It expires at the time that is given, else when it was to be kept for so long.
 
         Raises BackupUnusable: it is not running any more, because somebody took its writer for dead.
         """
+        ...
+
+    async def places(self, count: int) -> Sequence[int]:
+        """Return places in the order of storing for so many conversations that are not of this library."""
         ...
 
     async def failed(self, backup: Backup, error: str) -> bool:
@@ -120,6 +162,14 @@ class BackupStore(Protocol):
 
     async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
         """Return what the snapshot held, in order, from a position on."""
+        ...
+
+    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Return the ids and the digests of the same."""
+        ...
+
+    async def written(self, backup: Backup) -> int:
+        """Return how many conversations have been noted of a backup that is being written."""
         ...
 
     async def unknown(self, backup_ids: Sequence[str]) -> Sequence[str]:
@@ -160,16 +210,16 @@ class BackupStore(Protocol):
         ...
 
     async def outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
-        """Return conversations that the delete kept or found gone, as `(id, "changed" or "gone")`."""
+        """Return conversations that the delete kept or found gone, as `(id, "changed" or "gone")`.
+
+        One that a trigger kept counts as changed: what the snapshot found is not what may be deleted.
+        """
         ...
 
     async def delete_outright(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
-    ) -> tuple[int, int | None]:
-        """Delete selected conversations without any backup, in one transaction, in the order of storing.
-
-        Returns how many, and how far it came: None at the end.
-        """
+    ) -> OutrightStep:
+        """Delete selected conversations without any backup, in one transaction, in the order of storing."""
         ...
 
     async def last_key(self) -> int:

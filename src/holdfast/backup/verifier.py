@@ -7,11 +7,11 @@ from typing import BinaryIO
 
 import orjson
 
-from holdfast.backup.backup import Backup, BackupItem, Phase, Sealed
+from holdfast.backup.backup import Backup, Phase, Sealed
 from holdfast.backup.progress import Teller
 from holdfast.backup.store import BackupStore
 from holdfast.errors import BackupDamaged, HoldfastError
-from holdfast.library.archive import ArchiveReader, decompressed
+from holdfast.library.archive import ArchiveReader, Line, decompressed
 from holdfast.library.record import digest_of_document
 
 
@@ -48,7 +48,7 @@ class Verifier:
     async def _compare(self, backup: Backup, sealed: Sealed, reader: ArchiveReader, teller: Teller) -> None:
         batches, position = reader.batches(), 0
         while (lines := await asyncio.to_thread(next, batches, None)) is not None:
-            noted = await self._store.items(backup, first=position, limit=len(lines))
+            noted = await self._store.digests(backup, first=position, limit=len(lines))
             await asyncio.to_thread(_check, lines, noted, position)
             position += len(lines)
             await teller.tell(Phase.VERIFYING, position, sealed.conversations, reader.content_bytes)
@@ -71,16 +71,16 @@ class _Counting:
         return data
 
 
-def _check(lines: Sequence[bytes], noted: Sequence[BackupItem], position: int) -> None:
+def _check(lines: Sequence[Line], noted: Sequence[tuple[str, bytes]], position: int) -> None:
     """Decode each line, and compare what it says with what the snapshot noted."""
     if len(lines) > len(noted):
         raise BackupDamaged(f"The file holds more than the {position + len(noted):,} conversations that were backed up")
-    for number, (line, item) in enumerate(zip(lines, noted, strict=True), start=position + 1):
+    for number, ((line, line_digest), (name, digest)) in enumerate(zip(lines, noted, strict=True), start=position + 1):
         try:
             document = orjson.loads(line)
             # Most lines are canonical as they stand.
-            is_same = hashlib.sha256(line).digest() == item.digest or digest_of_document(document) == item.digest
-            is_same = is_same and document["id"] == item.id
+            is_same = line_digest == digest or digest_of_document(document) == digest
+            is_same = is_same and document["id"] == name
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BackupDamaged(f"Conversation {number:,} of the file cannot be read") from error
         if not is_same:

@@ -4,18 +4,31 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
 from datetime import timedelta
 
-from holdfast.backup.backup import Backup, Listener, Phase, Sealed
+from holdfast.backup.backup import Backup, Listener, Phase, Sealed, TakenOver
 from holdfast.backup.folder import PartFile
 from holdfast.backup.folders import Folders
 from holdfast.backup.progress import Teller
 from holdfast.backup.store import BackupStore, Snapshot
 from holdfast.backup.verifier import Verifier
 from holdfast.clock import Clock, to_text
-from holdfast.errors import BackupDiskFull, BackupFailed, EmptySelection, HoldfastError, PlanOutdated, SettingsError
+from holdfast.errors import (
+    BackupDiskFull,
+    BackupFailed,
+    BackupInUse,
+    BackupNotFound,
+    BackupUnusable,
+    EmptySelection,
+    HoldfastError,
+    PlanOutdated,
+    SettingsError,
+)
 from holdfast.library.archive import LONGEST_LINE, ArchiveWriter, Manifest
 from holdfast.library.record import Record
+from holdfast.library.removal import line_of_plan
 from holdfast.library.selection import Selection
 from holdfast.logs import get_logger
 
@@ -58,23 +71,82 @@ class Writer:
             BackupFailed: it could not be written, or is not what was read. Nothing of it is left but its record.
             EmptySelection: nothing is selected just now.
             PlanOutdated: something else is selected just now than was planned.
+            BackupUnusable: the database would not let it be restored.
             StorageError: the database could not do it.
         """
         _check_reason(reason)
+        await self._store.check_restorable()
         backup_id = f"backup-{int(self._clock.now().timestamp() * 1000)}-{secrets.token_hex(10)}"
         folder = await self._folders.current()
         # The file first: without it, a record that says `running` would look like one whose writer is dead.
         part = await asyncio.to_thread(folder.create, backup_id)
+        making = _Making(backup_id, reason, keep, planned=planned)
+        source = self._store.snapshot(self._owner, selection)
+        return await self._make(making, part, source, Teller(backup_id, on_progress), expected=expected)
+
+    async def take_over(self, other: TakenOver, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+        """Make a backup of ours of one that another program has made, under its id; return the verified record.
+
+        Raises:
+            BackupInUse: there is one of this id, or it is being made by somebody else.
+            BackupUnusable: another owner has one of this id, or the database would not let it be restored.
+            BackupFailed: as of `write`; the same may be tried again.
+        """
+        await self._store.check_restorable()
+        folder = await self._folders.current()
+        try:
+            part = await asyncio.to_thread(folder.create, other.backup_id)
+        except BackupFailed as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            raise BackupInUse("it is being taken over by another process", backup_id=other.backup_id) from error
+        try:
+            await self._refuse_anothers(other.backup_id)
+        except BaseException:
+            part.close(keep=False)
+            raise
+        keep = timedelta(0) if other.expires_at is None else other.expires_at - self._clock.now()
+        making = _Making(other.backup_id, other.reason, max(keep, other.keep), other)
+        return await self._make(making, part, source, Teller(other.backup_id, None), expected=other.conversations)
+
+    async def _refuse_anothers(self, backup_id: str) -> None:
+        """Refuse an id that a backup of another owner has: their files would have one name."""
+        try:
+            await self._store.backup(self._owner, backup_id)
+        except BackupNotFound as error:
+            if not await self._store.unknown([backup_id]):
+                raise BackupUnusable("a backup of another owner has this id", backup_id=backup_id) from error
+
+    async def _make(
+        self,
+        making: "_Making",
+        part: PartFile,
+        source: AbstractAsyncContextManager[Snapshot],
+        teller: Teller,
+        *,
+        expected: int,
+    ) -> Backup:
         keeps = False
         try:
-            recorded = self._folders.recorded
-            backup = await self._store.begin(self._owner, backup_id, reason=reason, folder=recorded, keep=keep)
+            backup = await self._store.begin(
+                self._owner,
+                making.backup_id,
+                reason=making.reason,
+                folder=self._folders.recorded,
+                host=self._folders.host,
+                keep=making.keep,
+            )
             try:
-                teller = Teller(backup_id, on_progress)
-                sealed = await self._fill(backup, part, selection, teller, expected=expected, planned=planned)
+                sealed = await self._fill(backup, making, part, source, teller, expected=expected)
                 await self._verify(backup, sealed, part, teller)
                 await asyncio.to_thread(part.publish)
-                done = await self._store.verified(backup, sealed, deleting=planned is not None)
+                done = await self._store.verified(
+                    backup,
+                    sealed,
+                    deleting=making.planned is not None,
+                    expires_at=making.other.expires_at if making.other else None,
+                    pinned=making.other is not None and making.other.expires_at is None,
+                )
                 keeps = True
             except BaseException as error:
                 keeps = not await self._is_given_up(backup, error)
@@ -87,30 +159,35 @@ class Writer:
     async def _fill(
         self,
         backup: Backup,
+        making: "_Making",
         part: PartFile,
-        selection: Selection,
+        source: AbstractAsyncContextManager[Snapshot],
         teller: Teller,
         *,
         expected: int,
-        planned: str | None,
     ) -> Sealed:
         archive, contents = ArchiveWriter(), _Contents()
-        async with self._store.snapshot(self._owner, selection) as snapshot:
-            head = archive.head(self._manifest(backup, snapshot))
+        async with source as snapshot:
+            head = archive.head(_manifest(backup, making, snapshot))
             await asyncio.to_thread(part.write, head)
-            async for records in snapshot.chunks():
-                # Side by side: the one waits for its commit, the other compresses.
-                noting = asyncio.create_task(self._store.add_items(backup, contents.conversations, records))
-                try:
-                    await asyncio.to_thread(_append, part, archive, contents, records)
-                finally:
+            noting: asyncio.Task[None] | None = None
+            try:
+                async with aclosing(snapshot.chunks()) as chunks:
+                    async for records in chunks:
+                        first = contents.conversations
+                        versions = await asyncio.to_thread(_append, part, archive, contents, records)
+                        if noting is not None:
+                            await noting
+                        # It waits for its commit while the next ones are compressed.
+                        noting = asyncio.create_task(self._store.add_items(backup, first, records, versions))
+                        done = contents.conversations
+                        await teller.tell(Phase.WRITING, done, max(expected, done), archive.content_bytes)
+            finally:
+                if noting is not None:
                     await noting
-                await teller.tell(
-                    Phase.WRITING, contents.conversations, max(expected, contents.conversations), archive.content_bytes
-                )
         if not contents.conversations:
             raise EmptySelection("No conversation is selected, so there is nothing to back up")
-        if planned is not None and contents.digest != planned:
+        if making.planned is not None and contents.digest != making.planned:
             raise PlanOutdated(
                 "What is selected has changed since the plan was made; nothing was deleted. Look at a new plan"
             )
@@ -143,15 +220,27 @@ class Writer:
             _log.warning("backup_failure_unrecorded", backup=backup.id, error=other.message)
             return False
 
-    def _manifest(self, backup: Backup, snapshot: Snapshot) -> Manifest:
-        return Manifest(
-            backup_id=backup.id,
-            created_at=to_text(backup.created_at),
-            reason=backup.reason,
-            owner=backup.owner,
-            database=snapshot.database,
-            columns=snapshot.columns,
-        )
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """What a backup is to be."""
+
+    backup_id: str
+    reason: str
+    keep: timedelta
+    other: TakenOver | None = None
+    planned: str | None = None
+
+
+def _manifest(backup: Backup, making: _Making, snapshot: Snapshot) -> Manifest:
+    return Manifest(
+        backup_id=backup.id,
+        created_at=to_text(making.other.created_at if making.other is not None else backup.created_at),
+        reason=backup.reason,
+        owner=backup.owner,
+        database=snapshot.database,
+        columns=snapshot.columns,
+    )
 
 
 def _check_reason(reason: str) -> None:
@@ -175,11 +264,12 @@ class _Contents:
         turns = sum(record.turns for record in records)
         self.conversations += len(records)
         self.turns += turns
-        self._sha.update("".join(f"{record.id}\0{record.turns}\n" for record in records).encode())
+        self._sha.update(b"".join([line_of_plan(record.id, record.turns, record.related) for record in records]))
         return turns
 
 
-def _append(part: PartFile, archive: ArchiveWriter, contents: _Contents, records: Sequence[Record]) -> None:
+def _append(part: PartFile, archive: ArchiveWriter, contents: _Contents, records: Sequence[Record]) -> list[bytes]:
+    """Write conversations; return their row versions, which are the SHA-256 of their lines."""
     for record in records:
         if len(record.line) > LONGEST_LINE:
             raise BackupFailed(
@@ -188,4 +278,6 @@ def _append(part: PartFile, archive: ArchiveWriter, contents: _Contents, records
                 conversation_id=record.id,
             )
     turns = contents.add(records)
-    part.write(archive.lines([record.line for record in records], turns))
+    data, digests = archive.lines([record.line for record in records], turns)
+    part.write(data)
+    return digests

@@ -91,17 +91,35 @@ class Creation:
                 return Created(is_new=True, repeated=repeated)
             existing = await self._find(wanted)  # someone else was faster
         difference = await intake.difference(staged, wanted.job_id)
+        if existing is not None and existing.lacks_items:
+            added = await self._take_up(wanted, staged, difference)
+            if added is not None:
+                return Created(is_new=False, added=added, repeated=repeated)
+            await self._find(wanted)  # someone else was faster
+            difference = await intake.difference(staged, wanted.job_id)
         if wanted.accept_new_items and not difference.changed:
-            return Created(is_new=False, added=await intake.adopt_new(staged, wanted.job_id), repeated=repeated)
+            return Created(is_new=False, added=await intake.accept_new(staged, wanted.job_id), repeated=repeated)
         if not difference.is_empty:
             raise _items_differ(wanted, difference)
         return Created(is_new=False, repeated=repeated)
+
+    async def _take_up(self, wanted: Wanted, staged: Staged, difference: Difference) -> int | None:
+        """Bring all its items to a job that was taken over. Raises ItemsDiffer where some that it knows are not there.
+
+        Then the ids are not those that the other program gave, and everything would be done a second time.
+        """
+        if difference.missing and not wanted.accept_new_items:
+            raise _items_missing(wanted, difference)
+        frozen = wanted.recipe.frozen() if wanted.recipe is not None else None
+        return await self._stores.intake.take_up(staged, wanted.job_id, wanted.processor, wanted.settings, frozen)
 
     async def _find(self, wanted: Wanted) -> Job | None:
         try:
             job = await self._stores.jobs.job(self._owner, wanted.job_id)
         except JobNotFound:
             return None
+        if job.lacks_items:
+            return job  # it has no processor to differ from
         if job.processor != wanted.processor and not (wanted.recipe is not None and job.recipe is not None):
             raise JobDiffers(
                 f"Job {wanted.job_id!r} exists and is made by {job.processor!r}, not by {wanted.processor!r}; "
@@ -158,6 +176,17 @@ def _items_differ(wanted: Wanted, difference: Difference) -> ItemsDiffer:
         new=difference.new,
         missing=difference.missing,
         changed=difference.changed,
+    )
+
+
+def _items_missing(wanted: Wanted, difference: Difference) -> ItemsDiffer:
+    job_id = wanted.job_id
+    accept = "accept_new_items=True" if wanted.processor == CALLER else "--accept-new-items"
+    return ItemsDiffer(
+        f"Job {job_id!r} was taken over, and items that were settled before are not among these: "
+        f"{difference.only_missing}. Give all of them, under the ids that they had; {accept} goes on without these",
+        job_id=job_id,
+        missing=difference.missing,
     )
 
 

@@ -8,8 +8,10 @@ dead parent looking alive.
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import platform
+import re
 import secrets
 import socket
 import subprocess
@@ -22,6 +24,7 @@ from holdfast.batch.store import WorkerCard
 from holdfast.errors import StorageError, StoreFull
 
 _LINUX_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_LINUX_MACHINE_ID: Final = Path("/etc/machine-id")
 
 # A process that opens and closes a file loses all its lockf locks on it, so it must never probe its own.
 _own_paths: set[str] = set()
@@ -39,6 +42,22 @@ def boot_id() -> str:
         return ""
 
 
+def machine_id() -> str:
+    """Return what names this machine through all its boots, or "" where nothing does."""
+    if platform.system() == "Darwin":
+        command = ["/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice"]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+        found = re.search(r'"IOPlatformUUID" = "([^"]+)"', told)
+        name = found[1] if found else ""
+    else:
+        try:
+            name = _LINUX_MACHINE_ID.read_text().strip()
+        except OSError:
+            name = ""
+    # Not the name itself, which a machine keeps to itself.
+    return hashlib.sha256(f"holdfast {name}".encode()).hexdigest()[:16] if name else ""
+
+
 class LifeLine:
     """This worker's locked file. Made by `open`, held until `close`, which removes it."""
 
@@ -48,7 +67,7 @@ class LifeLine:
         status = os.fstat(descriptor)
         self.card = WorkerCard(
             host=socket.gethostname(),
-            boot_id=boot_id(),
+            boot_id=f"{boot_id()}/{machine_id()}",
             pid=os.getpid(),
             lock_path=str(path),
             lock_device=status.st_dev,
@@ -99,13 +118,13 @@ def life_of(card: WorkerCard) -> Life:
     """Say whether the worker of this card lives.
 
     On this machine, its own file proves it: locked, it is alive; not locked, it is dead. A missing file, another's file
-    and another host prove nothing. Nobody outlives a restart: of an earlier boot of this machine, known by its name,
-    everybody is dead.
+    and another host prove nothing. Nobody outlives a restart: of an earlier boot of this machine everybody is dead. Its
+    name alone does not tell it from another one: that of many a machine is the one it was delivered with.
     """
-    now, then = boot_id(), card.boot_id
+    now, (then, _, machine) = boot_id(), card.boot_id.partition("/")
     same_host = card.host == socket.gethostname()
-    if same_host and now and then and now != then:
-        return Life.DEAD
+    if same_host and now and then and now != then and machine:
+        return Life.DEAD if machine == machine_id() else Life.UNKNOWN
     if not (same_host or (now and now == then)):
         return Life.UNKNOWN
     with _own_guard:

@@ -2,24 +2,25 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
 from holdfast.batch.item import Draft, Item, content_digest_source
-from holdfast.errors import BadRow, InputEmpty, UnknownColumn
+from holdfast.errors import BadRow, InputEmpty, UnknownColumn, kind_of
+from holdfast.library.canonical import is_encodable
 from holdfast.readers import Row, read_rows
 
 ItemLike = Item | Mapping[str, Any]
 Chunks = AsyncIterator[list[Draft]]
 Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
 
-CHUNK = 1_000  # drafts that travel and are stored together
+CHUNK = 4_000  # drafts that travel and are stored together, at most: they share a commit
+_CHUNK_CHARACTERS = 4_000_000  # or so many, where the drafts are long
 _ID_LENGTH = 512  # characters
 _HASH_ID_DIGITS = 20  # 80 bits: a clash among a billion items is less likely than one in a million
 
@@ -59,25 +60,41 @@ async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> Chu
         source = None if str(items) == "-" else Path(items)
         rows = _file_drafts(source, columns, stdin)
         try:
-            while chunk := await asyncio.to_thread(lambda: list(islice(rows, CHUNK))):
+            while chunk := await asyncio.to_thread(_chunk_of, rows):
                 yield chunk
         finally:
             with suppress(ValueError):  # a thread is still reading, for nobody: the rows close when it is done
                 rows.close()
     elif isinstance(items, AsyncIterable):
-        chunk, line = [], 0
+        chunk, size, line = [], 0, 0
         async for item in items:
             line += 1
             chunk.append(_draft_of(item, columns, line))
-            if len(chunk) == CHUNK:
+            size += _size(chunk[-1])
+            if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
                 yield chunk
-                chunk = []
+                chunk, size = [], 0
         if chunk:
             yield chunk
     else:
-        numbered = enumerate(items, start=1)
-        while chunk := [_draft_of(item, columns, line) for line, item in islice(numbered, CHUNK)]:
+        given = (_draft_of(item, columns, line) for line, item in enumerate(items, start=1))
+        while chunk := _chunk_of(given):
             yield chunk
+
+
+def _chunk_of(given: Iterator[Draft]) -> list[Draft]:
+    """Take the next chunk; it is empty when nothing is left."""
+    chunk, size = [], 0
+    for draft in given:
+        chunk.append(draft)
+        size += _size(draft)
+        if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
+            break
+    return chunk
+
+
+def _size(draft: Draft) -> int:
+    return len(draft.topic) + len(draft.parameters_json)
 
 
 def _file_drafts(source: Path | None, columns: Columns, stdin: BinaryIO | None) -> Generator[Draft, None, None]:
@@ -112,7 +129,7 @@ def _draft_of(item: object, columns: Columns, line: int) -> Draft:
         return _checked(item_id, item.topic, item.persona, dict(item.parameters), where, line)
     if isinstance(item, Mapping):
         return _draft(item, columns, where, line)
-    raise BadRow(f"{where} is a {type(item).__name__}; give an Item or a dictionary with a topic", line=line)
+    raise BadRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
 
 
 def _draft(values: Mapping[str, Any], columns: Columns, where: str, line: int) -> Draft:
@@ -173,6 +190,8 @@ def _text(value: object, what: str, where: str, line: int) -> str | None:
         raise BadRow(f"{where}: the {what} must be text, not {_kind(value)}", line=line)
     if "\x00" in value:
         raise BadRow(f"{where}: the {what} contains a NUL character", line=line)
+    if not is_encodable(value):
+        raise BadRow(f"{where}: the {what} contains half of a surrogate pair, which is no character", line=line)
     return value
 
 
@@ -187,4 +206,4 @@ def _kind(value: object) -> str:
         case list() | tuple():
             return "a list"
         case _:
-            return f"a {type(value).__name__}"
+            return kind_of(value)

@@ -51,6 +51,15 @@ class Draft:
     line: int
 
 
+@dataclass(frozen=True, slots=True)
+class SettledItem:
+    """An item that another program has settled: what it was given is not known, and what came of it is not ours."""
+
+    id: str
+    error: str | None = None
+    """Why it failed; None when it was completed."""
+
+
 def item_of(draft: Draft) -> Item:
     """Return the item that a draft becomes; one that was given no id has what its id is made from."""
     return Item(draft.topic, draft.base_id, draft.persona, orjson.loads(draft.parameters_json))
@@ -73,6 +82,22 @@ class ClaimedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemStanding:
+    """Where one item of a job stands."""
+
+    position: int
+    id: str
+    state: ItemState
+    topic: str | None
+    """Of its conversation once the job has cleaned its checkpoint; None when that was deleted too."""
+    persona: str | None
+    attempts: int
+    conversation_id: str | None
+    error_code: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A failed item with the attempt that settled it."""
 
@@ -83,6 +108,21 @@ class Failure:
     error_code: str
     error_message: str
     raw: str | None
+    failed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """One moment at which an item failed, whatever became of the item since."""
+
+    sequence: int
+    """Grows with every failing of a job, in the order in which they were committed."""
+    position: int
+    item_id: str
+    topic: str | None
+    attempt: int
+    error_code: str
+    error_message: str
     failed_at: str
 
 

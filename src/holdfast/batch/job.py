@@ -1,5 +1,6 @@
 """Jobs: their states, the legal moves as one table, and what is kept of each."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +9,10 @@ from typing import Any
 
 from holdfast.batch.checkpoint import Counts, Tokens
 from holdfast.batch.recipe import FrozenRecipe
-from holdfast.errors import IllegalMove
+from holdfast.errors import IllegalMove, ItemsNeeded
+
+TAKEN_OVER = "taken-over"
+"""Stands for the processor of a job that was taken over from another program, until its items come with one."""
 
 
 class JobState(StrEnum):
@@ -65,6 +69,19 @@ def check_move(job_id: str, state: JobState, move: Move) -> JobState:
     return state if move in (Move.RETRY, Move.ADD) and state in UNFINISHED else target
 
 
+def items_needed(job_id: str) -> ItemsNeeded:
+    """Return the error that says how to go on with a job that was taken over."""
+    return ItemsNeeded(
+        f"Job {job_id!r} was taken over and does not know its items yet; {how_to_go_on(job_id)}", job_id=job_id
+    )
+
+
+def how_to_go_on(job_id: str) -> str:
+    """Say how a job that was taken over gets its items."""
+    command = shlex.join(["holdfast", "run", "FILE", "--job", job_id])
+    return f"run it with all its items, finished ones too, under the ids that they had: `{command}`, or from a program"
+
+
 def _remedy(job_id: str, state: JobState) -> str:
     if state == JobState.CANCELLED:
         return f"`holdfast discard {job_id}` frees its name; its conversations stay"
@@ -96,6 +113,8 @@ class Pause:
 class Job:
     """A job as it is stored, its counts the sum of what all its workers did."""
 
+    key: int
+    """Its number in this database, in the order of creation; whoever uses it goes by `id`."""
     id: str
     owner: str
     state: JobState
@@ -119,6 +138,11 @@ class Job:
     def is_incomplete(self) -> bool:
         return self.state in (*UNFINISHED, JobState.INTERRUPTED)
 
+    @property
+    def lacks_items(self) -> bool:
+        """It was taken over, and knows of its items only that some are settled: others are still to come."""
+        return self.processor == TAKEN_OVER and self.recipe is None
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -128,10 +152,16 @@ class Difference:
     missing: int = 0
     changed: int = 0
     examples: tuple[str, ...] = field(default=())
+    """As `new: …`, `changed: …` and `missing: …`, one of these last at least where something is missing."""
 
     @property
     def is_empty(self) -> bool:
         return not (self.new or self.missing or self.changed)
+
+    @property
+    def only_missing(self) -> "Difference":
+        """Return what is missing of it."""
+        return Difference(missing=self.missing, examples=tuple(e for e in self.examples if e.startswith("missing: ")))
 
     def __str__(self) -> str:
         parts = [

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from holdfast.batch import host
 from holdfast.batch.store import Lease, WorkerRow, WorkStore
@@ -18,6 +19,7 @@ from holdfast.logs import get_logger
 _log = get_logger("holdfast.lease")
 
 LEASE_SECONDS = 15.0
+_PATIENCE_SECONDS = 5.0  # with the last beat of a lease
 CRASH_LIMIT = 3  # interruptions suffered alone after which an item is held to have crashed its workers
 
 
@@ -42,9 +44,9 @@ class Heart:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Stop beating; returns when no beat is under way any more."""
+        """Stop beating; returns when no beat is under way any more, or the database does not answer the last one."""
         self._stop.set()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, _PATIENCE_SECONDS)
 
     def _run(self) -> None:
         # Three beats a lease: one that is late or lost must not look like death.
@@ -58,9 +60,12 @@ class Heart:
             try:
                 self._store.beat(self._lease)
             except LeaseLost:
-                self._loop.call_soon_threadsafe(self._on_lost)
+                with suppress(RuntimeError):  # as above
+                    self._loop.call_soon_threadsafe(self._on_lost)
                 return
             except StorageError as error:
+                if self._stop.is_set():
+                    return  # the run is over, and has said what there was to say
                 # A missed beat is no harm in itself; the next commit meets the same trouble and reports it.
                 _log.warning("beat_missed", code=error.code, job=self._lease.job_id)
 
@@ -97,6 +102,8 @@ class Watch:
                 level = logging.INFO if host.is_proven_dead(row.card) else logging.WARNING
                 _log.log(level, "worker_taken_over", job=self._job_id, host=row.card.host, pid=row.card.pid)
                 host.forget(row.card)
+            else:
+                alive += 1
         return alive
 
     def _is_dead(self, row: WorkerRow, watched: float) -> bool:

@@ -4,12 +4,12 @@ A processor returns an outcome (or a Conversation, or None, which mean `Done`); 
 the committer writes. Surprises, that is exceptions, are turned into outcomes by `outcome_of`.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.batch.backoff import Backoff
 from holdfast.batch.item import ClaimedItem, ItemState
-from holdfast.errors import InvalidConversation
+from holdfast.errors import InvalidConversation, kind_of
 from holdfast.library.conversation import Conversation, validate
 
 _MESSAGE_CAP = 2_000  # characters of an error message that are kept
@@ -70,6 +70,9 @@ class Usage:
     raw: str | None = None
 
 
+NOTHING_USED = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is written for one attempt: the item's next state, and its result or the error."""
@@ -85,7 +88,7 @@ class Verdict:
     """Seconds until a pending item may be tried again."""
     counts: bool = False
     """Whether this try counts towards `max_attempts`."""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NOTHING_USED
 
     @classmethod
     def refused(cls, verdict: "Verdict", code: str, message: str) -> "Verdict":
@@ -124,7 +127,7 @@ def outcome_of(returned: Any) -> Outcome:
     if isinstance(returned, Skip | Retry | Fail | Doom):
         return _worded(returned)
     return Fail(
-        f"the processor returned a {type(returned).__name__}; it must return a Conversation, an outcome or None",
+        f"the processor returned {kind_of(returned)}; it must return a Conversation, an outcome or None",
         code="processor_returned",
     )
 
@@ -157,9 +160,7 @@ def _worded(outcome: Skip | Retry | Fail | Doom) -> Outcome:
     if isinstance(outcome, Skip):
         return Skip(reason)
     if isinstance(outcome, Retry) and not isinstance(outcome.after, int | float | None):
-        return Fail(
-            f"Retry holds a {type(outcome.after).__name__}; `after` must be seconds or None", code="processor_returned"
-        )
+        return Fail(f"Retry holds {kind_of(outcome.after)}; `after` must be seconds or None", code="processor_returned")
     return replace(outcome, reason=reason, code=_code(outcome))
 
 
@@ -175,7 +176,7 @@ def _checked(done: Done) -> Outcome:
         return done
     if not isinstance(done.conversation, Conversation):
         return Fail(
-            f"Done holds a {type(done.conversation).__name__}; it must hold a Conversation or None",
+            f"Done holds {kind_of(done.conversation)}; it must hold a Conversation or None",
             code="processor_returned",
         )
     try:

@@ -5,12 +5,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from holdfast.batch.item import Item
-from holdfast.batch.outcome import RAW_CAP, Outcome, Usage, kept_text, outcome_of_exception
+from holdfast.batch.outcome import NOTHING_USED, RAW_CAP, Outcome, Usage, kept_text
 from holdfast.batch.recipe import FrozenRecipe, Recipe
-from holdfast.errors import ProcessorUnusable
+from holdfast.errors import ProcessorUnusable, kind_of
 from holdfast.library.conversation import Conversation
 
 CALLER = "caller"
@@ -25,16 +25,15 @@ Processor = Callable[..., Awaitable[Result]] | Callable[..., Result]
 class Work:
     """One attempt, as a processor sees it through its second argument."""
 
-    __slots__ = ("_on_resumed", "_raw", "_tokens_in", "_tokens_out", "_waits", "attempt")
+    __slots__ = ("_raw", "_tokens_in", "_tokens_out", "_waits", "attempt")
 
-    def __init__(self, attempt: int, *, on_resumed: Callable[[], None] | None = None) -> None:
+    def __init__(self, attempt: int) -> None:
         self.attempt = attempt
         """Number of this try of the item, from 1."""
         self._tokens_in = 0
         self._tokens_out = 0
         self._raw: str | None = None
         self._waits = False
-        self._on_resumed = on_resumed
 
     def usage(self, *, tokens_in: int = 0, tokens_out: int = 0) -> None:
         """Add tokens that were used; they are kept whatever the attempt comes to.
@@ -60,21 +59,20 @@ class Work:
             yield
         finally:
             self._waits = False
-            if self._on_resumed is not None:
-                self._on_resumed()
+            self._resumed()
+
+    def _resumed(self) -> None:
+        """Hear that a wait has ended; for whoever keeps the time."""
 
     def _used(self) -> Usage:
+        if not (self._tokens_in or self._tokens_out or self._raw):
+            return NOTHING_USED
         return Usage(self._tokens_in, self._tokens_out, self._raw)
 
 
 def used(work: Work) -> Usage:
     """Return what was reported through `work` so far."""
     return work._used()
-
-
-def let_go(work: Work) -> None:
-    """End what ties an attempt to its run: they would keep each other alive until Python's collector comes by."""
-    work._on_resumed = None
 
 
 def waits(work: Work) -> bool:
@@ -122,7 +120,7 @@ class Callee:
             ProcessorUnusable: it is not callable, or takes neither `(item)` nor `(item, work)`.
         """
         if not callable(processor):
-            raise ProcessorUnusable(f"A processor must be callable; this is a {type(processor).__name__}")
+            raise ProcessorUnusable(f"A processor must be callable; this is {kind_of(processor)}")
         name = getattr(processor, "__qualname__", type(processor).__name__)
         try:
             parameters = inspect.signature(processor).parameters.values()
@@ -138,18 +136,9 @@ class Callee:
         takes_work = len(needed) == 2 or (len(positional) > 1 and positional[1].name == "work")
         return cls(processor, _is_async(processor), takes_work)
 
-    def arguments(self, item: Item, work: Work) -> tuple[Any, ...]:
-        return (item, work) if self.takes_work else (item,)
-
-    async def call_async(self, item: Item, work: Work) -> Any:
-        try:
-            return await cast("Callable[..., Awaitable[Result]]", self.function)(*self.arguments(item, work))
-        except SystemExit as error:
-            # asyncio would pass it on to the program: one item's function must not end everybody's run.
-            return outcome_of_exception(error)
-
-    def call_sync(self, item: Item, work: Work) -> Any:
-        return self.function(*self.arguments(item, work))
+    def call(self, item: Item, work: Work) -> Any:
+        """Return what the processor returns: what is to be awaited, if it is asynchronous."""
+        return self.function(item, work) if self.takes_work else self.function(item)
 
 
 def _whole(tokens: int) -> int:

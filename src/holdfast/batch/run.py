@@ -18,6 +18,7 @@ from holdfast.logs import get_logger
 
 _log = get_logger("holdfast.run")
 
+_PATIENCE_SECONDS = 5.0  # with a database that is in trouble, for the last that it is told
 
 _ENDINGS = {JobState.PAUSED: Ending.PAUSED, JobState.CANCELLED: Ending.CANCELLED}
 
@@ -53,6 +54,7 @@ class Run:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._claimed = 0
         self._gave_back = False
+        self._is_over = False
 
     async def until_ended(self) -> Ending:
         """Work; when the caller is cancelled, give back what is in flight before passing that on.
@@ -141,18 +143,23 @@ class Run:
 
     async def _end(self, heart: Heart) -> None:
         self._lease, self._worker = None, None
-        await heart.stop()
-        if self._marking is not None:
-            await asyncio.to_thread(self._marking.join)
+        marking = self._marking
+        noted = asyncio.to_thread(marking.join, _PATIENCE_SECONDS) if marking is not None else asyncio.sleep(0)
+        await asyncio.gather(heart.stop(), noted)
+        self._is_over = True
 
     async def _leave_if_possible(self, lease: Lease) -> bool:
+        # The same trouble as the one being reported. Whoever comes next finds us dead and takes the items back.
         try:
-            await self._store.leave(lease)
-            return True
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._store.leave(lease)
         except StorageError as error:
-            # The same trouble as the one being reported. Whoever comes next finds us dead and takes the items back.
             _log.warning("could_not_give_back", job=lease.job_id, code=error.code)
             return False
+        except TimeoutError:
+            _log.warning("could_not_give_back", job=lease.job_id, code="timeout")
+            return False
+        return True
 
     async def _tell(self, report: CommitReport) -> None:
         await self._teller.tell(report.counts, report.tokens)
@@ -173,4 +180,6 @@ class Run:
         try:
             self._store.mark_stopping(lease)
         except HoldfastError as error:
+            if self._is_over:
+                return  # whoever looks at the run has been told how it ended, and that is to be the last word
             _log.warning("stop_not_noted", job=lease.job_id, code=error.code)

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 from holdfast.batch import host
 from holdfast.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
 from holdfast.batch.intake import Chunks, Columns, Items, check_id, drafts
-from holdfast.batch.item import Failure, item_of
-from holdfast.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause
+from holdfast.batch.item import Failing, Failure, ItemStanding, item_of
+from holdfast.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause, check_move, items_needed
 from holdfast.batch.lease import LEASE_SECONDS, Watch
 from holdfast.batch.processor import CALLER, Callee, Processor, ProcessorSource
 from holdfast.batch.progress import Listener, ProgressTeller
@@ -146,6 +146,7 @@ class Batches:
             NothingToRun, JobNameNeeded: no job is unfinished, or several are.
             JobNotFound: there is no job of this name.
             CallerOnly: only the program that made the job can go on with it.
+            ItemsNeeded: it was taken over; `run` it with all its items.
             IllegalMove: the job was cancelled.
         """
         _check_run(concurrency, 1, 1.0, limit)
@@ -166,15 +167,33 @@ class Batches:
         """Return where a job stands. Raises JobNotFound."""
         return await self._as_seen(await self._stores.jobs.job(self._owner, job_id))
 
-    async def list(self, *, limit: int = 100) -> Sequence[Job]:
-        """Return jobs, the latest first."""
-        jobs = await self._stores.jobs.jobs(self._owner, incomplete=False, limit=limit)
+    async def list(self, *, before: int | None = None, limit: int = 100) -> Sequence[Job]:
+        """Return jobs, the latest first; `before` is the `key` of the last one already seen."""
+        jobs = await self._stores.jobs.jobs(self._owner, incomplete=False, before=before, limit=limit)
         return [await self._as_seen(job) for job in jobs]
 
-    async def incomplete(self, *, limit: int = 100) -> Sequence[Job]:
-        """Return jobs with work left: pending, running, interrupted or paused; the latest first."""
-        jobs = await self._stores.jobs.jobs(self._owner, incomplete=True, limit=limit)
+    async def incomplete(self, *, before: int | None = None, limit: int = 100) -> Sequence[Job]:
+        """Return jobs with work left: pending, running, interrupted or paused; the latest first, as of `list`."""
+        jobs = await self._stores.jobs.jobs(self._owner, incomplete=True, before=before, limit=limit)
         return [await self._as_seen(job) for job in jobs]
+
+    async def workable(self, job_id: str) -> Job:
+        """Return a job after seeing that this program can go on with it.
+
+        Raises:
+            JobNotFound: there is no job of this name.
+            IllegalMove: it was cancelled.
+            CallerOnly: only the program that made the job can go on with it.
+            ItemsNeeded: it was taken over, and is still without its items.
+            ProcessorUnusable, ProcessorNotAllowed, RecipeError, KeyMissing: what makes its conversations is out of
+                reach.
+        """
+        job = await self.checkpoint(job_id)
+        if job.state is JobState.CANCELLED:
+            check_move(job_id, job.state, Move.WORK)
+        if job.state not in FINISHED:
+            self._callee_of(job, None)
+        return job
 
     async def failed(self, job_id: str) -> AsyncIterator[Failure]:
         """Yield the failed items of a job, each with the attempt that settled it. Raises JobNotFound."""
@@ -184,11 +203,28 @@ class Batches:
                 yield failure
             after = page[-1].position
 
+    async def items_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[ItemStanding]:
+        """Return items in the order of their positions, of those after the given one. Raises JobNotFound."""
+        return await self._stores.jobs.items(self._owner, job_id, after=after, limit=limit)
+
+    async def failed_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[Failure]:
+        """Return failed items in the order of their positions, of those after the given one. Raises JobNotFound."""
+        return await self._stores.jobs.failures(self._owner, job_id, after=after, limit=limit)
+
+    async def last_failure(self, job_id: str) -> int:
+        """Return the number of the latest failing in a job, 0 when there was none. Raises JobNotFound."""
+        return await self._stores.jobs.last_failure(self._owner, job_id)
+
+    async def failures_since(self, job_id: str, after: int, *, limit: int = 100) -> Sequence[Failing]:
+        """Return what failed after a failing that was seen; who asks on from the last one misses none."""
+        return await self._stores.jobs.failures_since(self._owner, job_id, after=after, limit=limit)
+
     async def retry(self, job_id: str, item_ids: Sequence[str] | None = None) -> int:
         """Put failed items, all or those named, back to pending; return how many. `resume` then works on them.
 
         Raises:
             JobNotFound, ItemNotFound: there is no such job or item.
+            ItemsNeeded: the job was taken over, and is still without its items.
             IllegalMove: the job was cancelled, or a named item has not failed.
         """
         named = [item_ids] if isinstance(item_ids, str) else item_ids  # else one name would be taken letter by letter
@@ -313,6 +349,8 @@ class Batches:
         return jobs[0]
 
     def _callee_of(self, job: Job, process: Processor | None) -> Callee:
+        if job.lacks_items:
+            raise items_needed(job.id)
         if process is not None:
             return Callee.of(process)
         if job.processor == CALLER:

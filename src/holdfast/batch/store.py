@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from holdfast.batch.checkpoint import Counts, Tokens
-from holdfast.batch.item import ClaimedItem, Draft, Failure
+from holdfast.batch.item import ClaimedItem, Draft, Failing, Failure, ItemStanding, SettledItem
 from holdfast.batch.job import Difference, Job, JobSettings, JobState, Move, Pause
 from holdfast.batch.outcome import Verdict
 from holdfast.batch.recipe import FrozenRecipe
@@ -128,12 +128,41 @@ class IntakeStore(Protocol):
         """Give the staged job its name and make it visible; False, and nothing done, when the name is taken."""
         ...
 
-    async def difference(self, staged: Staged, job_id: str) -> Difference:
-        """Compare the staged items with a job's by id and digest."""
+    async def stage_settled(self, staged: Staged, items: Sequence[SettledItem]) -> int:
+        """Store items that another program has settled, and return how many of them had an id that was there already.
+
+        Of two with the same id the first counts. Raises LeaseLost.
+        """
         ...
 
-    async def adopt_new(self, staged: Staged, job_id: str) -> int:
-        """Append the staged items whose ids the job lacks to it, and return their number. Raises IllegalMove."""
+    async def publish_settled(self, staged: Staged, job_id: str, settings: JobSettings, pause: Pause) -> bool:
+        """Likewise as `publish`, for a job of settled items only: it is paused, and `take_up` brings the others."""
+        ...
+
+    async def difference(self, staged: Staged, job_id: str) -> Difference:
+        """Compare the staged items with a job's by id and digest; one whose content the job does not know is new."""
+        ...
+
+    async def accept_new(self, staged: Staged, job_id: str) -> int:
+        """Append the staged items whose ids the job lacks to it, and return their number. Raises IllegalMove.
+
+        Items of which the job knows the id only are given what the staged ones of the same id were given.
+        """
+        ...
+
+    async def take_up(
+        self,
+        staged: Staged,
+        job_id: str,
+        processor: str,
+        settings: JobSettings,
+        recipe: FrozenRecipe | None = None,
+    ) -> int | None:
+        """Give a job that lacks its items the staged ones, and what makes their conversations: paused → pending.
+
+        Does what `accept_new` does; None, and nothing done, when the job does not lack them any more. Raises
+        IllegalMove.
+        """
         ...
 
     async def drop_step(self, owner: str, job_key: int, *, limit: int = 5_000) -> bool:
@@ -204,8 +233,8 @@ class JobStore(Protocol):
         """Return a job. Raises JobNotFound."""
         ...
 
-    async def jobs(self, owner: str, *, incomplete: bool, limit: int) -> Sequence[Job]:
-        """Return jobs, the latest first."""
+    async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
+        """Return jobs, the latest first, from before the given key on."""
         ...
 
     async def move(self, owner: str, job_id: str, move: Move, pause: Pause | None = None) -> Job:
@@ -215,12 +244,25 @@ class JobStore(Protocol):
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         """Put failed items (all, or those named) back to pending with a fresh count of tries; return how many.
 
-        Raises JobNotFound, ItemNotFound, IllegalMove (the job's state, or a named item that has not failed).
+        Those of which only the id is known stay as they are. Raises JobNotFound, ItemNotFound, ItemsNeeded, IllegalMove
+        (the job's state, a named item that has not failed, or of which only the id is known).
         """
+        ...
+
+    async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemStanding]:
+        """Return items in order of position, after the given one. Raises JobNotFound."""
         ...
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failure]:
         """Return failed items in order of position, after the given one. Raises JobNotFound."""
+        ...
+
+    async def last_failure(self, owner: str, job_id: str) -> int:
+        """Return the sequence of the latest failing in a job; 0 when there was none. Raises JobNotFound."""
+        ...
+
+    async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failing]:
+        """Return what failed after a failing that was seen, in order; none is ever seen late. Raises JobNotFound."""
         ...
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:

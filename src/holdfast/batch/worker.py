@@ -2,27 +2,32 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
+from typing import Any, TypeVar
 
 from holdfast.batch.backoff import Backoff
 from holdfast.batch.breaker import Breaker
-from holdfast.batch.calls import Calls, Ended
+from holdfast.batch.calls import Calls
 from holdfast.batch.committer import GROUP, Committer
 from holdfast.batch.item import ClaimedItem
 from holdfast.batch.job import FINISHED, UNFINISHED, JobSettings, JobState, Pause
 from holdfast.batch.lease import LEASE_SECONDS, Watch
-from holdfast.batch.outcome import Verdict, decide
+from holdfast.batch.outcome import Outcome, Usage, Verdict, decide
 from holdfast.batch.processor import Callee
 from holdfast.batch.stop import Stop
 from holdfast.batch.store import Claim, CommitReport, Lease, WorkStore
-from holdfast.errors import StoreBusy
+from holdfast.errors import StoreBusy, StoreUnavailable
 from holdfast.logs import get_logger
+
+T = TypeVar("T")
 
 _log = get_logger("holdfast.worker")
 
 _LOOK_SECONDS = 1.0  # how often a worker whose slots are all taken looks whether its job was paused
+_PATIENCE_SECONDS = 5.0  # with a database that does not answer, once a run that was asked to stop is to end
 _IDLE_SECONDS = 0.25  # how often one with nothing to claim looks whether other workers left something
 
 
@@ -104,7 +109,7 @@ class Worker:
                 report = await self._commit_and_claim()
                 self._start(report.claimed)
                 if self._tripped is not None:
-                    await self._store.put_back(self._lease, self._breaker.failed_positions, self._tripped)
+                    await self._insist(partial(self._put_back, self._tripped))
                     self._tripped = None
                     if self._state is not JobState.CANCELLED:
                         self._state = JobState.PAUSED
@@ -124,20 +129,59 @@ class Worker:
     # -- the steps of a round ------------------------------------------------------------------------------------
 
     async def _commit_and_claim(self) -> CommitReport:
+        report = await self._insist(self._commit)
+        # Once paused it stays so for this worker, even when another goes on with the job, but for a final state.
+        if self._state is JobState.RUNNING or report.state not in UNFINISHED:
+            self._state = report.state
+        return report
+
+    async def _commit(self) -> CommitReport:
+        self._wake.clear()  # what ended up to here is in this commit, and only what ends from here on asks for another
+        return await self._committer.commit(Claim(room=self._room(), alone=self._is_idle()))
+
+    async def _put_back(self, pause: Pause) -> None:
+        await self._store.put_back(self._lease, self._breaker.failed_positions, pause)
+
+    async def _insist(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Take a step as soon as the database can: another program may hold it, its server may be gone for a while.
+
+        Meanwhile what is finished waits in the committer, and takes up the slots of new calls.
+        """
         while True:
-            claim = Claim(room=self._room(), alone=self._is_idle())
             try:
-                report = await self._committer.commit(claim)
-            except StoreBusy as error:
+                return await self._until_leaving(step())
+            except (StoreBusy, StoreUnavailable) as error:
                 if self._is_stopping():
                     raise
-                # Another program holds the database. What is finished waits here, and takes up the slots of new calls.
-                _log.warning("database_locked", job=self._lease.job_id, code=error.code, waiting=len(self._committer))
-                continue
-            # Once paused it stays so for this worker, even when another goes on with the job, but for a final state.
-            if self._state is JobState.RUNNING or report.state not in UNFINISHED:
-                self._state = report.state
-            return report
+                _log.warning(
+                    "database_waited_for", job=self._lease.job_id, code=error.code, waiting=len(self._committer)
+                )
+
+    async def _until_leaving(self, step: Coroutine[Any, Any, T]) -> T:
+        """Wait for a step, but once a stop was asked for no longer than calls in flight would be waited for.
+
+        A database that answers nothing at all must not keep a run from ending.
+        """
+        task = asyncio.create_task(step)
+        patient_until = None
+        try:
+            while not (await asyncio.wait([task], timeout=_LOOK_SECONDS))[0]:
+                if not self._stop.requested:
+                    continue
+                patient_until = patient_until or time.monotonic() + _PATIENCE_SECONDS
+                if time.monotonic() > max(patient_until, self._leaves_at()):
+                    raise StoreUnavailable("The database does not answer; what it was not given yet is done again")
+            return task.result()
+        finally:
+            task.cancel()
+
+    def _leaves_at(self) -> float:
+        """Return when a stop that was asked for no longer waits for calls in flight."""
+        if self._stop.at_once:
+            self._stop_at = 0.0
+        elif self._stop_at is None:
+            self._stop_at = time.monotonic() + self._options.grace_seconds
+        return self._stop_at
 
     def _start(self, claimed_items: Sequence[ClaimedItem]) -> None:
         self._breaker.started(len(claimed_items))
@@ -150,8 +194,9 @@ class Worker:
         now = time.monotonic()
         waits_for_others = not len(self._calls) and not report.claimed and report.counts.running > 0
         if waits_for_others or now >= self._look_at:
-            self._look_at = now + self._options.lease_seconds / 3
-            await self._watch.look(self._lease)
+            # Often: who sees a beat stand still late takes over as much later.
+            self._look_at = now + self._options.lease_seconds / 15
+            await self._insist(partial(self._watch.look, self._lease))
 
     async def _wait(self, report: CommitReport) -> None:
         if len(self._committer):
@@ -168,8 +213,6 @@ class Worker:
                 await self._wake.wait()
         except TimeoutError:
             return
-        finally:
-            self._wake.clear()
 
     # -- decisions -----------------------------------------------------------------------------------------------
 
@@ -195,12 +238,9 @@ class Worker:
         if self._state in FINISHED:
             return Ending.FINISHED
         if self._is_stopping():
-            if self._stop.at_once:
-                self._stop_at = 0.0
-            elif self._stop_at is None:
-                self._stop_at = time.monotonic() + self._options.grace_seconds
+            leaves_at = self._leaves_at()
             self._calls.abandon_waiting()
-            if (len(self._calls) and time.monotonic() < self._stop_at) or len(self._committer):
+            if (len(self._calls) and time.monotonic() < leaves_at) or len(self._committer):
                 return None
             match self._state:
                 case JobState.PAUSED:
@@ -216,13 +256,13 @@ class Worker:
 
     # -- what calls and the committer report -----------------------------------------------------------------------
 
-    def _ended(self, ended: Ended) -> None:
-        if ended.claimed.alone:
+    def _ended(self, claimed: ClaimedItem, outcome: Outcome, usage: Usage) -> None:
+        if claimed.alone:
             self._alone = False
         verdict = decide(
-            ended.claimed,
-            ended.outcome,
-            usage=ended.usage,
+            claimed,
+            outcome,
+            usage=usage,
             max_attempts=self._settings.max_attempts,
             backoff=self._options.backoff,
         )

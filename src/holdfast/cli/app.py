@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli import backups, conversations, doctor, dry_run, init, jobs, logs, resume, run, steering
+from holdfast.cli import (
+    adopt,
+    backups,
+    conversations,
+    doctor,
+    dry_run,
+    init,
+    jobs,
+    logs,
+    migrate,
+    resume,
+    run,
+    serve,
+    steering,
+)
 from holdfast.cli.exits import EPILOG
 from holdfast.cli.invocation import Invocation, LogFormat
 
@@ -32,7 +46,7 @@ def holdfast(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Path of the database, or sqlite:///path "
+            help="Path of the database, sqlite:///path, or postgresql://user@host/database "
             "[default: HOLDFAST_DATABASE_URL, else .holdfast/holdfast.db here or in the nearest folder above].",
         ),
     ] = None,
@@ -83,7 +97,10 @@ for command in (
     steering.cancel,
     steering.discard,
     init.init,
+    migrate.migrate,
+    adopt.adopt,
     doctor.doctor,
+    serve.serve,
 ):
     app.command(epilog=EPILOG)(command)
 app.add_typer(conversations.app, name="conversations", epilog=EPILOG)

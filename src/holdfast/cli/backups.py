@@ -12,7 +12,7 @@ from holdfast.cli.durations import parse_duration
 from holdfast.cli.exits import EPILOG, Status
 from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.options import AsJson, BackupArgument, ExpiresIn, Reason, Yes
-from holdfast.cli.output import Output
+from holdfast.cli.output import Output, flush
 from holdfast.cli.restoring import restore
 from holdfast.cli.safekeeping import interruptible, size, watcher
 from holdfast.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
@@ -104,9 +104,9 @@ def list_backups(
             if as_json:
                 from holdfast.objects import BackupsOut
 
-                out.answer(BackupsOut.of(found))
+                out.answer(BackupsOut.of(found, limit=limit))
             elif found:
-                out.table(_COLUMNS, [_row(backup) for backup in found])
+                out.table(_COLUMNS, [_row(backup) for backup in found], whole=("CREATED", "EXPIRES"))
             else:
                 out.note("There are no backups.")
             for backup in await hold.backups.unfinished():
@@ -197,8 +197,10 @@ def download(
         async with invocation.open() as hold:
             blocks = hold.backups.download(backup, compressed=compressed)
             if path is None:
+                write = out.stream()
                 async for block in blocks:
-                    out.write(block)
+                    write(block)
+                flush()
                 return
             number = 0
             with written_whole(Path(path)) as file:

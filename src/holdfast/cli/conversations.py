@@ -59,7 +59,7 @@ def list_conversations(
 
                 out.answer(ConversationsOut.of(found, limit=limit))
             elif found:
-                out.table(_COLUMNS, [_row(summary) for summary in found])
+                out.table(_COLUMNS, [_row(summary) for summary in found], whole=("CREATED",))
                 if len(found) == limit:
                     conditions = words_of(job=job, search=search, persona=persona, older_than=older_than)
                     words = ["conversations", "list", *conditions, f"--limit={limit}"]

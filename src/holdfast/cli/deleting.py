@@ -11,15 +11,26 @@ from holdfast.cli.exits import Status
 from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.options import AsJson, ExpiresIn, Reason, Yes
 from holdfast.cli.output import Output
-from holdfast.cli.safekeeping import Watcher, interruptible, watcher
-from holdfast.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
+from holdfast.cli.safekeeping import Watcher, interruptible, size, watcher
+from holdfast.cli.selecting import (
+    Everything,
+    Ids,
+    IdsFile,
+    Job,
+    OlderThan,
+    Persona,
+    Search,
+    refuse_unknown_job,
+    selection_of,
+)
 from holdfast.cli.text import counted, plain, shortened
 from holdfast.clock import to_text
-from holdfast.errors import ConfirmationNeeded, SettingsError
+from holdfast.errors import ConfirmationNeeded, EmptySelection, SettingsError
 
 if TYPE_CHECKING:
     from holdfast.app import Holdfast
     from holdfast.library.removal import DeletePlan, Deletion
+    from holdfast.library.selection import Selection
 
 _LONGEST_TOPIC = 60
 
@@ -80,13 +91,20 @@ def delete(
 
     async def plan() -> "DeletePlan":
         async with invocation.open() as hold:
-            return await hold.conversations.plan_delete(chosen, ignore_missing=ignore_missing)
+            try:
+                return await hold.conversations.plan_delete(chosen, ignore_missing=ignore_missing)
+            except EmptySelection:
+                await refuse_unknown_job(hold, chosen)
+                raise
 
-    planned = in_loop(plan())
+    try:
+        planned = in_loop(plan())
+    except EmptySelection:
+        return _say_nothing(out, chosen, dry_run=dry_run)
     if dry_run:
         _show(out, planned, would=True)
         return Status.DONE
-    if not yes or no_backup:
+    if not yes or no_backup or planned.related or planned.triggers:
         _show(out, planned, would=False)
     _ask(planned, no_backup=no_backup, lose_them=lose_them, yes=yes)
     return _carry_out(
@@ -98,6 +116,18 @@ def delete(
     )
 
 
+def _say_nothing(out: Output, chosen: "Selection", *, dry_run: bool) -> Status:
+    """Nothing is like what was asked for: a command that runs every night has done its work."""
+    if out.as_json:
+        from holdfast.library.removal import DeletePlan, Deletion
+        from holdfast.objects import DeletePlanOut, DeletionOut
+
+        plan, done = DeletePlan(chosen, 0, 0, 0, "", (), ()), Deletion(None, 0, 0, 0)
+        out.answer(DeletePlanOut.of(plan) if dry_run else DeletionOut.of(done, undo=None))
+    out.line("Nothing to delete.")
+    return Status.DONE
+
+
 def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
     """Print a plan: as the result of a dry run, else for whoever is about to say yes."""
     if would and out.as_json:
@@ -106,12 +136,17 @@ def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
         out.answer(DeletePlanOut.of(plan))
         return
     tell = out.line if would else out.note
-    tell(f"{_counted(plan)} would be deleted:")
+    tell(f"{_counted(plan)}, about {size(plan.estimated_bytes)}, would be deleted:")
     for one in plan.sample:
         topic = shortened(plain(one.topic), _LONGEST_TOPIC) if one.topic else "(no topic)"
         tell(f"  {plain(one.id)}  {topic}, {counted(one.turns, 'turn')}")
     if plan.conversations > len(plan.sample):
         tell(f"  and {plan.conversations - len(plan.sample):,} more")
+    for rows in plan.related:
+        what = "" if rows.goes else " would refer to nothing, or to a default"
+        tell(f"{'Also' if rows.goes else 'And'} {counted(rows.rows, 'row')} in {plain(rows.table)}{what}")
+    for trigger in plan.triggers:
+        tell(f"The trigger {plain(trigger.name)} of {plain(trigger.table)} would fire; no backup knows what it does")
     if plan.missing:
         tell(f"Not there, and left out: {', '.join(plain(name) for name in plan.missing)}")
 
@@ -119,7 +154,8 @@ def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
 def _ask(plan: "DeletePlan", *, no_backup: bool, lose_them: bool, yes: bool) -> None:
     if not no_backup:
         if not yes:
-            confirm(f"Back up and delete {counted(plan.conversations, 'conversation')}")
+            about = f"about {size(plan.estimated_bytes)}"
+            confirm(f"Back up and delete {counted(plan.conversations, 'conversation')}, {about}")
         return
     if not yes:
         confirm(f"Delete {counted(plan.conversations, 'conversation')} without a backup")
@@ -154,14 +190,17 @@ async def _conclude(invocation: Invocation, out: Output, hold: "Holdfast", done:
         from holdfast.objects import DeletionOut
 
         out.answer(DeletionOut.of(done, undo=undo))
+    if done.was_finished:
+        out.line(f"That delete was finished before, of {counted(done.deleted, 'conversation')}; nothing to do.")
+        return Status.DONE
     out.line(f"{counted(done.deleted, 'conversation')} deleted.")
     for number, ids, what in (
-        (done.changed, done.changed_ids, "changed meanwhile, and kept"),
+        (done.changed, done.changed_ids, "not deleted: changed meanwhile, or kept by a trigger"),
         (done.gone, done.gone_ids, "already gone"),
     ):
         if number:
             named = ", ".join(plain(one) for one in ids)
-            out.line(f"{counted(number, 'conversation')} {what}{f': {named}' if named else ''}.")
+            out.line(f"{counted(number, 'conversation')} {what}{f' ({named})' if named else ''}.")
     if done.backup_id is not None and undo is not None:
         backup = await hold.backups.show(done.backup_id)
         until = f", kept until {to_text(backup.expires_at)[:16]}Z" if backup.expires_at is not None else ""

@@ -20,6 +20,9 @@ class Status(IntEnum):
     INTERRUPTED = 130
 
 
+READER_GONE = 141
+"""Whoever read standard output left before its end: what a shell says of a program that SIGPIPE has ended."""
+
 MEANINGS: Mapping[Status, str] = {
     Status.DONE: "all done",
     Status.ERROR: "error",

@@ -11,8 +11,18 @@ import typer
 from holdfast.cli import hints
 from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.options import AsJson
-from holdfast.cli.output import Output
-from holdfast.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
+from holdfast.cli.output import Output, flush
+from holdfast.cli.selecting import (
+    Everything,
+    Ids,
+    IdsFile,
+    Job,
+    OlderThan,
+    Persona,
+    Search,
+    refuse_unknown_job,
+    selection_of,
+)
 from holdfast.cli.text import counted, plain
 from holdfast.errors import EmptySelection, SettingsError
 
@@ -79,9 +89,13 @@ def export(
                 async for conversation in hold.conversations.export(chosen):
                     write(shape.chunk(conversation))
                     number += 1
+                if not number:
+                    await refuse_unknown_job(hold, chosen)
                 if path is not None and not number:
                     # Within: a mistyped name must not leave an empty file where a good one was.
                     raise EmptySelection(f"No conversation is selected; {plain(path)} is left as it was", path=path)
+            if path is None:
+                flush()  # whoever reads may have left, and is to be told of as other programs do
             _report(out, number, form, path)
             await hints.remind(invocation, out, hold)
 
@@ -91,7 +105,7 @@ def export(
 @contextmanager
 def _target(path: str | None, out: Output, spared: Sequence[Path]) -> Iterator[Write]:
     if path is None:
-        yield out.write
+        yield out.stream()
         return
     from holdfast.files import written_whole
 

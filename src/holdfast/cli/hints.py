@@ -34,13 +34,24 @@ def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
     named = ", ".join(f"{plain(job.id)} ({in_words(job)})" for job in jobs[:_NAMED])
     more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
     resume = invocation.about("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
+    if all(job.lacks_items for job in jobs):
+        name = plain(jobs[0].id) if len(jobs) == 1 else "JOB"
+        resume = f"{invocation.command('run')} FILE --job {name}, where FILE has all its items"
+    elif all(job.processor == "caller" for job in jobs):
+        resume = f"the program{'' if len(jobs) == 1 else 's'} that made {'it' if len(jobs) == 1 else 'them'}"
     at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
     return f"{at_least}{counted(len(jobs), 'unfinished job')}: {named}{more}; go on with: {resume}"
 
 
 def in_words(job: "Job") -> str:
     """Return `interrupted, 40 of 120`."""
-    return f"{state_in_words(job)}, {job.counts.settled:,} of {job.counts.planned:,}"
+    return f"{state_in_words(job)}, {settled_in_words(job)}"
+
+
+def settled_in_words(job: "Job") -> str:
+    """Return `40 of 120`; of a job that was taken over nobody knows yet of how many."""
+    settled = f"{job.counts.settled:,}"
+    return f"{settled} taken over" if job.lacks_items else f"{settled} of {job.counts.planned:,}"
 
 
 def state_in_words(job: "Job") -> str:

@@ -52,7 +52,8 @@ def import_(
                 out.answer(ImportOut.of(done))
             told = [counted(done.imported, "conversation") + " imported"]
             told += [f"{done.renamed:,} of them under new ids"] if done.renamed else []
-            told += [f"{done.identical:,} were there already"] if done.identical else []
+            was = "was" if done.identical == 1 else "were"
+            told += [f"{done.identical:,} {was} there already"] if done.identical else []
             told += [f"{done.skipped:,} left out, because others have their ids"] if done.skipped else []
             name = "standard input" if file == "-" else plain(file)
             out.line(f"{name}: {', '.join(told)}.")

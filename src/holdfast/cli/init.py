@@ -14,7 +14,10 @@ from holdfast.cli.text import plain
 def init(
     context: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where to [default: this folder].", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="[FOLDER]", help="Where to; made when it is missing [default: this folder].", show_default=False
+        ),
     ] = Path(),
     as_json: AsJson = False,
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 10.0
 _STANDSTILL_SECONDS = 2.0  # without a turn of the loop, once the grace is over
+_ENDING_SECONDS = 30.0  # for a run to come to its end, once the grace is over
+_IDLE_SECONDS = 5.0  # for both, where no call is in flight that could be lost
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEAR_LINE = "\r\x1b[2K"
 _SHOW_CURSOR = "\x1b[?25h"
@@ -32,8 +35,9 @@ class Interruption:
     Not by the event loop, whose own handlers wait for its turn: a processor that blocks the loop would make the
     command deaf. Nothing here may use buffered output either, since it may run in the middle of a print.
 
-    A processor that blocks the loop for good also keeps the run from ending at its grace. So a thread looks, some
-    seconds after that, whether the loop still turns, and leaves when it does not.
+    A processor that blocks the loop for good also keeps the run from ending at its grace, and so does a database that
+    somebody else holds. So a thread looks, after that, whether the loop still turns, and leaves when it does not, or
+    when the run has not ended some time later.
     """
 
     def __init__(self, *, stop: Stop, watcher: Watcher, farewell: Callable[[], str], json_logs: bool) -> None:
@@ -68,8 +72,12 @@ class Interruption:
         if not self._asked:
             self._asked = True
             self._stop.request()
-            self._say(self._announcement())
-            threading.Thread(target=self._leave_a_blocked_loop, name="holdfast-grace", daemon=True).start()
+            calls = self._watcher.in_flight
+            self._say(_announcement(calls))
+            seconds = (GRACE_SECONDS, _ENDING_SECONDS) if calls else (_IDLE_SECONDS, 0.0)
+            threading.Thread(
+                target=self._leave_what_does_not_end, args=seconds, name="holdfast-grace", daemon=True
+            ).start()
         elif number != signal.SIGHUP:  # a terminal that closes sends more than one: nobody pressed anything
             self._leave()
 
@@ -77,20 +85,18 @@ class Interruption:
         self._say(self._farewell(), show_cursor=self._watcher.is_live)
         os._exit(Status.INTERRUPTED)
 
-    def _leave_a_blocked_loop(self) -> None:
-        self._ended.wait(GRACE_SECONDS)
+    def _leave_what_does_not_end(self, grace_seconds: float, ending_seconds: float) -> None:
+        self._ended.wait(grace_seconds)
+        leaves_at = time.monotonic() + ending_seconds
         while not self._ended.is_set() and self._loop is not None:
+            if time.monotonic() > leaves_at:
+                self._leave()
             turned = threading.Event()
             with suppress(RuntimeError):  # it is closed: the command is at its end
                 self._loop.call_soon_threadsafe(turned.set)
             if not turned.wait(_STANDSTILL_SECONDS) and not self._ended.is_set():
                 self._leave()
             self._ended.wait(_STANDSTILL_SECONDS)
-
-    def _announcement(self) -> str:
-        calls = self._watcher.in_flight
-        what = f"{counted(calls, 'call')} in flight get{'s' if calls == 1 else ''} up to {GRACE_SECONDS:.0f} s; "
-        return f"Stopping: {what if calls else ''}press again to leave now"
 
     def _say(self, text: str, *, show_cursor: bool = False) -> None:
         if sys.__stderr__ is None:
@@ -102,3 +108,8 @@ class Interruption:
             text = _CLEAR_LINE + text
         with suppress(OSError, ValueError):
             os.write(sys.__stderr__.fileno(), f"{text}\n{_SHOW_CURSOR if show_cursor else ''}".encode())
+
+
+def _announcement(calls: int) -> str:
+    what = f"{counted(calls, 'call')} in flight get{'s' if calls == 1 else ''} up to {GRACE_SECONDS:.0f} s; "
+    return f"Stopping: {what if calls else ''}press again to leave now"

@@ -1,5 +1,6 @@
 """What the options before the command say: where, whose, and how to log."""
 
+import re
 import shlex
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
     import asyncio
 
     from holdfast.app import Holdfast
+    from holdfast.settings import Settings
 
 T = TypeVar("T")
 
 _PATIENCE_SECONDS = 1.0
+_SECRETS = re.compile(r"(?<=[?&])(?:ssl)?password=[^&]*&?|(?<=[?&])(?:oauth_client_secret|scram_\w+_key)=[^&]*&?")
 
 
 class LogFormat(StrEnum):
@@ -43,11 +46,17 @@ class Invocation:
 
         return Holdfast.open(self.database, owner=self.owner, create=create, rpm=self.rpm, tpm=self.tpm)
 
+    def settings(self) -> "Settings":
+        """Gather the settings that hold with these options."""
+        from holdfast.settings import load
+
+        return load(database_url=self.database, owner=self.owner)
+
     def command(self, *words: str) -> str:
         """Return a command as one would type it to reach the same library, ready to be pasted."""
         line = ["holdfast"]
         if self.database is not None:
-            line += ["--database", self.database]
+            line += ["--database", _without_password(self.database)]
         if self.owner is not None:
             line += ["--owner", self.owner]
         return shlex.join([*line, *words])
@@ -57,6 +66,14 @@ class Invocation:
         if name.startswith("-"):
             return self.command(verb, *options, "--", name)
         return self.command(verb, name, *options)
+
+
+def _without_password(database: str) -> str:
+    """Return a database as it may be shown: whoever pastes the command gives the password anew, as libpq takes it."""
+    if not database.startswith(("postgresql://", "postgres://")):
+        return database
+    shown = re.sub(r"^(\w+://[^:/@?]*):[^/?]*@", r"\1@", database)
+    return _SECRETS.sub("", shown).rstrip("?&")
 
 
 def in_loop(work: Coroutine[Any, Any, T], show: "Callable[[asyncio.AbstractEventLoop], None] | None" = None) -> T:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from holdfast.objects import Object
 
 _MOST = 1_000_000  # jobs in a list
+_TOLD = 5  # of those that were taken over, how to go on with them
 _COLUMNS = ("JOB", "STATE", "SETTLED", "FAILED", "SKIPPED", "PROCESSOR", "UPDATED")
 
 
@@ -46,9 +47,11 @@ def jobs(
         if as_json:
             from holdfast.objects import JobsOut
 
-            out.answer(JobsOut.of(found))
+            out.answer(JobsOut.of(found, limit=_MOST))
         elif found:
-            out.table(_COLUMNS, [_row(job) for job in found])
+            out.table(_COLUMNS, [_row(job) for job in found], whole=("UPDATED",))
+            for job in [job for job in found if job.lacks_items and job.pause is not None][:_TOLD]:
+                out.note(f"{plain(job.id)}: {plain(job.pause.message if job.pause else '')}")
         else:
             out.note("No job is unfinished." if incomplete else "There are no jobs.")
 
@@ -126,7 +129,7 @@ async def _as_objects(failures: "AsyncIterator[Failure]") -> "AsyncIterator[Obje
 
 def _row(job: "Job") -> tuple[object, ...]:
     counts = job.counts
-    settled = f"{counts.settled} of {counts.planned}"
+    settled = hints.settled_in_words(job) if job.lacks_items else f"{counts.settled} of {counts.planned}"
     state = hints.state_in_words(job)
     return job.id, state, settled, counts.failed, counts.skipped, job.processor, f"{job.updated_at:%Y-%m-%d %H:%M}Z"
 
@@ -150,6 +153,8 @@ def _in_full(invocation: Invocation, job: "Job") -> list[str]:
         lines.append(f"  workers    {job.workers:,}")
     if job.pause is not None:
         lines.append(f"  paused     {plain(job.pause.message)} ({plain(job.pause.code)})")
+    if job.lacks_items:
+        return lines  # the pause says how to go on
     if job.processor == "caller" and job.is_incomplete:
         lines.append("  go on by running the program that made it again: its processor is a function of that program")
     elif job.is_incomplete and job.state != "running":

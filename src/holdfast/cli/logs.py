@@ -15,15 +15,30 @@ TRACEBACK = "HOLDFAST_TRACEBACK"  # set to 1, a fault in Holdfast shows where it
 class ToStderr(logging.Handler):
     """Writes to what is standard error at that moment: a live progress bar stands in for it and lets lines pass."""
 
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
     def emit(self, record: logging.LogRecord) -> None:
+        if self.formatter is None:  # most commands have nothing to log, and need not load what would
+            self.formatter = _formatter(as_json=self._as_json)
         to_stderr(self.format(record))
 
 
 def configure(*, as_json: bool) -> None:
     """Send the log to standard error: from INFO as JSON, from WARNING as text."""
+    logger = logging.getLogger("holdfast")
+    handlers = [other for other in logger.handlers if not isinstance(other, ToStderr)]
+    logger.handlers = [*handlers, ToStderr(as_json=as_json)]
+    logger.setLevel(logging.INFO if as_json else logging.WARNING)
+    # A processor's module may set up logging for itself; our lines are not to be printed twice.
+    logger.propagate = False
+
+
+def _formatter(*, as_json: bool) -> logging.Formatter:
     import structlog
 
-    formatter = structlog.stdlib.ProcessorFormatter(
+    return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
@@ -32,13 +47,6 @@ def configure(*, as_json: bool) -> None:
         ],
         processors=_json_steps() if as_json else [_as_text],
     )
-    handler = ToStderr()
-    handler.setFormatter(formatter)
-    logger = logging.getLogger("holdfast")
-    logger.handlers = [other for other in logger.handlers if not isinstance(other, ToStderr)] + [handler]
-    logger.setLevel(logging.INFO if as_json else logging.WARNING)
-    # A processor's module may set up logging for itself; our lines are not to be printed twice.
-    logger.propagate = False
 
 
 def _json_steps() -> list[Any]:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from holdfast.cli.exits import Status
+from holdfast.cli.exits import READER_GONE, Status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,9 +31,8 @@ def _run(given: list[str]) -> int:
         command = typer.main.get_command(app)
         # Typer returns what the command returned, or the code it asked to exit with.
         status = command.main(args=given, prog_name="holdfast", standalone_mode=False, obj=invocation) or Status.DONE
-        output.flush()
     except output.ReaderGone:
-        return status
+        return READER_GONE
     except HoldfastError as error:
         return failures.refused(invocation, error, as_json=as_json)
     except typer.Abort:
@@ -43,4 +42,10 @@ def _run(given: list[str]) -> int:
         if hasattr(error, "format_message"):  # Typer's word for a command line it does not understand
             return failures.misused(invocation, error, as_json=as_json)
         return failures.faulty(invocation, error, as_json=as_json)
+    try:
+        output.flush()
+    except output.ReaderGone:
+        return status  # what the command does was done, whether or not anybody hears of it
+    except HoldfastError as error:
+        return failures.refused(invocation, error, as_json=as_json)
     return status

@@ -3,17 +3,22 @@
 import errno
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from holdfast.cli.invocation import Invocation
-from holdfast.cli.text import plain
+from holdfast.cli.text import plain, shortened
 from holdfast.errors import OutputUnwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.objects import Object
 
+_NARROWEST = 8  # characters of a column that gives way
+_LONGEST_ID = 44  # of those we make; a job's name may be longer, and is folded then
+_FOLDED_ID = 30
 _GONE = (errno.EPIPE, errno.EIO)  # EIO: the terminal was closed
 
 
@@ -46,8 +51,12 @@ class Output:
             separator = b",\n"
         self.write((b"" if separator == b",\n" else separator) + b"]}\n")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print rows: as a table on a terminal, elsewhere one a line, tabs between whole cells and no heading."""
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Collection[str] = ()) -> None:
+        """Print rows: as a table on a terminal, elsewhere one a line, tabs between whole cells and no heading.
+
+        Ids in the first column, and what is in those that are to be `whole`, are never broken: where there is no room
+        for a table, each row takes a few lines.
+        """
         texts = [[plain(cell) for cell in row] for row in rows]
         if not is_terminal(1):
             for row in texts:
@@ -57,14 +66,24 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for number, column in enumerate(columns):
-            longest = max((len(row[number]) for row in texts), default=0)
-            # The first names the row: it is to be copied, so the others give way.
-            table.add_column(column, overflow="fold", min_width=min(longest, 40) if number == 0 else None)
+        console = Console()
+        # Ids and times are to be copied and compared, so they stay whole, and the others give way.
+        longest = [max(map(len, cells)) for cells in zip(columns, *texts, strict=True)]
+        least = [
+            length if column in whole else min(length, max(len(column), _NARROWEST))
+            for column, length in zip(columns, longest, strict=True)
+        ]
+        least[0] = longest[0] if longest[0] <= _LONGEST_ID else _FOLDED_ID
+        if sum(least) + 2 * (len(least) - 1) > console.width:
+            for row in texts:
+                for line in _in_lines(columns, row, console.width, whole):
+                    self.line(line)
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for column, length, width in zip(columns, longest, least, strict=True):
+            table.add_column(column, overflow="fold", width=length if width == length else None, min_width=width)
         for row in texts:
             table.add_row(*(Text(cell) for cell in row))
-        console = Console()
         with console.capture() as captured:
             console.print(table)
         self.line(captured.get().rstrip("\n"))
@@ -80,6 +99,16 @@ class Output:
         elif always or not self.as_json or is_terminal(2):
             to_stderr(text)
 
+    def stream(self) -> "Callable[[bytes], object]":
+        """Return what prints bytes of a result that is all there is to the command.
+
+        Raises:
+            OutputUnwritable: the process was started without a standard output.
+        """
+        if sys.stdout is None:
+            raise OutputUnwritable("Standard output is closed; say where to write with -o")
+        return self.write
+
     def write(self, data: bytes) -> None:
         """Print bytes of the result.
 
@@ -93,6 +122,22 @@ class Output:
             sys.stdout.buffer.write(data)
         except OSError as error:
             raise _unwritable(error) from error
+
+
+def _in_lines(columns: Sequence[str], row: Sequence[str], width: int, whole: Collection[str]) -> list[str]:
+    """Return a row with its first cell on a line of its own, and the others, named, on as many as they need."""
+    lines = [row[0]]
+    for column, cell in zip(columns[1:], row[1:], strict=True):
+        if not cell:
+            continue
+        said = f"{column.lower()} {cell}"
+        if column not in whole:
+            said = shortened(said, width - 2)
+        if len(lines) > 1 and len(lines[-1]) + 2 + len(said) <= width:
+            lines[-1] += f", {said}"
+        else:
+            lines.append(f"  {said}")
+    return lines
 
 
 def flush() -> None:

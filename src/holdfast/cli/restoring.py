@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from holdfast.backup.restoring import Clash, Restored, RestorePlan
 
 _SHOWN = 10
+_ITS_ITEM_HAS_ANOTHER = "the item it was made for has another result"
 
 
 class Choice(StrEnum):
@@ -102,10 +103,13 @@ def _show(out: Output, plan: "RestorePlan") -> None:
         out.answer(RestorePlanOut.of(plan))
         return
     out.line(f"{counted(plan.new, 'conversation')} would be restored.")
+    if plan.unlinked:
+        out.line(f"{plan.unlinked:,} of them would stay unlinked: {_ITS_ITEM_HAS_ANOTHER}.")
     if plan.identical:
-        out.line(f"{plan.identical:,} are there already, as they were.")
+        are = "is there already, as it was" if plan.identical == 1 else "are there already, as they were"
+        out.line(f"{plan.identical:,} {are}.")
     if plan.clashes:
-        out.line(f"{len(plan.clashes):,} are in conflict:")
+        out.line(f"{len(plan.clashes):,} {'is' if len(plan.clashes) == 1 else 'are'} in conflict:")
         for clash in plan.clashes[:_SHOWN]:
             out.line(f"  {plain(clash.id)}: {_in_words(clash)}")
         if len(plan.clashes) > _SHOWN:
@@ -115,6 +119,7 @@ def _show(out: Output, plan: "RestorePlan") -> None:
 def _in_words(clash: "Clash") -> str:
     return {
         "content": "is there with other content",
+        "times": "is there with the same content and other times",
         "item": f"its item has conversation {plain(clash.other_id)} now",
         "busy": "its item is being worked on",
     }[clash.kind]
@@ -126,7 +131,7 @@ def _conclude(invocation: Invocation, out: Output, done: "Restored") -> None:
 
         out.answer(RestoredOut.of(done))
     told = [counted(done.restored, "conversation") + " restored"]
-    told += [f"{done.identical:,} were there already"] if done.identical else []
+    told += [f"{done.identical:,} {'was' if done.identical == 1 else 'were'} there already"] if done.identical else []
     told += [f"{done.skipped:,} left out, because something else is in the way"] if done.skipped else []
     told += [f"{counted(done.replaced, 'other')} replaced"] if done.replaced else []
     told += (
@@ -134,7 +139,15 @@ def _conclude(invocation: Invocation, out: Output, done: "Restored") -> None:
         if done.relinked
         else []
     )
+    told += [f"{counted(done.related, 'row')} of other tables with them"] if done.related else []
     out.line(f"{done.backup_id}: {', '.join(told)}.")
+    if done.unlinked:
+        out.line(f"{counted(done.unlinked, 'conversation')} not linked: {_ITS_ITEM_HAS_ANOTHER}.")
+    if done.left:
+        out.note(
+            f"{counted(done.left, 'row')} of other tables stay as they are: what they refer to is missing, or they "
+            "refer to something else now."
+        )
     if done.replaced_backup_id is not None:
         undo = invocation.command("backups", "restore", done.replaced_backup_id, "--on-conflict", "replace")
         out.note(f"What was replaced is in {done.replaced_backup_id}. Undo with: {undo}")

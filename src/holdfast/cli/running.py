@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from holdfast.cli import hints
+from holdfast.cli import collector, hints
 from holdfast.cli.descriptors import allow_many
 from holdfast.cli.exits import Status, of_result
 from holdfast.cli.interruption import Interruption
@@ -14,12 +14,15 @@ from holdfast.cli.invocation import Invocation, in_loop
 from holdfast.cli.output import Output, ReaderGone
 from holdfast.cli.progress import Watcher, in_tokens, watcher
 from holdfast.cli.text import counted, duration, plain
-from holdfast.errors import StorageError
+from holdfast.errors import CommitUnknown, StorageError, StoreBusy, StoreUnavailable
 
 if TYPE_CHECKING:
     from holdfast.app import Holdfast
     from holdfast.batch.result import BatchResult
     from holdfast.batch.stop import Stop
+
+# A run that was asked to stop does not wait for these to pass; nothing is wrong with the job.
+_HELD_UP = (StoreBusy, StoreUnavailable, CommitUnknown)
 
 SCRIPTED = "The built-in scripted writer composes these conversations; no model is called."
 
@@ -41,6 +44,7 @@ def supervise(invocation: Invocation, out: Output, begin: Begin, *, name: str, c
 
     live = Live(watcher(out, name), Stop())
     allow_many()
+    collector.let_rest()
 
     def farewell() -> str:
         return f"Left at once; everything finished is kept. {_resume(invocation, live)}".rstrip()
@@ -51,18 +55,25 @@ def supervise(invocation: Invocation, out: Output, begin: Begin, *, name: str, c
 
 
 async def _supervise(invocation: Invocation, out: Output, begin: Begin, live: Live, *, create: bool) -> Status:
-    async with invocation.open(create=create) as hold:
-        try:
+    result = None
+    try:
+        async with invocation.open(create=create) as hold:
             # What a processor prints is not our result: it goes where diagnostics go.
             with live.watcher, contextlib.redirect_stdout(sys.stderr):
                 result = await begin(hold, live)
-        except StorageError:
-            if resume := _resume(invocation, live):
-                out.note(resume, always=True)
+            # The run is over, whether or not anybody reads what it came to.
+            with contextlib.suppress(ReaderGone):
+                await _conclude(invocation, out, hold, result)
+    except StorageError as error:
+        if result is not None:
             raise
-        # The run is over, whether or not anybody reads what it came to.
-        with contextlib.suppress(ReaderGone):
-            await _conclude(invocation, out, hold, result)
+        resume = _resume(invocation, live)
+        if live.stop.requested and isinstance(error, _HELD_UP):
+            out.note(f"Interrupted; everything stored is kept. {plain(error.message)}. {resume}".rstrip(), always=True)
+            return Status.INTERRUPTED
+        if resume:
+            out.note(resume, always=True)
+        raise
     return of_result(result)
 
 

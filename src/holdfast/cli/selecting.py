@@ -13,6 +13,7 @@ from holdfast.clock import SystemClock
 from holdfast.errors import EmptySelection, InputNotFound, InputUnreadable, SettingsError
 
 if TYPE_CHECKING:
+    from holdfast.app import Holdfast
     from holdfast.library.selection import Selection
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="IDS", help="Ids of conversations.", show_default=False)]
@@ -66,6 +67,12 @@ def selection_of(
     if everything and selection.is_narrowed:
         raise SettingsError("--all is everything: give it, or ids, or conditions", setting="all")
     return selection
+
+
+async def refuse_unknown_job(hold: "Holdfast", selection: "Selection") -> None:
+    """Refuse a job, none of whose conversations were found, that is not there either. Raises JobNotFound."""
+    if selection.job_id is not None:
+        await hold.batches.checkpoint(selection.job_id)
 
 
 def words_of(*, job: str | None, search: str | None, persona: str | None, older_than: str | None) -> list[str]:

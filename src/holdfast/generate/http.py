@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -46,6 +46,7 @@ class Http:
             **headers,
         }
         self._session: aiohttp.ClientSession | None = None
+        self._proxy: str | None = None
 
     async def post(self, body: bytes) -> Reply:
         """Send a request and read all of its answer.
@@ -55,7 +56,7 @@ class Http:
         """
         session = self._session or self._open()
         try:
-            async with session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as response:
+            async with session.post(self._url, data=body, allow_redirects=False, proxy=self._proxy) as response:
                 content = await _read(response)
                 # Worth its time only where somebody asks for a wait.
                 asked = seconds_of(response.headers, SystemClock().now()) if response.status >= 400 else None
@@ -74,16 +75,27 @@ class Http:
             self._session = None
 
     def _open(self) -> aiohttp.ClientSession:
+        self._proxy = _proxy_to(self._url)
         self._session = aiohttp.ClientSession(
+            headers=self._headers,
             # How many calls there are at once is decided by those who make them.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
             # The time that a whole try may take is the item's deadline.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            # HTTPS_PROXY and its like are for the way out, not for a server on this machine.
-            trust_env=urlsplit(str(self._url)).hostname not in _LOOPBACK,
+            # What it would take from the environment: a proxy, which is looked up here once and not for each request
+            # in a thread, and a password of .netrc, which takes the place of the key.
+            trust_env=False,
         )
         return self._session
+
+
+def _proxy_to(url: URL) -> str | None:
+    """Return the proxy that the environment (HTTPS_PROXY and its like) names for the way to an address."""
+    # It is for the way out, not for a server on this machine.
+    if url.host is None or url.host in _LOOPBACK or proxy_bypass(url.host):
+        return None
+    return getproxies().get(url.scheme)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

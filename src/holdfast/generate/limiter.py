@@ -8,15 +8,20 @@ from contextlib import suppress
 
 from holdfast.batch.processor import Work
 from holdfast.generate.pace import Leave, Pace
+from holdfast.logs import get_logger
+
+_log = get_logger("holdfast.provider")
 
 _MOST_SECONDS = 3600.0
+_TOLD_SECONDS = 5.0  # a wait that is longer than this is told of: otherwise it looks as if nothing went on
 
 
 class Limiter:
     """One for each account with a provider in the process: calls get leave in the order in which they ask for it."""
 
-    def __init__(self, pace: Pace, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, pace: Pace, *, host: str = "", clock: Callable[[], float] | None = None) -> None:
         self.pace = pace
+        self._host = host
         self._clock = clock
         self._line: deque[tuple[asyncio.Future[Leave], int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -50,7 +55,12 @@ class Limiter:
 
     def refused(self, leave: Leave, retry_after: float | None) -> None:
         """Have everybody in line wait, not only whoever was refused."""
-        self.pace.refused(self._now(), leave, retry_after)
+        now, before = self._now(), self.pace.paused_until
+        self.pace.refused(now, leave, retry_after)
+        seconds = self.pace.paused_until - now
+        # Calls that were refused together put the same moment off by a little each.
+        if seconds > _TOLD_SECONDS and self.pace.paused_until - before > _TOLD_SECONDS:
+            _log.warning("all_wait_for_the_provider", host=self._host, seconds=round(seconds))
 
     def close(self) -> None:
         """Stop serving; nobody may be in line any more."""

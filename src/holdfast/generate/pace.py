@@ -96,6 +96,11 @@ class Pace:
         """How many calls may be under way at once; infinite until the provider has complained."""
         return self._room
 
+    @property
+    def paused_until(self) -> float:
+        """The moment before which no call starts; one that has passed asks for nothing."""
+        return self._paused_until
+
     def wait(self, now: float, tokens: int) -> float:
         """Return the seconds until a call of that size may start; infinite when one has to end first."""
         if self._in_flight >= self._room:

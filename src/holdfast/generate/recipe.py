@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from holdfast.batch.item import Item
 from holdfast.batch.recipe import FrozenRecipe
-from holdfast.errors import RecipeError
+from holdfast.errors import RecipeError, kind_of
 from holdfast.generate import credentials
 from holdfast.generate.difference import differences
 from holdfast.generate.endpoint import Endpoint, endpoint_of
@@ -142,7 +142,7 @@ def _check_json(value: Any) -> None:
                     raise ValueError("a name is no text")  # noqa: TRY004 - pydantic tells ValueErrors
                 _check_json(inner)
         case _:
-            raise ValueError(f"a {type(value).__name__} cannot be sent as JSON")
+            raise ValueError(f"{kind_of(value)} cannot be sent as JSON")
 
 
 def _wrong(error: ValidationError, where: str) -> RecipeError:

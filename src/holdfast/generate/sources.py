@@ -3,16 +3,16 @@
 import importlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.batch.processor import Processor
 from holdfast.batch.recipe import FrozenRecipe
 from holdfast.batch.recipe import Recipe as AnyRecipe
 from holdfast.errors import ProcessorNotFound, ProcessorUnusable
 from holdfast.generate.account import Accounts
-from holdfast.generate.providers import scripted
-from holdfast.generate.recipe import Recipe
-from holdfast.generate.writer import Writer
+
+if TYPE_CHECKING:
+    from holdfast.generate.recipe import Recipe
 
 
 class Processors:
@@ -24,8 +24,11 @@ class Processors:
     def __init__(self, accounts: Accounts | None = None) -> None:
         self._accounts = accounts or Accounts()
 
-    def recipe(self, frozen: FrozenRecipe) -> Recipe:
+    def recipe(self, frozen: FrozenRecipe) -> "Recipe":
         """Return the recipe that a job keeps. Raises RecipeError when it holds what this version does not know."""
+        # Here and not above: who lists, deletes or restores need not wait for what reads recipes.
+        from holdfast.generate.recipe import Recipe
+
         return Recipe.of(frozen, "the job's recipe")
 
     def writer(self, recipe: AnyRecipe) -> Processor:
@@ -35,6 +38,9 @@ class Processors:
             ProcessorUnusable: it is a recipe of some other kind.
             KeyMissing: the environment lacks the key that its provider needs.
         """
+        from holdfast.generate.recipe import Recipe
+        from holdfast.generate.writer import Writer
+
         if not isinstance(recipe, Recipe):
             raise ProcessorUnusable(f"A {type(recipe).__name__} is no recipe; make one with holdfast.Recipe")
         return Writer(recipe, self._accounts.account(recipe.endpoint))
@@ -45,6 +51,8 @@ class Processors:
         Raises:
             ProcessorNotFound: there is none; the message says what is missing.
         """
+        from holdfast.generate.providers import scripted
+
         if name.partition(":")[0] == scripted.NAME:
             return scripted.scripted(name)
         module, colon, function = name.partition(":")

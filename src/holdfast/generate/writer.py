@@ -80,7 +80,8 @@ class Writer:
         body = orjson.dumps(self._endpoint.provider.body(ask, own_address=own))
         reply = await self._account.http.post(body)
         # Before anybody looks at it: what comes back may be kept, as a conversation or as the reason of a failure.
-        return replace(reply, body=credentials.hidden_bytes(reply.body, self._account.key))
+        shown = credentials.hidden_bytes(reply.body, self._account.key)
+        return reply if shown is reply.body else replace(reply, body=shown)
 
     # -- reading -------------------------------------------------------------------------------------------------
 

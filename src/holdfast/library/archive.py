@@ -9,18 +9,21 @@ After decompression it is one JSON object, a conversation a line:
     "related":{},
     "integrity":{"conversations":2,"turns":16,"sha256":"…"}}
 
-The SHA-256 is over everything before the last line.
+The SHA-256 is over those of all lines before the last, each without the comma and the line break at its end. So each
+line is hashed once for all that its hash is needed for.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import BinaryIO
 
 import orjson
 import zstandard
 
 from holdfast.errors import BackupDamaged, BackupTooNew, BackupUnreachable, NotABackup
+from holdfast.library.ahead import made_ahead
 
 VERSION = "1.0"
 LONGEST_LINE = 256 * 1024 * 1024  # bytes of one conversation: more is not backed up, and so not deleted
@@ -29,10 +32,15 @@ BEGINNING = b'{"version":'
 
 _LEVEL = 3
 _BLOCK = 1024 * 1024
+_TOGETHER = 32  # lines joined at once: few enough that memory for them is at hand, and not asked of the system
 _WINDOW = 128 * 1024 * 1024  # bytes that decompressing may hold: what zstd itself takes without being told
-_END = b"\n],\n"
+_END = b"],\n"
 _OPENING = b'"conversations":['
+_RELATED = b'"related":{},\n'
 _INTEGRITY = b'"integrity":'
+
+Line = tuple[bytes, bytes]
+"""A conversation as it stands in the file, and the SHA-256 of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ class ArchiveWriter:
     """Makes the bytes of one file, in order: `head`, `lines` as often as needed, `tail`."""
 
     def __init__(self) -> None:
-        self._sha = hashlib.sha256()
+        self._sha = sha256()
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
         self._conversations = 0
         self._turns = 0
@@ -99,22 +107,34 @@ class ArchiveWriter:
         """Length of what was written, before compression."""
 
     def head(self, manifest: Manifest) -> bytes:
-        return self._take(manifest.to_line())
+        line = manifest.to_line()
+        self._sha.update(_digest(line))
+        return self._take(line)
 
-    def lines(self, lines: Sequence[bytes], turns: int) -> bytes:
-        """Add conversations that have so many turns together; return what is to be written now."""
-        before = b",\n" if self._conversations else b""
+    def lines(self, lines: Sequence[bytes], turns: int) -> tuple[bytes, list[bytes]]:
+        """Add conversations that have so many turns together.
+
+        Returns what is to be written now, and the SHA-256 of each line.
+        """
+        written, digests = [], []
+        for start in range(0, len(lines), _TOGETHER):
+            some = lines[start : start + _TOGETHER]
+            digests += [sha256(line).digest() for line in some]
+            # What comes first here is put before each line, but for the first line of all.
+            before = (b"",) if self._conversations + start else ()
+            written.append(self._take(b",\n".join((*before, *some))))
+        self._sha.update(b"".join(digests))
         self._conversations += len(lines)
         self._turns += turns
-        return self._take(before + b",\n".join(lines))
+        return b"".join(written), digests
 
     def tail(self) -> bytes:
-        written = self._take(_END + b'"related":{},\n')
+        self._sha.update(_digest(_END) + _digest(_RELATED))
         counted = {"conversations": self._conversations, "turns": self._turns, "sha256": self._sha.hexdigest()}
-        return written + self._take(_INTEGRITY + orjson.dumps(counted) + b"}\n") + self._compressor.flush()
+        last = _INTEGRITY + orjson.dumps(counted) + b"}\n"
+        return self._take(b"\n" + _END + _RELATED + last) + self._compressor.flush()
 
     def _take(self, data: bytes) -> bytes:
-        self._sha.update(data)
         self.content_bytes += len(data)
         return self._compressor.compress(data)
 
@@ -125,31 +145,27 @@ class ArchiveReader:
     def __init__(self, blocks: Iterator[bytes], *, longest_line: int = LONGEST_LINE) -> None:
         self._blocks = blocks
         self._longest_line = longest_line
-        self._sha = hashlib.sha256()
+        self._sha = sha256()
         self._rest = b""
         self._tail = b""
+        self._is_more_to_come = True
         self.content_bytes = 0
         self.manifest = Manifest.from_line(self._first_line())
 
-    def batches(self) -> Iterator[list[bytes]]:
+    def batches(self) -> Iterator[list[Line]]:
         """Yield the conversations' lines, many at a time.
 
         Raises:
             BackupDamaged: it is cut off, goes on behind its end, or is not what its integrity record says.
         """
         conversations = 0
-        while not self._tail:
-            complete = self._complete_lines()
-            at = complete.find(_END)
-            if complete.startswith(_END[1:]):
-                at, complete, self._tail = -1, b"", complete
-            elif at >= 0:
-                complete, self._tail = complete[: at + 1], complete[at + 1 :]
-            self._sha.update(complete)
-            lines = [line.removesuffix(b",") for line in complete.split(b"\n")[:-1]]
-            conversations += len(lines)
-            if lines:
-                yield lines
+        # Hashing and decoding is what takes time: reading, decompressing and cutting goes on beside it.
+        with closing(made_ahead(self._cut())) as ahead:
+            for lines in ahead:
+                digests = [sha256(line).digest() for line in lines]
+                self._sha.update(b"".join(digests))
+                conversations += len(lines)
+                yield list(zip(lines, digests, strict=True))
         self._check_tail(conversations)
 
     def _first_line(self) -> bytes:
@@ -159,7 +175,7 @@ class ArchiveReader:
             if len(self._rest) > 2 * _BLOCK:
                 raise NotABackup("This is not a backup as Holdfast writes it: one conversation a line")
         line, self._rest = self._rest[: at + 1], self._rest[at + 1 :]
-        self._sha.update(line)
+        self._sha.update(_digest(line))
         return line
 
     def _complete_lines(self) -> bytes:
@@ -171,14 +187,32 @@ class ArchiveReader:
         complete, self._rest = self._rest[:cut], self._rest[cut:]
         return complete
 
+    def _cut(self) -> Iterator[list[bytes]]:
+        """Yield the conversations' lines; what comes behind them is the tail then."""
+        while not self._tail:
+            complete, lines, at = self._complete_lines(), [], 0
+            # For one character at a time: a longer text is found many times as slowly.
+            while (end := complete.find(b"\n", at)) >= 0:
+                if complete.startswith(_END, at):
+                    self._tail = complete[at:]
+                    break
+                if not self._is_more_to_come:
+                    raise BackupDamaged("A comma is missing in the backup; it was changed or is damaged")
+                self._is_more_to_come = complete.startswith(b",", end - 1)
+                lines.append(complete[at : end - self._is_more_to_come])
+                at = end + 1
+            if lines:
+                yield lines
+
     def _check_tail(self, conversations: int) -> None:
         self._rest = self._tail + self._rest
         while len(self._rest) <= self._longest_line and self._read_on():
             pass
         *before, last, nothing = self._rest.split(b"\n") if self._rest.count(b"\n") >= 2 else (b"", b"")
-        if nothing or len(before) != 2 or not last.startswith(_INTEGRITY):
+        is_ended = len(before) == 2 and before[1].endswith(b",") and not (conversations and self._is_more_to_come)
+        if nothing or not is_ended or not last.startswith(_INTEGRITY):
             raise BackupDamaged("The backup is cut off, or goes on behind its end; it cannot be used")
-        self._sha.update(b"\n".join(before) + b"\n")
+        self._sha.update(b"".join(map(_digest, before)))
         try:
             record = orjson.loads(last.removeprefix(_INTEGRITY).removesuffix(b"}"))
             same = (record["conversations"], record["sha256"]) == (conversations, self._sha.hexdigest())
@@ -192,6 +226,10 @@ class ArchiveReader:
         self.content_bytes += len(block)
         self._rest += block
         return bool(block)
+
+
+def _digest(line: bytes) -> bytes:
+    return sha256(line.removesuffix(b"\n").removesuffix(b",")).digest()
 
 
 def decompressed(file: BinaryIO) -> Iterator[bytes]:

@@ -50,3 +50,12 @@ def _refuse_not_finite(value: Any) -> None:
             pending.extend(current.values())
         elif isinstance(current, list | tuple):
             pending.extend(current)
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text has no halves of surrogate pairs, which UTF-8 has no bytes for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

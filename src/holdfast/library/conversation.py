@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.clock import to_text
-from holdfast.errors import InvalidConversation
+from holdfast.errors import InvalidConversation, kind_of
 from holdfast.library.canonical import canonical_json, digest_of
 
 
@@ -77,23 +77,11 @@ def validate(conversation: Conversation) -> None:
     """
     if not isinstance(conversation.turns, Sequence):
         # An iterator would be used up by this check, and the conversation stored without turns.
-        raise InvalidConversation(f"the turns are a {type(conversation.turns).__name__}; make them a list")
+        raise InvalidConversation(f"the turns are {kind_of(conversation.turns)}; make them a list")
     if not conversation.turns:
         raise InvalidConversation("the conversation has no turns")
     for number, turn in enumerate(conversation.turns, start=1):
-        if not isinstance(turn, Turn):
-            raise InvalidConversation(f"turn {number} is a {type(turn).__name__}; make it a holdfast.Turn")
-        if not isinstance(turn.role, str) or not isinstance(turn.content, str):
-            raise InvalidConversation(f"role and content of turn {number} must be text")
-        if not turn.role:
-            raise InvalidConversation(f"turn {number} has no role")
-        if not turn.content or turn.content.isspace():
-            raise InvalidConversation(f"turn {number} is empty")
-        _check_text(turn.role, f"the role of turn {number}")
-        _check_text(turn.content, f"turn {number}")
-        _check_optional(turn.id, f"the id of turn {number}")
-        if turn.metadata:
-            _check_json(turn.metadata, f"the metadata of turn {number}")
+        _check_turn(turn, number)
     for name in ("id", "topic", "persona", "content"):
         _check_optional(getattr(conversation, name), name)
     if conversation.id == "":
@@ -102,23 +90,45 @@ def validate(conversation: Conversation) -> None:
         _check_json(conversation.metadata, "the metadata")
 
 
+def _check_turn(turn: Turn, number: int) -> None:
+    if not isinstance(turn, Turn):
+        raise InvalidConversation(f"turn {number} is {kind_of(turn)}; make it a holdfast.Turn")
+    if not isinstance(turn.role, str) or not isinstance(turn.content, str):
+        raise InvalidConversation(f"role and content of turn {number} must be text")
+    if not turn.role:
+        raise InvalidConversation(f"turn {number} has no role")
+    if not turn.content or turn.content.isspace():
+        raise InvalidConversation(f"turn {number} is empty")
+    if (fault := _fault_of(turn.role)) is not None:
+        raise InvalidConversation(f"the role of turn {number} {fault}")
+    if (fault := _fault_of(turn.content)) is not None:
+        raise InvalidConversation(f"turn {number} {fault}")
+    if turn.id is not None:
+        _check_optional(turn.id, f"the id of turn {number}")
+    if turn.metadata:
+        _check_json(turn.metadata, f"the metadata of turn {number}")
+
+
 def _check_optional(value: object, what: str) -> None:
     if value is None:
         return
     if not isinstance(value, str):
         raise InvalidConversation(f"{what} must be text, not {type(value).__name__}")
-    _check_text(value, what)
+    if (fault := _fault_of(value)) is not None:
+        raise InvalidConversation(f"{what} {fault}")
 
 
-def _check_text(text: str, what: str) -> None:
+def _fault_of(text: str) -> str | None:
+    """Say what keeps a text from being stored."""
     if "\x00" in text:
-        raise InvalidConversation(f"{what} contains a NUL character")
+        return "contains a NUL character"
     if text.isascii():
-        return
+        return None
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidConversation(f"{what} is not valid Unicode (half of a surrogate pair)") from None
+        return "is not valid Unicode (half of a surrogate pair)"
+    return None
 
 
 def _check_json(value: Mapping[str, Any], what: str) -> None:

@@ -4,6 +4,8 @@ The line is the native shape (`Conversation.to_dict`) with whatever columns a us
 
 * `metadata` is an object where reading and writing it gives the stored text again; else it is that text as a string.
   A missing one is `{}`.
+* Rows of other tables that hang on it are under `related`, by table: those that would be `deleted` with it whole, those
+  that would be `changed` with what tells them and what they refer to. Without any there is no such key.
 * A value JSON has no word for is a list of a type and a text: `["blob", "00ff"]`, `["real", "inf"]`. No column holds a
   list otherwise.
 
@@ -13,20 +15,19 @@ canonical JSON of the line, so that of a conversation without columns of a user'
 
 import hashlib
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 TURNS = "conversation_turns"
+RELATED = "related"
 
 Document = dict[str, Any]
 """A conversation in its native shape, its turns under `conversation_turns`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A stored conversation with all its turns."""
+class Record(NamedTuple):
+    """A stored conversation with all its turns. A tuple, because there are so many."""
 
     id: str
     key: int
@@ -35,14 +36,39 @@ class Record:
     item_id: str | None
     turns: int
     line: bytes
-    digest: bytes
-    version: bytes
-    """The database's hash of everything stored of it: another one after any change, however small."""
+    nested_digest: bytes | None
+    """The digest, where the line may not be canonical as it stands: of what holds metadata."""
+    related: int = 0
+    """Rows of other tables that it has with it."""
+
+    @property
+    def version(self) -> bytes:
+        """The hash of everything stored of it, made anew each time: another one after any change, however small."""
+        return hashlib.sha256(self.line).digest()
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of the conversation, likewise."""
+        return self.nested_digest or self.version
 
 
 def digest_of_document(document: Document) -> bytes:
     """Return the digest of a conversation that was read from a line."""
     return hashlib.sha256(orjson.dumps(document, default=beyond_json, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def with_metadata(line: bytes) -> tuple[bytes, bytes]:
+    """Return the line, and the digest, of a conversation in whose line metadata is the text that is stored."""
+    document = orjson.loads(line)
+    for part in (document, *document[TURNS]):
+        if isinstance(part["metadata"], str):  # there is none otherwise
+            part["metadata"] = metadata_to_line(part["metadata"])
+    return line_of(document), digest_of_document(document)
+
+
+def counted_related(document: Document) -> int:
+    """Return how many rows of other tables a conversation has with it."""
+    return sum(len(rows) for kinds in document.get(RELATED, {}).values() for rows in kinds.values())
 
 
 def line_of(document: Document) -> bytes:

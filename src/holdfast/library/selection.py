@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.clock import to_text
-from holdfast.errors import EmptySelection
+from holdfast.errors import EmptySelection, SettingsError
+from holdfast.library.canonical import is_encodable
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,18 @@ class Selection:
     persona: str | None = None
     """The whole persona, as it is written."""
     created_before: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name, text in (
+            *(("id", one) for one in self.ids),
+            ("job", self.job_id),
+            ("search", self.search),
+            ("persona", self.persona),
+        ):
+            if text is not None and not is_encodable(text):
+                raise SettingsError(
+                    f"The {name} {text!r} of a selection is not valid Unicode, so no conversation has it", setting=name
+                )
 
     def check(self) -> "Selection":
         """Return itself.

@@ -1,11 +1,12 @@
 """What one can do with conversations that are stored."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from holdfast.errors import ConversationNotFound
+from holdfast.errors import ConversationNotFound, PlanOutdated
 from holdfast.library.conversation import Conversation
 from holdfast.library.imports.incoming import Imported, OnClash
 from holdfast.library.imports.source import ImportSource
@@ -42,6 +43,10 @@ class Conversations:
     async def count(self, selection: Selection) -> int:
         """Return how many conversations the selection holds."""
         return await self._store.count(self._owner, selection.check())
+
+    async def missing(self, selection: Selection, *, limit: int = 10) -> Sequence[str]:
+        """Return the first of the ids of a selection that this owner has no conversation of."""
+        return await self._store.missing(self._owner, selection.ids, limit=limit) if selection.ids else ()
 
     async def export(self, selection: Selection) -> AsyncIterator[Conversation]:
         """Yield the selected conversations in the order they were stored, a page in memory at a time.
@@ -83,13 +88,12 @@ class Conversations:
             ConversationExists: another conversation has the id, and it was not said what to do.
         """
         path = None if str(source) == "-" else Path(source)
-        reading = ImportSource(path, stdin=stdin)
-        return await self._store.bring_in(
-            self._owner, reading, OnClash(on_conflict), on_progress if on_progress is not None else lambda _: None
-        )
+        tell = on_progress if on_progress is not None else lambda _: None
+        with closing(ImportSource(path, stdin=stdin)) as reading:
+            return await self._store.bring_in(self._owner, reading, OnClash(on_conflict), tell)
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
-        """Say what a delete would remove. Raises EmptySelection, ConversationNotFound."""
+        """Say what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""
         return await self._remover.plan(selection, ignore_missing=ignore_missing)
 
     async def delete(
@@ -97,6 +101,7 @@ class Conversations:
         selection: Selection | DeletePlan,
         *,
         backup: bool = True,
+        digest: str | None = None,
         reason: str | None = None,
         expires_in: timedelta | None = None,
         on_progress: Any = None,
@@ -106,6 +111,7 @@ class Conversations:
         Args:
             selection: Which; or a plan of them, so that nothing else is deleted than what it shows.
             backup: Make a backup first. Without one nothing brings the conversations back.
+            digest: Of the plan that was shown to whoever agreed to it.
             reason: Why, for people; kept with the backup.
             expires_in: How long the backup is kept, from the end of the delete; by default BACKUP_RETENTION_DAYS.
             on_progress: Told how far it has come: `holdfast.BackupProgress`.
@@ -117,6 +123,12 @@ class Conversations:
             StorageError: the database could not go on; `resume_delete` does.
         """
         plan = selection if isinstance(selection, DeletePlan) else await self.plan_delete(selection)
+        if digest is not None and digest != plan.digest:
+            raise PlanOutdated(
+                "What is selected is not what the plan showed; nothing was deleted. Look at a new plan",
+                planned=digest,
+                found=plan.digest,
+            )
         return await self._remover.delete(
             plan, backup=backup, reason=reason, expires_in=expires_in, on_progress=on_progress
         )
@@ -126,9 +138,7 @@ class Conversations:
         return await self._remover.resume(backup_id, on_progress=on_progress)
 
     async def _refuse_unknown(self, selection: Selection) -> None:
-        if not selection.ids:
-            return
-        for conversation_id in await self._store.missing(self._owner, selection.ids, limit=1):
+        for conversation_id in await self.missing(selection, limit=1):
             raise ConversationNotFound(
                 f"There is no conversation {conversation_id!r}; `holdfast conversations list` shows all",
                 conversation_id=conversation_id,

@@ -7,6 +7,8 @@ from holdfast.readers.text import MAX_RECORD_BYTES, Text, too_long
 _MAX_DEPTH = 1024
 # Nothing is tried twice: every repeat of a character is possessive (`*+`), every repeat of a group stands in an atomic
 # group. A possessive repeat of a group would say the same, but matches too little before Python 3.11.5.
+_SCALAR = re.compile(rb"[0-9A-Za-z+.-]*+")
+_LONGEST_SCALAR = 1024
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _IN_STRING_SOURCE = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)'
 _IN_STRING = re.compile(_IN_STRING_SOURCE, re.DOTALL)
@@ -62,6 +64,26 @@ class JsonScanner:
         self._at += size
         self.line += raw.count(b"\n")
         return raw
+
+    def take_value(self) -> bytearray:
+        """Step over the value that starts here, of whatever kind, and return its text, unchecked; errors likewise."""
+        match self.peek():
+            case "{" | "[":
+                return self.take_object()
+            case '"':
+                size = self._size_to_end_of_string(1)
+            case _:
+                size = self._size_of_scalar()
+        raw = self._window[self._at : self._at + size]
+        self._at += size
+        return raw
+
+    def _size_of_scalar(self) -> int:
+        while True:
+            size = self._size_up_to(_SCALAR, 0)
+            # One that ends with the window may go on behind it; the longest there is has few characters.
+            if self._byte(size) is not None or size > _LONGEST_SCALAR or not self._read_on():
+                return size
 
     def _step_over_space(self) -> None:
         size = self._size_up_to(_SPACE, 0)

@@ -4,9 +4,10 @@ A new provider is one file with a class like this, its entry in `PROVIDERS`, and
 limits, retries, errors by their status, the turns found in an answer) is the same for all and done elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, Protocol
 
 from holdfast.generate.prompt import Prompt
@@ -105,8 +106,9 @@ def whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**9 else 0
 
 
-def schema(keys: Sequence[str]) -> dict[str, Any]:
-    """Return the JSON schema of a conversation: one required text for each key, and nothing else."""
+@cache
+def schema(keys: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the JSON schema of a conversation: one required text for each key, and nothing else. The same for all."""
     return {
         "type": "object",
         "properties": {key: {"type": "string"} for key in keys},

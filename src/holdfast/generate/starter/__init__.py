@@ -10,7 +10,7 @@ NAMES = ("recipe.toml", "topics.csv")
 
 
 def write(folder: Path) -> list[Path]:
-    """Write the files into a folder and return their paths; nothing that is there is touched.
+    """Write the files into a folder, made when it is missing; return their paths. Nothing that is there is touched.
 
     Raises:
         OutputUnwritable: one of them is there already, or the folder cannot be written. None is written then.
@@ -19,6 +19,10 @@ def write(folder: Path) -> list[Path]:
     for path in paths:
         if path.exists() or path.is_symlink():
             raise OutputUnwritable(f"{path} is there already; nothing was written. Move it away first", path=str(path))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(f"{folder} cannot be made: {error.strerror}", path=str(folder)) from error
     for path in paths:
         with written_whole(path) as out:
             out.write(files(__name__).joinpath(path.name).read_bytes())

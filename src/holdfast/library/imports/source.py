@@ -1,11 +1,12 @@
 """The file of an import: which kind it is, and what is in it."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shutil import copyfileobj
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import orjson
 
@@ -34,18 +35,23 @@ class ImportSource:
         self.origin = Origin.of(path)
         self._path = path
         self._stdin = stdin
+        self._spooled: BinaryIO | None = None
+
+    def close(self) -> None:
+        """Let go of what was kept of standard input. Twice is safe."""
+        if self._spooled is not None:
+            self._spooled.close()
 
     def chunks(self) -> Iterator[Sequence[Incoming]]:
-        """Yield the conversations in their order, many at a time. Blocks.
+        """Yield the conversations in their order, many at a time, from the beginning at each call. Blocks.
 
         Raises:
             InputError: the file, or a row, is of no use.
             BackupError: it is a backup that is not whole, or of a newer version.
         """
         if self._path is None:
-            with tempfile.TemporaryFile() as spooled:
-                self._spool(spooled)
-                yield from self._chunks(spooled)
+            with self._from_stdin() as file:
+                yield from self._chunks(file)
             return
         try:
             file = self._path.open("rb")
@@ -80,7 +86,7 @@ class ImportSource:
         try:
             line = 1
             for lines in ArchiveReader(blocks, longest_line=MAX_RECORD_BYTES).batches():
-                yield [self._of_backup(text, line + number) for number, text in enumerate(lines, start=1)]
+                yield [self._of_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
                 line += len(lines)
         except BackupError as error:
             raise type(error)(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
@@ -97,8 +103,15 @@ class ImportSource:
         read(Row(line, document), self.origin)
         return Incoming(line, document, is_exact=True)
 
+    def _from_stdin(self) -> BinaryIO:
+        # The database is not to wait, locked, for whoever writes into the other end; and it may ask for all again.
+        if self._spooled is None:
+            self._spooled = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - closed by `close`
+            self._spool(self._spooled)
+        self._spooled.seek(0)
+        return os.fdopen(os.dup(self._spooled.fileno()), "rb")
+
     def _spool(self, file: BinaryIO) -> None:
-        # The database is not to wait, locked, for whoever writes into the other end.
         stream = self._stdin
         if stream is None:
             if sys.stdin is None:
