@@ -1,8 +1,51 @@
 """What the machine that runs the tests may have set otherwise than a terminal does."""
 
+import logging
 import signal
+from collections.abc import Iterator
+
+import pytest
+
+from support.stores import SAMPLED
+from support.torture import FULL, is_sampled
 
 # Who is started in the background, or by nohup, inherits that signals are ignored; so would every process of the tests.
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command that is run in this process sets up our logs for itself; whoever comes next knows nothing of it."""
+    logger = logging.getLogger("holdfast")
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)  # which also has it forget what was enabled
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the sample does not take: most tests that run through a pooler, or on adopted tables, as well.
+
+    The statements are those that go to the server directly, where every one of these tests runs; all of them run
+    there, too, under `make torture`.
+    """
+    left_out = [item for item in items if _is_left_out(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    kind = _kind(item)
+    if kind == "adopted" and item.get_closest_marker("own_tables") is not None:
+        return True
+    return not FULL and not is_sampled(item.nodeid, one_in=SAMPLED.get(kind, 1))
+
+
+def _kind(item: pytest.Item) -> str:
+    """Return the name of the kind of database that a test is for; an empty one where it is for none of several."""
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    return next((str(given[name].name) for name in ("store", "path", "scene") if hasattr(given.get(name), "name")), "")

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from support.scene import Scene
+from support.stores import PARAMETERS, Kind, require
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+@pytest.fixture(params=PARAMETERS)
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     """One database, one ledger, and real processes that work and are killed."""
-    scene = Scene(tmp_path)
-    yield scene
-    scene.end()
+    kind: Kind = request.param
+    require(kind)
+    with kind.place(tmp_path) as where:
+        scene = Scene(tmp_path, database=where)
+        yield scene
+        scene.end()

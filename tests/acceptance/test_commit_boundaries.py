@@ -10,7 +10,7 @@ _BOUNDARIES = [f"{when}:{number}" for number in range(1, 31) for when in ("befor
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("boundary", sample(_BOUNDARIES, 10))
+@pytest.mark.parametrize("boundary", sample(_BOUNDARIES, 4))
 def test_killed_at_a_commit(scene, boundary):
     """Creation, claims, results, the last item, the end of the lease and the cleaning all survive it."""
     scene.items = 60

@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from support.invariants import violations
-from support.provider import CutOff, Hang, ProviderServer, Reset, Said, Status
+from support.provider import CutOff, Drip, Hang, ProviderServer, Reset, Said, Status
 
 _ITEMS = 60
 _FAULTS = {
@@ -22,6 +22,7 @@ _FAULTS = {
     "a hang": Hang(),
     "a cut answer": CutOff(40),
     "a reset": Reset(),
+    "a drip": Drip(0.2),
     "prose": Said("I would rather talk."),
     "slowness": Said(seconds=1.0),
 }

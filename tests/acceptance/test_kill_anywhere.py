@@ -7,7 +7,7 @@ import pytest
 
 from support.torture import FULL
 
-_KILLS = 320 if FULL else 12
+_KILLS = 320 if FULL else 4
 _KILLS_A_JOB = 4
 
 

@@ -3,14 +3,13 @@
 import signal
 import time
 
-import apsw
 import pytest
+
+from support.sql import ask
 
 
 def interruptions(scene):
-    connection = apsw.Connection(str(scene.database))
-    (count,) = connection.execute("SELECT coalesce(sum(interruptions), 0) FROM items").fetchone()
-    connection.close()
+    ((count,),) = ask(scene.database, "SELECT coalesce(sum(interruptions), 0) FROM items")
     return count
 
 

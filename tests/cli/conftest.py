@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import fcntl
 import json
-import logging
 import os
 import pty
 import subprocess
@@ -142,14 +141,14 @@ class Commands:
         self._started.append(process)
         return process
 
-    def on_terminal(self, *words: str, typed: Sequence[tuple[bytes, bytes]] = ()) -> Ended:
-        """Run a command on a terminal of 100 columns; all that it showed is its `out`.
+    def on_terminal(self, *words: str, typed: Sequence[tuple[bytes, bytes]] = (), columns: int = 100) -> Ended:
+        """Run a command on a terminal of so many columns; all that it showed is its `out`.
 
         `typed` says what to wait for and what to type then, one after the other.
         """
         master, slave = pty.openpty()
         os.set_blocking(master, False)
-        termios.tcsetwinsize(master, (30, 100))
+        termios.tcsetwinsize(master, (30, columns))
         process = subprocess.Popen(
             [sys.executable, "-m", "holdfast", *words],
             cwd=self.folder,
@@ -238,8 +237,6 @@ def within(holdfast: Commands, monkeypatch, capfd) -> Iterator[Callable[..., End
     monkeypatch.chdir(holdfast.folder)
     for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "SUPABASE_", "BACKUP_"))]:
         monkeypatch.delenv(name)
-    logger = logging.getLogger("holdfast")
-    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
     path = list(sys.path)
 
     def command(*words: str) -> Ended:
@@ -249,7 +246,5 @@ def within(holdfast: Commands, monkeypatch, capfd) -> Iterator[Callable[..., End
         return Ended(code, shown.out, shown.err)
 
     yield command
-    logger.handlers, logger.propagate = handlers, propagate
-    logger.setLevel(level)
     sys.path[:] = path
     sys.modules.pop("made", None)

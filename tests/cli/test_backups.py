@@ -6,7 +6,7 @@ import re
 import apsw
 import pytest
 
-from holdfast.storage.sqlite.backups import SqliteBackups
+from holdfast.storage.sql.backups import SqlBackups
 from support.library import rows
 
 _ID = re.compile(r"backup-\d+-[0-9a-f]{20}")
@@ -77,12 +77,12 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(within, holdfast, library):
     plan = within("conversations", "delete", "--search", "😀", "--dry-run", "--json").json
 
     assert told.out.splitlines() == [
-        "30 conversations with 60 turns would be deleted:",
+        "30 conversations with 60 turns, about 133.3 kB, would be deleted:",
         *(f"  c0000{number}  topic {number}, 2 turns" for number in range(5)),
         "  and 25 more",
     ]
     assert (plan["conversations"], plan["turns"], len(plan["sample"])) == (30, 60, 5)
-    assert within("backups", "list", "--json").json == {"backups": []}
+    assert within("backups", "list", "--json").json == {"backups": [], "nextCursor": None}
     assert _exported(within, holdfast) == library
 
 
@@ -92,8 +92,8 @@ def test_a_delete_asks_on_a_terminal(holdfast, library):
     done = holdfast.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"y\n")])
 
     assert refused.code == 1
-    assert "1 conversation with 2 turns would be deleted:" in refused.out
-    assert "Back up and delete 1 conversation? [y/N]" in refused.out
+    assert "1 conversation with 2 turns, about 4.8 kB, would be deleted:" in refused.out
+    assert "Back up and delete 1 conversation, about 4.8 kB? [y/N]" in refused.out
     assert "Nothing was done." in refused.out
     assert done.code == 0
     assert "1 conversation deleted." in done.out
@@ -116,7 +116,7 @@ def test_a_delete_without_a_backup_asks_apart(holdfast, library):
         ([], 2, "Nothing is selected"),
         (["--all"], 2, "say --yes if it is wanted"),
         (["--all", "--job", "x", "--yes"], 2, "--all is everything"),
-        (["--job", "none", "--yes"], 2, "No conversation is selected"),
+        (["--job", "none", "--yes"], 1, "There is no job 'none'"),
         (["--search", "", "--yes"], 2, "--search is empty"),
         (["--older-than", "soon", "--yes"], 2, "--older-than must be a number and m, h, d or w"),
         (["--older-than", "999999w", "--yes"], 2, "--older-than is before all time"),
@@ -147,22 +147,24 @@ def test_missing_ids_may_be_ignored(within, library):
 
 def test_conversations_that_change_meanwhile_are_kept_and_named(within, holdfast, library, monkeypatch):
     """With the status of something that was not done."""
-    step = SqliteBackups.delete_step
+    step = SqlBackups.delete_step
 
     async def meddled(self, backup, **options):
         _sql(holdfast, "UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
         return await step(self, backup, **options)
 
-    monkeypatch.setattr(SqliteBackups, "delete_step", meddled)
+    monkeypatch.setattr(SqlBackups, "delete_step", meddled)
     ended = within("conversations", "delete", "c00000", "c00001", "--yes")
 
     assert ended.code == 3
-    assert ended.out == "1 conversation deleted.\n1 conversation changed meanwhile, and kept: c00001.\n"
+    assert ended.out == (
+        "1 conversation deleted.\n1 conversation not deleted: changed meanwhile, or kept by a trigger (c00001).\n"
+    )
 
 
 def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monkeypatch):
     """And so do the list and doctor, until it has come to its end."""
-    step, steps = SqliteBackups.delete_step, []
+    step, steps = SqlBackups.delete_step, []
 
     async def interrupted(self, backup, **options):
         steps.append(backup)
@@ -170,7 +172,7 @@ def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monk
             raise KeyboardInterrupt
         return await step(self, backup, **options)
 
-    monkeypatch.setattr(SqliteBackups, "delete_step", interrupted)
+    monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
     ended = within("conversations", "delete", "--all", "--yes")
     monkeypatch.undo()
     monkeypatch.chdir(holdfast.folder)
@@ -191,13 +193,14 @@ def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monk
     assert f"the delete of {backup} is unfinished" in told.out
     assert "is needed by its delete, which is unfinished" in kept.one_line_error()
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"
-    assert done.out == again.out == "30 conversations deleted.\n"
+    assert done.out == "30 conversations deleted.\n"
+    assert again.out == "That delete was finished before, of 30 conversations; nothing to do.\n"
     assert within("conversations", "list", "--json").json["conversations"] == []
 
 
 def test_an_interrupted_delete_may_be_undone(within, holdfast, library, monkeypatch):
     """Then it has ended, too: nobody goes on with it by mistake."""
-    step, steps = SqliteBackups.delete_step, []
+    step, steps = SqlBackups.delete_step, []
 
     async def interrupted(self, backup, **options):
         steps.append(backup)
@@ -205,7 +208,7 @@ def test_an_interrupted_delete_may_be_undone(within, holdfast, library, monkeypa
             raise KeyboardInterrupt
         return await step(self, backup, **options)
 
-    monkeypatch.setattr(SqliteBackups, "delete_step", interrupted)
+    monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
     backup = _ID.search(within("conversations", "delete", "--all", "--yes").err)[0]
     monkeypatch.undo()
     monkeypatch.chdir(holdfast.folder)
@@ -248,7 +251,7 @@ def test_a_backup_of_nothing_leaves_no_trace(within, library):
     assert (nothing.code, unknown.code) == (2, 1)
     assert "No conversation is selected" in nothing.one_line_error()
     assert "There is no conversation 'none'" in unknown.one_line_error()
-    assert within("backups", "list", "--every", "--json").json == {"backups": []}
+    assert within("backups", "list", "--every", "--json").json == {"backups": [], "nextCursor": None}
 
 
 def test_a_pinned_backup_stays(within, library):
@@ -265,7 +268,7 @@ def test_a_pinned_backup_stays(within, library):
     assert refused.one_line_error() == f"{backup} is pinned; unpin it first"
     assert removed.out == f"{backup}: removed.\n"
     assert gone.one_line_error() == f"{backup} has expired, its file is gone"
-    assert within("backups", "list", "--json").json == {"backups": []}
+    assert within("backups", "list", "--json").json == {"backups": [], "nextCursor": None}
     assert within("backups", "list", "--every", "--json").json["backups"][0]["state"] == "expired"
 
 
@@ -315,13 +318,13 @@ def test_a_restore_shows_its_plan(within, holdfast, library):
 
     assert plan.out.splitlines() == [
         "1 conversation would be restored.",
-        "1 are there already, as they were.",
-        "1 are in conflict:",
+        "1 is there already, as it was.",
+        "1 is in conflict:",
         "  c00002: is there with other content",
     ]
     assert "conversation 'c00002' is there with other content; --on-conflict skip" in refused.one_line_error()
     assert (unasked.code, "say --yes" in unasked.one_line_error()) == (2, True)
-    assert done.out == f"{backup}: 2 conversations restored, 1 were there already, 1 other replaced.\n"
+    assert done.out == f"{backup}: 2 conversations restored, 1 was there already, 1 other replaced.\n"
     assert _exported(within, holdfast) == library
 
 
@@ -330,3 +333,80 @@ def test_reading_commands_make_no_database(within, holdfast):
     for words in (["backups", "list"], ["backups", "cleanup"], ["conversations", "delete", "--all", "--yes"]):
         assert within(*words).one_line_error().startswith("There is no database at ")
     assert not (holdfast.folder / ".holdfast").exists()
+
+
+def test_a_delete_that_finds_nothing_has_done_its_work(within, library):
+    """A command that runs every night must not fail for it; a mistyped job, or id, is another matter."""
+    for words in (("--older-than", "300w"), ("--search", "no such words"), ("--persona", "nobody")):
+        done = within("conversations", "delete", *words, "--yes")
+        assert (done.code, done.out, done.err) == (0, "Nothing to delete.\n", "")
+    answer = within("conversations", "delete", "--older-than", "300w", "--yes", "--json")
+    planned = within("conversations", "delete", "--older-than", "300w", "--dry-run", "--json")
+    mistyped = within("conversations", "delete", "--job", "tpoics", "--yes")
+    unsaid = within("conversations", "delete", "--yes")
+
+    assert (answer.code, answer.json["deleted"], answer.json["backupId"]) == (0, 0, None)
+    assert (planned.code, planned.json["conversations"]) == (0, 0)
+    assert mistyped.code == 1
+    assert "There is no job 'tpoics'" in mistyped.one_line_error()
+    assert unsaid.code == 2
+
+
+def test_a_mistyped_job_is_not_exported(within, library):
+    """Also where it would only have left standard output empty."""
+    ended = within("conversations", "export", "--job", "tpoics")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert "There is no job 'tpoics'" in ended.one_line_error()
+
+
+def test_doctor_misses_the_file_of_a_backup(within, holdfast, library):
+    """It says which, before anybody needs it."""
+    backup = within("backups", "create", "--all", "--json").json["backupId"]
+    sound = within("doctor")
+    (file,) = holdfast.folder.rglob(f"{backup}.json.zst")
+    file.rename(file.with_name("elsewhere"))
+
+    told = within("doctor")
+
+    assert "1 verified, with their files" in sound.out
+    assert (sound.code, told.code) == (0, 1)
+    assert f"the file is missing of {backup}: nothing can be restored from it" in told.out
+
+
+@pytest.mark.parametrize("words", ["verify", "restore", "download"])
+def test_a_damaged_backup_is_named_with_what_to_do(within, holdfast, library, words):
+    """Whatever met the damage."""
+    backup = within("backups", "create", "--all", "--json").json["backupId"]
+    (file,) = holdfast.folder.rglob(f"{backup}.json.zst")
+    file.write_bytes(file.read_bytes()[:-100])
+
+    ended = within("backups", words, backup)
+
+    assert ended.code == 1
+    told = ended.err.splitlines()[-1]
+    assert told.startswith("Error: ")
+    assert backup in told
+    assert told.endswith("Put back a copy of its file, or use another of `holdfast backups list`")
+
+
+def test_a_restore_over_a_reimport_says_that_only_times_differ(within, holdfast, library):
+    """The content is there; what stands in the way is when it was made."""
+    deleted = within("conversations", "delete", "c00000", "c00001", "--yes", "--json").json
+    bare = [{name: value for name, value in row.items() if name != "created_at"} for row in rows(2)]
+    (holdfast.folder / "again.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bare), encoding="utf-8")
+    within("conversations", "import", "again.jsonl")
+    _sql(
+        holdfast,
+        "UPDATE turns SET content = 'newer' WHERE conversation_key IN"
+        " (SELECT key FROM conversations WHERE id = 'c00001') AND sequence = 1",
+    )
+
+    refused = within("backups", "restore", deleted["backupId"])
+    planned = within("backups", "restore", deleted["backupId"], "--dry-run")
+
+    assert (
+        "conversation 'c00000' is there with the same content and other times, and 1 more" in refused.one_line_error()
+    )
+    assert "  c00000: is there with the same content and other times\n" in planned.out
+    assert "  c00001: is there with other content\n" in planned.out

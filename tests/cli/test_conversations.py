@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,12 +133,15 @@ def test_export_into_a_file(within, three, holdfast):
 
 
 def test_export_of_nothing_leaves_a_file_as_it_was(within, three, holdfast):
-    """A mistyped name of a job must not cost the file of an earlier export."""
+    """A mistyped name of a job, or a word, must not cost the file of an earlier export."""
     target = holdfast.folder / "out.jsonl"
     target.write_bytes(b"good\n")
 
-    ended = within("conversations", "export", "--job", "typo", "-o", str(target))
+    mistyped = within("conversations", "export", "--job", "typo", "-o", str(target))
+    ended = within("conversations", "export", "--search", "typo", "-o", str(target))
 
+    assert mistyped.code == 1
+    assert "There is no job 'typo'" in mistyped.one_line_error()
     assert ended.code == 2
     assert ended.one_line_error() == f"No conversation is selected; {target} is left as it was"
     assert target.read_bytes() == b"good\n"
@@ -194,7 +199,7 @@ def test_export_refuses_an_unclear_selection(within, three, holdfast, words, cod
 
 
 def test_export_into_a_pipe_that_closes_is_quiet(holdfast, within):
-    """`| head` gets its lines, and nobody complains."""
+    """`| head` gets its lines, and nobody complains; the status is that of other programs."""
     holdfast.write("topics.csv", *(f"Topic {number} {'x' * 500}" for number in range(500)))
     within("run", "topics.csv", "--model", "scripted")
     process = holdfast.start("conversations", "export", "--all")
@@ -204,8 +209,25 @@ def test_export_into_a_pipe_that_closes_is_quiet(holdfast, within):
     err = process.stderr.read()
 
     assert json.loads(first)["messages"]
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=20) == 141
     assert err == b""
+
+
+def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(holdfast, three):
+    """Though all of it may wait in a buffer; and without a standard output there is nowhere to write to."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    gone = holdfast.start("conversations", "export", "--all", stdout=writing)
+    os.close(writing)
+    words = [sys.executable, "-m", "holdfast", "conversations", "export", "--all"]
+    closed = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *words],
+        cwd=holdfast.folder, env=holdfast.environment(), stderr=subprocess.PIPE, text=True, check=False, timeout=30,
+    )  # fmt: skip
+
+    assert gone.wait(timeout=20) == 141
+    assert closed.returncode == 1
+    assert closed.stderr == "Error: Standard output is closed; say where to write with -o\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")

@@ -91,10 +91,10 @@ def test_a_folder_is_no_database(within, holdfast):
 
 def test_a_foreign_address_is_wrong_usage(within):
     """What this version cannot store in is said, without repeating what may hold a password."""
-    ended = within("--database", "postgresql://ann:secret@db/x", "jobs")
+    ended = within("--database", "mysql://ann:secret@db/x", "jobs")
 
     assert ended.code == 2
-    assert "postgresql://" in ended.one_line_error()
+    assert "starts with mysql://" in ended.one_line_error()
     assert "secret" not in ended.err
 
 

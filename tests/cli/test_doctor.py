@@ -5,8 +5,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast import doctor
-from holdfast.doctor import Level, examine, file_system
+from holdfast.doctor import Level, examine, file, surroundings
+from holdfast.doctor.surroundings import file_system
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_wrong_counters_are_found(within, database):
 
 def test_a_large_database_is_searched_only_when_asked(within, database, monkeypatch):
     """A search that takes long is not made without being asked for."""
-    monkeypatch.setattr(doctor, "QUICK_UP_TO", 1000)
+    monkeypatch.setattr(file, "QUICK_UP_TO", 1000)
 
     quick = within("doctor", "--json")
     deep = within("doctor", "--deep", "--json")
@@ -162,7 +162,7 @@ def test_unfinished_jobs_and_dead_workers_are_named(within, holdfast):
 
 def test_the_environment_is_told_by_name_only(within, monkeypatch):
     """Values may be secret; what is not used is said not to be."""
-    monkeypatch.setenv("HOLDFAST_DATABASE_URL", "postgresql://ann:secret@db/x")
+    monkeypatch.setenv("HOLDFAST_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:1/x")
     monkeypatch.setenv("HOLDFAST_OWNER", "ann")
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "very-secret")
 
@@ -171,7 +171,7 @@ def test_the_environment_is_told_by_name_only(within, monkeypatch):
     assert ended.code == 1
     assert "HOLDFAST_DATABASE_URL and HOLDFAST_OWNER set" in _told(ended, "environment")
     assert "SUPABASE_SERVICE_ROLE_KEY is set; it is not used" in _told(ended, "environment")
-    assert _levels(ended)["settings"] == "problem"
+    assert _levels(ended)["server"] == "problem"
     assert "secret" not in ended.out
 
 
@@ -201,7 +201,7 @@ def test_file_systems_are_told_by_the_nearest_mount(tmp_path):
 
 def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
     """SQLite's log does not work over a network."""
-    monkeypatch.setattr(doctor, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(surroundings, "file_system", lambda _: "nfs4")
 
     checks = {check.name: check for check in examine(database_url=str(tmp_path / "a.db"), owner=None, environ={})}
 

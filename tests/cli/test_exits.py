@@ -19,6 +19,9 @@ _USAGE = {
     "JobNameNeeded",
     "ConfirmationNeeded",
     "CallerOnly",
+    "CannotAdopt",
+    "StoringHindered",
+    "ItemsNeeded",
     "EmptySelection",
     "NothingToRun",
     "UnknownColumn",
@@ -26,6 +29,7 @@ _USAGE = {
     "RecipeError",
     "UnknownVariable",
     "ProcessorUnusable",
+    "ProcessorNotAllowed",
     "ProcessorNotFound",
 }
 _OTHERS = {"StoreFull": Status.PAUSED, "BackupDiskFull": Status.PAUSED, "Stopped": Status.INTERRUPTED}

@@ -44,6 +44,12 @@ def test_init_dry_run_run_export(holdfast, provider):
     assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["user", "assistant"] * 2
 
 
+def test_init_makes_its_folder(within, holdfast):
+    """However deep."""
+    assert within("init", "new/er").code == 0
+    assert sorted(path.name for path in (holdfast.folder / "new" / "er").iterdir()) == ["recipe.toml", "topics.csv"]
+
+
 def test_init_touches_nothing_that_is_there(within, holdfast):
     """One line, and neither file is written."""
     (holdfast.folder / "topics.csv").write_text("mine")

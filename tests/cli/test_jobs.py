@@ -41,7 +41,7 @@ def test_no_jobs_are_an_empty_list(within, stopped):
     ended = within("jobs")
 
     assert (ended.code, ended.out, ended.err) == (0, "", "There are no jobs.\n")
-    assert within("jobs", "--json").json == {"jobs": []}
+    assert within("jobs", "--json").json == {"jobs": [], "nextCursor": None}
 
 
 def test_status_shows_where_a_job_stands(within, stopped):
@@ -182,4 +182,4 @@ def test_other_owners_jobs_are_not_seen(within, stopped):
 
     assert ended.code == 1
     assert ended.error["code"] == "job_not_found"
-    assert stopped("jobs", "--json", HOLDFAST_OWNER="ann").json == {"jobs": []}
+    assert stopped("jobs", "--json", HOLDFAST_OWNER="ann").json == {"jobs": [], "nextCursor": None}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -76,6 +77,25 @@ def test_tables_keep_ids_whole_on_a_narrow_terminal(holdfast):
     assert "JOB" in shown.out
     assert shown.out.count("n" * 30) >= 1
     assert sum(line.split(" ")[0].count("n") for line in shown.out.splitlines()) == 150
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_lists_keep_ids_and_times_whole(holdfast, columns):
+    """They are to be copied and compared; everything else gives way, or stands on lines of its own."""
+    holdfast.write("topics.csv", "A garden that is described in rather more words than a column has room for")
+    holdfast("run", "topics.csv", "--model", "scripted")
+    holdfast("backups", "create", "--all")
+    (one,) = holdfast("conversations", "list", "--json").json["conversations"]
+    (backup,) = holdfast("backups", "list", "--json").json["backups"]
+
+    listed = holdfast.on_terminal("conversations", "list", columns=columns).out
+    backups = holdfast.on_terminal("backups", "list", columns=columns).out
+
+    assert one["id"] in listed
+    assert one["createdAt"] in listed
+    assert backup["backupId"] in backups
+    assert backup["createdAt"][:19].replace("T", " ") + "Z" in backups
+    assert max(len(re.sub(r"\x1b\[\d*m", "", line)) for line in (listed + backups).splitlines()) <= columns
 
 
 # -- progress ----------------------------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def test_a_job_with_other_items_is_refused(within, holdfast):
 
     assert ended.code == 1
     assert ended.error["code"] == "items_differ"
-    assert ended.error["details"] == {"job_id": "topics", "new": 0, "missing": 0, "changed": 1}
+    assert ended.error["details"] == {"jobId": "topics", "new": 0, "missing": 0, "changed": 1}
     assert ended.out == ""
 
 

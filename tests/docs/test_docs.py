@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from holdfast import errors
 from holdfast.cli.app import app
 from holdfast.library.archive import Manifest
+from holdfast.server.settings import _ENVIRONMENT, ServerSettings
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
@@ -170,3 +172,46 @@ def test_format_page_shows_a_backup():
     head = Manifest("", "", "", "", "").to_line() + b"]}"
     assert list(example)[:8] == list(json.loads(head))
     assert list(example)[8:] == ["related", "integrity"]
+
+
+_API_GUIDE = _ROOT / "docs" / "guides" / "http-api.md"
+
+
+def test_the_guide_to_the_api_works_word_for_word(tmp_path):
+    """Every command of it, one after the other, but at a port that is free; what it says about each is so."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = "".join(_blocks(_API_GUIDE, "sh")).replace("8717", port)
+
+    ran = _tried(f"trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT\n{script}", tmp_path)
+
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    assert '"processors":["scripted:0.1"]' in ran.stdout
+    assert "event: progress" in ran.stdout
+    assert '"state":"interrupted"' in ran.stdout
+    assert '"state":"completed"' in (tmp_path / "events.txt").read_text()
+    assert len(json.loads((tmp_path / "backup.json").read_text())["conversations"]) == 120
+    assert '{"conversations":[],"nextCursor":null}' in ran.stdout
+    assert '"restored":120' in ran.stdout
+    assert len((tmp_path / "before.jsonl").read_text().splitlines()) == 120
+
+
+def test_every_code_of_the_api_is_explained():
+    """Those that only HTTP knows, in its own reference."""
+    page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
+    source = "".join(path.read_text() for path in (_ROOT / "src" / "holdfast" / "server").rglob("*.py"))
+    codes = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source)) | {"fault", "invalid_request", "unauthorized"}
+
+    assert len(codes) >= 12
+    for code in codes:
+        assert f"`{code}`" in page, code
+
+
+def test_every_setting_of_the_server_is_explained():
+    """By its name, or by the variable that it is taken from."""
+    page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
+
+    for name in ServerSettings.model_fields:
+        variables = _ENVIRONMENT.get(name, ())
+        assert any(f"`{one}`" in page or f"`{one}" in page for one in (name, *variables)), name

@@ -1,12 +1,14 @@
 """A library of its own for every test, opened as a program opens it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from holdfast import Holdfast
 from support.invariants import violations
+from support.sql import is_server
+from support.stores import PARAMETERS, Kind, require
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +21,21 @@ def _nothing_said_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "library.db"
+@pytest.fixture(params=PARAMETERS)
+def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path | str]:
+    """Where a library is, of every kind of database."""
+    kind: Kind = request.param
+    require(kind)
+    with kind.place(tmp_path) as where:
+        if is_server(where):
+            monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
+        yield where
 
 
 @pytest.fixture
-async def hold(path: Path) -> AsyncIterator[Holdfast]:
+async def hold(path: Path | str) -> AsyncIterator[Holdfast]:
     """An open library, whose promises are checked when the test is over."""
     async with Holdfast.open(path) as hold:
         yield hold
     assert violations(path, at_rest=False) == []
-    assert list(path.parent.glob("*.workers/*")) == []
+    assert is_server(path) or list(Path(path).parent.glob("*.workers/*")) == []

@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 
-import apsw
 import pytest
 
 from holdfast import Counts, Fail, Holdfast, JobState, Selection
@@ -11,21 +10,12 @@ from holdfast.batch.job import JobSettings
 from holdfast.errors import JobNotFound, StoreFull
 from support.conversations import conversation, drafts_of, items
 from support.processors import Writer
+from support.sql import ask
 from support.workers import card
 
 
-def _sql(path, statement, *values):
-    """Run a statement as another program would."""
-    connection = apsw.Connection(str(path))
-    try:
-        connection.set_busy_timeout(5_000)
-        return connection.execute(statement, values).fetchall()
-    finally:
-        connection.close()
-
-
 def _count(path, *tables):
-    return tuple(_sql(path, f"SELECT count(*) FROM {table}")[0][0] for table in tables)
+    return tuple(ask(path, f"SELECT count(*) FROM {table}")[0][0] for table in tables)
 
 
 def _fail_second(item, _):
@@ -77,10 +67,10 @@ async def test_deleted_conversation_is_not_generated_again(path):
     """Its item is completed all the same."""
     async with Holdfast.open(path) as hold:
         await hold.batches.run("batch", items(3), Writer())
-        _sql(
+        ask(
             path, "DELETE FROM turns WHERE conversation_key IN (SELECT key FROM conversations WHERE item_id = 'item-2')"
         )
-        _sql(path, "DELETE FROM conversations WHERE item_id = 'item-2'")
+        ask(path, "DELETE FROM conversations WHERE item_id = 'item-2'")
         write = Writer()
 
         again = await hold.batches.run("batch", items(3), write)
@@ -256,7 +246,7 @@ async def test_full_disk_that_stays_full_leaves_a_resumable_job(hold):
 async def test_job_whose_worker_died_after_the_last_item_is_settled(hold, path):
     """Its items are all there; nobody was left to say so."""
     await hold.batches.run("batch", items(2), Writer())
-    _sql(path, "UPDATE jobs SET state = 'running', finished_at = NULL, cleaned_at = NULL")
+    ask(path, "UPDATE jobs SET state = 'running', finished_at = NULL, cleaned_at = NULL")
 
     result = await hold.batches.run("batch", items(2), Writer())
 

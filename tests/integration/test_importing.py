@@ -19,6 +19,7 @@ from holdfast.errors import (
     NotABackup,
 )
 from support.library import ALL, digests, filled
+from support.sql import ask
 
 _DATA = Path(__file__).parents[3] / "shared" / "data" / "sgd_dialogues.json"
 _MESSAGES = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
@@ -97,9 +98,7 @@ async def test_a_backup_comes_into_another_library(hold, tmp_path, compressed):
     """From its file alone, columns of a user's own included where they are here, too; else they are metadata."""
     wanted = await filled(tmp_path / "other" / "holdfast.db", 20)
     async with Holdfast.open(tmp_path / "other" / "holdfast.db") as other:
-        await other._store._database.write(
-            lambda c: c.execute("ALTER TABLE turns ADD COLUMN score REAL; UPDATE turns SET score = 0.5")
-        )
+        ask(other.settings.database, "ALTER TABLE turns ADD COLUMN score REAL; UPDATE turns SET score = 0.5")
         backup = await other.backups.create(ALL)
         pieces = [block async for block in other.backups.download(backup.id, compressed=compressed)]
     (tmp_path / "backup.any").write_bytes(b"".join(pieces))

@@ -6,6 +6,9 @@ from holdfast import Holdfast, Selection
 from holdfast.errors import EmptySelection, SettingsError, StoreClosed, StoreNotFound
 from support.conversations import items
 from support.processors import Writer
+from support.stores import DATABASES
+
+files = pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
 
 
 async def test_library_is_made_where_nothing_is_said(tmp_path):
@@ -39,7 +42,7 @@ async def test_reading_does_not_make_a_library(tmp_path):
 async def test_other_databases_are_refused(tmp_path):
     """Before anything is opened, and without showing the address."""
     with pytest.raises(SettingsError) as caught:
-        Holdfast.open("postgresql://me:hunter2@db.example.com/app")
+        Holdfast.open("mysql://me:hunter2@db.example.com/app")
 
     assert "hunter2" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -69,6 +72,7 @@ async def test_library_may_be_opened_again(path):
         assert len(await hold.batches.list()) == 1
 
 
+@files
 async def test_library_may_be_opened_through_a_link(path):
     """Its log and its workers' files are beside the file itself, so that both ways lead to the same."""
     link = path.parent / "elsewhere" / "link.db"
@@ -82,6 +86,7 @@ async def test_library_may_be_opened_through_a_link(path):
     assert [entry.name for entry in link.parent.iterdir()] == ["link.db"]
 
 
+@files
 async def test_closed_library_is_one_file(path):
     """Its log has gone into it; only the empty folder of its workers is beside it."""
     async with Holdfast.open(path) as hold:

@@ -9,6 +9,7 @@ import pytest
 from holdfast import Conversation, Counts, Done, Fail, Item, JobState, Retry, Selection, Skip, Tokens, Turn
 from support.conversations import conversation, items
 from support.processors import Writer
+from support.sql import ask, is_server
 
 
 async def _failures(hold, job_id="batch"):
@@ -100,7 +101,7 @@ async def test_processor_that_raises_fails_its_item(hold, kind):
         (Conversation([Turn("user", "a")], metadata={"a": {1}}), "invalid_conversation"),
         (Conversation(Turn("user", text) for text in "ab"), "invalid_conversation"),
     ],
-    ids=repr,
+    ids=["text", "dict", "bool", "done", "retry", "no_turns", "blank", "nul", "surrogate", "set", "generator"],
 )
 async def test_nonsense_fails_its_item(hold, returned, code):
     """And nothing of it is stored."""
@@ -288,3 +289,42 @@ async def test_item_cannot_be_changed_by_its_processor(hold):
     await hold.batches.run("batch", [{"topic": "tea", "depth": 3}], process)
 
     assert seen == [{"depth": 3}, {"depth": 3}]
+
+
+_RAISING = """
+    CREATE TRIGGER picky BEFORE INSERT ON turns WHEN NEW.content LIKE '%secret%'
+    BEGIN SELECT RAISE({how}, 'refused: a secret'); END
+"""
+_RAISING_ON_A_SERVER = """
+    CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.content LIKE '%secret%' THEN RAISE EXCEPTION 'refused: %', NEW.content {how}; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER picky BEFORE INSERT ON turns FOR EACH ROW EXECUTE FUNCTION picky()
+"""
+
+
+@pytest.mark.own_tables("a trigger is made on ours")
+@pytest.mark.parametrize(
+    "how, on_a_server",
+    [
+        ("ABORT", ""),
+        ("ROLLBACK", "USING ERRCODE = 'ME001'"),
+        ("FAIL", "USING ERRCODE = 'insufficient_privilege'"),
+    ],
+    ids=["plain", "a code of its own", "a code of the server's"],
+)
+async def test_a_users_trigger_that_raises_fails_its_item(hold, path, how, on_a_server):
+    """As a constraint does. What it says may quote the conversation, so that nobody hears it."""
+    raising = _RAISING_ON_A_SERVER.format(how=on_a_server) if is_server(path) else _RAISING.format(how=how)
+    await asyncio.to_thread(ask, path, raising)
+
+    result = await _run(
+        hold, lambda item, _: conversation("a secret" if item.id == "item-2" else item.topic), count=5, concurrency=1
+    )
+
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=4, failed=1))
+    failure = (await _failures(hold))["item-2"]
+    assert "of the database's own raised an error" in failure.error_message
+    assert "secret" not in str(failure)

@@ -6,10 +6,10 @@ import json
 import threading
 from collections.abc import Mapping
 
-import apsw
 import pytest
 
 from holdfast import Columns, Counts, Item, JobState, Progress, Selection, Tokens
+from holdfast.batch.committer import Committer
 from holdfast.batch.worker import Ending
 from holdfast.errors import (
     BadRow,
@@ -23,6 +23,7 @@ from holdfast.errors import (
 )
 from support.conversations import conversation, items
 from support.processors import Writer
+from support.sql import ask
 
 
 async def _stored(hold, job_id="batch"):
@@ -69,6 +70,24 @@ async def test_no_more_calls_at_once_than_asked_for(hold):
     await hold.batches.run("batch", items(60), write, concurrency=7)
 
     assert write.most_at_once == 7
+
+
+async def test_no_commit_is_made_for_nothing(hold, monkeypatch):
+    """A busy worker's commits each bring results or take items: a look in between would wait for the disk, too."""
+    commits = []
+    commit = Committer.commit
+
+    async def noted(self, claim):
+        written, report = len(self), await commit(self, claim)
+        commits.append((written, len(report.claimed)))
+        return report
+
+    monkeypatch.setattr(Committer, "commit", noted)
+
+    await hold.batches.run("batch", items(200), Writer(), concurrency=16)
+
+    assert sum(written for written, _ in commits) == 200
+    assert (0, 0) not in commits
 
 
 async def test_blocking_processor_runs_in_threads(hold):
@@ -245,11 +264,7 @@ async def test_bad_input_makes_no_job(hold, path, given, error):
 
 
 def _rows(path):
-    connection = apsw.Connection(str(path))
-    try:
-        return sum(connection.execute(f"SELECT count(*) FROM {name}").get for name in ("jobs", "items", "workers"))
-    finally:
-        connection.close()
+    return sum(ask(path, f"SELECT count(*) FROM {name}")[0][0] for name in ("jobs", "items", "workers"))
 
 
 async def test_missing_column_makes_no_job(hold, tmp_path):

@@ -11,6 +11,7 @@ from holdfast.storage.sqlite import connection
 from support.conversations import conversation, items
 from support.invariants import violations
 from support.processors import Gate, Writer
+from support.stores import DATABASES
 
 
 async def test_two_runs_at_once_share_one_job(hold):
@@ -95,6 +96,7 @@ async def test_several_jobs_run_side_by_side(hold):
 # -- other programs ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
 async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch):
     """What is finished waits for it; nothing is lost, nothing is called twice."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
@@ -118,6 +120,7 @@ async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch):
     assert violations(path) == []
 
 
+@pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
 async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypatch):
     """The run ends with the trouble it had; what could not be written is pending again."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from support.stores import DATABASES, Kind, OpenStore, require
+from support.stores import PARAMETERS, Kind, OpenStore, require
 
 
-@pytest.fixture(params=DATABASES, ids=lambda kind: kind.name)
+@pytest.fixture(params=PARAMETERS)
 async def store(request: pytest.FixtureRequest, tmp_path) -> AsyncIterator[OpenStore]:
     """A store whose promises are checked once more when the test is over."""
     kind: Kind = request.param

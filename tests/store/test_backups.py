@@ -31,14 +31,17 @@ async def _records(store, selection=_ALL, owner=OWNER):
 
 
 async def _begun(store, owner=OWNER):
-    return await store.backups.begin(owner, "backup-1-a", reason="why", folder=None, keep=timedelta(days=1))
+    return await store.backups.begin(
+        owner, "backup-1-a", reason="why", folder=None, host="here", keep=timedelta(days=1)
+    )
 
 
 async def _verified(store, *, deleting):
     """A backup of the whole library."""
     await _library(store)
     backup = await _begun(store)
-    await store.backups.add_items(backup, 0, await _records(store))
+    records = await _records(store)
+    await store.backups.add_items(backup, 0, records, [record.version for record in records])
     return await store.backups.verified(backup, _SEALED, deleting=deleting)
 
 
@@ -59,6 +62,20 @@ async def test_a_snapshot_is_of_one_moment(store):
     assert during == before
     assert [record.id for record in await _records(store)] == ["c0", "c1"]
     store.is_left_unchecked = True
+
+
+async def test_a_snapshot_may_be_left_in_the_middle(store):
+    """Who cannot go on need not read what is left, and nothing of it is in the way of others."""
+    await _library(store)
+    store.sql(f"UPDATE turns SET content = '{'x' * 4_000_000}'")
+    store.is_left_unchecked = True
+
+    async with store.backups.snapshot(OWNER, _ALL) as snapshot:
+        first = await anext(aiter(snapshot.chunks()))
+
+    assert first[0].id == "c0"
+    assert [record.id for record in await _records(store)] == ["c0", "c1", "c2"]
+    assert await store.conversations.count(OWNER, _ALL) == 3
 
 
 @pytest.mark.parametrize(
@@ -147,6 +164,27 @@ async def test_a_backup_for_no_delete_deletes_nothing(store):
     with pytest.raises(BackupUnusable, match="is verified; there is no delete to go on with"):
         await store.backups.delete_step(backup, limit=2, is_there=_there)
     assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
+
+
+async def test_a_plan_knows_the_size_of_the_lines(store):
+    """To the byte where nothing is escaped, turns or none; what JSON escapes comes on top."""
+    await _library(store)
+    store.sql("UPDATE conversations SET persona = 'ein Wärter', content = 'c', metadata = '{\"a\":1}' WHERE id = 'c1'")
+    store.sql("DELETE FROM turns WHERE conversation_key = 3 AND sequence > 1")
+    store.is_left_unchecked = True
+
+    async def sizes():
+        lines = sum(len(record.line) + len(b",\n") for record in await _records(store))
+        return lines, (await store.backups.measure(OWNER, _ALL, sample=0)).estimated_bytes
+
+    lines, estimated = await sizes()
+    store.sql("UPDATE conversations SET topic = 'a\"b\"' WHERE id = 'c1'")
+    escaped, still = await sizes()
+
+    assert estimated == lines
+    assert escaped - still == 2
+    nobody = Selection(persona="nobody")
+    assert (await store.backups.measure(OWNER, nobody, sample=0)).estimated_bytes == 0
 
 
 async def test_owners_never_see_each_others(store):

@@ -26,8 +26,13 @@ def _view(store):
     return {row[1]: dict(zip(_COLUMNS, row, strict=True)) for row in rows}
 
 
-def _moment(text):
-    return datetime.fromisoformat(text)
+def _moment(shown):
+    """Databases that know times show times, others text; likewise with arrays."""
+    return datetime.fromisoformat(shown) if isinstance(shown, str) else shown
+
+
+def _ids(shown):
+    return json.loads(shown) if isinstance(shown, str) else shown
 
 
 async def test_job_is_seen_in_the_old_columns(store):
@@ -40,8 +45,8 @@ async def test_job_is_seen_in_the_old_columns(store):
 
     row = _view(store)["job"]
 
-    assert json.loads(row["completed_items"]) == ["item-1", "item-3"]
-    assert json.loads(row["failed_items"]) == ["item-2"]
+    assert _ids(row["completed_items"]) == ["item-1", "item-3"]
+    assert _ids(row["failed_items"]) == ["item-2"]
     assert row["progress_percentage"] == 37
     assert (_moment(row["last_checkpoint_at"]) - _moment(row["created_at"])).total_seconds() == 60
     assert abs((_moment(row["created_at"]) - NOON).total_seconds()) < 0.001
@@ -54,7 +59,7 @@ async def test_new_job_has_done_nothing(store):
 
     row = _view(store)["job"]
 
-    assert (row["completed_items"], row["failed_items"], row["progress_percentage"]) == ("[]", "[]", 0)
+    assert (_ids(row["completed_items"]), _ids(row["failed_items"]), row["progress_percentage"]) == ([], [], 0)
 
 
 async def test_progress_is_the_same_whoever_holds_the_counts(store):

@@ -310,7 +310,7 @@ async def test_others_go_before_suspects(store):
     """As long as there are any that are due, nothing runs alone."""
     await _suspect(store)
     staged = await stage(store, [{"id": "item-1", "topic": "topic 1"}, {"id": "new", "topic": "new"}])
-    await store.batches.intake.adopt_new(staged, "job")
+    await store.batches.intake.accept_new(staged, "job")
     lease = await enter(store)
 
     (first,) = await claim(store, lease, 5, alone=True)

@@ -293,6 +293,7 @@ async def test_conversation_id_of_an_earlier_job_is_refused(store):
     assert [kept.id for kept in await _stored(store)] == ["same"]
 
 
+@pytest.mark.own_tables("an id of theirs is unique over all owners")
 async def test_other_owner_may_have_the_same_id(store):
     """Ids are unique for each owner."""
     for owner in ("me", "you"):

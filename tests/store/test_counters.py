@@ -104,7 +104,7 @@ class _Walk:
         if len(self.states) > 40:
             return
         staged = await stage(self.store, items(2, start=len(self.states) + 1))
-        assert await self.store.batches.intake.adopt_new(staged, "job") == 2
+        assert await self.store.batches.intake.accept_new(staged, "job") == 2
         while await self.store.batches.intake.drop_step(OWNER, staged.job_key):
             pass
         self.states.update({len(self.states): "pending", len(self.states) + 1: "pending"})

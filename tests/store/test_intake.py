@@ -247,7 +247,7 @@ async def test_new_items_are_adopted(store):
     await commit(store, lease, completed(await claim_one(store, lease)))
     staged = await stage(store, [*items(2, start=9), *items(2), {"id": "z", "topic": "zebra", "stripes": 7}])
 
-    added = await store.batches.intake.adopt_new(staged, "job")
+    added = await store.batches.intake.accept_new(staged, "job")
 
     assert added == 3
     assert await _ids(store) == ["item-1", "item-2", "item-3", "item-9", "item-10", "z"]
@@ -266,7 +266,7 @@ async def test_nothing_new_changes_nothing(store):
     before = await job(store)
     staged = await stage(store, items(1))
 
-    assert await store.batches.intake.adopt_new(staged, "job") == 0
+    assert await store.batches.intake.accept_new(staged, "job") == 0
 
     assert await job(store) == before
 
@@ -282,7 +282,7 @@ async def test_finished_job_with_new_items_is_pending_again(store):
         pass
     staged = await stage(store, items(2))
 
-    await store.batches.intake.adopt_new(staged, "job")
+    await store.batches.intake.accept_new(staged, "job")
 
     now = await job(store)
     assert (now.state, now.counts, now.cleaned, now.finished_at) == (
@@ -300,7 +300,7 @@ async def test_cancelled_job_takes_no_new_items(store):
     staged = await stage(store, items(2))
 
     with pytest.raises(IllegalMove):
-        await store.batches.intake.adopt_new(staged, "job")
+        await store.batches.intake.accept_new(staged, "job")
 
     assert await _ids(store) == ["item-1"]
 
@@ -317,7 +317,7 @@ async def test_first_items_are_copied(store):
     assert repeated == 1
     difference = await store.batches.intake.difference(staged, "job")
     assert (difference.new, difference.missing, difference.changed) == (2, 1, 0)
-    assert await store.batches.intake.adopt_new(staged, "job") == 2
+    assert await store.batches.intake.accept_new(staged, "job") == 2
     assert (await _ids(store))[4:] == [f"{tea.base_id}-3", "c"]
 
 
@@ -378,7 +378,7 @@ async def test_dropped_staging_is_lost(store):
     with pytest.raises(LeaseLost):
         await _publish(store, staged, "other")
     with pytest.raises(LeaseLost):
-        await store.batches.intake.adopt_new(staged, "job")
+        await store.batches.intake.accept_new(staged, "job")
     with pytest.raises(LeaseLost):
         await store.batches.intake.difference(staged, "job")
 

@@ -29,7 +29,7 @@ async def shared(store):
 
 
 def _everything(store):
-    tables = ("jobs", "workers", "items", "item_inputs", "attempts", "conversations", "turns")
+    tables = ("failures", "jobs", "workers", "items", "item_inputs", "attempts", "conversations", "turns")
     return {table: store.sql(f"SELECT * FROM {table}") for table in tables}
 
 
@@ -113,7 +113,7 @@ async def test_foreign_job_is_no_measure(shared):
     with pytest.raises(JobNotFound):
         await shared.batches.intake.difference(staged, "job")
     with pytest.raises(JobNotFound):
-        await shared.batches.intake.adopt_new(staged, "job")
+        await shared.batches.intake.accept_new(staged, "job")
     await shared.batches.intake.stage_copies(staged, "done", 1)
 
     assert shared.sql("SELECT count(*) FROM items WHERE owner = 'me'") == [(1,)]

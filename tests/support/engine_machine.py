@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -37,6 +36,7 @@ from support.conversations import conversation, drafts_of, items
 from support.engine_model import FINISHED, STATES, UNFINISHED, ModelItem, ModelJob
 from support.invariants import violations
 from support.judging_processor import JudgingProcessor
+from support.sql import ask
 
 OWNERS = ("north", "south")
 NAMES = ("first", "second")
@@ -121,12 +121,17 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         memory = Path("/dev/shm")
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-model-", dir=memory if memory.is_dir() else None))
-        self._database = self._folder / "holdfast.db"
+        self._database = self.make_database()
         self._runner = asyncio.Runner()
         self._libraries = self._await(self._open())
-        self._connection = apsw.Connection(str(self._database))
-        self._connection.set_busy_timeout(5_000)
         self._dead: list[Dead] = []
+
+    def make_database(self) -> Path | str:
+        """Return where an empty database is to be, or is."""
+        return self._folder / "holdfast.db"
+
+    def drop_database(self) -> None:
+        """Remove what `make_database` made, where it is not in the folder."""
 
     async def _open(self) -> list[Library]:
         libraries = []
@@ -412,11 +417,11 @@ class EngineMachine(RuleBasedStateMachine):
         self._check_promises(at_rest=True)
 
     def _close(self) -> None:
-        self._connection.close()
         for library in self._libraries:
             self._await(library.hold.__aexit__(None, None, None))
             self._await(library.beside.__aexit__(None, None, None))
         self._runner.close()
+        self.drop_database()
         shutil.rmtree(self._folder)
 
     def _finish(self, library: Library, job: ModelJob) -> None:
@@ -807,7 +812,7 @@ class EngineMachine(RuleBasedStateMachine):
         return self._await(_refused(kind, coroutine))
 
     def _sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._connection.execute(statement, values).fetchall()
+        return ask(self._database, statement, *values)
 
 
 async def _refused(kind: Any, coroutine: Coroutine[Any, Any, Any]) -> HoldfastError:

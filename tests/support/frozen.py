@@ -4,8 +4,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import apsw
+
+from support.sql import is_server
 
 
 def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Popen[bytes]]:
@@ -24,18 +27,25 @@ def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Pope
 
 def _freeze_between_transactions(scene, process: subprocess.Popen[bytes]) -> None:
     # Stopped within a transaction it would keep the file's write lock, and nobody could do anything until it goes on.
-    connection = apsw.Connection(str(scene.database))
-    connection.set_busy_timeout(200)
+    # A server ends a transaction whose client sleeps when somebody takes over.
     while True:
         process.send_signal(signal.SIGSTOP)
-        try:
-            connection.execute("BEGIN IMMEDIATE; ROLLBACK")
-        except apsw.BusyError:
-            process.send_signal(signal.SIGCONT)
-            time.sleep(0.01)
-        else:
-            connection.close()
+        if is_server(scene.database) or not _is_within_a_transaction(scene.database):
             return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+
+
+def _is_within_a_transaction(database: Path) -> bool:
+    connection = apsw.Connection(str(database))
+    connection.set_busy_timeout(200)
+    try:
+        connection.execute("BEGIN IMMEDIATE; ROLLBACK")
+    except apsw.BusyError:
+        return True
+    finally:
+        connection.close()
+    return False
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -12,16 +12,15 @@ B7  planned = pending + running + completed + failed + skipped; counters equal r
 from collections import Counter
 from pathlib import Path
 
-import apsw
-
 from support.ledger import Witness
+from support.sql import Ask, asking, is_server
 
 _STATES = ("pending", "running", "completed", "failed", "skipped")
 _AT_REST = ("completed", "completed_with_failures", "paused", "cancelled")
 
 
 def violations(
-    database: Path,
+    database: Path | str,
     witness: Witness | None = None,
     *,
     planned: int | None = None,
@@ -29,6 +28,7 @@ def violations(
     concurrency: int = 0,
     may_fail: frozenset[str] = frozenset(),
     at_rest: bool = True,
+    renewed: frozenset[str] = frozenset(),
 ) -> list[str]:
     """Return every broken promise, each as a line that starts with its number; none when all hold.
 
@@ -39,45 +39,44 @@ def violations(
         concurrency: Of each of them.
         may_fail: Ids of items that were meant to fail.
         at_rest: The faults are over and every job was worked on to its end.
+        renewed: Jobs whose names, or items, were used before, so that earlier results of theirs may be there, too.
     """
-    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        with connection:
-            found = [*_damage(connection), *_conversations(connection), *_counters(connection)]
-            found += _attempts(connection)
-            if planned is not None:
-                found += _planned(connection, planned)
-            if at_rest:
-                found += _rest(connection, may_fail)
-            if witness is not None:
-                found += _answers(connection, witness)
-                found += _calls(connection, witness, crashes, concurrency)
-            return found
-    finally:
-        connection.close()
+    with asking(database) as ask:
+        found = [] if is_server(database) else _damage(ask)
+        found += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask)]
+        if planned is not None:
+            found += _planned(ask, planned)
+        if at_rest:
+            found += _rest(ask, may_fail)
+        if witness is not None:
+            found += _answers(ask, witness)
+            found += _calls(ask, witness, crashes, concurrency)
+        return found
 
 
-def _damage(connection: apsw.Connection) -> list[str]:
-    found = [f"damaged: {text}" for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
-    return found + [f"dangling: {row}" for row in connection.execute("PRAGMA foreign_key_check")]
+def _damage(ask: Ask) -> list[str]:
+    found = [f"damaged: {text}" for (text,) in ask("PRAGMA integrity_check") if text != "ok"]
+    return found + [f"dangling: {row}" for row in ask("PRAGMA foreign_key_check")]
 
 
-def _conversations(connection: apsw.Connection) -> list[str]:
+def _conversations(ask: Ask, renewed: frozenset[str]) -> list[str]:
     found = []
-    for job, item, count in connection.execute(
+    for job, item, count in ask(
         """SELECT job_id, item_id, count(*) FROM conversations
             WHERE item_id IS NOT NULL GROUP BY owner, job_id, item_id HAVING count(*) > 1"""
     ):
-        found.append(f"B2: item {item} of {job} has {count} conversations")
-    for job, item, state in connection.execute(
+        if job not in renewed:
+            found.append(f"B2: item {item} of {job} has {count} conversations")
+    for job, item, state in ask(
         """SELECT jobs.id, items.id, items.state
              FROM conversations
              JOIN jobs ON jobs.owner = conversations.owner AND jobs.id = conversations.job_id
              JOIN items ON items.job_key = jobs.key AND items.id = conversations.item_id
-            WHERE items.state <> 'completed' OR items.conversation_id IS NOT conversations.id"""
+            WHERE items.state <> 'completed' OR items.conversation_id IS DISTINCT FROM conversations.id"""
     ):
-        found.append(f"B2: item {item} of {job} is {state} but has a conversation that is not its result")
-    for job, item in connection.execute(
+        if job not in renewed:
+            found.append(f"B2: item {item} of {job} is {state} but has a conversation that is not its result")
+    for job, item in ask(
         """SELECT jobs.id, items.id
              FROM items
              JOIN jobs ON jobs.key = items.job_key
@@ -86,7 +85,7 @@ def _conversations(connection: apsw.Connection) -> list[str]:
               AND items.deleted_at IS NULL"""
     ):
         found.append(f"B2: completed item {item} of {job} has lost its conversation")
-    for job, item in connection.execute(
+    for job, item in ask(
         """SELECT jobs.id, items.id
              FROM items
              JOIN jobs ON jobs.key = items.job_key
@@ -94,47 +93,45 @@ def _conversations(connection: apsw.Connection) -> list[str]:
             WHERE items.deleted_at IS NOT NULL AND (items.state <> 'completed' OR conversations.key IS NOT NULL)"""
     ):
         found.append(f"B2: item {item} of {job} says that its conversation was deleted, and it was not")
-    for (key,) in connection.execute(
+    for (key,) in ask(
         """SELECT key FROM conversations WHERE NOT EXISTS (SELECT 1 FROM turns WHERE conversation_key = key)"""
     ):
         found.append(f"B2: conversation {key} has no turns")
     return found
 
 
-def _counters(connection: apsw.Connection) -> list[str]:
+def _counters(ask: Ask) -> list[str]:
     found = []
-    for key, name, *counted in connection.execute(
+    for key, name, *counted in ask(
         """SELECT jobs.key, jobs.id,
                   jobs.pending + coalesce(sum(w.pending), 0), jobs.running + coalesce(sum(w.running), 0),
                   jobs.completed + coalesce(sum(w.completed), 0), jobs.failed + coalesce(sum(w.failed), 0),
                   jobs.skipped + coalesce(sum(w.skipped), 0)
              FROM jobs LEFT JOIN workers AS w ON w.job_key = jobs.key
             WHERE jobs.state <> 'creating' GROUP BY jobs.key"""
-    ).fetchall():
-        rows = Counter(
-            dict(connection.execute("SELECT state, count(*) FROM items WHERE job_key = ? GROUP BY state", (key,)))
-        )
+    ):
+        rows = Counter(dict(ask("SELECT state, count(*) FROM items WHERE job_key = ? GROUP BY state", key)))
         for state, number in zip(_STATES, counted, strict=True):
             if rows[state] != number:
                 found.append(f"B7: {name} counts {number} {state}, its rows say {rows[state]}")
     return found
 
 
-def _attempts(connection: apsw.Connection) -> list[str]:
+def _attempts(ask: Ask) -> list[str]:
     """Each attempt that ended has one row; what ended the item agrees with its state."""
     found = []
-    for job, item, state, attempt, count, last in connection.execute(
+    for job, item, state, attempt, count, last in ask(
         """SELECT jobs.id, items.id, items.state, items.attempt,
                   count(attempts.number), coalesce(max(attempts.number), 0)
              FROM items
              JOIN jobs ON jobs.key = items.job_key AND jobs.cleaned_at IS NULL AND jobs.state <> 'completed'
         LEFT JOIN attempts ON attempts.job_key = items.job_key AND attempts.position = items.position
-            GROUP BY items.job_key, items.position"""
+            GROUP BY jobs.key, items.job_key, items.position"""
     ):
         ended = attempt - (state == "running")
         if (count, last) != (ended, ended):
             found.append(f"B4: item {item} of {job} is {state} after {attempt} attempts, {count} of them recorded")
-    for job, item, worker in connection.execute(
+    for job, item, worker in ask(
         """SELECT jobs.id, items.id, items.worker
              FROM items JOIN jobs ON jobs.key = items.job_key
             WHERE items.state = 'running' AND items.worker NOT IN (SELECT token FROM workers)"""
@@ -143,34 +140,31 @@ def _attempts(connection: apsw.Connection) -> list[str]:
     return found
 
 
-def _planned(connection: apsw.Connection, planned: int) -> list[str]:
-    (rows,) = connection.execute("SELECT count(*) FROM items").fetchone()
+def _planned(ask: Ask, planned: int) -> list[str]:
+    (rows,) = ask("SELECT count(*) FROM items")[0]
     return [] if rows == planned else [f"B7: {planned} items were planned, {rows} are there"]
 
 
-def _rest(connection: apsw.Connection, may_fail: frozenset[str]) -> list[str]:
+def _rest(ask: Ask, may_fail: frozenset[str]) -> list[str]:
     found = [
         f"B6: job {name} is {state} for ever"
-        for name, state in connection.execute("SELECT id, state FROM jobs")
+        for name, state in ask("SELECT id, state FROM jobs")
         if state not in _AT_REST
     ]
-    found += [f"B6: worker {token} still holds a lease" for (token,) in connection.execute("SELECT token FROM workers")]
-    found += [
-        f"B6: item {item} is still running"
-        for (item,) in connection.execute("SELECT id FROM items WHERE state = 'running'")
-    ]
+    found += [f"B6: worker {token} still holds a lease" for (token,) in ask("SELECT token FROM workers")]
+    found += [f"B6: item {item} is still running" for (item,) in ask("SELECT id FROM items WHERE state = 'running'")]
     found += [
         f"B5: innocent item {item} failed"
-        for (item,) in connection.execute("SELECT id FROM items WHERE state = 'failed'")
+        for (item,) in ask("SELECT id FROM items WHERE state = 'failed'")
         if item not in may_fail
     ]
     return found
 
 
-def _answers(connection: apsw.Connection, witness: Witness) -> list[str]:
+def _answers(ask: Ask, witness: Witness) -> list[str]:
     answered = {(item, attempt): nonce for item, attempt, nonce in witness.calls}
     found = []
-    for item, attempt, text in connection.execute(
+    for item, attempt, text in ask(
         """SELECT items.id, items.attempt, turns.content
              FROM items
              JOIN conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id
@@ -179,34 +173,29 @@ def _answers(connection: apsw.Connection, witness: Witness) -> list[str]:
     ):
         if answered.get((item, attempt)) != text:
             found.append(f"B3: what is stored for item {item} is not the answer of its attempt {attempt}")
-    (completed,) = connection.execute("SELECT count(*) FROM items WHERE state = 'completed'").fetchone()
+    (completed,) = ask("SELECT count(*) FROM items WHERE state = 'completed'")[0]
     if completed < witness.reported:
         found.append(f"B1: {witness.reported} items were reported completed, {completed} are on disk")
     return found
 
 
-def _calls(connection: apsw.Connection, witness: Witness, crashes: int, concurrency: int) -> list[str]:
+def _calls(ask: Ask, witness: Witness, crashes: int, concurrency: int) -> list[str]:
     found = []
     counted = Counter((item, attempt) for item, attempt, _ in witness.calls)
     found += [f"B5: attempt {key[1]} of item {key[0]} was called {n} times" for key, n in counted.items() if n > 1]
-    items = {
-        item: (state, attempt) for item, state, attempt in connection.execute("SELECT id, state, attempt FROM items")
-    }
+    items = {item: (state, attempt) for item, state, attempt in ask("SELECT id, state, attempt FROM items")}
     allowed = crashes * concurrency
     for item, attempt, _ in witness.calls:
         state, last = items[item]
         if state == "completed" and attempt > last:
             found.append(f"B5: item {item} was called again after it was completed")
     settled = sum(state in ("completed", "failed", "skipped") for state, _ in items.values())
-    if len(witness.calls) > settled + allowed + sum(_tries(connection)):
+    if len(witness.calls) > settled + allowed + sum(_tries(ask)):
         found.append(f"B5: {len(witness.calls)} calls for {settled} settled items and {allowed} in flight at crashes")
     return found
 
 
-def _tries(connection: apsw.Connection) -> list[int]:
+def _tries(ask: Ask) -> list[int]:
     return [
-        number
-        for (number,) in connection.execute(
-            "SELECT count(*) FROM attempts WHERE result IN ('retried', 'doomed', 'released')"
-        )
+        number for (number,) in ask("SELECT count(*) FROM attempts WHERE result IN ('retried', 'doomed', 'released')")
     ]

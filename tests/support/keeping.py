@@ -15,39 +15,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import apsw
 import zstandard
+
+from support.sql import Ask, asking
 
 Digests = Mapping[str, str]
 """Digests of conversations by their ids."""
 
 
-def violations(database: Path, originals: Digests, *, is_started: bool = True) -> list[str]:
+def violations(
+    database: Path | str, originals: Digests, *, safe: Path | None = None, is_started: bool = True
+) -> list[str]:
     """Return every broken promise, each as a line that starts with its number; none when all hold.
 
     Args:
         database: The library.
         originals: All conversations that ever were in it, none of which anybody has changed.
+        safe: Where backups go, when that is not beside the database.
         is_started: Holdfast was started after whatever went wrong, and has ended.
     """
-    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        with connection:
-            folder = _folder(database, connection)
-            files = {path.name.removesuffix(".json.zst"): path for path in folder.glob("backup-*.json.zst")}
-            found, kept = [], {}
-            for backup, path in files.items():
-                try:
-                    kept[backup] = contents(path.read_bytes())
-                except (ValueError, KeyError, TypeError) as error:
-                    found.append(f"K3: {path.name} is not whole: {error}")
-            found += _records(connection, files, kept)
-            found += _deleted(connection, originals, kept)
-            if is_started:
-                found += [f"K6: {path.name} was left by a dead writer" for path in folder.glob(".*") if _is_free(path)]
-            return found
-    finally:
-        connection.close()
+    with asking(database) as ask:
+        folder = (safe or _beside(Path(database))) / _name(ask)
+        files = {path.name.removesuffix(".json.zst"): path for path in folder.glob("backup-*.json.zst")}
+        found, kept = [], {}
+        for backup, path in files.items():
+            try:
+                kept[backup] = contents(path.read_bytes())
+            except (ValueError, KeyError, TypeError) as error:
+                found.append(f"K3: {path.name} is not whole: {error}")
+        found += _records(ask, files, kept)
+        found += _deleted(ask, originals, kept)
+        if is_started:
+            found += [f"K6: {path.name} was left by a dead writer" for path in folder.glob(".*") if _is_free(path)]
+        return found
 
 
 def contents(data: bytes) -> dict[str, str]:
@@ -58,8 +58,9 @@ def contents(data: bytes) -> dict[str, str]:
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from error
     document = json.loads(text)
-    integrity, before = document["integrity"], text[: text.rindex(b'"integrity":')]
-    if integrity["sha256"] != hashlib.sha256(before).hexdigest():
+    integrity, lines = document["integrity"], text.splitlines()[:-1]
+    hashes = [hashlib.sha256(line.removesuffix(b",")).digest() for line in lines]
+    if integrity["sha256"] != hashlib.sha256(b"".join(hashes)).hexdigest():
         raise ValueError("its checksum differs")
     if integrity["conversations"] != len(document["conversations"]):
         raise ValueError("its count differs")
@@ -72,26 +73,31 @@ def digest(document: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _folder(database: Path, connection: apsw.Connection) -> Path:
-    name = connection.execute("SELECT value FROM meta WHERE name = 'database_id'").get
-    return database.with_name(f"{database.stem}.backups") / name
+def _beside(database: Path) -> Path:
+    return database.with_name(f"{database.stem}.backups")
 
 
-def _records(connection: apsw.Connection, files: Mapping[str, Path], kept: Mapping[str, Digests]) -> list[str]:
+def _name(ask: Ask) -> str:
+    ((name,),) = ask("SELECT value FROM meta WHERE name = 'database_id'")
+    return str(name)
+
+
+def _records(ask: Ask, files: Mapping[str, Path], kept: Mapping[str, Digests]) -> list[str]:
     found = []
-    for key, name in connection.execute("SELECT key, id FROM backups WHERE state = 'verified'").fetchall():
+    for key, name in ask("SELECT key, id FROM backups WHERE state = 'verified'"):
         if name not in files:
             found.append(f"K5: {name} is verified, but its file is gone")
             continue
-        noted = dict(connection.execute("SELECT id, lower(hex(digest)) FROM backup_items WHERE backup_key = ?", (key,)))
+        items = ask("SELECT id, digest FROM backup_items WHERE backup_key = ?", key)
+        noted = {item: bytes(digest).hex() for item, digest in items}
         if kept.get(name) != noted:
             found.append(f"K2: {name} is verified, but does not hold what its snapshot noted")
     return found
 
 
-def _deleted(connection: apsw.Connection, originals: Digests, kept: Mapping[str, Digests]) -> list[str]:
-    here = {name for (name,) in connection.execute("SELECT id FROM conversations")}
-    verified = {name for (name,) in connection.execute("SELECT id FROM backups WHERE state = 'verified'")}
+def _deleted(ask: Ask, originals: Digests, kept: Mapping[str, Digests]) -> list[str]:
+    here = {name for (name,) in ask("SELECT id FROM conversations")}
+    verified = {name for (name,) in ask("SELECT id FROM backups WHERE state = 'verified'")}
     safe = [kept[name] for name in verified if name in kept]
     return [
         f"K1: conversation {name} was deleted, and no verified backup holds it as it was"

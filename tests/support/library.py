@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,18 +36,18 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def fill(database: Path, count: int, *, job: bool = True) -> dict[str, str]:
+def fill(database: Path | str, count: int, *, job: bool = True) -> dict[str, str]:
     """Make a library, some of it by a job; return the digests of its conversations by their ids."""
     return asyncio.run(filled(database, count, job=job))
 
 
-async def filled(database: Path, count: int, *, job: bool = True) -> dict[str, str]:
+async def filled(database: Path | str, count: int, *, job: bool = True) -> dict[str, str]:
     """The same within a loop."""
-    source = database.with_name("rows.jsonl")
-    source.parent.mkdir(parents=True, exist_ok=True)
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows(count)))
     async with Holdfast.open(database) as hold:
-        await hold.conversations.import_file(source)
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as source:
+            source.writelines(json.dumps(row) + "\n" for row in rows(count))
+            source.flush()
+            await hold.conversations.import_file(source.name)
         if job:
             items = [{"id": f"i{number}", "topic": f"job {number}"} for number in range(5)]
             await hold.batches.run("job", items, "scripted")

@@ -84,6 +84,13 @@ class CutOff:
 
 
 @dataclass(frozen=True, slots=True)
+class Drip:
+    """A good answer, ten bytes at a time with so many seconds between."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hang:
     """Nothing at all, for a long time."""
 
@@ -93,7 +100,7 @@ class Reset:
     """The connection is closed without an answer."""
 
 
-Reply = Said | Status | Sent | CutOff | Hang | Reset
+Reply = Said | Status | Sent | CutOff | Drip | Hang | Reset
 Behaviour = Callable[[Call], Reply]
 
 
@@ -180,6 +187,8 @@ class ProviderServer:
                 return web.Response(body=reply.body, content_type=reply.content_type)
             case CutOff():
                 return await _cut(request, whole_answer(call), reply)
+            case Drip():
+                return await _drip(request, call, reply.seconds)
             case Hang():
                 await asyncio.sleep(600)
             case Reset():
@@ -222,6 +231,17 @@ def shaped(call: Call, text: str, said: Said) -> dict[str, Any]:
 
 def _error(status: int) -> dict[str, Any]:
     return {"error": {"type": "error", "code": f"e{status}", "message": f"status {status}"}}
+
+
+async def _drip(request: web.Request, call: Call, seconds: float) -> web.StreamResponse:
+    body = whole_answer(call)
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.content_length = len(body)
+    await response.prepare(request)
+    for start in range(0, len(body), 10):
+        await response.write(body[start : start + 10])
+        await asyncio.sleep(seconds)
+    return response
 
 
 async def _cut(request: web.Request, body: bytes, cut: CutOff) -> web.StreamResponse:

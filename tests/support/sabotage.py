@@ -6,17 +6,41 @@ A fault test whose checker stays silent with the protection switched off proves 
 import os
 import signal
 from collections.abc import Callable
+from types import ModuleType
 
 import apsw
 
-from holdfast.batch import committer
+from holdfast.backup.deletion import Deletions
+from holdfast.backup.folder import BackupFolder
+from holdfast.backup.writer import Writer
+from holdfast.batch import committer, host
+from holdfast.batch.service import Batches
 from holdfast.batch.store import Claim, CommitReport
-from holdfast.storage.sqlite import database, identity, migrate, queries, results, work
+from holdfast.errors import BackupError
+from holdfast.library.removal import DeletePlan, Deletion
+from holdfast.storage.postgres import channel
+from holdfast.storage.postgres import queries as server_queries
+from holdfast.storage.sql import results, work
+from holdfast.storage.sql.session import Session
+from holdfast.storage.sqlite import database, identity, migrate, queries, session
+
+Put = Callable[[object, str, object], None]
+
+_REPLACE_ATTEMPTS = """
+INSERT INTO {schema}.attempts (job_key, position, number, owner, worker, result, error_code, error_message, raw,
+                               tokens_in, tokens_out, started_at, ended_at)
+{rows:bigint,bigint,integer,text,bigint,text,text,text,text,bigint,bigint,bigint,bigint}
+    ON CONFLICT (job_key, position, number) DO UPDATE SET worker = excluded.worker
+"""
 
 
-def switch_off(protection: str) -> None:
-    """Switch off `fence`, `shared-transaction`, `replay` or `identity`."""
-    _PROTECTIONS[protection]()
+def switch_off(protection: str, put: Put = setattr) -> None:
+    """Switch off one or several, with commas between them, of the protections that are listed below.
+
+    For good, unless `put` remembers what was there, as that of a `MonkeyPatch` does.
+    """
+    for each in protection.split(","):
+        _PROTECTIONS[each](put)
 
 
 def die_at_commit(when: str, number: int) -> None:
@@ -42,54 +66,88 @@ def die_at_commit(when: str, number: int) -> None:
 
     database.in_transaction = counted
     migrate.in_transaction = counted
+    made = channel.Channel.commit
+
+    def commit_counted(self: channel.Channel, *given: object) -> None:
+        nonlocal count
+        count += 1
+        if count == number and when == "before":
+            _die()
+        made(self, *given)
+        if count == number:
+            _die()
+
+    channel.Channel.commit = commit_counted
+
+
+def freeze_within_commit(number: int) -> None:
+    """Stop this process, as a closed lid does, in its `number`-th commit of results, right after it was let through."""
+    count, write = 0, work.write_verdicts
+
+    def stopping(*given: object) -> None:
+        nonlocal count
+        count += bool(given[2])
+        if count == number and given[2]:
+            count += 1
+            os.kill(os.getpid(), signal.SIGSTOP)
+        write(*given)
+
+    work.write_verdicts = stopping
 
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _no_fence() -> None:
+def _no_fence(put: Put) -> None:
     """Let whoever holds an outdated token write: neither the token nor the item's holder is asked for."""
-    work.fence = lambda *_: None
-    finish = queries.query("finish_items")
-    guards = (
-        "   AND items.attempt = ended.attempt\n",
-        "   AND items.worker = lease.token\n",
-        "   AND items.state = 'running'\n",
-    )
-    for guard in guards:
-        assert guard in finish, guard
-        finish = finish.replace(guard, "")
-    _replace_query("finish_items", finish)
+    put(work, "fence", lambda *_: None)
+    _no_guards(put)
+
+
+def _no_guards(put: Put) -> None:
+    """Write whatever became of the items, and over the attempts that others have recorded."""
+    for module, holder in ((queries, "lease.token"), (server_queries, ":1")):
+        finish = module.query("finish_items").rstrip() + "\n"
+        guards = (
+            "   AND items.attempt = ended.attempt\n",
+            f"   AND items.worker = {holder}\n",
+            "   AND items.state = 'running'\n",
+        )
+        for guard in guards:
+            assert guard in finish, guard
+            finish = finish.replace(guard, "")
+        _replace_query(put, module, "finish_items", finish)
     attempts = queries.query("insert_attempts")
     assert "INSERT INTO" in attempts
-    _replace_query("insert_attempts", attempts.replace("INSERT INTO", "INSERT OR REPLACE INTO"))
+    _replace_query(put, queries, "insert_attempts", attempts.replace("INSERT INTO", "INSERT OR REPLACE INTO"))
+    _replace_query(put, server_queries, "insert_attempts", _REPLACE_ATTEMPTS)
     standing = work.standing
-
-    def standing_without_row(connection: apsw.Connection, lease: object) -> object:
-        try:
-            return standing(connection, lease)
-        except TypeError:
-            job = work.find_job(connection, lease.owner, lease.job_id)[1]
-            return job.state, job.counts, job.tokens
-
-    work.standing = standing_without_row
+    put(work, "standing", lambda session, lease: _standing_without_row(standing, session, lease))
 
 
-def _no_shared_transaction() -> None:
+def _standing_without_row(standing: Callable, session: Session, lease: object) -> object:
+    try:
+        return standing(session, lease)
+    except TypeError:
+        job = work.find_job(session, lease.owner, lease.job_id)[1]
+        return job.state, job.counts, job.tokens
+
+
+def _no_shared_transaction(put: Put) -> None:
     """Commit the conversations by themselves, and the items' states in a transaction after it."""
     insert = results._insert_conversations
 
-    def alone(connection: apsw.Connection, *rest: object) -> object:
-        ids = insert(connection, *rest)
-        connection.execute("COMMIT")
-        connection.execute("BEGIN IMMEDIATE")
+    def alone(session: Session, *rest: object) -> object:
+        ids = insert(session, *rest)
+        session.connection.execute("COMMIT")
+        session.connection.execute("BEGIN IMMEDIATE" if session.kind == "sqlite" else "BEGIN")
         return ids
 
-    results._insert_conversations = alone
+    put(results, "_insert_conversations", alone)
 
 
-def _no_replay() -> None:
+def _no_replay(put: Put) -> None:
     """Let one refused outcome take its whole group with it."""
 
     async def all_or_nothing(self: committer.Committer, claim: Claim) -> CommitReport:
@@ -98,29 +156,128 @@ def _no_replay() -> None:
         self._on_committed(group)
         return report
 
-    committer.Committer.commit = all_or_nothing
+    put(committer.Committer, "commit", all_or_nothing)
 
 
-def _no_identity() -> None:
+def _no_identity(put: Put) -> None:
     """Go on whatever becomes of the files, and whoever has migrated them."""
-    identity.Identity.check_files = lambda _: None
-    identity.Identity.check_schema = lambda *_: None
+    put(identity.Identity, "check_files", lambda _: None)
+    put(identity.Identity, "check_schema", lambda *_: None)
 
 
-def _replace_query(name: str, text: str) -> None:
-    original = queries.query
+def _no_row_lock(put: Put) -> None:
+    """On a server: ask for the token without holding the worker's row."""
+    fence = server_queries.query("fence")
+    assert "FOR UPDATE" in fence
+    _replace_query(put, server_queries, "fence", fence.replace("FOR UPDATE", ""))
+
+
+def _no_idle_limit(put: Put) -> None:
+    """On a server: let a session hold its transaction for as long as its client is silent."""
+    put(channel, "_IDLE", "1h")
+    _replace_query(put, server_queries, "hold_worker", "SELECT 1")
+
+
+def _one_machine(put: Put) -> None:
+    """Take every machine of one name for the same."""
+    put(host, "machine_id", lambda: "the only one")
+
+
+def _any_schema(put: Put) -> None:
+    """On a server: write whatever the number of the schema is."""
+    begin = channel.Channel.begin
+
+    def asking_for_what_is_there(self: channel.Channel) -> float:
+        self._known = f"(SELECT max(number) FROM {self._schema}.migrations)"
+        return begin(self)
+
+    put(channel.Channel, "begin", asking_for_what_is_there)
+
+
+def _no_outcomes(put: Put) -> None:
+    """Take an item for done without writing what became of it."""
+    put(work, "write_verdicts", lambda *_: None)
+
+
+def _no_memory(put: Put) -> None:
+    """Hand out what is completed again."""
+    claim = queries.query("claim_items")
+    assert "state = 'pending'" in claim
+    _replace_query(put, queries, "claim_items", claim.replace("state = 'pending'", "state IN ('pending', 'completed')"))
+
+
+def _no_cleaning(put: Put) -> None:
+    """Leave the checkpoint of a job that is completed."""
+
+    async def nothing(_: Batches, __: str) -> None:
+        pass
+
+    put(Batches, "_clean", nothing)
+
+
+def _no_verification(put: Put) -> None:
+    """Take what was written for what was to be written."""
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    put(Writer, "_verify", nothing)
+
+
+def _no_stop_at_failures(put: Put) -> None:
+    """Delete although the backup has failed."""
+    delete = Deletions.delete
+
+    async def whatever_becomes_of_it(self: Deletions, plan: DeletePlan, **given: object) -> Deletion:
+        try:
+            return await delete(self, plan, **given)
+        except BackupError:
+            return await self._delete_outright(plan, None)
+
+    put(Deletions, "delete", whatever_becomes_of_it)
+
+
+def _no_removal(put: Put) -> None:
+    """Say that the file of a backup was removed, and leave it."""
+    put(BackupFolder, "remove", lambda *_: True)
+
+
+def _guess(made: bool) -> Callable[[Put], None]:
+    """On a server: take a lost answer to a COMMIT for one that says this."""
+
+    def guess(put: Put) -> None:
+        put(channel.Channel, "_is_made", lambda *_: made)
+
+    return guess
+
+
+def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> None:
+    original = queries_of.query
 
     def replaced(asked: str) -> str:
         return text if asked == name else original(asked)
 
-    for module in (queries, work, results):
-        module.query = replaced
+    for module in (queries, session) if queries_of is queries else (server_queries,):
+        put(module, "query", replaced)
     queries._expanded.cache_clear()
 
 
-_PROTECTIONS: dict[str, Callable[[], None]] = {
+_PROTECTIONS: dict[str, Callable[[Put], None]] = {
     "fence": _no_fence,
     "shared-transaction": _no_shared_transaction,
     "replay": _no_replay,
     "identity": _no_identity,
+    "machine": _one_machine,
+    "row-lock": _no_row_lock,
+    "schema": _any_schema,
+    "idle-limit": _no_idle_limit,
+    "guards": _no_guards,
+    "answers-guessed-made": _guess(True),
+    "answers-guessed-lost": _guess(False),
+    "outcomes": _no_outcomes,
+    "memory": _no_memory,
+    "cleaning": _no_cleaning,
+    "verification": _no_verification,
+    "stop-at-failures": _no_stop_at_failures,
+    "removal": _no_removal,
 }

@@ -16,6 +16,7 @@ import apsw
 from holdfast import errors
 from support.invariants import violations
 from support.ledger import Witness
+from support.sql import is_server
 
 _TESTS = Path(__file__).parents[1]
 _PATIENCE = 60  # seconds after which a process that should have ended is a failure
@@ -24,9 +25,10 @@ _PATIENCE = 60  # seconds after which a process that should have ended is a fail
 class Scene:
     """Starts victims on one job, keeps count of crashes, and checks what is left."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, database: Path | str | None = None) -> None:
         self.folder = folder
-        self.database = folder / "holdfast.db"
+        self.database = database or folder / "holdfast.db"
+        """A file, or the URL of a server's database."""
         self.ledger = folder / "ledger.jsonl"
         self.items = 100
         self.concurrency = 8
@@ -68,9 +70,9 @@ class Scene:
         self._started.append(process)
         return process
 
-    def finish(self, process: subprocess.Popen[bytes]) -> int:
+    def finish(self, process: subprocess.Popen[bytes], *, seconds: float = _PATIENCE) -> int:
         """Wait for the end and return how it ended; below zero is a signal."""
-        code = process.wait(timeout=_PATIENCE)
+        code = process.wait(timeout=seconds)
         if code == -signal.SIGKILL:
             self.crashes += 1
         return code
@@ -99,9 +101,11 @@ class Scene:
         last one left; nothing may work on it then.
         """
         expected = {"planned": self.items, "crashes": self.crashes, "concurrency": self.concurrency, **expected}
-        database = self._copy() if untouched or self.inside else self.database
-        if not _is_made(database):
-            return []
+        database = self.database
+        if not is_server(database):
+            database = self._copy() if untouched or self.inside else database
+            if not _is_made(database):
+                return []
         return violations(database, self.witness(), **expected)
 
     def _copy(self) -> Path:

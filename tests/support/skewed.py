@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from holdfast.clock import SystemClock
-from holdfast.storage.sqlite import work
+from holdfast.storage.sql import work
 from support import victim
 
 _CENTURY = 100 * 365 * 86_400 * 1_000_000

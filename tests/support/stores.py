@@ -1,24 +1,27 @@
-"""Every database that Holdfast stores in. What holds for one must hold for all: a second is one more entry here."""
+"""Every database that Holdfast stores in. What holds for one must hold for all: another is one more entry here."""
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 
 from holdfast.backup.store import BackupStore
 from holdfast.batch.store import BatchStores
 from holdfast.library.store import ConversationStore
+from holdfast.serving.store import NoteStore
+from holdfast.storage.postgres import PostgresStore
 from holdfast.storage.sqlite import SqliteStore
 from holdfast.storage.sqlite.migrate import prepare
+from support import adopted, pgbouncer, postgres
 from support.clocks import MovableClock
 from support.invariants import violations
+from support.sql import ask
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class OpenStore:
     batches: BatchStores
     conversations: ConversationStore
     backups: BackupStore
+    notes: NoteStore
     clock: MovableClock
     sql: Callable[..., list[tuple[Any, ...]]]
     """Runs one statement on the database as another program would, past Holdfast."""
@@ -35,6 +39,9 @@ class OpenStore:
     """What of our promises the stored rows break just now."""
     is_left_unchecked: bool = False
     """The test itself took away what the promises are checked by."""
+
+
+Place = Callable[[Path], AbstractContextManager[Path | str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class Kind:
     """Says why it cannot be tested here; None when it can."""
     open: Callable[[Path], AbstractAsyncContextManager[OpenStore]]
     """Opens a fresh store in a folder, and closes it."""
+    place: Place
+    """Makes a fresh database, in a folder where it is a file, and says where: a path or a URL."""
 
 
 @cache
@@ -57,29 +66,81 @@ def _empty_sqlite() -> bytes:
         return path.read_bytes()
 
 
+def _opened(store: SqliteStore | PostgresStore, clock: MovableClock, sql: Any, broken: Any) -> OpenStore:
+    return OpenStore(store.batches, store.conversations, store.backups, store.notes, clock, sql, broken)
+
+
 @asynccontextmanager
 async def _open_sqlite(folder: Path) -> AsyncIterator[OpenStore]:
     path, clock = folder / "store.db", MovableClock()
-
-    def sql(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        connection = apsw.Connection(str(path))
-        try:
-            connection.set_busy_timeout(5_000)
-            return connection.execute(statement, values).fetchall()
-        finally:
-            connection.close()
 
     path.write_bytes(_empty_sqlite())
     store = SqliteStore(path=path, clock=clock)
     await store.start(create=False)
     try:
         broken = partial(violations, path, at_rest=False)
-        yield OpenStore(store.batches, store.conversations, store.backups, clock, sql, broken)
+        yield _opened(store, clock, partial(ask, path), broken)
     finally:
         await store.stop()
 
 
-DATABASES = (Kind("sqlite", lambda: None, _open_sqlite),)
+@contextmanager
+def _sqlite_file(folder: Path) -> Iterator[Path]:
+    path = folder / "library.db"
+    path.write_bytes(_empty_sqlite())
+    yield path
+
+
+@contextmanager
+def _postgres_database(_: Path) -> Iterator[str]:
+    url = postgres.fresh_database()
+    try:
+        yield url
+    finally:
+        postgres.drop_database(url)
+
+
+@contextmanager
+def _adopted_database(_: Path) -> Iterator[str]:
+    url = adopted.fresh_database()
+    try:
+        yield url
+    finally:
+        postgres.drop_database(url)
+
+
+@contextmanager
+def _pooled_database(folder: Path) -> Iterator[str]:
+    with _postgres_database(folder) as url:
+        yield pgbouncer.pooled(url)
+
+
+@asynccontextmanager
+async def _open_server(place: Place, folder: Path) -> AsyncIterator[OpenStore]:
+    clock = MovableClock()
+    with place(folder) as where:
+        url = str(where)
+        store = PostgresStore(url=url, schema=postgres.SCHEMA, clock=clock)
+        await store.start(create=False)
+        try:
+            broken = partial(violations, url, at_rest=False)
+            yield _opened(store, clock, partial(ask, url), broken)
+        finally:
+            await store.stop()
+
+
+DATABASES = (
+    Kind("sqlite", lambda: None, _open_sqlite, _sqlite_file),
+    Kind("postgres", postgres.absent, partial(_open_server, _postgres_database), _postgres_database),
+    Kind("pgbouncer", pgbouncer.absent, partial(_open_server, _pooled_database), _pooled_database),
+    Kind("adopted", postgres.absent, partial(_open_server, _adopted_database), _adopted_database),
+)
+
+SAMPLED = {"pgbouncer": 8, "adopted": 12}
+"""Of tests that run directly on our own tables as well, one in so many runs in `make test` on these."""
+PARAMETERS = tuple(
+    pytest.param(kind, id=kind.name, marks=[pytest.mark.sweep] * (kind.name in SAMPLED)) for kind in DATABASES
+)
 
 
 def require(kind: Kind) -> None:

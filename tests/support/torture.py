@@ -1,6 +1,7 @@
 """How much of a sweep is run: a bounded sample in `make test`, all of it in `make torture`."""
 
 import os
+from zlib import crc32
 
 FULL = os.environ.get("HOLDFAST_TORTURE") == "1"
 
@@ -11,3 +12,8 @@ def sample(cases: list, count: int) -> list:
         return cases
     step = (len(cases) - 1) / (count - 1)
     return [cases[round(n * step)] for n in range(count)]
+
+
+def is_sampled(name: str, *, one_in: int) -> bool:
+    """Say whether a case is in the sample, by its name alone: the same ones on every machine and in every process."""
+    return FULL or crc32(name.encode()) % one_in == 0

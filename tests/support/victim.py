@@ -21,13 +21,12 @@ from pathlib import Path
 from holdfast import Conversation, Holdfast, Item, Progress, Stop, Turn, Work
 from holdfast.batch.result import BatchResult
 from holdfast.settings import Settings
-from support import sabotage
 from support.ledger import Ledger
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--database", type=Path, required=True)
+    parser.add_argument("--database", required=True, help="a file, or the URL of a server's database")
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--concurrency", type=int, default=8)
@@ -37,7 +36,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=600.0)
     parser.add_argument("--grace", type=float, default=10.0)
     parser.add_argument("--die", default="", help="kill itself before:N or after:N commits")
-    parser.add_argument("--without", default="", help="a protection to switch off; see sabotage")
+    parser.add_argument("--freeze", type=int, default=0, help="stop within so many-th commit of results")
+    parser.add_argument("--without", default="", help="protections to switch off; see sabotage")
     parser.add_argument("--start-at", type=float, default=0.0, help="a time to wait for, so that many start at once")
     return parser.parse_args(argv)
 
@@ -132,13 +132,22 @@ async def work(options: argparse.Namespace) -> BatchResult:
         )
 
 
-def main() -> None:
-    options = arguments(sys.argv[1:])
+def harm(options: argparse.Namespace) -> None:
+    from support import sabotage  # knows both databases; who is whole needs not load the other
+
     if options.without:
         sabotage.switch_off(options.without)
     if options.die:
         when, number = options.die.split(":")
         sabotage.die_at_commit(when, int(number))
+    if options.freeze:
+        sabotage.freeze_within_commit(options.freeze)
+
+
+def main() -> None:
+    options = arguments(sys.argv[1:])
+    if options.without or options.die or options.freeze:
+        harm(options)
     logging.basicConfig(format="%(message)s")
     time.sleep(max(0.0, options.start_at - time.time()))
     asyncio.run(work_and_exit(options))

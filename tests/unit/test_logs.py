@@ -26,6 +26,18 @@ async def main():
 asyncio.run(main())
 """
 
+_UNCHANGED = """
+import logging, structlog
+from holdfast.logs import get_logger
+
+get_logger("holdfast.tests")
+
+assert not structlog.is_configured()
+assert [type(handler) for handler in logging.getLogger("holdfast").handlers] == [logging.NullHandler]
+assert logging.getLogger("holdfast").propagate
+assert logging.getLogger().handlers == []
+"""
+
 
 def test_library_writes_to_neither_output(tmp_path):
     """A program that imports us owns its terminal; a listener that breaks is worth an error in the log, no more."""
@@ -66,11 +78,7 @@ def test_what_is_below_the_level_is_not_made(caplog, level):
 
 
 def test_nothing_global_is_changed():
-    """Neither the root logger nor structlog's own configuration."""
-    import structlog
+    """Neither the root logger nor structlog's own configuration, in a program that has not set up anything itself."""
+    ended = subprocess.run([sys.executable, "-c", _UNCHANGED], capture_output=True, text=True, timeout=60, check=False)
 
-    get_logger("holdfast.tests")
-
-    assert not structlog.is_configured()
-    assert [type(handler) for handler in logging.getLogger("holdfast").handlers] == [logging.NullHandler]
-    assert logging.getLogger("holdfast").propagate
+    assert (ended.returncode, ended.stderr) == (0, "")

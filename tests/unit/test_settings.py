@@ -234,7 +234,7 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
     """So that a slip of the pen is seen."""
     _write(tmp_path, 'ower = "me"')
 
-    known = "database_url, owner, lease_seconds, rpm, tpm, backup_directory, backup_retention_days"
+    known = "database_url, database_schema, owner, lease_seconds, rpm, tpm, backup_directory, backup_retention_days"
     with pytest.raises(SettingsError, match=rf"there are: {known}$"):
         _load(tmp_path)
 
@@ -250,3 +250,13 @@ def test_settings_do_not_change():
     """They are read once."""
     with pytest.raises(ValueError, match="frozen"):
         Settings().owner = "other"
+
+
+def test_what_is_wrong_is_said_in_our_words(tmp_path):
+    """Nothing of the library that checks them."""
+    for given, says in (
+        ({"HOLDFAST_SCHEMA": "pg_mine"}, "'database_schema' is wrong: PostgreSQL keeps this name for itself"),
+        ({"HOLDFAST_RPM": "0"}, "'rpm' is wrong: it should be greater than or equal to 1"),
+    ):
+        with pytest.raises(SettingsError, match=says):
+            load(here=tmp_path, environ=given)

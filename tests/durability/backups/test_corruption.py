@@ -98,11 +98,11 @@ async def test_another_valid_backup_in_its_place_is_noticed(hold, kept, backup):
 def _edited(whole: bytes) -> bytes:
     """Return a file that is valid in itself, and says something else of one conversation."""
     reader = ArchiveReader(decompressed(io.BytesIO(whole)))
-    lines = [line for batch in reader.batches() for line in batch]
+    lines = [line for batch in reader.batches() for line, _ in batch]
     turns = sum(len(json.loads(line)["conversation_turns"]) for line in lines)
     lines[7] = lines[7].replace(b"Some words", b"Same words")
     writer = ArchiveWriter()
-    return writer.head(reader.manifest) + writer.lines(lines, turns) + writer.tail()
+    return writer.head(reader.manifest) + writer.lines(lines, turns)[0] + writer.tail()
 
 
 async def test_a_file_edited_together_with_its_checksum_is_noticed(hold, kept, backup):

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,15 +12,16 @@ from holdfast.errors import BackupError, BackupNotFound
 from holdfast.settings import Settings
 from support.keeping import contents
 from support.library import ALL, digests
+from support.sql import ask
 from support.torture import FULL
 
 _ROUNDS = 1_000 if FULL else 12
 
 
-async def _expired(hold, kept):
+async def _expired(hold):
     """Make a backup that has expired."""
     backup = await hold.backups.create(ALL)
-    await hold._store._database.write(lambda c: c.execute("UPDATE backups SET expires_at = created_at"))
+    await asyncio.to_thread(ask, hold.settings.database_url, "UPDATE backups SET expires_at = created_at")
     return backup
 
 
@@ -39,12 +41,13 @@ async def _restore(hold, backup):
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("read", [_download, _verify, _restore], ids=lambda read: read.__name__)
-async def test_cleanup_beside_a_reader(kept, read):
+async def test_cleanup_beside_a_reader(kept_anywhere, read):
     """Whoever came first has the whole file; whoever came too late is told so. Nobody reads a part."""
+    kept = kept_anywhere
     late = 0
     async with Holdfast.open(kept.database) as hold, Holdfast.open(kept.database) as other:
         for number in range(_ROUNDS):
-            backup = await _expired(hold, kept)
+            backup = await _expired(hold)
 
             async def reading(pause: float, backup=backup) -> bool:
                 await asyncio.sleep(pause)
@@ -63,8 +66,9 @@ async def test_cleanup_beside_a_reader(kept, read):
     assert late < _ROUNDS or not FULL
 
 
-async def test_two_deletes_of_one_selection(kept):
+async def test_two_deletes_of_one_selection(kept_anywhere):
     """One effect: each conversation is deleted once, and both backups bring them back."""
+    kept = kept_anywhere
     async with Holdfast.open(kept.database) as one, Holdfast.open(kept.database) as other:
         first, second = await asyncio.gather(one.conversations.delete(ALL), other.conversations.delete(ALL))
 
@@ -75,8 +79,9 @@ async def test_two_deletes_of_one_selection(kept):
         assert await digests(one) == kept.originals
 
 
-async def test_two_restores_of_one_backup(kept):
+async def test_two_restores_of_one_backup(kept_anywhere):
     """Each conversation comes back once."""
+    kept = kept_anywhere
     async with Holdfast.open(kept.database) as one, Holdfast.open(kept.database) as other:
         backup = (await one.conversations.delete(ALL)).backup_id
 
@@ -97,15 +102,16 @@ async def test_two_restores_of_one_backup(kept):
     ],
     ids=["edited", "added", "removed", "conversation", "metadata"],
 )
-async def test_what_is_changed_after_the_snapshot_is_kept(kept, change, monkeypatch):
+async def test_what_is_changed_after_the_snapshot_is_kept(kept_anywhere, change, monkeypatch):
     """Between backup and delete: kept as it is now, and named."""
+    kept = kept_anywhere
     async with Holdfast.open(kept.database) as hold:
         store = hold._store.backups
         step, changed = store.delete_step, []
 
         async def meddled(backup, **options):
             if not changed:
-                changed.append(await hold._store._database.write(lambda c: c.execute(change)))
+                changed.append(await asyncio.to_thread(ask, kept.database, change))
             return await step(backup, **options)
 
         monkeypatch.setattr(store, "delete_step", meddled)
@@ -115,29 +121,27 @@ async def test_what_is_changed_after_the_snapshot_is_kept(kept, change, monkeypa
         assert list(await digests(hold)) == ["c00002"]
 
 
-async def test_without_the_row_version(kept, monkeypatch):
+async def test_without_the_row_version(kept_anywhere, monkeypatch):
     """The control: a delete by id alone loses what was changed meanwhile."""
-    from holdfast.storage.sqlite import deleting
+    kept = kept_anywhere
+    from holdfast.storage.sql import deleting
 
-    real = deleting.by_ids
+    real = deleting.at_keys
 
-    def trusting(connection, owner, ids, columns):
-        found = real(connection, owner, ids, columns)
-        rows = connection.execute("SELECT id, row_version FROM backup_items").fetchall()
-        versions = dict(rows)
-        return {
-            name: type(record)(**{**{f: getattr(record, f) for f in record.__slots__}, "version": versions[name]})
-            for name, record in found.items()
-        }
+    def trusting(session, owner, keys, columns):
+        found = real(session, owner, keys, columns)
+        table = "backup_items" if session.kind == "sqlite" else "holdfast.backup_items"
+        versions = dict(session.connection.execute(f"SELECT id, row_version FROM {table}").fetchall())
+        return [SimpleNamespace(**record._asdict(), version=versions[record.id]) for record in found]
 
-    monkeypatch.setattr(deleting, "by_ids", trusting)
+    monkeypatch.setattr(deleting, "at_keys", trusting)
     async with Holdfast.open(kept.database) as hold:
         store = hold._store.backups
         step = store.delete_step
 
         async def meddled(backup, **options):
             change = "UPDATE turns SET content = 'newer' WHERE conversation_key = 3"
-            await hold._store._database.write(lambda c: c.execute(change))
+            await asyncio.to_thread(ask, kept.database, change)
             return await step(backup, **options)
 
         monkeypatch.setattr(store, "delete_step", meddled)
@@ -146,9 +150,12 @@ async def test_without_the_row_version(kept, monkeypatch):
         assert (done.deleted, done.changed) == (len(kept.originals), 0)
 
 
-async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept):
+async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept_anywhere):
     """K4: another owner's backups and conversations answer as missing ones do."""
-    settings = Settings(database_url=str(kept.database), owner="somebody")
+    kept = kept_anywhere
+    settings = Settings(
+        database_url=str(kept.database), owner="somebody", backup_directory=str(kept.safe) if kept.safe else None
+    )
     async with Holdfast.open(kept.database) as hold, Holdfast(settings) as other:
         backup = await hold.backups.create(ALL)
 
@@ -161,8 +168,9 @@ async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept):
         await hold.backups.verify(backup.id)
 
 
-async def test_a_sweep_that_looked_too_early(kept, monkeypatch):
+async def test_a_sweep_that_looked_too_early(kept_anywhere, monkeypatch):
     """It saw a backup that was being written, and by the time it acts the backup is verified: its file stays."""
+    kept = kept_anywhere
     async with Holdfast.open(kept.database) as hold, Holdfast.open(kept.database) as other:
         backup = await hold.backups.create(ALL)
         stale = replace(backup, state=BackupState.RUNNING)
@@ -176,8 +184,9 @@ async def test_a_sweep_that_looked_too_early(kept, monkeypatch):
         assert (await hold.backups.verify(backup.id)).state == "verified"
 
 
-async def test_an_interruption_at_the_last_commit(kept, monkeypatch):
+async def test_an_interruption_at_the_last_commit(kept_anywhere, monkeypatch):
     """It is made although nobody waits for it any more: the file stays, and the delete can be gone on with."""
+    kept = kept_anywhere
     async with Holdfast.open(kept.database) as hold:
         verified = hold._store.backups.verified
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from holdfast.storage.sqlite import queries, results, work
-from support import sabotage
+from holdfast.storage.sql import work
+from holdfast.storage.sql.session import Session, Values
+from holdfast.storage.sqlite import queries, session
+from support import postgres, sabotage
 from support.engine_machine import EngineMachine
 from support.torture import FULL
 
@@ -28,38 +30,62 @@ def test_engine_and_model_agree():
     run_state_machine_as_test(EngineMachine, settings=STEPS)
 
 
+class ServerMachine(EngineMachine):
+    """The same on a server."""
+
+    def make_database(self) -> str:
+        return postgres.fresh_database()
+
+    def drop_database(self) -> None:
+        postgres.drop_database(str(self._database))
+
+
+@pytest.mark.sweep
+def test_engine_and_model_agree_on_a_server():
+    """Likewise, where transactions run side by side."""
+    postgres.need_a_server()
+    run_state_machine_as_test(ServerMachine, settings=settings(STEPS, max_examples=2_000 if FULL else 6))
+
+
 class HastyMachine(EngineMachine):
     """For engines that are broken on purpose: they may never come to an end."""
 
     patience = 2.0
 
 
-def takeovers_leave_the_counters(patch: pytest.MonkeyPatch) -> None:
-    end, query = work._end_lease, work.query
+class WithoutCounts:
+    """A session that leaves the counters as they are."""
 
-    def end_lease(*given: object, crash_limit: int | None) -> None:
-        if crash_limit is not None:
-            work.query = lambda name: "SELECT 1" if name == "move_counts" else query(name)
-        try:
-            end(*given, crash_limit=crash_limit)
-        finally:
-            work.query = query
+    def __init__(self, whole: Session) -> None:
+        self._whole = whole
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._whole, name)
+
+    def execute(self, name: str, values: Values) -> int:
+        return 0 if name == "move_counts" else self._whole.execute(name, values)
+
+
+def takeovers_leave_the_counters(patch: pytest.MonkeyPatch) -> None:
+    end = work._end_lease
+
+    def end_lease(whole: Session, *given: object, crash_limit: int | None) -> None:
+        end(WithoutCounts(whole) if crash_limit is not None else whole, *given, crash_limit=crash_limit)
 
     patch.setattr(work, "_end_lease", end_lease)
 
 
 def interruptions_count_as_tries(patch: pytest.MonkeyPatch) -> None:
-    query = work.query
+    query = queries.query
     statement = query("interrupt_items")
     broken = statement.replace("worker = NULL", "tries = tries + 1, worker = NULL")
     assert broken != statement
-    patch.setattr(work, "query", lambda name: broken if name == "interrupt_items" else query(name))
+    for module in (queries, session):
+        patch.setattr(module, "query", lambda name: broken if name == "interrupt_items" else query(name))
 
 
 def outdated_tokens_may_write(patch: pytest.MonkeyPatch) -> None:
-    for module, name in ((work, "fence"), (work, "standing"), (work, "query"), (queries, "query"), (results, "query")):
-        patch.setattr(module, name, getattr(module, name))  # so that it is put back
-    sabotage.switch_off("fence")
+    sabotage.switch_off("fence", patch.setattr)
 
 
 @pytest.mark.parametrize(

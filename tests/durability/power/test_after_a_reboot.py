@@ -25,6 +25,7 @@ def database(tmp_path):
 @pytest.fixture(params=["there", "gone"])
 def reboot(request, monkeypatch, database):
     """Have this machine be started anew; the files that workers had locked are there still, or, never synced, gone."""
+    monkeypatch.setattr(host, "machine_id", lambda: "this-machine")
 
     def start_anew():
         monkeypatch.setattr(host, "boot_id", lambda: "the-next-boot")

@@ -73,6 +73,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a cut the machine is started anew, which names each boot differently."""
     boots = iter(range(10**9))
+    monkeypatch.setattr(host, "machine_id", lambda: "this-machine")
 
     def start_anew() -> None:
         boot = f"boot-{next(boots)}"

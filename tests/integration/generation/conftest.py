@@ -12,6 +12,12 @@ from support.provider import KEY, ProviderServer
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file: providers are the same whatever the database."""
+    return tmp_path / "library.db"
+
+
+@pytest.fixture
 def provider() -> Iterator[ProviderServer]:
     with ProviderServer() as server:
         yield server

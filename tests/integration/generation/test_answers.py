@@ -8,7 +8,7 @@ import pytest
 from holdfast import Counts, Holdfast, JobState, Recipe
 from holdfast.generate import parse
 from support.invariants import violations
-from support.provider import CutOff, Hang, Reset, Said, Sent, Status, whole_answer
+from support.provider import CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
 
 _GOOD = json.dumps({"user_1": "Hello.", "assistant_1": "Good day."})
 
@@ -156,6 +156,34 @@ async def test_a_provider_that_hangs_ends_in_time_outs(provider, generate, path)
     assert result.counts == Counts(failed=2)
     assert len(provider.calls) == 4
     assert violations(path, planned=2, may_fail=frozenset({"sea", "sand"})) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "timeout", "counts"), [(0.0, 30.0, Counts(completed=1)), (0.2, 1.0, Counts(failed=1))]
+)
+async def test_an_answer_that_drips_in_has_until_the_deadline(
+    seconds, timeout, counts, provider, generate, stored, attempts
+):
+    """Bytes that come are no excuse: the time is that of the whole try."""
+    provider.behaviour = lambda _: Drip(seconds)
+
+    result = await generate(["sea"], timeout=timeout, max_attempts=1)
+
+    assert result.counts == counts
+    assert len(stored()) == counts.completed
+    assert [code for _, code, *_ in attempts()] == ["timeout"] * counts.failed
+
+
+async def test_an_answer_without_end_is_given_up(provider, generate, stored, attempts, monkeypatch):
+    """It is not read to its end, and does not fill the memory."""
+    monkeypatch.setattr("holdfast.generate.http._LARGEST_BODY", 10_000)
+    provider.behaviour = lambda call: Said(text="x" * 100_000) if call.topic == "vast" else Said()
+
+    result = await generate(["sea", "vast"], max_attempts=1)
+
+    assert result.counts == Counts(completed=1, failed=1)
+    assert [topic for topic, _ in stored()] == ["sea"]
+    assert "connection" in [code for _, code, *_ in attempts()]
 
 
 async def test_a_server_without_structured_output_is_asked_plainly(provider, recipe, path, stored):

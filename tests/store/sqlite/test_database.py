@@ -11,6 +11,7 @@ from holdfast.errors import OutcomeRefused, StoreBusy, StoreClosed
 from holdfast.storage.sqlite import connection
 from holdfast.storage.sqlite.connection import connect
 from holdfast.storage.sqlite.database import Database
+from holdfast.storage.sqlite.log import Log
 
 
 @pytest.fixture
@@ -31,17 +32,21 @@ def database(path):
 
 
 def _note(name):
-    return lambda c: c.execute("INSERT INTO notes VALUES (?)", (name,)) and None
+    return lambda session: session.connection.execute("INSERT INTO notes VALUES (?)", (name,)) and None
 
 
-def _notes(c):
-    return [name for (name,) in c.execute("SELECT name FROM notes ORDER BY name")]
+def _notes(session):
+    return _names(session.connection)
+
+
+def _names(connection):
+    return [name for (name,) in connection.execute("SELECT name FROM notes ORDER BY name")]
 
 
 def _as_another_program(path):
     other = apsw.Connection(str(path))
     try:
-        return _notes(other)
+        return _names(other)
     finally:
         other.close()
 
@@ -51,7 +56,7 @@ def _as_another_program(path):
 
 async def test_write_is_committed_when_it_returns(database, path):
     """Another program sees it."""
-    returned = await database.write(lambda c: c.execute("INSERT INTO notes VALUES ('a') RETURNING name").get)
+    returned = await database.write(lambda s: s.connection.execute("INSERT INTO notes VALUES ('a') RETURNING name").get)
 
     assert returned == "a"
     assert _as_another_program(path) == ["a"]
@@ -293,8 +298,65 @@ async def test_lock_that_is_let_go_in_time_is_waited_for(database, path):
 async def test_every_connection_is_durable(database):
     """The writer's and the readers'."""
 
-    def settings(c):
-        return c.execute("PRAGMA journal_mode").get, c.execute("PRAGMA synchronous").get
+    def settings(session):
+        return tuple(session.connection.execute(f"PRAGMA {name}").get for name in ("journal_mode", "synchronous"))
 
     assert await database.write(settings) == ("wal", 2)
     assert await asyncio.gather(*(database.read(settings) for _ in range(4))) == [("wal", 2)] * 4
+
+
+# -- the log ---------------------------------------------------------------------------------------
+
+
+async def test_who_waits_for_a_write_does_not_wait_for_the_log(path, monkeypatch):
+    """It is copied back when the write has been told of, and before the next one."""
+    may_copy, copied = threading.Event(), []
+    copy_back = Log.copy_back
+
+    def held_up(log):
+        may_copy.wait(10)
+        copied.append(copy_back(log))
+
+    monkeypatch.setattr(Log, "copy_back", held_up)
+    database = Database(path)
+    database.start(schema=0)
+
+    await database.write(_note("a"))
+    assert not copied
+    may_copy.set()
+    await database.write(_note("b"))
+    assert copied
+
+    database.stop()
+
+
+async def test_log_is_copied_back_when_it_has_grown(database, path):
+    """So that it is started over, and stays as short as SQLite would keep it by itself."""
+    log = path.with_name("library.db-wal")
+    sizes = []
+
+    for number in range(60):
+        await database.write(_note(f"{number:03}" + "x" * 400_000))
+        sizes.append(log.stat().st_size)
+
+    assert max(sizes) < 6_000_000
+    assert path.stat().st_size > 20_000_000
+
+
+async def test_log_that_cannot_be_copied_back_is_kept(database, path, monkeypatch):
+    """What was written is safe in it; the next writes go on."""
+    database.stop()
+
+    class Stubborn(apsw.Connection):
+        def wal_checkpoint(self, *_):
+            raise apsw.FullError("no")
+
+    stubborn = Stubborn(str(path))
+    stubborn.execute("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 1")
+    log = Log(stubborn)
+    for name in "ab":
+        stubborn.execute("INSERT INTO notes VALUES (?)", (name,))
+        log.copy_back()
+
+    assert _as_another_program(path) == ["a", "b"]
+    stubborn.close()

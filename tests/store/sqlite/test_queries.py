@@ -47,6 +47,27 @@ def test_statement_begins_with_what_it_does(name):
     assert len(first) > 15
 
 
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("claim_items", "items_pending"),
+        ("next_due", "items_pending"),
+        ("interrupt_items", "items_running"),
+        ("interrupt_attempts", "items_running"),
+        ("failures", "items_failed"),
+        ("failed_to_pending", "items_failed"),
+    ],
+)
+def test_items_in_one_state_are_found_without_looking_at_all(schema, name, index):
+    """A job may have a million items, and these are asked for while its workers wait."""
+    values = dict.fromkeys(re.findall(r":(\w+)", query(name)))
+
+    plan = [row[3] for row in schema.execute(f"EXPLAIN QUERY PLAN {query(name)}", values)]
+
+    assert any(f"USING INDEX {index} " in step for step in plan), plan
+    assert "SEARCH items USING PRIMARY KEY (job_key=?)" not in plan
+
+
 @_each
 def test_statement_fits_the_schema(schema, name):
     """It can be prepared as it is, and there is one in the file."""

@@ -17,6 +17,7 @@ _BACKUP = Backup(
     state=BackupState.VERIFIED,
     reason="why",
     folder=None,
+    host=None,
     conversations=3,
     turns=6,
     content_bytes=1,

@@ -16,6 +16,7 @@ def a_job() -> Callable[[JobState], Job]:
 
     def make(state: JobState) -> Job:
         return Job(
+            key=1,
             id="topics",
             owner="local",
             state=state,

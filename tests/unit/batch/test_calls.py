@@ -4,13 +4,21 @@ import asyncio
 import gc
 import threading
 import time
+from typing import NamedTuple
 
 import pytest
 
 from holdfast.batch.calls import Calls
-from holdfast.batch.outcome import Done, Doom, Fail, Retry, Skip, Usage
+from holdfast.batch.item import ClaimedItem
+from holdfast.batch.outcome import Done, Doom, Fail, Outcome, Retry, Skip, Usage
 from holdfast.batch.processor import Callee, Work
 from support.conversations import claimed, conversation
+
+
+class _Ended(NamedTuple):
+    claimed: ClaimedItem
+    outcome: Outcome
+    usage: Usage
 
 
 class _Ear:
@@ -20,8 +28,8 @@ class _Ear:
         self.ended = []
         self._news = asyncio.Event()
 
-    def hear(self, ended):
-        self.ended.append(ended)
+    def hear(self, claimed, outcome, usage):
+        self.ended.append(_Ended(claimed, outcome, usage))
         self._news.set()
 
     async def wait(self, count):
@@ -203,7 +211,7 @@ async def test_late_result_is_dropped(calls_of, ear):
     await asyncio.sleep(0.01)
 
     assert [outcome.code for outcome in ear.outcomes] == ["timeout"]
-    assert not calls._tasks
+    assert not calls._abandoned
 
 
 async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
@@ -321,6 +329,46 @@ async def test_abandoned_calls_are_cancelled_and_silent(calls_of, ear):
     assert ear.ended == []
 
 
+async def test_calls_that_have_not_begun_do_not_when_all_are_abandoned(calls_of, ear):
+    """Nobody is asked anything after it."""
+    begun = []
+
+    async def process(item):
+        begun.append(item.id)
+        await asyncio.sleep(60)
+
+    calls = calls_of(process)
+    for position in range(100):
+        calls.start(claimed(position))
+    calls.abandon_all()
+    await asyncio.sleep(0.05)
+
+    assert begun == []  # a task that is cancelled before its first step takes none
+    assert ear.ended == []
+
+
+async def test_calls_that_have_not_begun_wait_for_leave(calls_of, ear):
+    """A stop gives them back as it does those in line before a provider; those under way go on."""
+    begun = []
+
+    async def process(item):
+        begun.append(item.id)
+        await asyncio.sleep(0.05)
+
+    calls = calls_of(process)
+    for position in range(100):
+        calls.start(claimed(position))
+    await asyncio.sleep(0)
+    calls.abandon_waiting()
+    under_way = len(calls)
+    await ear.wait(under_way)
+    await asyncio.sleep(0.05)
+
+    assert 0 < under_way < 100
+    assert len(begun) == under_way == len(ear.ended)
+    assert len(calls) == 0
+
+
 async def test_abandoned_blocking_call_is_silent(calls_of, ear):
     """Its thread goes on; its result goes nowhere."""
     release, ended = threading.Event(), threading.Event()
@@ -349,7 +397,7 @@ def test_abandoned_blocking_call_outlives_the_loop():
         return conversation()
 
     async def run():
-        calls = Calls(callee=Callee.of(process), timeout_seconds=10, on_ended=lambda _: None)
+        calls = Calls(callee=Callee.of(process), timeout_seconds=10, on_ended=lambda *_: None)
         calls.start(claimed())
         await asyncio.sleep(0.01)
         calls.abandon_all()

@@ -82,7 +82,7 @@ def test_life_line_says_who_holds_it(tmp_path):
     try:
         card = life.card
         status = Path(card.lock_path).stat()
-        assert (card.pid, card.boot_id) == (os.getpid(), host.boot_id())
+        assert (card.pid, card.boot_id) == (os.getpid(), f"{host.boot_id()}/{host.machine_id()}")
         assert card.host
         assert (card.lock_device, card.lock_inode) == (status.st_dev, status.st_ino)
     finally:
@@ -229,9 +229,45 @@ def test_machines_without_a_boot_id_are_told_apart_by_name(abandoned, monkeypatc
     assert life_of(replace(abandoned, boot_id="", host="elsewhere")) is Life.UNKNOWN
 
 
-def test_restart_of_this_machine_is_death(abandoned):
-    """The file is still there, and nobody holds it."""
-    assert life_of(replace(abandoned, boot_id="an-earlier-boot")) is Life.DEAD
+@pytest.mark.parametrize("file", ["there", "gone"])
+def test_restart_of_this_machine_is_death(abandoned, monkeypatch, file):
+    """Whether or not the file is still there: nobody outlives a boot."""
+    monkeypatch.setattr(host, "machine_id", lambda: "this-machine")
+    if file == "gone":
+        Path(abandoned.lock_path).unlink()
+
+    assert life_of(replace(abandoned, boot_id="an-earlier-boot/this-machine")) is Life.DEAD
+
+
+def test_another_machine_of_the_same_name_proves_nothing(abandoned, monkeypatch):
+    """Many machines are called as they were delivered; on a server's database they meet."""
+    monkeypatch.setattr(host, "machine_id", lambda: "this-machine")
+
+    assert life_of(replace(abandoned, boot_id="another-boot/another-machine")) is Life.UNKNOWN
+
+
+def test_a_machine_that_nothing_names_is_known_by_the_file(abandoned, monkeypatch):
+    """With the file it is another boot of the same machine; without, it may be any machine of that name."""
+    monkeypatch.setattr(host, "machine_id", lambda: "")
+    unnamed = replace(abandoned, boot_id="another-boot/")
+    there = life_of(unnamed)
+    Path(abandoned.lock_path).unlink()
+
+    assert (there, life_of(unnamed)) == (Life.DEAD, Life.UNKNOWN)
+
+
+def test_a_machine_keeps_its_own_name_to_itself(tmp_path, monkeypatch):
+    """What is written in the database is made from it, and does not tell it."""
+    named = tmp_path / "machine-id"
+    named.write_text("0123456789abcdef\n")
+    monkeypatch.setattr(host.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(host, "_LINUX_MACHINE_ID", named)
+    found = host.machine_id()
+    named.unlink()
+
+    assert found
+    assert "0123456789abcdef" not in found
+    assert host.machine_id() == ""
 
 
 # -- tidying up ------------------------------------------------------------------------------------

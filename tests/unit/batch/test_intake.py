@@ -58,7 +58,7 @@ async def test_every_shape_of_an_item_comes_to_the_same(item):
 @pytest.mark.parametrize("item", ["tea", 5, None, ["tea"], ("id", "tea"), {"tea"}], ids=repr)
 async def test_what_is_no_item_is_refused(item):
     """The message says where it stands and what it is."""
-    with pytest.raises(BadRow, match=rf"^item 2 is a {type(item).__name__}; give an Item or a dictionary") as caught:
+    with pytest.raises(BadRow, match=rf"^item 2 is an? {type(item).__name__}; give an Item or a dictionary") as caught:
         await drafts_of([{"topic": "x"}, item])
 
     assert caught.value.context == {"line": 2}
@@ -98,6 +98,22 @@ async def test_chunks_are_bounded(count, is_async):
 
     assert max(map(len, chunks)) <= CHUNK
     assert [draft.line for chunk in chunks for draft in chunk] == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_chunk_of_long_items_has_fewer(is_async):
+    """What is held of an input is bounded by its size, too."""
+    topic = "x" * 1_000_000
+
+    async def asynchronous():
+        for _ in range(10):
+            yield {"topic": topic}
+
+    given = asynchronous() if is_async else ({"topic": topic} for _ in range(10))
+
+    chunks = [chunk async for chunk in drafts(given, Columns())]
+
+    assert list(map(len, chunks)) == [4, 4, 2]
 
 
 async def test_items_are_taken_only_as_they_are_needed():
@@ -436,3 +452,16 @@ async def test_reading_may_be_cancelled():
         with pytest.raises(asyncio.CancelledError):
             await task
         feed.write(b"topic\ntea\n")
+
+
+@pytest.mark.parametrize("column", ["topic", "persona"])
+async def test_half_of_a_surrogate_pair_is_told_for_what_it_is(column):
+    """By its line and column."""
+    with pytest.raises(BadRow, match=rf"the {column} contains half of a surrogate pair, which is no character"):
+        await drafts_of([{"topic": "fine"}, {"topic": "fine", column: "half \ud83d"}])
+
+
+async def test_what_an_item_is_not_is_said_in_words():
+    """With the right article."""
+    with pytest.raises(BadRow, match=r"is an int; give an Item"):
+        await drafts_of([7])

@@ -151,7 +151,7 @@ def test_nonsense_fails_the_item(returned, name):
 
     assert isinstance(outcome, Fail)
     assert outcome.code == "processor_returned"
-    assert f"returned a {name};" in outcome.reason
+    assert f"returned {'an' if name == 'int' else 'a'} {name};" in outcome.reason
 
 
 def test_done_with_nonsense_fails_the_item():

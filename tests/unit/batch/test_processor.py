@@ -117,7 +117,9 @@ async def test_callable_is_called_as_it_wants(processor, is_async, takes_work):
     """With the item, and with the attempt where it takes one."""
     callee, work = Callee.of(processor), Work(1)
 
-    returned = await callee.call_async(_ITEM, work) if is_async else callee.call_sync(_ITEM, work)
+    returned = callee.call(_ITEM, work)
+    if is_async:
+        returned = await returned
 
     assert (callee.is_async, callee.takes_work) == (is_async, takes_work)
     if isinstance(returned, tuple):
@@ -135,7 +137,7 @@ def test_class_is_called_as_its_constructor():
     callee = Callee.of(Made)
 
     assert (callee.is_async, callee.takes_work) == (False, False)
-    assert callee.call_sync(_ITEM, Work(1)).item is _ITEM
+    assert callee.call(_ITEM, Work(1)).item is _ITEM
 
 
 def test_callable_without_a_signature_takes_the_item():
@@ -178,7 +180,7 @@ def test_other_signatures_are_refused(processor):
 @pytest.mark.parametrize("processor", [None, 5, "module:function", [_item]])
 def test_what_cannot_be_called_is_refused(processor):
     """The message says what it is instead."""
-    with pytest.raises(ProcessorUnusable, match=f"this is a {type(processor).__name__}$"):
+    with pytest.raises(ProcessorUnusable, match=rf"this is an? {type(processor).__name__}$"):
         Callee.of(processor)
 
 

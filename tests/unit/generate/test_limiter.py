@@ -53,6 +53,21 @@ async def test_a_refusal_holds_everybody():
     limiter.close()
 
 
+@pytest.mark.parametrize(("asked", "told"), [(1.0, []), (60.0, ["60"])])
+async def test_a_long_wait_is_told_of_once(asked, told, caplog):
+    """By the host and the seconds; not once more for each call that was refused in the same moment."""
+    now = 0.0
+    limiter = Limiter(Pace(), host="models.example", clock=lambda: now)
+    leaves = [await limiter.enter(0, Work(1)) for _ in range(3)]
+
+    for number, leave in enumerate(leaves):
+        now = 0.1 * number
+        limiter.refused(leave, asked)
+
+    assert [record.__dict__["seconds"] for record in caplog.records] == [int(seconds) for seconds in told]
+    assert all(record.__dict__["host"] == "models.example" for record in caplog.records)
+
+
 async def test_control_without_the_pause_they_go(monkeypatch):
     """What holds them is the pause: without it all go at once."""
     monkeypatch.setattr(Pace, "refused", lambda *_: None)

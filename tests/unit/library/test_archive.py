@@ -17,7 +17,7 @@ def _written(lines: list[bytes]) -> bytes:
     writer = ArchiveWriter()
     data = writer.head(_MANIFEST)
     for line in lines:
-        data += writer.lines([line], turns=2)
+        data += writer.lines([line], turns=2)[0]
     return data + writer.tail()
 
 
@@ -27,7 +27,7 @@ def _text(lines: list[bytes]) -> bytes:
 
 def _read(text: bytes, block: int = 1_000_000) -> tuple[Manifest, list[bytes]]:
     reader = ArchiveReader(iter([text[at : at + block] for at in range(0, len(text), block)]))
-    return reader.manifest, [line for batch in reader.batches() for line in batch]
+    return reader.manifest, [line for batch in reader.batches() for line, _ in batch]
 
 
 @pytest.mark.parametrize("block", [1, 7, 100, 1_000_000])
@@ -39,7 +39,7 @@ def test_what_is_written_is_read(block):
 
 
 def test_it_is_one_json_object():
-    """With the original's keys, and a record of what it holds over everything before its last line."""
+    """With the original's keys, and a record of what it holds over all lines before its last."""
     text = _text([b'{"id":"a"}', b'{"id":"b"}'])
     read = json.loads(text)
 
@@ -47,8 +47,8 @@ def test_it_is_one_json_object():
     assert read["conversations"] == [{"id": "a"}, {"id": "b"}]
     assert read["columns"] == {"turns": {"x": "BLOB"}}
     assert read["integrity"]["conversations"] == 2
-    before = b"".join(text.splitlines(keepends=True)[:-1])
-    assert read["integrity"]["sha256"] == hashlib.sha256(before).hexdigest()
+    digests = [hashlib.sha256(line.removesuffix(b",")).digest() for line in text.splitlines()[:-1]]
+    assert read["integrity"]["sha256"] == hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def test_every_cut_is_noticed():
@@ -71,6 +71,18 @@ def test_a_line_that_was_changed_is_noticed():
     """By the checksum."""
     with pytest.raises(BackupDamaged, match="not what its integrity record says"):
         _read(_text([b'{"id":"a"}']).replace(b'"a"', b'"b"'))
+
+
+@pytest.mark.parametrize(
+    ("whole", "changed"), [(b'"a"},', b'"a"}'), (b'"b"}\n', b'"b"},\n'), (b'"related":{},', b'"related":{}')]
+)
+def test_commas_are_part_of_it(whole, changed):
+    """They are in no hash, and without them it is no JSON."""
+    text = _text([b'{"id":"a"}', b'{"id":"b"}'])
+    assert whole in text
+
+    with pytest.raises(BackupDamaged):
+        _read(text.replace(whole, changed))
 
 
 def test_another_format_is_refused():

@@ -38,6 +38,17 @@ def test_each_is_greater_than_the_one_before():
     assert all(earlier < later for earlier, later in pairwise(made))
 
 
+def test_many_are_in_order_too():
+    """Behind the one before them, and before the one after."""
+    source = TimeOrderedIds()
+
+    made = [source.new(), *source.many(300), source.new()]
+
+    assert source.many(0) == []
+    assert len(made) == 302
+    assert all(earlier < later for earlier, later in pairwise(made))
+
+
 def test_threads_share_the_order():
     """No id is made twice, and every thread sees its own rise."""
     source, made = TimeOrderedIds(), [[] for _ in range(8)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.errors import EmptySelection
+from holdfast.errors import EmptySelection, SettingsError
 from holdfast.library.selection import Selection
 
 
@@ -18,3 +18,12 @@ def test_empty_selection_is_refused():
     """All must be said."""
     with pytest.raises(EmptySelection, match="give ids, a job or another condition, or say all"):
         Selection().check()
+
+
+@pytest.mark.parametrize(
+    "given", [{"ids": ("a", "b\udc80")}, {"job_id": "\ud800"}, {"search": "\udfff"}, {"persona": "\udc80"}]
+)
+def test_half_of_a_surrogate_pair_selects_nothing(given):
+    """No conversation can hold it; it is told before a database is asked."""
+    with pytest.raises(SettingsError, match="of a selection is not valid Unicode"):
+        Selection(**given)

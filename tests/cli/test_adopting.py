@@ -1,0 +1,89 @@
+"""`holdfast adopt`: what it says, as text and as JSON."""
+
+import json
+
+import pytest
+
+from support import postgres, real_app
+from support.supabase import ANN
+
+_WORDS = (
+    "--conversations", "public.chats", "--turns", "public.messages", "--map", "id=chat_id,owner=user_id,topic=title",
+    "--map", "turns.role=sender,turns.content=body,turns.order=created_at",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url():
+    postgres.need_a_server()
+    url = real_app.fresh_database()
+    yield url
+    postgres.drop_database(url)
+
+
+def test_from_the_check_to_the_undo(holdfast, url, tmp_path):
+    """Each says what it found, or did; doctor knows of it."""
+    said = {"HOLDFAST_DATABASE_URL": url, "HOLDFAST_OWNER": ANN, "BACKUP_DIRECTORY": str(tmp_path)}
+
+    checked = holdfast("adopt", "--check", *_WORDS, **said)
+    done = json.loads(holdfast("adopt", "--json", *_WORDS, **said).out)
+    again = holdfast("adopt", *_WORDS, **said)
+    looked = json.loads(holdfast("doctor", "--deep", "--json", **said).out)
+    real_app.sql(url, "ALTER TABLE chats ADD COLUMN later text")
+    changed = json.loads(holdfast("doctor", "--json", **said).out)
+    undone = holdfast("adopt", "--undo", **said)
+    twice = json.loads(holdfast("adopt", "--undo", "--json", **said).out)
+
+    assert (
+        "public.chats (13 rows) would be conversations\n  id = chat_id, owner = user_id, topic = title" in checked.out
+    )
+    assert "Works: list, search, export, backup, delete, restore, import, generating" in checked.out
+    assert "Rows of public.chats without user_id: 1." in checked.err
+    assert (done["isCheck"], done["wasThere"], done["hindered"]) == (False, False, None)
+    assert [table["place"] for table in done["tables"]] == ["public.chats", "public.messages"]
+    assert "public.messages (52 rows) are already turns" in again.out
+    assert _adopted(looked) == ("ok", "conversations are those of public.chats and turns are those of public.messages")
+    assert _adopted(changed)[0] == "problem"
+    assert undone.out == "public.chats and public.messages are no longer adopted; their rows are as they were.\n"
+    assert (twice["givenBack"], twice["dropped"], twice["isCheck"]) == ([], [], False)
+
+
+def test_what_is_kept_beside_is_lost_only_when_it_is_wanted(holdfast, url, tmp_path):
+    """It is counted, and asked for."""
+    said = {"HOLDFAST_DATABASE_URL": url, "HOLDFAST_OWNER": ANN, "BACKUP_DIRECTORY": str(tmp_path)}
+    (tmp_path / "items.csv").write_text("topic\na\nb\n")
+    holdfast("adopt", *_WORDS, **said)
+    ran = holdfast("run", str(tmp_path / "items.csv"), "--model", "scripted", **said)
+
+    asked = holdfast("adopt", "--undo", **said)
+    checked = json.loads(holdfast("adopt", "--undo", "--check", "--json", **said).out)
+    undone = holdfast("adopt", "--undo", "--yes", **said)
+
+    assert (ran.code, asked.code) == (0, 2)
+    assert (
+        "lose what is kept beside 2 conversations, having no column there? Nobody can be asked"
+        in asked.one_line_error()
+    )
+    assert (checked["isCheck"], checked["conversations"], checked["turns"]) == (True, 2, 0)
+    assert undone.out.endswith("What was kept beside 2 conversations is gone.\n")
+
+
+def _adopted(told):
+    return next((one["level"], one["message"]) for one in told["checks"] if one["name"] == "adopted")
+
+
+@pytest.mark.parametrize(
+    "words, why",
+    [
+        (("--turns", "public.messages"), "--conversations is missing"),
+        ((*_WORDS, "--map", "topic"), "--map takes pairs of ours=theirs, and 'topic' is none"),
+        ((*_WORDS, "--map", "id=user_id"), "says twice which column is id"),
+        ((*_WORDS, "--map", "persona=nothing"), "public.chats has no column 'nothing'"),
+    ],
+)
+def test_refusals_are_one_line(holdfast, url, words, why):
+    """Wrong usage, with what to do."""
+    refused = holdfast("adopt", *words, HOLDFAST_DATABASE_URL=url, HOLDFAST_OWNER=ANN)
+
+    assert refused.code == 2
+    assert why in refused.one_line_error()

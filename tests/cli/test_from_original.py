@@ -1,0 +1,138 @@
+"""`holdfast migrate --from-original`, as its users meet it; and the guide to it, word for word."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.storage.postgres.migrate import migrations
+from support.original import BACKUP, conversation, original
+
+_NEWEST = migrations()[-1][0]
+_ROOT = Path(__file__).parents[2]
+_BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def app(tmp_path):
+    with original(tmp_path, migrated=False) as made:
+        yield made
+
+
+@pytest.fixture
+def command(within, app, monkeypatch):
+    monkeypatch.setenv("HOLDFAST_DATABASE_URL", app.url)
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(app.folder))
+    return within
+
+
+def test_it_says_what_it_does_and_how_to_go_on(command, app):
+    """First what would be done, then doing it, then looking at it from every side, then going on."""
+    app.checkpoint("batch-1", ["1", "2"], [{"id": "3", "error": "rate limit"}])
+    app.backup([conversation(1)])
+
+    planned = command("migrate", "--from-original", "--check")
+    done = command("migrate", "--from-original")
+    again = command("migrate", "--from-original")
+
+    assert (planned.code, done.code, again.code) == (0, 0, 0)
+    assert f"{_NEWEST} migrations would be applied" in planned.out
+    assert "1 unfinished job would be taken over.\n" in planned.out
+    assert "Apply with: holdfast migrate --from-original --source public" in planned.err
+    assert "  batch-1: 2 completed, 1 failed, of local\n1 unfinished job taken over.\n" in done.out
+    assert re.search(rf"  {BACKUP}: 1 conversation, until \S+ \S+Z, of local\n1 live backup taken over\.\n", done.out)
+    assert "Go on with each by a run with all its items: holdfast run FILE --job JOB" in done.err
+    assert again.out.endswith(
+        "0 unfinished jobs taken over, 1 here already.\n0 live backups taken over, 1 here already.\n"
+    )
+
+    how = "run it with all its items, finished ones too, under the ids that they had: `holdfast run FILE --job batch-1`"
+    jobs, status, doctor = command("jobs"), command("status", "batch-1"), command("doctor")
+    assert jobs.out.split("\t")[:4] == ["batch-1", "paused", "3 taken over", "1"]
+    assert how in jobs.err
+    assert how in status.out
+    assert "holdfast resume" not in status.out + jobs.err
+    assert "unfinished: batch-1 (paused, 3 taken over)" in doctor.out
+    assert how in doctor.out
+    assert json.loads(command("status", "batch-1", "--json").out)["percentage"] == 99.9
+
+    resumed = command("resume")
+    assert (resumed.code, how in resumed.one_line_error()) == (2, True)
+    Path("all.csv").write_text("id,topic\n" + "".join(f"{number},topic {number}\n" for number in range(1, 6)))
+    ran = command("run", "all.csv", "--job", "batch-1", "--model", "scripted")
+    assert (ran.code, "batch-1: 4 of 5 completed, 1 failed" in ran.out) == (3, True)
+    assert command("resume", "batch-1", "--retry-failed").code == 0
+    assert command("backups", "restore", BACKUP).code == 0
+
+
+def test_what_was_left_is_named_and_ends_it_with_3(command, app):
+    """As people and as programs read it."""
+    app.checkpoint("bad\x1b[31m", [None])
+    app.checkpoint("done", ["1"], progress=100)
+    app.backup([conversation(1)], "backup-1-x", said=["conv-2"])
+
+    ended = command("migrate", "--from-original", "--owner", "team")
+    told = command("migrate", "--from-original", "--check", "--json")
+
+    assert (ended.code, told.code) == (3, 3)
+    assert "0 unfinished jobs taken over, 1 finished, 1 left.\n" in ended.out
+    assert "  bad[31m was left: the job_id has characters that cannot be printed\n" in ended.out
+    assert "  backup-1-x was left: its file lacks conversations of its conversation_ids: conv-2\n" in ended.out
+    assert told.json == {
+        "source": "public",
+        "isCheck": True,
+        "migration": {"before": _NEWEST, "after": _NEWEST, "applied": [], "isCheck": True},
+        "jobs": {
+            "takenOver": [],
+            "there": 0,
+            "finished": 1,
+            "left": [{"id": "bad\x1b[31m", "reason": "the job_id has characters that cannot be printed"}],
+        },
+        "backups": {
+            "takenOver": [],
+            "there": 0,
+            "expired": 0,
+            "left": [
+                {"id": "backup-1-x", "reason": "its file lacks conversations of its conversation_ids: conv-2"},
+            ],
+        },
+    }
+
+
+def test_sqlite_has_nothing_to_take_over_from(within):
+    """One line says so, and no database is made."""
+    ended = within("--database", "library.db", "migrate", "--from-original")
+
+    assert ended.code == 2
+    assert ended.one_line_error().startswith("The original keeps its tables on PostgreSQL, and this is a SQLite file")
+    assert not Path("library.db").exists()
+
+
+def test_the_guide_works_word_for_word(tmp_path, app):
+    """From the original's tables to a batch that goes on and a backup that is restored."""
+    blocks = _BLOCK.findall((_ROOT / "docs" / "guides" / "existing-apps.md").read_text())
+    look, take, go_on, restore = [block for block in blocks if "from-original" in block or "nightly" in block]
+    app.checkpoint("nightly", ["1", "2"], ["3"])
+    app.backup([conversation(1)])
+    (tmp_path / "all-items.csv").write_text("id,topic\n1,Gardens\n2,Rivers\n3,Clouds\n4,Bridges\n")
+
+    def run(script):
+        surroundings = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST", "BACKUP"))},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOLDFAST_DATABASE_URL": app.url,
+        }
+        script = script.replace("/var/backups", str(tmp_path))
+        return subprocess.run(
+            ["bash", "-uo", "pipefail", "-c", script],
+            check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=surroundings,
+        )  # fmt: skip
+
+    assert "1 live backup would be taken over." in run(look).stdout
+    assert "1 unfinished job taken over." in run(look + take).stdout
+    assert "nightly: 4 of 4 completed, 0 failed" in run(look + go_on).stdout
+    assert "1 conversation restored." in run(look + restore).stdout

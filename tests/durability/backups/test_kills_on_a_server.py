@@ -1,0 +1,106 @@
+"""A command that is killed at any instant while its library is on a server: create, delete, restore, cleanup.
+
+After each kill: what was deleted can be restored, no final name is anything but whole, the next start leaves nothing of
+the dead, and the same command, or the one it was told to go on with, comes to the end.
+"""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support import postgres
+from support.sql import ask
+from support.torture import FULL
+
+_KILLS = 60 if FULL else 3  # of each command
+
+
+def _command(kept, *words: str) -> list[str]:
+    return [sys.executable, "-m", "holdfast", "--database", str(kept.database), *words]
+
+
+def _holdfast(kept, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        _command(kept, *words), capture_output=True, text=True, check=False, timeout=120, env=kept.environment
+    )
+
+
+def _latest(kept) -> str:
+    return str(ask(kept.database, "SELECT id FROM backups ORDER BY key DESC LIMIT 1")[0][0])
+
+
+def _make(kept) -> None:
+    assert _holdfast(kept, "backups", "create", "--all").returncode == 0
+    ask(kept.database, "UPDATE backups SET expires_at = created_at + 1")
+
+
+def _delete(kept) -> None:
+    assert _holdfast(kept, "conversations", "delete", "--all", "--yes").returncode == 0
+
+
+_COMMANDS = {
+    "create": (lambda _: None, lambda _: ["backups", "create", "--all"]),
+    "delete": (lambda _: None, lambda _: ["conversations", "delete", "--all", "--yes"]),
+    "restore": (_delete, lambda kept: ["backups", "restore", _latest(kept)]),
+    "cleanup": (_make, lambda _: ["backups", "cleanup"]),
+}
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("what", _COMMANDS)
+@pytest.mark.parametrize("pristine_on_a_server", ["own", "adopted"], indirect=True, scope="session")
+def test_killed_at_any_instant(pristine_on_a_server, what, tmp_path, request):
+    """Every promise holds, whenever it is; on tables of an app's own, whose rows are all there again, too."""
+    arrange, words_of = _COMMANDS[what]
+    is_adopted = request.node.callspec.params["pristine_on_a_server"] == "adopted"
+    chance, broken = random.Random(what), {}
+    for number in range(_KILLS if FULL or not is_adopted else 1):
+        kept = pristine_on_a_server.copied(tmp_path / str(number))
+        arrange(kept)
+        words = words_of(kept)
+        process = subprocess.Popen(_command(kept, *words), stdout=-3, stderr=-3, env=kept.environment)
+        time.sleep(chance.uniform(0.3, 1.0))  # it takes a while to start, and as long again to do what it does
+        process.kill()
+        code = process.wait()
+        found = _aftermath(kept, what, words)
+        if is_adopted and _rows(kept) != _rows(pristine_on_a_server):
+            found.append("rows of the app are not as they were")
+        if found:
+            broken[number, code] = found
+        postgres.drop_database(str(kept.database))
+        shutil.rmtree(tmp_path / str(number))
+
+    assert broken == {}
+
+
+def _rows(kept) -> list[list[tuple[str]]]:
+    tables = ("chats", "messages", "tags", "seen")
+    return [ask(kept.database, f"SELECT t::text FROM public.{table} AS t ORDER BY 1") for table in tables]
+
+
+def _aftermath(kept, what: str, words: list[str]) -> list[str]:
+    found = kept.broken(is_started=False)
+    backups = json.loads(_holdfast(kept, "backups", "list", "--json").stdout)["backups"]  # a start
+    found += kept.broken()
+    found += [f"{one['backupId']} is running for ever" for one in backups if one["state"] == "running"]
+    unfinished = [one["backupId"] for one in backups if (one["deletion"] or {}).get("state") == "deleting"]
+    if unfinished:
+        words = ["conversations", "delete", "--continue", unfinished[0]]
+    again = _holdfast(kept, *words)
+    is_done = what == "delete" and "No conversation is selected" in again.stderr
+    if again.returncode != 0 and not is_done:
+        found.append(f"tried again, it ended with {again.returncode} and {again.stderr}")
+    found += kept.broken()
+    if what == "delete":
+        restored = _holdfast(kept, "backups", "restore", unfinished[0] if unfinished else _latest(kept))
+        if restored.returncode != 0:
+            found.append(f"not restored: {restored.stderr}")
+    if what != "cleanup":
+        here = {name for (name,) in ask(kept.database, "SELECT id FROM conversations")}
+        found += [f"{one} is not there" for one in set(kept.originals) - here]
+    return found

@@ -1,0 +1,483 @@
+"""What may be wrong with a server, its database or its address: one line each, what to do, and never a password."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from holdfast.cli.main import main
+from holdfast.errors import StoreDenied, StoreNotFound, StoreUnavailable
+from holdfast.storage.postgres import connection
+from holdfast.storage.postgres.address import Address
+from holdfast.storage.postgres.errors import unavailable
+from holdfast.storage.postgres.migrate import migrations
+from support import pgbouncer, postgres
+from support.stores import DATABASES, require
+from support.tls import Encrypted
+
+_SECRET = "sesame"
+_KNOWN = migrations()[-1][0]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch, tmp_path):
+    postgres.server_of_ours()  # roles are made there, and all that is told of it is known
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "PG", "BACKUP_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def told(monkeypatch, capfd):
+    """Run a command on the database of a URL; return its status and its one line, in which no password is."""
+
+    def command(url: str, *words: str, **environment: str) -> tuple[int, str]:
+        monkeypatch.setenv("HOLDFAST_DATABASE_URL", url)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capfd.readouterr()
+        code = main(words or ("jobs",))
+        out, err = capfd.readouterr()
+        for secret in (_SECRET, urlsplit(url).password or _SECRET):
+            assert secret not in out + err
+        assert len(err.splitlines()) == 1, err
+        assert err.startswith("Error: "), err
+        return code, err.removeprefix("Error: ").strip()
+
+    return command
+
+
+@pytest.fixture
+def ask_server(url):
+    def ask(statement: str) -> None:
+        with psycopg.connect(url, autocommit=True) as asked:
+            asked.execute(statement)
+
+    return ask
+
+
+@pytest.fixture
+def role(url, ask_server):
+    """Make a role that may log in, with what else is said of it, and return its URL of the database."""
+    made = []
+
+    def make(name: str, more: str = "LOGIN") -> str:
+        ask_server(f"CREATE ROLE {name} PASSWORD '{_SECRET}' {more}")
+        made.append(name)
+        parts = urlsplit(url)
+        return parts._replace(netloc=f"{name}:{_SECRET}@{parts.hostname}:{parts.port}").geturl()
+
+    yield make
+    for name in made:
+        ask_server(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def at(url: str, *, user: str = "", password: str = _SECRET, place: str = "", database: str = "") -> str:
+    parts = urlsplit(url)
+    where = place or f"{parts.hostname}:{parts.port}"
+    netloc = f"{user or parts.username}:{password}@{where}"
+    return parts._replace(netloc=netloc, path=f"/{database}" if database else parts.path).geturl()
+
+
+# -- who may not come in -----------------------------------------------------------------------------------------------
+
+
+def test_wrong_password(told, url):
+    code, line = told(at(url))
+
+    assert code == 1
+    assert line.endswith("does not let 'postgres' in; check user and password in HOLDFAST_DATABASE_URL")
+
+
+def test_no_password(told, url):
+    assert "does not let 'postgres' in" in told(url.replace(f":{urlsplit(url).password}@", "@"))[1]
+
+
+def test_unknown_user(told, url):
+    assert "does not let 'stranger' in" in told(at(url, user="stranger"))[1]
+
+
+def test_role_that_may_not_log_in(told, role):
+    assert "does not let 'holdfast_no_login' in" in told(role("holdfast_no_login", "NOLOGIN"))[1]
+
+
+def test_role_that_may_not_connect(told, url, role, ask_server):
+    name = urlsplit(url).path[1:]
+    ask_server(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+
+    assert "does not let 'holdfast_barred' in" in told(role("holdfast_barred"))[1]
+
+
+def test_missing_database(told, url):
+    code, line = told(url.replace(urlsplit(url).path, "/nowhere"))
+
+    assert code == 1
+    assert line.startswith("There is no database 'nowhere' at ")
+    assert line.endswith("create it, or name another in HOLDFAST_DATABASE_URL")
+
+
+@pytest.mark.parametrize("words", [("migrate",), ("migrate", "--check")], ids=" ".join)
+def test_no_right_to_make_the_schema(told, url, role, words):
+    code, line = told(role("holdfast_small"), *words, HOLDFAST_SCHEMA="another")
+
+    assert code == 1
+    assert "the role 'holdfast_small'" in line
+    assert line.endswith("have it granted")
+
+
+def test_no_right_to_the_tables(told, role):
+    line = told(role("holdfast_small"))[1]
+
+    assert "the role 'holdfast_small' lacks a right on the schema holdfast; have it granted: " in line
+    assert line.endswith('GRANT USAGE ON SCHEMA holdfast TO "holdfast_small"')
+
+
+def test_who_only_reads_needs_no_more_than_that(role, ask_server, monkeypatch, capfd, tmp_path):
+    """Every command that only looks; others say what is missing."""
+    (tmp_path / "topics.csv").write_text("topic\ntea\n")
+    monkeypatch.setenv("HOLDFAST_DATABASE_URL", role("holdfast_reader"))
+    ask_server("GRANT USAGE ON SCHEMA holdfast TO holdfast_reader")
+    ask_server("GRANT SELECT ON ALL TABLES IN SCHEMA holdfast TO holdfast_reader")
+
+    for words in ("jobs", "conversations list", "conversations export --all", "backups list"):
+        assert main(words.split()) == 0, words
+        assert "Error" not in capfd.readouterr().err
+    code = main(["run", "topics.csv", "--model", "scripted"])
+
+    assert code == 1
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO" in last
+
+
+def test_names_that_are_too_long_together(url, tmp_path, monkeypatch, capfd):
+    """A server's index takes so many bytes only, and these characters have three each."""
+    (tmp_path / "topics.csv").write_text("topic\ntea\n")
+    name = "".join(chr(0x4E00 + 37 * number % 20_000) for number in range(512))  # nothing that could be compressed
+    monkeypatch.setenv("HOLDFAST_DATABASE_URL", url)
+    monkeypatch.setenv("HOLDFAST_OWNER", name[::-1])
+
+    code = main(["run", "topics.csv", "--job", name, "--model", "scripted"])
+
+    assert code == 1
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.endswith("the names in jobs_by_id are too long together; shorten the id or the owner")
+
+
+def test_a_role_that_was_given_a_schema_needs_no_right_to_make_one(role, ask_server, monkeypatch, capfd):
+    url = role("holdfast_given")
+    ask_server("CREATE SCHEMA given AUTHORIZATION holdfast_given")
+    monkeypatch.setenv("HOLDFAST_DATABASE_URL", url)
+    monkeypatch.setenv("HOLDFAST_SCHEMA", "given")
+
+    assert main(["migrate"]) == 0
+    assert capfd.readouterr().out == f"{_KNOWN} migrations applied: schema 0 to {_KNOWN}.\n"
+
+
+# -- what cannot be used -----------------------------------------------------------------------------------------------
+
+
+def test_server_too_old(told, url, monkeypatch):
+    monkeypatch.setattr(connection, "OLDEST", 99)
+
+    code, line = told(url)
+
+    assert code == 1
+    assert re.search(r"runs PostgreSQL \d+; Holdfast needs 99 or newer$", line)
+
+
+@pytest.mark.parametrize("words", [("jobs",), ("migrate",), ("migrate", "--check")], ids=" ".join)
+def test_read_only(told, role, words):
+    """As a replica is, or a database whose owner has made it so."""
+    url = f"{role('holdfast_reader')}?options=-cdefault_transaction_read_only%3Don"
+
+    code, line = told(url, *words)
+
+    assert code == 1
+    assert "is read-only, perhaps a replica; name the primary server" in line
+
+
+def test_replica(told):
+    """A server that only follows another."""
+    server = postgres.own_server()
+    try:
+        server.stop()
+        (server.folder / "data" / "standby.signal").touch()
+        server.start()
+
+        for words in (("jobs",), ("migrate",)):
+            code, line = told(server.url(), *words)
+
+            assert code == 1
+            assert "is read-only, perhaps a replica; name the primary server" in line
+    finally:
+        server.end()
+
+
+def test_database_of_another_encoding(told, url, ask_server):
+    ask_server("CREATE DATABASE holdfast_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        assert "stores text as LATIN1" in told(url.replace(urlsplit(url).path, "/holdfast_latin"), "migrate")[1]
+    finally:
+        ask_server("DROP DATABASE holdfast_latin")
+
+
+def test_nothing_migrated(told, url):
+    code, line = told(url, HOLDFAST_SCHEMA="another")
+
+    assert code == 1
+    assert "has no Holdfast tables in the schema 'another'; run `holdfast migrate`" in line
+
+
+@pytest.mark.parametrize("words", [("jobs",), ("migrate",), ("migrate", "--check")], ids=" ".join)
+@pytest.mark.parametrize(
+    "done, code, says",
+    [
+        ("DROP TABLE holdfast.attempts", 1, "the schema 'holdfast' lacks attempts; restore it whole"),
+        ("DROP VIEW holdfast.backup_exports", 1, "lacks backup_exports"),
+        (
+            "INSERT INTO holdfast.migrations VALUES (99)",
+            1,
+            f"written by a newer Holdfast (schema 99, this one knows {_KNOWN})",
+        ),
+        ("ALTER TABLE holdfast.migrations RENAME number TO n", 2, "is another program's"),
+    ],
+    ids=["half a schema", "without a view", "newer", "another program's"],
+)
+def test_schema_that_cannot_be_used(told, url, ask_server, words, done, code, says):
+    ask_server(done)
+
+    assert told(url, *words)[0] == code
+    assert says in told(url, *words)[1]
+
+
+@pytest.mark.parametrize("done", ["TRUNCATE holdfast.migrations", "DROP TABLE holdfast.migrations"])
+def test_tables_without_a_record_of_them(told, url, ask_server, done):
+    """Nothing is made over them."""
+    ask_server(done)
+
+    assert "run `holdfast migrate`" in told(url)[1]
+    assert "already, but no record of a migration" in told(url, "migrate")[1]
+    assert "already, but no record of a migration" in told(url, "migrate", "--check")[1]
+
+
+@pytest.mark.parametrize("schema", ["pg_mine", "information_schema", "Mine", "a-b"])
+def test_schema_whose_name_cannot_be_ours(told, url, schema):
+    assert told(url, HOLDFAST_SCHEMA=schema)[0] == 2
+
+
+def test_schema_named_as_a_word_of_sql(told, url):
+    code, line = told(url, "migrate", HOLDFAST_SCHEMA="user")
+
+    assert code == 2
+    assert line == "PostgreSQL keeps the name 'user' for itself; choose another with HOLDFAST_SCHEMA"
+
+
+# -- addresses ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgresql://ann:{_SECRET}%zz@127.0.0.1/x",
+        f"postgresql://ann:{_SECRET}/more@127.0.0.1/x",
+        f"postgresql://ann:12/{_SECRET}@127.0.0.1/x",
+        f"postgresql://ann:more@{_SECRET}@127.0.0.1/x",
+        f"postgresql://ann:{_SECRET}@127.0.0.1:99999/x",
+        f"postgresql://ann:{_SECRET}@127.0.0.1:port/x",
+        f"postgresql://ann:{_SECRET}@127.0.0.1/x?nonsense=1",
+        f"postgres://ann:{_SECRET}@127.0.0.1/x?password",
+    ],
+)
+def test_address_that_cannot_be_read(told, address):
+    """A password with marks that must be written otherwise is the usual reason, so nothing of the address is shown."""
+    code, line = told(address)
+
+    assert code == 2
+    assert line.startswith("The database address cannot be read; it looks like postgresql://USER:PASSWORD@HOST")
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        ("connect_timeout=soon", "connect_timeout in the database address is no number"),
+        ("sslmode=maybe", 'invalid sslmode value: "maybe"'),
+        ("options=-cnonsense%3D1", 'unrecognized configuration parameter "nonsense"'),
+        ("service=nowhere", 'definition of service "nowhere" not found'),
+    ],
+)
+def test_address_that_asks_for_what_there_is_not(told, url, more, says):
+    code, line = told(f"{url}?{more}")
+
+    assert code == 2
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    "place, says",
+    [
+        ("127.0.0.1:1", "cannot be reached; check that the server runs, then try again"),
+        ("nowhere.invalid", "The host of nowhere.invalid/x is not known; check HOLDFAST_DATABASE_URL"),
+    ],
+)
+def test_server_that_is_not_there(told, place, says):
+    code, line = told(f"postgresql://ann:{_SECRET}@{place}/x")
+
+    assert code == 1
+    assert line.endswith(says)
+
+
+def test_server_that_says_nothing(told, url):
+    """A host behind a wall that swallows everything."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        place = f"127.0.0.1:{mute.getsockname()[1]}"
+
+        assert "cannot be reached" in told(f"postgresql://ann:{_SECRET}@{place}/x?connect_timeout=2")[1]
+
+
+def test_without_the_package(tmp_path):
+    """Who stores in a file need not have it; who names a server is told how to get it."""
+    (tmp_path / "psycopg.py").write_text("raise ImportError('no psycopg')\n")
+    url = f"postgresql://ann:{_SECRET}@127.0.0.1/x"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "HOLDFAST_DATABASE_URL": url}
+
+    for words in (("jobs",), ("migrate",), ("doctor",)):
+        ended = subprocess.run(
+            [sys.executable, "-m", "holdfast", *words],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        said = ended.stdout + ended.stderr
+        assert ended.returncode == (1 if words == ("doctor",) else 2), said
+        assert "pip install 'psycopg[binary]'" in said
+        assert _SECRET not in said
+        assert "Traceback" not in said
+
+
+# -- encryption --------------------------------------------------------------------------------------------------------
+
+
+def test_server_without_encryption(told, url):
+    code, line = told(f"{url}?sslmode=verify-full")
+
+    assert code == 2
+    assert line.endswith(
+        "no encrypted connection could be made (server does not support SSL, but SSL was required); "
+        "see sslmode and sslrootcert in the address"
+    )
+
+
+def test_certificate_that_nobody_signed(told, url, tmp_path):
+    with Encrypted(url, tmp_path) as front:
+        strict = f"{front.url}&sslmode=verify-full"
+        (tmp_path / "other").mkdir()
+        with Encrypted(url, tmp_path / "other") as another:
+            wrong = told(f"{strict}&sslrootcert={another.certificate}")
+        missing = told(f"{strict}&sslrootcert=/nowhere/root.pem")
+
+    assert (wrong[0], missing[0]) == (2, 2)
+    assert "certificate verify failed" in wrong[1]
+    assert "root certificate file" in missing[1]
+
+
+def test_certificate_of_another_host(told, url, tmp_path):
+    with Encrypted(url, tmp_path, name="db.example") as front:
+        code, line = told(f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
+
+    assert code == 2
+    assert "does not match host name" in line
+
+
+def test_certificate_that_is_trusted(url, tmp_path, monkeypatch, capfd):
+    with Encrypted(url, tmp_path) as front:
+        monkeypatch.setenv("HOLDFAST_DATABASE_URL", f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
+
+        assert main(["jobs"]) == 0
+    assert capfd.readouterr().err == "There are no jobs.\n"
+
+
+def test_encryption_that_breaks_may_go_well_next_time(told, url, tmp_path):
+    """A server that is stopped just then: nothing is wrong with the settings, and a job waits for it."""
+    with Encrypted(url, tmp_path, breaks=True) as front:
+        code, line = told(f"{front.url}&sslmode=require")
+
+    assert code == 1
+    assert "cannot be reached" in line
+
+
+# -- in words only, before there is a session --------------------------------------------------------------------------
+
+_REACHED = 'connection failed: connection to server at "10.0.0.7", port 6432 failed: '
+
+
+@pytest.mark.parametrize(
+    "words, kind, says",
+    [
+        ("FATAL:  no more connections allowed (max_client_conn)", StoreUnavailable, "takes no more connections"),
+        ("FATAL:  sorry, too many clients already", StoreUnavailable, "takes no more connections"),
+        (
+            "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+            StoreUnavailable,
+            "takes no more connections",
+        ),
+        ("FATAL:  MaxClientsInSessionMode: max clients reached", StoreUnavailable, "takes no more connections"),
+        ("FATAL:  Tenant or user not found", StoreDenied, "does not let 'ann' in"),
+        ("FATAL:  no such user: ann", StoreDenied, "does not let 'ann' in"),
+        ("FATAL:  SASL authentication failed", StoreDenied, "does not let 'ann' in"),
+        (
+            'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "ann", database "app", no encryption',
+            StoreDenied,
+            "add sslmode=require to the address",
+        ),
+        ("FATAL:  no such database: app", StoreNotFound, "There is no database 'app'"),
+        (
+            "FATAL:  server login has been failing, try again later (server_login_retry)",
+            StoreUnavailable,
+            "lets nobody in just now (server login has been failing, try again later (server_login_retry))",
+        ),
+        ("FATAL:  the database system is starting up", StoreUnavailable, "(the database system is starting up)"),
+        ("FATAL:  the database system is in recovery mode", StoreUnavailable, "in recovery mode"),
+        ("SSL SYSCALL error: EOF detected", StoreUnavailable, "cannot be reached"),
+        ("SSL error: unexpected eof while reading", StoreUnavailable, "cannot be reached"),
+        ('FATAL:  password authentication failed for user "certificate verify failed"', StoreDenied, "does not let"),
+        ("FATAL:  Passwort-Authentifizierung fehlgeschlagen", StoreUnavailable, "lets nobody in just now"),
+    ],
+)
+def test_words_of_servers_and_poolers(words, kind, says):
+    """Each is told as what it is: something to mend, or something to wait for."""
+    address = Address.of(f"postgresql://ann:{_SECRET}@10.0.0.7:6432/app")
+
+    error = unavailable(psycopg.OperationalError(_REACHED + words), address)
+
+    assert type(error) is kind
+    assert says in error.message
+    assert "\n" not in error.message
+
+
+# -- a pooler ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooled(url):
+    require(next(kind for kind in DATABASES if kind.name == "pgbouncer"))
+    return pgbouncer.pooled(url)
+
+
+def test_pooler_that_does_not_know_the_user(told, pooled):
+    assert "does not let 'stranger' in" in told(at(pooled, user="stranger"))[1]
+
+
+def test_pooler_with_another_password(told, pooled):
+    assert "does not let 'postgres' in" in told(at(pooled))[1]
+
+
+def test_pooler_before_a_missing_database(told, pooled):
+    assert "There is no database 'nowhere'" in told(pooled.replace(urlsplit(pooled).path, "/nowhere"))[1]

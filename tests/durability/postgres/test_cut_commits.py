@@ -1,0 +1,68 @@
+"""A job works over a wire that is cut at its COMMITs, before the server hears of them and after it has answered."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from support.proxy import Cut, Proxy
+from support.scene import until
+from support.torture import FULL
+
+_CUTS = [cut for cut in Cut if cut is not Cut.NONE]
+_ITEMS = 1_200 if FULL else 160
+_WANTED = 300 if FULL else 40
+
+
+def cutting_every_third(*, after: int = 0) -> Callable[[], Cut]:
+    """Return a plan that cuts every third COMMIT, but for the first few, each time in another way."""
+    chance, count = random.Random(6), 0
+
+    def plan() -> Cut:
+        nonlocal count
+        count += 1
+        return chance.choice(_CUTS) if count > after and count % 3 == 0 else Cut.NONE
+
+    return plan
+
+
+def _cut(proxy: Proxy) -> int:
+    return sum(cut is not Cut.NONE for cut in proxy.cuts)
+
+
+@pytest.mark.sweep
+def test_a_job_over_a_wire_that_is_cut_at_commits(scene, url):
+    """Nobody is taken for dead, nothing is called twice, and nothing is there twice."""
+    scene.items = _ITEMS
+    with Proxy(url, plan=cutting_every_third(), held_seconds=0.1) as proxy:
+        worker = scene.start(database=proxy.url, seconds=0.01, concurrency=2)
+        code = scene.finish(worker, seconds=600)
+        cuts = _cut(proxy)
+
+    assert code == 0, scene.errors()
+    assert cuts >= _WANTED
+    assert "lease_lost" not in scene.errors()
+    assert len(scene.witness().calls) == scene.items
+    assert scene.broken() == []
+
+
+@pytest.mark.parametrize("guess", ["made", "lost"])
+def test_a_worker_that_guesses_is_noticed(scene, url, guess):
+    """The control: an answer that was lost is taken for yes, or for no."""
+    scene.items, broken = 400, []
+    # A guess is wrong only by chance: which of the cuts it is that strikes a commit with a result in it.
+    for _ in range(8):
+        with Proxy(url, plan=cutting_every_third(after=20), held_seconds=0.1) as proxy:
+            worker = scene.start(
+                database=proxy.url, seconds=0.01, concurrency=2, lease=1, without=f"answers-guessed-{guess}"
+            )
+            until(lambda worker=worker, proxy=proxy: worker.poll() is not None or _cut(proxy) > 20)
+            worker.kill()
+            worker.wait()
+        # Of the workers that were killed, calls in flight may have been made twice.
+        scene.crashes += 1
+        broken = [line for line in scene.broken(at_rest=False, concurrency=2) if line.startswith(("B1", "B3", "B5"))]
+        if broken:
+            return
+
+    assert broken

@@ -1,0 +1,236 @@
+"""A server's database is migrated by many at once, by one that is killed, and never under whoever works on it."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from holdfast import Holdfast
+from holdfast.errors import HoldfastError, SchemaOutdated, SchemaTooNew
+from holdfast.storage.postgres.address import Address
+from holdfast.storage.postgres.migrate import check, migrate, migrations
+from support import postgres
+from support.conversations import items
+from support.postgres import SCHEMA
+from support.proxy import Cut, Proxy
+from support.scene import last_words, until
+from support.sql import ask
+from support.torture import FULL
+
+_KNOWN = migrations()[-1][0]
+_NEWER = [*migrations(), (_KNOWN + 1, "CREATE TABLE {schema}.later (x integer)")]
+_STARTERS = 8
+_ROUNDS = 20 if FULL else 2
+
+
+@pytest.fixture
+def empty():
+    """A database in which nothing is."""
+    postgres.need_a_server()
+    url = postgres.fresh_database(migrated=False)
+    yield url
+    postgres.drop_database(url)
+
+
+def starting(url: str) -> subprocess.Popen[str]:
+    environment = {"PATH": os.environ["PATH"], "HOLDFAST_DATABASE_URL": url}
+    command = [sys.executable, "-m", "holdfast", "migrate"]
+    return subprocess.Popen(
+        command, env=environment, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def recorded(url: str) -> list[int]:
+    return [number for (number,) in ask(url, "SELECT number FROM migrations ORDER BY number")]
+
+
+def relations(url: str) -> list[str]:
+    found = ask(url, "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('holdfast') ORDER BY relname")
+    return [name for (name,) in found]
+
+
+# -- many, and one that is killed --------------------------------------------------------------------------------------
+
+
+def test_many_starters_of_the_command(empty):
+    """Each migration is done by one of them; to the others it is done."""
+    starters = [starting(empty) for _ in range(_STARTERS)]
+
+    said = [starter.communicate(timeout=120) for starter in starters]
+
+    assert [starter.returncode for starter in starters] == [0] * _STARTERS, said
+    did = sorted(out for out, _ in said if out != f"The database is up to date (schema {_KNOWN}).\n")
+    steps = [re.fullmatch(r"(\d) migrations? applied: schema (\d) to (\d)\.\n", out) for out in did]
+    parts = sorted((int(step[2]), int(step[3]), int(step[1])) for step in steps if step)
+    assert len(parts) == len(did), said
+    assert [start for start, _, _ in parts] == [0, *(end for _, end, _ in parts[:-1])]
+    assert [end - start for start, end, _ in parts] == [count for _, _, count in parts]
+    assert parts[-1][1] == _KNOWN
+    assert recorded(empty) == [number for number, _ in migrations()]
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("number", range(_ROUNDS))
+def test_many_starters_of_several_migrations(empty, number):
+    """In one process, so that they are really at once: each migration is applied once, whoever does it."""
+    known = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.still_later (x integer)")]
+    gate = threading.Barrier(_STARTERS)
+
+    def start(_: int) -> list[int]:
+        gate.wait()
+        return list(migrate(Address.of(empty), SCHEMA, known).applied)
+
+    with ThreadPoolExecutor(_STARTERS) as starters:
+        applied = list(starters.map(start, range(_STARTERS)))
+
+    assert sorted(number for one in applied for number in one) == [number for number, _ in known]
+    assert recorded(empty) == [number for number, _ in known]
+
+
+@pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.HELD_THEN_UNDONE, Cut.AFTER])
+def test_one_that_is_killed_half_way_and_another_after_it(empty, cut):
+    """All of a migration is there, or nothing, and whoever comes next goes on from there, or waits for the server to
+    let go of what the dead one held."""
+    dying: list[subprocess.Popen[str]] = []
+
+    def die() -> Cut:
+        dying[0].kill()
+        return cut
+
+    with Proxy(empty, plan=die) as proxy:
+        dying.append(starting(proxy.url))
+        dying[0].communicate(timeout=60)
+        before = relations(empty)
+        again = migrate(Address.of(empty), SCHEMA)
+
+    numbers = [number for number, _ in migrations()]
+    assert bool(before) == (cut is Cut.AFTER)
+    assert list(again.applied) == (numbers[1:] if cut is Cut.AFTER else numbers)
+    assert set(before) < set(relations(empty))
+    assert recorded(empty) == numbers
+
+
+def test_a_migration_that_fails_leaves_those_before_it(url):
+    """It is undone whole; once it is mended, it is applied."""
+    broken = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.half (x integer); SELECT 1 / 0")]
+    mended = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.whole (x integer)")]
+
+    with pytest.raises(HoldfastError):
+        migrate(Address.of(url), SCHEMA, broken)
+    between = (recorded(url)[-1], "half" in relations(url))
+    would = check(Address.of(url), SCHEMA, mended)
+    migrate(Address.of(url), SCHEMA, mended)
+
+    assert between == (_KNOWN + 1, False)
+    assert list(would.applied) == [_KNOWN + 2]
+    assert recorded(url)[-1] == _KNOWN + 2
+
+
+# -- whoever works on it -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_migrated_under_a_worker(scene, url):
+    """The newer one is refused, naming the worker; the older one works to its end."""
+    worker = scene.start(seconds=0.05)
+    scene.until_called(worker, 40)
+
+    with pytest.raises(SchemaOutdated, match=str(worker.pid)):
+        migrate(Address.of(url), SCHEMA, _NEWER)
+    code = scene.finish(worker)
+
+    assert code == 0, scene.errors()
+    assert recorded(url)[-1] == _KNOWN
+    assert scene.broken() == []
+
+
+def test_a_dead_worker_does_not_hold_it_up_and_the_older_version_is_then_refused(scene, url):
+    """The older one says what to do, and changes nothing."""
+    worker = scene.start(seconds=0.05)
+    scene.until_called(worker, 40)
+    scene.kill(worker)
+
+    migrate(Address.of(url), SCHEMA, _NEWER)
+    calls = len(scene.witness().calls)
+    code = scene.run()
+
+    assert (code, last_words(scene.errors())) == (1, SchemaTooNew)
+    assert "pip install -U holdfast" in scene.errors()
+    assert len(scene.witness().calls) == calls
+    assert scene.broken(at_rest=False) == []
+
+
+@pytest.mark.parametrize("without", ["", "schema"], ids=["", "control"])
+def test_a_schema_that_moves_under_a_worker(scene, url, without):
+    """Somebody has migrated all the same, past us: the worker ends at its next commit. Control: it does not ask."""
+    scene.items = 200
+    worker = scene.start(seconds=0.05, without=without)
+    scene.until_called(worker, 40)
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"INSERT INTO {SCHEMA}.migrations (number) VALUES ({_KNOWN + 1})")
+    code = scene.finish(worker)
+
+    (stored,) = ask(url, "SELECT count(*) FROM conversations")[0]
+    assert (code == 0) == (stored == scene.items) == bool(without), scene.errors()
+    if not without:
+        assert last_words(scene.errors()) is SchemaTooNew
+        assert scene.broken(crashes=1, at_rest=False) == []
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["", "control"])
+async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(url, asks):
+    """No worker was there to hold it up, so it happened; the older one finds out before its next write."""
+    async with Holdfast.open(url) as older:
+        migrate(Address.of(url), SCHEMA, _NEWER)
+        if not asks:
+            older._store._database._known = _KNOWN + 1
+
+        said = None
+        try:
+            await older.batches.create("job", items(3), "scripted")
+        except SchemaTooNew as error:
+            said = error.message
+
+    assert (said is None) == (not asks)
+    assert ask(url, "SELECT count(*) FROM jobs") == [(0 if asks else 1,)]
+
+
+async def test_a_write_under_way_is_waited_for_and_the_next_one_is_refused(url):
+    """The migration comes between them, never into one."""
+    begun, go_on = threading.Event(), threading.Event()
+    async with Holdfast.open(url) as older:
+        database = older._store._database
+
+        def slow(session) -> None:
+            session.connection.execute(f"INSERT INTO {SCHEMA}.meta VALUES ('slow', '')")
+            begun.set()
+            go_on.wait(30)
+
+        writing = asyncio.create_task(database.write(slow))
+        await asyncio.to_thread(begun.wait, 30)
+        migrating = asyncio.create_task(asyncio.to_thread(migrate, Address.of(url), SCHEMA, _NEWER))
+        await asyncio.to_thread(until, _waits_for_a_lock(url))
+        late = asyncio.create_task(database.write(lambda session: None))
+        await asyncio.to_thread(until, _waits_for_a_lock(url, 2))
+        waited = not migrating.done()
+        go_on.set()
+        await writing
+        await migrating
+
+        with pytest.raises(SchemaTooNew):
+            await late
+
+    assert waited
+    assert recorded(url)[-1] == _KNOWN + 1
+
+
+def _waits_for_a_lock(url: str, count: int = 1) -> Callable[[], bool]:
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return lambda: ask(url, asked)[0][0] == count

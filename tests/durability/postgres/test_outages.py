@@ -1,0 +1,205 @@
+"""The server goes, again and again, or for a while; jobs wait for it and go on by themselves."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psycopg
+import pytest
+
+from support import postgres
+from support.invariants import violations
+from support.proxy import Proxy
+from support.scene import until
+from support.sql import ask
+from support.torture import FULL
+
+_STOPS = 30 if FULL else 4
+_BETWEEN_SECONDS = 2.0 if FULL else 1.0  # so many stops must fit into the job
+_AWAY_SECONDS = 60 if FULL else 8
+_ENDED = 30 if FULL else 10  # sessions of each kind that are ended
+
+
+@pytest.fixture
+def server() -> Iterator[postgres.Server]:
+    """The server, which may be stopped, and which runs again for whoever comes next."""
+    server = postgres.server_of_ours()
+    yield server
+    if not server.is_running:
+        server.start()
+
+
+def calls(scene) -> int:
+    return len(scene.witness().calls)
+
+
+@pytest.mark.sweep
+def test_a_server_that_crashes_every_few_seconds(server, scene):
+    """Stopped as if it had crashed, and started again, while a job works: the job comes to its end, nothing twice."""
+    scene.items = 5_000 if FULL else 800
+    scene.concurrency = 16
+    worker = scene.start(seconds=0.3 if FULL else 0.15)
+    scene.until_called(worker, 20)
+
+    for _ in range(_STOPS):
+        time.sleep(_BETWEEN_SECONDS)
+        server.stop("immediate")
+        time.sleep(0.5)
+        server.start()
+        more = calls(scene) + 1
+        until(lambda more=more: calls(scene) >= more or worker.poll() is not None)
+    stopped_while_it_worked = worker.poll() is None
+    code = scene.finish(worker, seconds=600)
+
+    assert stopped_while_it_worked
+    assert code == 0, scene.errors()
+    assert calls(scene) == scene.items
+    assert scene.broken() == []
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("kind", ["in a transaction", "any"])
+def test_sessions_that_are_ended(scene, url, kind):
+    """Whoever runs the server ends sessions of a job while they write, and while they do not."""
+    scene.items, scene.concurrency = 1_200 if FULL else 400, 16
+    worker = scene.start(seconds=0.15)
+    scene.until_called(worker, 20)
+    which = "AND xact_start IS NOT NULL" if kind == "in a transaction" else ""
+    end = f"""SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name = 'holdfast' {which}"""
+
+    ended = 0
+    with psycopg.connect(url, autocommit=True) as connection:
+        while ended < _ENDED and worker.poll() is None:
+            ended += connection.execute(end).fetchone()[0]
+            time.sleep(0.002 if which else 0.1)
+    code = scene.finish(worker, seconds=120)
+
+    assert ended >= _ENDED
+    assert code == 0, scene.errors()
+    assert calls(scene) == scene.items
+    assert scene.broken() == []
+
+
+@pytest.mark.sweep
+def test_a_server_that_is_gone_for_a_while(server, scene):
+    """No call is made beyond those that had been begun; with the server back, all goes on without anybody's help."""
+    scene.items, scene.concurrency = 300, 8
+    worker = scene.start(seconds=0.05)
+    scene.until_called(worker, 30)
+
+    server.stop("immediate")
+    begun = calls(scene)
+    time.sleep(_AWAY_SECONDS)
+    meanwhile = calls(scene) - begun
+    waits = worker.poll() is None
+    server.start()
+    code = scene.finish(worker, seconds=120)
+
+    assert waits, scene.errors()
+    assert meanwhile <= scene.concurrency
+    assert code == 0, scene.errors()
+    assert calls(scene) == scene.items
+    assert scene.broken() == []
+
+
+# -- asked to stop while it is gone ------------------------------------------------------------------------------------
+
+
+def a_run(scene, url: str, *, grace: str = "") -> subprocess.Popen[str]:
+    """Start the command on a job of a thousand items."""
+    (scene.folder / "made.py").write_text(
+        "import asyncio\n"
+        "from holdfast import Conversation, Turn\n"
+        "async def slow(item):\n"
+        "    await asyncio.sleep(0.05)\n"
+        "    return Conversation([Turn('user', item.topic), Turn('assistant', 'Indeed.')])\n"
+    )
+    (scene.folder / "topics.csv").write_text("topic\n" + "".join(f"topic {number}\n" for number in range(1_000)))
+    return subprocess.Popen(
+        [sys.executable, "-m", "holdfast", "--database", url, "run", "topics.csv", "--processor", "made:slow"],
+        cwd=scene.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def completed(url: str) -> int:
+    with suppress(psycopg.Error):
+        return ask(url, "SELECT count(*) FROM items WHERE state = 'completed'")[0][0]
+    return 0
+
+
+def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
+    try:
+        _, said = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    return run.returncode, said
+
+
+def resumed(scene, url: str) -> int:
+    again = [sys.executable, "-m", "holdfast", "--database", url, "resume", "topics", "--concurrency", "64"]
+    return subprocess.run(again, cwd=scene.folder, capture_output=True, timeout=120, check=False).returncode
+
+
+@pytest.mark.parametrize("gone", ["stopped", "silent"])
+def test_interrupted_while_the_server_is_gone(server, scene, url, gone):
+    """The last line says so, what is wrong and how to go on, and nothing keeps the command from ending."""
+    with Proxy(url) as proxy:
+        run = a_run(scene, proxy.url)
+        until(lambda: completed(url) > 50)
+        server.stop("immediate") if gone == "stopped" else proxy.fall_silent()
+        time.sleep(2)
+
+        run.send_signal(signal.SIGINT)
+        code, said = ended(run)
+
+    if gone == "stopped":
+        server.start()
+    last = said.splitlines()[-1]
+    assert code == 130, said
+    assert last.startswith("Interrupted; everything stored is kept. "), said
+    assert "Resume with: holdfast" in last
+    assert "Traceback" not in said
+    assert "Exception" not in said
+    assert str(server.password) not in said
+    assert resumed(scene, url) == 0
+    assert completed(url) == 1_000
+    assert violations(url, planned=1_000) == []
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("table", ["items", "workers", "jobs"] if FULL else ["items"])
+def test_interrupted_while_a_table_is_locked(scene, url, table):
+    """By somebody who does not let go: the command ends after its grace, and the job can be resumed."""
+    run = a_run(scene, url)
+    until(lambda: completed(url) > 50)
+    with psycopg.connect(url) as other:
+        other.execute(f"LOCK TABLE holdfast.{table}")
+        time.sleep(1)
+
+        run.send_signal(signal.SIGINT)
+        code, said = ended(run)
+
+    assert code == 130, said
+    assert "Resume with: holdfast" in said.splitlines()[-1]
+    assert resumed(scene, url) == 0
+    assert completed(url) == 1_000
+    assert violations(url, planned=1_000) == []
+
+
+@pytest.mark.sweep
+def test_interrupted_while_a_job_cannot_be_made(scene, url):
+    """Nothing was begun, so there is nothing to go on with."""
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE holdfast.jobs")
+        run = a_run(scene, url)
+        time.sleep(3)
+
+        run.send_signal(signal.SIGINT)
+        code, said = ended(run)
+
+    assert code == 130, said
+    assert "Error" not in said

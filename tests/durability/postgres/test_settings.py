@@ -1,0 +1,103 @@
+"""Whatever a server, a database or a role are set to: what is stored comes back to the letter."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from holdfast import Holdfast, Selection
+from support.invariants import violations
+from support.library import ALL, digests, filled
+
+_AWKWARD = {
+    "standard_conforming_strings": "off",
+    "client_encoding": "LATIN1",
+    "DateStyle": "German",
+    "IntervalStyle": "iso_8601",
+    "TimeZone": "'Asia/Kathmandu'",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "array_nulls": "off",
+    "quote_all_identifiers": "on",
+    "default_transaction_isolation": "serializable",
+    "search_path": "hostile, pg_catalog",
+}
+# Each is what one of our statements calls, but for the schema that it does not name.
+_HOSTILE = """
+    CREATE SCHEMA hostile;
+    CREATE FUNCTION hostile.never(text, text) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT false';
+    CREATE OPERATOR hostile.= (LEFTARG = text, RIGHTARG = text, FUNCTION = hostile.never);
+    CREATE FUNCTION hostile.unnest(text[]) RETURNS SETOF text LANGUAGE sql AS 'SELECT ''stolen''';
+    CREATE FUNCTION hostile.unnest(bigint[]) RETURNS SETOF bigint LANGUAGE sql AS 'SELECT 0::bigint';
+    CREATE FUNCTION hostile.to_json(text) RETURNS json LANGUAGE sql AS 'SELECT ''"stolen"''::json';
+    CREATE FUNCTION hostile.lower(text) RETURNS text LANGUAGE sql AS 'SELECT ''stolen''';
+    CREATE FUNCTION hostile.nextval(text) RETURNS bigint LANGUAGE sql AS 'SELECT 7::bigint';
+    CREATE FUNCTION hostile.concat(VARIADIC text[]) RETURNS text LANGUAGE sql AS 'SELECT ''stolen''';
+"""
+_COLUMNS = """
+    ALTER TABLE holdfast.conversations ADD COLUMN at timestamptz DEFAULT '2025-01-01 01:02:03.000001+09',
+        ADD COLUMN took interval DEFAULT '1 mon -2 days 00:00:00.5', ADD COLUMN score double precision DEFAULT 0.1,
+        ADD COLUMN embedding bytea DEFAULT '\\x005cff', ADD COLUMN labels text[] DEFAULT ARRAY['a', NULL, 'NULL']
+"""
+
+
+@pytest.fixture
+def safe(tmp_path, monkeypatch):
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
+    monkeypatch.chdir(tmp_path)
+
+
+def _asked(url, *statements):
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize("columns", ["", _COLUMNS], ids=["our columns", "a user's columns"])
+async def test_nothing_depends_on_settings(url, safe, columns):
+    """Jobs, imports, searches, deletes and restores, where everything that may be set is set otherwise."""
+    database = url.rpartition("/")[2]
+    _asked(
+        url,
+        _HOSTILE,
+        *([columns] if columns else []),
+        *(f"ALTER DATABASE {database} SET {name} = {value}" for name, value in _AWKWARD.items()),
+    )
+
+    await filled(url, 20)
+    async with Holdfast.open(url) as hold:
+        before = await digests(hold)
+        found = await hold.conversations.count(Selection(search="TOPIC 7"))
+        deleted = await hold.conversations.delete(ALL)
+        restored = await hold.backups.restore(deleted.backup_id)
+        after = await digests(hold)
+
+    assert (found, deleted.deleted, restored.restored, restored.relinked) == (1, 25, 25, 5)
+    assert after == before
+    _asked(url, f"ALTER DATABASE {database} RESET ALL")
+    assert violations(url) == []
+
+
+async def test_a_lock_that_others_hold_is_waited_for(url, safe):
+    """However short the patience of the role is with other programs' locks."""
+    _asked(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET lock_timeout = '1ms'")
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE holdfast.jobs IN SHARE MODE")
+        async with Holdfast.open(url) as hold:
+            running = asyncio.create_task(hold.batches.run("job", [{"topic": "a"}], "scripted"))
+            await asyncio.sleep(0.3)
+            other.rollback()
+            result = await running
+
+    assert result.completed == 1
+
+
+async def test_a_session_that_was_ended_while_it_was_idle_is_made_again(url, safe):
+    """As servers do that are told not to keep them."""
+    _asked(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET idle_session_timeout = '200ms'")
+    async with Holdfast.open(url) as hold:
+        await hold.batches.run("one", [{"topic": "a"}], "scripted")
+        await asyncio.sleep(0.6)
+        result = await hold.batches.run("two", [{"topic": "a"}], "scripted")
+
+    assert result.completed == 1

@@ -1,0 +1,113 @@
+"""Workers on machines that see nothing of each other but the database: who is frozen or dead is told by beats alone."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.hosts import Host
+from support.scene import until
+from support.torture import FULL
+
+_LEASE = 15 if FULL else 2
+_LATE_SECONDS = 2  # by which a takeover may come after the lease
+
+
+@pytest.fixture
+def host(scene, url) -> Iterator:
+    """Make a machine of this name."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(Host(scene.folder, url, name=name))
+
+
+def start(scene, host: Host, **options: object):
+    return scene.start(under=host.inside, database=host.url, **options)
+
+
+def is_stopped(process) -> bool:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def taken_over(scene) -> int:
+    return scene.errors().count("worker_taken_over")
+
+
+def seconds_until_taken_over(scene, count: int) -> float:
+    begun = time.monotonic()
+    until(lambda: taken_over(scene) == count, seconds=60)
+    return time.monotonic() - begun
+
+
+@pytest.mark.sweep
+def test_one_frozen_past_its_lease_and_one_killed(scene, host):
+    """Each is taken over as soon as its lease is up; the one that wakes starts anew; nothing is stored twice."""
+    scene.items, scene.concurrency = 700, 4
+    options = {"lease": _LEASE, "seconds": 0.03 * _LEASE}
+    first = start(scene, host("here"), **options)
+    second = start(scene, host("there"), **options)
+    for each in (first, second):
+        scene.until_called(each, 20)
+
+    first.send_signal(signal.SIGSTOP)
+    frozen = seconds_until_taken_over(scene, 1)
+    first.send_signal(signal.SIGCONT)
+    until(lambda: "lease_lost" in scene.errors())
+    scene.until_called(first, len(scene.witness().calls) + 20)
+    scene.kill(second)
+    killed = seconds_until_taken_over(scene, 2)
+    code = scene.finish(first, seconds=300)
+
+    assert code == 0, scene.errors()
+    assert scene.broken(crashes=2) == []
+    if FULL:
+        assert max(frozen, killed) < _LEASE + _LATE_SECONDS, (frozen, killed)
+
+
+def frozen_within_its_commit(scene, host, without: str) -> int:
+    """Freeze a worker between its fence and what it writes, until another has done its work; return how it ends."""
+    scene.items, scene.concurrency = 60, 4
+    options = {"lease": 1, "seconds": 0.02, "without": without}
+    first = start(scene, host("here"), freeze=3, **options)
+    until(lambda: is_stopped(first))
+    second = start(scene, host("there"), **options)
+    code = scene.finish(second)
+    assert code == 0, scene.errors()
+    assert taken_over(scene) == 1
+
+    first.send_signal(signal.SIGCONT)
+    return scene.finish(first)
+
+
+@pytest.mark.parametrize("without", ["", "guards", "row-lock,idle-limit"], ids=lambda without: without or "nothing")
+def test_one_frozen_between_its_fence_and_its_writes(scene, host, without):
+    """The row that the fence locks holds its successor off, the server lets go of it; and each item is guarded too."""
+    code = frozen_within_its_commit(scene, host, without)
+
+    assert code == 0, scene.errors()
+    assert "lease_lost" in scene.errors()
+    assert scene.broken(crashes=1) == []
+
+
+def test_without_lock_and_guards_it_writes_over_its_successor(scene, host):
+    """The control."""
+    frozen_within_its_commit(scene, host, "row-lock,guards,idle-limit")
+
+    broken = scene.broken(crashes=1, at_rest=False)
+
+    assert any(line.startswith("B2") for line in broken), broken
+
+
+@pytest.mark.parametrize("without", ["", "machine"], ids=["", "control"])
+def test_two_of_one_name(scene, host, without):
+    """They are not taken for one that was started anew, whose workers would all be dead."""
+    scene.items, scene.concurrency = 100, 4
+    options = {"lease": 1, "seconds": 0.1, "without": without}
+    workers = [start(scene, host("localhost"), **options) for _ in range(2)]
+
+    codes = [scene.finish(worker) for worker in workers]
+
+    assert codes == [0, 0], scene.errors()
+    assert ("lease_lost" in scene.errors()) == bool(without), scene.errors()

@@ -1,0 +1,880 @@
+"""Tables that an app has become our conversations and turns, and stay the app's."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psycopg
+import pytest
+
+from holdfast import Holdfast, Selection
+from holdfast.errors import (
+    BackupError,
+    CannotAdopt,
+    ConversationNotFound,
+    OutcomeRefused,
+    SchemaOutdated,
+    SettingsError,
+    StoreCorrupt,
+    StoreDenied,
+    StoringHindered,
+)
+from support import postgres, real_app
+from support.library import ALL
+from support.real_app import COLUMNS, WANTED, everything, sql
+from support.supabase import ANN, BOB
+from support.torture import FULL
+
+
+@pytest.fixture
+def url(tmp_path, monkeypatch):
+    """A database with the app and our tables in it."""
+    postgres.need_a_server()
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
+    url = real_app.fresh_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+async def hold(url):
+    """Ann's library, which is in the app's tables."""
+    await _adopt(url)
+    async with Holdfast.open(url, owner=ANN) as hold:
+        yield hold
+
+
+async def _adopt(url, **more):
+    return await Holdfast.open(url, owner=ANN).adopt(*WANTED, **more)
+
+
+async def _id(url, title):
+    return (await asyncio.to_thread(sql, url, "SELECT chat_id::text FROM public.chats WHERE title = ?", title))[0][0]
+
+
+# -- the library ---------------------------------------------------------------------------------------------------
+
+
+async def test_rows_of_the_app_are_conversations(hold, url):
+    """Those of the owner alone, the latest first; turns in the order of their time, nulls as empty text."""
+    listed = await hold.conversations.list(limit=100)
+    one = await hold.conversations.show(listed[0].id)
+
+    assert [summary.topic for summary in listed] == [f"chat {n}" for n in range(10, 0, -1)]
+    assert [summary.turns for summary in listed] == [4] * 10
+    assert [(turn.role, turn.content) for turn in one.turns] == [
+        ("user", "said 1 of chat 10"),
+        ("assistant", "said 2 of chat 10"),
+        ("user", ""),
+        ("assistant", "said 4 of chat 10"),
+    ]
+    assert one.created_at.isoformat() == "2025-01-01T10:00:00.000010+00:00"
+    assert [found.topic for found in await hold.conversations.list(Selection(search="4 of CHAT 7"))] == ["chat 7"]
+
+
+async def test_everything_comes_back(hold, url):
+    """Rows of every table, types, keys, what only referred; numbers go on behind what came back."""
+    before = await asyncio.to_thread(everything, url)
+
+    plan = await hold.conversations.plan_delete(ALL)
+    deleted = await hold.conversations.delete(plan)
+    gone = await asyncio.to_thread(everything, url)
+    restored = await hold.backups.restore(deleted.backup_id)
+
+    assert (deleted.deleted, deleted.changed, restored.restored, restored.left) == (10, 0, 10, 0)
+    assert {name: len(rows) for name, rows in gone.items()} == {
+        "people": 2, "chats": 3, "messages": 12, "tags": 6, "attachments": 4, "ratings": 3,
+    }  # fmt: skip
+    assert await asyncio.to_thread(everything, url) == before
+    assert [(one.name, one.table) for one in plan.triggers] == [("chat_gone", "conversations")]
+    again = await hold.backups.restore(deleted.backup_id)
+    assert (again.restored, again.identical) == (0, 10)
+
+
+async def test_sequences_go_on_behind_what_came_back(hold, url):
+    """Also where the rows come back to a database whose sequences are behind."""
+    deleted = await hold.conversations.delete(ALL)
+    await asyncio.to_thread(sql, url, "DELETE FROM chats; ALTER TABLE messages ALTER id RESTART; ALTER SEQUENCE"
+                            " attachments_id_seq RESTART")  # fmt: skip
+
+    await hold.backups.restore(deleted.backup_id)
+    await asyncio.to_thread(
+        sql, url, "INSERT INTO messages (chat_id, sender) SELECT chat_id, 'user' FROM chats;"
+        " INSERT INTO attachments (message_id) SELECT max(id) FROM messages"
+    )  # fmt: skip
+
+    assert len((await asyncio.to_thread(everything, url))["messages"]) == 50
+
+
+@pytest.mark.parametrize("part", [(1,), (2, 3), (1, 10)])
+async def test_a_part_comes_back(hold, url, part):
+    """What others refer to included."""
+    before = await asyncio.to_thread(everything, url)
+
+    deleted = await hold.conversations.delete(Selection(ids=tuple([await _id(url, f"chat {n}") for n in part])))
+    await hold.backups.restore(deleted.backup_id)
+
+    assert deleted.deleted == len(part)
+    assert await asyncio.to_thread(everything, url) == before
+
+
+_EDITS = {
+    "a chat": "UPDATE chats SET cost = 1 WHERE title = 'chat 4'",
+    "a message": "UPDATE messages SET tokens = '{}' WHERE body = 'said 2 of chat 4'",
+    "a new message": "INSERT INTO messages (chat_id, sender) SELECT chat_id, 'user' FROM chats WHERE title = 'chat 4'",
+    "a tag": "UPDATE tags SET at = now() FROM chats WHERE chats.chat_id = tags.chat_id AND title = 'chat 4'",
+    "a new tag": "INSERT INTO tags (chat_id, tag) SELECT chat_id, 'new' FROM chats WHERE title = 'chat 4'",
+    "a rating": "UPDATE ratings SET stars = 1 FROM chats WHERE chats.chat_id = ratings.chat_id AND title = 'chat 4'",
+}
+
+
+def _edited_after_the_backup(hold, url, edit, monkeypatch):
+    store = hold.conversations._remover._store
+    real = store.verified
+
+    async def verified(*given, **more):
+        done = await real(*given, **more)
+        await asyncio.to_thread(sql, url, edit)
+        return done
+
+    monkeypatch.setattr(store, "verified", verified)
+
+
+@pytest.mark.parametrize("what", _EDITS)
+async def test_what_the_app_changes_meanwhile_is_kept(hold, url, what, monkeypatch):
+    """The conversation stays, with the change, and everything that hangs on it."""
+    _edited_after_the_backup(hold, url, _EDITS[what], monkeypatch)
+
+    deleted = await hold.conversations.delete(ALL)
+
+    # Ratings of others are of a file of chat 1's, which goes: that is their change, so some are kept besides.
+    assert deleted.changed >= 1
+    assert await _id(url, "chat 4") in deleted.changed_ids
+    left = await asyncio.to_thread(everything, url)
+    assert any("chat 4" in row for row in left["chats"])
+    assert len([row for row in left["messages"] if "of chat 4" in row]) == 3
+
+
+async def test_without_the_row_version(hold, url, monkeypatch):
+    """The control: what was changed would be lost."""
+    from holdfast.library.record import Record
+
+    _edited_after_the_backup(hold, url, _EDITS["a message"], monkeypatch)
+    monkeypatch.setattr(Record, "version", property(lambda _: b"the same"))
+    real = hold.conversations._remover._store.verified
+
+    async def verified(*given, **more):
+        await asyncio.to_thread(sql, url, "UPDATE holdfast.backup_items SET row_version = 'the same'")
+        return await real(*given, **more)
+
+    monkeypatch.setattr(hold.conversations._remover._store, "verified", verified)
+    deleted = await hold.conversations.delete(ALL)
+
+    assert deleted.changed == 0
+    assert not any("chat 4" in row for row in (await asyncio.to_thread(everything, url))["chats"])
+
+
+@pytest.mark.parametrize("rule", ["CASCADE", "NO ACTION", "RESTRICT"])
+async def test_what_a_trigger_of_theirs_keeps_is_kept_whole(url, rule):
+    """With its turns, whichever way these would go."""
+    await asyncio.to_thread(
+        sql, url,
+        f"""ALTER TABLE messages DROP CONSTRAINT messages_chat_id_fkey, ADD FOREIGN KEY (chat_id)
+                  REFERENCES chats ON DELETE {rule};
+            CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN IF old.title = 'chat 5' THEN RETURN NULL; END IF; RETURN old; END $$;
+            CREATE TRIGGER keep BEFORE DELETE ON chats FOR EACH ROW EXECUTE FUNCTION keep()""",
+    )  # fmt: skip
+    await _adopt(url)
+    async with Holdfast.open(url, owner=ANN) as hold:
+        before = await asyncio.to_thread(everything, url)
+        deleted = await hold.conversations.delete(ALL)
+        left = await asyncio.to_thread(everything, url)
+
+        assert (deleted.deleted, deleted.changed_ids) == (9, [await _id(url, "chat 5")])
+        assert len([row for row in left["messages"] if "of chat 5" in row]) == 3
+        await hold.backups.restore(deleted.backup_id, on_conflict="skip")
+        assert await asyncio.to_thread(everything, url) == before
+
+
+async def test_rows_without_an_owner_are_nobodys(hold, url):
+    """They are not shown and not deleted; what they lose by a delete of others comes back all the same."""
+    await asyncio.to_thread(
+        sql, url, "UPDATE chats SET parent = (SELECT chat_id FROM chats WHERE title = 'chat 1') WHERE user_id IS NULL"
+    )
+    before = await asyncio.to_thread(everything, url)
+
+    deleted = await hold.conversations.delete(ALL)
+    assert any("chat 13" in row for row in (await asyncio.to_thread(everything, url))["chats"])
+    await hold.backups.restore(deleted.backup_id)
+
+    assert await asyncio.to_thread(everything, url) == before
+
+
+async def test_owners_see_their_own(hold, url):
+    """A conversation of another is as one that is not there, and changes hands when the app says so."""
+    bob = hold.for_owner(BOB)
+
+    with pytest.raises(ConversationNotFound):
+        await hold.conversations.show(await _id(url, "chat 11"))
+    assert [one.topic for one in await bob.conversations.list()] == ["chat 12", "chat 11"]
+    await asyncio.to_thread(sql, url, f"UPDATE chats SET user_id = '{ANN}' WHERE title = 'chat 11'")
+    assert [one.topic for one in await bob.conversations.list()] == ["chat 12"]
+    assert "chat 11" in [one.topic for one in await hold.conversations.list(limit=50)]
+
+
+async def test_what_the_app_does_is_seen_at_once(hold, url):
+    """New chats, chats that go, ids that change, users that go with all of theirs, and all rows at once."""
+
+    async def topics():
+        return [one.topic for one in await hold.conversations.list(limit=50)]
+
+    await asyncio.to_thread(sql, url, f"INSERT INTO chats (user_id, title) VALUES ('{ANN}', 'new')")
+    assert (await topics())[0] == "new"
+    await asyncio.to_thread(sql, url, "DELETE FROM chats WHERE title = 'chat 10'")
+    await asyncio.to_thread(sql, url, "INSERT INTO chats SELECT gen_random_uuid(), user_id, 'more' FROM chats LIMIT 3")
+    assert len(await topics()) == 13
+    await asyncio.to_thread(
+        sql, url, "DELETE FROM messages; UPDATE chats SET chat_id = '00000000-0000-4000-8000-0000000000ff'"
+        " WHERE title = 'new'"
+    )  # fmt: skip
+    assert (await hold.conversations.show("00000000-0000-4000-8000-0000000000ff")).topic == "new"
+    await asyncio.to_thread(sql, url, f"DELETE FROM people WHERE id = '{ANN}'")
+    assert await topics() == []
+    await asyncio.to_thread(sql, url, "TRUNCATE chats CASCADE")
+    assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM holdfast.adopted_conversations") == [(0,)]
+
+
+_TOUCHES = {
+    "another owner at once": ("INSERT", f"UPDATE chats SET user_id = '{BOB}' WHERE chat_id = new.chat_id"),
+    "gone at once": ("INSERT", "DELETE FROM chats WHERE chat_id = new.chat_id"),
+    "another id at once": ("INSERT", "UPDATE chats SET chat_id = gen_random_uuid() WHERE chat_id = new.chat_id"),
+    "yet another owner": ("UPDATE OF title", f"UPDATE chats SET user_id = '{BOB}' WHERE chat_id = new.chat_id"),
+    "an owner, and back": ("UPDATE OF user_id", f"UPDATE chats SET user_id = '{ANN}' WHERE chat_id = new.chat_id"),
+    "gone when it changes": ("UPDATE OF chat_id", "DELETE FROM chats WHERE chat_id = new.chat_id"),
+    "back when it goes": ("DELETE", "INSERT INTO chats (chat_id, user_id) VALUES (old.chat_id, old.user_id)"),
+}
+
+
+async def test_triggers_of_theirs_that_touch_the_row(url):
+    """Whatever they do to the row that they fire on, and before ours or after: what is beside is as the table is."""
+    await _adopt(url)
+    for what, (event, body) in _TOUCHES.items():
+        for name in ("a_touch", "z_touch"):
+            await asyncio.to_thread(
+                sql, url,
+                f"""CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                        IF pg_trigger_depth() = 1 THEN {body}; END IF; RETURN NULL; END $$;
+                    CREATE TRIGGER {name} AFTER {event} ON chats FOR EACH ROW EXECUTE FUNCTION {name}();
+                    INSERT INTO chats (user_id, title) VALUES ('{ANN}', 'new');
+                    UPDATE chats SET user_id = '{BOB}' WHERE title = 'new';
+                    UPDATE chats SET title = 'newer' WHERE title = 'new';
+                    UPDATE chats SET chat_id = gen_random_uuid(), user_id = '{ANN}' WHERE title = 'newer';
+                    DELETE FROM chats WHERE title = 'newer';
+                    DROP FUNCTION {name} CASCADE""",
+            )  # fmt: skip
+            assert await asyncio.to_thread(sql, url, _OUT_OF_STEP) == [], (what, name)
+
+
+_OUT_OF_STEP = """
+SELECT chat_id, user_id, their_id, owner
+  FROM public.chats FULL JOIN holdfast.adopted_conversations ON their_id = chat_id
+ WHERE their_id IS NULL OR chat_id IS NULL OR id <> chat_id::text OR owner IS DISTINCT FROM user_id::text
+"""
+
+
+async def test_what_is_out_of_step_is_mended_by_adopting_again(hold, url):
+    """What happened while somebody had switched our triggers off."""
+    await asyncio.to_thread(
+        sql, url,
+        f"""SET session_replication_role = replica; ALTER TABLE chats DISABLE TRIGGER ALL;
+            DROP TRIGGER holdfast_gone ON chats;
+            DELETE FROM chats WHERE title = 'chat 12'; UPDATE chats SET user_id = '{BOB}' WHERE title = 'chat 1';
+            INSERT INTO chats (user_id) VALUES ('{ANN}'); SET session_replication_role = origin;
+            ALTER TABLE chats ENABLE TRIGGER ALL""",
+    )  # fmt: skip
+    assert len(await asyncio.to_thread(sql, url, _OUT_OF_STEP)) == 3
+
+    await _adopt(url)
+
+    assert await asyncio.to_thread(sql, url, _OUT_OF_STEP) == []
+    await asyncio.to_thread(sql, url, "DELETE FROM chats WHERE title = 'chat 2'")
+    assert await asyncio.to_thread(sql, url, _OUT_OF_STEP) == []
+
+
+async def test_renaming_harms_no_statement_of_theirs(hold, url):
+    """Neither of a table nor of its columns."""
+    await asyncio.to_thread(
+        sql, url,
+        f"""DROP TRIGGER chat_gone ON chats; ALTER TABLE chats RENAME user_id TO owner_id;
+            ALTER TABLE chats RENAME chat_id TO id;
+            ALTER TABLE chats RENAME created_at TO made; ALTER TABLE chats RENAME TO talks;
+            ALTER TABLE messages RENAME id TO number; ALTER TABLE messages RENAME TO lines;
+            INSERT INTO talks (owner_id, title) VALUES ('{ANN}', 'new'), ('{ANN}', 'newer');
+            UPDATE talks SET owner_id = '{BOB}', id = gen_random_uuid() WHERE title = 'new';
+            UPDATE lines SET number = DEFAULT WHERE number = 40; DELETE FROM lines WHERE number > 52;
+            DELETE FROM talks WHERE title = 'newer'""",
+    )  # fmt: skip
+
+    assert len(await hold.conversations.list(limit=50)) == 10
+    with pytest.raises(BackupError, match="holdfast adopt"):
+        await hold.conversations.delete(ALL)
+    with pytest.raises(CannotAdopt, match="has no column 'user_id'"):
+        await Holdfast.open(url, owner=ANN).adopt("public.talks", "public.lines", {"owner": "user_id"})
+    again = await Holdfast.open(url, owner=ANN).adopt("public.talks", "public.lines", {"owner": "owner_id"})
+    assert again.was_there
+    assert (again.tables[0].columns["id"], again.tables[0].columns["created_at"]) == ("id", "made")
+    deleted = await hold.conversations.delete(ALL)
+    assert (deleted.deleted, (await hold.backups.restore(deleted.backup_id)).restored) == (10, 10)
+    assert [one.topic for one in await hold.for_owner(BOB).conversations.list()] == ["new", "chat 12", "chat 11"]
+
+
+# -- storing into them ---------------------------------------------------------------------------------------------
+
+
+async def test_generating_into_them(hold, url):
+    """Ids as ours, turns in order, other columns by their defaults; what has no column is kept, too."""
+    result = await hold.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
+    rows = await asyncio.to_thread(
+        sql, url, "SELECT user_id::text, title, cost, words FROM public.chats WHERE title LIKE ?", "topic%"
+    )
+
+    assert (result.completed, result.failed) == (20, 0)
+    assert sorted(rows) == sorted((ANN, f"topic {n}", None, len(f"topic {n}")) for n in range(20))
+    async for one in hold.conversations.export(Selection(job_id="new")):
+        assert [turn.role for turn in one.turns] == ["user", "assistant", "user", "assistant"]
+        assert one.metadata == {"writer": "scripted"}
+    again = await hold.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
+    assert again.did_nothing
+
+
+async def test_an_import_is_stored_as_far_as_there_are_columns(hold, url, tmp_path):
+    """Keys of a file that are columns of theirs are put there; an id that is none of theirs is refused."""
+    chat = "0b1e5f4c-93d6-4f0e-9d3b-0d7a3f1c2b5a"
+    path = tmp_path / "in.jsonl"
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "metadata": {"a": 1}}]
+    path.write_text(json.dumps({"id": chat, "topic": "came", "cost": "1.5000", "conversation_turns": turns}) + "\n")
+
+    done = await hold.conversations.import_file(path)
+    again = await hold.conversations.import_file(path)
+
+    assert (done.imported, again.identical) == (1, 1)
+    assert await asyncio.to_thread(sql, url, "SELECT cost::text FROM public.chats WHERE title = ?", "came") == [
+        ("1.5000",)
+    ]
+    assert (await hold.conversations.show(chat)).turns[1].metadata == {"a": 1}
+    for unfit in ("not-a-uuid", chat.upper()):
+        path.write_text(json.dumps({"id": unfit, "conversation_turns": turns}) + "\n")
+        with pytest.raises(OutcomeRefused):
+            await hold.conversations.import_file(path)
+
+
+async def test_ids_that_are_numbers(url):
+    """New conversations get theirs from the sequence of the table."""
+    await asyncio.to_thread(
+        sql, url,
+        "CREATE TABLE talks (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);"
+        "CREATE TABLE lines (talk bigint REFERENCES talks, no integer, role text, content text,"
+        " PRIMARY KEY (talk, no));"
+        "INSERT INTO talks (name) VALUES ('old')",
+    )  # fmt: skip
+    await Holdfast.open(url).adopt(
+        "public.talks", "public.lines", {"topic": "name", "turns.sequence": "no", "turns.conversation": "talk"}
+    )
+    async with Holdfast.open(url) as hold:
+        await hold.batches.run("new", [{"topic": "a"}, {"topic": "b"}], "scripted", concurrency=1)
+        ids = [one.id for one in await hold.conversations.list()]
+        deleted = await hold.conversations.delete(ALL)
+        await hold.backups.restore(deleted.backup_id)
+
+        assert sorted(ids) == ["1", "2", "3"]
+        assert sorted(one.id for one in await hold.conversations.list()) == ["1", "2", "3"]
+
+
+def _small_app(url, **types):
+    """Make tables with ids as ours are, so that nothing but the order column says which turn comes first."""
+    of = {
+        "id": "uuid",
+        "owner": "text",
+        "role": "text",
+        "turn_id": "uuid",
+        "at": "timestamptz",
+        "topic": "text",
+        **types,
+    }
+    sql(url, f"""
+        CREATE TABLE talks (id {of["id"]} PRIMARY KEY, owner {of["owner"]}, topic {of["topic"]});
+        CREATE TABLE lines (id {of["turn_id"]} PRIMARY KEY, talk {of["id"]} NOT NULL REFERENCES talks ON DELETE CASCADE,
+                            role {of["role"]}, content text, at {of["at"]})""")  # fmt: skip
+
+
+async def _adopt_small(url, *, order="at", **more):
+    return await Holdfast.open(url, owner=ANN).adopt("public.talks", "public.lines", {"turns.order": order}, **more)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["timestamp(3)", "timestamptz(0) NOT NULL DEFAULT now()", "moment", "integer NOT NULL DEFAULT 0"],
+    ids=["milliseconds", "seconds", "a domain", "a default that stays the same"],
+)
+async def test_new_turns_are_in_order(url, tmp_path, kind):
+    """However many digits the column of the order keeps, and whatever it is by default."""
+    await asyncio.to_thread(sql, url, "CREATE DOMAIN moment AS timestamptz(1)")
+    await asyncio.to_thread(_small_app, url, at=kind)
+    await _adopt_small(url)
+    said = [f"said {n}" for n in range(12)]
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({"conversation_turns": [{"role": "user", "content": one} for one in said]}) + "\n")
+
+    async with Holdfast.open(url, owner=ANN) as hold:
+        await hold.conversations.import_file(path)
+        [one] = await hold.conversations.list()
+        shown = await hold.conversations.show(one.id)
+
+    assert [turn.content for turn in shown.turns] == said
+
+
+async def test_an_order_that_new_turns_cannot_have_is_named(url):
+    """A number that no two turns share, and that no sequence makes."""
+    await asyncio.to_thread(_small_app, url, at="integer NOT NULL UNIQUE DEFAULT 0")
+    checked = await _adopt_small(url, check=True)
+    await asyncio.to_thread(
+        sql, url, "CREATE SEQUENCE places; ALTER TABLE lines ALTER at SET DEFAULT nextval('places')"
+    )
+    counted = await _adopt_small(url, check=True)
+
+    assert "public.lines.at is the same in no two turns, and no sequence is its default" in str(checked.hindered)
+    assert counted.hindered is None
+
+
+async def test_columns_that_are_too_short_are_named(url):
+    """For an id and a role beforehand; what a topic will be, nobody knows."""
+    await asyncio.to_thread(sql, url, "CREATE DOMAIN word AS varchar(5)")
+    short = {"id": "varchar(35)", "turn_id": "varchar(8)", "role": "word", "topic": "char(20)"}
+    await asyncio.to_thread(_small_app, url, **short)
+    checked = await _adopt_small(url, check=True)
+    await asyncio.to_thread(
+        sql, url, "ALTER TABLE talks ALTER id TYPE varchar(36); ALTER TABLE lines ALTER talk TYPE varchar(36),"
+        " ALTER id SET DEFAULT left(gen_random_uuid()::text, 8), ALTER role TYPE varchar(9)"
+    )  # fmt: skip
+    widened = await _adopt_small(url, check=True)
+
+    assert str(checked.hindered).split("; ") == [
+        "public.talks.id holds 35 characters, and an id of ours has 36",
+        "public.lines.id holds 8 characters, and an id of ours has 36",
+        "public.lines.role holds 5 characters, and 'assistant' has 9",
+    ]
+    assert widened.hindered is None
+    assert [one for one in widened.remarks if "characters" in one] == [
+        "Room for characters: public.talks.topic 20, public.lines.role 9. A new conversation that needs more is refused"
+        " when it is stored"
+    ]
+
+
+async def test_turns_that_share_a_place_are_counted(url):
+    """Within a conversation, a place that is null included."""
+    await asyncio.to_thread(_small_app, url, id="integer", turn_id="bigint GENERATED ALWAYS AS IDENTITY", at="integer")
+    await asyncio.to_thread(
+        sql, url, "INSERT INTO talks SELECT generate_series(1, 2); INSERT INTO lines (talk, role, at) VALUES"
+        " (1, 'user', 1), (1, 'user', 1), (1, 'user', 1), (1, 'user', 2), (2, 'user', 1), (2, 'user', NULL),"
+        " (2, 'user', NULL)"
+    )  # fmt: skip
+    tied = await _adopt_small(url, check=True)
+    await asyncio.to_thread(sql, url, "UPDATE lines SET at = id")
+    told_apart = await _adopt_small(url, check=True)
+
+    assert tied.remarks[-1] == (
+        "Rows of public.lines that share at with another of their conversation: 5. Their order is by id"
+    )
+    assert not [one for one in told_apart.remarks if "share" in one]
+
+
+async def test_the_id_may_be_the_order(url):
+    """Then it need not be named a second time."""
+    await asyncio.to_thread(_small_app, url, turn_id="bigint GENERATED ALWAYS AS IDENTITY")
+
+    checked = await _adopt_small(url, order="id", check=True)
+
+    assert (checked.tables[1].columns["id"], checked.tables[1].columns["order"]) == ("id", "id")
+    assert checked.hindered is None
+
+
+async def test_texts_may_have_a_collation_of_their_own(url, tmp_path):
+    """Theirs is another than that of our owners and ids."""
+    text = 'text COLLATE "POSIX"'
+    await asyncio.to_thread(_small_app, url, id=text, owner=text, role=text, turn_id=text, topic=text)
+    await _adopt_small(url)
+    path = tmp_path / "in.jsonl"
+    turns = [{"role": "user", "content": "Hi", "metadata": {"a": 1}}]
+    path.write_text(json.dumps({"topic": "came", "conversation_turns": turns}) + "\n")
+
+    async with Holdfast.open(url, owner=ANN) as hold:
+        await hold.conversations.import_file(path)
+        deleted = await hold.conversations.delete(Selection(search="CAME"))
+        await hold.backups.restore(deleted.backup_id)
+        [one] = await hold.conversations.list()
+        shown = await hold.conversations.show(one.id)
+        await asyncio.to_thread(sql, url, f"UPDATE talks SET owner = '{BOB}'")
+        left = await hold.conversations.list()
+
+    assert (deleted.deleted, shown.topic, shown.turns[0].metadata) == (1, "came", {"a": 1})
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        ("ALTER TABLE chats ADD COLUMN plan text NOT NULL DEFAULT ''; ALTER TABLE chats ALTER plan DROP DEFAULT",
+         "public.chats.plan holds no null and has no default"),
+        ("ALTER TABLE messages ADD COLUMN n integer NOT NULL DEFAULT 1; ALTER TABLE messages ALTER n DROP DEFAULT",
+         "public.messages.n holds no null and has no default"),
+    ],
+    ids=["a chat", "a message"],
+)  # fmt: skip
+async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_path):
+    """Nothing is called or paid for; what is there is listed, deleted and restored."""
+    await asyncio.to_thread(sql, url, change)
+    adopted = await _adopt(url)
+    calls = []
+
+    async def paid(item):
+        calls.append(item)
+
+    async with Holdfast.open(url, owner=ANN) as hold:
+        path = tmp_path / "in.jsonl"
+        path.write_text(json.dumps({"conversation_turns": [{"role": "user", "content": "Hi"}]}) + "\n")
+        with pytest.raises(StoringHindered, match=why):
+            await hold.batches.run("new", [{"topic": "a"}], paid)
+        with pytest.raises(StoringHindered, match=why):
+            await hold.conversations.import_file(path)
+        before = await asyncio.to_thread(everything, url)
+        deleted = await hold.conversations.delete(ALL)
+        await hold.backups.restore(deleted.backup_id)
+
+    assert why in adopted.hindered
+    assert calls == []
+    assert await asyncio.to_thread(everything, url) == before
+
+
+async def test_an_owner_who_is_none_of_theirs_is_refused(hold):
+    """Before anything is called."""
+    with pytest.raises(StoringHindered, match="--owner"):
+        await hold.for_owner("local").batches.run("new", [{"topic": "a"}], "scripted")
+
+
+# -- adopting, and taking it back ----------------------------------------------------------------------------------
+
+
+async def test_a_check_writes_nothing(url):
+    """It says what adopting would come to, and neither rows nor the catalogue differ."""
+    before = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
+
+    checked = await _adopt(url, check=True)
+    between = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
+    done = await _adopt(url)
+
+    assert between == before
+    assert checked == done
+    assert [(table.place, table.rows) for table in done.tables] == [("public.chats", 13), ("public.messages", 52)]
+    assert done.tables[0].beside == ["persona", "content", "metadata", "job_id", "item_id", "updated_at"]
+    assert done.tables[1].kept == ["reply_to", "tokens"]
+    assert done.hindered is None
+    assert done.remarks == [
+        "Rows of public.chats without user_id: 1. They are nobody's, so they are neither shown nor deleted",
+        "Room for characters: public.chats.title 200. A new conversation that needs more is refused when it is stored",
+    ]
+
+
+async def test_it_is_taken_back(url):
+    """Everything of ours is as before it, and everything of theirs."""
+    before = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
+
+    await _adopt(url)
+    again = await _adopt(url)
+    given_back = await Holdfast.open(url).give_back()
+    twice = await Holdfast.open(url).give_back()
+
+    assert again.was_there
+    assert list(given_back.places) == ["public.chats", "public.messages"]
+    assert list(twice.places) == []
+    assert (await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)) == before
+    async with Holdfast.open(url) as hold:
+        await hold.batches.run("own", [{"topic": "a"}], "scripted")
+        assert len(await hold.conversations.list()) == 1
+
+
+_DROPS = {
+    "both": ("DROP TABLE messages, chats CASCADE", [], ["public.chats", "public.messages"], 0),
+    "turns": ("DROP TABLE messages CASCADE", ["public.chats"], ["public.messages"], 1),
+    "a column": ("ALTER TABLE chats DROP title CASCADE", ["public.chats", "public.messages"], [], 1),
+    "the owner": ("ALTER TABLE chats DROP user_id CASCADE", ["public.chats", "public.messages"], [], 1),
+}
+
+
+@pytest.mark.parametrize("what", _DROPS)
+async def test_without_their_tables_it_is_taken_back(url, what):
+    """Everything else says so until then; what is left of the app goes on."""
+    await _adopt(url)
+    async with Holdfast.open(url, owner=ANN) as hold:
+        await hold.batches.run("new", [{"topic": "a"}], "scripted")
+    drop, places, dropped, kept = _DROPS[what]
+    await asyncio.to_thread(sql, url, drop)
+    if "public.chats" in places:
+        await asyncio.to_thread(
+            sql, url, "INSERT INTO chats (cost) VALUES (77);"
+            " UPDATE chats SET chat_id = gen_random_uuid() WHERE cost = 77; DELETE FROM chats WHERE cost = 2"
+        )  # fmt: skip
+
+    for refused in (Holdfast.open(url).__aenter__, lambda: _adopt(url), Holdfast.open(url).migrate):
+        with pytest.raises(StoreCorrupt, match="adopt --undo"):
+            await refused()
+    checked = await Holdfast.open(url).give_back(check=True)
+    done = await Holdfast.open(url).give_back()
+
+    assert checked == done
+    assert (done.places, done.dropped, done.conversations) == (places, dropped, kept)
+    assert (await Holdfast.open(url).give_back()).is_nothing
+    async with Holdfast.open(url) as hold:
+        assert await hold.conversations.list() == []
+
+
+async def test_an_unfinished_delete_keeps_it_from_being_taken_back(hold, url):
+    """It would be lost which rows had gone."""
+    deleted = await hold.conversations.delete(ALL)
+    await asyncio.to_thread(sql, url, "UPDATE holdfast.backups SET deletion = 'deleting'")
+
+    with pytest.raises(CannotAdopt, match=deleted.backup_id):
+        await Holdfast.open(url).give_back()
+
+
+async def test_another_adoption_is_refused(hold, url):
+    """Until the first is taken back."""
+    with pytest.raises(CannotAdopt, match="--undo"):
+        await Holdfast.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "topic": ""})
+
+
+async def test_a_table_that_has_got_another_name_is_adopted_again(hold, url):
+    """Until then it is read, and whatever would change it says what to do."""
+    await asyncio.to_thread(sql, url, "ALTER TABLE chats RENAME TO talks")
+
+    assert len(await hold.conversations.list(limit=50)) == 10
+    with pytest.raises(SchemaOutdated, match="got another name; run `holdfast adopt` again"):
+        await hold.conversations.delete(ALL, backup=False)
+    assert (await Holdfast.open(url).adopt("public.talks", *WANTED[1:])).was_there
+    assert (await hold.conversations.delete(ALL, backup=False)).deleted == 10
+
+
+async def test_a_later_column_of_a_name_of_ours_stays_theirs(hold, url):
+    """What was kept beside under that name goes on being kept there."""
+    await asyncio.to_thread(
+        sql, url,
+        "ALTER TABLE chats ADD updated_at timestamptz, ADD metadata jsonb, ADD persona text DEFAULT 'theirs';"
+        " ALTER TABLE messages ADD metadata jsonb",
+    )  # fmt: skip
+    again = await _adopt(url)
+
+    assert again.was_there
+    assert "metadata" in again.tables[0].beside
+    await hold.batches.run("new", [{"topic": "a"}], "scripted")
+    assert [one.metadata async for one in hold.conversations.export(Selection(job_id="new"))] == [
+        {"writer": "scripted"}
+    ]
+    with pytest.raises(CannotAdopt, match="--undo"):
+        await Holdfast.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "metadata": "metadata"})
+
+
+async def test_what_else_has_changed_is_taken_in(hold, url):
+    """A default, a foreign key that goes another way, a hindrance that is no more; views on ours stay otherwise."""
+    await asyncio.to_thread(sql, url, "CREATE VIEW mine AS SELECT id, topic FROM holdfast.conversations")
+    assert (await _adopt(url)).was_there
+    await asyncio.to_thread(
+        sql, url,
+        """ALTER TABLE chats ALTER cost SET DEFAULT 7; ALTER TABLE messages DROP CONSTRAINT messages_chat_id_fkey,
+           ADD FOREIGN KEY (chat_id) REFERENCES chats""",
+    )  # fmt: skip
+    with pytest.raises(CannotAdopt, match="Something is built upon"):
+        await _adopt(url)
+    await asyncio.to_thread(sql, url, "DROP VIEW mine")
+    await _adopt(url)
+
+    await hold.batches.run("new", [{"topic": "a"}], "scripted")
+    assert await asyncio.to_thread(sql, url, "SELECT cost::int FROM chats WHERE title = 'a'") == [(7,)]
+    assert (await hold.conversations.delete(ALL)).deleted == 11
+
+
+async def test_columns_that_come_later_are_taken_in(hold, url):
+    """Until then nothing is backed up or deleted, as they would be lost."""
+    await asyncio.to_thread(sql, url, "ALTER TABLE chats ADD COLUMN mood text DEFAULT 'fine'")
+
+    with pytest.raises(BackupError, match="holdfast adopt"):
+        await hold.conversations.delete(ALL)
+    assert (await _adopt(url)).was_there
+    before = await asyncio.to_thread(everything, url)
+    deleted = await hold.conversations.delete(ALL)
+    await hold.backups.restore(deleted.backup_id)
+
+    assert await asyncio.to_thread(everything, url) == before
+    assert any("fine" in row for row in before["chats"])
+
+
+async def test_many_at_once_adopt_once(url):
+    """One does it, the others find it done."""
+    done = await asyncio.gather(*(_adopt(url) for _ in range(20)))
+
+    assert sorted(one.was_there for one in done) == [False, *[True] * 19]
+    assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM holdfast.adopted_conversations") == [(13,)]
+
+
+@pytest.mark.sweep
+async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
+    """And done again afterwards."""
+    bare = await asyncio.to_thread(real_app.catalogue, url)
+    rows = await asyncio.to_thread(everything, url)
+    await _adopt(url)
+    whole = await asyncio.to_thread(real_app.catalogue, url)
+    await Holdfast.open(url).give_back()
+    words = [
+        "--conversations",
+        WANTED[0],
+        "--turns",
+        WANTED[1],
+        "--map",
+        ",".join(f"{k}={v}" for k, v in COLUMNS.items()),
+    ]
+    seen = set()
+    for number in range(60 if FULL else 4):
+        for verb, before, after in ((words, bare, whole), (["--undo"], whole, bare)):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "holdfast", "--database", url, "--owner", ANN, "adopt", *verb],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ,
+            )  # fmt: skip
+            await asyncio.sleep(0.5 + number * 0.4 / (60 if FULL else 4))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            found = await asyncio.to_thread(_settled, url)
+            assert found in (before, after)
+            seen.add(found == after)
+            await (_adopt(url) if verb is words else Holdfast.open(url).give_back())
+            assert await asyncio.to_thread(real_app.catalogue, url) == after
+            assert await asyncio.to_thread(everything, url) == rows
+
+
+def _settled(url):
+    """Return the catalogue once the server has noticed who is dead."""
+    busy = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND state <> 'idle' AND backend_type = 'client backend'"
+    )
+    while sql(url, busy) != [(0,)]:
+        time.sleep(0.02)
+    return real_app.catalogue(url)
+
+
+# -- refusals ------------------------------------------------------------------------------------------------------
+
+_REFUSED = {
+    "no such table": (("public.chat", "public.messages"), {}, "no table public.chat;"),
+    "no table's name": (('"a', "public.messages"), {}, "no table"),
+    "no such column": (WANTED[:2], {"id": "nothing"}, "public.chats has no column 'nothing'; it has: chat_id"),
+    "nothing of ours": (WANTED[:2], {"title": "title"}, "nothing called title to map"),
+    "no unique id": (WANTED[:2], {"id": "parent"}, "is no id: give it NOT NULL and a unique index"),
+    "no id at all": (WANTED[:2], {"id": ""}, "Say which column of public.chats is the id"),
+    "another type": (WANTED[:2], {"topic": "cost"}, "public.chats.cost is of type numeric"),
+    "a computed column": (WANTED[:2], {"topic": "words"}, "words is computed from other columns"),
+    "twice": (WANTED[:2], {"persona": "title"}, "cannot be both"),
+    "no order": (WANTED[:2], {"turns.order": ""}, "Say which turn comes first"),
+    "no role": (WANTED[:2], {"turns.role": ""}, "Say which column of public.messages is the role"),
+    "no key between": (("public.people", "public.messages"), {"id": "id", "owner": "", "topic": "name"}, "foreign key"),
+    "one table": (("public.chats", "public.chats"), {}, "cannot hold both"),
+    "a table of ours": (("holdfast.jobs", "public.messages"), {}, "is a table of Holdfast's own"),
+    "a view": (("public.seen", "public.messages"), {}, "public.seen is a view"),
+    "partitioned": (("public.parted", "public.messages"), {}, "made of several tables"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusing():
+    postgres.need_a_server()
+    url = real_app.fresh_database(rows=False)
+    sql(url, "CREATE VIEW seen AS SELECT * FROM chats; CREATE TABLE parted (id integer) PARTITION BY RANGE (id)")
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "adopt"])
+@pytest.mark.parametrize("what", _REFUSED)
+async def test_what_does_not_fit_is_refused(refusing, what, check):
+    """In one line that names it, and says what to do."""
+    tables, columns, why = _REFUSED[what]
+
+    with pytest.raises(CannotAdopt) as refused:
+        await Holdfast.open(refusing, owner=ANN).adopt(*tables, {**COLUMNS, **columns}, check=check)
+
+    assert why in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+async def test_what_is_not_there_yet_is_refused(url, tmp_path):
+    """A file, a database without our tables, tables of another role, a library that is not empty, a worker."""
+    with pytest.raises(CannotAdopt, match="SQLite"):
+        await Holdfast.open(tmp_path / "file.db").adopt(*WANTED)
+    with pytest.raises(SettingsError, match="--turns is missing"):
+        await Holdfast.open(url).adopt("public.chats")
+    empty = postgres.fresh_database(migrated=False)
+    with pytest.raises(SchemaOutdated, match="holdfast migrate"):
+        await Holdfast.open(empty).adopt(*WANTED)
+    postgres.drop_database(empty)
+    async with Holdfast.open(url) as hold:
+        await hold.batches.run("own", [{"topic": "a"}], "scripted")
+        with pytest.raises(CannotAdopt, match="conversations of its own"):
+            await _adopt(url)
+        with pytest.raises(CannotAdopt, match="conversations of its own"):
+            await _adopt(url, check=True)
+        await hold.conversations.delete(ALL)
+
+        refused = []
+
+        async def meanwhile(item):
+            with pytest.raises(SchemaOutdated, match="a worker"):
+                await _adopt(url)
+            refused.append(item)
+
+        await hold.batches.run("working", [{"topic": "a"}], meanwhile)
+        assert len(refused) == 1
+
+
+async def test_tables_of_another_role_are_refused(url):
+    """Its owner is who can have triggers on it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        role = f"other_{url.rpartition('/')[2]}"
+        connection.execute(
+            f"CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public, holdfast TO {role};"
+            f" GRANT ALL ON ALL TABLES IN SCHEMA public, holdfast TO {role}"
+        )
+    try:
+        other = url.replace("//postgres:", f"//{role}:", 1)
+        before, _, rest = other.partition(f"//{role}:")
+        with pytest.raises(StoreDenied, match="belongs to another role"):
+            await Holdfast.open(f"{before}//{role}:x@{rest.partition('@')[2]}", owner=ANN).adopt(*WANTED)
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_settings_say_it_too(url, tmp_path, monkeypatch):
+    """What the command says goes before what the file says."""
+    lines = ["[adopt]", 'conversations = "public.chats"', 'turns = "public.messages"', "[adopt.map]"]
+    lines += [f'{name} = "{column}"' for name, column in COLUMNS.items() if "." not in name and name != "id"]
+    lines += ["[adopt.map.turns]", *(f'{name[6:]} = "{column}"' for name, column in COLUMNS.items() if "." in name)]
+    (tmp_path / "holdfast.toml").write_text("\n".join(lines))
+
+    done = await Holdfast.open(url, owner=ANN).adopt(columns={"id": "chat_id"}, check=True)
+
+    assert done.tables[0].columns["topic"] == "title"
+    (tmp_path / "holdfast.toml").write_text("[adopt]\nconversation = 'x'")
+    with pytest.raises(SettingsError, match="adopt"):
+        await Holdfast.open(url, owner=ANN).adopt()

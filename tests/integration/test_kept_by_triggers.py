@@ -1,0 +1,47 @@
+"""A delete that a trigger does not let through: nothing is said to be deleted that is still there."""
+
+import asyncio
+
+import pytest
+
+from holdfast import Holdfast
+from support.invariants import violations
+from support.library import ALL, digests, filled
+from support.sql import ask, is_server
+
+_KEEPING = """
+    CREATE TRIGGER keeping BEFORE DELETE ON conversations WHEN OLD.id = 'c00001' OR OLD.item_id = 'i3'
+    BEGIN SELECT RAISE(IGNORE); END
+"""
+_KEEPING_ON_A_SERVER = """
+    CREATE FUNCTION keeping() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF OLD.id = 'c00001' OR OLD.item_id = 'i3' THEN RETURN NULL; END IF;
+        RETURN OLD;
+    END $$;
+    CREATE TRIGGER keeping BEFORE DELETE ON conversations FOR EACH ROW EXECUTE FUNCTION keeping()
+"""
+
+
+@pytest.mark.own_tables("a trigger is made on ours")
+@pytest.mark.parametrize("backup", [True, False], ids=["backed up", "outright"])
+async def test_what_a_trigger_keeps_is_not_counted_as_deleted(path, backup):
+    """Its item keeps its result, and a restore of the others finds it there."""
+    await filled(path, 3)
+    await asyncio.to_thread(ask, path, _KEEPING_ON_A_SERVER if is_server(path) else _KEEPING)
+    async with Holdfast.open(path) as hold:
+        before = await digests(hold)
+
+        done = await hold.conversations.delete(ALL, backup=backup)
+
+        kept = await digests(hold)
+        assert (done.deleted, done.changed, done.gone) == (6, 2, 0)
+        assert len(kept) == 2
+        assert violations(path, at_rest=False) == []
+        if backup:
+            restored = await hold.backups.restore(done.backup_id)
+
+            assert list(kept) == list(done.changed_ids)
+            assert (restored.restored, restored.identical) == (6, 2)
+            assert await digests(hold) == before
+    assert violations(path, at_rest=False) == []

@@ -1,0 +1,268 @@
+"""Rows of a user's own tables that hang on conversations: in the plan, in the backup, and back again."""
+
+import asyncio
+
+import pytest
+
+from holdfast import Holdfast, Selection
+from holdfast.errors import DeleteBlocked, PlanOutdated, RestoreDiffers
+from support import app_schema
+from support.invariants import violations
+from support.library import ALL, filled
+from support.sql import ask, is_server
+
+pytestmark = pytest.mark.own_tables("foreign keys of an app lead to ours; test_adopting has those that lead to theirs")
+
+
+@pytest.fixture
+async def app(path):
+    """An open library of 10 conversations, and the tables of an app that hang on it."""
+    await filled(path, 10, job=False)
+    await asyncio.to_thread(app_schema.make, path)
+    async with Holdfast.open(path) as hold:
+        yield hold
+    assert violations(path, at_rest=False) == []
+
+
+def _ids(*keys):
+    return Selection(ids=tuple(f"c{key - 1:05}" for key in keys))
+
+
+async def _everything(path):
+    return await asyncio.to_thread(app_schema.everything, path)
+
+
+async def _sql(path, statement):
+    prefix = "SET search_path = public, holdfast; " if is_server(path) else ""
+    return await asyncio.to_thread(ask, path, prefix + statement)
+
+
+async def test_everything_comes_back(app, path):
+    """Rows that went and rows that changed, in every table, as the database itself writes them."""
+    before = await _everything(path)
+
+    deleted = await app.conversations.delete(ALL)
+    gone = await _everything(path)
+    verified = await app.backups.verify(deleted.backup_id)
+    restored = await app.backups.restore(deleted.backup_id)
+    again = await app.backups.restore(deleted.backup_id)
+
+    assert (deleted.deleted, deleted.changed, verified.state) == (10, 0, "verified")
+    assert [len(gone[name]) for name in ("chat_tags", "attachments", "ratings", "links")] == [0, 0, 1, 0]
+    assert await _everything(path) == before
+    assert (restored.restored, restored.left, again.identical) == (10, 0, 10)
+    assert restored.related == 13 + 14 + 5 + 6 + 5
+
+
+async def test_the_plan_names_them(app, path):
+    """Tables with numbers of rows, those that only change, and triggers that fire."""
+    plan = await app.conversations.plan_delete(_ids(1))
+
+    def named(table):
+        return app_schema.named(path, table)
+
+    assert {(one.table, one.rows, one.goes) for one in plan.related} == {
+        (named("chat_tags"), 3, True),
+        (named("attachments"), 2, True),
+        (named("ratings"), 3, True),
+        (named("links"), 3, True),
+        (named("users"), 1, False),
+        ("conversations", 2, False),
+    }
+    assert [(one.name, one.table) for one in plan.triggers] == [("rating_gone", named("ratings"))]
+
+
+async def test_a_row_of_two_conversations_is_counted_once(app, path):
+    """However many of them are selected."""
+    plan = await app.conversations.plan_delete(_ids(1, 2))
+
+    counts = {one.table: one.rows for one in plan.related}
+    assert counts[app_schema.named(path, "links")] == 3
+
+
+@pytest.mark.parametrize("keys", [(1,), (2, 3), (9, 1), (3, 5)])
+async def test_a_part_comes_back(app, path, keys):
+    """What hangs on others as well included."""
+    before = await _everything(path)
+
+    deleted = await app.conversations.delete(_ids(*keys))
+    assert await _everything(path) != before
+    restored = await app.backups.restore(deleted.backup_id)
+
+    assert deleted.deleted == len(keys)
+    assert await _everything(path) == before
+    assert restored.left == 0
+
+
+async def test_what_refers_to_something_missing_waits_for_it(app, path):
+    """A row that stands with two conversations comes back with the second of them."""
+    before = await _everything(path)
+    deleted = await app.conversations.delete(ALL)
+
+    first = await app.backups.restore(deleted.backup_id, _ids(3))
+    between = await _everything(path)
+    await app.backups.restore(deleted.backup_id, _ids(*(key for key in range(1, 11) if key != 3)), on_conflict="skip")
+
+    assert first.left > 0
+    assert not any("'c'" in row or ",c)" in row for row in between["links"])
+    assert (await _everything(path))["links"] == before["links"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE ratings SET mood = 'fine' WHERE id = 3",
+        "DELETE FROM attachments WHERE id = 2",
+        "INSERT INTO chat_tags (chat, tag) VALUES (2, 3)",
+        "UPDATE users SET latest = 2 WHERE name = 'Cid'",
+    ],
+)
+async def test_what_was_changed_meanwhile_is_kept(app, path, edit, monkeypatch):
+    """A conversation stays, with all that hangs on it, when any of that is not in the backup as it is."""
+    before = await _everything(path)
+    store = app.conversations._remover._store
+    real = store.verified
+
+    async def edited(*given, **more):
+        done = await real(*given, **more)
+        await _sql(path, edit)
+        return done
+
+    monkeypatch.setattr(store, "verified", edited)
+    deleted = await app.conversations.delete(ALL)
+    await _sql(path, "UPDATE users SET latest = NULL WHERE name = 'Cid'")
+
+    assert deleted.changed >= 1
+    assert deleted.deleted + deleted.changed == 10
+    await app.backups.restore(deleted.backup_id, on_conflict="skip")
+    after = await _everything(path)
+    assert after["conversations"] == before["conversations"]
+    assert after["links"] == before["links"]
+
+
+async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
+    """The control: without them in the row version, what was edited would be lost."""
+    from holdfast.storage.sql import deleting
+
+    store = app.conversations._remover._store
+    real = store.verified
+
+    async def edited(*given, **more):
+        done = await real(*given, **more)
+        await _sql(path, "UPDATE ratings SET mood = 'fine' WHERE id = 3")
+        return done
+
+    def trusting(session, owner, keys, columns):
+        values = {"key": 1, "owner": owner, "first": 0, "limit": 100}
+        noted = {row[1]: row[4] for row in session.rows("backup_items_after", values)}
+        return [_Trusted(record, noted[record.id]) for record in real_at_keys(session, owner, keys, columns)]
+
+    real_at_keys = deleting.at_keys
+    monkeypatch.setattr(store, "verified", edited)
+    monkeypatch.setattr(deleting, "at_keys", trusting)
+
+    deleted = await app.conversations.delete(ALL)
+
+    assert (deleted.deleted, deleted.changed) == (10, 0)
+
+
+class _Trusted:
+    """A record that says it is as it was."""
+
+    def __init__(self, record, version):
+        self.version = version
+        self.key, self.job_id, self.item_id, self.id = record.key, record.job_id, record.item_id, record.id
+
+
+@pytest.mark.parametrize("rule", ["", "ON DELETE RESTRICT", "ON DELETE NO ACTION"])
+async def test_rows_that_forbid_it_refuse_the_plan(app, path, rule):
+    """By name; without such rows there is nothing to refuse."""
+    ours = "holdfast.conversations" if is_server(path) else "conversations"
+    await _sql(path, f"CREATE TABLE invoices (id integer PRIMARY KEY, chat bigint REFERENCES {ours} (key) {rule})")
+    await app.conversations.plan_delete(ALL)
+    await _sql(path, "INSERT INTO invoices VALUES (1, 2), (2, 2), (3, NULL)")
+
+    with pytest.raises(DeleteBlocked, match=r"2 rows of (public\.)?invoices refer to these conversations"):
+        await app.conversations.delete(ALL)
+    deleted = await app.conversations.delete(_ids(4))
+
+    assert deleted.deleted == 1
+    assert await app.conversations.count(ALL) == 9
+
+
+async def test_conversations_that_would_be_carried_along_refuse_the_plan(app, path):
+    """Nobody asked for those."""
+    ours = "holdfast.conversations" if is_server(path) else "conversations"
+    await _sql(
+        path, f"ALTER TABLE {ours} ADD COLUMN under bigint REFERENCES {ours} ON DELETE CASCADE;"
+        f"UPDATE {ours} SET under = 4 WHERE key = 6",
+    )  # fmt: skip
+
+    with pytest.raises(DeleteBlocked, match="1 row of conversations would go along"):
+        await app.conversations.delete(_ids(4))
+    await app.conversations.delete(_ids(6))
+    await app.conversations.delete(_ids(4))
+
+    assert await app.conversations.count(ALL) == 8
+
+
+async def test_rows_that_come_after_the_plan_outdate_it(app, path):
+    """What is deleted is what was shown."""
+    plan = await app.conversations.plan_delete(_ids(4))
+    await _sql(path, "INSERT INTO chat_tags (chat, tag) VALUES (4, 3)")
+
+    with pytest.raises(PlanOutdated):
+        await app.conversations.delete(plan)
+
+    assert await app.conversations.count(ALL) == 10
+
+
+async def test_a_trigger_that_changes_related_rows_is_found_out(app, path):
+    """The restore is undone, and the table named."""
+    deleted = await app.conversations.delete(ALL)
+    await _sql(path, """
+        CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN UPDATE public.chat_tags SET at = now() WHERE chat = new.chat; RETURN new; END $$;
+        CREATE TRIGGER t AFTER INSERT ON chat_tags FOR EACH ROW EXECUTE FUNCTION meddle()
+    """ if is_server(path) else """
+        CREATE TRIGGER t AFTER INSERT ON chat_tags BEGIN
+        UPDATE chat_tags SET at = 1.5 WHERE chat = new.chat; END
+    """)  # fmt: skip
+
+    with pytest.raises(RestoreDiffers, match=r"its rows in (public\.)?chat_tags reads otherwise"):
+        await app.backups.restore(deleted.backup_id)
+
+    assert await app.conversations.count(ALL) == 0
+
+
+async def test_numbers_go_on_behind_what_came_back(app, path):
+    """The next row gets a number of its own, where a sequence was set back."""
+    deleted = await app.conversations.delete(ALL)
+    table = app_schema.named(path, "ratings")
+    if is_server(path):
+        await _sql(path, "ALTER SEQUENCE ratings_id_seq RESTART; DELETE FROM ratings")
+    await app.backups.restore(deleted.backup_id)
+
+    await _sql(path, "INSERT INTO ratings (price) VALUES (7)")
+
+    assert await asyncio.to_thread(ask, path, f"SELECT id FROM {table} WHERE price = 7 AND id > 5") != []
+
+
+@pytest.mark.parametrize("by", ["a row that goes", "a conversation"])
+async def test_references_to_a_conversation_that_goes_later(path, by):
+    """What went before with another one, and referred to it, does not make it look changed."""
+    await filled(path, 60, job=False)
+    ours = "holdfast." if is_server(path) else ""
+    if by == "a conversation":
+        await _sql(path, f"ALTER TABLE {ours}conversations ADD COLUMN parent bigint"
+                         f" REFERENCES {ours}conversations ON DELETE SET NULL")  # fmt: skip
+        await _sql(path, f"UPDATE {ours}conversations SET parent = 60 WHERE key IN (1, 2)")
+    else:
+        await _sql(path, f"CREATE TABLE seen (turn bigint PRIMARY KEY REFERENCES {ours}conversations ON DELETE CASCADE,"
+                         f" best bigint REFERENCES {ours}conversations ON DELETE SET NULL)")  # fmt: skip
+        await _sql(path, "INSERT INTO seen VALUES (1, 60), (2, 60)")
+    async with Holdfast.open(path) as hold:
+        deleted = await hold.conversations.delete(ALL)
+        restored = await hold.backups.restore(deleted.backup_id)
+
+    assert (deleted.deleted, deleted.changed, restored.restored, restored.left) == (60, 0, 60, 0)

@@ -1,0 +1,42 @@
+"""What the tests of the API share."""
+
+import sys
+
+import pytest
+
+from support.serving import KINDS, libraries, serving
+
+settings = libraries(KINDS)
+
+
+@pytest.fixture
+async def api(settings):
+    """An application that is running, with two users."""
+    async with serving(settings) as running:
+        yield running
+
+
+class Picky:
+    """A module `picky` whose function fails bad topics until they are mended."""
+
+    def __init__(self, folder) -> None:
+        self._mended = folder / "mended"
+        (folder / "picky.py").write_text(
+            "from pathlib import Path\n"
+            "from holdfast import Conversation, Turn\n\n\n"
+            "async def picky(item):\n"
+            f"    if item.topic == 'bad' and not Path({str(self._mended)!r}).exists():\n"
+            "        raise ValueError('there is no such topic')\n"
+            "    return Conversation(turns=[Turn('user', item.topic), Turn('assistant', 'Indeed.')])\n"
+        )
+
+    def mend(self) -> None:
+        self._mended.touch()
+
+
+@pytest.fixture
+def picky(tmp_path, monkeypatch):
+    """What fails some items."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield Picky(tmp_path)
+    sys.modules.pop("picky", None)

@@ -1,0 +1,291 @@
+"""Jobs over HTTP: made of items or files, worked on in the background, steered."""
+
+import asyncio
+from urllib.parse import quote
+
+import pytest
+
+from holdfast import Holdfast, Recipe
+from support.serving import ANN, serving
+
+_ITEMS = [{"id": "a", "topic": "Lighthouses", "audience": "children"}, {"id": "b", "topic": "Tides"}]
+
+
+async def _create(api, job_id="topics", *, items=_ITEMS, **more):
+    return await api.ann.post("/api/batches", json={"jobId": job_id, "items": items, "processor": "scripted", **more})
+
+
+async def test_a_job_of_items_is_worked_on(api):
+    """Created, begun, and completed in the background."""
+    created = await _create(api)
+
+    assert created.status_code == 201
+    assert created.headers["location"] == "/api/batches/topics"
+    assert (created.json()["id"], created.json()["planned"]) == ("topics", 2)
+    job = await api.settled("topics")
+    assert (job["state"], job["completed"], job["percentage"]) == ("completed", 2, 100.0)
+
+
+async def test_the_same_job_again_is_the_job_that_is_there(api):
+    """With other items it is refused, and says what differs."""
+    await _create(api)
+    await api.settled("topics")
+
+    again = await _create(api)
+    other = await _create(api, items=[{"id": "a", "topic": "Lamps"}])
+
+    assert (again.status_code, again.json()["state"]) == (201, "completed")
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "items_differ")
+
+
+async def test_a_job_may_wait_for_its_start(api):
+    """`start: false` only makes it; resuming works on it."""
+    created = await _create(api, start=False)
+    assert (created.json()["state"], api.parts.supervisor.worked) == ("pending", 0)
+
+    resumed = await api.ann.post("/api/batches/topics/resume")
+
+    assert resumed.status_code == 202
+    assert (await api.settled("topics"))["state"] == "completed"
+
+
+async def test_jobs_are_listed_in_pages(api):
+    """The latest first; the cursor goes on where a page ended."""
+    for number in range(3):
+        await _create(api, f"job-{number}", start=False)
+
+    first = (await api.ann.get("/api/batches", params={"limit": 2})).json()
+    second = (await api.ann.get("/api/batches", params={"limit": 2, "cursor": first["nextCursor"]})).json()
+
+    assert [job["id"] for job in first["jobs"]] == ["job-2", "job-1"]
+    assert [job["id"] for job in second["jobs"]] == ["job-0"]
+    assert second["nextCursor"] is None
+
+
+async def test_incomplete_jobs_are_those_with_work_left(api):
+    """Finished ones are left out."""
+    await _create(api, "done")
+    await api.settled("done")
+    await _create(api, "waiting", start=False)
+
+    listed = (await api.ann.get("/api/batches", params={"incomplete": "true"})).json()
+
+    assert [job["id"] for job in listed["jobs"]] == ["waiting"]
+
+
+async def test_a_job_is_paused_and_goes_on(api):
+    """The worker stops gracefully; nothing that was finished is done again."""
+    items = [{"id": str(number), "topic": f"t{number}"} for number in range(200)]
+    await _create(api, items=items, processor="scripted:0.02", concurrency=4)
+    while not (await api.ann.get("/api/batches/topics")).json()["completed"]:
+        await asyncio.sleep(0.02)
+
+    paused = await api.ann.post("/api/batches/topics/pause")
+    at_rest = await api.settled("topics")
+
+    assert (paused.status_code, paused.json()["state"]) == (200, "paused")
+    assert (at_rest["pause"]["code"], at_rest["running"]) == ("by_user", 0)
+    assert 0 < at_rest["completed"] < 200
+    await api.ann.post("/api/batches/topics/resume", json={"concurrency": 64})
+    assert (await api.settled("topics"))["completed"] == 200
+
+
+async def test_a_job_resumed_while_it_is_pausing_goes_on(api):
+    """The run that is coming to its end begins again, though nobody asks another time."""
+    await _create(api, items=[{"topic": f"t{number}"} for number in range(8)], processor="scripted:0.5", concurrency=4)
+    while not (await api.ann.get("/api/batches/topics")).json()["running"]:
+        await asyncio.sleep(0.02)
+
+    await api.ann.post("/api/batches/topics/pause")
+    resumed = await api.ann.post("/api/batches/topics/resume")
+
+    assert resumed.status_code == 202
+    assert (await api.settled("topics"))["completed"] == 8
+
+
+async def test_a_cancelled_job_stays_cancelled(api):
+    """It is not resumed; discarding it frees its name."""
+    await _create(api, start=False)
+
+    cancelled = await api.ann.post("/api/batches/topics/cancel")
+    resumed = await api.ann.post("/api/batches/topics/resume")
+    discarded = await api.ann.post("/api/batches/topics/discard")
+
+    assert cancelled.json()["state"] == "cancelled"
+    assert (resumed.status_code, resumed.json()["error"]["code"]) == (409, "illegal_move")
+    assert discarded.json() == {"id": "topics", "discarded": True}
+    assert (await api.ann.get("/api/batches/topics")).status_code == 404
+
+
+async def test_failed_items_are_listed_and_retried(settings, picky):
+    """In pages, with their errors; named ones or all of them go back to pending."""
+    async with serving(settings, processors=("picky:picky",)) as api:
+        items = [{"id": f"bad-{number}", "topic": "bad"} for number in range(3)]
+        await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
+        assert (await api.settled("j"))["state"] == "completed_with_failures"
+
+        first = (await api.ann.get("/api/batches/j/failed", params={"limit": 2})).json()
+        second = (await api.ann.get("/api/batches/j/failed", params={"cursor": first["nextCursor"]})).json()
+        one = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["bad-1"]})
+        unknown = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["none"]})
+        picky.mend()
+        resumed = await api.ann.post("/api/batches/j/resume", json={"retryFailed": True})
+
+        assert [item["id"] for item in first["items"] + second["items"]] == ["bad-0", "bad-1", "bad-2"]
+        assert first["items"][0]["errorCode"] == "processor_error.ValueError"
+        assert (one.json()["retried"], one.json()["job"]["pending"]) == (1, 1)
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "item_not_found")
+        assert resumed.status_code == 202
+        assert (await api.settled("j"))["state"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("topics.csv", b"\xef\xbb\xbfid,topic,audience\r\na,Lighthouses,children\r\nb,Tides,\r\n"),
+        ("topics.tsv", b"id\ttopic\na\tLighthouses\nb\tTides\n"),
+        ("topics.jsonl", b'{"id":"a","topic":"Lighthouses"}\n{"id":"b","topic":"Tides"}\n'),
+        ("topics.JSON", b'[{"id":"a","topic":"Lighthouses"},{"id":"b","topic":"Tides"}]'),
+    ],
+)
+async def test_a_job_of_a_file(api, name, content):
+    """The ending of its name says what it is, and nothing else of the name is used."""
+    answer = await api.ann.post(
+        "/api/batches/upload",
+        files={"file": (f"../../etc/{name}", content)},
+        data={"jobId": "up", "processor": "scripted"},
+    )
+
+    assert answer.status_code == 201, answer.text
+    assert (await api.settled("up"))["completed"] == 2
+
+
+async def test_columns_of_a_file_can_be_named(api):
+    """As on the command line."""
+    answer = await api.ann.post(
+        "/api/batches/upload",
+        files={"file": ("q.csv", b"key,question,who\nk1,Why?,a child\n")},
+        data={
+            "jobId": "up",
+            "processor": "scripted",
+            "idColumn": "key",
+            "topicColumn": "question",
+            "personaColumn": "who",
+        },
+    )
+    await api.settled("up")
+
+    (made,) = (await api.ann.get("/api/conversations")).json()["conversations"]
+    assert answer.status_code == 201
+    assert (made["itemId"], made["topic"], made["persona"]) == ("k1", "Why?", "a child")
+
+
+@pytest.mark.parametrize(
+    "name, content, status, code",
+    [
+        ("x.csv", b"id,topic\na,b,c\n", 422, "bad_row"),
+        ("x.csv", b"", 422, "input_empty"),
+        ("x.csv", b"name\nx\n", 422, "unknown_column"),
+        ("x.csv", b"id,topic\na,x\na,y\n", 422, "duplicate_item"),
+        ("x.jsonl", b"{", 422, "bad_row"),
+        ("x.csv", b"\xff\xfe\x00", 422, "input_unreadable"),
+        ("x.parquet", b"PAR1", 415, "unsupported_file"),
+        ("", b"id,topic\n", 422, "invalid_request"),
+    ],
+)
+async def test_a_bad_file_is_refused(api, name, content, status, code):
+    """Named as the upload, never by where it was put; and no job is made."""
+    answer = await api.ann.post(
+        "/api/batches/upload", files={"file": (name, content)}, data={"jobId": "up", "processor": "scripted"}
+    )
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+    assert "/tmp" not in answer.text
+    assert "holdfast-upload" not in answer.text
+    assert (await api.ann.get("/api/batches/up")).status_code == 404
+
+
+async def test_only_what_the_settings_name_is_run(api):
+    """Neither what a request names, nor what a job's row does."""
+    asked = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "os:getcwd"})
+    recipe = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "recipe": "mine"})
+    neither = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS})
+    both = await api.ann.post(
+        "/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "scripted", "recipe": "mine"}
+    )
+
+    assert (asked.status_code, asked.json()["error"]["code"]) == (403, "processor_not_allowed")
+    assert (recipe.status_code, recipe.json()["error"]["code"]) == (403, "processor_not_allowed")
+    assert neither.status_code == both.status_code == 422
+
+
+async def test_a_job_of_another_processor_is_left_to_others(api, settings):
+    """One that the command line made: the server shows it, and does not run it."""
+    async with Holdfast.open(settings.database_url, owner=ANN) as hold:
+        await hold.batches.create("theirs", [{"topic": "x"}], "json:dumps")
+
+    shown = await api.ann.get("/api/batches/theirs")
+    resumed = await api.ann.post("/api/batches/theirs/resume")
+
+    assert shown.json()["processor"] == "json:dumps"
+    assert (resumed.status_code, resumed.json()["error"]["code"]) == (403, "processor_not_allowed")
+
+
+async def test_a_recipe_is_allowed_by_all_that_is_in_it(settings, tmp_path):
+    """A job whose row names the same model at another address is not run."""
+    (tmp_path / "own.toml").write_text('model = "ollama:tiny"\nturns = 2\n')
+    async with Holdfast.open(settings.database_url, owner=ANN) as hold:
+        await hold.batches.create(
+            "evil", [{"topic": "x"}], Recipe(model="ollama:tiny", turns=2, base_url="http://10.0.0.1/")
+        )
+        await hold.batches.create("good", [{"topic": "x"}], Recipe.load(tmp_path / "own.toml"))
+
+    async with serving(settings, recipes={"own": str(tmp_path / "own.toml")}) as api:
+        evil = await api.ann.post("/api/batches/evil/resume")
+        good = await api.parts.hold.for_owner(ANN).batches.workable("good")
+
+    assert (evil.status_code, evil.json()["error"]["code"]) == (403, "processor_not_allowed")
+    assert "10.0.0.1" not in evil.text
+    assert good.id == "good"
+
+
+async def test_the_server_says_what_it_runs(settings, tmp_path):
+    """By the names that requests use."""
+    (tmp_path / "own.toml").write_text('model = "ollama:tiny"\n')
+    async with serving(settings, recipes={"own": str(tmp_path / "own.toml")}, processors=("scripted",)) as api:
+        assert (await api.ann.get("/api/recipes")).json() == {"recipes": ["own"], "processors": ["scripted"]}
+
+
+async def test_so_many_jobs_at_once_and_no_more(settings):
+    """The one beyond is told so, and can be resumed later."""
+    async with serving(settings, most_jobs=1) as api:
+        await api.ann.post("/api/batches", json={"jobId": "one", "items": _ITEMS, "processor": "scripted:0.5"})
+        second = await api.ann.post("/api/batches", json={"jobId": "two", "items": _ITEMS, "processor": "scripted"})
+
+        assert (second.status_code, second.json()["error"]["code"]) == (429, "too_many")
+        await api.settled("one")
+        assert (await api.ann.post("/api/batches/two/resume")).status_code == 202
+        assert (await api.settled("two"))["state"] == "completed"
+
+
+async def test_resuming_twice_works_once(api):
+    """In one process one run works on a job."""
+    await _create(api, processor="scripted:0.5")
+
+    answers = await asyncio.gather(*(api.ann.post("/api/batches/topics/resume") for _ in range(5)))
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert api.parts.supervisor.worked == 1
+    assert (await api.settled("topics"))["completed"] == 2
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "ü→", "..", "a%2Fb", "x?y#z", "events", "upload"])
+async def test_any_name_has_an_address(api, name):
+    """Percent-encoded, as every part of an address is."""
+    created = await _create(api, name, start=False)
+
+    assert created.status_code == 201
+    shown = await api.ann.get(f"/api/batches/{quote(name, safe='').replace('..', '%2e%2e')}")
+    assert shown.status_code == 200, shown.text
+    assert shown.json()["id"] == name
+    assert (await api.ann.get(created.headers["location"])).json()["id"] == name

@@ -1,0 +1,112 @@
+"""The controls: with a protection switched off, what the tests of it look for is found."""
+
+import asyncio
+
+import jwt
+
+from holdfast import Selection
+from holdfast.server.auth.tokens import JsonWebTokens
+from holdfast.server.events.job_feed import JobFeed
+from holdfast.server.limits import Hosts
+from holdfast.server.supervisor import Supervisor
+from support.addresses import CASES, request_of
+from support.serving import ANN, bearer, claims, serving
+from support.sql import ask
+
+
+async def test_without_owners_everything_of_others_is_there(settings, monkeypatch):
+    """Ann's things answer Bob."""
+    async with serving(settings) as api:
+        (conversation,) = await api.made(1)
+        names = {"jobId": "job", "conversationId": conversation}
+        every = api.parts.hold.for_owner
+        monkeypatch.setattr(type(api.parts.hold), "for_owner", lambda _, __: every(ANN))
+
+        for address in ("GET /api/batches/{jobId}", "GET /api/conversations/{conversationId}"):
+            answer = await api.bob.request(**request_of(address, CASES[address], names))
+            assert answer.status_code == 200
+
+
+async def test_without_signatures_anybody_comes_in(api, monkeypatch):
+    """A token of another secret."""
+
+    async def believing(_, token):
+        return jwt.decode(token, options={"verify_signature": False})["sub"]
+
+    monkeypatch.setattr(JsonWebTokens, "owner_of", believing)
+    forged = jwt.encode(claims(ANN), "b" * 40, algorithm="HS256")
+
+    assert (await api.anonymous.get("/api/batches", headers=bearer(forged))).status_code == 200
+
+
+async def test_without_names_of_hosts_a_page_elsewhere_gets_through(settings, monkeypatch):
+    """One whose own name leads to this machine."""
+
+    async def through(self, scope, receive, send):
+        await self._app(scope, receive, send)
+
+    monkeypatch.setattr(Hosts, "__call__", through)
+    async with serving(settings, local=True) as api:
+        answer = await api.ann.get("/api/batches", headers={"Host": "evil.example"})
+
+    assert answer.status_code == 200
+
+
+async def test_without_the_digest_something_else_is_deleted(api):
+    """What came after the plan goes with it, where nobody says which plan was meant."""
+    await api.made(1)
+    conversations = api.parts.hold.for_owner(ANN).conversations
+    plan = await conversations.plan_delete(Selection(everything=True))
+    await api.made(1, job_id="more")
+
+    deletion = await conversations.delete(Selection(everything=True), digest=None)
+
+    assert (plan.conversations, deletion.deleted) == (1, 2)
+
+
+async def test_without_the_trigger_failures_are_missed(settings, picky):
+    """The item fails, and nobody hears of it."""
+    async with serving(settings, processors=("picky:picky",)) as api:
+        drop = "DROP TRIGGER item_failed" + (" ON items" if settings.server is not None else "")
+        ask(settings.database_url, drop)
+        items = [{"id": "bad", "topic": "bad"}]
+        await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
+        assert (await api.settled("j"))["failed"] == 1
+        feed = JobFeed(api.parts.hold.for_owner(ANN).batches, "j", poll_seconds=60)
+        await feed.begin()
+        await feed.look()
+
+        assert "item_failed" not in [one.name async for one in feed.events(0)]
+
+
+async def test_without_its_memory_a_resume_during_a_pause_is_lost(api, monkeypatch):
+    """The run comes to its end, and nobody begins again."""
+    items = [{"topic": f"t{number}"} for number in range(8)]
+    monkeypatch.setattr(Supervisor, "_until_ended", _deaf(Supervisor._until_ended))
+    await api.ann.post(
+        "/api/batches", json={"jobId": "j", "items": items, "processor": "scripted:0.5", "concurrency": 4}
+    )
+    while not (await api.ann.get("/api/batches/j")).json()["running"]:
+        await asyncio.sleep(0.02)
+
+    await api.ann.post("/api/batches/j/pause")
+    await api.ann.post("/api/batches/j/resume")
+
+    assert (await api.settled("j"))["state"] == "paused"
+
+
+def _deaf(until_ended):
+    async def working(self, owner, job_id, run):
+        forgetting = asyncio.create_task(_forget(run))
+        try:
+            return await until_ended(self, owner, job_id, run)
+        finally:
+            forgetting.cancel()
+
+    return working
+
+
+async def _forget(run):
+    while True:
+        run.is_wanted_again = False
+        await asyncio.sleep(0)

@@ -1,0 +1,173 @@
+"""Deleting: planned, backed up, verified, deleted, undone. Any other way has to be spelled out."""
+
+import pytest
+
+from holdfast.backup.writer import Writer
+from support.addresses import addresses, description
+from support.cut_off import cut_off
+from support.serving import ANN
+from support.sql import ask
+
+
+async def _plan(api, **selection):
+    return await api.ann.post("/api/conversations/delete-plan", json={"selection": selection})
+
+
+async def _delete(api, digest, **selection):
+    return await api.ann.post("/api/conversations/delete", json={"selection": selection, "digest": digest})
+
+
+async def _ids(api):
+    return [one["id"] for one in (await api.ann.get("/api/conversations")).json()["conversations"]]
+
+
+async def test_a_delete_can_be_undone(api):
+    """The plan changes nothing; the answer names the backup, and where to undo it."""
+    ids = await api.made(3)
+    before = [(await api.ann.get(f"/api/conversations/{name}")).json() for name in ids]
+
+    plan = (await _plan(api, jobId="job")).json()
+    assert (plan["conversations"], plan["turns"], len(plan["sample"])) == (3, 12, 3)
+    assert len(await _ids(api)) == 3
+    deleted = (await _delete(api, plan["digest"], jobId="job")).json()
+
+    assert (deleted["deleted"], deleted["changed"], deleted["gone"]) == (3, 0, 0)
+    assert await _ids(api) == []
+    backup = (await api.ann.get(f"/api/backups/{deleted['backupId']}")).json()
+    assert plan["estimatedBytes"] == pytest.approx(backup["contentBytes"], rel=0.05)
+    assert (backup["state"], backup["reason"], backup["deletion"]["state"]) == ("verified", "bulk_delete", "deleted")
+    assert (await api.ann.post(f"/api/backups/{deleted['backupId']}/restore-plan")).json()["new"] == 3
+    restored = await api.ann.post(deleted["undo"])
+    assert restored.json()["restored"] == 3
+    assert [(await api.ann.get(f"/api/conversations/{name}")).json() for name in ids] == before
+
+
+async def test_an_outdated_plan_deletes_nothing(api):
+    """Another id set: 409, and everything is there."""
+    await api.made(3)
+    digest = (await _plan(api, all=True)).json()["digest"]
+    await api.made(1, job_id="more")
+
+    refused = await _delete(api, digest, all=True)
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "plan_outdated")
+    assert len(await _ids(api)) == 4
+    assert (await api.ann.get("/api/backups")).json()["backups"] == []
+
+
+async def test_a_plan_of_another_selection_deletes_nothing(api):
+    """The digest is of what is selected, not of how."""
+    first, second, third = await api.made(3)
+    digest = (await _plan(api, conversationIds=[first, second])).json()["digest"]
+
+    refused = await _delete(api, digest, conversationIds=[first, third])
+
+    assert refused.status_code == 409
+    assert len(await _ids(api)) == 3
+
+
+async def test_a_failed_backup_deletes_nothing(api, settings):
+    """Without a place for backups nothing is deleted; and no path of the server is told."""
+    await api.made(2)
+    digest = (await _plan(api, all=True)).json()["digest"]
+    (settings.here / "backups").write_text("in the way")
+
+    refused = await _delete(api, digest, all=True)
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "backup_failed")
+    assert str(settings.here) not in refused.text
+    assert len(await _ids(api)) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"selection": {"all": True}},
+        {"digest": "0" * 64},
+        {"selection": {}, "digest": "0" * 64},
+        {"selection": {"all": False}, "digest": "0" * 64},
+        {"selection": {"conversationIds": []}, "digest": "0" * 64},
+        {"selection": {"all": True}, "digest": "x"},
+        {"selection": {"all": True}, "digest": "0" * 64, "backup": False},
+        {"selection": {"all": True}, "digest": "0" * 64, "noBackup": True},
+        {"selection": {"all": True}, "digest": "0" * 64, "continueBackupId": "b"},
+    ],
+)
+async def test_nothing_less_deletes(api, body):
+    """Neither an empty selection, nor one without its plan, nor a wish to do without a backup."""
+    await api.made(1)
+
+    answer = await api.ann.post("/api/conversations/delete", json=body)
+
+    assert answer.status_code == 422, answer.text
+    assert len(await _ids(api)) == 1
+
+
+def test_no_other_address_deletes():
+    """Of all that there are, one deletes conversations, one does and tells how it goes; DELETE is for backups."""
+    deleting = [
+        f"{method} {path}"
+        for path, methods in description()["paths"].items()
+        for method, operation in methods.items()
+        if "DeletionOut" in str(operation.get("responses", {}).get("200", {}))
+    ]
+
+    assert deleting == ["post /api/conversations/delete"]
+    assert [address for address in addresses() if "/delete" in address] == [
+        "POST /api/conversations/delete-plan",
+        "POST /api/conversations/delete",
+        "POST /api/conversations/delete/events",
+    ]
+    assert [address for address in addresses() if address.startswith("DELETE")] == ["DELETE /api/backups/{backupId}"]
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+async def test_ids_that_are_missing_are_left_out_when_that_was_planned(api, ignored):
+    """However many: a plan names only the first of them, and its digest is that of the others."""
+    (one,) = await api.made(1)
+    selection = {"conversationIds": [one, *(f"gone-{number}" for number in range(30))]}
+    body = {"selection": selection, "ignoreMissing": True}
+    plan = (await api.ann.post("/api/conversations/delete-plan", json=body)).json()
+    deleted = await api.ann.post(
+        "/api/conversations/delete", json={**body, "digest": plan["digest"], "ignoreMissing": ignored}
+    )
+
+    assert (plan["conversations"], len(plan["missing"])) == (1, 10)
+    assert deleted.status_code == (200 if ignored else 404), deleted.text
+    assert len(await _ids(api)) == (0 if ignored else 1)
+
+
+async def test_a_delete_that_was_cut_off_is_gone_on_with(api):
+    """By its backup, at the same address; twice is safe."""
+    await api.made(3)
+    services = api.parts.hold.for_owner(ANN)
+    plan = (await _plan(api, all=True)).json()
+    backup_id = await cut_off(services)
+
+    listed = (await api.ann.get(f"/api/backups/{backup_id}")).json()
+    assert (listed["deletion"]["state"], listed["expiresAt"]) == ("deleting", None)
+    for _ in range(2):
+        ended = await api.ann.post("/api/conversations/delete", json={"continueBackupId": backup_id})
+        assert (ended.status_code, ended.json()["deleted"]) == (200, 3), ended.text
+    assert await _ids(api) == []
+    assert plan["conversations"] == 3
+
+
+async def test_edited_meanwhile_is_kept_and_named(api, settings, monkeypatch):
+    """What somebody changed after the backup had read it stays, and the answer says which."""
+    first, second = await api.made(2)
+    digest = (await _plan(api, all=True)).json()["digest"]
+    write = Writer.write
+
+    async def write_and_edit(self, *given, **named):
+        made = await write(self, *given, **named)
+        ask(settings.database_url, "UPDATE conversations SET topic = 'edited' WHERE id = ?", second)
+        return made
+
+    monkeypatch.setattr(Writer, "write", write_and_edit)
+    deleted = (await _delete(api, digest, all=True)).json()
+
+    assert (deleted["deleted"], deleted["changed"], deleted["changedIds"]) == (1, 1, [second])
+    assert await _ids(api) == [second]
+    assert first != second

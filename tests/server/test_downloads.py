@@ -1,0 +1,303 @@
+"""Downloads: whole or broken off; clients that vanish, stall or ask for odd parts leave nothing behind."""
+
+import asyncio
+import hashlib
+import json
+import socket
+import time
+
+import httpx
+import pytest
+import zstandard
+
+from holdfast.errors import BackupDamaged
+from holdfast.server.downloads import Span, span_of
+from holdfast.server.problems import Problem
+from support.serving import served
+from support.torture import sample
+
+
+async def _backup(api, count=3):
+    ids = await api.made(count)
+    return (await api.ann.post("/api/backup/create", json={"conversationIds": ids})).json()
+
+
+async def test_the_two_original_addresses(api):
+    """Paths, fields and the file are as apps written for the original know them."""
+    ids = await api.made(2)
+
+    created = await api.ann.post("/api/backup/create", json={"conversationIds": ids, "reason": "bulk_delete"})
+    backup_id = created.json()["backupId"]
+    downloaded = await api.ann.get(f"/api/backup/download/{backup_id}")
+
+    assert created.status_code == 201
+    assert list(created.json()) == ["backupId", "filePath", "expiresAt", "conversationCount"]
+    assert created.json()["filePath"] == f"/backups/{backup_id}.json"
+    assert created.json()["conversationCount"] == 2
+    assert downloaded.headers["content-disposition"] == f'attachment; filename="{backup_id}.json"'
+    file = downloaded.json()
+    assert (file["version"], file["backupReason"]) == ("1.0", "bulk_delete")
+    assert [one["id"] for one in file["conversations"]] == ids
+    assert file["conversations"][0]["conversation_turns"][0]["sequence"] == 1
+
+
+async def test_a_backup_of_unknown_ids_is_refused(api):
+    """404 naming them, and nothing is written."""
+    (known,) = await api.made(1)
+
+    answer = await api.ann.post("/api/backup/create", json={"conversationIds": [known, "none-1", "none-2"]})
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["details"] == {"conversationIds": ["none-1", "none-2"]}
+    assert (await api.ann.get("/api/backups", params={"every": "true"})).json()["backups"] == []
+
+
+async def test_the_stored_file_is_the_same(api):
+    """Compressed, with its size and a tag; decompressed it is what the other download gives."""
+    backup_id = (await _backup(api))["backupId"]
+    address = f"/api/backup/download/{backup_id}"
+
+    stored = await api.ann.get(address, params={"format": "zst"})
+    plain = await api.ann.get(address)
+
+    assert int(stored.headers["content-length"]) == len(stored.content)
+    assert stored.headers["etag"] == f'"{hashlib.sha256(stored.content).hexdigest()}"'
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(stored.content) == plain.content
+
+
+@pytest.mark.parametrize(
+    "wanted, expected",
+    [
+        (None, Span(0, 100, is_partial=False)),
+        ("bytes=0-0", Span(0, 1, is_partial=True)),
+        ("bytes=10-19", Span(10, 10, is_partial=True)),
+        ("bytes=90-", Span(90, 10, is_partial=True)),
+        ("bytes=90-500", Span(90, 10, is_partial=True)),
+        ("bytes=-5", Span(95, 5, is_partial=True)),
+        ("bytes=-500", Span(0, 100, is_partial=True)),
+    ],
+)
+def test_one_range_is_understood(wanted, expected):
+    """As RFC 9110 says it."""
+    assert span_of(wanted, 100) == expected
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["bytes=100-", "bytes=5-2", "bytes=-0", "bytes=-", "bytes=0-1,3-4", "bytes=" + "0-1," * 500, "bytes=a-b",
+     "items=0-1", "", "bytes=--5", "bytes=0-0x5", "bytes=" + "9" * 40 + "-", "bytes = 0-1"],
+)  # fmt: skip
+def test_odd_ranges_are_refused(wanted):
+    """416: many ranges of one file above all, which would multiply it."""
+    with pytest.raises(Problem) as caught:
+        span_of(wanted, 100)
+
+    assert (caught.value.status_code, caught.value.headers) == (416, {"Content-Range": "bytes */100"})
+
+
+async def test_parts_make_the_whole(api):
+    """Resumed part by part, the file is the same; ranges of the JSON are not offered."""
+    backup_id = (await _backup(api))["backupId"]
+    address = f"/api/backup/download/{backup_id}"
+    whole = (await api.ann.get(address, params={"format": "zst"})).content
+
+    parts = []
+    for start in range(0, len(whole), 100):
+        answer = await api.ann.get(address, params={"format": "zst"}, headers={"Range": f"bytes={start}-{start + 99}"})
+        assert answer.status_code == 206
+        end = min(start + 99, len(whole) - 1)
+        assert answer.headers["content-range"] == f"bytes {start}-{end}/{len(whole)}"
+        parts.append(answer.content)
+    plain = await api.ann.get(address, headers={"Range": "bytes=0-1"})
+    beyond = await api.ann.get(address, params={"format": "zst"}, headers={"Range": "bytes=999999999-"})
+
+    assert b"".join(parts) == whole
+    assert (plain.status_code, len(plain.content) > 2) == (200, True)
+    assert (beyond.status_code, beyond.json()["error"]["code"]) == (416, "range_not_satisfiable")
+
+
+async def test_a_ticket_opens_one_download_once(api):
+    """Without any other word, for that backup only."""
+    backup_id = (await _backup(api))["backupId"]
+    issued = await api.ann.post(f"/api/backups/{backup_id}/download-ticket")
+    url = issued.json()["url"]
+    other = url.replace(backup_id, "backup-1-aaaa")
+
+    assert issued.status_code == 201
+    assert (await api.anonymous.get(other)).status_code == 401
+    assert (await api.anonymous.post(url)).status_code == 401
+    first = await api.anonymous.get(url + "&format=zst")
+    second = await api.anonymous.get(url)
+
+    assert (first.status_code, second.status_code) == (200, 401)
+    assert first.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_of_many_with_one_ticket_one_gets_in(api):
+    """In the same moment."""
+    backup_id = (await _backup(api))["backupId"]
+    url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
+
+    statuses = [answer.status_code for answer in await asyncio.gather(*(api.anonymous.get(url) for _ in range(8)))]
+
+    assert sorted(statuses) == [200] + [401] * 7
+
+
+async def test_a_damaged_file_is_told_before_it_begins(api, settings):
+    """409, and nothing of the file."""
+    backup_id = (await _backup(api))["backupId"]
+    (path,) = (settings.here / "backups").rglob(f"{backup_id}.json.zst")
+    path.chmod(0o600)
+    path.write_bytes(b"rubbish" + path.read_bytes()[7:])
+
+    answer = await api.ann.get(f"/api/backup/download/{backup_id}")
+    verified = await api.ann.post(f"/api/backups/{backup_id}/verify")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "backup_damaged")
+    assert (verified.status_code, verified.json()["error"]["code"]) == (409, "backup_damaged")
+    assert str(settings.here) not in answer.text + verified.text
+
+
+# -- over the wire ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    """A server with a backup that is larger than all buffers between it and a client."""
+    folder = tmp_path_factory.mktemp("big")
+    with served(folder, "idle_seconds = 1.0\nmost_downloads = 40\n") as server:
+        rows = [
+            {"messages": [{"role": "user", "content": f"{n}"}, {"role": "assistant", "content": _noise(n)}]}
+            for n in range(400)
+        ]
+        content = "\n".join(json.dumps(row) for row in rows).encode()
+        server.client.post("/api/conversations/import", files={"file": ("rows.jsonl", content)}).raise_for_status()
+        listed = server.client.get("/api/conversations", params={"limit": 200}).json()
+        ids = [one["id"] for one in listed["conversations"]]
+        more = server.client.get("/api/conversations", params={"limit": 200, "cursor": listed["nextCursor"]}).json()
+        ids += [one["id"] for one in more["conversations"]]
+        created = server.client.post("/api/backup/create", json={"conversationIds": ids})
+        yield server, created.json()["backupId"], folder
+
+
+def _noise(number):
+    """Text that does not compress: 80 KB."""
+    return b"".join(hashlib.sha512(f"{number} {n}".encode()).hexdigest().encode() for n in range(640)).decode()
+
+
+def _asked(server, path, more=""):
+    """A connection on which a request was sent, and nothing read."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.token}\r\n{more}\r\n"
+    connection.sendall(head.encode())
+    return connection
+
+
+def _is_quiet(server, before):
+    """Wait until nothing is under way and no descriptor more is open than before."""
+    server.wait_for(lambda: b'holdfast_transfers{kind="download"} 0.0' in server.client.get("/metrics").content)
+    server.wait_for(lambda: server.descriptors() <= before + 2)
+
+
+@pytest.mark.sweep
+def test_clients_that_vanish_leave_nothing(big):
+    """In the middle of a download, by closing or by a reset: descriptors and memory stay flat."""
+    server, backup_id, _ = big
+    path = f"/api/backup/download/{backup_id}"
+    server.client.get(path)
+    before, memory = server.descriptors(), server.megabytes()
+
+    for number in range(len(sample(list(range(2_000)), 60))):
+        connection = _asked(server, path + ("?format=zst" if number % 3 == 0 else ""))
+        assert connection.recv(10).startswith(b"HTTP/1.1 2")
+        if number % 2:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        connection.close()
+
+    _is_quiet(server, before)
+    assert server.megabytes() < memory + 60
+
+
+def test_clients_that_stall_are_given_up(big):
+    """They hold neither the file nor a place for longer than they may be idle."""
+    server, backup_id, _ = big
+    before, memory = server.descriptors(), server.megabytes()
+    stalled = [_asked(server, f"/api/backup/download/{backup_id}") for _ in range(30)]
+
+    server.wait_for(lambda: b'holdfast_transfers{kind="download"} 0.0' not in server.client.get("/metrics").content)
+    _is_quiet(server, before + 30)  # their connections are the kernel's for a little longer
+
+    assert server.megabytes() < memory + 150
+    for connection in stalled:
+        connection.close()
+
+
+def test_so_many_downloads_and_no_more(big):
+    """The one beyond is told so; afterwards there is room again."""
+    server, backup_id, _ = big
+    path = f"/api/backup/download/{backup_id}"
+    stalled = [_asked(server, path) for _ in range(40)]
+    server.wait_for(lambda: b'holdfast_transfers{kind="download"} 40.0' in server.client.get("/metrics").content)
+
+    assert server.client.get(path).status_code == 429
+
+    for connection in stalled:
+        connection.close()
+    server.wait_for(lambda: server.client.get(path).status_code == 200)
+
+
+def test_an_error_in_the_middle_breaks_the_connection(big):
+    """The answer is never ended as if it were whole."""
+    server, backup_id, folder = big
+    (path,) = folder.rglob(f"{backup_id}.json.zst")
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes(len(whole) - middle))
+    try:
+        with pytest.raises(httpx.RemoteProtocolError):
+            server.client.get(f"/api/backup/download/{backup_id}")
+        assert server.logged("download_aborted")
+    finally:
+        path.write_bytes(whole)
+    assert server.client.get(f"/api/backup/download/{backup_id}").status_code == 200
+
+
+def test_a_backup_that_is_removed_meanwhile_is_downloaded_whole(big):
+    """The kernel keeps the file for whoever has opened it."""
+    server, backup_id, _ = big
+    ids = [one["id"] for one in server.client.get("/api/conversations", params={"limit": 200}).json()["conversations"]]
+    other = server.client.post("/api/backup/create", json={"conversationIds": ids}).json()["backupId"]
+    whole = server.client.get(f"/api/backup/download/{other}").content
+    with server.client.stream("GET", f"/api/backup/download/{other}") as stream:
+        blocks = stream.iter_bytes()
+        read = next(blocks)
+
+        assert server.client.delete(f"/api/backups/{other}").status_code == 200
+
+        assert read + b"".join(blocks) == whole
+    assert server.client.get(f"/api/backup/download/{other}").status_code == 409
+    assert backup_id != other
+
+
+def test_a_slow_client_gets_it_all(big):
+    """One that reads a little at a time, but does read."""
+    server, backup_id, _ = big
+    connection = _asked(server, f"/api/backup/download/{backup_id}?format=zst", "Range: bytes=0-99999\r\n")
+    received = b""
+    while len(received) < 100_000:
+        received += connection.recv(20_000)
+        time.sleep(0.01)
+
+    head, _, body = received.partition(b"\r\n\r\n")
+    while len(body) < 100_000:
+        body += connection.recv(20_000)
+
+    assert head.startswith(b"HTTP/1.1 206")
+    assert len(body) == 100_000
+    connection.close()
+
+
+def test_damage_is_an_error_of_ours():
+    """The control of what a damaged file is told as."""
+    assert BackupDamaged("x").code == "backup_damaged"

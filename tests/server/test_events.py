@@ -1,0 +1,266 @@
+"""Live events, derived from the tables: whoever works on a job, none of its failures is missed."""
+
+import asyncio
+import time
+
+import pytest
+
+from holdfast import Holdfast
+from holdfast.server.events.job_feed import JobFeed
+from support.eventstream import Listener, parsed
+from support.serving import ANN, served, serving
+
+_EVENTS = "/api/batches/j/events"
+
+
+async def _received(client, path=_EVENTS, *, last=None):
+    """All events of a stream that comes to its end."""
+    headers = {} if last is None else {"Last-Event-ID": str(last)}
+    answer = await client.get(path, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-store"
+    return list(parsed(iter(answer.text.split("\n"))))
+
+
+async def _attached(api, count=1):
+    """Wait until so many listen."""
+    async with asyncio.timeout(20):
+        while sum(feed.listeners for feed in api.parts.hub._feeds.values()) < count:
+            await asyncio.sleep(0.02)
+
+
+async def _failing(api, count=3, *, good=0):
+    items = [{"id": f"bad-{number}", "topic": "bad"} for number in range(count)]
+    items += [{"id": f"good-{number}", "topic": "good"} for number in range(good)]
+    await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
+
+
+@pytest.fixture
+async def failing(settings, picky):
+    """An application whose jobs fail items."""
+    async with serving(settings, processors=("picky:picky",)) as running:
+        yield running
+
+
+async def test_a_job_is_followed_to_its_end(api):
+    """Progress first, the states as they change, and the stream ends when the job does."""
+    items = [{"topic": f"t{number}"} for number in range(40)]
+    await api.ann.post(
+        "/api/batches", json={"jobId": "j", "items": items, "processor": "scripted:0.02", "concurrency": 4}
+    )
+
+    received = await _received(api.ann)
+
+    progress = [one.data for one in received if one.name == "progress"]
+    assert (received[0].name, received[0].id) == ("progress", "0")
+    assert len(progress) >= 3
+    assert [one["job"]["completed"] for one in progress] == sorted(one["job"]["completed"] for one in progress)
+    assert progress[-1]["job"]["state"] == "completed"
+    assert (progress[-1]["etaSeconds"], max(one["rate"] for one in progress) > 0) == (0.0, True)
+    states = [one.data["state"] for one in received if one.name == "state"]
+    assert states[-2:] == ["running", "completed"] or states[-1] == "completed"
+
+
+async def test_failures_come_as_they_happen(failing):
+    """Each once, with its number, its attempt and its error."""
+    await failing.ann.post(
+        "/api/batches",
+        json={
+            "jobId": "j",
+            "items": [{"id": f"bad-{n}", "topic": "bad"} for n in range(3)],
+            "processor": "picky:picky",
+            "start": False,
+        },
+    )
+    listening = asyncio.create_task(_received(failing.ann))
+    await _attached(failing)
+    await failing.ann.post("/api/batches/j/resume")
+
+    failed = [one for one in await listening if one.name == "item_failed"]
+
+    assert sorted(one.data["id"] for one in failed) == ["bad-0", "bad-1", "bad-2"]
+    assert [int(one.id) for one in failed] == sorted({int(one.id) for one in failed})
+    assert {one.data["errorCode"] for one in failed} == {"processor_error.ValueError"}
+    assert {one.data["attempt"] for one in failed} == {1}
+
+
+async def test_who_comes_back_misses_no_failure(failing):
+    """From whichever number on: those after it, each once, in order."""
+    await _failing(failing, 5)
+    await failing.settled("j")
+    numbers = [f.sequence for f in await failing.parts.hold.for_owner(ANN).batches.failures_since("j", 0)]
+    assert len(numbers) == 5
+
+    for seen in [0, *numbers[:-1]]:
+        received = await _received(failing.ann, last=seen)
+        assert [int(one.id) for one in received if one.name == "item_failed"] == [n for n in numbers if n > seen]
+
+
+async def test_who_comes_back_after_the_end_is_let_go(failing):
+    """204: a browser then stops coming back."""
+    await _failing(failing, 1)
+    await failing.settled("j")
+    last = await failing.parts.hold.for_owner(ANN).batches.last_failure("j")
+
+    answer = await failing.ann.get(_EVENTS, headers={"Last-Event-ID": str(last)})
+
+    assert answer.status_code == 204
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "1" * 19, "1.5", "", "0x1"])
+async def test_a_number_that_is_none_is_refused(api, last):
+    """422, naming the header."""
+    answer = await api.ann.get(_EVENTS, headers={"Last-Event-ID": last})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["details"]["fields"][0]["field"] == "Last-Event-ID"
+
+
+async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch):
+    """More failures than are kept in memory: none is left out, none comes twice."""
+    monkeypatch.setattr("holdfast.server.events.job_feed._KEPT", 7)
+    monkeypatch.setattr("holdfast.server.events.job_feed._PAGE", 3)
+    await failing.ann.post(
+        "/api/batches",
+        json={
+            "jobId": "j",
+            # Good ones first: a job whose first calls all fail would pause.
+            "items": [{"id": f"{n}", "topic": "good" if n < 20 else "bad"} for n in range(60)],
+            "processor": "picky:picky",
+            "start": False,
+        },
+    )
+    batches = failing.parts.hold.for_owner(ANN).batches
+    feed = JobFeed(batches, "j", poll_seconds=60)
+    await feed.begin()
+    events = feed.events(None)
+    assert (await anext(events)).name == "progress"
+    assert (await anext(events)).name == "state"
+    await failing.ann.post("/api/batches/j/resume", json={"concurrency": 4})
+    assert (await failing.settled("j"))["failed"] == 40
+
+    await feed.look()
+    received = [one async for one in events if one.name == "item_failed"]
+
+    numbers = [int(one.encoded.split(b"\n")[0].removeprefix(b"id: ")) for one in received]
+    assert numbers == [f.sequence for f in await batches.failures_since("j", 0, limit=1_000)]
+
+
+async def test_a_job_of_another_process_is_followed(api, settings):
+    """Started by a program on the same database: it shows live as well."""
+    async with Holdfast.open(settings.database_url, owner=ANN) as hold:
+        items = [{"topic": f"t{number}"} for number in range(20)]
+        await hold.batches.create("j", items, "scripted:0.05")
+        listening = asyncio.create_task(_received(api.ann))
+        await _attached(api)
+        await hold.batches.resume("j", concurrency=2)
+
+        received = await listening
+
+    assert api.parts.supervisor.worked == 0
+    assert "running" in [one.data["state"] for one in received if one.name == "state"]
+    assert len({one.data["job"]["completed"] for one in received if one.name == "progress"}) >= 3
+
+
+async def test_listeners_share_one_poller(api):
+    """However many there are; when the last is gone, nobody polls."""
+    items = [{"topic": f"t{number}"} for number in range(4)]
+    await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "scripted", "start": False})
+
+    listening = [asyncio.create_task(_received(api.ann)) for _ in range(20)]
+    await _attached(api, 20)
+    assert len(api.parts.hub._feeds) == 1
+    await api.ann.post("/api/batches/j/resume")
+    ended = await asyncio.gather(*listening)
+
+    assert {[one.data["state"] for one in events if one.name == "state"][-1] for events in ended} == {"completed"}
+    assert (api.parts.hub._feeds, api.parts.hub._starting, api.parts.hub.listeners) == ({}, {}, 0)
+
+
+async def test_so_many_listeners_and_no_more(settings):
+    """The one beyond is told so."""
+    async with serving(settings, most_listeners=1) as api:
+        await api.ann.post("/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted:0.5"})
+        first = asyncio.create_task(_received(api.ann))
+        await _attached(api)
+
+        second = await api.ann.get(_EVENTS)
+
+        assert (second.status_code, second.json()["error"]["code"]) == (429, "too_many")
+        await first
+
+
+async def test_a_job_that_is_discarded_ends_its_stream(api):
+    """There is nothing more to tell."""
+    await api.ann.post(
+        "/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
+    )
+    listening = asyncio.create_task(_received(api.ann))
+    await _attached(api)
+
+    await api.ann.post("/api/batches/j/discard")
+
+    assert (await asyncio.wait_for(listening, 5))[-1].data["state"] == "pending"
+
+
+async def test_unknown_names_leave_nothing_behind(api):
+    """Of listeners that were refused."""
+    for number in range(20):
+        assert (await api.ann.get(f"/api/batches/none-{number}/events")).status_code == 404
+
+    assert (api.parts.hub._starting, api.parts.hub.listeners) == ({}, 0)
+
+
+async def test_a_backup_is_followed(api):
+    """Its progress, and its states to the end."""
+    ids = await api.made(60)
+    begun = await api.ann.post("/api/backup/create", json={"conversationIds": ids}, headers={"Prefer": "respond-async"})
+    assert begun.status_code == 202
+
+    received = await _received(api.ann, f"{begun.json()['status']}/events")
+
+    assert received[-1].name in {"progress", "state"}
+    assert [one.data["state"] for one in received if one.name == "state"][-1] == "verified"
+    assert [one.data["conversations"] for one in received if one.name == "progress"][-1] == 60
+
+
+def test_heartbeats_come_while_nothing_happens(tmp_path):
+    """So that nobody between takes the connection for dead."""
+    with served(tmp_path, 'heartbeat_seconds = 0.1\nprocessors = ["scripted"]\n') as server:
+        server.client.post(
+            "/api/batches",
+            json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted", "start": False},
+        )
+        listener = Listener(server.url, _EVENTS, server.token)
+
+        names = []
+        for one in listener.events():
+            names.append(one.name)
+            if names.count("comment") == 3:
+                break
+
+        assert names[:2] == ["progress", "state"]
+        listener.close()
+        server.stop()
+
+
+def test_a_listener_that_does_not_read_slows_nobody(tmp_path):
+    """The job comes to its end at its own pace, others hear of it, and the slow one is given up."""
+    toml = 'processors = ["scripted:0.005"]\nidle_seconds = 1.0\npoll_seconds = 0.02\n'
+    with served(tmp_path, toml) as server:
+        items = [{"topic": "x" * 2_000, "id": str(number)} for number in range(2_000)]
+        server.client.post("/api/batches", json={"jobId": "j", "items": items, "processor": "scripted:0.005"})
+        slow = [Listener(server.url, _EVENTS, server.token) for _ in range(10)]
+        quick = Listener(server.url, _EVENTS, server.token, timeout=60)
+
+        started = time.monotonic()
+        last = [one for one in quick.events() if one.name == "state"][-1]
+
+        assert last.data["state"] == "completed"
+        assert time.monotonic() - started < 60
+        for one in slow:
+            one.close()
+        quick.close()
+        server.wait_for(lambda: b"holdfast_event_listeners 0.0" in server.client.get("/metrics").content)
+        assert server.stop() == 0

@@ -1,0 +1,61 @@
+"""Errors over HTTP say what helps there: no command of a terminal."""
+
+import pytest
+
+from holdfast import errors
+from holdfast.server.hints import HINTS, message_of
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            errors.JobNotFound("There is no job 'a--b; c'; `holdfast jobs` lists those there are"),
+            "There is no job 'a--b; c'; the list of batches shows those there are",
+        ),
+        (
+            errors.IllegalMove("Job 'x' is cancelled: resume is not possible. `holdfast discard x` frees its name"),
+            "Job 'x' is cancelled: resume is not possible; its state says what is possible: see it anew",
+        ),
+        (
+            errors.JobDiffers("Job 'x' exists with another recipe: a; b. `holdfast resume x` goes on; or use --job y"),
+            "Job 'x' exists with another recipe: a; b; choose another name, or discard the batch that has this one",
+        ),
+        (errors.SettingsError("This is too long; `holdfast doctor` says more"), "This is too long"),
+        (errors.JobNotFound("There is no job"), "There is no job"),
+        (errors.PlanOutdated("It has changed; look at a new plan"), "It has changed; look at a new plan"),
+    ],
+)
+def test_a_hint_stands_for_commands(error, said):
+    """What comes before stays; what speaks of no command stays whole."""
+    assert message_of(error) == said
+
+
+def test_no_hint_speaks_of_a_command():
+    """Nor is there one for what is no error of ours."""
+    assert all(issubclass(kind, errors.HoldfastError) for kind in HINTS)
+    assert all("holdfast " not in hint and " --" not in hint for hint in HINTS.values())
+
+
+async def test_what_is_missing_is_told_without_commands(api):
+    """Whatever is asked for, and whatever is asked of a job that is over."""
+    await api.made(1, job_id="over")
+    answers = [
+        await api.ann.get("/api/batches/none"),
+        await api.ann.get("/api/conversations/none"),
+        await api.ann.get("/api/backups/none"),
+        await api.ann.post("/api/batches/none/resume"),
+        await api.ann.post("/api/conversations/delete-plan", json={"selection": {"conversationIds": ["none"]}}),
+        await api.ann.post("/api/conversations/delete-plan", json={"selection": {"persona": "nobody"}}),
+        await api.ann.post("/api/conversations/export", json={"conversationIds": ["none"]}),
+        await api.ann.post("/api/batches/over/pause"),
+        await api.ann.post("/api/batches", json={"jobId": "over", "items": [{"topic": "x"}], "processor": "scripted"}),
+        await api.ann.post("/api/batches", json={"jobId": "y", "items": [{"topic": "x"}], "processor": "os:system"}),
+    ]
+    messages = [answer.json()["error"]["message"] for answer in answers]
+
+    assert all(answer.status_code >= 400 for answer in answers), messages
+    assert [message for message in messages if "holdfast" in message or "--" in message] == []
+    assert "the list of batches shows those there are" in messages[0]
+    assert "the list of conversations shows those there are" in messages[1]
+    assert "the list of backups shows those there are" in messages[2]

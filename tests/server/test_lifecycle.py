@@ -1,0 +1,254 @@
+"""Servers that stop, die, come back, and stand beside each other on one database."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from holdfast.server import ServerSettings
+from holdfast.server.cleaning import Cleaning
+from holdfast.server.listening import _listening
+from support.serving import ANN, bearer, served, serving, token_of
+from support.sql import ask
+
+_ITEMS = [{"id": f"i{number}", "topic": f"t{number}"} for number in range(200)]
+_SLOW = 'processors = ["scripted:0.05"]\n'
+
+
+def _begin(server, **more):
+    body = {"jobId": "j", "items": _ITEMS, "processor": "scripted:0.05", "concurrency": 4, **more}
+    server.client.post("/api/batches", json=body).raise_for_status()
+    server.wait_for(lambda: _job(server)["completed"] >= 8)
+
+
+def _job(server):
+    return server.client.get("/api/batches/j").json()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_stops_gracefully(tmp_path, number):
+    """Its job gives back what it holds, nothing is counted as a crash, and it ends with 0."""
+    with served(tmp_path, _SLOW) as server:
+        _begin(server)
+        started = time.monotonic()
+
+        assert server.stop(number) == 0
+        assert time.monotonic() - started < 15
+        assert server.logged("job_run_ended")[-1]["ending"] == "stopped"
+
+    database = tmp_path / ".holdfast" / "holdfast.db"
+    assert ask(database, "SELECT count(*) FROM workers") == [(0,)]
+    assert ask(database, "SELECT count(*) FROM items WHERE state = 'running' OR interruptions > 0") == [(0,)]
+
+
+def test_a_second_signal_leaves_at_once(tmp_path):
+    """Whatever is still under way; the job stays resumable."""
+    with served(tmp_path, 'processors = ["scripted:30"]\ngrace_seconds = 60.0\n') as server:
+        server.client.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "scripted:30"})
+        server.wait_for(lambda: _job(server)["running"])
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+
+        assert server.stop(signal.SIGTERM) == 130
+
+
+def test_an_interrupted_job_waits_until_it_is_asked_for(tmp_path):
+    """A server that was killed left it; the next one shows it as interrupted, and resumes it when told to."""
+    with served(tmp_path, _SLOW) as server:
+        _begin(server)
+        server.stop(signal.SIGKILL)
+
+    with served(tmp_path, _SLOW) as server:
+        found = _job(server)
+        assert (found["state"], found["completed"] >= 8) == ("interrupted", True)
+        time.sleep(0.5)
+        assert _job(server)["completed"] == found["completed"]
+
+        resumed = server.client.post("/api/batches/j/resume", json={"concurrency": 64})
+
+        assert resumed.status_code == 202
+        server.wait_for(lambda: _job(server)["state"] == "completed")
+        assert _job(server)["completed"] == 200
+
+
+def test_an_interrupted_job_is_taken_up_where_that_is_wanted(tmp_path):
+    """`automatic_resume` in the settings."""
+    with served(tmp_path, _SLOW) as server:
+        _begin(server)
+        server.stop(signal.SIGKILL)
+
+    with served(tmp_path, _SLOW + "automatic_resume = true\nconcurrency = 64\n") as server:
+        server.wait_for(lambda: _job(server)["state"] == "completed")
+
+
+def test_two_servers_share_a_job(tmp_path):
+    """Both work on it, no item is done twice, and either can be asked about it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    database = str(tmp_path / ".holdfast" / "holdfast.db")
+    with (
+        served(tmp_path, _SLOW) as one,
+        served(other, _SLOW, HOLDFAST_DATABASE_URL=database) as two,
+    ):
+        _begin(one)
+        two.client.post("/api/batches/j/resume", json={"concurrency": 4}).raise_for_status()
+        two.wait_for(lambda: _job(one)["workers"] == 2 or _job(one)["state"] == "completed")
+        two.wait_for(lambda: _job(two)["state"] == "completed")
+
+    assert ask(database, "SELECT count(*), count(DISTINCT item_id) FROM conversations") == [(200, 200)]
+
+
+def test_a_job_of_the_command_line_shows_live(tmp_path):
+    """And is paused from the server."""
+    with served(tmp_path, _SLOW) as server:
+        (tmp_path / "topics.csv").write_text("topic\n" + "".join(f"t{n}\n" for n in range(400)))
+        command = [sys.executable, "-m", "holdfast", "run", "topics.csv", "--job", "j", "--model", "scripted:0.05"]
+        worker = subprocess.Popen([*command, "--concurrency", "2"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        server.wait_for(lambda: _job(server).get("completed", 0) >= 4)
+
+        assert server.client.post("/api/batches/j/pause").json()["state"] == "paused"
+
+        assert worker.wait(timeout=20) == 5
+
+
+@pytest.mark.parametrize(
+    "toml, said", [("port = 'x'\n", "port"), ("nonsense = 1\n", "nonsense"), ("jwt_secret = 'x'\n", "jwt_secret")]
+)
+def test_wrong_settings_are_told_in_one_line(tmp_path, toml, said):
+    """Before anything is opened or made."""
+    (tmp_path / "holdfast.toml").write_text("[server]\n" + toml)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "holdfast", "serve"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not (tmp_path / ".holdfast").exists()
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(tmp_path):
+    """With what to do."""
+    with served(tmp_path) as server:
+        ended = subprocess.run(
+            [sys.executable, "-m", "holdfast", "serve", "--port", str(server.port)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 2
+    assert "--port" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_small_answers_are_sent_at_once():
+    """asyncio has a socket do so only where it is named as TCP; otherwise answers wait for 40 ms to be gathered."""
+    with _listening(ServerSettings(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_the_log_tells_requests_and_no_secrets(tmp_path):
+    """Their ids, codes and times; neither tokens, nor queries, nor what is in a conversation."""
+    with served(tmp_path) as server:
+        server.client.get("/", params={"token": server.token})
+        server.client.get("/api/batches/none", headers={"X-Request-Id": "abc-1"})
+        server.client.post(
+            "/api/batches",
+            json={"jobId": "j", "items": [{"topic": "a very private topic"}], "processor": "scripted"},
+        )
+        server.client.get("/api/conversations", params={"search": "very private"})
+        server.stop()
+
+        lines = server.logged("request")
+        text = server.log.read_text()
+
+    told = {line["request"]: line for line in lines}["abc-1"]
+    assert (told["status"], told["code"], told["route"]) == (404, "job_not_found", "/api/batches/{jobId}")
+    assert server.token not in text
+    assert "private" not in text
+
+
+# -- the daily cleanup -----------------------------------------------------------------------------------------------
+
+
+async def _expired_backup(api, settings):
+    ids = await api.made(1)
+    backup = (await api.ann.post("/api/backup/create", json={"conversationIds": ids})).json()["backupId"]
+    ask(settings.database_url, "UPDATE backups SET expires_at = 1")
+    return backup
+
+
+async def test_the_cleanup_removes_what_has_expired(api, settings):
+    """Of every owner; each run is logged and counted."""
+    backup = await _expired_backup(api, settings)
+    cleaning = Cleaning(hold=api.parts.hold, metrics=api.parts.metrics, cron="0 2 * * *")
+
+    assert await cleaning.run()
+
+    assert (await api.ann.get(f"/api/backups/{backup}")).json()["state"] == "expired"
+    assert not list((settings.here / "backups").rglob("*.zst"))
+    assert b'holdfast_backup_cleanups_total{result="done"} 1.0' in api.parts.metrics.shown()
+
+
+async def test_one_server_of_all_cleans_up(api):
+    """The others leave it to the one that came first."""
+    cleaning = [Cleaning(hold=api.parts.hold, metrics=api.parts.metrics, cron="0 2 * * *") for _ in range(3)]
+    due = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
+
+    assert [await one.run(due) for one in cleaning] == [True, False, False]
+    assert await cleaning[1].run(due.replace(day=2))
+
+
+async def test_a_cleanup_that_fails_is_logged(api, settings, caplog):
+    """One owner's trouble is not another's, and the server goes on."""
+    await _expired_backup(api, settings)
+    ask(settings.database_url, "UPDATE backups SET created_at = created_at + 86400000000, verified_at = NULL")
+    cleaning = Cleaning(hold=api.parts.hold, metrics=api.parts.metrics, cron="0 2 * * *")
+
+    with caplog.at_level("WARNING", logger="holdfast.server"):
+        assert await cleaning.run()
+
+    assert "cleanup_failed" in caplog.text
+    assert b'holdfast_backup_cleanups_total{result="failed"} 1.0' in api.parts.metrics.shown()
+
+
+async def test_the_cleanup_comes_at_two(api):
+    """UTC, unless the settings say another time."""
+    cleaning = Cleaning(hold=api.parts.hold, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning.start()
+
+    assert (cleaning.next_at.hour, cleaning.next_at.minute, cleaning.next_at.utcoffset().seconds) == (2, 0, 0)
+    cleaning.stop()
+
+
+# -- mounted ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_api_can_be_mounted(settings):
+    """In somebody's own application, under a path of its own."""
+    async with serving(settings) as api:
+        outer = FastAPI()
+        outer.mount("/holdfast", api.app)
+        transport = httpx.ASGITransport(app=outer)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app.example") as client:
+            refused = await client.get("/holdfast/api/batches")
+            client.headers = bearer(token_of(ANN))
+            created = await client.post(
+                "/holdfast/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted"}
+            )
+            shown = await client.get(created.headers["location"])
+            described = await client.get("/holdfast/openapi.json")
+
+    assert refused.status_code == 401
+    assert created.headers["location"] == "/holdfast/api/batches/j"
+    assert shown.json()["id"] == "j"
+    assert described.status_code == 200

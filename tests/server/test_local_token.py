@@ -1,0 +1,130 @@
+"""The local token: for whoever started the server, on this machine, and for nobody's page but ours."""
+
+import logging
+
+import pytest
+
+from holdfast.errors import SettingsError
+from holdfast.server import ServerSettings
+from support.serving import ENOUGH, LOCAL, ORIGIN, bearer, libraries, serving
+
+settings = libraries(ENOUGH)
+
+
+@pytest.fixture
+async def local(settings):
+    """An application that a local token lets into; its `ann` has it."""
+    async with serving(settings, local=True) as running:
+        yield running
+
+
+async def _signed_in(local):
+    """A client that has exchanged the token for a cookie."""
+    client = local.anonymous
+    answer = await client.get("/", params={"token": LOCAL})
+    assert answer.status_code == 303
+    client.cookies.update(answer.cookies)
+    return client, answer
+
+
+async def test_the_token_is_exchanged_for_a_cookie(local):
+    """Which no script reads, no other site sends, and which is not the token."""
+    client, answer = await _signed_in(local)
+
+    cookie = answer.headers["set-cookie"]
+    assert answer.headers["location"] == "/"
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert LOCAL not in cookie
+    assert (await client.get("/api/batches")).status_code == 200
+
+
+async def test_the_token_is_a_bearer_token_too(local):
+    """For programs."""
+    assert (await local.ann.get("/api/batches")).status_code == 200
+    assert (await local.anonymous.get("/api/batches", headers=bearer(LOCAL + "x"))).status_code == 401
+
+
+async def test_a_wrong_token_gets_no_cookie(local):
+    """Nor does one at another address."""
+    wrong = await local.anonymous.get("/", params={"token": "wrong"})
+    elsewhere = await local.anonymous.get("/api/batches", params={"token": LOCAL})
+
+    assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+    assert (elsewhere.status_code, "set-cookie" in elsewhere.headers) == (401, False)
+
+
+async def test_the_first_page_says_where_the_api_is(local):
+    """Without a token, without a script, without anything from elsewhere."""
+    page = await local.anonymous.get("/")
+    listed = await local.anonymous.get("/docs")
+
+    assert page.status_code == listed.status_code == 200
+    assert 'href="/docs"' in page.text
+    assert "/api/backup/create" in listed.text
+    assert "<script" not in page.text + listed.text
+    assert "http" not in page.text.replace("<!doctype html>", "")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "https://evil.example", "null", "http://127.0.0.1:9999", ORIGIN + ".evil.example"]
+)
+async def test_a_cookie_changes_nothing_from_elsewhere(local, origin):
+    """A form on another site is sent with the cookie by careless browsers."""
+    client, _ = await _signed_in(local)
+    headers = {} if origin is None else {"Origin": origin}
+
+    answer = await client.post("/api/batches/j/cancel", headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_refused")
+
+
+async def test_a_cookie_changes_things_from_our_own_page(local):
+    """The control of the others."""
+    client, _ = await _signed_in(local)
+
+    answer = await client.post("/api/batches/j/cancel", headers={"Origin": ORIGIN})
+
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8717", ""])
+async def test_other_names_of_the_server_are_refused(local, host):
+    """A page elsewhere may have had its own name lead to this machine."""
+    answer = await local.ann.get("/api/batches", headers={"Host": host})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (421, "wrong_host")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8717", "localhost", "LOCALHOST:1", "[::1]:8717"])
+async def test_names_of_this_machine_are_taken(local, host):
+    """With any port."""
+    assert (await local.ann.get("/api/batches", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("cookie", ["holdfast-8717=x", f"holdfast-8717={LOCAL}", "holdfast-8717", "=;;=", "a" * 9_000])
+async def test_made_up_cookies_are_refused(local, cookie):
+    """Also those that are no cookies at all; the token itself is none."""
+    assert (await local.anonymous.get("/api/batches", headers={"Cookie": cookie})).status_code == 401
+
+
+async def test_the_token_is_never_logged(local, caplog):
+    """Whatever is asked for with it."""
+    caplog.set_level(logging.DEBUG)
+    await _signed_in(local)
+    await local.anonymous.get("/", params={"token": LOCAL + "x"})
+    await local.ann.get("/api/batches/none", params={"token": LOCAL})
+
+    ours = [record for record in caplog.records if record.name.startswith("holdfast")]
+    assert len(ours) >= 3
+    assert all(LOCAL not in f"{record.__dict__}" for record in ours)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_a_local_token_is_for_loopback_only(host):
+    """Anybody could come in otherwise."""
+    with pytest.raises(SettingsError) as caught:
+        ServerSettings(host=host).check()
+
+    assert "HOLDFAST_JWT_SECRET" in caught.value.message

@@ -1,0 +1,126 @@
+"""Nobody reaches what is somebody else's: generated from the API's own description."""
+
+from holdfast.server import ServerSettings, create_app
+from holdfast.settings import Settings
+from support.addresses import CASES, OPEN, PAGES, addresses, description, request_of, routes
+from support.serving import ANN
+
+_NAMED = [address for address, case in CASES.items() if case.names != "nothing"]
+_LISTS = [address for address, case in CASES.items() if case.names == "nothing" and address.startswith("GET")]
+
+
+def _app(tmp_path):
+    return create_app(Settings(here=tmp_path), ServerSettings())
+
+
+def test_every_address_has_a_case():
+    """A new address fails this test until it is said how to use it, and whose it is."""
+    assert set(addresses()) == set(CASES) | OPEN
+
+
+def test_every_route_is_described(tmp_path):
+    """But the pages for people, and the description itself."""
+    open_to_all = {"GET /", "GET /docs", "GET /static/{name}", "GET /openapi.json", "HEAD /openapi.json"}
+
+    assert set(routes(_app(tmp_path))) - PAGES - open_to_all == set(CASES) | OPEN
+
+
+async def _owned(api, number=0):
+    """Give Ann a job, a conversation and a backup, whose names nobody guesses."""
+    (conversation,) = await api.made(1, job_id=f"anns-{number}")
+    created = await api.ann.post("/api/backup/create", json={"conversationIds": [conversation]})
+    backup = created.json()["backupId"]
+    return {"jobId": f"anns-{number}", "conversationId": conversation, "backupId": backup, "new": f"new-{number}"}
+
+
+async def test_ones_own(api):
+    """Everything of one's own is there, and each answer is of a kind that is described."""
+    for number, (address, case) in enumerate(CASES.items()):
+        names = await _owned(api, number)
+
+        answer = await api.ann.request(**request_of(address, case, names))
+
+        assert answer.status_code in case.own, (address, answer.text)
+        assert str(answer.status_code) in _described(address)["responses"], address
+
+
+async def test_anothers_is_as_missing(api):
+    """The same status and the same words as of something that is not there; and nothing happens to it."""
+    names = await _owned(api)
+    missing = {name: f"missing-{name}" for name in names}
+    before = await _everything(api, names)
+
+    for address in _NAMED:
+        case = CASES[address]
+        foreign = await api.bob.request(**request_of(address, case, names))
+        absent = await api.bob.request(**request_of(address, case, missing))
+
+        assert foreign.status_code == absent.status_code == case.foreign, (address, foreign.text)
+        assert _words(foreign, names) == _words(absent, missing), address
+        assert await _everything(api, names) == before, address
+
+
+async def test_lists_hold_ones_own_only(api):
+    """Bob, who has nothing, sees nothing of Ann's."""
+    names = await _owned(api)
+
+    for address in _LISTS:
+        listed = await api.bob.request(**request_of(address, CASES[address], names))
+
+        assert listed.status_code == 200, address
+        assert not [name for name in names.values() if f'"{name}"' in listed.text and name != "new-0"], address
+
+
+async def test_an_owner_in_a_request_counts_for_nothing(api):
+    """Neither in the query, nor in a header; and a body that names one is refused."""
+    names = await _owned(api)
+
+    for number, (address, case) in enumerate(CASES.items()):
+        request = request_of(address, case, {**names, "new": f"bobs-{number}"})
+        request["params"] = {"owner": ANN, "userId": ANN}
+        request["headers"] = {"X-Owner": ANN, "X-User-Id": ANN}
+
+        answer = await api.bob.request(**request)
+
+        expected = case.own if case.names == "nothing" else (case.foreign,)
+        assert answer.status_code in expected, (address, answer.text)
+        assert "topic 0" not in answer.text, address
+
+
+async def test_a_body_that_names_an_owner_is_refused(api):
+    """Whatever it calls it."""
+    names = await _owned(api)
+
+    for address, case in CASES.items():
+        if case.body is not None:
+            for field in ("owner", "userId", "user_id"):
+                request = request_of(address, case, names)
+                request["json"] = {**request["json"], field: ANN}
+                assert (await api.bob.request(**request)).status_code == 422, (address, field)
+
+
+def _described(address):
+    method, _, path = address.partition(" ")
+    return description()["paths"][path][method.lower()]
+
+
+def _words(answer, names):
+    text = answer.text
+    for value in sorted(names.values(), key=len, reverse=True):
+        text = text.replace(value, "…")
+    return text
+
+
+async def _everything(api, names):
+    shown = [
+        await api.ann.get(address)
+        for address in (
+            f"/api/batches/{names['jobId']}",
+            f"/api/conversations/{names['conversationId']}",
+            f"/api/backups/{names['backupId']}",
+            "/api/backups",
+            "/api/conversations",
+            "/api/batches",
+        )
+    ]
+    return [answer.json() for answer in shown]

@@ -1,0 +1,300 @@
+"""JSON Web Tokens: whoever cannot show a valid one gets one and the same answer, whatever is wrong with it."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from support.addresses import CASES, request_of
+from support.issuer import Issuer
+from support.serving import ANN, ENOUGH, ISSUER, SECRET, bearer, claims, libraries, serving, token_of
+from support.torture import sample
+
+settings = libraries(ENOUGH)
+
+_NAMES = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "n"}
+_BODY = {"error": {"code": "unauthorized", "message": "This address needs a valid token", "details": {}}}
+
+
+def _part(value):
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _made(head, said, secret=SECRET):
+    """A token put together by hand, signed with HMAC whatever its head says."""
+    signed = f"{_part(head)}.{_part(said)}"
+    digest = hmac.digest(secret if isinstance(secret, bytes) else secret.encode(), signed.encode(), hashlib.sha256)
+    return f"{signed}.{_part(digest)}"
+
+
+def _rsa_token():
+    return jwt.encode(claims(), rsa.generate_private_key(65537, 2048), algorithm="RS256", headers={"kid": "k"})
+
+
+_NOW = int(time.time())
+_GOOD = token_of()
+_HEAD, _SAID, _SIGNATURE = _GOOD.split(".")
+
+HOSTILE = {
+    "none at all": {},
+    "empty": {"Authorization": ""},
+    "no scheme": {"Authorization": _GOOD},
+    "basic": {"Authorization": "Basic " + base64.b64encode(b"ann:pw").decode()},
+    "bearer of nothing": {"Authorization": "Bearer "},
+    "not a token": bearer("x"),
+    "two parts": bearer(f"{_HEAD}.{_SAID}"),
+    "four parts": bearer(f"{_GOOD}.x"),
+    "five parts": bearer("a.b.c.d.e"),
+    "spaces within": {"Authorization": f"Bearer {_HEAD}. {_SAID}.{_SIGNATURE}"},
+    "two tokens": {"Authorization": f"Bearer {_GOOD}, Bearer {_GOOD}"},
+    "longer than any": bearer("a" * 17_000),
+    "no signature": bearer(f"{_HEAD}.{_SAID}."),
+    "a bit of the signature flipped": bearer(_GOOD[:-2] + ("A" if _GOOD[-2] != "A" else "B") + _GOOD[-1]),
+    "claims exchanged": bearer(f"{_HEAD}.{_part(claims('somebody'))}.{_SIGNATURE}"),
+    "another secret": bearer(jwt.encode(claims(), "b" * 40, algorithm="HS256")),
+    "an empty secret": bearer(_made({"alg": "HS256"}, claims(), b"")),
+    "alg none": bearer(f"{_part({'alg': 'none'})}.{_part(claims())}."),
+    "alg None": bearer(f"{_part({'alg': 'None'})}.{_part(claims())}.{_SIGNATURE}"),
+    "no alg": bearer(_made({"typ": "JWT"}, claims())),
+    "alg is a list": bearer(_made({"alg": ["HS256"]}, claims())),
+    "HS384": bearer(jwt.encode(claims(), SECRET * 2, algorithm="HS384")),
+    "RS256 without such keys": bearer(_rsa_token()),
+    "ES256 of nobody": bearer(jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), algorithm="ES256")),
+    "EdDSA of nobody": bearer(jwt.encode(claims(), ed25519.Ed25519PrivateKey.generate(), algorithm="EdDSA")),
+    "its own key in its head": bearer(
+        _made({"alg": "HS256", "jwk": {"kty": "oct", "k": _part(b"x" * 40)}}, claims(), b"x" * 40)
+    ),
+    "its own address of keys": bearer(_made({"alg": "RS256", "kid": "k", "jku": "http://evil.example/jwks"}, claims())),
+    "an unknown critical head": bearer(_made({"alg": "HS256", "crit": ["exp"], "exp": 1}, claims())),
+    "head is no object": bearer(_made(b"[]", claims())),
+    "head is no JSON": bearer(_made(b"{", claims())),
+    "claims are no object": bearer(_made({"alg": "HS256"}, b'"ann"')),
+    "claims are a list": bearer(_made({"alg": "HS256"}, [claims()])),
+    "claims are deep": bearer(_made({"alg": "HS256"}, b'{"a":' * 2_000 + b"1" + b"}" * 2_000)),
+    "expired": bearer(token_of(exp=_NOW - 60)),
+    "not yet valid": bearer(token_of(nbf=_NOW + 86_400)),
+    "issued in the future": bearer(token_of(iat=_NOW + 86_400)),
+    "no exp": bearer(token_of(exp=None)),
+    "exp is text": bearer(token_of(exp="tomorrow")),
+    "exp is huge": bearer(
+        _made({"alg": "HS256"}, json.dumps(claims(exp=0)).replace('"exp": 0', '"exp": 1e400').encode())
+    ),
+    "no sub": bearer(token_of(sub=None)),
+    "empty sub": bearer(token_of(sub="")),
+    "blank sub": bearer(token_of(sub="  ")),
+    "sub is a number": bearer(_made({"alg": "HS256"}, {**claims(), "sub": 7})),
+    "sub is a list": bearer(_made({"alg": "HS256"}, {**claims(), "sub": [ANN]})),
+    "sub with NUL": bearer(token_of(sub="a\x00b")),
+    "sub is endless": bearer(token_of(sub="a" * 600)),
+    "no aud": bearer(token_of(aud=None)),
+    "another aud": bearer(token_of(aud="anon")),
+    "no iss": bearer(token_of(iss=None)),
+    "another iss": bearer(token_of(iss="https://other.example/auth/v1")),
+    "iss with a slash more": bearer(token_of(iss=ISSUER + "/")),
+    "no role": bearer(token_of(role=None)),
+    "role anon": bearer(token_of(role="anon")),
+    "role service_role": bearer(token_of(role="service_role")),
+    "role is a list": bearer(token_of(role=["authenticated"])),
+}  # fmt: skip
+_PAIRS = [(name, address) for name in HOSTILE for address in CASES]
+
+
+@pytest.fixture
+def issuer():
+    """Somebody who issues tokens."""
+    issuer = Issuer()
+    yield issuer
+    issuer.close()
+
+
+def _is_refused(answer):
+    assert answer.status_code == 401, answer.text
+    assert answer.json() == _BODY
+    assert answer.headers["www-authenticate"] == "Bearer"
+    return True
+
+
+async def test_every_hostile_token_is_refused_everywhere(api):
+    """Each of them at each address, before anything else of the request is looked at: 401, and the same words."""
+    assert len(HOSTILE) >= 30
+
+    for name, address in _PAIRS:
+        answer = await api.anonymous.request(**request_of(address, CASES[address], _NAMES), headers=HOSTILE[name])
+        assert _is_refused(answer), (name, address)
+
+
+async def test_a_hostile_token_is_refused(api):
+    """Each of them, at an address that says nothing else."""
+    for name, headers in HOSTILE.items():
+        assert _is_refused(await api.anonymous.get("/api/batches", headers=headers)), name
+
+
+async def test_a_good_token_is_taken(api):
+    """The control of all the others; within the leeway for clocks as well."""
+    for token in (token_of(), token_of(exp=int(time.time()) - 10), token_of(aud=["other", "authenticated"])):
+        assert (await api.anonymous.get("/api/batches", headers=bearer(token))).status_code == 200
+
+
+async def test_two_headers_are_refused(api):
+    """Though each is good: whoever stands before us may have looked at the other one."""
+    headers = [("Authorization", f"Bearer {token_of()}"), ("Authorization", f"Bearer {token_of()}")]
+
+    assert _is_refused(await api.anonymous.get("/api/batches", headers=headers))
+
+
+async def test_a_token_in_the_query_is_no_token(api):
+    """It would stand in logs."""
+    for name in ("token", "access_token", "ticket"):
+        assert _is_refused(await api.anonymous.get("/api/batches", params={name: token_of()}))
+
+
+async def test_unknown_addresses_are_not_told_apart(api):
+    """Without a token, what there is and what there is not look alike."""
+    assert _is_refused(await api.anonymous.get("/api/none-such"))
+    assert (await api.ann.get("/api/none-such")).json()["error"]["code"] == "no_such_address"
+
+
+async def test_a_bad_body_without_a_token_is_not_read(api):
+    """401, and not what is wrong with the body."""
+    answer = await api.anonymous.post("/api/batches", content=b"{", headers={"Content-Type": "application/json"})
+
+    assert _is_refused(answer)
+
+
+# -- public keys -----------------------------------------------------------------------------------------------------
+
+
+def _by_keys(settings, issuer):
+    return serving(settings, jwt_secret=None, issuer=None, supabase_url=issuer.project)
+
+
+async def _status(api, token):
+    return (await api.anonymous.get("/api/batches", headers=bearer(token))).status_code
+
+
+async def test_tokens_are_verified_by_the_issuers_keys(settings, issuer):
+    """Fetched once, of every kind that Supabase has."""
+    issuer.add_rsa("rsa")
+    async with _by_keys(settings, issuer) as api:
+        assert await _status(api, issuer.token()) == 200
+        assert await _status(api, issuer.token(key_id="rsa")) == 200
+
+    assert issuer.requests == 1
+
+
+async def test_a_public_key_is_no_secret(settings, issuer):
+    """HS256 with the bytes of the public key, which everybody has."""
+    issuer.add_rsa("rsa")
+    public, said = issuer.public_pem("rsa"), claims(iss=f"{issuer.project}/auth/v1")
+    async with _by_keys(settings, issuer) as api:
+        for head in ({"alg": "HS256", "kid": "rsa"}, {"alg": "RS256", "kid": "rsa"}, {"alg": "ES256", "kid": "rsa"}):
+            assert await _status(api, _made(head, said, public)) == 401
+
+
+async def test_a_symmetric_key_among_the_keys_is_not_used(settings, issuer):
+    """Nor any key that is for something else."""
+    secret = b"s" * 40
+    issuer.body = json.dumps({"keys": [{"kty": "oct", "kid": "o", "k": _part(secret), "alg": "HS256"}]}).encode()
+    said = claims(iss=f"{issuer.project}/auth/v1")
+    async with _by_keys(settings, issuer) as api:
+        assert await _status(api, _made({"alg": "HS256", "kid": "o"}, said, secret)) == 401
+
+
+async def test_rotated_keys_are_found(settings, issuer, monkeypatch):
+    """A token under a new key leads to a new look at them; the old one is then void."""
+    monkeypatch.setattr("holdfast.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    async with _by_keys(settings, issuer) as api:
+        old = issuer.token()
+        assert await _status(api, old) == 200
+        issuer.rotate("second")
+
+        assert await _status(api, issuer.token()) == 200
+        assert await _status(api, old) == 401
+
+
+async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypatch):
+    """Also when they are due to be fetched again."""
+    monkeypatch.setattr("holdfast.server.auth.keys._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("holdfast.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    async with _by_keys(settings, issuer) as api:
+        assert await _status(api, issuer.token()) == 200
+        for status, body in ((500, b"down"), (200, b"<html>"), (200, b'{"keys":7}'), (200, b"x" * 300_000), (302, b"")):
+            issuer.status, issuer.body = status, body
+            assert await _status(api, issuer.token()) == 200
+            await asyncio.sleep(0.05)
+            assert await _status(api, issuer.token()) == 200
+
+
+async def test_without_any_key_nobody_can_tell(settings, issuer):
+    """503, not 401: a good token is not to be thrown away by its client."""
+    issuer.status = 500
+    async with _by_keys(settings, issuer) as api:
+        answer = await api.anonymous.get("/api/batches", headers=bearer(issuer.token()))
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "auth_unavailable")
+    assert "retry-after" in answer.headers
+
+
+async def test_redirects_of_the_issuer_are_not_followed(settings, issuer):
+    """The keys come from the configured address alone."""
+    other = Issuer()
+    issuer.status, issuer.body, issuer.location = 302, b"", other.url
+    async with _by_keys(settings, issuer) as api:
+        assert await _status(api, issuer.token()) == 503
+    assert other.requests == 0
+    other.close()
+
+
+async def test_a_slow_issuer_is_not_waited_for_by_others(settings, issuer, monkeypatch):
+    """Who comes with a known key is let in meanwhile; who does not is told after a while."""
+    monkeypatch.setattr("holdfast.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr("holdfast.server.auth.keys._TIMEOUT_SECONDS", 0.5)
+    async with _by_keys(settings, issuer) as api:
+        good = issuer.token()
+        assert await _status(api, good) == 200
+        issuer.delay = 2.0
+        issuer.rotate("second", keep=True)
+        waiting = asyncio.create_task(_status(api, issuer.token()))
+        await asyncio.sleep(0.05)
+
+        assert await _status(api, good) == 200
+        assert not waiting.done()
+        assert await waiting == 401
+
+
+@pytest.mark.sweep
+async def test_a_flood_of_unknown_keys_is_one_request(settings, issuer):
+    """However many tokens name keys that nobody has."""
+    async with _by_keys(settings, issuer) as api:
+        assert await _status(api, issuer.token()) == 200
+        said = claims(iss=f"{issuer.project}/auth/v1")
+        tokens = [
+            _made({"alg": "ES256", "kid": f"k{number}"}, said) for number in range(len(sample(list(range(5_000)), 200)))
+        ]
+
+        statuses = await asyncio.gather(*(_status(api, token) for token in tokens))
+
+        assert set(statuses) == {401}
+        assert await _status(api, issuer.token()) == 200
+    assert issuer.requests <= 2
+
+
+async def test_who_goes_away_leaves_the_fetch_to_others(settings, issuer):
+    """A request that is cancelled while keys are fetched takes nothing with it."""
+    issuer.delay = 0.3
+    async with _by_keys(settings, issuer) as api:
+        first = asyncio.create_task(_status(api, issuer.token()))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(_status(api, issuer.token()))
+        await asyncio.sleep(0)
+        first.cancel()
+
+        assert await second == 200
+    assert issuer.requests == 1

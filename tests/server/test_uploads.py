@@ -1,0 +1,196 @@
+"""Uploads: of any size, at any pace, in any shape; what is too much is refused while it comes."""
+
+import gzip
+import socket
+import time
+
+import pytest
+
+from support.serving import served
+
+_MARK = "mark"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server that takes little and waits little."""
+    toml = "body_bytes = 100_000\nupload_bytes = 3_000_000\nidle_seconds = 1.0\nmost_uploads = 2\n"
+    with served(tmp_path_factory.mktemp("uploads"), toml) as running:
+        yield running
+
+
+def _head(server, path, *headers):
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {server.token}", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def _part(name, value, file=None):
+    named = f'; filename="{file}"' if file else ""
+    return f'--{_MARK}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+def _form(content, job="j"):
+    return (
+        _part("jobId", job.encode())
+        + _part("processor", b"scripted")
+        + _part("file", content, "t.csv")
+        + f"--{_MARK}--\r\n".encode()
+    )
+
+
+def _answer(connection):
+    connection.settimeout(20)
+    received = b""
+    while b"\r\n\r\n" not in received and (more := connection.recv(65536)):
+        received += more
+    return int(received.split()[1]) if received else None
+
+
+def _sent(server, *pieces):
+    """Send pieces until they are all sent, or nobody takes them any more; return the status."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    try:
+        for piece in pieces:
+            connection.sendall(piece)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    try:
+        return _answer(connection)
+    except ConnectionResetError:
+        return None
+    finally:
+        connection.close()
+
+
+def _chunked(data, size=50_000):
+    for start in range(0, len(data), size):
+        piece = data[start : start + size]
+        yield f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+    yield b"0\r\n\r\n"
+
+
+_JSON = "Content-Type: application/json"
+_MULTIPART = f"Content-Type: multipart/form-data; boundary={_MARK}"
+_CHUNKED = "Transfer-Encoding: chunked"
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read(server):
+    """413 at once."""
+    head = _head(server, "/api/batches", _JSON, "Content-Length: 100001")
+
+    assert _sent(server, head) == 413
+
+
+def test_a_body_that_turns_out_too_large_is_refused(server):
+    """Chunked, without a length: 413 when it has become too much, or the connection is closed."""
+    head = _head(server, "/api/batches", _JSON, _CHUNKED)
+
+    assert _sent(server, head, *_chunked(b" " * 5_000_000)) in {413, None}
+
+
+def test_a_body_at_the_edge_is_read(server):
+    """The control: as much as is allowed."""
+    body = b'{"jobId":"edge","items":[{"topic":"x"}],"processor":"scripted"}'.ljust(100_000)
+
+    assert _sent(server, _head(server, "/api/batches", _JSON, "Content-Length: 100000"), body) == 201
+
+
+def test_a_file_that_is_too_large_is_refused(server):
+    """While it comes, whatever its length is said to be; memory stays flat."""
+    body = _form(b"topic\n" + b"x\n" * 10_000_000)
+    memory = server.megabytes()
+
+    assert _sent(server, _head(server, "/api/batches/upload", _MULTIPART, f"Content-Length: {len(body)}"), body) in {
+        413,
+        None,
+    }
+    assert _sent(server, _head(server, "/api/batches/upload", _MULTIPART, _CHUNKED), *_chunked(body)) in {413, None}
+    assert server.megabytes() < memory + 40
+    assert server.client.get("/api/batches/j").status_code == 404
+
+
+def test_a_file_is_read_in_pieces(server):
+    """Chunked, a byte at a time at its boundaries."""
+    body = _form(b"topic\nx\ny\n", job="pieces")
+    head = _head(server, "/api/batches/upload", _MULTIPART, _CHUNKED)
+
+    assert _sent(server, head, *_chunked(body, 7)) == 201
+
+
+def test_a_body_that_stops_coming_is_given_up(server):
+    """408 after a while, and the place is free again."""
+    before = server.descriptors()
+    started = time.monotonic()
+    for path, kind, beginning in (("/api/batches", _JSON, b"{"), ("/api/batches/upload", _MULTIPART, b"--mark\r\n")):
+        assert _sent(server, _head(server, path, kind, "Content-Length: 1000"), beginning) == 408
+    assert time.monotonic() - started < 15
+    server.wait_for(lambda: server.descriptors() <= before + 2)
+
+
+def test_clients_that_vanish_in_the_middle_leave_nothing(server):
+    """Neither a descriptor, nor a file, nor a job."""
+    before = server.descriptors()
+    body = _form(b"topic\n" + b"x\n" * 500_000, job="gone")
+    for cut in (10, 200, 100_000, len(body) - 5):
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        head = _head(server, "/api/batches/upload", _MULTIPART, f"Content-Length: {len(body)}")
+        connection.sendall(head + body[:cut])
+        connection.close()
+
+    server.wait_for(lambda: b'holdfast_transfers{kind="upload"} 0.0' in server.client.get("/metrics").content)
+    server.wait_for(lambda: server.descriptors() <= before + 2)
+    assert server.client.get("/api/batches/gone").status_code == 404
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "zstd", "identity, gzip"])
+def test_compressed_bodies_are_refused(server, encoding):
+    """A few bytes of them can be any number."""
+    body = gzip.compress(b" " * 1_000_000)
+    head = _head(server, "/api/batches", _JSON, f"Content-Length: {len(body)}", f"Content-Encoding: {encoding}")
+
+    assert _sent(server, head, body) == 415
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST /api/batches HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"POST /api/batches HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+def test_malformed_heads_are_refused(server, head):
+    """400, or another 4xx; and the server goes on."""
+    status = _sent(server, head)
+
+    assert status is None or 400 <= status < 500
+    assert server.client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"--mark",
+        b"--mark\r\n\r\n\r\n--mark--",
+        _part("file", b"topic\nx\n", "t.csv"),
+        b"--other--\r\n",
+        b"".join(_part(f"f{number}", b"x") for number in range(1_500)) + b"--mark--\r\n",
+        _part("jobId", b"x" * 2_000_000) + b"--mark--\r\n",
+    ],
+)
+def test_malformed_forms_are_refused(server, body):
+    """A 4xx in our shape, never a fault."""
+    answer = server.client.post(
+        "/api/batches/upload",
+        content=body,
+        headers={"Content-Type": f"multipart/form-data; boundary={_MARK}"},
+    )
+
+    assert 400 <= answer.status_code < 500, answer.text
+    assert set(answer.json()["error"]) == {"code", "message", "details"}

@@ -1,0 +1,92 @@
+"""What the pages ask the API for, and other apps may too: items of a job, and deletes that tell how they go."""
+
+import pytest
+
+from support.eventstream import parsed
+from support.serving import serving
+
+
+async def test_items_are_listed_in_their_order(settings, picky):
+    """Each with where it stands: what it became, or why not."""
+    items = [{"id": f"i{number}", "topic": "bad" if number == 1 else f"topic {number}"} for number in range(3)]
+    async with serving(settings, processors=("picky:picky",)) as api:
+        await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
+        await api.settled("j")
+        first = (await api.ann.get("/api/batches/j/items", params={"limit": 2})).json()
+        rest = (await api.ann.get("/api/batches/j/items", params={"cursor": first["nextCursor"]})).json()
+
+    assert [(one["id"], one["state"]) for one in first["items"]] == [("i0", "completed"), ("i1", "failed")]
+    assert first["items"][1]["errorMessage"] == "ValueError: there is no such topic"
+    assert first["items"][0]["conversationId"]
+    assert [one["id"] for one in rest["items"]] == ["i2"]
+    assert rest["nextCursor"] is None
+
+
+async def test_items_keep_their_topic_when_the_checkpoint_is_cleaned(api):
+    """It is then the conversation's."""
+    await api.made(2, job_id="j")
+
+    shown = (await api.ann.get("/api/batches/j/items")).json()["items"]
+
+    assert [one["topic"] for one in shown] == ["topic 0", "topic 1"]
+
+
+async def test_items_of_others_are_not_there(api):
+    """As the job is not."""
+    await api.made(1, job_id="j")
+
+    assert (await api.bob.get("/api/batches/j/items")).status_code == 404
+
+
+async def _followed(api, body):
+    answer = await api.ann.post("/api/conversations/delete/events", json=body)
+    return answer.status_code, list(parsed(iter(answer.text.splitlines()))) if answer.status_code == 200 else answer
+
+
+async def _planned(api, selection):
+    plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": selection})
+    return {"selection": selection, "digest": plan.json()["digest"]}
+
+
+async def test_a_delete_tells_how_it_goes(api):
+    """Its last event is what it came to, with what undoes it."""
+    await api.made(5)
+
+    status, events = await _followed(api, await _planned(api, {"jobId": "job"}))
+
+    assert status == 200
+    assert events[-1].name == "deleted"
+    assert events[-1].data["deleted"] == 5
+    assert {one.data["phase"] for one in events[:-1]} <= {"writing", "verifying", "deleting"}
+    assert (await api.ann.post(events[-1].data["undo"])).json()["restored"] == 5
+
+
+async def test_a_delete_that_cannot_begin_is_an_error_of_the_request(api):
+    """And not an event."""
+    await api.made(2)
+    planned = await _planned(api, {"jobId": "job"})
+    await api.made(1, job_id="other")
+
+    status, answer = await _followed(api, {"selection": {"all": True}, "digest": planned["digest"]})
+
+    assert (status, answer.json()["error"]["code"]) == (409, "plan_outdated")
+
+
+async def test_without_a_backup_it_has_to_be_spelled_out(api):
+    """Nothing undoes it."""
+    await api.made(2)
+    planned = await _planned(api, {"jobId": "job"})
+
+    refused = await api.ann.post("/api/conversations/delete", json={**planned, "withoutBackup": "yes"})
+    done = await api.ann.post("/api/conversations/delete", json={**planned, "withoutBackup": "delete for good"})
+
+    assert refused.status_code == 422
+    assert (done.json()["backupId"], done.json()["undo"], done.json()["deleted"]) == (None, None, 2)
+
+
+@pytest.mark.parametrize("continued", ["none", "backup-1-a"])
+async def test_a_continued_delete_has_its_backup(api, continued):
+    """It cannot be told to have none."""
+    body = {"continueBackupId": continued, "withoutBackup": "delete for good"}
+
+    assert (await api.ann.post("/api/conversations/delete", json=body)).status_code == 422

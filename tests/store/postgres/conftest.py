@@ -1,0 +1,26 @@
+"""A fresh database on a server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.storage.postgres.address import Address
+from holdfast.storage.postgres.database import Database
+from holdfast.storage.postgres.migrate import migrations
+from support import postgres
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    postgres.need_a_server()
+    url = postgres.fresh_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    database = Database(Address.of(url), schema=postgres.SCHEMA)
+    database.start(known=migrations()[-1][0], collation="default")
+    yield database
+    database.stop()

@@ -1,0 +1,267 @@
+"""Transactions on a server: whole, durable, run again where the server asks for it, and never left open."""
+
+import asyncio
+import threading
+from contextlib import suppress
+
+import psycopg
+import pytest
+from psycopg import errors as pg
+
+from holdfast.errors import OutcomeRefused, SchemaTooNew, StorageError, StoreClosed
+from holdfast.storage.postgres import database as database_module
+from support.scene import until
+from support.sql import ask
+
+
+def _note(name):
+    return lambda s: s.connection.execute("INSERT INTO holdfast.meta VALUES (%s, 'x')", (name,)) and None
+
+
+def _notes(session):
+    rows = session.connection.execute("SELECT name FROM holdfast.meta WHERE value = 'x' ORDER BY name").fetchall()
+    return [name for (name,) in rows]
+
+
+def _setting(name):
+    return lambda s: s.connection.execute("SELECT current_setting(%s)", (name,)).fetchone()[0]
+
+
+async def test_a_write_is_on_disk_when_it_returns(database, url):
+    """Whatever the server, the role or the database are set to."""
+    ask(url, "ALTER DATABASE " + url.rpartition("/")[2] + " SET synchronous_commit = off")
+
+    assert await database.write(_setting("synchronous_commit")) == "on"
+    assert await database.write(_setting("transaction_isolation")) == "read committed"
+    await database.write(_note("a"))
+
+    assert ask(url, "SELECT name FROM meta WHERE value = 'x'") == [("a",)]
+
+
+async def test_nothing_is_left_in_the_session(database):
+    """A pooler gives it to somebody else: no statement is prepared, no setting stays."""
+    before = await database.read(_setting("statement_timeout"))
+
+    def many(session):
+        for _ in range(20):
+            session.rows("jobs", {"owner": "a", "incomplete": True, "before": 1, "limit": 1})
+
+    await database.write(many)
+    await database.write(lambda s: s.connection.execute("SET LOCAL statement_timeout = 1234") and None)
+    prepared = await database.write(lambda s: s.connection.execute("SELECT * FROM pg_prepared_statements").fetchall())
+
+    assert prepared == []
+    assert await database.read(_setting("statement_timeout")) == before
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), pg.SyntaxError("no")], ids=["a", "b", "c"])
+async def test_write_that_raises_leaves_nothing(database, error):
+    """The next one begins anew, on the same connection."""
+
+    def breaks(session):
+        _note("half")(session)
+        raise error
+
+    with pytest.raises(BaseException, match=r"no|^$|syntax error"):
+        await database.write(breaks)
+    await database.write(_note("whole"))
+
+    assert await database.read(_notes) == ["whole"]
+
+
+@pytest.mark.parametrize("error", [pg.SerializationFailure, pg.DeadlockDetected])
+async def test_a_transaction_that_met_another_is_run_again(database, error):
+    """From its beginning, and nothing of what it did before is kept."""
+    runs = []
+
+    def meets(session):
+        runs.append(1)
+        _note(f"run {len(runs)}")(session)
+        if len(runs) < 3:
+            raise error("met another")
+        return len(runs)
+
+    assert await database.write(meets) == 3
+    assert await database.read(_notes) == ["run 3"]
+
+
+async def test_two_that_deadlock_both_end_well(database):
+    """The server ends one of them, and it is run again."""
+    await database.write(lambda s: [_note(name)(s) for name in "ab"] and None)
+    both = threading.Barrier(2)
+
+    def take(first, second):
+        def do(session):
+            update = "UPDATE holdfast.meta SET value = value WHERE name = %s"
+            session.connection.execute(update, (first,))
+            with suppress(threading.BrokenBarrierError):  # whoever is run again goes on alone
+                both.wait(5)
+                both.abort()
+            session.connection.execute(update, (second,))
+            return first
+
+        return do
+
+    done = await asyncio.gather(database.write(take("a", "b")), database.write(take("b", "a")))
+
+    assert done == ["a", "b"]
+
+
+async def test_refused_value_is_told_in_our_words(database):
+    """And nothing of a value is quoted."""
+    await database.write(_note("a"))
+
+    with pytest.raises(OutcomeRefused) as caught:
+        await database.write(_note("a"))
+
+    assert "keeps unique" in caught.value.message
+
+
+async def test_a_text_that_is_too_long_is_told_as_that(database):
+    """Whatever the statement holds that the server quotes behind its own words."""
+
+    def put(session):
+        session.connection.execute("CREATE TEMPORARY TABLE short (a varchar(3)) ON COMMIT DROP")
+        session.connection.execute("DO $$ BEGIN INSERT INTO short SELECT coalesce(NULL, 'a secret'); END $$")
+
+    with pytest.raises(OutcomeRefused, match="a text is longer than its column takes") as caught:
+        await database.write(put)
+
+    assert "secret" not in caught.value.message
+
+
+async def test_a_failed_transaction_is_not_taken_for_made(database):
+    """A function that swallows an error of the server: COMMIT would undo it without a word."""
+
+    def swallows(session):
+        _note("a")(session)
+        with pytest.raises(psycopg.Error):
+            session.connection.execute("SELECT 1/0")
+
+    with pytest.raises(StorageError, match="undid a transaction"):
+        await database.write(swallows)
+
+    assert await database.read(_notes) == []
+
+
+async def test_write_runs_to_its_end_though_nobody_waits(database):
+    """A caller that is cancelled leaves no transaction open behind it."""
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(session):
+        began.set()
+        may_end.wait(10)
+        _note("slow")(session)
+
+    task = asyncio.create_task(database.write(slow))
+    await asyncio.to_thread(began.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_end.set()
+    await asyncio.to_thread(database.stop)
+
+    assert ask(str(_url(database)), "SELECT name FROM meta WHERE value = 'x'") == [("slow",)]
+
+
+@pytest.mark.parametrize("kind", ["write", "read"])
+async def test_what_nobody_waits_for_is_given_up_where_others_hold_it_up(database, url, monkeypatch, kind):
+    """A lock that is held for hours keeps no program from ending, and no session is left to wait for it."""
+    monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.3)
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE holdfast.meta")
+        task = asyncio.create_task(getattr(database, kind)(_note("late") if kind == "write" else _notes))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        await asyncio.wait_for(asyncio.to_thread(database.stop), 20)
+
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast' AND wait_event_type = 'Lock'"
+        )
+        # The server takes a moment to hear that its client has gone.
+        until(lambda: ask(url, f"{waiting} AND datname = current_database()") == [(0,)])
+
+    assert ask(url, "SELECT count(*) FROM meta WHERE value = 'x'") == [(0,)]
+
+
+async def test_what_somebody_waits_for_is_not_given_up(database, url, monkeypatch):
+    """However long it takes: it is made, and whoever waits hears of it."""
+    monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.1)
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE holdfast.meta")
+        task = asyncio.create_task(database.write(_note("late")))
+        await asyncio.sleep(0.3)
+        stopping = asyncio.create_task(asyncio.to_thread(database.stop))
+        await asyncio.sleep(0.5)
+    await asyncio.gather(task, stopping)
+
+    assert ask(url, "SELECT count(*) FROM meta WHERE value = 'x'") == [(1,)]
+
+
+def _url(database):
+    given = database.address.parameters
+    return f"postgresql://{given['user']}:{given['password']}@{given['host']}:{given['port']}/{given['dbname']}"
+
+
+async def test_read_sees_one_snapshot_and_cannot_write(database):
+    """What is written while it runs is not in it."""
+    read_once, written = threading.Event(), threading.Event()
+
+    def twice(session):
+        first = _notes(session)
+        read_once.set()
+        written.wait(10)
+        return first, _notes(session)
+
+    reading = asyncio.create_task(database.read(twice))
+    await asyncio.to_thread(read_once.wait, 10)
+    await database.write(_note("meanwhile"))
+    written.set()
+
+    assert await reading == ([], [])
+    with pytest.raises(StorageError, match="is read-only"):
+        await database.read(_note("a"))
+    assert await database.read(_notes) == ["meanwhile"]
+
+
+async def test_a_schema_that_was_moved_is_not_written(database, url):
+    """A newer Holdfast has migrated it under us: asked for within each transaction."""
+    await database.write(_note("before"))
+    ask(url, "INSERT INTO migrations (number) VALUES (99)")
+
+    with pytest.raises(SchemaTooNew, match="upgrade with"):
+        await database.write(_note("after"))
+
+    assert await database.read(_notes) == ["before"]
+
+
+async def test_closed_database_says_so(database):
+    """Stopping twice is safe; its receipts are gone with it."""
+    await database.write(_note("a"))
+    await asyncio.gather(*(asyncio.to_thread(database.stop) for _ in range(4)))
+
+    with pytest.raises(StoreClosed, match="use it within `async with`"):
+        await database.write(_note("b"))
+    with pytest.raises(StoreClosed):
+        await database.read(_notes)
+    assert ask(_url(database), "SELECT count(*) FROM receipts") == [(0,)]
+
+
+async def test_a_server_that_is_gone_is_told_after_a_while(database, monkeypatch):
+    """In our words, without the password."""
+    from holdfast.storage.postgres.address import Address
+    from holdfast.storage.postgres.database import Database
+
+    monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.3)
+    gone = Database(Address.of("postgresql://me:hunter2@127.0.0.1:1/app"), schema="holdfast")
+    gone.start(known=1, collation="default")
+    try:
+        with pytest.raises(StorageError, match=r"127.0.0.1:1/app cannot be reached") as caught:
+            await gone.write(_note("a"))
+    finally:
+        gone.stop()
+
+    assert "hunter2" not in str(caught.value) + repr(gone.address)

@@ -1,0 +1,193 @@
+"""Beside Supabase's users: nothing of one is seen or changed by another, as each role."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from holdfast import Holdfast
+from holdfast.errors import OutcomeRefused
+from holdfast.library.selection import Selection
+from support import supabase
+from support.invariants import violations
+from support.sql import ask
+from support.supabase import ANN, BOB, as_role
+
+_ALL = Selection(everything=True)
+_OWNED = ("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items")
+_HIDDEN = ("adopted", "workers", "notes", "meta", "receipts", "migrations")
+_VIEWS = ("batch_checkpoints", "backup_exports")
+
+
+def _picky(item):
+    if item.topic == "bad":
+        raise ValueError("no")
+    from holdfast import Conversation, Turn
+
+    return Conversation([Turn("user", item.topic), Turn("assistant", "made")])
+
+
+async def _fill(url):
+    async with Holdfast.open(url) as hold:
+        for owner in (ANN, BOB, "local"):
+            own = hold.for_owner(owner)
+            items = [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}]
+            await own.batches.run("half", items, _picky)
+            await own.backups.create(_ALL)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """Two users and `local`, each with the same job, its results and a backup of them."""
+    with pytest.MonkeyPatch.context() as patched, supabase.database() as url:
+        patched.setenv("BACKUP_DIRECTORY", str(tmp_path_factory.mktemp("safe")))
+        asyncio.run(_fill(url))
+        yield url
+
+
+def _owner(name):
+    return "user_id" if name == "backup_exports" else "owner"
+
+
+def _tables(url):
+    return {name for (name,) in ask(url, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'holdfast'")}
+
+
+def test_every_table_is_guarded(url):
+    """Those that a later migration brings, too."""
+    open_ones = ask(
+        url,
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'holdfast'::regnamespace AND relkind = 'r' "
+        "AND NOT relrowsecurity",
+    )
+
+    assert open_ones == []
+    assert _tables(url) == {*_OWNED, *_HIDDEN}
+
+
+@pytest.mark.parametrize("name", [*_OWNED, *_VIEWS])
+def test_a_user_sees_their_own_rows_only(url, name):
+    """In every table and view; there are rows of others, and of nobody."""
+    columns = "owner" if name == "backups" else "*"
+    with as_role(url, "authenticated", ANN) as ann:
+        seen = ann.execute(f"SELECT {_owner(name)} FROM holdfast.{name}").fetchall()
+        ann.execute(f"SELECT {columns} FROM holdfast.{name}")
+    every = {owner for (owner,) in ask(url, f"SELECT {_owner(name)} FROM {name}")}
+
+    assert {owner for (owner,) in seen} == {ANN}
+    assert every == {ANN, BOB, "local"}
+
+
+@pytest.mark.parametrize("name", _HIDDEN)
+def test_a_user_sees_nothing_of_the_machinery(url, name):
+    """Tickets, leases, receipts."""
+    with as_role(url, "authenticated", ANN) as ann, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        ann.execute(f"SELECT * FROM holdfast.{name}")
+
+
+def test_a_user_does_not_see_where_files_are(url):
+    """Folder, host and checksum of a backup are the operator's."""
+    for column in ("folder", "host", "file_sha256"):
+        with as_role(url, "authenticated", ANN) as ann, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ann.execute(f"SELECT {column} FROM holdfast.backups")
+
+
+@pytest.mark.parametrize("name", [*_OWNED, *_HIDDEN, *_VIEWS])
+@pytest.mark.parametrize(("role", "user"), [("authenticated", ANN), ("anon", None)])
+def test_nobody_but_the_service_role_writes(url, name, role, user):
+    """Neither their own rows nor those of others."""
+    column = ask(url, "SELECT attname::text FROM pg_attribute WHERE attrelid = ?::regclass AND attnum > 0 "
+                      "AND attidentity = '' ORDER BY attnum", name)[0][0]  # fmt: skip
+    # A view that nobody can write to says so before it says who may not.
+    refusals = (psycopg.errors.InsufficientPrivilege, *([psycopg.Error] if name in _VIEWS else []))
+    for statement in (
+        f"DELETE FROM holdfast.{name}",
+        f"UPDATE holdfast.{name} SET {column} = {column}",
+        f"INSERT INTO holdfast.{name} DEFAULT VALUES",
+        f"TRUNCATE holdfast.{name}",
+    ):
+        with as_role(url, role, user) as somebody, pytest.raises(refusals):
+            somebody.execute(statement)
+    with as_role(url, role, user) as somebody, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        somebody.execute("SELECT nextval('holdfast.conversations_key')")
+
+
+@pytest.mark.parametrize("name", [*_OWNED, *_HIDDEN, *_VIEWS])
+def test_who_is_not_signed_in_sees_nothing(url, name):
+    """Not even that the tables are there."""
+    with as_role(url, "anon") as nobody, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        nobody.execute(f"SELECT * FROM holdfast.{name}")
+
+
+def test_a_token_without_a_subject_sees_nothing(url):
+    """Nor one whose subject is nobody's."""
+    for user in (None, "", "nobody"):
+        with as_role(url, "authenticated", user) as somebody:
+            for name in (*_OWNED, *_VIEWS):
+                assert somebody.execute(f"SELECT count(*) FROM holdfast.{name}").fetchall() == [(0,)], name
+
+
+def test_the_service_role_does_everything(url):
+    """It is the server's."""
+    with as_role(url, "service_role") as service:
+        for name in (*_OWNED, *_HIDDEN, *_VIEWS):
+            service.execute(f"SELECT * FROM holdfast.{name}")
+        with service.transaction(force_rollback=True):
+            assert service.execute("UPDATE holdfast.conversations SET persona = 'x'").rowcount == 3
+            assert service.execute("DELETE FROM holdfast.turns").rowcount == 6
+
+
+def test_without_the_filter_in_a_view(url):
+    """The control: a view reads as its owner does, whatever policies say."""
+    with psycopg.connect(url, autocommit=True) as connection, connection.transaction(force_rollback=True):
+        connection.execute("CREATE VIEW holdfast.careless AS SELECT owner FROM holdfast.jobs")
+        connection.execute("GRANT SELECT ON holdfast.careless TO authenticated")
+        connection.execute(f"""SET LOCAL request.jwt.claims = '{{"sub": "{ANN}"}}'; SET LOCAL ROLE authenticated""")
+        assert len(connection.execute("SELECT * FROM holdfast.careless").fetchall()) == 3
+        assert len(connection.execute("SELECT * FROM holdfast.batch_checkpoints").fetchall()) == 1
+
+
+def test_an_owner_is_a_user_by_the_text_of_the_id(url):
+    """Any other is nobody's."""
+    found = ask(url, "SELECT DISTINCT owner, user_id::text FROM conversations ORDER BY owner")
+
+    assert found == [(ANN, ANN), (BOB, BOB), ("local", None)]
+
+
+async def test_an_owner_who_is_no_user_is_refused(url):
+    """Where ids of users are meant, a mistyped one makes nothing that nobody could ever see."""
+    async with Holdfast.open(url) as hold:
+        own = hold.for_owner("00000000-0000-4000-8000-0000000000ff")
+        with pytest.raises(OutcomeRefused, match=r"no user of that id in auth\.users"):
+            await own.batches.run("job", [{"id": "a", "topic": "A"}], _picky)
+
+
+async def test_with_a_user_goes_everything_of_theirs(tmp_path, monkeypatch):
+    """And nothing of others; a restore for somebody who is there goes on as elsewhere."""
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path))
+    with supabase.database() as fresh:
+        await _fill(fresh)
+        await asyncio.to_thread(ask, fresh, f"DELETE FROM auth.users WHERE id = '{BOB}'")
+        for name in (*_OWNED, "workers"):
+            found = await asyncio.to_thread(ask, fresh, f"SELECT DISTINCT owner FROM {name}")
+            assert {owner for (owner,) in found} <= {ANN, "local"}, name
+        async with Holdfast.open(fresh) as hold:
+            own = hold.for_owner(ANN)
+            deleted = await own.conversations.delete(_ALL)
+            await own.backups.restore(deleted.backup_id)
+            assert await own.conversations.count(_ALL) == 1
+        assert violations(fresh, at_rest=False) == []
+
+
+def test_elsewhere_nothing_is_changed():
+    """Without that schema there are no such columns, policies and functions."""
+    from support import postgres
+
+    postgres.need_a_server()
+    url = postgres.fresh_database()
+    try:
+        assert ask(url, "SELECT 1 FROM pg_policies WHERE schemaname = 'holdfast'") == []
+        assert ask(url, "SELECT 1 FROM pg_attribute WHERE attrelid = 'conversations'::regclass "
+                        "AND attname = 'user_id'") == []  # fmt: skip
+    finally:
+        postgres.drop_database(url)

@@ -1,0 +1,111 @@
+"""Adopted tables beside Supabase's users: nothing of one is seen or changed by another, as each role."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from holdfast import Holdfast
+from support import real_app, supabase
+from support.sql import ask
+from support.supabase import ANN, BOB, as_role
+
+# As Supabase has it: roles may do anything with tables in `public`, and policies say with which rows.
+_GRANTS = """
+GRANT USAGE ON SCHEMA public TO anon, authenticated, service_role;
+GRANT ALL ON ALL TABLES IN SCHEMA public TO anon, authenticated, service_role;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO anon, authenticated, service_role;
+"""
+_POLICIES = """
+ALTER TABLE public.chats ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON public.chats TO authenticated USING (user_id::text = holdfast.signed_in())
+    WITH CHECK (user_id::text = holdfast.signed_in());
+CREATE POLICY own ON public.messages TO authenticated USING (chat_id IN (SELECT chat_id FROM public.chats));
+"""
+_VIEWS = ("conversations", "turns")
+_BESIDE = ("adopted_conversations", "adopted_turns")
+
+
+@pytest.fixture(scope="module", params=[_POLICIES, ""], ids=["with policies", "without"])
+def url(request):
+    """An app with rows of two users, with policies of its own and without any."""
+    with supabase.database() as url:
+        real_app.make(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_GRANTS + request.param)
+        asyncio.run(Holdfast.open(url, owner=ANN).adopt(*real_app.WANTED))
+        # What has no column of theirs, of both users.
+        ask(url, "UPDATE holdfast.turns SET metadata = '{}' WHERE sequence = 1")
+        ask(url, "UPDATE holdfast.conversations SET persona = 'kept beside'")
+        yield url
+
+
+@pytest.mark.parametrize("user, theirs", [(ANN, 10), (BOB, 2)], ids=["Ann", "Bob"])
+def test_users_see_their_own(url, user, theirs):
+    """Every one of their rows, and none of others."""
+    with as_role(url, "authenticated", user) as role:
+        assert role.execute("SELECT owner, count(*) FROM holdfast.conversations GROUP BY 1").fetchall() == [
+            (user, theirs)
+        ]
+        assert role.execute("SELECT owner, count(*) FROM holdfast.turns GROUP BY 1").fetchall() == [(user, 4 * theirs)]
+        assert role.execute("SELECT count(*) FROM holdfast.turns WHERE metadata = '{}'").fetchall() == [(theirs,)]
+        beside = "SELECT owner, count(*) FROM holdfast.adopted_conversations GROUP BY 1"
+        assert role.execute(beside).fetchall() == [(user, theirs)]
+        assert role.execute("SELECT count(*) FROM holdfast.adopted_turns").fetchall() == [(theirs,)]
+
+
+@pytest.mark.parametrize(
+    "name", [*_VIEWS, *_BESIDE, "adopted", "adopted_rows", "places", "own_conversations", "own_turns"]
+)
+def test_strangers_see_nothing(url, name):
+    """Neither who is not signed in, nor who is signed in as nobody."""
+    with as_role(url, "anon") as role, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        role.execute(f"SELECT count(*) FROM holdfast.{name}")
+    with as_role(url, "authenticated") as role:
+        try:
+            assert role.execute(f"SELECT count(*) FROM holdfast.{name}").fetchall() == [(0,)]
+        except psycopg.errors.InsufficientPrivilege:
+            assert name in ("adopted", "adopted_rows", "places")
+
+
+@pytest.mark.parametrize("name", [*_VIEWS, *_BESIDE])
+@pytest.mark.parametrize("statement", ["DELETE FROM holdfast.{}", "INSERT INTO holdfast.{} DEFAULT VALUES"])
+@pytest.mark.parametrize("who", [("anon", None), ("authenticated", ANN)], ids=["anon", "a user"])
+def test_nobody_writes_through_ours(url, name, statement, who):
+    """Not even what is theirs."""
+    with as_role(url, *who) as role, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        role.execute(statement.format(name))
+
+
+def test_users_go_on_writing_theirs(url):
+    """By the app's own tables, and what is beside them follows, though they may not write there."""
+    with as_role(url, "authenticated", ANN) as role:
+        ((made,),) = role.execute(
+            f"INSERT INTO public.chats (user_id, title) VALUES ('{ANN}', 'by the app') RETURNING chat_id::text"
+        ).fetchall()
+        assert role.execute("SELECT topic FROM holdfast.conversations WHERE id = %s", (made,)).fetchall() == [
+            ("by the app",)
+        ]
+        role.execute("DELETE FROM public.chats WHERE chat_id = %s", (made,))
+        assert role.execute("SELECT count(*) FROM holdfast.conversations").fetchall() == [(10,)]
+    assert ask(url, "SELECT count(*) FROM holdfast.adopted_conversations") == [(13,)]
+
+
+def test_the_service_sees_and_writes_all(url):
+    """As it does with our own tables."""
+    with as_role(url, "service_role") as role:
+        assert role.execute("SELECT count(*) FROM holdfast.conversations").fetchall() == [(13,)]
+        role.execute("BEGIN")
+        role.execute("DELETE FROM holdfast.conversations WHERE topic = 'chat 1'")
+        assert role.execute("SELECT count(*) FROM public.chats").fetchall() == [(12,)]
+        role.execute("ROLLBACK")
+
+
+def test_every_table_is_guarded(url):
+    """Those that adopting made, too."""
+    assert ask(
+        url,
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'holdfast'::regnamespace AND relkind = 'r'"
+        " AND NOT relrowsecurity",
+    ) == []  # fmt: skip

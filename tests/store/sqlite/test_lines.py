@@ -1,0 +1,98 @@
+"""What only SQLite lets into a column comes into a backup, too."""
+
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from holdfast.errors import StoreCorrupt
+from holdfast.library.selection import Selection
+from holdfast.storage.sql import records
+from holdfast.storage.sql.records import Columns, at_keys
+from holdfast.storage.sqlite import SqliteStore
+from holdfast.storage.sqlite.connection import connect
+from holdfast.storage.sqlite.migrate import prepare
+from holdfast.storage.sqlite.queries import query
+from holdfast.storage.sqlite.session import SqliteSession
+from support.clocks import MovableClock
+
+_TEXT = some.text(some.characters(exclude_categories=["Cs"]), max_size=20)
+_VALUE = (
+    some.none() | _TEXT | some.binary(max_size=8) | some.integers(-(2**63), 2**63 - 1) | some.floats(allow_nan=False)
+)
+_NEEDED = _VALUE.filter(lambda value: value is not None)
+_TURN = some.tuples(_VALUE, _NEEDED, _NEEDED, _VALUE | some.just('{"b":1,"a":0}'))
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lines") / "library.db"
+    prepare(path, create=True)
+    connection = connect(path)
+    connection.execute("PRAGMA synchronous = OFF")
+    yield SqliteSession(connection)
+    connection.close()
+
+
+_keys = count(1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(some.lists(_VALUE, min_size=6, max_size=6), some.lists(_TURN, max_size=3))
+def test_lines_are_those_of_the_values(session, columns, turns):
+    """Of all types in all columns, NUL, infinities and numbers in the place of text among them."""
+    key, connection = next(_keys), session.connection
+    connection.execute(
+        "INSERT INTO conversations VALUES (?, 'o', ?, ?, ?, ?, ?, ?, ?, '2025', x'00')", (key, f"c{key}", *columns)
+    )
+    for number, (turn_id, role, content, metadata) in enumerate(turns):
+        sequence = number if number < 2 else 0.1 + number
+        row = (key, sequence, "o", turn_id, role, content, metadata)
+        connection.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    connection.execute("UPDATE conversations SET updated_at = '2025' WHERE key = ? AND key % 2", (key,))
+
+    assert at_keys(session, "o", [key], Columns()) == records._from_values(session, "o", [key], Columns())
+
+
+@pytest.mark.parametrize("column", ["content", "role", "id", "metadata", "sequence"])
+def test_what_json_has_no_word_for_is_left_to_others(session, column):
+    """A blob, or half a number, in any column of a turn: no line is made of what only looks like it."""
+    key = next(_keys)
+    session.connection.execute(
+        "INSERT INTO conversations VALUES (?, 'o', ?, '', '', '', '', '', '', '', '')", (key, key)
+    )
+    session.connection.execute("INSERT INTO turns VALUES (?, 1, 'o', 't', 'user', 'text', NULL)", (key,))
+    (row,) = session.lines("o", [key])
+    assert row[0] == key
+
+    value = "1.5" if column == "sequence" else "x'41'"
+    session.connection.execute(f"UPDATE turns SET {column} = {value} WHERE conversation_key = ?", (key,))
+
+    assert session.lines("o", [key]) is None
+
+
+async def test_text_that_is_not_utf_8_is_told_of(tmp_path):
+    """Rather than that a backup is made which nobody can read."""
+    path = tmp_path / "library.db"
+    prepare(path, create=True)
+    connection = connect(path)
+    connection.execute(
+        "INSERT INTO conversations VALUES (1, 'o', 'c', CAST(x'ff' AS TEXT), '', '', '', '', '', '', '')"
+    )
+    connection.close()
+    store = SqliteStore(path=path, clock=MovableClock())
+    await store.start(create=False)
+
+    with pytest.raises(StoreCorrupt, match="text that is not UTF-8"):
+        async with store.backups.snapshot("o", Selection(everything=True)) as snapshot:
+            _ = [chunk async for chunk in snapshot.chunks()]
+
+    await store.stop()
+
+
+def test_lines_come_in_order_without_being_sorted(session):
+    """The key's order is that of the index; to sort lines would be to hold all of them at once."""
+    plan = session.connection.execute(f"EXPLAIN QUERY PLAN {query('conversation_lines')}", {"owner": "", "keys": "[]"})
+
+    assert not [row for row in plan if "TEMP B-TREE" in row[3]]

@@ -1,0 +1,60 @@
+"""axe-core, from npm: finds what keeps people from using a page."""
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from support import needs
+
+VERSION = "4.10.2"
+_KEPT = Path(__file__).parents[2] / ".axe-core" / f"axe-{VERSION}.js"
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+_COLOURS = ["color-contrast", "link-in-text-block"]
+
+
+async def violations(page: Any, *, only_colours: bool = False) -> list[str]:
+    """Return what is wrong with a page as it is now, a line each; or only what is wrong with its colours."""
+    await page.evaluate(_source())
+    rules = {"type": "rule", "values": _COLOURS} if only_colours else {"type": "tag", "values": _RULES}
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
+    found = await page.evaluate("(options) => axe.run(document, options).then((done) => done.violations)", options)
+    return [
+        f"{one['id']}: {one['help']}: {node['target']} {node.get('failureSummary', '')}"
+        for one in found
+        for node in one["nodes"]
+    ]
+
+
+@cache
+def _source() -> str:
+    if not _KEPT.exists():
+        _fetch()
+    return _KEPT.read_text()
+
+
+def _fetch() -> None:
+    npm = shutil.which("npm") or needs.missing("npm")
+    _KEPT.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_KEPT.parent) as folder:
+        ran = subprocess.run(
+            [npm, "pack", "--silent", f"axe-core@{VERSION}"],
+            cwd=folder,
+            env={**os.environ, "npm_config_update_notifier": "false"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        packed = next(Path(folder).glob("*.tgz"), None) or needs.missing(f"axe-core ({ran.stderr.strip()[:200]})")
+        with tarfile.open(packed) as archive:
+            content = archive.extractfile("package/axe.min.js")
+            assert content is not None
+            made = Path(folder) / "made.js"
+            made.write_bytes(content.read())
+        made.replace(_KEPT)

@@ -1,0 +1,27 @@
+"""Deletes that are cut off, as by a power cut, between their verified backup and the first row."""
+
+from typing import Any
+
+from holdfast.library.selection import Selection
+
+
+class _BrokenOffError(Exception):
+    """Stands for whatever ends a process."""
+
+
+async def cut_off(services: Any) -> str:
+    """Begin to delete everything and break it off once its backup is verified; return the backup's id."""
+
+    async def broken(*_: Any) -> None:
+        raise _BrokenOffError
+
+    remover = services.conversations._remover
+    remover._delete = broken
+    try:
+        await services.conversations.delete(Selection(everything=True))
+    except _BrokenOffError:
+        pass
+    finally:
+        del remover._delete
+    (backup,) = await services.backups.unfinished()
+    return str(backup.id)

@@ -1,0 +1,91 @@
+"""Texts that try to be more than text. Each would call `alert`, or ask `evil.example` for something, if it were."""
+
+_CALL = "alert('!')"
+_ASK = "https://evil.example/x"
+_TAGS = (
+    "<script>{call}</script>",
+    "<script src={ask}></script>",
+    "<img src=x onerror={call}>",
+    "<img src={ask}>",
+    "<svg onload={call}></svg>",
+    "<svg><script>{call}</script></svg>",
+    "<svg><use href={ask}#x></use></svg>",
+    "<svg><animate onbegin={call} attributeName=x dur=1s></svg>",
+    "<svg><foreignObject><iframe src={ask}></iframe></foreignObject></svg>",
+    "<iframe src=javascript:{call}></iframe>",
+    "<iframe srcdoc='<script>{call}</script>'></iframe>",
+    "<a href=javascript:{call} autofocus onfocus={call}>x</a>",
+    "<form action={ask}><button autofocus onfocus={call}>x</button></form>",
+    "<input autofocus onfocus={call}>",
+    "<details open ontoggle={call}>x</details>",
+    "<video src={ask} onerror={call}></video>",
+    "<audio src={ask} onerror={call}></audio>",
+    "<object data={ask}></object>",
+    "<embed src={ask}>",
+    "<link rel=stylesheet href={ask}>",
+    "<style>@import '{ask}';</style>",
+    "<style>body{{background:url({ask})}}</style>",
+    "<meta http-equiv=refresh content='0;url={ask}'>",
+    "<base href={ask}>",
+    "<body onload={call}>",
+    "<math><mtext><script>{call}</script></mtext></math>",
+    "<template><script>{call}</script></template>",
+    "<marquee onstart={call}>x</marquee>",
+    "<resume-dialog api={ask}></resume-dialog>",
+    "<batch-summary api={ask} job-id=x></batch-summary>",
+)
+_BREAKS = ('">', "'>", "</textarea>", "</title>", "-->", "]]>", "</script>")
+_OTHERS = (
+    "{{ 7 * 7 }}",
+    "{% for x in y %}",
+    "${alert(1)}",
+    "#{7*7}",
+    "javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    '" onmouseover="alert(1)',
+    "' autofocus onfocus='alert(1)",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;alert(1)",
+    "\\u003cscript\\u003ealert(1)",
+    "\u202eevil txt.exe\u202c",
+    "\u2066\u2067\u2068\u2069",
+    "شعر طويل من اليمين إلى اليسار",
+    "\ufeff<b>mark",
+    "Z\u0351\u036b\u0343a\u0334l\u0321g\u0322o" * 20,
+    "👩‍👩‍👧‍👦" * 50,
+    "a" * 5_000,
+    "_" * 3_000,
+    "../../../etc/passwd",
+    "?id=x&done=y#z",
+    "%3Cscript%3Ealert(1)%3C/script%3E",
+    "line\nbreak\r\nand\ttab",
+    "a\u2028b\u2029c",
+    "<",
+    ">",
+    "&",
+    '"',
+    "'",
+    "`",
+    "=HYPERLINK(1)",
+    "null",
+    "undefined",
+    "__proto__",
+    "constructor",
+    "toString",
+    " <script>alert(1)</script> ",
+    "<scr<script>ipt>alert(1)</scr</script>ipt>",
+    "<ScRiPt>alert(1)</sCrIpT>",
+    "<img/src=x/onerror=alert(1)>",
+    "<svg/onload=alert(1)//",
+)
+
+_FILLED = [tag.format(call=_CALL, ask=_ASK) for tag in _TAGS]
+HOSTILE = (
+    *_FILLED,
+    *(f"{before}{tag}" for number, before in enumerate(_BREAKS) for tag in _FILLED[number :: len(_BREAKS)]),
+    *_OTHERS,
+)
+"""More than a hundred."""
+
+MILLION = "<img src=x onerror=alert(1)> " * 34_500
+"""A million characters."""

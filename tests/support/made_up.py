@@ -1,0 +1,123 @@
+"""Schemas made up by chance, of tables that hang on conversations, and rows to fill them with."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+_RULES = ("CASCADE", "SET NULL", "SET DEFAULT")
+_VALUES = {
+    "text": ("'a'", "'it''s'", "NULL", "''", "'50%'"),
+    "integer": ("0", "-7", "NULL"),
+    "numeric": ("1.50", "NULL", "100000000000000000000.000000001"),
+    "bytes": ("{00ff}", "NULL", "{}"),
+}
+_CHATS = 6
+_TURNS = [(key, sequence) for key in range(1, _CHATS + 1) for sequence in (1, 2)]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key: to conversations, to turns, or to a table by its number."""
+
+    to: str | int
+    rule: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """A table and its rows, each a list of SQL values."""
+
+    number: int
+    keyed: int
+    """How many columns its primary key has."""
+    references: tuple[Reference, ...]
+    kinds: tuple[str, ...]
+    rows: list[list[str]] = field(default_factory=list)
+
+
+@st.composite
+def schemas(draw: st.DrawFn) -> list[MadeUp]:
+    """Return tables in an order in which they can be made and filled."""
+    tables: list[MadeUp] = []
+    for number in range(draw(st.integers(1, 4))):
+        keyed = draw(st.sampled_from((1, 1, 2, 0)))
+        ends = ["conversations", "conversations", "turns", *(one.number for one in tables if one.keyed)]
+        ends += [number] if keyed else []
+        references = []
+        for _ in range(draw(st.integers(1, 3))):
+            rule = draw(st.sampled_from(_RULES)) if keyed else "CASCADE"
+            to = draw(st.sampled_from(ends))
+            references.append(Reference(to, rule, rule != "CASCADE" or to == number or draw(st.booleans())))
+        kinds = tuple(draw(st.lists(st.sampled_from(sorted(_VALUES)), max_size=2)))
+        table = MadeUp(number, keyed, tuple(references), kinds)
+        lacks = any(isinstance(one.to, int) and one.to != number and not one.nullable and not tables[one.to].rows
+                    for one in references)  # fmt: skip
+        for row in range(0 if lacks else draw(st.integers(0, 6))):
+            values = [str(row), f"'k{row % 2}'"][:keyed]
+            for one in table.references:
+                values += draw(_end(one, tables, table))
+            values += [draw(st.sampled_from(_VALUES[kind])) for kind in kinds]
+            table.rows.append(values)
+        tables.append(table)
+    return tables
+
+
+def _end(reference: Reference, tables: list[MadeUp], own: MadeUp) -> st.SearchStrategy[list[str]]:
+    if reference.to == "conversations":
+        there = [[str(key)] for key in range(1, _CHATS + 1)]
+    elif reference.to == "turns":
+        there = [[str(key), str(sequence)] for key, sequence in _TURNS]
+    else:
+        table = own if reference.to == own.number else tables[int(reference.to)]
+        there = [row[: table.keyed] for row in table.rows]
+    width = 2 if reference.to == "turns" else 1
+    if isinstance(reference.to, int):
+        width = own.keyed if reference.to == own.number else tables[reference.to].keyed
+    nothing = [["NULL"] * width] if reference.nullable else []
+    return st.sampled_from(there * 2 + nothing)
+
+
+def _width(reference: Reference, widths: dict[int, int]) -> int:
+    return {"conversations": 1, "turns": 2}.get(str(reference.to)) or widths.get(int(reference.to), 1)
+
+
+def _declared(table: MadeUp, *, server: bool, widths: dict[int, int]) -> list[tuple[str, str]]:
+    columns = [("id", "integer NOT NULL"), ("part", "text NOT NULL")][: table.keyed]
+    for at, one in enumerate(table.references):
+        empty = "" if one.nullable else " NOT NULL"
+        for place in range(_width(one, widths)):
+            kind = "text" if isinstance(one.to, int) and place else "bigint" if one.to == "conversations" else "integer"
+            if one.to == "turns" and not place:
+                kind = "bigint"
+            columns.append((f"r{at}_{place}", kind + empty))
+    names = {"text": "text", "integer": "integer", "numeric": "numeric", "bytes": "bytea" if server else "BLOB"}
+    columns += [(f"v{at}", names[kind]) for at, kind in enumerate(table.kinds)]
+    return columns
+
+
+def statements(tables: list[MadeUp], *, server: bool) -> str:
+    """Return what makes and fills them."""
+    text, widths = [], {table.number: table.keyed for table in tables}
+    ours = "holdfast." if server else ""
+    for table in tables:
+        parts = [f"{name} {kind}" for name, kind in _declared(table, server=server, widths=widths)]
+        if table.keyed:
+            parts.append(f"PRIMARY KEY ({', '.join(('id', 'part')[: table.keyed])})")
+        for at, one in enumerate(table.references):
+            columns = ", ".join(f"r{at}_{place}" for place in range(_width(one, widths)))
+            end = {"conversations": f"{ours}conversations (key)",
+                   "turns": f"{ours}turns (conversation_key, sequence)"}.get(str(one.to), f"t{one.to}")  # fmt: skip
+            parts.append(f"FOREIGN KEY ({columns}) REFERENCES {end} ON DELETE {one.rule}")
+        text.append(f"CREATE TABLE t{table.number} ({', '.join(parts)})")
+        names = ", ".join(name for name, _ in _declared(table, server=server, widths=widths))
+        for row in table.rows:
+            values = [_value(value, server=server) for value in row]
+            text.append(f"INSERT INTO t{table.number} ({names}) VALUES ({', '.join(values)})")
+    return "; ".join(text)
+
+
+def _value(value: str, *, server: bool) -> str:
+    if not value.startswith("{"):
+        return value
+    return f"decode('{value[1:-1]}', 'hex')" if server else f"x'{value[1:-1]}'"

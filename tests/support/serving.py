@@ -1,0 +1,230 @@
+"""The API as its users meet it: an application in this process, or a server in one of its own."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import psutil
+import pytest
+from fastapi import FastAPI
+
+from holdfast.server import ServerSettings, create_app, running
+from holdfast.server.parts import Parts
+from holdfast.settings import Settings
+from support.stores import DATABASES, SAMPLED, Kind, require
+from support.torture import FULL
+
+SECRET = "a secret of more than thirty-two bytes, for tests"
+ISSUER = "https://project.example/auth/v1"
+LOCAL = "the-local-token-of-a-test"
+ORIGIN = "http://127.0.0.1:8717"
+_SABOTAGED = f"""
+import sys
+sys.path.append({str(Path(__file__).parents[1])!r})
+from support.sabotage import switch_off
+switch_off(sys.argv.pop(1))
+from holdfast.cli.main import main
+sys.exit(main())
+"""
+ANN, BOB = "0b6a3f9e-ann", "7c1d2e4f-bob"
+
+
+KINDS = tuple(kind for kind in DATABASES if kind.name not in SAMPLED)
+"""A pooler makes no difference to the API."""
+ENOUGH = KINDS if FULL else KINDS[:1]
+"""For what is decided before any database is asked, one kind will do but under torture."""
+
+
+@contextmanager
+def library(kind: Kind, folder: Path) -> Iterator[Settings]:
+    """Give the settings of a fresh library."""
+    with kind.place(folder) as where:
+        yield Settings(database_url=str(where), backup_directory=str(folder / "backups"), here=folder)
+
+
+def libraries(kinds: Sequence[Kind]) -> Any:
+    """Return a fixture: settings of a fresh library, of each of these kinds of database."""
+
+    @pytest.fixture(params=kinds, ids=lambda kind: kind.name)
+    def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+        require(request.param)
+        with library(request.param, tmp_path) as chosen:
+            yield chosen
+
+    return settings
+
+
+def claims(owner: str = ANN, **changed: Any) -> dict[str, Any]:
+    """What a token of Supabase's says; a change to None leaves the claim out."""
+    now = int(time.time())
+    said = {
+        "sub": owner,
+        "aud": "authenticated",
+        "iss": ISSUER,
+        "role": "authenticated",
+        "iat": now,
+        "exp": now + 3_600,
+        **changed,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def token_of(owner: str = ANN, **changed: Any) -> str:
+    return jwt.encode(claims(owner, **changed), SECRET, algorithm="HS256")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@dataclass(slots=True)
+class Serving:
+    """An application that is running, and clients of its users."""
+
+    app: FastAPI
+    anonymous: httpx.AsyncClient
+    ann: httpx.AsyncClient
+    bob: httpx.AsyncClient
+
+    @property
+    def parts(self) -> Parts:
+        return self.app.state.parts
+
+    async def settled(self, job_id: str, *, client: httpx.AsyncClient | None = None) -> dict[str, Any]:
+        """Wait until a job has come to rest, and nobody works on it."""
+        async with asyncio.timeout(30):
+            while True:
+                job = (await (client or self.ann).get(f"/api/batches/{job_id}")).json()
+                if job["state"] != "running" and not job["workers"] and not self.parts.supervisor.worked:
+                    return job
+                await asyncio.sleep(0.02)
+
+    async def made(self, count: int = 3, *, job_id: str = "job", client: httpx.AsyncClient | None = None) -> list[str]:
+        """Have a job make conversations; return their ids, the oldest first."""
+        items = [{"id": f"i{number}", "topic": f"topic {number}"} for number in range(count)]
+        body = {"jobId": job_id, "items": items, "processor": "scripted"}
+        answer = await (client or self.ann).post("/api/batches", json=body)
+        assert answer.status_code == 201, answer.text
+        await self.settled(job_id, client=client)
+        listed = await (client or self.ann).get("/api/conversations", params={"jobId": job_id, "limit": 200})
+        return [one["id"] for one in reversed(listed.json()["conversations"])]
+
+
+@asynccontextmanager
+async def serving(settings: Settings, *, local: bool = False, **server: Any) -> AsyncIterator[Serving]:
+    """Run an application; JSON Web Tokens let people in, or the local token does."""
+    server = {"poll_seconds": 0.05, "processors": ("scripted", "scripted:0.02", "scripted:0.5"), **server}
+    signing = {} if local else {"jwt_secret": SECRET, "issuer": ISSUER}
+    chosen = ServerSettings(**{**signing, **server})
+    app = create_app(settings, chosen, token=LOCAL if local else None)
+    async with running(app):
+        clients = [
+            httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=ORIGIN, headers=headers)
+            for headers in ({}, bearer(LOCAL if local else token_of(ANN)), bearer(token_of(BOB)))
+        ]
+        try:
+            yield Serving(app, *clients)
+        finally:
+            for client in clients:
+                await client.aclose()
+
+
+@dataclass(slots=True)
+class Server:
+    """`holdfast serve` in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    token: str | None
+    log: Path
+    client: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        headers = bearer(self.token or token_of(ANN))
+        self.client = httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def descriptors(self) -> int:
+        return psutil.Process(self.process.pid).num_fds()
+
+    def megabytes(self) -> float:
+        return psutil.Process(self.process.pid).memory_info().rss / 1e6
+
+    def stop(self, number: int = signal.SIGTERM, *, seconds: float = 20) -> int:
+        """Send a signal and return the exit status."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout=seconds)
+
+    def wait_for(self, holds: Callable[[], Any], *, seconds: float = 20) -> Any:
+        """Wait until something is so; return what it is."""
+        deadline = time.monotonic() + seconds
+        while not (found := holds()):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.02)
+        return found
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
+
+@contextmanager
+def served(
+    folder: Path, toml: str = "", *, port: int = 0, jwt_mode: bool = False, without: str = "", **environment: str
+) -> Iterator[Server]:
+    """Start `holdfast serve` in a folder; it does not outlive the context.
+
+    `without` names protections that are switched off in it; see `support.sabotage`.
+    """
+    (folder / "holdfast.toml").write_text("[server]\n" + toml)
+    log = folder / "server.log"
+    more = {"HOLDFAST_JWT_SECRET": SECRET, "HOLDFAST_JWT_ISSUER": ISSUER} if jwt_mode else {}
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                *(["-c", _SABOTAGED, without] if without else ["-m", "holdfast"]),
+                "--log-format",
+                "json",
+                "serve",
+                "--port",
+                str(port),
+            ],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **more, **environment},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline().decode().strip()
+        found = re.fullmatch(r"(http://[^/]+)(?:/\?token=(\S+))?", line)
+        assert found, log.read_text()
+        server = Server(process, found[1], found[2], log)
+        try:
+            yield server
+        finally:
+            server.client.close()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stdout.close()

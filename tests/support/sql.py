@@ -1,0 +1,45 @@
+"""Statements on a database as another program would make them, past Holdfast: the same for every kind of database."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import psycopg
+
+Ask = Callable[..., list[tuple[Any, ...]]]
+"""Runs one statement, with `?` where its values go, and returns its rows."""
+
+
+@contextmanager
+def asking(database: Path | str) -> Iterator[Ask]:
+    """Open a SQLite file, or the PostgreSQL database of a URL; all that is asked sees one moment."""
+    if is_server(database):
+        with psycopg.connect(str(database), prepare_threshold=None) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.execute("SET LOCAL search_path = holdfast")
+            yield lambda statement, *values: _of_postgres(connection, statement, values)
+        return
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(5_000)
+        with connection:
+            yield lambda statement, *values: connection.execute(statement, values).fetchall()
+    finally:
+        connection.close()
+
+
+def ask(database: Path | str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement by itself."""
+    with asking(database) as asked:
+        return asked(statement, *values)
+
+
+def is_server(database: Path | str) -> bool:
+    return str(database).startswith("postgresql://")
+
+
+def _of_postgres(connection: psycopg.Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(statement.replace("%", "%%").replace("?", "%s"), values)
+    return cursor.fetchall() if cursor.description is not None else []

@@ -1,0 +1,48 @@
+"""A database as Supabase has it: its roles, and its schema `auth`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from holdfast.storage.postgres.address import Address
+from holdfast.storage.postgres.migrate import migrate
+from support import postgres
+
+ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+ROLES = ("anon", "authenticated", "service_role")
+
+_AUTH = f"""
+CREATE SCHEMA auth;
+CREATE TABLE auth.users (id uuid PRIMARY KEY, email text);
+INSERT INTO auth.users VALUES ('{ANN}', 'ann@example.com'), ('{BOB}', 'bob@example.com');
+"""
+
+
+@contextmanager
+def database(*, migrated: bool = True) -> Iterator[str]:
+    """Make one with two users, and our tables in it unless said otherwise; return its URL."""
+    postgres.need_a_server()
+    url = postgres.fresh_database(migrated=False)
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for role in ROLES:
+                if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchall():
+                    bypass = " BYPASSRLS" if role == "service_role" else ""
+                    connection.execute(f"CREATE ROLE {role} NOLOGIN{bypass}")
+            connection.execute(_AUTH)
+        if migrated:
+            migrate(Address.of(url), postgres.SCHEMA)
+        yield url
+    finally:
+        postgres.drop_database(url)
+
+
+@contextmanager
+def as_role(url: str, role: str, user: str | None = None) -> Iterator[psycopg.Connection]:
+    """Be one of its roles, signed in as a user or not."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        claims = f'{{"sub": "{user}", "role": "{role}"}}' if user is not None else ""
+        connection.execute("SELECT set_config('request.jwt.claims', %s, FALSE)", (claims,))
+        connection.execute(f"SET ROLE {role}")
+        yield connection

@@ -1,0 +1,17 @@
+"""A program that takes over from the original and is killed at its N-th commit: what the fault tests start.
+
+python -m support.taking_over URL FOLDER before:3
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from support.original import Original
+from support.sabotage import die_at_commit
+
+if __name__ == "__main__":
+    _URL, _FOLDER, _WHEN = sys.argv[1:]
+    _WHICH, _, _NUMBER = _WHEN.partition(":")
+    die_at_commit(_WHICH, int(_NUMBER))
+    asyncio.run(Original(_URL, Path(_FOLDER)).hold().migrate_from_original())

@@ -1,0 +1,27 @@
+"""What is not needed is not loaded: each command of ours, and each program that imports us, starts sooner."""
+
+import subprocess
+import sys
+
+import pytest
+
+_LATER = {
+    "aiohttp": "asks a provider",
+    "jinja2": "follows a recipe",
+    "structlog": "has something to log",
+    "psycopg": "stores on a server",
+    "fastapi": "serves",
+    "typer": "is a command",
+}
+
+
+@pytest.mark.parametrize("module", ["holdfast", "holdfast.app", "holdfast.objects", "holdfast.cli.app"])
+def test_what_only_some_need_is_not_loaded(module):
+    """Asked of a process that has loaded nothing else."""
+    program = f"import sys, {module}; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    )
+
+    assert module in loaded
+    assert loaded & set(_LATER) == ({"typer"} if module == "holdfast.cli.app" else set())

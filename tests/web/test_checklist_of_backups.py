@@ -1,0 +1,194 @@
+"""The checklist of backups that people once went through by hand: each line of it, in a real browser."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from holdfast.app import Holdfast
+from holdfast.clock import SystemClock
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture
+def job(server, request):
+    """A job with six conversations; its name."""
+    name = request.node.name
+    items = [{"id": f"i{number}", "topic": f"{name} topic {number}"} for number in range(6)]
+    server.client.post("/api/batches", json={"jobId": name, "items": items, "processor": "scripted"}).raise_for_status()
+    server.wait_for(lambda: server.client.get(f"/api/batches/{name}").json()["state"] == "completed")
+    return name
+
+
+async def _asked(page, job, *, count=3):
+    """Select conversations of a job, and ask to delete them; return the dialog."""
+    await page.goto(f"/conversations?job={job}")
+    boxes = page.locator("input[name=id]")
+    for number in range(count):
+        await boxes.nth(number).check()
+    await page.get_by_role("button", name="Delete…").click()
+    dialog = page.get_by_role("dialog", name=f"Delete {count} conversations?")
+    await dialog.wait_for()
+    return dialog
+
+
+async def _deleted(page, job, *, count=3):
+    """Delete conversations of a job with a backup; return its id."""
+    await _asked(page, job, count=count)
+    await page.get_by_role("button", name="Back up and delete").click()
+    await page.get_by_role("dialog", name=f"{count} conversations deleted").wait_for()
+    link = await page.get_by_role("link", name="Download the backup").get_attribute("href")
+    return link.rpartition("/")[2]
+
+
+def _left(server, job):
+    return server.client.get("/api/conversations", params={"jobId": job}).json()["conversations"]
+
+
+async def test_conversations_are_selected_and_a_delete_begun(page, server, job):
+    """Select conversations, initiate delete: across pages, and nothing goes before it is confirmed."""
+    await page.goto(f"/conversations?job={job}")
+    await page.get_by_label("This page").check()
+    await page.reload()
+    await page.get_by_text("6 conversations selected").wait_for()
+    await page.get_by_role("button", name="Delete…").click()
+    await page.get_by_role("dialog", name="Delete 6 conversations?").wait_for()
+    await page.keyboard.press("Escape")
+
+    assert len(_left(server, job)) == 6
+    assert await page.get_by_role("dialog").count() == 0
+
+
+async def test_the_backup_dialog_appears(page, job):
+    """Verify backup dialog appears: counts, a sample, a backup unless one is declined."""
+    dialog = await _asked(page, job)
+    text = await dialog.inner_text()
+
+    assert f"{job} topic 5" in text
+    assert re.search(r"They go with their 12 turns: about \d\.\d kB to back up\.", text)
+    assert await page.get_by_label("Back them up first").is_checked()
+
+
+async def test_a_backup_tells_how_far_it_is(page, server, job):
+    """Create backup, verify progress indicator: written, read back, and only then deleted."""
+    await _asked(page, job)
+    await page.evaluate(
+        """() => {
+          window.phases = [];
+          document.querySelector("pre-delete-backup").addEventListener("progress", (event) => {
+            const shown = event.target.shadowRoot.querySelector("backup-progress").shadowRoot;
+            window.phases.push([event.detail.phase, shown.querySelector("[aria-current]").textContent]);
+          });
+        }"""
+    )
+    await page.get_by_role("button", name="Back up and delete").click()
+    await page.get_by_role("dialog", name="3 conversations deleted").wait_for()
+
+    phases = await page.evaluate("window.phases")
+    assert list(dict.fromkeys(map(tuple, phases))) == [
+        ("writing", "Backing up"),
+        ("verifying", "Reading back and comparing"),
+        ("deleting", "Deleting"),
+    ]
+    assert len(_left(server, job)) == 3
+
+
+async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, job):
+    """Download backup, verify file contents."""
+    before = {one["id"]: server.client.get(f"/api/conversations/{one['id']}").json() for one in _left(server, job)}
+    await _deleted(page, job, count=2)
+    async with page.expect_download() as waiting:
+        await page.get_by_role("link", name="Download the backup").click()
+    document = json.loads(Path(await (await waiting.value).path()).read_text())
+
+    gone = before.keys() - {one["id"] for one in _left(server, job)}
+    assert {one["id"] for one in document["conversations"]} == gone
+    assert _different(document, before) == []
+    document["conversations"][0]["conversation_turns"][0]["content"] += " "
+    assert _different(document, before) == [document["conversations"][0]["id"]]  # it would be noticed
+
+
+def _different(document, before):
+    """Return which conversations of a file are not what they were."""
+    return [
+        one["id"]
+        for one in document["conversations"]
+        if [(turn["role"], turn["content"]) for turn in one["conversation_turns"]]
+        != [(turn["role"], turn["content"]) for turn in before[one["id"]]["turns"]]
+    ]
+
+
+async def test_after_a_delete_the_backup_is_there_and_undoes_it(page, server, job):
+    """Complete delete, verify backup available."""
+    backup = await _deleted(page, job)
+    await page.goto("/backups")
+    row = page.get_by_role("row").filter(has_text=backup)
+    assert "verified" in await row.inner_text()
+    await page.get_by_role("link", name=f"Restore {backup}").click()
+    await page.get_by_role("heading", name="Restore 3 conversations?").wait_for()
+    await page.get_by_role("button", name="Restore").click()
+    await page.get_by_text("Restored: what was missing").wait_for()
+
+    assert len(_left(server, job)) == 6
+
+
+async def test_undo_is_one_press_away(page, server, job):
+    """In the dialog that tells of the delete."""
+    await _deleted(page, job)
+    assert len(_left(server, job)) == 3
+    await page.get_by_role("button", name="Undo").click()
+    await page.get_by_text("3 restored: all is as it was.").wait_for()
+
+    assert len(_left(server, job)) == 6
+
+
+async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
+    """Wait for expiration (or trigger cleanup), verify backup deleted: eight days later by a clock that was moved."""
+    backup = await _deleted(page, job)
+    folder = server.log.parent
+    assert list((folder / ".holdfast").rglob(f"{backup}*"))
+
+    async with Holdfast.open(folder / ".holdfast" / "holdfast.db") as hold:
+        await hold.backups.cleanup()
+        assert list((folder / ".holdfast").rglob(f"{backup}*"))  # before its time nothing takes it
+        monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + timedelta(days=8))
+        await hold.backups.cleanup()
+
+    assert list((folder / ".holdfast").rglob(f"{backup}*")) == []
+    await page.goto("/backups")
+    assert backup not in await page.locator("main").inner_text()
+    await page.get_by_role("link", name="Expired and failed ones too").click()
+    assert "expired" in await page.get_by_role("row").filter(has_text=backup).inner_text()
+
+
+async def test_without_a_backup_it_has_to_be_typed(page, server, job):
+    """The button does nothing before that."""
+    await _asked(page, job, count=2)
+    await page.get_by_label("Back them up first").uncheck()
+    button = page.get_by_role("button", name="Delete for good")
+    assert await button.is_disabled()
+    await page.get_by_label("Type “delete for good”").fill("delete for good")
+    await button.click()
+    await page.get_by_role("dialog", name="2 conversations deleted").wait_for()
+
+    assert len(_left(server, job)) == 4
+    assert await page.get_by_role("button", name="Undo").count() == 0
+
+
+async def test_a_failed_backup_deletes_nothing(page, server, job):
+    """The dialog says why, and everything is there."""
+    folder = server.log.parent / ".holdfast"
+    (folders,) = folder.glob("*.backups")
+    moved = folders.rename(folder / "elsewhere")
+    folders.write_text("no folder")
+    try:
+        await _asked(page, job)
+        await page.get_by_role("button", name="Back up and delete").click()
+        await page.get_by_role("dialog", name="Nothing more was done").wait_for()
+        assert len(_left(server, job)) == 6
+    finally:
+        folders.unlink()
+        moved.rename(folders)

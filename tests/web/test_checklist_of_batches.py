@@ -1,0 +1,147 @@
+"""The checklist of batches that people once went through by hand: each line of it, in a real browser."""
+
+import signal
+from contextlib import asynccontextmanager
+
+import pytest
+
+from support.browsing import SETTINGS, begin_boats, calls, checkpoints, come_in, page_of, prepared, start_batch
+from support.serving import served
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def _job(server, name="boats"):
+    return server.client.get(f"/api/batches/{name}").json()
+
+
+@asynccontextmanager
+async def _interrupted(browser, folder, *, by_hand=False):
+    """Start a batch, and kill its server midway; give the next one, and a page that has come in there."""
+    prepared(folder)
+    with served(folder, SETTINGS) as server:
+        if by_hand:
+            async with page_of(browser, server) as (page, _):
+                await start_batch(page, folder / "topics.csv", name="boats", made="processor:slow:slow")
+        else:
+            begin_boats(server)
+        server.wait_for(lambda: _job(server)["completed"] >= 4)
+        server.stop(signal.SIGKILL)
+    with served(folder, SETTINGS) as server:
+        async with page_of(browser, server) as (page, seen):
+            yield server, page
+        assert seen.everything == []
+
+
+async def test_interrupted_midway_the_checkpoint_is_saved(browser, tmp_path):
+    """Start batch, interrupt midway, verify checkpoint saved."""
+    async with _interrupted(browser, tmp_path, by_hand=True) as (server, _):
+        ((job_id, completed, _),) = checkpoints(tmp_path)
+
+        assert job_id == "boats"
+        assert 4 <= completed.count('"t') < 24
+        assert _job(server)["state"] == "interrupted"
+
+
+async def test_after_a_reload_the_dialog_appears(browser, tmp_path):
+    """Reload page, verify resume dialog appears; put off, it does not come back until something has changed."""
+    async with _interrupted(browser, tmp_path) as (_, page):
+        await page.reload()
+        dialog = page.get_by_role("dialog", name="A batch is not finished")
+        await dialog.wait_for()
+
+        shown = await dialog.inner_text()
+        assert "boats" in shown
+        assert "Whatever worked on it stopped." in shown
+        assert "tokens spent" in shown
+        await page.get_by_role("button", name="Later").click()
+        await page.reload()
+        await page.get_by_role("heading", name="All batches").wait_for()
+        assert await page.get_by_role("dialog").count() == 0
+        await page.evaluate("sessionStorage.clear()")  # had it not been put off, the dialog would be there
+        await page.reload()
+        await dialog.wait_for()
+
+
+async def test_resumed_it_skips_completed_items(browser, tmp_path):
+    """Resume batch, verify skips completed items."""
+    async with _interrupted(browser, tmp_path) as (server, page):
+        done = _job(server)["completed"]
+        before = calls(tmp_path)
+        await page.get_by_role("button", name="Resume", exact=True).click()
+        await page.wait_for_url("**/batches/one*")
+        await page.get_by_text("Completed: 100% of 24 items.").wait_for()
+
+        after = calls(tmp_path) - before
+        assert sum(after.values()) == 24 - done
+        assert all(count <= 2 for count in calls(tmp_path).values())
+        assert _job(server)["completed"] == 24
+
+
+async def test_once_complete_the_checkpoint_is_gone(browser, tmp_path):
+    """Complete batch, verify checkpoint cleaned up; the page goes on to show it after its server was started anew."""
+    async with _interrupted(browser, tmp_path) as (server, page):
+        await page.get_by_role("button", name="Resume", exact=True).click()
+        await page.get_by_text("Completed: 100% of 24 items.").wait_for()
+        server.wait_for(lambda: _job(server)["cleaned"])
+
+        assert checkpoints(tmp_path) == []
+        await page.goto("/batches")
+        assert await page.get_by_role("dialog").count() == 0
+        assert "24 of 24" in await page.get_by_role("row", name="boats").inner_text()
+
+
+async def test_failed_items_are_retried_on_resume(browser, tmp_path):
+    """Test with failed items, verify retry on resume: from their list, when what they failed for is mended."""
+    prepared(tmp_path)
+    (tmp_path / "topics.csv").write_text("id,topic\na,good\nb,bad luck\nc,good too\n")
+    with served(tmp_path, SETTINGS) as server:
+        async with page_of(browser, server) as (page, seen):
+            await start_batch(page, tmp_path / "topics.csv", name="boats", made="processor:slow:slow")
+            await page.get_by_text("1 failed item").wait_for()
+            await page.locator("batch-summary").get_by_text("there is no such topic").wait_for()
+            (tmp_path / "mended").touch()
+            await page.get_by_role("button", name="Retry bad luck").click()
+            await page.get_by_text("Completed: 100% of 3 items.").wait_for()
+
+            assert calls(tmp_path) == {"a": 1, "b": 2, "c": 1}
+            assert _job(server)["completed"] == 3
+        assert seen.everything == []
+
+
+async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path):
+    """The dialog offers both: the rest alone, or the failed ones too."""
+    prepared(tmp_path)
+    with (tmp_path / "topics.csv").open("a") as file:
+        file.write("".join(f"u{number:02},Topic {number},a keeper\n" for number in range(40)))
+    (tmp_path / "topics.csv").write_text((tmp_path / "topics.csv").read_text().replace("t00,Topic", "t00,bad"))
+    with served(tmp_path, SETTINGS) as server:
+        async with page_of(browser, server) as (page, _):
+            await start_batch(page, tmp_path / "topics.csv", name="boats", made="processor:slow:slow")
+            server.wait_for(lambda: _job(server)["failed"])
+            await page.get_by_role("button", name="Pause").click()
+            server.wait_for(lambda: _job(server)["state"] == "paused" and not _job(server)["workers"])
+            (tmp_path / "mended").touch()
+            await page.goto("/batches")
+            await page.get_by_role("button", name="Resume, and retry 1 failed item").click()
+            await page.get_by_text("Completed: 100% of 64 items.").wait_for()
+
+            assert calls(tmp_path)["t00"] == 2
+            assert sum(calls(tmp_path).values()) == 65
+
+
+async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path):
+    """Its numbers go on from where they were, without anybody loading it again."""
+    prepared(tmp_path)
+    with served(tmp_path, SETTINGS + "automatic_resume = true\n") as server:
+        async with page_of(browser, server) as (page, _):
+            await start_batch(page, tmp_path / "topics.csv", name="boats", made="processor:slow:slow")
+            server.wait_for(lambda: _job(server)["completed"] >= 2)
+            await page.locator("[data-state=running]").wait_for()  # drawn anew since it was started: no more of that
+            await page.locator("batch-summary").get_by_text("Running:").wait_for()
+            server.stop(signal.SIGKILL)
+            await page.get_by_text("The connection was lost. Trying again…").wait_for()
+            with served(tmp_path, SETTINGS + "automatic_resume = true\n", port=server.port) as again:
+                other = await page.context.new_page()
+                await come_in(other, again)  # a new server has a new token: the cookie is the whole browser's
+                await page.get_by_text("Completed: 100% of 24 items.").wait_for(timeout=30_000)

@@ -1,0 +1,130 @@
+"""The elements on a page of another site, with a token of that site's: as the reference shows it."""
+
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from support.browsing import SETTINGS, prepared
+from support.serving import served
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "elements.md"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Another site: what it answers is in `content`."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(self.server.content.encode())
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as running:
+        running.content = ""
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(site, tmp_path_factory):
+    """A server that lets pages of the other site call it."""
+    folder = prepared(tmp_path_factory.mktemp("elements"))
+    origin = f"http://127.0.0.1:{site.server_port}"
+    with served(folder, f'{SETTINGS}cors_origins = ["{origin}"]\n') as running:
+        items = [{"id": f"i{number}", "topic": f"Topic {number}"} for number in range(5)]
+        for name, start in (("topics", True), ("waiting", False)):
+            body = {"jobId": name, "items": items, "processor": "scripted", "start": start}
+            running.client.post("/api/batches", json=body).raise_for_status()
+        running.wait_for(lambda: running.client.get("/api/batches/topics").json()["state"] == "completed")
+        yield running
+
+
+async def test_the_page_of_the_reference_works(browser, server, site):
+    """Resume, summary, delete with its download by a ticket, and events that the page hears."""
+    page_of_reference = re.search(r"```html\n(.*?)```", _REFERENCE.read_text(), re.DOTALL)[1]
+    site.content = page_of_reference.replace("https://holdfast.example", server.url).replace("TOKEN", server.token)
+    context = await browser.new_context()
+    try:
+        context.set_default_timeout(30_000)
+        page = await context.new_page()
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        await page.goto(f"http://127.0.0.1:{site.server_port}/")
+        await page.get_by_role("dialog", name="A batch is not finished").wait_for()
+        await page.get_by_role("button", name="Resume", exact=True).click()
+        await page.get_by_text("Completed: 100% of 5 items.").first.wait_for()
+        ids = [one["id"] for one in server.client.get("/api/conversations?jobId=topics").json()["conversations"]]
+        await page.evaluate("(ids) => document.querySelector('pre-delete-backup').ask({conversationIds: ids})", ids[:2])
+        await page.get_by_role("button", name="Back up and delete").click()
+        await page.get_by_role("dialog", name="2 conversations deleted").wait_for()
+        async with page.expect_download() as waiting:
+            await page.get_by_role("link", name="Download the backup").click()
+
+        assert (await waiting.value).suggested_filename.startswith("backup-")
+        assert errors == []
+        assert "deleted 2" in await page.inner_text("#log")
+        assert "resumed waiting" in await page.inner_text("#log")
+    finally:
+        await context.close()
+
+
+async def test_a_page_may_do_it_its_own_way(browser, server, site):
+    """An event that is cancelled does nothing; a summary shows numbers of the page's own."""
+    site.content = f"""<!doctype html><html lang="en"><title>x</title><batch-summary></batch-summary>
+        <pre-delete-backup></pre-delete-backup><script type="module">
+        import {{ configure }} from "{server.url}/static/holdfast.js";
+        configure({{ api: "{server.url}", token: async () => "{server.token}" }});
+        document.querySelector("batch-summary").progress = {{
+          totalItems: 10, completedItems: 4, failedItems: 1, pendingItems: 5, progressPercentage: 50 }};
+        const dialog = document.querySelector("pre-delete-backup");
+        dialog.addEventListener("confirm-delete", (event) => event.preventDefault());
+        </script></html>"""
+    context = await browser.new_context()
+    try:
+        context.set_default_timeout(30_000)
+        page = await context.new_page()
+        await page.goto(f"http://127.0.0.1:{site.server_port}/")
+        await page.get_by_text("50%").first.wait_for()
+        before = server.client.get("/api/conversations").json()["conversations"]
+        await page.evaluate("(id) => { const one = document.querySelector('pre-delete-backup');"
+                            " one.conversationIds = [id]; one.isOpen = true; }", before[0]["id"])  # fmt: skip
+        await page.get_by_role("button", name="Back up and delete").click()
+        await page.wait_for_timeout(200)
+
+        assert await page.get_by_role("dialog").count() == 0
+        assert server.client.get("/api/conversations").json()["conversations"] == before
+    finally:
+        await context.close()
+
+
+async def test_attributes_may_come_late(browser, server, site):
+    """As a framework sets them: after the element is on the page; the last value counts."""
+    site.content = f"""<!doctype html><html lang="en"><title>x</title><batch-summary></batch-summary>
+        <script type="module">
+        import {{ configure }} from "{server.url}/static/holdfast.js";
+        configure({{ api: "{server.url}", token: "{server.token}" }});
+        </script></html>"""
+    context = await browser.new_context()
+    try:
+        context.set_default_timeout(30_000)
+        page = await context.new_page()
+        await page.goto(f"http://127.0.0.1:{site.server_port}/")
+        await page.evaluate("document.querySelector('batch-summary').setAttribute('job-id', 'none')")
+        await page.get_by_text("There is no job 'none'").wait_for()
+        await page.evaluate("document.querySelector('batch-summary').setAttribute('job-id', 'topics')")
+        await page.get_by_text("Completed: 100% of 5 items.").wait_for()
+    finally:
+        await context.close()

@@ -1,0 +1,326 @@
+"""Pages and dialogs for those who see, hear or move otherwise: axe-core finds nothing, and a keyboard is enough."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+from support import axe
+from support.browsing import drawn, page_of, put_off
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def filled(server):
+    """A library with conversations and a backup, a paused batch, one with failures; the backup's id."""
+    topics = [{"id": f"i{number}", "topic": f"Topic {number}", "persona": "a keeper"} for number in range(60)]
+    for name, items, made in (
+        ("good", topics, "scripted"),
+        ("some", [*topics[:2], {"id": "b", "topic": "bad"}], "slow:slow"),
+    ):
+        body = {"jobId": name, "items": items, "processor": made, "maxAttempts": 1}
+        server.client.post("/api/batches", json=body).raise_for_status()
+        server.wait_for(lambda name=name: server.client.get(f"/api/batches/{name}").json()["state"].startswith("comp"))
+    server.client.post(
+        "/api/batches", json={"jobId": "later", "items": topics, "processor": "scripted", "start": False}
+    )
+    listed = server.client.get("/api/conversations?limit=5").json()["conversations"]
+    body = {"conversationIds": [one["id"] for one in listed]}
+    return server.client.post("/api/backup/create", json=body).json()["backupId"]
+
+
+@pytest_asyncio.fixture(params=["light", "dark"], loop_scope="session")
+async def page(request, browser, server):
+    """A page in each of the two colour schemes, without motion."""
+    options = {"color_scheme": request.param, "reduced_motion": "reduce"}
+    async with page_of(browser, server, **options) as (opened, _):
+        await put_off(opened)
+        yield opened
+
+
+async def test_axe_finds_nothing_on_pages(page, server, filled, request):
+    """Each page, with and without content; in the dark only colours are others."""
+    is_dark = "dark" in request.node.name
+    conversation = server.client.get("/api/conversations?limit=1").json()["conversations"][0]["id"]
+    found = {}
+    for address in (
+        "/batches",
+        "/batches/one?id=some",
+        "/batches/discard?id=some",
+        "/conversations",
+        "/conversations?search=nothing-like-this",
+        f"/conversations/one?id={conversation}",
+        "/backups",
+        f"/backups/one?id={filled}",
+        f"/backups/restore?id={filled}",
+        f"/backups/remove?id={filled}",
+        "/backups/one?id=none",
+        "/docs",
+    ):
+        await drawn(page, address)
+        found[address] = await axe.violations(page, only_colours=is_dark)
+
+    assert {address: wrong for address, wrong in found.items() if wrong} == {}
+
+
+async def test_axe_finds_nothing_where_a_batch_is_prepared(page, server):
+    """Columns and first items."""
+    await page.goto("/batches")
+    await page.set_input_files("input[type=file]", server.log.parent / "topics.csv")
+    await page.get_by_role("button", name="Choose columns").click()
+    await page.wait_for_url("**/batches/new*")
+
+    assert await axe.violations(page) == []
+
+
+async def test_axe_finds_nothing_in_dialogs(page, server):
+    """To resume; to delete, without a backup too; while it goes on, when it fails, after it, in its toast."""
+    await page.evaluate("sessionStorage.clear()")
+    await page.goto("/batches")
+    await page.get_by_role("dialog").wait_for()
+    assert await axe.violations(page) == []
+    await page.get_by_role("button", name="Discard…").click()
+    assert await axe.violations(page) == []
+
+    await page.goto("/conversations")
+    await page.get_by_label("Select Topic 59", exact=True).or_(page.locator("input[name=id]").first).first.check()
+    await page.get_by_role("button", name="Delete…").click()
+    await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
+    assert await axe.violations(page) == []
+    await page.get_by_label("Back them up first").uncheck()
+    assert await axe.violations(page) == []
+    await page.get_by_label("Back them up first").check()
+    held = await _held(page, "**/delete/events")
+    await page.get_by_role("button", name="Back up and delete").click()
+    await page.get_by_role("dialog", name="Backing up, then deleting").wait_for()
+    assert await axe.violations(page) == []
+    held.set_result(
+        {"status": 507, "json": {"error": {"code": "x", "message": "There is no space left", "details": {}}}}
+    )
+    await page.get_by_role("dialog", name="Nothing more was done").wait_for()
+    assert await axe.violations(page) == []
+    await page.get_by_role("button", name="Close").click()
+    await page.get_by_role("button", name="Delete…").click()
+    await page.get_by_role("button", name="Back up and delete").click()
+    await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
+    assert await axe.violations(page) == []
+    await page.get_by_role("button", name="Done").click()
+    await page.get_by_role("status").filter(has_text="1 conversation deleted.").wait_for()
+    assert await axe.violations(page) == []
+    await page.get_by_role("button", name="Undo").click()
+    await page.get_by_text("Undone: the conversations are in the library again.").wait_for()
+
+
+async def test_axe_finds_nothing_where_something_is_gone(page):
+    """After an export of what somebody else has deleted."""
+    await page.goto("/conversations")
+    await page.locator("input[name=id]").first.check()
+    await page.locator("input[name=id]").first.evaluate("(box) => { box.value = 'gone'; }")
+    await page.locator("input[name=id]").first.dispatch_event("change", {"bubbles": True})
+    await page.get_by_role("button", name="Export").click()
+    await page.get_by_role("heading", name="1 selected conversation is not there any more").wait_for()
+    assert await axe.violations(page) == []
+
+    async with page.expect_download():
+        await page.get_by_role("button", name="Export the 1 other").click()
+    await page.goto("/conversations")
+    await page.get_by_text("1 conversation selected").wait_for()
+
+
+async def _held(page, address):
+    """Keep one answer back; return the future that takes it, or None to let the request through."""
+    held = asyncio.get_running_loop().create_future()
+
+    async def answer(route):
+        given = await held
+        await (route.continue_() if given is None else route.fulfill(**given))
+
+    await page.route(address, answer, times=1)
+    return held
+
+
+async def test_axe_notices(page):
+    """The control of the others: a picture without words."""
+    await page.goto("/backups")
+    await page.evaluate("document.body.append(document.createElement('img'))")
+
+    assert any(line.startswith("image-alt") for line in await axe.violations(page))
+
+
+async def _tab_to(page, name, *, role="button", most=60):
+    """Press Tab until something has the focus, as somebody does who has no mouse."""
+    for _ in range(most):
+        await page.keyboard.press("Tab")
+        wanted = page.get_by_role(role, name=name, exact=True).first
+        if await wanted.count() and await wanted.evaluate("(one) => one.getRootNode().activeElement === one"):
+            return
+    raise AssertionError(f"Tab does not lead to {name}")
+
+
+async def test_a_dialog_that_was_closed_this_instant_opens_anew(browser, server):
+    """Its event that it has closed is still to come then; it must not close the new one, nor keep it from opening."""
+    async with page_of(browser, server) as (page, _):
+        await put_off(page)
+        await page.goto("/conversations?job=good")
+        await page.get_by_text("Tick conversations").wait_for()
+        await page.evaluate("""() => {
+            const [element, id] = ["pre-delete-backup", "input[name=id]"].map((one) => document.querySelector(one));
+            element.ask({ conversationIds: [id.value] });
+            element.shadowRoot.querySelector("dialog").close();
+            element.ask({ conversationIds: [id.value] });
+        }""")
+
+        await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
+
+
+async def test_a_delete_and_its_undo_by_keyboard_alone(browser, server):
+    """The focus goes into the dialog, stays there, and comes back to where it was."""
+    async with page_of(browser, server) as (page, seen):
+        await put_off(page)
+        await page.goto("/conversations?job=good")
+        await page.get_by_text("Tick conversations").wait_for()
+        await page.locator("input[name=id]").first.focus()
+        await page.keyboard.press("Space")
+        await page.locator("[data-format], #format").focus()
+        await _tab_to(page, "Delete…")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
+        await page.keyboard.press("Escape")
+        assert await page.evaluate("document.activeElement.textContent") == "Delete…"
+
+        await page.keyboard.press("Enter")
+        await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
+        await _tab_to(page, "Back up and delete", most=5)
+        await page.keyboard.press("Enter")
+        await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
+        await _tab_to(page, "Undo", most=3)
+        await page.keyboard.press("Enter")
+        await page.get_by_text("1 restored: all is as it was.").wait_for()
+        assert seen.everything == []
+
+
+_FOCUS = """() => {
+  let at = document.activeElement;
+  while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  return at.closest("dialog") !== null ? "dialog" : at === document.body ? "browser" : at.outerHTML.slice(0, 80);
+}"""
+
+
+async def _places_of_tab(page, key):
+    """Press a key as often as it takes to come round; return where the focus was."""
+    places = set()
+    for _ in range(9):
+        await page.keyboard.press(key)
+        places.add(await page.evaluate(_FOCUS))
+    return places
+
+
+async def test_dialogs_keep_the_focus(browser, server):
+    """Forwards and backwards it stays in them, or goes to the browser's own controls: never to the page behind."""
+    async with page_of(browser, server) as (page, _):
+        dialog = page.get_by_role("dialog")
+        await dialog.wait_for()
+        resuming = await _places_of_tab(page, "Tab") | await _places_of_tab(page, "Shift+Tab")
+        await page.keyboard.press("Escape")
+        await dialog.wait_for(state="detached")
+        behind = await _places_of_tab(page, "Tab")
+
+        await page.get_by_role("link", name="Conversations").click()
+        await page.get_by_role("row").get_by_role("link").first.click()
+        await page.wait_for_url("**/conversations/one*")
+        await page.get_by_role("button", name="Delete…").press("Enter")
+        await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
+        deleting = await _places_of_tab(page, "Tab") | await _places_of_tab(page, "Shift+Tab")
+        await page.keyboard.press("Escape")
+        await dialog.wait_for(state="detached")
+
+        assert {"dialog"} <= resuming <= {"dialog", "browser"}
+        assert {"dialog"} <= deleting <= {"dialog", "browser"}
+        assert behind - {"dialog", "browser"}  # where there is no dialog the page has it
+        assert await page.evaluate("document.activeElement.textContent") == "Delete…"
+
+
+async def test_a_delete_that_goes_on_cannot_be_put_out_of_sight(browser, server):
+    """Escape, however often, leaves its dialog open; it tells how the delete ended, and what undoes it is there."""
+    async with page_of(browser, server) as (page, seen):
+        await put_off(page)
+        await page.goto("/conversations?job=good")
+        await page.locator("input[name=id]").first.check()
+        await page.get_by_role("button", name="Delete…").click()
+        held = await _held(page, "**/delete/events")
+        await page.get_by_role("button", name="Back up and delete").click()
+        going = page.get_by_role("dialog", name="Backing up, then deleting")
+        await going.wait_for()
+        for _ in range(3):
+            await page.keyboard.press("Escape")
+        await going.wait_for()
+        held.set_result(None)
+        await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
+        await page.keyboard.press("Escape")
+
+        await page.get_by_role("status").filter(has_text="1 conversation deleted.").wait_for()
+        assert await page.get_by_role("link", name="Download the backup").count() == 1
+        assert await page.get_by_text("1 conversation selected").count() == 0
+        await page.get_by_role("button", name="Undo").click()
+        await page.get_by_text("Undone: the conversations are in the library again.").wait_for()
+        assert "job=good" in page.url  # the list is as narrow as before
+        assert seen.everything == []
+
+
+@pytest.mark.parametrize(("motion", "moves"), [("reduce", False), ("no-preference", True)])
+async def test_nothing_moves_for_who_wants_no_motion(browser, server, motion, moves):
+    """Neither pages nor dialogs; for others dialogs appear softly."""
+    async with page_of(browser, server, reduced_motion=motion) as (page, _):
+        await page.get_by_role("dialog").wait_for()
+        name = await page.get_by_role("dialog").evaluate("(one) => getComputedStyle(one).animationName")
+        rules = await page.evaluate(
+            """() => [...document.styleSheets, ...document.querySelector("resume-dialog").shadowRoot.adoptedStyleSheets]
+              .flatMap((sheet) => [...sheet.cssRules])
+              .filter((rule) => /animation|transition|scroll-behavior/.test(rule.style?.cssText ?? ""))
+              .map((rule) => rule.cssText)"""
+        )
+
+        assert (name != "none") is moves
+        assert rules == []  # what moves stands below a question for the preference
+
+
+async def test_a_batch_is_resumed_by_keyboard_alone(browser, server):
+    """The dialog has the focus when it opens."""
+    async with page_of(browser, server) as (page, _):
+        await page.goto("/batches")
+        await page.get_by_role("dialog", name="A batch is not finished").wait_for()
+        await _tab_to(page, "Discard…", most=5)
+        await page.keyboard.press("Enter")
+        await page.get_by_text("Discard it? What is left will not be made.").wait_for()
+        await page.keyboard.press("Enter")
+        assert await page.get_by_role("button", name="Discard…").count() == 1
+        await page.keyboard.press("Escape")
+        assert await page.get_by_role("dialog").count() == 0
+
+
+async def test_a_batch_is_started_by_keyboard_alone(browser, server):
+    """From the file, which only the browser's own window can choose, to the running batch."""
+    async with page_of(browser, server) as (page, _):
+        await put_off(page)
+        await page.set_input_files("input[type=file]", server.log.parent / "topics.csv")
+        await page.locator("input[type=file]").focus()
+        await _tab_to(page, "Choose columns", most=3)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/batches/new*")
+        await page.get_by_label("Name of the batch").focus()
+        await page.keyboard.press("Control+A")
+        await page.keyboard.type("by-keys")
+        await _tab_to(page, "Start the batch", most=10)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/batches/one*")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1600])
+async def test_nothing_is_wider_than_the_screen(browser, server, width):
+    """From a phone on: nobody scrolls sideways."""
+    async with page_of(browser, server, viewport={"width": width, "height": 800}) as (page, _):
+        await put_off(page)
+        for address in ("/batches", "/conversations", "/backups", "/batches/one?id=some"):
+            await drawn(page, address)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, address

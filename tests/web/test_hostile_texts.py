@@ -1,0 +1,160 @@
+"""Whatever texts say, pages show them as text: nothing runs, nothing is asked for, the policy has nothing to refuse."""
+
+import json
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+
+from support.browsing import page_of, prepared, put_off
+from support.hostile import HOSTILE, MILLION
+from support.serving import served
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_FAILING = """
+async def failing(item):
+    if item.parameters["number"] % 2:
+        raise ValueError(item.topic)
+"""
+_SETTINGS = 'processors = ["scripted", "failing:failing"]\npoll_seconds = 0.05\n'
+_NAMES = [text for text in HOSTILE if text.isprintable() and text.strip() and len(text) <= 500]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server whose library has every hostile text in every place that takes one."""
+    folder = prepared(tmp_path_factory.mktemp("hostile"))
+    (folder / "failing.py").write_text(_FAILING)
+    with served(folder, _SETTINGS) as running:
+        _fill(running)
+        yield running
+
+
+def _fill(server):
+    texts = [*HOSTILE, MILLION]
+    rows = [
+        {
+            "id": f"c{number}",
+            "topic": text[:200_000],
+            "persona": text,
+            "content": text,
+            "metadata": {"note": text},
+            "conversation_turns": [{"role": "user", "content": text}],
+        }
+        for number, text in enumerate(texts)
+    ]
+    turns = [{"role": text if text in _NAMES else "assistant", "content": text} for text in HOSTILE]
+    notes = {text: text for text in _NAMES}
+    rows.append({"id": "all", "topic": "all", "metadata": notes, "conversation_turns": turns})
+    lines = "\n".join(json.dumps(row) for row in rows)
+    files = {"file": ("hostile.jsonl", lines.encode())}
+    server.client.post("/api/conversations/import", files=files).raise_for_status()
+    items = [{"id": text, "topic": text, "persona": text, "number": at} for at, text in enumerate(_NAMES)]
+    for name in ("<img src=x onerror=alert(1)>", "'\"><script>alert(1)</script>"):
+        body = {"jobId": name, "items": items, "processor": "failing:failing", "maxAttempts": 1}
+        server.client.post("/api/batches", json=body).raise_for_status()
+    later = {"jobId": _NAMES[2], "items": items, "processor": "failing:failing", "start": False}
+    server.client.post("/api/batches", json=later).raise_for_status()
+    for text in _NAMES[:20]:
+        body = {"conversationIds": ["c1"], "reason": text[:100]}
+        server.client.post("/api/backup/create", json=body).raise_for_status()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def opened(browser, server):
+    """A page, and what it did that none may."""
+    async with page_of(browser, server) as (page, seen):
+        yield page, seen
+
+
+async def test_there_are_more_than_a_hundred():
+    """Of them all."""
+    assert len(set(HOSTILE)) >= 100
+
+
+async def test_lists_show_them_as_text(opened):
+    """Conversations, batches, items, backups; their dialogs too."""
+    page, seen = opened
+    for address in ("/conversations", "/backups", "/backups?every=true", "/batches"):
+        await page.goto(address)
+    await page.get_by_role("dialog").wait_for()
+    await page.keyboard.press("Escape")
+    await page.goto(f"/batches/one?id={quote('<img src=x onerror=alert(1)>')}")
+    await page.locator("batch-summary .failed").first.wait_for()
+
+    assert "<img src=x onerror=alert(1)>" in await page.locator("h1").inner_text()
+    assert seen.everything == []
+
+
+async def test_every_page_of_the_list_and_its_dialog(opened):
+    """All of them selected at once, on the way to be deleted."""
+    page, seen = opened
+    await page.goto("/conversations")
+    while await page.get_by_role("link", name="Older conversations").count():
+        await page.get_by_role("link", name="Older conversations").click()
+        await page.wait_for_load_state()
+    await page.get_by_role("button", name="Select all that match").click()
+    await page.get_by_text(f"{len(HOSTILE) + 2} conversations selected").wait_for()
+    await page.get_by_role("button", name="Delete…").click()
+    await page.get_by_role("dialog", name=f"Delete {len(HOSTILE) + 2} conversations?").wait_for()
+
+    assert seen.everything == []
+
+
+async def test_each_is_read_as_it_is(opened):
+    """What the page shows is what is stored, character by character."""
+    page, seen = opened
+    await page.goto("/conversations/one?id=all")
+    shown = await page.locator(".turn .text").evaluate_all("(all) => all.map((one) => one.textContent)")
+    await page.goto(f"/conversations/one?id=c{len(HOSTILE)}")
+    million = await page.locator(".turn .text").evaluate("(one) => one.textContent")
+
+    assert shown == [text.replace("\r\n", "\n") for text in HOSTILE]  # HTML has one line end
+    assert million == MILLION
+    assert seen.everything == []
+
+
+async def test_a_hostile_file_is_shown_before_it_is_started(opened, tmp_path):
+    """Its name, its columns, its first rows."""
+    page, seen = opened
+    bad = '<img src=x onerror=alert(1)>"'
+    file = tmp_path / "<svg onload=alert(1)>.jsonl"
+    file.write_text(json.dumps({"topic": bad, bad: bad, "persona": bad}) + "\n")
+    await page.goto("/batches")
+    await put_off(page)
+    await page.set_input_files("input[type=file]", file)
+    await page.locator("form[data-drop]").evaluate("(form) => form.requestSubmit()")
+    await page.wait_for_url("**/batches/new*")
+
+    assert bad in await page.locator(".prompt h3").inner_text()
+    assert seen.everything == []
+
+
+async def test_hostile_addresses_are_answered_as_text(opened):
+    """Searches, ids and cursors that are in the address come back on the page."""
+    page, seen = opened
+    for text in _NAMES[::16]:
+        for address in ("/conversations?search=", "/conversations/one?id=", "/batches/one?id=", "/backups/one?id="):
+            await page.goto(address + quote(text), wait_until="domcontentloaded")
+
+    assert seen.everything == []
+
+
+async def test_what_is_not_text_is_noticed(opened):
+    """The control of the others: markup in a page is refused by its policy, and these tests hear of it."""
+    page, seen = opened
+    await page.goto("/batches")
+    await page.evaluate(
+        """() => {
+          const image = document.createElement("img");
+          try { image.setAttribute("onerror", "alert(1)"); } catch { }
+          image.src = "https://evil.example/x";
+          document.body.append(image);
+          try { document.body.innerHTML = "<b>x</b>"; } catch { }
+        }"""
+    )
+    await page.wait_for_timeout(300)
+
+    assert any(one.startswith("img-src") and "evil.example" in one for one in seen.refused)
+    assert sum(one.startswith("require-trusted-types-for") for one in seen.refused) == 2

@@ -1,0 +1,290 @@
+"""The pages as plain HTML, without a browser: links, forms, and what keeps others out."""
+
+import re
+from html import unescape
+
+import httpx
+import pytest
+
+from holdfast.server.web.rendering import distance, size
+from support.addresses import PAGES
+from support.clocks import NOON
+from support.serving import KINDS, LOCAL, ORIGIN, library, serving
+from support.sql import ask
+
+SQLITE = KINDS[0]
+
+
+@pytest.fixture
+async def local(tmp_path):
+    """An application with pages."""
+    with library(SQLITE, tmp_path) as settings:
+        async with serving(settings, local=True) as running:
+            yield running
+
+
+@pytest.fixture
+async def browser_like(local):
+    """A client that has a cookie, and says where its forms come from, as browsers do."""
+    transport = httpx.ASGITransport(app=local.app)
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN}) as client:
+        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+        yield client
+
+
+def _fields(page, name):
+    return [unescape(value) for value in re.findall(rf'name="{name}" value="([^"]*)"', page)]
+
+
+async def test_a_batch_is_started_without_a_script(local, browser_like):
+    """File, columns, first items, start, items: all of it forms and links."""
+    chosen = await browser_like.post(
+        "/batches/upload", files={"file": ("my topics.csv", b"key,subject\nk1,Boats\nk2,Knots\n")}
+    )
+    columns = await browser_like.get(chosen.headers["location"])
+    file = _fields(columns.text, "file")[0]
+    fields = {"file": file, "jobId": "mine", "made": "processor:scripted", "topic": "subject", "idColumn": "key"}
+    started = await browser_like.post("/batches/start", data=fields)
+    await local.settled("mine")
+    shown = await browser_like.get(started.headers["location"])
+
+    assert 'value="my topics"' in columns.text
+    assert "Boats" in columns.text
+    assert started.status_code == 303
+    assert shown.status_code == 200
+    assert "k1" in shown.text
+    assert shown.text.count("Read it") == 2
+
+
+async def test_columns_that_do_not_fit_are_said(browser_like):
+    """On the page where they are chosen, which starts nothing with them."""
+    chosen = await browser_like.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,1\n")})
+
+    page = await browser_like.get(chosen.headers["location"])
+
+    assert "the topic is missing or empty" in page.text
+    assert "disabled" in page.text
+
+
+async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):
+    """Filled from the file, for the columns that are chosen."""
+    (tmp_path / "r.toml").write_text('model = "openai:m"\nprompt = "Write about {{ topic }} for {{ who }}."\n')
+    with library(SQLITE, tmp_path) as settings:
+        async with serving(settings, local=True, recipes={"r": str(tmp_path / "r.toml")}) as running:
+            upload = {"file": ("t.csv", b"subject,who\nBoats,children\n")}
+            origin = {"Origin": ORIGIN}
+            chosen = await running.ann.post("/batches/upload", files=upload, headers=origin)
+            page = await running.ann.get(chosen.headers["location"])
+
+    assert "Write about Boats for children." in page.text
+
+
+async def test_a_delete_is_planned_done_and_undone_without_a_script(local, browser_like):
+    """Each step a form; the last page has what undoes it."""
+    ids = await local.made(3)
+    plan = await browser_like.post("/conversations/delete-plan", data={"id": ids[:2]})
+    fields = {name: _fields(plan.text, name)[0] for name in ("digest", "scope", "ids")}
+    deleted = await browser_like.post("/conversations/delete", data={**fields, "backup": "yes"})
+    listed = await browser_like.get(deleted.headers["location"])
+    after = (await local.ann.get("/api/conversations")).json()["conversations"]
+    undo = {"id": _fields(listed.text, "id")[0], "back": "conversations"}
+    undone = await browser_like.post("/backups/restore", data=undo)
+
+    assert "Delete 2 conversations?" in plan.text
+    assert "2 conversations deleted." in listed.text
+    assert len(after) == 1
+    assert undone.status_code == 303
+    assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == 3
+
+
+@pytest.mark.parametrize("typed", ["", "yes", "delete"])
+async def test_nothing_goes_without_a_backup_unless_it_was_typed(local, browser_like, typed):
+    """The button alone is not enough."""
+    ids = await local.made(2)
+    plan = await browser_like.post("/conversations/delete-plan", data={"id": ids})
+    fields = {name: _fields(plan.text, name)[0] for name in ("digest", "scope", "ids")}
+    refused = await browser_like.post("/conversations/delete", data={**fields, "backup": "no", "confirmation": typed})
+
+    assert refused.status_code == 422
+    assert "has to be typed" in refused.text
+    assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == 2
+
+
+async def test_all_that_match_are_exported(local, browser_like):
+    """Not only those of the page."""
+    await local.made(3, job_id="one")
+    await local.made(2, job_id="two")
+
+    one = await browser_like.post("/conversations/export", data={"scope": "all", "job": "one", "format": "native"})
+    nothing = await browser_like.post("/conversations/export", data={"format": "native"})
+
+    assert one.text.count("\n") == 3
+    assert "attachment" in one.headers["content-disposition"]
+    assert nothing.status_code == 422
+
+
+async def _some_gone(local, count):
+    """Three conversations, the first of which are deleted by somebody else; the ids of all."""
+    ids = await local.made(3)
+    body = {"conversationIds": ids[:count]}
+    plan = (await local.ann.post("/api/conversations/delete-plan", json={"selection": body})).json()
+    done = {"selection": body, "digest": plan["digest"]}
+    (await local.ann.post("/api/conversations/delete", json=done)).raise_for_status()
+    return ids
+
+
+async def test_an_export_of_which_some_is_gone_offers_the_rest(local, browser_like):
+    """It names what is gone; one press more downloads the others, and nothing of them was sent before."""
+    first, *others = await _some_gone(local, 1)
+    told = await browser_like.post("/conversations/export", data={"ids": "\n".join([first, *others]), "format": "csv"})
+    fields = {name: _fields(told.text, name)[0] for name in ("ids", "format")}
+    rest = await browser_like.post("/conversations/export", data=fields)
+
+    assert told.status_code == 404
+    assert "1 selected conversation is not there any more" in told.text
+    assert first in told.text
+    assert fields == {"ids": "\n".join(others), "format": "csv"}
+    assert "Export the 2 others" in told.text
+    assert 'filename="conversations.csv.csv"' in rest.headers["content-disposition"]
+
+
+async def test_an_export_of_what_is_all_gone_offers_nothing(local, browser_like):
+    """But where it may be brought back from."""
+    ids = await _some_gone(local, 3)
+
+    for address in ("/conversations/export", "/conversations/delete-plan"):
+        told = await browser_like.post(address, data={"id": ids})
+        assert told.status_code == 404
+        assert "Nothing of this is there any more" in told.text
+        assert "Export the" not in told.text
+        assert 'href="/backups"' in told.text
+
+
+async def test_a_delete_of_which_some_is_gone_is_about_the_rest(local, browser_like):
+    """The plan counts what is left out, and its form deletes the others."""
+    ids = await _some_gone(local, 1)
+    plan = await browser_like.post("/conversations/delete-plan", data={"id": ids})
+    fields = {name: _fields(plan.text, name)[0] for name in ("digest", "scope", "ids")}
+    done = await browser_like.post("/conversations/delete", data={**fields, "backup": "yes"})
+
+    assert "Delete 2 conversations?" in plan.text
+    assert "1 selected conversation is not there any more." in plan.text
+    assert re.search(r"about \d\.\d kB to back up", plan.text)
+    assert "deleted=" in done.headers["location"]
+    assert (await local.ann.get("/api/conversations")).json()["conversations"] == []
+
+
+async def test_backups_are_pinned_verified_and_removed_without_a_script(local, browser_like):
+    """Each a form that leads back to the backup."""
+    ids = await local.made(1)
+    created = await local.ann.post("/api/backup/create", json={"conversationIds": ids})
+    backup = created.json()["backupId"]
+
+    for action, said in (("pin", "Pinned"), ("verify", "Read back"), ("unpin", "Unpinned"), ("remove", "removed")):
+        answer = await browser_like.post("/backups/act", data={"id": backup, "action": action})
+        assert said in (await browser_like.get(answer.headers["location"])).text
+
+
+@pytest.mark.parametrize("path", ["/batches", "/conversations", "/backups", "/batches/one?id=x"])
+async def test_pages_are_for_those_who_came_in(local, path):
+    """Others are told how, as a page."""
+    answer = await local.anonymous.get(path)
+
+    assert answer.status_code == 401
+    assert "Please come in first" in answer.text
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+async def test_no_page_is_open(local, browser_like, page):
+    """Each needs the cookie, and each form an origin of ours."""
+    method, _, path = page.partition(" ")
+    stranger = await local.anonymous.request(method, path, headers={"Origin": ORIGIN})
+    del browser_like.headers["Origin"]
+    elsewhere = await browser_like.request(method, path, headers={"Origin": "https://evil.example"})
+
+    assert stranger.status_code == 401
+    assert method == "GET" or elsewhere.status_code == 403
+
+
+@pytest.mark.parametrize("origin", [None, "null", "https://evil.example"])
+@pytest.mark.parametrize(
+    "path", ["/batches/upload", "/batches/act", "/conversations/delete", "/backups/act", "/backups/restore"]
+)
+async def test_forms_of_other_sites_are_refused(browser_like, path, origin):
+    """A cookie alone changes nothing."""
+    del browser_like.headers["Origin"]
+
+    answer = await browser_like.post(path, data={"id": "x"}, headers={"Origin": origin} if origin else {})
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/batches", "/conversations", "/backups", "/docs", "/backups/one?id=none"])
+async def test_every_page_has_the_strict_policy(browser_like, path):
+    """No inline script, no inline style, nothing from elsewhere, no markup made of text."""
+    page = await browser_like.get(path, follow_redirects=True)
+    policy = page.headers["content-security-policy"]
+
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=|https?://(?!127)", page.text)
+
+
+@pytest.mark.parametrize("name", ["holdfast.js", "holdfast.css", "pages/batch.js", "mark.svg"])
+async def test_scripts_and_styles_are_for_everybody(local, name):
+    """And are not sent again to those who have them."""
+    first = await local.anonymous.get(f"/static/{name}")
+    again = await local.anonymous.get(f"/static/{name}", headers={"If-None-Match": first.headers["etag"]})
+
+    assert first.status_code == 200
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("name", ["../home.py", "%2e%2e/home.py", "/etc/passwd", "pages", ""])
+async def test_only_the_packages_own_files_are_static(local, name):
+    """Names lead nowhere else."""
+    assert (await local.anonymous.get(f"/static/{name}")).status_code in (404, 401)
+
+
+async def test_with_tokens_of_an_app_there_are_no_pages(tmp_path):
+    """Only the elements, for the app's own pages."""
+    with library(SQLITE, tmp_path) as settings:
+        async with serving(settings) as running:
+            assert (await running.ann.get("/batches")).status_code == 404
+            assert (await running.anonymous.get("/static/holdfast.js")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "1 byte"), (999, "999 bytes"), (1_500, "1.5 kB"), (2 * 10**9, "2.0 GB")]
+)
+def test_sizes_are_said_as_people_say_them(number, said):
+    """In powers of a thousand."""
+    assert size(number) == said
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        ("2024-02-29T12:00:00Z", "just now"),
+        ("2024-03-07T12:00:00Z", "in 7 days"),
+        ("2024-02-29T10:59:00Z", "1 hour ago"),
+    ],
+)
+def test_distances_are_said_as_people_say_them(moment, said):
+    """From the moment that is now."""
+    assert distance(moment, NOON) == said
+
+
+async def test_what_goes_along_is_shown_before_a_delete(tmp_path):
+    """Rows of other tables that hang on the conversations."""
+    with library(SQLITE, tmp_path) as settings:
+        async with serving(settings, local=True) as running:
+            ids = await running.made(1)
+            database = tmp_path / "library.db"
+            ask(database, "CREATE TABLE remarks (of INTEGER REFERENCES conversations (key) ON DELETE CASCADE)")
+            ask(database, "INSERT INTO remarks SELECT key FROM conversations")
+            plan = await running.ann.post("/conversations/delete-plan", data={"id": ids}, headers={"Origin": ORIGIN})
+
+    assert "<code>remarks</code> 1 row deleted" in plan.text

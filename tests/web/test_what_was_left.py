@@ -1,0 +1,110 @@
+"""What was left behind: deletes that were cut off, jobs that only their program can go on with, conflicts."""
+
+import re
+
+import httpx
+import pytest
+
+from holdfast import Conversation, Holdfast, Turn
+from support.cut_off import cut_off
+from support.serving import KINDS, LOCAL, ORIGIN, library, serving
+from support.sql import ask
+
+
+@pytest.fixture
+async def local(tmp_path):
+    """An application with pages; its `ann` asks as a page of its own would."""
+    with library(KINDS[0], tmp_path) as settings:
+        async with serving(settings, local=True) as running:
+            running.ann.headers["Origin"] = ORIGIN
+            yield running
+
+
+@pytest.mark.parametrize(
+    ("action", "said", "left"), [("continue", "The delete is finished.", 0), ("undo", "Undone:", 3)]
+)
+async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, left):
+    """It is finished or undone there, by a form."""
+    await local.made(3)
+    backup = await cut_off(local.parts.hold.for_owner("local"))
+    listed = await local.ann.get("/backups")
+    done = await local.ann.post("/backups/act", data={"id": backup, "action": action}, follow_redirects=True)
+
+    assert "A delete was cut off" in listed.text
+    assert backup in listed.text
+    assert said in done.text
+    assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == left
+    assert "A delete was cut off" not in (await local.ann.get("/backups")).text
+
+
+async def test_a_restore_over_other_content_asks_what_to_do(local):
+    """What is there stays, unless it is said to be replaced; then it is backed up first."""
+    (one,) = await local.made(1)
+    backup = (await local.ann.post("/api/backup/create", json={"conversationIds": [one]})).json()["backupId"]
+    ask(local.parts.hold.settings.database_url, "UPDATE conversations SET topic = 'edited'")
+    plan = await local.ann.get("/backups/restore", params={"id": backup})
+    topics = []
+    for choice in ("skip", "replace"):
+        restored = await local.ann.post("/backups/restore", data={"id": backup, "onConflict": choice})
+        assert restored.status_code == 303, restored.text
+        topics.append((await local.ann.get(f"/api/conversations/{one}")).json()["topic"])
+
+    assert "1 conversation is in the library with other content" in plan.text
+    assert re.search(r'value="skip" checked', plan.text)
+    assert topics == ["edited", "topic 0"]
+    assert len((await local.ann.get("/api/backups")).json()["backups"]) == 2
+
+
+async def _own(item):
+    return Conversation(turns=[Turn("user", item.topic), Turn("assistant", "Indeed.")])
+
+
+async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local):
+    """Nobody but that program can resume it."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=local.app), base_url=ORIGIN) as client:
+        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+        await local.parts.hold.for_owner("local").batches.run("own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1)
+        page = await client.get("/batches/one", params={"id": "own"})
+
+    assert "only that program can go on with it" in page.text
+    assert ">Resume<" not in page.text
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_dialog_lists_several_and_tells_which_it_cannot_resume(page, server):
+    """Each is dealt with by itself; the list and its heading follow."""
+    async with Holdfast.open(server.log.parent / ".holdfast" / "holdfast.db") as hold:
+        await hold.batches.run("own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1)
+    body = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
+    server.client.post("/api/batches", json=body).raise_for_status()
+    await page.goto("/batches")
+    await page.get_by_role("dialog", name="2 batches are not finished").wait_for()
+    own = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="own", exact=True))
+
+    assert "only that program can go on with it" in await own.inner_text()
+    assert await own.get_by_role("button", name="Resume").count() == 0
+    await own.get_by_role("button", name="Discard…").click()
+    await own.get_by_role("button", name="Discard", exact=True).click()
+    await page.wait_for_url("**/batches")  # the page is loaded anew, and asks about what is left
+    await page.get_by_role("dialog", name="A batch is not finished").wait_for()
+    assert [one["id"] for one in server.client.get("/api/batches").json()["jobs"]] == ["waiting"]
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_file_can_be_dropped(page):
+    """It leads to its columns, as a chosen one does."""
+    await page.goto("/batches")
+    await page.keyboard.press("Escape")
+    await page.get_by_text("Or drop one here.").wait_for()
+    await page.evaluate(
+        """() => {
+          const dropped = new DataTransfer();
+          dropped.items.add(new File(["topic\\nBoats\\n"], "dropped.csv", { type: "text/csv" }));
+          const event = new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true });
+          document.querySelector("[data-drop]").dispatchEvent(event);
+        }"""
+    )
+    await page.wait_for_url("**/batches/new*")
+
+    assert await page.get_by_label("Name of the batch").input_value() == "dropped"
+    assert "Boats" in await page.locator("main").inner_text()
