@@ -1,7 +1,11 @@
-"""How many finished conversations a second does the engine keep, on disk, beside a loop that only inserts them?"""
+"""How many finished conversations a second does the engine keep, on disk, beside a loop that only inserts them?
+
+The CPU time of an item is shown beside: other work on the machine changes it far less than the time by the clock.
+"""
 
 import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +22,7 @@ _BARE = "bare loop, 64 a commit"
 _FILE = "file append, flushed to disk each"
 _WHOLE = "the same, with creating the job and cleaning up after it"
 _FILE_ITEMS = 500
+_CPU = " (CPU)"
 
 
 def main() -> None:
@@ -26,8 +31,8 @@ def main() -> None:
     few = max(1, chosen.items // 4)
     measurements: list[Measurement] = [
         partial(_engine, name=_ENGINE, items=chosen.items, process=workload.converse_async, concurrency=256),
-        lambda folder: {_BARE: bare_sqlite(folder, items=chosen.items, group=64)},
-        lambda folder: {"bare loop, 256 a commit": bare_sqlite(folder, items=few, group=256)},
+        partial(_bare, name=_BARE, items=chosen.items, group=64),
+        partial(_bare, name="bare loop, 256 a commit", items=few, group=256),
         *(
             partial(_engine, name=f"engine, {kind}, concurrency {many}", items=few, process=process, concurrency=many)
             for kind, process in (
@@ -40,21 +45,37 @@ def main() -> None:
     ]
     measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
     print_table(
-        ["way", "conversations a second", "beside the bare loop"],
-        [[name, spread(figures), spread(ratios(measured, name, _BARE), 2)] for name, figures in measured.items()],
+        ["way", "conversations a second", "beside the bare loop", "CPU, µs a conversation"],
+        [
+            [name, spread(figures), spread(ratios(measured, name, _BARE), 2), _spread_of(measured.get(name + _CPU))]
+            for name, figures in measured.items()
+            if not name.endswith(_CPU)
+        ],
     )
 
 
+def _spread_of(figures: Sequence[float] | None) -> str:
+    return spread(figures, 1) if figures else ""
+
+
+def _bare(folder: Path, *, name: str, items: int, group: int) -> dict[str, float]:
+    rate, cpu = bare_sqlite(folder, items=items, group=group)
+    return {name: rate, name + _CPU: cpu}
+
+
 def _engine(folder: Path, *, name: str, items: int, process: Processor, concurrency: int) -> dict[str, float]:
-    run = _Run(process)
+    run = Run(process)
     asyncio.run(run.go(folder / "engine.db", items, concurrency))
-    rates = {name: items / (run.ended_at - run.started_at)}
+    figures = {
+        name: items / (run.ended_at - run.started_at),
+        name + _CPU: 1e6 * (run.ended_cpu - run.started_cpu) / items,
+    }
     if name == _ENGINE:
-        rates[_WHOLE] = items / (run.cleaned_at - run.asked_at)
-    return rates
+        figures[_WHOLE] = items / (run.cleaned_at - run.asked_at)
+    return figures
 
 
-class _Run:
+class Run:
     """One run of a job that is made for it, and when its steps came."""
 
     def __init__(self, process: Processor) -> None:
@@ -62,11 +83,13 @@ class _Run:
         self.asked_at = 0.0
         self.started_at = 0.0
         """The first call of the processor."""
+        self.started_cpu = 0.0
         self.ended_at = 0.0
         """The last commit, and the end of the worker's lease."""
+        self.ended_cpu = 0.0
         self.cleaned_at = 0.0
 
-    async def go(self, database: Path, items: int, concurrency: int) -> None:
+    async def go(self, database: Path | str, items: int, concurrency: int) -> None:
         async with Holdfast.open(database) as hold:
             self.asked_at = time.perf_counter()
             result = await hold.batches.run(
@@ -80,15 +103,19 @@ class _Run:
         assert result.completed == items, result
 
     def _call(self, item: Item) -> Conversation:
-        self.started_at = self.started_at or time.perf_counter()
+        self._note_start()
         return workload.converse(item)
 
     async def _call_async(self, item: Item) -> Conversation:
-        self.started_at = self.started_at or time.perf_counter()
+        self._note_start()
         return workload.converse(item)
 
+    def _note_start(self) -> None:
+        if not self.started_at:
+            self.started_at, self.started_cpu = time.perf_counter(), time.process_time()
+
     def _note_progress(self, _: object) -> None:
-        self.ended_at = time.perf_counter()
+        self.ended_at, self.ended_cpu = time.perf_counter(), time.process_time()
 
 
 if __name__ == "__main__":

@@ -36,14 +36,21 @@ Figures = dict[str, Sequence[float]]
 def main() -> None:
     chosen = parse(QUESTION, items=1_000_000, rounds=1)
     print_heading(QUESTION, "million_items.py", chosen)
-    rows: list[list[str]] = []
+    figures: list[Figures] = []
     with scratch(chosen.folder) as folder:
         source = folder / "items.jsonl"
-        _write(source, chosen.items)
+        write_items(source, chosen.items)
         for number in range(chosen.rounds):
-            figures = _measure(source, folder / f"{number}.db", chosen.items)
-            rows += [[name, _told(measured)] for name, measured in figures.items()]
-    print_table(["what", "measured"], rows)
+            path, small = folder / f"{number}.db", folder / f"{number}.small.db"
+            found = measure_job(source, str(path), str(small), chosen.items)
+            figures.append({**found, **per_item(path.stat().st_size, chosen.items)})
+            path.unlink()
+    print_figures(figures)
+
+
+def print_figures(rounds: Sequence[Figures]) -> None:
+    """Print the table of all rounds."""
+    print_table(["what", "measured"], [[name, _told(found)] for figures in rounds for name, found in figures.items()])
 
 
 def _told(measured: Sequence[float]) -> str:
@@ -51,22 +58,22 @@ def _told(measured: Sequence[float]) -> str:
     return spread(measured, digits) if len(measured) > 1 else f"{measured[0]:,.{digits}f}"
 
 
-def _measure(source: Path, database: Path, count: int) -> Figures:
+def measure_job(source: Path, database: str, small: str, count: int) -> Figures:
+    """Measure a job of so many items in one database, beside a small one in another; neither exists, or is empty."""
     created = _in_a_process(_create, source, database)
-    worked = _in_a_process(_work, database, count)
-    resumed = _in_a_process(_resume, database, time.time())
-    size = database.stat().st_size
-    database.unlink()
+    worked = _in_a_process(_work, database, small, count)
+    return {**created, **worked, **_in_a_process(_resume, database, time.time())}
+
+
+def per_item(size: int, count: int) -> Figures:
+    """Say what the bytes of a database are for each of its items."""
     return {
-        **created,
-        **worked,
-        **resumed,
         "database, bytes a finished item": [size / count],
         "of these, text of the conversation": [_text_bytes()],
     }
 
 
-def _create(source: Path, database: Path) -> Figures:
+def _create(source: Path, database: str) -> Figures:
     async def create() -> Figures:
         async with Holdfast.open(database) as hold:
             baseline, started = _memory_now(), time.perf_counter()
@@ -80,9 +87,9 @@ def _create(source: Path, database: Path) -> Figures:
     return asyncio.run(create())
 
 
-def _work(database: Path, count: int) -> Figures:
+def _work(database: str, small_database: str, count: int) -> Figures:
     async def work() -> Figures:
-        async with Holdfast.open(database) as large, Holdfast.open(database.with_suffix(".small.db")) as small:
+        async with Holdfast.open(database) as large, Holdfast.open(small_database) as small:
             baseline = _memory_now()
             await _process(large, count - _LEFT - _TURNS * _TURN)
             memory = _memory_peak() - baseline
@@ -127,7 +134,7 @@ async def _converse(item: Item) -> Conversation:
     return workload.conversation(int(item.id.removeprefix("item-")))
 
 
-def _resume(database: Path, asked_at: float) -> Figures:
+def _resume(database: str, asked_at: float) -> Figures:
     first_call_at = worked_until = 0.0
 
     async def process(item: Item) -> Conversation:
@@ -153,7 +160,8 @@ def _resume(database: Path, asked_at: float) -> Figures:
     return asyncio.run(resume())
 
 
-def _write(source: Path, count: int) -> None:
+def write_items(source: Path, count: int) -> None:
+    """Write the items of a job as JSONL."""
     with source.open("w") as file:
         for number in range(count):
             file.write(f'{{"id": "item-{number}", "topic": "a lighthouse, number {number}", "shelf": {number % 50}}}\n')

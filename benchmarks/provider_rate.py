@@ -1,12 +1,21 @@
-"""How much of a provider's speed reaches the disk? Beside the ideal: answers that cost nothing but their waiting."""
+"""How much of a provider's speed reaches the disk? Beside the ideal: answers that cost nothing but their waiting.
+
+The command `holdfast run` has Python's garbage collector come by less often than a program does by itself; both are
+measured. A bare client shows what the server and the sockets take by themselves, and what the library for HTTP takes.
+"""
 
 import asyncio
-import resource
+import gc
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
+import bare_client
 import workload
 from holdfast import Holdfast, Recipe
+from holdfast.cli import collector, descriptors
 from local_provider import local_provider
 from measuring import measure, parse, print_heading, print_table, spread
 
@@ -14,43 +23,78 @@ QUESTION = "How much of a provider's speed reaches the disk?"
 
 _SECONDS = 0.5
 _IN_FLIGHT = 1_000
-_SHARE = "of the ideal"
-_RATE = "conversations a second"
-_CPU = "CPU of ours, milliseconds a conversation"
+_COMMAND = "Holdfast, as its command runs"
+_PROGRAM = "Holdfast in a program that leaves the collector as it is"
+_HTTP = "aiohttp alone: the same bytes over and over, answers counted"
+_BARE = "sockets alone: the same"
+_WAYS = (_COMMAND, _PROGRAM, _HTTP, _BARE)
+
+Run = Callable[[int, str], Coroutine[None, None, tuple[float, float]]]
+_SHARE, _RATE, _CPU = "of the ideal", "answers a second", "CPU, milliseconds each"
+_DIGITS = {_SHARE: 2, _RATE: 0, _CPU: 2}
 
 
 def main() -> None:
     chosen = parse(QUESTION, items=10_000, rounds=3)
     print_heading(QUESTION, "provider_rate.py", chosen)
-    _allow_connections()
+    descriptors.allow_many()
     with local_provider(_SECONDS) as base_url:
         measured = measure(
-            [lambda folder: asyncio.run(_run(folder, chosen.items, base_url))],
+            [partial(_measured, way, chosen.items, base_url) for way in _WAYS],
             rounds=chosen.rounds,
             folder=chosen.folder,
         )
     print(f"A server that answers after {_SECONDS} s, {_IN_FLIGHT:,} calls in flight.\n")
     print_table(
-        ["what", "measured"],
-        [[name, spread(figures, 0 if name == _RATE else 2)] for name, figures in measured.items()],
+        ["way", _SHARE, _RATE, _CPU],
+        [[way, *(spread(measured[f"{way}: {name}"], digits) for name, digits in _DIGITS.items())] for way in _WAYS],
     )
 
 
-async def _run(folder: Path, count: int, base_url: str) -> dict[str, float]:
+def _measured(way: str, count: int, base_url: str, folder: Path) -> dict[str, float]:
+    run = {_BARE: _bare(bare_client.ask), _HTTP: _bare(bare_client.ask_by_aiohttp)}.get(way, partial(_holdfast, folder))
+    with nullcontext() if way == _PROGRAM else _rested_collector():
+        seconds, cpu = asyncio.run(run(count, base_url))
+    ideal = -(-count // _IN_FLIGHT) * _SECONDS
+    figures = {_SHARE: ideal / seconds, _RATE: count / seconds, _CPU: 1000 * cpu / count}
+    return {f"{way}: {name}": figure for name, figure in figures.items()}
+
+
+async def _holdfast(folder: Path, count: int, base_url: str) -> tuple[float, float]:
     recipe = Recipe(model="local", base_url=base_url)
     async with Holdfast.open(folder / "engine.db") as hold:
         await hold.batches.create("bench", workload.items(count), recipe)
-        cpu, started = time.process_time(), time.perf_counter()
-        result = await hold.batches.resume("bench", concurrency=_IN_FLIGHT)
-        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    assert result.completed == count, result
-    ideal = -(-count // _IN_FLIGHT) * _SECONDS
-    return {_SHARE: ideal / seconds, _RATE: count / seconds, _CPU: 1000 * cpu / count}
+
+        async def work() -> None:
+            result = await hold.batches.resume("bench", concurrency=_IN_FLIGHT)
+            assert result.completed == count, result
+
+        return await _timed(work)
 
 
-def _allow_connections() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(8_192, hard)), hard))
+def _bare(ask: Callable[..., Awaitable[None]]) -> Run:
+    async def run(count: int, base_url: str) -> tuple[float, float]:
+        return await _timed(partial(ask, base_url, count, in_flight=_IN_FLIGHT))
+
+    return run
+
+
+async def _timed(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
+    """Return the seconds by the clock and of CPU."""
+    cpu, started = time.process_time(), time.perf_counter()
+    await work()
+    return time.perf_counter() - started, time.process_time() - cpu
+
+
+@contextmanager
+def _rested_collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    collector.let_rest()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-_SCRIPTS = ("durable_rate.py", "creation_rate.py", "million_items.py", "provider_rate.py", "backup_rate.py")
+_SCRIPTS = (
+    "durable_rate.py",
+    "creation_rate.py",
+    "million_items.py",
+    "provider_rate.py",
+    "backup_rate.py",
+    "postgres_durable_rate.py",
+    "postgres_workers.py",
+    "postgres_million_items.py",
+    "postgres_backup_rate.py",
+    "adopted.py",
+    "api_latency.py",
+    "api_downloads.py",
+    "api_listeners.py",
+    "browser_pages.py",
+)
 
 
 def main() -> int:

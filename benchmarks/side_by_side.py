@@ -51,10 +51,11 @@ def main() -> int:
     chosen = _parse()
     print(f"`python benchmarks/side_by_side.py --rounds {chosen.rounds} --resume-rounds {chosen.resume_rounds}`\n")
     with scratch(chosen.folder) as folder:
-        arena = Arena(folder, ["--conversations", _conversations(folder)])
+        arena = Arena(folder, ["--conversations", conversations_file(folder)])
         arena.install([*RATES, *PREPARED, *AGAIN])
         _compare_rates(arena, chosen)
-        _compare_resumes(arena, chosen)
+        if chosen.resume_rounds:
+            _compare_resumes(arena, chosen)
     arena.print_versions()
     return len(arena.failures)
 
@@ -78,7 +79,7 @@ def _compare_rates(arena: Arena, chosen: argparse.Namespace) -> None:
     def cells(way: Way) -> list[str]:
         figures = rates[way.label]
         digits = 0 if min(figures) > 100 else 1
-        return [f"{way.items:,}", spread(figures, digits), spread(_times(ours, figures), 1)]
+        return [f"{way.items:,}", spread(figures, digits), spread(times(ours, figures), 1)]
 
     arena.print(RATES, ["way", "items measured", "items a second", "Holdfast's rate beside it, times"], cells)
 
@@ -97,7 +98,7 @@ def _compare_resumes(arena: Arena, chosen: argparse.Namespace) -> None:
 
     def cells(way: Way) -> list[str]:
         figures = seconds[way.label]
-        return [spread(figures, 2), spread(_times(figures, ours), 2)]
+        return [spread(figures, 2), spread(times(figures, ours), 2)]
 
     arena.print(AGAIN, ["way", "seconds", "beside the first, times"], cells)
 
@@ -107,12 +108,12 @@ def _over(arena: Arena, way: Way, finished: Path, _: Path) -> dict[str, float]:
     return arena.seconds(way, finished)
 
 
-def _times(figures: Sequence[float], others: Sequence[float]) -> list[float]:
+def times(figures: Sequence[float], others: Sequence[float]) -> list[float]:
     """Return one ratio a round, of the rounds that both ended."""
     return [figure / other for figure, other in zip(figures, others, strict=False)] or [math.nan]
 
 
-def _conversations(folder: Path) -> Path:
+def conversations_file(folder: Path) -> Path:
     """Write the conversations that are given to all."""
     path = folder / "conversations.json"
     made = (workload.conversation(number).turns for number in range(500))

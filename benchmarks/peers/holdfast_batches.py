@@ -3,7 +3,8 @@
 `rate`: one call of `batches.run` over the file, concurrency 256, with an asynchronous processor that returns at
 once. The time is that of opening the database and of the whole call: reading the file, making the job, the work,
 cleaning up the checkpoint. WAL, `synchronous=FULL`; an item is acknowledged after the commit that holds its
-conversation, its attempt and the counters.
+conversation, its attempt and the counters. With `--database-url` it is a server's database that is opened, migrated
+before.
 
 `prepare`: the same, for the three that follow. Each is a process of its own, and its time is from opening the
 database to the answer that nothing is left to do.
@@ -41,7 +42,7 @@ class _Instant:
         return self._made[number % len(self._made)]
 
 
-async def _measure(task: str, database: Path, items: Path, process: _Instant) -> tuple[float, int]:
+async def _measure(task: str, database: Path | str, items: Path, process: _Instant) -> tuple[float, int]:
     started = time.perf_counter()
     async with Holdfast.open(database) as hold:
         if task == "by-name":
@@ -60,8 +61,13 @@ async def _measure(task: str, database: Path, items: Path, process: _Instant) ->
 def main() -> None:
     chosen = given.parse(__doc__, ["rate", "prepare", "again", "by-name", "again-and-read"])
     process = _Instant(chosen.conversations)
-    seconds, completed = asyncio.run(_measure(chosen.task, chosen.folder / "holdfast.db", chosen.items, process))
-    versions = {"Holdfast": importlib.metadata.version("holdfast"), "SQLite": apsw.sqlite_lib_version()}
+    database = chosen.database_url or chosen.folder / "holdfast.db"
+    seconds, completed = asyncio.run(_measure(chosen.task, database, chosen.items, process))
+    stored = {"psycopg": importlib.metadata.version("psycopg")} if chosen.database_url else {}
+    versions = {
+        "Holdfast": importlib.metadata.version("holdfast"),
+        **(stored or {"SQLite": apsw.sqlite_lib_version()}),
+    }
     given.answer(seconds=seconds, items=completed, versions=versions)
 
 

@@ -1,0 +1,34 @@
+"""What does a job of a million items cost on a server? Measured as on SQLite: `million_items.py` says how."""
+
+from pathlib import Path
+
+import psycopg
+
+from measuring import parse, print_heading, scratch
+from million_items import Figures, measure_job, per_item, print_figures, write_items
+from servers import Server, database, described, server
+
+QUESTION = "On PostgreSQL: what does a job of a million items cost?"
+
+
+def main() -> None:
+    chosen = parse(QUESTION, items=1_000_000, rounds=1)
+    print_heading(QUESTION, "postgres_million_items.py", chosen)
+    with scratch(chosen.folder) as folder, server(chosen.folder) as running:
+        source = folder / "items.jsonl"
+        write_items(source, chosen.items)
+        figures = [_measure(running, source, chosen.items) for _ in range(chosen.rounds)]
+        print(f"{described(running)}.\n")
+    print_figures(figures)
+
+
+def _measure(running: Server, source: Path, count: int) -> Figures:
+    with database(running) as large, database(running) as small:
+        figures = measure_job(source, large, small, count)
+        with psycopg.connect(large) as connection:
+            (size,) = connection.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+        return {**figures, **per_item(size, count)}
+
+
+if __name__ == "__main__":
+    main()

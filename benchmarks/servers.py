@@ -1,0 +1,69 @@
+"""A PostgreSQL server for benchmarks: that of the tests, but one that waits for its disk, as a server does.
+
+It runs with the settings that PostgreSQL comes with, so that autovacuum, checkpoints and whole pages in the log are
+paid for.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from holdfast.storage.postgres.address import Address
+from holdfast.storage.postgres.migrate import migrate
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from support.postgres import Server
+
+SCHEMA = "holdfast"
+_AS_IT_COMES = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "autovacuum": "on",
+    "shared_buffers": "128MB",
+    "max_connections": "100",
+}
+_numbers = count(1)
+
+
+@contextmanager
+def server(parent: Path) -> Iterator[Server]:
+    """Run a server in a folder of its own for as long as the context lasts."""
+    running = Server(Path(tempfile.mkdtemp(prefix="holdfast-bench-postgres-", dir=parent)), **_AS_IT_COMES)
+    try:
+        yield running.make()
+    finally:
+        running.end()
+
+
+@contextmanager
+def database(running: Server) -> Iterator[str]:
+    """Make a migrated database, give its URL, and drop it after. What it wrote is on disk before and after."""
+    with fresh(running) as url:
+        migrate(Address.of(url), SCHEMA)
+        yield url
+
+
+@contextmanager
+def fresh(running: Server) -> Iterator[str]:
+    """Likewise, an empty one."""
+    name = f"bench_{next(_numbers)}"
+    with psycopg.connect(running.url(), autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield running.url(name)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def described(running: Server) -> str:
+    """Say what runs, and with which of the settings that matter here."""
+    with psycopg.connect(running.url(), autocommit=True) as connection:
+        names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "autovacuum", "shared_buffers")
+        told = [f"{name} {connection.execute(f'SHOW {name}').fetchone()[0]}" for name in names]
+    return f"PostgreSQL, {', '.join(told)}; through psycopg {psycopg.__version__}"

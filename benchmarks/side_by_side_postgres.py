@@ -1,0 +1,65 @@
+"""Holdfast beside DBOS Transact on one PostgreSQL server: how fast they keep items durably.
+
+As in `side_by_side.py`: scripts in `peers/`, each in a process and a venv of its own, the same items and conversations,
+taking turns. Each measurement has a database of its own on one server, which waits for its disk.
+"""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from arena import Arena, Way
+from measuring import measure, scratch, spread
+from servers import Server, database, described, fresh, server
+from side_by_side import conversations_file, times
+
+RATES = (
+    Way("Holdfast, concurrency 256", "holdfast_batches.py", "rate", 10_000),
+    Way("DBOS Transact, as it configures itself", "dbos_workflows.py", "postgres", 500, "dbos"),
+    Way("DBOS Transact, through a queue", "dbos_workflows.py", "postgres-queue", 500, "dbos"),
+)
+
+
+def main() -> int:
+    """Return how many ways failed."""
+    chosen = _parse()
+    print("### On PostgreSQL: how many items a second are kept?\n")
+    print(f"`python benchmarks/side_by_side_postgres.py --rounds {chosen.rounds}`\n", flush=True)
+    with scratch(chosen.folder) as folder, server(chosen.folder) as running:
+        arena = Arena(folder, ["--conversations", conversations_file(folder)])
+        arena.install(RATES)
+        measurements = [partial(_seconds, arena=arena, way=way, running=running) for way in RATES]
+        seconds = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+        print(f"{described(running)}.\n")
+    rates = {way.label: [way.items / one for one in seconds[way.label]] for way in RATES}
+    ours = rates[RATES[0].label]
+
+    def cells(way: Way) -> list[str]:
+        figures = rates[way.label]
+        return [f"{way.items:,}", spread(figures), spread(times(ours, figures), 1)]
+
+    arena.print(RATES, ["way", "items measured", "items a second", "Holdfast's rate beside it, times"], cells)
+    arena.print_versions()
+    return len(arena.failures)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each rate is measured (%(default)s)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where databases are made (%(default)s)"
+    )
+    return parser.parse_args()
+
+
+def _seconds(folder: Path, *, arena: Arena, way: Way, running: Server) -> dict[str, float]:
+    # Each program makes its own tables; ours are made by a command that comes before any run.
+    with (fresh if way.peer else database)(running) as url:
+        return replace(arena, options=[*arena.options, "--database-url", url]).seconds(way, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
