@@ -11,6 +11,9 @@ TESTS  := $(VENV)/.test-extra
 CHECKS := $(VENV)/.check-extra
 FILES  := pyproject.toml constraints.txt
 
+# Tests run side by side, in the order of their folders: most of the first ones wait, for processes, for a disk, for a server.
+WORKERS ?= 4
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench bench-peers torture clean
@@ -24,7 +27,7 @@ demo: $(TESTS) ## Run a job, kill it, resume it, export it, and count
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 
 test: $(TESTS) ## Run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 check: $(CHECKS) ## Check format, lint, types, import layers and docs
 	$(BIN)/ruff format --check .
@@ -37,14 +40,14 @@ bench: $(TESTS) ## Run the benchmarks: ratios measured in one run
 	$(BIN)/python benchmarks/run.py
 
 bench-peers: $(TESTS) ## Run the benchmarks beside other programs, each in a venv of its own
-	@failed=0; for script in side_by_side side_by_side_generation; do \
+	@failed=0; for script in side_by_side side_by_side_postgres side_by_side_generation; do \
 		$(BIN)/python benchmarks/$$script.py || failed=1; done; exit $$failed
 
 torture: $(TESTS) ## Run the sweeps of the tests at their full count
 	HOLDFAST_TORTURE=1 $(BIN)/pytest tests -m sweep
 
 clean: ## Remove what make, the tests and the demo made
-	rm -rf $(VENV) .venv-peers .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers .axe-core .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(MADE):
