@@ -231,10 +231,12 @@ async def tell_the_rest(path: Path, recorder: Recorder, chance: random.Random, c
     """Go on after a cut, as a user would: run the job again, retry what failed, finish what else is there."""
     writer = Writer(recorder, chance)
     writer.is_mended = True
+    recorder.note(Stands(JOB, None))
     async with library(path) as hold:
         await hold.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY)
         await hold.batches.resume(JOB, writer.of(JOB), concurrency=CONCURRENCY, retry_failed=True)
         for job in await hold.batches.incomplete():
+            recorder.note(Stands(job.id, None))
             await hold.batches.resume(job.id, writer.of(job.id), concurrency=2)
 
 

@@ -18,7 +18,7 @@ import pytest
 from holdfast.batch import host
 from holdfast.storage.sqlite.migrate import prepare
 from support.power_cut import Contents, Disk
-from support.power_story import JOB, Left, Promises, Stands, listening, tell, tell_the_rest
+from support.power_story import Left, Promises, listening, tell, tell_the_rest
 from support.recorded_disk import Event, Noted, Recorder
 from support.torture import FULL, sample
 
@@ -157,7 +157,6 @@ async def ends(folder: Path, state: State, count: int, cuts: int) -> list[str]:
         recorder = Recorder()
         await tell_the_rest(folder / DATABASE, recorder, random.Random(state.moment), count)
         promises = state.promises.copy()
-        promises.note(Stands(JOB, None))  # it is gone on with
         for event in recorder.events:
             promises.note(event.fact)
         found = Left.of(folder / DATABASE, at_rest=True).not_at_the_end(promises, count=count, cuts=cuts)
@@ -235,14 +234,12 @@ def test_power_cut_again_while_resuming(folder, machine, capsys, seed):
         recorder = Recorder()
         recorder.begin_with(first.contents)
         begun = len(recorder.events)
-        promises = first.promises.copy()
-        promises.note(Stands(JOB, None))  # it is gone on with
         write(folder / "resumed", first.contents)
         with listening(recorder, SMALL_LOG):
             asyncio.run(tell_the_rest(folder / "resumed" / DATABASE, recorder, random.Random(seed), count))
         shutil.rmtree(folder / "resumed")
         machine()
-        for state in states(recorder.events, seed, range(len(recorder.events))[begun::SECOND_CUTS_APART], promises):
+        for state in states(recorder.events, seed, range(len(recorder.events))[begun::SECOND_CUTS_APART], first.promises):
             second = replace(state, how=f"{state.how}; resumed from {first}")
             if survey.look(second):
                 chosen.offer(second)
