@@ -30,12 +30,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     The statements are those that go to the server directly, where every one of these tests runs; all of them run
     there, too, under `make torture`.
+
+    The tests of the pages come first: their files take longest, and the last ones begun decide when all is done.
     """
     left_out = [item for item in items if _is_left_out(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
+    items.sort(key=lambda item: "web" not in item.path.parts)
 
 
 def _is_left_out(item: pytest.Item) -> bool:

@@ -10,19 +10,25 @@ from support.torture import FULL
 pytestmark = pytest.mark.sweep
 
 
-def many(scene) -> int:
-    """How many at once: on a server, which is asked for a connection by each of their threads, fewer in a sample."""
-    return 50 if FULL or not is_server(scene.database) else 15
+_MANY = 50
+_FEW = _MANY if FULL else 15
+
+
+def started(scene, count: int) -> list:
+    """Start so many, that begin together once all are there."""
+    start_at = time.time() + count / 4
+    return [scene.start(start_at=start_at, seconds=0.02) for _ in range(count)]
 
 
 def test_many_resumes_in_the_same_instant(scene):
     """The first may create the job, all work on it, each item is called once."""
     scene.items, scene.concurrency = 400, 2
-    start_at = time.time() + many(scene) / 4  # by then all have been started
+    # A server is asked for a connection by each of their threads.
+    count = _FEW if is_server(scene.database) else _MANY
 
-    victims = [scene.start(start_at=start_at, seconds=0.02) for _ in range(many(scene))]
+    victims = started(scene, count)
 
-    assert [scene.finish(victim) for victim in victims] == [0] * len(victims), scene.errors()
+    assert [scene.finish(victim) for victim in victims] == [0] * count, scene.errors()
     assert scene.broken() == []
     assert len(scene.witness().calls) == scene.items
 
@@ -34,9 +40,8 @@ def test_many_resumes_of_a_killed_job(scene):
     while len(scene.witness().calls) < 100:
         time.sleep(0.01)
     scene.kill(first)
-    start_at = time.time() + many(scene) / 4  # by then all have been started
 
-    victims = [scene.start(start_at=start_at, seconds=0.02) for _ in range(many(scene))]
+    victims = started(scene, _FEW)
 
-    assert [scene.finish(victim) for victim in victims] == [0] * len(victims), scene.errors()
+    assert [scene.finish(victim) for victim in victims] == [0] * _FEW, scene.errors()
     assert scene.broken() == []

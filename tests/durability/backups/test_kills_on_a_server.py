@@ -17,7 +17,7 @@ from support import postgres
 from support.sql import ask
 from support.torture import FULL
 
-_KILLS = 60 if FULL else 3  # of each command
+_KILLS = 60 if FULL else 2  # of each command
 
 
 def _command(kept, *words: str) -> list[str]:

@@ -68,7 +68,10 @@ def test_a_failed_sync_of_a_checkpoint_is_not_repeated(scene):
 
 
 def test_a_failed_commit_that_is_believed_in(scene):
-    """The control: a worker that takes commits for done that were not is found out."""
+    """The control: a worker that takes commits for done that were not is found out.
+
+    Where an outcome is lost, an item was reported that is not there; where a claim is, an attempt is made twice.
+    """
     scene.items = 60
     process = scene.start(under=_failing(scene, "12+"), program="support.careless", seconds=0.05)
     until(lambda: "lease_lost" in scene.errors())
@@ -76,7 +79,7 @@ def test_a_failed_commit_that_is_believed_in(scene):
 
     broken = scene.broken(at_rest=False)
 
-    assert any(line.startswith("B1") for line in broken), (broken, process.returncode)
+    assert any(line.startswith(("B1", "B5")) for line in broken), (broken, process.returncode)
 
 
 def _failing(scene: Scene, number: str) -> list[str]:

@@ -14,7 +14,7 @@ from support.engine_machine import EngineMachine
 from support.torture import FULL
 
 STEPS = settings(
-    max_examples=2_000 if FULL else 60,
+    max_examples=2_000 if FULL else 30,
     stateful_step_count=15,
     deadline=None,
     database=None,

@@ -17,6 +17,7 @@ import pytest
 
 from holdfast.batch import host
 from holdfast.storage.sqlite.migrate import prepare
+from support import memory
 from support.power_cut import Contents, Disk
 from support.power_story import Left, Promises, listening, tell, tell_the_rest
 from support.recorded_disk import Event, Noted, Recorder
@@ -60,11 +61,9 @@ class State:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """A folder in memory where there is one: what a sync would cost is not what is tested."""
-    memory = Path("/dev/shm")
-    path = memory / f"{tmp_path.parent.name}-{tmp_path.name}" if memory.is_dir() else tmp_path / "states"
-    path.mkdir()
+    path = memory.new_folder("holdfast-states-")
     yield path
     shutil.rmtree(path)
 
@@ -239,7 +238,9 @@ def test_power_cut_again_while_resuming(folder, machine, capsys, seed):
             asyncio.run(tell_the_rest(folder / "resumed" / DATABASE, recorder, random.Random(seed), count))
         shutil.rmtree(folder / "resumed")
         machine()
-        for state in states(recorder.events, seed, range(len(recorder.events))[begun::SECOND_CUTS_APART], first.promises):
+        for state in states(
+            recorder.events, seed, range(len(recorder.events))[begun::SECOND_CUTS_APART], first.promises
+        ):
             second = replace(state, how=f"{state.how}; resumed from {first}")
             if survey.look(second):
                 chosen.offer(second)
