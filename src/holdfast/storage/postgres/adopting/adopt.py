@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 
-from psycopg import errors as pg
 from psycopg.types.json import Jsonb
 
 from holdfast.errors import CannotAdopt
 from holdfast.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptedTable, Adoption, GivenBack, Wanted
 from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.adopting import beside, checking, columns, guarding, standing, views
+from holdfast.storage.postgres.adopting import beside, checking, guarding, making, standing
 from holdfast.storage.postgres.adopting.catalogue import Column, Theirs, find, keys_between
-from holdfast.storage.postgres.adopting.columns import View
+from holdfast.storage.postgres.adopting.making import Made
 from holdfast.storage.postgres.adopting.mapping import Mapped, map_columns
 from holdfast.storage.postgres.adopting.standing import PLACE, Before
 from holdfast.storage.postgres.connection import SETTINGS, check_server, connect
@@ -56,13 +54,13 @@ def adopt(address: Address, schema: str, wanted: Wanted, owner: str) -> Adoption
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
         for name in OURS:
             connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO own_{name}")
-        made = _Made.of(connection, mapped, schema)
+        made = Made.of(connection, mapped, schema)
         for statement in beside.make(mapped, schema):
             connection.execute(statement)
         connection.execute(beside.add_missing(mapped, schema))
         for statement in made.statements:
             connection.execute(statement)
-        connection.execute(_new_id(mapped, schema))
+        connection.execute(making.new_id(mapped, schema))
         guarding.guard(connection, mapped, schema)
         _note(connection, schema, mapped, made)
         if _count(connection, mapped.conversations):
@@ -88,16 +86,10 @@ def undo(address: Address, schema: str, *, is_check: bool = False) -> GivenBack:
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
         if standing.has_views(connection, schema):  # else nothing will finish anything
             _refuse_unfinished(connection, schema)
-        _drop_views(connection, schema)
-        connection.execute(f"DROP VIEW IF EXISTS {schema}.adopted_rows")
-        for table, name in _triggers(connection, schema):
-            connection.execute(f"DROP TRIGGER {name} ON {table}")
-        for function in _functions(connection, schema):
-            connection.execute(f"DROP FUNCTION {function}")
+        making.drop(connection, schema)
         connection.execute(f"DROP TABLE {schema}.adopted_conversations")
         connection.execute(f"DROP TABLE IF EXISTS {schema}.adopted_turns")
         connection.execute(f"DELETE FROM {schema}.adopted")
-        connection.execute(_no_new_id(schema))
         for name in OURS:
             connection.execute(f"ALTER TABLE {schema}.own_{name} RENAME TO {name}")
         return given_back
@@ -145,25 +137,6 @@ def _in_order(found: Mapping[str, Column], names: Sequence[str]) -> dict[str, Co
     return {name: found[name] for name in names if name in found}
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """The views, and the statements that make them."""
-
-    conversations: View
-    turns: View
-    statements: Sequence[str]
-
-    @classmethod
-    def of(cls, connection: Connection, mapped: Mapped, schema: str) -> "_Made":
-        both = columns.of_conversations(mapped), columns.of_turns(mapped, schema)
-        guarded = guarding.is_guarded(connection)
-        return cls(*both, list(views.make(mapped, schema, *both, guarded=guarded)))
-
-    @property
-    def digest(self) -> str:
-        return sha256("\n".join(self.statements).encode()).hexdigest()
-
-
 def _refuse_own(connection: Connection, schema: str) -> None:
     row = connection.execute(f"SELECT EXISTS (SELECT FROM {schema}.conversations)").fetchone()
     if row is not None and row[0]:
@@ -187,15 +160,15 @@ def _refuse_unfinished(connection: Connection, schema: str) -> None:
 
 def _again(connection: Connection, mapped: Mapped, schema: str, before: Before) -> Adoption:
     """Take in whatever has changed since, and mend what is out of step."""
-    made = _Made.of(connection, mapped, schema)
+    made = Made.of(connection, mapped, schema)
     if mapped.turns_beside:
         _rename_beside(connection, mapped, schema)
     if made.digest != before.made:
-        _renew(connection, schema, made)
+        making.renew(connection, schema, made)
     for statement in (*beside.keep_in_step(mapped, schema), *beside.repair(mapped, schema)):
         connection.execute(statement)
     guarding.guard_rows(connection, schema)
-    connection.execute(_new_id(mapped, schema))
+    connection.execute(making.new_id(mapped, schema))
     connection.execute(f"DELETE FROM {schema}.adopted")
     _note(connection, schema, mapped, made)
     return _told(connection, mapped, before)
@@ -212,25 +185,6 @@ def _rename_beside(connection: Connection, mapped: Mapped, schema: str) -> None:
             connection.execute(f"ALTER TABLE {schema}.adopted_turns RENAME {quoted(was)} TO {quoted(name)}")
 
 
-def _renew(connection: Connection, schema: str, made: _Made) -> None:
-    """Make the views anew. Rights on them that others were granted are gone then."""
-    _drop_views(connection, schema)
-    for function in _functions(connection, schema, only_views=True):
-        connection.execute(f"DROP FUNCTION {function}")
-    for statement in made.statements:
-        connection.execute(statement)
-    guarding.guard_views(connection, schema)
-
-
-def _drop_views(connection: Connection, schema: str) -> None:
-    try:
-        connection.execute(f"DROP VIEW IF EXISTS {schema}.turns, {schema}.conversations")
-    except pg.DependentObjectsStillExist as error:
-        raise CannotAdopt(
-            f"Something is built upon {schema}.conversations or {schema}.turns, perhaps a view; drop that first"
-        ) from error
-
-
 def _asked(mapped: Mapped) -> dict[str, dict[str, str]]:
     conversations = {name: column.name for name, column in mapped.of_conversations.items()}
     turns = {name: column.name for name, column in mapped.of_turns.items()}
@@ -241,7 +195,7 @@ def _asked(mapped: Mapped) -> dict[str, dict[str, str]]:
     }
 
 
-def _note(connection: Connection, schema: str, mapped: Mapped, made: _Made) -> None:
+def _note(connection: Connection, schema: str, mapped: Mapped, made: Made) -> None:
     hindered, asked = checking.hindrance(connection, mapped), _asked(mapped)
     for name, table, view in (
         (CONVERSATIONS, mapped.conversations, made.conversations),
@@ -295,41 +249,3 @@ def _told(connection: Connection, mapped: Mapped, before: Before | None) -> Adop
 def _count(connection: Connection, table: Theirs) -> int:
     row = connection.execute(f"SELECT count(*) FROM {table.place}").fetchone()
     return int(row[0]) if row is not None else 0
-
-
-def _new_id(mapped: Mapped, schema: str) -> str:
-    column = mapped.of_conversations["id"]
-    if column.base == "uuid" or column.default is None or column.base in ("text", "varchar"):
-        return _no_new_id(schema)
-    body = beside.in_dollars(f"SELECT ({column.default})::text")
-    return f"CREATE OR REPLACE FUNCTION {schema}.new_id() RETURNS text LANGUAGE sql AS {body}"
-
-
-def _no_new_id(schema: str) -> str:
-    return f"CREATE OR REPLACE FUNCTION {schema}.new_id() RETURNS text LANGUAGE sql AS 'SELECT NULL::text'"
-
-
-def _triggers(connection: Connection, schema: str) -> list[tuple[str, str]]:
-    rows = connection.execute(
-        "SELECT format('%%I.%%I', nspname, relname), quote_ident(tgname) FROM pg_trigger"
-        " JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-        " JOIN pg_proc ON pg_proc.oid = tgfoid"
-        " WHERE pronamespace = %s::regnamespace AND starts_with(proname, 'adopted_')",
-        (schema,),
-    )
-    return [(str(table), str(name)) for table, name in rows.fetchall()]
-
-
-def _functions(connection: Connection, schema: str, *, only_views: bool = False) -> list[str]:
-    rows = connection.execute(
-        "SELECT pg_proc.oid::regprocedure::text, proname FROM pg_proc"
-        " WHERE pronamespace = %s::regnamespace AND starts_with(proname, 'adopted_') ORDER BY 1",
-        (schema,),
-    )
-    of_views = ("adopted_conversations_", "adopted_turns_")
-    endings = ("_insert", "_update", "_delete")
-    return [
-        str(told)
-        for told, name in rows.fetchall()
-        if not only_views or (name.startswith(of_views) and name.endswith(endings))
-    ]
