@@ -1,13 +1,14 @@
-"""The story of a worker that sleeps through its lease."""
+"""Workers that are stopped and go on, and the story of one that sleeps through its lease."""
 
+import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 
+from support.scene import until
 from support.sql import is_server
 
 
@@ -16,20 +17,29 @@ def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Pope
     scene.items = 400
     options = {"seconds": 0.05, "lease": 0.6, **options}
     frozen = scene.start(**options)
-    _until(lambda: len(scene.witness().calls) > 30)
-    _freeze_between_transactions(scene, frozen)
+    scene.until_called(frozen, 31)
+    stop_between_transactions(scene, frozen)
     successor = scene.start(**options)
-    _until(lambda: "worker_taken_over" in scene.errors() or successor.poll() is not None)
+    until(lambda: "worker_taken_over" in scene.errors() or successor.poll() is not None)
     time.sleep(0.3)
     frozen.send_signal(signal.SIGCONT)
     return [frozen, successor]
 
 
-def _freeze_between_transactions(scene, process: subprocess.Popen[bytes]) -> None:
-    # Stopped within a transaction it would keep the file's write lock, and nobody could do anything until it goes on.
-    # A server ends a transaction whose client sleeps when somebody takes over.
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process, and return when none of its threads runs any more: on a busy machine they go on for a while."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+
+def stop_between_transactions(scene, process: subprocess.Popen[bytes]) -> None:
+    """Stop a worker where it keeps nobody from the database.
+
+    Stopped within a transaction it would keep the file's write lock, and nobody could do anything until it goes on.
+    A server ends a transaction whose client sleeps when somebody takes over.
+    """
     while True:
-        process.send_signal(signal.SIGSTOP)
+        stop(process)
         if is_server(scene.database) or not _is_within_a_transaction(scene.database):
             return
         process.send_signal(signal.SIGCONT)
@@ -46,10 +56,3 @@ def _is_within_a_transaction(database: Path) -> bool:
     finally:
         connection.close()
     return False
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -3,6 +3,8 @@
 import signal
 import time
 
+from support.frozen import stop, stop_between_transactions
+
 _LEASE = 1.2
 
 
@@ -14,7 +16,7 @@ def test_all_workers_sleep_through_their_leases(scene):
         scene.until_called(worker, 60)
 
     for worker in workers:
-        worker.send_signal(signal.SIGSTOP)
+        stop(worker)
     called = len(scene.witness().calls)
     time.sleep(2.5 * _LEASE)
     slept = len(scene.witness().calls) == called
@@ -36,7 +38,7 @@ def test_a_worker_that_sleeps_alone_is_taken_over(scene):
     for worker in workers:
         scene.until_called(worker, 30)
 
-    workers[0].send_signal(signal.SIGSTOP)
+    stop_between_transactions(scene, workers[0])
     code = scene.finish(workers[1])
     workers[0].send_signal(signal.SIGCONT)
 

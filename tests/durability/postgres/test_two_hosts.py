@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.frozen import stop
 from support.hosts import Host
 from support.scene import until
 from support.torture import FULL
@@ -51,7 +52,7 @@ def test_one_frozen_past_its_lease_and_one_killed(scene, host):
     for each in (first, second):
         scene.until_called(each, 20)
 
-    first.send_signal(signal.SIGSTOP)
+    stop(first)
     frozen = seconds_until_taken_over(scene, 1)
     first.send_signal(signal.SIGCONT)
     until(lambda: "lease_lost" in scene.errors())
