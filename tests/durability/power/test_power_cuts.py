@@ -95,7 +95,7 @@ def recorded(folder: Path, seed: int, pragmas: tuple[str, ...]) -> tuple[list[Ev
 
 def states(events: list[Event], seed: int, cuts: Sequence[int], promises: Promises | None = None) -> Iterator[State]:
     """Yield what cuts after these events may leave; `promises` were made before the first."""
-    disk, promises = Disk(), promises or Promises()
+    disk, promises = Disk(), promises.copy() if promises else Promises()
     awaited = set(cuts)
     for moment, event in enumerate(events):
         if isinstance(event, Noted):
