@@ -103,12 +103,16 @@ def test_without_lock_and_guards_it_writes_over_its_successor(scene, host):
 
 @pytest.mark.parametrize("without", ["", "machine"], ids=["", "control"])
 def test_two_of_one_name(scene, host, without):
-    """They are not taken for one that was started anew, whose workers would all be dead."""
+    """They are not taken for one that was started anew, whose workers would all be dead.
+
+    Who is taken for dead at work loses its lease; who is while it makes the job, what it has staged.
+    """
     scene.items, scene.concurrency = 100, 4
     options = {"lease": 1, "seconds": 0.1, "without": without}
     workers = [start(scene, host("localhost"), **options) for _ in range(2)]
 
     codes = [scene.finish(worker) for worker in workers]
 
-    assert codes == [0, 0], scene.errors()
-    assert ("lease_lost" in scene.errors()) == bool(without), scene.errors()
+    said = scene.errors()
+    assert codes == [0, 0] or "ItemsDiffer" in said, said
+    assert ("lease_lost" in said or "ItemsDiffer" in said) == bool(without), said
