@@ -1,33 +1,33 @@
-# The server, as one image. Settings come from the environment, or from a holdfast.toml mounted at /srv/holdfast.
+# The server, as one image. Settings come from the environment, or from a backstay.toml mounted at /srv/backstay.
 FROM python:3.12-slim AS build
 
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src
-RUN python -m venv /opt/holdfast \
-    && /opt/holdfast/bin/pip install --no-cache-dir --constraint constraints.txt ".[server,postgres]"
+RUN python -m venv /opt/backstay \
+    && /opt/backstay/bin/pip install --no-cache-dir --constraint constraints.txt ".[server,postgres]"
 
 FROM python:3.12-slim
 
-ENV PATH="/opt/holdfast/bin:$PATH" \
+ENV PATH="/opt/backstay/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    HOLDFAST_HOST=0.0.0.0 \
-    BACKUP_DIRECTORY=/var/lib/holdfast/backups
+    BACKSTAY_HOST=0.0.0.0 \
+    BACKUP_DIRECTORY=/var/lib/backstay/backups
 
-RUN useradd --system --uid 10001 --home-dir /srv/holdfast --create-home --shell /usr/sbin/nologin holdfast \
-    && install --directory --owner=holdfast --group=holdfast --mode=0700 /var/lib/holdfast
+RUN useradd --system --uid 10001 --home-dir /srv/backstay --create-home --shell /usr/sbin/nologin backstay \
+    && install --directory --owner=backstay --group=backstay --mode=0700 /var/lib/backstay
 
-COPY --from=build /opt/holdfast /opt/holdfast
+COPY --from=build /opt/backstay /opt/backstay
 
 USER 10001
-WORKDIR /srv/holdfast
-VOLUME ["/var/lib/holdfast"]
+WORKDIR /srv/backstay
+VOLUME ["/var/lib/backstay"]
 EXPOSE 8717
 STOPSIGNAL SIGTERM
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8717/readyz', timeout=4)"]
 
-ENTRYPOINT ["holdfast", "--log-format", "json"]
+ENTRYPOINT ["backstay", "--log-format", "json"]
 CMD ["serve"]

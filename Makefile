@@ -44,7 +44,7 @@ bench-peers: $(TESTS) ## Run the benchmarks beside other programs, each in a ven
 		$(BIN)/python benchmarks/$$script.py || failed=1; done; exit $$failed
 
 torture: $(TESTS) ## Run the sweeps of the tests at their full count
-	HOLDFAST_TORTURE=1 $(BIN)/pytest tests -m sweep
+	BACKSTAY_TORTURE=1 $(BIN)/pytest tests -m sweep
 
 clean: ## Remove what make, the tests and the demo made
 	rm -rf $(VENV) .venv-peers .axe-core .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -52,9 +52,9 @@ clean: ## Remove what make, the tests and the demo made
 
 $(MADE):
 	@command -v "$(PYTHON)" >/dev/null \
-		|| { echo "Holdfast needs Python 3.11 or newer, and $(PYTHON) was not found: make PYTHON=/path/to/python3.12"; exit 1; }
+		|| { echo "Backstay needs Python 3.11 or newer, and $(PYTHON) was not found: make PYTHON=/path/to/python3.12"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Holdfast needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=/path/to/python3.12"; exit 1; }
+		|| { echo "Backstay needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=/path/to/python3.12"; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) \
 		|| { echo "$(PYTHON) cannot make $(VENV); on Debian and Ubuntu, install python3-venv"; exit 1; }
 	@touch $@

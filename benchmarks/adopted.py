@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 
-from holdfast import Holdfast, Selection
-from holdfast.library.ids import new_id
+from backstay import Backstay, Selection
+from backstay.library.ids import new_id
 from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
 from servers import Server, database, described, server
 
@@ -65,7 +65,7 @@ def _measure(folder: Path, *, running: Server, items: int, is_adopted: bool) -> 
         if is_adopted:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(_APP)
-            asyncio.run(Holdfast.open(url, owner=_OWNER).adopt("public.chats", "public.messages", _COLUMNS))
+            asyncio.run(Backstay.open(url, owner=_OWNER).adopt("public.chats", "public.messages", _COLUMNS))
         took = asyncio.run(_steps(url, folder / "rows.jsonl", items))
     return {_name(step, is_adopted=is_adopted): items / seconds for step, seconds in took.items()}
 
@@ -74,18 +74,18 @@ async def _steps(url: str, source: Path, items: int) -> dict[str, float]:
     """Return how many seconds each step took; listing and searching are for one page, as often as makes all."""
     _write(source, items)
     took = {}
-    async with Holdfast.open(url, owner=_OWNER) as hold:
-        took["store"] = await _timed(hold.conversations.import_file(source))
+    async with Backstay.open(url, owner=_OWNER) as backstay:
+        took["store"] = await _timed(backstay.conversations.import_file(source))
         await asyncio.to_thread(_settle, url)
-        took["list"] = await _timed(_pages(hold, _ALL))
-        took["search"] = await _timed(_pages(hold, Selection(search="lighthouse")))
-        took["backup"] = await _timed(hold.backups.create(_ALL))
-        plan = await hold.conversations.plan_delete(_ALL)
+        took["list"] = await _timed(_pages(backstay, _ALL))
+        took["search"] = await _timed(_pages(backstay, Selection(search="lighthouse")))
+        took["backup"] = await _timed(backstay.backups.create(_ALL))
+        plan = await backstay.conversations.plan_delete(_ALL)
         started = time.perf_counter()
-        deleted = await hold.conversations.delete(plan)
+        deleted = await backstay.conversations.delete(plan)
         took["delete"] = time.perf_counter() - started
         assert deleted.deleted == items, deleted
-        took["restore"] = await _timed(hold.backups.restore(deleted.backup_id))
+        took["restore"] = await _timed(backstay.backups.restore(deleted.backup_id))
     return took
 
 
@@ -95,9 +95,9 @@ async def _timed(work) -> float:
     return time.perf_counter() - started
 
 
-async def _pages(hold: Holdfast, selection: Selection) -> None:
+async def _pages(backstay: Backstay, selection: Selection) -> None:
     before = None
-    while page := await hold.conversations.list(selection, before=before, limit=500):
+    while page := await backstay.conversations.list(selection, before=before, limit=500):
         before = page[-1].cursor
 
 

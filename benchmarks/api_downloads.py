@@ -39,7 +39,7 @@ uvicorn.run(app, fd=int(sys.argv[2]), http="h11", log_level="critical")
 def main() -> None:
     chosen = parse(QUESTION, items=10_000, rounds=5)
     print_heading(QUESTION, "api_downloads.py", chosen)
-    folder = chosen.folder / f"holdfast-bench-downloads-{time.time_ns()}"
+    folder = chosen.folder / f"backstay-bench-downloads-{time.time_ns()}"
     folder.mkdir()
     try:
         library(folder, chosen.items, noise=5_000)

@@ -15,10 +15,10 @@ import apsw
 import zstandard
 
 import workload
-from holdfast import Holdfast, Selection
-from holdfast.library.ids import new_id
-from holdfast.storage.sqlite.connection import connect
-from holdfast.storage.sqlite.migrate import prepare
+from backstay import Backstay, Selection
+from backstay.library.ids import new_id
+from backstay.storage.sqlite.connection import connect
+from backstay.storage.sqlite.migrate import prepare
 from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
 
 QUESTION = "How fast are backup, delete and restore?"
@@ -90,7 +90,7 @@ def main() -> None:
 
 def _made(folder: Path, items: int) -> Path:
     """Make a library once; every measurement works on a copy of it."""
-    path = folder / f"holdfast-bench-library-{time.time_ns()}" / "library.db"
+    path = folder / f"backstay-bench-library-{time.time_ns()}" / "library.db"
     path.parent.mkdir()
     prepare(path, create=True)
     connection = connect(path)
@@ -180,14 +180,14 @@ def _backup_and_restore(folder: Path, *, library: Path, items: int) -> dict[str,
 
 async def _there_and_back(database: Path, items: int) -> dict[str, float]:
     rates: dict[str, float] = {}
-    async with Holdfast.open(database) as hold:
+    async with Backstay.open(database) as backstay:
         with _Timing(rates, _BACKUP, items):
-            backup = await hold.backups.create(_ALL)
+            backup = await backstay.backups.create(_ALL)
         with _Timing(rates, _VERIFY, items):
-            await hold.backups.verify(backup.id)
+            await backstay.backups.verify(backup.id)
         _leave(database, 0)
         with _Timing(rates, _RESTORE, items):
-            await hold.backups.restore(backup.id)
+            await backstay.backups.restore(backup.id)
     return rates
 
 
@@ -199,9 +199,9 @@ def _delete(folder: Path, *, library: Path, items: int) -> dict[str, float]:
 
 async def _deleted(database: Path, items: int) -> dict[str, float]:
     rates: dict[str, float] = {}
-    async with Holdfast.open(database) as hold:
+    async with Backstay.open(database) as backstay:
         with _Writer(database) as writer, _Timing(rates, _DELETE, items):
-            await hold.conversations.delete(_ALL)
+            await backstay.conversations.delete(_ALL)
         rates["waits"] = writer.percentile_ms()
     return rates
 
@@ -218,7 +218,7 @@ def _leave(database: Path, items: int) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
-from holdfast.storage.sqlite.connection import connect
+from backstay.storage.sqlite.connection import connect
 connection = connect(Path(sys.argv[1]))
 while True:
     started = time.perf_counter()

@@ -1,7 +1,7 @@
 """The least that can be called a client of the local provider: it sends the same bytes over and over, and counts.
 
 No prompt, no conversation, no database. Without a library for HTTP, what it takes is what the server, the sockets and
-the event loop take, so that no client could be much faster; with the one that Holdfast uses, what that adds.
+the event loop take, so that no client could be much faster; with the one that Backstay uses, what that adds.
 """
 
 import asyncio

@@ -16,9 +16,9 @@ import apsw
 import orjson
 
 import workload
-from holdfast import Holdfast
-from holdfast.library.ids import new_id
-from holdfast.storage.sqlite.connection import connect
+from backstay import Backstay
+from backstay.library.ids import new_id
+from backstay.storage.sqlite.connection import connect
 
 _CONVERSATIONS = """INSERT INTO conversations (key, owner, id, topic, persona, content, metadata, job_id, item_id,
                                                created_at, updated_at) VALUES """
@@ -66,8 +66,8 @@ def _values(columns: int, rows: int) -> str:
 
 
 async def _create_job(path: Path, items: int) -> None:
-    async with Holdfast.open(path) as hold:
-        await hold.batches.create("bench", workload.items(items), "scripted")
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.create("bench", workload.items(items), "scripted")
 
 
 def bare_file(folder: Path, *, items: int) -> float:

@@ -12,17 +12,17 @@ import psycopg
 from psycopg.rows import TupleRow
 
 import workload
-from holdfast import Holdfast
-from holdfast.library.ids import new_id
+from backstay import Backstay
+from backstay.library.ids import new_id
 
-_CONVERSATIONS = """COPY holdfast.conversations (key, owner, id, topic, persona, content, metadata, job_id, item_id,
+_CONVERSATIONS = """COPY backstay.conversations (key, owner, id, topic, persona, content, metadata, job_id, item_id,
                                                  created_at, updated_at) FROM STDIN (FORMAT binary)"""
 _TURNS = (
-    "COPY holdfast.turns (conversation_key, sequence, owner, id, role, content, metadata) FROM STDIN (FORMAT binary)"
+    "COPY backstay.turns (conversation_key, sequence, owner, id, role, content, metadata) FROM STDIN (FORMAT binary)"
 )
 _CONVERSATION = ("bigint", *["text"] * 10)
 _TURN = ("bigint", "integer", *["text"] * 5)
-_ITEMS = """UPDATE holdfast.items SET state = 'completed', conversation_id = ended.conversation_id
+_ITEMS = """UPDATE backstay.items SET state = 'completed', conversation_id = ended.conversation_id
               FROM (SELECT * FROM unnest(%s::bigint[], %s::text[])) AS ended (position, conversation_id)
              WHERE items.job_key = %s AND items.position = ended.position"""
 _NOW = "2025-06-02T09:30:00.000000Z"
@@ -32,9 +32,9 @@ def bare_postgres(url: str, *, items: int, group: int) -> float:
     """Store a conversation for each item, `group` a commit; return items a second."""
     asyncio.run(_create_job(url, items))
     with psycopg.connect(url) as connection:
-        (job_key,) = connection.execute("SELECT key FROM holdfast.jobs").fetchone() or (0,)
+        (job_key,) = connection.execute("SELECT key FROM backstay.jobs").fetchone() or (0,)
         given = connection.execute(
-            "SELECT position, items.id, topic FROM holdfast.items JOIN holdfast.item_inputs USING (job_key, position)"
+            "SELECT position, items.id, topic FROM backstay.items JOIN backstay.item_inputs USING (job_key, position)"
             " ORDER BY position"
         ).fetchall()
         connection.commit()
@@ -62,5 +62,5 @@ def _store(connection: psycopg.Connection[TupleRow], job_key: int, given: list[T
 
 
 async def _create_job(url: str, items: int) -> None:
-    async with Holdfast.open(url) as hold:
-        await hold.batches.create("bench", workload.items(items), "scripted")
+    async with Backstay.open(url) as backstay:
+        await backstay.batches.create("bench", workload.items(items), "scripted")

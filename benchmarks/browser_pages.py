@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from holdfast.library.ids import new_id
+from backstay.library.ids import new_id
 from measuring import parse, print_heading, print_table, scratch
 from serving import Serving, library, serving
 
@@ -74,7 +74,7 @@ async def _selected(server: Serving) -> dict[str, list[float]]:
         await page.get_by_text("All that match are selected").wait_for()
         everything = await _tasks(page)
         ids = [new_id() for _ in range(_SELECTED)]
-        await page.evaluate("(ids) => sessionStorage.setItem('holdfast-selection', ids.join('\\n'))", ids)
+        await page.evaluate("(ids) => sessionStorage.setItem('backstay-selection', ids.join('\\n'))", ids)
         await page.goto(f"/conversations?cursor={_SELECTED - 100}")
         await page.get_by_text("conversations selected").wait_for()
         await page.evaluate(_WATCH)

@@ -5,7 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from holdfast import Holdfast
+from backstay import Backstay
 from measuring import measure, parse, print_heading, print_table, spread
 
 QUESTION = "How many items a second become a job?"
@@ -32,10 +32,10 @@ def _create(folder: Path, count: int) -> dict[str, float]:
 
 async def _timed(database: Path, source: Path, count: int) -> dict[str, float]:
     rates = {}
-    async with Holdfast.open(database) as hold:
+    async with Backstay.open(database) as backstay:
         for name in (_CREATED, _MATCHED):
             started = time.perf_counter()
-            job = await hold.batches.create("bench", source, "scripted")
+            job = await backstay.batches.create("bench", source, "scripted")
             rates[name] = count / (time.perf_counter() - started)
             assert job.counts.planned == count, job
     return rates

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import workload
+from backstay import Backstay, Conversation, Item
+from backstay.batch.processor import Processor
 from bare_loop import bare_file, bare_sqlite
-from holdfast import Conversation, Holdfast, Item
-from holdfast.batch.processor import Processor
 from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
 
 QUESTION = "How many conversations a second does the engine keep?"
@@ -90,9 +90,9 @@ class Run:
         self.cleaned_at = 0.0
 
     async def go(self, database: Path | str, items: int, concurrency: int) -> None:
-        async with Holdfast.open(database) as hold:
+        async with Backstay.open(database) as backstay:
             self.asked_at = time.perf_counter()
-            result = await hold.batches.run(
+            result = await backstay.batches.run(
                 "bench",
                 workload.items(items),
                 self._call_async if asyncio.iscoroutinefunction(self._process) else self._call,

@@ -50,7 +50,7 @@ def scratch(parent: Path) -> Iterator[Path]:
     """Make a folder, and see that neither the disk nor the heap still works on what came before."""
     os.sync()
     gc.collect()
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix="backstay-bench-", dir=parent))
     try:
         yield folder
     finally:
@@ -89,7 +89,7 @@ def machine() -> str:
     versions = {
         "Python": platform.python_version(),
         "SQLite": f"{apsw.sqlite_lib_version()} through apsw {apsw.apsw_version()}",
-        "Holdfast": importlib.metadata.version("holdfast"),
+        "Backstay": importlib.metadata.version("backstay"),
     }
     said = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"{os.cpu_count()} CPUs ({platform.machine()}), {platform.system()} {platform.release()}; {said}"

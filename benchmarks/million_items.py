@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import workload
-from holdfast import Conversation, Holdfast, Item, Progress
+from backstay import Backstay, Conversation, Item, Progress
 from measuring import parse, print_heading, print_table, scratch, spread
 
 QUESTION = "What does a job of a million items cost?"
@@ -75,9 +75,9 @@ def per_item(size: int, count: int) -> Figures:
 
 def _create(source: Path, database: str) -> Figures:
     async def create() -> Figures:
-        async with Holdfast.open(database) as hold:
+        async with Backstay.open(database) as backstay:
             baseline, started = _memory_now(), time.perf_counter()
-            job = await hold.batches.create("job", source, "scripted")
+            job = await backstay.batches.create("job", source, "scripted")
             seconds = time.perf_counter() - started
             return {
                 "creating the job from JSONL, items a second": [job.counts.planned / seconds],
@@ -89,7 +89,7 @@ def _create(source: Path, database: str) -> Figures:
 
 def _work(database: str, small_database: str, count: int) -> Figures:
     async def work() -> Figures:
-        async with Holdfast.open(database) as large, Holdfast.open(small_database) as small:
+        async with Backstay.open(database) as large, Backstay.open(small_database) as small:
             baseline = _memory_now()
             await _process(large, count - _LEFT - _TURNS * _TURN)
             memory = _memory_peak() - baseline
@@ -98,8 +98,8 @@ def _work(database: str, small_database: str, count: int) -> Figures:
             near_end: list[_Cost] = []
             near_start: list[_Cost] = []
             for number in range(_TURNS):
-                for hold, costs in [(large, near_end), (small, near_start)][:: 1 if number % 2 else -1]:
-                    costs.append(await _process(hold, _TURN))
+                for backstay, costs in [(large, near_end), (small, near_start)][:: 1 if number % 2 else -1]:
+                    costs.append(await _process(backstay, _TURN))
             beside = [late / early for late, early in zip(near_end, near_start, strict=True)]
             return {
                 "memory while working, MB above that of the opened library": [memory],
@@ -123,10 +123,10 @@ class _Cost:
         return _Cost(self.elapsed / other.elapsed, self.cpu / other.cpu)
 
 
-async def _process(hold: Holdfast, limit: int) -> _Cost:
+async def _process(backstay: Backstay, limit: int) -> _Cost:
     """Work on so many items of the job."""
     started, cpu = time.perf_counter(), time.process_time()
-    await hold.batches.resume("job", _converse, concurrency=256, limit=limit)
+    await backstay.batches.resume("job", _converse, concurrency=256, limit=limit)
     return _Cost(1e6 * (time.perf_counter() - started) / limit, 1e6 * (time.process_time() - cpu) / limit)
 
 
@@ -147,8 +147,8 @@ def _resume(database: str, asked_at: float) -> Figures:
         worked_until = time.perf_counter()
 
     async def resume() -> Figures:
-        async with Holdfast.open(database) as hold:
-            result = await hold.batches.resume("job", process, concurrency=256, on_progress=note)
+        async with Backstay.open(database) as backstay:
+            result = await backstay.batches.resume("job", process, concurrency=256, on_progress=note)
             assert result.counts.pending == 0, result
             return {
                 f"resume with {_LEFT:,} left: seconds from starting Python to the first call": [

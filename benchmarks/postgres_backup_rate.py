@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 
 import workload
-from holdfast import Holdfast, Selection
-from holdfast.library.ids import new_id
+from backstay import Backstay, Selection
+from backstay.library.ids import new_id
 from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
 from servers import Server, database, described, server
 
@@ -40,7 +40,7 @@ def main() -> None:
     with server(chosen.folder) as running, database(running) as url:
         _fill(url, chosen.items)
         measurements: list[Measurement] = [
-            partial(_holdfast, url=url, items=chosen.items),
+            partial(_backstay, url=url, items=chosen.items),
             partial(_dump, running=running, url=url, items=chosen.items),
         ]
         measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
@@ -53,38 +53,38 @@ def main() -> None:
 
 def _fill(url: str, items: int) -> None:
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
-        with cursor.copy(f"COPY holdfast.conversations {_COLUMNS} FROM STDIN") as copy:
+        with cursor.copy(f"COPY backstay.conversations {_COLUMNS} FROM STDIN") as copy:
             for number in range(items):
                 topic = f"a lighthouse, number {number}"
                 copy.write_row((number + 1, "local", new_id(), topic, None, None, None, None, None, _NOW, _NOW))
         columns = "(conversation_key, sequence, owner, id, role, content, metadata)"
-        with cursor.copy(f"COPY holdfast.turns {columns} FROM STDIN") as copy:
+        with cursor.copy(f"COPY backstay.turns {columns} FROM STDIN") as copy:
             for number in range(items):
                 for sequence, turn in enumerate(workload.conversation(number).turns, start=1):
                     copy.write_row((number + 1, sequence, "local", None, turn.role, turn.content, None))
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE holdfast.conversations, holdfast.turns")
+        connection.execute("VACUUM ANALYZE backstay.conversations, backstay.turns")
 
 
-def _holdfast(folder: Path, *, url: str, items: int) -> dict[str, float]:
+def _backstay(folder: Path, *, url: str, items: int) -> dict[str, float]:
     os.environ["BACKUP_DIRECTORY"] = str(folder / "backups")
     return asyncio.run(_backup(url, items))
 
 
 async def _backup(url: str, items: int) -> dict[str, float]:
-    async with Holdfast.open(url) as hold:
+    async with Backstay.open(url) as backstay:
         started = time.perf_counter()
-        backup = await hold.backups.create(Selection(everything=True))
+        backup = await backstay.backups.create(Selection(everything=True))
         created = time.perf_counter() - started
         started = time.perf_counter()
-        await hold.backups.verify(backup.id)
+        await backstay.backups.verify(backup.id)
         verified = time.perf_counter() - started
         assert backup.conversations == items, backup
     return {_BACKUP: items / created, _VERIFY: items / verified}
 
 
 def _dump(folder: Path, *, running: Server, url: str, items: int) -> dict[str, float]:
-    tables = ["--table=holdfast.conversations", "--table=holdfast.turns"]
+    tables = ["--table=backstay.conversations", "--table=backstay.turns"]
     started = time.perf_counter()
     with (folder / "dump.zst").open("wb") as file:
         dump = subprocess.Popen([running.program("pg_dump"), "--data-only", *tables, url], stdout=subprocess.PIPE)

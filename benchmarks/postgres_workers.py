@@ -8,7 +8,7 @@ from multiprocessing import queues, synchronize
 from pathlib import Path
 
 import workload
-from holdfast import Holdfast, Progress, Selection
+from backstay import Backstay, Progress, Selection
 from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
 from servers import Server, database, described, server
 
@@ -63,24 +63,24 @@ def _work(url: str, ready: synchronize.Barrier, ended: "queues.SimpleQueue[float
         ended_at = time.monotonic()
 
     async def work() -> None:
-        async with Holdfast.open(url) as hold:
+        async with Backstay.open(url) as backstay:
             await asyncio.to_thread(ready.wait)
-            await hold.batches.resume("bench", workload.converse_async, concurrency=256, on_progress=note)
+            await backstay.batches.resume("bench", workload.converse_async, concurrency=256, on_progress=note)
 
     asyncio.run(work())
     ended.put(ended_at)
 
 
 async def _create(url: str, items: int) -> None:
-    async with Holdfast.open(url) as hold:
-        await hold.batches.create("bench", workload.items(items), "scripted")
+    async with Backstay.open(url) as backstay:
+        await backstay.batches.create("bench", workload.items(items), "scripted")
 
 
 async def _check(url: str, items: int) -> None:
-    async with Holdfast.open(url) as hold:
-        job = await hold.batches.checkpoint("bench")
+    async with Backstay.open(url) as backstay:
+        job = await backstay.batches.checkpoint("bench")
         assert job.counts.completed == items, job
-        assert await hold.conversations.count(Selection(everything=True)) == items
+        assert await backstay.conversations.count(Selection(everything=True)) == items
 
 
 if __name__ == "__main__":

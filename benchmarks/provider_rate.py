@@ -1,6 +1,6 @@
 """How much of a provider's speed reaches the disk? Beside the ideal: answers that cost nothing but their waiting.
 
-The command `holdfast run` has Python's garbage collector come by less often than a program does by itself; both are
+The command `backstay run` has Python's garbage collector come by less often than a program does by itself; both are
 measured. A bare client shows what the server and the sockets take by themselves, and what the library for HTTP takes.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import bare_client
 import workload
-from holdfast import Holdfast, Recipe
-from holdfast.cli import collector, descriptors
+from backstay import Backstay, Recipe
+from backstay.cli import collector, descriptors
 from local_provider import local_provider
 from measuring import measure, parse, print_heading, print_table, spread
 
@@ -23,8 +23,8 @@ QUESTION = "How much of a provider's speed reaches the disk?"
 
 _SECONDS = 0.5
 _IN_FLIGHT = 1_000
-_COMMAND = "Holdfast, as its command runs"
-_PROGRAM = "Holdfast in a program that leaves the collector as it is"
+_COMMAND = "Backstay, as its command runs"
+_PROGRAM = "Backstay in a program that leaves the collector as it is"
 _HTTP = "aiohttp alone: the same bytes over and over, answers counted"
 _BARE = "sockets alone: the same"
 _WAYS = (_COMMAND, _PROGRAM, _HTTP, _BARE)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _measured(way: str, count: int, base_url: str, folder: Path) -> dict[str, float]:
-    run = {_BARE: _bare(bare_client.ask), _HTTP: _bare(bare_client.ask_by_aiohttp)}.get(way, partial(_holdfast, folder))
+    run = {_BARE: _bare(bare_client.ask), _HTTP: _bare(bare_client.ask_by_aiohttp)}.get(way, partial(_backstay, folder))
     with nullcontext() if way == _PROGRAM else _rested_collector():
         seconds, cpu = asyncio.run(run(count, base_url))
     ideal = -(-count // _IN_FLIGHT) * _SECONDS
@@ -60,13 +60,13 @@ def _measured(way: str, count: int, base_url: str, folder: Path) -> dict[str, fl
     return {f"{way}: {name}": figure for name, figure in figures.items()}
 
 
-async def _holdfast(folder: Path, count: int, base_url: str) -> tuple[float, float]:
+async def _backstay(folder: Path, count: int, base_url: str) -> tuple[float, float]:
     recipe = Recipe(model="local", base_url=base_url)
-    async with Holdfast.open(folder / "engine.db") as hold:
-        await hold.batches.create("bench", workload.items(count), recipe)
+    async with Backstay.open(folder / "engine.db") as backstay:
+        await backstay.batches.create("bench", workload.items(count), recipe)
 
         async def work() -> None:
-            result = await hold.batches.resume("bench", concurrency=_IN_FLIGHT)
+            result = await backstay.batches.resume("bench", concurrency=_IN_FLIGHT)
             assert result.completed == count, result
 
         return await _timed(work)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import psycopg
 
-from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.migrate import migrate
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.migrate import migrate
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from support.postgres import Server
 
-SCHEMA = "holdfast"
+SCHEMA = "backstay"
 _AS_IT_COMES = {
     "fsync": "on",
     "full_page_writes": "on",
@@ -33,7 +33,7 @@ _numbers = count(1)
 @contextmanager
 def server(parent: Path) -> Iterator[Server]:
     """Run a server in a folder of its own for as long as the context lasts."""
-    running = Server(Path(tempfile.mkdtemp(prefix="holdfast-bench-postgres-", dir=parent)), **_AS_IT_COMES)
+    running = Server(Path(tempfile.mkdtemp(prefix="backstay-bench-postgres-", dir=parent)), **_AS_IT_COMES)
     try:
         yield running.make()
     finally:

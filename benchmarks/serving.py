@@ -1,4 +1,4 @@
-"""A server for benchmarks: `holdfast serve` in a process of its own, as its users run it."""
+"""A server for benchmarks: `backstay serve` in a process of its own, as its users run it."""
 
 import asyncio
 import os
@@ -14,9 +14,9 @@ from pathlib import Path
 import apsw
 import psutil
 
-from holdfast.library.ids import new_id
-from holdfast.storage.sqlite.connection import connect
-from holdfast.storage.sqlite.migrate import prepare
+from backstay.library.ids import new_id
+from backstay.storage.sqlite.connection import connect
+from backstay.storage.sqlite.migrate import prepare
 
 _NOW = "2025-06-02T09:30:00.000000Z"
 _ROW = "(?,?,?,?,?,?,?,?,?,?,?)"
@@ -45,9 +45,9 @@ class Serving:
 @contextmanager
 def serving(folder: Path, toml: str = "") -> Iterator[Serving]:
     """Start a server in a folder, and stop it at the end."""
-    (folder / "holdfast.toml").write_text(f"[server]\n{toml}")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST", "SUPABASE"))}
-    command = [sys.executable, "-m", "holdfast", "serve", "--port", "0"]
+    (folder / "backstay.toml").write_text(f"[server]\n{toml}")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("BACKSTAY", "SUPABASE"))}
+    command = [sys.executable, "-m", "backstay", "serve", "--port", "0"]
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
@@ -65,7 +65,7 @@ def library(folder: Path, count: int, *, noise: int = 0) -> list[str]:
 
     With `noise`, each turn has so many random characters, of which compression saves half.
     """
-    path = folder / ".holdfast" / "holdfast.db"
+    path = folder / ".backstay" / "backstay.db"
     path.parent.mkdir()
     prepare(path, create=True)
     connection = connect(path)

@@ -1,4 +1,4 @@
-"""Holdfast beside other programs: how fast they keep items durably, how fast they see that nothing is left.
+"""Backstay beside other programs: how fast they keep items durably, how fast they see that nothing is left.
 
 Each program is measured by its script in `peers/`, in a process of its own and, if it is not ours, in a venv of its
 own; the script's docstring says what is measured and how it is kept fair. All are given the same items and
@@ -20,7 +20,7 @@ from arena import Arena, Way
 from measuring import measure, scratch, spread
 
 RATES = (
-    Way("Holdfast, concurrency 256", "holdfast_batches.py", "rate", 20_000),
+    Way("Backstay, concurrency 256", "backstay_batches.py", "rate", 20_000),
     Way(
         "async-batch-llm, store at FULL, concurrency 256", "async_batch_llm_store.py", "rate", 4_000, "async-batch-llm"
     ),
@@ -35,13 +35,13 @@ RATES = (
 
 _SET = 100_000
 PREPARED = (
-    Way("Holdfast, a finished set", "holdfast_batches.py", "prepare", _SET),
+    Way("Backstay, a finished set", "backstay_batches.py", "prepare", _SET),
     Way("async-batch-llm, a finished set", "async_batch_llm_store.py", "prepare", _SET, "async-batch-llm"),
 )
 AGAIN = (
-    Way("Holdfast, same file again", "holdfast_batches.py", "again", _SET),
-    Way("Holdfast, same file again and every conversation read", "holdfast_batches.py", "again-and-read", _SET),
-    Way("Holdfast, resumed by name", "holdfast_batches.py", "by-name", _SET),
+    Way("Backstay, same file again", "backstay_batches.py", "again", _SET),
+    Way("Backstay, same file again and every conversation read", "backstay_batches.py", "again-and-read", _SET),
+    Way("Backstay, resumed by name", "backstay_batches.py", "by-name", _SET),
     Way("async-batch-llm, same file again", "async_batch_llm_store.py", "again", _SET, "async-batch-llm"),
 )
 
@@ -81,7 +81,7 @@ def _compare_rates(arena: Arena, chosen: argparse.Namespace) -> None:
         digits = 0 if min(figures) > 100 else 1
         return [f"{way.items:,}", spread(figures, digits), spread(times(ours, figures), 1)]
 
-    arena.print(RATES, ["way", "items measured", "items a second", "Holdfast's rate beside it, times"], cells)
+    arena.print(RATES, ["way", "items measured", "items a second", "Backstay's rate beside it, times"], cells)
 
 
 def _compare_resumes(arena: Arena, chosen: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Holdfast beside other programs that ask a model: how long they take over a provider that is not the limit.
+"""Backstay beside other programs that ask a model: how long they take over a provider that is not the limit.
 
 A server on this machine answers each call after half a second, and 200 calls are under way, so that a program that
 costs nothing would need five seconds for 2,000 items. How each program is measured and kept fair is in its script.
@@ -21,14 +21,14 @@ _ITEMS = 2_000
 _IDEAL = _SECONDS * _ITEMS / _IN_FLIGHT
 
 WAYS = (
-    Way("Holdfast", "holdfast_generation.py", "generate", _ITEMS),
+    Way("Backstay", "backstay_generation.py", "generate", _ITEMS),
     Way("curator", "curator_generation.py", "generate", _ITEMS, "curator"),
     Way("async-batch-llm, store at FULL", "async_batch_llm_generation.py", "full", _ITEMS, "async-batch-llm"),
     Way("async-batch-llm, nothing stored", "async_batch_llm_generation.py", "memory", _ITEMS, "async-batch-llm"),
     Way("distilabel", "distilabel_generation.py", "generate", _ITEMS, "distilabel"),
 )
 _DURABLE = {
-    "Holdfast": "each, flushed to disk",
+    "Backstay": "each, flushed to disk",
     "curator": "each, against the end of the process",
     "async-batch-llm, store at FULL": "each, flushed to disk",
     "async-batch-llm, nothing stored": "no",
@@ -72,7 +72,7 @@ def _compare(arena: Arena, chosen: argparse.Namespace) -> None:
             _DURABLE[way.label],
         ]
 
-    header = ["way", "seconds", "beside Holdfast, times", "CPU, milliseconds an item", "what is done survives"]
+    header = ["way", "seconds", "beside Backstay, times", "CPU, milliseconds an item", "what is done survives"]
     arena.print(WAYS, header, cells)
 
 

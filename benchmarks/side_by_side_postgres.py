@@ -1,4 +1,4 @@
-"""Holdfast beside DBOS Transact on one PostgreSQL server: how fast they keep items durably.
+"""Backstay beside DBOS Transact on one PostgreSQL server: how fast they keep items durably.
 
 As in `side_by_side.py`: scripts in `peers/`, each in a process and a venv of its own, the same items and conversations,
 taking turns. Each measurement has a database of its own on one server, which waits for its disk.
@@ -17,7 +17,7 @@ from servers import Server, database, described, fresh, server
 from side_by_side import conversations_file, times
 
 RATES = (
-    Way("Holdfast, concurrency 256", "holdfast_batches.py", "rate", 10_000),
+    Way("Backstay, concurrency 256", "backstay_batches.py", "rate", 10_000),
     Way("DBOS Transact, as it configures itself", "dbos_workflows.py", "postgres", 500, "dbos"),
     Way("DBOS Transact, through a queue", "dbos_workflows.py", "postgres-queue", 500, "dbos"),
 )
@@ -41,7 +41,7 @@ def main() -> int:
         figures = rates[way.label]
         return [f"{way.items:,}", spread(figures), spread(times(ours, figures), 1)]
 
-    arena.print(RATES, ["way", "items measured", "items a second", "Holdfast's rate beside it, times"], cells)
+    arena.print(RATES, ["way", "items measured", "items a second", "Backstay's rate beside it, times"], cells)
     arena.print_versions()
     return len(arena.failures)
 

@@ -1,4 +1,4 @@
-"""Makes a venv for each peer, so that no version that it needs meets one that Holdfast needs."""
+"""Makes a venv for each peer, so that no version that it needs meets one that Backstay needs."""
 
 import fcntl
 import os

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from holdfast import Conversation, Item, Turn
+from backstay import Conversation, Item, Turn
 
 _SENTENCE = "A keeper of a lighthouse writes down what the sea did, and what it did not do, hour after hour. "
 _ROLES = ("user", "assistant") * 4

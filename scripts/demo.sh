@@ -18,27 +18,27 @@ step() {
     "$@"
 }
 
-command -v holdfast >/dev/null || fail "holdfast is not on the path; start this with 'make demo'"
+command -v backstay >/dev/null || fail "backstay is not on the path; start this with 'make demo'"
 
 rm -rf "$root/.demo"
-mkdir -p "$root/.demo/.holdfast"
+mkdir -p "$root/.demo/.backstay"
 # The demo has a database of its own, whatever the shell or a settings file above says.
-unset HOLDFAST_OWNER BACKUP_DIRECTORY
-export HOLDFAST_DATABASE_URL="$root/.demo/.holdfast/holdfast.db"
+unset BACKSTAY_OWNER BACKUP_DIRECTORY
+export BACKSTAY_DATABASE_URL="$root/.demo/.backstay/backstay.db"
 cd "$root/.demo"
 cp "$root/examples/topics.csv" .
 
 echo
-echo "\$ holdfast run topics.csv --model scripted:0.2 --concurrency 4 &"
+echo "\$ backstay run topics.csv --model scripted:0.2 --concurrency 4 &"
 set -m # the run gets a process group of its own
-holdfast run topics.csv --model scripted:0.2 --concurrency 4 &
+backstay run topics.csv --model scripted:0.2 --concurrency 4 &
 run=$!
 set +m
 trap 'kill -9 -- "-$run" 2>/dev/null || true' EXIT
 # Until something is done, which takes longer where the machine has other work.
 for _ in $(seq 120); do
     sleep 0.5
-    if holdfast status topics 2>/dev/null | grep -Eq '^  items +([2-9][0-9]|1[0-9][0-9]) completed'; then
+    if backstay status topics 2>/dev/null | grep -Eq '^  items +([2-9][0-9]|1[0-9][0-9]) completed'; then
         break
     fi
 done
@@ -48,9 +48,9 @@ kill -9 -- "-$run" 2>/dev/null || fail "the run ended before it could be killed"
 { wait "$run" || true; } 2>/dev/null
 trap - EXIT
 
-step holdfast status topics
-step holdfast resume
-step holdfast conversations export --job topics -o topics.jsonl
+step backstay status topics
+step backstay resume
+step backstay conversations export --job topics -o topics.jsonl
 
 lines="$(wc -l <topics.jsonl | tr -d ' ')"
 echo
@@ -58,7 +58,7 @@ echo "\$ wc -l topics.jsonl"
 echo "$lines"
 [ "$lines" -eq "$topics" ] || fail "topics.jsonl has $lines lines instead of $topics"
 
-step holdfast conversations export --job topics --format native -o topics.native.jsonl
+step backstay conversations export --job topics --format native -o topics.native.jsonl
 
 echo
 echo "Every item of topics.csv, looked for in the export:"
@@ -79,7 +79,7 @@ print(f"{len(wanted)} items, {len(found)} found, {len(missing)} missing, {len(tw
 sys.exit(1 if twice or missing or found.keys() - wanted else 0)
 PYTHON
 
-step holdfast run topics.csv --model scripted:0.2
+step backstay run topics.csv --model scripted:0.2
 
 echo
 echo "demo: all $topics topics are there, each once, although the run was killed. Look around in .demo"

@@ -26,7 +26,7 @@ prompt = "Write a conversation about: {{ topic }}"
 _PICKY = """
 import asyncio
 
-from holdfast import Conversation, Turn
+from backstay import Conversation, Turn
 
 _ANSWER = (
     "A fair question. Let us take it in two steps: what you see, and what is behind it. Tell me first what you have "

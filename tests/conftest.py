@@ -18,7 +18,7 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
     """A command that is run in this process sets up our logs for itself; whoever comes next knows nothing of it."""
-    logger = logging.getLogger("holdfast")
+    logger = logging.getLogger("backstay")
     handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
     yield
     logger.handlers, logger.propagate = handlers, propagate

@@ -4,9 +4,9 @@ The task names the size: `10000` measures items that are added while the array h
 before it does and half after. The cost grows with the array, so the size is stated with the rate, and a bounded number
 of items is measured there, not all from none.
 
-Kept fair: it has Holdfast's own SQLite and connection (WAL, `synchronous=FULL`). The conversation is one row of
+Kept fair: it has Backstay's own SQLite and connection (WAL, `synchronous=FULL`). The conversation is one row of
 JSON, stored in the transaction that rewrites the array, so that an item costs one flush and both are there or
-neither. The ids are kept in memory and written by the JSON library that Holdfast uses. There are no claims,
+neither. The ids are kept in memory and written by the JSON library that Backstay uses. There are no claims,
 attempts, counters or retries, and there is no event loop; the items are in memory and the tables made before the
 time starts.
 """
@@ -19,7 +19,7 @@ import apsw
 import orjson
 
 import given
-from holdfast.storage.sqlite.connection import connect
+from backstay.storage.sqlite.connection import connect
 
 _TABLES = """
 CREATE TABLE jobs (id TEXT PRIMARY KEY, completed_items TEXT NOT NULL, progress_percentage INTEGER NOT NULL);

@@ -14,7 +14,7 @@ from support.scene import until
 
 _WRITER = """
 import asyncio
-from holdfast import Conversation, Turn
+from backstay import Conversation, Turn
 
 async def write(item):
     await asyncio.sleep(0.25)
@@ -33,9 +33,9 @@ def _made_up_tasks(path: Path) -> None:
 
 @pytest.fixture
 def tasks(tmp_path):
-    """The tasks: those in the file that HOLDFAST_SEED_TASKS names, else made-up ones of the same shape."""
+    """The tasks: those in the file that BACKSTAY_SEED_TASKS names, else made-up ones of the same shape."""
     path = tmp_path / "seed_tasks.jsonl"
-    given = os.environ.get("HOLDFAST_SEED_TASKS")
+    given = os.environ.get("BACKSTAY_SEED_TASKS")
     if given:
         path.write_bytes(Path(given).read_bytes())
     else:
@@ -70,7 +70,7 @@ def test_killed_three_times_and_exported(tasks, tmp_path):
 
 
 def _completed(folder: Path) -> int:
-    database = folder / ".holdfast" / "holdfast.db"
+    database = folder / ".backstay" / "backstay.db"
     if not database.exists():
         return 0
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
@@ -84,7 +84,7 @@ def _completed(folder: Path) -> int:
 
 
 def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "holdfast", *arguments]
+    command = [sys.executable, "-m", "backstay", *arguments]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

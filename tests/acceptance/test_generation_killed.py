@@ -36,12 +36,12 @@ def provider():
 
 @pytest.fixture
 def command(tmp_path, provider):
-    """Start `holdfast` on a job of so many items; it does not outlive the test."""
+    """Start `backstay` on a job of so many items; it does not outlive the test."""
     started: list[subprocess.Popen[bytes]] = []
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"}
 
     def start(*words: str) -> subprocess.Popen[bytes]:
-        given = [sys.executable, "-m", "holdfast", "--database", str(tmp_path / "d.db"), *words]
+        given = [sys.executable, "-m", "backstay", "--database", str(tmp_path / "d.db"), *words]
         with (tmp_path / "log.txt").open("ab") as log:
             process = subprocess.Popen(given, cwd=tmp_path, env=environment, stdout=log, stderr=log)
         started.append(process)

@@ -13,7 +13,7 @@ _WRITER = """
 import os
 from pathlib import Path
 
-from holdfast import Conversation, Doom, Fail, Retry, Skip, Turn
+from backstay import Conversation, Doom, Fail, Retry, Skip, Turn
 
 def write(item, work):
     work.raw("raw basalt-finch")
@@ -75,7 +75,7 @@ def _all_that_is_said(folder: Path, log_format: str, *, leak: str) -> str:
     ]
     said = ""
     for words in commands:
-        command = [sys.executable, "-m", "holdfast", "--log-format", log_format, *words]
+        command = [sys.executable, "-m", "backstay", "--log-format", log_format, *words]
         ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
         said += ended.stdout + ended.stderr
     assert "discard" in said.lower(), said

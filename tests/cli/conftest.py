@@ -17,15 +17,15 @@ from typing import Any
 
 import pytest
 
-from holdfast import Holdfast, HoldfastError, Job
-from holdfast.cli.main import main
+from backstay import Backstay, BackstayError, Job
+from backstay.cli.main import main
 
 _PROCESSORS = """
 import asyncio
 import time
 from pathlib import Path
 
-from holdfast import Conversation, Doom, Turn
+from backstay import Conversation, Doom, Turn
 
 
 def _made(item):
@@ -103,7 +103,7 @@ class Ended:
 
 
 class Commands:
-    """Runs `holdfast` in one folder."""
+    """Runs `backstay` in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -111,12 +111,12 @@ class Commands:
 
     @property
     def database(self) -> Path:
-        return self.folder / ".holdfast" / "holdfast.db"
+        return self.folder / ".backstay" / "backstay.db"
 
     def __call__(self, *words: str, given: bytes | None = None, **environment: str) -> Ended:
         """Run a command to its end; `given` is its standard input, other names go into its environment."""
         done = subprocess.run(
-            [sys.executable, "-m", "holdfast", *words],
+            [sys.executable, "-m", "backstay", *words],
             cwd=self.folder,
             env=self.environment(**environment),
             input=b"" if given is None else given,
@@ -136,7 +136,7 @@ class Commands:
             **streams,
         }
         environment = self.environment(TERM="xterm-256color", **more)
-        command = [sys.executable, "-m", "holdfast", *words]
+        command = [sys.executable, "-m", "backstay", *words]
         process = subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
         self._started.append(process)
         return process
@@ -150,7 +150,7 @@ class Commands:
         os.set_blocking(master, False)
         termios.tcsetwinsize(master, (30, columns))
         process = subprocess.Popen(
-            [sys.executable, "-m", "holdfast", *words],
+            [sys.executable, "-m", "backstay", *words],
             cwd=self.folder,
             env=self.environment(TERM="xterm-256color"),
             stdin=slave,
@@ -202,12 +202,12 @@ class Commands:
         """Look at a job without a command."""
 
         async def look() -> Job:
-            async with Holdfast.open(self.database, create=False) as hold:
-                return await hold.batches.checkpoint(name)
+            async with Backstay.open(self.database, create=False) as backstay:
+                return await backstay.batches.checkpoint(name)
 
         try:
             return asyncio.run(look())
-        except HoldfastError:
+        except BackstayError:
             return None
 
     def end(self) -> None:
@@ -221,8 +221,8 @@ class Commands:
 
 
 @pytest.fixture
-def holdfast(tmp_path: Path) -> Iterator[Commands]:
-    """Run `holdfast` as a process; `made.py` in its folder has processors."""
+def backstay(tmp_path: Path) -> Iterator[Commands]:
+    """Run `backstay` as a process; `made.py` in its folder has processors."""
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "made.py").write_text(_PROCESSORS, encoding="utf-8")
@@ -232,10 +232,10 @@ def holdfast(tmp_path: Path) -> Iterator[Commands]:
 
 
 @pytest.fixture
-def within(holdfast: Commands, monkeypatch, capfd) -> Iterator[Callable[..., Ended]]:
-    """Run `holdfast` in this process, where a process of its own would add nothing but time."""
-    monkeypatch.chdir(holdfast.folder)
-    for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "SUPABASE_", "BACKUP_"))]:
+def within(backstay: Commands, monkeypatch, capfd) -> Iterator[Callable[..., Ended]]:
+    """Run `backstay` in this process, where a process of its own would add nothing but time."""
+    monkeypatch.chdir(backstay.folder)
+    for name in [name for name in os.environ if name.startswith(("BACKSTAY_", "SUPABASE_", "BACKUP_"))]:
         monkeypatch.delenv(name)
     path = list(sys.path)
 

@@ -1,4 +1,4 @@
-"""`holdfast adopt`: what it says, as text and as JSON."""
+"""`backstay adopt`: what it says, as text and as JSON."""
 
 import json
 
@@ -21,18 +21,18 @@ def url():
     postgres.drop_database(url)
 
 
-def test_from_the_check_to_the_undo(holdfast, url, tmp_path):
+def test_from_the_check_to_the_undo(backstay, url, tmp_path):
     """Each says what it found, or did; doctor knows of it."""
-    said = {"HOLDFAST_DATABASE_URL": url, "HOLDFAST_OWNER": ANN, "BACKUP_DIRECTORY": str(tmp_path)}
+    said = {"BACKSTAY_DATABASE_URL": url, "BACKSTAY_OWNER": ANN, "BACKUP_DIRECTORY": str(tmp_path)}
 
-    checked = holdfast("adopt", "--check", *_WORDS, **said)
-    done = json.loads(holdfast("adopt", "--json", *_WORDS, **said).out)
-    again = holdfast("adopt", *_WORDS, **said)
-    looked = json.loads(holdfast("doctor", "--deep", "--json", **said).out)
+    checked = backstay("adopt", "--check", *_WORDS, **said)
+    done = json.loads(backstay("adopt", "--json", *_WORDS, **said).out)
+    again = backstay("adopt", *_WORDS, **said)
+    looked = json.loads(backstay("doctor", "--deep", "--json", **said).out)
     real_app.sql(url, "ALTER TABLE chats ADD COLUMN later text")
-    changed = json.loads(holdfast("doctor", "--json", **said).out)
-    undone = holdfast("adopt", "--undo", **said)
-    twice = json.loads(holdfast("adopt", "--undo", "--json", **said).out)
+    changed = json.loads(backstay("doctor", "--json", **said).out)
+    undone = backstay("adopt", "--undo", **said)
+    twice = json.loads(backstay("adopt", "--undo", "--json", **said).out)
 
     assert (
         "public.chats (13 rows) would be conversations\n  id = chat_id, owner = user_id, topic = title" in checked.out
@@ -48,16 +48,16 @@ def test_from_the_check_to_the_undo(holdfast, url, tmp_path):
     assert (twice["givenBack"], twice["dropped"], twice["isCheck"]) == ([], [], False)
 
 
-def test_what_is_kept_beside_is_lost_only_when_it_is_wanted(holdfast, url, tmp_path):
+def test_what_is_kept_beside_is_lost_only_when_it_is_wanted(backstay, url, tmp_path):
     """It is counted, and asked for."""
-    said = {"HOLDFAST_DATABASE_URL": url, "HOLDFAST_OWNER": ANN, "BACKUP_DIRECTORY": str(tmp_path)}
+    said = {"BACKSTAY_DATABASE_URL": url, "BACKSTAY_OWNER": ANN, "BACKUP_DIRECTORY": str(tmp_path)}
     (tmp_path / "items.csv").write_text("topic\na\nb\n")
-    holdfast("adopt", *_WORDS, **said)
-    ran = holdfast("run", str(tmp_path / "items.csv"), "--model", "scripted", **said)
+    backstay("adopt", *_WORDS, **said)
+    ran = backstay("run", str(tmp_path / "items.csv"), "--model", "scripted", **said)
 
-    asked = holdfast("adopt", "--undo", **said)
-    checked = json.loads(holdfast("adopt", "--undo", "--check", "--json", **said).out)
-    undone = holdfast("adopt", "--undo", "--yes", **said)
+    asked = backstay("adopt", "--undo", **said)
+    checked = json.loads(backstay("adopt", "--undo", "--check", "--json", **said).out)
+    undone = backstay("adopt", "--undo", "--yes", **said)
 
     assert (ran.code, asked.code) == (0, 2)
     assert (
@@ -81,9 +81,9 @@ def _adopted(told):
         ((*_WORDS, "--map", "persona=nothing"), "public.chats has no column 'nothing'"),
     ],
 )
-def test_refusals_are_one_line(holdfast, url, words, why):
+def test_refusals_are_one_line(backstay, url, words, why):
     """Wrong usage, with what to do."""
-    refused = holdfast("adopt", *words, HOLDFAST_DATABASE_URL=url, HOLDFAST_OWNER=ANN)
+    refused = backstay("adopt", *words, BACKSTAY_DATABASE_URL=url, BACKSTAY_OWNER=ANN)
 
     assert refused.code == 2
     assert why in refused.one_line_error()

@@ -1,4 +1,4 @@
-"""`holdfast backups …` and `holdfast conversations import`, `delete`: as a curator meets them."""
+"""`backstay backups …` and `backstay conversations import`, `delete`: as a curator meets them."""
 
 import json
 import re
@@ -6,32 +6,32 @@ import re
 import apsw
 import pytest
 
-from holdfast.storage.sql.backups import SqlBackups
+from backstay.storage.sql.backups import SqlBackups
 from support.library import rows
 
 _ID = re.compile(r"backup-\d+-[0-9a-f]{20}")
 
 
 @pytest.fixture
-def library(within, holdfast):
+def library(within, backstay):
     """Thirty conversations of a file, and the digest of a native export of them."""
-    (holdfast.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(30)), encoding="utf-8")
+    (backstay.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(30)), encoding="utf-8")
     assert within("conversations", "import", "rows.jsonl").code == 0
-    return _exported(within, holdfast)
+    return _exported(within, backstay)
 
 
-def _exported(within, holdfast) -> bytes:
+def _exported(within, backstay) -> bytes:
     assert within("conversations", "export", "--all", "--format", "native", "-o", "out.jsonl").code == 0
-    return (holdfast.folder / "out.jsonl").read_bytes()
+    return (backstay.folder / "out.jsonl").read_bytes()
 
 
-def _sql(holdfast, statement: str) -> None:
-    connection = apsw.Connection(str(holdfast.database))
+def _sql(backstay, statement: str) -> None:
+    connection = apsw.Connection(str(backstay.database))
     connection.execute(statement)
     connection.close()
 
 
-def test_import_tells_what_came_of_it(within, holdfast, library):
+def test_import_tells_what_came_of_it(within, backstay, library):
     """For people and for programs; a second time there is nothing to do."""
     told = within("conversations", "import", "rows.jsonl")
     answer = within("conversations", "import", "rows.jsonl", "--json")
@@ -40,18 +40,18 @@ def test_import_tells_what_came_of_it(within, holdfast, library):
     assert answer.json == {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
 
 
-def test_a_delete_is_undone_by_the_command_it_prints(within, holdfast, library):
+def test_a_delete_is_undone_by_the_command_it_prints(within, backstay, library):
     """What is exported afterwards is the same, byte for byte."""
     deleted = within("conversations", "delete", "--all", "--yes")
     empty = within("conversations", "list", "--json").json["conversations"]
-    command = deleted.err.rpartition("Undo with: holdfast ")[2].split()
+    command = deleted.err.rpartition("Undo with: backstay ")[2].split()
     undone = within(*command)
 
     assert deleted.out == "30 conversations deleted.\n"
     assert re.search(r"A verified backup holds them, kept until \d{4}-\d\d-\d\dT\d\d:\d\dZ\.\nUndo with: ", deleted.err)
     assert empty == []
     assert undone.out == f"{command[-1]}: 30 conversations restored.\n"
-    assert _exported(within, holdfast) == library
+    assert _exported(within, backstay) == library
 
 
 def test_a_delete_answers_with_an_object(within, library):
@@ -67,11 +67,11 @@ def test_a_delete_answers_with_an_object(within, library):
         "gone": 0,
         "changedIds": [],
         "goneIds": [],
-        "undo": f"holdfast backups restore {backup}",
+        "undo": f"backstay backups restore {backup}",
     }
 
 
-def test_a_dry_run_shows_the_plan_and_does_nothing(within, holdfast, library):
+def test_a_dry_run_shows_the_plan_and_does_nothing(within, backstay, library):
     """Counts and a sample."""
     told = within("conversations", "delete", "--all", "--dry-run")
     plan = within("conversations", "delete", "--search", "😀", "--dry-run", "--json").json
@@ -83,13 +83,13 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(within, holdfast, library):
     ]
     assert (plan["conversations"], plan["turns"], len(plan["sample"])) == (30, 60, 5)
     assert within("backups", "list", "--json").json == {"backups": [], "nextCursor": None}
-    assert _exported(within, holdfast) == library
+    assert _exported(within, backstay) == library
 
 
-def test_a_delete_asks_on_a_terminal(holdfast, library):
+def test_a_delete_asks_on_a_terminal(backstay, library):
     """After its plan; anything but yes leaves everything as it is."""
-    refused = holdfast.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"n\n")])
-    done = holdfast.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"y\n")])
+    refused = backstay.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"n\n")])
+    done = backstay.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"y\n")])
 
     assert refused.code == 1
     assert "1 conversation with 2 turns, about 4.8 kB, would be deleted:" in refused.out
@@ -99,9 +99,9 @@ def test_a_delete_asks_on_a_terminal(holdfast, library):
     assert "1 conversation deleted." in done.out
 
 
-def test_a_delete_without_a_backup_asks_apart(holdfast, library):
+def test_a_delete_without_a_backup_asks_apart(backstay, library):
     """And says what it means."""
-    done = holdfast.on_terminal(
+    done = backstay.on_terminal(
         "conversations", "delete", "c00001", "--no-backup", typed=[(b"[y/N]", b"y\n"), (b"bring them back", b"y\n")]
     )
 
@@ -129,13 +129,13 @@ def test_a_delete_without_a_backup_asks_apart(holdfast, library):
         (["--continue", "../../etc"], 1, "There is no backup '../../etc'"),
     ],
 )
-def test_unclear_deletes_are_refused(within, holdfast, library, words, code, told):
+def test_unclear_deletes_are_refused(within, backstay, library, words, code, told):
     """Each in one line, and nothing is deleted."""
     ended = within("conversations", "delete", *words)
 
     assert ended.code == code
     assert told in ended.one_line_error()
-    assert _exported(within, holdfast) == library
+    assert _exported(within, backstay) == library
 
 
 def test_missing_ids_may_be_ignored(within, library):
@@ -145,12 +145,12 @@ def test_missing_ids_may_be_ignored(within, library):
     assert (ended.code, ended.out) == (0, "1 conversation deleted.\n")
 
 
-def test_conversations_that_change_meanwhile_are_kept_and_named(within, holdfast, library, monkeypatch):
+def test_conversations_that_change_meanwhile_are_kept_and_named(within, backstay, library, monkeypatch):
     """With the status of something that was not done."""
     step = SqlBackups.delete_step
 
     async def meddled(self, backup, **options):
-        _sql(holdfast, "UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
+        _sql(backstay, "UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
         return await step(self, backup, **options)
 
     monkeypatch.setattr(SqlBackups, "delete_step", meddled)
@@ -162,7 +162,7 @@ def test_conversations_that_change_meanwhile_are_kept_and_named(within, holdfast
     )
 
 
-def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monkeypatch):
+def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monkeypatch):
     """And so do the list and doctor, until it has come to its end."""
     step, steps = SqlBackups.delete_step, []
 
@@ -175,21 +175,21 @@ def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monk
     monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
     ended = within("conversations", "delete", "--all", "--yes")
     monkeypatch.undo()
-    monkeypatch.chdir(holdfast.folder)
+    monkeypatch.chdir(backstay.folder)
     backup = _ID.search(ended.err)[0]
     listed = within("backups", "list")
     told = within("doctor")
     kept = within("backups", "delete", backup, "--yes")
-    _sql(holdfast, "UPDATE backups SET expires_at = 1")
+    _sql(backstay, "UPDATE backups SET expires_at = 1")
     cleaned = within("backups", "cleanup")
     done = within("conversations", "delete", "--continue", backup)
     again = within("conversations", "delete", "--continue", backup)
 
     assert ended.code == 130
     assert "Interrupted after 16 of 30 conversations." in ended.err
-    assert f"Go on with: holdfast conversations delete --continue {backup}\n" in ended.err
-    assert f"Undo with: holdfast backups restore {backup}\n" in ended.err
-    assert f"The delete of {backup} is unfinished.\n  go on with  holdfast " in listed.err
+    assert f"Go on with: backstay conversations delete --continue {backup}\n" in ended.err
+    assert f"Undo with: backstay backups restore {backup}\n" in ended.err
+    assert f"The delete of {backup} is unfinished.\n  go on with  backstay " in listed.err
     assert f"the delete of {backup} is unfinished" in told.out
     assert "is needed by its delete, which is unfinished" in kept.one_line_error()
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"
@@ -198,7 +198,7 @@ def test_an_interrupted_delete_says_how_to_go_on(within, holdfast, library, monk
     assert within("conversations", "list", "--json").json["conversations"] == []
 
 
-def test_an_interrupted_delete_may_be_undone(within, holdfast, library, monkeypatch):
+def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypatch):
     """Then it has ended, too: nobody goes on with it by mistake."""
     step, steps = SqlBackups.delete_step, []
 
@@ -211,7 +211,7 @@ def test_an_interrupted_delete_may_be_undone(within, holdfast, library, monkeypa
     monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
     backup = _ID.search(within("conversations", "delete", "--all", "--yes").err)[0]
     monkeypatch.undo()
-    monkeypatch.chdir(holdfast.folder)
+    monkeypatch.chdir(backstay.folder)
 
     part = within("backups", "restore", backup, "c00001")
     undone = within("backups", "restore", backup)
@@ -221,10 +221,10 @@ def test_an_interrupted_delete_may_be_undone(within, holdfast, library, monkeypa
     assert undone.out == f"{backup}: 15 conversations restored, 15 were there already.\n"
     assert refused.one_line_error() == f"{backup} is undone; there is no delete to go on with"
     assert within("backups", "list", "--json").json["backups"][0]["deletion"]["state"] == "undone"
-    assert _exported(within, holdfast) == library
+    assert _exported(within, backstay) == library
 
 
-def test_a_backup_is_made_shown_verified_and_downloaded(within, holdfast, library):
+def test_a_backup_is_made_shown_verified_and_downloaded(within, backstay, library):
     """With the fields of the interface, and its file as JSON."""
     made = within("backups", "create", "--persona", "Ünïcode", "--reason", "trial", "--expires-in", "2w", "--json").json
     backup = made["backupId"]
@@ -239,7 +239,7 @@ def test_a_backup_is_made_shown_verified_and_downloaded(within, holdfast, librar
     assert shown.out.startswith(f"{backup}: verified\n  holds      15 conversations, 30 turns\n")
     assert verified.out.startswith(f"{backup}: sound, 15 conversations, ")
     assert downloaded.code == 0
-    assert piped.out.encode() == (holdfast.folder / "backup.json").read_bytes()
+    assert piped.out.encode() == (backstay.folder / "backup.json").read_bytes()
     assert len(json.loads(piped.out)["conversations"]) == 15
 
 
@@ -272,11 +272,11 @@ def test_a_pinned_backup_stays(within, library):
     assert within("backups", "list", "--every", "--json").json["backups"][0]["state"] == "expired"
 
 
-def test_cleanup_says_why(within, holdfast, library):
+def test_cleanup_says_why(within, backstay, library):
     """A dry run removes nothing; orphans go only when they are named."""
     old = within("backups", "create", "--all", "--json").json["backupId"]
-    _sql(holdfast, "UPDATE backups SET expires_at = created_at")
-    (folder,) = (holdfast.database.parent / "holdfast.backups").iterdir()
+    _sql(backstay, "UPDATE backups SET expires_at = created_at")
+    (folder,) = (backstay.database.parent / "backstay.backups").iterdir()
     (folder / "backup-1-stray.json.zst").write_bytes(b"x")
 
     dry = within("backups", "cleanup", "--dry-run")
@@ -294,10 +294,10 @@ def test_cleanup_says_why(within, holdfast, library):
     assert list(folder.iterdir()) == []
 
 
-def test_cleanup_refuses_a_clock_that_went_back(within, holdfast, library):
+def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
     """Nobody can say then what has expired."""
     within("backups", "create", "--all")
-    _sql(holdfast, "UPDATE backups SET created_at = created_at + 86400000000, expires_at = 1")
+    _sql(backstay, "UPDATE backups SET created_at = created_at + 86400000000, expires_at = 1")
 
     refused = within("backups", "cleanup")
 
@@ -305,11 +305,11 @@ def test_cleanup_refuses_a_clock_that_went_back(within, holdfast, library):
     assert "set the clock. Nothing was removed" in refused.one_line_error()
 
 
-def test_a_restore_shows_its_plan(within, holdfast, library):
+def test_a_restore_shows_its_plan(within, backstay, library):
     """New, identical, conflicting; and refuses a conflict until it is said what to do."""
     backup = within("conversations", "delete", "c00001", "c00002", "c00003", "--yes", "--json").json["backupId"]
     within("backups", "restore", backup, "c00001", "c00002")
-    _sql(holdfast, "UPDATE conversations SET topic = 'other' WHERE id = 'c00002'")
+    _sql(backstay, "UPDATE conversations SET topic = 'other' WHERE id = 'c00002'")
 
     plan = within("backups", "restore", backup, "--dry-run")
     refused = within("backups", "restore", backup)
@@ -325,14 +325,14 @@ def test_a_restore_shows_its_plan(within, holdfast, library):
     assert "conversation 'c00002' is there with other content; --on-conflict skip" in refused.one_line_error()
     assert (unasked.code, "say --yes" in unasked.one_line_error()) == (2, True)
     assert done.out == f"{backup}: 2 conversations restored, 1 was there already, 1 other replaced.\n"
-    assert _exported(within, holdfast) == library
+    assert _exported(within, backstay) == library
 
 
-def test_reading_commands_make_no_database(within, holdfast):
+def test_reading_commands_make_no_database(within, backstay):
     """Nor a folder for backups."""
     for words in (["backups", "list"], ["backups", "cleanup"], ["conversations", "delete", "--all", "--yes"]):
         assert within(*words).one_line_error().startswith("There is no database at ")
-    assert not (holdfast.folder / ".holdfast").exists()
+    assert not (backstay.folder / ".backstay").exists()
 
 
 def test_a_delete_that_finds_nothing_has_done_its_work(within, library):
@@ -360,11 +360,11 @@ def test_a_mistyped_job_is_not_exported(within, library):
     assert "There is no job 'tpoics'" in ended.one_line_error()
 
 
-def test_doctor_misses_the_file_of_a_backup(within, holdfast, library):
+def test_doctor_misses_the_file_of_a_backup(within, backstay, library):
     """It says which, before anybody needs it."""
     backup = within("backups", "create", "--all", "--json").json["backupId"]
     sound = within("doctor")
-    (file,) = holdfast.folder.rglob(f"{backup}.json.zst")
+    (file,) = backstay.folder.rglob(f"{backup}.json.zst")
     file.rename(file.with_name("elsewhere"))
 
     told = within("doctor")
@@ -375,10 +375,10 @@ def test_doctor_misses_the_file_of_a_backup(within, holdfast, library):
 
 
 @pytest.mark.parametrize("words", ["verify", "restore", "download"])
-def test_a_damaged_backup_is_named_with_what_to_do(within, holdfast, library, words):
+def test_a_damaged_backup_is_named_with_what_to_do(within, backstay, library, words):
     """Whatever met the damage."""
     backup = within("backups", "create", "--all", "--json").json["backupId"]
-    (file,) = holdfast.folder.rglob(f"{backup}.json.zst")
+    (file,) = backstay.folder.rglob(f"{backup}.json.zst")
     file.write_bytes(file.read_bytes()[:-100])
 
     ended = within("backups", words, backup)
@@ -387,17 +387,17 @@ def test_a_damaged_backup_is_named_with_what_to_do(within, holdfast, library, wo
     told = ended.err.splitlines()[-1]
     assert told.startswith("Error: ")
     assert backup in told
-    assert told.endswith("Put back a copy of its file, or use another of `holdfast backups list`")
+    assert told.endswith("Put back a copy of its file, or use another of `backstay backups list`")
 
 
-def test_a_restore_over_a_reimport_says_that_only_times_differ(within, holdfast, library):
+def test_a_restore_over_a_reimport_says_that_only_times_differ(within, backstay, library):
     """The content is there; what stands in the way is when it was made."""
     deleted = within("conversations", "delete", "c00000", "c00001", "--yes", "--json").json
     bare = [{name: value for name, value in row.items() if name != "created_at"} for row in rows(2)]
-    (holdfast.folder / "again.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bare), encoding="utf-8")
+    (backstay.folder / "again.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bare), encoding="utf-8")
     within("conversations", "import", "again.jsonl")
     _sql(
-        holdfast,
+        backstay,
         "UPDATE turns SET content = 'newer' WHERE conversation_key IN"
         " (SELECT key FROM conversations WHERE id = 'c00001') AND sequence = 1",
     )

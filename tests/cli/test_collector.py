@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from holdfast.cli import collector
+from backstay.cli import collector
 
 
 @pytest.fixture(autouse=True)

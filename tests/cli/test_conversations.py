@@ -1,4 +1,4 @@
-"""`holdfast conversations list`, `show`, `export`."""
+"""`backstay conversations list`, `show`, `export`."""
 
 import csv
 import io
@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.export import FormatName
-from holdfast.library.formats import FORMATS
+from backstay.cli.export import FormatName
+from backstay.library.formats import FORMATS
 
 
 @pytest.fixture
-def three(within, holdfast):
+def three(within, backstay):
     """Two conversations of one job and one of another; their ids by topic."""
-    within("run", holdfast.write("topics.csv", "Gardens", "=Bridges()"), "--model", "scripted")
-    within("run", holdfast.write("other.csv", "Tea"), "--model", "scripted")
+    within("run", backstay.write("topics.csv", "Gardens", "=Bridges()"), "--model", "scripted")
+    within("run", backstay.write("other.csv", "Tea"), "--model", "scripted")
     return {one["topic"]: one["id"] for one in within("conversations", "list", "--json").json["conversations"]}
 
 
@@ -53,7 +53,7 @@ def test_a_list_is_read_page_by_page(within, three):
     seen = [one["id"] for page in (first, rest) for one in page["conversations"]]
     assert sorted(seen) == sorted(three.values())
     assert rest["nextCursor"] is None
-    assert told.err == f"The next: holdfast conversations list --limit=2 --before={first['nextCursor']}\n"
+    assert told.err == f"The next: backstay conversations list --limit=2 --before={first['nextCursor']}\n"
 
 
 def test_a_conversation_is_shown_whole(within, three):
@@ -119,22 +119,22 @@ def test_export_formats(within, three):
     assert "'xml'" in wrong.one_line_error()
 
 
-def test_export_into_a_file(within, three, holdfast):
+def test_export_into_a_file(within, three, backstay):
     """A file is written whole, and the answer says what is in it."""
     told = within("conversations", "export", "--all", "-o", "out.jsonl")
     answer = within("conversations", "export", "--all", "-o", "again.jsonl", "--json")
     nowhere = within("conversations", "export", "--all", "-o", "no/such/folder.jsonl")
 
     assert (told.code, told.out, told.err) == (0, "", "3 conversations exported to out.jsonl.\n")
-    assert len((holdfast.folder / "out.jsonl").read_text().splitlines()) == 3
+    assert len((backstay.folder / "out.jsonl").read_text().splitlines()) == 3
     assert answer.json == {"exported": 3, "format": "messages", "path": "again.jsonl"}
     assert nowhere.code == 1
     assert "no/such/folder.jsonl cannot be written" in nowhere.one_line_error()
 
 
-def test_export_of_nothing_leaves_a_file_as_it_was(within, three, holdfast):
+def test_export_of_nothing_leaves_a_file_as_it_was(within, three, backstay):
     """A mistyped name of a job, or a word, must not cost the file of an earlier export."""
-    target = holdfast.folder / "out.jsonl"
+    target = backstay.folder / "out.jsonl"
     target.write_bytes(b"good\n")
 
     mistyped = within("conversations", "export", "--job", "typo", "-o", str(target))
@@ -147,10 +147,10 @@ def test_export_of_nothing_leaves_a_file_as_it_was(within, three, holdfast):
     assert target.read_bytes() == b"good\n"
 
 
-@pytest.mark.parametrize("name", ["holdfast.db", "holdfast.db-wal", "link"])
-def test_export_never_writes_over_the_database(within, three, holdfast, name):
+@pytest.mark.parametrize("name", ["backstay.db", "backstay.db-wal", "link"])
+def test_export_never_writes_over_the_database(within, three, backstay, name):
     """Under whatever name it goes."""
-    database = holdfast.folder / ".holdfast" / "holdfast.db"
+    database = backstay.folder / ".backstay" / "backstay.db"
     target = database.with_name(name)
     if name == "link":
         target.symlink_to(database)
@@ -163,12 +163,12 @@ def test_export_never_writes_over_the_database(within, three, holdfast, name):
     assert database.read_bytes() == before
 
 
-def test_export_takes_ids_from_a_file(within, three, holdfast):
+def test_export_takes_ids_from_a_file(within, three, backstay):
     """One id a line, from a file or from standard input."""
-    (holdfast.folder / "ids.txt").write_text(f"\ufeff{three['Tea']}\r\n\r\n{three['Gardens']}\n", encoding="utf-8")
+    (backstay.folder / "ids.txt").write_text(f"\ufeff{three['Tea']}\r\n\r\n{three['Gardens']}\n", encoding="utf-8")
 
     from_file = within("conversations", "export", "--ids-file", "ids.txt")
-    from_stdin = holdfast("conversations", "export", "--ids-file", "-", given=three["Tea"].encode())
+    from_stdin = backstay("conversations", "export", "--ids-file", "-", given=three["Tea"].encode())
 
     assert len(from_file.out.splitlines()) == 2
     assert len(from_stdin.out.splitlines()) == 1
@@ -186,10 +186,10 @@ def test_export_takes_ids_from_a_file(within, three, holdfast):
         (["--ids-file", "latin.txt"], 1, "latin.txt: not UTF-8 text"),
     ],
 )
-def test_export_refuses_an_unclear_selection(within, three, holdfast, words, code, told):
+def test_export_refuses_an_unclear_selection(within, three, backstay, words, code, told):
     """All is never guessed, least of all from an empty list."""
-    (holdfast.folder / "empty.txt").write_text("\n\n")
-    (holdfast.folder / "latin.txt").write_bytes(b"\xe9\n")
+    (backstay.folder / "empty.txt").write_text("\n\n")
+    (backstay.folder / "latin.txt").write_bytes(b"\xe9\n")
 
     ended = within("conversations", "export", *words)
 
@@ -198,11 +198,11 @@ def test_export_refuses_an_unclear_selection(within, three, holdfast, words, cod
     assert ended.out == ""
 
 
-def test_export_into_a_pipe_that_closes_is_quiet(holdfast, within):
+def test_export_into_a_pipe_that_closes_is_quiet(backstay, within):
     """`| head` gets its lines, and nobody complains; the status is that of other programs."""
-    holdfast.write("topics.csv", *(f"Topic {number} {'x' * 500}" for number in range(500)))
+    backstay.write("topics.csv", *(f"Topic {number} {'x' * 500}" for number in range(500)))
     within("run", "topics.csv", "--model", "scripted")
-    process = holdfast.start("conversations", "export", "--all")
+    process = backstay.start("conversations", "export", "--all")
 
     first = process.stdout.readline()
     process.stdout.close()
@@ -213,16 +213,16 @@ def test_export_into_a_pipe_that_closes_is_quiet(holdfast, within):
     assert err == b""
 
 
-def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(holdfast, three):
+def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(backstay, three):
     """Though all of it may wait in a buffer; and without a standard output there is nowhere to write to."""
     reading, writing = os.pipe()
     os.close(reading)
-    gone = holdfast.start("conversations", "export", "--all", stdout=writing)
+    gone = backstay.start("conversations", "export", "--all", stdout=writing)
     os.close(writing)
-    words = [sys.executable, "-m", "holdfast", "conversations", "export", "--all"]
+    words = [sys.executable, "-m", "backstay", "conversations", "export", "--all"]
     closed = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *words],
-        cwd=holdfast.folder, env=holdfast.environment(), stderr=subprocess.PIPE, text=True, check=False, timeout=30,
+        cwd=backstay.folder, env=backstay.environment(), stderr=subprocess.PIPE, text=True, check=False, timeout=30,
     )  # fmt: skip
 
     assert gone.wait(timeout=20) == 141
@@ -231,20 +231,20 @@ def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(holdfast, th
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
-def test_a_full_disk_behind_standard_output_is_told(holdfast, three):
+def test_a_full_disk_behind_standard_output_is_told(backstay, three):
     """An answer that could not be written is not reported as written."""
     with Path("/dev/full").open("wb") as full:
-        process = holdfast.start("conversations", "list", "--json", stdout=full)
+        process = backstay.start("conversations", "list", "--json", stdout=full)
         _, err = process.communicate(timeout=20)
 
     assert process.returncode == 1
     assert json.loads(err)["error"]["code"] == "output_unwritable"
 
 
-def test_a_run_nobody_reads_from_ends_as_it_ended(holdfast):
+def test_a_run_nobody_reads_from_ends_as_it_ended(backstay):
     """The status is the job's, whether or not its summary found a reader."""
-    holdfast.write("topics.csv", "Gardens", "bad things")
-    process = holdfast.start("run", "topics.csv", "--processor", "made:picky", stdout=subprocess.PIPE)
+    backstay.write("topics.csv", "Gardens", "bad things")
+    process = backstay.start("run", "topics.csv", "--processor", "made:picky", stdout=subprocess.PIPE)
     process.stdout.close()
 
     err = process.stderr.read()

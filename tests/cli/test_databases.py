@@ -26,23 +26,23 @@ _READING = [
 
 
 @pytest.fixture
-def database(within, holdfast) -> Path:
+def database(within, backstay) -> Path:
     """A database with one finished job."""
-    within("run", holdfast.write("topics.csv", "Gardens"), "--model", "scripted")
-    return holdfast.database
+    within("run", backstay.write("topics.csv", "Gardens"), "--model", "scripted")
+    return backstay.database
 
 
 @pytest.mark.parametrize("words", _READING, ids=" ".join)
-def test_only_run_makes_a_database(within, holdfast, words):
+def test_only_run_makes_a_database(within, backstay, words):
     """Every other command says that there is none, and makes none."""
     ended = within(*words)
 
     assert ended.code == 1
-    assert ended.one_line_error().startswith(f"There is no database at {holdfast.database}; `holdfast run` makes one")
-    assert not holdfast.database.parent.exists()
+    assert ended.one_line_error().startswith(f"There is no database at {backstay.database}; `backstay run` makes one")
+    assert not backstay.database.parent.exists()
 
 
-def test_a_database_of_a_newer_holdfast_is_refused(within, database):
+def test_a_database_of_a_newer_backstay_is_refused(within, database):
     """It says which to upgrade."""
     connection = apsw.Connection(str(database))
     connection.execute("PRAGMA user_version = 99")
@@ -56,9 +56,9 @@ def test_a_database_of_a_newer_holdfast_is_refused(within, database):
 
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough to be looked at\n" * 100, b"short"])
-def test_another_file_is_refused(within, holdfast, content):
+def test_another_file_is_refused(within, backstay, content):
     """A file that is no database is named, and left alone."""
-    path = holdfast.folder / "notes.txt"
+    path = backstay.folder / "notes.txt"
     path.write_bytes(content)
 
     ended = within("--database", "notes.txt", "jobs")
@@ -68,9 +68,9 @@ def test_another_file_is_refused(within, holdfast, content):
     assert path.read_bytes() == content
 
 
-def test_another_programs_database_is_refused(within, holdfast):
+def test_another_programs_database_is_refused(within, backstay):
     """A SQLite database that is not ours is named."""
-    path = holdfast.folder / "theirs.db"
+    path = backstay.folder / "theirs.db"
     connection = apsw.Connection(str(path))
     connection.execute("CREATE TABLE theirs (x)")
     connection.close()
@@ -81,12 +81,12 @@ def test_another_programs_database_is_refused(within, holdfast):
     assert "is a database of some other program" in ended.one_line_error()
 
 
-def test_a_folder_is_no_database(within, holdfast):
+def test_a_folder_is_no_database(within, backstay):
     """A directory in the database's place is told as one."""
-    ended = within("--database", str(holdfast.folder), "jobs")
+    ended = within("--database", str(backstay.folder), "jobs")
 
     assert ended.code == 1
-    assert ended.one_line_error() == f"{holdfast.folder} is not a file; name another"
+    assert ended.one_line_error() == f"{backstay.folder} is not a file; name another"
 
 
 def test_a_foreign_address_is_wrong_usage(within):
@@ -98,9 +98,9 @@ def test_a_foreign_address_is_wrong_usage(within):
     assert "secret" not in ended.err
 
 
-def test_a_wrong_setting_is_told(within, holdfast):
+def test_a_wrong_setting_is_told(within, backstay):
     """A settings file that cannot be meant is named."""
-    (holdfast.folder / "holdfast.toml").write_text("ownr = 'ann'\n")
+    (backstay.folder / "backstay.toml").write_text("ownr = 'ann'\n")
 
     ended = within("jobs")
 
@@ -124,7 +124,7 @@ def _bound_by_modes(*words: str) -> subprocess.CompletedProcess[str]:
     """Run a command; as root, without the right to write where the mode says no."""
     without = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
     return subprocess.run(
-        [*without, sys.executable, "-m", "holdfast", *words],
+        [*without, sys.executable, "-m", "backstay", *words],
         cwd="/",
         env={"PATH": os.environ["PATH"], "HOME": "/"},
         stdin=subprocess.DEVNULL,

@@ -1,19 +1,19 @@
-"""`holdfast doctor`: it looks at everything, changes nothing, and never fails itself."""
+"""`backstay doctor`: it looks at everything, changes nothing, and never fails itself."""
 
 from pathlib import Path
 
 import apsw
 import pytest
 
-from holdfast.doctor import Level, examine, file, surroundings
-from holdfast.doctor.surroundings import file_system
+from backstay.doctor import Level, examine, file, surroundings
+from backstay.doctor.surroundings import file_system
 
 
 @pytest.fixture
-def database(within, holdfast) -> Path:
+def database(within, backstay) -> Path:
     """A database with one finished job."""
-    within("run", holdfast.write("topics.csv", *(f"Topic {number}" for number in range(50))), "--model", "scripted")
-    return holdfast.database
+    within("run", backstay.write("topics.csv", *(f"Topic {number}" for number in range(50))), "--model", "scripted")
+    return backstay.database
 
 
 def _levels(ended) -> dict[str, str]:
@@ -33,15 +33,15 @@ def _everything_in(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
 
 
-def test_without_a_database_nothing_is_wrong_and_nothing_made(within, holdfast):
+def test_without_a_database_nothing_is_wrong_and_nothing_made(within, backstay):
     """Before the first run the doctor says so."""
     ended = within("doctor", "--json")
 
     assert ended.code == 0
     assert ended.json["ok"] is True
     assert "there is none at" in _told(ended, "database")
-    assert not (holdfast.folder / ".holdfast").exists()
-    assert {"holdfast", "python", "platform", "sqlite", "environment", "folder", "disk", "space"} <= set(_levels(ended))
+    assert not (backstay.folder / ".backstay").exists()
+    assert {"backstay", "python", "platform", "sqlite", "environment", "folder", "disk", "space"} <= set(_levels(ended))
 
 
 def test_a_sound_database_is_left_as_it_is(within, database):
@@ -75,9 +75,9 @@ def test_damage_is_found(within, database):
 
 
 @pytest.mark.parametrize("content", [b"x" * 5000, b"short"])
-def test_a_file_that_is_no_database_is_found(within, holdfast, content):
+def test_a_file_that_is_no_database_is_found(within, backstay, content):
     """Rubbish under the database's name is a problem, not a crash."""
-    (holdfast.folder / "a.db").write_bytes(content)
+    (backstay.folder / "a.db").write_bytes(content)
 
     ended = within("--database", "a.db", "doctor", "--json")
 
@@ -85,27 +85,27 @@ def test_a_file_that_is_no_database_is_found(within, holdfast, content):
     assert "is not a SQLite database" in _told(ended, "contents")
 
 
-def test_an_empty_file_is_a_database_to_be(within, holdfast):
+def test_an_empty_file_is_a_database_to_be(within, backstay):
     """An empty file is what SQLite starts from."""
-    (holdfast.folder / "a.db").touch()
+    (backstay.folder / "a.db").touch()
 
     ended = within("--database", "a.db", "doctor", "--json")
 
     assert ended.code == 0
     assert _levels(ended)["schema"] == "warning"
-    assert (holdfast.folder / "a.db").stat().st_size == 0
+    assert (backstay.folder / "a.db").stat().st_size == 0
 
 
-def test_a_folder_in_its_place_is_found(within, holdfast):
+def test_a_folder_in_its_place_is_found(within, backstay):
     """A directory under the database's name is a problem."""
-    ended = within("--database", str(holdfast.folder), "doctor", "--json")
+    ended = within("--database", str(backstay.folder), "doctor", "--json")
 
     assert ended.code == 1
     assert "is not a file" in _told(ended, "database")
 
 
 def test_a_newer_schema_is_found(within, database):
-    """A database that a newer Holdfast wrote is a problem with a remedy, and is not migrated."""
+    """A database that a newer Backstay wrote is a problem with a remedy, and is not migrated."""
     connection = apsw.Connection(str(database))
     connection.execute("PRAGMA user_version = 99")
     connection.close()
@@ -113,7 +113,7 @@ def test_a_newer_schema_is_found(within, database):
     ended = within("doctor", "--json")
 
     assert ended.code == 1
-    assert "written by a newer Holdfast" in _told(ended, "schema")
+    assert "written by a newer Backstay" in _told(ended, "schema")
     assert within("doctor", "--json").code == 1
 
 
@@ -140,11 +140,11 @@ def test_a_large_database_is_searched_only_when_asked(within, database, monkeypa
     assert _told(deep, "integrity") == "no damage (full check)"
 
 
-def test_unfinished_jobs_and_dead_workers_are_named(within, holdfast):
+def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
     """Work that waits is a warning; a worker that was killed is told by its process."""
-    holdfast.write("topics.csv", "Gardens")
-    process = holdfast.start("run", "topics.csv", "--processor", "made:endless")
-    holdfast.wait_for(lambda: holdfast.count("topics", "running") == 1)
+    backstay.write("topics.csv", "Gardens")
+    process = backstay.start("run", "topics.csv", "--processor", "made:endless")
+    backstay.wait_for(lambda: backstay.count("topics", "running") == 1)
     alive = within("doctor", "--json")
     process.kill()
     process.wait()
@@ -162,22 +162,22 @@ def test_unfinished_jobs_and_dead_workers_are_named(within, holdfast):
 
 def test_the_environment_is_told_by_name_only(within, monkeypatch):
     """Values may be secret; what is not used is said not to be."""
-    monkeypatch.setenv("HOLDFAST_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:1/x")
-    monkeypatch.setenv("HOLDFAST_OWNER", "ann")
+    monkeypatch.setenv("BACKSTAY_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:1/x")
+    monkeypatch.setenv("BACKSTAY_OWNER", "ann")
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "very-secret")
 
     ended = within("doctor", "--json")
 
     assert ended.code == 1
-    assert "HOLDFAST_DATABASE_URL and HOLDFAST_OWNER set" in _told(ended, "environment")
+    assert "BACKSTAY_DATABASE_URL and BACKSTAY_OWNER set" in _told(ended, "environment")
     assert "SUPABASE_SERVICE_ROLE_KEY is set; it is not used" in _told(ended, "environment")
     assert _levels(ended)["server"] == "problem"
     assert "secret" not in ended.out
 
 
-def test_a_folder_open_to_all_is_a_warning(within, holdfast):
+def test_a_folder_open_to_all_is_a_warning(within, backstay):
     """Anybody who may write into the folder may replace the database."""
-    holdfast.folder.chmod(0o777)
+    backstay.folder.chmod(0o777)
 
     ended = within("doctor", "--json")
 
@@ -209,11 +209,11 @@ def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
     assert "local disk" in checks["disk"].remedy
 
 
-def test_a_broken_settings_file_is_a_problem(within, holdfast):
+def test_a_broken_settings_file_is_a_problem(within, backstay):
     """The doctor tells it like anything else."""
-    (holdfast.folder / "holdfast.toml").write_text("owner = ")
+    (backstay.folder / "backstay.toml").write_text("owner = ")
 
     ended = within("doctor", "--json")
 
     assert ended.code == 1
-    assert "holdfast.toml cannot be read" in _told(ended, "settings")
+    assert "backstay.toml cannot be read" in _told(ended, "settings")

@@ -18,12 +18,12 @@ def blocking(item):
 
 
 @pytest.mark.parametrize("name", ["stubborn", "blocking"])
-def test_a_call_that_heeds_nothing_does_not_keep_the_command(holdfast, name):
+def test_a_call_that_heeds_nothing_does_not_keep_the_command(backstay, name):
     """It timed out, its item failed, and that is that: no wait, no complaint."""
-    (holdfast.folder / "hanging.py").write_text(_HANGING)
-    (holdfast.folder / "one.csv").write_text("topic\ntea\n")
+    (backstay.folder / "hanging.py").write_text(_HANGING)
+    (backstay.folder / "one.csv").write_text("topic\ntea\n")
 
-    ended = holdfast("run", "one.csv", "--processor", f"hanging:{name}", "--timeout", "0.5", "--max-attempts", "1")
+    ended = backstay("run", "one.csv", "--processor", f"hanging:{name}", "--timeout", "0.5", "--max-attempts", "1")
 
     assert ended.code == 3
     assert "Traceback" not in ended.err

@@ -22,10 +22,10 @@ def test_the_guide_works_word_for_word(tmp_path):
     (tmp_path / "examples").symlink_to(_ROOT / "examples")
     with supabase.database(migrated=False) as url:
         surroundings = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST", "BACKUP"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(("BACKSTAY", "BACKUP"))},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOLDFAST_DATABASE_URL": url,
-            "HOLDFAST_OWNER": supabase.ANN,
+            "BACKSTAY_DATABASE_URL": url,
+            "BACKSTAY_OWNER": supabase.ANN,
         }
 
         def run(*lines):
@@ -47,13 +47,13 @@ def test_the_guide_works_word_for_word(tmp_path):
         assert "120 conversations restored, 120 items linked to them again, 120 rows of other tables with them." in said
         assert ask(url, "SELECT c::text FROM public.chat_tags AS c ORDER BY 1") == before
         assert len(before) == 120
-        planned = json.loads(run("holdfast conversations delete --job topics --dry-run --json"))
+        planned = json.loads(run("backstay conversations delete --job topics --dry-run --json"))
         assert planned["related"] == [{"table": "public.chat_tags", "rows": 120, "action": "deleted"}]
         assert planned["triggers"] == []
         with supabase.as_role(url, "authenticated", supabase.ANN) as ann:
-            assert ann.execute("SELECT count(*) FROM holdfast.conversations").fetchall() == [(120,)]
+            assert ann.execute("SELECT count(*) FROM backstay.conversations").fetchall() == [(120,)]
         with supabase.as_role(url, "authenticated", supabase.BOB) as bob:
-            assert bob.execute("SELECT count(*) FROM holdfast.conversations").fetchall() == [(0,)]
+            assert bob.execute("SELECT count(*) FROM backstay.conversations").fetchall() == [(0,)]
 
         ask(url, chats)
         before = _of_the_app(url)

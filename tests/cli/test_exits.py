@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import typer
 
-from holdfast import errors
-from holdfast.batch.checkpoint import Counts, Tokens
-from holdfast.batch.job import JobState
-from holdfast.batch.result import BatchResult
-from holdfast.batch.worker import Ending
-from holdfast.cli.app import app
-from holdfast.cli.exits import EPILOG, MEANINGS, Status, of_error, of_result
+from backstay import errors
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.job import JobState
+from backstay.batch.result import BatchResult
+from backstay.batch.worker import Ending
+from backstay.cli.app import app
+from backstay.cli.exits import EPILOG, MEANINGS, Status, of_error, of_result
 
 _USAGE = {
     "SettingsError",
@@ -35,12 +35,12 @@ _USAGE = {
 _OTHERS = {"StoreFull": Status.PAUSED, "BackupDiskFull": Status.PAUSED, "Stopped": Status.INTERRUPTED}
 
 
-def _tree(kind: type[errors.HoldfastError]) -> list[type[errors.HoldfastError]]:
+def _tree(kind: type[errors.BackstayError]) -> list[type[errors.BackstayError]]:
     below = [inner for child in kind.__subclasses__() for inner in _tree(child)]
     return [kind, *[inner for inner in below if inner.__module__ == errors.__name__]]
 
 
-@pytest.mark.parametrize("kind", _tree(errors.HoldfastError), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", _tree(errors.BackstayError), ids=lambda kind: kind.__name__)
 def test_every_error_has_its_status(kind):
     """Wrong usage is 2, a full disk needs the user and is 5, a stop is 130, everything else is 1."""
     expected = Status.USAGE if kind.__name__ in _USAGE else _OTHERS.get(kind.__name__, Status.ERROR)

@@ -1,4 +1,4 @@
-"""`holdfast migrate --from-original`, as its users meet it; and the guide to it, word for word."""
+"""`backstay migrate --from-original`, as its users meet it; and the guide to it, word for word."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.storage.postgres.migrate import migrations
+from backstay.storage.postgres.migrate import migrations
 from support.original import BACKUP, conversation, original
 
 _NEWEST = migrations()[-1][0]
@@ -25,7 +25,7 @@ def app(tmp_path):
 
 @pytest.fixture
 def command(within, app, monkeypatch):
-    monkeypatch.setenv("HOLDFAST_DATABASE_URL", app.url)
+    monkeypatch.setenv("BACKSTAY_DATABASE_URL", app.url)
     monkeypatch.setenv("BACKUP_DIRECTORY", str(app.folder))
     return within
 
@@ -42,20 +42,20 @@ def test_it_says_what_it_does_and_how_to_go_on(command, app):
     assert (planned.code, done.code, again.code) == (0, 0, 0)
     assert f"{_NEWEST} migrations would be applied" in planned.out
     assert "1 unfinished job would be taken over.\n" in planned.out
-    assert "Apply with: holdfast migrate --from-original --source public" in planned.err
+    assert "Apply with: backstay migrate --from-original --source public" in planned.err
     assert "  batch-1: 2 completed, 1 failed, of local\n1 unfinished job taken over.\n" in done.out
     assert re.search(rf"  {BACKUP}: 1 conversation, until \S+ \S+Z, of local\n1 live backup taken over\.\n", done.out)
-    assert "Go on with each by a run with all its items: holdfast run FILE --job JOB" in done.err
+    assert "Go on with each by a run with all its items: backstay run FILE --job JOB" in done.err
     assert again.out.endswith(
         "0 unfinished jobs taken over, 1 here already.\n0 live backups taken over, 1 here already.\n"
     )
 
-    how = "run it with all its items, finished ones too, under the ids that they had: `holdfast run FILE --job batch-1`"
+    how = "run it with all its items, finished ones too, under the ids that they had: `backstay run FILE --job batch-1`"
     jobs, status, doctor = command("jobs"), command("status", "batch-1"), command("doctor")
     assert jobs.out.split("\t")[:4] == ["batch-1", "paused", "3 taken over", "1"]
     assert how in jobs.err
     assert how in status.out
-    assert "holdfast resume" not in status.out + jobs.err
+    assert "backstay resume" not in status.out + jobs.err
     assert "unfinished: batch-1 (paused, 3 taken over)" in doctor.out
     assert how in doctor.out
     assert json.loads(command("status", "batch-1", "--json").out)["percentage"] == 99.9
@@ -122,9 +122,9 @@ def test_the_guide_works_word_for_word(tmp_path, app):
 
     def run(script):
         surroundings = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST", "BACKUP"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(("BACKSTAY", "BACKUP"))},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOLDFAST_DATABASE_URL": app.url,
+            "BACKSTAY_DATABASE_URL": app.url,
         }
         script = script.replace("/var/backups", str(tmp_path))
         return subprocess.run(

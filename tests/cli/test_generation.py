@@ -1,4 +1,4 @@
-"""`holdfast run` with a model: recipes, dry runs, what is said of each mistake, and going on after it is mended."""
+"""`backstay run` with a model: recipes, dry runs, what is said of each mistake, and going on after it is mended."""
 
 import csv
 import json
@@ -18,50 +18,50 @@ def provider():
 
 
 @pytest.fixture
-def topics(holdfast):
-    return holdfast.write("topics.csv", *(f"topic {n}" for n in range(40)))
+def topics(backstay):
+    return backstay.write("topics.csv", *(f"topic {n}" for n in range(40)))
 
 
-def _recipe(holdfast, text, name="r.toml"):
-    (holdfast.folder / name).write_text(text)
+def _recipe(backstay, text, name="r.toml"):
+    (backstay.folder / name).write_text(text)
     return name
 
 
-def test_init_dry_run_run_export(holdfast, provider):
+def test_init_dry_run_run_export(backstay, provider):
     """The way a new user goes: files to begin with, a look at the prompts, the run, the result."""
-    assert holdfast("init").code == 0
-    shown = holdfast("run", "topics.csv", "--recipe", "recipe.toml", "--dry-run", "2")
+    assert backstay("init").code == 0
+    shown = backstay("run", "topics.csv", "--recipe", "recipe.toml", "--dry-run", "2")
     assert shown.code == 0
     assert "A parcel that has not arrived" in shown.out
     assert "6 items for openai:gpt-4o-mini at api.openai.com: about" in shown.out
-    assert not holdfast.database.exists()
+    assert not backstay.database.exists()
 
-    ran = holdfast("run", "topics.csv", "--recipe", "recipe.toml", "--base-url", provider.base_url, OPENAI_API_KEY=KEY)
+    ran = backstay("run", "topics.csv", "--recipe", "recipe.toml", "--base-url", provider.base_url, OPENAI_API_KEY=KEY)
 
     assert ran.code == 0, ran.err
     assert "6 of 6 completed, 0 failed, 0 skipped, 600 + 300 tokens" in ran.out
-    lines = holdfast("conversations", "export", "--job", "topics").out.splitlines()
+    lines = backstay("conversations", "export", "--job", "topics").out.splitlines()
     assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["user", "assistant"] * 2
 
 
-def test_init_makes_its_folder(within, holdfast):
+def test_init_makes_its_folder(within, backstay):
     """However deep."""
     assert within("init", "new/er").code == 0
-    assert sorted(path.name for path in (holdfast.folder / "new" / "er").iterdir()) == ["recipe.toml", "topics.csv"]
+    assert sorted(path.name for path in (backstay.folder / "new" / "er").iterdir()) == ["recipe.toml", "topics.csv"]
 
 
-def test_init_touches_nothing_that_is_there(within, holdfast):
+def test_init_touches_nothing_that_is_there(within, backstay):
     """One line, and neither file is written."""
-    (holdfast.folder / "topics.csv").write_text("mine")
+    (backstay.folder / "topics.csv").write_text("mine")
 
     refused = within("init")
 
     assert refused.code == 1
     assert "is there already" in refused.one_line_error()
-    assert not (holdfast.folder / "recipe.toml").exists()
+    assert not (backstay.folder / "recipe.toml").exists()
 
 
-def test_a_dry_run_calls_nobody(within, topics, provider, holdfast):
+def test_a_dry_run_calls_nobody(within, topics, provider, backstay):
     """Without a number it shows three; as JSON it has the estimate; no database is made."""
     plain = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run")
     told = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run", "1", "--json")
@@ -71,7 +71,7 @@ def test_a_dry_run_calls_nobody(within, topics, provider, holdfast):
     assert told.json["items"] == 40
     assert told.json["tokensIn"] > 40
     assert provider.calls == []
-    assert not holdfast.database.exists()
+    assert not backstay.database.exists()
 
 
 _MISTAKES = {
@@ -96,24 +96,24 @@ _MISTAKES = {
 
 
 @pytest.mark.parametrize("name", _MISTAKES)
-def test_a_mistake_is_one_clear_line(name, within, holdfast, topics, monkeypatch):
+def test_a_mistake_is_one_clear_line(name, within, backstay, topics, monkeypatch):
     """It says what, where and how to mend it, ends with 2, and no job is made."""
     text, options, says = _MISTAKES[name]
     for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
 
-    refused = within("run", topics, "--recipe", _recipe(holdfast, text), *options)
+    refused = within("run", topics, "--recipe", _recipe(backstay, text), *options)
 
     assert refused.code == 2, refused.err
     assert says in refused.one_line_error()
-    assert holdfast.job("topics") is None
+    assert backstay.job("topics") is None
 
 
-def test_a_row_that_lacks_a_variable_is_named(within, holdfast):
+def test_a_row_that_lacks_a_variable_is_named(within, backstay):
     """The first row that lacks it, by its line."""
     rows = [{"topic": "a", "mood": "calm"}, {"topic": "b"}]
-    (holdfast.folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    recipe = _recipe(holdfast, 'model = "ollama:x"\nprompt = "{{ mood }}"')
+    (backstay.folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    recipe = _recipe(backstay, 'model = "ollama:x"\nprompt = "{{ mood }}"')
 
     refused = within("run", "t.jsonl", "--recipe", recipe)
 
@@ -138,7 +138,7 @@ def test_doom_ends_with_5_and_says_what_to_do(name, within, topics, provider):
 
     assert paused.code == 5
     assert says in paused.err
-    assert "Resume with: holdfast resume topics" in paused.err
+    assert "Resume with: backstay resume topics" in paused.err
     assert len(provider.calls) <= 20
     provider.behaviour = lambda _: Said()
     assert within("resume").code == 0
@@ -157,9 +157,9 @@ def test_failed_shows_why(within, topics, provider):
     assert within("failed", "topics", "--json").json["items"][0]["raw"] == "I would rather talk."
 
 
-def test_another_recipe_is_refused_field_by_field(within, holdfast, topics, provider):
+def test_another_recipe_is_refused_field_by_field(within, backstay, topics, provider):
     """The job keeps the one it was made with, and status shows it."""
-    recipe = _recipe(holdfast, f'model = "m"\nbase_url = "{provider.base_url}"\nturns = 2')
+    recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\nturns = 2')
     within("run", topics, "--recipe", recipe, "--limit", "5")
 
     refused = within("run", topics, "--recipe", recipe, "--turns", "4", "--temperature", "0.5")
@@ -172,13 +172,13 @@ def test_another_recipe_is_refused_field_by_field(within, holdfast, topics, prov
     assert {len(call.keys) for call in provider.calls} == {2}
 
 
-def test_accepted_items_are_checked_too(within, holdfast, provider):
+def test_accepted_items_are_checked_too(within, backstay, provider):
     """`resume --accept-new-items` with a row that lacks what the recipe uses."""
-    with (holdfast.folder / "t.csv").open("w") as file:
+    with (backstay.folder / "t.csv").open("w") as file:
         csv.writer(file).writerows([["topic", "mood"], ["a", "calm"]])
-    recipe = _recipe(holdfast, f'model = "m"\nbase_url = "{provider.base_url}"\nprompt = "{{{{ mood }}}}"')
+    recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\nprompt = "{{{{ mood }}}}"')
     within("run", "t.csv", "--recipe", recipe)
-    (holdfast.folder / "more.csv").write_text("topic\nb\n")
+    (backstay.folder / "more.csv").write_text("topic\nb\n")
 
     refused = within("resume", "t", "--accept-new-items", "more.csv")
 
@@ -190,10 +190,10 @@ def _left_behind(folder: Path, secret: str) -> list[str]:
     return [str(path) for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
 
 
-def test_a_key_is_nowhere_after_a_kill(holdfast, provider, topics):
+def test_a_key_is_nowhere_after_a_kill(backstay, provider, topics):
     """Database, logs, errors and the process's own command line: none has the key, while it runs and after kill -9."""
     provider.behaviour = lambda call: Said(seconds=0.2) if call.number % 4 else Status(500)
-    log = holdfast.folder / "log.txt"
+    log = backstay.folder / "log.txt"
     words = (
         "--log-format",
         "json",
@@ -207,18 +207,18 @@ def test_a_key_is_nowhere_after_a_kill(holdfast, provider, topics):
         "20",
     )
     with log.open("wb") as file:
-        process = holdfast.start(*words, stderr=file, stdout=file, OPENAI_API_KEY=KEY)
-        holdfast.wait_for(lambda: holdfast.count("topics", "completed") > 3)
+        process = backstay.start(*words, stderr=file, stdout=file, OPENAI_API_KEY=KEY)
+        backstay.wait_for(lambda: backstay.count("topics", "completed") > 3)
         title = Path(f"/proc/{process.pid}/cmdline")
         if title.exists():
             assert KEY.encode() not in title.read_bytes()
-        assert _left_behind(holdfast.folder, KEY) == []
+        assert _left_behind(backstay.folder, KEY) == []
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=20)
 
-    resumed = holdfast("resume", OPENAI_API_KEY=KEY)
+    resumed = backstay("resume", OPENAI_API_KEY=KEY)
 
     assert resumed.code == 0, resumed.err
     assert provider.calls[0].headers["Authorization"] == f"Bearer {KEY}"
     assert KEY not in resumed.out + resumed.err
-    assert _left_behind(holdfast.folder, KEY) == []
+    assert _left_behind(backstay.folder, KEY) == []

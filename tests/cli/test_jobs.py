@@ -1,22 +1,22 @@
-"""`holdfast jobs`, `status`, `failed`, `retry`, `pause`, `cancel`, `discard`."""
+"""`backstay jobs`, `status`, `failed`, `retry`, `pause`, `cancel`, `discard`."""
 
 import pytest
 
 
 @pytest.fixture
-def with_failures(within, holdfast):
+def with_failures(within, backstay):
     """A job of which one item failed."""
-    holdfast.write("topics.csv", "Gardens", "bad things")
+    backstay.write("topics.csv", "Gardens", "bad things")
     assert within("run", "topics.csv", "--processor", "made:picky").code == 3
-    return holdfast
+    return backstay
 
 
 @pytest.fixture
-def stopped(within, holdfast):
+def stopped(within, backstay):
     """A job of which one of three items is done."""
-    holdfast.write("topics.csv", "Gardens", "Bridges", "Tea")
+    backstay.write("topics.csv", "Gardens", "Bridges", "Tea")
     assert within("run", "topics.csv", "--model", "scripted", "--limit", "1", "--concurrency", "1").code == 4
-    return holdfast
+    return backstay
 
 
 def test_jobs_are_listed(within, stopped):
@@ -51,7 +51,7 @@ def test_status_shows_where_a_job_stands(within, stopped):
     assert ended.code == 0
     assert ended.out.splitlines()[0].endswith(", 1 of 3")
     assert "1 completed, 0 failed, 0 skipped, 0 running, 2 pending" in ended.out
-    assert "go on with holdfast resume topics" in ended.out
+    assert "go on with backstay resume topics" in ended.out
     job = within("status", "topics", "--json").json
     assert (job["id"], job["planned"], job["percentage"]) == ("topics", 3, 33.3)
 
@@ -102,42 +102,42 @@ def test_retry_puts_items_back(within, with_failures):
     assert unfailed.code == 1
     assert "only failed items can be retried" in unfailed.one_line_error()
     assert (ended.code, ended.out) == (0, "topics: 1 failed item put back to pending.\n")
-    assert ended.err == "Go on with: holdfast resume topics\n"
+    assert ended.err == "Go on with: backstay resume topics\n"
     assert again.json["retried"] == 0
     assert again.json["job"]["pending"] == 1
 
 
-def test_pause_stops_a_run_elsewhere(holdfast):
+def test_pause_stops_a_run_elsewhere(backstay):
     """A running command hears of the pause, ends with 5, and the job can be resumed."""
-    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(200)))
-    process = holdfast.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
-    holdfast.wait_for(lambda: holdfast.count("topics", "completed") > 0)
+    backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))
+    process = backstay.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
+    backstay.wait_for(lambda: backstay.count("topics", "completed") > 0)
 
-    paused = holdfast("pause", "topics")
+    paused = backstay("pause", "topics")
     _, err = process.communicate(timeout=20)
 
     assert paused.code == 0
     assert paused.out.startswith("topics: paused, ")
     assert process.returncode == 5
-    assert "Paused: paused by the user. Resume with: holdfast resume topics\n" in err.decode()
-    assert holdfast("pause", "topics", "--json").code == 1
-    assert holdfast.job("topics").pause.code == "by_user"
+    assert "Paused: paused by the user. Resume with: backstay resume topics\n" in err.decode()
+    assert backstay("pause", "topics", "--json").code == 1
+    assert backstay.job("topics").pause.code == "by_user"
 
 
-def test_cancel_stops_a_run_for_good(holdfast):
+def test_cancel_stops_a_run_for_good(backstay):
     """A running command hears of the cancellation and ends with 1; the job cannot be resumed."""
-    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(200)))
-    process = holdfast.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
-    holdfast.wait_for(lambda: holdfast.count("topics", "completed") > 0)
+    backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))
+    process = backstay.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
+    backstay.wait_for(lambda: backstay.count("topics", "completed") > 0)
 
-    cancelled = holdfast("cancel", "topics", "--yes", "--json")
+    cancelled = backstay("cancel", "topics", "--yes", "--json")
     _, err = process.communicate(timeout=20)
 
     assert cancelled.code == 0
     assert cancelled.json["state"] == "cancelled"
     assert process.returncode == 1
-    assert "Cancelled; its conversations stay. Free its name with: holdfast discard topics\n" in err.decode()
-    resumed = holdfast("resume", "topics")
+    assert "Cancelled; its conversations stay. Free its name with: backstay discard topics\n" in err.decode()
+    resumed = backstay("resume", "topics")
     assert resumed.code == 1
     assert "is cancelled: resume is not possible" in resumed.one_line_error()
 
@@ -182,4 +182,4 @@ def test_other_owners_jobs_are_not_seen(within, stopped):
 
     assert ended.code == 1
     assert ended.error["code"] == "job_not_found"
-    assert stopped("jobs", "--json", HOLDFAST_OWNER="ann").json == {"jobs": [], "nextCursor": None}
+    assert stopped("jobs", "--json", BACKSTAY_OWNER="ann").json == {"jobs": [], "nextCursor": None}

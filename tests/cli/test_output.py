@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from holdfast import Conversation, Holdfast, Turn
-from holdfast.batch.checkpoint import Counts, Progress, Tokens
-from holdfast.cli import failures
-from holdfast.cli.invocation import Invocation
-from holdfast.cli.output import Output
-from holdfast.cli.progress import Lines
-from holdfast.cli.text import counted, duration, plain, plain_lines, shortened
+from backstay import Backstay, Conversation, Turn
+from backstay.batch.checkpoint import Counts, Progress, Tokens
+from backstay.cli import failures
+from backstay.cli.invocation import Invocation
+from backstay.cli.output import Output
+from backstay.cli.progress import Lines
+from backstay.cli.text import counted, duration, plain, plain_lines, shortened
 
 _HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
 
@@ -39,15 +39,15 @@ def test_numbers_are_readable():
     assert shortened("abcdef", 4) == "abc…"
 
 
-def test_hostile_data_is_made_harmless(within, holdfast):
+def test_hostile_data_is_made_harmless(within, backstay):
     """Error messages, topics and turns from data are shown as text, in pipes and on terminals."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--processor", "made:hostile")
 
     async def store() -> None:
-        async with Holdfast.open(holdfast.database) as hold:
+        async with Backstay.open(backstay.database) as library:
             made = Conversation([Turn("user\x1b[1m", _HOSTILE)], id="evil\x1b[2J", metadata={"k\x07": _HOSTILE})
-            await hold.batches.run("other", [{"topic": _HOSTILE, "persona": _HOSTILE}], lambda _: made)
+            await library.batches.run("other", [{"topic": _HOSTILE, "persona": _HOSTILE}], lambda _: made)
 
     asyncio.run(store())
 
@@ -61,18 +61,18 @@ def test_hostile_data_is_made_harmless(within, holdfast):
         piped = within(*words)
         assert not set(piped.out + piped.err) & set("\x1b\x07\x9b\u202e"), words
     for words in commands[:2]:
-        shown = holdfast.on_terminal(*words).out
+        shown = backstay.on_terminal(*words).out
         # Rich's own styles are no harm; what the data says is.
         assert not any(mark in shown for mark in ("\x1b[31m", "\x1b]0", "\x07", "\x9b", "\u202e", "\x1b[2J")), words
 
 
-def test_tables_keep_ids_whole_on_a_narrow_terminal(holdfast):
+def test_tables_keep_ids_whole_on_a_narrow_terminal(backstay):
     """A name longer than its column is folded, not cut."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     name = "n" * 150
-    holdfast("run", "topics.csv", "--job", name, "--model", "scripted")
+    backstay("run", "topics.csv", "--job", name, "--model", "scripted")
 
-    shown = holdfast.on_terminal("jobs")
+    shown = backstay.on_terminal("jobs")
 
     assert "JOB" in shown.out
     assert shown.out.count("n" * 30) >= 1
@@ -80,16 +80,16 @@ def test_tables_keep_ids_whole_on_a_narrow_terminal(holdfast):
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_lists_keep_ids_and_times_whole(holdfast, columns):
+def test_lists_keep_ids_and_times_whole(backstay, columns):
     """They are to be copied and compared; everything else gives way, or stands on lines of its own."""
-    holdfast.write("topics.csv", "A garden that is described in rather more words than a column has room for")
-    holdfast("run", "topics.csv", "--model", "scripted")
-    holdfast("backups", "create", "--all")
-    (one,) = holdfast("conversations", "list", "--json").json["conversations"]
-    (backup,) = holdfast("backups", "list", "--json").json["backups"]
+    backstay.write("topics.csv", "A garden that is described in rather more words than a column has room for")
+    backstay("run", "topics.csv", "--model", "scripted")
+    backstay("backups", "create", "--all")
+    (one,) = backstay("conversations", "list", "--json").json["conversations"]
+    (backup,) = backstay("backups", "list", "--json").json["backups"]
 
-    listed = holdfast.on_terminal("conversations", "list", columns=columns).out
-    backups = holdfast.on_terminal("backups", "list", columns=columns).out
+    listed = backstay.on_terminal("conversations", "list", columns=columns).out
+    backups = backstay.on_terminal("backups", "list", columns=columns).out
 
     assert one["id"] in listed
     assert one["createdAt"] in listed
@@ -126,11 +126,11 @@ def test_no_progress_is_told_where_there_was_none(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_bar_is_live_on_a_terminal(holdfast):
+def test_the_bar_is_live_on_a_terminal(backstay):
     """It moves, leaves no trace but the summary, and gives the cursor back."""
-    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(12)))
+    backstay.write("topics.csv", *(f"Topic {number}" for number in range(12)))
 
-    ended = holdfast.on_terminal("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
+    ended = backstay.on_terminal("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
 
     assert ended.code == 0
     assert "of 12, " in ended.out
@@ -140,25 +140,25 @@ def test_the_bar_is_live_on_a_terminal(holdfast):
     assert "Export them with: " in last
 
 
-def test_leaving_at_once_gives_the_cursor_back(holdfast):
+def test_leaving_at_once_gives_the_cursor_back(backstay):
     """Ctrl-C twice on a terminal leaves it usable, with the command that resumes."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     words = ("run", "topics.csv", "--processor", "made:endless")
 
-    ended = holdfast.on_terminal(*words, typed=[(b"0 of 1", b"\x03"), (b"Stopping", b"\x03")])
+    ended = backstay.on_terminal(*words, typed=[(b"0 of 1", b"\x03"), (b"Stopping", b"\x03")])
 
     assert ended.code == 130
     assert "Stopping: 1 call in flight gets up to 10 s; press again to leave now" in ended.out
-    assert "Left at once; everything finished is kept. Resume with: holdfast resume topics" in ended.out
+    assert "Left at once; everything finished is kept. Resume with: backstay resume topics" in ended.out
     assert ended.out.rindex("\x1b[?25h") > ended.out.rindex("\x1b[?25l")
 
 
 # -- logs --------------------------------------------------------------------------------------------------------------
 
 
-def test_json_logs_are_all_there_is_on_standard_error(within, holdfast):
+def test_json_logs_are_all_there_is_on_standard_error(within, backstay):
     """Every line is an object: events of the engine, notes, progress."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
 
     ended = within("--log-format", "json", "run", "topics.csv", "--model", "scripted")
 
@@ -170,7 +170,7 @@ def test_json_logs_are_all_there_is_on_standard_error(within, holdfast):
         "event": "checkpoint_cleaned",
         "job": "topics",
         "level": "info",
-        "logger": "holdfast.batch",
+        "logger": "backstay.batch",
     }.items() <= next(line for line in lines if line["event"] == "checkpoint_cleaned").items()
 
 
@@ -196,10 +196,10 @@ def test_errors_as_json_have_code_message_and_details(within):
     }
 
 
-def test_a_file_name_of_any_bytes_can_be_told(holdfast):
+def test_a_file_name_of_any_bytes_can_be_told(backstay):
     """A name that is no UTF-8 is no reason to fail at telling the error."""
-    text = holdfast("run", "b\udcffd.csv", "--model", "scripted")
-    as_json = holdfast("run", "b\udcffd.csv", "--model", "scripted", "--json")
+    text = backstay("run", "b\udcffd.csv", "--model", "scripted")
+    as_json = backstay("run", "b\udcffd.csv", "--model", "scripted", "--json")
 
     assert text.code == as_json.code == 1
     assert text.one_line_error() == "b\\xffd.csv: there is no such file"
@@ -215,12 +215,12 @@ def test_a_fault_is_one_line_unless_asked(within, monkeypatch, shown):
 
     monkeypatch.setattr(Invocation, "open", broken)
     if shown:
-        monkeypatch.setenv("HOLDFAST_TRACEBACK", "1")
+        monkeypatch.setenv("BACKSTAY_TRACEBACK", "1")
 
     ended = within("jobs")
 
     assert ended.code == 1
-    told = "Error: KeyError: 'lost'. This is a fault in Holdfast; with HOLDFAST_TRACEBACK=1 it shows where"
+    told = "Error: KeyError: 'lost'. This is a fault in Backstay; with BACKSTAY_TRACEBACK=1 it shows where"
     assert ended.err.splitlines()[0] == told
     assert ("Traceback" in ended.err) is shown
     assert len(ended.err.splitlines()) == 1 or shown
@@ -253,6 +253,6 @@ def test_version_and_help(within):
     version = within("--version")
     nothing = within()
 
-    assert version.out.startswith("holdfast ")
+    assert version.out.startswith("backstay ")
     assert nothing.code == 0
     assert nothing.out == within("--help").out

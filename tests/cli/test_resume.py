@@ -1,18 +1,18 @@
-"""`holdfast resume`, and the reminder that something waits to be resumed."""
+"""`backstay resume`, and the reminder that something waits to be resumed."""
 
 import asyncio
 
-from holdfast import Holdfast
+from backstay import Backstay
 
 
-def _stop_at_limit(within, holdfast, name: str) -> None:
-    holdfast.write(f"{name}.csv", "Gardens", "Bridges", "Tea")
+def _stop_at_limit(within, backstay, name: str) -> None:
+    backstay.write(f"{name}.csv", "Gardens", "Bridges", "Tea")
     assert within("run", f"{name}.csv", "--model", "scripted", "--limit", "1", "--concurrency", "1").code == 4
 
 
-def test_resume_goes_on_with_the_only_unfinished_job(within, holdfast):
+def test_resume_goes_on_with_the_only_unfinished_job(within, backstay):
     """With one unfinished job its name may be left out."""
-    _stop_at_limit(within, holdfast, "topics")
+    _stop_at_limit(within, backstay, "topics")
 
     ended = within("resume")
 
@@ -21,10 +21,10 @@ def test_resume_goes_on_with_the_only_unfinished_job(within, holdfast):
     assert ended.err.startswith("The built-in scripted writer composes these conversations; no model is called.\n")
 
 
-def test_resume_asks_which_of_several(within, holdfast):
+def test_resume_asks_which_of_several(within, backstay):
     """With several unfinished jobs the name must be said; they are listed."""
-    _stop_at_limit(within, holdfast, "topics")
-    _stop_at_limit(within, holdfast, "more")
+    _stop_at_limit(within, backstay, "topics")
+    _stop_at_limit(within, backstay, "more")
 
     ended = within("resume")
     named = within("resume", "more")
@@ -35,15 +35,15 @@ def test_resume_asks_which_of_several(within, holdfast):
     assert named.out.startswith("more: 3 of 3 completed")
 
 
-def test_resume_with_nothing_to_do_says_so(within, holdfast):
+def test_resume_with_nothing_to_do_says_so(within, backstay):
     """When nothing is unfinished, that is no error."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
 
     ended = within("resume")
     as_json = within("resume", "--json")
 
-    assert (ended.code, ended.out) == (0, "No job is unfinished; `holdfast jobs` lists all there are.\n")
+    assert (ended.code, ended.out) == (0, "No job is unfinished; `backstay jobs` lists all there are.\n")
     assert as_json.code == 0
     assert as_json.json == {
         "job": None,
@@ -55,9 +55,9 @@ def test_resume_with_nothing_to_do_says_so(within, holdfast):
     }
 
 
-def test_resume_of_a_finished_job_does_nothing(within, holdfast):
+def test_resume_of_a_finished_job_does_nothing(within, backstay):
     """A finished job is left as it is."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
 
     ended = within("resume", "topics", "--json")
@@ -67,11 +67,11 @@ def test_resume_of_a_finished_job_does_nothing(within, holdfast):
     assert ended.json["job"]["completed"] == 1
 
 
-def test_failed_items_are_retried_when_asked(within, holdfast):
+def test_failed_items_are_retried_when_asked(within, backstay):
     """Failed items stay failed on resume, unless told otherwise."""
-    holdfast.write("topics.csv", "Gardens", "bad things")
+    backstay.write("topics.csv", "Gardens", "bad things")
     within("run", "topics.csv", "--processor", "made:picky")
-    (holdfast.folder / "mended").touch()
+    (backstay.folder / "mended").touch()
 
     still = within("resume", "topics")
     ended = within("resume", "topics", "--retry-failed")
@@ -81,11 +81,11 @@ def test_failed_items_are_retried_when_asked(within, holdfast):
     assert ended.out.startswith("topics: 2 of 2 completed, 0 failed")
 
 
-def test_new_items_can_be_added(within, holdfast):
+def test_new_items_can_be_added(within, backstay):
     """A file with more items adds those that the job lacks."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
-    holdfast.write("more.csv", "Gardens", "Bridges")
+    backstay.write("more.csv", "Gardens", "Bridges")
 
     ended = within("resume", "topics", "--accept-new-items", "more.csv")
 
@@ -94,12 +94,12 @@ def test_new_items_can_be_added(within, holdfast):
     assert "1 new item added.\n" in ended.err
 
 
-def test_a_job_of_a_program_is_left_to_it(within, holdfast):
+def test_a_job_of_a_program_is_left_to_it(within, backstay):
     """A job whose processor is a function of some program cannot be resumed here, and everything says so."""
 
     async def make() -> None:
-        async with Holdfast.open(holdfast.database) as hold:
-            await hold.batches.run("mine", [{"topic": "Tea"}, {"topic": "Salt"}], lambda _: None, limit=1)
+        async with Backstay.open(backstay.database) as library:
+            await library.batches.run("mine", [{"topic": "Tea"}, {"topic": "Salt"}], lambda _: None, limit=1)
 
     asyncio.run(make())
 
@@ -110,20 +110,20 @@ def test_a_job_of_a_program_is_left_to_it(within, holdfast):
     assert "its processor is a function of that program" in within("status", "mine").out
 
 
-def test_unknown_jobs_are_named(within, holdfast):
+def test_unknown_jobs_are_named(within, backstay):
     """A job that is not there is told as such."""
-    _stop_at_limit(within, holdfast, "topics")
+    _stop_at_limit(within, backstay, "topics")
 
     ended = within("resume", "nothing")
 
     assert ended.code == 1
-    assert ended.one_line_error() == "There is no job 'nothing'; `holdfast jobs` lists those there are"
+    assert ended.one_line_error() == "There is no job 'nothing'; `backstay jobs` lists those there are"
 
 
-def test_other_commands_remind_of_what_is_unfinished(within, holdfast):
+def test_other_commands_remind_of_what_is_unfinished(within, backstay):
     """One line says what waits, on the commands that are about something else."""
-    _stop_at_limit(within, holdfast, "topics")
-    reminder = "1 unfinished job: topics ({}, 1 of 3); go on with: holdfast resume topics\n"
+    _stop_at_limit(within, backstay, "topics")
+    reminder = "1 unfinished job: topics ({}, 1 of 3); go on with: backstay resume topics\n"
     state = within("status", "topics", "--json").json["state"]
 
     listed = within("conversations", "list")
@@ -136,22 +136,22 @@ def test_other_commands_remind_of_what_is_unfinished(within, holdfast):
     assert within("jobs").err == ""
 
 
-def test_several_unfinished_jobs_are_one_reminder(within, holdfast):
+def test_several_unfinished_jobs_are_one_reminder(within, backstay):
     """However many wait, it is one line."""
     for name in ("a", "b"):
-        _stop_at_limit(within, holdfast, name)
-    holdfast.write("c.csv", "Tea")
+        _stop_at_limit(within, backstay, name)
+    backstay.write("c.csv", "Tea")
 
     ended = within("run", "c.csv", "--model", "scripted")
 
     last = ended.err.splitlines()[-1]
     assert last.startswith("2 unfinished jobs: b (")
-    assert last.endswith("; go on with: holdfast resume JOB")
+    assert last.endswith("; go on with: backstay resume JOB")
 
 
-def test_printed_commands_reach_the_same_library(within, holdfast):
+def test_printed_commands_reach_the_same_library(within, backstay):
     """The command that resumes names the database and the owner that were given, quoted for a shell."""
-    holdfast.write("my topics.csv", "Gardens", "Bridges")
+    backstay.write("my topics.csv", "Gardens", "Bridges")
 
     ended = within(
         *("--database", "a b.db", "--owner", "ann's"),
@@ -159,17 +159,17 @@ def test_printed_commands_reach_the_same_library(within, holdfast):
     )
 
     assert ended.code == 4
-    told = """holdfast --database 'a b.db' --owner 'ann'"'"'s' resume 'my topics'\n"""
+    told = """backstay --database 'a b.db' --owner 'ann'"'"'s' resume 'my topics'\n"""
     assert f"Resume with: {told}" in ended.err
-    assert (holdfast.folder / "a b.db").exists()
-    assert not holdfast.database.exists()
+    assert (backstay.folder / "a b.db").exists()
+    assert not backstay.database.exists()
 
 
-def test_a_name_like_an_option_can_be_pasted(within, holdfast):
+def test_a_name_like_an_option_can_be_pasted(within, backstay):
     """A job whose name begins with a dash is named so that the command understands."""
-    holdfast.write("topics.csv", "Gardens", "Bridges")
+    backstay.write("topics.csv", "Gardens", "Bridges")
 
     ended = within("run", "topics.csv", "--job=-x", "--model", "scripted", "--limit", "1", "--concurrency", "1")
 
-    assert "Resume with: holdfast resume -- -x\n" in ended.err
+    assert "Resume with: backstay resume -- -x\n" in ended.err
     assert within("resume", "--", "-x").code == 0

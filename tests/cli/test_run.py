@@ -1,22 +1,22 @@
-"""`holdfast run`."""
+"""`backstay run`."""
 
 import json
 
 import pytest
 
-from holdfast import Counts, Progress, Tokens
-from holdfast.batch.progress import Listener
-from holdfast.batch.service import Batches
-from holdfast.errors import StoreFull
+from backstay import Counts, Progress, Tokens
+from backstay.batch.progress import Listener
+from backstay.batch.service import Batches
+from backstay.errors import StoreFull
 
 _SCRIPTED = "The built-in scripted writer composes these conversations; no model is called."
 
 
-def test_run_completes_a_job_named_after_its_file(holdfast):
+def test_run_completes_a_job_named_after_its_file(backstay):
     """A file of topics becomes conversations, and the next step is shown."""
-    holdfast.write("a.b.csv", "Gardens", "Bridges")
+    backstay.write("a.b.csv", "Gardens", "Bridges")
 
-    ended = holdfast("run", "a.b.csv", "--model", "scripted")
+    ended = backstay("run", "a.b.csv", "--model", "scripted")
 
     assert ended.code == 0
     assert ended.out.startswith("a.b: 2 of 2 completed, 0 failed, 0 skipped in ")
@@ -24,14 +24,14 @@ def test_run_completes_a_job_named_after_its_file(holdfast):
     assert ended.err.splitlines()[0] == _SCRIPTED
     assert ended.err.splitlines()[1].startswith("a.b: 2 of 2, ")
     assert (
-        ended.err.splitlines()[2] == "Export them with: holdfast conversations export --job a.b -o conversations.jsonl"
+        ended.err.splitlines()[2] == "Export them with: backstay conversations export --job a.b -o conversations.jsonl"
     )
-    assert holdfast.database.exists()
+    assert backstay.database.exists()
 
 
-def test_run_again_does_nothing(within, holdfast):
+def test_run_again_does_nothing(within, backstay):
     """A job that was completed before is said to be, and costs nothing."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
 
     ended = within("run", "topics.csv", "--model", "scripted")
@@ -40,9 +40,9 @@ def test_run_again_does_nothing(within, holdfast):
     assert ended.out == "topics: 1 of 1 completed, 0 failed, 0 skipped; it was finished before, nothing to do\n"
 
 
-def test_run_again_after_failures_says_how_to_retry(within, holdfast):
+def test_run_again_after_failures_says_how_to_retry(within, backstay):
     """A job that finished with failures exits 3 each time, with the commands that show and retry them."""
-    holdfast.write("topics.csv", "Gardens", "bad things")
+    backstay.write("topics.csv", "Gardens", "bad things")
     first = within("run", "topics.csv", "--processor", "made:picky")
 
     ended = within("run", "topics.csv", "--processor", "made:picky")
@@ -52,15 +52,15 @@ def test_run_again_after_failures_says_how_to_retry(within, holdfast):
     assert ended.code == 3
     assert "it was finished before" in ended.out
     for told in (first, ended):
-        assert "Why they failed: holdfast failed topics" in told.err
-        assert "Try them again: holdfast resume topics --retry-failed" in told.err
+        assert "Why they failed: backstay failed topics" in told.err
+        assert "Try them again: backstay resume topics --retry-failed" in told.err
 
 
-def test_run_as_json_prints_the_job_and_nothing_else(holdfast):
+def test_run_as_json_prints_the_job_and_nothing_else(backstay):
     """A program gets one object, whatever the processor prints, and no advice."""
-    holdfast.write("topics.csv", "Gardens", "Gardens")
+    backstay.write("topics.csv", "Gardens", "Gardens")
 
-    ended = holdfast("run", "topics.csv", "--processor", "made:good", "--json", "--max-attempts", "5", "--timeout", "9")
+    ended = backstay("run", "topics.csv", "--processor", "made:good", "--json", "--max-attempts", "5", "--timeout", "9")
 
     assert ended.code == 0
     assert ended.err == "a processor prints what it likes\n" * 2
@@ -92,9 +92,9 @@ def test_run_as_json_prints_the_job_and_nothing_else(holdfast):
     }
 
 
-def test_standard_input_is_read(holdfast):
+def test_standard_input_is_read(backstay):
     """Items may come through a pipe, under a name that is given."""
-    ended = holdfast(
+    ended = backstay(
         "run", "-", "--job", "piped", "--model", "scripted", given=b'{"topic": "Tea"}\n{"topic": "Salt"}\n'
     )
 
@@ -102,37 +102,37 @@ def test_standard_input_is_read(holdfast):
     assert ended.out.startswith("piped: 2 of 2 completed")
 
 
-def test_limit_stops_early(within, holdfast):
+def test_limit_stops_early(within, backstay):
     """A limit is honoured, exits 4, and says how to go on."""
-    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(6)))
+    backstay.write("topics.csv", *(f"Topic {number}" for number in range(6)))
 
     ended = within("run", "topics.csv", "--model", "scripted", "--limit", "2", "--concurrency", "1")
 
     assert ended.code == 4
     assert ended.out.startswith("topics: 2 of 6 completed")
-    assert "Stopped at the limit. Resume with: holdfast resume topics\n" in ended.err
+    assert "Stopped at the limit. Resume with: backstay resume topics\n" in ended.err
 
 
-def test_doom_pauses(within, holdfast):
+def test_doom_pauses(within, backstay):
     """What dooms every item pauses the job with the reason, exits 5, and says how to go on."""
-    holdfast.write("topics.csv", "Gardens", "Bridges")
+    backstay.write("topics.csv", "Gardens", "Bridges")
 
     ended = within("run", "topics.csv", "--processor", "made:broke")
 
     assert ended.code == 5
     assert ended.out.startswith("topics: 0 of 2 completed, 0 failed")
-    assert "Paused: the key was refused. Resume with: holdfast resume topics\n" in ended.err
+    assert "Paused: the key was refused. Resume with: backstay resume topics\n" in ended.err
     assert within("status", "topics", "--json").json["pause"] == {
         "code": "credentials",
         "message": "the key was refused",
     }
 
 
-def test_new_items_are_added_when_accepted(within, holdfast):
+def test_new_items_are_added_when_accepted(within, backstay):
     """A longer input is refused, with what differs, unless new items are accepted."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
-    holdfast.write("topics.csv", "Gardens", "Bridges")
+    backstay.write("topics.csv", "Gardens", "Bridges")
 
     refused = within("run", "topics.csv", "--model", "scripted")
     ended = within("run", "topics.csv", "--model", "scripted", "--accept-new-items", "--json")
@@ -144,10 +144,10 @@ def test_new_items_are_added_when_accepted(within, holdfast):
     assert ended.json["job"]["completed"] == 2
 
 
-def test_columns_can_be_named(within, holdfast):
+def test_columns_can_be_named(within, backstay):
     """The input's own names for id, topic and persona are used."""
     rows = [{"key": "k1", "question": "Why?", "who": "a nurse", "id": "other"}]
-    (holdfast.folder / "q.json").write_text(json.dumps(rows))
+    (backstay.folder / "q.json").write_text(json.dumps(rows))
 
     ended = within(
         *("run", "q.json", "--model", "scripted"),
@@ -179,9 +179,9 @@ def test_columns_can_be_named(within, holdfast):
         (["--model", "scripted", "--nonsense"], "No such option: --nonsense"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line(within, holdfast, words, told):
+def test_wrong_usage_is_told_in_one_line(within, backstay, words, told):
     """What was typed wrong exits 2 and says what would be right."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
 
     ended = within("run", "topics.csv", *words)
 
@@ -190,13 +190,13 @@ def test_wrong_usage_is_told_in_one_line(within, holdfast, words, told):
     assert ended.out == ""
 
 
-def test_standard_input_needs_a_name(within, holdfast):
+def test_standard_input_needs_a_name(within, backstay):
     """A pipe has no name to call the job by."""
     ended = within("run", "-", "--model", "scripted")
 
     assert ended.code == 2
     assert ended.one_line_error() == "Standard input has no name; say one with --job"
-    assert not holdfast.database.exists()
+    assert not backstay.database.exists()
 
 
 _INPUTS = {
@@ -212,10 +212,10 @@ _INPUTS = {
 
 
 @pytest.mark.parametrize(("name", "content", "told"), _INPUTS.values(), ids=_INPUTS.keys())
-def test_useless_input_is_told_in_one_line(within, holdfast, name, content, told):
+def test_useless_input_is_told_in_one_line(within, backstay, name, content, told):
     """The place of what is wrong is named, no job is made, and no traceback shown."""
     if content is not None:
-        (holdfast.folder / name).write_bytes(content)
+        (backstay.folder / name).write_bytes(content)
 
     ended = within("run", name, "--model", "scripted")
     error = ended.one_line_error()
@@ -225,18 +225,18 @@ def test_useless_input_is_told_in_one_line(within, holdfast, name, content, told
     assert within("status", name.partition(".")[0]).code == 1
 
 
-def test_a_mistyped_file_leaves_nothing_behind(within, holdfast):
+def test_a_mistyped_file_leaves_nothing_behind(within, backstay):
     """No database is made for an input that is not there."""
     within("run", "topcis.csv", "--model", "scripted")
 
-    assert not (holdfast.folder / ".holdfast").exists()
+    assert not (backstay.folder / ".backstay").exists()
 
 
-def test_a_job_with_other_items_is_refused(within, holdfast):
+def test_a_job_with_other_items_is_refused(within, backstay):
     """The name of a job that has other items is not used for these."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
-    holdfast.write("topics.csv", "Bridges")
+    backstay.write("topics.csv", "Bridges")
 
     ended = within("run", "topics.csv", "--model", "scripted", "--json")
 
@@ -255,7 +255,7 @@ def test_a_wrong_command_line_is_told_as_json(within):
     assert "FILE" in ended.error["message"]
 
 
-def test_a_full_disk_needs_the_user(within, holdfast, monkeypatch):
+def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
     """It exits 5, with what to do and the command that resumes."""
 
     async def full(_batches: Batches, job_id: str, *_args: object, on_progress: Listener, **_more: object) -> None:
@@ -263,10 +263,10 @@ def test_a_full_disk_needs_the_user(within, holdfast, monkeypatch):
         raise StoreFull("No space is left for here.db; free some, then resume", path="here.db")
 
     monkeypatch.setattr(Batches, "run", full)
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
 
     ended = within("run", "topics.csv", "--model", "scripted")
 
     assert ended.code == 5
     assert ended.one_line_error() == "No space is left for here.db; free some, then resume"
-    assert "Resume with: holdfast resume topics\n" in ended.err
+    assert "Resume with: backstay resume topics\n" in ended.err

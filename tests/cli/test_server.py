@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from holdfast.storage.postgres.migrate import migrations
+from backstay.storage.postgres.migrate import migrations
 from support import postgres
 from support.library import rows
 from support.sql import ask
@@ -26,58 +26,58 @@ def url():
 
 
 @pytest.fixture
-def server(holdfast, url):
-    """Run `holdfast` over a database with our tables, with a folder for backups."""
-    safe = str(holdfast.folder / "safe")
+def server(backstay, url):
+    """Run `backstay` over a database with our tables, with a folder for backups."""
+    safe = str(backstay.folder / "safe")
 
     def command(*words: str, given: bytes | None = None):
-        return holdfast(*words, given=given, HOLDFAST_DATABASE_URL=url, BACKUP_DIRECTORY=safe)
+        return backstay(*words, given=given, BACKSTAY_DATABASE_URL=url, BACKUP_DIRECTORY=safe)
 
     assert command("migrate").code == 0
     return command
 
 
-def test_an_empty_database_is_refused_until_it_is_migrated(holdfast, url):
+def test_an_empty_database_is_refused_until_it_is_migrated(backstay, url):
     """Every command names the one that does it; a check does nothing; twice is safe."""
-    said = {"HOLDFAST_DATABASE_URL": url}
-    refused = holdfast("jobs", **said)
-    planned = holdfast("migrate", "--check", "--json", **said)
-    refused_still = holdfast("run", "-", "--job", "a", "--model", "scripted", given=b"topic\ntea\n", **said)
-    done = holdfast("migrate", **said)
-    again = holdfast("migrate", "--json", **said)
+    said = {"BACKSTAY_DATABASE_URL": url}
+    refused = backstay("jobs", **said)
+    planned = backstay("migrate", "--check", "--json", **said)
+    refused_still = backstay("run", "-", "--job", "a", "--model", "scripted", given=b"topic\ntea\n", **said)
+    done = backstay("migrate", **said)
+    again = backstay("migrate", "--json", **said)
 
     assert refused.code == refused_still.code == 1
-    assert "has no Holdfast tables in the schema 'holdfast'; run `holdfast migrate`" in refused.one_line_error()
+    assert "has no Backstay tables in the schema 'backstay'; run `backstay migrate`" in refused.one_line_error()
     assert planned.json == {"before": 0, "after": _NEWEST, "applied": _NUMBERS, "isCheck": True}
     assert done.out == f"{len(_NUMBERS)} migrations applied: schema 0 to {_NEWEST}.\n"
     assert again.json == {"before": _NEWEST, "after": _NEWEST, "applied": [], "isCheck": False}
 
 
-def test_another_schema_holds_another_library(holdfast, url):
+def test_another_schema_holds_another_library(backstay, url):
     """In the same database; a name that is none is refused."""
-    said = {"HOLDFAST_DATABASE_URL": url}
-    assert holdfast("migrate", HOLDFAST_SCHEMA="other", **said).code == 0
-    holdfast.write("topics.csv", "tea")
-    assert holdfast("run", "topics.csv", "--model", "scripted", HOLDFAST_SCHEMA="other", **said).code == 0
-    wrong = holdfast("jobs", HOLDFAST_SCHEMA='no"good', **said)
+    said = {"BACKSTAY_DATABASE_URL": url}
+    assert backstay("migrate", BACKSTAY_SCHEMA="other", **said).code == 0
+    backstay.write("topics.csv", "tea")
+    assert backstay("run", "topics.csv", "--model", "scripted", BACKSTAY_SCHEMA="other", **said).code == 0
+    wrong = backstay("jobs", BACKSTAY_SCHEMA='no"good', **said)
 
-    assert [job["id"] for job in holdfast("jobs", "--json", HOLDFAST_SCHEMA="other", **said).json["jobs"]] == ["topics"]
-    assert holdfast("jobs", **said).code == 1
+    assert [job["id"] for job in backstay("jobs", "--json", BACKSTAY_SCHEMA="other", **said).json["jobs"]] == ["topics"]
+    assert backstay("jobs", **said).code == 1
     assert wrong.code == 2
     assert "database_schema" in wrong.one_line_error()
 
 
-def test_a_job_is_killed_and_resumed(holdfast, server, url):
+def test_a_job_is_killed_and_resumed(backstay, server, url):
     """As on a file; the command that resumes is printed without the password."""
-    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(60)))
+    backstay.write("topics.csv", *(f"Topic {number}" for number in range(60)))
     words = ("--database", url, "run", "topics.csv", "--model", "scripted:0.05", "--concurrency", "4")
-    process = holdfast.start(*words)
-    holdfast.wait_for(lambda: _completed(url) >= 8)
+    process = backstay.start(*words)
+    backstay.wait_for(lambda: _completed(url) >= 8)
     process.kill()
     process.wait()
     interrupted = server("jobs")
-    process = holdfast.start(*words)
-    holdfast.wait_for(lambda: _completed(url) >= 20)
+    process = backstay.start(*words)
+    backstay.wait_for(lambda: _completed(url) >= 20)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     resumed = server("resume", "--json")
@@ -85,7 +85,7 @@ def test_a_job_is_killed_and_resumed(holdfast, server, url):
 
     assert "interrupted" in interrupted.out
     assert process.returncode == 130
-    assert b"Resume with: holdfast --database postgresql://postgres@127.0.0.1:" in said
+    assert b"Resume with: backstay --database postgresql://postgres@127.0.0.1:" in said
     assert str(urlsplit(url).password).encode() not in said
     assert resumed.code == 0
     assert resumed.json["job"]["state"] == "completed"
@@ -97,9 +97,9 @@ def _completed(url: str) -> int:
     return ask(url, "SELECT count(*) FROM items WHERE state = 'completed'")[0][0]
 
 
-def test_a_delete_is_undone(holdfast, server):
+def test_a_delete_is_undone(backstay, server):
     """What is exported afterwards is the same, byte for byte."""
-    (holdfast.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(30)), encoding="utf-8")
+    (backstay.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(30)), encoding="utf-8")
     imported = server("conversations", "import", "rows.jsonl")
     before = server("conversations", "export", "--all", "--format", "native").out
     deleted = server("conversations", "delete", "--all", "--yes")
@@ -114,23 +114,23 @@ def test_a_delete_is_undone(holdfast, server):
     assert server("conversations", "export", "--all", "--format", "native").out == before
 
 
-def test_nothing_is_deleted_where_no_backup_can_go(holdfast, server, url):
+def test_nothing_is_deleted_where_no_backup_can_go(backstay, server, url):
     """The setting that is missing is named."""
     server("conversations", "import", "-", given=b'{"messages":[{"role":"user","content":"a"}]}\n')
 
-    refused = holdfast("conversations", "delete", "--all", "--yes", HOLDFAST_DATABASE_URL=url)
+    refused = backstay("conversations", "delete", "--all", "--yes", BACKSTAY_DATABASE_URL=url)
 
     assert refused.code == 2
     assert "set BACKUP_DIRECTORY" in refused.one_line_error()
     assert ask(url, "SELECT count(*) FROM conversations") == [(1,)]
 
 
-def test_a_backup_of_another_machine_says_so(holdfast, server, url):
+def test_a_backup_of_another_machine_says_so(backstay, server, url):
     """Where it is, and that it cannot be seen from here; a cleanup leaves it alone."""
     server("conversations", "import", "-", given=b'{"messages":[{"role":"user","content":"a"}]}\n')
     backup = server("backups", "create", "--all", "--json").json["backupId"]
     ask(url, "UPDATE backups SET host = 'elsewhere', folder = '/mnt/far', expires_at = created_at + 1")
-    next((holdfast.folder / "safe").rglob("backup-*.json.zst")).unlink()
+    next((backstay.folder / "safe").rglob("backup-*.json.zst")).unlink()
 
     refused = server("backups", "restore", backup)
     cleaned = server("backups", "cleanup")
@@ -150,15 +150,15 @@ def test_searches_know_upper_and_lower_case(server):
         assert len(server("conversations", "list", "--search", words, "--json").json["conversations"]) == number, words
 
 
-def test_the_doctor_looks_at_the_server(server, holdfast, url):
+def test_the_doctor_looks_at_the_server(server, backstay, url):
     """Its version, the schema, where backups go; and what is wrong with one that is not there."""
     sound = server("doctor", "--deep", "--json")
-    gone = holdfast("doctor", HOLDFAST_DATABASE_URL="postgresql://me:hunter2@127.0.0.1:1/app")
+    gone = backstay("doctor", BACKSTAY_DATABASE_URL="postgresql://me:hunter2@127.0.0.1:1/app")
 
     told = {check["name"]: check for check in sound.json["checks"]}
     assert sound.code == 0
     assert told["server"]["message"].startswith("PostgreSQL ")
-    assert told["schema"]["message"] == f"holdfast, {_NEWEST}"
+    assert told["schema"]["message"] == f"backstay, {_NEWEST}"
     assert told["counters"]["level"] == "ok"
     assert gone.code == 1
     assert "127.0.0.1:1/app cannot be reached" in gone.out

@@ -9,50 +9,50 @@ import time
 import pytest
 
 
-def _running(holdfast, *words: str, processor: str = "made:slow", items: int = 200):
+def _running(backstay, *words: str, processor: str = "made:slow", items: int = 200):
     """Start a run and wait until it has finished its first items."""
-    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(items)))
-    process = holdfast.start(*words, "run", "topics.csv", "--processor", processor, "--concurrency", "4")
-    holdfast.wait_for(lambda: holdfast.count("topics", "completed") > 0)
+    backstay.write("topics.csv", *(f"Topic {number}" for number in range(items)))
+    process = backstay.start(*words, "run", "topics.csv", "--processor", processor, "--concurrency", "4")
+    backstay.wait_for(lambda: backstay.count("topics", "completed") > 0)
     return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_first_signal_stops_gracefully(holdfast, number):
+def test_first_signal_stops_gracefully(backstay, number):
     """Calls in flight end, everything is kept, and the command that resumes is printed and works."""
-    process = _running(holdfast)
+    process = _running(backstay)
 
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
 
     assert process.returncode == 130
     assert "Stopping: 4 calls in flight get up to 10 s; press again to leave now\n" in err.decode()
-    assert "Interrupted; everything finished is kept. Resume with: holdfast resume topics\n" in err.decode()
+    assert "Interrupted; everything finished is kept. Resume with: backstay resume topics\n" in err.decode()
     assert out.decode().startswith("topics: ")
-    counts = holdfast.job("topics").counts
+    counts = backstay.job("topics").counts
     assert counts.running == 0
     assert counts.completed == int(out.split()[1])
     assert counts.completed + counts.pending == 200
-    assert holdfast("resume", "topics", "--concurrency", "200").code == 0
+    assert backstay("resume", "topics", "--concurrency", "200").code == 0
 
 
-def test_signal_reaches_a_command_whose_loop_is_blocked(holdfast):
+def test_signal_reaches_a_command_whose_loop_is_blocked(backstay):
     """A processor that never lets the event loop turn does not make the command deaf."""
-    process = _running(holdfast, processor="made:hog")
+    process = _running(backstay, processor="made:hog")
 
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
 
     assert process.returncode == 130
     assert "Stopping: " in err.decode()
-    assert "Resume with: holdfast resume topics\n" in err.decode()
+    assert "Resume with: backstay resume topics\n" in err.decode()
 
 
-def test_second_signal_leaves_at_once(holdfast):
+def test_second_signal_leaves_at_once(backstay):
     """A call that does not end is not waited for when asked twice; the job can be resumed."""
-    holdfast.write("topics.csv", "Gardens")
-    process = holdfast.start("run", "topics.csv", "--processor", "made:endless")
-    holdfast.wait_for(lambda: holdfast.count("topics", "running") == 1)
+    backstay.write("topics.csv", "Gardens")
+    process = backstay.start("run", "topics.csv", "--processor", "made:endless")
+    backstay.wait_for(lambda: backstay.count("topics", "running") == 1)
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline().startswith(b"Stopping: ")
 
@@ -62,14 +62,14 @@ def test_second_signal_leaves_at_once(holdfast):
 
     assert process.returncode == 130
     assert time.monotonic() - started < 2
-    assert err.decode() == "Left at once; everything finished is kept. Resume with: holdfast resume topics\n"
-    job = holdfast.job("topics")
+    assert err.decode() == "Left at once; everything finished is kept. Resume with: backstay resume topics\n"
+    job = backstay.job("topics")
     assert (job.state, job.counts.planned) == ("interrupted", 1)
 
 
-def test_a_closing_terminal_is_no_second_press(holdfast):
+def test_a_closing_terminal_is_no_second_press(backstay):
     """Two hang-ups are one: a terminal that closes may send several."""
-    process = _running(holdfast)
+    process = _running(backstay)
 
     process.send_signal(signal.SIGHUP)
     assert process.stderr.readline().startswith(b"Stopping: ")
@@ -78,31 +78,31 @@ def test_a_closing_terminal_is_no_second_press(holdfast):
 
     assert process.returncode == 130
     assert b"Left at once" not in err
-    assert holdfast.count("topics", "running") == 0
+    assert backstay.count("topics", "running") == 0
 
 
 _IMPATIENT = """
 import sys
-from holdfast.cli import interruption
-from holdfast.cli.main import main
+from backstay.cli import interruption
+from backstay.cli.main import main
 
 interruption.GRACE_SECONDS, interruption._STANDSTILL_SECONDS = 0.5, 0.5
 sys.exit(main())
 """
 
 
-def test_one_signal_ends_a_run_that_is_blocked_for_good(holdfast):
+def test_one_signal_ends_a_run_that_is_blocked_for_good(backstay):
     """The loop never turns again: some time after the grace the command leaves, and says how to go on."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     words = ("run", "topics.csv", "--processor", "made:stuck")
     process = subprocess.Popen(
         [sys.executable, "-c", _IMPATIENT, *words],
-        cwd=holdfast.folder,
-        env=holdfast.environment(),
+        cwd=backstay.folder,
+        env=backstay.environment(),
         stderr=subprocess.PIPE,
     )
     try:
-        holdfast.wait_for(lambda: holdfast.count("topics", "running") == 1)
+        backstay.wait_for(lambda: backstay.count("topics", "running") == 1)
 
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
@@ -111,14 +111,14 @@ def test_one_signal_ends_a_run_that_is_blocked_for_good(holdfast):
         process.wait()
 
     assert process.returncode == 130
-    assert "Left at once; everything finished is kept. Resume with: holdfast resume topics\n" in err.decode()
+    assert "Left at once; everything finished is kept. Resume with: backstay resume topics\n" in err.decode()
 
 
-def test_an_interrupted_run_still_answers_in_json(holdfast):
+def test_an_interrupted_run_still_answers_in_json(backstay):
     """A program that asked for JSON hears how it ended."""
-    holdfast.write("topics.csv", *(f"Topic {number}" for number in range(200)))
-    process = holdfast.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4", "--json")
-    holdfast.wait_for(lambda: holdfast.count("topics", "completed") > 0)
+    backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))
+    process = backstay.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4", "--json")
+    backstay.wait_for(lambda: backstay.count("topics", "completed") > 0)
 
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=20)
@@ -129,23 +129,23 @@ def test_an_interrupted_run_still_answers_in_json(holdfast):
     assert shown["job"]["completed"] + shown["job"]["pending"] == 200
 
 
-def test_a_killed_run_is_interrupted_and_found(holdfast):
+def test_a_killed_run_is_interrupted_and_found(backstay):
     """After kill -9 the job shows as interrupted, and the reminder says how to go on."""
-    process = _running(holdfast)
+    process = _running(backstay)
     process.kill()
     process.wait()
 
-    assert holdfast.job("topics").state == "interrupted"
-    reminder = holdfast("conversations", "list", "--limit", "1").err.splitlines()[-1]
+    assert backstay.job("topics").state == "interrupted"
+    reminder = backstay("conversations", "list", "--limit", "1").err.splitlines()[-1]
     assert reminder.startswith("1 unfinished job: topics (interrupted, ")
-    ended = holdfast("resume", "--concurrency", "200")
+    ended = backstay("resume", "--concurrency", "200")
     assert ended.code == 0
     assert ended.out.startswith("topics: 200 of 200 completed")
 
 
-def test_interrupting_a_reading_command_is_quiet(holdfast):
+def test_interrupting_a_reading_command_is_quiet(backstay):
     """Ctrl-C while something waits elsewhere ends with 130 and no traceback."""
-    process = holdfast.start("conversations", "export", "--ids-file", "-", stdin=-1)
+    process = backstay.start("conversations", "export", "--ids-file", "-", stdin=-1)
     time.sleep(1.5)  # it now waits for standard input
 
     process.send_signal(signal.SIGINT)
@@ -155,9 +155,9 @@ def test_interrupting_a_reading_command_is_quiet(holdfast):
     assert err.decode().strip() == ""
 
 
-def test_handlers_are_given_back(within, holdfast):
+def test_handlers_are_given_back(within, backstay):
     """Within a program that calls the command, signals mean afterwards what they meant before."""
-    holdfast.write("topics.csv", "Gardens")
+    backstay.write("topics.csv", "Gardens")
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from holdfast import errors
-from holdfast.cli.app import app
-from holdfast.library.archive import Manifest
-from holdfast.server.settings import _ENVIRONMENT, ServerSettings
+from backstay import errors
+from backstay.cli.app import app
+from backstay.library.archive import Manifest
+from backstay.server.settings import _ENVIRONMENT, ServerSettings
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
@@ -41,11 +41,11 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", _PAGES, ids=_name)
 def test_commands_exist(page):
-    """Every `holdfast …` line in a shell block names a command and options that there are."""
+    """Every `backstay …` line in a shell block names a command and options that there are."""
     for block in _blocks(page, "console", "sh", "bash"):
         for line in block.splitlines():
             words = _words(line.removeprefix("$ "))
-            if words[:1] == ["holdfast"]:
+            if words[:1] == ["backstay"]:
                 _check_command(words[1:], line)
 
 
@@ -67,7 +67,7 @@ def _check_command(words: list[str], line: str) -> None:
         elif word in getattr(command, "commands", {}):
             command = command.commands[word]
             known |= {option for parameter in command.params for option in parameter.opts}
-    assert command.name != "holdfast" or not [w for w in words if not w.startswith("-")], f"no such command: {line}"
+    assert command.name != "backstay" or not [w for w in words if not w.startswith("-")], f"no such command: {line}"
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=_name)
@@ -96,7 +96,7 @@ def test_every_error_code_is_explained():
     page = (_ROOT / "docs" / "reference" / "errors.md").read_text()
 
     for kind in vars(errors).values():
-        if isinstance(kind, type) and issubclass(kind, errors.HoldfastError):
+        if isinstance(kind, type) and issubclass(kind, errors.BackstayError):
             assert f"`{kind.code}`" in page, kind.code
 
 
@@ -116,7 +116,7 @@ def _tried(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the lines of a guide in a folder that has what a clone has."""
     (folder / "examples").symlink_to(_ROOT / "examples")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST", "BACKUP"))}
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("BACKSTAY", "BACKUP"))}
     return subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", script],
         check=False,
@@ -134,7 +134,7 @@ def test_the_guide_to_deleting_works_word_for_word(tmp_path):
     program = _blocks(_ROOT / "docs" / "backup-format.md", "python")[0]
     (tmp_path / "read.py").write_text(program)
 
-    ran = _tried(script + "\npython3 read.py .holdfast/holdfast.backups/*/$BACKUP.json.zst", tmp_path)
+    ran = _tried(script + "\npython3 read.py .backstay/backstay.backups/*/$BACKUP.json.zst", tmp_path)
 
     assert ran.returncode == 0, ran.stderr
     assert "120 conversations deleted." in ran.stdout
@@ -153,8 +153,8 @@ def test_the_converter_of_the_guide_works(tmp_path):
 
     ran = _tried(
         "python3 convert.py < dialogues.json > dialogues.jsonl\n"
-        "holdfast conversations import dialogues.jsonl\n"
-        "holdfast conversations show d1 --json\n",
+        "backstay conversations import dialogues.jsonl\n"
+        "backstay conversations show d1 --json\n",
         tmp_path,
     )
 
@@ -200,7 +200,7 @@ def test_the_guide_to_the_api_works_word_for_word(tmp_path):
 def test_every_code_of_the_api_is_explained():
     """Those that only HTTP knows, in its own reference."""
     page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
-    source = "".join(path.read_text() for path in (_ROOT / "src" / "holdfast" / "server").rglob("*.py"))
+    source = "".join(path.read_text() for path in (_ROOT / "src" / "backstay" / "server").rglob("*.py"))
     codes = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source)) | {"fault", "invalid_request", "unauthorized"}
 
     assert len(codes) >= 12

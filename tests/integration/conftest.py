@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Holdfast
+from backstay import Backstay
 from support.invariants import violations
 from support.sql import is_server
 from support.stores import PARAMETERS, Kind, require
@@ -14,8 +14,8 @@ from support.stores import PARAMETERS, Kind, require
 @pytest.fixture(autouse=True)
 def _nothing_said_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings of whoever runs the tests."""
-    monkeypatch.delenv("HOLDFAST_DATABASE_URL", raising=False)
-    monkeypatch.delenv("HOLDFAST_OWNER", raising=False)
+    monkeypatch.delenv("BACKSTAY_DATABASE_URL", raising=False)
+    monkeypatch.delenv("BACKSTAY_OWNER", raising=False)
     monkeypatch.delenv("BACKUP_DIRECTORY", raising=False)
     monkeypatch.delenv("BACKUP_RETENTION_DAYS", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -33,9 +33,9 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-async def hold(path: Path | str) -> AsyncIterator[Holdfast]:
+async def backstay(path: Path | str) -> AsyncIterator[Backstay]:
     """An open library, whose promises are checked when the test is over."""
-    async with Holdfast.open(path) as hold:
-        yield hold
+    async with Backstay.open(path) as backstay:
+        yield backstay
     assert violations(path, at_rest=False) == []
     assert is_server(path) or list(Path(path).parent.glob("*.workers/*")) == []

@@ -11,8 +11,8 @@ import time
 import psycopg
 import pytest
 
-from holdfast import Holdfast, Selection
-from holdfast.errors import (
+from backstay import Backstay, Selection
+from backstay.errors import (
     BackupError,
     CannotAdopt,
     ConversationNotFound,
@@ -41,15 +41,15 @@ def url(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-async def hold(url):
+async def backstay(url):
     """Ann's library, which is in the app's tables."""
     await _adopt(url)
-    async with Holdfast.open(url, owner=ANN) as hold:
-        yield hold
+    async with Backstay.open(url, owner=ANN) as backstay:
+        yield backstay
 
 
 async def _adopt(url, **more):
-    return await Holdfast.open(url, owner=ANN).adopt(*WANTED, **more)
+    return await Backstay.open(url, owner=ANN).adopt(*WANTED, **more)
 
 
 async def _id(url, title):
@@ -59,10 +59,10 @@ async def _id(url, title):
 # -- the library ---------------------------------------------------------------------------------------------------
 
 
-async def test_rows_of_the_app_are_conversations(hold, url):
+async def test_rows_of_the_app_are_conversations(backstay, url):
     """Those of the owner alone, the latest first; turns in the order of their time, nulls as empty text."""
-    listed = await hold.conversations.list(limit=100)
-    one = await hold.conversations.show(listed[0].id)
+    listed = await backstay.conversations.list(limit=100)
+    one = await backstay.conversations.show(listed[0].id)
 
     assert [summary.topic for summary in listed] == [f"chat {n}" for n in range(10, 0, -1)]
     assert [summary.turns for summary in listed] == [4] * 10
@@ -73,17 +73,17 @@ async def test_rows_of_the_app_are_conversations(hold, url):
         ("assistant", "said 4 of chat 10"),
     ]
     assert one.created_at.isoformat() == "2025-01-01T10:00:00.000010+00:00"
-    assert [found.topic for found in await hold.conversations.list(Selection(search="4 of CHAT 7"))] == ["chat 7"]
+    assert [found.topic for found in await backstay.conversations.list(Selection(search="4 of CHAT 7"))] == ["chat 7"]
 
 
-async def test_everything_comes_back(hold, url):
+async def test_everything_comes_back(backstay, url):
     """Rows of every table, types, keys, what only referred; numbers go on behind what came back."""
     before = await asyncio.to_thread(everything, url)
 
-    plan = await hold.conversations.plan_delete(ALL)
-    deleted = await hold.conversations.delete(plan)
+    plan = await backstay.conversations.plan_delete(ALL)
+    deleted = await backstay.conversations.delete(plan)
     gone = await asyncio.to_thread(everything, url)
-    restored = await hold.backups.restore(deleted.backup_id)
+    restored = await backstay.backups.restore(deleted.backup_id)
 
     assert (deleted.deleted, deleted.changed, restored.restored, restored.left) == (10, 0, 10, 0)
     assert {name: len(rows) for name, rows in gone.items()} == {
@@ -91,17 +91,17 @@ async def test_everything_comes_back(hold, url):
     }  # fmt: skip
     assert await asyncio.to_thread(everything, url) == before
     assert [(one.name, one.table) for one in plan.triggers] == [("chat_gone", "conversations")]
-    again = await hold.backups.restore(deleted.backup_id)
+    again = await backstay.backups.restore(deleted.backup_id)
     assert (again.restored, again.identical) == (0, 10)
 
 
-async def test_sequences_go_on_behind_what_came_back(hold, url):
+async def test_sequences_go_on_behind_what_came_back(backstay, url):
     """Also where the rows come back to a database whose sequences are behind."""
-    deleted = await hold.conversations.delete(ALL)
+    deleted = await backstay.conversations.delete(ALL)
     await asyncio.to_thread(sql, url, "DELETE FROM chats; ALTER TABLE messages ALTER id RESTART; ALTER SEQUENCE"
                             " attachments_id_seq RESTART")  # fmt: skip
 
-    await hold.backups.restore(deleted.backup_id)
+    await backstay.backups.restore(deleted.backup_id)
     await asyncio.to_thread(
         sql, url, "INSERT INTO messages (chat_id, sender) SELECT chat_id, 'user' FROM chats;"
         " INSERT INTO attachments (message_id) SELECT max(id) FROM messages"
@@ -111,12 +111,12 @@ async def test_sequences_go_on_behind_what_came_back(hold, url):
 
 
 @pytest.mark.parametrize("part", [(1,), (2, 3), (1, 10)])
-async def test_a_part_comes_back(hold, url, part):
+async def test_a_part_comes_back(backstay, url, part):
     """What others refer to included."""
     before = await asyncio.to_thread(everything, url)
 
-    deleted = await hold.conversations.delete(Selection(ids=tuple([await _id(url, f"chat {n}") for n in part])))
-    await hold.backups.restore(deleted.backup_id)
+    deleted = await backstay.conversations.delete(Selection(ids=tuple([await _id(url, f"chat {n}") for n in part])))
+    await backstay.backups.restore(deleted.backup_id)
 
     assert deleted.deleted == len(part)
     assert await asyncio.to_thread(everything, url) == before
@@ -132,8 +132,8 @@ _EDITS = {
 }
 
 
-def _edited_after_the_backup(hold, url, edit, monkeypatch):
-    store = hold.conversations._remover._store
+def _edited_after_the_backup(backstay, url, edit, monkeypatch):
+    store = backstay.conversations._remover._store
     real = store.verified
 
     async def verified(*given, **more):
@@ -145,11 +145,11 @@ def _edited_after_the_backup(hold, url, edit, monkeypatch):
 
 
 @pytest.mark.parametrize("what", _EDITS)
-async def test_what_the_app_changes_meanwhile_is_kept(hold, url, what, monkeypatch):
+async def test_what_the_app_changes_meanwhile_is_kept(backstay, url, what, monkeypatch):
     """The conversation stays, with the change, and everything that hangs on it."""
-    _edited_after_the_backup(hold, url, _EDITS[what], monkeypatch)
+    _edited_after_the_backup(backstay, url, _EDITS[what], monkeypatch)
 
-    deleted = await hold.conversations.delete(ALL)
+    deleted = await backstay.conversations.delete(ALL)
 
     # Ratings of others are of a file of chat 1's, which goes: that is their change, so some are kept besides.
     assert deleted.changed >= 1
@@ -159,20 +159,20 @@ async def test_what_the_app_changes_meanwhile_is_kept(hold, url, what, monkeypat
     assert len([row for row in left["messages"] if "of chat 4" in row]) == 3
 
 
-async def test_without_the_row_version(hold, url, monkeypatch):
+async def test_without_the_row_version(backstay, url, monkeypatch):
     """The control: what was changed would be lost."""
-    from holdfast.library.record import Record
+    from backstay.library.record import Record
 
-    _edited_after_the_backup(hold, url, _EDITS["a message"], monkeypatch)
+    _edited_after_the_backup(backstay, url, _EDITS["a message"], monkeypatch)
     monkeypatch.setattr(Record, "version", property(lambda _: b"the same"))
-    real = hold.conversations._remover._store.verified
+    real = backstay.conversations._remover._store.verified
 
     async def verified(*given, **more):
-        await asyncio.to_thread(sql, url, "UPDATE holdfast.backup_items SET row_version = 'the same'")
+        await asyncio.to_thread(sql, url, "UPDATE backstay.backup_items SET row_version = 'the same'")
         return await real(*given, **more)
 
-    monkeypatch.setattr(hold.conversations._remover._store, "verified", verified)
-    deleted = await hold.conversations.delete(ALL)
+    monkeypatch.setattr(backstay.conversations._remover._store, "verified", verified)
+    deleted = await backstay.conversations.delete(ALL)
 
     assert deleted.changed == 0
     assert not any("chat 4" in row for row in (await asyncio.to_thread(everything, url))["chats"])
@@ -190,48 +190,48 @@ async def test_what_a_trigger_of_theirs_keeps_is_kept_whole(url, rule):
             CREATE TRIGGER keep BEFORE DELETE ON chats FOR EACH ROW EXECUTE FUNCTION keep()""",
     )  # fmt: skip
     await _adopt(url)
-    async with Holdfast.open(url, owner=ANN) as hold:
+    async with Backstay.open(url, owner=ANN) as backstay:
         before = await asyncio.to_thread(everything, url)
-        deleted = await hold.conversations.delete(ALL)
+        deleted = await backstay.conversations.delete(ALL)
         left = await asyncio.to_thread(everything, url)
 
         assert (deleted.deleted, deleted.changed_ids) == (9, [await _id(url, "chat 5")])
         assert len([row for row in left["messages"] if "of chat 5" in row]) == 3
-        await hold.backups.restore(deleted.backup_id, on_conflict="skip")
+        await backstay.backups.restore(deleted.backup_id, on_conflict="skip")
         assert await asyncio.to_thread(everything, url) == before
 
 
-async def test_rows_without_an_owner_are_nobodys(hold, url):
+async def test_rows_without_an_owner_are_nobodys(backstay, url):
     """They are not shown and not deleted; what they lose by a delete of others comes back all the same."""
     await asyncio.to_thread(
         sql, url, "UPDATE chats SET parent = (SELECT chat_id FROM chats WHERE title = 'chat 1') WHERE user_id IS NULL"
     )
     before = await asyncio.to_thread(everything, url)
 
-    deleted = await hold.conversations.delete(ALL)
+    deleted = await backstay.conversations.delete(ALL)
     assert any("chat 13" in row for row in (await asyncio.to_thread(everything, url))["chats"])
-    await hold.backups.restore(deleted.backup_id)
+    await backstay.backups.restore(deleted.backup_id)
 
     assert await asyncio.to_thread(everything, url) == before
 
 
-async def test_owners_see_their_own(hold, url):
+async def test_owners_see_their_own(backstay, url):
     """A conversation of another is as one that is not there, and changes hands when the app says so."""
-    bob = hold.for_owner(BOB)
+    bob = backstay.for_owner(BOB)
 
     with pytest.raises(ConversationNotFound):
-        await hold.conversations.show(await _id(url, "chat 11"))
+        await backstay.conversations.show(await _id(url, "chat 11"))
     assert [one.topic for one in await bob.conversations.list()] == ["chat 12", "chat 11"]
     await asyncio.to_thread(sql, url, f"UPDATE chats SET user_id = '{ANN}' WHERE title = 'chat 11'")
     assert [one.topic for one in await bob.conversations.list()] == ["chat 12"]
-    assert "chat 11" in [one.topic for one in await hold.conversations.list(limit=50)]
+    assert "chat 11" in [one.topic for one in await backstay.conversations.list(limit=50)]
 
 
-async def test_what_the_app_does_is_seen_at_once(hold, url):
+async def test_what_the_app_does_is_seen_at_once(backstay, url):
     """New chats, chats that go, ids that change, users that go with all of theirs, and all rows at once."""
 
     async def topics():
-        return [one.topic for one in await hold.conversations.list(limit=50)]
+        return [one.topic for one in await backstay.conversations.list(limit=50)]
 
     await asyncio.to_thread(sql, url, f"INSERT INTO chats (user_id, title) VALUES ('{ANN}', 'new')")
     assert (await topics())[0] == "new"
@@ -242,11 +242,11 @@ async def test_what_the_app_does_is_seen_at_once(hold, url):
         sql, url, "DELETE FROM messages; UPDATE chats SET chat_id = '00000000-0000-4000-8000-0000000000ff'"
         " WHERE title = 'new'"
     )  # fmt: skip
-    assert (await hold.conversations.show("00000000-0000-4000-8000-0000000000ff")).topic == "new"
+    assert (await backstay.conversations.show("00000000-0000-4000-8000-0000000000ff")).topic == "new"
     await asyncio.to_thread(sql, url, f"DELETE FROM people WHERE id = '{ANN}'")
     assert await topics() == []
     await asyncio.to_thread(sql, url, "TRUNCATE chats CASCADE")
-    assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM holdfast.adopted_conversations") == [(0,)]
+    assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM backstay.adopted_conversations") == [(0,)]
 
 
 _TOUCHES = {
@@ -282,17 +282,17 @@ async def test_triggers_of_theirs_that_touch_the_row(url):
 
 _OUT_OF_STEP = """
 SELECT chat_id, user_id, their_id, owner
-  FROM public.chats FULL JOIN holdfast.adopted_conversations ON their_id = chat_id
+  FROM public.chats FULL JOIN backstay.adopted_conversations ON their_id = chat_id
  WHERE their_id IS NULL OR chat_id IS NULL OR id <> chat_id::text OR owner IS DISTINCT FROM user_id::text
 """
 
 
-async def test_what_is_out_of_step_is_mended_by_adopting_again(hold, url):
+async def test_what_is_out_of_step_is_mended_by_adopting_again(backstay, url):
     """What happened while somebody had switched our triggers off."""
     await asyncio.to_thread(
         sql, url,
         f"""SET session_replication_role = replica; ALTER TABLE chats DISABLE TRIGGER ALL;
-            DROP TRIGGER holdfast_gone ON chats;
+            DROP TRIGGER backstay_gone ON chats;
             DELETE FROM chats WHERE title = 'chat 12'; UPDATE chats SET user_id = '{BOB}' WHERE title = 'chat 1';
             INSERT INTO chats (user_id) VALUES ('{ANN}'); SET session_replication_role = origin;
             ALTER TABLE chats ENABLE TRIGGER ALL""",
@@ -306,7 +306,7 @@ async def test_what_is_out_of_step_is_mended_by_adopting_again(hold, url):
     assert await asyncio.to_thread(sql, url, _OUT_OF_STEP) == []
 
 
-async def test_renaming_harms_no_statement_of_theirs(hold, url):
+async def test_renaming_harms_no_statement_of_theirs(backstay, url):
     """Neither of a table nor of its columns."""
     await asyncio.to_thread(
         sql, url,
@@ -320,57 +320,57 @@ async def test_renaming_harms_no_statement_of_theirs(hold, url):
             DELETE FROM talks WHERE title = 'newer'""",
     )  # fmt: skip
 
-    assert len(await hold.conversations.list(limit=50)) == 10
-    with pytest.raises(BackupError, match="holdfast adopt"):
-        await hold.conversations.delete(ALL)
+    assert len(await backstay.conversations.list(limit=50)) == 10
+    with pytest.raises(BackupError, match="backstay adopt"):
+        await backstay.conversations.delete(ALL)
     with pytest.raises(CannotAdopt, match="has no column 'user_id'"):
-        await Holdfast.open(url, owner=ANN).adopt("public.talks", "public.lines", {"owner": "user_id"})
-    again = await Holdfast.open(url, owner=ANN).adopt("public.talks", "public.lines", {"owner": "owner_id"})
+        await Backstay.open(url, owner=ANN).adopt("public.talks", "public.lines", {"owner": "user_id"})
+    again = await Backstay.open(url, owner=ANN).adopt("public.talks", "public.lines", {"owner": "owner_id"})
     assert again.was_there
     assert (again.tables[0].columns["id"], again.tables[0].columns["created_at"]) == ("id", "made")
-    deleted = await hold.conversations.delete(ALL)
-    assert (deleted.deleted, (await hold.backups.restore(deleted.backup_id)).restored) == (10, 10)
-    assert [one.topic for one in await hold.for_owner(BOB).conversations.list()] == ["new", "chat 12", "chat 11"]
+    deleted = await backstay.conversations.delete(ALL)
+    assert (deleted.deleted, (await backstay.backups.restore(deleted.backup_id)).restored) == (10, 10)
+    assert [one.topic for one in await backstay.for_owner(BOB).conversations.list()] == ["new", "chat 12", "chat 11"]
 
 
 # -- storing into them ---------------------------------------------------------------------------------------------
 
 
-async def test_generating_into_them(hold, url):
+async def test_generating_into_them(backstay, url):
     """Ids as ours, turns in order, other columns by their defaults; what has no column is kept, too."""
-    result = await hold.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
+    result = await backstay.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
     rows = await asyncio.to_thread(
         sql, url, "SELECT user_id::text, title, cost, words FROM public.chats WHERE title LIKE ?", "topic%"
     )
 
     assert (result.completed, result.failed) == (20, 0)
     assert sorted(rows) == sorted((ANN, f"topic {n}", None, len(f"topic {n}")) for n in range(20))
-    async for one in hold.conversations.export(Selection(job_id="new")):
+    async for one in backstay.conversations.export(Selection(job_id="new")):
         assert [turn.role for turn in one.turns] == ["user", "assistant", "user", "assistant"]
         assert one.metadata == {"writer": "scripted"}
-    again = await hold.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
+    again = await backstay.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
     assert again.did_nothing
 
 
-async def test_an_import_is_stored_as_far_as_there_are_columns(hold, url, tmp_path):
+async def test_an_import_is_stored_as_far_as_there_are_columns(backstay, url, tmp_path):
     """Keys of a file that are columns of theirs are put there; an id that is none of theirs is refused."""
     chat = "0b1e5f4c-93d6-4f0e-9d3b-0d7a3f1c2b5a"
     path = tmp_path / "in.jsonl"
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "metadata": {"a": 1}}]
     path.write_text(json.dumps({"id": chat, "topic": "came", "cost": "1.5000", "conversation_turns": turns}) + "\n")
 
-    done = await hold.conversations.import_file(path)
-    again = await hold.conversations.import_file(path)
+    done = await backstay.conversations.import_file(path)
+    again = await backstay.conversations.import_file(path)
 
     assert (done.imported, again.identical) == (1, 1)
     assert await asyncio.to_thread(sql, url, "SELECT cost::text FROM public.chats WHERE title = ?", "came") == [
         ("1.5000",)
     ]
-    assert (await hold.conversations.show(chat)).turns[1].metadata == {"a": 1}
+    assert (await backstay.conversations.show(chat)).turns[1].metadata == {"a": 1}
     for unfit in ("not-a-uuid", chat.upper()):
         path.write_text(json.dumps({"id": unfit, "conversation_turns": turns}) + "\n")
         with pytest.raises(OutcomeRefused):
-            await hold.conversations.import_file(path)
+            await backstay.conversations.import_file(path)
 
 
 async def test_ids_that_are_numbers(url):
@@ -382,17 +382,17 @@ async def test_ids_that_are_numbers(url):
         " PRIMARY KEY (talk, no));"
         "INSERT INTO talks (name) VALUES ('old')",
     )  # fmt: skip
-    await Holdfast.open(url).adopt(
+    await Backstay.open(url).adopt(
         "public.talks", "public.lines", {"topic": "name", "turns.sequence": "no", "turns.conversation": "talk"}
     )
-    async with Holdfast.open(url) as hold:
-        await hold.batches.run("new", [{"topic": "a"}, {"topic": "b"}], "scripted", concurrency=1)
-        ids = [one.id for one in await hold.conversations.list()]
-        deleted = await hold.conversations.delete(ALL)
-        await hold.backups.restore(deleted.backup_id)
+    async with Backstay.open(url) as backstay:
+        await backstay.batches.run("new", [{"topic": "a"}, {"topic": "b"}], "scripted", concurrency=1)
+        ids = [one.id for one in await backstay.conversations.list()]
+        deleted = await backstay.conversations.delete(ALL)
+        await backstay.backups.restore(deleted.backup_id)
 
         assert sorted(ids) == ["1", "2", "3"]
-        assert sorted(one.id for one in await hold.conversations.list()) == ["1", "2", "3"]
+        assert sorted(one.id for one in await backstay.conversations.list()) == ["1", "2", "3"]
 
 
 def _small_app(url, **types):
@@ -413,7 +413,7 @@ def _small_app(url, **types):
 
 
 async def _adopt_small(url, *, order="at", **more):
-    return await Holdfast.open(url, owner=ANN).adopt("public.talks", "public.lines", {"turns.order": order}, **more)
+    return await Backstay.open(url, owner=ANN).adopt("public.talks", "public.lines", {"turns.order": order}, **more)
 
 
 @pytest.mark.parametrize(
@@ -430,10 +430,10 @@ async def test_new_turns_are_in_order(url, tmp_path, kind):
     path = tmp_path / "in.jsonl"
     path.write_text(json.dumps({"conversation_turns": [{"role": "user", "content": one} for one in said]}) + "\n")
 
-    async with Holdfast.open(url, owner=ANN) as hold:
-        await hold.conversations.import_file(path)
-        [one] = await hold.conversations.list()
-        shown = await hold.conversations.show(one.id)
+    async with Backstay.open(url, owner=ANN) as backstay:
+        await backstay.conversations.import_file(path)
+        [one] = await backstay.conversations.list()
+        shown = await backstay.conversations.show(one.id)
 
     assert [turn.content for turn in shown.turns] == said
 
@@ -512,14 +512,14 @@ async def test_texts_may_have_a_collation_of_their_own(url, tmp_path):
     turns = [{"role": "user", "content": "Hi", "metadata": {"a": 1}}]
     path.write_text(json.dumps({"topic": "came", "conversation_turns": turns}) + "\n")
 
-    async with Holdfast.open(url, owner=ANN) as hold:
-        await hold.conversations.import_file(path)
-        deleted = await hold.conversations.delete(Selection(search="CAME"))
-        await hold.backups.restore(deleted.backup_id)
-        [one] = await hold.conversations.list()
-        shown = await hold.conversations.show(one.id)
+    async with Backstay.open(url, owner=ANN) as backstay:
+        await backstay.conversations.import_file(path)
+        deleted = await backstay.conversations.delete(Selection(search="CAME"))
+        await backstay.backups.restore(deleted.backup_id)
+        [one] = await backstay.conversations.list()
+        shown = await backstay.conversations.show(one.id)
         await asyncio.to_thread(sql, url, f"UPDATE talks SET owner = '{BOB}'")
-        left = await hold.conversations.list()
+        left = await backstay.conversations.list()
 
     assert (deleted.deleted, shown.topic, shown.turns[0].metadata) == (1, "came", {"a": 1})
     assert left == []
@@ -544,26 +544,26 @@ async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_pat
     async def paid(item):
         calls.append(item)
 
-    async with Holdfast.open(url, owner=ANN) as hold:
+    async with Backstay.open(url, owner=ANN) as backstay:
         path = tmp_path / "in.jsonl"
         path.write_text(json.dumps({"conversation_turns": [{"role": "user", "content": "Hi"}]}) + "\n")
         with pytest.raises(StoringHindered, match=why):
-            await hold.batches.run("new", [{"topic": "a"}], paid)
+            await backstay.batches.run("new", [{"topic": "a"}], paid)
         with pytest.raises(StoringHindered, match=why):
-            await hold.conversations.import_file(path)
+            await backstay.conversations.import_file(path)
         before = await asyncio.to_thread(everything, url)
-        deleted = await hold.conversations.delete(ALL)
-        await hold.backups.restore(deleted.backup_id)
+        deleted = await backstay.conversations.delete(ALL)
+        await backstay.backups.restore(deleted.backup_id)
 
     assert why in adopted.hindered
     assert calls == []
     assert await asyncio.to_thread(everything, url) == before
 
 
-async def test_an_owner_who_is_none_of_theirs_is_refused(hold):
+async def test_an_owner_who_is_none_of_theirs_is_refused(backstay):
     """Before anything is called."""
     with pytest.raises(StoringHindered, match="--owner"):
-        await hold.for_owner("local").batches.run("new", [{"topic": "a"}], "scripted")
+        await backstay.for_owner("local").batches.run("new", [{"topic": "a"}], "scripted")
 
 
 # -- adopting, and taking it back ----------------------------------------------------------------------------------
@@ -595,16 +595,16 @@ async def test_it_is_taken_back(url):
 
     await _adopt(url)
     again = await _adopt(url)
-    given_back = await Holdfast.open(url).give_back()
-    twice = await Holdfast.open(url).give_back()
+    given_back = await Backstay.open(url).give_back()
+    twice = await Backstay.open(url).give_back()
 
     assert again.was_there
     assert list(given_back.places) == ["public.chats", "public.messages"]
     assert list(twice.places) == []
     assert (await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)) == before
-    async with Holdfast.open(url) as hold:
-        await hold.batches.run("own", [{"topic": "a"}], "scripted")
-        assert len(await hold.conversations.list()) == 1
+    async with Backstay.open(url) as backstay:
+        await backstay.batches.run("own", [{"topic": "a"}], "scripted")
+        assert len(await backstay.conversations.list()) == 1
 
 
 _DROPS = {
@@ -619,8 +619,8 @@ _DROPS = {
 async def test_without_their_tables_it_is_taken_back(url, what):
     """Everything else says so until then; what is left of the app goes on."""
     await _adopt(url)
-    async with Holdfast.open(url, owner=ANN) as hold:
-        await hold.batches.run("new", [{"topic": "a"}], "scripted")
+    async with Backstay.open(url, owner=ANN) as backstay:
+        await backstay.batches.run("new", [{"topic": "a"}], "scripted")
     drop, places, dropped, kept = _DROPS[what]
     await asyncio.to_thread(sql, url, drop)
     if "public.chats" in places:
@@ -629,46 +629,46 @@ async def test_without_their_tables_it_is_taken_back(url, what):
             " UPDATE chats SET chat_id = gen_random_uuid() WHERE cost = 77; DELETE FROM chats WHERE cost = 2"
         )  # fmt: skip
 
-    for refused in (Holdfast.open(url).__aenter__, lambda: _adopt(url), Holdfast.open(url).migrate):
+    for refused in (Backstay.open(url).__aenter__, lambda: _adopt(url), Backstay.open(url).migrate):
         with pytest.raises(StoreCorrupt, match="adopt --undo"):
             await refused()
-    checked = await Holdfast.open(url).give_back(check=True)
-    done = await Holdfast.open(url).give_back()
+    checked = await Backstay.open(url).give_back(check=True)
+    done = await Backstay.open(url).give_back()
 
     assert checked == done
     assert (done.places, done.dropped, done.conversations) == (places, dropped, kept)
-    assert (await Holdfast.open(url).give_back()).is_nothing
-    async with Holdfast.open(url) as hold:
-        assert await hold.conversations.list() == []
+    assert (await Backstay.open(url).give_back()).is_nothing
+    async with Backstay.open(url) as backstay:
+        assert await backstay.conversations.list() == []
 
 
-async def test_an_unfinished_delete_keeps_it_from_being_taken_back(hold, url):
+async def test_an_unfinished_delete_keeps_it_from_being_taken_back(backstay, url):
     """It would be lost which rows had gone."""
-    deleted = await hold.conversations.delete(ALL)
-    await asyncio.to_thread(sql, url, "UPDATE holdfast.backups SET deletion = 'deleting'")
+    deleted = await backstay.conversations.delete(ALL)
+    await asyncio.to_thread(sql, url, "UPDATE backstay.backups SET deletion = 'deleting'")
 
     with pytest.raises(CannotAdopt, match=deleted.backup_id):
-        await Holdfast.open(url).give_back()
+        await Backstay.open(url).give_back()
 
 
-async def test_another_adoption_is_refused(hold, url):
+async def test_another_adoption_is_refused(backstay, url):
     """Until the first is taken back."""
     with pytest.raises(CannotAdopt, match="--undo"):
-        await Holdfast.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "topic": ""})
+        await Backstay.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "topic": ""})
 
 
-async def test_a_table_that_has_got_another_name_is_adopted_again(hold, url):
+async def test_a_table_that_has_got_another_name_is_adopted_again(backstay, url):
     """Until then it is read, and whatever would change it says what to do."""
     await asyncio.to_thread(sql, url, "ALTER TABLE chats RENAME TO talks")
 
-    assert len(await hold.conversations.list(limit=50)) == 10
-    with pytest.raises(SchemaOutdated, match="got another name; run `holdfast adopt` again"):
-        await hold.conversations.delete(ALL, backup=False)
-    assert (await Holdfast.open(url).adopt("public.talks", *WANTED[1:])).was_there
-    assert (await hold.conversations.delete(ALL, backup=False)).deleted == 10
+    assert len(await backstay.conversations.list(limit=50)) == 10
+    with pytest.raises(SchemaOutdated, match="got another name; run `backstay adopt` again"):
+        await backstay.conversations.delete(ALL, backup=False)
+    assert (await Backstay.open(url).adopt("public.talks", *WANTED[1:])).was_there
+    assert (await backstay.conversations.delete(ALL, backup=False)).deleted == 10
 
 
-async def test_a_later_column_of_a_name_of_ours_stays_theirs(hold, url):
+async def test_a_later_column_of_a_name_of_ours_stays_theirs(backstay, url):
     """What was kept beside under that name goes on being kept there."""
     await asyncio.to_thread(
         sql, url,
@@ -679,17 +679,17 @@ async def test_a_later_column_of_a_name_of_ours_stays_theirs(hold, url):
 
     assert again.was_there
     assert "metadata" in again.tables[0].beside
-    await hold.batches.run("new", [{"topic": "a"}], "scripted")
-    assert [one.metadata async for one in hold.conversations.export(Selection(job_id="new"))] == [
+    await backstay.batches.run("new", [{"topic": "a"}], "scripted")
+    assert [one.metadata async for one in backstay.conversations.export(Selection(job_id="new"))] == [
         {"writer": "scripted"}
     ]
     with pytest.raises(CannotAdopt, match="--undo"):
-        await Holdfast.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "metadata": "metadata"})
+        await Backstay.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "metadata": "metadata"})
 
 
-async def test_what_else_has_changed_is_taken_in(hold, url):
+async def test_what_else_has_changed_is_taken_in(backstay, url):
     """A default, a foreign key that goes another way, a hindrance that is no more; views on ours stay otherwise."""
-    await asyncio.to_thread(sql, url, "CREATE VIEW mine AS SELECT id, topic FROM holdfast.conversations")
+    await asyncio.to_thread(sql, url, "CREATE VIEW mine AS SELECT id, topic FROM backstay.conversations")
     assert (await _adopt(url)).was_there
     await asyncio.to_thread(
         sql, url,
@@ -701,21 +701,21 @@ async def test_what_else_has_changed_is_taken_in(hold, url):
     await asyncio.to_thread(sql, url, "DROP VIEW mine")
     await _adopt(url)
 
-    await hold.batches.run("new", [{"topic": "a"}], "scripted")
+    await backstay.batches.run("new", [{"topic": "a"}], "scripted")
     assert await asyncio.to_thread(sql, url, "SELECT cost::int FROM chats WHERE title = 'a'") == [(7,)]
-    assert (await hold.conversations.delete(ALL)).deleted == 11
+    assert (await backstay.conversations.delete(ALL)).deleted == 11
 
 
-async def test_columns_that_come_later_are_taken_in(hold, url):
+async def test_columns_that_come_later_are_taken_in(backstay, url):
     """Until then nothing is backed up or deleted, as they would be lost."""
     await asyncio.to_thread(sql, url, "ALTER TABLE chats ADD COLUMN mood text DEFAULT 'fine'")
 
-    with pytest.raises(BackupError, match="holdfast adopt"):
-        await hold.conversations.delete(ALL)
+    with pytest.raises(BackupError, match="backstay adopt"):
+        await backstay.conversations.delete(ALL)
     assert (await _adopt(url)).was_there
     before = await asyncio.to_thread(everything, url)
-    deleted = await hold.conversations.delete(ALL)
-    await hold.backups.restore(deleted.backup_id)
+    deleted = await backstay.conversations.delete(ALL)
+    await backstay.backups.restore(deleted.backup_id)
 
     assert await asyncio.to_thread(everything, url) == before
     assert any("fine" in row for row in before["chats"])
@@ -726,7 +726,7 @@ async def test_many_at_once_adopt_once(url):
     done = await asyncio.gather(*(_adopt(url) for _ in range(20)))
 
     assert sorted(one.was_there for one in done) == [False, *[True] * 19]
-    assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM holdfast.adopted_conversations") == [(13,)]
+    assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM backstay.adopted_conversations") == [(13,)]
 
 
 @pytest.mark.sweep
@@ -736,7 +736,7 @@ async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
     rows = await asyncio.to_thread(everything, url)
     await _adopt(url)
     whole = await asyncio.to_thread(real_app.catalogue, url)
-    await Holdfast.open(url).give_back()
+    await Backstay.open(url).give_back()
     words = [
         "--conversations",
         WANTED[0],
@@ -749,7 +749,7 @@ async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
     for number in range(60 if FULL else 4):
         for verb, before, after in ((words, bare, whole), (["--undo"], whole, bare)):
             process = subprocess.Popen(
-                [sys.executable, "-m", "holdfast", "--database", url, "--owner", ANN, "adopt", *verb],
+                [sys.executable, "-m", "backstay", "--database", url, "--owner", ANN, "adopt", *verb],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ,
             )  # fmt: skip
             await asyncio.sleep(0.5 + number * 0.4 / (60 if FULL else 4))
@@ -758,7 +758,7 @@ async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
             found = await asyncio.to_thread(_settled, url)
             assert found in (before, after)
             seen.add(found == after)
-            await (_adopt(url) if verb is words else Holdfast.open(url).give_back())
+            await (_adopt(url) if verb is words else Backstay.open(url).give_back())
             assert await asyncio.to_thread(real_app.catalogue, url) == after
             assert await asyncio.to_thread(everything, url) == rows
 
@@ -790,7 +790,7 @@ _REFUSED = {
     "no role": (WANTED[:2], {"turns.role": ""}, "Say which column of public.messages is the role"),
     "no key between": (("public.people", "public.messages"), {"id": "id", "owner": "", "topic": "name"}, "foreign key"),
     "one table": (("public.chats", "public.chats"), {}, "cannot hold both"),
-    "a table of ours": (("holdfast.jobs", "public.messages"), {}, "is a table of Holdfast's own"),
+    "a table of ours": (("backstay.jobs", "public.messages"), {}, "is a table of Backstay's own"),
     "a view": (("public.seen", "public.messages"), {}, "public.seen is a view"),
     "partitioned": (("public.parted", "public.messages"), {}, "made of several tables"),
 }
@@ -812,7 +812,7 @@ async def test_what_does_not_fit_is_refused(refusing, what, check):
     tables, columns, why = _REFUSED[what]
 
     with pytest.raises(CannotAdopt) as refused:
-        await Holdfast.open(refusing, owner=ANN).adopt(*tables, {**COLUMNS, **columns}, check=check)
+        await Backstay.open(refusing, owner=ANN).adopt(*tables, {**COLUMNS, **columns}, check=check)
 
     assert why in refused.value.message
     assert "\n" not in refused.value.message
@@ -821,20 +821,20 @@ async def test_what_does_not_fit_is_refused(refusing, what, check):
 async def test_what_is_not_there_yet_is_refused(url, tmp_path):
     """A file, a database without our tables, tables of another role, a library that is not empty, a worker."""
     with pytest.raises(CannotAdopt, match="SQLite"):
-        await Holdfast.open(tmp_path / "file.db").adopt(*WANTED)
+        await Backstay.open(tmp_path / "file.db").adopt(*WANTED)
     with pytest.raises(SettingsError, match="--turns is missing"):
-        await Holdfast.open(url).adopt("public.chats")
+        await Backstay.open(url).adopt("public.chats")
     empty = postgres.fresh_database(migrated=False)
-    with pytest.raises(SchemaOutdated, match="holdfast migrate"):
-        await Holdfast.open(empty).adopt(*WANTED)
+    with pytest.raises(SchemaOutdated, match="backstay migrate"):
+        await Backstay.open(empty).adopt(*WANTED)
     postgres.drop_database(empty)
-    async with Holdfast.open(url) as hold:
-        await hold.batches.run("own", [{"topic": "a"}], "scripted")
+    async with Backstay.open(url) as backstay:
+        await backstay.batches.run("own", [{"topic": "a"}], "scripted")
         with pytest.raises(CannotAdopt, match="conversations of its own"):
             await _adopt(url)
         with pytest.raises(CannotAdopt, match="conversations of its own"):
             await _adopt(url, check=True)
-        await hold.conversations.delete(ALL)
+        await backstay.conversations.delete(ALL)
 
         refused = []
 
@@ -843,7 +843,7 @@ async def test_what_is_not_there_yet_is_refused(url, tmp_path):
                 await _adopt(url)
             refused.append(item)
 
-        await hold.batches.run("working", [{"topic": "a"}], meanwhile)
+        await backstay.batches.run("working", [{"topic": "a"}], meanwhile)
         assert len(refused) == 1
 
 
@@ -852,14 +852,14 @@ async def test_tables_of_another_role_are_refused(url):
     with psycopg.connect(url, autocommit=True) as connection:
         role = f"other_{url.rpartition('/')[2]}"
         connection.execute(
-            f"CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public, holdfast TO {role};"
-            f" GRANT ALL ON ALL TABLES IN SCHEMA public, holdfast TO {role}"
+            f"CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public, backstay TO {role};"
+            f" GRANT ALL ON ALL TABLES IN SCHEMA public, backstay TO {role}"
         )
     try:
         other = url.replace("//postgres:", f"//{role}:", 1)
         before, _, rest = other.partition(f"//{role}:")
         with pytest.raises(StoreDenied, match="belongs to another role"):
-            await Holdfast.open(f"{before}//{role}:x@{rest.partition('@')[2]}", owner=ANN).adopt(*WANTED)
+            await Backstay.open(f"{before}//{role}:x@{rest.partition('@')[2]}", owner=ANN).adopt(*WANTED)
     finally:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -870,11 +870,11 @@ async def test_settings_say_it_too(url, tmp_path, monkeypatch):
     lines = ["[adopt]", 'conversations = "public.chats"', 'turns = "public.messages"', "[adopt.map]"]
     lines += [f'{name} = "{column}"' for name, column in COLUMNS.items() if "." not in name and name != "id"]
     lines += ["[adopt.map.turns]", *(f'{name[6:]} = "{column}"' for name, column in COLUMNS.items() if "." in name)]
-    (tmp_path / "holdfast.toml").write_text("\n".join(lines))
+    (tmp_path / "backstay.toml").write_text("\n".join(lines))
 
-    done = await Holdfast.open(url, owner=ANN).adopt(columns={"id": "chat_id"}, check=True)
+    done = await Backstay.open(url, owner=ANN).adopt(columns={"id": "chat_id"}, check=True)
 
     assert done.tables[0].columns["topic"] == "title"
-    (tmp_path / "holdfast.toml").write_text("[adopt]\nconversation = 'x'")
+    (tmp_path / "backstay.toml").write_text("[adopt]\nconversation = 'x'")
     with pytest.raises(SettingsError, match="adopt"):
-        await Holdfast.open(url, owner=ANN).adopt()
+        await Backstay.open(url, owner=ANN).adopt()

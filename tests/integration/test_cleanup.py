@@ -4,10 +4,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from holdfast import Counts, Fail, Holdfast, JobState, Selection
-from holdfast.batch.host import LifeLine
-from holdfast.batch.job import JobSettings
-from holdfast.errors import JobNotFound, StoreFull
+from backstay import Backstay, Counts, Fail, JobState, Selection
+from backstay.batch.host import LifeLine
+from backstay.batch.job import JobSettings
+from backstay.errors import JobNotFound, StoreFull
 from support.conversations import conversation, drafts_of, items
 from support.processors import Writer
 from support.sql import ask
@@ -25,72 +25,72 @@ def _fail_second(item, _):
 # -- a job that is completed -----------------------------------------------------------------------
 
 
-async def test_checkpoint_of_a_completed_job_is_cleaned(hold, path):
+async def test_checkpoint_of_a_completed_job_is_cleaned(backstay, path):
     """By itself: one thin row an item stays, and the job leaves the view."""
-    await hold.batches.run("batch", items(20), Writer())
+    await backstay.batches.run("batch", items(20), Writer())
 
-    assert (await hold.batches.checkpoint("batch")).cleaned
+    assert (await backstay.batches.checkpoint("batch")).cleaned
     assert _count(path, "items", "item_inputs", "attempts", "batch_checkpoints") == (20, 0, 0, 0)
 
 
-async def test_cleaned_job_is_free_to_run_again(hold):
+async def test_cleaned_job_is_free_to_run_again(backstay):
     """And its input is still compared whole."""
-    await hold.batches.run("batch", items(20), Writer())
+    await backstay.batches.run("batch", items(20), Writer())
     write = Writer()
 
-    result = await hold.batches.run("batch", items(20), write)
+    result = await backstay.batches.run("batch", items(20), write)
 
     assert (result.did_nothing, write.calls) == (True, [])
 
 
-async def test_cleaned_job_takes_new_items(hold, path):
+async def test_cleaned_job_takes_new_items(backstay, path):
     """And is cleaned again."""
-    await hold.batches.run("batch", items(3), Writer())
+    await backstay.batches.run("batch", items(3), Writer())
 
-    result = await hold.batches.run("batch", items(5), Writer(), accept_new_items=True)
+    result = await backstay.batches.run("batch", items(5), Writer(), accept_new_items=True)
 
     assert result.counts == Counts(completed=5)
     assert _count(path, "items", "item_inputs", "attempts") == (5, 0, 0)
 
 
-async def test_job_with_failures_keeps_its_checkpoint(hold, path):
+async def test_job_with_failures_keeps_its_checkpoint(backstay, path):
     """Until they are retried; then it is cleaned."""
-    await hold.batches.run("batch", items(3), Writer(_fail_second))
+    await backstay.batches.run("batch", items(3), Writer(_fail_second))
     assert _count(path, "item_inputs", "attempts", "batch_checkpoints") == (3, 3, 1)
 
-    await hold.batches.resume("batch", Writer(), retry_failed=True)
+    await backstay.batches.resume("batch", Writer(), retry_failed=True)
 
     assert _count(path, "item_inputs", "attempts", "batch_checkpoints") == (0, 0, 0)
 
 
 async def test_deleted_conversation_is_not_generated_again(path):
     """Its item is completed all the same."""
-    async with Holdfast.open(path) as hold:
-        await hold.batches.run("batch", items(3), Writer())
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("batch", items(3), Writer())
         ask(
             path, "DELETE FROM turns WHERE conversation_key IN (SELECT key FROM conversations WHERE item_id = 'item-2')"
         )
         ask(path, "DELETE FROM conversations WHERE item_id = 'item-2'")
         write = Writer()
 
-        again = await hold.batches.run("batch", items(3), write)
-        more = await hold.batches.run("batch", items(4), write, accept_new_items=True)
+        again = await backstay.batches.run("batch", items(3), write)
+        more = await backstay.batches.run("batch", items(4), write, accept_new_items=True)
 
         assert (again.did_nothing, more.counts) == (True, Counts(completed=4))
         assert write.calls == ["item-4"]
-        assert await hold.conversations.count(Selection(job_id="batch")) == 3
+        assert await backstay.conversations.count(Selection(job_id="batch")) == 3
 
 
-async def test_cleaning_that_was_cut_off_is_finished_by_the_next_run(hold, path):
+async def test_cleaning_that_was_cut_off_is_finished_by_the_next_run(backstay, path):
     """Of whatever job that is."""
-    with _out_of_order(hold._store.batches.jobs, "clean_step"), pytest.raises(StoreFull):
-        await hold.batches.run("batch", items(20), Writer())
-    assert (await hold.batches.checkpoint("batch")).state is JobState.COMPLETED
+    with _out_of_order(backstay._store.batches.jobs, "clean_step"), pytest.raises(StoreFull):
+        await backstay.batches.run("batch", items(20), Writer())
+    assert (await backstay.batches.checkpoint("batch")).state is JobState.COMPLETED
     assert _count(path, "item_inputs", "attempts") == (20, 20)
 
-    await hold.batches.run("other", items(1), Writer())
+    await backstay.batches.run("other", items(1), Writer())
 
-    assert (await hold.batches.checkpoint("batch")).cleaned
+    assert (await backstay.batches.checkpoint("batch")).cleaned
     assert _count(path, "item_inputs", "attempts") == (0, 0)
 
 
@@ -99,52 +99,52 @@ async def test_cleaning_that_was_cut_off_is_finished_by_the_next_run(hold, path)
 
 async def test_discarded_job_frees_its_name(path):
     """All of it goes but its conversations."""
-    async with Holdfast.open(path) as hold:
-        await hold.batches.run("batch", items(3), Writer(_fail_second))
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("batch", items(3), Writer(_fail_second))
 
-        await hold.batches.discard("batch")
+        await backstay.batches.discard("batch")
 
         with pytest.raises(JobNotFound):
-            await hold.batches.checkpoint("batch")
+            await backstay.batches.checkpoint("batch")
         assert _count(path, "jobs", "items", "item_inputs", "attempts", "workers") == (0, 0, 0, 0, 0)
-        assert await hold.conversations.count(Selection(job_id="batch")) == 2
-        assert (await hold.batches.run("batch", items(2), Writer())).counts == Counts(completed=2)
+        assert await backstay.conversations.count(Selection(job_id="batch")) == 2
+        assert (await backstay.batches.run("batch", items(2), Writer())).counts == Counts(completed=2)
 
 
-async def test_job_in_any_state_may_be_discarded(hold, path):
+async def test_job_in_any_state_may_be_discarded(backstay, path):
     """As long as nobody works on it."""
-    await hold.batches.create("pending", items(2), "scripted")
-    await hold.batches.run("interrupted", items(2), Writer(), limit=1)
-    await hold.batches.create("cancelled", items(2), "scripted")
-    await hold.batches.cancel("cancelled")
-    await hold.batches.run("completed", items(2), Writer())
+    await backstay.batches.create("pending", items(2), "scripted")
+    await backstay.batches.run("interrupted", items(2), Writer(), limit=1)
+    await backstay.batches.create("cancelled", items(2), "scripted")
+    await backstay.batches.cancel("cancelled")
+    await backstay.batches.run("completed", items(2), Writer())
 
     for name in ("pending", "interrupted", "cancelled", "completed"):
-        await hold.batches.discard(name)
+        await backstay.batches.discard(name)
 
     assert _count(path, "jobs", "items") == (0, 0)
 
 
-async def test_discard_that_was_cut_off_is_finished_by_the_next_run(hold, path):
+async def test_discard_that_was_cut_off_is_finished_by_the_next_run(backstay, path):
     """Its name is free from the first moment on."""
-    await hold.batches.create("batch", items(5), "scripted")
-    with _out_of_order(hold._store.batches.intake, "drop_step"), pytest.raises(StoreFull):
-        await hold.batches.discard("batch")
+    await backstay.batches.create("batch", items(5), "scripted")
+    with _out_of_order(backstay._store.batches.intake, "drop_step"), pytest.raises(StoreFull):
+        await backstay.batches.discard("batch")
     assert _count(path, "items") == (5,)
 
-    await hold.batches.run("batch", items(2), "scripted")
+    await backstay.batches.run("batch", items(2), "scripted")
 
     assert _count(path, "jobs", "items") == (1, 2)
 
 
-async def test_dead_worker_does_not_keep_a_job(hold, path):
+async def test_dead_worker_does_not_keep_a_job(backstay, path):
     """It is taken over first."""
-    await hold.batches.create("batch", items(3), "scripted")
-    life = LifeLine.open(hold._store.locks)
-    await hold._store.batches.work.enter("local", "batch", life.card, again=False)
+    await backstay.batches.create("batch", items(3), "scripted")
+    life = LifeLine.open(backstay._store.locks)
+    await backstay._store.batches.work.enter("local", "batch", life.card, again=False)
     life.close(remove=False)
 
-    await hold.batches.discard("batch")
+    await backstay.batches.discard("batch")
 
     assert _count(path, "jobs", "workers") == (0, 0)
 
@@ -166,51 +166,51 @@ def _out_of_order(part, method):
         delattr(part, method)
 
 
-async def _leave_staged(hold, card):
-    intake = hold._store.batches.intake
+async def _leave_staged(backstay, card):
+    intake = backstay._store.batches.intake
     staged = await intake.stage("local", card)
     await intake.stage_items(staged, await drafts_of(items(4)))
 
 
-async def test_staged_job_of_a_dead_process_is_dropped(hold, path):
+async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
     """By the next run, with the file that proved it dead."""
-    life = LifeLine.open(hold._store.locks)
+    life = LifeLine.open(backstay._store.locks)
     life.close(remove=False)
-    await _leave_staged(hold, life.card)
+    await _leave_staged(backstay, life.card)
 
-    await hold.batches.run("batch", items(1), Writer())
+    await backstay.batches.run("batch", items(1), Writer())
 
     assert _count(path, "jobs", "items", "workers") == (1, 1, 0)
 
 
-async def test_staged_job_of_a_living_process_is_left_alone(hold, path):
+async def test_staged_job_of_a_living_process_is_left_alone(backstay, path):
     """It is still being made."""
-    life = LifeLine.open(hold._store.locks)
-    await _leave_staged(hold, life.card)
-    await _leave_staged(hold, card())
+    life = LifeLine.open(backstay._store.locks)
+    await _leave_staged(backstay, life.card)
+    await _leave_staged(backstay, card())
 
-    await hold.batches.run("batch", items(1), Writer())
+    await backstay.batches.run("batch", items(1), Writer())
 
     assert _count(path, "jobs", "workers") == (3, 2)
     life.close()
 
 
-async def test_full_disk_while_a_job_is_made_leaves_nothing_for_ever(hold, path):
+async def test_full_disk_while_a_job_is_made_leaves_nothing_for_ever(backstay, path):
     """Neither can it be made nor swept up then; the next run, with room again, does both."""
-    intake = hold._store.batches.intake
+    intake = backstay._store.batches.intake
     with _out_of_order(intake, "publish"), _out_of_order(intake, "drop_step"), pytest.raises(StoreFull):
-        await hold.batches.run("batch", items(5), Writer())
+        await backstay.batches.run("batch", items(5), Writer())
     assert _count(path, "jobs", "items") == (1, 5)
 
-    result = await hold.batches.run("batch", items(5), Writer())
+    result = await backstay.batches.run("batch", items(5), Writer())
 
     assert result.counts == Counts(completed=5)
     assert _count(path, "jobs", "items", "workers") == (1, 5, 0)
 
 
-async def test_full_disk_while_working_leaves_a_resumable_job(hold, path):
+async def test_full_disk_while_working_leaves_a_resumable_job(backstay, path):
     """What was acknowledged is there, what was in flight is given back as soon as that can be written."""
-    work, commit, commits = hold._store.batches.work, hold._store.batches.work.commit, []
+    work, commit, commits = backstay._store.batches.work, backstay._store.batches.work.commit, []
 
     async def full_later(*arguments):
         commits.append(1)
@@ -220,43 +220,43 @@ async def test_full_disk_while_working_leaves_a_resumable_job(hold, path):
 
     work.commit = full_later
     with pytest.raises(StoreFull):
-        await hold.batches.run("batch", items(50), Writer(), concurrency=5)
+        await backstay.batches.run("batch", items(50), Writer(), concurrency=5)
     del work.commit
-    job = await hold.batches.checkpoint("batch")
+    job = await backstay.batches.checkpoint("batch")
     assert (job.state, job.workers, job.counts.running) == (JobState.INTERRUPTED, 0, 0)
 
-    result = await hold.batches.run("batch", items(50), Writer())
+    result = await backstay.batches.run("batch", items(50), Writer())
 
     assert result.counts == Counts(completed=50)
 
 
-async def test_full_disk_that_stays_full_leaves_a_resumable_job(hold):
+async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay):
     """Not even giving back can be written: the file of the worker proves it gone."""
-    work = hold._store.batches.work
-    await hold.batches.create("batch", items(10), "scripted")
+    work = backstay._store.batches.work
+    await backstay.batches.create("batch", items(10), "scripted")
     with _out_of_order(work, "commit"), _out_of_order(work, "leave"), pytest.raises(StoreFull):
-        await hold.batches.resume("batch")
-    assert (await hold.batches.checkpoint("batch")).state is JobState.INTERRUPTED
+        await backstay.batches.resume("batch")
+    assert (await backstay.batches.checkpoint("batch")).state is JobState.INTERRUPTED
 
-    result = await hold.batches.resume("batch")
+    result = await backstay.batches.resume("batch")
 
     assert result.counts == Counts(completed=10)
 
 
-async def test_job_whose_worker_died_after_the_last_item_is_settled(hold, path):
+async def test_job_whose_worker_died_after_the_last_item_is_settled(backstay, path):
     """Its items are all there; nobody was left to say so."""
-    await hold.batches.run("batch", items(2), Writer())
+    await backstay.batches.run("batch", items(2), Writer())
     ask(path, "UPDATE jobs SET state = 'running', finished_at = NULL, cleaned_at = NULL")
 
-    result = await hold.batches.run("batch", items(2), Writer())
+    result = await backstay.batches.run("batch", items(2), Writer())
 
     assert result.state is JobState.COMPLETED
-    assert (await hold.batches.checkpoint("batch")).cleaned
+    assert (await backstay.batches.checkpoint("batch")).cleaned
 
 
-async def test_settings_of_a_job_are_its_own(hold):
+async def test_settings_of_a_job_are_its_own(backstay):
     """What it was made with holds, whoever resumes it."""
-    job = await hold.batches.create("batch", items(1), "scripted", max_attempts=9, timeout=7)
-    await hold.batches.resume("batch")
+    job = await backstay.batches.create("batch", items(1), "scripted", max_attempts=9, timeout=7)
+    await backstay.batches.resume("batch")
 
-    assert job.settings == (await hold.batches.checkpoint("batch")).settings == JobSettings(9, 7)
+    assert job.settings == (await backstay.batches.checkpoint("batch")).settings == JobSettings(9, 7)

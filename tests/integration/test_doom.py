@@ -4,38 +4,38 @@ import asyncio
 
 import pytest
 
-from holdfast import Counts, Doom, Fail, JobState, Selection
-from holdfast.batch.worker import Ending
+from backstay import Counts, Doom, Fail, JobState, Selection
+from backstay.batch.worker import Ending
 from support.conversations import conversation, items
 from support.processors import Writer
 
 
-async def test_doom_pauses_the_job(hold):
+async def test_doom_pauses_the_job(backstay):
     """With the reason; its items stay pending, and no further call is made."""
     write = Writer(lambda item, _: Doom("the key is wrong", code="http_401"))
 
-    result = await hold.batches.run("batch", items(50), write, concurrency=4)
+    result = await backstay.batches.run("batch", items(50), write, concurrency=4)
 
     assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
     assert (result.pause.code, result.pause.message) == ("http_401", "the key is wrong")
     assert result.counts == Counts(pending=50)
     assert len(write.calls) <= 8
-    assert (await hold.batches.checkpoint("batch")).workers == 0
+    assert (await backstay.batches.checkpoint("batch")).workers == 0
 
 
-async def test_what_was_in_flight_beside_a_doom_is_kept(hold):
+async def test_what_was_in_flight_beside_a_doom_is_kept(backstay):
     """It was paid for."""
 
     def answer(item, _):
         return Doom("quota exhausted") if item.id == "item-3" else conversation(item.topic)
 
-    result = await hold.batches.run("batch", items(5), Writer(answer), concurrency=5)
+    result = await backstay.batches.run("batch", items(5), Writer(answer), concurrency=5)
 
     assert result.counts == Counts(pending=1, completed=4)
-    assert await hold.conversations.count(Selection(job_id="batch")) == 4
+    assert await backstay.conversations.count(Selection(job_id="batch")) == 4
 
 
-async def test_mended_job_goes_on(hold):
+async def test_mended_job_goes_on(backstay):
     """The tries that were doomed do not count."""
     attempts = {}
 
@@ -44,19 +44,19 @@ async def test_mended_job_goes_on(hold):
         return conversation(item.topic)
 
     for _ in range(3):
-        await hold.batches.run("batch", items(3), Writer(lambda *_: Doom("no key")), max_attempts=1, concurrency=1)
-    result = await hold.batches.run("batch", items(3), Writer(answer), max_attempts=1)
+        await backstay.batches.run("batch", items(3), Writer(lambda *_: Doom("no key")), max_attempts=1, concurrency=1)
+    result = await backstay.batches.run("batch", items(3), Writer(answer), max_attempts=1)
 
     assert (result.state, result.pause) == (JobState.COMPLETED, None)
     assert attempts == {"item-1": 4, "item-2": 1, "item-3": 1}
 
 
 @pytest.mark.parametrize(("concurrency", "most"), [(1, 20), (8, 20), (50, 50)])
-async def test_one_error_over_all_first_calls_pauses_the_job(hold, concurrency, most):
+async def test_one_error_over_all_first_calls_pauses_the_job(backstay, concurrency, most):
     """No more than max(20, concurrency) calls are made; the items are put back unharmed."""
     write = Writer(lambda *_: Fail("no such model", code="http_404"))
 
-    result = await hold.batches.run("batch", items(120), write, concurrency=concurrency)
+    result = await backstay.batches.run("batch", items(120), write, concurrency=concurrency)
 
     assert len(write.calls) == most
     assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
@@ -65,77 +65,77 @@ async def test_one_error_over_all_first_calls_pauses_the_job(hold, concurrency, 
     assert result.pause.message == f"the first {most} calls all ended in http_404: no such model"
 
 
-async def test_processor_with_a_mistake_pauses_the_job(hold):
+async def test_processor_with_a_mistake_pauses_the_job(backstay):
     """A slip in the user's own function costs twenty calls, not a night."""
 
     def process(item):
         return item.parameters["temprature"]
 
-    result = await hold.batches.run("batch", items(200), process, concurrency=4)
+    result = await backstay.batches.run("batch", items(200), process, concurrency=4)
 
     assert result.counts == Counts(pending=200)
     assert result.pause.code == "processor_error.KeyError"
 
 
-async def test_mended_job_has_lost_nothing(hold):
+async def test_mended_job_has_lost_nothing(backstay):
     """Items that were put back have all their tries."""
-    await hold.batches.run("batch", items(30), Writer(lambda *_: Fail("no")), max_attempts=1)
+    await backstay.batches.run("batch", items(30), Writer(lambda *_: Fail("no")), max_attempts=1)
 
-    result = await hold.batches.run("batch", items(30), Writer(), max_attempts=1)
+    result = await backstay.batches.run("batch", items(30), Writer(), max_attempts=1)
 
     assert result.counts == Counts(completed=30)
 
 
 @pytest.mark.parametrize("innocent", [1, 10, 20])
-async def test_one_that_works_proves_the_job(hold, innocent):
+async def test_one_that_works_proves_the_job(backstay, innocent):
     """Then failures are the items' own, and the job goes on to its end."""
     write = Writer(lambda item, _: conversation() if item.id == f"item-{innocent}" else Fail("no"))
 
-    result = await hold.batches.run("batch", items(60), write, concurrency=4)
+    result = await backstay.batches.run("batch", items(60), write, concurrency=4)
 
     assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=1, failed=59))
     assert len(write.calls) == 60
 
 
-async def test_different_errors_are_no_doom(hold):
+async def test_different_errors_are_no_doom(backstay):
     """Each item has its own trouble."""
     write = Writer(lambda item, _: Fail("no", code=f"code_{int(item.id[5:]) % 2}"))
 
-    result = await hold.batches.run("batch", items(40), write)
+    result = await backstay.batches.run("batch", items(40), write)
 
     assert result.counts == Counts(failed=40)
 
 
-async def test_small_job_simply_fails(hold):
+async def test_small_job_simply_fails(backstay):
     """Fewer items than the first calls: they are tried, and told."""
-    result = await hold.batches.run("batch", items(19), Writer(lambda *_: Fail("no")))
+    result = await backstay.batches.run("batch", items(19), Writer(lambda *_: Fail("no")))
 
     assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(failed=19))
 
 
-async def test_job_of_just_the_first_calls_is_doomed(hold):
+async def test_job_of_just_the_first_calls_is_doomed(backstay):
     """Though the last of them settled it."""
-    result = await hold.batches.run("batch", items(20), Writer(lambda *_: Fail("no")))
+    result = await backstay.batches.run("batch", items(20), Writer(lambda *_: Fail("no")))
 
     assert (result.ending, result.state, result.counts) == (Ending.PAUSED, JobState.PAUSED, Counts(pending=20))
 
 
-async def test_cancelled_job_is_not_paused_by_its_last_calls(hold):
+async def test_cancelled_job_is_not_paused_by_its_last_calls(backstay):
     """What the user decided while they were under way stands."""
     calls = []
 
     async def process(item):
         calls.append(item.id)
         if len(calls) == 20:
-            await hold.batches.cancel("batch")
+            await backstay.batches.cancel("batch")
         return Fail("no")
 
-    result = await hold.batches.run("batch", items(60), process, concurrency=20)
+    result = await backstay.batches.run("batch", items(60), process, concurrency=20)
 
     assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
 
 
-async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(hold):
+async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(backstay):
     """The pause stops the run; what the user decides until its last call has ended is what it ends with."""
     gate = asyncio.Event()
 
@@ -145,11 +145,11 @@ async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(ho
         await gate.wait()
         return conversation(item.topic)
 
-    running = asyncio.create_task(hold.batches.run("batch", items(5), process, concurrency=2))
+    running = asyncio.create_task(backstay.batches.run("batch", items(5), process, concurrency=2))
     async with asyncio.timeout(20):
-        while not await hold.batches.incomplete() or (await hold.batches.checkpoint("batch")).state != "paused":
+        while not await backstay.batches.incomplete() or (await backstay.batches.checkpoint("batch")).state != "paused":
             await asyncio.sleep(0.01)
-    await hold.batches.cancel("batch")
+    await backstay.batches.cancel("batch")
     gate.set()
     result = await running
 
@@ -157,7 +157,7 @@ async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(ho
     assert result.counts == Counts(pending=4, completed=1)
 
 
-async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(hold):
+async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay):
     """There is nothing left to resume."""
     gate, calls = asyncio.Event(), []
 
@@ -168,11 +168,11 @@ async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(hold):
             await asyncio.sleep(0.3)  # the other one's commit comes first, and shows the pause to the worker
         return conversation(item.topic)
 
-    running = asyncio.create_task(hold.batches.run("batch", items(2), process, concurrency=2))
+    running = asyncio.create_task(backstay.batches.run("batch", items(2), process, concurrency=2))
     async with asyncio.timeout(20):
         while len(calls) < 2:
             await asyncio.sleep(0.01)
-    await hold.batches.pause("batch")
+    await backstay.batches.pause("batch")
     gate.set()
     result = await running
 

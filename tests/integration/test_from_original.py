@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Conversation, Turn
-from holdfast.backup.backup import BackupState
-from holdfast.batch.job import JobState
-from holdfast.errors import (
+from backstay import Conversation, Turn
+from backstay.backup.backup import BackupState
+from backstay.batch.job import JobState
+from backstay.errors import (
     BackupFailed,
     BackupNotFound,
     IllegalMove,
@@ -26,9 +26,9 @@ from holdfast.errors import (
     SettingsError,
     StoreDenied,
 )
-from holdfast.library.selection import Selection
-from holdfast.original.source import FileSource
-from holdfast.storage.postgres.migrate import migrations
+from backstay.library.selection import Selection
+from backstay.original.source import FileSource
+from backstay.storage.postgres.migrate import migrations
 from support.invariants import violations
 from support.original import BACKUP, MADE_AT, TABLES, conversation, original
 from support.scene import Scene
@@ -66,7 +66,7 @@ def items(count):
 
 async def taken(app, **options):
     """Take over; return what was reported."""
-    return (await app.hold().migrate_from_original(**options)).report
+    return (await app.backstay().migrate_from_original(**options)).report
 
 
 def left(report):
@@ -82,13 +82,13 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
     before, calls = app.everything(), Calls()
     await taken(app)
 
-    async with app.hold() as hold:
-        (waiting,) = await hold.batches.incomplete()
-        failed = {failure.item_id: failure.error_message async for failure in hold.batches.failed("batch-1")}
-        done = await hold.batches.run("batch-1", items(20), calls)
-        again = await hold.batches.run("batch-1", items(20), calls)
+    async with app.backstay() as backstay:
+        (waiting,) = await backstay.batches.incomplete()
+        failed = {failure.item_id: failure.error_message async for failure in backstay.batches.failed("batch-1")}
+        done = await backstay.batches.run("batch-1", items(20), calls)
+        again = await backstay.batches.run("batch-1", items(20), calls)
         first = dict(calls.of)
-        retried = await hold.batches.resume("batch-1", calls, retry_failed=True)
+        retried = await backstay.batches.resume("batch-1", calls, retry_failed=True)
 
     assert (waiting.id, waiting.state, waiting.counts.completed, waiting.counts.failed) == ("batch-1", "paused", 3, 2)
     assert "run it with all its items" in waiting.pause.message
@@ -107,8 +107,8 @@ async def test_without_taking_over_all_would_be_generated(app):
     app.checkpoint("batch-1", ["1", "2", "3"], ["4", "5"])
     calls = Calls()
 
-    async with app.hold() as hold:
-        await hold.batches.run("batch-1", items(20), calls)
+    async with app.backstay() as backstay:
+        await backstay.batches.run("batch-1", items(20), calls)
 
     assert calls.of == {str(number): 1 for number in range(1, 21)}
 
@@ -120,8 +120,8 @@ async def test_many_runs_at_once_share_what_is_left(app):
     calls = Calls()
 
     async def run():
-        async with app.hold() as hold:
-            return await hold.batches.run("batch-1", items(60), calls, concurrency=2)
+        async with app.backstay() as backstay:
+            return await backstay.batches.run("batch-1", items(60), calls, concurrency=2)
 
     results = await asyncio.gather(*[run() for _ in range(4)])
 
@@ -158,15 +158,17 @@ async def test_ids_that_are_others_are_refused_before_any_call(app):
     await taken(app)
     calls = Calls()
 
-    async with app.hold() as hold:
+    async with app.backstay() as backstay:
         with pytest.raises(ItemsDiffer, match=r"3 missing \(missing: 1; missing: 2\)"):
-            await hold.batches.run("batch-1", [{"topic": "no id"}], calls)
+            await backstay.batches.run("batch-1", [{"topic": "no id"}], calls)
         with pytest.raises(ItemsDiffer, match=r"1 missing \(missing: gone\)"):
-            await hold.batches.run("batch-1", items(3), calls)
+            await backstay.batches.run("batch-1", items(3), calls)
         assert not calls.of
-        done = await hold.batches.run("batch-1", items(3), calls, accept_new_items=True)
+        done = await backstay.batches.run("batch-1", items(3), calls, accept_new_items=True)
         with pytest.raises(ItemsDiffer, match="1 new"):
-            await hold.batches.run("batch-1", [*items(3), {"id": "4", "topic": "more"}], calls, accept_new_items=False)
+            await backstay.batches.run(
+                "batch-1", [*items(3), {"id": "4", "topic": "more"}], calls, accept_new_items=False
+            )
 
     assert (done.state, done.completed, calls.of) == (JobState.COMPLETED, 4, {"3": 1})
 
@@ -176,16 +178,16 @@ async def test_only_a_run_with_all_items_goes_on(app):
     app.checkpoint("batch-1", ["1"], ["2"])
     await taken(app)
 
-    async with app.hold() as hold:
-        for going_on in (hold.batches.resume, hold.batches.workable, hold.batches.retry):
-            with pytest.raises(ItemsNeeded, match="holdfast run FILE --job batch-1"):
+    async with app.backstay() as backstay:
+        for going_on in (backstay.batches.resume, backstay.batches.workable, backstay.batches.retry):
+            with pytest.raises(ItemsNeeded, match="backstay run FILE --job batch-1"):
                 await going_on("batch-1")
         with pytest.raises(ItemsNeeded):
-            await hold.batches.resume("batch-1", Calls(), accept_new_items=items(3))
-        await hold.batches.create("batch-1", items(3), "scripted")
+            await backstay.batches.resume("batch-1", Calls(), accept_new_items=items(3))
+        await backstay.batches.create("batch-1", items(3), "scripted")
         with pytest.raises(JobDiffers):
-            await hold.batches.run("batch-1", items(3), Calls())
-        done = await hold.batches.resume("batch-1")
+            await backstay.batches.run("batch-1", items(3), Calls())
+        done = await backstay.batches.resume("batch-1")
 
     assert (done.completed, done.failed) == (2, 1)
 
@@ -195,12 +197,12 @@ async def test_a_cancelled_one_stays_so(app):
     app.checkpoint("batch-1", ["1"])
     await taken(app)
 
-    async with app.hold() as hold:
-        await hold.batches.cancel("batch-1")
+    async with app.backstay() as backstay:
+        await backstay.batches.cancel("batch-1")
         with pytest.raises(IllegalMove):
-            await hold.batches.run("batch-1", items(3), Calls())
+            await backstay.batches.run("batch-1", items(3), Calls())
         assert (await taken(app)).of_jobs.there == 1
-        await hold.batches.discard("batch-1")
+        await backstay.batches.discard("batch-1")
 
     assert [job.id for job in (await taken(app)).jobs] == ["batch-1"]
 
@@ -304,9 +306,9 @@ async def test_a_large_checkpoint_is_taken_over(app):
     )
 
     report = await taken(app)
-    async with app.hold() as hold:
-        job = await hold.batches.checkpoint("large")
-        (*_, failure) = [one async for one in hold.batches.failed("large")]
+    async with app.backstay() as backstay:
+        job = await backstay.batches.checkpoint("large")
+        (*_, failure) = [one async for one in backstay.batches.failed("large")]
 
     assert (job.counts.completed, job.counts.failed) == (20_000, 10)
     assert [(job.completed, job.failed) for job in report.jobs] == [(20_000, 10)]
@@ -354,12 +356,12 @@ async def test_what_is_restored_is_what_the_file_says(app):
     before = app.everything()
     report = await taken(app)
 
-    async with app.hold() as hold:
-        backup = await hold.backups.verify(BACKUP)
-        restored = await hold.backups.restore(BACKUP)
-        again = await hold.backups.restore(BACKUP)
-        found = {one["id"]: _of_ours(await hold.conversations.show(one["id"])) for one in given}
-        shown = b"".join([block async for block in hold.backups.download(BACKUP)])
+    async with app.backstay() as backstay:
+        backup = await backstay.backups.verify(BACKUP)
+        restored = await backstay.backups.restore(BACKUP)
+        again = await backstay.backups.restore(BACKUP)
+        found = {one["id"]: _of_ours(await backstay.conversations.show(one["id"])) for one in given}
+        shown = b"".join([block async for block in backstay.backups.download(BACKUP)])
 
     (expires_at,) = app.sql("SELECT expires_at FROM backup_exports")[0]
     assert (backup.state, backup.reason, backup.expires_at) == (BackupState.VERIFIED, "bulk_delete", expires_at)
@@ -376,11 +378,11 @@ async def test_a_conversation_that_was_changed_since_is_in_conflict(app):
     app.backup([conversation(1)])
     await taken(app)
 
-    async with app.hold() as hold:
-        await hold.backups.restore(BACKUP)
-        deleted = await hold.conversations.delete(Selection(ids=("conv-1",)))
-        assert (await hold.backups.restore(BACKUP)).restored == 1
-        assert (await hold.backups.restore(deleted.backup_id)).identical == 1
+    async with app.backstay() as backstay:
+        await backstay.backups.restore(BACKUP)
+        deleted = await backstay.conversations.delete(Selection(ids=("conv-1",)))
+        assert (await backstay.backups.restore(BACKUP)).restored == 1
+        assert (await backstay.backups.restore(deleted.backup_id)).identical == 1
 
 
 async def test_a_large_file_is_taken_over_in_pieces(app):
@@ -389,10 +391,10 @@ async def test_a_large_file_is_taken_over_in_pieces(app):
     app.backup(given, indent=None)
 
     report = await taken(app)
-    async with app.hold() as hold:
-        backup = await hold.backups.verify(BACKUP)
-        await hold.backups.restore(BACKUP)
-        shown = await hold.conversations.show("conv-149")
+    async with app.backstay() as backstay:
+        backup = await backstay.backups.verify(BACKUP)
+        await backstay.backups.restore(BACKUP)
+        shown = await backstay.conversations.show("conv-149")
 
     assert [one.conversations for one in report.backups] == [150]
     assert backup.content_bytes > 12_000_000
@@ -406,14 +408,14 @@ async def test_owners_see_their_own(app):
     app.backup([conversation(1)], "backup-2-nobody")
     app.checkpoint("batch-1", ["1"])
 
-    report = (await app.hold(owner="team").migrate_from_original()).report
+    report = (await app.backstay(owner="team").migrate_from_original()).report
 
     assert [(one.id, one.owner) for one in report.backups] == [("backup-1-ann", ann), ("backup-2-nobody", "team")]
     assert [one.owner for one in report.jobs] == ["team"]
-    async with app.hold(owner="team") as hold:
+    async with app.backstay(owner="team") as backstay:
         for services, mine, others in (
-            (hold.for_owner(ann), "backup-1-ann", "backup-2-nobody"),
-            (hold.for_owner("team"), "backup-2-nobody", "backup-1-ann"),
+            (backstay.for_owner(ann), "backup-1-ann", "backup-2-nobody"),
+            (backstay.for_owner("team"), "backup-2-nobody", "backup-1-ann"),
         ):
             assert (await services.backups.restore(mine)).restored == 1
             with pytest.raises(BackupNotFound):
@@ -425,11 +427,11 @@ async def test_one_id_is_not_given_to_two_owners(app):
     app.backup([conversation(1)])
     await taken(app)
 
-    report = (await app.hold(owner="other").migrate_from_original()).report
+    report = (await app.backstay(owner="other").migrate_from_original()).report
 
     assert left(report) == {BACKUP: "a backup of another owner has this id"}
-    async with app.hold() as hold:
-        await hold.backups.verify(BACKUP)
+    async with app.backstay() as backstay:
+        await backstay.backups.verify(BACKUP)
 
 
 async def test_what_never_expires_is_pinned(app):
@@ -438,8 +440,8 @@ async def test_what_never_expires_is_pinned(app):
     app.backup([conversation(1)], "backup-2-old", lives=timedelta(seconds=-1))
 
     report = await taken(app)
-    async with app.hold() as hold:
-        (backup,) = await hold.backups.list()
+    async with app.backstay() as backstay:
+        (backup,) = await backstay.backups.list()
 
     assert (backup.id, backup.is_pinned, backup.reason) == ("backup-1-kept", True, "taken_over")
     assert backup.expires_at > datetime.now(UTC) + timedelta(days=6)
@@ -501,8 +503,8 @@ async def test_backups_of_no_use_are_named_and_the_rest_goes_on(app):
         assert reason in reasons[name], name
         assert "\n" not in reasons[name]
     assert [one.id for one in report.backups] == [BACKUP]
-    async with app.hold() as hold:
-        assert [one.id for one in await hold.backups.list(every=True)] == [BACKUP]
+    async with app.backstay() as backstay:
+        assert [one.id for one in await backstay.backups.list(every=True)] == [BACKUP]
     assert left(await taken(app, check=True)) == reasons
 
 
@@ -533,8 +535,8 @@ async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
 
     assert left(report) == {BACKUP: "its file was changed while it was read; try again"}
     assert [one.id for one in (await taken(app)).backups] == [BACKUP]
-    async with app.hold() as hold:
-        await hold.backups.verify(BACKUP)
+    async with app.backstay() as backstay:
+        await backstay.backups.verify(BACKUP)
 
 
 async def test_without_its_comparison_a_change_would_go_unseen(app, monkeypatch):
@@ -560,15 +562,15 @@ async def test_a_backup_that_failed_is_made_again(app, monkeypatch):
         raise BackupFailed("The disk is worn")
 
     with monkeypatch.context() as patch:
-        patch.setattr("holdfast.backup.verifier.Verifier.verify", failing)
+        patch.setattr("backstay.backup.verifier.Verifier.verify", failing)
         assert left(await taken(app)) == {BACKUP: "The disk is worn"}
     report = await taken(app)
 
     assert [one.id for one in report.backups] == [BACKUP]
-    async with app.hold() as hold:
-        assert (await hold.backups.verify(BACKUP)).conversations == 3
-        assert (await hold.backups.restore(BACKUP)).restored == 3
-        assert [one.id for one in await hold.backups.list(every=True)] == [BACKUP]
+    async with app.backstay() as backstay:
+        assert (await backstay.backups.verify(BACKUP)).conversations == 3
+        assert (await backstay.backups.restore(BACKUP)).restored == 3
+        assert [one.id for one in await backstay.backups.list(every=True)] == [BACKUP]
 
 
 async def test_one_that_was_removed_here_does_not_come_back(app):
@@ -576,8 +578,8 @@ async def test_one_that_was_removed_here_does_not_come_back(app):
     app.backup([conversation(1)])
     await taken(app)
 
-    async with app.hold() as hold:
-        await hold.backups.delete(BACKUP)
+    async with app.backstay() as backstay:
+        await backstay.backups.delete(BACKUP)
     report = await taken(app)
 
     assert (report.backups, report.of_backups.there, report.left) == ([], 1, [])
@@ -587,10 +589,10 @@ async def test_without_a_place_for_backups_jobs_are_taken_over_all_the_same(app)
     """And backups are named."""
     app.backup([conversation(1)])
     app.checkpoint("batch-1", ["1"])
-    hold = app.hold()
-    hold.settings = hold.settings.model_copy(update={"backup_directory": None})
+    backstay = app.backstay()
+    backstay.settings = backstay.settings.model_copy(update={"backup_directory": None})
 
-    report = (await hold.migrate_from_original()).report
+    report = (await backstay.migrate_from_original()).report
 
     assert [job.id for job in report.jobs] == ["batch-1"]
     assert "set BACKUP_DIRECTORY" in left(report)[BACKUP]
@@ -607,11 +609,11 @@ def fill(app):
 
 def outcome(app):
     """What is here of what `fill` has made, and whether nothing else is."""
-    jobs = app.sql("SELECT id, state, completed, failed FROM holdfast.jobs ORDER BY id NULLS FIRST")
-    backups = app.sql("SELECT id, state, conversations FROM holdfast.backups ORDER BY id")
+    jobs = app.sql("SELECT id, state, completed, failed FROM backstay.jobs ORDER BY id NULLS FIRST")
+    backups = app.sql("SELECT id, state, conversations FROM backstay.backups ORDER BY id")
     counts = app.sql(
-        "SELECT (SELECT count(*) FROM holdfast.items), (SELECT count(*) FROM holdfast.attempts),"
-        " (SELECT count(*) FROM holdfast.backup_items), (SELECT count(*) FROM holdfast.workers)"
+        "SELECT (SELECT count(*) FROM backstay.items), (SELECT count(*) FROM backstay.attempts),"
+        " (SELECT count(*) FROM backstay.backup_items), (SELECT count(*) FROM backstay.workers)"
     )
     files = sorted(path.name for path in app.folder.rglob("*backup-*.zst*"))
     return jobs, backups, counts, files
@@ -642,12 +644,12 @@ async def test_check_writes_nothing(tmp_path):
     with original(tmp_path, migrated=False) as app:
         fill(app)
         app.backup([conversation(1)], "backup-9-old", lives=timedelta(days=-1))
-        first = await app.hold().migrate_from_original(check=True)
-        schemas = app.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'holdfast'")
-        await app.hold().migrate()
-        second = await app.hold().migrate_from_original(check=True)
+        first = await app.backstay().migrate_from_original(check=True)
+        schemas = app.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'backstay'")
+        await app.backstay().migrate()
+        second = await app.backstay().migrate_from_original(check=True)
         empty = outcome(app)
-        third = await app.hold().migrate_from_original()
+        third = await app.backstay().migrate_from_original()
         done = outcome(app)
 
     assert schemas == [(0,)]
@@ -670,9 +672,9 @@ async def test_many_at_once_do_it_once(app):
     assert Counter(job.id for report in reports for job in report.jobs) == {f"batch-{n}": 1 for n in range(3)}
     assert Counter(one.id for report in reports for one in report.backups) == {f"backup-{n}-x": 1 for n in range(3)}
     assert [one for report in reports for one in report.left] == []
-    async with app.hold() as hold:
+    async with app.backstay() as backstay:
         for number in range(3):
-            await hold.backups.verify(f"backup-{number}-x")
+            await backstay.backups.verify(f"backup-{number}-x")
 
 
 def kill(app, when):
@@ -686,7 +688,7 @@ def kill(app, when):
 
 @pytest.mark.parametrize(
     ("when", "protection"),
-    [("after:2", "holdfast.batch.taking_over.drop_leftovers"), ("before:18", "holdfast.backup.service.Backups.start")],
+    [("after:2", "backstay.batch.taking_over.drop_leftovers"), ("before:18", "backstay.backup.service.Backups.start")],
 )
 def test_what_a_killed_one_has_left_would_be_noticed(app, monkeypatch, when, protection):
     """The control of the one below: without what removes it."""
@@ -747,19 +749,19 @@ async def test_tables_may_be_in_any_schema(app):
 
 async def test_our_own_views_are_refused(app):
     """By their schema's name, or because a schema holds our tables."""
-    with pytest.raises(SettingsError, match="'holdfast' is Holdfast's own"):
-        await taken(app, source="holdfast")
-    hold = app.hold()
-    other = type(hold)(hold.settings.model_copy(update={"database_schema": "second"}))
-    with pytest.raises(SettingsError, match="'holdfast' is Holdfast's own"):
-        await other.migrate_from_original("holdfast")
+    with pytest.raises(SettingsError, match="'backstay' is Backstay's own"):
+        await taken(app, source="backstay")
+    backstay = app.backstay()
+    other = type(backstay)(backstay.settings.model_copy(update={"database_schema": "second"}))
+    with pytest.raises(SettingsError, match="'backstay' is Backstay's own"):
+        await other.migrate_from_original("backstay")
     assert app.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'second'") == [(0,)]
 
 
 async def test_no_tables_no_taking_over(app):
     """Before anything is made."""
-    hold = app.hold()
-    other = type(hold)(hold.settings.model_copy(update={"database_schema": "second"}))
+    backstay = app.backstay()
+    other = type(backstay)(backstay.settings.model_copy(update={"database_schema": "second"}))
     for source in ("pg_catalog", "nowhere"):
         with pytest.raises(SettingsError, match="neither batch_checkpoints nor backup_exports in a schema"):
             await other.migrate_from_original(source)
@@ -789,14 +791,14 @@ async def test_rows_that_a_policy_hides_are_not_taken_for_missing(app):
     role = f"reader_{os.getpid()}"
     app.sql(
         f"CREATE ROLE {role} LOGIN PASSWORD 'secret'; GRANT SELECT ON batch_checkpoints, backup_exports TO {role};"
-        f" GRANT USAGE ON SCHEMA holdfast TO {role};"
-        f" GRANT ALL ON ALL TABLES IN SCHEMA holdfast TO {role};"
-        f" GRANT ALL ON ALL SEQUENCES IN SCHEMA holdfast TO {role}"
+        f" GRANT USAGE ON SCHEMA backstay TO {role};"
+        f" GRANT ALL ON ALL TABLES IN SCHEMA backstay TO {role};"
+        f" GRANT ALL ON ALL SEQUENCES IN SCHEMA backstay TO {role}"
     )
     try:
-        hold = app.hold()
+        backstay = app.backstay()
         url = app.url.replace(app.url.split("@")[0], f"postgresql://{role}:secret")
         with pytest.raises(StoreDenied, match='may not see every row of "batch_checkpoints"'):
-            await type(hold)(hold.settings.model_copy(update={"database_url": url})).migrate_from_original()
+            await type(backstay)(backstay.settings.model_copy(update={"database_url": url})).migrate_from_original()
     finally:
         app.sql(f"ALTER TABLE batch_checkpoints DISABLE ROW LEVEL SECURITY; DROP OWNED BY {role}; DROP ROLE {role}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast import Holdfast, Selection
+from backstay import Backstay, Selection
 from support.conversations import conversation
 
 
@@ -13,12 +13,12 @@ async def test_an_id_that_looks_like_a_made_one_is_no_clash(tmp_path, given_firs
     async def answer(item):
         return conversation(item.topic)
 
-    async with Holdfast.open(tmp_path / "holdfast.db") as hold:
-        await hold.batches.run("first", [{"topic": "tea"}], answer)
-        (made,) = [one.item_id for one in await hold.conversations.list(Selection(job_id="first"))]
+    async with Backstay.open(tmp_path / "backstay.db") as backstay:
+        await backstay.batches.run("first", [{"topic": "tea"}], answer)
+        (made,) = [one.item_id for one in await backstay.conversations.list(Selection(job_id="first"))]
         given, twice = {"id": f"{made}-2", "topic": "coffee"}, [{"topic": "tea"}, {"topic": "tea"}]
         items = [given, *twice] if given_first else [twice[0], given, twice[1]]
 
-        result = await hold.batches.run("second", items, answer)
+        result = await backstay.batches.run("second", items, answer)
 
     assert result.completed == 3

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Holdfast, Selection
-from holdfast.errors import (
+from backstay import Backstay, Selection
+from backstay.errors import (
     BackupDamaged,
     BackupTooNew,
     BadRow,
@@ -30,8 +30,8 @@ def _jsonl(path: Path, *rows: object) -> Path:
     return path
 
 
-async def _only(hold):
-    (one,) = [one async for one in hold.conversations.export(ALL)]
+async def _only(backstay):
+    (one,) = [one async for one in backstay.conversations.export(ALL)]
     return one
 
 
@@ -46,15 +46,18 @@ async def _only(hold):
     ],
     ids=["messages", "sharegpt", "native", "turns", "out of order"],
 )
-async def test_shapes_are_told_by_their_turns(hold, tmp_path, row):
+async def test_shapes_are_told_by_their_turns(backstay, tmp_path, row):
     """The same conversation in each."""
-    done = await hold.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
+    done = await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
 
     assert done.imported == 1
-    assert [(turn.role, turn.content) for turn in (await _only(hold)).turns] == [("user", "Hello"), ("assistant", "Hi")]
+    assert [(turn.role, turn.content) for turn in (await _only(backstay)).turns] == [
+        ("user", "Hello"),
+        ("assistant", "Hi"),
+    ]
 
 
-async def test_keys_that_are_not_ours_are_kept(hold, tmp_path):
+async def test_keys_that_are_not_ours_are_kept(backstay, tmp_path):
     """On conversations and on turns, whatever their depth."""
     row = {
         "id": 7,
@@ -65,9 +68,9 @@ async def test_keys_that_are_not_ours_are_kept(hold, tmp_path):
         "messages": [{**_MESSAGES[0], "weight": 0.5, "tool_calls": [{"x": {}}], "id": 3}, _MESSAGES[1]],
     }
 
-    await hold.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
+    await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
 
-    one = await _only(hold)
+    one = await _only(backstay)
     assert one.id == "7"
     assert one.topic is None
     assert one.metadata == {
@@ -79,59 +82,59 @@ async def test_keys_that_are_not_ours_are_kept(hold, tmp_path):
     assert one.turns[0].metadata == {"weight": 0.5, "tool_calls": [{"x": {}}], "id": 3}
 
 
-async def test_a_native_export_comes_back_as_it_was(hold, tmp_path):
+async def test_a_native_export_comes_back_as_it_was(backstay, tmp_path):
     """Into another library: the same digests, in the same order."""
-    wanted = await filled(tmp_path / "other" / "holdfast.db", 20)
-    async with Holdfast.open(tmp_path / "other" / "holdfast.db") as other:
+    wanted = await filled(tmp_path / "other" / "backstay.db", 20)
+    async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         rows = [one.to_dict() async for one in other.conversations.export(ALL)]
 
-    await hold.conversations.import_file(_jsonl(tmp_path / "native.jsonl", *rows))
+    await backstay.conversations.import_file(_jsonl(tmp_path / "native.jsonl", *rows))
     (tmp_path / "native.json").write_text(json.dumps(rows))
-    again = await hold.conversations.import_file(tmp_path / "native.json")
+    again = await backstay.conversations.import_file(tmp_path / "native.json")
 
-    assert await digests(hold) == wanted
+    assert await digests(backstay) == wanted
     assert (again.imported, again.identical) == (0, 25)
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-async def test_a_backup_comes_into_another_library(hold, tmp_path, compressed):
+async def test_a_backup_comes_into_another_library(backstay, tmp_path, compressed):
     """From its file alone, columns of a user's own included where they are here, too; else they are metadata."""
-    wanted = await filled(tmp_path / "other" / "holdfast.db", 20)
-    async with Holdfast.open(tmp_path / "other" / "holdfast.db") as other:
+    wanted = await filled(tmp_path / "other" / "backstay.db", 20)
+    async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         ask(other.settings.database, "ALTER TABLE turns ADD COLUMN score REAL; UPDATE turns SET score = 0.5")
         backup = await other.backups.create(ALL)
         pieces = [block async for block in other.backups.download(backup.id, compressed=compressed)]
     (tmp_path / "backup.any").write_bytes(b"".join(pieces))
 
-    done = await hold.conversations.import_file(tmp_path / "backup.any")
+    done = await backstay.conversations.import_file(tmp_path / "backup.any")
 
     assert done.imported == 25
-    assert list(await digests(hold)) == list(wanted)
-    assert {turn.metadata["score"] async for one in hold.conversations.export(ALL) for turn in one.turns} == {0.5}
+    assert list(await digests(backstay)) == list(wanted)
+    assert {turn.metadata["score"] async for one in backstay.conversations.export(ALL) for turn in one.turns} == {0.5}
 
 
-async def test_an_import_of_a_backup_is_a_restore(hold, tmp_path):
+async def test_an_import_of_a_backup_is_a_restore(backstay, tmp_path):
     """Into the library that it comes from: items have their results again."""
-    await hold.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
-    before = await digests(hold)
-    deleted = await hold.conversations.delete(ALL)
-    path = await hold.backups.path_of(await hold.backups.show(deleted.backup_id))
+    await backstay.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
+    before = await digests(backstay)
+    deleted = await backstay.conversations.delete(ALL)
+    path = await backstay.backups.path_of(await backstay.backups.show(deleted.backup_id))
     shutil.copy(path, tmp_path / "kept.json.zst")
 
-    done = await hold.conversations.import_file(tmp_path / "kept.json.zst")
+    done = await backstay.conversations.import_file(tmp_path / "kept.json.zst")
 
     assert (done.imported, done.relinked) == (1, 1)
-    assert await digests(hold) == before
+    assert await digests(backstay) == before
 
 
-async def test_results_that_no_item_here_has_are_no_results(hold, tmp_path):
+async def test_results_that_no_item_here_has_are_no_results(backstay, tmp_path):
     """A job here that happens to have the same name is not given a second result."""
-    await hold.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
+    await backstay.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
     row = {"id": "x", "job_id": "job", "item_id": "a", "messages": _MESSAGES}
 
-    await hold.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
+    await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
 
-    one = await hold.conversations.show("x")
+    one = await backstay.conversations.show("x")
     assert (one.job_id, one.item_id, one.metadata) == (None, None, {"job_id": "job", "item_id": "a"})
 
 
@@ -143,22 +146,22 @@ def clashing(tmp_path):
     return _jsonl(tmp_path / "in.jsonl", *rows, rows[0], {"id": "x", "messages": other}, {"messages": other})
 
 
-async def test_a_clash_imports_nothing(hold, clashing):
+async def test_a_clash_imports_nothing(backstay, clashing):
     """By default; the line and the id are named, and what may be done."""
     with pytest.raises(ConversationExists, match="line 4: another conversation has the id 'x'; nothing was imported"):
-        await hold.conversations.import_file(clashing)
+        await backstay.conversations.import_file(clashing)
 
-    assert await hold.conversations.count(ALL) == 0
+    assert await backstay.conversations.count(ALL) == 0
 
 
 @pytest.mark.parametrize(("policy", "stored", "counts"), [("skip", 3, (3, 1, 1, 0)), ("new", 4, (4, 1, 0, 1))])
-async def test_clashes_by_policy(hold, clashing, policy, stored, counts):
+async def test_clashes_by_policy(backstay, clashing, policy, stored, counts):
     """Left out, or given another id; nothing is overwritten either way."""
-    done = await hold.conversations.import_file(clashing, on_conflict=policy)
+    done = await backstay.conversations.import_file(clashing, on_conflict=policy)
 
     assert (done.imported, done.identical, done.skipped, done.renamed) == counts
-    assert await hold.conversations.count(ALL) == stored
-    assert len((await hold.conversations.show("x")).turns) == 2
+    assert await backstay.conversations.count(ALL) == stored
+    assert len((await backstay.conversations.show("x")).turns) == 2
 
 
 @pytest.mark.parametrize(
@@ -177,58 +180,58 @@ async def test_clashes_by_policy(hold, clashing, policy, stored, counts):
         ("in.txt", "x", InputUnreadable, "the kind of file is not known"),
         ("in.json", '{"a": 1}', InputUnreadable, "must be an array"),
         ("in.json", '{\n "version": "1.0", "conversations": []}', InputUnreadable, "must be an array"),
-        ("in.json", '{"version":"1.0",\n"conversations":[]}', InputUnreadable, "not a backup as Holdfast writes it"),
-        ("in.zst", "x", InputUnreadable, "not a backup as Holdfast writes it"),
+        ("in.json", '{"version":"1.0",\n"conversations":[]}', InputUnreadable, "not a backup as Backstay writes it"),
+        ("in.zst", "x", InputUnreadable, "not a backup as Backstay writes it"),
         ("in.json", '{"version":"9.0","conversations":[\n', BackupTooNew, "of version '9.0'"),
         ("in.json", '{"version":"1.0","conversations":[\n', NotABackup, "not a backup"),
     ],
 )  # fmt: skip
-async def test_files_of_no_use_are_refused(hold, tmp_path, name, content, error, told):
+async def test_files_of_no_use_are_refused(backstay, tmp_path, name, content, error, told):
     """Each names the place; nothing is stored, although a good row comes first."""
     good = json.dumps({"messages": _MESSAGES}) + "\n" if name.endswith("l") and error is BadRow else ""
     (tmp_path / name).write_text(good + content)
 
     with pytest.raises(error) as caught:
-        await hold.conversations.import_file(tmp_path / name)
+        await backstay.conversations.import_file(tmp_path / name)
 
     assert told.replace("line 1", "line 2" if good else "line 1") in caught.value.message
     assert str(tmp_path / name) in caught.value.message
-    assert await hold.conversations.count(ALL) == 0
+    assert await backstay.conversations.count(ALL) == 0
 
 
-async def test_a_backup_that_is_cut_off_is_refused(hold, tmp_path):
+async def test_a_backup_that_is_cut_off_is_refused(backstay, tmp_path):
     """Even where the compression does not notice: nothing of it is stored."""
-    await filled(tmp_path / "other" / "holdfast.db", 20)
-    async with Holdfast.open(tmp_path / "other" / "holdfast.db") as other:
+    await filled(tmp_path / "other" / "backstay.db", 20)
+    async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         backup = await other.backups.create(ALL)
         whole = b"".join([block async for block in other.backups.download(backup.id)])
 
     for length in (len(whole) - 1, len(whole) - 90, len(whole) // 2):
         (tmp_path / "cut.json").write_bytes(whole[:length])
         with pytest.raises((BackupDamaged, BadRow)):
-            await hold.conversations.import_file(tmp_path / "cut.json")
-    assert await hold.conversations.count(ALL) == 0
+            await backstay.conversations.import_file(tmp_path / "cut.json")
+    assert await backstay.conversations.count(ALL) == 0
 
 
-async def test_missing_and_unreadable_files_are_told(hold, tmp_path):
+async def test_missing_and_unreadable_files_are_told(backstay, tmp_path):
     """As for the input of a job."""
     with pytest.raises(InputNotFound, match="there is no such file"):
-        await hold.conversations.import_file(tmp_path / "none.jsonl")
+        await backstay.conversations.import_file(tmp_path / "none.jsonl")
     with pytest.raises(InputUnreadable, match="this is a directory"):
-        await hold.conversations.import_file(tmp_path)
+        await backstay.conversations.import_file(tmp_path)
 
 
-async def test_standard_input_is_read(hold):
+async def test_standard_input_is_read(backstay):
     """Rows or a backup, told by their first bytes."""
     given = io.BytesIO(json.dumps({"messages": _MESSAGES}).encode())
 
-    await hold.conversations.import_file("-", stdin=given)
+    await backstay.conversations.import_file("-", stdin=given)
 
-    assert await hold.conversations.count(ALL) == 1
+    assert await backstay.conversations.count(ALL) == 1
 
 
 @pytest.mark.skipif(not _DATA.exists(), reason="the dialogues of the Schema-Guided Dialogue data set are not here")
-async def test_annotated_dialogues_come_back_as_they_were(hold, tmp_path):
+async def test_annotated_dialogues_come_back_as_they_were(backstay, tmp_path):
     """Imported, deleted, restored: deep annotations included."""
     dialogues = json.loads(_DATA.read_text())
     rows = [
@@ -246,14 +249,14 @@ async def test_annotated_dialogues_come_back_as_they_were(hold, tmp_path):
         }
         for dialogue in dialogues
     ]
-    await hold.conversations.import_file(_jsonl(tmp_path / "dialogues.jsonl", *rows))
-    before = await digests(hold)
+    await backstay.conversations.import_file(_jsonl(tmp_path / "dialogues.jsonl", *rows))
+    before = await digests(backstay)
 
-    deleted = await hold.conversations.delete(ALL)
-    await hold.backups.restore(deleted.backup_id)
+    deleted = await backstay.conversations.delete(ALL)
+    await backstay.backups.restore(deleted.backup_id)
 
-    assert await digests(hold) == before
-    restored = {one.id: one async for one in hold.conversations.export(Selection(everything=True))}
+    assert await digests(backstay) == before
+    restored = {one.id: one async for one in backstay.conversations.export(Selection(everything=True))}
     for dialogue in dialogues:
         frames = [turn.metadata["frames"] for turn in restored[dialogue["dialogue_id"]].turns]
         assert frames == [turn["frames"] for turn in dialogue["turns"]]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from holdfast import Holdfast
+from backstay import Backstay
 from support.invariants import violations
 from support.library import ALL, digests, filled
 from support.sql import ask, is_server
@@ -29,19 +29,19 @@ async def test_what_a_trigger_keeps_is_not_counted_as_deleted(path, backup):
     """Its item keeps its result, and a restore of the others finds it there."""
     await filled(path, 3)
     await asyncio.to_thread(ask, path, _KEEPING_ON_A_SERVER if is_server(path) else _KEEPING)
-    async with Holdfast.open(path) as hold:
-        before = await digests(hold)
+    async with Backstay.open(path) as backstay:
+        before = await digests(backstay)
 
-        done = await hold.conversations.delete(ALL, backup=backup)
+        done = await backstay.conversations.delete(ALL, backup=backup)
 
-        kept = await digests(hold)
+        kept = await digests(backstay)
         assert (done.deleted, done.changed, done.gone) == (6, 2, 0)
         assert len(kept) == 2
         assert violations(path, at_rest=False) == []
         if backup:
-            restored = await hold.backups.restore(done.backup_id)
+            restored = await backstay.backups.restore(done.backup_id)
 
             assert list(kept) == list(done.changed_ids)
             assert (restored.restored, restored.identical) == (6, 2)
-            assert await digests(hold) == before
+            assert await digests(backstay) == before
     assert violations(path, at_rest=False) == []

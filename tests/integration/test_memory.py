@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-_COUNT = 1_000_000 if os.environ.get("HOLDFAST_TORTURE") == "1" else 50_000
+_COUNT = 1_000_000 if os.environ.get("BACKSTAY_TORTURE") == "1" else 50_000
 
 _CREATE = """
 import asyncio, sys
 import psutil
-from holdfast import Holdfast
+from backstay import Backstay
 
 def items(count):
     for n in range(count):
@@ -19,8 +19,8 @@ def items(count):
 
 async def main():
     process = psutil.Process()
-    async with Holdfast.open(sys.argv[1]) as hold:
-        await hold.batches.create("warm", items(2_000), "scripted")
+    async with Backstay.open(sys.argv[1]) as backstay:
+        await backstay.batches.create("warm", items(2_000), "scripted")
         before = most = process.memory_info().rss
 
         async def watch():
@@ -30,7 +30,7 @@ async def main():
                 await asyncio.sleep(0.02)
 
         watching = asyncio.create_task(watch())
-        job = await hold.batches.create("batch", items(int(sys.argv[2])), "scripted")
+        job = await backstay.batches.create("batch", items(int(sys.argv[2])), "scripted")
         watching.cancel()
         print(job.counts.pending, (most - before) // 1_000_000)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from holdfast import Holdfast, Selection
-from holdfast.errors import EmptySelection, SettingsError, StoreClosed, StoreNotFound
+from backstay import Backstay, Selection
+from backstay.errors import EmptySelection, SettingsError, StoreClosed, StoreNotFound
 from support.conversations import items
 from support.processors import Writer
 from support.stores import DATABASES
@@ -13,27 +13,27 @@ files = pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqli
 
 async def test_library_is_made_where_nothing_is_said(tmp_path):
     """In a folder of its own, here."""
-    async with Holdfast.open() as hold:
-        await hold.batches.run("batch", items(1), Writer())
+    async with Backstay.open() as backstay:
+        await backstay.batches.run("batch", items(1), Writer())
 
-    assert (tmp_path / ".holdfast" / "holdfast.db").is_file()
+    assert (tmp_path / ".backstay" / "backstay.db").is_file()
 
 
 async def test_library_is_found_from_a_subfolder(tmp_path, monkeypatch):
     """The nearest one above."""
-    async with Holdfast.open() as hold:
-        await hold.batches.run("batch", items(1), Writer())
+    async with Backstay.open() as backstay:
+        await backstay.batches.run("batch", items(1), Writer())
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b")
 
-    async with Holdfast.open(create=False) as hold:
-        assert [job.id for job in await hold.batches.list()] == ["batch"]
+    async with Backstay.open(create=False) as backstay:
+        assert [job.id for job in await backstay.batches.list()] == ["batch"]
 
 
 async def test_reading_does_not_make_a_library(tmp_path):
     """It says that there is none."""
     with pytest.raises(StoreNotFound):
-        async with Holdfast.open(create=False):
+        async with Backstay.open(create=False):
             pytest.fail("there is nothing to open")
 
     assert list(tmp_path.iterdir()) == []
@@ -42,7 +42,7 @@ async def test_reading_does_not_make_a_library(tmp_path):
 async def test_other_databases_are_refused(tmp_path):
     """Before anything is opened, and without showing the address."""
     with pytest.raises(SettingsError) as caught:
-        Holdfast.open("mysql://me:hunter2@db.example.com/app")
+        Backstay.open("mysql://me:hunter2@db.example.com/app")
 
     assert "hunter2" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -50,26 +50,26 @@ async def test_other_databases_are_refused(tmp_path):
 
 async def test_library_is_used_within_async_with(path):
     """Neither before nor after."""
-    hold = Holdfast.open(path)
+    backstay = Backstay.open(path)
     with pytest.raises(StoreClosed):
-        await hold.batches.list()
-    async with hold:
-        await hold.batches.run("batch", items(1), Writer())
+        await backstay.batches.list()
+    async with backstay:
+        await backstay.batches.run("batch", items(1), Writer())
     with pytest.raises(StoreClosed):
-        await hold.batches.run("batch", items(1), Writer())
+        await backstay.batches.run("batch", items(1), Writer())
     with pytest.raises(StoreClosed):
-        await hold.conversations.list()
+        await backstay.conversations.list()
 
 
 async def test_library_may_be_opened_again(path):
     """The same object, one time after the other."""
-    hold = Holdfast.open(path)
+    backstay = Backstay.open(path)
     for _ in range(3):
-        async with hold:
-            await hold.batches.run("batch", items(1), Writer())
+        async with backstay:
+            await backstay.batches.run("batch", items(1), Writer())
 
-    async with hold:
-        assert len(await hold.batches.list()) == 1
+    async with backstay:
+        assert len(await backstay.batches.list()) == 1
 
 
 @files
@@ -78,35 +78,35 @@ async def test_library_may_be_opened_through_a_link(path):
     link = path.parent / "elsewhere" / "link.db"
     link.parent.mkdir()
     link.symlink_to(path)
-    async with Holdfast.open(path) as hold, Holdfast.open(link) as linked:
-        await hold.batches.run("batch", items(3), Writer())
+    async with Backstay.open(path) as backstay, Backstay.open(link) as linked:
+        await backstay.batches.run("batch", items(3), Writer())
         await linked.batches.run("linked", items(2), Writer())
 
-        assert {job.id for job in await hold.batches.list()} == {"batch", "linked"}
+        assert {job.id for job in await backstay.batches.list()} == {"batch", "linked"}
     assert [entry.name for entry in link.parent.iterdir()] == ["link.db"]
 
 
 @files
 async def test_closed_library_is_one_file(path):
     """Its log has gone into it; only the empty folder of its workers is beside it."""
-    async with Holdfast.open(path) as hold:
-        await hold.batches.run("batch", items(5), Writer())
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("batch", items(5), Writer())
 
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["library.db", "library.workers"]
 
 
 async def test_conversations_are_read(path):
     """One, a list, all of a job; and nothing is never all."""
-    async with Holdfast.open(path) as hold:
-        await hold.batches.run("batch", items(3), Writer())
-        listed = await hold.conversations.list()
-        exported = [kept async for kept in hold.conversations.export(Selection(job_id="batch"))]
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("batch", items(3), Writer())
+        listed = await backstay.conversations.list()
+        exported = [kept async for kept in backstay.conversations.export(Selection(job_id="batch"))]
 
         assert [one.item_id for one in listed] == [kept.item_id for kept in reversed(exported)]
-        assert await hold.conversations.show(exported[0].id) == exported[0]
-        assert [one.id for one in await hold.conversations.list(before=listed[0].cursor, limit=1)] == [listed[1].id]
+        assert await backstay.conversations.show(exported[0].id) == exported[0]
+        assert [one.id for one in await backstay.conversations.list(before=listed[0].cursor, limit=1)] == [listed[1].id]
         with pytest.raises(EmptySelection):
-            await hold.conversations.count(Selection())
+            await backstay.conversations.count(Selection())
         with pytest.raises(EmptySelection):
-            async for _ in hold.conversations.export(Selection()):
+            async for _ in backstay.conversations.export(Selection()):
                 pass

@@ -6,21 +6,21 @@ from collections import Counter
 
 import pytest
 
-from holdfast import Conversation, Counts, Done, Fail, Item, JobState, Retry, Selection, Skip, Tokens, Turn
+from backstay import Conversation, Counts, Done, Fail, Item, JobState, Retry, Selection, Skip, Tokens, Turn
 from support.conversations import conversation, items
 from support.processors import Writer
 from support.sql import ask, is_server
 
 
-async def _failures(hold, job_id="batch"):
-    return {failure.item_id: failure async for failure in hold.batches.failed(job_id)}
+async def _failures(backstay, job_id="batch"):
+    return {failure.item_id: failure async for failure in backstay.batches.failed(job_id)}
 
 
-async def _run(hold, answer, count=1, **options):
-    return await hold.batches.run("batch", items(count), Writer(answer), **options)
+async def _run(backstay, answer, count=1, **options):
+    return await backstay.batches.run("batch", items(count), Writer(answer), **options)
 
 
-async def test_every_kind_of_outcome_is_counted(hold):
+async def test_every_kind_of_outcome_is_counted(backstay):
     """Completed with a conversation or without, skipped, failed: together they are what was planned."""
     outcomes = {
         "item-1": conversation("a"),
@@ -31,14 +31,14 @@ async def test_every_kind_of_outcome_is_counted(hold):
         "item-6": Fail("no", code="refusal"),
     }
 
-    result = await _run(hold, lambda item, _: outcomes[item.id], count=6)
+    result = await _run(backstay, lambda item, _: outcomes[item.id], count=6)
 
     assert result.state is JobState.COMPLETED_WITH_FAILURES
     assert result.counts == Counts(completed=4, failed=1, skipped=1)
-    assert await hold.conversations.count(Selection(job_id="batch")) == 2
+    assert await backstay.conversations.count(Selection(job_id="batch")) == 2
 
 
-async def test_failure_is_kept_with_what_is_known_of_it(hold):
+async def test_failure_is_kept_with_what_is_known_of_it(backstay):
     """Code, message, the raw answer, and how many attempts it took."""
 
     def answer(item, work):
@@ -46,28 +46,28 @@ async def test_failure_is_kept_with_what_is_known_of_it(hold):
         work.raw("<html>")
         return Fail("refused to answer", code="refusal")
 
-    result = await _run(hold, answer)
+    result = await _run(backstay, answer)
 
-    failure = (await _failures(hold))["item-1"]
+    failure = (await _failures(backstay))["item-1"]
     assert (failure.error_code, failure.error_message, failure.raw) == ("refusal", "refused to answer", "<html>")
     assert (failure.topic, failure.attempts) == ("topic 1", 1)
     assert result.tokens == Tokens(5, 1)
 
 
-async def test_failures_come_in_the_order_of_the_input(hold):
+async def test_failures_come_in_the_order_of_the_input(backstay):
     """However many there are; some succeed, so that the job is not held for doomed."""
 
     def answer(item, _):
         return None if int(item.id[5:]) % 7 == 0 else Fail("no", code=item.id[-1])
 
-    await _run(hold, answer, count=1_300)
+    await _run(backstay, answer, count=1_300)
 
-    found = [failure.position async for failure in hold.batches.failed("batch")]
+    found = [failure.position async for failure in backstay.batches.failed("batch")]
     assert found == [n for n in range(1_300) if (n + 1) % 7]
 
 
 @pytest.mark.parametrize("kind", ["async", "blocking"])
-async def test_processor_that_raises_fails_its_item(hold, kind):
+async def test_processor_that_raises_fails_its_item(backstay, kind):
     """Its own mistake is permanent: it is not tried again. The others go on."""
 
     def answer(item, _=None):
@@ -78,10 +78,10 @@ async def test_processor_that_raises_fails_its_item(hold, kind):
     def blocking(item):
         return answer(item)
 
-    result = await hold.batches.run("batch", items(3), Writer(answer) if kind == "async" else blocking)
+    result = await backstay.batches.run("batch", items(3), Writer(answer) if kind == "async" else blocking)
 
     assert result.counts == Counts(completed=2, failed=1)
-    failure = (await _failures(hold))["item-2"]
+    failure = (await _failures(backstay))["item-2"]
     assert (failure.error_code, failure.error_message) == ("processor_error.KeyError", "KeyError: 'model'")
     assert failure.attempts == 1
 
@@ -103,50 +103,50 @@ async def test_processor_that_raises_fails_its_item(hold, kind):
     ],
     ids=["text", "dict", "bool", "done", "retry", "no_turns", "blank", "nul", "surrogate", "set", "generator"],
 )
-async def test_nonsense_fails_its_item(hold, returned, code):
+async def test_nonsense_fails_its_item(backstay, returned, code):
     """And nothing of it is stored."""
-    result = await _run(hold, lambda item, _: returned if item.id == "item-1" else None, count=2)
+    result = await _run(backstay, lambda item, _: returned if item.id == "item-1" else None, count=2)
 
     assert result.counts == Counts(completed=1, failed=1)
-    assert (await _failures(hold))["item-1"].error_code == code
-    assert await hold.conversations.count(Selection(everything=True)) == 0
+    assert (await _failures(backstay))["item-1"].error_code == code
+    assert await backstay.conversations.count(Selection(everything=True)) == 0
 
 
 @pytest.mark.parametrize("raw", ["half \ud800 pair", b"\xff", ["a", 1], {"a": 1}], ids=repr)
-async def test_whatever_a_processor_reports_its_item_comes_to_an_end(hold, raw):
+async def test_whatever_a_processor_reports_its_item_comes_to_an_end(backstay, raw):
     """Reasons and answers that no database takes as they are."""
 
     def answer(_, work):
         work.raw(raw)
         return Fail(ValueError("bad \udc80 byte"), code=503)
 
-    result = await _run(hold, answer, count=2)
+    result = await _run(backstay, answer, count=2)
 
     assert result.counts == Counts(failed=2)
-    failure = (await _failures(hold))["item-1"]
+    failure = (await _failures(backstay))["item-1"]
     assert (failure.error_code, failure.error_message) == ("503", "bad \\udc80 byte")
 
 
-async def test_same_conversation_id_twice_fails_the_second(hold):
+async def test_same_conversation_id_twice_fails_the_second(backstay):
     """The database refuses it; its neighbours in the same commit are stored."""
     shared = {"item-3": "same", "item-7": "same"}
 
     result = await _run(
-        hold, lambda item, _: conversation(item.topic, id=shared.get(item.id)), count=10, concurrency=10
+        backstay, lambda item, _: conversation(item.topic, id=shared.get(item.id)), count=10, concurrency=10
     )
 
     assert result.counts == Counts(completed=9, failed=1)
-    ((item_id, failure),) = (await _failures(hold)).items()
+    ((item_id, failure),) = (await _failures(backstay)).items()
     assert item_id in shared
     assert failure.error_code == "outcome_refused"
-    assert await hold.conversations.count(Selection(everything=True)) == 9
+    assert await backstay.conversations.count(Selection(everything=True)) == 9
 
 
 # -- trying again ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 4])
-async def test_transient_failure_is_tried_as_often_as_allowed(hold, max_attempts):
+async def test_transient_failure_is_tried_as_often_as_allowed(backstay, max_attempts):
     """And then it is a failure like any other."""
     attempts = []
 
@@ -154,15 +154,15 @@ async def test_transient_failure_is_tried_as_often_as_allowed(hold, max_attempts
         attempts.append(work.attempt)
         return Retry("busy", after=0, code="http_503")
 
-    result = await _run(hold, answer, max_attempts=max_attempts)
+    result = await _run(backstay, answer, max_attempts=max_attempts)
 
     assert attempts == list(range(1, max_attempts + 1))
     assert result.counts == Counts(failed=1)
-    failure = (await _failures(hold))["item-1"]
+    failure = (await _failures(backstay))["item-1"]
     assert (failure.error_code, failure.attempts) == ("http_503", max_attempts)
 
 
-async def test_item_that_works_later_is_completed(hold):
+async def test_item_that_works_later_is_completed(backstay):
     """Nothing is left of its failed tries but their tokens."""
     tries = Counter()
 
@@ -171,14 +171,14 @@ async def test_item_that_works_later_is_completed(hold):
         work.usage(tokens_in=1)
         return conversation(item.topic) if tries[item.id] == 3 else Retry("busy", after=0)
 
-    result = await _run(hold, answer, count=20)
+    result = await _run(backstay, answer, count=20)
 
     assert result.state is JobState.COMPLETED
     assert result.tokens == Tokens(60, 0)
     assert set(tries.values()) == {3}
 
 
-async def test_wait_that_was_asked_for_is_kept(hold):
+async def test_wait_that_was_asked_for_is_kept(backstay):
     """And does not keep others from being worked on."""
     times = {}
 
@@ -186,7 +186,7 @@ async def test_wait_that_was_asked_for_is_kept(hold):
         times.setdefault(item.id, []).append(asyncio.get_running_loop().time())
         return Retry("busy", after=0.4) if item.id == "item-1" and work.attempt == 1 else None
 
-    result = await _run(hold, answer, count=5, concurrency=1)
+    result = await _run(backstay, answer, count=5, concurrency=1)
 
     assert result.completed == 5
     first, second = times["item-1"]
@@ -194,7 +194,7 @@ async def test_wait_that_was_asked_for_is_kept(hold):
     assert max(seen[0] for seen in times.values()) < second
 
 
-async def test_lost_connection_is_tried_again(hold):
+async def test_lost_connection_is_tried_again(backstay):
     """After a wait of our own."""
     seen = []
 
@@ -204,7 +204,7 @@ async def test_lost_connection_is_tried_again(hold):
             raise ConnectionResetError("cut")
         return conversation(item.topic)
 
-    result = await _run(hold, answer)
+    result = await _run(backstay, answer)
 
     assert result.completed == 1
     assert 0.49 <= seen[1] - seen[0] <= 10
@@ -213,7 +213,7 @@ async def test_lost_connection_is_tried_again(hold):
 # -- deadlines -------------------------------------------------------------------------------------
 
 
-async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(hold):
+async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(backstay):
     """The others are not held up; what comes too late is dropped."""
     cancelled = []
 
@@ -225,15 +225,15 @@ async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(hold):
                 cancelled.append(item.id)
         return conversation(item.topic)
 
-    result = await hold.batches.run("batch", items(4), process, timeout=0.5, max_attempts=1)
+    result = await backstay.batches.run("batch", items(4), process, timeout=0.5, max_attempts=1)
 
     assert result.counts == Counts(completed=3, failed=1)
-    failure = (await _failures(hold))["item-2"]
+    failure = (await _failures(backstay))["item-2"]
     assert (failure.error_code, failure.error_message) == ("timeout", "no answer within 0.5 s")
     assert cancelled == ["item-2"]
 
 
-async def test_blocking_call_over_its_deadline_frees_its_slot(hold):
+async def test_blocking_call_over_its_deadline_frees_its_slot(backstay):
     """Its thread is left alone; its result comes too late."""
     release = threading.Event()
 
@@ -242,15 +242,15 @@ async def test_blocking_call_over_its_deadline_frees_its_slot(hold):
             release.wait(20)
         return conversation(item.topic)
 
-    result = await hold.batches.run("batch", items(5), process, timeout=0.5, max_attempts=1, concurrency=1)
+    result = await backstay.batches.run("batch", items(5), process, timeout=0.5, max_attempts=1, concurrency=1)
     release.set()
     await asyncio.sleep(0.02)
 
     assert result.counts == Counts(completed=4, failed=1)
-    assert await hold.conversations.count(Selection(job_id="batch")) == 4
+    assert await backstay.conversations.count(Selection(job_id="batch")) == 4
 
 
-async def test_processor_that_cancels_itself_is_tried_again(hold):
+async def test_processor_that_cancels_itself_is_tried_again(backstay):
     """That is no stop of ours."""
 
     async def process(item, work):
@@ -258,7 +258,7 @@ async def test_processor_that_cancels_itself_is_tried_again(hold):
             raise asyncio.CancelledError
         return conversation(item.topic)
 
-    result = await hold.batches.run("batch", items(1), process)
+    result = await backstay.batches.run("batch", items(1), process)
 
     assert result.completed == 1
 
@@ -266,18 +266,18 @@ async def test_processor_that_cancels_itself_is_tried_again(hold):
 # -- callables of all kinds ------------------------------------------------------------------------
 
 
-async def test_callable_object_and_lambda(hold):
+async def test_callable_object_and_lambda(backstay):
     """A lambda around an async function is as good as the function."""
     write = Writer()
 
-    first = await hold.batches.run("object", items(3), write)
-    second = await hold.batches.run("lambda", items(3), lambda item: Writer()(item, None))
+    first = await backstay.batches.run("object", items(3), write)
+    second = await backstay.batches.run("lambda", items(3), lambda item: Writer()(item, None))
 
     assert (first.completed, second.completed) == (3, 3)
-    assert await hold.conversations.count(Selection(everything=True)) == 6
+    assert await backstay.conversations.count(Selection(everything=True)) == 6
 
 
-async def test_item_cannot_be_changed_by_its_processor(hold):
+async def test_item_cannot_be_changed_by_its_processor(backstay):
     """It is a frozen noun; its parameters are of this attempt only."""
     seen = []
 
@@ -286,7 +286,7 @@ async def test_item_cannot_be_changed_by_its_processor(hold):
         item.parameters["depth"] = 99
         return Retry(after=0) if work.attempt == 1 else None
 
-    await hold.batches.run("batch", [{"topic": "tea", "depth": 3}], process)
+    await backstay.batches.run("batch", [{"topic": "tea", "depth": 3}], process)
 
     assert seen == [{"depth": 3}, {"depth": 3}]
 
@@ -315,16 +315,19 @@ _RAISING_ON_A_SERVER = """
     ],
     ids=["plain", "a code of its own", "a code of the server's"],
 )
-async def test_a_users_trigger_that_raises_fails_its_item(hold, path, how, on_a_server):
+async def test_a_users_trigger_that_raises_fails_its_item(backstay, path, how, on_a_server):
     """As a constraint does. What it says may quote the conversation, so that nobody hears it."""
     raising = _RAISING_ON_A_SERVER.format(how=on_a_server) if is_server(path) else _RAISING.format(how=how)
     await asyncio.to_thread(ask, path, raising)
 
     result = await _run(
-        hold, lambda item, _: conversation("a secret" if item.id == "item-2" else item.topic), count=5, concurrency=1
+        backstay,
+        lambda item, _: conversation("a secret" if item.id == "item-2" else item.topic),
+        count=5,
+        concurrency=1,
     )
 
     assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=4, failed=1))
-    failure = (await _failures(hold))["item-2"]
+    failure = (await _failures(backstay))["item-2"]
     assert "of the database's own raised an error" in failure.error_message
     assert "secret" not in str(failure)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from holdfast import Holdfast, Selection
-from holdfast.errors import DeleteBlocked, PlanOutdated, RestoreDiffers
+from backstay import Backstay, Selection
+from backstay.errors import DeleteBlocked, PlanOutdated, RestoreDiffers
 from support import app_schema
 from support.invariants import violations
 from support.library import ALL, filled
@@ -19,8 +19,8 @@ async def app(path):
     """An open library of 10 conversations, and the tables of an app that hang on it."""
     await filled(path, 10, job=False)
     await asyncio.to_thread(app_schema.make, path)
-    async with Holdfast.open(path) as hold:
-        yield hold
+    async with Backstay.open(path) as backstay:
+        yield backstay
     assert violations(path, at_rest=False) == []
 
 
@@ -33,7 +33,7 @@ async def _everything(path):
 
 
 async def _sql(path, statement):
-    prefix = "SET search_path = public, holdfast; " if is_server(path) else ""
+    prefix = "SET search_path = public, backstay; " if is_server(path) else ""
     return await asyncio.to_thread(ask, path, prefix + statement)
 
 
@@ -142,7 +142,7 @@ async def test_what_was_changed_meanwhile_is_kept(app, path, edit, monkeypatch):
 
 async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     """The control: without them in the row version, what was edited would be lost."""
-    from holdfast.storage.sql import deleting
+    from backstay.storage.sql import deleting
 
     store = app.conversations._remover._store
     real = store.verified
@@ -177,7 +177,7 @@ class _Trusted:
 @pytest.mark.parametrize("rule", ["", "ON DELETE RESTRICT", "ON DELETE NO ACTION"])
 async def test_rows_that_forbid_it_refuse_the_plan(app, path, rule):
     """By name; without such rows there is nothing to refuse."""
-    ours = "holdfast.conversations" if is_server(path) else "conversations"
+    ours = "backstay.conversations" if is_server(path) else "conversations"
     await _sql(path, f"CREATE TABLE invoices (id integer PRIMARY KEY, chat bigint REFERENCES {ours} (key) {rule})")
     await app.conversations.plan_delete(ALL)
     await _sql(path, "INSERT INTO invoices VALUES (1, 2), (2, 2), (3, NULL)")
@@ -192,7 +192,7 @@ async def test_rows_that_forbid_it_refuse_the_plan(app, path, rule):
 
 async def test_conversations_that_would_be_carried_along_refuse_the_plan(app, path):
     """Nobody asked for those."""
-    ours = "holdfast.conversations" if is_server(path) else "conversations"
+    ours = "backstay.conversations" if is_server(path) else "conversations"
     await _sql(
         path, f"ALTER TABLE {ours} ADD COLUMN under bigint REFERENCES {ours} ON DELETE CASCADE;"
         f"UPDATE {ours} SET under = 4 WHERE key = 6",
@@ -252,7 +252,7 @@ async def test_numbers_go_on_behind_what_came_back(app, path):
 async def test_references_to_a_conversation_that_goes_later(path, by):
     """What went before with another one, and referred to it, does not make it look changed."""
     await filled(path, 60, job=False)
-    ours = "holdfast." if is_server(path) else ""
+    ours = "backstay." if is_server(path) else ""
     if by == "a conversation":
         await _sql(path, f"ALTER TABLE {ours}conversations ADD COLUMN parent bigint"
                          f" REFERENCES {ours}conversations ON DELETE SET NULL")  # fmt: skip
@@ -261,8 +261,8 @@ async def test_references_to_a_conversation_that_goes_later(path, by):
         await _sql(path, f"CREATE TABLE seen (turn bigint PRIMARY KEY REFERENCES {ours}conversations ON DELETE CASCADE,"
                          f" best bigint REFERENCES {ours}conversations ON DELETE SET NULL)")  # fmt: skip
         await _sql(path, "INSERT INTO seen VALUES (1, 60), (2, 60)")
-    async with Holdfast.open(path) as hold:
-        deleted = await hold.conversations.delete(ALL)
-        restored = await hold.backups.restore(deleted.backup_id)
+    async with Backstay.open(path) as backstay:
+        deleted = await backstay.conversations.delete(ALL)
+        restored = await backstay.backups.restore(deleted.backup_id)
 
     assert (deleted.deleted, deleted.changed, restored.restored, restored.left) == (60, 0, 60, 0)

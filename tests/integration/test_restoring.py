@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from holdfast import Holdfast, Selection
-from holdfast.backup.restoring import ClashKind
-from holdfast.errors import (
+from backstay import Backstay, Selection
+from backstay.backup.restoring import ClashKind
+from backstay.errors import (
     BackupUnusable,
     ColumnsDiffer,
     ConversationNotFound,
@@ -27,25 +27,25 @@ from support.stores import DATABASES
 async def library(path):
     """An open library of 20 conversations, and 5 of a job."""
     await filled(path, 20)
-    async with Holdfast.open(path) as hold:
-        yield hold
+    async with Backstay.open(path) as backstay:
+        yield backstay
     assert violations(path, at_rest=False, renewed=frozenset({"job", "half"})) == []
 
 
-async def _sql(hold, statement, *values):
-    return await asyncio.to_thread(ask, hold.settings.database_url, statement, *values)
+async def _sql(backstay, statement, *values):
+    return await asyncio.to_thread(ask, backstay.settings.database_url, statement, *values)
 
 
-async def _all_rows(hold):
+async def _all_rows(backstay):
     # A server says itself what is in a row: read here, not-a-number would differ from itself.
     # Where a row stands, which a view over an adopted table shows as well, is not in it.
     row, turn = (
         [f"(to_jsonb({name}) - 'ctid' - 'tableoid')::text" for name in ("conversations", "turns")]
-        if hold.settings.server
+        if backstay.settings.server
         else ("*", "*")
     )
-    conversations = await _sql(hold, f"SELECT {row} FROM conversations ORDER BY key")
-    return conversations, await _sql(hold, f"SELECT {turn} FROM turns ORDER BY conversation_key, sequence")
+    conversations = await _sql(backstay, f"SELECT {row} FROM conversations ORDER BY key")
+    return conversations, await _sql(backstay, f"SELECT {turn} FROM turns ORDER BY conversation_key, sequence")
 
 
 async def test_everything_comes_back_as_it_was(library):
@@ -207,7 +207,7 @@ def _trigger(path, condition):
     if is_server(path):
         return f"""
             CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN UPDATE holdfast.conversations SET persona = 'changed' WHERE key = new.key; RETURN new; END $$;
+            $$ BEGIN UPDATE backstay.conversations SET persona = 'changed' WHERE key = new.key; RETURN new; END $$;
             CREATE TRIGGER t AFTER INSERT ON conversations FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION meddle()"""
     return (
         f"CREATE TRIGGER t AFTER INSERT ON conversations WHEN {condition} "
@@ -230,7 +230,7 @@ async def test_a_trigger_that_changes_what_comes_back_is_found_out(library, path
 @pytest.mark.own_tables("a trigger is made on ours")
 async def test_without_the_comparison_before_the_commit(library, path, monkeypatch):
     """The control: the trigger's work would be taken for what was backed up."""
-    from holdfast.storage.sql import restoring
+    from backstay.storage.sql import restoring
 
     deleted = await library.conversations.delete(ALL)
     await _sql(library, _trigger(path, "new.key > 0"))
@@ -243,7 +243,7 @@ async def test_without_the_comparison_before_the_commit(library, path, monkeypat
 
 
 def _put_unchecked(self, coming):
-    from holdfast.storage.sql import restoring
+    from backstay.storage.sql import restoring
 
     restoring.put(self._session, [(entry.key, entry.coming.rows) for entry in coming], self._columns)
 
@@ -314,7 +314,7 @@ async def half(library):
     def picky(item):
         if item.topic == "bad":
             raise ValueError("no")
-        from holdfast import Conversation, Turn
+        from backstay import Conversation, Turn
 
         return Conversation([Turn("user", item.topic), Turn("assistant", "made")])
 
@@ -368,7 +368,7 @@ async def test_of_two_results_that_were_deleted_the_latest_is_the_items(library,
 @pytest.fixture
 async def renewed(library, monkeypatch):
     """A job that was discarded and run again under its name: two conversations name each of its items."""
-    monkeypatch.setattr("holdfast.storage.sql.proven.made_ahead", _one_by_one)
+    monkeypatch.setattr("backstay.storage.sql.proven.made_ahead", _one_by_one)
     await library.batches.discard("job")
     await library.batches.run(
         "job", [{"id": f"i{number}", "topic": f"job {number}"} for number in range(5)], "scripted"
@@ -381,9 +381,9 @@ def _one_by_one(chunks):
     return ([one] for chunk in chunks for one in chunk)
 
 
-async def _results(hold, job):
+async def _results(backstay, job):
     return await _sql(
-        hold,
+        backstay,
         """SELECT items.id, items.state, items.conversation_id, items.deleted_at
              FROM items JOIN jobs ON jobs.key = items.job_key WHERE jobs.id = ? ORDER BY items.id""",
         job,
@@ -417,7 +417,7 @@ async def test_a_name_that_is_used_again_is_no_conflict(library, renewed, of_whi
 @pytest.mark.parametrize("chunks", [_one_by_one, iter], ids=["in chunks", "at once"])
 async def test_an_item_without_a_result_takes_the_latest(library, half, monkeypatch, chunks):
     """Of two that name it: that is what the job made before its conversation was deleted, and the item put back."""
-    monkeypatch.setattr("holdfast.storage.sql.proven.made_ahead", chunks)
+    monkeypatch.setattr("backstay.storage.sql.proven.made_ahead", chunks)
     await library.batches.discard("half")
     await library.batches.run("half", [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}], half.processor)
     before, results = await _all_rows(library), await _results(library, "half")

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from holdfast import Columns, Counts, Fail, Holdfast, JobState, Retry
-from holdfast.batch.host import LifeLine
-from holdfast.batch.lease import Watch
-from holdfast.batch.store import Claim
-from holdfast.errors import (
+from backstay import Backstay, Columns, Counts, Fail, JobState, Retry
+from backstay.batch.host import LifeLine
+from backstay.batch.lease import Watch
+from backstay.batch.store import Claim
+from backstay.errors import (
     CallerOnly,
     IllegalMove,
     InputNotFound,
@@ -27,11 +27,11 @@ def _fail(*ids, code="no"):
     return Writer(lambda item, _: Fail("no", code=code) if item.id in ids else conversation(item.topic))
 
 
-async def test_completed_items_are_never_processed_again(hold):
+async def test_completed_items_are_never_processed_again(backstay):
     """However often a run ends early."""
     write = Writer()
 
-    while (result := await hold.batches.run("batch", items(25), write, limit=4)).state != JobState.COMPLETED:
+    while (result := await backstay.batches.run("batch", items(25), write, limit=4)).state != JobState.COMPLETED:
         assert result.completed % 4 == 0
 
     assert sorted(write.calls) == sorted(item["id"] for item in items(25))
@@ -39,63 +39,63 @@ async def test_completed_items_are_never_processed_again(hold):
 
 async def test_job_outlives_its_process(path):
     """Another opening of the same library finds it where it was left."""
-    async with Holdfast.open(path) as hold:
-        await hold.batches.run("batch", items(10), Writer(), limit=4)
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("batch", items(10), Writer(), limit=4)
     write = Writer()
 
-    async with Holdfast.open(path) as hold:
-        result = await hold.batches.resume("batch", write)
+    async with Backstay.open(path) as backstay:
+        result = await backstay.batches.resume("batch", write)
 
     assert result.counts == Counts(completed=10)
     assert len(write.calls) == 6
 
 
-async def test_job_that_was_only_created_is_resumed(hold):
+async def test_job_that_was_only_created_is_resumed(backstay):
     """By whoever comes; its processor is named in it."""
-    created = await hold.batches.create("batch", items(5), "scripted", max_attempts=2, timeout=9)
+    created = await backstay.batches.create("batch", items(5), "scripted", max_attempts=2, timeout=9)
 
-    result = await hold.batches.resume("batch")
+    result = await backstay.batches.resume("batch")
 
     assert (created.state, created.counts) == (JobState.PENDING, Counts(pending=5))
     assert (created.settings.max_attempts, created.settings.timeout_seconds) == (2, 9)
     assert result.counts == Counts(completed=5)
 
 
-async def test_the_only_unfinished_job_needs_no_name(hold):
+async def test_the_only_unfinished_job_needs_no_name(backstay):
     """Finished ones do not count."""
-    await hold.batches.run("done", items(1), Writer())
-    await hold.batches.create("batch", items(2), "scripted")
+    await backstay.batches.run("done", items(1), Writer())
+    await backstay.batches.create("batch", items(2), "scripted")
 
-    assert (await hold.batches.resume()).job_id == "batch"
+    assert (await backstay.batches.resume()).job_id == "batch"
 
 
-async def test_one_of_several_must_be_named(hold):
+async def test_one_of_several_must_be_named(backstay):
     """They are listed; and none at all is told."""
     with pytest.raises(NothingToRun):
-        await hold.batches.resume()
+        await backstay.batches.resume()
     for name in "ab":
-        await hold.batches.create(name, items(1), "scripted")
+        await backstay.batches.create(name, items(1), "scripted")
 
     with pytest.raises(JobNameNeeded, match=r"say which one: b, a$") as caught:
-        await hold.batches.resume()
+        await backstay.batches.resume()
 
     assert caught.value.context == {"jobs": ["b", "a"]}
 
 
-async def test_job_of_a_program_needs_that_program(hold):
+async def test_job_of_a_program_needs_that_program(backstay):
     """A callable cannot be stored: only who has it can go on."""
-    await hold.batches.run("batch", items(4), Writer(), limit=1)
+    await backstay.batches.run("batch", items(4), Writer(), limit=1)
 
     with pytest.raises(CallerOnly, match="run that program again") as caught:
-        await hold.batches.resume("batch")
+        await backstay.batches.resume("batch")
     assert caught.value.context == {"job_id": "batch"}
 
-    assert (await hold.batches.resume("batch", Writer())).counts == Counts(completed=4)
+    assert (await backstay.batches.resume("batch", Writer())).counts == Counts(completed=4)
 
 
-async def test_unknown_job_is_told(hold):
+async def test_unknown_job_is_told(backstay):
     """By all that take a name."""
-    batches = hold.batches
+    batches = backstay.batches
     for asked in (
         batches.resume("none"),
         batches.checkpoint("none"),
@@ -111,36 +111,36 @@ async def test_unknown_job_is_told(hold):
             pass
 
 
-async def test_finished_job_has_nothing_to_resume(hold):
+async def test_finished_job_has_nothing_to_resume(backstay):
     """It says so, and does nothing."""
-    await hold.batches.run("batch", items(2), Writer())
+    await backstay.batches.run("batch", items(2), Writer())
     write = Writer()
 
-    result = await hold.batches.resume("batch", write)
+    result = await backstay.batches.resume("batch", write)
 
     assert (result.did_nothing, write.calls) == (True, [])
 
 
-async def test_cancelled_job_is_not_resumed(hold):
+async def test_cancelled_job_is_not_resumed(backstay):
     """Neither by resume nor by run; its name can be freed."""
-    await hold.batches.create("batch", items(2), "scripted")
-    await hold.batches.cancel("batch")
+    await backstay.batches.create("batch", items(2), "scripted")
+    await backstay.batches.cancel("batch")
 
-    with pytest.raises(IllegalMove, match="`holdfast discard batch` frees its name"):
-        await hold.batches.resume("batch")
+    with pytest.raises(IllegalMove, match="`backstay discard batch` frees its name"):
+        await backstay.batches.resume("batch")
     with pytest.raises(IllegalMove):
-        await hold.batches.run("batch", items(2), "scripted")
+        await backstay.batches.run("batch", items(2), "scripted")
 
 
-async def test_suspect_has_its_worker_to_itself(hold):
+async def test_suspect_has_its_worker_to_itself(backstay):
     """What was running in two workers that died runs alone, though another item becomes due meanwhile."""
-    await hold.batches.create("batch", items(3), "scripted")
+    await backstay.batches.create("batch", items(3), "scripted")
     for _ in range(2):
-        life = LifeLine.open(hold._store.locks)
-        entered = await hold._store.batches.work.enter("local", "batch", life.card, again=False)
-        await hold._store.batches.work.commit(entered.lease, [], Claim(room=3))
+        life = LifeLine.open(backstay._store.locks)
+        entered = await backstay._store.batches.work.enter("local", "batch", life.card, again=False)
+        await backstay._store.batches.work.commit(entered.lease, [], Claim(room=3))
         life.close(remove=False)
-        await Watch(store=hold._store.batches.work, owner="local", job_id="batch", lease_seconds=15).look()
+        await Watch(store=backstay._store.batches.work, owner="local", job_id="batch", lease_seconds=15).look()
     at_once, seen = set(), []
 
     async def process(item, work):
@@ -155,7 +155,7 @@ async def test_suspect_has_its_worker_to_itself(hold):
         finally:
             at_once.remove(item.id)
 
-    result = await hold.batches.resume("batch", process, concurrency=4, accept_new_items=items(4))
+    result = await backstay.batches.resume("batch", process, concurrency=4, accept_new_items=items(4))
 
     assert result.counts == Counts(completed=4)
     assert (seen[0], len(seen)) == ("item-4", 5)
@@ -164,52 +164,52 @@ async def test_suspect_has_its_worker_to_itself(hold):
 # -- failed items ----------------------------------------------------------------------------------
 
 
-async def test_failed_items_stay_failed(hold):
+async def test_failed_items_stay_failed(backstay):
     """A resume alone tries them no more."""
-    await hold.batches.run("batch", items(4), _fail("item-2"))
+    await backstay.batches.run("batch", items(4), _fail("item-2"))
     write = Writer()
 
-    result = await hold.batches.resume("batch", write)
+    result = await backstay.batches.resume("batch", write)
 
     assert (result.did_nothing, result.state) == (True, JobState.COMPLETED_WITH_FAILURES)
     assert write.calls == []
 
 
-async def test_failed_items_are_retried_when_asked(hold):
+async def test_failed_items_are_retried_when_asked(backstay):
     """Only they; then the job is completed."""
-    await hold.batches.run("batch", items(4), _fail("item-2", "item-4"))
+    await backstay.batches.run("batch", items(4), _fail("item-2", "item-4"))
     write = Writer()
 
-    result = await hold.batches.resume("batch", write, retry_failed=True)
+    result = await backstay.batches.resume("batch", write, retry_failed=True)
 
     assert (result.state, result.counts) == (JobState.COMPLETED, Counts(completed=4))
     assert sorted(write.calls) == ["item-2", "item-4"]
 
 
-async def test_one_failed_item_is_retried(hold):
+async def test_one_failed_item_is_retried(backstay):
     """By its id."""
-    await hold.batches.run("batch", items(4), _fail("item-2", "item-4"))
+    await backstay.batches.run("batch", items(4), _fail("item-2", "item-4"))
     write = Writer()
 
-    assert await hold.batches.retry("batch", ["item-4"]) == 1
-    result = await hold.batches.resume("batch", write)
+    assert await backstay.batches.retry("batch", ["item-4"]) == 1
+    result = await backstay.batches.resume("batch", write)
 
     assert (result.counts, write.calls) == (Counts(completed=3, failed=1), ["item-4"])
 
 
-async def test_only_failed_items_can_be_retried(hold):
+async def test_only_failed_items_can_be_retried(backstay):
     """All named ones, or none."""
-    await hold.batches.run("batch", items(3), _fail("item-2"))
+    await backstay.batches.run("batch", items(3), _fail("item-2"))
 
     with pytest.raises(ItemNotFound):
-        await hold.batches.retry("batch", ["item-2", "none"])
+        await backstay.batches.retry("batch", ["item-2", "none"])
     with pytest.raises(IllegalMove, match="Item 'item-1' of job 'batch' is completed; only failed items"):
-        await hold.batches.retry("batch", ["item-1"])
+        await backstay.batches.retry("batch", ["item-1"])
 
-    assert (await hold.batches.checkpoint("batch")).counts == Counts(completed=2, failed=1)
+    assert (await backstay.batches.checkpoint("batch")).counts == Counts(completed=2, failed=1)
 
 
-async def test_retried_item_has_all_its_tries(hold):
+async def test_retried_item_has_all_its_tries(backstay):
     """And may fail again."""
     attempts = []
 
@@ -218,8 +218,8 @@ async def test_retried_item_has_all_its_tries(hold):
         raise TimeoutError
 
     for _ in range(2):
-        await hold.batches.run("batch", items(1), Writer(answer), max_attempts=1)
-        await hold.batches.retry("batch")
+        await backstay.batches.run("batch", items(1), Writer(answer), max_attempts=1)
+        await backstay.batches.retry("batch")
 
     assert attempts == [1, 2]
 
@@ -246,100 +246,100 @@ async def test_retried_item_has_all_its_tries(hold):
     ids=["new", "missing", "topic", "parameter", "id", "all"],
 )
 @pytest.mark.parametrize("is_finished", [False, True])
-async def test_changed_input_is_refused(hold, changed, difference, is_finished):
+async def test_changed_input_is_refused(backstay, changed, difference, is_finished):
     """With what differs; no call is made, and the job stays as it is."""
-    await hold.batches.run("batch", items(3), Writer(), limit=None if is_finished else 1)
-    before, write = await hold.batches.checkpoint("batch"), Writer()
+    await backstay.batches.run("batch", items(3), Writer(), limit=None if is_finished else 1)
+    before, write = await backstay.batches.checkpoint("batch"), Writer()
 
     with pytest.raises(ItemsDiffer) as caught:
-        await hold.batches.run("batch", changed, write)
+        await backstay.batches.run("batch", changed, write)
 
     assert caught.value.message.startswith(f"Job 'batch' exists with other items: {difference}; ")
     assert write.calls == []
-    assert await hold.batches.checkpoint("batch") == before
+    assert await backstay.batches.checkpoint("batch") == before
 
 
 @pytest.mark.parametrize(
     "given", [lambda: list(reversed(items(5))), lambda: items(5) + items(2)], ids=["order", "twice"]
 )
-async def test_same_items_in_another_way_are_the_same(hold, given):
+async def test_same_items_in_another_way_are_the_same(backstay, given):
     """Order and repetitions make no difference."""
-    await hold.batches.run("batch", items(5), Writer())
+    await backstay.batches.run("batch", items(5), Writer())
 
-    assert (await hold.batches.run("batch", given(), Writer())).did_nothing
+    assert (await backstay.batches.run("batch", given(), Writer())).did_nothing
 
 
-async def test_items_without_ids_are_recognised(hold):
+async def test_items_without_ids_are_recognised(backstay):
     """By their content, deliberate repetitions included."""
     given = [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}]
-    await hold.batches.run("batch", given, Writer())
+    await backstay.batches.run("batch", given, Writer())
 
-    assert (await hold.batches.run("batch", given, Writer())).did_nothing
+    assert (await backstay.batches.run("batch", given, Writer())).did_nothing
     with pytest.raises(ItemsDiffer, match="1 new"):
-        await hold.batches.run("batch", [*given, {"topic": "tea"}], Writer())
+        await backstay.batches.run("batch", [*given, {"topic": "tea"}], Writer())
 
 
-async def test_other_processor_is_refused(hold):
+async def test_other_processor_is_refused(backstay):
     """A job is made by one."""
-    await hold.batches.create("batch", items(2), "scripted")
+    await backstay.batches.create("batch", items(2), "scripted")
 
     with pytest.raises(JobDiffers, match="is made by 'scripted', not by 'caller'"):
-        await hold.batches.run("batch", items(2), Writer())
+        await backstay.batches.run("batch", items(2), Writer())
     with pytest.raises(JobDiffers):
-        await hold.batches.run("batch", items(2), "scripted:0.1")
+        await backstay.batches.run("batch", items(2), "scripted:0.1")
 
 
-async def test_new_items_are_added_when_accepted(hold):
+async def test_new_items_are_added_when_accepted(backstay):
     """Only they are called; those that are missing from the new input stay."""
-    await hold.batches.run("batch", items(3), Writer())
+    await backstay.batches.run("batch", items(3), Writer())
     write = Writer()
 
-    result = await hold.batches.run("batch", items(3, start=2), write, accept_new_items=True)
+    result = await backstay.batches.run("batch", items(3, start=2), write, accept_new_items=True)
 
     assert (result.created.added, result.state, result.counts) == (1, JobState.COMPLETED, Counts(completed=4))
     assert write.calls == ["item-4"]
 
 
-async def test_changed_items_are_never_accepted(hold):
+async def test_changed_items_are_never_accepted(backstay):
     """Which of the two would be meant?"""
-    await hold.batches.run("batch", items(3), Writer())
+    await backstay.batches.run("batch", items(3), Writer())
 
     with pytest.raises(ItemsDiffer, match="1 new, 2 missing, 1 changed"):
-        await hold.batches.run(
+        await backstay.batches.run(
             "batch", [{"id": "item-1", "topic": "other"}, *items(1, start=9)], Writer(), accept_new_items=True
         )
 
-    assert (await hold.batches.checkpoint("batch")).counts == Counts(completed=3)
+    assert (await backstay.batches.checkpoint("batch")).counts == Counts(completed=3)
 
 
-async def test_resume_may_add_items(hold, tmp_path):
+async def test_resume_may_add_items(backstay, tmp_path):
     """From a file too, and of a job that is half done."""
-    await hold.batches.create("batch", items(3), "scripted")
-    await hold.batches.resume("batch", limit=1)
+    await backstay.batches.create("batch", items(3), "scripted")
+    await backstay.batches.resume("batch", limit=1)
     path = tmp_path / "more.csv"
     path.write_text("nr,topic\nitem-1,topic 1\nnew,more\n")
 
-    result = await hold.batches.resume("batch", accept_new_items=path, columns=Columns(id="nr"))
+    result = await backstay.batches.resume("batch", accept_new_items=path, columns=Columns(id="nr"))
 
     assert (result.created.added, result.counts) == (1, Counts(completed=4))
 
 
-async def test_file_that_is_missing_stops_a_resume(hold):
+async def test_file_that_is_missing_stops_a_resume(backstay):
     """Before anything is called."""
-    await hold.batches.create("batch", items(3), "scripted")
+    await backstay.batches.create("batch", items(3), "scripted")
 
     with pytest.raises(InputNotFound):
-        await hold.batches.resume("batch", accept_new_items="none.csv")
+        await backstay.batches.resume("batch", accept_new_items="none.csv")
 
-    assert (await hold.batches.checkpoint("batch")).counts == Counts(pending=3)
+    assert (await backstay.batches.checkpoint("batch")).counts == Counts(pending=3)
 
 
-async def test_large_input_is_compared_whole(hold):
+async def test_large_input_is_compared_whole(backstay):
     """Across chunks: equal, and different only at its end."""
-    await hold.batches.run("batch", items(2_500), Writer(), limit=1)
+    await backstay.batches.run("batch", items(2_500), Writer(), limit=1)
 
     with pytest.raises(ItemsDiffer, match=r"1 changed \(changed: item-2500 in line 2500\)"):
-        await hold.batches.run("batch", [*items(2_499), {"id": "item-2500", "topic": "x"}], Writer())
-    result = await hold.batches.run("batch", items(2_500), Writer())
+        await backstay.batches.run("batch", [*items(2_499), {"id": "item-2500", "topic": "x"}], Writer())
+    result = await backstay.batches.run("batch", items(2_500), Writer())
 
     assert result.counts == Counts(completed=2_500)

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from holdfast import Columns, Counts, Item, JobState, Progress, Selection, Tokens
-from holdfast.batch.committer import Committer
-from holdfast.batch.worker import Ending
-from holdfast.errors import (
+from backstay import Columns, Counts, Item, JobState, Progress, Selection, Tokens
+from backstay.batch.committer import Committer
+from backstay.batch.worker import Ending
+from backstay.errors import (
     BadRow,
     DuplicateItem,
     InputEmpty,
@@ -26,53 +26,53 @@ from support.processors import Writer
 from support.sql import ask
 
 
-async def _stored(hold, job_id="batch"):
+async def _stored(backstay, job_id="batch"):
     """What the job has made, by item."""
-    return {kept.item_id: kept async for kept in hold.conversations.export(Selection(job_id=job_id))}
+    return {kept.item_id: kept async for kept in backstay.conversations.export(Selection(job_id=job_id))}
 
 
 # -- what comes of it ------------------------------------------------------------------------------
 
 
-async def test_every_item_has_its_conversation(hold):
+async def test_every_item_has_its_conversation(backstay):
     """When the run returns, they are on disk."""
     write = Writer()
 
-    result = await hold.batches.run("batch", items(50), write)
+    result = await backstay.batches.run("batch", items(50), write)
 
     assert (result.job_id, result.state, result.ending) == ("batch", JobState.COMPLETED, Ending.FINISHED)
     assert (result.completed, result.failed, result.skipped) == (50, 0, 0)
     assert result.counts == Counts(completed=50)
     assert (result.created.is_new, result.did_nothing, result.pause) == (True, False, None)
     assert result.seconds > 0
-    stored = await _stored(hold)
+    stored = await _stored(backstay)
     assert sorted(stored) == sorted(item["id"] for item in items(50))
     assert stored["item-7"].turns == conversation("topic 7").turns
     assert sorted(write.calls) == sorted(stored)
 
 
-async def test_running_it_again_does_nothing(hold):
+async def test_running_it_again_does_nothing(backstay):
     """It says so; no call is made."""
-    await hold.batches.run("batch", items(5), Writer())
+    await backstay.batches.run("batch", items(5), Writer())
     again = Writer()
 
-    result = await hold.batches.run("batch", items(5), again)
+    result = await backstay.batches.run("batch", items(5), again)
 
     assert (result.did_nothing, result.created.is_new, result.state) == (True, False, JobState.COMPLETED)
     assert result.counts == Counts(completed=5)
     assert again.calls == []
 
 
-async def test_no_more_calls_at_once_than_asked_for(hold):
+async def test_no_more_calls_at_once_than_asked_for(backstay):
     """And all of those."""
     write = Writer()
 
-    await hold.batches.run("batch", items(60), write, concurrency=7)
+    await backstay.batches.run("batch", items(60), write, concurrency=7)
 
     assert write.most_at_once == 7
 
 
-async def test_no_commit_is_made_for_nothing(hold, monkeypatch):
+async def test_no_commit_is_made_for_nothing(backstay, monkeypatch):
     """A busy worker's commits each bring results or take items: a look in between would wait for the disk, too."""
     commits = []
     commit = Committer.commit
@@ -84,13 +84,13 @@ async def test_no_commit_is_made_for_nothing(hold, monkeypatch):
 
     monkeypatch.setattr(Committer, "commit", noted)
 
-    await hold.batches.run("batch", items(200), Writer(), concurrency=16)
+    await backstay.batches.run("batch", items(200), Writer(), concurrency=16)
 
     assert sum(written for written, _ in commits) == 200
     assert (0, 0) not in commits
 
 
-async def test_blocking_processor_runs_in_threads(hold):
+async def test_blocking_processor_runs_in_threads(backstay):
     """As many as calls at once; the event loop turns meanwhile."""
     barrier, threads = threading.Barrier(5), set()
 
@@ -99,56 +99,58 @@ async def test_blocking_processor_runs_in_threads(hold):
         barrier.wait(timeout=10)
         return conversation(item.topic)
 
-    result = await hold.batches.run("batch", items(20), process, concurrency=5)
+    result = await backstay.batches.run("batch", items(20), process, concurrency=5)
 
     assert result.completed == 20
     assert threading.get_ident() not in threads
 
 
-async def test_item_reaches_the_processor_whole(hold):
+async def test_item_reaches_the_processor_whole(backstay):
     """Topic, persona, parameters of any shape, and the number of the attempt."""
     seen = []
 
     async def process(item, work):
         seen.append((item, work.attempt))
 
-    await hold.batches.run("batch", [{"id": 7, "topic": "tea", "persona": "a monk", "deep": {"a": [1, None]}}], process)
+    await backstay.batches.run(
+        "batch", [{"id": 7, "topic": "tea", "persona": "a monk", "deep": {"a": [1, None]}}], process
+    )
 
     assert seen == [(Item("tea", id="7", persona="a monk", parameters={"deep": {"a": [1, None]}}), 1)]
 
 
-async def test_tokens_are_summed(hold):
+async def test_tokens_are_summed(backstay):
     """Over all attempts."""
 
     async def process(item, work):
         work.usage(tokens_in=10, tokens_out=1)
         work.usage(tokens_out=2)
 
-    result = await hold.batches.run("batch", items(5), process)
+    result = await backstay.batches.run("batch", items(5), process)
 
     assert result.tokens == Tokens(50, 15)
 
 
-async def test_named_processor_is_found(hold, tmp_path):
+async def test_named_processor_is_found(backstay, tmp_path):
     """In the current folder too; any program can then resume the job."""
     (tmp_path / "my_writers.py").write_text(
-        "from holdfast import Conversation, Turn\n"
+        "from backstay import Conversation, Turn\n"
         "def write(item):\n"
         "    return Conversation([Turn('user', item.topic)])\n"
     )
 
-    result = await hold.batches.run("batch", items(3), "my_writers:write")
+    result = await backstay.batches.run("batch", items(3), "my_writers:write")
 
     assert result.completed == 3
-    assert (await hold.batches.checkpoint("batch")).processor == "my_writers:write"
+    assert (await backstay.batches.checkpoint("batch")).processor == "my_writers:write"
 
 
-async def test_scripted_writer_needs_no_model(hold):
+async def test_scripted_writer_needs_no_model(backstay):
     """To try it all out."""
-    result = await hold.batches.run("batch", items(3), "scripted")
+    result = await backstay.batches.run("batch", items(3), "scripted")
 
     assert result.completed == 3
-    assert all(kept.metadata == {"writer": "scripted"} for kept in (await _stored(hold)).values())
+    assert all(kept.metadata == {"writer": "scripted"} for kept in (await _stored(backstay)).values())
 
 
 # -- ways to give items ----------------------------------------------------------------------------
@@ -176,10 +178,10 @@ async def _asynchronous():
     ],
     ids=["list", "tuple", "generator", "async generator", "Items", "view"],
 )
-async def test_items_may_be_given_in_any_way(hold, given):
+async def test_items_may_be_given_in_any_way(backstay, given):
     """They come to the same job: given in another way, it is the same again."""
-    first = await hold.batches.run("batch", given(), Writer())
-    second = await hold.batches.run("batch", items(3), Writer())
+    first = await backstay.batches.run("batch", given(), Writer())
+    second = await backstay.batches.run("batch", items(3), Writer())
 
     assert (first.completed, second.did_nothing) == (3, True)
 
@@ -194,38 +196,38 @@ async def test_items_may_be_given_in_any_way(hold, given):
     ],
 )
 @pytest.mark.parametrize("as_text", [False, True])
-async def test_items_may_be_in_a_file(hold, tmp_path, name, text, as_text):
+async def test_items_may_be_in_a_file(backstay, tmp_path, name, text, as_text):
     """Of any kind, by path or its text."""
     path = tmp_path / name
     path.write_text(text)
 
-    result = await hold.batches.run("batch", str(path) if as_text else path, Writer())
+    result = await backstay.batches.run("batch", str(path) if as_text else path, Writer())
 
     assert result.completed == 2
-    assert sorted(await _stored(hold)) == ["item-1", "item-2"]
+    assert sorted(await _stored(backstay)) == ["item-1", "item-2"]
 
 
-async def test_items_may_come_through_a_pipe(hold):
+async def test_items_may_come_through_a_pipe(backstay):
     """A dash reads standard input."""
-    result = await hold.batches.run("batch", "-", Writer(), stdin=io.BytesIO(b"topic\na\nb\n"))
+    result = await backstay.batches.run("batch", "-", Writer(), stdin=io.BytesIO(b"topic\na\nb\n"))
 
     assert result.completed == 2
 
 
-async def test_columns_may_be_named(hold, tmp_path):
+async def test_columns_may_be_named(backstay, tmp_path):
     """Where the file calls them otherwise."""
     path = tmp_path / "topics.csv"
     path.write_text("nr,subject\n1,tea\n2,milk\n")
 
-    await hold.batches.run("batch", path, Writer(), columns=Columns(id="nr", topic="subject"))
+    await backstay.batches.run("batch", path, Writer(), columns=Columns(id="nr", topic="subject"))
 
-    assert {name: kept.topic for name, kept in (await _stored(hold)).items()} == {"1": "tea", "2": "milk"}
+    assert {name: kept.topic for name, kept in (await _stored(backstay)).items()} == {"1": "tea", "2": "milk"}
 
 
-async def test_repetitions_are_told(hold):
+async def test_repetitions_are_told(backstay):
     """Rows that say the same under the same id are one item; without ids they are meant."""
-    with_ids = await hold.batches.run("a", items(3) + items(2), Writer())
-    without = await hold.batches.run("b", [{"topic": "tea"}, {"topic": "tea"}], Writer())
+    with_ids = await backstay.batches.run("a", items(3) + items(2), Writer())
+    without = await backstay.batches.run("b", [{"topic": "tea"}, {"topic": "tea"}], Writer())
 
     assert (with_ids.completed, with_ids.created.repeated) == (3, 2)
     assert (without.completed, without.created.repeated) == (2, 0)
@@ -251,15 +253,15 @@ def _bad_later():
     ],
     ids=["none", "no topic", "no item", "clash", "no file", "late"],
 )
-async def test_bad_input_makes_no_job(hold, path, given, error):
+async def test_bad_input_makes_no_job(backstay, path, given, error):
     """However late it is found: nothing was called, nothing is left behind."""
     write = Writer()
 
     with pytest.raises(error):
-        await hold.batches.run("batch", given() if callable(given) else given, write)
+        await backstay.batches.run("batch", given() if callable(given) else given, write)
 
     assert write.calls == []
-    assert await hold.batches.list() == []
+    assert await backstay.batches.list() == []
     assert _rows(path) == 0
 
 
@@ -267,18 +269,18 @@ def _rows(path):
     return sum(ask(path, f"SELECT count(*) FROM {name}")[0][0] for name in ("jobs", "items", "workers"))
 
 
-async def test_missing_column_makes_no_job(hold, tmp_path):
+async def test_missing_column_makes_no_job(backstay, tmp_path):
     """It is named with those there are."""
     path = tmp_path / "topics.csv"
     path.write_text("subject\ntea\n")
 
     with pytest.raises(UnknownColumn):
-        await hold.batches.run("batch", path, Writer())
+        await backstay.batches.run("batch", path, Writer())
 
-    assert await hold.batches.list() == []
+    assert await backstay.batches.list() == []
 
 
-async def test_processor_is_looked_at_first(hold):
+async def test_processor_is_looked_at_first(backstay):
     """Before the items are read."""
 
     def never():
@@ -286,11 +288,11 @@ async def test_processor_is_looked_at_first(hold):
         yield
 
     with pytest.raises(ProcessorUnusable):
-        await hold.batches.run("batch", never(), lambda: None)
+        await backstay.batches.run("batch", never(), lambda: None)
     with pytest.raises(ProcessorNotFound):
-        await hold.batches.run("batch", never(), "no_such_module:f")
+        await backstay.batches.run("batch", never(), "no_such_module:f")
     with pytest.raises(ProcessorUnusable):
-        await hold.batches.run("batch", never(), None)
+        await backstay.batches.run("batch", never(), None)
 
 
 @pytest.mark.parametrize(
@@ -302,12 +304,12 @@ async def test_processor_is_looked_at_first(hold):
         ("timeout", None, "a number of seconds"),
     ],
 )
-async def test_settings_of_another_kind_are_refused(hold, name, value, wanted):
+async def test_settings_of_another_kind_are_refused(backstay, name, value, wanted):
     """Before there is a job."""
     with pytest.raises(SettingsError, match=f"^{name} must be {wanted}, not "):
-        await hold.batches.run("batch", items(1), Writer(), **{name: value})
+        await backstay.batches.run("batch", items(1), Writer(), **{name: value})
 
-    assert await hold.batches.list() == []
+    assert await backstay.batches.list() == []
 
 
 @pytest.mark.parametrize(
@@ -323,30 +325,30 @@ async def test_settings_of_another_kind_are_refused(hold, name, value, wanted):
         ("limit", -1),
     ],
 )
-async def test_absurd_settings_are_refused(hold, name, value):
+async def test_absurd_settings_are_refused(backstay, name, value):
     """With the range that makes sense."""
     with pytest.raises(SettingsError, match=f"^{name} must be from ") as caught:
-        await hold.batches.run("batch", items(1), Writer(), **{name: value})
+        await backstay.batches.run("batch", items(1), Writer(), **{name: value})
 
     assert caught.value.context == {"setting": name}
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 513])
-async def test_absurd_name_is_refused(hold, name):
+async def test_absurd_name_is_refused(backstay, name):
     """A job's name stands in messages, commands and addresses."""
     with pytest.raises(BadRow, match=r"^the job's name "):
-        await hold.batches.run(name, items(1), Writer())
+        await backstay.batches.run(name, items(1), Writer())
 
 
 # -- limits and listeners --------------------------------------------------------------------------
 
 
-async def test_limit_bounds_a_run_and_runs_add_up(hold):
+async def test_limit_bounds_a_run_and_runs_add_up(backstay):
     """Each claims so many items at most, until all are done."""
     write, endings = Writer(), []
 
     for _ in range(4):
-        result = await hold.batches.run("batch", items(10), write, limit=3, concurrency=2)
+        result = await backstay.batches.run("batch", items(10), write, limit=3, concurrency=2)
         endings.append((result.ending, result.completed, result.state))
 
     assert endings == [
@@ -358,11 +360,11 @@ async def test_limit_bounds_a_run_and_runs_add_up(hold):
     assert sorted(write.calls) == sorted(item["id"] for item in items(10))
 
 
-async def test_listener_hears_how_it_goes(hold):
+async def test_listener_hears_how_it_goes(backstay):
     """From the beginning to the last word, which is said when all is done."""
     heard: list[Progress] = []
 
-    await hold.batches.run("batch", items(30), Writer(), concurrency=4, on_progress=heard.append)
+    await backstay.batches.run("batch", items(30), Writer(), concurrency=4, on_progress=heard.append)
 
     assert heard[0].planned == heard[-1].planned == 30
     assert [one.completed for one in heard] == sorted(one.completed for one in heard)
@@ -370,7 +372,7 @@ async def test_listener_hears_how_it_goes(hold):
     assert all(one.job_id == "batch" for one in heard)
 
 
-async def test_asynchronous_listener_is_awaited(hold):
+async def test_asynchronous_listener_is_awaited(backstay):
     """It may send the news somewhere."""
     heard = []
 
@@ -378,12 +380,12 @@ async def test_asynchronous_listener_is_awaited(hold):
         await asyncio.sleep(0)
         heard.append(progress.completed)
 
-    await hold.batches.run("batch", items(3), Writer(), on_progress=listen)
+    await backstay.batches.run("batch", items(3), Writer(), on_progress=listen)
 
     assert heard[-1] == 3
 
 
-async def test_listener_that_raises_costs_nothing(hold):
+async def test_listener_that_raises_costs_nothing(backstay):
     """It is told no more, and the batch goes on."""
     heard = []
 
@@ -391,43 +393,43 @@ async def test_listener_that_raises_costs_nothing(hold):
         heard.append(progress)
         raise ValueError("broken bar")
 
-    result = await hold.batches.run("batch", items(10), Writer(), on_progress=breaks)
+    result = await backstay.batches.run("batch", items(10), Writer(), on_progress=breaks)
 
     assert result.completed == 10
     assert len(heard) == 1
 
 
-async def test_rate_of_a_resumed_run_is_its_own(hold):
+async def test_rate_of_a_resumed_run_is_its_own(backstay):
     """What was finished before makes no promise."""
-    await hold.batches.run("batch", items(100), Writer(), limit=90)
+    await backstay.batches.run("batch", items(100), Writer(), limit=90)
     heard: list[Progress] = []
 
     async def slow(item):
         await asyncio.sleep(0.05)
         return conversation(item.topic)
 
-    await hold.batches.run("batch", items(100), slow, concurrency=1, on_progress=heard.append)
+    await backstay.batches.run("batch", items(100), slow, concurrency=1, on_progress=heard.append)
 
     assert max(one.rate for one in heard) <= 25
     assert heard[-1].completed == 100
 
 
-async def test_jobs_are_listed(hold):
+async def test_jobs_are_listed(backstay):
     """The latest first; the incomplete by themselves."""
-    await hold.batches.run("a", items(1), Writer())
-    await hold.batches.run("b", items(2), Writer(), limit=1)
-    await hold.batches.create("c", items(3), "scripted")
+    await backstay.batches.run("a", items(1), Writer())
+    await backstay.batches.run("b", items(2), Writer(), limit=1)
+    await backstay.batches.create("c", items(3), "scripted")
 
-    assert [(job.id, job.state) for job in await hold.batches.list()] == [
+    assert [(job.id, job.state) for job in await backstay.batches.list()] == [
         ("c", JobState.PENDING),
         ("b", JobState.INTERRUPTED),
         ("a", JobState.COMPLETED),
     ]
-    assert [job.id for job in await hold.batches.incomplete()] == ["c", "b"]
-    assert [job.id for job in await hold.batches.list(limit=1)] == ["c"]
+    assert [job.id for job in await backstay.batches.incomplete()] == ["c", "b"]
+    assert [job.id for job in await backstay.batches.list(limit=1)] == ["c"]
 
 
-async def test_mapping_that_is_no_dict_is_an_item(hold):
+async def test_mapping_that_is_no_dict_is_an_item(backstay):
     """As rows of many libraries are."""
 
     class Row(Mapping):
@@ -440,4 +442,4 @@ async def test_mapping_that_is_no_dict_is_an_item(hold):
         def __len__(self):
             return 2
 
-    assert (await hold.batches.run("batch", [Row()], Writer())).completed == 1
+    assert (await backstay.batches.run("batch", [Row()], Writer())).completed == 1

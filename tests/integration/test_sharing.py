@@ -5,44 +5,44 @@ import asyncio
 import apsw
 import pytest
 
-from holdfast import Counts, Holdfast, JobState, Selection, Stop
-from holdfast.errors import ConversationNotFound, JobNotFound, StoreBusy
-from holdfast.storage.sqlite import connection
+from backstay import Backstay, Counts, JobState, Selection, Stop
+from backstay.errors import ConversationNotFound, JobNotFound, StoreBusy
+from backstay.storage.sqlite import connection
 from support.conversations import conversation, items
 from support.invariants import violations
 from support.processors import Gate, Writer
 from support.stores import DATABASES
 
 
-async def test_two_runs_at_once_share_one_job(hold):
+async def test_two_runs_at_once_share_one_job(backstay):
     """Every item is processed by one of them; both end when all is done."""
     first, second = Writer(), Writer()
 
     results = await asyncio.gather(
-        hold.batches.run("batch", items(300), first, concurrency=5),
-        hold.batches.run("batch", items(300), second, concurrency=5),
+        backstay.batches.run("batch", items(300), first, concurrency=5),
+        backstay.batches.run("batch", items(300), second, concurrency=5),
     )
 
     assert [result.counts for result in results] == [Counts(completed=300)] * 2
     assert sorted(first.calls + second.calls) == sorted(item["id"] for item in items(300))
-    assert await hold.conversations.count(Selection(job_id="batch")) == 300
+    assert await backstay.conversations.count(Selection(job_id="batch")) == 300
 
 
-async def test_many_runs_at_once_make_one_job(hold):
+async def test_many_runs_at_once_make_one_job(backstay):
     """Of all that create it in the same instant one does."""
     writers = [Writer() for _ in range(8)]
 
-    results = await asyncio.gather(*(hold.batches.run("batch", items(40), writer) for writer in writers))
+    results = await asyncio.gather(*(backstay.batches.run("batch", items(40), writer) for writer in writers))
 
     assert sum(result.created.is_new for result in results) == 1
-    assert [job.id for job in await hold.batches.list()] == ["batch"]
+    assert [job.id for job in await backstay.batches.list()] == ["batch"]
     assert sorted(call for writer in writers for call in writer.calls) == sorted(item["id"] for item in items(40))
 
 
 async def test_library_may_be_opened_twice(path):
     """In one process as in several: what one writes the other reads, and they work side by side."""
     one, two = Writer(), Writer()
-    async with Holdfast.open(path) as left, Holdfast.open(path) as right:
+    async with Backstay.open(path) as left, Backstay.open(path) as right:
         results = await asyncio.gather(
             left.batches.run("batch", items(200), one, concurrency=4),
             right.batches.run("batch", items(200), two, concurrency=4),
@@ -54,12 +54,12 @@ async def test_library_may_be_opened_twice(path):
     assert violations(path) == []
 
 
-async def test_second_worker_waits_for_what_the_first_holds(hold):
+async def test_second_worker_waits_for_what_the_first_holds(backstay):
     """It does not end before the job does."""
     gate, write = Gate(), Writer()
-    first = asyncio.create_task(hold.batches.run("batch", items(4), gate, concurrency=2))
+    first = asyncio.create_task(backstay.batches.run("batch", items(4), gate, concurrency=2))
     await gate.reached(2)
-    second = asyncio.create_task(hold.batches.run("batch", items(4), write))
+    second = asyncio.create_task(backstay.batches.run("batch", items(4), write))
     await asyncio.sleep(0.3)
     assert len(write.calls) == 2
     assert not second.done()
@@ -69,12 +69,12 @@ async def test_second_worker_waits_for_what_the_first_holds(hold):
     assert (await first).counts == (await second).counts == Counts(completed=4)
 
 
-async def test_second_worker_takes_what_the_first_gives_back(hold):
+async def test_second_worker_takes_what_the_first_gives_back(backstay):
     """One is stopped, the other finishes the job."""
     gate, write = Gate(), Writer()
-    first = asyncio.create_task(hold.batches.run("batch", items(6), gate, concurrency=3))
+    first = asyncio.create_task(backstay.batches.run("batch", items(6), gate, concurrency=3))
     await gate.reached(3)
-    second = asyncio.create_task(hold.batches.run("batch", items(6), write))
+    second = asyncio.create_task(backstay.batches.run("batch", items(6), write))
     await asyncio.sleep(0.05)
 
     first.cancel()
@@ -85,12 +85,12 @@ async def test_second_worker_takes_what_the_first_gives_back(hold):
     assert len(write.calls) == 6
 
 
-async def test_several_jobs_run_side_by_side(hold):
+async def test_several_jobs_run_side_by_side(backstay):
     """In one library."""
-    results = await asyncio.gather(*(hold.batches.run(f"batch-{n}", items(30), Writer()) for n in range(5)))
+    results = await asyncio.gather(*(backstay.batches.run(f"batch-{n}", items(30), Writer()) for n in range(5)))
 
     assert [result.counts for result in results] == [Counts(completed=30)] * 5
-    assert await hold.conversations.count(Selection(everything=True)) == 150
+    assert await backstay.conversations.count(Selection(everything=True)) == 150
 
 
 # -- other programs ----------------------------------------------------------------------------------
@@ -101,8 +101,8 @@ async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch):
     """What is finished waits for it; nothing is lost, nothing is called twice."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     write = Writer()
-    async with Holdfast.open(path) as hold:
-        await hold.batches.create("batch", items(40), "scripted")
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.create("batch", items(40), "scripted")
         other = apsw.Connection(str(path))
         other.set_busy_timeout(5_000)
 
@@ -112,7 +112,7 @@ async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch):
                 asyncio.get_running_loop().call_later(0.4, other.execute, "ROLLBACK")
             return await write(item, work)
 
-        result = await hold.batches.resume("batch", process, concurrency=4)
+        result = await backstay.batches.resume("batch", process, concurrency=4)
         other.close()
 
     assert result.counts == Counts(completed=40)
@@ -125,8 +125,8 @@ async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypa
     """The run ends with the trouble it had; what could not be written is pending again."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     stop = Stop()
-    async with Holdfast.open(path) as hold:
-        await hold.batches.create("batch", items(6), "scripted")
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.create("batch", items(6), "scripted")
         other = apsw.Connection(str(path))
         other.set_busy_timeout(5_000)
 
@@ -137,11 +137,11 @@ async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypa
             return conversation(item.topic)
 
         with pytest.raises(StoreBusy):
-            await hold.batches.resume("batch", process, concurrency=2, stop=stop)
+            await backstay.batches.resume("batch", process, concurrency=2, stop=stop)
         other.execute("ROLLBACK")
         other.close()
-        assert (await hold.batches.checkpoint("batch")).state is JobState.INTERRUPTED
-        result = await hold.batches.resume("batch")
+        assert (await backstay.batches.checkpoint("batch")).state is JobState.INTERRUPTED
+        result = await backstay.batches.resume("batch")
 
     assert result.counts == Counts(completed=6)
     assert violations(path) == []
@@ -152,7 +152,7 @@ async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypa
 
 async def test_job_of_another_owner_is_not_there(path):
     """It answers as one that never was; its name is free."""
-    async with Holdfast.open(path, owner="me") as mine, Holdfast.open(path, owner="you") as yours:
+    async with Backstay.open(path, owner="me") as mine, Backstay.open(path, owner="you") as yours:
         await mine.batches.run("batch", items(3), Writer())
         (kept,) = [
             kept async for kept in mine.conversations.export(Selection(everything=True)) if kept.item_id == "item-1"
@@ -181,11 +181,11 @@ async def test_job_of_another_owner_is_not_there(path):
 
 async def test_owner_is_said_in_the_environment(path, monkeypatch):
     """Or it is the local one."""
-    monkeypatch.setenv("HOLDFAST_OWNER", "you")
-    async with Holdfast.open(path) as yours:
+    monkeypatch.setenv("BACKSTAY_OWNER", "you")
+    async with Backstay.open(path) as yours:
         await yours.batches.run("batch", items(1), Writer())
         assert (await yours.batches.checkpoint("batch")).owner == "you"
-    monkeypatch.delenv("HOLDFAST_OWNER")
+    monkeypatch.delenv("BACKSTAY_OWNER")
 
-    async with Holdfast.open(path) as local:
+    async with Backstay.open(path) as local:
         assert await local.batches.list() == []

@@ -2,8 +2,8 @@
 
 import pytest
 
-from holdfast import Holdfast, Stop
-from holdfast.errors import JobNotFound, Stopped
+from backstay import Backstay, Stop
+from backstay.errors import JobNotFound, Stopped
 from support.conversations import conversation
 
 
@@ -21,11 +21,11 @@ async def test_stop_before_all_items_are_in_makes_no_job(tmp_path):
         calls.append(item.id)
         return conversation(item.topic)
 
-    async with Holdfast.open(tmp_path / "holdfast.db") as hold:
+    async with Backstay.open(tmp_path / "backstay.db") as backstay:
         with pytest.raises(Stopped):
-            await hold.batches.run("job", endless(), answer, stop=stop)
+            await backstay.batches.run("job", endless(), answer, stop=stop)
 
         with pytest.raises(JobNotFound):
-            await hold.batches.checkpoint("job")
+            await backstay.batches.checkpoint("job")
         assert calls == []
-        assert await hold._store.batches.intake.unowned("local") == []
+        assert await backstay._store.batches.intake.unowned("local") == []

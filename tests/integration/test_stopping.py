@@ -6,26 +6,26 @@ import time
 
 import pytest
 
-from holdfast import Counts, Holdfast, JobState, Retry, Stop
-from holdfast.batch.worker import Ending
-from holdfast.errors import IllegalMove, JobIsWorked, Stopped
+from backstay import Backstay, Counts, JobState, Retry, Stop
+from backstay.batch.worker import Ending
+from backstay.errors import IllegalMove, JobIsWorked, Stopped
 from support.conversations import conversation, items
 from support.invariants import violations
 from support.processors import Gate, Writer
 
 
-def _start(hold, process, count=10, **options):
+def _start(backstay, process, count=10, **options):
     """Begin a run beside the test."""
-    return asyncio.create_task(hold.batches.run("batch", items(count), process, **options))
+    return asyncio.create_task(backstay.batches.run("batch", items(count), process, **options))
 
 
 # -- asked to stop ---------------------------------------------------------------------------------
 
 
-async def test_stop_lets_calls_in_flight_finish(hold):
+async def test_stop_lets_calls_in_flight_finish(backstay):
     """No new ones are made; what is finished is on disk, and the job can be resumed."""
     stop, gate = Stop(), Gate()
-    running = _start(hold, gate, concurrency=3, stop=stop)
+    running = _start(backstay, gate, concurrency=3, stop=stop)
     await gate.reached(3)
 
     stop.request()
@@ -36,13 +36,13 @@ async def test_stop_lets_calls_in_flight_finish(hold):
     assert (result.ending, result.state) == (Ending.STOPPED, JobState.INTERRUPTED)
     assert result.counts == Counts(pending=7, completed=3)
     assert (len(gate.calls), gate.cancelled) == (3, [])
-    assert (await hold.batches.run("batch", items(10), Writer())).counts == Counts(completed=10)
+    assert (await backstay.batches.run("batch", items(10), Writer())).counts == Counts(completed=10)
 
 
-async def test_grace_is_bounded(hold):
+async def test_grace_is_bounded(backstay):
     """What takes longer is cancelled and given back untried."""
     stop, gate, attempts = Stop(), Gate(), {}
-    running = _start(hold, gate, concurrency=3, stop=stop, grace_seconds=0.1)
+    running = _start(backstay, gate, concurrency=3, stop=stop, grace_seconds=0.1)
     await gate.reached(3)
     asked_at = time.monotonic()
 
@@ -56,14 +56,14 @@ async def test_grace_is_bounded(hold):
     def answer(item, work):
         attempts[item.id] = work.attempt
 
-    await hold.batches.run("batch", items(10), Writer(answer), max_attempts=1)
+    await backstay.batches.run("batch", items(10), Writer(answer), max_attempts=1)
     assert attempts["item-1"] == 2
 
 
-async def test_stop_at_once_gives_no_grace(hold):
+async def test_stop_at_once_gives_no_grace(backstay):
     """It is gone in a moment, whatever the grace."""
     stop, gate = Stop(), Gate()
-    running = _start(hold, gate, stop=stop, grace_seconds=600)
+    running = _start(backstay, gate, stop=stop, grace_seconds=600)
     await gate.reached(10)
 
     stop.request(at_once=True)
@@ -72,10 +72,10 @@ async def test_stop_at_once_gives_no_grace(hold):
     assert result.counts == Counts(pending=10)
 
 
-async def test_second_request_takes_the_grace_away(hold):
+async def test_second_request_takes_the_grace_away(backstay):
     """As a second Ctrl-C does."""
     stop, gate = Stop(), Gate()
-    running = _start(hold, gate, stop=stop, grace_seconds=600)
+    running = _start(backstay, gate, stop=stop, grace_seconds=600)
     await gate.reached(10)
 
     stop.request()
@@ -87,10 +87,10 @@ async def test_second_request_takes_the_grace_away(hold):
     assert (result.ending, result.counts) == (Ending.STOPPED, Counts(pending=10))
 
 
-async def test_stop_may_be_asked_for_from_a_thread(hold):
+async def test_stop_may_be_asked_for_from_a_thread(backstay):
     """Or a signal handler."""
     stop, gate = Stop(), Gate()
-    running = _start(hold, gate, stop=stop)
+    running = _start(backstay, gate, stop=stop)
     await gate.reached(10)
 
     threading.Thread(target=stop.request, kwargs={"at_once": True}).start()
@@ -99,7 +99,7 @@ async def test_stop_may_be_asked_for_from_a_thread(hold):
     assert result.ending is Ending.STOPPED
 
 
-async def test_stop_before_all_items_are_in_makes_no_job(hold, path):
+async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
     """Nothing was called, and nothing is left behind."""
     stop, write = Stop(), Writer()
 
@@ -109,26 +109,26 @@ async def test_stop_before_all_items_are_in_makes_no_job(hold, path):
         yield from items(1_500, start=1_501)
 
     with pytest.raises(Stopped):
-        await hold.batches.run("batch", given(), write, stop=stop)
+        await backstay.batches.run("batch", given(), write, stop=stop)
 
     assert write.calls == []
-    assert await hold.batches.list() == []
-    assert await hold._store.batches.intake.unowned("local") == []
+    assert await backstay.batches.list() == []
+    assert await backstay._store.batches.intake.unowned("local") == []
 
 
-async def test_stop_that_was_asked_for_before_makes_no_call(hold):
+async def test_stop_that_was_asked_for_before_makes_no_call(backstay):
     """The job is there, untouched."""
     stop, write = Stop(), Writer()
-    await hold.batches.run("batch", items(5), Writer(), limit=1)
+    await backstay.batches.run("batch", items(5), Writer(), limit=1)
     stop.request()
 
-    result = await hold.batches.resume("batch", write, stop=stop)
+    result = await backstay.batches.resume("batch", write, stop=stop)
 
     assert (result.ending, result.counts) == (Ending.STOPPED, Counts(pending=4, completed=1))
     assert write.calls == []
 
 
-async def test_stop_does_not_wait_for_retries(hold):
+async def test_stop_does_not_wait_for_retries(backstay):
     """Items that wait for their next try are simply pending."""
     stop = Stop()
 
@@ -137,12 +137,12 @@ async def test_stop_does_not_wait_for_retries(hold):
             asyncio.get_running_loop().call_later(0.05, stop.request)
         return Retry(after=300)
 
-    result = await asyncio.wait_for(hold.batches.run("batch", items(5), Writer(answer), stop=stop), 5)
+    result = await asyncio.wait_for(backstay.batches.run("batch", items(5), Writer(answer), stop=stop), 5)
 
     assert result.counts == Counts(pending=5)
 
 
-async def test_blocking_calls_do_not_hold_up_a_stop(hold):
+async def test_blocking_calls_do_not_hold_up_a_stop(backstay):
     """A thread that hangs is left behind."""
     stop, release, entered = Stop(), threading.Event(), threading.Event()
 
@@ -150,7 +150,7 @@ async def test_blocking_calls_do_not_hold_up_a_stop(hold):
         entered.set()
         release.wait(20)
 
-    running = _start(hold, process, concurrency=2, stop=stop, grace_seconds=0.05)
+    running = _start(backstay, process, concurrency=2, stop=stop, grace_seconds=0.05)
     await asyncio.to_thread(entered.wait, 10)
     stop.request()
     result = await asyncio.wait_for(running, 5)
@@ -162,35 +162,35 @@ async def test_blocking_calls_do_not_hold_up_a_stop(hold):
 # -- cancelled -------------------------------------------------------------------------------------
 
 
-async def test_cancelled_caller_gives_back_what_is_in_flight(hold):
+async def test_cancelled_caller_gives_back_what_is_in_flight(backstay):
     """At once, and the cancellation is what the caller hears of; what was finished is on disk."""
     gate, finished = Gate(), conversation("quick")
 
     async def process(item):
         return finished if item.id == "item-1" else await gate(item)
 
-    running = _start(hold, process, concurrency=4)
+    running = _start(backstay, process, concurrency=4)
     await gate.reached(4)
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    job = await hold.batches.checkpoint("batch")
+    job = await backstay.batches.checkpoint("batch")
     assert (job.state, job.counts, job.workers) == (JobState.INTERRUPTED, Counts(pending=9, completed=1), 0)
     assert len(gate.cancelled) == 4
 
 
-async def test_time_out_around_a_run(hold):
+async def test_time_out_around_a_run(backstay):
     """As any other task; the next run goes on."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
-            await hold.batches.run("batch", items(5), Gate())
+            await backstay.batches.run("batch", items(5), Gate())
 
-    assert (await hold.batches.run("batch", items(5), Writer())).counts == Counts(completed=5)
+    assert (await backstay.batches.run("batch", items(5), Writer())).counts == Counts(completed=5)
 
 
-async def test_caller_cancelled_while_a_job_is_made(hold, path):
+async def test_caller_cancelled_while_a_job_is_made(backstay, path):
     """Nothing is left behind."""
     waiting = asyncio.Event()
 
@@ -200,14 +200,14 @@ async def test_caller_cancelled_while_a_job_is_made(hold, path):
         waiting.set()
         await asyncio.sleep(60)
 
-    running = asyncio.create_task(hold.batches.run("batch", given(), Writer()))
+    running = asyncio.create_task(backstay.batches.run("batch", given(), Writer()))
     await waiting.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert await hold.batches.list() == []
-    assert await hold._store.batches.intake.unowned("local") == []
+    assert await backstay.batches.list() == []
+    assert await backstay._store.batches.intake.unowned("local") == []
 
 
 async def test_program_that_ends_in_the_middle_leaves_a_resumable_job(path):
@@ -215,16 +215,16 @@ async def test_program_that_ends_in_the_middle_leaves_a_resumable_job(path):
     gate = Gate()
 
     async def program():
-        async with Holdfast.open(path) as hold, asyncio.TaskGroup() as group:
-            group.create_task(hold.batches.run("batch", items(6), gate, concurrency=2))
+        async with Backstay.open(path) as backstay, asyncio.TaskGroup() as group:
+            group.create_task(backstay.batches.run("batch", items(6), gate, concurrency=2))
             await gate.reached(2)
             raise ValueError("elsewhere")
 
     with pytest.raises(ExceptionGroup):
         await program()
-    async with Holdfast.open(path) as hold:
-        assert (await hold.batches.checkpoint("batch")).counts == Counts(pending=6)
-        result = await hold.batches.run("batch", items(6), Writer())
+    async with Backstay.open(path) as backstay:
+        assert (await backstay.batches.checkpoint("batch")).counts == Counts(pending=6)
+        result = await backstay.batches.run("batch", items(6), Writer())
 
     assert result.counts == Counts(completed=6)
     assert violations(path) == []
@@ -233,69 +233,69 @@ async def test_program_that_ends_in_the_middle_leaves_a_resumable_job(path):
 # -- decided by the user ---------------------------------------------------------------------------
 
 
-async def test_paused_job_stops_its_worker(hold):
+async def test_paused_job_stops_its_worker(backstay):
     """Wherever it runs: what is in flight ends, and the job says why it is paused."""
     gate = Gate()
-    running = _start(hold, gate, concurrency=2)
+    running = _start(backstay, gate, concurrency=2)
     await gate.reached(2)
 
-    paused = await hold.batches.pause("batch")
+    paused = await backstay.batches.pause("batch")
     gate.open()
     result = await asyncio.wait_for(running, 10)
 
     assert (paused.state, paused.pause.code) == (JobState.PAUSED, "by_user")
     assert (result.ending, result.state, result.pause.code) == (Ending.PAUSED, JobState.PAUSED, "by_user")
     assert result.counts == Counts(pending=8, completed=2)
-    assert (await hold.batches.resume("batch", Writer())).state is JobState.COMPLETED
+    assert (await backstay.batches.resume("batch", Writer())).state is JobState.COMPLETED
 
 
-async def test_pause_is_noticed_while_all_slots_are_taken(hold):
+async def test_pause_is_noticed_while_all_slots_are_taken(backstay):
     """Though no call comes back for long."""
     gate = Gate()
-    running = _start(hold, gate, grace_seconds=0.05)
+    running = _start(backstay, gate, grace_seconds=0.05)
     await gate.reached(10)
 
-    await hold.batches.pause("batch")
+    await backstay.batches.pause("batch")
     result = await asyncio.wait_for(running, 5)
 
     assert (result.ending, result.counts) == (Ending.PAUSED, Counts(pending=10))
 
 
-async def test_cancelled_job_stops_for_good(hold):
+async def test_cancelled_job_stops_for_good(backstay):
     """What it made stays."""
     gate = Gate()
-    running = _start(hold, gate, concurrency=2)
+    running = _start(backstay, gate, concurrency=2)
     await gate.reached(2)
 
-    await hold.batches.cancel("batch")
+    await backstay.batches.cancel("batch")
     gate.open()
     result = await asyncio.wait_for(running, 10)
 
     assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
     assert result.counts == Counts(pending=8, completed=2)
     with pytest.raises(IllegalMove):
-        await hold.batches.run("batch", items(10), Writer())
+        await backstay.batches.run("batch", items(10), Writer())
 
 
-async def test_job_is_not_discarded_under_a_worker(hold):
+async def test_job_is_not_discarded_under_a_worker(backstay):
     """It is alive, and that is known at once."""
     gate = Gate()
-    running = _start(hold, gate)
+    running = _start(backstay, gate)
     await gate.reached(10)
 
-    with pytest.raises(JobIsWorked, match="`holdfast cancel batch`"):
-        await asyncio.wait_for(hold.batches.discard("batch"), 5)
+    with pytest.raises(JobIsWorked, match="`backstay cancel batch`"):
+        await asyncio.wait_for(backstay.batches.discard("batch"), 5)
     gate.open()
 
     assert (await running).completed == 10
 
 
-async def test_moves_that_make_no_sense_are_refused(hold):
+async def test_moves_that_make_no_sense_are_refused(backstay):
     """A finished job is neither paused nor cancelled."""
-    await hold.batches.run("batch", items(1), Writer())
+    await backstay.batches.run("batch", items(1), Writer())
 
     with pytest.raises(IllegalMove, match="Job 'batch' is completed: pause is not possible"):
-        await hold.batches.pause("batch")
+        await backstay.batches.pause("batch")
     with pytest.raises(IllegalMove):
-        await hold.batches.cancel("batch")
-    assert await hold.batches.retry("batch") == 0
+        await backstay.batches.cancel("batch")
+    assert await backstay.batches.retry("batch") == 0

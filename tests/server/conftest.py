@@ -23,7 +23,7 @@ class Picky:
         self._mended = folder / "mended"
         (folder / "picky.py").write_text(
             "from pathlib import Path\n"
-            "from holdfast import Conversation, Turn\n\n\n"
+            "from backstay import Conversation, Turn\n\n\n"
             "async def picky(item):\n"
             f"    if item.topic == 'bad' and not Path({str(self._mended)!r}).exists():\n"
             "        raise ValueError('there is no such topic')\n"

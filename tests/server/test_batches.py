@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from holdfast import Holdfast, Recipe
+from backstay import Backstay, Recipe
 from support.serving import ANN, serving
 
 _ITEMS = [{"id": "a", "topic": "Lighthouses", "audience": "children"}, {"id": "b", "topic": "Tides"}]
@@ -201,7 +201,7 @@ async def test_a_bad_file_is_refused(api, name, content, status, code):
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
     assert "/tmp" not in answer.text
-    assert "holdfast-upload" not in answer.text
+    assert "backstay-upload" not in answer.text
     assert (await api.ann.get("/api/batches/up")).status_code == 404
 
 
@@ -221,8 +221,8 @@ async def test_only_what_the_settings_name_is_run(api):
 
 async def test_a_job_of_another_processor_is_left_to_others(api, settings):
     """One that the command line made: the server shows it, and does not run it."""
-    async with Holdfast.open(settings.database_url, owner=ANN) as hold:
-        await hold.batches.create("theirs", [{"topic": "x"}], "json:dumps")
+    async with Backstay.open(settings.database_url, owner=ANN) as backstay:
+        await backstay.batches.create("theirs", [{"topic": "x"}], "json:dumps")
 
     shown = await api.ann.get("/api/batches/theirs")
     resumed = await api.ann.post("/api/batches/theirs/resume")
@@ -234,15 +234,15 @@ async def test_a_job_of_another_processor_is_left_to_others(api, settings):
 async def test_a_recipe_is_allowed_by_all_that_is_in_it(settings, tmp_path):
     """A job whose row names the same model at another address is not run."""
     (tmp_path / "own.toml").write_text('model = "ollama:tiny"\nturns = 2\n')
-    async with Holdfast.open(settings.database_url, owner=ANN) as hold:
-        await hold.batches.create(
+    async with Backstay.open(settings.database_url, owner=ANN) as backstay:
+        await backstay.batches.create(
             "evil", [{"topic": "x"}], Recipe(model="ollama:tiny", turns=2, base_url="http://10.0.0.1/")
         )
-        await hold.batches.create("good", [{"topic": "x"}], Recipe.load(tmp_path / "own.toml"))
+        await backstay.batches.create("good", [{"topic": "x"}], Recipe.load(tmp_path / "own.toml"))
 
     async with serving(settings, recipes={"own": str(tmp_path / "own.toml")}) as api:
         evil = await api.ann.post("/api/batches/evil/resume")
-        good = await api.parts.hold.for_owner(ANN).batches.workable("good")
+        good = await api.parts.backstay.for_owner(ANN).batches.workable("good")
 
     assert (evil.status_code, evil.json()["error"]["code"]) == (403, "processor_not_allowed")
     assert "10.0.0.1" not in evil.text

@@ -4,11 +4,11 @@ import asyncio
 
 import jwt
 
-from holdfast import Selection
-from holdfast.server.auth.tokens import JsonWebTokens
-from holdfast.server.events.job_feed import JobFeed
-from holdfast.server.limits import Hosts
-from holdfast.server.supervisor import Supervisor
+from backstay import Selection
+from backstay.server.auth.tokens import JsonWebTokens
+from backstay.server.events.job_feed import JobFeed
+from backstay.server.limits import Hosts
+from backstay.server.supervisor import Supervisor
 from support.addresses import CASES, request_of
 from support.serving import ANN, bearer, claims, serving
 from support.sql import ask
@@ -19,8 +19,8 @@ async def test_without_owners_everything_of_others_is_there(settings, monkeypatc
     async with serving(settings) as api:
         (conversation,) = await api.made(1)
         names = {"jobId": "job", "conversationId": conversation}
-        every = api.parts.hold.for_owner
-        monkeypatch.setattr(type(api.parts.hold), "for_owner", lambda _, __: every(ANN))
+        every = api.parts.backstay.for_owner
+        monkeypatch.setattr(type(api.parts.backstay), "for_owner", lambda _, __: every(ANN))
 
         for address in ("GET /api/batches/{jobId}", "GET /api/conversations/{conversationId}"):
             answer = await api.bob.request(**request_of(address, CASES[address], names))
@@ -55,7 +55,7 @@ async def test_without_names_of_hosts_a_page_elsewhere_gets_through(settings, mo
 async def test_without_the_digest_something_else_is_deleted(api):
     """What came after the plan goes with it, where nobody says which plan was meant."""
     await api.made(1)
-    conversations = api.parts.hold.for_owner(ANN).conversations
+    conversations = api.parts.backstay.for_owner(ANN).conversations
     plan = await conversations.plan_delete(Selection(everything=True))
     await api.made(1, job_id="more")
 
@@ -72,7 +72,7 @@ async def test_without_the_trigger_failures_are_missed(settings, picky):
         items = [{"id": "bad", "topic": "bad"}]
         await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
         assert (await api.settled("j"))["failed"] == 1
-        feed = JobFeed(api.parts.hold.for_owner(ANN).batches, "j", poll_seconds=60)
+        feed = JobFeed(api.parts.backstay.for_owner(ANN).batches, "j", poll_seconds=60)
         await feed.begin()
         await feed.look()
 

@@ -9,8 +9,8 @@ import pytest
 import typer
 import yaml
 
-from holdfast.cli.app import app
-from holdfast.server.settings import _ENVIRONMENT
+from backstay.cli.app import app
+from backstay.server.settings import _ENVIRONMENT
 
 _ROOT = Path(__file__).parents[2]
 _KNOWN = {
@@ -27,7 +27,7 @@ _KNOWN = {
     "ENTRYPOINT",
     "CMD",
 }
-_OURS = {name for names in _ENVIRONMENT.values() for name in names} | {"HOLDFAST_DATABASE_URL", "BACKUP_DIRECTORY"}
+_OURS = {name for names in _ENVIRONMENT.values() for name in names} | {"BACKSTAY_DATABASE_URL", "BACKUP_DIRECTORY"}
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_commands_exist(instructions):
     """In the form that has no shell between: signals reach the server."""
     (entry,), (command,), (check,) = (_all(instructions, name) for name in ("ENTRYPOINT", "CMD", "HEALTHCHECK"))
 
-    assert json.loads(entry)[0] == "holdfast"
+    assert json.loads(entry)[0] == "backstay"
     assert json.loads(command)[0] in typer.main.get_command(app).commands
     compile(json.loads(check.partition("CMD ")[2])[2], "healthcheck", "exec")
 
@@ -87,8 +87,8 @@ def test_settings_of_the_image_are_ours(instructions):
     """A variable that nobody reads would say nothing."""
     said = " ".join(_all(instructions, "ENV"))
 
-    names = set(re.findall(r"\b((?:HOLDFAST|BACKUP)_\w+)=", said))
-    assert names == {"HOLDFAST_HOST", "BACKUP_DIRECTORY"}
+    names = set(re.findall(r"\b((?:BACKSTAY|BACKUP)_\w+)=", said))
+    assert names == {"BACKSTAY_HOST", "BACKUP_DIRECTORY"}
     assert names <= _OURS
 
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 import zstandard
 
-from holdfast.errors import BackupDamaged
-from holdfast.server.downloads import Span, span_of
-from holdfast.server.problems import Problem
+from backstay.errors import BackupDamaged
+from backstay.server.downloads import Span, span_of
+from backstay.server.problems import Problem
 from support.serving import served
 from support.torture import sample
 
@@ -196,7 +196,7 @@ def _asked(server, path, more=""):
 
 def _is_quiet(server, before):
     """Wait until nothing is under way and no descriptor more is open than before."""
-    server.wait_for(lambda: b'holdfast_transfers{kind="download"} 0.0' in server.client.get("/metrics").content)
+    server.wait_for(lambda: b'backstay_transfers{kind="download"} 0.0' in server.client.get("/metrics").content)
     server.wait_for(lambda: server.descriptors() <= before + 2)
 
 
@@ -225,7 +225,7 @@ def test_clients_that_stall_are_given_up(big):
     before, memory = server.descriptors(), server.megabytes()
     stalled = [_asked(server, f"/api/backup/download/{backup_id}") for _ in range(30)]
 
-    server.wait_for(lambda: b'holdfast_transfers{kind="download"} 0.0' not in server.client.get("/metrics").content)
+    server.wait_for(lambda: b'backstay_transfers{kind="download"} 0.0' not in server.client.get("/metrics").content)
     _is_quiet(server, before + 30)  # their connections are the kernel's for a little longer
 
     assert server.megabytes() < memory + 150
@@ -238,7 +238,7 @@ def test_so_many_downloads_and_no_more(big):
     server, backup_id, _ = big
     path = f"/api/backup/download/{backup_id}"
     stalled = [_asked(server, path) for _ in range(40)]
-    server.wait_for(lambda: b'holdfast_transfers{kind="download"} 40.0' in server.client.get("/metrics").content)
+    server.wait_for(lambda: b'backstay_transfers{kind="download"} 40.0' in server.client.get("/metrics").content)
 
     assert server.client.get(path).status_code == 429
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from holdfast import Holdfast
-from holdfast.server.events.job_feed import JobFeed
+from backstay import Backstay
+from backstay.server.events.job_feed import JobFeed
 from support.eventstream import Listener, parsed
 from support.serving import ANN, served, serving
 
@@ -89,7 +89,7 @@ async def test_who_comes_back_misses_no_failure(failing):
     """From whichever number on: those after it, each once, in order."""
     await _failing(failing, 5)
     await failing.settled("j")
-    numbers = [f.sequence for f in await failing.parts.hold.for_owner(ANN).batches.failures_since("j", 0)]
+    numbers = [f.sequence for f in await failing.parts.backstay.for_owner(ANN).batches.failures_since("j", 0)]
     assert len(numbers) == 5
 
     for seen in [0, *numbers[:-1]]:
@@ -101,7 +101,7 @@ async def test_who_comes_back_after_the_end_is_let_go(failing):
     """204: a browser then stops coming back."""
     await _failing(failing, 1)
     await failing.settled("j")
-    last = await failing.parts.hold.for_owner(ANN).batches.last_failure("j")
+    last = await failing.parts.backstay.for_owner(ANN).batches.last_failure("j")
 
     answer = await failing.ann.get(_EVENTS, headers={"Last-Event-ID": str(last)})
 
@@ -119,8 +119,8 @@ async def test_a_number_that_is_none_is_refused(api, last):
 
 async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch):
     """More failures than are kept in memory: none is left out, none comes twice."""
-    monkeypatch.setattr("holdfast.server.events.job_feed._KEPT", 7)
-    monkeypatch.setattr("holdfast.server.events.job_feed._PAGE", 3)
+    monkeypatch.setattr("backstay.server.events.job_feed._KEPT", 7)
+    monkeypatch.setattr("backstay.server.events.job_feed._PAGE", 3)
     await failing.ann.post(
         "/api/batches",
         json={
@@ -131,7 +131,7 @@ async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch)
             "start": False,
         },
     )
-    batches = failing.parts.hold.for_owner(ANN).batches
+    batches = failing.parts.backstay.for_owner(ANN).batches
     feed = JobFeed(batches, "j", poll_seconds=60)
     await feed.begin()
     events = feed.events(None)
@@ -149,12 +149,12 @@ async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch)
 
 async def test_a_job_of_another_process_is_followed(api, settings):
     """Started by a program on the same database: it shows live as well."""
-    async with Holdfast.open(settings.database_url, owner=ANN) as hold:
+    async with Backstay.open(settings.database_url, owner=ANN) as backstay:
         items = [{"topic": f"t{number}"} for number in range(20)]
-        await hold.batches.create("j", items, "scripted:0.05")
+        await backstay.batches.create("j", items, "scripted:0.05")
         listening = asyncio.create_task(_received(api.ann))
         await _attached(api)
-        await hold.batches.resume("j", concurrency=2)
+        await backstay.batches.resume("j", concurrency=2)
 
         received = await listening
 
@@ -262,5 +262,5 @@ def test_a_listener_that_does_not_read_slows_nobody(tmp_path):
         for one in slow:
             one.close()
         quick.close()
-        server.wait_for(lambda: b"holdfast_event_listeners 0.0" in server.client.get("/metrics").content)
+        server.wait_for(lambda: b"backstay_event_listeners 0.0" in server.client.get("/metrics").content)
         assert server.stop() == 0

@@ -2,26 +2,26 @@
 
 import pytest
 
-from holdfast import errors
-from holdfast.server.hints import HINTS, message_of
+from backstay import errors
+from backstay.server.hints import HINTS, message_of
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (
-            errors.JobNotFound("There is no job 'a--b; c'; `holdfast jobs` lists those there are"),
+            errors.JobNotFound("There is no job 'a--b; c'; `backstay jobs` lists those there are"),
             "There is no job 'a--b; c'; the list of batches shows those there are",
         ),
         (
-            errors.IllegalMove("Job 'x' is cancelled: resume is not possible. `holdfast discard x` frees its name"),
+            errors.IllegalMove("Job 'x' is cancelled: resume is not possible. `backstay discard x` frees its name"),
             "Job 'x' is cancelled: resume is not possible; its state says what is possible: see it anew",
         ),
         (
-            errors.JobDiffers("Job 'x' exists with another recipe: a; b. `holdfast resume x` goes on; or use --job y"),
+            errors.JobDiffers("Job 'x' exists with another recipe: a; b. `backstay resume x` goes on; or use --job y"),
             "Job 'x' exists with another recipe: a; b; choose another name, or discard the batch that has this one",
         ),
-        (errors.SettingsError("This is too long; `holdfast doctor` says more"), "This is too long"),
+        (errors.SettingsError("This is too long; `backstay doctor` says more"), "This is too long"),
         (errors.JobNotFound("There is no job"), "There is no job"),
         (errors.PlanOutdated("It has changed; look at a new plan"), "It has changed; look at a new plan"),
     ],
@@ -33,8 +33,8 @@ def test_a_hint_stands_for_commands(error, said):
 
 def test_no_hint_speaks_of_a_command():
     """Nor is there one for what is no error of ours."""
-    assert all(issubclass(kind, errors.HoldfastError) for kind in HINTS)
-    assert all("holdfast " not in hint and " --" not in hint for hint in HINTS.values())
+    assert all(issubclass(kind, errors.BackstayError) for kind in HINTS)
+    assert all("backstay " not in hint and " --" not in hint for hint in HINTS.values())
 
 
 async def test_what_is_missing_is_told_without_commands(api):
@@ -55,7 +55,7 @@ async def test_what_is_missing_is_told_without_commands(api):
     messages = [answer.json()["error"]["message"] for answer in answers]
 
     assert all(answer.status_code >= 400 for answer in answers), messages
-    assert [message for message in messages if "holdfast" in message or "--" in message] == []
+    assert [message for message in messages if "backstay" in message or "--" in message] == []
     assert "the list of batches shows those there are" in messages[0]
     assert "the list of conversations shows those there are" in messages[1]
     assert "the list of backups shows those there are" in messages[2]

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from holdfast.server import ServerSettings
-from holdfast.server.cleaning import Cleaning
-from holdfast.server.listening import _listening
+from backstay.server import ServerSettings
+from backstay.server.cleaning import Cleaning
+from backstay.server.listening import _listening
 from support.serving import ANN, bearer, served, serving, token_of
 from support.sql import ask
 
@@ -42,7 +42,7 @@ def test_a_server_stops_gracefully(tmp_path, number):
         assert time.monotonic() - started < 15
         assert server.logged("job_run_ended")[-1]["ending"] == "stopped"
 
-    database = tmp_path / ".holdfast" / "holdfast.db"
+    database = tmp_path / ".backstay" / "backstay.db"
     assert ask(database, "SELECT count(*) FROM workers") == [(0,)]
     assert ask(database, "SELECT count(*) FROM items WHERE state = 'running' OR interruptions > 0") == [(0,)]
 
@@ -91,10 +91,10 @@ def test_two_servers_share_a_job(tmp_path):
     """Both work on it, no item is done twice, and either can be asked about it."""
     other = tmp_path / "other"
     other.mkdir()
-    database = str(tmp_path / ".holdfast" / "holdfast.db")
+    database = str(tmp_path / ".backstay" / "backstay.db")
     with (
         served(tmp_path, _SLOW) as one,
-        served(other, _SLOW, HOLDFAST_DATABASE_URL=database) as two,
+        served(other, _SLOW, BACKSTAY_DATABASE_URL=database) as two,
     ):
         _begin(one)
         two.client.post("/api/batches/j/resume", json={"concurrency": 4}).raise_for_status()
@@ -108,7 +108,7 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
     """And is paused from the server."""
     with served(tmp_path, _SLOW) as server:
         (tmp_path / "topics.csv").write_text("topic\n" + "".join(f"t{n}\n" for n in range(400)))
-        command = [sys.executable, "-m", "holdfast", "run", "topics.csv", "--job", "j", "--model", "scripted:0.05"]
+        command = [sys.executable, "-m", "backstay", "run", "topics.csv", "--job", "j", "--model", "scripted:0.05"]
         worker = subprocess.Popen([*command, "--concurrency", "2"], cwd=tmp_path, stderr=subprocess.DEVNULL)
         server.wait_for(lambda: _job(server).get("completed", 0) >= 4)
 
@@ -122,23 +122,23 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
 )
 def test_wrong_settings_are_told_in_one_line(tmp_path, toml, said):
     """Before anything is opened or made."""
-    (tmp_path / "holdfast.toml").write_text("[server]\n" + toml)
+    (tmp_path / "backstay.toml").write_text("[server]\n" + toml)
 
     ended = subprocess.run(
-        [sys.executable, "-m", "holdfast", "serve"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "backstay", "serve"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
 
     assert ended.returncode == 2
     assert said in ended.stderr
     assert ended.stderr.count("\n") == 1
-    assert not (tmp_path / ".holdfast").exists()
+    assert not (tmp_path / ".backstay").exists()
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path):
     """With what to do."""
     with served(tmp_path) as server:
         ended = subprocess.run(
-            [sys.executable, "-m", "holdfast", "serve", "--port", str(server.port)],
+            [sys.executable, "-m", "backstay", "serve", "--port", str(server.port)],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -190,18 +190,18 @@ async def _expired_backup(api, settings):
 async def test_the_cleanup_removes_what_has_expired(api, settings):
     """Of every owner; each run is logged and counted."""
     backup = await _expired_backup(api, settings)
-    cleaning = Cleaning(hold=api.parts.hold, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = Cleaning(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
 
     assert await cleaning.run()
 
     assert (await api.ann.get(f"/api/backups/{backup}")).json()["state"] == "expired"
     assert not list((settings.here / "backups").rglob("*.zst"))
-    assert b'holdfast_backup_cleanups_total{result="done"} 1.0' in api.parts.metrics.shown()
+    assert b'backstay_backup_cleanups_total{result="done"} 1.0' in api.parts.metrics.shown()
 
 
 async def test_one_server_of_all_cleans_up(api):
     """The others leave it to the one that came first."""
-    cleaning = [Cleaning(hold=api.parts.hold, metrics=api.parts.metrics, cron="0 2 * * *") for _ in range(3)]
+    cleaning = [Cleaning(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *") for _ in range(3)]
     due = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
 
     assert [await one.run(due) for one in cleaning] == [True, False, False]
@@ -212,18 +212,18 @@ async def test_a_cleanup_that_fails_is_logged(api, settings, caplog):
     """One owner's trouble is not another's, and the server goes on."""
     await _expired_backup(api, settings)
     ask(settings.database_url, "UPDATE backups SET created_at = created_at + 86400000000, verified_at = NULL")
-    cleaning = Cleaning(hold=api.parts.hold, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = Cleaning(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
 
-    with caplog.at_level("WARNING", logger="holdfast.server"):
+    with caplog.at_level("WARNING", logger="backstay.server"):
         assert await cleaning.run()
 
     assert "cleanup_failed" in caplog.text
-    assert b'holdfast_backup_cleanups_total{result="failed"} 1.0' in api.parts.metrics.shown()
+    assert b'backstay_backup_cleanups_total{result="failed"} 1.0' in api.parts.metrics.shown()
 
 
 async def test_the_cleanup_comes_at_two(api):
     """UTC, unless the settings say another time."""
-    cleaning = Cleaning(hold=api.parts.hold, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = Cleaning(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
     cleaning.start()
 
     assert (cleaning.next_at.hour, cleaning.next_at.minute, cleaning.next_at.utcoffset().seconds) == (2, 0, 0)
@@ -237,18 +237,18 @@ async def test_the_api_can_be_mounted(settings):
     """In somebody's own application, under a path of its own."""
     async with serving(settings) as api:
         outer = FastAPI()
-        outer.mount("/holdfast", api.app)
+        outer.mount("/backstay", api.app)
         transport = httpx.ASGITransport(app=outer)
         async with httpx.AsyncClient(transport=transport, base_url="http://app.example") as client:
-            refused = await client.get("/holdfast/api/batches")
+            refused = await client.get("/backstay/api/batches")
             client.headers = bearer(token_of(ANN))
             created = await client.post(
-                "/holdfast/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted"}
+                "/backstay/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted"}
             )
             shown = await client.get(created.headers["location"])
-            described = await client.get("/holdfast/openapi.json")
+            described = await client.get("/backstay/openapi.json")
 
     assert refused.status_code == 401
-    assert created.headers["location"] == "/holdfast/api/batches/j"
+    assert created.headers["location"] == "/backstay/api/batches/j"
     assert shown.json()["id"] == "j"
     assert described.status_code == 200

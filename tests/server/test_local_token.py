@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from holdfast.errors import SettingsError
-from holdfast.server import ServerSettings
+from backstay.errors import SettingsError
+from backstay.server import ServerSettings
 from support.serving import ENOUGH, LOCAL, ORIGIN, bearer, libraries, serving
 
 settings = libraries(ENOUGH)
@@ -103,7 +103,7 @@ async def test_names_of_this_machine_are_taken(local, host):
     assert (await local.ann.get("/api/batches", headers={"Host": host})).status_code == 200
 
 
-@pytest.mark.parametrize("cookie", ["holdfast-8717=x", f"holdfast-8717={LOCAL}", "holdfast-8717", "=;;=", "a" * 9_000])
+@pytest.mark.parametrize("cookie", ["backstay-8717=x", f"backstay-8717={LOCAL}", "backstay-8717", "=;;=", "a" * 9_000])
 async def test_made_up_cookies_are_refused(local, cookie):
     """Also those that are no cookies at all; the token itself is none."""
     assert (await local.anonymous.get("/api/batches", headers={"Cookie": cookie})).status_code == 401
@@ -116,7 +116,7 @@ async def test_the_token_is_never_logged(local, caplog):
     await local.anonymous.get("/", params={"token": LOCAL + "x"})
     await local.ann.get("/api/batches/none", params={"token": LOCAL})
 
-    ours = [record for record in caplog.records if record.name.startswith("holdfast")]
+    ours = [record for record in caplog.records if record.name.startswith("backstay")]
     assert len(ours) >= 3
     assert all(LOCAL not in f"{record.__dict__}" for record in ours)
 
@@ -127,4 +127,4 @@ def test_a_local_token_is_for_loopback_only(host):
     with pytest.raises(SettingsError) as caught:
         ServerSettings(host=host).check()
 
-    assert "HOLDFAST_JWT_SECRET" in caught.value.message
+    assert "BACKSTAY_JWT_SECRET" in caught.value.message

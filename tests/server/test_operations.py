@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from holdfast import errors
-from holdfast.errors import SettingsError, StoreGone
-from holdfast.server import ServerSettings, problems
-from holdfast.server.settings import load
+from backstay import errors
+from backstay.errors import SettingsError, StoreGone
+from backstay.server import ServerSettings, problems
+from backstay.server.settings import load
 from support.addresses import CASES, description, filled, request_of
 from support.serving import LOCAL, bearer, serving
 
@@ -20,7 +20,7 @@ async def test_health_and_readiness(api, monkeypatch):
 
     assert (await api.anonymous.get("/healthz")).json() == {"status": "ok"}
     assert (await api.anonymous.get("/readyz")).status_code == 200
-    monkeypatch.setattr(api.parts.hold, "check", gone)
+    monkeypatch.setattr(api.parts.backstay, "check", gone)
 
     answer = await api.anonymous.get("/readyz")
 
@@ -49,7 +49,7 @@ async def test_metrics_have_few_labels(settings):
             await api.ann.request(f"VERB{number}", "/api/batches")
         shown = (await api.ann.get("/metrics", headers=bearer(LOCAL))).text
 
-    counted = [line for line in shown.splitlines() if line.startswith("holdfast_http_requests_total")]
+    counted = [line for line in shown.splitlines() if line.startswith("backstay_http_requests_total")]
     assert 'route="/api/batches/{jobId}"' in shown
     assert "job-1" not in shown
     assert len(counted) <= 8
@@ -98,7 +98,7 @@ async def test_a_fault_tells_nothing(api, monkeypatch, caplog):
     async def broken(*_, **__):
         raise RuntimeError("secret of the inside")
 
-    monkeypatch.setattr("holdfast.batch.service.Batches.list", broken)
+    monkeypatch.setattr("backstay.batch.service.Batches.list", broken)
 
     answer = await api.ann.get("/api/batches")
 
@@ -111,7 +111,7 @@ async def test_a_fault_tells_nothing(api, monkeypatch, caplog):
 
 
 def _kinds():
-    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HoldfastError)]
+    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BackstayError)]
 
 
 @pytest.mark.parametrize("kind", _kinds(), ids=lambda kind: kind.code)
@@ -123,7 +123,7 @@ def test_every_error_has_a_status_and_tells_no_path(kind):
     told = problems.told(error).error
     assert told.code == kind.code
     assert "path" not in told.details
-    if problems.status_of(error) >= 500 and kind not in {errors.HoldfastError, errors.KeyMissing, errors.Stopped}:
+    if problems.status_of(error) >= 500 and kind not in {errors.BackstayError, errors.KeyMissing, errors.Stopped}:
         assert "/srv" not in told.message
 
 
@@ -286,7 +286,7 @@ def test_the_description_is_complete():
 
 
 def _loaded(tmp_path, toml="", **environ):
-    (tmp_path / "holdfast.toml").write_text(toml)
+    (tmp_path / "backstay.toml").write_text(toml)
     return load(here=tmp_path, environ=environ)
 
 
@@ -305,7 +305,7 @@ def test_settings_of_file_environment_and_arguments(tmp_path):
     found = load(
         port=1,
         here=tmp_path,
-        environ={"HOLDFAST_CORS_ORIGINS": "https://a.example, https://b.example", "HOLDFAST_PORT": "2"},
+        environ={"BACKSTAY_CORS_ORIGINS": "https://a.example, https://b.example", "BACKSTAY_PORT": "2"},
     )
     assert (found.port, found.cors_origins) == (1, ("https://a.example", "https://b.example"))
     recipes = _loaded(tmp_path, "[server.recipes]\nown = 'sub/own.toml'\n").recipes
@@ -315,17 +315,17 @@ def test_settings_of_file_environment_and_arguments(tmp_path):
 @pytest.mark.parametrize(
     "toml, environ, said",
     [
-        ("[server]\nmetrics_token = 'x'\n", {}, "HOLDFAST_METRICS_TOKEN"),
+        ("[server]\nmetrics_token = 'x'\n", {}, "BACKSTAY_METRICS_TOKEN"),
         ("server = 3\n", {}, "[server]"),
         ("[server]\ncleanup = 'daily'\n", {}, "cleanup"),
         ("[server]\ncors_origins = ['*']\n", {}, "*"),
         ("[server]\nrecipes = 3\n", {}, "recipes"),
-        ("", {"HOLDFAST_JWT_SECRET": "short", "HOLDFAST_JWT_ISSUER": "https://i.example"}, "32 bytes"),
-        ("", {"HOLDFAST_JWT_SECRET": "x" * 32}, "HOLDFAST_JWT_ISSUER"),
-        ("", {"HOLDFAST_AUTH": "jwt"}, "SUPABASE_URL"),
-        ("", {"HOLDFAST_AUTH": "none"}, "auth"),
+        ("", {"BACKSTAY_JWT_SECRET": "short", "BACKSTAY_JWT_ISSUER": "https://i.example"}, "32 bytes"),
+        ("", {"BACKSTAY_JWT_SECRET": "x" * 32}, "BACKSTAY_JWT_ISSUER"),
+        ("", {"BACKSTAY_AUTH": "jwt"}, "SUPABASE_URL"),
+        ("", {"BACKSTAY_AUTH": "none"}, "auth"),
         ("", {"SUPABASE_URL": "p.supabase.co"}, "https://"),
-        ("", {"HOLDFAST_PORT": "70000"}, "port"),
+        ("", {"BACKSTAY_PORT": "70000"}, "port"),
     ],
 )
 def test_wrong_settings_say_what_is_wrong(tmp_path, toml, environ, said):

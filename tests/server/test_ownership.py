@@ -1,7 +1,7 @@
 """Nobody reaches what is somebody else's: generated from the API's own description."""
 
-from holdfast.server import ServerSettings, create_app
-from holdfast.settings import Settings
+from backstay.server import ServerSettings, create_app
+from backstay.settings import Settings
 from support.addresses import CASES, OPEN, PAGES, addresses, description, request_of, routes
 from support.serving import ANN
 

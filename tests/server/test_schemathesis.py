@@ -46,7 +46,7 @@ def test_nothing_made_up_breaks_anything(kind, who, tmp_path):
     other = BOB if who == ANN else ANN
     with library(kind, tmp_path) as settings:
         environment = {
-            "HOLDFAST_DATABASE_URL": str(settings.database_url),
+            "BACKSTAY_DATABASE_URL": str(settings.database_url),
             "BACKUP_DIRECTORY": str(settings.backup_directory),
         }
         with served(tmp_path, "poll_seconds = 0.05\n", jwt_mode=True, **environment) as server:

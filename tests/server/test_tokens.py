@@ -209,7 +209,7 @@ async def test_a_symmetric_key_among_the_keys_is_not_used(settings, issuer):
 
 async def test_rotated_keys_are_found(settings, issuer, monkeypatch):
     """A token under a new key leads to a new look at them; the old one is then void."""
-    monkeypatch.setattr("holdfast.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
     async with _by_keys(settings, issuer) as api:
         old = issuer.token()
         assert await _status(api, old) == 200
@@ -221,8 +221,8 @@ async def test_rotated_keys_are_found(settings, issuer, monkeypatch):
 
 async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypatch):
     """Also when they are due to be fetched again."""
-    monkeypatch.setattr("holdfast.server.auth.keys._FRESH_SECONDS", 0.0)
-    monkeypatch.setattr("holdfast.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.keys._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
     async with _by_keys(settings, issuer) as api:
         assert await _status(api, issuer.token()) == 200
         for status, body in ((500, b"down"), (200, b"<html>"), (200, b'{"keys":7}'), (200, b"x" * 300_000), (302, b"")):
@@ -254,8 +254,8 @@ async def test_redirects_of_the_issuer_are_not_followed(settings, issuer):
 
 async def test_a_slow_issuer_is_not_waited_for_by_others(settings, issuer, monkeypatch):
     """Who comes with a known key is let in meanwhile; who does not is told after a while."""
-    monkeypatch.setattr("holdfast.server.auth.keys._BETWEEN_SECONDS", 0.0)
-    monkeypatch.setattr("holdfast.server.auth.keys._TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.keys._TIMEOUT_SECONDS", 0.5)
     async with _by_keys(settings, issuer) as api:
         good = issuer.token()
         assert await _status(api, good) == 200

@@ -137,7 +137,7 @@ def test_clients_that_vanish_in_the_middle_leave_nothing(server):
         connection.sendall(head + body[:cut])
         connection.close()
 
-    server.wait_for(lambda: b'holdfast_transfers{kind="upload"} 0.0' in server.client.get("/metrics").content)
+    server.wait_for(lambda: b'backstay_transfers{kind="upload"} 0.0' in server.client.get("/metrics").content)
     server.wait_for(lambda: server.descriptors() <= before + 2)
     assert server.client.get("/api/batches/gone").status_code == 404
 

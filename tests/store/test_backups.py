@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from holdfast.backup.backup import Sealed
-from holdfast.errors import BackupNotFound, BackupUnusable
-from holdfast.library.selection import Selection
+from backstay.backup.backup import Sealed
+from backstay.errors import BackupNotFound, BackupUnusable
+from backstay.library.selection import Selection
 from support.conversations import conversation
 from support.jobs import OWNER, claim, commit, create, enter
 from support.verdicts import completed

@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 
-from holdfast.batch.job import Move
+from backstay.batch.job import Move
 from support.clocks import NOON
 from support.jobs import OWNER, claim, claim_one, commit, create, enter, stage
 from support.verdicts import completed, failed, skipped

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts
-from holdfast.batch.item import ClaimedItem, Item
-from holdfast.batch.job import JobState, Move
-from holdfast.errors import IllegalMove, JobNotFound
+from backstay.batch.checkpoint import Counts
+from backstay.batch.item import ClaimedItem, Item
+from backstay.batch.job import JobState, Move
+from backstay.errors import IllegalMove, JobNotFound
 from support.clocks import NOON
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job, stage
 from support.verdicts import completed, doomed, failed, retried

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts, Tokens
-from holdfast.batch.item import Item
-from holdfast.batch.job import JobState, Move, Pause
-from holdfast.batch.outcome import Usage
-from holdfast.errors import LeaseLost, OutcomeRefused, StorageError
-from holdfast.library.conversation import Conversation, Turn
-from holdfast.library.selection import Selection
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.item import Item
+from backstay.batch.job import JobState, Move, Pause
+from backstay.batch.outcome import Usage
+from backstay.errors import LeaseLost, OutcomeRefused, StorageError
+from backstay.library.conversation import Conversation, Turn
+from backstay.library.selection import Selection
 from support.clocks import NOON
 from support.conversations import conversation
 from support.jobs import OWNER, claim, claim_one, commit, create, enter, job

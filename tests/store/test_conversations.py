@@ -2,10 +2,10 @@
 
 import pytest
 
-from holdfast.errors import ConversationNotFound
-from holdfast.library.conversation import Conversation, Turn
-from holdfast.library.selection import Selection
-from holdfast.library.store import ConversationSummary
+from backstay.errors import ConversationNotFound
+from backstay.library.conversation import Conversation, Turn
+from backstay.library.selection import Selection
+from backstay.library.store import ConversationSummary
 from support.conversations import conversation
 from support.jobs import OWNER, claim, commit, create, enter
 from support.verdicts import completed
@@ -45,7 +45,7 @@ async def test_conversation_is_read_back_as_it_was(store):
 
 async def test_unknown_conversation_is_told(store):
     """With what shows those there are."""
-    with pytest.raises(ConversationNotFound, match="There is no conversation 'none'; `holdfast conversations list`"):
+    with pytest.raises(ConversationNotFound, match="There is no conversation 'none'; `backstay conversations list`"):
         await store.conversations.conversation(OWNER, "none")
 
 

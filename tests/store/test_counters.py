@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts
-from holdfast.batch.job import FINISHED, UNFINISHED, JobState, Move, Pause
+from backstay.batch.checkpoint import Counts
+from backstay.batch.job import FINISHED, UNFINISHED, JobState, Move, Pause
 from support.conversations import items
 from support.jobs import OWNER, claim, commit, create, die, enter, job, stage
 from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped

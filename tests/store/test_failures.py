@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from holdfast.errors import JobNotFound
+from backstay.errors import JobNotFound
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter
 from support.verdicts import completed, failed, retried
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts
-from holdfast.batch.job import JobState, Pause
-from holdfast.batch.store import Lease
-from holdfast.errors import LeaseLost
+from backstay.batch.checkpoint import Counts
+from backstay.batch.job import JobState, Pause
+from backstay.batch.store import Lease
+from backstay.errors import LeaseLost
 from support.jobs import OWNER, claim, commit, create, die, enter, job
 from support.verdicts import completed, failed, retried
 

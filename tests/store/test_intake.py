@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts
-from holdfast.batch.item import Item
-from holdfast.batch.job import Difference, JobSettings, JobState, Move
-from holdfast.errors import DuplicateItem, IllegalMove, JobNotFound, LeaseLost
+from backstay.batch.checkpoint import Counts
+from backstay.batch.item import Item
+from backstay.batch.job import Difference, JobSettings, JobState, Move
+from backstay.errors import DuplicateItem, IllegalMove, JobNotFound, LeaseLost
 from support.clocks import NOON
 from support.conversations import drafts_of, items
 from support.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage

@@ -2,11 +2,11 @@
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts
-from holdfast.batch.job import JobState, Move, Pause
-from holdfast.batch.outcome import Usage
-from holdfast.errors import IllegalMove, ItemNotFound, JobIsWorked, JobNotFound
-from holdfast.library.selection import Selection
+from backstay.batch.checkpoint import Counts
+from backstay.batch.job import JobState, Move, Pause
+from backstay.batch.outcome import Usage
+from backstay.errors import IllegalMove, ItemNotFound, JobIsWorked, JobNotFound
+from backstay.library.selection import Selection
 from support.clocks import NOON
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 from support.verdicts import completed, completed_with_none, failed, retried, skipped

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from holdfast.library.record import digest_of_document
-from holdfast.library.selection import Selection
-from holdfast.storage.sql import records
+from backstay.library.record import digest_of_document
+from backstay.library.selection import Selection
+from backstay.storage.sql import records
 from support.jobs import OWNER
 
 _AWKWARD = "".join(map(chr, range(1, 0x180))) + '\\"/\u2028\u2029\ufeff\uffff\U0001f600e\u0301 },\n{'
@@ -52,7 +52,7 @@ def library(store):
         _insert(store, number, metadata=metadata, turns=turns[: number % 4])
     _insert(store, 90, metadata=None, topic=_AWKWARD, persona="", content=_AWKWARD, job_id="j", item_id=_AWKWARD)
     _insert(store, 91, metadata=None, turns=[(n, None, "user", str(n), None) for n in (12, 2, 1, 11, 10, 3)])
-    store.is_left_unchecked = True  # rows as Holdfast itself never writes them
+    store.is_left_unchecked = True  # rows as Backstay itself never writes them
     return store
 
 

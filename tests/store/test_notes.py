@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from holdfast.batch.job import Move
-from holdfast.serving.store import TakenNote
-from holdfast.serving.tickets import Tickets
+from backstay.batch.job import Move
+from backstay.serving.store import TakenNote
+from backstay.serving.tickets import Tickets
 from support.jobs import OWNER, create
 
 _MINUTE = timedelta(minutes=1)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts
-from holdfast.batch.job import JobSettings, Move
-from holdfast.errors import ConversationNotFound, JobNotFound
-from holdfast.library.selection import Selection
+from backstay.batch.checkpoint import Counts
+from backstay.batch.job import JobSettings, Move
+from backstay.errors import ConversationNotFound, JobNotFound
+from backstay.library.selection import Selection
 from support.conversations import conversation, items
 from support.jobs import claim, claim_one, commit, create, enter, job, stage
 from support.verdicts import completed, failed

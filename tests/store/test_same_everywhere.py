@@ -6,9 +6,9 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.library.imports.incoming import OnClash
-from holdfast.library.imports.source import ImportSource
-from holdfast.library.selection import Selection
+from backstay.library.imports.incoming import OnClash
+from backstay.library.imports.source import ImportSource
+from backstay.library.selection import Selection
 from support.stores import DATABASES, require
 
 _texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30).map(

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts
-from holdfast.batch.item import SettledItem
-from holdfast.batch.job import TAKEN_OVER, JobSettings, JobState, Move, Pause
-from holdfast.errors import IllegalMove, ItemsNeeded, LeaseLost
+from backstay.batch.checkpoint import Counts
+from backstay.batch.item import SettledItem
+from backstay.batch.job import TAKEN_OVER, JobSettings, JobState, Move, Pause
+from backstay.errors import IllegalMove, ItemsNeeded, LeaseLost
 from support.conversations import items
 from support.jobs import OWNER, claim, commit, create, enter, job, stage
 from support.verdicts import completed

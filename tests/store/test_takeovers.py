@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts, Tokens
-from holdfast.batch.job import JobState
-from holdfast.batch.outcome import Usage
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.job import JobState
+from backstay.batch.outcome import Usage
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 from support.verdicts import completed, failed, retried
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from holdfast.server import ServerSettings, create_app
-from holdfast.settings import Settings
+from backstay.server import ServerSettings, create_app
+from backstay.settings import Settings
 
 OPEN = {"GET /healthz", "GET /readyz", "GET /metrics"}
 """Addresses that need no token of a user."""

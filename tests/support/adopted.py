@@ -4,9 +4,9 @@ from functools import cache
 
 import psycopg
 
-from holdfast.library.adoption import Wanted
-from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.adopting import adopt
+from backstay.library.adoption import Wanted
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.adopting import adopt
 from support import postgres
 
 # Texts are held as texts, so that whatever our own tables take, these take as well.

@@ -28,24 +28,24 @@ SET search_path = public;
 CREATE TYPE mood AS ENUM ('fine', 'so "so"');
 CREATE DOMAIN cents AS numeric(12, 4) CHECK (value > -1000);
 CREATE TABLE users (id uuid PRIMARY KEY, name text,
-    latest bigint REFERENCES holdfast.conversations ON DELETE SET NULL,
-    home bigint DEFAULT NULL REFERENCES holdfast.conversations (key) ON DELETE SET DEFAULT);
+    latest bigint REFERENCES backstay.conversations ON DELETE SET NULL,
+    home bigint DEFAULT NULL REFERENCES backstay.conversations (key) ON DELETE SET DEFAULT);
 CREATE TABLE tags (id serial PRIMARY KEY, name text UNIQUE);
-CREATE TABLE chat_tags (chat bigint NOT NULL REFERENCES holdfast.conversations (key) ON DELETE CASCADE,
+CREATE TABLE chat_tags (chat bigint NOT NULL REFERENCES backstay.conversations (key) ON DELETE CASCADE,
     tag integer NOT NULL REFERENCES tags, at timestamptz, PRIMARY KEY (chat, tag));
 CREATE TABLE attachments (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, chat bigint NOT NULL,
     turn integer NOT NULL, data bytea, size integer GENERATED ALWAYS AS (length(data)) STORED,
-    FOREIGN KEY (chat, turn) REFERENCES holdfast.turns (conversation_key, sequence) ON DELETE CASCADE);
+    FOREIGN KEY (chat, turn) REFERENCES backstay.turns (conversation_key, sequence) ON DELETE CASCADE);
 CREATE TABLE ratings (id bigserial PRIMARY KEY, "on" integer REFERENCES attachments ON DELETE CASCADE,
     answers bigint REFERENCES ratings ON DELETE CASCADE, "a ""so"" b" text, mood mood, price cents);
-CREATE TABLE links (a bigint NOT NULL REFERENCES holdfast.conversations ON DELETE CASCADE,
-    b bigint REFERENCES holdfast.conversations ON DELETE CASCADE, note text);
+CREATE TABLE links (a bigint NOT NULL REFERENCES backstay.conversations ON DELETE CASCADE,
+    b bigint REFERENCES backstay.conversations ON DELETE CASCADE, note text);
 CREATE TABLE log (what text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO public.log VALUES ('gone ' || old.id); RETURN NULL; END $$;
 CREATE TRIGGER rating_gone AFTER DELETE ON ratings FOR EACH ROW EXECUTE FUNCTION note();
-ALTER TABLE holdfast.conversations ADD COLUMN parent bigint REFERENCES holdfast.conversations ON DELETE SET NULL;
-ALTER TABLE holdfast.turns ADD COLUMN best bigint REFERENCES ratings ON DELETE SET NULL;
+ALTER TABLE backstay.conversations ADD COLUMN parent bigint REFERENCES backstay.conversations ON DELETE SET NULL;
+ALTER TABLE backstay.turns ADD COLUMN best bigint REFERENCES ratings ON DELETE SET NULL;
 """
 # Conversations have the keys from 1 on, each with two turns.
 _ROWS = """
@@ -74,7 +74,7 @@ def make(database: Path | str) -> None:
     """Make the tables beside a library of at least ten conversations, and put rows in."""
     server = is_server(database)
     for statement in (_POSTGRES if server else _SQLITE, _ROWS):
-        text = statement.replace("{ours}", "holdfast." if server else "")
+        text = statement.replace("{ours}", "backstay." if server else "")
         text = text.replace("{blob}", "decode('00ff', 'hex')" if server else "x'00ff'")
         ask(database, f"SET search_path = public; {text}" if server and statement is _ROWS else text)
 
@@ -87,7 +87,7 @@ def named(database: Path | str, table: str) -> str:
 def rows(database: Path | str, table: str) -> list[str]:
     """Return the rows of a table in the words of the database, in an order of their own."""
     if is_server(database):
-        schema = "holdfast" if table in ("conversations", "turns") else "public"
+        schema = "backstay" if table in ("conversations", "turns") else "public"
         return [text for (text,) in ask(database, f"SELECT t::text FROM {schema}.{table} AS t ORDER BY 1")]
     names = [name for (name,) in ask(database, f"SELECT name FROM pragma_table_xinfo('{table}')")]
     quoted = ", ".join('quote("' + name.replace('"', '""') + '")' for name in names)

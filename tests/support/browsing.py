@@ -24,7 +24,7 @@ _SLOW = """
 import asyncio
 from pathlib import Path
 
-from holdfast import Conversation, Turn
+from backstay import Conversation, Turn
 
 
 async def slow(item):
@@ -55,7 +55,7 @@ def begin_boats(server: Any) -> None:
 
 def checkpoints(folder: Path) -> list[tuple[str, str, str]]:
     """Return the name, the completed and the failed items of each checkpoint, as somebody else reads them."""
-    with closing(sqlite3.connect(folder / ".holdfast" / "holdfast.db")) as database:
+    with closing(sqlite3.connect(folder / ".backstay" / "backstay.db")) as database:
         return database.execute("SELECT job_id, completed_items, failed_items FROM batch_checkpoints").fetchall()
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import apsw
 
-from holdfast.batch import progress
-from holdfast.errors import StorageError
-from holdfast.storage.sqlite import database
+from backstay.batch import progress
+from backstay.errors import StorageError
+from backstay.storage.sqlite import database
 from support import victim
 
 _in_transaction = database.in_transaction

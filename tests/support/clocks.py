@@ -6,7 +6,7 @@ NOON = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 class MovableClock:
-    """Implements `holdfast.clock.Clock`."""
+    """Implements `backstay.clock.Clock`."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self._now = now

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from holdfast.batch.intake import Columns, drafts
-from holdfast.batch.item import ClaimedItem, Draft, Item
-from holdfast.library.conversation import Conversation, Turn
+from backstay.batch.intake import Columns, drafts
+from backstay.batch.item import ClaimedItem, Draft, Item
+from backstay.library.conversation import Conversation, Turn
 
 
 def conversation(text: str = "hello", **known: Any) -> Conversation:

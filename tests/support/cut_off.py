@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from holdfast.library.selection import Selection
+from backstay.library.selection import Selection
 
 
 class _BrokenOffError(Exception):

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from holdfast import Holdfast, Stop
-from holdfast.batch import host
-from holdfast.batch.item import ClaimedItem, ItemState
-from holdfast.batch.lease import CRASH_LIMIT, LEASE_SECONDS, Watch
-from holdfast.batch.outcome import Verdict
-from holdfast.batch.store import Claim, Lease
-from holdfast.errors import (
-    HoldfastError,
+from backstay import Backstay, Stop
+from backstay.batch import host
+from backstay.batch.item import ClaimedItem, ItemState
+from backstay.batch.lease import CRASH_LIMIT, LEASE_SECONDS, Watch
+from backstay.batch.outcome import Verdict
+from backstay.batch.store import Claim, Lease
+from backstay.errors import (
+    BackstayError,
     IllegalMove,
     ItemNotFound,
     ItemsDiffer,
@@ -30,7 +30,7 @@ from holdfast.errors import (
     JobNotFound,
     LeaseLost,
 )
-from holdfast.settings import Settings
+from backstay.settings import Settings
 from support import memory
 from support.conversations import conversation, drafts_of, items
 from support.engine_model import FINISHED, STATES, UNFINISHED, ModelItem, ModelJob
@@ -100,8 +100,8 @@ class Library:
     """What one owner has: the library opened twice, as by two programs, and what the model knows of it."""
 
     owner: str
-    hold: Holdfast
-    beside: Holdfast
+    backstay: Backstay
+    beside: Backstay
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     lives: Counter[str] = field(default_factory=Counter)
     taken: set[str] = field(default_factory=set)
@@ -119,7 +119,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = memory.new_folder("holdfast-model-")
+        self._folder = memory.new_folder("backstay-model-")
         self._database = self.make_database()
         self._runner = asyncio.Runner()
         self._libraries = self._await(self._open())
@@ -127,7 +127,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def make_database(self) -> Path | str:
         """Return where an empty database is to be, or is."""
-        return self._folder / "holdfast.db"
+        return self._folder / "backstay.db"
 
     def drop_database(self) -> None:
         """Remove what `make_database` made, where it is not in the folder."""
@@ -136,10 +136,10 @@ class EngineMachine(RuleBasedStateMachine):
         libraries = []
         for owner in OWNERS:
             settings = Settings(database_url=str(self._database), owner=owner)
-            hold, beside = Holdfast(settings), Holdfast(settings)
-            await hold.__aenter__()
+            backstay, beside = Backstay(settings), Backstay(settings)
+            await backstay.__aenter__()
             await beside.__aenter__()
-            libraries.append(Library(owner, hold, beside))
+            libraries.append(Library(owner, backstay, beside))
         return libraries
 
     # -- steps: a job begins and goes on ------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class EngineMachine(RuleBasedStateMachine):
         """Resume a job, its failed items put back first."""
         library, job = self._pick(which)
         if job.state == "cancelled":
-            self._refused(IllegalMove, library.hold.batches.resume(job.name, _never, retry_failed=True))
+            self._refused(IllegalMove, library.backstay.batches.resume(job.name, _never, retry_failed=True))
             return
         job.retry()
         self._await(self._run(library, job, "resume with failed", concurrency, limit, None))
@@ -199,7 +199,7 @@ class EngineMachine(RuleBasedStateMachine):
         library, job = self._pick(which)
         if job.state == "cancelled":
             more = [*job.inputs(), {"topic": "new"}]
-            self._refused(IllegalMove, library.hold.batches.run(job.name, more, _never, accept_new_items=True))
+            self._refused(IllegalMove, library.backstay.batches.run(job.name, more, _never, accept_new_items=True))
             return
         self._more(job, scripts)
         self._await(
@@ -212,7 +212,7 @@ class EngineMachine(RuleBasedStateMachine):
         """Run a job with something else than it has: refused, with nothing done."""
         library, job = self._pick(which)
         given = job.inputs()
-        run = library.hold.batches.run
+        run = library.backstay.batches.run
         if change == "processor":
             self._refused(JobDiffers, run(job.name, given, "scripted"))
             return
@@ -235,9 +235,9 @@ class EngineMachine(RuleBasedStateMachine):
     def pause(self, which):
         library, job = self._pick(which)
         if job.state not in ("pending", "running"):
-            self._refused(IllegalMove, library.hold.batches.pause(job.name))
+            self._refused(IllegalMove, library.backstay.batches.pause(job.name))
             return
-        self._await(library.hold.batches.pause(job.name))
+        self._await(library.backstay.batches.pause(job.name))
         job.pause()
 
     @precondition(lambda self: self._all_jobs())
@@ -245,9 +245,9 @@ class EngineMachine(RuleBasedStateMachine):
     def cancel(self, which):
         library, job = self._pick(which)
         if job.state not in UNFINISHED:
-            self._refused(IllegalMove, library.hold.batches.cancel(job.name))
+            self._refused(IllegalMove, library.backstay.batches.cancel(job.name))
             return
-        self._await(library.hold.batches.cancel(job.name))
+        self._await(library.backstay.batches.cancel(job.name))
         job.cancel()
 
     @precondition(lambda self: self._all_jobs())
@@ -256,9 +256,9 @@ class EngineMachine(RuleBasedStateMachine):
         """Put all failed items of a job back."""
         library, job = self._pick(which)
         if job.state == "cancelled":
-            self._refused(IllegalMove, library.hold.batches.retry(job.name))
+            self._refused(IllegalMove, library.backstay.batches.retry(job.name))
             return
-        assert self._await(library.hold.batches.retry(job.name)) == job.retry()
+        assert self._await(library.backstay.batches.retry(job.name)) == job.retry()
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, places=st.lists(st.integers(0, 8), min_size=1, max_size=3))
@@ -267,7 +267,7 @@ class EngineMachine(RuleBasedStateMachine):
         library, job = self._pick(which)
         ids = [*job.items, "no such item"]
         named = [ids[place % len(ids)] for place in places]
-        asked = library.hold.batches.retry(job.name, named)
+        asked = library.backstay.batches.retry(job.name, named)
         if job.state == "cancelled":
             self._refused(IllegalMove, asked)
         elif any(name in job.items and job.items[name].state != "failed" for name in named) or "no such item" in named:
@@ -279,7 +279,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(which=some_job)
     def discard(self, which):
         library, job = self._pick(which)
-        self._await(library.hold.batches.discard(job.name))
+        self._await(library.backstay.batches.discard(job.name))
         self._forget(library, job)
 
     @precondition(lambda self: self._all_jobs())
@@ -289,10 +289,10 @@ class EngineMachine(RuleBasedStateMachine):
         library, job = self._pick(which)
         if job.is_settled or job.state not in UNFINISHED:
             return
-        life = host.LifeLine.open(library.hold._store.locks)
+        life = host.LifeLine.open(library.backstay._store.locks)
         lease, _ = self._enter(library, job, life, room=2)
-        self._refused(JobIsWorked, library.hold.batches.discard(job.name))
-        self._await(library.hold._store.batches.work.leave(lease))
+        self._refused(JobIsWorked, library.backstay.batches.discard(job.name))
+        self._await(library.backstay._store.batches.work.leave(lease))
         life.close()
         for item in job.items.values():
             if item.state == "running" and not self._dead_holder(job, item):
@@ -319,8 +319,8 @@ class EngineMachine(RuleBasedStateMachine):
                 self._look_for_dead(library, job)
 
     def _work_and_die(self, library: Library, job: ModelJob, room: int, commits: int, stopping: bool) -> None:
-        work = library.hold._store.batches.work
-        life = host.LifeLine.open(library.hold._store.locks)
+        work = library.backstay._store.batches.work
+        life = host.LifeLine.open(library.backstay._store.locks)
         lease, claimed = self._enter(library, job, life, room=room)
         done, held = claimed[:commits], claimed[commits:]
         for one in done:
@@ -352,7 +352,7 @@ class EngineMachine(RuleBasedStateMachine):
         dead = gone[which % len(gone)]
         work = next(
             library for library in self._libraries if library.owner == dead.lease.owner
-        ).hold._store.batches.work
+        ).backstay._store.batches.work
         late = [Verdict(one, ItemState.COMPLETED, "completed", conversation("late")) for one in dead.claimed]
         self._refused(LeaseLost, work.commit(dead.lease, late, Claim(room=3, alone=True)))
         with pytest.raises(LeaseLost):
@@ -363,8 +363,8 @@ class EngineMachine(RuleBasedStateMachine):
     def cut_creation(self, which, count):
         """A process dies while it creates a job: nobody ever sees it."""
         library = self._libraries[which % len(self._libraries)]
-        intake = library.hold._store.batches.intake
-        life = host.LifeLine.open(library.hold._store.locks)
+        intake = library.backstay._store.batches.intake
+        life = host.LifeLine.open(library.backstay._store.locks)
 
         async def stage() -> None:
             staged = await intake.stage(library.owner, life.card)
@@ -382,7 +382,7 @@ class EngineMachine(RuleBasedStateMachine):
         library, job = self._pick(which)
         if any(dead.job is job and not dead.is_gone for dead in self._dead):
             return
-        self._await(library.hold._store.batches.jobs.discard(library.owner, job.name))
+        self._await(library.backstay._store.batches.jobs.discard(library.owner, job.name))
         self._forget(library, job)
         library.leftovers += 1
 
@@ -410,14 +410,14 @@ class EngineMachine(RuleBasedStateMachine):
             for job in library.jobs.values():
                 self._finish(library, job)
             # Whatever is run next tidies up behind jobs that nobody will run again.
-            self._await(library.hold.batches.run("last", items(1), _nothing))
+            self._await(library.backstay.batches.run("last", items(1), _nothing))
             library.leftovers = 0
         self.agrees()
         self._check_promises(at_rest=True)
 
     def _close(self) -> None:
         for library in self._libraries:
-            self._await(library.hold.__aexit__(None, None, None))
+            self._await(library.backstay.__aexit__(None, None, None))
             self._await(library.beside.__aexit__(None, None, None))
         self._runner.close()
         self.drop_database()
@@ -448,7 +448,7 @@ class EngineMachine(RuleBasedStateMachine):
             limit = None
         processor = self._processor(library, job, free=None if incident is None else incident[1])
         stop = Stop()
-        batches = library.hold.batches
+        batches = library.backstay.batches
         given: dict[str, Any] = {"concurrency": concurrency, "limit": limit, "stop": stop}
         match how:
             case "run":
@@ -654,7 +654,7 @@ class EngineMachine(RuleBasedStateMachine):
         self, library: Library, job: ModelJob, life: host.LifeLine, *, room: int
     ) -> tuple[Lease, Sequence[ClaimedItem]]:
         """Take a lease and claim items, beside whatever dead workers still hold."""
-        work = library.hold._store.batches.work
+        work = library.backstay._store.batches.work
         entered = self._await(work.enter(library.owner, job.name, life.card, again=False))
         assert entered.lease is not None
         job.enter()
@@ -701,15 +701,15 @@ class EngineMachine(RuleBasedStateMachine):
     # -- comparing ----------------------------------------------------------------------------------------------------
 
     def _compare_jobs(self, library: Library) -> None:
-        listed = {job.id: job for job in self._await(library.hold.batches.list()) if job.id != "last"}
+        listed = {job.id: job for job in self._await(library.backstay.batches.list()) if job.id != "last"}
         assert set(listed) == set(library.jobs)
         for name, job in library.jobs.items():
             self._compare_job(library, job, listed[name])
-        incomplete = {job.id for job in self._await(library.hold.batches.incomplete())}
+        incomplete = {job.id for job in self._await(library.backstay.batches.incomplete())}
         assert incomplete == {name for name, job in library.jobs.items() if job.state in UNFINISHED}
         for name in NAMES:
             if name not in library.jobs:
-                self._refused(JobNotFound, library.hold.batches.checkpoint(name))
+                self._refused(JobNotFound, library.backstay.batches.checkpoint(name))
         creating = self._sql("SELECT count(*) FROM jobs WHERE owner = ? AND state = 'creating'", library.owner)
         assert creating == [(library.leftovers,)], f"{creating} are being created, {library.leftovers} should be"
 
@@ -731,7 +731,7 @@ class EngineMachine(RuleBasedStateMachine):
             for item in job.items.values()
         ]
         assert stored == known, f"stored are {stored}, should be {known}"
-        failures = self._await(_all(library.hold.batches.failed(job.name)))
+        failures = self._await(_all(library.backstay.batches.failed(job.name)))
         expected = [(item.id, item.code) for item in job.items.values() if item.state == "failed"]
         assert [(failure.item_id, failure.error_code) for failure in failures] == expected
 
@@ -807,14 +807,14 @@ class EngineMachine(RuleBasedStateMachine):
     def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self._runner.run(coroutine)
 
-    def _refused(self, kind: Any, coroutine: Coroutine[Any, Any, Any]) -> HoldfastError:
+    def _refused(self, kind: Any, coroutine: Coroutine[Any, Any, Any]) -> BackstayError:
         return self._await(_refused(kind, coroutine))
 
     def _sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return ask(self._database, statement, *values)
 
 
-async def _refused(kind: Any, coroutine: Coroutine[Any, Any, Any]) -> HoldfastError:
+async def _refused(kind: Any, coroutine: Coroutine[Any, Any, Any]) -> BackstayError:
     with pytest.raises(kind) as caught:
         await coroutine
     return caught.value

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from holdfast.batch.item import content_digest_source
+from backstay.batch.item import content_digest_source
 
 SETTLED = ("completed", "failed", "skipped")
 UNFINISHED = ("pending", "running", "paused")

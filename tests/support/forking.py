@@ -15,7 +15,7 @@ import time
 import warnings
 from pathlib import Path
 
-from holdfast import Conversation, Item, Work
+from backstay import Conversation, Item, Work
 from support import victim
 
 _LONG = 30  # seconds after which a child that nobody ended ends

@@ -1,4 +1,4 @@
-"""The one checker of what Holdfast promises about batches. Every fault test ends with it.
+"""The one checker of what Backstay promises about batches. Every fault test ends with it.
 
 B1  an item reported done is on disk, exactly once
 B2  a completed item has its one conversation, a recorded deletion of it, or a recorded None; no other item has one

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from holdfast.batch.item import ClaimedItem, Draft
-from holdfast.batch.job import Job, JobSettings
-from holdfast.batch.outcome import Verdict
-from holdfast.batch.store import Claim, CommitReport, Lease, Staged
+from backstay.batch.item import ClaimedItem, Draft
+from backstay.batch.job import Job, JobSettings
+from backstay.batch.outcome import Verdict
+from backstay.batch.store import Claim, CommitReport, Lease, Staged
 from support.conversations import drafts_of, items
 from support.stores import OpenStore
 from support.workers import card

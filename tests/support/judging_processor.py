@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from holdfast import Conversation, Doom, Fail, Item, Retry, Skip, Turn, Work
+from backstay import Conversation, Doom, Fail, Item, Retry, Skip, Turn, Work
 from support.engine_model import ModelItem, ModelJob
 
 

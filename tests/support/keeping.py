@@ -1,4 +1,4 @@
-"""The one checker of what Holdfast promises about backups. It reads files and database by itself, without Holdfast.
+"""The one checker of what Backstay promises about backups. It reads files and database by itself, without Backstay.
 
 K1  every conversation that was deleted with a backup is in one that is verified, as it was
 K2  a verified backup holds what its snapshot noted
@@ -32,7 +32,7 @@ def violations(
         database: The library.
         originals: All conversations that ever were in it, none of which anybody has changed.
         safe: Where backups go, when that is not beside the database.
-        is_started: Holdfast was started after whatever went wrong, and has ended.
+        is_started: Backstay was started after whatever went wrong, and has ended.
     """
     with asking(database) as ask:
         folder = (safe or _beside(Path(database))) / _name(ask)

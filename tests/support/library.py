@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from holdfast import Holdfast, Selection
+from backstay import Backstay, Selection
 from support.keeping import digest
 
 ALL = Selection(everything=True)
@@ -43,17 +43,17 @@ def fill(database: Path | str, count: int, *, job: bool = True) -> dict[str, str
 
 async def filled(database: Path | str, count: int, *, job: bool = True) -> dict[str, str]:
     """The same within a loop."""
-    async with Holdfast.open(database) as hold:
+    async with Backstay.open(database) as backstay:
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as source:
             source.writelines(json.dumps(row) + "\n" for row in rows(count))
             source.flush()
-            await hold.conversations.import_file(source.name)
+            await backstay.conversations.import_file(source.name)
         if job:
             items = [{"id": f"i{number}", "topic": f"job {number}"} for number in range(5)]
-            await hold.batches.run("job", items, "scripted")
-        return await digests(hold)
+            await backstay.batches.run("job", items, "scripted")
+        return await digests(backstay)
 
 
-async def digests(hold: Holdfast) -> dict[str, str]:
+async def digests(backstay: Backstay) -> dict[str, str]:
     """Return the digests of all conversations by their ids, in the order of storing."""
-    return {str(one.id): digest(one.to_dict()) async for one in hold.conversations.export(ALL)}
+    return {str(one.id): digest(one.to_dict()) async for one in backstay.conversations.export(ALL)}

@@ -99,7 +99,7 @@ def _declared(table: MadeUp, *, server: bool, widths: dict[int, int]) -> list[tu
 def statements(tables: list[MadeUp], *, server: bool) -> str:
     """Return what makes and fills them."""
     text, widths = [], {table.number: table.keyed for table in tables}
-    ours = "holdfast." if server else ""
+    ours = "backstay." if server else ""
     for table in tables:
         parts = [f"{name} {kind}" for name, kind in _declared(table, server=server, widths=widths)]
         if table.keyed:

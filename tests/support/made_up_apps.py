@@ -71,7 +71,7 @@ _AWKWARD = (
     "persona",
     "their_id",
     "conversation_turns",
-    "holdfast_topic",
+    "backstay_topic",
 )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from holdfast.app import Holdfast
-from holdfast.settings import Settings
+from backstay.app import Backstay
+from backstay.settings import Settings
 from support import postgres
 
 TABLES = """
@@ -117,8 +117,8 @@ class Original:
         )  # fmt: skip
         return path
 
-    def hold(self, *, owner: str = "local") -> Holdfast:
-        return Holdfast(
+    def backstay(self, *, owner: str = "local") -> Backstay:
+        return Backstay(
             Settings(database_url=self.url, owner=owner, backup_directory=str(self.folder), here=self.folder)
         )
 
@@ -127,7 +127,7 @@ class Original:
         kept = "('meta', 'migrations')"
         tables = self.sql(
             "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r'"
-            f" AND relnamespace IN ('public'::regnamespace, 'holdfast'::regnamespace) AND relname NOT IN {kept}"
+            f" AND relnamespace IN ('public'::regnamespace, 'backstay'::regnamespace) AND relname NOT IN {kept}"
         )
         self.sql(f"TRUNCATE {tables[0][0]} RESTART IDENTITY CASCADE; DROP SCHEMA IF EXISTS other CASCADE")
 

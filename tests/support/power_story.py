@@ -17,12 +17,12 @@ from typing import Any
 import apsw
 import pytest
 
-from holdfast import Conversation, Fail, Holdfast, Item, Retry, Skip, Turn, Work
-from holdfast.batch.committer import Committer
-from holdfast.batch.outcome import Verdict
-from holdfast.batch.service import Batches
-from holdfast.settings import Settings
-from holdfast.storage.sqlite import database, migrate
+from backstay import Backstay, Conversation, Fail, Item, Retry, Skip, Turn, Work
+from backstay.batch.committer import Committer
+from backstay.batch.outcome import Verdict
+from backstay.batch.service import Batches
+from backstay.settings import Settings
+from backstay.storage.sqlite import database, migrate
 from support.invariants import violations
 from support.recorded_disk import Recorder, recording
 
@@ -197,33 +197,33 @@ def _run_on_connect(patch: pytest.MonkeyPatch, module: Any, pragmas: Sequence[st
     patch.setattr(module, "connect", connected)
 
 
-def library(path: Path) -> Holdfast:
+def library(path: Path) -> Backstay:
     """Open the library with the shortest lease there is: after a cut, workers are found dead by their silence only."""
-    return Holdfast(Settings(database_url=str(path), lease_seconds=0.2))
+    return Backstay(Settings(database_url=str(path), lease_seconds=0.2))
 
 
 async def tell(path: Path, recorder: Recorder, chance: random.Random, count: int) -> None:
     """Tell the whole story once: create, stop at a limit, pause, go on, mend and retry, complete, clean, discard."""
     writer = Writer(recorder, chance)
-    async with library(path) as hold:
-        await hold.batches.run(SPARE, spare_items(), writer.of(SPARE), concurrency=2)
+    async with library(path) as backstay:
+        await backstay.batches.run(SPARE, spare_items(), writer.of(SPARE), concurrency=2)
         recorder.note(Stands(SPARE, "completed", SPARE_ITEMS))
         limit = chance.randrange(count // 4, count)
-        await hold.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY, limit=limit)
-        await hold.batches.pause(JOB)
+        await backstay.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY, limit=limit)
+        await backstay.batches.pause(JOB)
         recorder.note(Stands(JOB, "paused", count))
     recorder.note(Stands(JOB, None))
-    async with library(path) as hold:
-        result = await hold.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY)
+    async with library(path) as backstay:
+        result = await backstay.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY)
         assert result.state == "completed_with_failures", result
         recorder.note(Stands(JOB, "completed_with_failures", count))
         recorder.note(Stands(JOB, None))
         writer.is_mended = True
-        result = await hold.batches.resume(JOB, writer.of(JOB), concurrency=CONCURRENCY, retry_failed=True)
+        result = await backstay.batches.resume(JOB, writer.of(JOB), concurrency=CONCURRENCY, retry_failed=True)
         assert result.state == "completed", result
         recorder.note(Stands(JOB, "completed", count))
         recorder.note(Stands(SPARE, None))
-        await hold.batches.discard(SPARE)
+        await backstay.batches.discard(SPARE)
         recorder.note(Stands(SPARE, ""))
 
 
@@ -232,12 +232,12 @@ async def tell_the_rest(path: Path, recorder: Recorder, chance: random.Random, c
     writer = Writer(recorder, chance)
     writer.is_mended = True
     recorder.note(Stands(JOB, None))
-    async with library(path) as hold:
-        await hold.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY)
-        await hold.batches.resume(JOB, writer.of(JOB), concurrency=CONCURRENCY, retry_failed=True)
-        for job in await hold.batches.incomplete():
+    async with library(path) as backstay:
+        await backstay.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY)
+        await backstay.batches.resume(JOB, writer.of(JOB), concurrency=CONCURRENCY, retry_failed=True)
+        for job in await backstay.batches.incomplete():
             recorder.note(Stands(job.id, None))
-            await hold.batches.resume(job.id, writer.of(job.id), concurrency=2)
+            await backstay.batches.resume(job.id, writer.of(job.id), concurrency=2)
 
 
 # -- what is left ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from holdfast import Conversation, Item, Work
+from backstay import Conversation, Item, Work
 from support.conversations import conversation
 
 

@@ -1,4 +1,4 @@
-"""A wire of ours between Holdfast and a PostgreSQL server, cut at the instants that matter.
+"""A wire of ours between Backstay and a PostgreSQL server, cut at the instants that matter.
 
 It reads what the client sends, message by message, and knows a COMMIT when it sees one. The client must not encrypt:
 `Proxy.url` says so to libpq.

@@ -1,4 +1,4 @@
-"""The tables of a chat app as a real one has them, made before anybody thought of Holdfast."""
+"""The tables of a chat app as a real one has them, made before anybody thought of Backstay."""
 
 from typing import Any
 
@@ -113,21 +113,21 @@ def catalogue(url: str) -> list[tuple[Any, ...]]:
     return ask(
         url,
         """SELECT 'relation', nspname || '.' || relname, relkind::text || coalesce(relacl::text, '') || relrowsecurity
-             FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('public', 'holdfast')
+             FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('public', 'backstay')
             UNION ALL
            SELECT 'column', attrelid::regclass || '.' || attname, format_type(atttypid, atttypmod)
                   || attnotnull || coalesce(pg_get_expr(adbin, adrelid), '')
              FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
              LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-            WHERE nspname IN ('public', 'holdfast') AND attnum > 0
+            WHERE nspname IN ('public', 'backstay') AND attnum > 0
             UNION ALL
            SELECT 'constraint', conname, conrelid::regclass || pg_get_constraintdef(pg_constraint.oid)
-             FROM pg_constraint JOIN pg_namespace n ON n.oid = connamespace WHERE nspname IN ('public', 'holdfast')
+             FROM pg_constraint JOIN pg_namespace n ON n.oid = connamespace WHERE nspname IN ('public', 'backstay')
             UNION ALL
            SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
             UNION ALL
            SELECT 'function', p.oid::regprocedure::text, prosrc
-             FROM pg_proc AS p JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname IN ('public', 'holdfast')
+             FROM pg_proc AS p JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname IN ('public', 'backstay')
             UNION ALL
            SELECT 'policy', polname, polrelid::regclass::text FROM pg_policy
             ORDER BY 1, 2, 3""",

@@ -10,19 +10,19 @@ from types import ModuleType
 
 import apsw
 
-from holdfast.backup.deletion import Deletions
-from holdfast.backup.folder import BackupFolder
-from holdfast.backup.writer import Writer
-from holdfast.batch import committer, host
-from holdfast.batch.service import Batches
-from holdfast.batch.store import Claim, CommitReport
-from holdfast.errors import BackupError
-from holdfast.library.removal import DeletePlan, Deletion
-from holdfast.storage.postgres import channel
-from holdfast.storage.postgres import queries as server_queries
-from holdfast.storage.sql import results, work
-from holdfast.storage.sql.session import Session
-from holdfast.storage.sqlite import database, identity, migrate, queries, session
+from backstay.backup.deletion import Deletions
+from backstay.backup.folder import BackupFolder
+from backstay.backup.writer import Writer
+from backstay.batch import committer, host
+from backstay.batch.service import Batches
+from backstay.batch.store import Claim, CommitReport
+from backstay.errors import BackupError
+from backstay.library.removal import DeletePlan, Deletion
+from backstay.storage.postgres import channel
+from backstay.storage.postgres import queries as server_queries
+from backstay.storage.sql import results, work
+from backstay.storage.sql.session import Session
+from backstay.storage.sqlite import database, identity, migrate, queries, session
 
 Put = Callable[[object, str, object], None]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from holdfast import errors
+from backstay import errors
 from support.invariants import violations
 from support.ledger import Witness
 from support.sql import is_server
@@ -27,7 +27,7 @@ class Scene:
 
     def __init__(self, folder: Path, *, database: Path | str | None = None) -> None:
         self.folder = folder
-        self.database = database or folder / "holdfast.db"
+        self.database = database or folder / "backstay.db"
         """A file, or the URL of a server's database."""
         self.ledger = folder / "ledger.jsonl"
         self.items = 100
@@ -146,7 +146,7 @@ def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
-def last_words(said: str) -> type[errors.HoldfastError] | str:
+def last_words(said: str) -> type[errors.BackstayError] | str:
     """Return the class of the error of ours that a victim ended with.
 
     Whatever else it died of, or complained about on its way out, is returned as text.
@@ -155,5 +155,5 @@ def last_words(said: str) -> type[errors.HoldfastError] | str:
         if complaint in said:
             return said
     name = said.strip().rpartition("\n")[2].partition(":")[0]
-    found = getattr(errors, name.removeprefix("holdfast.errors."), None) if "." in name else None
-    return found if isinstance(found, type) and issubclass(found, errors.HoldfastError) else said
+    found = getattr(errors, name.removeprefix("backstay.errors."), None) if "." in name else None
+    return found if isinstance(found, type) and issubclass(found, errors.BackstayError) else said

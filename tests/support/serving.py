@@ -20,9 +20,9 @@ import psutil
 import pytest
 from fastapi import FastAPI
 
-from holdfast.server import ServerSettings, create_app, running
-from holdfast.server.parts import Parts
-from holdfast.settings import Settings
+from backstay.server import ServerSettings, create_app, running
+from backstay.server.parts import Parts
+from backstay.settings import Settings
 from support.stores import DATABASES, SAMPLED, Kind, require
 from support.torture import FULL
 
@@ -35,7 +35,7 @@ import sys
 sys.path.append({str(Path(__file__).parents[1])!r})
 from support.sabotage import switch_off
 switch_off(sys.argv.pop(1))
-from holdfast.cli.main import main
+from backstay.cli.main import main
 sys.exit(main())
 """
 ANN, BOB = "0b6a3f9e-ann", "7c1d2e4f-bob"
@@ -143,7 +143,7 @@ async def serving(settings: Settings, *, local: bool = False, **server: Any) -> 
 
 @dataclass(slots=True)
 class Server:
-    """`holdfast serve` in a process of its own."""
+    """`backstay serve` in a process of its own."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -190,18 +190,18 @@ class Server:
 def served(
     folder: Path, toml: str = "", *, port: int = 0, jwt_mode: bool = False, without: str = "", **environment: str
 ) -> Iterator[Server]:
-    """Start `holdfast serve` in a folder; it does not outlive the context.
+    """Start `backstay serve` in a folder; it does not outlive the context.
 
     `without` names protections that are switched off in it; see `support.sabotage`.
     """
-    (folder / "holdfast.toml").write_text("[server]\n" + toml)
+    (folder / "backstay.toml").write_text("[server]\n" + toml)
     log = folder / "server.log"
-    more = {"HOLDFAST_JWT_SECRET": SECRET, "HOLDFAST_JWT_ISSUER": ISSUER} if jwt_mode else {}
+    more = {"BACKSTAY_JWT_SECRET": SECRET, "BACKSTAY_JWT_ISSUER": ISSUER} if jwt_mode else {}
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [
                 sys.executable,
-                *(["-c", _SABOTAGED, without] if without else ["-m", "holdfast"]),
+                *(["-c", _SABOTAGED, without] if without else ["-m", "backstay"]),
                 "--log-format",
                 "json",
                 "serve",

@@ -9,8 +9,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from holdfast.clock import SystemClock
-from holdfast.storage.sql import work
+from backstay.clock import SystemClock
+from backstay.storage.sql import work
 from support import victim
 
 _CENTURY = 100 * 365 * 86_400 * 1_000_000

@@ -1,4 +1,4 @@
-"""Statements on a database as another program would make them, past Holdfast: the same for every kind of database."""
+"""Statements on a database as another program would make them, past Backstay: the same for every kind of database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ def asking(database: Path | str) -> Iterator[Ask]:
     if is_server(database):
         with psycopg.connect(str(database), prepare_threshold=None) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.execute("SET LOCAL search_path = holdfast")
+            connection.execute("SET LOCAL search_path = backstay")
             yield lambda statement, *values: _of_postgres(connection, statement, values)
         return
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)

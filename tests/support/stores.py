@@ -1,4 +1,4 @@
-"""Every database that Holdfast stores in. What holds for one must hold for all: another is one more entry here."""
+"""Every database that Backstay stores in. What holds for one must hold for all: another is one more entry here."""
 
 import os
 import tempfile
@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from holdfast.backup.store import BackupStore
-from holdfast.batch.store import BatchStores
-from holdfast.library.store import ConversationStore
-from holdfast.serving.store import NoteStore
-from holdfast.storage.postgres import PostgresStore
-from holdfast.storage.sqlite import SqliteStore
-from holdfast.storage.sqlite.migrate import prepare
+from backstay.backup.store import BackupStore
+from backstay.batch.store import BatchStores
+from backstay.library.store import ConversationStore
+from backstay.serving.store import NoteStore
+from backstay.storage.postgres import PostgresStore
+from backstay.storage.sqlite import SqliteStore
+from backstay.storage.sqlite.migrate import prepare
 from support import adopted, pgbouncer, postgres
 from support.clocks import MovableClock
 from support.invariants import violations
@@ -34,7 +34,7 @@ class OpenStore:
     notes: NoteStore
     clock: MovableClock
     sql: Callable[..., list[tuple[Any, ...]]]
-    """Runs one statement on the database as another program would, past Holdfast."""
+    """Runs one statement on the database as another program would, past Backstay."""
     violations: Callable[[], list[str]]
     """What of our promises the stored rows break just now."""
     is_left_unchecked: bool = False

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.migrate import migrate
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.migrate import migrate
 from support import postgres
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"

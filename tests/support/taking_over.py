@@ -14,4 +14,4 @@ if __name__ == "__main__":
     _URL, _FOLDER, _WHEN = sys.argv[1:]
     _WHICH, _, _NUMBER = _WHEN.partition(":")
     die_at_commit(_WHICH, int(_NUMBER))
-    asyncio.run(Original(_URL, Path(_FOLDER)).hold().migrate_from_original())
+    asyncio.run(Original(_URL, Path(_FOLDER)).backstay().migrate_from_original())

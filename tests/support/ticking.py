@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast import Conversation, Item, Work
+from backstay import Conversation, Item, Work
 from support import victim
 
 _TICK = 0.02

@@ -3,7 +3,7 @@
 import os
 from zlib import crc32
 
-FULL = os.environ.get("HOLDFAST_TORTURE") == "1"
+FULL = os.environ.get("BACKSTAY_TORTURE") == "1"
 
 
 def sample(cases: list, count: int) -> list:

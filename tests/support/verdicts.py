@@ -1,8 +1,8 @@
 """Verdicts on claimed items, one function for each way an attempt can end."""
 
-from holdfast.batch.item import ClaimedItem, ItemState
-from holdfast.batch.outcome import Usage, Verdict
-from holdfast.library.conversation import Conversation
+from backstay.batch.item import ClaimedItem, ItemState
+from backstay.batch.outcome import Usage, Verdict
+from backstay.library.conversation import Conversation
 from support.conversations import conversation
 
 

@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from holdfast import Conversation, Holdfast, Item, Progress, Stop, Turn, Work
-from holdfast.batch.result import BatchResult
-from holdfast.settings import Settings
+from backstay import Backstay, Conversation, Item, Progress, Stop, Turn, Work
+from backstay.batch.result import BatchResult
+from backstay.settings import Settings
 from support.ledger import Ledger
 
 
@@ -119,8 +119,8 @@ async def work(options: argparse.Namespace) -> BatchResult:
     def show(progress: Progress) -> None:
         ledger.reported(progress.completed)
 
-    async with Holdfast(settings) as hold:
-        return await hold.batches.run(
+    async with Backstay(settings) as backstay:
+        return await backstay.batches.run(
             "job",
             items(options.items),
             Processor(ledger, options.seconds, doing),

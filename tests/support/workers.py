@@ -1,6 +1,6 @@
 """Cards of workers that no process stands behind."""
 
-from holdfast.batch.store import WorkerCard
+from backstay.batch.store import WorkerCard
 
 
 def card(name: str = "a", *, host: str = "elsewhere") -> WorkerCard:

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from holdfast import (
+from backstay import (
+    Backstay,
     Backup,
     BackupProgress,
     BatchResult,
@@ -15,7 +16,6 @@ from holdfast import (
     Doom,
     Fail,
     Failure,
-    Holdfast,
     Imported,
     Item,
     Job,
@@ -55,31 +55,35 @@ def show(progress: Progress) -> None:
 
 
 async def use() -> None:
-    async with Holdfast.open("a.db", owner="me") as hold:
-        result: BatchResult = await hold.batches.run("a", [{"topic": "x"}], generate, concurrency=2, on_progress=show)
-        await hold.batches.run("b", [Item("x")], blocking, stop=Stop())
-        await hold.batches.run("c", stream(), "scripted")
-        await hold.batches.run("d", "topics.csv", generate, columns=Columns(topic="subject"))
-        await hold.batches.run("e", "topics.csv", Recipe(model="openai:x", turns=6))
+    async with Backstay.open("a.db", owner="me") as backstay:
+        result: BatchResult = await backstay.batches.run(
+            "a", [{"topic": "x"}], generate, concurrency=2, on_progress=show
+        )
+        await backstay.batches.run("b", [Item("x")], blocking, stop=Stop())
+        await backstay.batches.run("c", stream(), "scripted")
+        await backstay.batches.run("d", "topics.csv", generate, columns=Columns(topic="subject"))
+        await backstay.batches.run("e", "topics.csv", Recipe(model="openai:x", turns=6))
         print(result.completed, result.failed, result.skipped, result.state)
-        job: Job = await hold.batches.checkpoint("a")
+        job: Job = await backstay.batches.checkpoint("a")
         print(job.counts.planned)
         failure: Failure
-        async for failure in hold.batches.failed("a"):
+        async for failure in backstay.batches.failed("a"):
             print(failure.error_code)
-        async for conversation in hold.conversations.export(Selection(job_id="a")):
+        async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
-        imported: Imported = await hold.conversations.import_file("chats.jsonl", on_conflict="skip")
-        plan: DeletePlan = await hold.conversations.plan_delete(Selection(search="garden"))
-        deleted: Deletion = await hold.conversations.delete(plan, reason="trial", on_progress=watch)
+        imported: Imported = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")
+        plan: DeletePlan = await backstay.conversations.plan_delete(Selection(search="garden"))
+        deleted: Deletion = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)
-        backup: Backup = await hold.backups.create(["a", "b"], reason="why", expires_in=timedelta(days=30))
-        print(backup.id, backup.state, (await hold.backups.verify(backup.id)).conversations)
+        backup: Backup = await backstay.backups.create(["a", "b"], reason="why", expires_in=timedelta(days=30))
+        print(backup.id, backup.state, (await backstay.backups.verify(backup.id)).conversations)
         if deleted.backup_id is not None:
-            would: RestorePlan = await hold.backups.plan_restore(deleted.backup_id)
-            restored: Restored = await hold.backups.restore(deleted.backup_id, on_conflict="skip", on_progress=watch)
+            would: RestorePlan = await backstay.backups.plan_restore(deleted.backup_id)
+            restored: Restored = await backstay.backups.restore(
+                deleted.backup_id, on_conflict="skip", on_progress=watch
+            )
             print(would.new, restored.restored)
-        await hold.backups.cleanup(dry_run=True)
+        await backstay.backups.cleanup(dry_run=True)
 
 
 def watch(progress: BackupProgress) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.clock import SystemClock, from_text, to_text
+from backstay.clock import SystemClock, from_text, to_text
 
 _MOMENTS = st.datetimes(
     datetime(1970, 1, 1),

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from holdfast import errors
-from holdfast.errors import HoldfastError
+from backstay import errors
+from backstay.errors import BackstayError
 
 
 def _below(error):
@@ -16,19 +16,19 @@ def _below(error):
             yield from _below(child)
 
 
-_ALL = [HoldfastError, *_below(HoldfastError)]
+_ALL = [BackstayError, *_below(BackstayError)]
 
 
 def _drawn():
     """The pairs of child and parent in the module's docstring."""
-    block = re.search(r"\n    HoldfastError\n(.*?)\n\n", errors.__doc__, re.DOTALL)[1]
+    block = re.search(r"\n    BackstayError\n(.*?)\n\n", errors.__doc__, re.DOTALL)[1]
     parent = None
     for line in block.splitlines():
         indent = len(line) - len(line.lstrip())
         names = re.findall(r"\w+", line)
         if indent == 6:
             parent = names.pop(0)
-            yield parent, "HoldfastError"
+            yield parent, "BackstayError"
         for name in names:
             yield name, parent
 
@@ -53,7 +53,7 @@ def test_code_is_the_name(error):
     """In lower case with underscores, so that one is found from the other."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", error.__name__).lower()
 
-    assert error.code == ("error" if error is HoldfastError else words.replace("sq_lite", "sqlite"))
+    assert error.code == ("error" if error is BackstayError else words.replace("sq_lite", "sqlite"))
     assert "code" in vars(error)
 
 

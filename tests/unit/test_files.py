@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import OutputUnwritable
-from holdfast.files import written_whole
+from backstay.errors import OutputUnwritable
+from backstay.files import written_whole
 
 
 def _names(folder):

@@ -15,7 +15,7 @@ _LATER = {
 }
 
 
-@pytest.mark.parametrize("module", ["holdfast", "holdfast.app", "holdfast.objects", "holdfast.cli.app"])
+@pytest.mark.parametrize("module", ["backstay", "backstay.app", "backstay.objects", "backstay.cli.app"])
 def test_what_only_some_need_is_not_loaded(module):
     """Asked of a process that has loaded nothing else."""
     program = f"import sys, {module}; print(*sys.modules)"
@@ -24,4 +24,4 @@ def test_what_only_some_need_is_not_loaded(module):
     )
 
     assert module in loaded
-    assert loaded & set(_LATER) == ({"typer"} if module == "holdfast.cli.app" else set())
+    assert loaded & set(_LATER) == ({"typer"} if module == "backstay.cli.app" else set())

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from holdfast.logs import get_logger
+from backstay.logs import get_logger
 
 _NOISY = """
 import asyncio, sys
-from holdfast import Fail, Holdfast
+from backstay import Fail, Backstay
 
 def broken_bar(progress):
     raise ValueError("broken bar")
@@ -19,8 +19,8 @@ async def process(item):
     return Fail("no")
 
 async def main():
-    async with Holdfast.open(sys.argv[1]) as hold:
-        result = await hold.batches.run("topics", [{"topic": "tea"}], process, on_progress=broken_bar)
+    async with Backstay.open(sys.argv[1]) as backstay:
+        result = await backstay.batches.run("topics", [{"topic": "tea"}], process, on_progress=broken_bar)
         assert result.failed == 1
 
 asyncio.run(main())
@@ -28,13 +28,13 @@ asyncio.run(main())
 
 _UNCHANGED = """
 import logging, structlog
-from holdfast.logs import get_logger
+from backstay.logs import get_logger
 
-get_logger("holdfast.tests")
+get_logger("backstay.tests")
 
 assert not structlog.is_configured()
-assert [type(handler) for handler in logging.getLogger("holdfast").handlers] == [logging.NullHandler]
-assert logging.getLogger("holdfast").propagate
+assert [type(handler) for handler in logging.getLogger("backstay").handlers] == [logging.NullHandler]
+assert logging.getLogger("backstay").propagate
 assert logging.getLogger().handlers == []
 """
 
@@ -50,20 +50,20 @@ def test_library_writes_to_neither_output(tmp_path):
 
 def test_event_and_context_are_fields(caplog):
     """The name of what happened, and what it happened to."""
-    with caplog.at_level(logging.INFO, logger="holdfast"):
-        get_logger("holdfast.tests").info("lease_lost", job="topics", token=7)
+    with caplog.at_level(logging.INFO, logger="backstay"):
+        get_logger("backstay.tests").info("lease_lost", job="topics", token=7)
 
     (record,) = caplog.records
-    assert (record.name, record.msg, record.job, record.token) == ("holdfast.tests", "lease_lost", "topics", 7)
+    assert (record.name, record.msg, record.job, record.token) == ("backstay.tests", "lease_lost", "topics", 7)
 
 
 def test_exception_is_kept_with_its_event(caplog):
     """For whoever looks into the log."""
-    with caplog.at_level(logging.ERROR, logger="holdfast"):
+    with caplog.at_level(logging.ERROR, logger="backstay"):
         try:
             raise ValueError("broken bar")
         except ValueError:
-            get_logger("holdfast.tests").exception("listener_failed")
+            get_logger("backstay.tests").exception("listener_failed")
 
     assert caplog.records[0].exc_info[0] is ValueError
 
@@ -71,8 +71,8 @@ def test_exception_is_kept_with_its_event(caplog):
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
 def test_what_is_below_the_level_is_not_made(caplog, level):
     """The program's own level decides."""
-    with caplog.at_level(logging.WARNING, logger="holdfast"):
-        get_logger("holdfast.tests").log(level, "detail")
+    with caplog.at_level(logging.WARNING, logger="backstay"):
+        get_logger("backstay.tests").log(level, "detail")
 
     assert caplog.records == []
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from holdfast.errors import JobNotFound, KeyInFlight, KeyReused
-from holdfast.serving.once import Answer, Once
+from backstay.errors import JobNotFound, KeyInFlight, KeyReused
+from backstay.serving.once import Answer, Once
 
 
 class _Notes:

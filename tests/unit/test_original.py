@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import InputError, InputUnreadable
-from holdfast.original import reading
-from holdfast.original.conversion import document_of, record_of
-from holdfast.original.file import OriginalFile, places
-from holdfast.original.store import Element
-from holdfast.readers.origin import Origin
-from holdfast.readers.row import Row
+from backstay.errors import InputError, InputUnreadable
+from backstay.original import reading
+from backstay.original.conversion import document_of, record_of
+from backstay.original.file import OriginalFile, places
+from backstay.original.store import Element
+from backstay.readers.origin import Origin
+from backstay.readers.row import Row
 
 ORIGIN = Origin("file.json")
 SINCE = datetime(2025, 11, 4, 10, 0, tzinfo=UTC)

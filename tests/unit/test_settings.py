@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import SettingsError
-from holdfast.settings import Settings, load
+from backstay.errors import SettingsError
+from backstay.settings import Settings, load
 
 
 def _load(here, *, environ=None, **said):
@@ -14,7 +14,7 @@ def _load(here, *, environ=None, **said):
 
 def _write(folder, text):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "holdfast.toml").write_text(text, encoding="utf-8")
+    (folder / "backstay.toml").write_text(text, encoding="utf-8")
 
 
 # -- who has the last word -------------------------------------------------------------------------
@@ -24,7 +24,7 @@ def test_defaults(tmp_path):
     """Nothing said: a folder of our own here, for the local owner."""
     settings = _load(tmp_path)
 
-    assert settings.database == tmp_path / ".holdfast" / "holdfast.db"
+    assert settings.database == tmp_path / ".backstay" / "backstay.db"
     assert settings.owner == "local"
     assert settings.lease_seconds == 15.0
 
@@ -45,7 +45,7 @@ def test_what_is_said_later_wins(tmp_path, in_file, in_environment, said, owner)
     """Defaults, file, environment, argument; an empty variable says nothing."""
     if in_file:
         _write(tmp_path, f'owner = "{in_file}"')
-    environ = {} if in_environment is None else {"HOLDFAST_OWNER": in_environment}
+    environ = {} if in_environment is None else {"BACKSTAY_OWNER": in_environment}
 
     assert _load(tmp_path, environ=environ, owner=said).owner == owner
 
@@ -53,7 +53,7 @@ def test_what_is_said_later_wins(tmp_path, in_file, in_environment, said, owner)
 def test_database_is_said_in_the_same_ways(tmp_path):
     """Argument before environment before file."""
     _write(tmp_path, 'database_url = "file.db"')
-    environ = {"HOLDFAST_DATABASE_URL": "environment.db"}
+    environ = {"BACKSTAY_DATABASE_URL": "environment.db"}
 
     assert _load(tmp_path).database == tmp_path / "file.db"
     assert _load(tmp_path, environ=environ).database == tmp_path / "environment.db"
@@ -64,19 +64,19 @@ def test_address_of_the_users_own_database_is_not_ours(tmp_path):
     """`DATABASE_URL` belongs to their app."""
     settings = _load(tmp_path, environ={"DATABASE_URL": "sqlite:///theirs.db"})
 
-    assert settings.database == tmp_path / ".holdfast" / "holdfast.db"
+    assert settings.database == tmp_path / ".backstay" / "backstay.db"
 
 
 def test_process_and_folder_are_asked_by_default(tmp_path, monkeypatch):
     """Where nobody says otherwise."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOLDFAST_OWNER", "me")
-    monkeypatch.delenv("HOLDFAST_DATABASE_URL", raising=False)
+    monkeypatch.setenv("BACKSTAY_OWNER", "me")
+    monkeypatch.delenv("BACKSTAY_DATABASE_URL", raising=False)
 
     settings = load()
 
     assert settings.owner == "me"
-    assert settings.database == Path.cwd() / ".holdfast" / "holdfast.db"
+    assert settings.database == Path.cwd() / ".backstay" / "backstay.db"
 
 
 # -- folders ---------------------------------------------------------------------------------------
@@ -84,21 +84,21 @@ def test_process_and_folder_are_asked_by_default(tmp_path, monkeypatch):
 
 def test_nearest_folder_above_is_used(tmp_path):
     """From a subfolder one finds the library of the project."""
-    (tmp_path / ".holdfast").mkdir()
-    (tmp_path / "a" / ".holdfast").mkdir(parents=True)
+    (tmp_path / ".backstay").mkdir()
+    (tmp_path / "a" / ".backstay").mkdir(parents=True)
     here = tmp_path / "a" / "b" / "c"
     here.mkdir(parents=True)
 
-    assert _load(here).database == tmp_path / "a" / ".holdfast" / "holdfast.db"
+    assert _load(here).database == tmp_path / "a" / ".backstay" / "backstay.db"
 
 
 def test_file_of_that_name_is_no_folder(tmp_path):
     """Only a folder can hold a library."""
-    (tmp_path / ".holdfast").write_text("")
+    (tmp_path / ".backstay").write_text("")
     here = tmp_path / "a"
     here.mkdir()
 
-    assert _load(here).database == here / ".holdfast" / "holdfast.db"
+    assert _load(here).database == here / ".backstay" / "backstay.db"
 
 
 def test_nearest_settings_file_above_is_used(tmp_path):
@@ -129,17 +129,17 @@ def test_path_that_is_said_is_relative_to_here(tmp_path):
     here.mkdir()
 
     assert _load(here, database_url="x.db").database == here / "x.db"
-    assert _load(here, environ={"HOLDFAST_DATABASE_URL": "y.db"}).database == here / "y.db"
+    assert _load(here, environ={"BACKSTAY_DATABASE_URL": "y.db"}).database == here / "y.db"
 
 
 def test_settings_file_without_a_path_leaves_the_nearest_folder(tmp_path):
     """One that only names the owner does not move the library."""
     _write(tmp_path, 'owner = "me"')
     here = tmp_path / "a" / "b"
-    (tmp_path / "a" / ".holdfast").mkdir(parents=True)
+    (tmp_path / "a" / ".backstay").mkdir(parents=True)
     here.mkdir()
 
-    assert _load(here).database == tmp_path / "a" / ".holdfast" / "holdfast.db"
+    assert _load(here).database == tmp_path / "a" / ".backstay" / "backstay.db"
 
 
 # -- addresses -------------------------------------------------------------------------------------
@@ -195,12 +195,12 @@ def test_broken_settings_file_is_told(tmp_path, text):
     with pytest.raises(SettingsError, match="cannot be read") as caught:
         _load(tmp_path)
 
-    assert caught.value.message.startswith(str(tmp_path / "holdfast.toml"))
+    assert caught.value.message.startswith(str(tmp_path / "backstay.toml"))
 
 
 def test_settings_file_that_is_not_utf8_is_told(tmp_path):
     """As a broken one."""
-    (tmp_path / "holdfast.toml").write_bytes(b'owner = "\xff"')
+    (tmp_path / "backstay.toml").write_bytes(b'owner = "\xff"')
 
     with pytest.raises(SettingsError, match="cannot be read"):
         _load(tmp_path)
@@ -226,7 +226,7 @@ def test_wrong_setting_is_named(tmp_path, text, message):
         _load(tmp_path)
 
     assert caught.value.message.startswith(message)
-    assert str(tmp_path / "holdfast.toml") in caught.value.message
+    assert str(tmp_path / "backstay.toml") in caught.value.message
     assert "hunter2" not in caught.value.message
 
 
@@ -255,8 +255,8 @@ def test_settings_do_not_change():
 def test_what_is_wrong_is_said_in_our_words(tmp_path):
     """Nothing of the library that checks them."""
     for given, says in (
-        ({"HOLDFAST_SCHEMA": "pg_mine"}, "'database_schema' is wrong: PostgreSQL keeps this name for itself"),
-        ({"HOLDFAST_RPM": "0"}, "'rpm' is wrong: it should be greater than or equal to 1"),
+        ({"BACKSTAY_SCHEMA": "pg_mine"}, "'database_schema' is wrong: PostgreSQL keeps this name for itself"),
+        ({"BACKSTAY_RPM": "0"}, "'rpm' is wrong: it should be greater than or equal to 1"),
     ):
         with pytest.raises(SettingsError, match=says):
             load(here=tmp_path, environ=given)

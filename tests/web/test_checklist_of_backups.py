@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.app import Holdfast
-from holdfast.clock import SystemClock
+from backstay.app import Backstay
+from backstay.clock import SystemClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -149,15 +149,15 @@ async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
     """Wait for expiration (or trigger cleanup), verify backup deleted: eight days later by a clock that was moved."""
     backup = await _deleted(page, job)
     folder = server.log.parent
-    assert list((folder / ".holdfast").rglob(f"{backup}*"))
+    assert list((folder / ".backstay").rglob(f"{backup}*"))
 
-    async with Holdfast.open(folder / ".holdfast" / "holdfast.db") as hold:
-        await hold.backups.cleanup()
-        assert list((folder / ".holdfast").rglob(f"{backup}*"))  # before its time nothing takes it
+    async with Backstay.open(folder / ".backstay" / "backstay.db") as backstay:
+        await backstay.backups.cleanup()
+        assert list((folder / ".backstay").rglob(f"{backup}*"))  # before its time nothing takes it
         monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + timedelta(days=8))
-        await hold.backups.cleanup()
+        await backstay.backups.cleanup()
 
-    assert list((folder / ".holdfast").rglob(f"{backup}*")) == []
+    assert list((folder / ".backstay").rglob(f"{backup}*")) == []
     await page.goto("/backups")
     assert backup not in await page.locator("main").inner_text()
     await page.get_by_role("link", name="Expired and failed ones too").click()
@@ -180,7 +180,7 @@ async def test_without_a_backup_it_has_to_be_typed(page, server, job):
 
 async def test_a_failed_backup_deletes_nothing(page, server, job):
     """The dialog says why, and everything is there."""
-    folder = server.log.parent / ".holdfast"
+    folder = server.log.parent / ".backstay"
     (folders,) = folder.glob("*.backups")
     moved = folders.rename(folder / "elsewhere")
     folders.write_text("no folder")

@@ -55,7 +55,7 @@ def server(site, tmp_path_factory):
 async def test_the_page_of_the_reference_works(browser, server, site):
     """Resume, summary, delete with its download by a ticket, and events that the page hears."""
     page_of_reference = re.search(r"```html\n(.*?)```", _REFERENCE.read_text(), re.DOTALL)[1]
-    site.content = page_of_reference.replace("https://holdfast.example", server.url).replace("TOKEN", server.token)
+    site.content = page_of_reference.replace("https://backstay.example", server.url).replace("TOKEN", server.token)
     context = await browser.new_context()
     try:
         context.set_default_timeout(30_000)
@@ -85,7 +85,7 @@ async def test_a_page_may_do_it_its_own_way(browser, server, site):
     """An event that is cancelled does nothing; a summary shows numbers of the page's own."""
     site.content = f"""<!doctype html><html lang="en"><title>x</title><batch-summary></batch-summary>
         <pre-delete-backup></pre-delete-backup><script type="module">
-        import {{ configure }} from "{server.url}/static/holdfast.js";
+        import {{ configure }} from "{server.url}/static/backstay.js";
         configure({{ api: "{server.url}", token: async () => "{server.token}" }});
         document.querySelector("batch-summary").progress = {{
           totalItems: 10, completedItems: 4, failedItems: 1, pendingItems: 5, progressPercentage: 50 }};
@@ -114,7 +114,7 @@ async def test_attributes_may_come_late(browser, server, site):
     """As a framework sets them: after the element is on the page; the last value counts."""
     site.content = f"""<!doctype html><html lang="en"><title>x</title><batch-summary></batch-summary>
         <script type="module">
-        import {{ configure }} from "{server.url}/static/holdfast.js";
+        import {{ configure }} from "{server.url}/static/backstay.js";
         configure({{ api: "{server.url}", token: "{server.token}" }});
         </script></html>"""
     context = await browser.new_context()

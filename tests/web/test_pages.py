@@ -6,7 +6,7 @@ from html import unescape
 import httpx
 import pytest
 
-from holdfast.server.web.rendering import distance, size
+from backstay.server.web.rendering import distance, size
 from support.addresses import PAGES
 from support.clocks import NOON
 from support.serving import KINDS, LOCAL, ORIGIN, library, serving
@@ -232,7 +232,7 @@ async def test_every_page_has_the_strict_policy(browser_like, path):
     assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=|https?://(?!127)", page.text)
 
 
-@pytest.mark.parametrize("name", ["holdfast.js", "holdfast.css", "pages/batch.js", "mark.svg"])
+@pytest.mark.parametrize("name", ["backstay.js", "backstay.css", "pages/batch.js", "mark.svg"])
 async def test_scripts_and_styles_are_for_everybody(local, name):
     """And are not sent again to those who have them."""
     first = await local.anonymous.get(f"/static/{name}")
@@ -253,7 +253,7 @@ async def test_with_tokens_of_an_app_there_are_no_pages(tmp_path):
     with library(SQLITE, tmp_path) as settings:
         async with serving(settings) as running:
             assert (await running.ann.get("/batches")).status_code == 404
-            assert (await running.anonymous.get("/static/holdfast.js")).status_code == 200
+            assert (await running.anonymous.get("/static/backstay.js")).status_code == 200
 
 
 @pytest.mark.parametrize(

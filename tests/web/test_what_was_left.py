@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from holdfast import Conversation, Holdfast, Turn
+from backstay import Backstay, Conversation, Turn
 from support.cut_off import cut_off
 from support.serving import KINDS, LOCAL, ORIGIN, library, serving
 from support.sql import ask
@@ -26,7 +26,7 @@ async def local(tmp_path):
 async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, left):
     """It is finished or undone there, by a form."""
     await local.made(3)
-    backup = await cut_off(local.parts.hold.for_owner("local"))
+    backup = await cut_off(local.parts.backstay.for_owner("local"))
     listed = await local.ann.get("/backups")
     done = await local.ann.post("/backups/act", data={"id": backup, "action": action}, follow_redirects=True)
 
@@ -41,7 +41,7 @@ async def test_a_restore_over_other_content_asks_what_to_do(local):
     """What is there stays, unless it is said to be replaced; then it is backed up first."""
     (one,) = await local.made(1)
     backup = (await local.ann.post("/api/backup/create", json={"conversationIds": [one]})).json()["backupId"]
-    ask(local.parts.hold.settings.database_url, "UPDATE conversations SET topic = 'edited'")
+    ask(local.parts.backstay.settings.database_url, "UPDATE conversations SET topic = 'edited'")
     plan = await local.ann.get("/backups/restore", params={"id": backup})
     topics = []
     for choice in ("skip", "replace"):
@@ -63,7 +63,9 @@ async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local)
     """Nobody but that program can resume it."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=local.app), base_url=ORIGIN) as client:
         client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
-        await local.parts.hold.for_owner("local").batches.run("own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1)
+        await local.parts.backstay.for_owner("local").batches.run(
+            "own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1
+        )
         page = await client.get("/batches/one", params={"id": "own"})
 
     assert "only that program can go on with it" in page.text
@@ -73,8 +75,8 @@ async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local)
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_dialog_lists_several_and_tells_which_it_cannot_resume(page, server):
     """Each is dealt with by itself; the list and its heading follow."""
-    async with Holdfast.open(server.log.parent / ".holdfast" / "holdfast.db") as hold:
-        await hold.batches.run("own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1)
+    async with Backstay.open(server.log.parent / ".backstay" / "backstay.db") as backstay:
+        await backstay.batches.run("own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1)
     body = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     server.client.post("/api/batches", json=body).raise_for_status()
     await page.goto("/batches")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Holdfast
+from backstay import Backstay
 from support import adopted, postgres
 from support.keeping import Digests, violations
 from support.library import ALL, fill
@@ -28,7 +28,7 @@ class Kept:
     @property
     def environment(self) -> dict[str, str]:
         """What a command that uses it is to be given, and nothing of whoever runs the tests."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST", "BACKUP"))}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("BACKSTAY", "BACKUP"))}
         return clean if self.safe is None else {**clean, "BACKUP_DIRECTORY": str(self.safe)}
 
     def broken(self, **expected: bool) -> list[str]:
@@ -46,7 +46,7 @@ class Kept:
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory) -> Kept:
     """One library for all: nothing but copies of it is changed."""
-    database = tmp_path_factory.mktemp("pristine") / "library" / "holdfast.db"
+    database = tmp_path_factory.mktemp("pristine") / "library" / "backstay.db"
     database.parent.mkdir()
     return Kept(database, fill(database, 60))
 
@@ -68,10 +68,10 @@ def pristine_on_a_server(request, tmp_path_factory) -> Kept:
 
 async def _as_backed_up(url: str) -> Digests:
     """Return the digests of what a backup holds: columns and rows of the app, too."""
-    async with Holdfast.open(url) as hold:
-        made = await hold.backups.create(ALL)
+    async with Backstay.open(url) as backstay:
+        made = await backstay.backups.create(ALL)
         noted = await asyncio.to_thread(ask, url, "SELECT id, encode(digest, 'hex') FROM backup_items")
-        await hold.backups.delete(made.id)
+        await backstay.backups.delete(made.id)
     return dict(noted)
 
 

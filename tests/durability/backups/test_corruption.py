@@ -7,41 +7,41 @@ import os
 import pytest
 import zstandard
 
-from holdfast import Holdfast
-from holdfast.backup import verifier
-from holdfast.errors import BackupDamaged, BackupError
-from holdfast.library.archive import ArchiveReader, ArchiveWriter, decompressed
+from backstay import Backstay
+from backstay.backup import verifier
+from backstay.errors import BackupDamaged, BackupError
+from backstay.library.archive import ArchiveReader, ArchiveWriter, decompressed
 from support.library import ALL, digests
 from support.torture import sample
 
 
 @pytest.fixture
-async def hold(kept):
-    async with Holdfast.open(kept.database) as hold:
-        yield hold
+async def backstay(kept):
+    async with Backstay.open(kept.database) as backstay:
+        yield backstay
 
 
 @pytest.fixture
-async def backup(hold):
+async def backup(backstay):
     """The backup of a delete; its file is about 6 KB."""
-    return await hold.backups.show((await hold.conversations.delete(ALL)).backup_id)
+    return await backstay.backups.show((await backstay.conversations.delete(ALL)).backup_id)
 
 
-async def _is_noticed(hold, kept, backup, changed: bytes) -> bool:
+async def _is_noticed(backstay, kept, backup, changed: bytes) -> bool:
     """Whether verification notices a change. A restore must refuse it, or bring back exactly what was backed up."""
-    path = await hold.backups.path_of(backup)
+    path = await backstay.backups.path_of(backup)
     whole = path.read_bytes()
     assert changed != whole
     path.write_bytes(changed)
     try:
-        await hold.backups.restore(backup.id)
+        await backstay.backups.restore(backup.id)
     except BackupError:
-        assert await hold.conversations.count(ALL) == 0
+        assert await backstay.conversations.count(ALL) == 0
     else:
-        assert await digests(hold) == kept.originals
-        await hold.conversations.delete(ALL, backup=False)
+        assert await digests(backstay) == kept.originals
+        await backstay.conversations.delete(ALL, backup=False)
     try:
-        await hold.backups.verify(backup.id)
+        await backstay.backups.verify(backup.id)
     except BackupError:
         return True
     finally:
@@ -50,26 +50,26 @@ async def _is_noticed(hold, kept, backup, changed: bytes) -> bool:
 
 
 @pytest.mark.sweep
-async def test_every_flipped_byte_is_noticed(hold, kept, backup):
+async def test_every_flipped_byte_is_noticed(backstay, kept, backup):
     """One bit of each byte."""
-    whole = (await hold.backups.path_of(backup)).read_bytes()
+    whole = (await backstay.backups.path_of(backup)).read_bytes()
     missed = []
     for at in sample(list(range(len(whole))), 60):
         changed = bytearray(whole)
         changed[at] ^= 1 << (at % 8)
-        if not await _is_noticed(hold, kept, backup, bytes(changed)):
+        if not await _is_noticed(backstay, kept, backup, bytes(changed)):
             missed.append(at)
 
     assert missed == []
 
 
 @pytest.mark.sweep
-async def test_every_length_is_noticed(hold, kept, backup):
+async def test_every_length_is_noticed(backstay, kept, backup):
     """Cut off anywhere, it is no backup."""
-    whole = (await hold.backups.path_of(backup)).read_bytes()
+    whole = (await backstay.backups.path_of(backup)).read_bytes()
     lengths = sample(list(range(len(whole))), 40)
 
-    assert [length for length in lengths if not await _is_noticed(hold, kept, backup, whole[:length])] == []
+    assert [length for length in lengths if not await _is_noticed(backstay, kept, backup, whole[:length])] == []
 
 
 @pytest.mark.parametrize(
@@ -77,22 +77,22 @@ async def test_every_length_is_noticed(hold, kept, backup):
     [b"\0", b"x" * 100, zstandard.compress(b"\n"), zstandard.compress(b"{}\n"), zstandard.compress(b"")],
     ids=["byte", "text", "frame", "object", "empty frame"],
 )
-async def test_appended_bytes_are_noticed(hold, kept, backup, more):
+async def test_appended_bytes_are_noticed(backstay, kept, backup, more):
     """Behind the end there may be nothing at all."""
-    whole = (await hold.backups.path_of(backup)).read_bytes()
+    whole = (await backstay.backups.path_of(backup)).read_bytes()
 
-    assert await _is_noticed(hold, kept, backup, whole + more)
+    assert await _is_noticed(backstay, kept, backup, whole + more)
 
 
-async def test_another_valid_backup_in_its_place_is_noticed(hold, kept, backup):
+async def test_another_valid_backup_in_its_place_is_noticed(backstay, kept, backup):
     """Whole and verified, but not this one."""
-    await hold.backups.restore(backup.id)
-    other = await hold.backups.create(ALL)
-    await hold.conversations.delete(ALL, backup=False)
+    await backstay.backups.restore(backup.id)
+    other = await backstay.backups.create(ALL)
+    await backstay.conversations.delete(ALL, backup=False)
 
-    swapped = (await hold.backups.path_of(other)).read_bytes()
+    swapped = (await backstay.backups.path_of(other)).read_bytes()
 
-    assert await _is_noticed(hold, kept, backup, swapped)
+    assert await _is_noticed(backstay, kept, backup, swapped)
 
 
 def _edited(whole: bytes) -> bytes:
@@ -105,18 +105,18 @@ def _edited(whole: bytes) -> bytes:
     return writer.head(reader.manifest) + writer.lines(lines, turns)[0] + writer.tail()
 
 
-async def test_a_file_edited_together_with_its_checksum_is_noticed(hold, kept, backup):
+async def test_a_file_edited_together_with_its_checksum_is_noticed(backstay, kept, backup):
     """The file alone is beyond reproach; the database knows better."""
-    whole = (await hold.backups.path_of(backup)).read_bytes()
+    whole = (await backstay.backups.path_of(backup)).read_bytes()
     edited = _edited(whole)
 
     assert list(ArchiveReader(decompressed(io.BytesIO(edited))).batches())
-    assert await _is_noticed(hold, kept, backup, edited)
+    assert await _is_noticed(backstay, kept, backup, edited)
 
 
-async def test_an_edited_file_without_the_snapshots_digests(hold, backup, monkeypatch):
+async def test_an_edited_file_without_the_snapshots_digests(backstay, backup, monkeypatch):
     """The control: a verification that trusts the file's own checksum takes it for sound."""
-    path = await hold.backups.path_of(backup)
+    path = await backstay.backups.path_of(backup)
     path.write_bytes(_edited(path.read_bytes()))
 
     class Trusting(verifier.Verifier):
@@ -124,7 +124,7 @@ async def test_an_edited_file_without_the_snapshots_digests(hold, backup, monkey
             for _ in reader.batches():
                 pass
 
-    trusting = Trusting(store=hold._store.backups)
+    trusting = Trusting(store=backstay._store.backups)
     with path.open("rb") as file, pytest.raises(BackupDamaged, match="not the one that was verified"):
         await trusting.verify(backup, _sealed(backup), file, _Quiet())
     monkeypatch.setattr(verifier._Counting, "read", lambda self, size=-1: self._file.read(size))
@@ -150,9 +150,9 @@ class _Quiet:
     ("kind", "told"),
     [("link", "is a link"), ("folder", "is not a file"), ("pipe", "is not a file"), ("nothing", "cannot be opened")],
 )
-async def test_something_else_under_its_name_is_refused(hold, backup, kind, told, tmp_path):
+async def test_something_else_under_its_name_is_refused(backstay, backup, kind, told, tmp_path):
     """It is neither followed nor waited for."""
-    path = await hold.backups.path_of(backup)
+    path = await backstay.backups.path_of(backup)
     path.rename(tmp_path / "elsewhere")
     if kind == "link":
         path.symlink_to(tmp_path / "elsewhere")
@@ -162,9 +162,9 @@ async def test_something_else_under_its_name_is_refused(hold, backup, kind, told
         os.mkfifo(path)
 
     with pytest.raises(BackupError, match=told):
-        await hold.backups.verify(backup.id)
+        await backstay.backups.verify(backup.id)
     with pytest.raises(BackupError, match=told):
-        await hold.backups.restore(backup.id)
+        await backstay.backups.restore(backup.id)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ async def test_something_else_under_its_name_is_refused(hold, backup, kind, told
     ],
     ids=["empty", "lines", "object", "deep", "cut off", "newer", "bomb"],
 )
-async def test_foreign_content_is_refused(hold, kept, backup, content):
+async def test_foreign_content_is_refused(backstay, kept, backup, content):
     """Whatever it decompresses to, however much that is."""
-    assert await _is_noticed(hold, kept, backup, zstandard.compress(content))
-    assert await _is_noticed(hold, kept, backup, content[:10_000])
+    assert await _is_noticed(backstay, kept, backup, zstandard.compress(content))
+    assert await _is_noticed(backstay, kept, backup, content[:10_000])

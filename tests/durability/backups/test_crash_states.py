@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from holdfast import Holdfast
-from holdfast.backup import folder as folders
+from backstay import Backstay
+from backstay.backup import folder as folders
 from support.keeping import contents
 from support.library import ALL
 from support.recorded_disk import Noted
@@ -15,16 +15,16 @@ from support.torture import FULL
 
 async def _recorded(kept, patch) -> RecordedFolder:
     """Make two backups and remove the first; return what was done to files, and when each was told to be verified."""
-    async with Holdfast.open(kept.database) as hold:
-        await hold.backups.create(["c00001"])  # so that the folder is there
-        recorded = RecordedFolder(kept.database.with_name("holdfast.backups"))
+    async with Backstay.open(kept.database) as backstay:
+        await backstay.backups.create(["c00001"])  # so that the folder is there
+        recorded = RecordedFolder(kept.database.with_name("backstay.backups"))
         with recorded.recording(patch):
-            first = await hold.backups.create(ALL)
+            first = await backstay.backups.create(ALL)
             recorded.note((first.id, True))
-            second = await hold.backups.create(ALL)
+            second = await backstay.backups.create(ALL)
             recorded.note((second.id, True))
             recorded.note((first.id, False))
-            await hold.backups.delete(first.id)
+            await backstay.backups.delete(first.id)
     return recorded
 
 

@@ -24,14 +24,14 @@ def place(tmp_path):
     return place
 
 
-def _holdfast(kept, place, *words, inside=()):
+def _backstay(kept, place, *words, inside=()):
     environment = {**os.environ, "BACKUP_DIRECTORY": str(place)}
-    command = [*inside, sys.executable, "-m", "holdfast", "--database", str(kept.database), *words]
+    command = [*inside, sys.executable, "-m", "backstay", "--database", str(kept.database), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 
 
 def _count(kept, place) -> int:
-    listed = _holdfast(kept, place, "conversations", "list", "--json", "--limit", "1000")
+    listed = _backstay(kept, place, "conversations", "list", "--json", "--limit", "1000")
     return len(json.loads(listed.stdout)["conversations"])
 
 
@@ -39,13 +39,13 @@ def test_nothing_is_deleted_when_the_disk_is_full(kept, mounts, place):
     """Status 5, one line that says what to do, nothing half written; with more space the same command works."""
     mounts.bounded(place, "32k")
 
-    full = _holdfast(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+    full = _backstay(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
     left = _count(kept, place)
     files = list((mounts.root / place.relative_to("/")).rglob("*.zst*"))
     mounts.resize(place, "4m")
-    done = _holdfast(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+    done = _backstay(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
     backup = done.stderr.split()[-1]
-    restored = _holdfast(kept, place, "backups", "restore", backup, inside=mounts.inside)
+    restored = _backstay(kept, place, "backups", "restore", backup, inside=mounts.inside)
 
     assert full.returncode == 5
     assert f"Error: No space is left in {place}" in full.stderr
@@ -62,7 +62,7 @@ def test_nothing_is_deleted_when_the_folder_may_not_be_written(kept, mounts, pla
     """A read-only file system, told in one line."""
     mounts.read_only(place)
 
-    refused = _holdfast(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+    refused = _backstay(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
 
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"Error: No backup can be written in {place}")
@@ -72,16 +72,16 @@ def test_nothing_is_deleted_when_the_folder_may_not_be_written(kept, mounts, pla
 
 def test_the_folder_of_a_backup_that_cannot_be_seen_is_told(kept, place):
     """Not a missing backup, and not a damaged one."""
-    done = _holdfast(kept, place, "backups", "create", "--all", "--json")
+    done = _backstay(kept, place, "backups", "create", "--all", "--json")
     backup = json.loads(done.stdout)["backupId"]
     place.rename(place.with_name("unplugged"))
 
-    verified = _holdfast(kept, place, "backups", "verify", backup)
-    removed = _holdfast(kept, place, "backups", "delete", backup, "--yes")
-    cleaned = _holdfast(kept, place, "backups", "cleanup")
+    verified = _backstay(kept, place, "backups", "verify", backup)
+    removed = _backstay(kept, place, "backups", "delete", backup, "--yes")
+    cleaned = _backstay(kept, place, "backups", "cleanup")
     place.with_name("unplugged").rename(place)
     files = list(place.rglob("*.zst"))
-    again = _holdfast(kept, place, "backups", "cleanup")
+    again = _backstay(kept, place, "backups", "cleanup")
 
     assert verified.returncode == 1
     assert f"The folder of {backup} cannot be seen from here" in verified.stderr
@@ -96,7 +96,7 @@ def test_folders_and_files_are_for_their_owner_only(kept, place):
     """Ours are 0700 and 0600; the rights of the folder that was there stay."""
     place.chmod(0o755)
 
-    _holdfast(kept, place, "backups", "create", "--all")
+    _backstay(kept, place, "backups", "create", "--all")
 
     (ours,) = place.iterdir()
     (file,) = ours.iterdir()
@@ -108,15 +108,15 @@ def test_without_the_backup_first(kept, mounts, place):
     mounts.bounded(place, "32k")
     careless = """
 import asyncio, sys
-from holdfast import Holdfast, Selection
-from holdfast.errors import BackupError
+from backstay import Backstay, Selection
+from backstay.errors import BackupError
 
 async def main():
-    async with Holdfast.open(sys.argv[1]) as hold:
-        plan = await hold.conversations.plan_delete(Selection(everything=True))
-        await hold.conversations.delete(plan, backup=False)
+    async with Backstay.open(sys.argv[1]) as backstay:
+        plan = await backstay.conversations.plan_delete(Selection(everything=True))
+        await backstay.conversations.delete(plan, backup=False)
         try:
-            await hold.backups.create(Selection(everything=True))
+            await backstay.backups.create(Selection(everything=True))
         except Exception:
             pass
 

@@ -35,15 +35,15 @@ class Ended:
     err: str
 
 
-def _holdfast(kept, *words: str, under: Sequence[str] = ()) -> Ended:
-    command = [*under, sys.executable, "-m", "holdfast", "--database", str(kept.database), *words]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST", "BACKUP"))}
+def _backstay(kept, *words: str, under: Sequence[str] = ()) -> Ended:
+    command = [*under, sys.executable, "-m", "backstay", "--database", str(kept.database), *words]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("BACKSTAY", "BACKUP"))}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def _backups(kept) -> list[dict]:
-    return json.loads(_holdfast(kept, "backups", "list", "--json").out)["backups"]
+    return json.loads(_backstay(kept, "backups", "list", "--json").out)["backups"]
 
 
 def _sql(kept, statement: str) -> None:
@@ -60,11 +60,11 @@ def _nothing(kept) -> None:
 
 
 def _deleted(kept) -> None:
-    assert _holdfast(kept, "conversations", "delete", "--all", "--yes").code == 0
+    assert _backstay(kept, "conversations", "delete", "--all", "--yes").code == 0
 
 
 def _expired(kept) -> None:
-    assert _holdfast(kept, "backups", "create", "--all").code == 0
+    assert _backstay(kept, "backups", "create", "--all").code == 0
     _sql(kept, "UPDATE backups SET expires_at = created_at + 1")
 
 
@@ -108,7 +108,7 @@ def command(request, pristine, tmp_path_factory):
     arrange(ready)
     trial = ready.copied(tmp_path_factory.mktemp("trial") / "library")
     log = trial.database.parent.parent / "log"
-    assert _holdfast(trial, *words_of(trial), under=strace.logging(log)).code == 0
+    assert _backstay(trial, *words_of(trial), under=strace.logging(log)).code == 0
     return request.param, ready, words_of, _cases(strace.read(log), trial.database.parent)
 
 
@@ -168,7 +168,7 @@ def _few(cases: list[tuple[str, int]], fault: str, turn: int) -> list[tuple[str,
 
 def _strike(kept, what: str, words: list[str], fault: str, name: str, number: int) -> list[str]:
     under = strace.injecting(fault, name, str(number), None, kept.database.with_name("log"))
-    struck = _holdfast(kept, *words, under=under)
+    struck = _backstay(kept, *words, under=under)
     found = []
     # The first write of the main thread may be that of the error itself.
     is_told = struck.err.startswith("Error: ") or (name == "write" and not struck.err)
@@ -181,13 +181,13 @@ def _strike(kept, what: str, words: list[str], fault: str, name: str, number: in
     unfinished = [one["backupId"] for one in backups if (one["deletion"] or {}).get("state") == "deleting"]
     if unfinished:
         words = ["conversations", "delete", "--continue", unfinished[0]]
-    again = _holdfast(kept, *words)
+    again = _backstay(kept, *words)
     is_done = what == "delete" and "No conversation is selected" in again.err
     if again.code != 0 and not is_done:
         found.append(f"tried again, it ended with {again.code} and {again.err}")
     found += kept.broken()
     if what == "delete":
-        restored = _holdfast(kept, "backups", "restore", unfinished[0] if unfinished else _latest(kept))
+        restored = _backstay(kept, "backups", "restore", unfinished[0] if unfinished else _latest(kept))
         if restored.code != 0:
             found.append(f"not restored: {restored.err}")
     if what != "cleanup":

@@ -21,10 +21,10 @@ _KILLS = 60 if FULL else 2  # of each command
 
 
 def _command(kept, *words: str) -> list[str]:
-    return [sys.executable, "-m", "holdfast", "--database", str(kept.database), *words]
+    return [sys.executable, "-m", "backstay", "--database", str(kept.database), *words]
 
 
-def _holdfast(kept, *words: str) -> "subprocess.CompletedProcess[str]":
+def _backstay(kept, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         _command(kept, *words), capture_output=True, text=True, check=False, timeout=120, env=kept.environment
     )
@@ -35,12 +35,12 @@ def _latest(kept) -> str:
 
 
 def _make(kept) -> None:
-    assert _holdfast(kept, "backups", "create", "--all").returncode == 0
+    assert _backstay(kept, "backups", "create", "--all").returncode == 0
     ask(kept.database, "UPDATE backups SET expires_at = created_at + 1")
 
 
 def _delete(kept) -> None:
-    assert _holdfast(kept, "conversations", "delete", "--all", "--yes").returncode == 0
+    assert _backstay(kept, "conversations", "delete", "--all", "--yes").returncode == 0
 
 
 _COMMANDS = {
@@ -85,19 +85,19 @@ def _rows(kept) -> list[list[tuple[str]]]:
 
 def _aftermath(kept, what: str, words: list[str]) -> list[str]:
     found = kept.broken(is_started=False)
-    backups = json.loads(_holdfast(kept, "backups", "list", "--json").stdout)["backups"]  # a start
+    backups = json.loads(_backstay(kept, "backups", "list", "--json").stdout)["backups"]  # a start
     found += kept.broken()
     found += [f"{one['backupId']} is running for ever" for one in backups if one["state"] == "running"]
     unfinished = [one["backupId"] for one in backups if (one["deletion"] or {}).get("state") == "deleting"]
     if unfinished:
         words = ["conversations", "delete", "--continue", unfinished[0]]
-    again = _holdfast(kept, *words)
+    again = _backstay(kept, *words)
     is_done = what == "delete" and "No conversation is selected" in again.stderr
     if again.returncode != 0 and not is_done:
         found.append(f"tried again, it ended with {again.returncode} and {again.stderr}")
     found += kept.broken()
     if what == "delete":
-        restored = _holdfast(kept, "backups", "restore", unfinished[0] if unfinished else _latest(kept))
+        restored = _backstay(kept, "backups", "restore", unfinished[0] if unfinished else _latest(kept))
         if restored.returncode != 0:
             found.append(f"not restored: {restored.stderr}")
     if what != "cleanup":

@@ -12,7 +12,7 @@ _COUNT = 1_000_000 if FULL else 6_000
 _PROGRAM = """
 import asyncio, json, sys
 import psutil
-from holdfast import Holdfast, Selection
+from backstay import Backstay, Selection
 
 ALL = Selection(everything=True)
 
@@ -22,20 +22,20 @@ def write(path, count, first):
             turns = [{"role": "user", "content": f"{n} " + "some words " * 25} for _ in range(8)]
             file.write(json.dumps({"id": f"c{n}", "messages": turns}) + "\\n")
 
-async def all_of_it(hold, path):
-    await hold.conversations.import_file(path)
-    deleted = await hold.conversations.delete(ALL)
-    await hold.backups.verify(deleted.backup_id)
-    restored = await hold.backups.restore(deleted.backup_id)
-    await hold.backups.delete(deleted.backup_id)
+async def all_of_it(backstay, path):
+    await backstay.conversations.import_file(path)
+    deleted = await backstay.conversations.delete(ALL)
+    await backstay.backups.verify(deleted.backup_id)
+    restored = await backstay.backups.restore(deleted.backup_id)
+    await backstay.backups.delete(deleted.backup_id)
     return restored.restored
 
 async def main():
     process = psutil.Process()
-    async with Holdfast.open(sys.argv[1]) as hold:
+    async with Backstay.open(sys.argv[1]) as backstay:
         write(sys.argv[2], 1_000, 0)
-        await all_of_it(hold, sys.argv[2])
-        await hold.conversations.delete(ALL, backup=False)
+        await all_of_it(backstay, sys.argv[2])
+        await backstay.conversations.delete(ALL, backup=False)
         write(sys.argv[2], int(sys.argv[3]), 1_000)
         before = most = process.memory_info().rss
 
@@ -46,7 +46,7 @@ async def main():
                 await asyncio.sleep(0.02)
 
         watching = asyncio.create_task(watch())
-        restored = await all_of_it(hold, sys.argv[2])
+        restored = await all_of_it(backstay, sys.argv[2])
         watching.cancel()
         print(restored, (most - before) // 1_000_000)
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from holdfast import Holdfast
-from holdfast.backup.backup import BackupState
-from holdfast.errors import BackupError, BackupNotFound
-from holdfast.settings import Settings
+from backstay import Backstay
+from backstay.backup.backup import BackupState
+from backstay.errors import BackupError, BackupNotFound
+from backstay.settings import Settings
 from support.keeping import contents
 from support.library import ALL, digests
 from support.sql import ask
@@ -18,24 +18,24 @@ from support.torture import FULL
 _ROUNDS = 1_000 if FULL else 12
 
 
-async def _expired(hold):
+async def _expired(backstay):
     """Make a backup that has expired."""
-    backup = await hold.backups.create(ALL)
-    await asyncio.to_thread(ask, hold.settings.database_url, "UPDATE backups SET expires_at = created_at")
+    backup = await backstay.backups.create(ALL)
+    await asyncio.to_thread(ask, backstay.settings.database_url, "UPDATE backups SET expires_at = created_at")
     return backup
 
 
-async def _download(hold, backup):
-    pieces = [block async for block in hold.backups.download(backup.id, compressed=True)]
+async def _download(backstay, backup):
+    pieces = [block async for block in backstay.backups.download(backup.id, compressed=True)]
     contents(b"".join(pieces))
 
 
-async def _verify(hold, backup):
-    await hold.backups.verify(backup.id)
+async def _verify(backstay, backup):
+    await backstay.backups.verify(backup.id)
 
 
-async def _restore(hold, backup):
-    done = await hold.backups.restore(backup.id)
+async def _restore(backstay, backup):
+    done = await backstay.backups.restore(backup.id)
     assert done.restored + done.identical == backup.conversations
 
 
@@ -45,14 +45,14 @@ async def test_cleanup_beside_a_reader(kept_anywhere, read):
     """Whoever came first has the whole file; whoever came too late is told so. Nobody reads a part."""
     kept = kept_anywhere
     late = 0
-    async with Holdfast.open(kept.database) as hold, Holdfast.open(kept.database) as other:
+    async with Backstay.open(kept.database) as backstay, Backstay.open(kept.database) as other:
         for number in range(_ROUNDS):
-            backup = await _expired(hold)
+            backup = await _expired(backstay)
 
             async def reading(pause: float, backup=backup) -> bool:
                 await asyncio.sleep(pause)
                 try:
-                    await read(hold, backup)
+                    await read(backstay, backup)
                 except BackupError:
                     return True
                 return False
@@ -60,8 +60,8 @@ async def test_cleanup_beside_a_reader(kept_anywhere, read):
             is_late, _ = await asyncio.gather(reading(number % 6 * 0.001), other.backups.cleanup())
             late += is_late
 
-        assert await digests(hold) == kept.originals
-        assert not [one for one in await hold.backups.list() if one.state == "verified"]
+        assert await digests(backstay) == kept.originals
+        assert not [one for one in await backstay.backups.list() if one.state == "verified"]
     assert kept.broken() == []
     assert late < _ROUNDS or not FULL
 
@@ -69,7 +69,7 @@ async def test_cleanup_beside_a_reader(kept_anywhere, read):
 async def test_two_deletes_of_one_selection(kept_anywhere):
     """One effect: each conversation is deleted once, and both backups bring them back."""
     kept = kept_anywhere
-    async with Holdfast.open(kept.database) as one, Holdfast.open(kept.database) as other:
+    async with Backstay.open(kept.database) as one, Backstay.open(kept.database) as other:
         first, second = await asyncio.gather(one.conversations.delete(ALL), other.conversations.delete(ALL))
 
         assert first.deleted + second.deleted == len(kept.originals)
@@ -82,7 +82,7 @@ async def test_two_deletes_of_one_selection(kept_anywhere):
 async def test_two_restores_of_one_backup(kept_anywhere):
     """Each conversation comes back once."""
     kept = kept_anywhere
-    async with Holdfast.open(kept.database) as one, Holdfast.open(kept.database) as other:
+    async with Backstay.open(kept.database) as one, Backstay.open(kept.database) as other:
         backup = (await one.conversations.delete(ALL)).backup_id
 
         first, second = await asyncio.gather(one.backups.restore(backup), other.backups.restore(backup))
@@ -105,8 +105,8 @@ async def test_two_restores_of_one_backup(kept_anywhere):
 async def test_what_is_changed_after_the_snapshot_is_kept(kept_anywhere, change, monkeypatch):
     """Between backup and delete: kept as it is now, and named."""
     kept = kept_anywhere
-    async with Holdfast.open(kept.database) as hold:
-        store = hold._store.backups
+    async with Backstay.open(kept.database) as backstay:
+        store = backstay._store.backups
         step, changed = store.delete_step, []
 
         async def meddled(backup, **options):
@@ -115,28 +115,28 @@ async def test_what_is_changed_after_the_snapshot_is_kept(kept_anywhere, change,
             return await step(backup, **options)
 
         monkeypatch.setattr(store, "delete_step", meddled)
-        done = await hold.conversations.delete(ALL)
+        done = await backstay.conversations.delete(ALL)
 
         assert (done.deleted, done.changed, done.changed_ids) == (len(kept.originals) - 1, 1, ["c00002"])
-        assert list(await digests(hold)) == ["c00002"]
+        assert list(await digests(backstay)) == ["c00002"]
 
 
 async def test_without_the_row_version(kept_anywhere, monkeypatch):
     """The control: a delete by id alone loses what was changed meanwhile."""
     kept = kept_anywhere
-    from holdfast.storage.sql import deleting
+    from backstay.storage.sql import deleting
 
     real = deleting.at_keys
 
     def trusting(session, owner, keys, columns):
         found = real(session, owner, keys, columns)
-        table = "backup_items" if session.kind == "sqlite" else "holdfast.backup_items"
+        table = "backup_items" if session.kind == "sqlite" else "backstay.backup_items"
         versions = dict(session.connection.execute(f"SELECT id, row_version FROM {table}").fetchall())
         return [SimpleNamespace(**record._asdict(), version=versions[record.id]) for record in found]
 
     monkeypatch.setattr(deleting, "at_keys", trusting)
-    async with Holdfast.open(kept.database) as hold:
-        store = hold._store.backups
+    async with Backstay.open(kept.database) as backstay:
+        store = backstay._store.backups
         step = store.delete_step
 
         async def meddled(backup, **options):
@@ -145,7 +145,7 @@ async def test_without_the_row_version(kept_anywhere, monkeypatch):
             return await step(backup, **options)
 
         monkeypatch.setattr(store, "delete_step", meddled)
-        done = await hold.conversations.delete(ALL)
+        done = await backstay.conversations.delete(ALL)
 
         assert (done.deleted, done.changed) == (len(kept.originals), 0)
 
@@ -156,8 +156,8 @@ async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept_anywhere):
     settings = Settings(
         database_url=str(kept.database), owner="somebody", backup_directory=str(kept.safe) if kept.safe else None
     )
-    async with Holdfast.open(kept.database) as hold, Holdfast(settings) as other:
-        backup = await hold.backups.create(ALL)
+    async with Backstay.open(kept.database) as backstay, Backstay(settings) as other:
+        backup = await backstay.backups.create(ALL)
 
         assert await other.backups.list() == []
         for act in (other.backups.show, other.backups.verify, other.backups.restore, other.backups.pin):
@@ -165,14 +165,14 @@ async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept_anywhere):
                 await act(backup.id)
         cleaned = await other.backups.cleanup()
         assert (cleaned.decisions, cleaned.orphans) == ([], [])
-        await hold.backups.verify(backup.id)
+        await backstay.backups.verify(backup.id)
 
 
 async def test_a_sweep_that_looked_too_early(kept_anywhere, monkeypatch):
     """It saw a backup that was being written, and by the time it acts the backup is verified: its file stays."""
     kept = kept_anywhere
-    async with Holdfast.open(kept.database) as hold, Holdfast.open(kept.database) as other:
-        backup = await hold.backups.create(ALL)
+    async with Backstay.open(kept.database) as backstay, Backstay.open(kept.database) as other:
+        backup = await backstay.backups.create(ALL)
         stale = replace(backup, state=BackupState.RUNNING)
 
         async def looked_too_early(owner):
@@ -181,24 +181,24 @@ async def test_a_sweep_that_looked_too_early(kept_anywhere, monkeypatch):
         monkeypatch.setattr(other._store.backups, "in_use", looked_too_early)
         await other.backups.cleanup()
 
-        assert (await hold.backups.verify(backup.id)).state == "verified"
+        assert (await backstay.backups.verify(backup.id)).state == "verified"
 
 
 async def test_an_interruption_at_the_last_commit(kept_anywhere, monkeypatch):
     """It is made although nobody waits for it any more: the file stays, and the delete can be gone on with."""
     kept = kept_anywhere
-    async with Holdfast.open(kept.database) as hold:
-        verified = hold._store.backups.verified
+    async with Backstay.open(kept.database) as backstay:
+        verified = backstay._store.backups.verified
 
         async def interrupted(*given, **more):
             await verified(*given, **more)
             raise asyncio.CancelledError
 
-        monkeypatch.setattr(hold._store.backups, "verified", interrupted)
+        monkeypatch.setattr(backstay._store.backups, "verified", interrupted)
         with pytest.raises(asyncio.CancelledError):
-            await hold.conversations.delete(ALL)
+            await backstay.conversations.delete(ALL)
 
-        (backup,) = await hold.backups.unfinished()
-        done = await hold.conversations.resume_delete(backup.id)
+        (backup,) = await backstay.backups.unfinished()
+        done = await backstay.conversations.resume_delete(backup.id)
         assert done.deleted == len(kept.originals)
     assert kept.broken() == []

@@ -23,6 +23,6 @@ def mounts(scene: Scene) -> Iterator[Mounts]:
     """File systems of our own. The scene's victims are started where these are; its database is in a folder apart."""
     with Mounts(needs.mounts_of_its_own()) as mounts:
         scene.inside, scene.root = mounts.inside, mounts.root
-        scene.database = scene.folder / "disk" / "holdfast.db"
+        scene.database = scene.folder / "disk" / "backstay.db"
         scene.database.parent.mkdir()
         yield mounts

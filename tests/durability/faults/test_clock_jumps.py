@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-import holdfast
+import backstay
 from support.scene import until
 from support.skewed import move_clock
 
@@ -45,7 +45,7 @@ def test_a_wait_without_a_bound(scene):
 
 def test_the_time_of_day_is_asked_for_in_one_place():
     """Leases, deadlines and rates cannot depend on it: they have no access to it but the clock that tests replace."""
-    root = Path(holdfast.__file__).parent
+    root = Path(backstay.__file__).parent
 
     found = {
         f"{path.relative_to(root)}: {call}"

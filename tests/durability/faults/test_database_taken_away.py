@@ -8,8 +8,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast import Holdfast
-from holdfast.errors import StorageError, StoreGone, StoreReadOnly
+from backstay import Backstay
+from backstay.errors import StorageError, StoreGone, StoreReadOnly
 from support import needs, strace
 from support.conversations import conversation, items
 from support.invariants import violations
@@ -163,7 +163,7 @@ def test_rights_taken_away_in_the_middle(scene):
     refused = scene.run(under=bound_by_rights)
     last = last_words(scene.errors())
     # The one that was refused may have made a log and its index, with the rights that the database had then.
-    for file in scene.folder.glob("holdfast.db*"):
+    for file in scene.folder.glob("backstay.db*"):
         file.chmod(0o600)
     again = scene.run(under=bound_by_rights)
 
@@ -177,7 +177,7 @@ def test_rights_taken_away_in_the_middle(scene):
 def test_a_folder_of_lock_files_that_cannot_be_written(scene):
     """Without its proof of life a worker does not begin, and says where the trouble is."""
     bound_by_rights = needs.rights_that_bind()
-    locks = scene.folder / "holdfast.workers"
+    locks = scene.folder / "backstay.workers"
     locks.mkdir(mode=0o500)
 
     code = scene.run(under=bound_by_rights)
@@ -206,8 +206,8 @@ def _another_job(database: Path) -> None:
     """Complete a job of somebody else in a database."""
 
     async def work() -> None:
-        async with Holdfast.open(database, owner="somebody-else") as hold:
-            await hold.batches.run("theirs", items(20), lambda item: conversation(item.topic))
+        async with Backstay.open(database, owner="somebody-else") as backstay:
+            await backstay.batches.run("theirs", items(20), lambda item: conversation(item.topic))
 
     asyncio.run(work())
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.storage.sqlite import migrate
+from backstay.storage.sqlite import migrate
 from support import needs, strace
 from support.scene import Scene, last_words
 from support.torture import FULL
@@ -89,18 +89,18 @@ def test_every_call_is_struck(cases):
     reached = {(start, name, file) for start, all_of_it in cases.items() for name, file, _ in all_of_it}
 
     everywhere = {
-        ("pwrite64", "holdfast.db"),
-        ("pwrite64", "holdfast.db-wal"),
-        ("pwrite64", "holdfast.db-shm"),
-        ("fdatasync", "holdfast.db"),
-        ("fdatasync", "holdfast.db-wal"),
+        ("pwrite64", "backstay.db"),
+        ("pwrite64", "backstay.db-wal"),
+        ("pwrite64", "backstay.db-shm"),
+        ("fdatasync", "backstay.db"),
+        ("fdatasync", "backstay.db-wal"),
         ("fdatasync", "."),
-        ("ftruncate", "holdfast.db-shm"),
-        ("unlink", "holdfast.db-wal"),
-        ("unlink", "holdfast.db-shm"),
+        ("ftruncate", "backstay.db-shm"),
+        ("unlink", "backstay.db-wal"),
+        ("unlink", "backstay.db-shm"),
     }
     assert {(start, *call) for start in _STARTS for call in everywhere} <= reached
-    assert ("new", "unlink", "holdfast.db-journal") in reached
+    assert ("new", "unlink", "backstay.db-journal") in reached
     assert not [name for _, name, _ in reached if name.startswith("rename")]
 
 
@@ -141,7 +141,7 @@ def _run_and_resume(scene: Scene, fault: str, under: Sequence[str]) -> list[str]
 def _small_job(folder: Path) -> Scene:
     (folder / "database").mkdir(parents=True)
     scene = Scene(folder)
-    scene.database = folder / "database" / "holdfast.db"
+    scene.database = folder / "database" / "backstay.db"
     scene.items, scene.concurrency = 12, 4
     return scene
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import StorageError
-from holdfast.storage.sqlite import migrate
+from backstay.errors import StorageError
+from backstay.storage.sqlite import migrate
 from support import needs, strace
 from support.scene import Scene, last_words, until
 from support.torture import sample

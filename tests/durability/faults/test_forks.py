@@ -14,8 +14,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.batch import host
-from holdfast.batch.store import WorkerCard
+from backstay.batch import host
+from backstay.batch.store import WorkerCard
 from support.forking import child_of
 from support.scene import until
 

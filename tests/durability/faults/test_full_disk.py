@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from holdfast.errors import StoreFull
+from backstay.errors import StoreFull
 from support.scene import last_words, until
 
 _ITEMS = 600
@@ -60,18 +60,18 @@ def test_a_run_on_a_full_disk_is_refused_until_something_is_removed(scene, mount
 
 
 def test_the_command_says_that_it_needs_the_user(scene, mounts, disk):
-    """`holdfast run` ends with status 5 and the command to resume with, which then does the rest."""
+    """`backstay run` ends with status 5 and the command to resume with, which then does the rest."""
     topics = scene.folder / "topics.csv"
     topics.write_text("id,topic\n" + "".join(f"i{n},topic {n}\n" for n in range(_ITEMS * 5)))
 
-    run = _holdfast(scene, "run", str(topics), "--model", "scripted")
+    run = _backstay(scene, "run", str(topics), "--model", "scripted")
     mounts.resize(disk, "64m")
-    resumed = _holdfast(scene, "resume", "topics")
+    resumed = _backstay(scene, "resume", "topics")
 
     assert run.returncode == 5, run.stderr
     assert "No space is left" in run.stderr
     assert "Traceback" not in run.stderr
-    assert "holdfast --database" in run.stderr
+    assert "backstay --database" in run.stderr
     assert resumed.returncode == 0, resumed.stderr
 
 
@@ -82,9 +82,9 @@ def test_a_disk_that_is_full_from_the_start(scene, mounts, disk, kilobytes):
     topics.write_text("id,topic\ni0,topic 0\n")
     mounts.do("sh", "-c", f"cat /dev/zero > {disk}/ballast || truncate --size=-{kilobytes}K {disk}/ballast")
 
-    run = _holdfast(scene, "run", str(topics), "--model", "scripted")
+    run = _backstay(scene, "run", str(topics), "--model", "scripted")
     mounts.do("rm", f"{disk}/ballast")
-    again = _holdfast(scene, "run", str(topics), "--model", "scripted")
+    again = _backstay(scene, "run", str(topics), "--model", "scripted")
 
     assert run.returncode == 5, run.stderr
     assert "No space is left" in run.stderr
@@ -103,6 +103,6 @@ def test_a_full_disk_that_nobody_heeds(scene, disk):
     assert any(line.startswith(("B1", "B5")) for line in broken), scene.errors()
 
 
-def _holdfast(scene, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [*scene.inside, sys.executable, "-m", "holdfast", "--database", str(scene.database), *words]
+def _backstay(scene, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [*scene.inside, sys.executable, "-m", "backstay", "--database", str(scene.database), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=scene.folder, timeout=60)

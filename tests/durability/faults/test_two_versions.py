@@ -1,12 +1,12 @@
-"""Two versions of Holdfast on one database: an older that works, and a newer that wants to migrate."""
+"""Two versions of Backstay on one database: an older that works, and a newer that wants to migrate."""
 
 import apsw
 import pytest
 
-from holdfast import Holdfast
-from holdfast.errors import SchemaOutdated, SchemaTooNew
-from holdfast.storage.sqlite import identity, migrate
-from holdfast.storage.sqlite.migrate import migrations, prepare
+from backstay import Backstay
+from backstay.errors import SchemaOutdated, SchemaTooNew
+from backstay.storage.sqlite import identity, migrate
+from backstay.storage.sqlite.migrate import migrations, prepare
 from support.conversations import items
 from support.scene import last_words
 
@@ -58,7 +58,7 @@ def test_a_dead_worker_does_not_hold_up_a_migration_and_the_older_version_is_the
     code = scene.run()
 
     assert (code, last_words(scene.errors())) == (1, SchemaTooNew)
-    assert "pip install -U holdfast" in scene.errors()
+    assert "pip install -U backstay" in scene.errors()
     assert len(scene.witness().calls) == calls
     assert scene.broken(at_rest=False) == []
     assert [_schema(copy) for copy in _copies(scene)] == [migrations()[-1][0]]
@@ -67,10 +67,10 @@ def test_a_dead_worker_does_not_hold_up_a_migration_and_the_older_version_is_the
 async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(tmp_path):
     """No worker was there to hold it up, so it happened; the older one finds out before its next write."""
     database = tmp_path / "library.db"
-    async with Holdfast.open(database) as older:
+    async with Backstay.open(database) as older:
         prepare(database, create=False, known=_NEWER)
 
-        with pytest.raises(SchemaTooNew, match="pip install -U holdfast"):
+        with pytest.raises(SchemaTooNew, match="pip install -U backstay"):
             await older.batches.create("job", items(3), "scripted")
 
     assert _jobs(database) == 0
@@ -80,7 +80,7 @@ async def test_who_writes_all_the_same_after_a_migration(tmp_path, monkeypatch):
     """The control."""
     monkeypatch.setattr(identity.Identity, "check_schema", lambda *_: None)
     database = tmp_path / "library.db"
-    async with Holdfast.open(database) as older:
+    async with Backstay.open(database) as older:
         prepare(database, create=False, known=_NEWER)
 
         await older.batches.create("job", items(3), "scripted")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from holdfast.storage.sql import work
-from holdfast.storage.sql.session import Session, Values
-from holdfast.storage.sqlite import queries, session
+from backstay.storage.sql import work
+from backstay.storage.sql.session import Session, Values
+from backstay.storage.sqlite import queries, session
 from support import postgres, sabotage
 from support.engine_machine import EngineMachine
 from support.torture import FULL

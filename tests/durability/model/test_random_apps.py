@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from holdfast import Holdfast, Selection
-from holdfast.errors import DeleteBlocked, OutcomeRefused, StoringHindered
+from backstay import Backstay, Selection
+from backstay.errors import DeleteBlocked, OutcomeRefused, StoringHindered
 from support import made_up_apps, postgres
 from support.library import ALL
 from support.sql import ask
@@ -52,47 +52,49 @@ def _rows(url, app):
 async def _there_and_back(url, app, places):
     before = _rows(url, app)
     for owner in app.owners:
-        closed = Holdfast.open(url, owner=owner)
+        closed = Backstay.open(url, owner=owner)
         if owner == app.owners[0]:
             await closed.adopt("public.chats", "public.messages", app.columns)
             assert _rows(url, app) == before
-        async with closed as hold:
-            here = await hold.conversations.list(limit=100)
+        async with closed as backstay:
+            here = await backstay.conversations.list(limit=100)
             ids = tuple(one.id for place, one in enumerate(here) if place in places)
             for selection in (Selection(ids=ids), ALL) if ids else ():
-                await _delete_and_restore(url, app, hold, selection, before)
-            await _store(url, app, hold, before)
-    await Holdfast.open(url).give_back()
+                await _delete_and_restore(url, app, backstay, selection, before)
+            await _store(url, app, backstay, before)
+    await Backstay.open(url).give_back()
     assert _rows(url, app) == before
 
 
-async def _delete_and_restore(url, app, hold, selection, before):
+async def _delete_and_restore(url, app, backstay, selection, before):
     try:
-        deleted = await hold.conversations.delete(selection)
+        deleted = await backstay.conversations.delete(selection)
     except DeleteBlocked as blocked:
         event(blocked.context["obstacles"][0]["kind"])
         return
     except OutcomeRefused:
         event("refused by the server")
-        (unfinished,) = await hold.backups.unfinished()
-        await hold.backups.restore(unfinished.id)
+        (unfinished,) = await backstay.backups.unfinished()
+        await backstay.backups.restore(unfinished.id)
         assert _rows(url, app) == before
         return
     assert deleted.changed == 0
     gone = _rows(url, app)
     assert len(before["chats"]) - len(gone["chats"]) == deleted.deleted
-    restored = await hold.backups.restore(deleted.backup_id)
+    restored = await backstay.backups.restore(deleted.backup_id)
     assert restored.left == 0
     assert _rows(url, app) == before
-    again = await hold.backups.restore(deleted.backup_id)
+    again = await backstay.backups.restore(deleted.backup_id)
     assert again.identical == deleted.deleted
     event("there and back")
 
 
-async def _store(url, app, hold, before):
+async def _store(url, app, backstay, before):
     """What is generated is stored, and is gone without a trace when it is deleted."""
     try:
-        result = await hold.batches.run("new", [{"id": str(n), "topic": f"topic {n}"} for n in range(3)], "scripted")
+        result = await backstay.batches.run(
+            "new", [{"id": str(n), "topic": f"topic {n}"} for n in range(3)], "scripted"
+        )
     except StoringHindered:
         event("hindered")
         return
@@ -100,11 +102,11 @@ async def _store(url, app, hold, before):
         event("not stored")
     else:
         event("stored")
-    made = [one async for one in hold.conversations.export(Selection(job_id="new"))]
+    made = [one async for one in backstay.conversations.export(Selection(job_id="new"))]
     assert len(made) == result.completed
     for one in made:
         assert [turn.role for turn in one.turns] == ["user", "assistant"] * (len(one.turns) // 2)
         assert "topic" in one.turns[0].content
     if made:
-        await hold.conversations.delete(Selection(job_id="new"))
+        await backstay.conversations.delete(Selection(job_id="new"))
     assert _rows(url, app) == before

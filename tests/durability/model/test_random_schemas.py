@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from holdfast import Holdfast, Selection
-from holdfast.errors import DeleteBlocked, OutcomeRefused
+from backstay import Backstay, Selection
+from backstay.errors import DeleteBlocked, OutcomeRefused
 from support import app_schema, made_up, postgres
 from support.library import fill
 from support.sql import ask
@@ -76,21 +76,21 @@ def _rows(path, tables):
 async def _there_and_back(path, tables, keys, again):
     """Delete some, bring them back; delete others, bring them back in two parts."""
     before = _rows(path, tables)
-    async with Holdfast.open(path) as hold:
+    async with Backstay.open(path) as backstay:
         for wanted in (keys, again):
             ids = tuple(f"c{key - 1:05}" for key in sorted(wanted))
             try:
-                plan = await hold.conversations.plan_delete(Selection(ids=ids))
+                plan = await backstay.conversations.plan_delete(Selection(ids=ids))
             except DeleteBlocked as blocked:
                 event(blocked.context["obstacles"][0]["kind"])
                 continue
             try:
-                deleted = await hold.conversations.delete(plan)
+                deleted = await backstay.conversations.delete(plan)
             except OutcomeRefused:
                 # PostgreSQL itself refuses some deletes: of rows that it is to change twice and to delete at once.
                 event("refused by the server")
-                (unfinished,) = await hold.backups.unfinished()
-                await hold.backups.restore(unfinished.id)
+                (unfinished,) = await backstay.backups.unfinished()
+                await backstay.backups.restore(unfinished.id)
                 assert _rows(path, tables) == before, tables
                 continue
             gone = _rows(path, tables)
@@ -100,13 +100,13 @@ async def _there_and_back(path, tables, keys, again):
             left = itertools.chain.from_iterable(gone[f"t{table.number}"] for table in tables)
             assert len(list(told)) - len(list(left)) == lost
             if wanted is again and len(ids) > 1:
-                await hold.backups.restore(deleted.backup_id, Selection(ids=ids[:1]))
-                await hold.backups.restore(deleted.backup_id, on_conflict="skip")
+                await backstay.backups.restore(deleted.backup_id, Selection(ids=ids[:1]))
+                await backstay.backups.restore(deleted.backup_id, on_conflict="skip")
             else:
-                restored = await hold.backups.restore(deleted.backup_id)
+                restored = await backstay.backups.restore(deleted.backup_id)
                 assert _rows(path, tables) == before, tables
                 assert restored.left == 0, tables
-            await hold.backups.verify(deleted.backup_id)
+            await backstay.backups.verify(deleted.backup_id)
             if wanted is again:
                 _same_but_for_references(before, _rows(path, tables))
             event("there and back")

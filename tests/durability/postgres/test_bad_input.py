@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from holdfast.cli.main import main
-from holdfast.errors import StoreDenied, StoreNotFound, StoreUnavailable
-from holdfast.storage.postgres import connection
-from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.errors import unavailable
-from holdfast.storage.postgres.migrate import migrations
+from backstay.cli.main import main
+from backstay.errors import StoreDenied, StoreNotFound, StoreUnavailable
+from backstay.storage.postgres import connection
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.errors import unavailable
+from backstay.storage.postgres.migrate import migrations
 from support import pgbouncer, postgres
 from support.stores import DATABASES, require
 from support.tls import Encrypted
@@ -28,7 +28,7 @@ _KNOWN = migrations()[-1][0]
 def _elsewhere(monkeypatch, tmp_path):
     postgres.server_of_ours()  # roles are made there, and all that is told of it is known
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "PG", "BACKUP_"))]:
+    for name in [name for name in os.environ if name.startswith(("BACKSTAY_", "PG", "BACKUP_"))]:
         monkeypatch.delenv(name)
 
 
@@ -37,7 +37,7 @@ def told(monkeypatch, capfd):
     """Run a command on the database of a URL; return its status and its one line, in which no password is."""
 
     def command(url: str, *words: str, **environment: str) -> tuple[int, str]:
-        monkeypatch.setenv("HOLDFAST_DATABASE_URL", url)
+        monkeypatch.setenv("BACKSTAY_DATABASE_URL", url)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         capfd.readouterr()
@@ -91,7 +91,7 @@ def test_wrong_password(told, url):
     code, line = told(at(url))
 
     assert code == 1
-    assert line.endswith("does not let 'postgres' in; check user and password in HOLDFAST_DATABASE_URL")
+    assert line.endswith("does not let 'postgres' in; check user and password in BACKSTAY_DATABASE_URL")
 
 
 def test_no_password(told, url):
@@ -103,14 +103,14 @@ def test_unknown_user(told, url):
 
 
 def test_role_that_may_not_log_in(told, role):
-    assert "does not let 'holdfast_no_login' in" in told(role("holdfast_no_login", "NOLOGIN"))[1]
+    assert "does not let 'backstay_no_login' in" in told(role("backstay_no_login", "NOLOGIN"))[1]
 
 
 def test_role_that_may_not_connect(told, url, role, ask_server):
     name = urlsplit(url).path[1:]
     ask_server(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
 
-    assert "does not let 'holdfast_barred' in" in told(role("holdfast_barred"))[1]
+    assert "does not let 'backstay_barred' in" in told(role("backstay_barred"))[1]
 
 
 def test_missing_database(told, url):
@@ -118,31 +118,31 @@ def test_missing_database(told, url):
 
     assert code == 1
     assert line.startswith("There is no database 'nowhere' at ")
-    assert line.endswith("create it, or name another in HOLDFAST_DATABASE_URL")
+    assert line.endswith("create it, or name another in BACKSTAY_DATABASE_URL")
 
 
 @pytest.mark.parametrize("words", [("migrate",), ("migrate", "--check")], ids=" ".join)
 def test_no_right_to_make_the_schema(told, url, role, words):
-    code, line = told(role("holdfast_small"), *words, HOLDFAST_SCHEMA="another")
+    code, line = told(role("backstay_small"), *words, BACKSTAY_SCHEMA="another")
 
     assert code == 1
-    assert "the role 'holdfast_small'" in line
+    assert "the role 'backstay_small'" in line
     assert line.endswith("have it granted")
 
 
 def test_no_right_to_the_tables(told, role):
-    line = told(role("holdfast_small"))[1]
+    line = told(role("backstay_small"))[1]
 
-    assert "the role 'holdfast_small' lacks a right on the schema holdfast; have it granted: " in line
-    assert line.endswith('GRANT USAGE ON SCHEMA holdfast TO "holdfast_small"')
+    assert "the role 'backstay_small' lacks a right on the schema backstay; have it granted: " in line
+    assert line.endswith('GRANT USAGE ON SCHEMA backstay TO "backstay_small"')
 
 
 def test_who_only_reads_needs_no_more_than_that(role, ask_server, monkeypatch, capfd, tmp_path):
     """Every command that only looks; others say what is missing."""
     (tmp_path / "topics.csv").write_text("topic\ntea\n")
-    monkeypatch.setenv("HOLDFAST_DATABASE_URL", role("holdfast_reader"))
-    ask_server("GRANT USAGE ON SCHEMA holdfast TO holdfast_reader")
-    ask_server("GRANT SELECT ON ALL TABLES IN SCHEMA holdfast TO holdfast_reader")
+    monkeypatch.setenv("BACKSTAY_DATABASE_URL", role("backstay_reader"))
+    ask_server("GRANT USAGE ON SCHEMA backstay TO backstay_reader")
+    ask_server("GRANT SELECT ON ALL TABLES IN SCHEMA backstay TO backstay_reader")
 
     for words in ("jobs", "conversations list", "conversations export --all", "backups list"):
         assert main(words.split()) == 0, words
@@ -158,8 +158,8 @@ def test_names_that_are_too_long_together(url, tmp_path, monkeypatch, capfd):
     """A server's index takes so many bytes only, and these characters have three each."""
     (tmp_path / "topics.csv").write_text("topic\ntea\n")
     name = "".join(chr(0x4E00 + 37 * number % 20_000) for number in range(512))  # nothing that could be compressed
-    monkeypatch.setenv("HOLDFAST_DATABASE_URL", url)
-    monkeypatch.setenv("HOLDFAST_OWNER", name[::-1])
+    monkeypatch.setenv("BACKSTAY_DATABASE_URL", url)
+    monkeypatch.setenv("BACKSTAY_OWNER", name[::-1])
 
     code = main(["run", "topics.csv", "--job", name, "--model", "scripted"])
 
@@ -169,10 +169,10 @@ def test_names_that_are_too_long_together(url, tmp_path, monkeypatch, capfd):
 
 
 def test_a_role_that_was_given_a_schema_needs_no_right_to_make_one(role, ask_server, monkeypatch, capfd):
-    url = role("holdfast_given")
-    ask_server("CREATE SCHEMA given AUTHORIZATION holdfast_given")
-    monkeypatch.setenv("HOLDFAST_DATABASE_URL", url)
-    monkeypatch.setenv("HOLDFAST_SCHEMA", "given")
+    url = role("backstay_given")
+    ask_server("CREATE SCHEMA given AUTHORIZATION backstay_given")
+    monkeypatch.setenv("BACKSTAY_DATABASE_URL", url)
+    monkeypatch.setenv("BACKSTAY_SCHEMA", "given")
 
     assert main(["migrate"]) == 0
     assert capfd.readouterr().out == f"{_KNOWN} migrations applied: schema 0 to {_KNOWN}.\n"
@@ -187,13 +187,13 @@ def test_server_too_old(told, url, monkeypatch):
     code, line = told(url)
 
     assert code == 1
-    assert re.search(r"runs PostgreSQL \d+; Holdfast needs 99 or newer$", line)
+    assert re.search(r"runs PostgreSQL \d+; Backstay needs 99 or newer$", line)
 
 
 @pytest.mark.parametrize("words", [("jobs",), ("migrate",), ("migrate", "--check")], ids=" ".join)
 def test_read_only(told, role, words):
     """As a replica is, or a database whose owner has made it so."""
-    url = f"{role('holdfast_reader')}?options=-cdefault_transaction_read_only%3Don"
+    url = f"{role('backstay_reader')}?options=-cdefault_transaction_read_only%3Don"
 
     code, line = told(url, *words)
 
@@ -219,32 +219,32 @@ def test_replica(told):
 
 
 def test_database_of_another_encoding(told, url, ask_server):
-    ask_server("CREATE DATABASE holdfast_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    ask_server("CREATE DATABASE backstay_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
-        assert "stores text as LATIN1" in told(url.replace(urlsplit(url).path, "/holdfast_latin"), "migrate")[1]
+        assert "stores text as LATIN1" in told(url.replace(urlsplit(url).path, "/backstay_latin"), "migrate")[1]
     finally:
-        ask_server("DROP DATABASE holdfast_latin")
+        ask_server("DROP DATABASE backstay_latin")
 
 
 def test_nothing_migrated(told, url):
-    code, line = told(url, HOLDFAST_SCHEMA="another")
+    code, line = told(url, BACKSTAY_SCHEMA="another")
 
     assert code == 1
-    assert "has no Holdfast tables in the schema 'another'; run `holdfast migrate`" in line
+    assert "has no Backstay tables in the schema 'another'; run `backstay migrate`" in line
 
 
 @pytest.mark.parametrize("words", [("jobs",), ("migrate",), ("migrate", "--check")], ids=" ".join)
 @pytest.mark.parametrize(
     "done, code, says",
     [
-        ("DROP TABLE holdfast.attempts", 1, "the schema 'holdfast' lacks attempts; restore it whole"),
-        ("DROP VIEW holdfast.backup_exports", 1, "lacks backup_exports"),
+        ("DROP TABLE backstay.attempts", 1, "the schema 'backstay' lacks attempts; restore it whole"),
+        ("DROP VIEW backstay.backup_exports", 1, "lacks backup_exports"),
         (
-            "INSERT INTO holdfast.migrations VALUES (99)",
+            "INSERT INTO backstay.migrations VALUES (99)",
             1,
-            f"written by a newer Holdfast (schema 99, this one knows {_KNOWN})",
+            f"written by a newer Backstay (schema 99, this one knows {_KNOWN})",
         ),
-        ("ALTER TABLE holdfast.migrations RENAME number TO n", 2, "is another program's"),
+        ("ALTER TABLE backstay.migrations RENAME number TO n", 2, "is another program's"),
     ],
     ids=["half a schema", "without a view", "newer", "another program's"],
 )
@@ -255,26 +255,26 @@ def test_schema_that_cannot_be_used(told, url, ask_server, words, done, code, sa
     assert says in told(url, *words)[1]
 
 
-@pytest.mark.parametrize("done", ["TRUNCATE holdfast.migrations", "DROP TABLE holdfast.migrations"])
+@pytest.mark.parametrize("done", ["TRUNCATE backstay.migrations", "DROP TABLE backstay.migrations"])
 def test_tables_without_a_record_of_them(told, url, ask_server, done):
     """Nothing is made over them."""
     ask_server(done)
 
-    assert "run `holdfast migrate`" in told(url)[1]
+    assert "run `backstay migrate`" in told(url)[1]
     assert "already, but no record of a migration" in told(url, "migrate")[1]
     assert "already, but no record of a migration" in told(url, "migrate", "--check")[1]
 
 
 @pytest.mark.parametrize("schema", ["pg_mine", "information_schema", "Mine", "a-b"])
 def test_schema_whose_name_cannot_be_ours(told, url, schema):
-    assert told(url, HOLDFAST_SCHEMA=schema)[0] == 2
+    assert told(url, BACKSTAY_SCHEMA=schema)[0] == 2
 
 
 def test_schema_named_as_a_word_of_sql(told, url):
-    code, line = told(url, "migrate", HOLDFAST_SCHEMA="user")
+    code, line = told(url, "migrate", BACKSTAY_SCHEMA="user")
 
     assert code == 2
-    assert line == "PostgreSQL keeps the name 'user' for itself; choose another with HOLDFAST_SCHEMA"
+    assert line == "PostgreSQL keeps the name 'user' for itself; choose another with BACKSTAY_SCHEMA"
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_address_that_asks_for_what_there_is_not(told, url, more, says):
     "place, says",
     [
         ("127.0.0.1:1", "cannot be reached; check that the server runs, then try again"),
-        ("nowhere.invalid", "The host of nowhere.invalid/x is not known; check HOLDFAST_DATABASE_URL"),
+        ("nowhere.invalid", "The host of nowhere.invalid/x is not known; check BACKSTAY_DATABASE_URL"),
     ],
 )
 def test_server_that_is_not_there(told, place, says):
@@ -343,11 +343,11 @@ def test_without_the_package(tmp_path):
     """Who stores in a file need not have it; who names a server is told how to get it."""
     (tmp_path / "psycopg.py").write_text("raise ImportError('no psycopg')\n")
     url = f"postgresql://ann:{_SECRET}@127.0.0.1/x"
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "HOLDFAST_DATABASE_URL": url}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "BACKSTAY_DATABASE_URL": url}
 
     for words in (("jobs",), ("migrate",), ("doctor",)):
         ended = subprocess.run(
-            [sys.executable, "-m", "holdfast", *words],
+            [sys.executable, "-m", "backstay", *words],
             env=environment,
             cwd=tmp_path,
             capture_output=True,
@@ -398,7 +398,7 @@ def test_certificate_of_another_host(told, url, tmp_path):
 
 def test_certificate_that_is_trusted(url, tmp_path, monkeypatch, capfd):
     with Encrypted(url, tmp_path) as front:
-        monkeypatch.setenv("HOLDFAST_DATABASE_URL", f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
+        monkeypatch.setenv("BACKSTAY_DATABASE_URL", f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
 
         assert main(["jobs"]) == 0
     assert capfd.readouterr().err == "There are no jobs.\n"

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from holdfast import Holdfast
-from holdfast.errors import HoldfastError, SchemaOutdated, SchemaTooNew
-from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.migrate import check, migrate, migrations
+from backstay import Backstay
+from backstay.errors import BackstayError, SchemaOutdated, SchemaTooNew
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.migrate import check, migrate, migrations
 from support import postgres
 from support.conversations import items
 from support.postgres import SCHEMA
@@ -40,8 +40,8 @@ def empty():
 
 
 def starting(url: str) -> subprocess.Popen[str]:
-    environment = {"PATH": os.environ["PATH"], "HOLDFAST_DATABASE_URL": url}
-    command = [sys.executable, "-m", "holdfast", "migrate"]
+    environment = {"PATH": os.environ["PATH"], "BACKSTAY_DATABASE_URL": url}
+    command = [sys.executable, "-m", "backstay", "migrate"]
     return subprocess.Popen(
         command, env=environment, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -52,7 +52,7 @@ def recorded(url: str) -> list[int]:
 
 
 def relations(url: str) -> list[str]:
-    found = ask(url, "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('holdfast') ORDER BY relname")
+    found = ask(url, "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('backstay') ORDER BY relname")
     return [name for (name,) in found]
 
 
@@ -122,7 +122,7 @@ def test_a_migration_that_fails_leaves_those_before_it(url):
     broken = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.half (x integer); SELECT 1 / 0")]
     mended = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.whole (x integer)")]
 
-    with pytest.raises(HoldfastError):
+    with pytest.raises(BackstayError):
         migrate(Address.of(url), SCHEMA, broken)
     between = (recorded(url)[-1], "half" in relations(url))
     would = check(Address.of(url), SCHEMA, mended)
@@ -161,7 +161,7 @@ def test_a_dead_worker_does_not_hold_it_up_and_the_older_version_is_then_refused
     code = scene.run()
 
     assert (code, last_words(scene.errors())) == (1, SchemaTooNew)
-    assert "pip install -U holdfast" in scene.errors()
+    assert "pip install -U backstay" in scene.errors()
     assert len(scene.witness().calls) == calls
     assert scene.broken(at_rest=False) == []
 
@@ -187,7 +187,7 @@ def test_a_schema_that_moves_under_a_worker(scene, url, without):
 @pytest.mark.parametrize("asks", [True, False], ids=["", "control"])
 async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(url, asks):
     """No worker was there to hold it up, so it happened; the older one finds out before its next write."""
-    async with Holdfast.open(url) as older:
+    async with Backstay.open(url) as older:
         migrate(Address.of(url), SCHEMA, _NEWER)
         if not asks:
             older._store._database._known = _KNOWN + 1
@@ -205,7 +205,7 @@ async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(
 async def test_a_write_under_way_is_waited_for_and_the_next_one_is_refused(url):
     """The migration comes between them, never into one."""
     begun, go_on = threading.Event(), threading.Event()
-    async with Holdfast.open(url) as older:
+    async with Backstay.open(url) as older:
         database = older._store._database
 
         def slow(session) -> None:

@@ -69,7 +69,7 @@ def test_sessions_that_are_ended(scene, url, kind):
     scene.until_called(worker, 20)
     which = "AND xact_start IS NOT NULL" if kind == "in a transaction" else ""
     end = f"""SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-               WHERE datname = current_database() AND application_name = 'holdfast' {which}"""
+               WHERE datname = current_database() AND application_name = 'backstay' {which}"""
 
     ended = 0
     with psycopg.connect(url, autocommit=True) as connection:
@@ -113,14 +113,14 @@ def a_run(scene, url: str, *, grace: str = "") -> subprocess.Popen[str]:
     """Start the command on a job of a thousand items."""
     (scene.folder / "made.py").write_text(
         "import asyncio\n"
-        "from holdfast import Conversation, Turn\n"
+        "from backstay import Conversation, Turn\n"
         "async def slow(item):\n"
         "    await asyncio.sleep(0.05)\n"
         "    return Conversation([Turn('user', item.topic), Turn('assistant', 'Indeed.')])\n"
     )
     (scene.folder / "topics.csv").write_text("topic\n" + "".join(f"topic {number}\n" for number in range(1_000)))
     return subprocess.Popen(
-        [sys.executable, "-m", "holdfast", "--database", url, "run", "topics.csv", "--processor", "made:slow"],
+        [sys.executable, "-m", "backstay", "--database", url, "run", "topics.csv", "--processor", "made:slow"],
         cwd=scene.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -140,7 +140,7 @@ def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def resumed(scene, url: str) -> int:
-    again = [sys.executable, "-m", "holdfast", "--database", url, "resume", "topics", "--concurrency", "64"]
+    again = [sys.executable, "-m", "backstay", "--database", url, "resume", "topics", "--concurrency", "64"]
     return subprocess.run(again, cwd=scene.folder, capture_output=True, timeout=120, check=False).returncode
 
 
@@ -161,7 +161,7 @@ def test_interrupted_while_the_server_is_gone(server, scene, url, gone):
     last = said.splitlines()[-1]
     assert code == 130, said
     assert last.startswith("Interrupted; everything stored is kept. "), said
-    assert "Resume with: holdfast" in last
+    assert "Resume with: backstay" in last
     assert "Traceback" not in said
     assert "Exception" not in said
     assert str(server.password) not in said
@@ -177,14 +177,14 @@ def test_interrupted_while_a_table_is_locked(scene, url, table):
     run = a_run(scene, url)
     until(lambda: completed(url) > 50)
     with psycopg.connect(url) as other:
-        other.execute(f"LOCK TABLE holdfast.{table}")
+        other.execute(f"LOCK TABLE backstay.{table}")
         time.sleep(1)
 
         run.send_signal(signal.SIGINT)
         code, said = ended(run)
 
     assert code == 130, said
-    assert "Resume with: holdfast" in said.splitlines()[-1]
+    assert "Resume with: backstay" in said.splitlines()[-1]
     assert resumed(scene, url) == 0
     assert completed(url) == 1_000
     assert violations(url, planned=1_000) == []
@@ -194,7 +194,7 @@ def test_interrupted_while_a_table_is_locked(scene, url, table):
 def test_interrupted_while_a_job_cannot_be_made(scene, url):
     """Nothing was begun, so there is nothing to go on with."""
     with psycopg.connect(url) as other:
-        other.execute("LOCK TABLE holdfast.jobs")
+        other.execute("LOCK TABLE backstay.jobs")
         run = a_run(scene, url)
         time.sleep(3)
 

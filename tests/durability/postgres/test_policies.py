@@ -1,4 +1,4 @@
-"""Row-level security that the role of Holdfast is under: nothing is deleted that could not be put back."""
+"""Row-level security that the role of Backstay is under: nothing is deleted that could not be put back."""
 
 import secrets
 from urllib.parse import urlsplit
@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from holdfast import Holdfast, Selection
-from holdfast.errors import BackupUnusable
+from backstay import Backstay, Selection
+from backstay.errors import BackupUnusable
 from support.library import ALL, digests, filled
 
 
@@ -27,11 +27,11 @@ async def owned(url, tmp_path, monkeypatch):
     tables += " meta receipts migrations adopted"
     asked(
         f"CREATE ROLE {role} LOGIN PASSWORD '{word}'",
-        f"ALTER SCHEMA holdfast OWNER TO {role}",
-        *(f"ALTER TABLE holdfast.{table} OWNER TO {role}" for table in tables.split()),
-        f"ALTER VIEW holdfast.places OWNER TO {role}",
-        "ALTER TABLE holdfast.turns ENABLE ROW LEVEL SECURITY",
-        "CREATE POLICY everything ON holdfast.turns USING (true) WITH CHECK (true)",
+        f"ALTER SCHEMA backstay OWNER TO {role}",
+        *(f"ALTER TABLE backstay.{table} OWNER TO {role}" for table in tables.split()),
+        f"ALTER VIEW backstay.places OWNER TO {role}",
+        "ALTER TABLE backstay.turns ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY everything ON backstay.turns USING (true) WITH CHECK (true)",
     )
     parts = urlsplit(url)
     yield parts._replace(netloc=f"{role}:{word}@{parts.hostname}:{parts.port}").geturl(), asked
@@ -41,49 +41,49 @@ async def owned(url, tmp_path, monkeypatch):
 async def test_forced_policies_are_told_before_a_delete(owned):
     """Also before one is gone on with that was begun without them."""
     url, asked = owned
-    async with Holdfast.open(url) as hold:
-        before = await digests(hold)
-        step = hold._store.backups.delete_step
+    async with Backstay.open(url) as backstay:
+        before = await digests(backstay)
+        step = backstay._store.backups.delete_step
 
         async def cut_off(*given, **options):
             await step(*given, **options)
             raise KeyboardInterrupt
 
-        hold._store.backups.delete_step = cut_off
+        backstay._store.backups.delete_step = cut_off
         with pytest.raises(KeyboardInterrupt):
-            await hold.conversations.delete(ALL)
-        hold._store.backups.delete_step = step
-        (backup,) = await hold.backups.unfinished()
-        left = await hold.conversations.count(ALL)
-        asked("ALTER TABLE holdfast.turns FORCE ROW LEVEL SECURITY")
+            await backstay.conversations.delete(ALL)
+        backstay._store.backups.delete_step = step
+        (backup,) = await backstay.backups.unfinished()
+        left = await backstay.conversations.count(ALL)
+        asked("ALTER TABLE backstay.turns FORCE ROW LEVEL SECURITY")
 
         for refused in (
-            hold.conversations.delete(Selection(ids=("c00039",))),
-            hold.conversations.resume_delete(backup.id),
-            hold.backups.create(ALL),
+            backstay.conversations.delete(Selection(ids=("c00039",))),
+            backstay.conversations.resume_delete(backup.id),
+            backstay.backups.create(ALL),
         ):
             with pytest.raises(BackupUnusable, match=r"Row-level security stands between .* and turns: .* BYPASSRLS"):
                 await refused
-        kept = await hold.conversations.count(ALL)
-        asked("ALTER TABLE holdfast.turns NO FORCE ROW LEVEL SECURITY")
-        await hold.backups.restore(backup.id)
+        kept = await backstay.conversations.count(ALL)
+        asked("ALTER TABLE backstay.turns NO FORCE ROW LEVEL SECURITY")
+        await backstay.backups.restore(backup.id)
 
         assert (left, kept) == (24, 24)
-        assert await digests(hold) == before
+        assert await digests(backstay) == before
 
 
 async def test_a_constraint_that_is_not_valid_is_told_before_a_delete(owned):
     """Rows that break it are there, and could not be put back."""
     url, asked = owned
-    asked("ALTER TABLE holdfast.conversations ADD CONSTRAINT named CHECK (persona IS NOT NULL) NOT VALID")
-    async with Holdfast.open(url) as hold:
+    asked("ALTER TABLE backstay.conversations ADD CONSTRAINT named CHECK (persona IS NOT NULL) NOT VALID")
+    async with Backstay.open(url) as backstay:
         with pytest.raises(BackupUnusable, match=r"The constraint named of conversations is NOT VALID: .* VALIDATE"):
-            await hold.conversations.delete(ALL)
-        assert await hold.conversations.count(ALL) == 40
+            await backstay.conversations.delete(ALL)
+        assert await backstay.conversations.count(ALL) == 40
 
-        asked("DELETE FROM holdfast.conversations WHERE persona IS NULL")
-        asked("ALTER TABLE holdfast.conversations VALIDATE CONSTRAINT named")
-        deleted = await hold.conversations.delete(ALL)
-        await hold.backups.restore(deleted.backup_id)
+        asked("DELETE FROM backstay.conversations WHERE persona IS NULL")
+        asked("ALTER TABLE backstay.conversations VALIDATE CONSTRAINT named")
+        deleted = await backstay.conversations.delete(ALL)
+        await backstay.backups.restore(deleted.backup_id)
 
     assert deleted.deleted == 20

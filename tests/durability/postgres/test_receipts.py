@@ -13,11 +13,11 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from holdfast.errors import CommitUnknown, HoldfastError
-from holdfast.storage.postgres import channel, database
-from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.database import Database
-from holdfast.storage.postgres.migrate import migrations
+from backstay.errors import BackstayError, CommitUnknown
+from backstay.storage.postgres import channel, database
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.database import Database
+from backstay.storage.postgres.migrate import migrations
 from support import pgbouncer
 from support.postgres import SCHEMA
 from support.proxy import LOST, Cut, Proxy
@@ -73,7 +73,7 @@ async def written(url: str, cuts: list[Cut]) -> tuple[list[Effect], dict[int, in
         for now in effects:
             try:
                 said[now.number] = await there.write(now)
-            except HoldfastError as error:
+            except BackstayError as error:
                 said[now.number] = error.code
     return effects, said
 

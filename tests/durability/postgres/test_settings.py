@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from holdfast import Holdfast, Selection
+from backstay import Backstay, Selection
 from support.invariants import violations
 from support.library import ALL, digests, filled
 
@@ -35,7 +35,7 @@ _HOSTILE = """
     CREATE FUNCTION hostile.concat(VARIADIC text[]) RETURNS text LANGUAGE sql AS 'SELECT ''stolen''';
 """
 _COLUMNS = """
-    ALTER TABLE holdfast.conversations ADD COLUMN at timestamptz DEFAULT '2025-01-01 01:02:03.000001+09',
+    ALTER TABLE backstay.conversations ADD COLUMN at timestamptz DEFAULT '2025-01-01 01:02:03.000001+09',
         ADD COLUMN took interval DEFAULT '1 mon -2 days 00:00:00.5', ADD COLUMN score double precision DEFAULT 0.1,
         ADD COLUMN embedding bytea DEFAULT '\\x005cff', ADD COLUMN labels text[] DEFAULT ARRAY['a', NULL, 'NULL']
 """
@@ -65,12 +65,12 @@ async def test_nothing_depends_on_settings(url, safe, columns):
     )
 
     await filled(url, 20)
-    async with Holdfast.open(url) as hold:
-        before = await digests(hold)
-        found = await hold.conversations.count(Selection(search="TOPIC 7"))
-        deleted = await hold.conversations.delete(ALL)
-        restored = await hold.backups.restore(deleted.backup_id)
-        after = await digests(hold)
+    async with Backstay.open(url) as backstay:
+        before = await digests(backstay)
+        found = await backstay.conversations.count(Selection(search="TOPIC 7"))
+        deleted = await backstay.conversations.delete(ALL)
+        restored = await backstay.backups.restore(deleted.backup_id)
+        after = await digests(backstay)
 
     assert (found, deleted.deleted, restored.restored, restored.relinked) == (1, 25, 25, 5)
     assert after == before
@@ -82,9 +82,9 @@ async def test_a_lock_that_others_hold_is_waited_for(url, safe):
     """However short the patience of the role is with other programs' locks."""
     _asked(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET lock_timeout = '1ms'")
     with psycopg.connect(url) as other:
-        other.execute("LOCK TABLE holdfast.jobs IN SHARE MODE")
-        async with Holdfast.open(url) as hold:
-            running = asyncio.create_task(hold.batches.run("job", [{"topic": "a"}], "scripted"))
+        other.execute("LOCK TABLE backstay.jobs IN SHARE MODE")
+        async with Backstay.open(url) as backstay:
+            running = asyncio.create_task(backstay.batches.run("job", [{"topic": "a"}], "scripted"))
             await asyncio.sleep(0.3)
             other.rollback()
             result = await running
@@ -95,9 +95,9 @@ async def test_a_lock_that_others_hold_is_waited_for(url, safe):
 async def test_a_session_that_was_ended_while_it_was_idle_is_made_again(url, safe):
     """As servers do that are told not to keep them."""
     _asked(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET idle_session_timeout = '200ms'")
-    async with Holdfast.open(url) as hold:
-        await hold.batches.run("one", [{"topic": "a"}], "scripted")
+    async with Backstay.open(url) as backstay:
+        await backstay.batches.run("one", [{"topic": "a"}], "scripted")
         await asyncio.sleep(0.6)
-        result = await hold.batches.run("two", [{"topic": "a"}], "scripted")
+        result = await backstay.batches.run("two", [{"topic": "a"}], "scripted")
 
     assert result.completed == 1

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from holdfast import Holdfast
+from backstay import Backstay
 from support.library import ALL, filled
 from support.proxy import Proxy
 
@@ -16,11 +16,11 @@ async def far(url, tmp_path, monkeypatch):
     """A library of some hundreds, behind a proxy from which each answer takes its time; what each step came to."""
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
     # A farther server, and as much more time for a step: beside it, what else this machine does is little.
-    monkeypatch.setattr("holdfast.backup.deletion._STEP_SECONDS", 0.2)
+    monkeypatch.setattr("backstay.backup.deletion._STEP_SECONDS", 0.2)
     await filled(url, _COUNT, job=False)
     with Proxy(url, delay_seconds=0.03) as proxy:
-        async with Holdfast.open(proxy.url) as hold:
-            yield hold
+        async with Backstay.open(proxy.url) as backstay:
+            yield backstay
 
 
 @pytest.mark.parametrize("backup", [True, False], ids=["backed up", "outright"])
@@ -43,7 +43,7 @@ async def test_a_delete_over_a_slow_link_takes_large_steps(far, monkeypatch, bac
 
 async def test_without_telling_the_way_from_the_work(far, monkeypatch):
     """The control: with the way counted as work, the steps shrink to one conversation each."""
-    from holdfast.storage.postgres.session import PostgresSession
+    from backstay.storage.postgres.session import PostgresSession
 
     monkeypatch.setattr(PostgresSession, "seconds_on_the_way", 0.0)
     store = far._store.backups

@@ -4,14 +4,14 @@ import shutil
 
 import pytest
 
-from holdfast import Holdfast
-from holdfast.batch import host
-from holdfast.batch.item import ItemState
-from holdfast.batch.job import JobSettings
-from holdfast.batch.outcome import Verdict
-from holdfast.batch.store import Claim
-from holdfast.settings import Settings
-from holdfast.storage.sqlite.migrate import migrations, prepare
+from backstay import Backstay
+from backstay.batch import host
+from backstay.batch.item import ItemState
+from backstay.batch.job import JobSettings
+from backstay.batch.outcome import Verdict
+from backstay.batch.store import Claim
+from backstay.settings import Settings
+from backstay.storage.sqlite.migrate import migrations, prepare
 from support.conversations import conversation, drafts_of, items
 from support.invariants import violations
 from support.workers import card
@@ -19,7 +19,7 @@ from support.workers import card
 
 @pytest.fixture
 def database(tmp_path):
-    return tmp_path / "holdfast.db"
+    return tmp_path / "backstay.db"
 
 
 @pytest.fixture(params=["there", "gone"])
@@ -30,13 +30,13 @@ def reboot(request, monkeypatch, database):
     def start_anew():
         monkeypatch.setattr(host, "boot_id", lambda: "the-next-boot")
         if request.param == "gone":
-            shutil.rmtree(database.parent / "holdfast.workers")
+            shutil.rmtree(database.parent / "backstay.workers")
 
     return start_anew
 
 
 def library(database):
-    return Holdfast(Settings(database_url=str(database), lease_seconds=0.2))
+    return Backstay(Settings(database_url=str(database), lease_seconds=0.2))
 
 
 async def answer(item):
@@ -45,25 +45,25 @@ async def answer(item):
 
 async def test_a_creation_that_was_cut_off_is_dropped(database, reboot):
     """Its creator is dead for certain: the next run removes what it staged."""
-    async with library(database) as hold:
-        life = host.LifeLine.open(hold._store.locks)
-        await hold._store.batches.intake.stage("local", life.card)
+    async with library(database) as backstay:
+        life = host.LifeLine.open(backstay._store.locks)
+        await backstay._store.batches.intake.stage("local", life.card)
         life.close(remove=False)
     reboot()
 
-    async with library(database) as hold:
-        await hold.batches.run("job", items(3), answer)
+    async with library(database) as backstay:
+        await backstay.batches.run("job", items(3), answer)
 
     assert violations(database) == []
 
 
 async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(database, reboot):
     """The job is completed, so nobody works on it again; its lease ends all the same."""
-    async with library(database) as hold:
-        staged = await hold._store.batches.intake.stage("local", card("creator"))
-        await hold._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
-        await hold._store.batches.intake.publish(staged, "job", "caller", JobSettings())
-        work, life = hold._store.batches.work, host.LifeLine.open(hold._store.locks)
+    async with library(database) as backstay:
+        staged = await backstay._store.batches.intake.stage("local", card("creator"))
+        await backstay._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
+        await backstay._store.batches.intake.publish(staged, "job", "caller", JobSettings())
+        work, life = backstay._store.batches.work, host.LifeLine.open(backstay._store.locks)
         lease = (await work.enter("local", "job", life.card, again=False)).lease
         (claimed,) = (await work.commit(lease, [], Claim(room=1))).claimed
         done = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
@@ -71,18 +71,18 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
         life.close(remove=False)
     reboot()
 
-    async with library(database) as hold:
-        await hold.batches.run("job", items(1), answer)
-        await hold.batches.run("another", items(1), answer)
+    async with library(database) as backstay:
+        await backstay.batches.run("job", items(1), answer)
+        await backstay.batches.run("another", items(1), answer)
 
     assert violations(database) == []
 
 
 async def test_a_newer_schema_is_not_kept_away_for_ever(database, reboot):
     """A worker of an earlier boot is no reason to refuse a migration: nothing could ever end it."""
-    async with library(database) as hold:
-        life = host.LifeLine.open(hold._store.locks)
-        await hold._store.batches.intake.stage("local", life.card)
+    async with library(database) as backstay:
+        life = host.LifeLine.open(backstay._store.locks)
+        await backstay._store.batches.intake.stage("local", life.card)
         life.close(remove=False)
     reboot()
     newest = migrations()[-1][0]

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.batch import host
-from holdfast.storage.sqlite.migrate import prepare
+from backstay.batch import host
+from backstay.storage.sqlite.migrate import prepare
 from support import memory
 from support.power_cut import Contents, Disk
 from support.power_story import Left, Promises, listening, tell, tell_the_rest
 from support.recorded_disk import Event, Noted, Recorder
 from support.torture import FULL, sample
 
-DATABASE = "holdfast.db"
+DATABASE = "backstay.db"
 
 # As shipped, the log is copied back into the database every 1,000 pages. So short a run would meet that at its end
 # only; with a smaller number it meets it, and a log that is started over, as often as a long one.
@@ -63,7 +63,7 @@ class State:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder in memory where there is one: what a sync would cost is not what is tested."""
-    path = memory.new_folder("holdfast-states-")
+    path = memory.new_folder("backstay-states-")
     yield path
     shutil.rmtree(path)
 
@@ -113,7 +113,7 @@ def states(events: list[Event], seed: int, cuts: Sequence[int], promises: Promis
 
 
 def left(folder: Path, contents: Contents) -> Left:
-    """Open what a cut left, as Holdfast does at its start, and look at it."""
+    """Open what a cut left, as Backstay does at its start, and look at it."""
     write(folder, contents)
     try:
         prepare(folder / DATABASE, create=True)

@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 import pytest
 
-from holdfast import BatchResult, Holdfast, Recipe
+from backstay import Backstay, BatchResult, Recipe
 from support.provider import KEY, ProviderServer
 
 
@@ -37,15 +37,15 @@ def generate(path: Path, recipe: Recipe) -> Callable[..., Any]:
 
     async def run(topics: Sequence[str] | int, *, recipe: Recipe = recipe, **options: Any) -> BatchResult:
         names = [f"topic {n}" for n in range(topics)] if isinstance(topics, int) else topics
-        async with Holdfast.open(path) as hold:
-            return await hold.batches.run("job", [{"id": n, "topic": n} for n in names], recipe, **options)
+        async with Backstay.open(path) as backstay:
+            return await backstay.batches.run("job", [{"id": n, "topic": n} for n in names], recipe, **options)
 
     return run
 
 
 @pytest.fixture
 def stored(path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
-    """Read the stored conversations past Holdfast: of each its topic, and the texts of its turns."""
+    """Read the stored conversations past Backstay: of each its topic, and the texts of its turns."""
 
     def read() -> list[tuple[str, list[str]]]:
         connection = apsw.Connection(str(path))

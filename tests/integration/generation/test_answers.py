@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from holdfast import Counts, Holdfast, JobState, Recipe
-from holdfast.generate import parse
+from backstay import Backstay, Counts, JobState, Recipe
+from backstay.generate import parse
 from support.invariants import violations
 from support.provider import CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
 
@@ -112,9 +112,9 @@ async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, 
     await _sample(provider, recipe, path)
     size = len(whole_answer(provider.calls[0]))
     provider.behaviour = cut
-    async with Holdfast.open(path) as hold:
+    async with Backstay.open(path) as backstay:
         items = [{"id": name, "topic": name} for name in ["whole", *(f"{n:05}" for n in range(size))]]
-        result = await hold.batches.run("cut", items, recipe, concurrency=50, max_attempts=1)
+        result = await backstay.batches.run("cut", items, recipe, concurrency=50, max_attempts=1)
 
     assert result.counts == Counts(completed=1, failed=size)
     assert [topic for topic, _ in stored()] == ["00000", "whole"]
@@ -122,8 +122,8 @@ async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, 
 
 
 async def _sample(provider, recipe, path):
-    async with Holdfast.open(path) as hold:
-        await hold.batches.run("sample", [{"id": "s", "topic": "00000"}], recipe)
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("sample", [{"id": "s", "topic": "00000"}], recipe)
 
 
 async def test_control_without_its_end_an_unfinished_answer_is_stored(provider, generate, monkeypatch, stored):
@@ -176,7 +176,7 @@ async def test_an_answer_that_drips_in_has_until_the_deadline(
 
 async def test_an_answer_without_end_is_given_up(provider, generate, stored, attempts, monkeypatch):
     """It is not read to its end, and does not fill the memory."""
-    monkeypatch.setattr("holdfast.generate.http._LARGEST_BODY", 10_000)
+    monkeypatch.setattr("backstay.generate.http._LARGEST_BODY", 10_000)
     provider.behaviour = lambda call: Said(text="x" * 100_000) if call.topic == "vast" else Said()
 
     result = await generate(["sea", "vast"], max_attempts=1)
@@ -197,8 +197,8 @@ async def test_a_server_without_structured_output_is_asked_plainly(provider, rec
         return Status(400, {"error": {"message": f"{name}: unsupported", "type": "invalid_request_error"}})
 
     provider.behaviour = plain
-    async with Holdfast.open(path) as hold:
-        result = await hold.batches.run("job", [{"topic": f"t{n}"} for n in range(30)], recipe, concurrency=3)
+    async with Backstay.open(path) as backstay:
+        result = await backstay.batches.run("job", [{"topic": f"t{n}"} for n in range(30)], recipe, concurrency=3)
 
     assert result.counts == Counts(completed=30)
     assert len(provider.calls) <= 30 + 2 * 3
@@ -207,26 +207,26 @@ async def test_a_server_without_structured_output_is_asked_plainly(provider, rec
 
 async def test_two_jobs_of_one_library_share_an_account(provider, recipe, path):
     """Its limits hold for both together."""
-    async with Holdfast.open(path) as hold:
+    async with Backstay.open(path) as backstay:
         for name in ("one", "two"):
-            await hold.batches.run(name, [{"topic": name}], recipe)
-        assert len(hold._accounts._accounts) == 1
+            await backstay.batches.run(name, [{"topic": name}], recipe)
+        assert len(backstay._accounts._accounts) == 1
 
     assert len(provider.calls) == 2
-    assert len(hold._accounts._accounts) == 0
+    assert len(backstay._accounts._accounts) == 0
 
 
 async def test_the_frozen_recipe_is_what_resumes(provider, recipe, path, generate):
     """A job goes on with the recipe it was made with; a changed one is refused, field by field."""
-    from holdfast.errors import JobDiffers
+    from backstay.errors import JobDiffers
 
     await generate(4, limit=2, concurrency=1)
     changed = Recipe(**{**recipe.frozen(), "turns": 6, "temperature": 0.1})
     with pytest.raises(JobDiffers, match=r"turns: 2, now 6; temperature: none, now 0\.1"):
         await generate(4, recipe=changed)
-    async with Holdfast.open(path) as hold:
-        result = await hold.batches.resume("job")
-        job = await hold.batches.checkpoint("job")
+    async with Backstay.open(path) as backstay:
+        result = await backstay.batches.resume("job")
+        job = await backstay.batches.checkpoint("job")
 
     assert result.state is JobState.COMPLETED
     assert job.recipe == recipe.frozen()

@@ -3,8 +3,8 @@
 import pytest
 from yarl import URL
 
-from holdfast import Counts, Recipe
-from holdfast.generate.http import _proxy_to
+from backstay import Counts, Recipe
+from backstay.generate.http import _proxy_to
 from support.provider import KEY
 
 _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Holdfast
-from holdfast.generate import credentials
+from backstay import Backstay
+from backstay.generate import credentials
 from support.provider import KEY, Said, Status
 
 
@@ -24,9 +24,9 @@ def _echo(call):
     return Status(status, {"error": {"message": f"bad key {key} for: {call.prompt}", "code": key, "type": key}})
 
 
-async def _run(hold: Holdfast, recipe) -> None:
+async def _run(backstay: Backstay, recipe) -> None:
     items = [{"id": name, "topic": name} for name in ("in 400", "in 500", "said")]
-    await hold.batches.run("job", items, recipe, max_attempts=2)
+    await backstay.batches.run("job", items, recipe, max_attempts=2)
 
 
 async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog):
@@ -34,9 +34,9 @@ async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog
     caplog.set_level(logging.DEBUG)
     provider.behaviour = _echo
 
-    async with Holdfast.open(path) as hold:
-        await _run(hold, recipe)
-        failures = [failure async for failure in hold.batches.failed("job")]
+    async with Backstay.open(path) as backstay:
+        await _run(backstay, recipe)
+        failures = [failure async for failure in backstay.batches.failed("job")]
         assert _files_with(path.parent, KEY) == []
 
     assert {failure.item_id for failure in failures} == {"in 400", "in 500"}
@@ -51,8 +51,8 @@ async def test_control_without_hiding_the_key_is_found(provider, recipe, path, m
     monkeypatch.setattr(credentials, "hidden_bytes", lambda body, _: body)
     provider.behaviour = _echo
 
-    async with Holdfast.open(path) as hold:
-        await _run(hold, recipe)
+    async with Backstay.open(path) as backstay:
+        await _run(backstay, recipe)
 
     assert _files_with(path.parent, KEY) != []
 
@@ -62,7 +62,7 @@ async def test_a_conversation_with_the_key_has_it_taken_out(name, provider, reci
     """Even an answer that is a conversation."""
     provider.behaviour = _echo
 
-    async with Holdfast.open(path) as hold:
-        await hold.batches.run("job", [{"id": name, "topic": name}], recipe)
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("job", [{"id": name, "topic": name}], recipe)
 
     assert _files_with(path.parent, KEY) == []

@@ -7,11 +7,11 @@ from email.utils import formatdate
 
 import pytest
 
-from holdfast import Counts, Holdfast, JobState, Recipe, Stop
-from holdfast.batch.outcome import Retry
-from holdfast.batch.worker import Ending
-from holdfast.generate import writer
-from holdfast.generate.refusal import Refusal
+from backstay import Backstay, Counts, JobState, Recipe, Stop
+from backstay.batch.outcome import Retry
+from backstay.batch.worker import Ending
+from backstay.generate import writer
+from backstay.generate.refusal import Refusal
 from support.invariants import violations
 from support.provider import Said, Sent, Status
 
@@ -44,7 +44,7 @@ async def test_retry_after_is_honoured_by_all(headers, provider, generate):
 
 async def test_control_without_the_pause_the_others_ask_on(provider, generate, monkeypatch):
     """The same provider, with the line's pause switched off: calls come within the time that was asked for."""
-    monkeypatch.setattr("holdfast.generate.limiter.Limiter.refused", lambda *_: None)
+    monkeypatch.setattr("backstay.generate.limiter.Limiter.refused", lambda *_: None)
     times: list[float] = []
 
     def busy(call):
@@ -111,8 +111,8 @@ async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, 
     assert len(provider.calls) <= 20
     asked = len(provider.calls)
     provider.behaviour = lambda _: Said()
-    async with Holdfast.open(path) as hold:
-        mended = await hold.batches.resume("job")
+    async with Backstay.open(path) as backstay:
+        mended = await backstay.batches.resume("job")
     assert mended.counts == Counts(completed=60)
     assert len(provider.calls) == asked + 60
     assert violations(path, planned=60) == []
@@ -132,10 +132,10 @@ async def test_control_doom_taken_for_a_passing_trouble_goes_on_asking(provider,
 
 async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
     """After some patience: nothing has ever answered, so the address may be wrong. The line has no host to blame."""
-    monkeypatch.setattr("holdfast.generate.pace._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("backstay.generate.pace._FIRST_PAUSE", 0.05)
     recipe = Recipe(model="m", base_url="http://127.0.0.1:9/v1")
-    async with Holdfast.open(path) as hold:
-        result = await hold.batches.run("job", [{"topic": f"t{n}"} for n in range(30)], recipe, max_attempts=10)
+    async with Backstay.open(path) as backstay:
+        result = await backstay.batches.run("job", [{"topic": f"t{n}"} for n in range(30)], recipe, max_attempts=10)
 
     assert result.state is JobState.PAUSED
     assert result.pause.code == "unreachable"
@@ -145,7 +145,7 @@ async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
 
 async def test_an_outage_is_waited_for(provider, generate, path, monkeypatch):
     """A provider that was there and goes away for a while loses few items: probes are few, and fresh items probe."""
-    monkeypatch.setattr("holdfast.generate.pace._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("backstay.generate.pace._FIRST_PAUSE", 0.05)
     down = threading.Event()
 
     def outage(call):
@@ -167,9 +167,11 @@ async def test_an_outage_is_waited_for(provider, generate, path, monkeypatch):
 async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provider, recipe):
     """Calls come at the rate that was set; a stop gives back whoever waits in line, unharmed, and at once."""
     stop = Stop()
-    async with Holdfast.open(path, rpm=120) as hold:
+    async with Backstay.open(path, rpm=120) as backstay:
         items = [{"topic": f"t{n}"} for n in range(50)]
-        run = asyncio.create_task(hold.batches.run("job", items, recipe, concurrency=20, stop=stop, grace_seconds=50))
+        run = asyncio.create_task(
+            backstay.batches.run("job", items, recipe, concurrency=20, stop=stop, grace_seconds=50)
+        )
         started = time.monotonic()
         async with asyncio.timeout(30):
             while len(provider.calls) < 4:
@@ -189,8 +191,8 @@ async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provide
 
 async def test_the_deadline_does_not_count_the_line(path, provider, recipe):
     """With few requests a minute, items wait longer in line than a try may take; none times out."""
-    async with Holdfast.open(path, rpm=240) as hold:
+    async with Backstay.open(path, rpm=240) as backstay:
         items = [{"topic": f"t{n}"} for n in range(10)]
-        result = await hold.batches.run("job", items, recipe, concurrency=10, timeout=0.8, max_attempts=1)
+        result = await backstay.batches.run("job", items, recipe, concurrency=10, timeout=0.8, max_attempts=1)
 
     assert result.counts == Counts(completed=10)

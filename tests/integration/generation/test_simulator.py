@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import BatchResult, Holdfast, Recipe
-from holdfast.batch.worker import Ending
+from backstay import Backstay, BatchResult, Recipe
+from backstay.batch.worker import Ending
 from support.invariants import violations
 
 
@@ -26,8 +26,8 @@ async def _run(
     model = {"openai": "openai:gpt-4o", "anthropic": "anthropic:claude-sonnet-4-6"}[side]
     recipe = Recipe(model=model, base_url=base_url, turns=2, max_tokens=1_000)
     given = [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(items)]
-    async with Holdfast.open(path, rpm=rpm) as hold:
-        result = await hold.batches.run("job", given, recipe, concurrency=6, max_attempts=tries)
+    async with Backstay.open(path, rpm=rpm) as backstay:
+        result = await backstay.batches.run("job", given, recipe, concurrency=6, max_attempts=tries)
     ids = frozenset(item["id"] for item in given)
     assert violations(path, planned=items, may_fail=ids) == []
     assert result.ending is Ending.FINISHED
@@ -83,7 +83,7 @@ async def test_a_prompt_that_is_too_long_is_not_tried_again(side, llmock, path):
 
 async def test_an_outage_pauses_nothing_and_loses_no_cause(side, llmock, path, monkeypatch):
     """When nothing comes back well, items fail after their tries, each with its cause, and few calls are made."""
-    monkeypatch.setattr("holdfast.generate.pace._LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr("backstay.generate.pace._LONGEST_PAUSE", 0.2)
     llmock.outage()
 
     result = await _run(llmock, side, path, items=3, tries=2)
@@ -95,8 +95,8 @@ async def test_an_outage_pauses_nothing_and_loses_no_cause(side, llmock, path, m
 
 async def test_control_without_patience_the_simulator_complains(side, llmock, path, monkeypatch):
     """The same judge, when neither the item's wait nor the line's is kept."""
-    monkeypatch.setattr("holdfast.batch.backoff.Backoff.delay", lambda *_, **__: 0.0)
-    monkeypatch.setattr("holdfast.generate.limiter.Limiter.refused", lambda *_: None)
+    monkeypatch.setattr("backstay.batch.backoff.Backoff.delay", lambda *_, **__: 0.0)
+    monkeypatch.setattr("backstay.generate.limiter.Limiter.refused", lambda *_: None)
     llmock.rate_limit(times=8, retry_after=0.6)
 
     await _run(llmock, side, path)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from holdfast.storage.postgres.address import Address
-from holdfast.storage.postgres.database import Database
-from holdfast.storage.postgres.migrate import migrations
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.database import Database
+from backstay.storage.postgres.migrate import migrations
 from support import postgres
 
 

@@ -8,18 +8,18 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
-from holdfast.errors import OutcomeRefused, SchemaTooNew, StorageError, StoreClosed
-from holdfast.storage.postgres import database as database_module
+from backstay.errors import OutcomeRefused, SchemaTooNew, StorageError, StoreClosed
+from backstay.storage.postgres import database as database_module
 from support.scene import until
 from support.sql import ask
 
 
 def _note(name):
-    return lambda s: s.connection.execute("INSERT INTO holdfast.meta VALUES (%s, 'x')", (name,)) and None
+    return lambda s: s.connection.execute("INSERT INTO backstay.meta VALUES (%s, 'x')", (name,)) and None
 
 
 def _notes(session):
-    rows = session.connection.execute("SELECT name FROM holdfast.meta WHERE value = 'x' ORDER BY name").fetchall()
+    rows = session.connection.execute("SELECT name FROM backstay.meta WHERE value = 'x' ORDER BY name").fetchall()
     return [name for (name,) in rows]
 
 
@@ -92,7 +92,7 @@ async def test_two_that_deadlock_both_end_well(database):
 
     def take(first, second):
         def do(session):
-            update = "UPDATE holdfast.meta SET value = value WHERE name = %s"
+            update = "UPDATE backstay.meta SET value = value WHERE name = %s"
             session.connection.execute(update, (first,))
             with suppress(threading.BrokenBarrierError):  # whoever is run again goes on alone
                 both.wait(5)
@@ -169,7 +169,7 @@ async def test_what_nobody_waits_for_is_given_up_where_others_hold_it_up(databas
     """A lock that is held for hours keeps no program from ending, and no session is left to wait for it."""
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.3)
     with psycopg.connect(url) as other:
-        other.execute("LOCK TABLE holdfast.meta")
+        other.execute("LOCK TABLE backstay.meta")
         task = asyncio.create_task(getattr(database, kind)(_note("late") if kind == "write" else _notes))
         await asyncio.sleep(0.3)
         task.cancel()
@@ -179,7 +179,7 @@ async def test_what_nobody_waits_for_is_given_up_where_others_hold_it_up(databas
         await asyncio.wait_for(asyncio.to_thread(database.stop), 20)
 
         waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast' AND wait_event_type = 'Lock'"
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'backstay' AND wait_event_type = 'Lock'"
         )
         # The server takes a moment to hear that its client has gone.
         until(lambda: ask(url, f"{waiting} AND datname = current_database()") == [(0,)])
@@ -191,7 +191,7 @@ async def test_what_somebody_waits_for_is_not_given_up(database, url, monkeypatc
     """However long it takes: it is made, and whoever waits hears of it."""
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.1)
     with psycopg.connect(url) as other:
-        other.execute("LOCK TABLE holdfast.meta")
+        other.execute("LOCK TABLE backstay.meta")
         task = asyncio.create_task(database.write(_note("late")))
         await asyncio.sleep(0.3)
         stopping = asyncio.create_task(asyncio.to_thread(database.stop))
@@ -228,7 +228,7 @@ async def test_read_sees_one_snapshot_and_cannot_write(database):
 
 
 async def test_a_schema_that_was_moved_is_not_written(database, url):
-    """A newer Holdfast has migrated it under us: asked for within each transaction."""
+    """A newer Backstay has migrated it under us: asked for within each transaction."""
     await database.write(_note("before"))
     ask(url, "INSERT INTO migrations (number) VALUES (99)")
 
@@ -252,11 +252,11 @@ async def test_closed_database_says_so(database):
 
 async def test_a_server_that_is_gone_is_told_after_a_while(database, monkeypatch):
     """In our words, without the password."""
-    from holdfast.storage.postgres.address import Address
-    from holdfast.storage.postgres.database import Database
+    from backstay.storage.postgres.address import Address
+    from backstay.storage.postgres.database import Database
 
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.3)
-    gone = Database(Address.of("postgresql://me:hunter2@127.0.0.1:1/app"), schema="holdfast")
+    gone = Database(Address.of("postgresql://me:hunter2@127.0.0.1:1/app"), schema="backstay")
     gone.start(known=1, collation="default")
     try:
         with pytest.raises(StorageError, match=r"127.0.0.1:1/app cannot be reached") as caught:

@@ -2,21 +2,21 @@
 
 import pytest
 
-from holdfast import Holdfast
-from holdfast.errors import DeleteBlocked, StoreDenied
+from backstay import Backstay
+from backstay.errors import DeleteBlocked, StoreDenied
 from support import postgres
 from support.library import ALL, filled
 from support.sql import ask
 
 _HIDDEN = """
 SET search_path = public;
-CREATE TABLE notes (chat bigint REFERENCES holdfast.conversations (key) ON DELETE CASCADE, words text);
+CREATE TABLE notes (chat bigint REFERENCES backstay.conversations (key) ON DELETE CASCADE, words text);
 INSERT INTO notes VALUES (1, 'seen by nobody');
 ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
 CREATE ROLE {role} LOGIN PASSWORD '{role}';
-GRANT USAGE ON SCHEMA holdfast TO {role};
-GRANT ALL ON ALL TABLES IN SCHEMA holdfast TO {role};
-GRANT ALL ON ALL SEQUENCES IN SCHEMA holdfast TO {role};
+GRANT USAGE ON SCHEMA backstay TO {role};
+GRANT ALL ON ALL TABLES IN SCHEMA backstay TO {role};
+GRANT ALL ON ALL SEQUENCES IN SCHEMA backstay TO {role};
 GRANT SELECT ON notes TO {role};
 """
 
@@ -25,19 +25,19 @@ async def test_hidden_rows_are_no_reason_to_lose_them(tmp_path, monkeypatch):
     """What cannot be read cannot be backed up, and so nothing is deleted."""
     postgres.need_a_server()
     url = postgres.fresh_database()
-    role = url.rsplit("/", 1)[1].replace("holdfast", "role")
+    role = url.rsplit("/", 1)[1].replace("backstay", "role")
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path))
     try:
         await filled(url, 2, job=False)
         ask(url, _HIDDEN.replace("{role}", role))
         place = url.split("@", 1)[1]
-        async with Holdfast.open(f"postgresql://{role}:{role}@{place}") as hold:
+        async with Backstay.open(f"postgresql://{role}:{role}@{place}") as backstay:
             with pytest.raises(StoreDenied, match="row-level security"):
-                await hold.conversations.delete(ALL)
+                await backstay.conversations.delete(ALL)
 
             ask(url, "ALTER TABLE public.notes DISABLE ROW LEVEL SECURITY")
             with pytest.raises(DeleteBlocked, match=r"1 row of public\.notes would go .* grant it INSERT"):
-                await hold.conversations.delete(ALL)
+                await backstay.conversations.delete(ALL)
 
         assert ask(url, "SELECT count(*) FROM public.notes") == [(1,)]
         assert ask(url, "SELECT count(*) FROM conversations") == [(2,)]

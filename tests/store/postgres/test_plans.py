@@ -6,21 +6,21 @@ from typing import Any
 import psycopg
 import pytest
 
-from holdfast.storage.postgres.queries import Statements
-from holdfast.storage.postgres.session import PostgresSession
+from backstay.storage.postgres.queries import Statements
+from backstay.storage.postgres.session import PostgresSession
 from support import postgres
 
 _ITEMS = 20_000
 _FILL = (
-    """INSERT INTO holdfast.items (job_key, position, owner, id, digest)
+    """INSERT INTO backstay.items (job_key, position, owner, id, digest)
        SELECT 1, n, 'local', 'item-' || n, sha256(n::text::bytea) FROM generate_series(0, %s - 1) AS n""",
-    """INSERT INTO holdfast.item_inputs (job_key, position, owner, topic, parameters, line)
+    """INSERT INTO backstay.item_inputs (job_key, position, owner, topic, parameters, line)
        SELECT 1, n, 'local', 'a topic', '{}', n FROM generate_series(0, %s - 1) AS n""",
-    """INSERT INTO holdfast.conversations (key, owner, id, created_at, updated_at)
+    """INSERT INTO backstay.conversations (key, owner, id, created_at, updated_at)
        SELECT n, 'local', 'c-' || n, '', '' FROM generate_series(0, %s - 1) AS n""",
-    """INSERT INTO holdfast.turns (conversation_key, sequence, owner, role, content)
+    """INSERT INTO backstay.turns (conversation_key, sequence, owner, role, content)
        SELECT n, 1, 'local', 'user', 'a text' FROM generate_series(0, %s - 1) AS n""",
-    """INSERT INTO holdfast.backup_items (backup_key, position, owner, id, conversation_key, digest, row_version)
+    """INSERT INTO backstay.backup_items (backup_key, position, owner, id, conversation_key, digest, row_version)
        SELECT 1, n, 'local', 'c-' || n, n, '', '' FROM generate_series(0, %s - 1) AS n""",
 )
 _CLAIM = {"token": 1, "owner": "local", "job_key": 1, "now": 5, "latest": 9, "max_interruptions": 2, "alone": False}
@@ -54,7 +54,7 @@ def session(request):
             connection.execute(statement, (_ITEMS,))
         if request.param == "counted":
             connection.execute("ANALYZE")
-        yield _Explained(connection, Statements("holdfast"))
+        yield _Explained(connection, Statements("backstay"))
     postgres.drop_database(url)
 
 

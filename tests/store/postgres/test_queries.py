@@ -6,12 +6,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import holdfast
-from holdfast.library.selection import Selection
-from holdfast.storage.postgres.queries import Statements, query
+import backstay
+from backstay.library.selection import Selection
+from backstay.storage.postgres.queries import Statements, query
 from support import postgres
 
-_SOURCE = Path(holdfast.__file__).parent
+_SOURCE = Path(backstay.__file__).parent
 _FILES = {file.stem: file for file in (_SOURCE / "storage" / "postgres" / "queries").glob("*.sql")}
 _TWINS = {file.stem: file for file in (_SOURCE / "storage" / "sqlite" / "queries").glob("*.sql")}
 _each = pytest.mark.parametrize("name", sorted(_FILES))
@@ -57,7 +57,7 @@ def test_every_name_is_qualified(name):
 @_each
 def test_every_function_is_named_in_full(name):
     """One of somebody else's that takes exactly what is given would go before PostgreSQL's own."""
-    text = Statements("holdfast").text(name, Selection(search="x", ids=("a",)) if "{selected}" in query(name) else None)
+    text = Statements("backstay").text(name, Selection(search="x", ids=("a",)) if "{selected}" in query(name) else None)
     syntax = {"coalesce", "greatest", "nullif", "position"}
     text = re.sub(r"unnest\((?=%\(column0\)s::\w+\[\], )", "", text)  # of several arrays it is syntax, too
 
@@ -77,7 +77,7 @@ def anywhere():
 def test_statement_fits_the_schema(anywhere, name):
     """The server can plan it as it is."""
     selection = Selection(ids=("a",), job_id="b", search="c", persona="d") if "{selected}" in query(name) else None
-    text = Statements("holdfast").text(name, selection, {"my column": "text"} if "{columns}" in query(name) else None)
+    text = Statements("backstay").text(name, selection, {"my column": "text"} if "{columns}" in query(name) else None)
     text = text.replace(', "my column"', "")
     if name in _ORIGINAL:  # its tables, and those of their columns that are there, are put in when they are known
         text = re.sub(r"\{\w+\}", "NULL::text", text.replace("{original}", "(VALUES (1))"))
@@ -92,7 +92,7 @@ def test_statement_fits_the_schema(anywhere, name):
 
 def test_statement_does_not_change_with_the_number_of_rows():
     """Rows are bound as one array a column."""
-    text = Statements("holdfast").text("finish_items")
+    text = Statements("backstay").text("finish_items")
 
     assert "unnest(%(column0)s::bigint[], %(column1)s::integer[]" in text
     assert "%(1)s" in text

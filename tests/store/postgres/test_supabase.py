@@ -5,9 +5,9 @@ import asyncio
 import psycopg
 import pytest
 
-from holdfast import Holdfast
-from holdfast.errors import OutcomeRefused
-from holdfast.library.selection import Selection
+from backstay import Backstay
+from backstay.errors import OutcomeRefused
+from backstay.library.selection import Selection
 from support import supabase
 from support.invariants import violations
 from support.sql import ask
@@ -22,15 +22,15 @@ _VIEWS = ("batch_checkpoints", "backup_exports")
 def _picky(item):
     if item.topic == "bad":
         raise ValueError("no")
-    from holdfast import Conversation, Turn
+    from backstay import Conversation, Turn
 
     return Conversation([Turn("user", item.topic), Turn("assistant", "made")])
 
 
 async def _fill(url):
-    async with Holdfast.open(url) as hold:
+    async with Backstay.open(url) as backstay:
         for owner in (ANN, BOB, "local"):
-            own = hold.for_owner(owner)
+            own = backstay.for_owner(owner)
             items = [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}]
             await own.batches.run("half", items, _picky)
             await own.backups.create(_ALL)
@@ -50,14 +50,14 @@ def _owner(name):
 
 
 def _tables(url):
-    return {name for (name,) in ask(url, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'holdfast'")}
+    return {name for (name,) in ask(url, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'backstay'")}
 
 
 def test_every_table_is_guarded(url):
     """Those that a later migration brings, too."""
     open_ones = ask(
         url,
-        "SELECT relname::text FROM pg_class WHERE relnamespace = 'holdfast'::regnamespace AND relkind = 'r' "
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'backstay'::regnamespace AND relkind = 'r' "
         "AND NOT relrowsecurity",
     )
 
@@ -70,8 +70,8 @@ def test_a_user_sees_their_own_rows_only(url, name):
     """In every table and view; there are rows of others, and of nobody."""
     columns = "owner" if name == "backups" else "*"
     with as_role(url, "authenticated", ANN) as ann:
-        seen = ann.execute(f"SELECT {_owner(name)} FROM holdfast.{name}").fetchall()
-        ann.execute(f"SELECT {columns} FROM holdfast.{name}")
+        seen = ann.execute(f"SELECT {_owner(name)} FROM backstay.{name}").fetchall()
+        ann.execute(f"SELECT {columns} FROM backstay.{name}")
     every = {owner for (owner,) in ask(url, f"SELECT {_owner(name)} FROM {name}")}
 
     assert {owner for (owner,) in seen} == {ANN}
@@ -82,14 +82,14 @@ def test_a_user_sees_their_own_rows_only(url, name):
 def test_a_user_sees_nothing_of_the_machinery(url, name):
     """Tickets, leases, receipts."""
     with as_role(url, "authenticated", ANN) as ann, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        ann.execute(f"SELECT * FROM holdfast.{name}")
+        ann.execute(f"SELECT * FROM backstay.{name}")
 
 
 def test_a_user_does_not_see_where_files_are(url):
     """Folder, host and checksum of a backup are the operator's."""
     for column in ("folder", "host", "file_sha256"):
         with as_role(url, "authenticated", ANN) as ann, pytest.raises(psycopg.errors.InsufficientPrivilege):
-            ann.execute(f"SELECT {column} FROM holdfast.backups")
+            ann.execute(f"SELECT {column} FROM backstay.backups")
 
 
 @pytest.mark.parametrize("name", [*_OWNED, *_HIDDEN, *_VIEWS])
@@ -101,22 +101,22 @@ def test_nobody_but_the_service_role_writes(url, name, role, user):
     # A view that nobody can write to says so before it says who may not.
     refusals = (psycopg.errors.InsufficientPrivilege, *([psycopg.Error] if name in _VIEWS else []))
     for statement in (
-        f"DELETE FROM holdfast.{name}",
-        f"UPDATE holdfast.{name} SET {column} = {column}",
-        f"INSERT INTO holdfast.{name} DEFAULT VALUES",
-        f"TRUNCATE holdfast.{name}",
+        f"DELETE FROM backstay.{name}",
+        f"UPDATE backstay.{name} SET {column} = {column}",
+        f"INSERT INTO backstay.{name} DEFAULT VALUES",
+        f"TRUNCATE backstay.{name}",
     ):
         with as_role(url, role, user) as somebody, pytest.raises(refusals):
             somebody.execute(statement)
     with as_role(url, role, user) as somebody, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        somebody.execute("SELECT nextval('holdfast.conversations_key')")
+        somebody.execute("SELECT nextval('backstay.conversations_key')")
 
 
 @pytest.mark.parametrize("name", [*_OWNED, *_HIDDEN, *_VIEWS])
 def test_who_is_not_signed_in_sees_nothing(url, name):
     """Not even that the tables are there."""
     with as_role(url, "anon") as nobody, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        nobody.execute(f"SELECT * FROM holdfast.{name}")
+        nobody.execute(f"SELECT * FROM backstay.{name}")
 
 
 def test_a_token_without_a_subject_sees_nothing(url):
@@ -124,27 +124,27 @@ def test_a_token_without_a_subject_sees_nothing(url):
     for user in (None, "", "nobody"):
         with as_role(url, "authenticated", user) as somebody:
             for name in (*_OWNED, *_VIEWS):
-                assert somebody.execute(f"SELECT count(*) FROM holdfast.{name}").fetchall() == [(0,)], name
+                assert somebody.execute(f"SELECT count(*) FROM backstay.{name}").fetchall() == [(0,)], name
 
 
 def test_the_service_role_does_everything(url):
     """It is the server's."""
     with as_role(url, "service_role") as service:
         for name in (*_OWNED, *_HIDDEN, *_VIEWS):
-            service.execute(f"SELECT * FROM holdfast.{name}")
+            service.execute(f"SELECT * FROM backstay.{name}")
         with service.transaction(force_rollback=True):
-            assert service.execute("UPDATE holdfast.conversations SET persona = 'x'").rowcount == 3
-            assert service.execute("DELETE FROM holdfast.turns").rowcount == 6
+            assert service.execute("UPDATE backstay.conversations SET persona = 'x'").rowcount == 3
+            assert service.execute("DELETE FROM backstay.turns").rowcount == 6
 
 
 def test_without_the_filter_in_a_view(url):
     """The control: a view reads as its owner does, whatever policies say."""
     with psycopg.connect(url, autocommit=True) as connection, connection.transaction(force_rollback=True):
-        connection.execute("CREATE VIEW holdfast.careless AS SELECT owner FROM holdfast.jobs")
-        connection.execute("GRANT SELECT ON holdfast.careless TO authenticated")
+        connection.execute("CREATE VIEW backstay.careless AS SELECT owner FROM backstay.jobs")
+        connection.execute("GRANT SELECT ON backstay.careless TO authenticated")
         connection.execute(f"""SET LOCAL request.jwt.claims = '{{"sub": "{ANN}"}}'; SET LOCAL ROLE authenticated""")
-        assert len(connection.execute("SELECT * FROM holdfast.careless").fetchall()) == 3
-        assert len(connection.execute("SELECT * FROM holdfast.batch_checkpoints").fetchall()) == 1
+        assert len(connection.execute("SELECT * FROM backstay.careless").fetchall()) == 3
+        assert len(connection.execute("SELECT * FROM backstay.batch_checkpoints").fetchall()) == 1
 
 
 def test_an_owner_is_a_user_by_the_text_of_the_id(url):
@@ -156,8 +156,8 @@ def test_an_owner_is_a_user_by_the_text_of_the_id(url):
 
 async def test_an_owner_who_is_no_user_is_refused(url):
     """Where ids of users are meant, a mistyped one makes nothing that nobody could ever see."""
-    async with Holdfast.open(url) as hold:
-        own = hold.for_owner("00000000-0000-4000-8000-0000000000ff")
+    async with Backstay.open(url) as backstay:
+        own = backstay.for_owner("00000000-0000-4000-8000-0000000000ff")
         with pytest.raises(OutcomeRefused, match=r"no user of that id in auth\.users"):
             await own.batches.run("job", [{"id": "a", "topic": "A"}], _picky)
 
@@ -171,8 +171,8 @@ async def test_with_a_user_goes_everything_of_theirs(tmp_path, monkeypatch):
         for name in (*_OWNED, "workers"):
             found = await asyncio.to_thread(ask, fresh, f"SELECT DISTINCT owner FROM {name}")
             assert {owner for (owner,) in found} <= {ANN, "local"}, name
-        async with Holdfast.open(fresh) as hold:
-            own = hold.for_owner(ANN)
+        async with Backstay.open(fresh) as backstay:
+            own = backstay.for_owner(ANN)
             deleted = await own.conversations.delete(_ALL)
             await own.backups.restore(deleted.backup_id)
             assert await own.conversations.count(_ALL) == 1
@@ -186,7 +186,7 @@ def test_elsewhere_nothing_is_changed():
     postgres.need_a_server()
     url = postgres.fresh_database()
     try:
-        assert ask(url, "SELECT 1 FROM pg_policies WHERE schemaname = 'holdfast'") == []
+        assert ask(url, "SELECT 1 FROM pg_policies WHERE schemaname = 'backstay'") == []
         assert ask(url, "SELECT 1 FROM pg_attribute WHERE attrelid = 'conversations'::regclass "
                         "AND attname = 'user_id'") == []  # fmt: skip
     finally:

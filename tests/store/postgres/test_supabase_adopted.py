@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from holdfast import Holdfast
+from backstay import Backstay
 from support import real_app, supabase
 from support.sql import ask
 from support.supabase import ANN, BOB, as_role
@@ -19,8 +19,8 @@ GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO anon, authenticated, service_role
 _POLICIES = """
 ALTER TABLE public.chats ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own ON public.chats TO authenticated USING (user_id::text = holdfast.signed_in())
-    WITH CHECK (user_id::text = holdfast.signed_in());
+CREATE POLICY own ON public.chats TO authenticated USING (user_id::text = backstay.signed_in())
+    WITH CHECK (user_id::text = backstay.signed_in());
 CREATE POLICY own ON public.messages TO authenticated USING (chat_id IN (SELECT chat_id FROM public.chats));
 """
 _VIEWS = ("conversations", "turns")
@@ -34,10 +34,10 @@ def url(request):
         real_app.make(url)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(_GRANTS + request.param)
-        asyncio.run(Holdfast.open(url, owner=ANN).adopt(*real_app.WANTED))
+        asyncio.run(Backstay.open(url, owner=ANN).adopt(*real_app.WANTED))
         # What has no column of theirs, of both users.
-        ask(url, "UPDATE holdfast.turns SET metadata = '{}' WHERE sequence = 1")
-        ask(url, "UPDATE holdfast.conversations SET persona = 'kept beside'")
+        ask(url, "UPDATE backstay.turns SET metadata = '{}' WHERE sequence = 1")
+        ask(url, "UPDATE backstay.conversations SET persona = 'kept beside'")
         yield url
 
 
@@ -45,14 +45,14 @@ def url(request):
 def test_users_see_their_own(url, user, theirs):
     """Every one of their rows, and none of others."""
     with as_role(url, "authenticated", user) as role:
-        assert role.execute("SELECT owner, count(*) FROM holdfast.conversations GROUP BY 1").fetchall() == [
+        assert role.execute("SELECT owner, count(*) FROM backstay.conversations GROUP BY 1").fetchall() == [
             (user, theirs)
         ]
-        assert role.execute("SELECT owner, count(*) FROM holdfast.turns GROUP BY 1").fetchall() == [(user, 4 * theirs)]
-        assert role.execute("SELECT count(*) FROM holdfast.turns WHERE metadata = '{}'").fetchall() == [(theirs,)]
-        beside = "SELECT owner, count(*) FROM holdfast.adopted_conversations GROUP BY 1"
+        assert role.execute("SELECT owner, count(*) FROM backstay.turns GROUP BY 1").fetchall() == [(user, 4 * theirs)]
+        assert role.execute("SELECT count(*) FROM backstay.turns WHERE metadata = '{}'").fetchall() == [(theirs,)]
+        beside = "SELECT owner, count(*) FROM backstay.adopted_conversations GROUP BY 1"
         assert role.execute(beside).fetchall() == [(user, theirs)]
-        assert role.execute("SELECT count(*) FROM holdfast.adopted_turns").fetchall() == [(theirs,)]
+        assert role.execute("SELECT count(*) FROM backstay.adopted_turns").fetchall() == [(theirs,)]
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,16 @@ def test_users_see_their_own(url, user, theirs):
 def test_strangers_see_nothing(url, name):
     """Neither who is not signed in, nor who is signed in as nobody."""
     with as_role(url, "anon") as role, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        role.execute(f"SELECT count(*) FROM holdfast.{name}")
+        role.execute(f"SELECT count(*) FROM backstay.{name}")
     with as_role(url, "authenticated") as role:
         try:
-            assert role.execute(f"SELECT count(*) FROM holdfast.{name}").fetchall() == [(0,)]
+            assert role.execute(f"SELECT count(*) FROM backstay.{name}").fetchall() == [(0,)]
         except psycopg.errors.InsufficientPrivilege:
             assert name in ("adopted", "adopted_rows", "places")
 
 
 @pytest.mark.parametrize("name", [*_VIEWS, *_BESIDE])
-@pytest.mark.parametrize("statement", ["DELETE FROM holdfast.{}", "INSERT INTO holdfast.{} DEFAULT VALUES"])
+@pytest.mark.parametrize("statement", ["DELETE FROM backstay.{}", "INSERT INTO backstay.{} DEFAULT VALUES"])
 @pytest.mark.parametrize("who", [("anon", None), ("authenticated", ANN)], ids=["anon", "a user"])
 def test_nobody_writes_through_ours(url, name, statement, who):
     """Not even what is theirs."""
@@ -84,20 +84,20 @@ def test_users_go_on_writing_theirs(url):
         ((made,),) = role.execute(
             f"INSERT INTO public.chats (user_id, title) VALUES ('{ANN}', 'by the app') RETURNING chat_id::text"
         ).fetchall()
-        assert role.execute("SELECT topic FROM holdfast.conversations WHERE id = %s", (made,)).fetchall() == [
+        assert role.execute("SELECT topic FROM backstay.conversations WHERE id = %s", (made,)).fetchall() == [
             ("by the app",)
         ]
         role.execute("DELETE FROM public.chats WHERE chat_id = %s", (made,))
-        assert role.execute("SELECT count(*) FROM holdfast.conversations").fetchall() == [(10,)]
-    assert ask(url, "SELECT count(*) FROM holdfast.adopted_conversations") == [(13,)]
+        assert role.execute("SELECT count(*) FROM backstay.conversations").fetchall() == [(10,)]
+    assert ask(url, "SELECT count(*) FROM backstay.adopted_conversations") == [(13,)]
 
 
 def test_the_service_sees_and_writes_all(url):
     """As it does with our own tables."""
     with as_role(url, "service_role") as role:
-        assert role.execute("SELECT count(*) FROM holdfast.conversations").fetchall() == [(13,)]
+        assert role.execute("SELECT count(*) FROM backstay.conversations").fetchall() == [(13,)]
         role.execute("BEGIN")
-        role.execute("DELETE FROM holdfast.conversations WHERE topic = 'chat 1'")
+        role.execute("DELETE FROM backstay.conversations WHERE topic = 'chat 1'")
         assert role.execute("SELECT count(*) FROM public.chats").fetchall() == [(12,)]
         role.execute("ROLLBACK")
 
@@ -106,6 +106,6 @@ def test_every_table_is_guarded(url):
     """Those that adopting made, too."""
     assert ask(
         url,
-        "SELECT relname::text FROM pg_class WHERE relnamespace = 'holdfast'::regnamespace AND relkind = 'r'"
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'backstay'::regnamespace AND relkind = 'r'"
         " AND NOT relrowsecurity",
     ) == []  # fmt: skip

@@ -3,9 +3,9 @@
 import apsw
 import pytest
 
-from holdfast.errors import NotADatabase, StorageError, StoreBusy, UnsafeSQLite
-from holdfast.storage.sqlite import connection
-from holdfast.storage.sqlite.connection import check_sqlite, connect
+from backstay.errors import NotADatabase, StorageError, StoreBusy, UnsafeSQLite
+from backstay.storage.sqlite import connection
+from backstay.storage.sqlite.connection import check_sqlite, connect
 
 
 @pytest.fixture

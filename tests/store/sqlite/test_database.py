@@ -7,11 +7,11 @@ import time
 import apsw
 import pytest
 
-from holdfast.errors import OutcomeRefused, StoreBusy, StoreClosed
-from holdfast.storage.sqlite import connection
-from holdfast.storage.sqlite.connection import connect
-from holdfast.storage.sqlite.database import Database
-from holdfast.storage.sqlite.log import Log
+from backstay.errors import OutcomeRefused, StoreBusy, StoreClosed
+from backstay.storage.sqlite import connection
+from backstay.storage.sqlite.connection import connect
+from backstay.storage.sqlite.database import Database
+from backstay.storage.sqlite.log import Log
 
 
 @pytest.fixture

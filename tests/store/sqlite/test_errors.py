@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.errors import (
+from backstay.errors import (
     JobNotFound,
     NotADatabase,
     OutcomeRefused,
@@ -16,7 +16,7 @@ from holdfast.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from holdfast.storage.sqlite.errors import translated
+from backstay.storage.sqlite.errors import translated
 
 _PATH = Path("/data/library.db")
 
@@ -33,7 +33,7 @@ _PATH = Path("/data/library.db")
         (apsw.FullError("full"), StoreFull, "No space is left for /data/library.db; free some, then resume"),
         (apsw.ReadOnlyError("ro"), StoreReadOnly, "cannot be written; check the rights"),
         (apsw.NotADBError("x"), NotADatabase, "is not a SQLite database; name another file"),
-        (apsw.CorruptError("malformed"), StoreCorrupt, r"is damaged \(malformed\); `holdfast doctor` says more"),
+        (apsw.CorruptError("malformed"), StoreCorrupt, r"is damaged \(malformed\); `backstay doctor` says more"),
         (apsw.CantOpenError("x"), StorageError, "cannot be opened; check the rights"),
         (apsw.IOError("disk I/O error"), StorageError, "The disk failed while using /data/library.db: disk I/O error"),
         (apsw.SQLError("no such table: x"), StorageError, "no such table: x"),

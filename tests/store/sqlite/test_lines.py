@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from holdfast.errors import StoreCorrupt
-from holdfast.library.selection import Selection
-from holdfast.storage.sql import records
-from holdfast.storage.sql.records import Columns, at_keys
-from holdfast.storage.sqlite import SqliteStore
-from holdfast.storage.sqlite.connection import connect
-from holdfast.storage.sqlite.migrate import prepare
-from holdfast.storage.sqlite.queries import query
-from holdfast.storage.sqlite.session import SqliteSession
+from backstay.errors import StoreCorrupt
+from backstay.library.selection import Selection
+from backstay.storage.sql import records
+from backstay.storage.sql.records import Columns, at_keys
+from backstay.storage.sqlite import SqliteStore
+from backstay.storage.sqlite.connection import connect
+from backstay.storage.sqlite.migrate import prepare
+from backstay.storage.sqlite.queries import query
+from backstay.storage.sqlite.session import SqliteSession
 from support.clocks import MovableClock
 
 _TEXT = some.text(some.characters(exclude_categories=["Cs"]), max_size=20)

@@ -10,11 +10,11 @@ from dataclasses import astuple
 import apsw
 import pytest
 
-from holdfast.batch.host import LifeLine
-from holdfast.clock import SystemClock
-from holdfast.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
-from holdfast.storage.sqlite import SqliteStore, connection
-from holdfast.storage.sqlite.migrate import APPLICATION_ID, migrations, prepare
+from backstay.batch.host import LifeLine
+from backstay.clock import SystemClock
+from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
+from backstay.storage.sqlite import SqliteStore, connection
+from backstay.storage.sqlite.migrate import APPLICATION_ID, migrations, prepare
 from support.workers import card
 
 _ADDED = (99, "ALTER TABLE jobs ADD COLUMN note TEXT; CREATE TABLE extras (name TEXT);")
@@ -88,7 +88,7 @@ def test_database_that_is_there_is_left_as_it_is(path):
 
 def test_reading_makes_no_database(tmp_path):
     """Neither file nor folder."""
-    path = tmp_path / ".holdfast" / "holdfast.db"
+    path = tmp_path / ".backstay" / "backstay.db"
 
     with pytest.raises(StoreNotFound) as caught:
         prepare(path, create=False)
@@ -99,7 +99,7 @@ def test_reading_makes_no_database(tmp_path):
 
 def test_folder_of_our_own_is_made(tmp_path):
     """For the user alone, and out of the way of their repository."""
-    path = tmp_path / "project" / ".holdfast" / "holdfast.db"
+    path = tmp_path / "project" / ".backstay" / "backstay.db"
 
     prepare(path, create=True)
 
@@ -128,7 +128,7 @@ def test_empty_file_becomes_a_database(path):
 _START = """
 import sys, time
 from pathlib import Path
-from holdfast.storage.sqlite import migrate
+from backstay.storage.sqlite import migrate
 print("ready", flush=True)
 sys.stdin.readline()
 migrate.prepare(Path(sys.argv[1]), create=True)
@@ -138,7 +138,7 @@ print("done", flush=True)
 
 def test_eight_processes_make_one_database(tmp_path):
     """In the same instant: one of them makes it, the others find it made."""
-    path = tmp_path / ".holdfast" / "holdfast.db"
+    path = tmp_path / ".backstay" / "backstay.db"
     command = [sys.executable, "-c", _START, str(path)]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -158,7 +158,7 @@ def test_eight_processes_make_one_database(tmp_path):
 
     assert ended == [("done\n", "")] * 8
     assert len(_sql(path, "SELECT value FROM meta")) == 1
-    assert _names(path.parent) == [".gitignore", "holdfast.db"]
+    assert _names(path.parent) == [".gitignore", "backstay.db"]
 
 
 # -- refusing --------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_newer_schema_is_refused(path):
     prepare(path, create=True)
     _sql(path, "PRAGMA user_version = 1000")
 
-    with pytest.raises(SchemaTooNew, match=r"upgrade with `pip install -U holdfast`$") as caught:
+    with pytest.raises(SchemaTooNew, match=r"upgrade with `pip install -U backstay`$") as caught:
         prepare(path, create=True)
 
     assert caught.value.context["schema"] == 1000
@@ -220,7 +220,7 @@ def test_damaged_database_is_told(path):
     content[100:4096] = b"\xff" * (4096 - 100)
     path.write_bytes(content)
 
-    with pytest.raises(StoreCorrupt, match=r"`holdfast doctor` says more$"):
+    with pytest.raises(StoreCorrupt, match=r"`backstay doctor` says more$"):
         prepare(path, create=True)
 
 

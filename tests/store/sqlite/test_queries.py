@@ -7,12 +7,12 @@ import apsw
 import apsw.ext
 import pytest
 
-import holdfast
-from holdfast.storage.sqlite import queries
-from holdfast.storage.sqlite.migrate import migrations
-from holdfast.storage.sqlite.queries import execute_rows, query, select_rows
+import backstay
+from backstay.storage.sqlite import queries
+from backstay.storage.sqlite.migrate import migrations
+from backstay.storage.sqlite.queries import execute_rows, query, select_rows
 
-_SOURCE = Path(holdfast.__file__).parent
+_SOURCE = Path(backstay.__file__).parent
 _FILES = sorted((_SOURCE / "storage" / "sqlite" / "queries").glob("*.sql"))
 _each = pytest.mark.parametrize("name", [file.stem for file in _FILES])
 

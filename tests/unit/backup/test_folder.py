@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from holdfast.backup.folder import BackupFolder
-from holdfast.errors import BackupError, BackupUnreachable
+from backstay.backup.folder import BackupFolder
+from backstay.errors import BackupError, BackupUnreachable
 
 _ID = "backup-1-a"
 
@@ -59,7 +59,7 @@ def test_a_living_writer_keeps_its_file(folder):
 def test_what_a_dead_writer_left_is_swept(folder):
     """The kernel lets go of its lock, however it died."""
     program = (
-        "import os, sys; from pathlib import Path; from holdfast.backup.folder import BackupFolder;"
+        "import os, sys; from pathlib import Path; from backstay.backup.folder import BackupFolder;"
         "part = BackupFolder(Path(sys.argv[1])).create('backup-1-a'); part.write(b'half'); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program, str(folder.path)], check=False)

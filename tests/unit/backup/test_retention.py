@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from holdfast.backup.backup import Backup, BackupState, DeletionState
-from holdfast.backup.retention import Action, decide
+from backstay.backup.backup import Backup, BackupState, DeletionState
+from backstay.backup.retention import Action, decide
 
 _NOW = datetime(2025, 6, 2, tzinfo=UTC)
 _DAY = timedelta(days=1)

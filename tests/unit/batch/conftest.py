@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts, Tokens
-from holdfast.batch.job import Job, JobSettings, JobState
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.job import Job, JobSettings, JobState
 
 
 @pytest.fixture

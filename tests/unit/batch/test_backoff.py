@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.batch.backoff import Backoff
+from backstay.batch.backoff import Backoff
 
 
 @given(tries=st.integers(1, 10_000), first=st.floats(0.001, 100), cap=st.floats(0.001, 1_000))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.batch.breaker import FIRST_CALLS, Breaker
-from holdfast.batch.job import Pause
+from backstay.batch.breaker import FIRST_CALLS, Breaker
+from backstay.batch.job import Pause
 from support.conversations import claimed, conversation
 from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
 

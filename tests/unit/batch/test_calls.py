@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
-from holdfast.batch.calls import Calls
-from holdfast.batch.item import ClaimedItem
-from holdfast.batch.outcome import Done, Doom, Fail, Outcome, Retry, Skip, Usage
-from holdfast.batch.processor import Callee, Work
+from backstay.batch.calls import Calls
+from backstay.batch.item import ClaimedItem
+from backstay.batch.outcome import Done, Doom, Fail, Outcome, Retry, Skip, Usage
+from backstay.batch.processor import Callee, Work
 from support.conversations import claimed, conversation
 
 

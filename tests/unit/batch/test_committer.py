@@ -2,12 +2,12 @@
 
 import pytest
 
-from holdfast.batch.checkpoint import Counts, Tokens
-from holdfast.batch.committer import GROUP, Committer
-from holdfast.batch.item import ItemState
-from holdfast.batch.job import JobState
-from holdfast.batch.store import Claim, CommitReport, Lease
-from holdfast.errors import LeaseLost, OutcomeRefused, StorageError, StoreBusy
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.committer import GROUP, Committer
+from backstay.batch.item import ItemState
+from backstay.batch.job import JobState
+from backstay.batch.store import Claim, CommitReport, Lease
+from backstay.errors import LeaseLost, OutcomeRefused, StorageError, StoreBusy
 from support.conversations import claimed
 from support.verdicts import completed
 

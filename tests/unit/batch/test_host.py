@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.batch import host
-from holdfast.batch.host import Life, LifeLine, forget, is_proven_dead, life_of
-from holdfast.batch.store import WorkerCard
+from backstay.batch import host
+from backstay.batch.host import Life, LifeLine, forget, is_proven_dead, life_of
+from backstay.batch.store import WorkerCard
 
 _HOLD = """
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
-from holdfast.batch.host import LifeLine
+from backstay.batch.host import LifeLine
 life = LifeLine.open(Path(sys.argv[1]))
 print(json.dumps(asdict(life.card)), flush=True)
 sys.stdin.read()
@@ -30,7 +30,7 @@ _HOLD_AND_FORK = """
 import json, os, sys
 from dataclasses import asdict
 from pathlib import Path
-from holdfast.batch.host import LifeLine
+from backstay.batch.host import LifeLine
 life = LifeLine.open(Path(sys.argv[1]))
 child = os.fork()
 if child == 0:
@@ -42,8 +42,8 @@ os.kill(os.getpid(), 9)
 
 _PROBE = """
 import json, sys
-from holdfast.batch.host import life_of
-from holdfast.batch.store import WorkerCard
+from backstay.batch.host import life_of
+from backstay.batch.store import WorkerCard
 print(life_of(WorkerCard(**json.loads(sys.argv[1]))).value)
 """
 

@@ -12,9 +12,9 @@ from types import MappingProxyType
 import orjson
 import pytest
 
-from holdfast.batch.intake import CHUNK, Columns, check_id, drafts
-from holdfast.batch.item import Item, content_digest_source
-from holdfast.errors import BadRow, InputEmpty, InputNotFound, UnknownColumn
+from backstay.batch.intake import CHUNK, Columns, check_id, drafts
+from backstay.batch.item import Item, content_digest_source
+from backstay.errors import BadRow, InputEmpty, InputNotFound, UnknownColumn
 from support.conversations import drafts_of
 
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from holdfast.batch import lease as lease_module
-from holdfast.batch.host import LifeLine
-from holdfast.batch.lease import CRASH_LIMIT, Heart, Watch
-from holdfast.batch.store import Lease, WorkerRow
-from holdfast.errors import LeaseLost, StoreBusy
+from backstay.batch import lease as lease_module
+from backstay.batch.host import LifeLine
+from backstay.batch.lease import CRASH_LIMIT, Heart, Watch
+from backstay.batch.store import Lease, WorkerRow
+from backstay.errors import LeaseLost, StoreBusy
 from support.workers import card
 
 _LEASE = Lease("local", 1, "job", 7)

@@ -4,9 +4,9 @@ from itertools import product
 
 import pytest
 
-from holdfast.batch.job import FINISHED, MOVES, UNFINISHED, Job, JobState, Move, check_move
-from holdfast.batch.job import Difference as ItemDifference
-from holdfast.errors import IllegalMove
+from backstay.batch.job import FINISHED, MOVES, UNFINISHED, Job, JobState, Move, check_move
+from backstay.batch.job import Difference as ItemDifference
+from backstay.errors import IllegalMove
 
 _STORED = [state for state in JobState if state is not JobState.INTERRUPTED]
 
@@ -46,7 +46,7 @@ def test_any_other_move_is_refused(state, move):
         check_move("topics", state, move)
 
     message = caught.value.message
-    assert message.startswith(f"Job 'topics' is {str(state).replace('_', ' ')}: {move} is not possible. `holdfast ")
+    assert message.startswith(f"Job 'topics' is {str(state).replace('_', ' ')}: {move} is not possible. `backstay ")
     assert caught.value.context == {"job_id": "topics", "state": str(state)}
 
 

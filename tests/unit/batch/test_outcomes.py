@@ -2,9 +2,9 @@
 
 import pytest
 
-from holdfast.batch.backoff import Backoff
-from holdfast.batch.item import ItemState
-from holdfast.batch.outcome import (
+from backstay.batch.backoff import Backoff
+from backstay.batch.item import ItemState
+from backstay.batch.outcome import (
     Done,
     Doom,
     Fail,
@@ -17,8 +17,8 @@ from holdfast.batch.outcome import (
     outcome_of,
     outcome_of_exception,
 )
-from holdfast.errors import InvalidConversation
-from holdfast.library.conversation import Conversation, Turn
+from backstay.errors import InvalidConversation
+from backstay.library.conversation import Conversation, Turn
 from support.conversations import claimed, conversation
 
 

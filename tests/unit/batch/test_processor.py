@@ -4,10 +4,10 @@ import functools
 
 import pytest
 
-from holdfast.batch.item import Item
-from holdfast.batch.outcome import Usage
-from holdfast.batch.processor import Callee, Work, used
-from holdfast.errors import ProcessorUnusable
+from backstay.batch.item import Item
+from backstay.batch.outcome import Usage
+from backstay.batch.processor import Callee, Work, used
+from backstay.errors import ProcessorUnusable
 
 _ITEM = Item("tea", id="a")
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from holdfast.batch import progress
-from holdfast.batch.checkpoint import Counts, Progress, Tokens
-from holdfast.batch.progress import ProgressTeller
+from backstay.batch import progress
+from backstay.batch.checkpoint import Counts, Progress, Tokens
+from backstay.batch.progress import ProgressTeller
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def test_listener_that_raises_is_told_no_more(heard, caplog, is_async):
         breaks(told)
 
     teller = _teller(breaks_later if is_async else breaks)
-    with caplog.at_level(logging.ERROR, logger="holdfast"):
+    with caplog.at_level(logging.ERROR, logger="backstay"):
         for _ in range(3):
             await teller.tell(Counts(pending=1), Tokens(), last=True)
 

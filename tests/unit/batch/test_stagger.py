@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from holdfast.batch import stagger
-from holdfast.batch.stagger import Stagger
+from backstay.batch import stagger
+from backstay.batch.stagger import Stagger
 
 
 async def _begun(count, step):

@@ -1,6 +1,6 @@
 """How a run is asked to stop."""
 
-from holdfast.batch.stop import Stop
+from backstay.batch.stop import Stop
 
 
 def test_nothing_is_asked_at_first():

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from holdfast.batch import threads
-from holdfast.batch.threads import ThreadPool
+from backstay.batch import threads
+from backstay.batch.threads import ThreadPool
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def short_idle(monkeypatch):
 
 
 def _pool_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "holdfast-processor"]
+    return [thread for thread in threading.enumerate() if thread.name == "backstay-processor"]
 
 
 def _until(condition, seconds=5.0):
@@ -84,7 +84,7 @@ def test_hanging_call_does_not_keep_the_process(tmp_path):
     script = tmp_path / "hang.py"
     script.write_text(
         "import threading\n"
-        "from holdfast.batch.threads import ThreadPool\n"
+        "from backstay.batch.threads import ThreadPool\n"
         "started = threading.Event()\n"
         "def hang():\n"
         "    started.set()\n"

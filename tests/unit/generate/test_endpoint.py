@@ -2,9 +2,9 @@
 
 import pytest
 
-from holdfast.errors import KeyMissing, RecipeError
-from holdfast.generate.credentials import hidden_bytes, key_from
-from holdfast.generate.endpoint import endpoint_of
+from backstay.errors import KeyMissing, RecipeError
+from backstay.generate.credentials import hidden_bytes, key_from
+from backstay.generate.endpoint import endpoint_of
 
 
 @pytest.mark.parametrize(

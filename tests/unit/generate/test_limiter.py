@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from holdfast.batch.processor import Work, waits
-from holdfast.generate.limiter import Limiter
-from holdfast.generate.pace import Pace
+from backstay.batch.processor import Work, waits
+from backstay.generate.limiter import Limiter
+from backstay.generate.pace import Pace
 
 
 async def _turn(limiter: Limiter, name: str, told: list[str]) -> None:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from holdfast.generate.pace import Bucket, Leave, Pace
+from backstay.generate.pace import Bucket, Leave, Pace
 
 
 def _starts(pace: Pace, *, seconds: float, tokens: int = 0, at_once: int = 10**9) -> list[float]:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from holdfast.generate.parse import Unusable, turns_of
-from holdfast.generate.providers.provider import Answer, End
+from backstay.generate.parse import Unusable, turns_of
+from backstay.generate.providers.provider import Answer, End
 
 _KEYED = {"user_1": "Hello.", "assistant_1": "Good day."}
 _LIST = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Good day."}]
@@ -116,7 +116,7 @@ def test_no_cut_of_an_answer_is_a_conversation():
 
 def test_control_a_parser_that_mends_takes_a_cut_answer(monkeypatch):
     """The same sweep finds partial answers when half an object is taken for a whole one."""
-    from holdfast.generate import parse
+    from backstay.generate import parse
 
     def mended(text: str):
         for ending in ("", '"}', "}"):

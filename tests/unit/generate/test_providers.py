@@ -2,9 +2,9 @@
 
 import pytest
 
-from holdfast.generate.prompt import Prompt
-from holdfast.generate.providers import PROVIDERS
-from holdfast.generate.providers.provider import Ask, End, Spent, Structure, Unreadable
+from backstay.generate.prompt import Prompt
+from backstay.generate.providers import PROVIDERS
+from backstay.generate.providers.provider import Ask, End, Spent, Structure, Unreadable
 
 _OPENAI, _ANTHROPIC, _OLLAMA = PROVIDERS["openai"], PROVIDERS["anthropic"], PROVIDERS["ollama"]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.batch.item import Item
-from holdfast.errors import OutputUnwritable, RecipeError
-from holdfast.generate import starter
-from holdfast.generate.recipe import Recipe, fingerprint
+from backstay.batch.item import Item
+from backstay.errors import OutputUnwritable, RecipeError
+from backstay.generate import starter
+from backstay.generate.recipe import Recipe, fingerprint
 
 _MODEL = {"model": "openai:gpt-4o-mini"}
 

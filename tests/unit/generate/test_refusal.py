@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from holdfast.batch.outcome import Doom, Fail, Retry
-from holdfast.generate.endpoint import endpoint_of
-from holdfast.generate.refusal import not_json, refusal_of
-from holdfast.generate.retry_after import LONGEST_SECONDS, seconds_of
+from backstay.batch.outcome import Doom, Fail, Retry
+from backstay.generate.endpoint import endpoint_of
+from backstay.generate.refusal import not_json, refusal_of
+from backstay.generate.retry_after import LONGEST_SECONDS, seconds_of
 
 _ENDPOINT = endpoint_of("openai:gpt-9", None, None)
 _NOW = datetime(2025, 6, 2, 12, 0, 0, tzinfo=UTC)

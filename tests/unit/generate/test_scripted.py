@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from holdfast.batch.item import Item
-from holdfast.errors import ProcessorNotFound
-from holdfast.generate.providers.scripted import compose, scripted
-from holdfast.generate.sources import Processors
-from holdfast.library.conversation import validate
+from backstay.batch.item import Item
+from backstay.errors import ProcessorNotFound
+from backstay.generate.providers.scripted import compose, scripted
+from backstay.generate.sources import Processors
+from backstay.library.conversation import validate
 
 _ITEM = Item("tea", id="a", persona="a monk", parameters={"depth": 3, "tags": ["x"]})
 

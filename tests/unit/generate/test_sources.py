@@ -5,8 +5,8 @@ from itertools import count
 
 import pytest
 
-from holdfast.errors import ProcessorNotFound
-from holdfast.generate.sources import Processors
+from backstay.errors import ProcessorNotFound
+from backstay.generate.sources import Processors
 
 _numbers = count()
 

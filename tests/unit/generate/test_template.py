@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from holdfast.batch.item import Item
-from holdfast.errors import RecipeError, UnknownVariable
-from holdfast.generate import template
-from holdfast.generate.prompt import Prompts
-from holdfast.generate.template import Template
+from backstay.batch.item import Item
+from backstay.errors import RecipeError, UnknownVariable
+from backstay.generate import template
+from backstay.generate.prompt import Prompts
+from backstay.generate.template import Template
 
 
 def _render(source: str, **values: object) -> str:

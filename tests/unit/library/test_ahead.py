@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from holdfast.library.ahead import made_ahead
+from backstay.library.ahead import made_ahead
 
 
 def test_everything_comes_in_its_order():
@@ -53,4 +53,4 @@ def test_closing_leaves_no_thread():
 
     ahead.close()
 
-    assert not [one for one in threading.enumerate() if one.name.startswith("holdfast-ahead")]
+    assert not [one for one in threading.enumerate() if one.name.startswith("backstay-ahead")]

@@ -7,8 +7,8 @@ import json
 import pytest
 import zstandard
 
-from holdfast.errors import BackupDamaged, BackupTooNew, NotABackup
-from holdfast.library.archive import ArchiveReader, ArchiveWriter, Manifest, decompressed
+from backstay.errors import BackupDamaged, BackupTooNew, NotABackup
+from backstay.library.archive import ArchiveReader, ArchiveWriter, Manifest, decompressed
 
 _MANIFEST = Manifest("backup-1-a", "2025-06-02T09:30:00.000000Z", "why", "local", "sqlite", {"turns": {"x": "BLOB"}})
 
@@ -89,7 +89,7 @@ def test_another_format_is_refused():
     """A newer version, and a file that was formatted anew."""
     text = _text([b'{"id":"a"}'])
 
-    with pytest.raises(BackupTooNew, match=r"of version '3\.0', this Holdfast reads 1\.0; upgrade"):
+    with pytest.raises(BackupTooNew, match=r"of version '3\.0', this Backstay reads 1\.0; upgrade"):
         _read(text.replace(b'"version":"1.0"', b'"version":"3.0"'))
     with pytest.raises(NotABackup, match="formatted it anew"):
         _read(json.dumps(json.loads(text), indent=2).encode())

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import pytest
 
-from holdfast.errors import InvalidConversation
-from holdfast.library.conversation import Conversation, Turn, validate
+from backstay.errors import InvalidConversation
+from backstay.library.conversation import Conversation, Turn, validate
 from support.conversations import conversation
 
 _GOOD = conversation("tea", metadata={"a": [1, None]}, topic="tea")
@@ -48,8 +48,8 @@ def _endless():
         (Conversation(None), "the turns are a NoneType; make them a list"),
         (Conversation(Turn("user", "x") for _ in range(2)), "the turns are a generator; make them a list"),
         (Conversation({Turn("user", "x")}), "the turns are a set; make them a list"),
-        (Conversation(["secret words"]), "turn 1 is a str; make it a holdfast.Turn"),
-        (Conversation([{"role": "user", "content": "secret words"}]), "turn 1 is a dict; make it a holdfast.Turn"),
+        (Conversation(["secret words"]), "turn 1 is a str; make it a backstay.Turn"),
+        (Conversation([{"role": "user", "content": "secret words"}]), "turn 1 is a dict; make it a backstay.Turn"),
         (_with_turn(content=None), "role and content of turn 2 must be text"),
         (_with_turn(content=["secret words"]), "role and content of turn 2 must be text"),
         (_with_turn(role=5), "role and content of turn 2 must be text"),

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from holdfast.library.conversation import Conversation, Turn
-from holdfast.library.formats import FORMATS, Csv, Messages, Native, ShareGPT
+from backstay.library.conversation import Conversation, Turn
+from backstay.library.formats import FORMATS, Csv, Messages, Native, ShareGPT
 
 _KEPT = Conversation(
     [

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from holdfast.library import ids
-from holdfast.library.ids import TimeOrderedIds, new_id
+from backstay.library import ids
+from backstay.library.ids import TimeOrderedIds, new_id
 
 
 def test_ids_are_uuids_of_version_7():

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from holdfast.library.conversation import Conversation, Turn
-from holdfast.library.record import (
+from backstay.library.conversation import Conversation, Turn
+from backstay.library.record import (
     digest_of_document,
     line_of,
     metadata_from_line,
@@ -49,7 +49,7 @@ def test_every_metadata_comes_back(stored):
 
 
 @pytest.mark.parametrize("stored", ['{"b":1,"a":[{}]}', '{"ü":2.5}'])
-def test_metadata_as_holdfast_writes_it_is_an_object(stored):
+def test_metadata_as_backstay_writes_it_is_an_object(stored):
     """So that others can read it."""
     assert metadata_to_line(stored) == json.loads(stored)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from holdfast.errors import EmptySelection, SettingsError
-from holdfast.library.selection import Selection
+from backstay.errors import EmptySelection, SettingsError
+from backstay.library.selection import Selection
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import InputError
-from holdfast.readers import Row, read_rows
+from backstay.errors import InputError
+from backstay.readers import Row, read_rows
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import BadRow, InputEmpty, InputError, InputNotFound, InputUnreadable
-from holdfast.readers import Row, read_rows
+from backstay.errors import BadRow, InputEmpty, InputError, InputNotFound, InputUnreadable
+from backstay.readers import Row, read_rows
 
 _GOOD = {
     "a.csv": b"id\n1\n2\n",

@@ -2,7 +2,7 @@
 
 import csv
 
-from holdfast.readers.field_limit import RaisedFieldLimit
+from backstay.readers.field_limit import RaisedFieldLimit
 
 
 def test_last_reader_puts_the_limit_back():

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from holdfast.errors import BadRow, InputUnreadable
-from holdfast.readers import Row, delimited
-from holdfast.readers.delimited import read_delimited
-from holdfast.readers.origin import Origin
-from holdfast.readers.text import MAX_RECORD_BYTES, Text
+from backstay.errors import BadRow, InputUnreadable
+from backstay.readers import Row, delimited
+from backstay.readers.delimited import read_delimited
+from backstay.readers.origin import Origin
+from backstay.readers.text import MAX_RECORD_BYTES, Text
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), max_size=12)
 _AWKWARD = st.one_of(_TEXT, st.sampled_from(["", " ", '"', '""', "a\nb", "a\r\nb", "a\rb", ",", "\t", "'", "=1+1"]))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import BadRow, InputUnreadable
-from holdfast.readers import Row, read_rows
-from holdfast.readers.json_array import read_json_array
-from holdfast.readers.origin import Origin
-from holdfast.readers.text import MAX_RECORD_BYTES, Text
+from backstay.errors import BadRow, InputUnreadable
+from backstay.readers import Row, read_rows
+from backstay.readers.json_array import read_json_array
+from backstay.readers.origin import Origin
+from backstay.readers.text import MAX_RECORD_BYTES, Text
 
 _AWKWARD = st.sampled_from(['"', "\\", '\\"', "{", "}", "[", "]", ",", "\n", "é", "\U0001f600", '"}, {"', "\\\\"])
 _TEXT = st.lists(_AWKWARD | st.text(st.characters(codec="utf-8"), max_size=3), max_size=6).map("".join)

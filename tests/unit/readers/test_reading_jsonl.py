@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import BadRow
-from holdfast.readers import Row
-from holdfast.readers.jsonl import read_jsonl
-from holdfast.readers.origin import Origin
-from holdfast.readers.text import MAX_RECORD_BYTES, Text
+from backstay.errors import BadRow
+from backstay.readers import Row
+from backstay.readers.jsonl import read_jsonl
+from backstay.readers.origin import Origin
+from backstay.readers.text import MAX_RECORD_BYTES, Text
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
 _WHOLE = st.integers(min_value=-(2**63), max_value=2**64 - 1)

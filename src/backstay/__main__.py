@@ -1,0 +1,8 @@
+"""`python -m backstay` is the command `backstay`."""
+
+import sys
+
+from backstay.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

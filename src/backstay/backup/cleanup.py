@@ -1,0 +1,155 @@
+"""Removing what has expired, and what dead writers left."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from backstay.backup.backup import Backup, BackupState
+from backstay.backup.folders import Folders
+from backstay.backup.retention import Action, Decision, decide
+from backstay.backup.store import BackupStore
+from backstay.clock import Clock, to_text
+from backstay.errors import BackstayError, BackupInUse, BackupUnreachable, BackupUnusable, ClockBehind
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.backup")
+
+_DAILY = timedelta(days=1)
+_LONGEST_WRITE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What a cleanup did, or would do."""
+
+    decisions: Sequence[Decision]
+    orphans: Sequence[str]
+    """Files that belong to no backup, by the id in their name."""
+    orphans_removed: bool
+    is_dry_run: bool
+
+
+class Cleaner:
+    """Cleans up the backups of one owner."""
+
+    def __init__(self, *, store: BackupStore, folders: Folders, clock: Clock, owner: str) -> None:
+        self._store = store
+        self._folders = folders
+        self._clock = clock
+        self._owner = owner
+
+    async def sweep(self) -> None:
+        """Remove what dead writers left, and note that their backups failed. Safe at any time, in any process."""
+        if self._folders.is_known:
+            folder = await self._folders.current()
+            if folder.path.is_dir() and (swept := await asyncio.to_thread(folder.sweep)):
+                _log.info("part_files_removed", number=swept)
+        for backup in await self._store.in_use(self._owner):
+            if backup.state is not BackupState.RUNNING or await self._is_being_written(backup):
+                continue
+            # The writer may have come to its end since the record was read: then the file is not nobody's.
+            if await self._store.failed(backup, "the process that wrote it died"):
+                await self._remove_file(backup)
+
+    async def clean(self, *, dry_run: bool = False, orphans: bool = False) -> Cleanup:
+        """Remove what has expired, unless it is pinned or in use.
+
+        Args:
+            dry_run: Only say what would be done, and why.
+            orphans: Remove files, too, that belong to no backup.
+
+        Raises:
+            ClockBehind: the clock shows a time before the newest backup was made.
+            BackupUnreachable: a file cannot be removed; what was begun is finished next time.
+        """
+        newest = await self._store.newest_at(self._owner)
+        now = self._clock.now()
+        if newest is not None and newest > now:
+            raise ClockBehind(
+                f"The clock shows {to_text(now)}, but the newest backup is of {to_text(newest)}; set the clock. "
+                "Nothing was removed",
+                now=to_text(now),
+                newest=to_text(newest),
+            )
+        if not dry_run:
+            await self.sweep()
+        backups = await self._store.unremoved(self._owner)
+        being_written = [backup.id for backup in backups if await self._is_being_written(backup)]
+        decisions = decide(backups, now, being_written=being_written)
+        folder = await self._folders.current()
+        unknown = await self._store.unknown(await asyncio.to_thread(folder.names))
+        if not dry_run:
+            unreachable = [error for decision in decisions if (error := await self._carried_out(decision)) is not None]
+            if orphans:
+                for name in unknown:
+                    await asyncio.to_thread(folder.remove, name)
+            if unreachable:
+                raise unreachable[0]
+            await self._store.note_cleanup(self._owner)
+        return Cleanup(decisions, unknown, orphans and not dry_run, dry_run)
+
+    async def clean_daily(self) -> None:
+        """Do the same without orphans, unless it was done within a day. What goes wrong is logged, not raised."""
+        try:
+            last = await self._store.last_cleanup(self._owner)
+            if last is None or self._clock.now() - last >= _DAILY:
+                await self.clean()
+        except BackstayError as error:
+            _log.warning("cleanup_failed", code=error.code, error=error.message)
+
+    async def remove(self, backup: Backup) -> None:
+        """Remove a backup before its time. Raises BackupInUse, BackupUnusable, BackupError."""
+        if backup.state is BackupState.EXPIRED and backup.removed_at is not None:
+            raise BackupUnusable(f"{backup.id} was removed before", backup_id=backup.id, state=str(backup.state))
+        if backup.state is not BackupState.EXPIRED and not await self._store.expire(backup, early=True):
+            why = (
+                "is pinned; unpin it first"
+                if backup.is_pinned
+                else "is needed by its delete, which is unfinished; go on with that first"
+                if backup.is_delete_unfinished
+                else "is being written"
+            )
+            raise BackupInUse(f"{backup.id} {why}", backup_id=backup.id)
+        await self._finish(backup)
+
+    async def _carried_out(self, decision: Decision) -> BackupUnreachable | None:
+        """Carry a decision out; return what kept its file from being removed. The others go all the same."""
+        match decision.action:
+            case Action.KEEP:
+                return None
+            case Action.REMOVE if not await self._store.expire(decision.backup, early=False):
+                return None  # it was pinned, or a delete needs it, since the decision was made
+        try:
+            await self._finish(decision.backup)
+        except BackupUnreachable as error:
+            return error
+        return None
+
+    async def _finish(self, backup: Backup) -> None:
+        # The record first, then the file: a reader opens the file and then looks at the record again.
+        await self._remove_file(backup)
+        await self._store.removed(backup)
+        _log.info("backup_removed", backup=backup.id)
+
+    async def _remove_file(self, backup: Backup) -> None:
+        folder = await self._folders.of(backup)
+        if self._folders.is_out_of_sight(backup, folder):
+            place = self._folders.place_of(backup, folder)
+            raise BackupUnreachable(
+                f"The folder of {backup.id} cannot be seen from here: {place}. Its file is removed when it can",
+                path=place,
+            )
+        await asyncio.to_thread(folder.remove, backup.id)
+
+    async def _is_being_written(self, backup: Backup) -> bool:
+        """Whether its writer lives, or nobody can tell from here."""
+        if backup.state is not BackupState.RUNNING:
+            return False
+        if self._folders.is_elsewhere(backup):
+            # Its machine looks after it; should that be gone for good, nobody writes for longer than this.
+            return self._clock.now() - backup.created_at < _LONGEST_WRITE
+        folder = await self._folders.of(backup)
+        if self._folders.is_out_of_sight(backup, folder):
+            return True
+        return await asyncio.to_thread(folder.is_being_written, backup.id)

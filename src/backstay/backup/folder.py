@@ -1,0 +1,242 @@
+"""The folder of backup files, on a disk of this machine.
+
+A file is written under a name that begins with a dot, and gets its own name only once it is complete, on disk, and
+verified. Its writer holds a lock on it to the end, which the kernel drops when the process dies: so whoever gets the
+lock knows that nobody writes there any more.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from backstay.errors import BackupDamaged, BackupDiskFull, BackupError, BackupFailed, BackupUnreachable
+from backstay.files import drop_from_cache, sync, sync_folder
+
+SUFFIX = ".json.zst"
+_PART = ".part"
+_NAME = re.compile(r"backup-[0-9]{1,16}-[a-z0-9]{1,64}")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_backup_id(text: str) -> bool:
+    """Whether a backup may have this id, and so a file its name."""
+    return _NAME.fullmatch(text) is not None
+
+
+class PartFile:
+    """A file that is being written. Nobody else sees it under its own name before `publish`."""
+
+    def __init__(self, folder: "BackupFolder", backup_id: str, descriptor: int) -> None:
+        self._folder = folder
+        self._backup_id = backup_id
+        self._descriptor = descriptor
+        self._sha = hashlib.sha256()
+        self._is_published = False
+        self.size = 0
+
+    @property
+    def sha256(self) -> bytes:
+        """Of what was written, made from the memory and not from the disk."""
+        return self._sha.digest()
+
+    def write(self, data: bytes) -> None:
+        """Add to it. Raises BackupDiskFull, BackupFailed."""
+        self._sha.update(data)
+        self.size += len(data)
+        rest = memoryview(data)
+        with self._folder.failing("written"):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def sync(self) -> None:
+        """Have everything on disk, and nothing of it in memory, so that reading it reads the disk."""
+        with self._folder.failing("written"):
+            sync(self._descriptor)
+            drop_from_cache(self._descriptor)
+
+    @contextmanager
+    def reading(self) -> Iterator[BinaryIO]:
+        """Give what was written, opened anew."""
+        with self._folder.failing("read"):
+            file = self._folder.part_path(self._backup_id).open("rb")
+        with file:
+            yield file
+
+    def publish(self) -> None:
+        """Give it its own name, for good."""
+        with self._folder.failing("written"):
+            self._folder.part_path(self._backup_id).rename(self._folder.path_of(self._backup_id))
+            self._is_published = True
+            sync_folder(self._folder.path)
+
+    def close(self, *, keep: bool) -> None:
+        """Let go of it; what is not kept is gone then. Raises nothing."""
+        with suppress(OSError):
+            if not keep:
+                self._folder.part_path(self._backup_id).unlink(missing_ok=True)
+                if self._is_published:
+                    self._folder.path_of(self._backup_id).unlink(missing_ok=True)
+                    sync_folder(self._folder.path)
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+
+class BackupFolder:
+    """Where the files of one database's backups are. Nothing is made before the first backup."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def path_of(self, backup_id: str) -> Path:
+        """Return where the file of a backup is, or would be."""
+        if not is_backup_id(backup_id):  # ids come out of our own records; a path is never made of anything else
+            raise BackupError(f"{backup_id[:80]!r} cannot be the id of a backup")
+        return self.path / f"{backup_id}{SUFFIX}"
+
+    def part_path(self, backup_id: str) -> Path:
+        return self.path_of(backup_id).with_name(f".{backup_id}{SUFFIX}{_PART}")
+
+    def create(self, backup_id: str) -> PartFile:
+        """Begin a file, and make the folder (0700) when it is missing.
+
+        Raises:
+            BackupDiskFull, BackupFailed: it cannot be made there.
+        """
+        with self.failing("written"):
+            self._make()
+            while (descriptor := self._locked(self.part_path(backup_id))) is None:
+                pass
+            return PartFile(self, backup_id, descriptor)
+
+    @staticmethod
+    def _locked(path: Path) -> int | None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        # Whoever sweeps may have come between the two: then the file is theirs, and gone.
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        os.close(descriptor)
+        with suppress(FileNotFoundError):
+            path.unlink()
+        return None
+
+    @contextmanager
+    def opened(self, backup_id: str) -> Iterator[BinaryIO]:
+        """Open the file of a backup. What was opened stays whole, whoever removes it.
+
+        Raises:
+            BackupUnreachable: it is not there, or may not be read.
+            BackupDamaged: something else has its name: a link, a folder, a pipe.
+        """
+        path = self.path_of(backup_id)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise BackupDamaged(f"{path} is a link and no backup; remove it", path=str(path)) from error
+            raise BackupUnreachable(
+                f"The file of the backup cannot be opened ({error.strerror}): {path}", path=str(path)
+            ) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BackupDamaged(f"{path} is not a file; remove it", path=str(path))
+        with os.fdopen(descriptor, "rb") as file:
+            yield file
+
+    def has(self, backup_id: str) -> bool:
+        """Whether its file is there."""
+        with suppress(OSError):
+            return stat.S_ISREG(self.path_of(backup_id).lstat().st_mode)
+        return False
+
+    def remove(self, backup_id: str) -> bool:
+        """Remove the file of a backup, for good; whether there was one. Raises BackupUnreachable."""
+        path = self.path_of(backup_id)
+        try:
+            path.unlink()
+            sync_folder(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise BackupUnreachable(f"{path} cannot be removed: {error.strerror}", path=str(path)) from error
+        return True
+
+    def is_being_written(self, backup_id: str) -> bool:
+        """Whether a living process writes it."""
+        return _is_locked(self.part_path(backup_id)) or _is_locked(self.path_of(backup_id))
+
+    def sweep(self) -> int:
+        """Remove what dead writers have left, and say how much that was. What cannot be removed stays."""
+        swept = 0
+        for path in self._files(f".*{SUFFIX}{_PART}"):
+            with suppress(OSError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                    swept += 1
+                finally:
+                    os.close(descriptor)
+        return swept
+
+    def names(self) -> list[str]:
+        """Return the ids that files here are named after."""
+        found = (path.name.removesuffix(SUFFIX) for path in self._files(f"*{SUFFIX}"))
+        return sorted(name for name in found if _NAME.fullmatch(name))
+
+    def _files(self, pattern: str) -> list[Path]:
+        try:
+            return [path for path in self.path.glob(pattern) if not path.is_dir()]
+        except OSError:
+            return []
+
+    def _make(self) -> None:
+        made = []
+        for folder in (self.path, *self.path.parents):
+            if folder.exists():
+                break
+            made.append(folder)
+        for folder in reversed(made):
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            sync_folder(folder.parent)  # or the folder may be gone after a power cut, and what is in it
+
+    @contextmanager
+    def failing(self, verb: str) -> Iterator[None]:
+        """Tell what goes wrong with files here in our words."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise BackupDiskFull(
+                    f"No space is left in {self.path}; free some, or set BACKUP_DIRECTORY, then try again. "
+                    "Nothing was deleted",
+                    path=str(self.path),
+                ) from error
+            raise BackupFailed(
+                f"No backup can be {verb} in {self.path}: {error.strerror}. Mend that, or set BACKUP_DIRECTORY, then "
+                "try again. Nothing was deleted",
+                path=str(self.path),
+            ) from error
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,37 @@
+"""What keeps conversations from being deleted, in words."""
+
+from collections.abc import Sequence
+
+from backstay.errors import DeleteBlocked
+from backstay.library.removal import Obstacle, ObstacleKind
+
+_WHY = {
+    ObstacleKind.FORBIDS: (
+        "{rows} of {table} refer to these conversations, and {key} lets nothing go that is referred to; delete those "
+        "rows first, or give that key ON DELETE CASCADE or SET NULL"
+    ),
+    ObstacleKind.CARRIES: (
+        "{rows} of {table} would go along by {key}, which belong to other conversations; delete those first, or give "
+        "that key ON DELETE SET NULL"
+    ),
+    ObstacleKind.UNFIT: (
+        "{rows} of {table} would be changed by {key}, and without a primary key that {key} has no part in they could "
+        "not be changed back; give the table one"
+    ),
+    ObstacleKind.DENIED: (
+        "{rows} of {table} would go or change with these conversations, and our role may not bring them back; grant it "
+        "INSERT and UPDATE on that table"
+    ),
+}
+
+
+def blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
+    """Return the error that names what is in the way."""
+    first = obstacles[0]
+    rows = f"{first.rows:,} row{'s' if first.rows != 1 else ''}"
+    why = _WHY[first.kind].format(rows=rows, table=first.table, key=first.key)
+    more = f" ({len(obstacles) - 1} more such keys)" if len(obstacles) > 1 else ""
+    return DeleteBlocked(
+        f"Nothing can be deleted: {why}{more}",
+        obstacles=[{"table": one.table, "key": one.key, "rows": one.rows, "kind": str(one.kind)} for one in obstacles],
+    )

@@ -1,0 +1,191 @@
+"""Everything one can do with backups."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+
+from backstay.backup.backup import Backup, Listener, TakenOver
+from backstay.backup.cleanup import Cleaner, Cleanup
+from backstay.backup.deletion import Deletions
+from backstay.backup.folders import Folders
+from backstay.backup.reading import OpenBackup, Reading
+from backstay.backup.restorer import Restorer
+from backstay.backup.restoring import OnConflict, Restored, RestorePlan
+from backstay.backup.store import BackupStore, Snapshot
+from backstay.backup.writer import Writer
+from backstay.errors import BackstayError, BackupDamaged
+from backstay.library.selection import Selection
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.backup")
+
+_REASON = "manual_backup"
+
+
+class Backups:
+    """The backups of one owner."""
+
+    def __init__(
+        self,
+        *,
+        store: BackupStore,
+        folders: Folders,
+        writer: Writer,
+        reading: Reading,
+        restorer: Restorer,
+        cleaner: Cleaner,
+        deletions: Deletions,
+        owner: str,
+        keep: timedelta,
+    ) -> None:
+        self._store = store
+        self._folders = folders
+        self._writer = writer
+        self._reading = reading
+        self._restorer = restorer
+        self._cleaner = cleaner
+        self._deletions = deletions
+        self._owner = owner
+        self._keep = keep
+
+    async def start(self) -> None:
+        """Remove what writers that died have left. What goes wrong is logged: it must not keep anybody from working."""
+        try:
+            await self._cleaner.sweep()
+        except BackstayError as error:
+            _log.warning("sweep_failed", code=error.code, error=error.message)
+
+    async def create(
+        self,
+        selection: Selection | Iterable[str],
+        *,
+        reason: str = _REASON,
+        expires_in: timedelta | None = None,
+        on_progress: Listener | None = None,
+    ) -> Backup:
+        """Back up conversations, named by ids or by a selection; return the verified backup.
+
+        Raises:
+            EmptySelection: nothing is selected.
+            ConversationNotFound: an id is not there; nothing was written.
+            BackupFailed: it could not be written, or did not pass its verification.
+        """
+        if not isinstance(selection, Selection):
+            selection = Selection(ids=tuple(selection))
+        expected = await self._deletions.count(selection)
+        backup = await self._writer.write(
+            selection,
+            reason=reason,
+            keep=expires_in or self._keep,
+            expected=expected,
+            on_progress=on_progress,
+        )
+        await self._cleaner.clean_daily()
+        return backup
+
+    async def take_over(self, other: TakenOver, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+        """Make a backup of ours of one that another program has made, under its id; its own file stays.
+
+        Raises:
+            BackupInUse: there is one of this id, or it is being made by somebody else.
+            BackupFailed: it could not be written, or did not pass its verification; nothing of it is left.
+        """
+        return await self._writer.take_over(other, source)
+
+    async def list(self, *, every: bool = False, before: int | None = None, limit: int = 100) -> Sequence[Backup]:
+        """Return backups, the latest first; with `every`, those too whose files are gone."""
+        return await self._store.backups(self._owner, every=every, before=before, limit=limit)
+
+    async def unfinished(self) -> Sequence[Backup]:
+        """Return the backups whose delete was cut off."""
+        return [backup for backup in await self._store.in_use(self._owner) if backup.is_delete_unfinished]
+
+    async def show(self, backup_id: str) -> Backup:
+        """Return one backup. Raises BackupNotFound."""
+        return await self._store.backup(self._owner, backup_id)
+
+    async def path_of(self, backup: Backup) -> Path:
+        """Return where the file of a backup is, or was."""
+        return (await self._folders.of(backup)).path_of(backup.id)
+
+    async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
+        """Read a backup back, decode all of it, and compare it with what its snapshot found.
+
+        Raises:
+            BackupNotFound, BackupUnusable, BackupUnreachable: there is nothing to verify.
+            BackupDamaged: it is not what was backed up.
+        """
+        return await self._reading.verify(backup_id, on_progress=on_progress)
+
+    def opened(self, backup_id: str) -> AbstractAsyncContextManager[OpenBackup]:
+        """Open the file of a backup, to be read by the caller; it stays whole if the backup expires meanwhile.
+
+        Raises BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged when it is entered.
+        """
+        return self._reading.opened(backup_id)
+
+    async def written(self, backup: Backup) -> int:
+        """Return how many conversations a backup holds so far that is being written, in whichever process."""
+        return await self._store.written(backup)
+
+    async def download(self, backup_id: str, *, compressed: bool = False) -> AsyncIterator[bytes]:
+        """Yield the file of a backup as JSON or, compressed, as it is on disk.
+
+        It stays whole if the backup expires meanwhile. Raises as `verify`: errors after the first block mean that what
+        was yielded is of no use.
+        """
+        async with self._reading.opened(backup_id) as found:
+            blocks = found.part(0, found.size) if compressed else found.blocks()
+            left = found.backup.file_bytes if compressed else found.backup.content_bytes
+            while block := await asyncio.to_thread(next, blocks, b""):
+                left -= len(block)
+                yield block
+            if left:  # a compressed file that is cut off may just end
+                raise BackupDamaged(f"The file of {backup_id} is longer or shorter than it was", backup_id=backup_id)
+
+    async def plan_restore(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
+        """Say what `restore` would do. Errors as of `restore`."""
+        return await self._restorer.plan(backup_id, selection)
+
+    async def restore(
+        self,
+        backup_id: str,
+        selection: Selection | None = None,
+        *,
+        on_conflict: OnConflict | str = OnConflict.FAIL,
+        on_progress: Listener | None = None,
+    ) -> Restored:
+        """Bring back what a backup holds, or the part of it that is selected: all or nothing, and twice is safe.
+
+        Args:
+            backup_id: The backup.
+            selection: Which of its conversations; all when it is left out.
+            on_conflict: What to do when another conversation is in the way: `fail`, `skip` or `replace`.
+            on_progress: Told how far it has come.
+
+        Raises:
+            BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: there is nothing to restore from.
+            ConversationNotFound, EmptySelection: what is selected is not in the backup.
+            RestoreConflict: another conversation is in the way.
+            ColumnsDiffer, RestoreDiffers: it would not come back as it was.
+        """
+        choice = OnConflict(on_conflict)
+        return await self._restorer.restore(backup_id, selection, on_conflict=choice, on_progress=on_progress)
+
+    async def pin(self, backup_id: str) -> Backup:
+        """Keep a backup for good. Raises BackupNotFound, BackupUnusable."""
+        return await self._store.pin(self._owner, backup_id, pinned=True)
+
+    async def unpin(self, backup_id: str) -> Backup:
+        """Let a backup expire in its time. Raises BackupNotFound, BackupUnusable."""
+        return await self._store.pin(self._owner, backup_id, pinned=False)
+
+    async def delete(self, backup_id: str) -> None:
+        """Remove a backup before its time. Raises BackupNotFound, BackupInUse."""
+        await self._cleaner.remove(await self._store.backup(self._owner, backup_id))
+
+    async def cleanup(self, *, dry_run: bool = False, orphans: bool = False) -> Cleanup:
+        """Remove what has expired. Raises ClockBehind, BackupUnreachable."""
+        return await self._cleaner.clean(dry_run=dry_run, orphans=orphans)

@@ -1,0 +1,180 @@
+"""The calls in flight: each started, timed, and turned into exactly one outcome."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from backstay.batch.item import ClaimedItem
+from backstay.batch.outcome import Outcome, Retry, Usage, outcome_of, outcome_of_exception
+from backstay.batch.processor import Callee, Work, used, waits
+from backstay.batch.stagger import Stagger
+from backstay.batch.threads import ThreadPool
+
+
+class _Call(Work):
+    """One attempt in flight: what its processor sees of it, and what is known here besides."""
+
+    __slots__ = ("_on_resumed", "claimed", "deadline", "task")
+
+    def __init__(self, claimed: ClaimedItem, *, deadline: float, on_resumed: "Callable[[_Call], None]") -> None:
+        super().__init__(claimed.attempt)
+        self.claimed = claimed
+        self.deadline = deadline
+        self.task: asyncio.Task[None] | None = None
+        self._on_resumed = on_resumed
+
+    def _resumed(self) -> None:
+        self._on_resumed(self)
+
+
+class Calls:
+    """Runs a processor over claimed items. `on_ended` is called on the event loop, once for each item started, with
+    the outcome and what was used.
+
+    A call that outlives its deadline is cancelled and, if it does not heed that, abandoned: its outcome is a time-out
+    at once, and whatever it returns later is dropped. All calls have the same time allowed, so the one that was
+    started first is due first and a single timer watches them all. The time of a call that waits for leave to begin
+    starts anew when it has got it, which makes it the last of all.
+    """
+
+    def __init__(
+        self, *, callee: Callee, timeout_seconds: float, on_ended: Callable[[ClaimedItem, Outcome, Usage], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._callee = callee
+        self._timeout = timeout_seconds
+        self._on_ended = on_ended
+        self._in_flight: dict[int, _Call] = {}
+        self._threads = ThreadPool()
+        self._stagger = Stagger()
+        self._timer: asyncio.TimerHandle | None = None
+        # The event loop keeps weak references only.
+        self._abandoned: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._in_flight)
+
+    def start(self, claimed: ClaimedItem) -> None:
+        """Call the processor for one claimed item."""
+        call = _Call(claimed, deadline=self._loop.time() + self._timeout, on_resumed=self._resumed)
+        self._in_flight[claimed.position] = call
+        if self._timer is None:
+            self._timer = self._loop.call_at(call.deadline, self._expire)
+        if self._callee.is_async:
+            self._stagger.run(partial(self._begin, call))
+        else:
+            self._threads.submit(lambda: self._call_in_thread(call))
+
+    def abandon_all(self) -> None:
+        """Cancel what runs; no outcome is reported any more."""
+        abandoned = list(self._in_flight.values())
+        self._in_flight.clear()
+        self._stop_timer()
+        for call in abandoned:
+            self._cancel(call)
+
+    def abandon_waiting(self) -> None:
+        """Cancel the calls that have not begun, or wait for leave to: no outcome, as nobody was asked anything."""
+        for position, call in list(self._in_flight.items()):
+            if call.task is not None and waits(call):
+                del self._in_flight[position]
+                self._cancel(call)
+            elif call.task is None and self._callee.is_async:
+                del self._in_flight[position]
+        if not self._in_flight:
+            self._stop_timer()
+
+    def _begin(self, call: _Call) -> None:
+        if self._is_in_flight(call):
+            call.task = self._loop.create_task(self._attend(call))
+
+    async def _attend(self, call: _Call, returned: Awaitable[Any] | None = None) -> None:
+        """Call the processor, or take what it has returned already, and await the outcome."""
+        try:
+            outcome = outcome_of(await (returned or self._callee.call(call.claimed.item, call)))
+        except asyncio.CancelledError:
+            if not self._is_in_flight(call):
+                raise
+            # Nobody cancelled it from here: the processor cancelled itself.
+            outcome = Retry("the processor cancelled itself", code="cancelled")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # SystemExit too: asyncio would pass it on, and one item's function must not end everybody's run.
+            outcome = outcome_of_exception(error)
+        self._settle(call, outcome)
+
+    def _call_in_thread(self, call: _Call) -> None:
+        try:
+            returned = self._callee.call(call.claimed.item, call)
+            outcome = None if inspect.iscoroutine(returned) else outcome_of(returned)
+        except BaseException as error:
+            outcome = outcome_of_exception(error)
+        try:
+            if outcome is None:
+                self._loop.call_soon_threadsafe(self._go_on, call, returned)
+            else:
+                self._loop.call_soon_threadsafe(self._settle, call, outcome)
+        except RuntimeError:
+            # The loop is closed: the run ended without this abandoned call, and nobody listens.
+            return
+
+    def _go_on(self, call: _Call, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Await what a processor returned that looked blocking, such as a lambda around an asynchronous one."""
+        if self._is_in_flight(call):
+            call.task = self._loop.create_task(self._attend(call, coroutine))
+        else:
+            coroutine.close()
+
+    def _is_in_flight(self, call: _Call) -> bool:
+        return self._in_flight.get(call.claimed.position) is call
+
+    def _settle(self, call: _Call, outcome: Outcome) -> None:
+        if not self._is_in_flight(call):
+            return  # too late: it was abandoned
+        del self._in_flight[call.claimed.position]
+        if not self._in_flight:
+            self._stop_timer()
+        self._on_ended(call.claimed, outcome, used(call))
+
+    def _cancel(self, call: _Call) -> None:
+        if call.task is not None and call.task.cancel():
+            self._abandoned.add(call.task)
+            call.task.add_done_callback(self._abandoned.discard)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        while self._in_flight:
+            call = next(iter(self._in_flight.values()))
+            if call.deadline > now:
+                self._timer = self._loop.call_at(call.deadline, self._expire)
+                return
+            if waits(call):
+                self._allow_anew(call)
+                continue
+            self._settle(call, Retry(f"no answer within {self._timeout:g} s", code="timeout"))
+            self._cancel(call)
+
+    def _resumed(self, call: _Call) -> None:
+        if call.task is not None:
+            self._allow_anew(call)
+            return
+        # A blocking processor, in a thread; when the run has ended without it, the loop may be closed.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._allow_anew, call)
+
+    def _allow_anew(self, call: _Call) -> None:
+        """Give a call all its time from now on."""
+        if self._is_in_flight(call):
+            del self._in_flight[call.claimed.position]
+            call.deadline = self._loop.time() + self._timeout
+            self._in_flight[call.claimed.position] = call
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

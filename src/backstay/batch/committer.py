@@ -1,0 +1,60 @@
+"""Group commit: many outcomes, one transaction, each acknowledged after it."""
+
+from collections.abc import Callable, Sequence
+
+from backstay.batch.outcome import Verdict
+from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
+from backstay.errors import OutcomeRefused
+
+GROUP = 512  # verdicts in one transaction at most: what bounds the time a transaction holds the write lock
+
+
+class Committer:
+    """Collects verdicts and writes whatever is waiting, never waiting for more.
+
+    While one group is being written the next gathers, so the busier the job, the more items share a commit. When the
+    database refuses a group, it is written again one by one: the outcome that is refused fails its own item.
+    """
+
+    def __init__(self, *, store: WorkStore, lease: Lease, on_committed: Callable[[Sequence[Verdict]], None]) -> None:
+        self._store = store
+        self._lease = lease
+        self._on_committed = on_committed
+        self._waiting: list[Verdict] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, verdict: Verdict) -> None:
+        """Let a verdict take part in the next commit."""
+        self._waiting.append(verdict)
+
+    async def commit(self, claim: Claim) -> CommitReport:
+        """Write what is waiting and claim new items in the same transaction.
+
+        `on_committed` hears of verdicts only when they are on disk. Raises LeaseLost and StorageError; verdicts that
+        were not written then wait on.
+        """
+        group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+        written = 0
+        try:
+            try:
+                report = await self._store.commit(self._lease, group, claim)
+                written = len(group)
+                self._on_committed(group)
+                return report
+            except OutcomeRefused:
+                for verdict in group:
+                    await self._commit_alone(verdict)
+                    written += 1
+                return await self._store.commit(self._lease, [], claim)
+        finally:
+            self._waiting[:0] = group[written:]
+
+    async def _commit_alone(self, verdict: Verdict) -> None:
+        try:
+            await self._store.commit(self._lease, [verdict], Claim())
+        except OutcomeRefused as error:
+            verdict = Verdict.refused(verdict, error.code, error.message)
+            await self._store.commit(self._lease, [verdict], Claim())
+        self._on_committed([verdict])

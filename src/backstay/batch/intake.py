@@ -1,0 +1,209 @@
+"""From whatever a user gives as items to checked drafts, a chunk at a time."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from backstay.batch.item import Draft, Item, content_digest_source
+from backstay.errors import BadRow, InputEmpty, UnknownColumn, kind_of
+from backstay.library.canonical import is_encodable
+from backstay.readers import Row, read_rows
+
+ItemLike = Item | Mapping[str, Any]
+Chunks = AsyncIterator[list[Draft]]
+Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
+
+CHUNK = 4_000  # drafts that travel and are stored together, at most: they share a commit
+_CHUNK_CHARACTERS = 4_000_000  # or so many, where the drafts are long
+_ID_LENGTH = 512  # characters
+_HASH_ID_DIGITS = 20  # 80 bits: a clash among a billion items is less likely than one in a million
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of an input are the item's id, topic and persona; every other one is a parameter."""
+
+    id: str | None = None
+    topic: str | None = None
+    persona: str | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.id, self.topic, self.persona) if name is not None)
+
+
+async def drafts(items: Items, columns: Columns, *, stdin: BinaryIO | None = None) -> Chunks:
+    """Yield the drafts of `items` in chunks, never holding more than one.
+
+    A path is read in a thread, so that the event loop turns meanwhile; `-` means standard input.
+
+    Raises:
+        InputError: an item is of no use, or there is none; the message names the place.
+    """
+    first_line, found = 1, False
+    async for chunk in _chunks(items, columns, stdin):
+        found = found or bool(chunk)
+        yield chunk
+        first_line += len(chunk)
+    if not found:
+        raise InputEmpty("There are no items: give at least one")
+
+
+async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> Chunks:
+    if isinstance(items, str | Path):
+        source = None if str(items) == "-" else Path(items)
+        rows = _file_drafts(source, columns, stdin)
+        try:
+            while chunk := await asyncio.to_thread(_chunk_of, rows):
+                yield chunk
+        finally:
+            with suppress(ValueError):  # a thread is still reading, for nobody: the rows close when it is done
+                rows.close()
+    elif isinstance(items, AsyncIterable):
+        chunk, size, line = [], 0, 0
+        async for item in items:
+            line += 1
+            chunk.append(_draft_of(item, columns, line))
+            size += _size(chunk[-1])
+            if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
+    else:
+        given = (_draft_of(item, columns, line) for line, item in enumerate(items, start=1))
+        while chunk := _chunk_of(given):
+            yield chunk
+
+
+def _chunk_of(given: Iterator[Draft]) -> list[Draft]:
+    """Take the next chunk; it is empty when nothing is left."""
+    chunk, size = [], 0
+    for draft in given:
+        chunk.append(draft)
+        size += _size(draft)
+        if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
+            break
+    return chunk
+
+
+def _size(draft: Draft) -> int:
+    return len(draft.topic) + len(draft.parameters_json)
+
+
+def _file_drafts(source: Path | None, columns: Columns, stdin: BinaryIO | None) -> Generator[Draft, None, None]:
+    where = str(source) if source else "standard input"
+    first = True
+    for row in read_rows(source, stdin=stdin):
+        if first:
+            _refuse_unknown_columns(row, columns, where)
+            first = False
+        yield _draft(row.values, columns, f"{where} line {row.line}", row.line)
+
+
+def _refuse_unknown_columns(row: Row, columns: Columns, where: str) -> None:
+    for name in columns.named:
+        if name not in row.values:
+            there = ", ".join(list(row.values)[:20])
+            raise UnknownColumn(f"{where} has no column {name!r}; it has: {there}", column=name, path=where)
+    topic = columns.topic or "topic"
+    if topic not in row.values:
+        there = ", ".join(list(row.values)[:20])
+        raise UnknownColumn(
+            f"{where} has no column 'topic'; say which one is it with --topic-column (it has: {there})",
+            column="topic",
+            path=where,
+        )
+
+
+def _draft_of(item: object, columns: Columns, line: int) -> Draft:
+    where = f"item {line}"
+    if isinstance(item, Item):
+        item_id = _identifier(item.id, where, line) if item.id else None
+        return _checked(item_id, item.topic, item.persona, dict(item.parameters), where, line)
+    if isinstance(item, Mapping):
+        return _draft(item, columns, where, line)
+    raise BadRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
+
+
+def _draft(values: Mapping[str, Any], columns: Columns, where: str, line: int) -> Draft:
+    rest = dict(values)
+    id_given = columns.id is not None or "id" in rest
+    item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if id_given else None
+    topic = rest.pop(columns.topic or "topic", None)
+    persona = rest.pop(columns.persona or "persona", None)
+    return _checked(item_id, topic, persona, rest, where, line)
+
+
+def _checked(
+    item_id: str | None, topic: object, persona: object, parameters: dict[str, Any], where: str, line: int
+) -> Draft:
+    topic = _text(topic, "topic", where, line)
+    persona = _text(persona, "persona", where, line) or None
+    if topic is None or not topic.strip():
+        raise BadRow(f"{where}: the topic is missing or empty", line=line)
+    try:
+        source = content_digest_source(topic, persona, parameters)
+        parameters_json = orjson.dumps(parameters).decode() if parameters else "{}"
+    except (ValueError, TypeError) as error:
+        raise BadRow(f"{where}: a parameter cannot be kept as JSON: {error}", line=line) from error
+    digest = hashlib.sha256(source).digest()
+    base_id = item_id or digest.hex()[:_HASH_ID_DIGITS]
+    return Draft(item_id, base_id, digest, topic, persona, parameters_json, line)
+
+
+def _identifier(value: object, where: str, line: int) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise BadRow(f"{where}: the id must be text or a whole number, not {_kind(value)}", line=line)
+    check_id(value, f"{where}: the id", line=line)
+    return value
+
+
+def check_id(value: str, what: str, **context: Any) -> None:
+    """Check a text that names something.
+
+    Raises:
+        BadRow: it is empty, longer than 512 characters, or has control characters or half of a surrogate pair.
+    """
+    if not value.strip():
+        raise BadRow(f"{what} is empty", **context)
+    if len(value) > _ID_LENGTH:
+        raise BadRow(f"{what} is longer than {_ID_LENGTH} characters", **context)
+    if not value.isprintable():
+        raise BadRow(f"{what} has characters that cannot be printed", **context)
+
+
+def _text(value: object, what: str, where: str, line: int) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise BadRow(f"{where}: the {what} must be text, not {_kind(value)}", line=line)
+    if "\x00" in value:
+        raise BadRow(f"{where}: the {what} contains a NUL character", line=line)
+    if not is_encodable(value):
+        raise BadRow(f"{where}: the {what} contains half of a surrogate pair, which is no character", line=line)
+    return value
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "missing"
+        case bool():
+            return "true or false"
+        case Mapping():
+            return "an object"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return kind_of(value)

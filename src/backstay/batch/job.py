@@ -1,0 +1,173 @@
+"""Jobs: their states, the legal moves as one table, and what is kept of each."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.recipe import FrozenRecipe
+from backstay.errors import IllegalMove, ItemsNeeded
+
+TAKEN_OVER = "taken-over"
+"""Stands for the processor of a job that was taken over from another program, until its items come with one."""
+
+
+class JobState(StrEnum):
+    """Where a job is. `interrupted` is never stored: it is a stored `running` without a live worker."""
+
+    CREATING = "creating"
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+    COMPLETED_WITH_FAILURES = "completed_with_failures"
+    INTERRUPTED = "interrupted"
+
+
+UNFINISHED = (JobState.PENDING, JobState.RUNNING, JobState.PAUSED)
+FINISHED = (JobState.COMPLETED, JobState.COMPLETED_WITH_FAILURES)
+
+
+class Move(StrEnum):
+    """What can be done to a job from outside its items."""
+
+    WORK = "resume"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    ADD = "add items"
+
+
+# move → (states it may start from, state it leads to)
+MOVES: Mapping[Move, tuple[tuple[JobState, ...], JobState]] = {
+    Move.WORK: (UNFINISHED, JobState.RUNNING),
+    Move.PAUSE: ((JobState.PENDING, JobState.RUNNING), JobState.PAUSED),
+    Move.CANCEL: (UNFINISHED, JobState.CANCELLED),
+    Move.RETRY: ((*UNFINISHED, *FINISHED), JobState.PENDING),
+    Move.ADD: ((*UNFINISHED, *FINISHED), JobState.PENDING),
+}
+
+
+def check_move(job_id: str, state: JobState, move: Move) -> JobState:
+    """Return the state that `move` leads to; a running or paused job stays so when items are put into it.
+
+    Raises:
+        IllegalMove: the job is in a state that does not allow it.
+    """
+    allowed, target = MOVES[move]
+    if state not in allowed:
+        shown = str(state).replace("_", " ")
+        raise IllegalMove(
+            f"Job {job_id!r} is {shown}: {move} is not possible. {_remedy(job_id, state)}",
+            job_id=job_id,
+            state=str(state),
+        )
+    return state if move in (Move.RETRY, Move.ADD) and state in UNFINISHED else target
+
+
+def items_needed(job_id: str) -> ItemsNeeded:
+    """Return the error that says how to go on with a job that was taken over."""
+    return ItemsNeeded(
+        f"Job {job_id!r} was taken over and does not know its items yet; {how_to_go_on(job_id)}", job_id=job_id
+    )
+
+
+def how_to_go_on(job_id: str) -> str:
+    """Say how a job that was taken over gets its items."""
+    command = shlex.join(["backstay", "run", "FILE", "--job", job_id])
+    return f"run it with all its items, finished ones too, under the ids that they had: `{command}`, or from a program"
+
+
+def _remedy(job_id: str, state: JobState) -> str:
+    if state == JobState.CANCELLED:
+        return f"`backstay discard {job_id}` frees its name; its conversations stay"
+    if state == JobState.PAUSED:
+        return f"`backstay resume {job_id}` goes on with it"
+    return f"`backstay status {job_id}` shows where it stands"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What is frozen into a job when it is created."""
+
+    max_attempts: int = 3
+    timeout_seconds: float = 600.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"max_attempts": self.max_attempts, "timeout_seconds": self.timeout_seconds}
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a job paused."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it is stored, its counts the sum of what all its workers did."""
+
+    key: int
+    """Its number in this database, in the order of creation; whoever uses it goes by `id`."""
+    id: str
+    owner: str
+    state: JobState
+    processor: str
+    """`scripted`, `module:function`, the model of a recipe, or `caller` for a callable of the program that made it."""
+    recipe: FrozenRecipe | None
+    """What the model is asked, as it was when the job was made; None for other processors."""
+    settings: JobSettings
+    counts: Counts
+    tokens: Tokens
+    workers: int
+    """Workers that hold a lease, alive or not yet found dead."""
+    pause: Pause | None
+    cleaned: bool
+    """The checkpoint was cleaned after a completion without failures: one thin row an item is left."""
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def is_incomplete(self) -> bool:
+        return self.state in (*UNFINISHED, JobState.INTERRUPTED)
+
+    @property
+    def lacks_items(self) -> bool:
+        """It was taken over, and knows of its items only that some are settled: others are still to come."""
+        return self.processor == TAKEN_OVER and self.recipe is None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the items of an input differ from those of the job that bears its name."""
+
+    new: int = 0
+    missing: int = 0
+    changed: int = 0
+    examples: tuple[str, ...] = field(default=())
+    """As `new: …`, `changed: …` and `missing: …`, one of these last at least where something is missing."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.new or self.missing or self.changed)
+
+    @property
+    def only_missing(self) -> "Difference":
+        """Return what is missing of it."""
+        return Difference(missing=self.missing, examples=tuple(e for e in self.examples if e.startswith("missing: ")))
+
+    def __str__(self) -> str:
+        parts = [
+            f"{count} {what}"
+            for count, what in ((self.new, "new"), (self.missing, "missing"), (self.changed, "changed"))
+            if count
+        ]
+        examples = f" ({'; '.join(self.examples)})" if self.examples else ""
+        return ", ".join(parts) + examples

@@ -1,0 +1,36 @@
+"""What a run came to."""
+
+from dataclasses import dataclass
+
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.creation import Created
+from backstay.batch.job import JobState, Pause
+from backstay.batch.worker import Ending
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a run came to."""
+
+    job_id: str
+    state: JobState
+    counts: Counts
+    tokens: Tokens
+    ending: Ending
+    pause: Pause | None
+    created: Created | None
+    did_nothing: bool
+    """The job was finished before this run."""
+    seconds: float
+
+    @property
+    def completed(self) -> int:
+        return self.counts.completed
+
+    @property
+    def failed(self) -> int:
+        return self.counts.failed
+
+    @property
+    def skipped(self) -> int:
+        return self.counts.skipped

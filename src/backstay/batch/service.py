@@ -1,0 +1,411 @@
+"""Everything one can do with batch jobs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from backstay.batch import host
+from backstay.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
+from backstay.batch.intake import Chunks, Columns, Items, check_id, drafts
+from backstay.batch.item import Failing, Failure, ItemStanding, item_of
+from backstay.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause, check_move, items_needed
+from backstay.batch.lease import LEASE_SECONDS, Watch
+from backstay.batch.processor import CALLER, Callee, Processor, ProcessorSource
+from backstay.batch.progress import Listener, ProgressTeller
+from backstay.batch.recipe import Recipe
+from backstay.batch.result import BatchResult
+from backstay.batch.run import Run
+from backstay.batch.stop import Stop
+from backstay.batch.store import BatchStores
+from backstay.batch.worker import Ending, WorkerOptions
+from backstay.errors import CallerOnly, JobIsWorked, JobNameNeeded, NothingToRun, SettingsError, Stopped
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.batch")
+
+_PAGE = 500
+
+
+class Batches:
+    """The batch jobs of one owner."""
+
+    def __init__(
+        self,
+        *,
+        stores: BatchStores,
+        owner: str,
+        source: ProcessorSource,
+        folder: Path,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._stores = stores
+        self._owner = owner
+        self._source = source
+        self._folder = folder
+        self._lease_seconds = lease_seconds
+
+    async def run(
+        self,
+        job_id: str,
+        items: Items,
+        process: Processor | Recipe | str,
+        *,
+        concurrency: int = 16,
+        max_attempts: int = 3,
+        timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
+        limit: int | None = None,
+        columns: Columns | None = None,
+        accept_new_items: bool = False,
+        on_progress: Listener | None = None,
+        stop: Stop | None = None,
+        stdin: BinaryIO | None = None,
+        grace_seconds: float = 10.0,
+    ) -> BatchResult:
+        """Process every item exactly once, however often this is called and interrupted.
+
+        Args:
+            job_id: Name of the job; the same name again goes on with the same job.
+            items: Items, dictionaries, an iterator of either (async too), or the path of a file.
+            process: A callable taking `(item)` or `(item, work)`, sync or async; or its name, as `scripted` or
+                `module:function`, or a recipe: both let any program resume the job.
+            concurrency: Calls in flight at most.
+            max_attempts: Tries of an item that fails in a way that may pass.
+            timeout: Seconds that one try may take.
+            limit: Items that this run claims at most.
+            columns: Which columns of the input are id, topic and persona.
+            accept_new_items: Add items that the existing job lacks, instead of refusing.
+            on_progress: Called, at most ten times a second and once at the end, with the progress.
+            stop: Lets the caller ask for a graceful stop.
+            stdin: What `items="-"` reads; by default the standard input of the process.
+            grace_seconds: How long calls in flight may go on after a stop.
+
+        Raises:
+            InputError: an item is of no use; nothing was called and no job was made.
+            JobDiffers, ItemsDiffer: the job exists with another processor, recipe or items.
+            ProcessorUnusable: the processor cannot be found or called.
+            RecipeError: an item lacks what the recipe uses; nothing was called and no job was made.
+            Stopped: a stop was asked for before all items were in; no job was made.
+            StorageError: the database could not go on; the job stays resumable.
+        """
+        _check_run(concurrency, max_attempts, timeout, limit)
+        check_id(job_id, "the job's name", job_id=job_id)
+        recipe = process if isinstance(process, Recipe) else None
+        callee = self._callee(process)
+        wanted = Wanted(job_id, _name_of(process), JobSettings(max_attempts, timeout), accept_new_items, recipe)
+        started, stop = time.monotonic(), stop or Stop()
+        given = _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin))
+        created = await self._create(wanted, _until(stop, given))
+        options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
+        result = await self._work(job_id, callee, options, on_progress, stop, created)
+        return replace(result, seconds=time.monotonic() - started)
+
+    async def create(
+        self,
+        job_id: str,
+        items: Items,
+        processor: Recipe | str,
+        *,
+        max_attempts: int = 3,
+        timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
+        columns: Columns | None = None,
+        stdin: BinaryIO | None = None,
+    ) -> Job:
+        """Create a job without working on it; `resume` or another process does. Errors as of `run`."""
+        _check_run(1, max_attempts, timeout, None)
+        check_id(job_id, "the job's name", job_id=job_id)
+        recipe = processor if isinstance(processor, Recipe) else None
+        self._callee(processor)
+        wanted = Wanted(job_id, _name_of(processor), JobSettings(max_attempts, timeout), recipe=recipe)
+        await self._create(wanted, _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin)))
+        return await self.checkpoint(job_id)
+
+    async def resume(
+        self,
+        job_id: str | None = None,
+        process: Processor | None = None,
+        *,
+        concurrency: int = 16,
+        limit: int | None = None,
+        retry_failed: bool = False,
+        accept_new_items: Items | None = None,
+        columns: Columns | None = None,
+        on_progress: Listener | None = None,
+        stop: Stop | None = None,
+        stdin: BinaryIO | None = None,
+        grace_seconds: float = 10.0,
+    ) -> BatchResult:
+        """Go on with a job that was interrupted, paused, or created but never run.
+
+        Without `job_id` there must be exactly one unfinished job. `process` is needed when the job was made by a
+        program's own callable. Other arguments as of `run`.
+
+        Raises:
+            NothingToRun, JobNameNeeded: no job is unfinished, or several are.
+            JobNotFound: there is no job of this name.
+            CallerOnly: only the program that made the job can go on with it.
+            ItemsNeeded: it was taken over; `run` it with all its items.
+            IllegalMove: the job was cancelled.
+        """
+        _check_run(concurrency, 1, 1.0, limit)
+        job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
+        callee = self._callee_of(job, process)
+        created, stop = None, stop or Stop()
+        if accept_new_items is not None:
+            wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
+            recipe = self._source.recipe(job.recipe) if job.recipe is not None else None
+            added = _checked(recipe, accept_new_items, drafts(accept_new_items, columns or Columns(), stdin=stdin))
+            created = await self._create(wanted, _until(stop, added))
+        if retry_failed:
+            await self._stores.jobs.retry(self._owner, job.id, None)
+        options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
+        return await self._work(job.id, callee, options, on_progress, stop, created)
+
+    async def checkpoint(self, job_id: str) -> Job:
+        """Return where a job stands. Raises JobNotFound."""
+        return await self._as_seen(await self._stores.jobs.job(self._owner, job_id))
+
+    async def list(self, *, before: int | None = None, limit: int = 100) -> Sequence[Job]:
+        """Return jobs, the latest first; `before` is the `key` of the last one already seen."""
+        jobs = await self._stores.jobs.jobs(self._owner, incomplete=False, before=before, limit=limit)
+        return [await self._as_seen(job) for job in jobs]
+
+    async def incomplete(self, *, before: int | None = None, limit: int = 100) -> Sequence[Job]:
+        """Return jobs with work left: pending, running, interrupted or paused; the latest first, as of `list`."""
+        jobs = await self._stores.jobs.jobs(self._owner, incomplete=True, before=before, limit=limit)
+        return [await self._as_seen(job) for job in jobs]
+
+    async def workable(self, job_id: str) -> Job:
+        """Return a job after seeing that this program can go on with it.
+
+        Raises:
+            JobNotFound: there is no job of this name.
+            IllegalMove: it was cancelled.
+            CallerOnly: only the program that made the job can go on with it.
+            ItemsNeeded: it was taken over, and is still without its items.
+            ProcessorUnusable, ProcessorNotAllowed, RecipeError, KeyMissing: what makes its conversations is out of
+                reach.
+        """
+        job = await self.checkpoint(job_id)
+        if job.state is JobState.CANCELLED:
+            check_move(job_id, job.state, Move.WORK)
+        if job.state not in FINISHED:
+            self._callee_of(job, None)
+        return job
+
+    async def failed(self, job_id: str) -> AsyncIterator[Failure]:
+        """Yield the failed items of a job, each with the attempt that settled it. Raises JobNotFound."""
+        after = -1
+        while page := await self._stores.jobs.failures(self._owner, job_id, after=after, limit=_PAGE):
+            for failure in page:
+                yield failure
+            after = page[-1].position
+
+    async def items_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[ItemStanding]:
+        """Return items in the order of their positions, of those after the given one. Raises JobNotFound."""
+        return await self._stores.jobs.items(self._owner, job_id, after=after, limit=limit)
+
+    async def failed_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[Failure]:
+        """Return failed items in the order of their positions, of those after the given one. Raises JobNotFound."""
+        return await self._stores.jobs.failures(self._owner, job_id, after=after, limit=limit)
+
+    async def last_failure(self, job_id: str) -> int:
+        """Return the number of the latest failing in a job, 0 when there was none. Raises JobNotFound."""
+        return await self._stores.jobs.last_failure(self._owner, job_id)
+
+    async def failures_since(self, job_id: str, after: int, *, limit: int = 100) -> Sequence[Failing]:
+        """Return what failed after a failing that was seen; who asks on from the last one misses none."""
+        return await self._stores.jobs.failures_since(self._owner, job_id, after=after, limit=limit)
+
+    async def retry(self, job_id: str, item_ids: Sequence[str] | None = None) -> int:
+        """Put failed items, all or those named, back to pending; return how many. `resume` then works on them.
+
+        Raises:
+            JobNotFound, ItemNotFound: there is no such job or item.
+            ItemsNeeded: the job was taken over, and is still without its items.
+            IllegalMove: the job was cancelled, or a named item has not failed.
+        """
+        named = [item_ids] if isinstance(item_ids, str) else item_ids  # else one name would be taken letter by letter
+        return await self._stores.jobs.retry(self._owner, job_id, named)
+
+    async def pause(self, job_id: str) -> Job:
+        """Have every worker of a job stop gracefully, wherever it runs. Raises JobNotFound, IllegalMove."""
+        pause = Pause("by_user", "paused by the user")
+        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, Move.PAUSE, pause))
+
+    async def cancel(self, job_id: str) -> Job:
+        """Stop a job for good; what it made stays. Raises JobNotFound, IllegalMove."""
+        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, Move.CANCEL))
+
+    async def discard(self, job_id: str) -> None:
+        """Remove a job's checkpoint and free its name; its conversations stay.
+
+        Raises:
+            JobNotFound: there is no such job.
+            JobIsWorked: a worker is on it; pause or cancel it first. One on another host is given as long as a lease
+                to show that it lives.
+        """
+        await self._refuse_under_a_worker(job_id)
+        await drop(self._stores, self._owner, await self._stores.jobs.discard(self._owner, job_id))
+
+    # -- within ------------------------------------------------------------------------------------------------------
+
+    async def _create(self, wanted: Wanted, chunks: Chunks) -> Created:
+        life = await asyncio.to_thread(host.LifeLine.open, self._folder)
+        creation = Creation(stores=self._stores, owner=self._owner, card=life.card)
+        try:
+            return await creation.create(wanted, chunks)
+        finally:
+            # When something is left behind, the file stays and, unlocked, proves that nobody needs it any more.
+            life.close(remove=creation.is_tidy)
+
+    async def _work(
+        self,
+        job_id: str,
+        callee: Callee,
+        options: WorkerOptions,
+        on_progress: Listener | None,
+        stop: Stop,
+        created: Created | None,
+    ) -> BatchResult:
+        started = time.monotonic()
+        await self._tidy()
+        job = await self.checkpoint(job_id)
+        ending = Ending.FINISHED
+        did_nothing = job.state in FINISHED
+        if not did_nothing:
+            teller = ProgressTeller(job_id=job_id, listener=on_progress)
+            run = Run(
+                store=self._stores.work,
+                owner=self._owner,
+                job=job,
+                callee=callee,
+                options=options,
+                watch=self._watch(job_id),
+                stop=stop,
+                folder=self._folder,
+                teller=teller,
+            )
+            ending = await run.until_ended()
+            job = await self.checkpoint(job_id)
+            await teller.tell(job.counts, job.tokens, last=True)
+        if job.state is JobState.COMPLETED and not job.cleaned:
+            await self._clean(job_id)
+        return BatchResult(
+            job_id=job_id,
+            state=job.state,
+            counts=job.counts,
+            tokens=job.tokens,
+            ending=ending,
+            pause=job.pause,
+            created=created,
+            did_nothing=did_nothing,
+            seconds=time.monotonic() - started,
+        )
+
+    async def _clean(self, job_id: str) -> None:
+        while await self._stores.jobs.clean_step(self._owner, job_id):
+            pass
+        _log.info("checkpoint_cleaned", job=job_id)
+
+    async def _refuse_under_a_worker(self, job_id: str) -> None:
+        watch = self._watch(job_id)
+        patience = time.monotonic() + 1.2 * self._lease_seconds
+        while await watch.look():
+            rows = await self._stores.work.workers(self._owner, job_id)
+            if any(host.life_of(row.card) is host.Life.ALIVE for row in rows) or time.monotonic() > patience:
+                raise JobIsWorked(
+                    f"A worker is on job {job_id!r}; stop it first, for instance with `backstay cancel {job_id}`",
+                    job_id=job_id,
+                )
+            await asyncio.sleep(self._lease_seconds / 20)
+
+    async def _tidy(self) -> None:
+        """Finish what creations, discards, leases and cleanings that were cut off have left."""
+        await drop_leftovers(self._stores, self._owner)
+        for job_id in await self._stores.jobs.ended_under_workers(self._owner):
+            await self._watch(job_id).look()
+        for job_id in await self._stores.jobs.uncleaned(self._owner):
+            await self._clean(job_id)
+
+    async def _as_seen(self, job: Job) -> Job:
+        """Show a job that is stored as running, but has no worker that may be alive, as interrupted."""
+        if job.state is not JobState.RUNNING:
+            return job
+        for row in await self._stores.work.workers(self._owner, job.id):
+            if not host.is_proven_dead(row.card):
+                return job
+        return replace(job, state=JobState.INTERRUPTED)
+
+    async def _only_incomplete(self) -> Job:
+        jobs = await self.incomplete(limit=6)
+        if not jobs:
+            raise NothingToRun("No job is unfinished; `backstay jobs` lists all there are")
+        if len(jobs) > 1:
+            names = ", ".join(job.id for job in jobs[:5]) + (" and more" if len(jobs) > 5 else "")
+            raise JobNameNeeded(f"Several jobs are unfinished, say which one: {names}", jobs=[job.id for job in jobs])
+        return jobs[0]
+
+    def _callee_of(self, job: Job, process: Processor | None) -> Callee:
+        if job.lacks_items:
+            raise items_needed(job.id)
+        if process is not None:
+            return Callee.of(process)
+        if job.processor == CALLER:
+            raise CallerOnly(
+                f"Job {job.id!r} was started with a function of a program; run that program again to go on with it",
+                job_id=job.id,
+            )
+        if job.recipe is not None:
+            return Callee.of(self._source.writer(self._source.recipe(job.recipe)))
+        return Callee.of(self._source.resolve(job.processor))
+
+    def _callee(self, process: Processor | Recipe | str) -> Callee:
+        if isinstance(process, Recipe):
+            return Callee.of(self._source.writer(process))
+        return Callee.of(self._source.resolve(process) if isinstance(process, str) else process)
+
+    def _watch(self, job_id: str) -> Watch:
+        return Watch(store=self._stores.work, owner=self._owner, job_id=job_id, lease_seconds=self._lease_seconds)
+
+
+def _name_of(process: Processor | Recipe | str) -> str:
+    if isinstance(process, Recipe):
+        return process.model
+    return process if isinstance(process, str) else CALLER
+
+
+async def _checked(recipe: Recipe | None, items: Items, chunks: Chunks) -> Chunks:
+    """Hand the chunks on, each item checked against the recipe: what it lacks is found before the first call."""
+    where = "item"
+    if isinstance(items, str | Path):
+        where = "standard input line" if str(items) == "-" else f"{items} line"
+    async for chunk in chunks:
+        if recipe is not None:
+            for draft in chunk:
+                recipe.check(item_of(draft), f"{where} {draft.line}")
+        yield chunk
+
+
+async def _until(stop: Stop, chunks: Chunks) -> Chunks:
+    async for chunk in chunks:
+        if stop.requested:
+            raise Stopped("Stopped while the items were being read; nothing was called. Run the same command again")
+        yield chunk
+
+
+def _check_run(concurrency: int, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:
+    checks: tuple[tuple[str, Any, type[int | float], float, float], ...] = (
+        ("concurrency", concurrency, int, 1, 10_000),
+        ("max_attempts", max_attempts, int, 1, 1_000),
+        ("timeout", timeout_seconds, float, 0.001, 604_800),
+        ("limit", 1 if limit is None else limit, int, 1, 10**12),
+    )
+    for name, value, kind, least, most in checks:
+        if isinstance(value, bool) or not isinstance(value, (int, kind)):
+            wanted = "a whole number" if kind is int else "a number of seconds"
+            raise SettingsError(f"{name} must be {wanted}, not {value!r}", setting=name)
+        if not least <= float(value) <= most:
+            raise SettingsError(f"{name} must be from {least:,} to {most:,}, not {value:,}", setting=name)

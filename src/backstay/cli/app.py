@@ -1,0 +1,107 @@
+"""The commands and the options before them, as Typer knows them."""
+
+from typing import Annotated
+
+import typer
+
+from backstay.cli import (
+    adopt,
+    backups,
+    conversations,
+    doctor,
+    dry_run,
+    init,
+    jobs,
+    logs,
+    migrate,
+    resume,
+    run,
+    serve,
+    steering,
+)
+from backstay.cli.exits import EPILOG
+from backstay.cli.invocation import Invocation, LogFormat
+
+app = typer.Typer(
+    name="backstay",
+    # Plain help: the same in a pipe, in a manual and on a terminal, and there at once.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"backstay {version('backstay')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True, epilog=EPILOG)
+def backstay(
+    context: typer.Context,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Path of the database, sqlite:///path, or postgresql://user@host/database "
+            "[default: BACKSTAY_DATABASE_URL, else .backstay/backstay.db here or in the nearest folder above].",
+        ),
+    ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER", help="Whose jobs and conversations [default: BACKSTAY_OWNER, else local]."),
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="What standard error is written as.")] = LogFormat.TEXT,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Generate large batches of training conversations, never losing one and never paying for one twice.
+
+    \b
+    Start:
+      backstay init
+      backstay run topics.csv --recipe recipe.toml --dry-run
+      backstay run topics.csv --recipe recipe.toml
+      backstay conversations export --job topics -o topics.messages.jsonl
+
+    \b
+    After an interruption:
+      backstay resume
+
+    \b
+    Delete without fear:
+      backstay conversations delete --job topics
+      backstay backups restore BACKUP
+    """
+    invocation = Invocation.of(context)
+    invocation.database = database
+    invocation.owner = owner
+    invocation.json_logs = log_format is LogFormat.JSON
+    logs.configure(as_json=invocation.json_logs)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command(epilog=EPILOG, cls=dry_run.Command)(run.run)
+for command in (
+    resume.resume,
+    jobs.jobs,
+    jobs.status,
+    jobs.failed,
+    steering.retry,
+    steering.pause,
+    steering.cancel,
+    steering.discard,
+    init.init,
+    migrate.migrate,
+    adopt.adopt,
+    doctor.doctor,
+    serve.serve,
+):
+    app.command(epilog=EPILOG)(command)
+app.add_typer(conversations.app, name="conversations", epilog=EPILOG)
+app.add_typer(backups.app, name="backups", epilog=EPILOG)

@@ -1,0 +1,58 @@
+"""`backstay backups cleanup`: removing what has expired."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.options import AsJson
+from backstay.cli.output import Output
+from backstay.cli.text import counted, plain
+
+if TYPE_CHECKING:
+    from backstay.backup.cleanup import Cleanup
+
+
+def cleanup(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed, and why.")] = False,
+    orphans: Annotated[bool, typer.Option("--orphans", help="Remove files, too, that belong to no backup.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove backups that have expired, and say why each stays or goes.
+
+    Never removes one that is pinned, is being written, or whose delete is unfinished. Good for cron.
+
+    \b
+    Examples:
+      backstay backups cleanup --dry-run
+      backstay backups cleanup --json
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            done = await backstay.backups.cleanup(dry_run=dry_run, orphans=orphans)
+            if as_json:
+                from backstay.objects import CleanupOut
+
+                out.answer(CleanupOut.of(done))
+            _print(invocation, out, done)
+
+    in_loop(do())
+
+
+def _print(invocation: Invocation, out: Output, done: "Cleanup") -> None:
+    verbs = {"keep": "keep", "remove": "would remove", "finish": "would remove"}
+    if not done.is_dry_run:
+        verbs = {"keep": "kept", "remove": "removed", "finish": "removed"}
+    for decision in done.decisions:
+        out.line(f"{verbs[decision.action]:<12} {decision.backup.id}: {decision.reason}")
+    for name in done.orphans:
+        out.line(f"{'removed' if done.orphans_removed else 'orphan':<12} {plain(name)}: its file belongs to no backup")
+    if not done.decisions and not done.orphans:
+        out.note("There is nothing to clean up.")
+    if done.orphans and not done.orphans_removed:
+        command = invocation.command("backups", "cleanup", "--orphans")
+        out.note(f"{counted(len(done.orphans), 'file')} of no backup stay; remove with: {command}")

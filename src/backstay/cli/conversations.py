@@ -1,0 +1,128 @@
+"""`backstay conversations`: looking at what is kept; what changes it has files of its own."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli import hints
+from backstay.cli.deleting import delete
+from backstay.cli.exits import EPILOG
+from backstay.cli.export import export
+from backstay.cli.importing import import_
+from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.options import AsJson
+from backstay.cli.output import Output
+from backstay.cli.selecting import Job, OlderThan, Persona, Search, selection_of, words_of
+from backstay.cli.text import plain, plain_lines
+
+if TYPE_CHECKING:
+    from backstay.library.conversation import Conversation
+    from backstay.library.store import ConversationSummary
+
+_COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED")
+
+app = typer.Typer(help="Look at conversations, import, export and delete them.", no_args_is_help=False)
+
+
+def list_conversations(
+    context: typer.Context,
+    job: Job = None,
+    search: Search = None,
+    persona: Persona = None,
+    older_than: OlderThan = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="How many at most.")] = 50,
+    before: Annotated[
+        int | None, typer.Option(metavar="CURSOR", help="Go on where a list ended; its last line says how.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List conversations, the newest first.
+
+    In a pipe: one conversation a line, tabs between id, topic, persona, job, item, number of turns and time.
+
+    \b
+    Examples:
+      backstay conversations list --job topics --limit 10
+      backstay conversations list --search "lighthouse" --older-than 30d
+      backstay conversations list --json
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+    chosen = selection_of(job=job, search=search, persona=persona, older_than=older_than)
+    narrowed = chosen if chosen.is_narrowed else None
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            found = await backstay.conversations.list(narrowed, before=before, limit=limit)
+            if as_json:
+                from backstay.objects import ConversationsOut
+
+                out.answer(ConversationsOut.of(found, limit=limit))
+            elif found:
+                out.table(_COLUMNS, [_row(summary) for summary in found], whole=("CREATED",))
+                if len(found) == limit:
+                    conditions = words_of(job=job, search=search, persona=persona, older_than=older_than)
+                    words = ["conversations", "list", *conditions, f"--limit={limit}"]
+                    out.note(f"The next: {invocation.command(*words, f'--before={found[-1].cursor}')}")
+            else:
+                out.note("There are no conversations." if narrowed is None else "No conversation is like that.")
+            await hints.remind(invocation, out, backstay)
+
+    in_loop(do())
+
+
+def show(
+    context: typer.Context,
+    conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show one conversation with all its turns.
+
+    \b
+    Example:
+      backstay conversations show 0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            found = await backstay.conversations.show(conversation)
+            if as_json:
+                from backstay.objects import ConversationOut
+
+                out.answer(ConversationOut.of(found))
+            for line in _in_full(found):
+                out.line(line)
+            await hints.remind(invocation, out, backstay)
+
+    in_loop(do())
+
+
+def _row(summary: "ConversationSummary") -> tuple[object, ...]:
+    known = (summary.topic, summary.persona, summary.job_id, summary.item_id)
+    return summary.id, *(value or "" for value in known), summary.turns, summary.created_at
+
+
+def _in_full(conversation: "Conversation") -> list[str]:
+    about = (
+        ("id", conversation.id),
+        ("topic", conversation.topic),
+        ("persona", conversation.persona),
+        ("content", conversation.content),
+        ("job", conversation.job_id),
+        ("item", conversation.item_id),
+        ("created", conversation.created_at and f"{conversation.created_at:%Y-%m-%d %H:%M:%S}Z"),
+        *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
+    )
+    lines = [f"{name:<9} {plain(value)}" for name, value in about if value is not None]
+    for turn in conversation.turns:
+        lines += ["", f"{plain(turn.role)}:", *(f"  {line}" for line in plain_lines(turn.content))]
+    return lines
+
+
+app.command("list", epilog=EPILOG)(list_conversations)
+app.command(epilog=EPILOG)(show)
+app.command("import", epilog=EPILOG)(import_)
+app.command(epilog=EPILOG)(export)
+app.command(epilog=EPILOG)(delete)

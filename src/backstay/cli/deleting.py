@@ -1,0 +1,235 @@
+"""`backstay conversations delete`: with a plan, a verified backup, and the way back."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli.confirm import confirm
+from backstay.cli.durations import parse_duration
+from backstay.cli.exits import Status
+from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.options import AsJson, ExpiresIn, Reason, Yes
+from backstay.cli.output import Output
+from backstay.cli.safekeeping import Watcher, interruptible, size, watcher
+from backstay.cli.selecting import (
+    Everything,
+    Ids,
+    IdsFile,
+    Job,
+    OlderThan,
+    Persona,
+    Search,
+    refuse_unknown_job,
+    selection_of,
+)
+from backstay.cli.text import counted, plain, shortened
+from backstay.clock import to_text
+from backstay.errors import ConfirmationNeeded, EmptySelection, SettingsError
+
+if TYPE_CHECKING:
+    from backstay.app import Backstay
+    from backstay.library.removal import DeletePlan, Deletion
+    from backstay.library.selection import Selection
+
+_LONGEST_TOPIC = 60
+
+
+def delete(
+    context: typer.Context,
+    ids: Ids = None,
+    ids_file: IdsFile = None,
+    job: Job = None,
+    search: Search = None,
+    persona: Persona = None,
+    older_than: OlderThan = None,
+    everything: Everything = False,
+    ignore_missing: Annotated[
+        bool, typer.Option("--ignore-missing", help="Delete the others when ids are unknown.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
+    no_backup: Annotated[bool, typer.Option("--no-backup", help="Make no backup: nothing brings them back.")] = False,
+    lose_them: Annotated[
+        bool, typer.Option("--lose-them", help="With --no-backup and --yes: they are gone for good, and that is meant.")
+    ] = False,
+    unfinished: Annotated[
+        str | None, typer.Option("--continue", metavar="BACKUP", help="Go on with a delete that was cut off.")
+    ] = None,
+    reason: Reason = None,
+    expires_in: ExpiresIn = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> Status:
+    """Delete conversations, after a verified backup of them. Say which: ids, conditions, or --all.
+
+    Shows its plan first, and asks on a terminal; elsewhere --yes must be given. When the backup fails, nothing is
+    deleted. Conversations that somebody changes meanwhile are kept, and named (status 3). The last line is the command
+    that undoes it.
+
+    \b
+    Examples:
+      backstay conversations delete --job topics --dry-run
+      backstay conversations delete --search "as an AI" --yes
+      backstay conversations delete --ids-file bad.txt --expires-in 30d
+      backstay conversations delete --continue backup-1730720400123-abc123
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+    chosen = selection_of(
+        ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
+    )
+    keep = parse_duration(expires_in, option="--expires-in") if expires_in is not None else None
+    if unfinished is not None:
+        if chosen.is_narrowed or everything or no_backup or dry_run:
+            raise SettingsError(
+                "--continue goes on with what its backup holds: give no other selection", setting="continue"
+            )
+        return _carry_out(
+            invocation, out, lambda backstay, show: backstay.conversations.resume_delete(unfinished, on_progress=show)
+        )
+    chosen.check()
+
+    async def plan() -> "DeletePlan":
+        async with invocation.open() as backstay:
+            try:
+                return await backstay.conversations.plan_delete(chosen, ignore_missing=ignore_missing)
+            except EmptySelection:
+                await refuse_unknown_job(backstay, chosen)
+                raise
+
+    try:
+        planned = in_loop(plan())
+    except EmptySelection:
+        return _say_nothing(out, chosen, dry_run=dry_run)
+    if dry_run:
+        _show(out, planned, would=True)
+        return Status.DONE
+    if not yes or no_backup or planned.related or planned.triggers:
+        _show(out, planned, would=False)
+    _ask(planned, no_backup=no_backup, lose_them=lose_them, yes=yes)
+    return _carry_out(
+        invocation,
+        out,
+        lambda backstay, show: backstay.conversations.delete(
+            planned, backup=not no_backup, reason=reason, expires_in=keep, on_progress=show
+        ),
+    )
+
+
+def _say_nothing(out: Output, chosen: "Selection", *, dry_run: bool) -> Status:
+    """Nothing is like what was asked for: a command that runs every night has done its work."""
+    if out.as_json:
+        from backstay.library.removal import DeletePlan, Deletion
+        from backstay.objects import DeletePlanOut, DeletionOut
+
+        plan, done = DeletePlan(chosen, 0, 0, 0, "", (), ()), Deletion(None, 0, 0, 0)
+        out.answer(DeletePlanOut.of(plan) if dry_run else DeletionOut.of(done, undo=None))
+    out.line("Nothing to delete.")
+    return Status.DONE
+
+
+def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
+    """Print a plan: as the result of a dry run, else for whoever is about to say yes."""
+    if would and out.as_json:
+        from backstay.objects import DeletePlanOut
+
+        out.answer(DeletePlanOut.of(plan))
+        return
+    tell = out.line if would else out.note
+    tell(f"{_counted(plan)}, about {size(plan.estimated_bytes)}, would be deleted:")
+    for one in plan.sample:
+        topic = shortened(plain(one.topic), _LONGEST_TOPIC) if one.topic else "(no topic)"
+        tell(f"  {plain(one.id)}  {topic}, {counted(one.turns, 'turn')}")
+    if plan.conversations > len(plan.sample):
+        tell(f"  and {plan.conversations - len(plan.sample):,} more")
+    for rows in plan.related:
+        what = "" if rows.goes else " would refer to nothing, or to a default"
+        tell(f"{'Also' if rows.goes else 'And'} {counted(rows.rows, 'row')} in {plain(rows.table)}{what}")
+    for trigger in plan.triggers:
+        tell(f"The trigger {plain(trigger.name)} of {plain(trigger.table)} would fire; no backup knows what it does")
+    if plan.missing:
+        tell(f"Not there, and left out: {', '.join(plain(name) for name in plan.missing)}")
+
+
+def _ask(plan: "DeletePlan", *, no_backup: bool, lose_them: bool, yes: bool) -> None:
+    if not no_backup:
+        if not yes:
+            about = f"about {size(plan.estimated_bytes)}"
+            confirm(f"Back up and delete {counted(plan.conversations, 'conversation')}, {about}")
+        return
+    if not yes:
+        confirm(f"Delete {counted(plan.conversations, 'conversation')} without a backup")
+    if not lose_them:
+        if yes:
+            raise ConfirmationNeeded(
+                "Without a backup nothing brings these conversations back: say --lose-them, too, if that is wanted"
+            )
+        confirm("Nothing will bring them back. Go on all the same")
+
+
+def _carry_out(invocation: Invocation, out: Output, work: "Work") -> Status:
+    shown = watcher(out)
+
+    async def do() -> Status:
+        async with invocation.open() as backstay:
+            with shown:
+                done = await work(backstay, shown)
+            return await _conclude(invocation, out, backstay, done)
+
+    try:
+        with interruptible():
+            return in_loop(do())
+    except KeyboardInterrupt:
+        _say_where(invocation, out, shown)
+        return Status.INTERRUPTED
+
+
+async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", done: "Deletion") -> Status:
+    undo = invocation.command("backups", "restore", done.backup_id) if done.backup_id is not None else None
+    if out.as_json:
+        from backstay.objects import DeletionOut
+
+        out.answer(DeletionOut.of(done, undo=undo))
+    if done.was_finished:
+        out.line(f"That delete was finished before, of {counted(done.deleted, 'conversation')}; nothing to do.")
+        return Status.DONE
+    out.line(f"{counted(done.deleted, 'conversation')} deleted.")
+    for number, ids, what in (
+        (done.changed, done.changed_ids, "not deleted: changed meanwhile, or kept by a trigger"),
+        (done.gone, done.gone_ids, "already gone"),
+    ):
+        if number:
+            named = ", ".join(plain(one) for one in ids)
+            out.line(f"{counted(number, 'conversation')} {what}{f' ({named})' if named else ''}.")
+    if done.backup_id is not None and undo is not None:
+        backup = await backstay.backups.show(done.backup_id)
+        until = f", kept until {to_text(backup.expires_at)[:16]}Z" if backup.expires_at is not None else ""
+        out.note(f"A verified backup holds them{until}.")
+        out.note(f"Undo with: {undo}")
+    return Status.WITH_FAILURES if done.changed else Status.DONE
+
+
+def _say_where(invocation: Invocation, out: Output, shown: Watcher) -> None:
+    from backstay.backup.backup import Phase
+
+    latest = shown.latest
+    if latest is None or latest.phase is not Phase.DELETING or not latest.backup_id:
+        kept = (
+            "nothing was deleted"
+            if latest is None or latest.phase is not Phase.DELETING
+            else "what was deleted is gone"
+        )
+        out.note(f"Interrupted; {kept}.", always=True)
+        return
+    go_on = invocation.command("conversations", "delete", "--continue", latest.backup_id)
+    undo = invocation.command("backups", "restore", latest.backup_id)
+    out.note(f"Interrupted after {latest.conversations:,} of {latest.total:,} conversations.", always=True)
+    out.note(f"Go on with: {go_on}", always=True)
+    out.note(f"Undo with: {undo}", always=True)
+
+
+def _counted(plan: "DeletePlan") -> str:
+    return f"{counted(plan.conversations, 'conversation')} with {counted(plan.turns, 'turn')}"
+
+
+Work = Callable[["Backstay", Watcher], Awaitable["Deletion"]]

@@ -1,0 +1,51 @@
+"""`backstay run --dry-run`: what would be sent, and about how much it is."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from backstay.cli.invocation import in_loop
+from backstay.cli.output import Output
+from backstay.cli.text import counted, plain, plain_lines
+
+if TYPE_CHECKING:
+    from backstay.batch.intake import Columns
+    from backstay.generate.recipe import Recipe
+
+_OPTION = "--dry-run"
+_USUAL = "3"
+
+
+class Command(typer.core.TyperCommand):
+    """A command whose `--dry-run` may stand without its number."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # one class
+        if _OPTION in args:
+            at = args.index(_OPTION) + 1
+            if at == len(args) or not args[at].isdecimal():
+                args = [*args[:at], _USUAL, *args[at:]]
+        return super().parse_args(ctx, args)
+
+
+def show(out: Output, recipe: "Recipe", file: str, count: int, columns: "Columns") -> None:
+    """Print the prompts of the first items; nobody is called, no job is made."""
+    from backstay.generate.preview import preview
+
+    seen = in_loop(preview(recipe, file, count, columns=columns))
+    if out.as_json:
+        from backstay.objects import PreviewOut
+
+        out.answer(PreviewOut.of(seen))
+        return
+    for sample in seen.samples:
+        out.line(f"── {plain(sample.item_id)}, about {counted(sample.tokens_in, 'token')}")
+        for name, text in (("system", sample.prompt.system), ("user", sample.prompt.user)):
+            if text is not None:
+                out.line(f"{name}:")
+                for line in plain_lines(text):
+                    out.line(f"  {line}")
+        out.line()
+    out.line(
+        f"{counted(seen.items, 'item')} for {plain(recipe.model)} at {plain(recipe.endpoint.host)}: about "
+        f"{seen.tokens_in:,} tokens in and {seen.tokens_out:,} out, guessed from lengths. Nobody was called."
+    )

@@ -1,0 +1,22 @@
+"""Lengths of time as one types them: `30d`, `12h`, `2w`."""
+
+import re
+from datetime import timedelta
+
+from backstay.errors import SettingsError
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_TEXT = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([mhdw])", re.IGNORECASE)
+
+
+def parse_duration(text: str, *, option: str) -> timedelta:
+    """Read a length of time. Raises SettingsError naming the option."""
+    match = _TEXT.fullmatch(text.strip())
+    if match is None or float(match[1]) == 0:
+        raise SettingsError(
+            f"{option} must be a number and m, h, d or w (minutes, hours, days, weeks), as 30d", setting=option
+        )
+    try:
+        return timedelta(**{_UNITS[match[2].lower()]: float(match[1])})
+    except OverflowError as error:
+        raise SettingsError(f"{option} is longer than any clock goes", setting=option) from error

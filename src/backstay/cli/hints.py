@@ -1,0 +1,58 @@
+"""Where jobs stand, in words, and the reminder that some are unfinished."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from backstay.cli.invocation import Invocation
+from backstay.cli.output import Output
+from backstay.cli.text import counted, plain
+from backstay.errors import BackstayError
+
+if TYPE_CHECKING:
+    from backstay.app import Backstay
+    from backstay.batch.job import Job
+
+_NAMED = 5
+_LOOKED_AT = 100
+
+
+async def remind(invocation: Invocation, out: Output, backstay: "Backstay", *, about: str | None = None) -> None:
+    """Say in one line which jobs, other than the one a command was about, wait for somebody to go on with them."""
+    if out.as_json:
+        return
+    # The command has done its work: a reminder that cannot be made is no reason to call it failed.
+    with suppress(BackstayError):
+        from backstay.batch.job import JobState
+
+        jobs = await backstay.batches.incomplete(limit=_LOOKED_AT)
+        waiting = [job for job in jobs if job.id != about and job.state is not JobState.RUNNING]
+        if waiting:
+            out.note(_reminder(invocation, waiting))
+
+
+def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
+    named = ", ".join(f"{plain(job.id)} ({in_words(job)})" for job in jobs[:_NAMED])
+    more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
+    resume = invocation.about("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
+    if all(job.lacks_items for job in jobs):
+        name = plain(jobs[0].id) if len(jobs) == 1 else "JOB"
+        resume = f"{invocation.command('run')} FILE --job {name}, where FILE has all its items"
+    elif all(job.processor == "caller" for job in jobs):
+        resume = f"the program{'' if len(jobs) == 1 else 's'} that made {'it' if len(jobs) == 1 else 'them'}"
+    at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
+    return f"{at_least}{counted(len(jobs), 'unfinished job')}: {named}{more}; go on with: {resume}"
+
+
+def in_words(job: "Job") -> str:
+    """Return `interrupted, 40 of 120`."""
+    return f"{state_in_words(job)}, {settled_in_words(job)}"
+
+
+def settled_in_words(job: "Job") -> str:
+    """Return `40 of 120`; of a job that was taken over nobody knows yet of how many."""
+    settled = f"{job.counts.settled:,}"
+    return f"{settled} taken over" if job.lacks_items else f"{settled} of {job.counts.planned:,}"
+
+
+def state_in_words(job: "Job") -> str:
+    return str(job.state).replace("_", " ")

@@ -1,0 +1,102 @@
+"""What the options before the command say: where, whose, and how to log."""
+
+import re
+import shlex
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import typer
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from backstay.app import Backstay
+    from backstay.settings import Settings
+
+T = TypeVar("T")
+
+_PATIENCE_SECONDS = 1.0
+_SECRETS = re.compile(r"(?<=[?&])(?:ssl)?password=[^&]*&?|(?<=[?&])(?:oauth_client_secret|scram_\w+_key)=[^&]*&?")
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One call of the command. `main` makes it, the options before the command fill it in, commands read it."""
+
+    database: str | None = None
+    owner: str | None = None
+    json_logs: bool = False
+    rpm: int | None = None
+    tpm: int | None = None
+
+    @classmethod
+    def of(cls, context: typer.Context) -> "Invocation":
+        return cast("Invocation", context.find_root().obj)
+
+    def open(self, *, create: bool = False) -> "Backstay":
+        """Name the library these options mean; only `run` and an import may create one."""
+        from backstay.app import Backstay
+
+        return Backstay.open(self.database, owner=self.owner, create=create, rpm=self.rpm, tpm=self.tpm)
+
+    def settings(self) -> "Settings":
+        """Gather the settings that hold with these options."""
+        from backstay.settings import load
+
+        return load(database_url=self.database, owner=self.owner)
+
+    def command(self, *words: str) -> str:
+        """Return a command as one would type it to reach the same library, ready to be pasted."""
+        line = ["backstay"]
+        if self.database is not None:
+            line += ["--database", _without_password(self.database)]
+        if self.owner is not None:
+            line += ["--owner", self.owner]
+        return shlex.join([*line, *words])
+
+    def about(self, verb: str, name: str, *options: str) -> str:
+        """Return a command about one job, whatever its name begins with."""
+        if name.startswith("-"):
+            return self.command(verb, *options, "--", name)
+        return self.command(verb, name, *options)
+
+
+def _without_password(database: str) -> str:
+    """Return a database as it may be shown: whoever pastes the command gives the password anew, as libpq takes it."""
+    if not database.startswith(("postgresql://", "postgres://")):
+        return database
+    shown = re.sub(r"^(\w+://[^:/@?]*):[^/?]*@", r"\1@", database)
+    return _SECRETS.sub("", shown).rstrip("?&")
+
+
+def in_loop(work: Coroutine[Any, Any, T], show: "Callable[[asyncio.AbstractEventLoop], None] | None" = None) -> T:
+    """Run what a command does in an event loop of its own, which `show` is shown first.
+
+    Unlike `asyncio.run`, this does not wait for ever: a processor's call that was abandoned and does not heed its
+    cancellation must not keep the command from ending.
+    """
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    if show is not None:
+        show(loop)
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=_PATIENCE_SECONDS))
+        if all(task.done() for task in left):
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+        else:
+            loop.set_exception_handler(lambda *_: None)  # it would complain of them when the process ends

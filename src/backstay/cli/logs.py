@@ -1,0 +1,71 @@
+"""The engine's structured log on standard error, as text or as one JSON object a line."""
+
+import logging
+import os
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+from backstay.cli.output import to_stderr
+from backstay.cli.text import plain
+
+TRACEBACK = "BACKSTAY_TRACEBACK"  # set to 1, a fault in Backstay shows where it is
+
+
+class ToStderr(logging.Handler):
+    """Writes to what is standard error at that moment: a live progress bar stands in for it and lets lines pass."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.formatter is None:  # most commands have nothing to log, and need not load what would
+            self.formatter = _formatter(as_json=self._as_json)
+        to_stderr(self.format(record))
+
+
+def configure(*, as_json: bool) -> None:
+    """Send the log to standard error: from INFO as JSON, from WARNING as text."""
+    logger = logging.getLogger("backstay")
+    handlers = [other for other in logger.handlers if not isinstance(other, ToStderr)]
+    logger.handlers = [*handlers, ToStderr(as_json=as_json)]
+    logger.setLevel(logging.INFO if as_json else logging.WARNING)
+    # A processor's module may set up logging for itself; our lines are not to be printed twice.
+    logger.propagate = False
+
+
+def _formatter(*, as_json: bool) -> logging.Formatter:
+    import structlog
+
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=_json_steps() if as_json else [_as_text],
+    )
+
+
+def _json_steps() -> list[Any]:
+    import structlog
+
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    return [remove, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _as_text(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str:
+    hidden = ("_record", "_from_structlog", "exc_info", "stack_info", "event", "level", "logger", "timestamp")
+    context = "".join(f" {name}={plain(value)}" for name, value in event.items() if name not in hidden)
+    return f"{str(event['level']).capitalize()}: {plain(event['event']).replace('_', ' ')}{context}{_trace(event)}"
+
+
+def _trace(event: MutableMapping[str, Any]) -> str:
+    if os.environ.get(TRACEBACK) != "1" or not event.get("exc_info"):
+        return ""
+    import traceback
+
+    raised = event["_record"].exc_info
+    return "\n" + "".join(traceback.format_exception(*(raised or sys.exc_info()))).rstrip()

@@ -1,0 +1,132 @@
+"""A run's progress on standard error: a live bar on a terminal, a line now and then elsewhere."""
+
+import os
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from backstay.cli.output import Output, is_terminal
+from backstay.cli.text import counted, duration, plain, shortened
+
+if TYPE_CHECKING:
+    from backstay.batch.checkpoint import Progress
+
+SECONDS_BETWEEN_LINES = 5.0
+_LONGEST_NAME = 40
+
+
+class Watcher:
+    """Listens to a run and shows nothing. The others show something."""
+
+    def __init__(self) -> None:
+        self.latest: Progress | None = None
+        self.is_live = False
+        """Whether the cursor is hidden, and the last line of the terminal ours."""
+
+    def __call__(self, progress: "Progress") -> None:
+        self.latest = progress
+
+    @property
+    def in_flight(self) -> int:
+        return self.latest.counts.running if self.latest is not None else 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class Clock(Protocol):
+    """Seconds of a monotonic clock."""
+
+    def __call__(self) -> float: ...
+
+
+class Lines(Watcher):
+    """Prints a line at most every few seconds, and one at the end."""
+
+    def __init__(self, out: Output, *, now: Clock = time.monotonic) -> None:
+        super().__init__()
+        self._out = out
+        self._now = now
+        self._told_at = now()
+        self._told: Progress | None = None
+
+    def __call__(self, progress: "Progress") -> None:
+        super().__call__(progress)
+        if self._now() - self._told_at >= SECONDS_BETWEEN_LINES:
+            self._tell(progress)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.latest is not None and self.latest is not self._told:
+            self._tell(self.latest)
+
+    def _tell(self, progress: "Progress") -> None:
+        self._told_at, self._told = self._now(), progress
+        self._out.note(f"{plain(progress.job_id)}: {in_words(progress)}")
+
+
+class Bar(Watcher):
+    """A bar that moves, made by Rich; it is gone when the run has ended."""
+
+    def __init__(self, name: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        super().__init__()
+        self._bar = RichProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),  # short of the edge: a ^C that the terminal shows must not wrap
+            TextColumn("{task.fields[told]}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._task = self._bar.add_task(shortened(plain(name), _LONGEST_NAME), total=None, told="reading items")
+
+    def __call__(self, progress: "Progress") -> None:
+        super().__call__(progress)
+        counts = progress.counts
+        self._bar.update(self._task, total=counts.planned, completed=counts.settled, told=in_words(progress))
+
+    def __enter__(self) -> Self:
+        self.is_live = True
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        self.is_live = False
+
+
+def watcher(out: Output, name: str) -> Watcher:
+    """Choose how to show the progress of a job."""
+    if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
+        return Bar(name)
+    return Watcher() if out.as_json else Lines(out)
+
+
+def in_words(progress: "Progress") -> str:
+    """Return `40 of 120, 4.1/s, 20.0 s left, 2 failed, 1,200 + 3,400 tokens`."""
+    counts, tokens = progress.counts, progress.tokens
+    parts = [f"{counts.settled:,} of {counts.planned:,}", f"{progress.rate:,.1f}/s"]
+    if progress.eta_seconds and not counts.all_settled:
+        parts.append(f"{duration(progress.eta_seconds)} left")
+    if counts.failed:
+        parts.append(f"{counts.failed:,} failed")
+    if tokens.tokens_in or tokens.tokens_out:
+        parts.append(in_tokens(tokens.tokens_in, tokens.tokens_out))
+    return ", ".join(parts)
+
+
+def in_tokens(tokens_in: int, tokens_out: int) -> str:
+    """Return `1,200 + 3,400 tokens`, sent and received."""
+    return f"{tokens_in:,} + {counted(tokens_out, 'token')}"

@@ -1,0 +1,153 @@
+"""`backstay backups restore`: undoing a delete."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli import hints
+from backstay.cli.confirm import confirm
+from backstay.cli.exits import Status
+from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.options import AsJson, BackupArgument, Yes
+from backstay.cli.output import Output
+from backstay.cli.safekeeping import interruptible, watcher
+from backstay.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
+from backstay.cli.text import counted, plain
+
+if TYPE_CHECKING:
+    from backstay.backup.restoring import Clash, Restored, RestorePlan
+
+_SHOWN = 10
+_ITS_ITEM_HAS_ANOTHER = "the item it was made for has another result"
+
+
+class Choice(StrEnum):
+    """The choices of `backstay.backup.restoring.OnConflict`, known without loading it."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
+def restore(
+    context: typer.Context,
+    backup: BackupArgument,
+    ids: Ids = None,
+    ids_file: IdsFile = None,
+    job: Job = None,
+    search: Search = None,
+    persona: Persona = None,
+    older_than: OlderThan = None,
+    everything: Everything = False,
+    on_conflict: Annotated[
+        Choice,
+        typer.Option(
+            help="When something else is in the way: restore nothing, leave those out, or replace it after a backup."
+        ),
+    ] = Choice.FAIL,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be restored.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> Status:
+    """Bring back what a backup holds, or the part of it that is selected: all of that or nothing.
+
+    Ids, order, turns, times and columns of your own come back as they were, and items have their results again. What
+    is there already is left as it is, so that restoring twice is safe. Only --on-conflict replace overwrites anything,
+    and asks (elsewhere than on a terminal: --yes).
+
+    \b
+    Examples:
+      backstay backups restore backup-1730720400123-abc123
+      backstay backups restore backup-1730720400123-abc123 --search lighthouse --dry-run
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+    chosen = selection_of(
+        ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
+    )
+
+    async def plan() -> "RestorePlan":
+        async with invocation.open() as backstay:
+            return await backstay.backups.plan_restore(backup, chosen)
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            with watcher(out) as shown:
+                done = await backstay.backups.restore(backup, chosen, on_conflict=on_conflict, on_progress=shown)
+            _conclude(invocation, out, done)
+            await hints.remind(invocation, out, backstay)
+
+    if dry_run:
+        _show(out, in_loop(plan()))
+        return Status.DONE
+    if on_conflict is Choice.REPLACE and not yes:
+        planned = in_loop(plan())
+        if planned.clashes:
+            confirm(f"Replace {counted(len(planned.clashes), 'conversation')} (backed up first)", backup_id=backup)
+    try:
+        with interruptible():
+            in_loop(do())
+    except KeyboardInterrupt:
+        out.note(
+            "Interrupted; nothing was restored, unless it was over already. The same command is safe.", always=True
+        )
+        return Status.INTERRUPTED
+    return Status.DONE
+
+
+def _show(out: Output, plan: "RestorePlan") -> None:
+    if out.as_json:
+        from backstay.objects import RestorePlanOut
+
+        out.answer(RestorePlanOut.of(plan))
+        return
+    out.line(f"{counted(plan.new, 'conversation')} would be restored.")
+    if plan.unlinked:
+        out.line(f"{plan.unlinked:,} of them would stay unlinked: {_ITS_ITEM_HAS_ANOTHER}.")
+    if plan.identical:
+        are = "is there already, as it was" if plan.identical == 1 else "are there already, as they were"
+        out.line(f"{plan.identical:,} {are}.")
+    if plan.clashes:
+        out.line(f"{len(plan.clashes):,} {'is' if len(plan.clashes) == 1 else 'are'} in conflict:")
+        for clash in plan.clashes[:_SHOWN]:
+            out.line(f"  {plain(clash.id)}: {_in_words(clash)}")
+        if len(plan.clashes) > _SHOWN:
+            out.line(f"  and {len(plan.clashes) - _SHOWN:,} more")
+
+
+def _in_words(clash: "Clash") -> str:
+    return {
+        "content": "is there with other content",
+        "times": "is there with the same content and other times",
+        "item": f"its item has conversation {plain(clash.other_id)} now",
+        "busy": "its item is being worked on",
+    }[clash.kind]
+
+
+def _conclude(invocation: Invocation, out: Output, done: "Restored") -> None:
+    if out.as_json:
+        from backstay.objects import RestoredOut
+
+        out.answer(RestoredOut.of(done))
+    told = [counted(done.restored, "conversation") + " restored"]
+    told += [f"{done.identical:,} {'was' if done.identical == 1 else 'were'} there already"] if done.identical else []
+    told += [f"{done.skipped:,} left out, because something else is in the way"] if done.skipped else []
+    told += [f"{counted(done.replaced, 'other')} replaced"] if done.replaced else []
+    told += (
+        [f"{counted(done.relinked, 'item')} linked to {'it' if done.relinked == 1 else 'them'} again"]
+        if done.relinked
+        else []
+    )
+    told += [f"{counted(done.related, 'row')} of other tables with them"] if done.related else []
+    out.line(f"{done.backup_id}: {', '.join(told)}.")
+    if done.unlinked:
+        out.line(f"{counted(done.unlinked, 'conversation')} not linked: {_ITS_ITEM_HAS_ANOTHER}.")
+    if done.left:
+        out.note(
+            f"{counted(done.left, 'row')} of other tables stay as they are: what they refer to is missing, or they "
+            "refer to something else now."
+        )
+    if done.replaced_backup_id is not None:
+        undo = invocation.command("backups", "restore", done.replaced_backup_id, "--on-conflict", "replace")
+        out.note(f"What was replaced is in {done.replaced_backup_id}. Undo with: {undo}")

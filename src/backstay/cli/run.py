@@ -1,0 +1,150 @@
+"""`backstay run`: a file of items becomes a job, and the job is worked on."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli import dry_run as preview
+from backstay.cli.exits import Status
+from backstay.cli.interruption import GRACE_SECONDS
+from backstay.cli.invocation import Invocation
+from backstay.cli.making import Making
+from backstay.cli.options import AsJson, Concurrency, IdColumn, Limit, PersonaColumn, Rpm, TopicColumn, Tpm
+from backstay.cli.output import Output
+from backstay.cli.running import SCRIPTED, Live, supervise
+from backstay.errors import JobNameNeeded, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from backstay.app import Backstay
+    from backstay.batch.intake import Columns
+    from backstay.batch.result import BatchResult
+
+
+def run(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL or JSON array; - for standard input.")],
+    job: Annotated[
+        str | None, typer.Option(metavar="ID", help="Name of the job [default: the file's name without its ending].")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="M", help="openai:…, anthropic:…, ollama:…, any name with --base-url, or scripted."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What the model is asked: TOML or YAML; `backstay init`.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Endpoint that speaks OpenAI's language, up to /v1.")
+    ] = None,
+    turns: Annotated[int | None, typer.Option(metavar="N", help="Turns of each conversation [default: 4].")] = None,
+    language: Annotated[str | None, typer.Option(metavar="L", help="Language of the conversations.")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Of the model, from 0 to 2.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Tokens of one answer at most.")] = None,
+    processor: Annotated[
+        str | None,
+        typer.Option(metavar="MOD:FUNC", help="Python function, sync or async, that makes an item's conversation."),
+    ] = None,
+    concurrency: Concurrency = 16,
+    id_column: IdColumn = None,
+    topic_column: TopicColumn = None,
+    persona_column: PersonaColumn = None,
+    max_attempts: Annotated[int, typer.Option(metavar="N", help="Tries of an item whose failure may pass.")] = 3,
+    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one try may take.")] = 600.0,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    limit: Limit = None,
+    dry_run: Annotated[
+        int | None,
+        typer.Option(metavar="[N]", min=1, help="Print the first N prompts [3] and an estimate; call nobody."),
+    ] = None,
+    accept_new_items: Annotated[
+        bool, typer.Option("--accept-new-items", help="Add the items that an existing job lacks.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Process every item of a file once.
+
+    However often it is started and interrupted: the first time makes a job, the same command again goes on with it and
+    never repeats a finished item. Ctrl-C stops gracefully, a second Ctrl-C at once; either way `backstay resume` goes
+    on. The database is made when there is none.
+
+    \b
+    Examples:
+      backstay run topics.csv --model scripted
+      backstay run topics.csv --recipe recipe.toml --dry-run
+      backstay run topics.csv --recipe recipe.toml --concurrency 64 --rpm 500
+      backstay run topics.csv --model llama3 --base-url http://localhost:8000/v1 --turns 6
+      backstay run topics.csv --processor my_package.generate:conversation --concurrency 32
+      backstay run people.jsonl --job interviews --topic-column question --model scripted
+      generate-topics | backstay run - --job nightly --processor mine:generate
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+    fields = {
+        "base_url": base_url,
+        "turns": turns,
+        "language": language,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+    }
+    making = Making(model, processor, recipe, fields)
+    process = making.chosen()
+    columns = _columns(id_column, topic_column, persona_column)
+    if dry_run is not None:
+        if isinstance(process, str):
+            raise SettingsError("Only a recipe has prompts to show; leave --dry-run out", setting="dry_run")
+        preview.show(out, process, file, dry_run, columns)
+        return Status.DONE
+    name = job if job is not None else _name_of(file)
+    _check_readable(file)
+    making.check(process)
+    invocation.rpm, invocation.tpm = rpm, tpm
+
+    def begin(backstay: "Backstay", live: Live) -> "Awaitable[BatchResult]":
+        return backstay.batches.run(
+            name,
+            file,
+            process,
+            concurrency=concurrency,
+            max_attempts=max_attempts,
+            timeout=timeout,
+            limit=limit,
+            columns=columns,
+            accept_new_items=accept_new_items,
+            on_progress=live.watcher,
+            stop=live.stop,
+            grace_seconds=GRACE_SECONDS,
+        )
+
+    if making.is_scripted:
+        out.note(SCRIPTED)
+    return supervise(invocation, out, begin, name=name, create=True)
+
+
+def _columns(*names: str | None) -> "Columns":
+    from backstay.batch.intake import Columns
+
+    return Columns(*names)
+
+
+def _name_of(file: str) -> str:
+    if file == "-":
+        raise JobNameNeeded("Standard input has no name; say one with --job")
+    return Path(file).stem
+
+
+def _check_readable(file: str) -> None:
+    """Look at the first item before a database is made: a mistyped name must not leave one behind.
+
+    What can be read only once, such as a pipe, is left alone.
+    """
+    from backstay.readers import read_rows
+
+    path = Path(file)
+    if file != "-" and (path.is_file() or not path.exists()):
+        with closing(read_rows(path)) as rows:
+            next(rows)

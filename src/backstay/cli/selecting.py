@@ -1,0 +1,103 @@
+"""Which conversations: the options that list, export, backups and delete share."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli.durations import parse_duration
+from backstay.cli.text import plain
+from backstay.clock import SystemClock
+from backstay.errors import EmptySelection, InputNotFound, InputUnreadable, SettingsError
+
+if TYPE_CHECKING:
+    from backstay.app import Backstay
+    from backstay.library.selection import Selection
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="IDS", help="Ids of conversations.", show_default=False)]
+IdsFile = Annotated[str | None, typer.Option(metavar="F", help="File with an id a line; - for standard input.")]
+Job = Annotated[str | None, typer.Option(metavar="J", help="Only those that this job made.")]
+Search = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Only those with this in topic, persona or a turn, in any case.")
+]
+Persona = Annotated[str | None, typer.Option(metavar="P", help="Only those with exactly this persona.")]
+OlderThan = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Only those made longer ago than this, as 12h, 30d or 2w.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="All there are.")]
+
+
+def selection_of(
+    ids: list[str] | None = None,
+    ids_file: str | None = None,
+    *,
+    job: str | None = None,
+    search: str | None = None,
+    persona: str | None = None,
+    older_than: str | None = None,
+    everything: bool = False,
+) -> "Selection":
+    """Return what these options select; nothing may be selected yet. Reads standard input for `-`.
+
+    Raises:
+        SettingsError: they contradict each other, or one of them is wrong.
+        EmptySelection: the file of ids is empty.
+        InputError: the file of ids cannot be read.
+    """
+    from backstay.library.selection import Selection
+
+    named = list(ids or [])
+    if ids_file is not None:
+        listed = _read_ids(ids_file)
+        if not listed:
+            raise EmptySelection(f"{plain(ids_file)} names no conversations", path=ids_file)
+        named += listed
+    if search == "":
+        raise SettingsError("--search is empty; say --all for all", setting="search")
+    selection = Selection(
+        tuple(dict.fromkeys(named)),
+        job,
+        everything,
+        search=search,
+        persona=persona,
+        created_before=_before(older_than),
+    )
+    if everything and selection.is_narrowed:
+        raise SettingsError("--all is everything: give it, or ids, or conditions", setting="all")
+    return selection
+
+
+async def refuse_unknown_job(backstay: "Backstay", selection: "Selection") -> None:
+    """Refuse a job, none of whose conversations were found, that is not there either. Raises JobNotFound."""
+    if selection.job_id is not None:
+        await backstay.batches.checkpoint(selection.job_id)
+
+
+def words_of(*, job: str | None, search: str | None, persona: str | None, older_than: str | None) -> list[str]:
+    """Return the options as one would type them again."""
+    given = (("--job", job), ("--search", search), ("--persona", persona), ("--older-than", older_than))
+    return [word for name, value in given if value is not None for word in (name, value)]
+
+
+def _before(older_than: str | None) -> datetime | None:
+    if older_than is None:
+        return None
+    try:
+        return SystemClock().now() - parse_duration(older_than, option="--older-than")
+    except OverflowError as error:
+        raise SettingsError("--older-than is before all time", setting="--older-than") from error
+
+
+def _read_ids(name: str) -> list[str]:
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        lines = data.decode("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise InputNotFound(f"{plain(name)}: there is no such file", path=name) from error
+    except OSError as error:
+        raise InputUnreadable(f"{plain(name)} cannot be read: {error.strerror}", path=name) from error
+    except UnicodeDecodeError as error:
+        raise InputUnreadable(f"{plain(name)}: not UTF-8 text", path=name) from error
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,55 @@
+"""`backstay serve`: the HTTP API."""
+
+from typing import Annotated
+
+import typer
+
+from backstay.cli.invocation import Invocation
+from backstay.cli.options import AsJson
+from backstay.cli.output import Output, flush
+from backstay.errors import SettingsError
+
+_NEEDED = "backstay serve needs more packages than are installed; add them with `pip install 'backstay[server]'`"
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Address to listen at [default: 127.0.0.1].", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Port, 0 for any [default: 8717].", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the HTTP API, until it is stopped by Ctrl-C or SIGTERM.
+
+    On one's own machine the printed address lets a browser in. For others, set SUPABASE_URL, or BACKSTAY_JWT_SECRET
+    and BACKSTAY_JWT_ISSUER. Jobs that it works on stop gracefully, and can be resumed.
+
+    \b
+    Examples:
+      backstay serve
+      backstay serve --port 9000
+      SUPABASE_URL=https://project.supabase.co backstay serve --host 0.0.0.0
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+    try:
+        from backstay.server import listening
+        from backstay.server.settings import load
+    except ModuleNotFoundError as error:
+        raise SettingsError(_NEEDED, setting="server", missing=error.name) from error
+    settings, server = invocation.settings(), load(host=host, port=port)
+
+    def tell(place: listening.Place) -> None:
+        if as_json:
+            from backstay.objects import ServeOut
+
+            out.answer(ServeOut(url=place.url, token=place.token))
+        out.line(f"{place.url}/?token={place.token}" if place.token is not None else place.url)
+        flush()
+        out.note("Press Ctrl-C to stop.")
+
+    listening.serve(settings, server, tell=tell)

@@ -1,0 +1,137 @@
+"""`backstay retry`, `pause`, `cancel` and `discard`: steering jobs."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli import hints
+from backstay.cli.confirm import confirm
+from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.options import AsJson, JobArgument, Yes
+from backstay.cli.output import Output
+from backstay.cli.text import counted, plain
+
+if TYPE_CHECKING:
+    from backstay.batch.job import Job
+
+
+def retry(
+    context: typer.Context,
+    job: JobArgument,
+    items: Annotated[
+        list[str] | None, typer.Argument(metavar="ITEM", help="Ids of failed items; without any, all of them.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put failed items back to pending.
+
+    `backstay resume` then works on them.
+
+    \b
+    Examples:
+      backstay retry topics
+      backstay retry topics topic-17 topic-42
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            number = await backstay.batches.retry(job, items or None)
+            if as_json:
+                from backstay.objects import JobOut, RetryOut
+
+                out.answer(RetryOut(job=JobOut.of(await backstay.batches.checkpoint(job)), retried=number))
+            out.line(f"{plain(job)}: {counted(number, 'failed item')} put back to pending.")
+            if number:
+                out.note(f"Go on with: {invocation.about('resume', job)}")
+            await hints.remind(invocation, out, backstay, about=job)
+
+    in_loop(do())
+
+
+def pause(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
+    """Stop a job for now.
+
+    Every worker on it stops gracefully, wherever it runs; `backstay resume` goes on.
+
+    \b
+    Example:
+      backstay pause topics
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            paused = await backstay.batches.pause(job)
+            workers = ", its workers finish what they have in flight" if paused.workers else ""
+            _print(out, paused, f"{plain(job)}: {hints.in_words(paused)}{workers}.")
+            out.note(f"Go on with: {invocation.about('resume', job)}")
+            await hints.remind(invocation, out, backstay, about=job)
+
+    in_loop(do())
+
+
+def cancel(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Stop a job for good.
+
+    What it made stays, what it did not do is never done. Asks on a terminal; elsewhere --yes must be given.
+
+    \b
+    Example:
+      backstay cancel topics --yes
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            cancelled = await backstay.batches.cancel(job)
+            _print(out, cancelled, f"{plain(job)}: {hints.in_words(cancelled)}; its conversations stay.")
+            await hints.remind(invocation, out, backstay, about=job)
+
+    if not yes:
+        confirm(f"Cancel {in_loop(_standing(invocation, job))} for good", job_id=job)
+    in_loop(do())
+
+
+def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Forget a job and free its name.
+
+    Its conversations stay; its checkpoint, with what is left to do, goes.
+    Asks on a terminal; elsewhere --yes must be given.
+
+    \b
+    Example:
+      backstay discard topics --yes
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            await backstay.batches.discard(job)
+            if as_json:
+                from backstay.objects import DiscardOut
+
+                out.answer(DiscardOut(id=job))
+            out.line(f"{plain(job)}: discarded; its conversations stay.")
+            await hints.remind(invocation, out, backstay, about=job)
+
+    if not yes:
+        confirm(f"Forget {in_loop(_standing(invocation, job))}, its checkpoint and all", job_id=job)
+    in_loop(do())
+
+
+async def _standing(invocation: Invocation, job: str) -> str:
+    async with invocation.open() as backstay:
+        return f"{plain(job)} ({hints.in_words(await backstay.batches.checkpoint(job))})"
+
+
+def _print(out: Output, job: "Job", line: str) -> None:
+    if out.as_json:
+        from backstay.objects import JobOut
+
+        out.answer(JobOut.of(job))
+    out.line(line)

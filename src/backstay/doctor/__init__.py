@@ -1,0 +1,62 @@
+"""What may be wrong around a library, found without changing anything: the checks behind `backstay doctor`.
+
+Every check answers by itself, so that one which cannot be made hides none of the others.
+"""
+
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+
+from backstay.doctor.check import Check, Level
+from backstay.doctor.file import check_file, check_library
+from backstay.errors import SettingsError
+from backstay.settings import Settings, load
+
+__all__ = ["Check", "Level", "examine"]
+
+
+def examine(
+    *, database_url: str | None, owner: str | None, environ: Mapping[str, str], deep: bool = False
+) -> Iterator[Check]:
+    """Yield what each check finds. Nothing is made, migrated or written.
+
+    Args:
+        database_url: As of `settings.load`.
+        owner: As of `settings.load`.
+        environ: The environment to speak of.
+        deep: Search the whole database for damage, however large it is.
+    """
+    yield Check("backstay", Level.OK, version("backstay"))
+    yield Check("python", Level.OK, f"{platform.python_version()} ({platform.python_implementation()})")
+    yield Check("platform", Level.OK, platform.platform())
+    yield from _environment(environ)
+    try:
+        settings = load(database_url=database_url, owner=owner, environ=environ)
+        where = settings.server or settings.database
+    except SettingsError as error:
+        yield Check("settings", Level.PROBLEM, error.message)
+        return
+    if isinstance(where, str):
+        yield from _server(where, settings, deep=deep)
+    else:
+        yield check_library()
+        yield from check_file(where, settings, deep=deep)
+
+
+def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
+    ours = ("BACKSTAY_DATABASE_URL", "BACKSTAY_SCHEMA", "BACKSTAY_OWNER", "BACKUP_DIRECTORY", "BACKUP_RETENTION_DAYS")
+    names = [name for name in ours if environ.get(name)]
+    # Names only: an address may carry a password.
+    yield Check("environment", Level.OK, f"{' and '.join(names) or 'nothing of ours'} set")
+    if environ.get("SUPABASE_SERVICE_ROLE_KEY"):
+        yield Check("environment", Level.OK, "SUPABASE_SERVICE_ROLE_KEY is set; it is not used")
+
+
+def _server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
+    try:
+        from backstay.doctor.server import check_server
+    except ImportError:
+        remedy = "pip install 'psycopg[binary]'"
+        yield Check("postgres", Level.PROBLEM, "the package that speaks to the server is not installed", remedy)
+        return
+    yield from check_server(url, settings, deep=deep)

@@ -1,0 +1,105 @@
+"""A database in a file, and what surrounds it."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+
+from backstay.doctor.backups import check_backups
+from backstay.doctor.check import Check, Level, in_bytes
+from backstay.doctor.surroundings import check_surroundings
+from backstay.doctor.work import check_work
+from backstay.errors import BackstayError, UnsafeSQLite
+from backstay.settings import Settings
+from backstay.storage.sqlite.connection import check_sqlite
+from backstay.storage.sqlite.inspection import Depth, Inspection, inspect
+
+QUICK_UP_TO = 256 * 1024 * 1024  # bytes of a database that is checked without being asked to
+
+
+def check_library() -> Check:
+    """Check the SQLite that is used."""
+    text = f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"
+    try:
+        check_sqlite()
+    except UnsafeSQLite as error:
+        return Check("sqlite", Level.PROBLEM, error.message)
+    return Check("sqlite", Level.OK, text)
+
+
+def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
+    """Check the database at a path, where there need not be one."""
+    yield from check_surroundings(path)
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        yield Check("database", Level.OK, f"there is none at {path}", "`backstay run` makes it")
+        return
+    except OSError as error:
+        yield Check("database", Level.PROBLEM, f"{path} cannot be looked at: {error.strerror}", "check its rights")
+        return
+    if not stat.S_ISREG(status.st_mode):
+        yield Check("database", Level.PROBLEM, f"{path} is not a file", "name another database with --database")
+        return
+    yield _access(path, status.st_size)
+    depth = Depth.FULL if deep else Depth.QUICK if status.st_size <= QUICK_UP_TO else Depth.NONE
+    try:
+        found = inspect(path, owner=settings.owner, depth=depth)
+    except BackstayError as error:
+        yield Check("contents", Level.PROBLEM, error.message)
+        return
+    yield _schema(found)
+    yield _journal(found)
+    yield _damage(path, found, depth)
+    if depth is Depth.FULL and not found.damage:
+        yield _counters(found)
+    if found.schema == found.known_schema and not found.damage:
+        yield from check_work(found.standing)
+        beside = path.parent / f"{path.stem}.backups"
+        yield from check_backups(found.standing, beside=beside, chosen=settings.backup_place)
+
+
+def _access(path: Path, size: int) -> Check:
+    text = f"{path}, {in_bytes(size)}"
+    if not os.access(path, os.R_OK):
+        return Check("database", Level.PROBLEM, f"{text}, cannot be read", "check its rights")
+    if not os.access(path, os.W_OK):
+        return Check("database", Level.PROBLEM, f"{text}, cannot be written", "check its rights")
+    return Check("database", Level.OK, text)
+
+
+def _schema(found: Inspection) -> Check:
+    if found.schema > found.known_schema:
+        text = f"{found.schema}, written by a newer Backstay; this one knows {found.known_schema}"
+        return Check("schema", Level.PROBLEM, text, "upgrade with `pip install -U backstay`")
+    if found.schema == 0:
+        return Check("schema", Level.WARNING, "none yet, the file is empty", "the next command that opens it makes it")
+    if found.schema < found.known_schema:
+        text = f"{found.schema}; this Backstay uses {found.known_schema}"
+        return Check("schema", Level.WARNING, text, "the next command that opens it migrates it and keeps a copy")
+    return Check("schema", Level.OK, f"{found.schema}")
+
+
+def _journal(found: Inspection) -> Check:
+    if found.journal_mode == "wal":
+        return Check("journal", Level.OK, "wal")
+    text = "not in write-ahead mode"
+    return Check("journal", Level.WARNING, text, "the next command that opens it puts it into that mode")
+
+
+def _damage(path: Path, found: Inspection, depth: Depth) -> Check:
+    if depth is Depth.NONE:
+        return Check("integrity", Level.OK, "not searched, the file is large", "`backstay doctor --deep` does it")
+    if found.damage:
+        remedy = f"keep {path} and the files beside it as they are, and go back to a copy"
+        return Check("integrity", Level.PROBLEM, f"damaged: {'; '.join(found.damage)}", remedy)
+    return Check("integrity", Level.OK, f"no damage ({depth} check)")
+
+
+def _counters(found: Inspection) -> Check:
+    if found.miscounted:
+        text = f"the counters of these jobs differ from their items: {', '.join(found.miscounted)}"
+        return Check("counters", Level.PROBLEM, text, "this is a fault in Backstay; its conversations are not affected")
+    return Check("counters", Level.OK, "every job's counters equal its items")

@@ -1,0 +1,87 @@
+"""A database on a server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from backstay.doctor.backups import check_backups
+from backstay.doctor.check import Check, Level
+from backstay.doctor.surroundings import check_surroundings
+from backstay.doctor.work import check_work
+from backstay.errors import BackstayError
+from backstay.settings import Settings
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.inspection import Inspection, inspect
+
+
+def check_server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
+    """Check the server, the schema in it, and where its backups go."""
+    yield from _backups(settings.backup_place)
+    try:
+        address = Address.of(url)
+        found = inspect(address, settings.database_schema, owner=settings.owner, deep=deep)
+    except BackstayError as error:
+        yield Check("server", Level.PROBLEM, error.message)
+        return
+    yield Check("server", Level.OK, f"PostgreSQL {found.version} at {address}, as {found.user}")
+    yield from _durability(found)
+    yield _schema(found, settings.database_schema)
+    if deep and found.miscounted:
+        text = f"the counters of these jobs differ from their items: {', '.join(found.miscounted)}"
+        remedy = "this is a fault in Backstay; its conversations are not affected"
+        yield Check("counters", Level.PROBLEM, text, remedy)
+    elif deep and found.schema == found.known_schema:
+        yield Check("counters", Level.OK, "every job's counters equal its items")
+    yield from _adopted(found)
+    if found.schema == found.known_schema:
+        yield from check_work(found.standing)
+        yield from check_backups(found.standing, beside=None, chosen=settings.backup_place)
+
+
+def _backups(place: Path | None) -> Iterator[Check]:
+    if place is None:
+        remedy = "set BACKUP_DIRECTORY to a folder on a disk of this machine; without it nothing can be deleted safely"
+        yield Check("backups", Level.WARNING, "nothing says where backups go", remedy)
+        return
+    yield from check_surroundings(place / "backups")
+
+
+def _durability(found: Inspection) -> Iterator[Check]:
+    if found.unsafe:
+        text = f"the server is set not to keep commits through a loss of power: {', '.join(found.unsafe)}"
+        yield Check("durability", Level.WARNING, text, "have them set to on")
+    else:
+        yield Check("durability", Level.OK, "commits are on disk when they are answered")
+
+
+def _adopted(found: Inspection) -> Iterator[Check]:
+    if not found.adopted:
+        return
+    told = " and ".join(f"{table.name} are those of {table.place}" for table in found.adopted)
+    changed = [table.place for table in found.adopted if not table.is_same]
+    unplaced = sum(table.unplaced for table in found.adopted)
+    hindered = next((table.hindered for table in found.adopted if table.hindered), None)
+    again = "run `backstay adopt` again"
+    if changed:
+        text = f"{' and '.join(changed)}: other columns than when they were adopted, so nothing is backed up or deleted"
+        yield Check("adopted", Level.PROBLEM, text, again)
+    elif unplaced:
+        text = f"{unplaced:,} conversations are not shown; somebody has switched our triggers off for a while"
+        yield Check("adopted", Level.PROBLEM, text, again)
+    elif hindered is not None:
+        yield Check(
+            "adopted", Level.WARNING, f"{told}; nothing new can be stored: {hindered}", "mend it, then " + again
+        )
+    else:
+        yield Check("adopted", Level.OK, told)
+
+
+def _schema(found: Inspection, name: str) -> Check:
+    if found.schema > found.known_schema:
+        text = f"{found.schema}, written by a newer Backstay; this one knows {found.known_schema}"
+        return Check("schema", Level.PROBLEM, text, "upgrade with `pip install -U backstay`")
+    if found.schema == 0:
+        return Check("schema", Level.WARNING, f"there is no schema {name!r} yet", "`backstay migrate` makes it")
+    if found.schema < found.known_schema:
+        text = f"{found.schema}; this Backstay uses {found.known_schema}"
+        return Check("schema", Level.PROBLEM, text, "`backstay migrate` brings it up to date")
+    return Check("schema", Level.OK, f"{name}, {found.schema}")

@@ -1,0 +1,55 @@
+"""What is unfinished, and who is at work."""
+
+from collections.abc import Iterator, Sequence
+
+from backstay.batch import host
+from backstay.batch.job import TAKEN_OVER, JobState, how_to_go_on
+from backstay.batch.processor import CALLER
+from backstay.doctor.check import Check, Level
+from backstay.storage.sql.inspection import Standing, Unfinished
+
+_NAMED = 5  # of many jobs
+
+
+def check_work(found: Standing) -> Iterator[Check]:
+    """Check what a database says of jobs, workers and deletes."""
+    dead = [holder for holder in found.leaseholders if host.is_proven_dead(holder.card)]
+    alive = {(holder.owner, holder.job_id) for holder in found.leaseholders if holder not in dead}
+    working = {job_id for _, job_id in alive}
+    unfinished = [
+        f"{job.id} ({'interrupted' if job.state == 'running' and job.id not in working else job.state}, "
+        f"{job.settled} {'taken over' if _lacks_items(job) else f'of {job.planned}'})"
+        for job in found.unfinished
+    ]
+    if unfinished:
+        waiting = any(job.id not in working for job in found.unfinished)
+        remedy = _remedy([job for job in found.unfinished if job.id not in working]) if waiting else None
+        more = f" and {len(unfinished) - _NAMED:,} more" if len(unfinished) > _NAMED else ""
+        text = f"unfinished: {', '.join(unfinished[:_NAMED])}{more}"
+        yield Check("jobs", Level.WARNING if waiting else Level.OK, text, remedy)
+    else:
+        yield Check("jobs", Level.OK, "none is unfinished")
+    for holder in dead:
+        text = f"process {holder.card.pid} on {holder.card.host} died while it worked on {holder.job_id}"
+        yield Check("workers", Level.WARNING, text, "the next resume of that job takes its items back")
+    yield Check("workers", Level.OK, f"{len(found.leaseholders) - len(dead)} at work")
+    for name in found.cut_off_deletes:
+        remedy = (
+            f"`backstay conversations delete --continue {name}` goes on, `backstay backups restore {name}` undoes it"
+        )
+        yield Check("deletes", Level.WARNING, f"the delete of {name} is unfinished", remedy)
+
+
+def _remedy(waiting: Sequence[Unfinished]) -> str:
+    remedies = []
+    if any(job.processor != CALLER and not _lacks_items(job) for job in waiting):
+        remedies.append("`backstay resume JOB` goes on with one")
+    elif any(job.processor == CALLER for job in waiting):
+        remedies.append("run the program that made it again")
+    if taken := [job.id for job in waiting if _lacks_items(job)]:
+        remedies.append(how_to_go_on(taken[0] if len(taken) == 1 else "JOB"))
+    return "; of what was taken over: ".join(remedies)
+
+
+def _lacks_items(job: Unfinished) -> bool:
+    return job.processor == TAKEN_OVER and job.state == JobState.PAUSED

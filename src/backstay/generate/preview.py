@@ -1,0 +1,53 @@
+"""What a recipe would send, without sending it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from backstay.batch.intake import Columns, drafts
+from backstay.batch.item import item_of
+from backstay.generate import estimate
+from backstay.generate.prompt import Prompt
+from backstay.generate.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The prompt of one item."""
+
+    item_id: str
+    prompt: Prompt
+    tokens_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The first prompts, and an estimate for all items. Tokens are guessed from lengths, not counted."""
+
+    samples: Sequence[Sample]
+    items: int
+    tokens_in: int
+    tokens_out: int
+
+
+async def preview(
+    recipe: Recipe, file: str, count: int, *, columns: Columns | None = None, stdin: BinaryIO | None = None
+) -> Preview:
+    """Render the prompt of every item of a file and return the first ones.
+
+    Raises:
+        InputError: an item is of no use.
+        RecipeError: an item lacks what the recipe uses.
+    """
+    where = "standard input" if file == "-" else file
+    samples: list[Sample] = []
+    items = tokens = 0
+    async for chunk in drafts(Path(file) if file != "-" else file, columns or Columns(), stdin=stdin):
+        for draft in chunk:
+            prompt = recipe.prompts.of(item_of(draft), f"{where} line {draft.line}")
+            items += 1
+            tokens += estimate.tokens_in(prompt)
+            if len(samples) < count:
+                samples.append(Sample(draft.base_id, prompt, estimate.tokens_in(prompt)))
+    return Preview(samples, items, tokens, items * estimate.tokens_out(recipe.turns, recipe.max_tokens))

@@ -1,0 +1,55 @@
+"""A writer without a model: it composes a small conversation from the item alone.
+
+For trying Backstay out, and for testing it. Every conversation it makes says so in its metadata.
+"""
+
+import asyncio
+import re
+
+from backstay.batch.item import Item
+from backstay.batch.processor import Processor
+from backstay.errors import ProcessorNotFound
+from backstay.library.conversation import Conversation, Turn
+
+NAME = "scripted"
+_LONGEST_SECONDS = 3600.0
+
+
+def scripted(name: str) -> Processor:
+    """Return the scripted writer for `scripted`, or for `scripted:SECONDS`, which takes that long over each.
+
+    Raises:
+        ProcessorNotFound: what follows the colon is not a number of seconds.
+    """
+    _, _, text = name.partition(":")
+    seconds = float(text) if re.fullmatch(r"\d*\.?\d+", text) else None
+    if name != NAME and (seconds is None or seconds > _LONGEST_SECONDS):
+        raise ProcessorNotFound(
+            f"{name!r} is no writer; after the colon goes how many seconds each conversation takes, as in scripted:0.2",
+            processor=name,
+        )
+
+    async def write(item: Item) -> Conversation:
+        if seconds:
+            await asyncio.sleep(seconds)
+        return compose(item)
+
+    return write
+
+
+def compose(item: Item) -> Conversation:
+    """Compose the conversation for an item; the same item always gives the same."""
+    speaker = f"As {item.persona}, I" if item.persona else "I"
+    details = ", ".join(f"{name}: {_short(value)}" for name, value in item.parameters.items())
+    turns = (
+        Turn("user", f"{speaker} would like to talk about this: {item.topic}"),
+        Turn("assistant", f"Gladly. What matters most to you about it{f' ({details})' if details else ''}?"),
+        Turn("user", "Where would you begin?"),
+        Turn("assistant", f"With the first small step that can be checked, and then the next. So: {item.topic}"),
+    )
+    return Conversation(turns, metadata={"writer": NAME})
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"

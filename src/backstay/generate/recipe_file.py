@@ -1,0 +1,90 @@
+"""Recipes as files: TOML, or YAML."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from backstay.errors import RecipeError
+
+_LARGEST = 1_000_000  # bytes
+_YAML = (".yaml", ".yml")
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """Return the fields that a file sets.
+
+    Raises:
+        RecipeError: it is not there, too large, neither TOML nor YAML, or no table of fields.
+    """
+    text = _text(path)
+    fields = _from_yaml(text, path) if path.suffix.lower() in _YAML else _from_toml(text, path)
+    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
+        raise RecipeError(f"{path} is no table of fields, such as `turns: 4`", path=str(path))
+    return fields
+
+
+def unknown_field(name: str, where: str, known: Iterable[str]) -> RecipeError:
+    """Say that there is no such field, and which one may have been meant."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return RecipeError(f"{where}: there is no field {name!r}; {meant}There are: {', '.join(names)}", field=name)
+
+
+def _text(path: Path) -> str:
+    if path.suffix.lower() not in (".toml", *_YAML):
+        raise RecipeError(f"{path} ends in neither .toml, .yaml nor .yml: nobody can tell what it is", path=str(path))
+    try:
+        if path.is_file() and path.stat().st_size > _LARGEST:
+            raise RecipeError(f"{path} is larger than 1 MB, which no recipe is", path=str(path))
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise RecipeError(
+            f"There is no recipe {path}; `backstay init` writes one to begin with", path=str(path)
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 (byte {error.start + 1})", path=str(path)) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(f"{path} cannot be read: {reason}", path=str(path)) from error
+
+
+def _from_toml(text: str, path: Path) -> Any:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}", path=str(path)) from error
+
+
+def _from_yaml(text: str, path: Path) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}" if mark is not None else ""
+        raise RecipeError(
+            f"{path}{place} is not valid YAML: {error.problem or error.context}", path=str(path)
+        ) from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise RecipeError(f"{path} is not valid YAML", path=str(path)) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Without aliases, by which a few lines become a few gigabytes, and without a field that is set twice."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} is set twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)

@@ -1,0 +1,93 @@
+"""From what a job keeps, a name or a recipe, to the processor."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backstay.batch.processor import Processor
+from backstay.batch.recipe import FrozenRecipe
+from backstay.batch.recipe import Recipe as AnyRecipe
+from backstay.errors import ProcessorNotFound, ProcessorUnusable
+from backstay.generate.account import Accounts
+
+if TYPE_CHECKING:
+    from backstay.generate.recipe import Recipe
+
+
+class Processors:
+    """Finds `scripted`, any `module:function`, the current folder included, and what follows a recipe.
+
+    Implements `ProcessorSource`. Writers of recipes share the connections and limits of `accounts`.
+    """
+
+    def __init__(self, accounts: Accounts | None = None) -> None:
+        self._accounts = accounts or Accounts()
+
+    def recipe(self, frozen: FrozenRecipe) -> "Recipe":
+        """Return the recipe that a job keeps. Raises RecipeError when it holds what this version does not know."""
+        # Here and not above: who lists, deletes or restores need not wait for what reads recipes.
+        from backstay.generate.recipe import Recipe
+
+        return Recipe.of(frozen, "the job's recipe")
+
+    def writer(self, recipe: AnyRecipe) -> Processor:
+        """Return the writer that follows a recipe.
+
+        Raises:
+            ProcessorUnusable: it is a recipe of some other kind.
+            KeyMissing: the environment lacks the key that its provider needs.
+        """
+        from backstay.generate.recipe import Recipe
+        from backstay.generate.writer import Writer
+
+        if not isinstance(recipe, Recipe):
+            raise ProcessorUnusable(f"A {type(recipe).__name__} is no recipe; make one with backstay.Recipe")
+        return Writer(recipe, self._accounts.account(recipe.endpoint))
+
+    def resolve(self, name: str) -> Processor:
+        """Return the processor of that name.
+
+        Raises:
+            ProcessorNotFound: there is none; the message says what is missing.
+        """
+        from backstay.generate.providers import scripted
+
+        if name.partition(":")[0] == scripted.NAME:
+            return scripted.scripted(name)
+        module, colon, function = name.partition(":")
+        if not (colon and module and function):
+            raise ProcessorNotFound(
+                f"{name!r} is no processor; name one as module:function, or use the built-in `scripted`", processor=name
+            )
+        return _attribute(_module(module, name), module, function, name)
+
+
+def _module(module: str, name: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            raise ProcessorNotFound(
+                f"There is no module {module!r}, neither installed nor in {here}", processor=name
+            ) from error
+        raise ProcessorNotFound(
+            f"Module {module!r} needs {error.name!r}, which is not installed", processor=name
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise ProcessorNotFound(
+            f"Module {module!r} cannot be imported: {type(error).__name__}: {error}", processor=name
+        ) from error
+
+
+def _attribute(found: Any, module: str, function: str, name: str) -> Processor:
+    for part in function.split("."):
+        found = getattr(found, part, None)
+        if found is None:
+            raise ProcessorNotFound(f"Module {module!r} has no function {function!r}", processor=name)
+    processor: Processor = found
+    return processor

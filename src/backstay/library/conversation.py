@@ -1,0 +1,140 @@
+"""The two nouns that we keep."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from backstay.clock import to_text
+from backstay.errors import InvalidConversation, kind_of
+from backstay.library.canonical import canonical_json, digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation. `role` is usually `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+    id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """An ordered list of turns with what is known about it.
+
+    A processor sets `turns` and whatever else it knows; the library fills in `id`, and from the item that it
+    belongs to `topic`, `persona`, `job_id`, `item_id`, and the times, when it is stored.
+    """
+
+    turns: Sequence[Turn]
+    id: str | None = None
+    topic: str | None = None
+    persona: str | None = None
+    content: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    job_id: str | None = None
+    item_id: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the native shape: JSON-compatible, with the turns as `conversation_turns` numbered from 1."""
+        return {
+            "id": self.id,
+            "topic": self.topic,
+            "persona": self.persona,
+            "content": self.content,
+            "metadata": dict(self.metadata),
+            "job_id": self.job_id,
+            "item_id": self.item_id,
+            "created_at": to_text(self.created_at) if self.created_at else None,
+            "updated_at": to_text(self.updated_at) if self.updated_at else None,
+            "conversation_turns": [
+                {
+                    "id": turn.id,
+                    "sequence": sequence,
+                    "role": turn.role,
+                    "content": turn.content,
+                    "metadata": dict(turn.metadata) if turn.metadata else {},
+                }
+                for sequence, turn in enumerate(self.turns, start=1)
+            ],
+        }
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON of `to_dict()`."""
+        return digest_of(self.to_dict())
+
+
+def validate(conversation: Conversation) -> None:
+    """Check that a conversation may be stored.
+
+    Raises:
+        InvalidConversation: it has no turns, a turn without role or text, text with NUL or a lone surrogate,
+            or metadata that JSON cannot say. The message names the turn, never its text.
+    """
+    if not isinstance(conversation.turns, Sequence):
+        # An iterator would be used up by this check, and the conversation stored without turns.
+        raise InvalidConversation(f"the turns are {kind_of(conversation.turns)}; make them a list")
+    if not conversation.turns:
+        raise InvalidConversation("the conversation has no turns")
+    for number, turn in enumerate(conversation.turns, start=1):
+        _check_turn(turn, number)
+    for name in ("id", "topic", "persona", "content"):
+        _check_optional(getattr(conversation, name), name)
+    if conversation.id == "":
+        raise InvalidConversation("the conversation's id is empty; leave it out to have one made")
+    if conversation.metadata:
+        _check_json(conversation.metadata, "the metadata")
+
+
+def _check_turn(turn: Turn, number: int) -> None:
+    if not isinstance(turn, Turn):
+        raise InvalidConversation(f"turn {number} is {kind_of(turn)}; make it a backstay.Turn")
+    if not isinstance(turn.role, str) or not isinstance(turn.content, str):
+        raise InvalidConversation(f"role and content of turn {number} must be text")
+    if not turn.role:
+        raise InvalidConversation(f"turn {number} has no role")
+    if not turn.content or turn.content.isspace():
+        raise InvalidConversation(f"turn {number} is empty")
+    if (fault := _fault_of(turn.role)) is not None:
+        raise InvalidConversation(f"the role of turn {number} {fault}")
+    if (fault := _fault_of(turn.content)) is not None:
+        raise InvalidConversation(f"turn {number} {fault}")
+    if turn.id is not None:
+        _check_optional(turn.id, f"the id of turn {number}")
+    if turn.metadata:
+        _check_json(turn.metadata, f"the metadata of turn {number}")
+
+
+def _check_optional(value: object, what: str) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise InvalidConversation(f"{what} must be text, not {type(value).__name__}")
+    if (fault := _fault_of(value)) is not None:
+        raise InvalidConversation(f"{what} {fault}")
+
+
+def _fault_of(text: str) -> str | None:
+    """Say what keeps a text from being stored."""
+    if "\x00" in text:
+        return "contains a NUL character"
+    if text.isascii():
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode (half of a surrogate pair)"
+    return None
+
+
+def _check_json(value: Mapping[str, Any], what: str) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidConversation(f"{what} must be a mapping, not {type(value).__name__}")
+    try:
+        canonical_json(dict(value))
+    except ValueError as error:
+        raise InvalidConversation(f"{what} cannot be kept as JSON: {error}") from error

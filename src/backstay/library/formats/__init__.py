@@ -1,0 +1,14 @@
+"""Shapes in which conversations leave the library: one file a format, all streaming.
+
+A format turns one conversation into one chunk of bytes; what stands before the chunks is its `head`.
+"""
+
+from backstay.library.formats.csv import Csv
+from backstay.library.formats.format import Format
+from backstay.library.formats.messages import Messages
+from backstay.library.formats.native import Native
+from backstay.library.formats.sharegpt import ShareGPT
+
+FORMATS: dict[str, type[Format]] = {"messages": Messages, "native": Native, "sharegpt": ShareGPT, "csv": Csv}
+
+__all__ = ["FORMATS", "Csv", "Format", "Messages", "Native", "ShareGPT"]

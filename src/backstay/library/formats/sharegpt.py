@@ -1,0 +1,18 @@
+"""ShareGPT: one `{"id", "conversations": [{"from", "value"}]}` a line."""
+
+import orjson
+
+from backstay.library.conversation import Conversation
+
+_SPEAKER = {"user": "human", "assistant": "gpt"}
+
+
+class ShareGPT:
+    """The shape of ShareGPT as JSON lines; roles other than user and assistant keep their name."""
+
+    def head(self) -> bytes:
+        return b""
+
+    def chunk(self, conversation: Conversation) -> bytes:
+        turns = [{"from": _SPEAKER.get(turn.role, turn.role), "value": turn.content} for turn in conversation.turns]
+        return orjson.dumps({"id": conversation.id, "conversations": turns}, option=orjson.OPT_APPEND_NEWLINE)

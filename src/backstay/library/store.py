@@ -1,0 +1,68 @@
+"""What the library asks of a database."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from backstay.library.conversation import Conversation
+from backstay.library.imports.incoming import Imported, OnClash
+from backstay.library.imports.source import ImportSource
+from backstay.library.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSummary:
+    """A conversation as a list shows it, without the text of its turns."""
+
+    id: str
+    topic: str | None
+    persona: str | None
+    job_id: str | None
+    item_id: str | None
+    turns: int
+    created_at: str
+    cursor: int
+    """Place of this conversation in the order of storing; what comes after it is on the next page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Whole conversations in the order they were stored, and where the next page starts (None at the end)."""
+
+    conversations: Sequence[Conversation]
+    next_cursor: int | None
+
+
+class ConversationStore(Protocol):
+    """Conversations. Every method sees the given owner's only; every read may be repeated at will."""
+
+    async def conversation(self, owner: str, conversation_id: str) -> Conversation:
+        """Return one conversation with its turns. Raises ConversationNotFound."""
+        ...
+
+    async def summaries(
+        self, owner: str, selection: Selection, *, before: int | None, limit: int
+    ) -> Sequence[ConversationSummary]:
+        """Return up to `limit` summaries, newest first, of those stored before the cursor `before`."""
+        ...
+
+    async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> Page:
+        """Return up to `limit` whole conversations, oldest first, of those stored after the cursor `after`."""
+        ...
+
+    async def count(self, owner: str, selection: Selection) -> int:
+        """Return how many conversations the selection holds."""
+        ...
+
+    async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
+        """Return the first of these ids that this owner has no conversation of."""
+        ...
+
+    async def bring_in(
+        self, owner: str, source: ImportSource, on_clash: OnClash, on_progress: Callable[[int], None]
+    ) -> Imported:
+        """Store what a file holds, in one transaction; `on_progress` may be called from any thread.
+
+        Raises InputError, BackupError, ConversationExists; nothing is stored then.
+        """
+        ...

@@ -1,0 +1,100 @@
+"""The objects that the command line prints as JSON and the API answers with: camelCase, one shape for both."""
+
+from backstay.objects.adoption import AdoptedTableOut, AdoptionOut, GivenBackOut
+from backstay.objects.backups import (
+    BackupDeletionOut,
+    BackupOut,
+    BackupProgressOut,
+    BackupsOut,
+    ClashOut,
+    CleanupOut,
+    DecisionOut,
+    DeletionProgressOut,
+    DownloadOut,
+    RestoredOut,
+    RestorePlanOut,
+)
+from backstay.objects.base import Moment, Object
+from backstay.objects.conversations import (
+    ConversationOut,
+    ConversationsOut,
+    ConversationSummaryOut,
+    DeletePlanOut,
+    DeletionOut,
+    ExportOut,
+    ImportOut,
+    SampleOut,
+    TurnOut,
+)
+from backstay.objects.doctor import CheckOut, DoctorOut
+from backstay.objects.errors import ErrorDetail, ErrorOut
+from backstay.objects.jobs import (
+    DiscardOut,
+    FailedItemOut,
+    FailedItemsOut,
+    ItemFailedOut,
+    ItemOut,
+    ItemsOut,
+    JobOut,
+    JobProgressOut,
+    JobsOut,
+    JobStateOut,
+    PauseOut,
+    RetryOut,
+    RunOut,
+)
+from backstay.objects.migrations import MigrationOut
+from backstay.objects.original import FromOriginalOut
+from backstay.objects.recipes import InitOut, PreviewOut, PromptOut
+from backstay.objects.serving import ServeOut
+
+__all__ = [
+    "AdoptedTableOut",
+    "AdoptionOut",
+    "BackupDeletionOut",
+    "BackupOut",
+    "BackupProgressOut",
+    "BackupsOut",
+    "CheckOut",
+    "ClashOut",
+    "CleanupOut",
+    "ConversationOut",
+    "ConversationSummaryOut",
+    "ConversationsOut",
+    "DecisionOut",
+    "DeletePlanOut",
+    "DeletionOut",
+    "DeletionProgressOut",
+    "DiscardOut",
+    "DoctorOut",
+    "DownloadOut",
+    "ErrorDetail",
+    "ErrorOut",
+    "ExportOut",
+    "FailedItemOut",
+    "FailedItemsOut",
+    "FromOriginalOut",
+    "GivenBackOut",
+    "ImportOut",
+    "InitOut",
+    "ItemFailedOut",
+    "ItemOut",
+    "ItemsOut",
+    "JobOut",
+    "JobProgressOut",
+    "JobStateOut",
+    "JobsOut",
+    "MigrationOut",
+    "Moment",
+    "Object",
+    "PauseOut",
+    "PreviewOut",
+    "PromptOut",
+    "RestorePlanOut",
+    "RestoredOut",
+    "RetryOut",
+    "RunOut",
+    "SampleOut",
+    "ServeOut",
+    "TurnOut",
+]

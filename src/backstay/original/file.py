@@ -1,0 +1,144 @@
+"""A backup file of the original: where it is, and what it says.
+
+    {"version": "1.0", "createdAt": …, "backupReason": …, "conversations": [{…, "conversation_turns": [{…}]}]}
+
+It is read an element at a time, whatever its size, however it is laid out.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import orjson
+
+from backstay.errors import InputNotFound, InputUnreadable
+from backstay.readers.json_object import parse_object
+from backstay.readers.json_scanner import JsonScanner
+from backstay.readers.origin import Origin
+from backstay.readers.row import Row
+from backstay.readers.text import Text
+
+VERSION = "1.0"
+_CONVERSATIONS = "conversations"
+_FOLDER = "backups"
+
+
+def places(backup_id: str, file_path: str | None, folder: Path) -> list[Path]:
+    """Return where the file of a backup may be: under the folder of backups, or where its record says.
+
+    It must be named after the backup, so that a record that somebody made up names no file of anybody else.
+
+    Raises InputUnreadable: the record names another file.
+    """
+    name = f"{backup_id}.json"
+    told = PurePosixPath(file_path) if file_path is not None else PurePosixPath(name)
+    if told.name != name or ".." in told.parts or "\0" in str(told):
+        raise InputUnreadable(f"its file_path does not end in {name}")
+    found = [folder / name, folder / _FOLDER / name, folder / str(told).lstrip("/")]
+    if told.is_absolute():
+        found.append(Path(told))
+    return list(dict.fromkeys(found))
+
+
+def opened(paths: Sequence[Path]) -> tuple[Path, BinaryIO]:
+    """Open the first of these that is there. Raises InputNotFound, InputUnreadable."""
+    for path in paths:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return path, _opened(path)
+    looked = " and ".join(str(path) for path in paths)
+    raise InputNotFound(f"its file is not here: looked for {looked}")
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        # What is a pipe must not be waited for, and what is a link may lead to a file of anybody.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise InputUnreadable(f"its file cannot be opened ({error.strerror}): {path}", path=str(path)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputUnreadable(f"{path} is not a file", path=str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+class OriginalFile:
+    """One file, read once from its beginning. What it yields counts only once its end was reached without an error."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.origin = Origin.of(path)
+        self._file = file
+        self.created_at: str | None = None
+        """As the file says, once its end was reached."""
+
+    def conversations(self) -> Iterator[Row]:
+        """Yield the conversations. Blocks.
+
+        Raises:
+            InputError: the file is not whole, or is none of the original's; or a conversation is of no use.
+        """
+        try:
+            yield from self._read(JsonScanner(Text.begin(self._file, self.origin)))
+        except OSError as error:
+            raise self.origin.unreadable(f"it cannot be read: {error.strerror}") from error
+
+    def _read(self, scanner: JsonScanner) -> Iterator[Row]:
+        self._expect(scanner, "{")
+        seen: dict[str, Any] = {}
+        more = scanner.peek() != "}"
+        while more:
+            name = self._parsed(scanner)
+            if not isinstance(name, str) or name in seen:
+                raise self._not_one(scanner)
+            self._expect(scanner, ":")
+            if name == _CONVERSATIONS:
+                seen[name] = True
+                yield from self._elements(scanner)
+            else:
+                seen[name] = self._parsed(scanner)
+            more = self._takes_comma(scanner, "}")
+        self._expect(scanner, "}")
+        if scanner.peek():
+            raise self.origin.unreadable("the file goes on behind its end", line=scanner.line)
+        if _CONVERSATIONS not in seen:
+            raise self._not_one(scanner)
+        if seen.get("version") != VERSION:
+            raise self.origin.unreadable(f"not a backup of version {VERSION}")
+        created = seen.get("createdAt")
+        self.created_at = created if isinstance(created, str) else None
+
+    def _elements(self, scanner: JsonScanner) -> Iterator[Row]:
+        self._expect(scanner, "[")
+        more = scanner.peek() != "]"
+        while more:
+            if scanner.peek() != "{":
+                raise self.origin.bad_row(scanner.line, "not a conversation")
+            line = scanner.line
+            yield Row(line, parse_object(scanner.take_object(), self.origin, line))
+            more = self._takes_comma(scanner, "]")
+        self._expect(scanner, "]")
+
+    def _parsed(self, scanner: JsonScanner) -> Any:
+        try:
+            return orjson.loads(scanner.take_value())
+        except orjson.JSONDecodeError as error:
+            raise self._not_one(scanner) from error
+
+    def _takes_comma(self, scanner: JsonScanner, end: str) -> bool:
+        if scanner.peek() == end:
+            return False
+        self._expect(scanner, ",")
+        return True
+
+    def _expect(self, scanner: JsonScanner, character: str) -> None:
+        found = scanner.peek()
+        if found != character:
+            raise self.origin.unreadable("the file is cut off") if not found else self._not_one(scanner)
+        scanner.skip()
+
+    def _not_one(self, scanner: JsonScanner) -> InputUnreadable:
+        return self.origin.unreadable("not a backup as the original writes it", line=scanner.line)

@@ -1,0 +1,6 @@
+"""Rows from files and standard input: CSV, TSV, JSONL and JSON arrays, streamed."""
+
+from backstay.readers.read import read_rows
+from backstay.readers.row import Row
+
+__all__ = ["Row", "read_rows"]

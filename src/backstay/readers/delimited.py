@@ -1,0 +1,126 @@
+"""CSV and TSV: a header, then one record a row; a quoted cell may hold line breaks."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+
+from backstay.errors import BadRow
+from backstay.readers.field_limit import RaisedFieldLimit
+from backstay.readers.origin import Origin
+from backstay.readers.row import Row
+from backstay.readers.text import MAX_RECORD_BYTES, Text, decode, too_long
+
+_raised_limit = RaisedFieldLimit(MAX_RECORD_BYTES)
+# What the csv module takes before its limit is raised, unless the process has lowered it further.
+_USUAL_LIMIT = 128 * 1024
+
+
+def read_delimited(text: Text, *, delimiter: str) -> Iterator[Row]:
+    """Yield a row for each record after the header; blank lines are skipped, empty cells stay "".
+
+    Raises InputUnreadable for a header with an empty or repeated name and for text that is not UTF-8, BadRow for a
+    record with other than the header's number of cells, bad quoting, a NUL byte or more than `MAX_RECORD_BYTES`.
+    """
+    records = _records(text, delimiter)
+    header_line, header = next((record for record in records if not _is_blank(record[1])), (0, []))
+    _check_header(header, text.origin, header_line)
+    width = len(header)
+    for line, cells in records:
+        if len(cells) == width:
+            yield Row(line, dict(zip(header, cells, strict=True)))
+        elif not _is_blank(cells):
+            raise _ragged(text.origin, line, len(cells), width)
+
+
+def _records(text: Text, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record that is not an empty line, with the line where it starts."""
+    feed = _Feed(text)
+    reader = csv.reader(feed.lines(), delimiter=delimiter, strict=True)
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise text.origin.bad_row(feed.record_line, _csv_reason(error, feed)) from None
+        finally:
+            line = feed.end_record()
+        if cells is None:
+            return
+        if cells:
+            yield line, cells
+
+
+class _Feed:
+    """Hands lines to the csv module and keeps track of the record they add up to.
+
+    The csv module asks for no line beyond the record it is reading.
+    """
+
+    def __init__(self, text: Text) -> None:
+        self.record_line = text.first_line
+        self.is_at_end = False
+        self._text = text
+        self._line = text.first_line - 1
+        self._record_bytes = 0
+        self._limit_bytes = min(_USUAL_LIMIT, csv.field_size_limit())
+        self._holds_limit = False
+
+    def lines(self) -> Iterator[str]:
+        """Yield decoded lines. Raises InputUnreadable and BadRow for what the csv module must not see."""
+        origin = self._text.origin
+        for number, raw in self._text.lines():
+            self._line = number
+            self._record_bytes += len(raw)
+            if self._record_bytes > self._limit_bytes:
+                self._allow_long_record()
+            if b"\0" in raw:
+                raise origin.bad_row(number, "a NUL byte; a text file has none, so save it as UTF-8 text again")
+            yield decode(raw, origin, number)
+        self.is_at_end = True
+
+    def end_record(self) -> int:
+        """Return the line where the record started; the next one starts after what was read."""
+        if self._holds_limit:
+            _raised_limit.release()
+            self._holds_limit = False
+        line = self.record_line
+        self.record_line = self._line + 1
+        self._record_bytes = 0
+        return line
+
+    def _allow_long_record(self) -> None:
+        if self._record_bytes > MAX_RECORD_BYTES:
+            raise too_long(self._text.origin, self.record_line)
+        if not self._holds_limit:
+            _raised_limit.hold()
+            self._holds_limit = True
+
+
+def _is_blank(cells: list[str]) -> bool:
+    """Whether a record looks blank. In a file with a single column it is a row all the same."""
+    return len(cells) == 1 and not cells[0].strip()
+
+
+def _csv_reason(error: csv.Error, feed: _Feed) -> str:
+    if feed.is_at_end:
+        return "a quote that opens in this row is never closed"
+    if str(error).startswith("new-line"):
+        return "a carriage return outside quotes; save the file with LF or CRLF line ends"
+    return "text follows a closing quote; close every quote, and write one inside a quoted cell twice"
+
+
+def _check_header(header: list[str], origin: Origin, line: int) -> None:
+    for number, name in enumerate(header, start=1):
+        if not name.strip():
+            raise origin.unreadable(f"column {number} has no name in the header; give it one", line=line)
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    if repeated:
+        # In a file without a header these are cells: enough to recognise them, no more.
+        names = ", ".join(repr(name[:40]) for name in repeated)
+        raise origin.unreadable(f"the header repeats {names}; give each column a name of its own", line=line)
+
+
+def _ragged(origin: Origin, line: int, found: int, expected: int) -> BadRow:
+    cells = "1 cell" if found == 1 else f"{found} cells"
+    return origin.bad_row(
+        line, f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
+    )

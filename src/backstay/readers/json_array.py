@@ -1,0 +1,71 @@
+"""A JSON array of objects, read element by element."""
+
+from collections.abc import Iterator
+
+from backstay.errors import InputUnreadable
+from backstay.readers.json_object import parse_object
+from backstay.readers.json_scanner import JsonScanner
+from backstay.readers.origin import Origin
+from backstay.readers.row import Row
+from backstay.readers.text import Text
+
+
+def read_json_array(text: Text) -> Iterator[Row]:
+    """Yield a row for each element; its line is where the element starts.
+
+    Raises BadRow for an element that is not a JSON object or goes beyond the limits of `JsonScanner`, InputUnreadable
+    for what is not one array with a comma between each two elements.
+    """
+    scanner = JsonScanner(text)
+    if scanner.peek() == "":
+        return
+    _open(scanner, text.origin)
+    more = scanner.peek() != "]"
+    while more:
+        _expect_object(scanner, text.origin)
+        line = scanner.line
+        yield Row(line, parse_object(scanner.take_object(), text.origin, line))
+        more = _take_comma(scanner, text.origin)
+    _close(scanner, text.origin)
+
+
+def _open(scanner: JsonScanner, origin: Origin) -> None:
+    if scanner.peek() != "[":
+        raise origin.unreadable(
+            "a JSON file must be an array of objects; or write one object a line and name it .jsonl", line=scanner.line
+        )
+    scanner.skip()
+
+
+def _expect_object(scanner: JsonScanner, origin: Origin) -> None:
+    match scanner.peek():
+        case "{":
+            return
+        case "":
+            raise _cut_off(scanner, origin)
+        case "]" | ",":
+            raise origin.unreadable("a comma with no element after it; remove it", line=scanner.line)
+    raise origin.bad_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
+
+
+def _take_comma(scanner: JsonScanner, origin: Origin) -> bool:
+    """Step over the comma between two elements; False at the array's end."""
+    match scanner.peek():
+        case ",":
+            scanner.skip()
+            return True
+        case "]":
+            return False
+        case "":
+            raise _cut_off(scanner, origin)
+    raise origin.unreadable("a comma or the closing ] is missing before this line's text", line=scanner.line)
+
+
+def _close(scanner: JsonScanner, origin: Origin) -> None:
+    scanner.skip()
+    if scanner.peek():
+        raise origin.unreadable("more text after the closing ] of the array; remove it", line=scanner.line)
+
+
+def _cut_off(scanner: JsonScanner, origin: Origin) -> InputUnreadable:
+    return origin.unreadable("the closing ] of the array is missing; the file may be cut off", line=scanner.line)

@@ -1,0 +1,144 @@
+"""Steps through JSON text that arrives in chunks, without parsing it."""
+
+import re
+
+from backstay.readers.text import MAX_RECORD_BYTES, Text, too_long
+
+_MAX_DEPTH = 1024
+# Nothing is tried twice: every repeat of a character is possessive (`*+`), every repeat of a group stands in an atomic
+# group. A possessive repeat of a group would say the same, but matches too little before Python 3.11.5.
+_SCALAR = re.compile(rb"[0-9A-Za-z+.-]*+")
+_LONGEST_SCALAR = 1024
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+_IN_STRING_SOURCE = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)'
+_IN_STRING = re.compile(_IN_STRING_SOURCE, re.DOTALL)
+# Up to the next bracket outside a string, or to a string that does not end within the window.
+_NO_BRACKET_SOURCE = rb'[^"{}\[\]]*+(?>(?:"' + _IN_STRING_SOURCE + rb'"[^"{}\[\]]*+)*)'
+_NO_BRACKET = re.compile(_NO_BRACKET_SOURCE, re.DOTALL)
+
+
+def _balanced(depth: int) -> bytes:
+    """The pattern for a bracket, what it holds up to `depth` levels deep, and the bracket that closes it."""
+    inner = rb"(?>(?:" + _balanced(depth - 1) + _NO_BRACKET_SOURCE + rb")*)" if depth > 1 else b""
+    return rb"[{\[]" + _NO_BRACKET_SOURCE + inner + rb"[}\]]"
+
+
+# Nearly every object in one match: several times as fast as going from bracket to bracket.
+_SHALLOW = re.compile(_balanced(5), re.DOTALL)
+_SPACES = frozenset(b" \t\r\n")
+_QUOTE = ord('"')
+_OPENING = frozenset(b"{[")
+
+
+class JsonScanner:
+    """A position in JSON text. `line` is the line of the position; the window holds little more than one element."""
+
+    def __init__(self, text: Text) -> None:
+        self.line = text.first_line
+        self._origin = text.origin
+        self._chunks = text.chunks()
+        self._window = bytearray()
+        self._at = 0
+
+    def peek(self) -> str:
+        """Step over space and return the character there, "" at the end. Bytes beyond ASCII come back as Latin-1."""
+        while self._at < len(self._window) or self._read_on():
+            byte = self._window[self._at]
+            if byte not in _SPACES:
+                return chr(byte)
+            self._step_over_space()
+        return ""
+
+    def skip(self) -> None:
+        """Step over the character that `peek` returned."""
+        self._at += 1
+
+    def take_object(self) -> bytearray:
+        """Step over the object that starts here and return its text: brackets are paired, nothing else is checked.
+
+        Raises BadRow if it is nested more than 1024 deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
+        """
+        whole = _SHALLOW.match(self._window, self._at)
+        size = whole.end() - self._at if whole else self._size_of_object()
+        raw = self._window[self._at : self._at + size]
+        self._at += size
+        self.line += raw.count(b"\n")
+        return raw
+
+    def take_value(self) -> bytearray:
+        """Step over the value that starts here, of whatever kind, and return its text, unchecked; errors likewise."""
+        match self.peek():
+            case "{" | "[":
+                return self.take_object()
+            case '"':
+                size = self._size_to_end_of_string(1)
+            case _:
+                size = self._size_of_scalar()
+        raw = self._window[self._at : self._at + size]
+        self._at += size
+        return raw
+
+    def _size_of_scalar(self) -> int:
+        while True:
+            size = self._size_up_to(_SCALAR, 0)
+            # One that ends with the window may go on behind it; the longest there is has few characters.
+            if self._byte(size) is not None or size > _LONGEST_SCALAR or not self._read_on():
+                return size
+
+    def _step_over_space(self) -> None:
+        size = self._size_up_to(_SPACE, 0)
+        self.line += self._window.count(b"\n", self._at, self._at + size)
+        self._at += size
+
+    def _size_of_object(self) -> int:
+        """Go from bracket to bracket, over as many chunks as it takes."""
+        size, depth = 1, 1
+        while depth:
+            size = self._size_up_to(_NO_BRACKET, size)
+            byte = self._byte(size)
+            if byte is None:
+                self._need_more()
+                continue
+            size += 1
+            if byte == _QUOTE:
+                size = self._size_to_end_of_string(size)
+            elif byte in _OPENING:
+                depth += 1
+            else:
+                depth -= 1
+            if depth > _MAX_DEPTH:
+                raise self._origin.bad_row(self.line, f"nested more than {_MAX_DEPTH} deep")
+        return size
+
+    def _size_to_end_of_string(self, size: int) -> int:
+        """Go on from within a string. A long one is not gone over again for each chunk that it spans."""
+        while True:
+            size = self._size_up_to(_IN_STRING, size)
+            # Otherwise the window ends within the string, perhaps between a backslash and what it escapes.
+            if self._byte(size) == _QUOTE:
+                return size + 1
+            self._need_more()
+
+    def _size_up_to(self, pattern: re.Pattern[bytes], size: int) -> int:
+        match = pattern.match(self._window, self._at + size)
+        return match.end() - self._at if match else size
+
+    def _byte(self, size: int) -> int | None:
+        at = self._at + size
+        return self._window[at] if at < len(self._window) else None
+
+    def _need_more(self) -> None:
+        if not self._read_on():
+            raise self._origin.unreadable(
+                "the element that starts here never ends; the file may be cut off", line=self.line
+            )
+        if len(self._window) - self._at > MAX_RECORD_BYTES:
+            raise too_long(self._origin, self.line)
+
+    def _read_on(self) -> bool:
+        """Let go of what lies behind the position and add a chunk; False at the end of the input."""
+        chunk = next(self._chunks, b"")
+        del self._window[: self._at]
+        self._at = 0
+        self._window += chunk
+        return bool(chunk)

@@ -1,0 +1,105 @@
+"""Opens an input, finds its kind, and hands out its rows."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from backstay.readers.delimited import read_delimited
+from backstay.readers.json_array import read_json_array
+from backstay.readers.jsonl import read_jsonl
+from backstay.readers.origin import Origin
+from backstay.readers.row import Row
+from backstay.readers.text import Text
+
+_Reader = Callable[[Text], Iterator[Row]]
+
+_FILE_BUFFER_BYTES = 256 * 1024
+_read_csv: _Reader = partial(read_delimited, delimiter=",")
+_read_tsv: _Reader = partial(read_delimited, delimiter="\t")
+_BY_SUFFIX: dict[str, _Reader] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".json": read_json_array,
+}
+_KINDS = " ".join(_BY_SUFFIX)
+
+
+def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[Row, None, None]:
+    """Yield the rows of a file, or of standard input for `None`, in their order and with flat memory.
+
+    The suffix tells a file's kind, the first text that of standard input; `stdin` stands in for the process's own and
+    is left open. Nothing is opened before the first row is asked for; the file is closed when the generator ends, fails
+    or is closed.
+
+    Raises InputNotFound, InputUnreadable (a directory, not allowed, unknown kind, not UTF-8, broken as a whole), BadRow
+    at the first row that is of no use, and InputEmpty at the end when there was no row.
+    """
+    origin = Origin.of(source)
+    try:
+        with _opened(source, stdin, origin) as stream:
+            text = Text.begin(stream, origin)
+            rows = _rows_of_stream(text) if source is None else _reader_of(source, origin)(text)
+            first = next(rows, None)
+            if first is None:
+                raise origin.empty()
+            yield first
+            yield from rows
+    except FileNotFoundError:
+        raise origin.not_found() from None
+    except IsADirectoryError:
+        raise origin.unreadable("this is a directory; name a file in it") from None
+    except PermissionError:
+        raise origin.unreadable("no permission to read it") from None
+    except OSError as error:
+        raise origin.unreadable(f"cannot be read ({error.strerror or type(error).__name__})") from error
+
+
+def _opened(source: Path | None, stdin: BinaryIO | None, origin: Origin) -> AbstractContextManager[BinaryIO]:
+    if source is not None:
+        return source.open("rb", buffering=_FILE_BUFFER_BYTES)
+    if stdin is None:
+        # A process started without a standard input has None there.
+        if sys.stdin is None:
+            raise origin.unreadable("it is closed; pipe the rows in or name a file")
+        stdin = sys.stdin.buffer
+    _refuse_non_blocking(stdin, origin)
+    return nullcontext(stdin)
+
+
+def _refuse_non_blocking(stream: BinaryIO, origin: Origin) -> None:
+    """Without waiting, "no data yet" looks like the end of the input: rows would be lost without a word."""
+    try:
+        waits = os.get_blocking(stream.fileno())
+    except io.UnsupportedOperation:
+        return
+    if not waits:
+        raise origin.unreadable("it is set to non-blocking, so its end cannot be told; send it through `cat`")
+
+
+def _reader_of(path: Path, origin: Origin) -> _Reader:
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        raise origin.unreadable(f"Parquet is not read; convert it to one of {_KINDS}")
+    reader = _BY_SUFFIX.get(suffix)
+    if reader is None:
+        raise origin.unreadable(f"the kind of file is not known; use one of {_KINDS}")
+    return reader
+
+
+def _rows_of_stream(text: Text) -> Iterator[Row]:
+    text = text.from_first_text()
+    match text.head.lstrip()[:1]:
+        case b"[":
+            return read_json_array(text)
+        case b"{":
+            return read_jsonl(text)
+    if b"\t" in text.head and b"," not in text.head:
+        return _read_tsv(text)
+    return _read_csv(text)

@@ -1,0 +1,122 @@
+"""The two addresses that apps written for the original know."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from backstay.backup.backup import Backup
+from backstay.objects import BackupOut, Moment, Object
+from backstay.server.api.common import BackupId, Input, Owned, Shared, Text, errors, signed_in
+from backstay.server.api.selections import Ids
+from backstay.server.backing_up import Begun
+from backstay.server.downloads import BackupResponse
+from backstay.server.keyed import IdempotencyKey, once
+
+router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_in])
+
+Reason = Annotated[Text, Field(min_length=1, max_length=100)]
+RespondAsync = Annotated[
+    str | None,
+    Header(alias="Prefer", max_length=200, description="`respond-async`: answer 202 once the backup has begun."),
+]
+
+
+class BackupIn(Input):
+    conversation_ids: Ids
+    reason: Reason = "manual_backup"
+
+
+class CreatedBackupOut(Object):
+    """A backup that was made and verified."""
+
+    backup_id: str
+    file_path: str
+    expires_at: Moment | None
+    conversation_count: int
+
+    @classmethod
+    def of(cls, backup: Backup) -> "CreatedBackupOut":
+        shown = BackupOut.of(backup)
+        return cls(
+            backup_id=shown.backup_id,
+            file_path=shown.file_path,
+            expires_at=shown.expires_at,
+            conversation_count=shown.conversation_count,
+        )
+
+
+class BegunBackupOut(Object):
+    """A backup that is being made; `status` is where to see how it goes."""
+
+    backup_id: str
+    status: str
+
+
+@router.post(
+    "/create",
+    status_code=201,
+    response_model=CreatedBackupOut,
+    responses={**errors(404, 409, 413, 507), 202: {"model": BegunBackupOut, "description": "It is being made."}},
+)
+async def create_backup(
+    request: Request,
+    given: BackupIn,
+    owned: Owned,
+    shared: Shared,
+    prefer: RespondAsync = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Back up conversations: all of those named, verified, or nothing."""
+    many = len(given.conversation_ids) > shared.settings.async_above
+    early = many or "respond-async" in (prefer or "").replace(",", " ").split()
+
+    async def act() -> tuple[int, Object]:
+        made = await shared.backing_up.create(owned, given.conversation_ids, given.reason, respond_early=early)
+        if isinstance(made, Begun):
+            status = f"{request.scope.get('root_path', '')}/api/backups/{made.backup_id}"
+            return 202, BegunBackupOut(backup_id=made.backup_id, status=status)
+        return 201, CreatedBackupOut.of(made)
+
+    return await once(request, key, given.model_dump(mode="json"), act, location="/api/backups/{backupId}")
+
+
+@router.get(
+    "/download/{backupId}",
+    response_class=Response,
+    responses={
+        **errors(404, 409, 416, 429),
+        200: {
+            "description": "The file.",
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "application/zstd": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+        206: {
+            "description": "The part of the stored file that was asked for.",
+            "content": {"application/zstd": {"schema": {"type": "string", "format": "binary"}}},
+        },
+    },
+)
+async def download_backup(
+    backup_id: BackupId,
+    owned: Owned,
+    shared: Shared,
+    format: Annotated[Literal["json", "zst"], Query(description="`zst`: the file as it is stored.")] = "json",  # noqa: A002 - its name in the address
+    ticket: Annotated[
+        str | None, Query(max_length=200, description="Instead of a token: from download-ticket.")
+    ] = None,
+    range_: Annotated[str | None, Header(alias="Range", description="One range; of the stored file only.")] = None,
+) -> Response:
+    """Download a backup, streamed. Errors after the beginning break the connection off."""
+    stored = format == "zst"
+    return BackupResponse(
+        owned.backups,
+        backup_id,
+        stored=stored,
+        wanted=range_ if stored else None,
+        places=shared.downloads,
+        idle_seconds=shared.settings.idle_seconds,
+    )

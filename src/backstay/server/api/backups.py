@@ -1,0 +1,123 @@
+"""Backups: looked at, verified, restored, pinned, removed."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from backstay.library.selection import Selection
+from backstay.objects import BackupOut, BackupsOut, Moment, Object, RestoredOut, RestorePlanOut
+from backstay.server.api.common import (
+    STREAM,
+    BackupId,
+    Cursor,
+    Input,
+    LastEventId,
+    Limit,
+    Owned,
+    Shared,
+    errors,
+    signed_in,
+)
+from backstay.server.api.selections import Ids
+from backstay.server.downloads import purpose_of
+from backstay.server.events.backup_feed import BackupFeed
+from backstay.server.events.response import EventsResponse
+
+router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
+
+
+class RestoreIn(Input):
+    conversation_ids: Ids | None = None
+    """Some of the backup's conversations; all when it is left out."""
+    on_conflict: Literal["fail", "skip", "replace"] = "fail"
+
+    def selection(self) -> Selection | None:
+        return Selection(ids=tuple(self.conversation_ids)) if self.conversation_ids is not None else None
+
+
+class TicketOut(Object):
+    """An address that downloads the backup once, without any token, until it expires."""
+
+    url: str
+    expires_at: Moment
+
+
+@router.get("", responses=errors())
+async def list_backups(
+    owned: Owned,
+    every: Annotated[bool, Query(description="Those too whose files are gone.")] = False,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> BackupsOut:
+    """List backups, the latest first."""
+    return BackupsOut.of(await owned.backups.list(every=every, before=cursor, limit=limit), limit=limit)
+
+
+@router.get("/{backupId}", responses=errors(404))
+async def show_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+    """Show one backup."""
+    return BackupOut.of(await owned.backups.show(backup_id))
+
+
+@router.get("/{backupId}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
+async def backup_events(
+    backup_id: BackupId, owned: Owned, shared: Shared, last_event_id: LastEventId = None
+) -> Response:
+    """Follow a backup, or the delete it was made for, by server-sent events: `progress`, and `state`."""
+
+    def make() -> BackupFeed:
+        return BackupFeed(
+            owned.backups, backup_id, latest=shared.backing_up.latest, poll_seconds=shared.settings.poll_seconds
+        )
+
+    after = int(last_event_id) if last_event_id is not None else None
+    return EventsResponse(shared.hub, "backup", owned.owner, backup_id, make, after=after)
+
+
+@router.post("/{backupId}/verify", responses=errors(404, 409))
+async def verify_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+    """Read a backup back, decode all of it, and compare it with what its snapshot found."""
+    return BackupOut.of(await owned.backups.verify(backup_id))
+
+
+@router.post("/{backupId}/restore-plan", responses=errors(404, 409))
+async def plan_restore(backup_id: BackupId, owned: Owned, given: RestoreIn | None = None) -> RestorePlanOut:
+    """Say what a restore would do; nothing is changed."""
+    selection = given.selection() if given is not None else None
+    return RestorePlanOut.of(await owned.backups.plan_restore(backup_id, selection))
+
+
+@router.post("/{backupId}/restore", responses=errors(404, 409))
+async def restore_backup(backup_id: BackupId, owned: Owned, given: RestoreIn | None = None) -> RestoredOut:
+    """Bring back what a backup holds, all or nothing; twice is safe."""
+    given = given or RestoreIn()
+    return RestoredOut.of(await owned.backups.restore(backup_id, given.selection(), on_conflict=given.on_conflict))
+
+
+@router.post("/{backupId}/pin", responses=errors(404, 409))
+async def pin_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+    """Keep a backup for good."""
+    return BackupOut.of(await owned.backups.pin(backup_id))
+
+
+@router.post("/{backupId}/unpin", responses=errors(404, 409))
+async def unpin_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+    """Let a backup expire in its time."""
+    return BackupOut.of(await owned.backups.unpin(backup_id))
+
+
+@router.post("/{backupId}/download-ticket", status_code=201, response_model=TicketOut, responses=errors(404, 409))
+async def issue_download_ticket(backup_id: BackupId, request: Request, owned: Owned, shared: Shared) -> TicketOut:
+    """Make an address that downloads a backup once, within a minute: for a browser's `window.open`."""
+    await owned.backups.show(backup_id)
+    ticket = await shared.backstay.tickets.issue(owned.owner, purpose_of(backup_id))
+    url = f"{request.scope.get('root_path', '')}/api/backup/download/{backup_id}?ticket={ticket.secret}"
+    return TicketOut(url=url, expires_at=ticket.expires_at)
+
+
+@router.delete("/{backupId}", responses=errors(404, 409))
+async def delete_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+    """Remove a backup before its time. The conversations in the library stay as they are."""
+    await owned.backups.delete(backup_id)
+    return BackupOut.of(await owned.backups.show(backup_id))

@@ -1,0 +1,56 @@
+"""Jobs made of files."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from pydantic import Field
+from starlette.responses import Response
+
+from backstay.batch.intake import Columns
+from backstay.objects import JobOut
+from backstay.server import uploads
+from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Seconds
+from backstay.server.api.common import Owned, Shared, Text, errors, signed_in
+from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.making import making_of
+
+router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
+
+Column = Annotated[Text, Field(min_length=1, max_length=1_000)]
+
+
+@router.post("/upload", status_code=201, response_model=JobOut, responses=errors(403, 408, 409, 413, 415, 429))
+async def upload_batch(
+    request: Request,
+    owned: Owned,
+    shared: Shared,
+    file: Annotated[
+        UploadFile, File(description="CSV, TSV, JSONL or a JSON array; the ending of its name says which.")
+    ],
+    job_id: Annotated[JobName, Form(alias="jobId")],
+    recipe: Annotated[Name | None, Form()] = None,
+    processor: Annotated[Name | None, Form()] = None,
+    max_attempts: Annotated[Attempts, Form(alias="maxAttempts")] = 3,
+    timeout_seconds: Annotated[Seconds, Form(alias="timeoutSeconds")] = 600.0,
+    id_column: Annotated[Column | None, Form(alias="idColumn")] = None,
+    topic_column: Annotated[Column | None, Form(alias="topicColumn")] = None,
+    persona_column: Annotated[Column | None, Form(alias="personaColumn")] = None,
+    start: Annotated[Literal["true", "false"], Form(description="Begin to work on it at once.")] = "true",
+    concurrency: Annotated[Concurrency | None, Form()] = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Make a job of a file's rows. Columns other than id, topic and persona are parameters."""
+    making = making_of(shared, recipe=recipe, processor=processor)
+    columns = Columns(id_column, topic_column, persona_column)
+    async with shared.uploads.one(), uploads.stored(file, uploads.ITEMS) as upload:
+
+        async def act() -> tuple[int, JobOut]:
+            job = await owned.batches.create(
+                job_id, upload.path, making, max_attempts=max_attempts, timeout=timeout_seconds, columns=columns
+            )
+            if start == "true":
+                job = await shared.supervisor.start(owned.owner, job.id, concurrency=concurrency)
+            return 201, JobOut.of(job)
+
+        asked = [job_id, upload.digest, recipe, processor, max_attempts, timeout_seconds, start, columns.named]
+        return await once(request, key, asked, act, location="/api/batches/{id}")

@@ -1,0 +1,167 @@
+"""Batch jobs: made, looked at, steered."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import AfterValidator, Field
+from starlette.responses import Response
+
+from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, RetryOut
+from backstay.server.api.common import (
+    LONGEST_ID,
+    Cursor,
+    Input,
+    JobId,
+    Limit,
+    Owned,
+    Shared,
+    Text,
+    errors,
+    signed_in,
+)
+from backstay.server.api.selections import Id
+from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.making import making_of
+
+router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
+
+JobName = Annotated[Text, Field(min_length=1, max_length=LONGEST_ID, examples=["topics"])]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Attempts = Annotated[int, Field(ge=1, le=1_000)]
+Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False, strict=False)]
+Concurrency = Annotated[int, Field(ge=1, le=10_000)]
+
+
+def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # What Python reads as JSON may be none: NaN, or half of a surrogate pair.
+    try:
+        json.dumps(items, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not valid Unicode") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return items
+
+
+class BatchIn(Input):
+    """A new job. One of `recipe` and `processor` says what makes its conversations: names of the server's settings."""
+
+    job_id: JobName
+    items: Annotated[
+        list[dict[str, Any]],
+        Field(
+            min_length=1,
+            max_length=100_000,
+            examples=[[{"id": "t1", "topic": "Lighthouses", "persona": "a keeper", "audience": "children"}]],
+        ),
+        AfterValidator(_is_json),
+    ]
+    """Each with a `topic`; `id` and `persona` where there are any; all else are parameters."""
+    recipe: Name | None = None
+    processor: Name | None = None
+    max_attempts: Attempts = 3
+    timeout_seconds: Seconds = 600.0
+    start: bool = True
+    """Begin to work on it at once."""
+    concurrency: Concurrency | None = None
+
+
+class ResumeIn(Input):
+    concurrency: Concurrency | None = None
+    limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    """Items that this run claims at most."""
+    retry_failed: bool = False
+
+
+class RetryIn(Input):
+    item_ids: Annotated[list[Id], Field(min_length=1, max_length=10_000)] | None = None
+    """All failed items when it is left out."""
+
+
+@router.get("", responses=errors())
+async def list_batches(
+    owned: Owned,
+    incomplete: Annotated[bool, Query(description="Only jobs with work left.")] = False,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> JobsOut:
+    """List jobs, the latest first."""
+    listed = owned.batches.incomplete if incomplete else owned.batches.list
+    return JobsOut.of(await listed(before=cursor, limit=limit), limit=limit)
+
+
+@router.post("", status_code=201, response_model=JobOut, responses=errors(403, 409, 413, 429))
+async def create_batch(
+    request: Request, given: BatchIn, owned: Owned, shared: Shared, key: IdempotencyKey = None
+) -> Response:
+    """Make a job of items.
+
+    The same job with the same items again is the job that is there; with others it is refused.
+    """
+    making = making_of(shared, recipe=given.recipe, processor=given.processor)
+
+    async def act() -> tuple[int, JobOut]:
+        job = await owned.batches.create(
+            given.job_id,
+            given.items,
+            making,
+            max_attempts=given.max_attempts,
+            timeout=given.timeout_seconds,
+        )
+        if given.start:
+            job = await shared.supervisor.start(owned.owner, job.id, concurrency=given.concurrency)
+        return 201, JobOut.of(job)
+
+    return await once(request, key, given.model_dump(mode="json"), act, location="/api/batches/{id}")
+
+
+@router.post("/{jobId:path}/resume", status_code=202, responses=errors(403, 404, 409, 429))
+async def resume_batch(job_id: JobId, owned: Owned, shared: Shared, given: ResumeIn | None = None) -> JobOut:
+    """Have this server go on with a job; it works in the background. While it does, asking again changes nothing."""
+    given = given or ResumeIn()
+    await owned.batches.workable(job_id)
+    if given.retry_failed:
+        await owned.batches.retry(job_id)
+    job = await shared.supervisor.start(owned.owner, job_id, concurrency=given.concurrency, limit=given.limit)
+    return JobOut.of(job)
+
+
+@router.post("/{jobId:path}/pause", responses=errors(404, 409))
+async def pause_batch(job_id: JobId, owned: Owned) -> JobOut:
+    """Stop a job for now: every worker on it stops gracefully, wherever it runs."""
+    return JobOut.of(await owned.batches.pause(job_id))
+
+
+@router.post("/{jobId:path}/cancel", responses=errors(404, 409))
+async def cancel_batch(job_id: JobId, owned: Owned) -> JobOut:
+    """Stop a job for good. What it made stays."""
+    return JobOut.of(await owned.batches.cancel(job_id))
+
+
+@router.post("/{jobId:path}/retry", responses=errors(404, 409))
+async def retry_items(job_id: JobId, owned: Owned, given: RetryIn | None = None) -> RetryOut:
+    """Put failed items back to pending; resuming works on them."""
+    number = await owned.batches.retry(job_id, given.item_ids if given is not None else None)
+    return RetryOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), retried=number)
+
+
+@router.post("/{jobId:path}/discard", responses=errors(404, 409))
+async def discard_batch(job_id: JobId, owned: Owned) -> DiscardOut:
+    """Forget a job and free its name. Its conversations stay."""
+    await owned.batches.discard(job_id)
+    return DiscardOut(id=job_id)
+
+
+@router.get("/{jobId:path}/items", responses=errors(404))
+async def list_items(job_id: JobId, owned: Owned, cursor: Cursor = None, limit: Limit = 50) -> ItemsOut:
+    """List the items of a job in their order, each with where it stands."""
+    page = await owned.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
+    return ItemsOut.of(page, limit=limit)
+
+
+@router.get("/{jobId:path}/failed", responses=errors(404))
+async def list_failed_items(job_id: JobId, owned: Owned, cursor: Cursor = None, limit: Limit = 50) -> FailedItemsOut:
+    """List failed items in their order, each with the attempt that settled it."""
+    page = await owned.batches.failed_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
+    return FailedItemsOut.of(page, limit=limit)

@@ -1,0 +1,140 @@
+"""What the routes share: whose services, pages, ids in addresses, and how errors are described."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Path, Query, Security
+from fastapi.security import HTTPBearer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from backstay.app import Services
+from backstay.objects import ErrorOut
+from backstay.server.parts import Parts, parts_of, services_of
+from backstay.server.problems import Problem
+
+LARGEST = 2**63 - 1
+LONGEST_ID = 512
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?")
+
+Owned = Annotated[Services, Depends(services_of)]
+Shared = Annotated[Parts, Depends(parts_of)]
+signed_in = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
+"""Describes what `Authentication` has seen to by then."""
+
+
+def _is_text(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("it must not have NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not valid Unicode") from None
+    return text
+
+
+def _is_name(text: str) -> str:
+    # What can be no id is not there: databases need not be asked, and some would not take the question.
+    if len(text) > LONGEST_ID or not text.isprintable():
+        raise Problem(404, "not_found", "There is nothing of this name")
+    return text
+
+
+def _is_moment(given: Any) -> Any:
+    # A number would be taken for seconds, or for milliseconds, whichever seems likelier.
+    if not isinstance(given, str) or not _MOMENT.fullmatch(given):
+        raise ValueError("it must be a moment such as 2026-01-31T00:00:00Z")
+    return given
+
+
+Text = Annotated[str, AfterValidator(_is_text)]
+MomentIn = Annotated[AwareDatetime, Field(strict=False, examples=["2026-01-31T00:00:00Z"]), BeforeValidator(_is_moment)]
+JobId = Annotated[str, Path(alias="jobId", min_length=1, examples=["topics"]), AfterValidator(_is_name)]
+ConversationId = Annotated[
+    str,
+    Path(alias="conversationId", min_length=1, examples=["0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"]),
+    AfterValidator(_is_name),
+]
+BackupId = Annotated[
+    str, Path(alias="backupId", min_length=1, examples=["backup-1730720400123-abc123"]), AfterValidator(_is_name)
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
+Cursor = Annotated[
+    int | None, Query(ge=0, le=LARGEST, description="Go on where a page ended: its `nextCursor`.", examples=[1200])
+]
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        pattern=r"^[0-9]{1,18}$",
+        description="Go on after this event; a browser's EventSource sends it by itself.",
+        examples=["17"],
+    ),
+]
+
+
+class Input(BaseModel):
+    """Base of what requests say: camelCase, nothing unknown, nothing turned into something else."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=False, extra="forbid", strict=True, frozen=True
+    )
+
+
+_MEANINGS = {
+    400: "The request cannot be read.",
+    401: "The token is missing or not valid.",
+    403: "Not allowed.",
+    404: "There is no such thing, or it is somebody else's.",
+    408: "The rest of the request did not come.",
+    409: "What is stored and what is asked for contradict each other.",
+    413: "The body is too large.",
+    415: "The body is of a kind that is not read here.",
+    416: "The range lies outside of the file.",
+    422: "A field is wrong; `details.fields` names it.",
+    429: "Too many at once.",
+    503: "Not possible just now.",
+    507: "No space left.",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the errors that a route may answer with, besides those that all may."""
+    return {
+        status: {
+            "model": ErrorOut,
+            "description": _MEANINGS[status],
+            "content": {"application/json": {"example": _example(status)}},
+        }
+        for status in sorted({400, 401, 422, 503, *statuses})
+    }
+
+
+def _example(status: int) -> dict[str, Any]:
+    code, message, details = {
+        401: ("unauthorized", "This address needs a valid token", {}),
+        404: ("job_not_found", "There is no job 'topics'", {"job_id": "topics"}),
+        409: ("illegal_move", "Job 'topics' is cancelled: resume is not possible", {"job_id": "topics"}),
+        422: (
+            "invalid_request",
+            "jobId: Field required",
+            {"fields": [{"field": "jobId", "message": "Field required"}]},
+        ),
+    }.get(status, ("code", _MEANINGS[status], {}))
+    return {"error": {"code": code, "message": message, "details": details}}
+
+
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["progress", "state", "item_failed", "deleted", "error"]},
+        "id": {"type": "string", "description": "To be sent as `Last-Event-ID`."},
+        "data": {"type": "string", "description": "JSON, in one line."},
+    },
+    "required": ["event", "data"],
+}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": _EVENT}}},
+    204: {"description": "Nothing came after `Last-Event-ID`, and nothing more will."},
+}
+"""Describes an answer that is a stream of events."""

@@ -1,0 +1,101 @@
+"""Conversations: listed, read, brought in and out."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from starlette.responses import Response, StreamingResponse
+
+from backstay.library.selection import Selection
+from backstay.objects import ConversationOut, ConversationsOut, ImportOut
+from backstay.server import exports, uploads
+from backstay.server.api.common import (
+    LONGEST_ID,
+    ConversationId,
+    Cursor,
+    Limit,
+    MomentIn,
+    Owned,
+    Shared,
+    Text,
+    errors,
+    signed_in,
+)
+from backstay.server.api.selections import SelectionIn
+from backstay.server.keyed import IdempotencyKey, once
+
+router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
+
+Given = Annotated[Text | None, Query(min_length=1, max_length=LONGEST_ID)]
+
+
+class ExportIn(SelectionIn):
+    format: Literal["messages", "native", "sharegpt", "csv"] = "messages"
+
+
+@router.get("", responses=errors())
+async def list_conversations(
+    owned: Owned,
+    job_id: Annotated[Text | None, Query(alias="jobId", min_length=1, max_length=LONGEST_ID)] = None,
+    search: Annotated[
+        Text | None, Query(min_length=1, max_length=1_000, description="Part of topic, persona or a turn.")
+    ] = None,
+    persona: Annotated[Text | None, Query(max_length=1_000, description="The whole persona.")] = None,
+    created_before: Annotated[MomentIn | None, Query(alias="createdBefore")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> ConversationsOut:
+    """List conversations, the newest first, without the text of their turns."""
+    chosen = Selection(job_id=job_id, search=search, persona=persona, created_before=created_before)
+    found = await owned.conversations.list(chosen if chosen.is_narrowed else None, before=cursor, limit=limit)
+    return ConversationsOut.of(found, limit=limit)
+
+
+@router.post(
+    "/export",
+    response_class=Response,
+    responses={
+        **errors(404, 413, 429),
+        200: {
+            "description": "The conversations, a line each, or a row for each turn.",
+            "content": {
+                "application/jsonl": {"schema": {"type": "string"}},
+                "text/csv": {"schema": {"type": "string"}},
+            },
+        },
+    },
+)
+async def export_conversations(given: ExportIn, owned: Owned, shared: Shared) -> Response:
+    """Download conversations for training, the oldest first. Errors after the beginning break the connection off."""
+    blocks = exports.exported(owned.conversations, given.selection(), given.format, shared.downloads)
+    ending = "csv" if given.format == "csv" else "jsonl"
+    return StreamingResponse(
+        await exports.first_of(blocks),
+        media_type=exports.MEDIA_TYPES[given.format],
+        headers={"Content-Disposition": f'attachment; filename="conversations.{given.format}.{ending}"'},
+    )
+
+
+@router.post("/import", status_code=201, response_model=ImportOut, responses=errors(408, 409, 413, 415, 429))
+async def import_conversations(
+    request: Request,
+    owned: Owned,
+    shared: Shared,
+    file: Annotated[
+        UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
+    ],
+    on_conflict: Annotated[Literal["fail", "skip", "new"], Form(alias="onConflict")] = "fail",
+    key: IdempotencyKey = None,
+) -> Response:
+    """Store the conversations of a file, all or none of them."""
+    async with shared.uploads.one(), uploads.stored(file, uploads.CONVERSATIONS) as upload:
+
+        async def act() -> tuple[int, ImportOut]:
+            return 201, ImportOut.of(await owned.conversations.import_file(upload.path, on_conflict=on_conflict))
+
+        return await once(request, key, [upload.digest, on_conflict], act)
+
+
+@router.get("/{conversationId:path}", responses=errors(404))
+async def show_conversation(conversation_id: ConversationId, owned: Owned) -> ConversationOut:
+    """Show one conversation with all its turns."""
+    return ConversationOut.of(await owned.conversations.show(conversation_id))

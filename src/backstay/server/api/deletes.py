@@ -1,0 +1,100 @@
+"""Deleting conversations: planned, backed up, verified, then deleted. Any other way has to be spelled out."""
+
+from typing import Annotated, Literal, Self
+
+from fastapi import APIRouter, Request
+from pydantic import Field, model_validator
+from starlette.responses import Response
+
+from backstay.backup.backup import Listener
+from backstay.library.removal import Deletion
+from backstay.objects import DeletePlanOut, DeletionOut
+from backstay.server.api.backup import Reason
+from backstay.server.api.common import STREAM, Input, Owned, Shared, errors, signed_in
+from backstay.server.api.selections import Id, SelectionIn
+from backstay.server.events.deleting import deleting
+from backstay.server.keyed import IdempotencyKey, once
+
+router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
+
+
+class DeletePlanIn(Input):
+    selection: SelectionIn
+    ignore_missing: bool = False
+    """Leave ids out that are not there, instead of refusing."""
+
+
+class DeleteIn(Input):
+    """A delete that was planned, by its selection and the plan's digest; or one that was cut off, by its backup."""
+
+    selection: SelectionIn | None = None
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Of the plan: when anything else is selected by now, nothing is deleted."""
+    reason: Reason = "bulk_delete"
+    continue_backup_id: Id | None = None
+    """Go on with the delete that this backup was made for."""
+    ignore_missing: bool = False
+    """As the plan was made: leave ids out that are not there."""
+    without_backup: Literal["delete for good"] | None = None
+    """Make no backup: nothing brings these conversations back. A person is to have typed this."""
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        planned = self.selection is not None and self.digest is not None
+        if planned == (self.continue_backup_id is not None) or (self.selection is None) != (self.digest is None):
+            raise ValueError("give selection and digest of a plan, or continueBackupId")
+        if (self.without_backup is not None or self.ignore_missing) and not planned:
+            raise ValueError("a delete that is continued has its backup and its ids")
+        return self
+
+
+@router.post("/delete-plan", responses=errors(404, 413))
+async def plan_delete(given: DeletePlanIn, owned: Owned) -> DeletePlanOut:
+    """Say what a delete would remove; nothing is changed."""
+    selection = given.selection.selection()
+    return DeletePlanOut.of(await owned.conversations.plan_delete(selection, ignore_missing=given.ignore_missing))
+
+
+@router.post("/delete", response_model=DeletionOut, responses=errors(404, 409, 413, 507))
+async def delete_conversations(request: Request, given: DeleteIn, owned: Owned, key: IdempotencyKey = None) -> Response:
+    """Back up, verify, delete; the answer names the backup that undoes it.
+
+    Conversations that somebody changed after the backup had read them are kept, and named.
+    """
+
+    async def act() -> tuple[int, DeletionOut]:
+        return 200, _told(request, await _delete(given, owned))
+
+    return await once(request, key, given.model_dump(mode="json"), act)
+
+
+@router.post("/delete/events", responses={**errors(404, 409, 413, 429, 507), **STREAM}, response_class=Response)
+async def follow_delete(request: Request, given: DeleteIn, owned: Owned, shared: Shared) -> Response:
+    """Delete as above, and tell how it goes by server-sent events.
+
+    `progress` tells the phase (`writing`, `verifying`, `deleting`) and how far it has come; the last event is
+    `deleted`, or `error`. The delete goes on when nobody listens any more; its backup's record says how it ends.
+    """
+    return await deleting(
+        shared, lambda tell: _delete(given, owned, tell), told=lambda deletion: _told(request, deletion)
+    )
+
+
+async def _delete(given: DeleteIn, owned: Owned, tell: Listener | None = None) -> Deletion:
+    if given.selection is None:
+        return await owned.conversations.resume_delete(str(given.continue_backup_id), on_progress=tell)
+    selection = given.selection.selection()
+    plan = await owned.conversations.plan_delete(selection, ignore_missing=given.ignore_missing)
+    return await owned.conversations.delete(
+        plan,
+        backup=given.without_backup is None,
+        digest=given.digest,
+        reason=given.reason,
+        on_progress=tell,
+    )
+
+
+def _told(request: Request, deletion: Deletion) -> DeletionOut:
+    root = request.scope.get("root_path", "")
+    undo = f"{root}/api/backups/{deletion.backup_id}/restore" if deletion.backup_id is not None else None
+    return DeletionOut.of(deletion, undo=undo)

@@ -1,0 +1,49 @@
+"""For whoever runs the server: is it alive, can it work, how does it do."""
+
+import hmac
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from backstay.objects import Object
+from backstay.server.api.common import Shared, errors
+from backstay.server.auth.authenticator import bearer
+from backstay.server.problems import unauthorized
+
+router = APIRouter(tags=["operations"])
+
+
+class HealthOut(Object):
+    status: str
+
+
+@router.get("/healthz")
+async def healthz() -> HealthOut:
+    """Say that the process lives, whatever it depends on."""
+    return HealthOut(status="ok")
+
+
+@router.get("/readyz", responses={503: errors()[503]})
+async def readyz(shared: Shared) -> HealthOut:
+    """Say whether requests can be served: the database answers."""
+    await shared.backstay.check()
+    return HealthOut(status="ok")
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        401: errors()[401],
+        200: {"description": "Prometheus metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    },
+)
+async def metrics(request: Request, shared: Shared) -> Response:
+    """Show metrics, to whoever has the metrics token or, on one's own machine, the local token."""
+    given = request.headers.getlist("authorization")
+    token = bearer(given[0]) if len(given) == 1 else ""
+    own = shared.settings.metrics_token
+    may = own is not None and hmac.compare_digest(token.encode(), own.encode())
+    if not may and not (shared.local is not None and shared.local.is_token(token)):
+        raise unauthorized()
+    return Response(shared.metrics.shown(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,22 @@
+"""What a new job may name."""
+
+from fastapi import APIRouter
+
+from backstay.objects import Object
+from backstay.server.api.common import Shared, errors, signed_in
+
+router = APIRouter(prefix="/api/recipes", tags=["batches"], dependencies=[signed_in])
+
+
+class RecipesOut(Object):
+    """Names of the server's settings; a new job gives one of them as `recipe` or `processor`."""
+
+    recipes: list[str]
+    processors: list[str]
+
+
+@router.get("", responses=errors())
+async def list_recipes(shared: Shared) -> RecipesOut:
+    """List what this server can have a job made by."""
+    allowed = shared.allowed
+    return RecipesOut(recipes=sorted(allowed.recipes), processors=sorted(allowed.processors))

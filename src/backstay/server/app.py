@@ -1,0 +1,179 @@
+"""The application: put together, and run for as long as it is entered."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from backstay.app import Backstay
+from backstay.generate.allowed import Allowed
+from backstay.generate.sources import Processors
+from backstay.logs import get_logger
+from backstay.server import problems
+from backstay.server.api import (
+    backup,
+    backups,
+    batch,
+    batch_uploads,
+    batches,
+    conversations,
+    deletes,
+    operations,
+    recipes,
+)
+from backstay.server.auth.authenticator import Authentication
+from backstay.server.auth.keys import Keys
+from backstay.server.auth.local import LocalToken
+from backstay.server.auth.tokens import JsonWebTokens
+from backstay.server.backing_up import BackingUp
+from backstay.server.cleaning import Cleaning
+from backstay.server.downloads import DownloadTickets
+from backstay.server.events.hub import Hub
+from backstay.server.limits import Bodies, Hosts, Places
+from backstay.server.metrics import Metrics
+from backstay.server.parts import Parts
+from backstay.server.requests import Requests
+from backstay.server.settings import ServerSettings
+from backstay.server.supervisor import Supervisor
+from backstay.server.web import pages
+from backstay.settings import Settings
+
+_log = get_logger("backstay.server")
+
+_ABOUT = "Durable batches of training conversations, and a library that nothing is lost from."
+
+
+def create_app(
+    settings: Settings,
+    server: ServerSettings | None = None,
+    *,
+    token: str | None = None,
+    create: bool = True,
+) -> FastAPI:
+    """Return the API as an application, to be run by itself or mounted in another one.
+
+    Mounted, it must be entered by that application's own lifespan: `async with running(app): …`.
+
+    Args:
+        settings: Which library; `backstay.settings.load` gathers them.
+        server: How to serve it; `backstay.server.settings.load` gathers them.
+        token: The local token, where one lets people in; made anew when it is left out.
+        create: Make the database when it is missing.
+
+    Raises:
+        SettingsError, RecipeError, ProcessorUnusable: something that the settings name cannot be used.
+    """
+    server = (server or ServerSettings()).check()
+    allowed = server.allowed()
+    for name in allowed.processors:
+        Processors().resolve(name)
+    parts = _parts(Backstay(settings, create=create, allowed=allowed), server, allowed, token)
+    app = FastAPI(
+        title="Backstay",
+        version=version("backstay"),
+        description=_ABOUT,
+        lifespan=running,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.parts = parts
+    problems.install(app)
+    pages.install(app)
+    for module in (operations, recipes, batches, batch_uploads, batch, deletes, conversations, backup, backups):
+        app.include_router(module.router)
+    _wrap(app, parts)
+    return app
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[None]:
+    """Open the library and do the server's own duties, until it is left; then stop the jobs, gracefully.
+
+    Raises:
+        StorageError: the database cannot be used.
+    """
+    parts: Parts = app.state.parts
+    async with parts.backstay:
+        cleaning = Cleaning(backstay=parts.backstay, metrics=parts.metrics, cron=parts.settings.cleanup)
+        await _sweep(parts.backstay)
+        cleaning.start()
+        if parts.settings.automatic_resume:
+            parts.supervisor.look_after_interrupted()
+        try:
+            yield
+        finally:
+            cleaning.stop()
+            await parts.hub.stop()
+            await parts.supervisor.stop()
+            await parts.backing_up.stop()
+            await parts.authenticator.close()
+            pages.close(app)
+
+
+async def _sweep(backstay: Backstay) -> None:
+    for owner in await backstay.owners():
+        await backstay.for_owner(owner).backups.start()
+
+
+def _parts(backstay: Backstay, server: ServerSettings, allowed: Allowed, token: str | None) -> Parts:
+    metrics = Metrics()
+    local = None
+    if server.mode == "token":
+        local = LocalToken(owner=backstay.settings.owner, name=f"backstay-{server.port}", token=token)
+    supervisor = Supervisor(
+        backstay=backstay,
+        metrics=metrics,
+        most=server.most_jobs,
+        concurrency=server.concurrency,
+        grace_seconds=server.grace_seconds,
+    )
+    hub = Hub(most=server.most_listeners, heartbeat_seconds=server.heartbeat_seconds, idle_seconds=server.idle_seconds)
+    parts = Parts(
+        settings=server,
+        backstay=backstay,
+        authenticator=local or _tokens(server),
+        local=local,
+        allowed=allowed,
+        supervisor=supervisor,
+        backing_up=BackingUp(),
+        hub=hub,
+        metrics=metrics,
+        downloads=Places("downloads", server.most_downloads),
+        uploads=Places("uploads", server.most_uploads),
+    )
+    metrics.watch(jobs=lambda: supervisor.worked, listeners=lambda: hub.listeners)
+    metrics.watch_transfers("download", lambda: parts.downloads.taken)
+    metrics.watch_transfers("upload", lambda: parts.uploads.taken)
+    return parts
+
+
+def _tokens(server: ServerSettings) -> JsonWebTokens:
+    keys = Keys(server.keys_at) if server.keys_at is not None else None
+    return JsonWebTokens(issuer=str(server.issued_by), audience=server.audience, keys=keys, secret=server.jwt_secret)
+
+
+def _wrap(app: FastAPI, parts: Parts) -> None:
+    """Put around the routes what every request goes through; the last one here is the first to see it."""
+    server = parts.settings
+    app.add_middleware(
+        Bodies, most=server.body_bytes, most_uploaded=server.upload_bytes, idle_seconds=server.idle_seconds
+    )
+    app.add_middleware(
+        Authentication, authenticator=parts.authenticator, tickets=DownloadTickets(parts.backstay.tickets)
+    )
+    if server.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=server.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Range"],
+            expose_headers=["Location", "Content-Disposition", "Content-Range", "X-Request-Id", "Retry-After"],
+            max_age=600,
+        )
+    app.add_middleware(Hosts, names=server.allowed_hosts, local=parts.local is not None)
+    app.add_middleware(Requests, metrics=parts.metrics)

@@ -1,0 +1,103 @@
+"""Who comes in, and as whom: before anything of a request is read but its head."""
+
+from typing import Protocol
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backstay.server.paths import path_of
+from backstay.server.problems import Problem, refuse, unauthorized
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_LONGEST_TOKEN = 16_384
+OPEN = frozenset(("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"))
+"""What needs no token. `/metrics` has one of its own."""
+STATIC = "/static/"
+"""What stands below it is the same for everybody."""
+
+
+class Authenticator(Protocol):
+    """Knows whose a request is."""
+
+    async def owner_of(self, token: str) -> str | None:
+        """Return the owner that a bearer token stands for; None when it is not valid.
+
+        Raises Problem when nobody can tell just now.
+        """
+        ...
+
+    def owner_of_cookie(self, headers: Headers) -> str | None:
+        """Return the owner that a cookie stands for, where there are any."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds. Twice is safe."""
+        ...
+
+
+class Authentication:
+    """Lets nobody through who does not show whose request it is."""
+
+    def __init__(self, app: ASGIApp, *, authenticator: Authenticator, tickets: "TicketHolder") -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._tickets = tickets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or path_of(scope) in OPEN or path_of(scope).startswith(STATIC):
+            await self._app(scope, receive, send)
+            return
+        try:
+            scope.setdefault("state", {})["owner"] = await self._owner(scope)
+        except Problem as problem:
+            await refuse(problem, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _owner(self, scope: Scope) -> str:
+        headers = Headers(scope=scope)
+        given = headers.getlist("authorization")
+        if given:
+            # Two of them: one program may have looked at the one and the next at the other.
+            owner = await self._authenticator.owner_of(bearer(given[0])) if len(given) == 1 else None
+        elif (owner := await self._owner_of_ticket(scope)) is None:
+            owner = self._authenticator.owner_of_cookie(headers)
+            if owner is not None and scope["method"] not in _SAFE:
+                refuse_other_origins(headers, scope["scheme"])
+        if owner is None:
+            raise unauthorized()
+        return owner
+
+    async def _owner_of_ticket(self, scope: Scope) -> str | None:
+        secret = QueryParams(scope["query_string"]).get("ticket")
+        if secret is None or scope["method"] != "GET":
+            return None
+        return await self._tickets.owner_of(secret, path_of(scope))
+
+
+class TicketHolder(Protocol):
+    """Knows which addresses take tickets."""
+
+    async def owner_of(self, secret: str, path: str) -> str | None:
+        """Use a ticket up, and return whose it is; None when it is not valid for this address."""
+        ...
+
+
+def bearer(header: str) -> str:
+    """Return the token of an Authorization header; empty when it holds none that could be one."""
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or len(token) > _LONGEST_TOKEN or not token.isascii() or " " in token:
+        return ""
+    return token
+
+
+def refuse_other_origins(headers: Headers, scheme: str) -> None:
+    """See that a request which a cookie speaks for comes from our own pages.
+
+    Raises:
+        Problem: it comes from elsewhere, or does not say.
+    """
+    own = f"{scheme}://{headers.get('host', '')}"
+    if headers.getlist("origin") != [own]:
+        raise Problem(403, "origin_refused", "Changes are made from this server's own pages, or with a bearer token")

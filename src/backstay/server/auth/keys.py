@@ -1,0 +1,128 @@
+"""Public keys of whoever issues tokens: fetched from one address, kept, and asked for again within bounds."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+from jwt import PyJWK
+from jwt.exceptions import PyJWKError, PyJWTError
+
+from backstay.logs import get_logger
+from backstay.server.problems import Problem
+
+_log = get_logger("backstay.server")
+
+_FRESH_SECONDS = 600.0
+_BETWEEN_SECONDS = 30.0  # however many unknown keys are asked for: one request in so long
+_TIMEOUT_SECONDS = 5.0
+_LARGEST = 256_000  # bytes
+_MOST = 100  # keys
+_ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key, and the only algorithm that it verifies."""
+
+    key: Any
+    algorithm: str
+
+
+class Keys:
+    """The keys of one JWKS address. What was fetched once stays valid while the address cannot be reached."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._keys: dict[str, Key] | None = None
+        self._fetched_at = 0.0
+        self._tried_at: float | None = None
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def find(self, key_id: str) -> Key | None:
+        """Return a key by its id; None when the issuer has none of that name.
+
+        Raises:
+            Problem: no key could be fetched yet, so nobody can tell.
+        """
+        now = time.monotonic()
+        known = self._keys.get(key_id) if self._keys is not None else None
+        if known is not None:
+            if now - self._fetched_at > _FRESH_SECONDS:
+                self._fetch()  # for later: nobody waits for it, and if it fails the old ones do
+            return known
+        if (fetching := self._fetch()) is not None:
+            # One request, however many wait for it; who goes away does not take it with them.
+            await asyncio.wait([fetching])
+        if self._keys is None:
+            raise Problem(
+                503, "auth_unavailable", "Tokens cannot be verified just now; try again in a moment",
+                headers={"Retry-After": "5"},
+            )  # fmt: skip
+        return self._keys.get(key_id)
+
+    async def close(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
+
+    def _fetch(self) -> "asyncio.Task[None] | None":
+        """Begin to fetch, or join the fetch that is under way; None when it was tried a moment ago."""
+        if self._fetching is not None and not self._fetching.done():
+            return self._fetching
+        now = time.monotonic()
+        if self._tried_at is not None and now - self._tried_at < _BETWEEN_SECONDS:
+            return None
+        self._tried_at = now
+        self._fetching = asyncio.create_task(self._fetch_now())
+        return self._fetching
+
+    async def _fetch_now(self) -> None:
+        try:
+            self._keys = _read(await self._body())
+            self._fetched_at = time.monotonic()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            _log.warning("keys_not_fetched", error=type(error).__name__, kept=len(self._keys or ()))
+
+    async def _body(self) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(self._url, allow_redirects=False, headers={"Accept": "application/json"}) as response,
+        ):
+            if response.status != 200:
+                raise ValueError(f"status {response.status}")
+            body = await response.content.read(_LARGEST + 1)
+            while len(body) <= _LARGEST and (more := await response.content.read(_LARGEST + 1 - len(body))):
+                body += more
+            if len(body) > _LARGEST:
+                raise ValueError("too large")
+            return body
+
+
+def _read(body: bytes) -> dict[str, Key]:
+    document = orjson.loads(body)
+    if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
+        raise ValueError("no JWKS")  # noqa: TRY004 - of what was read, not of an argument
+    keys: dict[str, Key] = {}
+    for described in document["keys"][:_MOST]:
+        key = _key(described)
+        if key is not None:
+            keys[described["kid"]] = key
+    return keys
+
+
+def _key(described: Any) -> Key | None:
+    """Return a key that verifies signatures; None for any other kind, symmetric ones above all."""
+    if not isinstance(described, dict) or not isinstance(described.get("kid"), str):
+        return None
+    kind = described.get("kty")
+    algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else described.get("crv")))  # type: ignore[arg-type]
+    if algorithm is None or described.get("use", "sig") != "sig" or described.get("alg", algorithm) != algorithm:
+        return None
+    try:
+        return Key(PyJWK(described, algorithm=algorithm).key, algorithm)
+    except (PyJWKError, PyJWTError, ValueError, TypeError):
+        return None

@@ -1,0 +1,73 @@
+"""JSON Web Tokens, as Supabase issues them: the owner is whom they are about."""
+
+from typing import Any
+
+import jwt
+from starlette.datastructures import Headers
+
+from backstay.server.auth.keys import Key, Keys
+
+_LEEWAY_SECONDS = 30
+_REQUIRED = ["exp", "sub", "aud", "iss"]
+_ROLE = "authenticated"
+_LONGEST_SUBJECT = 512
+
+
+class JsonWebTokens:
+    """Verifies tokens. Implements `Authenticator`.
+
+    The signature comes first, by a key of ours and the one algorithm which that key is for; what the token says about
+    itself decides only which of our keys is tried.
+    """
+
+    def __init__(self, *, issuer: str, audience: str, keys: Keys | None, secret: str | None) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = keys
+        self._secret = Key(secret, "HS256") if secret is not None else None
+
+    async def owner_of(self, token: str) -> str | None:
+        key = await self._key_of(token)
+        if key is None:
+            return None
+        try:
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": _REQUIRED},
+            )
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+            return None
+        return _owner(claims)
+
+    def owner_of_cookie(self, headers: Headers) -> str | None:
+        return None
+
+    async def close(self) -> None:
+        if self._keys is not None:
+            await self._keys.close()
+
+    async def _key_of(self, token: str) -> Key | None:
+        try:
+            head = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            return None
+        if head.get("alg") == "HS256":
+            return self._secret
+        key_id = head.get("kid")
+        if self._keys is None or not isinstance(key_id, str) or head.get("alg") not in ("RS256", "ES256", "EdDSA"):
+            return None
+        key = await self._keys.find(key_id)
+        return key if key is not None and key.algorithm == head["alg"] else None
+
+
+def _owner(claims: dict[str, Any]) -> str | None:
+    subject = claims["sub"]
+    is_name = isinstance(subject, str) and 0 < len(subject) <= _LONGEST_SUBJECT
+    if not is_name or not subject.isprintable() or not subject.strip() or claims.get("role") != _ROLE:
+        return None
+    return str(subject)

@@ -1,0 +1,153 @@
+"""Backups on their way out: streamed, whole or broken off, never cut short without a sign."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from backstay.backup.reading import OpenBackup
+from backstay.backup.service import Backups
+from backstay.errors import BackstayError
+from backstay.logs import get_logger
+from backstay.server.limits import Places
+from backstay.server.problems import Problem
+from backstay.server.requests import AbortedAnswer
+from backstay.serving.tickets import Tickets
+
+_log = get_logger("backstay.server")
+
+_RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
+_PATH = re.compile(r"/api/backup/download/([^/]{1,512})")
+
+
+class DownloadTickets:
+    """Tickets of downloads. Implements `TicketHolder`."""
+
+    def __init__(self, tickets: Tickets) -> None:
+        self._tickets = tickets
+
+    async def owner_of(self, secret: str, path: str) -> str | None:
+        found = _PATH.fullmatch(path)
+        return await self._tickets.redeem(secret, purpose_of(found[1])) if found is not None else None
+
+
+def purpose_of(backup_id: str) -> str:
+    """What a ticket for a backup's download is good for."""
+    return f"download {backup_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a file."""
+
+    start: int
+    length: int
+    is_partial: bool
+
+
+class BackupResponse(Response):
+    """The file of a backup: as JSON or, `stored`, as it is on disk.
+
+    Opened before the answer begins, so that what is wrong by then is told as an error. What goes wrong later breaks the
+    connection.
+    """
+
+    def __init__(
+        self, backups: Backups, backup_id: str, *, stored: bool, wanted: str | None, places: Places, idle_seconds: float
+    ) -> None:
+        super().__init__()
+        self._backups = backups
+        self._backup_id = backup_id
+        self._stored = stored
+        self._wanted = wanted
+        self._places = places
+        self._idle_seconds = idle_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._places.one(), self._backups.opened(self._backup_id) as found:
+            if self._stored:
+                span = span_of(self._wanted, found.size)
+                blocks = found.part(span.start, span.length)
+                head = self._head_of_stored(found, span)
+            else:
+                blocks, head = found.blocks(), self._head("application/json", ".json")
+            first = await asyncio.to_thread(next, blocks, b"")
+            await _streamed(head, first, blocks, scope, receive, send, idle_seconds=self._idle_seconds)
+
+    def _head(self, media_type: str, ending: str) -> Response:
+        name = f"{self._backup_id}{ending}"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Accel-Buffering": "no"}
+        head = Response(None, 200, headers, media_type)
+        del head.headers["content-length"]
+        return head
+
+    def _head_of_stored(self, found: OpenBackup, span: Span) -> Response:
+        head = self._head("application/zstd", ".json.zst")
+        head.headers["Content-Length"] = str(span.length)
+        head.headers["Accept-Ranges"] = "bytes"
+        head.headers["ETag"] = f'"{(found.backup.file_sha256 or b"").hex()}"'
+        if span.is_partial:
+            head.status_code = 206
+            head.headers["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{found.size}"
+        return head
+
+
+def span_of(wanted: str | None, size: int) -> Span:
+    """Return the part that a Range header asks for: all of it where there is none.
+
+    Raises:
+        Problem: it is not one range, or lies outside of the file.
+    """
+    if wanted is None:
+        return Span(0, size, is_partial=False)
+    found = _RANGE.fullmatch(wanted.strip())
+    start, end = (found[1], found[2]) if found is not None else (None, None)
+    if start is not None:
+        first, last = int(start), min(int(end) if end is not None else size - 1, size - 1)
+    elif end is not None:
+        first, last = max(0, size - int(end)), size - 1
+    else:
+        first, last = 0, -1
+    if first > last:
+        raise Problem(
+            416,
+            "range_not_satisfiable",
+            "One range of bytes within the file can be asked for",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return Span(first, last - first + 1, is_partial=True)
+
+
+async def _streamed(
+    head: Response, first: bytes, blocks: Iterator[bytes], scope: Scope, receive: Receive, send: Send,
+    *, idle_seconds: float,
+) -> None:  # fmt: skip
+    """Send an answer block by block, until its end, or until nobody reads it any more.
+
+    Raises:
+        AbortedAnswer: what is to be sent cannot be read on.
+    """
+    await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
+    gone = asyncio.create_task(_gone(receive))
+    block = first
+    try:
+        while block and not gone.done():
+            async with asyncio.timeout(idle_seconds):
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            block = await asyncio.to_thread(next, blocks, b"")
+        if not gone.done():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except (BackstayError, TimeoutError) as error:
+        reason = error.message if isinstance(error, BackstayError) else "the client does not read"
+        _log.warning("download_aborted", error=reason)
+        raise AbortedAnswer from error
+    finally:
+        gone.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,69 @@
+"""Events of a backup."""
+
+from collections.abc import AsyncIterator, Callable
+
+from backstay.backup.backup import Backup, BackupProgress, BackupState
+from backstay.backup.service import Backups
+from backstay.objects import BackupOut, BackupProgressOut
+from backstay.server.events.event import Event, event
+from backstay.server.events.feed import Feed
+
+
+class BackupFeed(Feed):
+    """`progress`, the latest wins, and `state`: the record whenever its state, or that of its delete, has changed."""
+
+    def __init__(
+        self,
+        backups: Backups,
+        backup_id: str,
+        *,
+        latest: Callable[[str], BackupProgress | None],
+        poll_seconds: float,
+    ) -> None:
+        super().__init__(poll_seconds=poll_seconds)
+        self._latest = latest
+        self._backups = backups
+        self._backup_id = backup_id
+
+    async def begin(self) -> None:
+        await self._take()
+
+    async def look(self) -> bool:
+        before = (self._backup, self._written, self._told)
+        await self._take()
+        self.is_over = self._is_at_rest
+        return (self._backup, self._written, self._told) != before or self.is_over
+
+    def has_nothing_after(self, number: int) -> bool:
+        return False  # these have no numbers
+
+    @property
+    def _is_at_rest(self) -> bool:
+        """Whether it is neither being written, nor part of a delete under way."""
+        return self._backup.state is not BackupState.RUNNING and not self._backup.is_delete_unfinished
+
+    async def events(self, after: int | None) -> AsyncIterator[Event]:
+        version = self.version
+        yield event("progress", self._progress())
+        yield event("state", BackupOut.of(self._backup))
+        backup, seen = self._backup, (self._backup, self._written, self._told)
+        while True:
+            over = self.is_over
+            if (self._backup, self._written, self._told) != seen:
+                moved = (self._backup.state, self._backup.deletion) != (backup.state, backup.deletion)
+                backup, seen = self._backup, (self._backup, self._written, self._told)
+                yield event("progress", self._progress())
+                if moved:
+                    yield event("state", BackupOut.of(backup))
+            if over:
+                return
+            version = await self.changed_since(version)
+
+    async def _take(self) -> None:
+        self._backup: Backup = await self._backups.show(self._backup_id)
+        running = self._backup.state is BackupState.RUNNING
+        self._told = self._latest(self._backup_id)
+        self._written = await self._backups.written(self._backup) if running else self._backup.conversations
+
+    def _progress(self) -> BackupProgressOut:
+        return BackupProgressOut.of(self._backup, self._written, self._told)

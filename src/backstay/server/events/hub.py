@@ -1,0 +1,68 @@
+"""All feeds of a server, each as long as somebody listens."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from sse_starlette import EventSourceResponse
+
+from backstay.server.events.feed import Feed
+from backstay.server.limits import Places
+
+_Key = tuple[str, str, str]
+
+
+class Hub:
+    """Shares feeds among listeners, and lets all go when the server stops."""
+
+    def __init__(self, *, most: int, heartbeat_seconds: float, idle_seconds: float) -> None:
+        self._places = Places("streams of events", most)
+        self._heartbeat_seconds = heartbeat_seconds
+        self._idle_seconds = idle_seconds
+        self._feeds: dict[_Key, Feed] = {}
+        self._starting: dict[_Key, asyncio.Lock] = {}
+
+    @property
+    def listeners(self) -> int:
+        return self._places.taken
+
+    @asynccontextmanager
+    async def listening(self, kind: str, owner: str, name: str, make: Callable[[], Feed]) -> AsyncIterator[Feed]:
+        """Share the feed of one thing; the first listener starts it, the last stops it.
+
+        Raises as the feed's beginning does, and Problem when there are too many listeners.
+        """
+        key = (kind, owner, name)
+        async with self._places.one():
+            async with self._starting.setdefault(key, asyncio.Lock()):
+                feed = self._feeds.get(key)
+                if feed is None or feed.is_over:
+                    feed = await self._started(key, make)
+                feed.listeners += 1
+            try:
+                yield feed
+            finally:
+                feed.listeners -= 1
+                if not feed.listeners:
+                    if self._feeds.get(key) is feed:
+                        del self._feeds[key]
+                        self._starting.pop(key, None)
+                    await asyncio.shield(feed.stop())
+
+    async def _started(self, key: _Key, make: Callable[[], Feed]) -> Feed:
+        feed = make()
+        try:
+            await feed.start()
+        except BaseException:
+            self._starting.pop(key, None)  # there may be no such thing: its name is not to be remembered
+            raise
+        self._feeds[key] = feed
+        return feed
+
+    def response(self, encoded: AsyncIterator[bytes]) -> EventSourceResponse:
+        """Answer with events, heartbeats between them; a client that does not read is given up."""
+        return EventSourceResponse(encoded, ping=self._heartbeat_seconds, send_timeout=self._idle_seconds, sep="\n")
+
+    async def stop(self) -> None:
+        for feed in list(self._feeds.values()):
+            await feed.stop()

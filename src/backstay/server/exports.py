@@ -1,0 +1,53 @@
+"""Conversations on their way out, as a file for training."""
+
+from collections.abc import AsyncIterator
+
+from backstay.errors import BackstayError
+from backstay.library.formats import FORMATS
+from backstay.library.selection import Selection
+from backstay.library.service import Conversations
+from backstay.logs import get_logger
+from backstay.server.limits import Places
+from backstay.server.requests import AbortedAnswer
+
+_log = get_logger("backstay.server")
+
+MEDIA_TYPES = {
+    "messages": "application/jsonl",
+    "native": "application/jsonl",
+    "sharegpt": "application/jsonl",
+    "csv": "text/csv; charset=utf-8",
+}
+_BLOCK = 256 * 1024
+
+
+async def first_of(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Return the same blocks once the first is there: what is wrong by then is raised here, before any answer."""
+    first = await anext(blocks, b"")
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        try:
+            async for block in blocks:
+                yield block
+        except BackstayError as error:
+            _log.warning("export_aborted", code=error.code, error=error.message)
+            raise AbortedAnswer from error
+
+    return all_of_them()
+
+
+async def exported(
+    conversations: Conversations, selection: Selection, form: str, places: Places
+) -> AsyncIterator[bytes]:
+    """Yield selected conversations in one of `FORMATS`, in blocks worth sending."""
+    shape = FORMATS[form]()
+    async with places.one():
+        block = bytearray(shape.head())
+        async for conversation in conversations.export(selection):
+            block += shape.chunk(conversation)
+            if len(block) >= _BLOCK:
+                yield bytes(block)
+                block.clear()
+        if block:
+            yield bytes(block)

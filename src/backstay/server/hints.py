@@ -1,0 +1,37 @@
+"""What helps where there is no terminal: messages of errors name commands, and these hints are told instead."""
+
+import re
+from collections.abc import Mapping
+
+from backstay import errors
+from backstay.errors import BackstayError
+
+# The nearest class of an error decides. Each is said to programs and to people: it names no address and no button.
+HINTS: Mapping[type[BaseException], str] = {
+    errors.JobNotFound: "the list of batches shows those there are",
+    errors.ConversationNotFound: "the list of conversations shows those there are",
+    errors.BackupNotFound: "the list of backups shows those there are",
+    errors.EmptySelection: "the list of conversations shows those there are",
+    errors.IllegalMove: "its state says what is possible: see it anew",
+    errors.JobIsWorked: "pause or cancel it first",
+    errors.ItemsNeeded: "make it with all its items, finished ones too, under the ids that they had",
+    errors.NothingToRun: "the list of batches shows all there are",
+    errors.JobDiffers: "choose another name, or discard the batch that has this one",
+    errors.ItemsDiffer: "choose another name",
+    errors.ProcessorNotAllowed: "whoever runs the server can add it there",
+    errors.UnknownColumn: "say which column the topic is",
+    errors.ConversationExists: "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id",
+    errors.RestoreConflict: "onConflict can be `skip`, which restores the others, or `replace`, which restores all",
+}
+_COMMAND = re.compile(r"`backstay | --[a-z]|accept_new_items")
+_ENDS = ("; ", ". ")
+
+
+def message_of(error: BackstayError) -> str:
+    """Return the message of an error, with a hint instead of the commands that it ends with."""
+    for found in _COMMAND.finditer(error.message):
+        end = max(error.message.rfind(mark, 0, found.end()) for mark in _ENDS)
+        if end > 0:
+            hint = next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), "")
+            return f"{error.message[:end]}{'; ' if hint else ''}{hint}"
+    return error.message

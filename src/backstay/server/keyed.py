@@ -1,0 +1,58 @@
+"""Requests that make something, under the key of whoever sends them."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import Header, Request
+from starlette.responses import Response
+
+from backstay.objects import Object
+from backstay.server.parts import parts_of
+from backstay.serving.once import Answer
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="The same key with the same request is done once, and answered the same for a day.",
+        examples=["0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"],
+    ),
+]
+Act = Callable[[], Awaitable[tuple[int, Object]]]
+
+
+async def once(request: Request, key: str | None, asked: Any, act: Act, *, location: str | None = None) -> Response:
+    """Answer with what `act` comes to, or with what it came to before under this key.
+
+    Args:
+        request: Says whose key it is, and which address is meant.
+        key: The key, if there is one.
+        asked: What is asked for, as plain JSON: the same key stands for the same only.
+        act: Does it, and returns the status and the object of the answer.
+        location: Where what was made is found; the `{field}`s of the answer stand for themselves.
+    """
+
+    async def do() -> Answer:
+        status, shown = await act()
+        return Answer(status, shown.model_dump(mode="json", by_alias=True))
+
+    meant = json.dumps([request.scope["route"].path, asked], sort_keys=True).encode()
+    parts = parts_of(request)
+    answer, was_kept = await parts.backstay.once.answer(request.state.owner, key, hashlib.sha256(meant).digest(), do)
+    headers = {"Idempotency-Replayed": "true"} if was_kept else {}
+    if location is not None:
+        named = {name: _in_address(value) for name, value in answer.body.items() if isinstance(value, str)}
+        headers["Location"] = f"{request.scope.get('root_path', '')}{location.format(**named)}"
+    return Response(orjson.dumps(answer.body), answer.status, headers, media_type="application/json")
+
+
+def _in_address(name: str) -> str:
+    # A part of an address that is nothing but dots would be taken for a way up.
+    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")

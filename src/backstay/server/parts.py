@@ -1,0 +1,45 @@
+"""What the routes of one application work with."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from backstay.app import Backstay, Services
+from backstay.generate.allowed import Allowed
+from backstay.server.auth.authenticator import Authenticator
+from backstay.server.auth.local import LocalToken
+from backstay.server.backing_up import BackingUp
+from backstay.server.events.hub import Hub
+from backstay.server.limits import Places
+from backstay.server.metrics import Metrics
+from backstay.server.settings import ServerSettings
+from backstay.server.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that an application is made of."""
+
+    settings: ServerSettings
+    backstay: Backstay
+    authenticator: Authenticator
+    local: LocalToken | None
+    """The local token, where it is what lets people in."""
+    allowed: Allowed
+    """What requests may have run."""
+    supervisor: Supervisor
+    backing_up: BackingUp
+    hub: Hub
+    metrics: Metrics
+    downloads: Places
+    uploads: Places
+
+
+def parts_of(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of whoever the request is from."""
+    return parts_of(request).backstay.for_owner(request.state.owner)

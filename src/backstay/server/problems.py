@@ -1,0 +1,213 @@
+"""How errors are answered: the one table from our errors to statuses, and those that only HTTP knows.
+
+Every answer that is no success has one shape, `{"error": {"code", "message", "details"}}`. What an error says about
+this machine, a path above all, stays in the log.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from backstay import errors
+from backstay.errors import BackstayError
+from backstay.logs import get_logger
+from backstay.objects import ErrorOut
+from backstay.server.hints import message_of
+from backstay.server.methods import methods_of
+from backstay.server.paths import path_of
+
+_log = get_logger("backstay.server")
+
+# The nearest class of an error decides.
+STATUSES: Mapping[type[BaseException], int] = {
+    errors.BackstayError: 500,
+    errors.InputError: 422,
+    errors.NotFound: 404,
+    errors.StoreNotFound: 503,
+    errors.Conflict: 409,
+    errors.Refused: 422,
+    errors.CallerOnly: 409,
+    errors.ItemsNeeded: 409,
+    errors.NothingToRun: 409,
+    errors.ProcessorNotAllowed: 403,
+    errors.StoringHindered: 409,
+    errors.SettingsError: 422,
+    errors.KeyMissing: 503,
+    errors.RecipeError: 422,
+    errors.Stopped: 503,
+    errors.OutputUnwritable: 503,
+    errors.ProcessorUnusable: 503,
+    errors.InvalidConversation: 422,
+    errors.BackupError: 503,
+    errors.BackupDiskFull: 507,
+    errors.BackupUnusable: 409,
+    errors.BackupDamaged: 409,
+    errors.BackupTooNew: 422,
+    errors.NotABackup: 422,
+    errors.ColumnsDiffer: 409,
+    errors.RestoreDiffers: 409,
+    errors.StorageError: 503,
+    errors.StoreFull: 507,
+    errors.OutcomeRefused: 422,
+}
+
+# Their messages name files and folders of this machine: who asks is told what it means for them.
+_HIDDEN: Mapping[type[BaseException], str] = {
+    errors.StorageError: "The database cannot do this just now; the server's log says why",
+    errors.StoreNotFound: "The server has no database; its log says why",
+    errors.StoreBusy: "The database is busy; try again in a moment",
+    errors.StoreFull: "The database has no space left; nothing was changed",
+    errors.BackupError: "The backup cannot be made or read just now; the server's log says why",
+    errors.BackupFailed: "The backup failed, so nothing was deleted; the server's log says why",
+    errors.BackupDiskFull: "There is no space left for backups, so nothing was deleted",
+    errors.BackupUnreachable: "The file of the backup cannot be opened; the server's log says why",
+    errors.BackupDamaged: "The backup is damaged and cannot be used; the server's log says why",
+    errors.ProcessorUnusable: "The server cannot load the processor; its log says why",
+    errors.OutputUnwritable: "The server cannot write this; its log says why",
+}
+_TOLD = (errors.BackupUnusable, errors.BackupTooNew, errors.NotABackup, errors.ColumnsDiffer, errors.RestoreDiffers,
+         errors.OutcomeRefused)  # fmt: skip
+
+# Of what Starlette and FastAPI raise.
+_CODES = {404: "no_such_address", 405: "method_not_allowed", 400: "bad_request", 413: "too_large"}
+_MESSAGES = {
+    404: "There is no such address; /openapi.json describes all",
+    405: "This address does not take this method",
+    400: "The request cannot be read",
+}
+
+UNAUTHORIZED = "unauthorized"
+
+
+class Problem(HTTPException):
+    """An answer that only HTTP knows; it is told as it is."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(status, message, headers)
+        self.code = code
+        self.details = details
+
+
+def unauthorized() -> Problem:
+    """The one answer to whoever cannot show whose request it is, whatever is wrong with what they show."""
+    return Problem(401, UNAUTHORIZED, "This address needs a valid token", headers={"WWW-Authenticate": "Bearer"})
+
+
+def status_of(error: BackstayError) -> int:
+    """Return the status that an error is answered with."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def told(error: BackstayError) -> ErrorOut:
+    """Return what may be told of an error."""
+    if (hidden := _hidden(error)) is not None:
+        return ErrorOut.told(error.code, hidden)
+    details = {name: value for name, value in error.context.items() if name != "path"}
+    return ErrorOut.told(error.code, message_of(error), details)
+
+
+def _hidden(error: BackstayError) -> str | None:
+    """Return what is said instead of a message that speaks of this machine; None where the message may be told."""
+    if isinstance(error, _TOLD):
+        return None
+    return next((_HIDDEN[kind] for kind in type(error).__mro__ if kind in _HIDDEN), None)
+
+
+def install(app: FastAPI) -> None:
+    """Have an application answer all errors in our shape.
+
+    `app.state.page_of_problem`, where there is one, may show it as a page instead.
+    """
+    app.add_exception_handler(BackstayError, _refused)
+    app.add_exception_handler(HTTPException, _answered)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with a problem where no handler reaches: outside of the routes."""
+    await _problem(Request(scope), problem)(scope, receive, send)
+
+
+def fault() -> Response:
+    """The answer to a mistake of our own, which the log tells about."""
+    return _response(500, ErrorOut.told("fault", "This is a fault in Backstay; the server's log says where"))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    error = cast("BackstayError", error)
+    status = status_of(error)
+    note_code(request.scope, error.code)
+    if status >= 500 or _hidden(error) is not None:
+        _log.warning("refused", code=error.code, error=error.message, context=error.context)
+    headers = {"Retry-After": "2"} if status == 503 else None
+    return _response(status, told(error), headers, request=request)
+
+
+async def _answered(request: Request, error: Exception) -> Response:
+    return _problem(request, error)
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    error = cast("HTTPException", error)
+    if isinstance(error, Problem):
+        body = ErrorOut.told(error.code, str(error.detail), error.details)
+    else:
+        code = _CODES.get(error.status_code, "bad_request")
+        body = ErrorOut.told(code, _MESSAGES.get(error.status_code, "The request cannot be answered"))
+    note_code(request.scope, body.error.code)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (methods := methods_of(request.app, path_of(request.scope))) is not None:
+        headers["Allow"] = methods
+    return _response(error.status_code, body, headers, request=request)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    found = cast("RequestValidationError", error).errors()
+    fields = [{"field": _field(one), "message": _reason(one)} for one in found[:10]]
+    note_code(request.scope, "invalid_request")
+    message = f"{fields[0]['field']}: {fields[0]['message']}"
+    return _response(422, ErrorOut.told("invalid_request", message, {"fields": fields}), request=request)
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    # "body", "query", "path", "header" first; what stands behind it is the name that the client knows.
+    place = error["loc"]
+    if len(place) == 1 or error["type"] == "json_invalid":
+        return str(place[0])
+    return ".".join(str(part)[:100] for part in place[1:])[:300]
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return "it is not valid JSON"
+    if error["type"] == "model_attributes_type" and len(error["loc"]) == 1:
+        return "it must be a JSON object, sent with Content-Type: application/json"
+    return str(error["msg"]).removeprefix("Value error, ")[:300]
+
+
+def note_code(scope: Scope, code: str) -> None:
+    """Have the line that the log has of a request say this code."""
+    scope.setdefault("state", {})["code"] = code
+
+
+def _response(
+    status: int, body: ErrorOut, headers: Mapping[str, str] | None = None, *, request: Request | None = None
+) -> Response:
+    page = getattr(request.app.state, "page_of_problem", None) if request is not None else None
+    shown: Response | None = page(request, status, body, headers or {}) if page is not None else None
+    if shown is not None:
+        return shown
+    return Response(body.to_json(), status, dict(headers or {}), media_type="application/json")

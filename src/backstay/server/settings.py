@@ -1,0 +1,226 @@
+"""What a server is told: `[server]` of `backstay.toml` < environment < arguments. Secrets: the environment only."""
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from backstay.errors import SettingsError
+from backstay.generate.allowed import Allowed
+from backstay.generate.recipe import Recipe
+from backstay.settings import server_table
+
+_ENVIRONMENT = {
+    "host": ("BACKSTAY_HOST",),
+    "port": ("BACKSTAY_PORT",),
+    "auth": ("BACKSTAY_AUTH",),
+    "jwt_secret": ("BACKSTAY_JWT_SECRET", "SUPABASE_JWT_SECRET"),
+    "jwks_url": ("BACKSTAY_JWKS_URL",),
+    "issuer": ("BACKSTAY_JWT_ISSUER",),
+    "audience": ("BACKSTAY_JWT_AUDIENCE",),
+    "supabase_url": ("SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"),
+    "metrics_token": ("BACKSTAY_METRICS_TOKEN",),
+    "allowed_hosts": ("BACKSTAY_ALLOWED_HOSTS",),
+    "cors_origins": ("BACKSTAY_CORS_ORIGINS",),
+}
+_LISTS = ("allowed_hosts", "cors_origins")
+_SECRETS = ("jwt_secret", "metrics_token")
+_SHORTEST_SECRET = 32  # bytes: what HS256 asks for
+
+
+class ServerSettings(BaseModel):
+    """All settings of a server. `load` makes one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
+    port: int = Field(default=8717, ge=0, le=65535)
+    """0 takes any that is free."""
+    auth: Literal["token", "jwt"] | None = None
+    """A local token, or JSON Web Tokens; without it, the latter where they are configured."""
+    jwt_secret: str | None = Field(default=None, repr=False)
+    """Verifies tokens that are signed with HS256."""
+    jwks_url: str | None = None
+    """Where the public keys of whoever issues tokens are."""
+    issuer: str | None = None
+    audience: str = "authenticated"
+    supabase_url: str | None = None
+    """Says where keys are and who issues tokens, where these are not said."""
+    metrics_token: str | None = Field(default=None, min_length=16, repr=False)
+    """What may read `/metrics`."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that requests may come under; on loopback, those of this machine always may."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may call the API with a token."""
+    processors: tuple[str, ...] = ("scripted",)
+    """Processors that requests may name: `scripted`, `module:function`."""
+    recipes: dict[str, str] = Field(default_factory=dict)
+    """Recipes that requests may name, by those names: paths of their files."""
+    automatic_resume: bool = False
+    """Take interrupted jobs up when the server starts, and when their worker dies."""
+    concurrency: int = Field(default=16, ge=1, le=10_000)
+    """Calls in flight of one job, where a request does not say it."""
+    most_jobs: int = Field(default=8, ge=1, le=1_000)
+    """Jobs that this server works on at once."""
+    most_listeners: int = Field(default=1_000, ge=1, le=100_000)
+    """Streams of events at once."""
+    most_downloads: int = Field(default=32, ge=1, le=10_000)
+    """Downloads and exports at once."""
+    most_uploads: int = Field(default=4, ge=1, le=1_000)
+    """Uploads that are being read at once."""
+    body_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)
+    upload_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
+    idle_seconds: float = Field(default=60.0, ge=0.1, le=3_600)
+    """How long a client may neither send nor read before its connection is given up."""
+    poll_seconds: float = Field(default=0.5, ge=0.02, le=60)
+    """How often a job that somebody listens to is looked at."""
+    heartbeat_seconds: float = Field(default=15.0, ge=0.05, le=600)
+    async_above: int = Field(default=5_000, ge=0)
+    """From so many conversations on a backup is answered with 202 before it is done."""
+    cleanup: str = "0 2 * * *"
+    """When expired backups are removed: a cron expression, UTC."""
+    grace_seconds: float = Field(default=10.0, ge=0, le=600)
+    """How long calls in flight may go on when the server stops."""
+
+    @field_validator("cleanup")
+    @classmethod
+    def _is_cron(cls, expression: str) -> str:
+        CronTrigger.from_crontab(expression, timezone=ZoneInfo("UTC"))  # raises ValueError
+        return expression
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _is_long(cls, secret: str | None) -> str | None:
+        if secret is not None and len(secret.encode()) < _SHORTEST_SECRET:
+            raise ValueError(f"it must have {_SHORTEST_SECRET} bytes or more")
+        return secret
+
+    @field_validator("supabase_url", "jwks_url", "issuer")
+    @classmethod
+    def _is_address(cls, address: str | None) -> str | None:
+        if address is not None and not address.startswith(("https://", "http://")):
+            raise ValueError("it must begin with https://")
+        return address
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not origin.startswith(("https://", "http://")) or "*" in origin or origin.count("/") != 2:
+                raise ValueError(f"{origin!r} is no origin such as https://app.example.org; * is not taken")
+        return origins
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def keys_at(self) -> str | None:
+        """Address of the JWKS."""
+        if self.jwks_url is not None or self.supabase_url is None:
+            return self.jwks_url
+        return f"{self.supabase_url.rstrip('/')}/auth/v1/.well-known/jwks.json"
+
+    @property
+    def issued_by(self) -> str | None:
+        """Who must have issued a token."""
+        if self.issuer is not None or self.supabase_url is None:
+            return self.issuer
+        return f"{self.supabase_url.rstrip('/')}/auth/v1"
+
+    @property
+    def mode(self) -> Literal["token", "jwt"]:
+        """How requests show whose they are."""
+        if self.auth is not None:
+            return self.auth
+        return "jwt" if self.jwt_secret is not None or self.keys_at is not None else "token"
+
+    def check(self) -> "ServerSettings":
+        """Return itself, once nothing in it contradicts anything else.
+
+        Raises:
+            SettingsError: nobody, or anybody, could sign in.
+        """
+        if self.mode == "token" and not self.is_loopback:
+            raise SettingsError(
+                f"On {self.host} others could come in, and the local token is for this machine only. Set SUPABASE_URL, "
+                "or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, or leave --host out",
+                setting="host",
+            )
+        if self.mode == "jwt" and self.jwt_secret is None and self.keys_at is None:
+            raise SettingsError(
+                "Nothing says how tokens are verified: set SUPABASE_URL, BACKSTAY_JWKS_URL or BACKSTAY_JWT_SECRET",
+                setting="auth",
+            )
+        if self.mode == "jwt" and self.issued_by is None:
+            raise SettingsError(
+                "Nothing says who issues tokens: set BACKSTAY_JWT_ISSUER, or SUPABASE_URL", setting="issuer"
+            )
+        return self
+
+    def allowed(self) -> Allowed:
+        """Return what the server may run. Raises RecipeError: the file of a recipe is wrong."""
+        return Allowed(self.processors, {name: Recipe.load(Path(path)) for name, path in self.recipes.items()})
+
+
+def load(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    here: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> ServerSettings:
+    """Gather the settings of a server that hold in the folder `here`; arguments win.
+
+    Raises:
+        SettingsError: a value or name is wrong; the message says which.
+    """
+    environ = os.environ if environ is None else environ
+    table, folder = server_table(here or Path.cwd())
+    if not isinstance(table, dict):
+        raise SettingsError("[server] must be a table of settings", setting="server")
+    if secret := next((name for name in _SECRETS if name in table), None):
+        raise SettingsError(
+            f"[server] must not hold {secret}: put it into the environment, as {_ENVIRONMENT[secret][0]}",
+            setting=secret,
+        )
+    values: dict[str, Any] = {**table, **_of_environment(environ)}
+    values |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    if isinstance(recipes := values.get("recipes"), dict):
+        values["recipes"] = {
+            name: str(folder / path) if isinstance(path, str) else path for name, path in recipes.items()
+        }
+    try:
+        return ServerSettings(**values).check()
+    except ValidationError as error:
+        raise _wrong(error) from error
+
+
+def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, variables in _ENVIRONMENT.items():
+        value = next((environ[variable] for variable in variables if environ.get(variable)), None)
+        if value is not None:
+            found[name] = [part.strip() for part in value.split(",") if part.strip()] if name in _LISTS else value
+    return found
+
+
+def _wrong(error: ValidationError) -> SettingsError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(name for name in ServerSettings.model_fields if name not in _SECRETS)
+        return SettingsError(f"[server] has no setting {name!r}; there are: {known}", setting=name)
+    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return SettingsError(f"The server's setting {name!r} is wrong: {reason}", setting=name)

@@ -1,0 +1,146 @@
+"""Jobs that this server works on, in the background of its requests."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
+from backstay.app import Backstay
+from backstay.batch.job import Job, JobState
+from backstay.batch.stop import Stop
+from backstay.batch.worker import Ending
+from backstay.errors import BackstayError
+from backstay.logs import get_logger
+from backstay.server.limits import Places
+from backstay.server.metrics import Metrics
+
+_log = get_logger("backstay.server")
+
+_LOOK_SECONDS = 15.0  # how often one looks for interrupted jobs, where these are taken up automatically
+_PATIENCE_SECONDS = 5.0  # beyond the grace, for the last commits
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run, and what it was told since it began."""
+
+    concurrency: int
+    limit: int | None
+    stop: Stop = field(default_factory=Stop)
+    is_wanted_again: bool = False
+    """Somebody asked to go on while it was coming to its end, because the job had been paused."""
+
+
+class Supervisor:
+    """Starts runs, forgets them when they end, and stops them all when the server stops.
+
+    A job is worked on by one run in this process at most. Other processes may work on it too: they share it.
+    """
+
+    def __init__(
+        self, *, backstay: Backstay, metrics: Metrics, most: int, concurrency: int, grace_seconds: float
+    ) -> None:
+        self._backstay = backstay
+        self._metrics = metrics
+        self._concurrency = concurrency
+        self._grace_seconds = grace_seconds
+        self._places = Places("jobs being worked on", most)
+        self._runs: dict[tuple[str, str], _Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    @property
+    def worked(self) -> int:
+        """How many jobs are being worked on here."""
+        return len(self._runs)
+
+    async def start(self, owner: str, job_id: str, *, concurrency: int | None = None, limit: int | None = None) -> Job:
+        """Begin to work on a job, unless this server does already; return the job.
+
+        Raises as `Batches.workable`, and Problem when too many jobs are worked on.
+        """
+        batches = self._backstay.for_owner(owner).batches
+        job = await batches.workable(job_id)
+        run = self._runs.get((owner, job_id))
+        if run is not None:
+            run.is_wanted_again = run.is_wanted_again or job.state is JobState.PAUSED
+        elif job.is_incomplete and not self._is_stopping:
+            self._places.refuse_when_full()
+            self._places.taken += 1
+            run = self._runs[owner, job_id] = _Run(concurrency or self._concurrency, limit)
+            self._tasks.add(asyncio.create_task(self._work(owner, job_id, run)))
+        return job
+
+    def look_after_interrupted(self) -> None:
+        """Take up interrupted jobs, now and from time to time."""
+        self._looking = asyncio.create_task(self._look())
+
+    def stop_soon(self) -> None:
+        """Ask all runs to stop: no new calls, those in flight get their grace. May be called from anywhere."""
+        self._is_stopping = True
+        for run in list(self._runs.values()):
+            run.stop.request()
+
+    async def stop(self) -> None:
+        """Stop all runs, and return when they have; what they did not finish can be resumed."""
+        self.stop_soon()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds + _PATIENCE_SECONDS)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_PATIENCE_SECONDS)
+
+    async def _work(self, owner: str, job_id: str, run: _Run) -> None:
+        ending = "fault"
+        try:
+            ending = str(await self._until_ended(owner, job_id, run))
+        except BackstayError as error:
+            ending = "error"
+            _log.warning("job_run_failed", job=job_id, code=error.code, error=error.message)
+        except Exception as error:
+            _log.exception("job_run_fault", job=job_id, error=type(error).__name__)
+        finally:
+            self._places.taken -= 1
+            del self._runs[owner, job_id]
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._metrics.run_ended(ending)
+
+    async def _until_ended(self, owner: str, job_id: str, run: _Run) -> Ending:
+        batches = self._backstay.for_owner(owner).batches
+        while True:
+            result = await batches.resume(
+                job_id,
+                concurrency=run.concurrency,
+                limit=run.limit,
+                stop=run.stop,
+                grace_seconds=self._grace_seconds,
+            )
+            counts = result.counts
+            _log.info(
+                "job_run_ended", job=job_id, ending=result.ending, completed=counts.completed, failed=counts.failed
+            )
+            if result.ending is not Ending.PAUSED or not run.is_wanted_again:
+                return result.ending
+            run.is_wanted_again = False
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                for owner in await self._backstay.owners():
+                    for job in await self._backstay.for_owner(owner).batches.incomplete():
+                        if job.state is JobState.INTERRUPTED:
+                            await self._take_up(owner, job.id)
+            except BackstayError as error:
+                _log.warning("interrupted_jobs_unseen", code=error.code, error=error.message)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _take_up(self, owner: str, job_id: str) -> None:
+        try:
+            await self.start(owner, job_id)
+        except Exception as error:  # of this one job: the others are taken up all the same
+            _log.info("interrupted_job_left", job=job_id, code=getattr(error, "code", type(error).__name__))

@@ -1,0 +1,116 @@
+"""Backups as pages: listed, looked at, verified, restored, pinned, removed; and deletes that were cut off."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import Response
+
+from backstay.clock import SystemClock
+from backstay.objects import BackupOut, BackupsOut, RestorePlanOut
+from backstay.server.api.common import Cursor, Owned
+from backstay.server.web.conversations import Filters
+from backstay.server.web.forms import FormName, Name, led_to
+from backstay.server.web.rendering import rendered
+
+router = APIRouter(include_in_schema=False, prefix="/backups")
+
+_PAGE = 50
+_NOTICES = {
+    "verified": "Read back and compared: every conversation in it is as it was.",
+    "pinned": "Pinned: it does not expire.",
+    "unpinned": "Unpinned: it expires in its time.",
+    "restored": "Restored: what was missing is in the library again.",
+    "continued": "The delete is finished.",
+    "undone": "Undone: the conversations are in the library again.",
+    "removed": "The backup was removed.",
+}
+
+
+@router.get("")
+async def list_backups(request: Request, owned: Owned, cursor: Cursor = None, every: bool = False) -> Response:
+    """All backups, the latest first; deletes that were cut off before them."""
+    found = await owned.backups.list(every=every, before=cursor, limit=_PAGE)
+    unfinished = await owned.backups.unfinished() if cursor is None else ()
+    return rendered(
+        request,
+        "backups.html",
+        section="backups",
+        page=BackupsOut.of(found, limit=_PAGE),
+        unfinished=[BackupOut.of(backup) for backup in unfinished],
+        is_first=cursor is None,
+        every=every,
+        notice=_notice(request),
+        now=SystemClock().now(),
+    )
+
+
+@router.get("/one")
+async def show_backup(request: Request, owned: Owned, backup_id: Name) -> Response:
+    """One backup, and what can be done with it."""
+    shown = BackupOut.of(await owned.backups.show(backup_id))
+    return rendered(request, "backup.html", section="backups", backup=shown, notice=_notice(request))
+
+
+@router.get("/restore")
+async def plan_restore(request: Request, owned: Owned, backup_id: Name) -> Response:
+    """Show what a restore would do, and ask."""
+    shown = BackupOut.of(await owned.backups.show(backup_id))
+    plan = RestorePlanOut.of(await owned.backups.plan_restore(backup_id))
+    return rendered(request, "restore.html", section="backups", backup=shown, plan=plan)
+
+
+@router.get("/remove")
+async def ask_to_remove(request: Request, owned: Owned, backup_id: Name) -> Response:
+    """Say what removing a backup means, and ask."""
+    shown = BackupOut.of(await owned.backups.show(backup_id))
+    return rendered(request, "remove.html", section="backups", backup=shown)
+
+
+@router.post("/restore")
+async def restore(
+    request: Request,
+    owned: Owned,
+    backup_id: FormName,
+    filters: Annotated[Filters, Query()],
+    on_conflict: Annotated[Literal["fail", "skip", "replace"], Form(alias="onConflict")] = "fail",
+    back: Annotated[Literal["backups", "conversations"], Form()] = "backups",
+) -> Response:
+    """Bring back what the backup holds; then show it again, or the list as it was narrowed."""
+    await owned.backups.restore(backup_id, on_conflict=on_conflict)
+    if back == "conversations":
+        return led_to(request, "/conversations", restored="yes", **filters.given)
+    return led_to(request, "/backups/one", id=backup_id, done="restored")
+
+
+@router.post("/act")
+async def act(
+    request: Request,
+    owned: Owned,
+    backup_id: FormName,
+    action: Annotated[Literal["verify", "pin", "unpin", "remove", "continue", "undo"], Form()],
+) -> Response:
+    """Do one thing to a backup, and show it again."""
+    match action:
+        case "verify":
+            await owned.backups.verify(backup_id)
+            done = "verified"
+        case "pin":
+            await owned.backups.pin(backup_id)
+            done = "pinned"
+        case "unpin":
+            await owned.backups.unpin(backup_id)
+            done = "unpinned"
+        case "remove":
+            await owned.backups.delete(backup_id)
+            return led_to(request, "/backups", done="removed")
+        case "continue":
+            await owned.conversations.resume_delete(backup_id)
+            done = "continued"
+        case "undo":
+            await owned.backups.restore(backup_id)
+            done = "undone"
+    return led_to(request, "/backups/one", id=backup_id, done=done)
+
+
+def _notice(request: Request) -> str | None:
+    return _NOTICES.get(request.query_params.get("done", ""))

@@ -1,0 +1,237 @@
+"""Batches as pages: started from a file, listed, and one with its items."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from starlette.responses import Response
+
+from backstay.batch.intake import Columns, drafts
+from backstay.batch.item import item_of
+from backstay.batch.job import FINISHED, Job, JobState
+from backstay.errors import BackstayError
+from backstay.generate.recipe import Recipe
+from backstay.objects import ItemsOut, JobOut, JobsOut
+from backstay.server.api.batches import Attempts, Concurrency, JobName
+from backstay.server.api.common import Cursor, Owned, Shared, Text
+from backstay.server.api.selections import Id
+from backstay.server.hints import message_of
+from backstay.server.making import making_of
+from backstay.server.problems import Problem
+from backstay.server.uploads import ITEMS
+from backstay.server.web.forms import EmptyIsNone, FormName, Name, led_to
+from backstay.server.web.kept_files import KeptFile, KeptFiles, renamed
+from backstay.server.web.rendering import rendered
+
+router = APIRouter(include_in_schema=False, prefix="/batches")
+
+_PAGE = 50
+_ITEMS = 100
+_GUESSES: Mapping[str, Sequence[str]] = {
+    "topic": ("topic", "title", "subject", "question", "prompt", "name"),
+    "id": ("id", "key", "uuid"),
+    "persona": ("persona", "speaker", "audience", "role"),
+}
+
+Made = Annotated[Text | None, EmptyIsNone, Query(max_length=250)]
+Column = Annotated[Text | None, EmptyIsNone, Query(max_length=1_000)]
+FormColumn = Annotated[Text | None, EmptyIsNone, Form(max_length=1_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """What the page shows of one of the first items."""
+
+    item_id: str
+    topic: str
+    persona: str | None
+    parameters: Mapping[str, Any]
+    system: str | None
+    user: str | None
+
+
+@router.get("")
+async def list_batches(request: Request, owned: Owned, shared: Shared, cursor: Cursor = None) -> Response:
+    """The form that starts one, and all that there are, the latest first."""
+    page = JobsOut.of(await owned.batches.list(before=cursor, limit=_PAGE), limit=_PAGE)
+    return rendered(request, "batches.html", section="batches", page=page, kinds=ITEMS, is_first=cursor is None)
+
+
+@router.post("/upload")
+async def keep_file(request: Request, shared: Shared, file: Annotated[UploadFile, File()]) -> Response:
+    """Keep a file, and lead to where its columns are chosen."""
+    name = PurePosixPath((file.filename or "").replace("\\", "/")).name[:200]
+    ending = PurePosixPath(name).suffix.lower()
+    if not name:
+        raise Problem(422, "invalid_request", "No file was chosen: choose one, then press the button again")
+    if ending not in ITEMS:
+        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(ITEMS)}")
+    async with shared.uploads.one():
+        kept = await _kept(request).keep(file.file, name, ending)
+    return led_to(request, "/batches/new", file=kept.id)
+
+
+@router.get("/new")
+async def prepare(
+    request: Request,
+    shared: Shared,
+    file: Annotated[Text, Query(max_length=100)],
+    job_id: Annotated[Text | None, EmptyIsNone, Query(alias="jobId", max_length=512)] = None,
+    made: Made = None,
+    topic: Column = None,
+    persona: Column = None,
+    id_column: Annotated[Text | None, EmptyIsNone, Query(alias="idColumn", max_length=1_000)] = None,
+) -> Response:
+    """Choose what the columns are and what makes the conversations; the first prompts show what will be asked."""
+    kept = _kept(request).find(file)
+    choices = _choices(shared)
+    if "topic" not in request.query_params:
+        topic, persona, id_column = (_guess(kept, what) for what in ("topic", "persona", "id"))
+    chosen = made if made in choices else next(iter(choices), None)
+    prompts, error = await _prompts(kept, Columns(id_column, topic, persona), _recipe(shared, chosen))
+    return rendered(
+        request,
+        "batch_new.html",
+        section="batches",
+        file=kept,
+        job_id=job_id or kept.job_id,
+        choices=choices,
+        chosen=chosen,
+        topic=topic,
+        persona=persona,
+        id_column=id_column,
+        prompts=prompts,
+        problem=message_of(error) if error is not None else None,
+        concurrency=shared.settings.concurrency,
+    )
+
+
+@router.post("/start")
+async def start(
+    request: Request,
+    owned: Owned,
+    shared: Shared,
+    file: Annotated[Text, Form(max_length=100)],
+    job_id: Annotated[JobName, Form(alias="jobId")],
+    made: Annotated[Text, Form(max_length=250)],
+    topic: FormColumn = None,
+    persona: FormColumn = None,
+    id_column: Annotated[Text | None, EmptyIsNone, Form(alias="idColumn", max_length=1_000)] = None,
+    concurrency: Annotated[Concurrency | None, EmptyIsNone, Form()] = None,
+    max_attempts: Annotated[Attempts, Form(alias="maxAttempts")] = 3,
+) -> Response:
+    """Make the job, and begin to work on it."""
+    kept = _kept(request).find(file)
+    kind, _, name = made.partition(":")
+    making = making_of(
+        shared, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
+    )
+    columns = Columns(id_column, topic, persona)
+    try:
+        job = await owned.batches.create(job_id, kept.path, making, max_attempts=max_attempts, columns=columns)
+    except BackstayError as error:
+        raise renamed(error, kept.path, kept.name) from error
+    await shared.supervisor.start(owned.owner, job.id, concurrency=concurrency)
+    return led_to(request, "/batches/one", id=job.id)
+
+
+@router.get("/one")
+async def show_batch(request: Request, owned: Owned, shared: Shared, job_id: Name, cursor: Cursor = None) -> Response:
+    """One job: where it stands, what can be done, its items."""
+    job = await owned.batches.checkpoint(job_id)
+    items = await owned.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=_ITEMS)
+    return rendered(
+        request,
+        "batch.html",
+        section="batches",
+        job=JobOut.of(job),
+        is_finished=job.state in FINISHED,
+        is_cancelled=job.state is JobState.CANCELLED,
+        is_worked=_is_worked(job),
+        page=ItemsOut.of(items, limit=_ITEMS),
+        is_first=cursor is None,
+    )
+
+
+@router.post("/act")
+async def act(
+    request: Request,
+    owned: Owned,
+    shared: Shared,
+    job_id: FormName,
+    action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "discard"], Form()],
+    item: Annotated[list[Id] | None, Form()] = None,
+) -> Response:
+    """Do one thing to a job, and show it again."""
+    match action:
+        case "resume" | "resume-failed":
+            await owned.batches.workable(job_id)
+            if action == "resume-failed":
+                await owned.batches.retry(job_id)
+            await shared.supervisor.start(owned.owner, job_id)
+        case "retry":
+            await owned.batches.workable(job_id)
+            await owned.batches.retry(job_id, item)
+            await shared.supervisor.start(owned.owner, job_id)
+        case "pause":
+            await owned.batches.pause(job_id)
+        case "cancel":
+            await owned.batches.cancel(job_id)
+        case "discard":
+            await owned.batches.discard(job_id)
+            return led_to(request, "/batches")
+    return led_to(request, "/batches/one", id=job_id)
+
+
+@router.get("/discard")
+async def ask_to_discard(request: Request, owned: Owned, job_id: Name) -> Response:
+    """Say what discarding means, and ask."""
+    return rendered(request, "discard.html", section="batches", job=JobOut.of(await owned.batches.checkpoint(job_id)))
+
+
+def _is_worked(job: Job) -> bool:
+    # A worker that died still has its row; one that stops may have it for a moment after the job was paused.
+    return job.state is JobState.RUNNING or (bool(job.workers) and job.state is not JobState.INTERRUPTED)
+
+
+def _kept(request: Request) -> KeptFiles:
+    files: KeptFiles = request.app.state.kept_files
+    return files
+
+
+def _choices(shared: Shared) -> dict[str, str]:
+    """Return what can make conversations: the value of a form, and its name."""
+    allowed = shared.allowed
+    recipes = {f"recipe:{name}": f"{name} ({allowed.recipes[name].model})" for name in sorted(allowed.recipes)}
+    return recipes | {f"processor:{name}": name for name in sorted(allowed.processors)}
+
+
+def _recipe(shared: Shared, chosen: str | None) -> Recipe | None:
+    kind, _, name = (chosen or "").partition(":")
+    return shared.allowed.recipes.get(name) if kind == "recipe" else None
+
+
+def _guess(kept: KeptFile, what: str) -> str | None:
+    """Return the column that is named as such columns mostly are; for the topic the first where none is."""
+    named = {column.casefold(): column for column in reversed(kept.columns)}
+    found = next((named[name] for name in _GUESSES[what] if name in named), None)
+    return kept.columns[0] if found is None and what == "topic" and kept.columns else found
+
+
+async def _prompts(
+    kept: KeptFile, columns: Columns, recipe: Recipe | None
+) -> tuple[Sequence[_Prompt], BackstayError | None]:
+    """Return what the first items are and will be asked, or why these columns are of no use."""
+    found: list[_Prompt] = []
+    try:
+        async for chunk in drafts([dict(row) for row in kept.rows], columns):
+            for one in chunk:
+                item = item_of(one)
+                prompt = recipe.prompts.of(item, f"{kept.name} row {one.line}") if recipe is not None else None
+                system, user = (prompt.system, prompt.user) if prompt is not None else (None, None)
+                found.append(_Prompt(item.id, item.topic, item.persona, item.parameters, system, user))
+    except BackstayError as error:
+        return (), error
+    return found, None

@@ -1,0 +1,202 @@
+"""Conversations as pages: found, read, selected, deleted, exported."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Form, Query, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response, StreamingResponse
+
+from backstay.errors import BackstayError
+from backstay.library.selection import Selection
+from backstay.objects import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
+from backstay.server import exports
+from backstay.server.api.common import LONGEST_ID, Owned, Shared, Text
+from backstay.server.api.selections import MOST_IDS
+from backstay.server.problems import Problem
+from backstay.server.web.forms import EmptyIsNone, FormText, Name, led_to
+from backstay.server.web.rendering import rendered
+
+router = APIRouter(include_in_schema=False, prefix="/conversations")
+
+_PAGE = 50
+_WITHOUT_BACKUP = "delete for good"
+
+Search = Annotated[Text | None, EmptyIsNone]
+
+
+class Filters(BaseModel):
+    """What a list is narrowed to; the same fields in addresses and in forms."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    search: Search = None
+    job: Search = None
+    persona: Search = None
+    before: Annotated[date | None, EmptyIsNone] = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.given == {}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is given, as an address says it."""
+        fields = self.model_dump(include=set(Filters.model_fields))
+        return {name: str(value) for name, value in fields.items() if value is not None}
+
+    def selection(self) -> Selection:
+        """Return all that match, said to be all where everything does."""
+        before = self.before
+        return Selection(
+            job_id=self.job,
+            search=self.search,
+            persona=self.persona,
+            created_before=datetime(before.year, before.month, before.day, tzinfo=UTC) if before is not None else None,
+            everything=self.is_empty,
+        )
+
+
+class Chosen(Filters):
+    """What a form has selected: the ids of `id` and, a line each, of `ids`; or all that match."""
+
+    scope: Literal["selected", "all"] = "selected"
+    id: list[Annotated[Text, Query(max_length=LONGEST_ID)]] = []
+    ids: FormText = ""
+
+    @property
+    def chosen_ids(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*self.id, *(line for line in self.ids.split("\n") if line)]))
+
+    def selection(self) -> Selection:
+        """Return what is selected. Raises EmptySelection: nothing is."""
+        if self.scope == "all":
+            return super().selection()
+        if len(self.chosen_ids) > MOST_IDS:
+            raise Problem(413, "too_many", f"Select {MOST_IDS:,} conversations at most, or all that match")
+        return Selection(ids=self.chosen_ids).check()
+
+    def without(self, gone: Sequence[str]) -> Self:
+        """Return the same without some of its ids."""
+        rest = [one for one in self.chosen_ids if one not in frozenset(gone)]
+        return self.model_copy(update={"id": [], "ids": "\n".join(rest)})
+
+
+class Doomed(Chosen):
+    """What is to be deleted, once somebody has seen the plan and agreed."""
+
+    digest: Annotated[str, Query(pattern=r"^[0-9a-f]{64}$")]
+    backup: Literal["yes", "no"] = "yes"
+    confirmation: str = ""
+
+
+class Wanted(Chosen):
+    """What is to be exported."""
+
+    format: Literal["messages", "native", "sharegpt", "csv"] = "messages"
+
+
+@router.get("")
+async def list_conversations(
+    request: Request,
+    owned: Owned,
+    filters: Annotated[Filters, Query()],
+) -> Response:
+    """Those that match, the newest first; and how the last delete ended, where one has led here."""
+    cursor = _cursor(request)
+    found = await owned.conversations.list(filters.selection(), before=cursor, limit=_PAGE)
+    return rendered(
+        request,
+        "conversations.html",
+        section="conversations",
+        page=ConversationsOut.of(found, limit=_PAGE),
+        filters=filters,
+        is_first=cursor is None,
+        done=await _done(request, owned),
+        deleted_for_good=request.query_params.get("deletedForGood", "")[:20],
+        is_restored="restored" in request.query_params,
+    )
+
+
+@router.get("/one")
+async def show_conversation(request: Request, owned: Owned, conversation_id: Name) -> Response:
+    """One conversation with its turns."""
+    shown = ConversationOut.of(await owned.conversations.show(conversation_id))
+    return rendered(request, "conversation.html", section="conversations", conversation=shown)
+
+
+@router.post("/delete-plan")
+async def plan_delete(request: Request, owned: Owned, chosen: Annotated[Chosen, Form()]) -> Response:
+    """Show what would be deleted, and ask; ids that are not there any more are left out, and counted."""
+    gone = await owned.conversations.missing(chosen.selection(), limit=MOST_IDS)
+    left = chosen.without(gone)
+    if gone and not left.chosen_ids:
+        return _gone(request, gone, left)
+    plan = DeletePlanOut.of(await owned.conversations.plan_delete(left.selection()))
+    return rendered(
+        request,
+        "delete.html",
+        section="conversations",
+        plan=plan,
+        gone=len(gone),
+        chosen=left,
+        keep_days=owned_days(request),
+        phrase=_WITHOUT_BACKUP,
+    )
+
+
+@router.post("/delete")
+async def delete(request: Request, owned: Owned, doomed: Annotated[Doomed, Form()]) -> Response:
+    """Back up, verify, delete; then show the list, and how to undo it."""
+    if doomed.backup == "no" and doomed.confirmation.strip().casefold() != _WITHOUT_BACKUP:
+        raise Problem(
+            422,
+            "not_confirmed",
+            f"Nothing was deleted: without a backup, “{_WITHOUT_BACKUP}” has to be typed first",
+        )
+    deletion = await owned.conversations.delete(
+        doomed.selection(), backup=doomed.backup == "yes", digest=doomed.digest, reason="bulk_delete"
+    )
+    if deletion.backup_id is None:
+        return led_to(request, "/conversations", deletedForGood=deletion.deleted)
+    return led_to(request, "/conversations", deleted=deletion.backup_id)
+
+
+@router.post("/export")
+async def export(request: Request, owned: Owned, shared: Shared, wanted: Annotated[Wanted, Form()]) -> Response:
+    """Download what is selected, as a file for training; where some of it is gone, say so and offer the rest."""
+    if gone := await owned.conversations.missing(wanted.selection(), limit=MOST_IDS):
+        return _gone(request, gone, wanted.without(gone))
+    blocks = exports.exported(owned.conversations, wanted.selection(), wanted.format, shared.downloads)
+    ending = "csv" if wanted.format == "csv" else "jsonl"
+    return StreamingResponse(
+        await exports.first_of(blocks),
+        media_type=exports.MEDIA_TYPES[wanted.format],
+        headers={"Content-Disposition": f'attachment; filename="conversations.{wanted.format}.{ending}"'},
+    )
+
+
+def _gone(request: Request, gone: Sequence[str], left: Chosen) -> Response:
+    return rendered(request, "gone.html", status=404, section="conversations", gone=gone, left=left)
+
+
+def owned_days(request: Request) -> int:
+    """Return for how many days backups are kept."""
+    return int(request.app.state.parts.backstay.settings.backup_keep.days)
+
+
+def _cursor(request: Request) -> int | None:
+    given = request.query_params.get("cursor", "")
+    return int(given) if given.isdecimal() and len(given) < 19 else None
+
+
+async def _done(request: Request, owned: Owned) -> BackupOut | None:
+    """Return the backup of the delete that has led here, or that was undone."""
+    backup_id = request.query_params.get("deleted")
+    if backup_id is None or len(backup_id) > LONGEST_ID or not backup_id.isprintable():
+        return None
+    try:
+        return BackupOut.of(await owned.backups.show(backup_id))
+    except BackstayError:
+        return None

@@ -1,0 +1,110 @@
+"""Files that are to become jobs, kept from the page where they were dropped to the one where the job is started."""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from backstay.errors import BackstayError
+from backstay.readers import Row, read_rows
+from backstay.server.problems import Problem
+
+_MOST = 20
+_SECONDS = 3_600.0
+_FIRST_ROWS = 3
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that was dropped, its columns and its first rows."""
+
+    id: str
+    path: Path
+    name: str
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+    kept_at: float
+    """By a monotonic clock."""
+
+    @property
+    def job_id(self) -> str:
+        """What the job may be called: as the file is."""
+        return PurePosixPath(self.name).stem[:200] or "batch"
+
+
+class KeptFiles:
+    """Keeps the latest ones, an hour at most, in a folder of their own."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._files: dict[str, KeptFile] = {}
+
+    async def keep(self, source: Any, name: str, ending: str) -> KeptFile:
+        """Keep what a file object holds.
+
+        Raises:
+            InputError: it is of no use as it is.
+        """
+        return await asyncio.to_thread(self._keep, source, name, ending)
+
+    def find(self, kept_id: str) -> KeptFile:
+        """Return a file. Raises Problem when it is not there any more."""
+        kept = self._files.get(kept_id)
+        if kept is None:
+            raise Problem(404, "not_found", "This file is not kept any more: choose it again")
+        return kept
+
+    def close(self) -> None:
+        """Remove all of them."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _keep(self, source: Any, name: str, ending: str) -> KeptFile:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="backstay-kept-"))
+        self._make_room()
+        kept_id = secrets.token_urlsafe(16)
+        path = self._folder / f"{kept_id}{ending}"
+        source.seek(0)
+        try:
+            with path.open("xb") as file:
+                shutil.copyfileobj(source, file, _BLOCK)
+            rows = first_rows(path, name)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        kept = self._files[kept_id] = KeptFile(kept_id, path, name, columns, rows, time.monotonic())
+        return kept
+
+    def _make_room(self) -> None:
+        oldest = sorted(self._files.values(), key=lambda kept: kept.kept_at)
+        surplus = max(0, len(oldest) - _MOST + 1)
+        for number, kept in enumerate(oldest):
+            if number < surplus or time.monotonic() - kept.kept_at > _SECONDS:
+                del self._files[kept.id]
+                kept.path.unlink(missing_ok=True)
+
+
+def first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
+    """Return the first rows of a file. Raises InputError, which calls it by the name that the user knows."""
+    rows: Generator[Row, None, None] = read_rows(path)
+    try:
+        return [row.values for row in islice(rows, _FIRST_ROWS)]
+    except BackstayError as error:
+        raise renamed(error, path, name) from error
+    finally:
+        rows.close()
+
+
+def renamed(error: BackstayError, path: Path, name: str) -> BackstayError:
+    """Return an error that calls a file by the name that the user knows."""
+    context = {key: value for key, value in error.context.items() if key != "path"}
+    return type(error)(error.message.replace(str(path), name), **context)

@@ -1,0 +1,23 @@
+"""The web app: its pages, and the scripts and styles that they and pages of other sites use."""
+
+from fastapi import FastAPI
+
+from backstay.server.web import backups, batches, conversations, home, static_files
+from backstay.server.web.errors import page_of_problem
+from backstay.server.web.kept_files import KeptFiles
+
+
+def install(app: FastAPI) -> None:
+    """Add the pages to an application. Those of the library are for a browser that a local token let in."""
+    app.state.kept_files = KeptFiles()
+    for module in (home, static_files):
+        app.include_router(module.router)
+    if app.state.parts.local is not None:
+        app.state.page_of_problem = page_of_problem
+        for module in (batches, conversations, backups):
+            app.include_router(module.router)
+
+
+def close(app: FastAPI) -> None:
+    """Remove what was kept for the pages. Twice is safe."""
+    app.state.kept_files.close()

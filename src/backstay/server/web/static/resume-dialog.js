@@ -1,0 +1,217 @@
+// <resume-dialog>: finds unfinished jobs when a page loads, and asks what is to become of them.
+//
+// Attributes: api, job-id (only this job), job-page (address of a page that takes ?id=).
+// Properties: token. Methods: look(), close().
+// Events: found {jobs}, resume {job, retryFailed} (cancelable: the page then resumes itself), resumed {job},
+// later {jobs}, discard {job} (cancelable), discarded {jobId}, close.
+
+import { clipped, counted, distance, element, number } from "./dom.js";
+import { BackstayElement, problem } from "./element.js";
+
+const PUT_OFF = "backstay-later";
+const CALLER = "caller";
+const TAKEN_OVER = "taken-over";
+
+const RULES = `
+.job { padding: 1rem 0; border-top: 1px solid var(--_line); }
+.job:last-of-type { border-bottom: 1px solid var(--_line); margin-bottom: 1.2rem; }
+.counts { display: flex; flex-wrap: wrap; gap: 0.15rem 1.1rem; margin: 0.4rem 0 0.6rem; font-variant-numeric: tabular-nums; }
+.why { color: var(--_warn); }
+progress { margin: 0.5rem 0 0.6rem; }
+`;
+
+export class ResumeDialog extends BackstayElement {
+  #dialog = null;
+  #jobs = [];
+
+  constructor() {
+    super(RULES);
+  }
+
+  start() {
+    this.look().catch((error) => this.tell("failed", { error }));
+  }
+
+  // Ask the API for unfinished jobs, and show those that nobody works on. Resolves to them.
+  async look({ again = false } = {}) {
+    const only = this.getAttribute("job-id");
+    const found = only === null ? await this.#incomplete() : [await this.client.get(`/api/batches/${encodeURIComponent(only)}`, { signal: this.signal })];
+    this.#jobs = found.filter((job) => isLeft(job) && (again || !isPutOff(job)));
+    this.tell("found", { jobs: this.#jobs });
+    if (this.#jobs.length > 0 && this.isConnected) this.#open();
+    return this.#jobs;
+  }
+
+  close() {
+    this.#dialog?.close();
+  }
+
+  get #heading() {
+    return this.#jobs.length > 1 ? `${this.#jobs.length} batches are not finished` : "A batch is not finished";
+  }
+
+  async #incomplete() {
+    const { jobs } = await this.client.get("/api/batches?incomplete=true&limit=20", { signal: this.signal });
+    return jobs;
+  }
+
+  #open() {
+    this.#dialog = element(
+      "dialog",
+      { "aria-labelledby": "heading", part: "dialog", onclose: () => this.#closed(), oncancel: () => this.#putOff() },
+      element("h2", { id: "heading" }, this.#heading),
+      element("p", { class: "muted" }, "Everything that was completed is kept, and is not paid for again."),
+      element("ul", { part: "jobs" }, this.#jobs.map((job) => this.#job(job))),
+      element("div", { class: "row" }, element("button", { type: "button", part: "later", onclick: () => this.#later() }, "Later")),
+    );
+    this.show(this.#dialog);
+    this.#dialog.showModal();
+    this.#dialog.querySelector("button").focus();
+  }
+
+  #job(job) {
+    const left = job.pending + job.running;
+    const place = element("div", { "aria-live": "polite" });
+    const page = this.getAttribute("job-page");
+    const name = clipped(job.id);
+    const buttons = element("div", { class: "row" });
+    const item = element(
+      "li",
+      { class: "job", part: "job" },
+      element("h3", {}, page === null ? name : element("a", { href: `${page}?id=${encodeURIComponent(job.id)}` }, name)),
+      element("p", { class: "muted" }, element("span", { class: "why" }, why(job)), ` ${capital(distance(job.updatedAt))}.`),
+      element("progress", { max: Math.max(1, job.planned), value: job.planned - left, "aria-label": `Progress of ${name}` }),
+      element(
+        "div",
+        { class: "counts" },
+        element("span", {}, `${number(job.completed)} done`),
+        element("span", {}, `${number(job.failed)} failed`),
+        element("span", {}, `${number(left)} left`),
+        element("span", {}, `${number(job.tokensIn + job.tokensOut)} tokens spent`),
+      ),
+      place,
+      buttons,
+    );
+    this.#choices(job, item, buttons, place);
+    return item;
+  }
+
+  #choices(job, item, buttons, place) {
+    const act = (label, kind, action) => element("button", { type: "button", class: kind, onclick: () => this.#try(buttons, place, action) }, label);
+    const discard = element("button", { type: "button", class: "quiet", onclick: () => this.#ask(job, item, buttons, place) }, "Discard…");
+    if (job.processor === CALLER) {
+      place.replaceChildren(element("p", { class: "muted" }, "Its conversations are made by a program's own function: only that program can go on with it. Run it again."));
+      buttons.replaceChildren(discard);
+      return;
+    }
+    if (job.processor === TAKEN_OVER && job.recipe === null) {
+      place.replaceChildren(element("p", { class: "muted" }, "It was taken over from another program, and does not know its items yet."));
+      buttons.replaceChildren(discard);
+      return;
+    }
+    buttons.replaceChildren(
+      act("Resume", "primary", () => this.#resume(job, false)),
+      ...(job.failed > 0 ? [act(`Resume, and retry ${counted(job.failed, "failed item")}`, "", () => this.#resume(job, true))] : []),
+      discard,
+    );
+  }
+
+  async #try(buttons, place, action) {
+    const all = [...buttons.querySelectorAll("button")];
+    for (const button of all) button.disabled = true;
+    try {
+      await action();
+    } catch (error) {
+      place.replaceChildren(problem(error));
+      for (const button of all) button.disabled = false;
+    }
+  }
+
+  async #resume(job, retryFailed) {
+    if (!this.tell("resume", { job, retryFailed }, { cancelable: true })) return this.close();
+    const resumed = await this.client.post(`/api/batches/${encodeURIComponent(job.id)}/resume`, { retryFailed });
+    this.#forget(job);
+    this.tell("resumed", { job: resumed });
+  }
+
+  #ask(job, item, buttons, place) {
+    const no = element("button", { type: "button", onclick: () => { place.replaceChildren(); this.#choices(job, item, buttons, place); buttons.querySelector("button").focus(); } }, "Keep it");
+    const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, place, () => this.#discard(job)) }, "Discard");
+    const made = counted(job.completed, "conversation");
+    place.replaceChildren(element("p", {}, `Discard it? What is left will not be made. The ${made} that it made stay.`));
+    buttons.replaceChildren(yes, no);
+    no.focus();
+  }
+
+  async #discard(job) {
+    if (!this.tell("discard", { job }, { cancelable: true })) return;
+    await this.client.post(`/api/batches/${encodeURIComponent(job.id)}/discard`);
+    this.#forget(job);
+    this.tell("discarded", { jobId: job.id });
+  }
+
+  // Take a job off the list; the last one closes the dialog.
+  #forget(job) {
+    const place = this.#jobs.indexOf(job);
+    this.#jobs = this.#jobs.filter((one) => one !== job);
+    if (this.#jobs.length === 0) return this.close();
+    this.#dialog.querySelectorAll(".job")[place].remove();
+    this.#dialog.querySelector("#heading").textContent = this.#heading;
+    this.#dialog.querySelector("button").focus();
+  }
+
+  #later() {
+    this.#putOff();
+    this.close();
+  }
+
+  #putOff() {
+    putOff(this.#jobs);
+    this.tell("later", { jobs: this.#jobs });
+  }
+
+  #closed() {
+    this.show();
+    this.tell("close");
+  }
+}
+
+function isLeft(job) {
+  return ["pending", "interrupted", "paused"].includes(job.state) && job.workers === 0 || job.state === "interrupted";
+}
+
+function why(job) {
+  if (job.pause !== null) return `Paused: ${clipped(job.pause.message)}.`.replace(/\.\.$/, ".");
+  return job.state === "interrupted" ? "Whatever worked on it stopped." : "Nobody has begun to work on it.";
+}
+
+function capital(text) {
+  return text[0].toUpperCase() + text.slice(1);
+}
+
+// What was put off is not asked about again in this tab, until it has changed.
+function marks() {
+  try {
+    return JSON.parse(sessionStorage.getItem(PUT_OFF) ?? "[]");
+  } catch {
+    return [];
+  }
+}
+
+function mark(job) {
+  return `${job.updatedAt} ${job.id}`;
+}
+
+function isPutOff(job) {
+  return marks().includes(mark(job));
+}
+
+function putOff(jobs) {
+  try {
+    sessionStorage.setItem(PUT_OFF, JSON.stringify([...marks(), ...jobs.map(mark)].slice(-100)));
+  } catch {
+    // A page without storage asks each time.
+  }
+}
+
+customElements.define("resume-dialog", ResumeDialog);

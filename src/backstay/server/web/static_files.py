@@ -1,0 +1,60 @@
+"""Scripts and styles: the same for everybody, and for pages of other sites that use our elements."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from starlette.responses import Response
+
+from backstay.server.problems import Problem
+
+router = APIRouter(include_in_schema=False)
+
+_TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    content: bytes
+    media_type: str
+    tag: str
+
+
+@router.get("/static/{name:path}")
+async def static_file(
+    name: str, if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None
+) -> Response:
+    """Answer with a file of the package. Names are looked up among those that there are, never on the disk."""
+    file = _files().get(name)
+    if file is None:
+        raise Problem(404, "not_found", "There is nothing of this name")
+    headers = {**_HEADERS, "ETag": file.tag}
+    if if_none_match is not None and file.tag in if_none_match:
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, headers=headers, media_type=file.media_type)
+
+
+@cache
+def _files() -> dict[str, _File]:
+    return _below(files("backstay.server.web") / "static", "")
+
+
+def _below(folder: Traversable, prefix: str) -> dict[str, _File]:
+    found: dict[str, _File] = {}
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found |= _below(entry, f"{prefix}{entry.name}/")
+        elif (media_type := _TYPES.get(entry.name.rpartition(".")[2])) is not None:
+            content = entry.read_bytes()
+            tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+            found[prefix + entry.name] = _File(content, media_type, tag)
+    return found

@@ -1,0 +1,102 @@
+"""Doing what a request asks for once, however often it is sent under the same key."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from backstay.errors import BackstayError, KeyInFlight, KeyReused
+from backstay.logs import get_logger
+from backstay.serving.store import NoteStore
+
+_log = get_logger("backstay.serving")
+
+_KIND = "request"
+_KEPT = timedelta(hours=24)
+_CLAIMED = timedelta(minutes=2)
+_RENEWED_SECONDS = 40.0  # three chances before a claim lapses
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered with."""
+
+    status: int
+    body: Any
+
+
+class Once:
+    """Keeps the answers of requests that came with a key, for a day.
+
+    A server that dies over a request leaves a claim that lapses after two minutes; until then the key is in flight. A
+    request that failed leaves nothing: under the same key it may be tried again.
+    """
+
+    def __init__(self, *, store: NoteStore) -> None:
+        self._store = store
+
+    async def answer(
+        self, owner: str, key: str | None, request: bytes, act: Callable[[], Awaitable[Answer]]
+    ) -> tuple[Answer, bool]:
+        """Return the answer of `act`, or the one that was kept, and whether it was kept.
+
+        Args:
+            owner: Whose key it is.
+            key: The key; without one `act` is simply done.
+            request: What is asked for; the same key stands for the same request only.
+            act: Does it.
+
+        Raises:
+            KeyReused: the key was used for another request.
+            KeyInFlight: a request under this key is being worked on.
+        """
+        if key is None:
+            return await act(), False
+        name, digest = hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(request).hexdigest()
+        claimed = await self._store.claim(owner, _KIND, name, _value(digest, None), lasts=_CLAIMED)
+        if claimed is not None:
+            return _kept(orjson.loads(claimed), digest), True
+        async with self._renewing(owner, name, digest):
+            try:
+                answer = await act()
+            except BaseException:
+                await asyncio.shield(self._store.drop(owner, _KIND, name))
+                raise
+        await self._store.keep(owner, _KIND, name, _value(digest, answer), lasts=_KEPT)
+        return answer, False
+
+    @contextlib.asynccontextmanager
+    async def _renewing(self, owner: str, name: str, digest: str) -> AsyncIterator[None]:
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(_RENEWED_SECONDS)
+                try:
+                    await self._store.keep(owner, _KIND, name, _value(digest, None), lasts=_CLAIMED)
+                except BackstayError as error:
+                    _log.warning("claim_not_renewed", code=error.code)
+
+        task = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def _value(digest: str, answer: Answer | None) -> str:
+    told = None if answer is None else {"status": answer.status, "body": answer.body}
+    return orjson.dumps({"request": digest, "answer": told}).decode()
+
+
+def _kept(note: dict[str, Any], digest: str) -> Answer:
+    if note["request"] != digest:
+        raise KeyReused("This Idempotency-Key was used for another request; choose a new one for each")
+    if note["answer"] is None:
+        raise KeyInFlight("A request under this Idempotency-Key is being worked on; ask again when it is done")
+    return Answer(**note["answer"])

@@ -1,0 +1,76 @@
+"""Where a PostgreSQL server is, and what may be said of it: never a password."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from backstay.errors import SettingsError
+
+_DEFAULTS = {
+    "application_name": "backstay",
+    "connect_timeout": "10",
+    # A server that has vanished without a word is noticed within a minute.
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "40000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Parameters of a connection, as libpq knows them. Shown, it has no secrets."""
+
+    parameters: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, url: str) -> "Address":
+        """Read `postgresql://user:password@host:port/database?…`.
+
+        Raises:
+            SettingsError: it is not of this form. The message quotes nothing of it.
+        """
+        try:
+            found = conninfo_to_dict(url)
+        except ProgrammingError:
+            raise _unreadable() from None
+        # A mark in a password that is not written as it should be makes the rest of it look like a host or a database.
+        place, _, path = url.partition("://")[2].partition("/")
+        host = place.partition("@")[2].partition("?")[0]
+        if "@" in host or "@" in path.partition("?")[0] or not _are_ports(str(found.get("port", ""))):
+            raise _unreadable()
+        if not str(found.get("connect_timeout", "1")).isdecimal():
+            raise SettingsError("connect_timeout in the database address is no number", setting="database_url")
+        return cls({**_DEFAULTS, **found})
+
+    @property
+    def user(self) -> str:
+        return str(self.parameters.get("user", ""))
+
+    @property
+    def database(self) -> str:
+        return str(self.parameters.get("dbname") or self.user)
+
+    @property
+    def place(self) -> str:
+        """Host, port and database, for people."""
+        host = str(self.parameters.get("host") or self.parameters.get("hostaddr") or "localhost")
+        port = self.parameters.get("port")
+        return f"{host}{f':{port}' if port else ''}/{self.database}"
+
+    def __str__(self) -> str:
+        return self.place
+
+
+def _are_ports(text: str) -> bool:
+    return all(not port or (port.isdecimal() and 0 < int(port) < 65_536) for port in text.split(","))
+
+
+def _unreadable() -> SettingsError:
+    return SettingsError(
+        "The database address cannot be read; it looks like postgresql://USER:PASSWORD@HOST:5432/DATABASE, and marks "
+        "such as @ / : # in a password are written as %40 %2F %3A %23",
+        setting="database_url",
+    )

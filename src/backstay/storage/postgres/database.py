@@ -1,0 +1,193 @@
+"""A PostgreSQL database: some threads that write, some that read. Implements `storage.sql.session.Database`."""
+
+import asyncio
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any, TypeVar
+
+from backstay.errors import BackstayError, StoreClosed, StoreUnavailable
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.channel import Channel
+from backstay.storage.postgres.connection import begin, connect
+from backstay.storage.postgres.errors import AGAIN, translated
+from backstay.storage.postgres.queries import Statements
+from backstay.storage.postgres.session import PostgresSession
+from backstay.storage.sql.session import Session
+
+T = TypeVar("T")
+
+_WRITERS = 4
+_READERS = 2
+_TRIES = 20  # of a transaction that others have got in the way of
+PATIENCE_SECONDS = 5.0  # with a server that has gone, before the caller hears of it
+DOUBT_SECONDS = 120.0  # with one that went during a commit: what became of it is worth more of a wait
+_READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class Database:
+    """Runs functions in transactions, over again where the server asks for it or was gone before the commit.
+
+    When the answer to a COMMIT is lost, nothing is decided before the database has said whether it was made.
+    """
+
+    def __init__(self, address: Address, *, schema: str) -> None:
+        self.address = address
+        self._schema = schema
+        self._statements = Statements(schema)
+        self._known = 0
+        self._writers: ThreadPoolExecutor | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._guard = threading.Lock()
+        self._local = threading.local()
+        self._channels: list[Channel] = []
+        self._leaving = threading.Event()
+        self._under_way: set[Future[Any]] = set()
+        self._waited_for: set[Future[Any]] = set()
+
+    def start(self, *, known: int, collation: str) -> None:
+        """Begin to take work; connections are made when they are needed.
+
+        Args:
+            known: The number of the schema that this code knows, which each write makes sure of.
+            collation: By which upper and lower case are told apart.
+        """
+        self._known = known
+        self._leaving.clear()
+        self._statements = Statements(self._schema, collation=collation)
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="backstay-writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="backstay-reader")
+
+    def stop(self) -> None:
+        """Let writes that were handed in finish, as long as the server answers, then close. Twice is safe.
+
+        What nobody waits for any more gets a little time only: a lock of somebody else's may hold it up for hours.
+        """
+        self._leaving.set()
+        with self._guard:
+            writers, self._writers = self._writers, None
+            readers, self._readers = self._readers, None
+        while left := wait(set(self._under_way), timeout=PATIENCE_SECONDS).not_done:
+            is_there = self._is_there()
+            if is_there and left & self._waited_for:
+                continue
+            for channel in self._channels:
+                if is_there:
+                    channel.cancel()
+                channel.cut()
+        for executor in (readers, writers):
+            if executor is not None:
+                executor.shutdown(wait=True)
+        while self._channels:
+            self._channels.pop().end()
+
+    async def write(self, function: Callable[[Session], T], *, until_known: bool = False) -> T:
+        doubt_seconds = math.inf if until_known else DOUBT_SECONDS
+        future: Future[T] = self._hand_in(self._writers, self._write, function, doubt_seconds)
+        writing: asyncio.Future[T] = asyncio.wrap_future(future)
+        # A write that was handed in is made, and its error is nobody's, where nobody waits for it any more.
+        writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        with self._waiting_for(future):
+            return await asyncio.shield(writing)
+
+    def write_blocking(self, function: Callable[[Session], T]) -> T:
+        future: Future[T] = self._hand_in(self._writers, self._write, function, PATIENCE_SECONDS)
+        return future.result()
+
+    async def read(self, function: Callable[[Session], T]) -> T:
+        future: Future[T] = self._hand_in(self._readers, self._read, function)
+        with self._waiting_for(future):
+            return await asyncio.wrap_future(future)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        # Closed, and not committed: it may still be in the middle of what nobody wants any more.
+        with translated(self.address), closing(connect(self.address)) as connection:
+            begin(connection, _READ)
+            # Whoever reads decides how long it lasts, not a limit that was set for other programs.
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            yield PostgresSession(connection, self._statements)
+
+    def in_our_words(self) -> AbstractContextManager[None]:
+        return translated(self.address)
+
+    def _hand_in(self, executor: ThreadPoolExecutor | None, function: Callable[..., T], *given: object) -> "Future[T]":
+        if executor is None:
+            raise StoreClosed("The database is not open; use it within `async with`")
+        future = executor.submit(function, *given)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+        return future
+
+    @contextmanager
+    def _waiting_for(self, future: "Future[Any]") -> Iterator[None]:
+        self._waited_for.add(future)
+        try:
+            yield
+        finally:
+            self._waited_for.discard(future)
+
+    def _is_there(self) -> bool:
+        try:
+            connect(self.address, connect_timeout=math.ceil(PATIENCE_SECONDS)).close()
+        except BackstayError:
+            return False
+        return True
+
+    def _channel(self) -> Channel:
+        """Return the connection of this thread."""
+        channel: Channel | None = getattr(self._local, "channel", None)
+        if channel is None:
+            channel = self._local.channel = Channel(
+                self.address, schema=self._schema, known=self._known, leaving=self._leaving
+            )
+            with self._guard:
+                self._channels.append(channel)
+        return channel
+
+    def _write(self, function: Callable[[Session], T], doubt_seconds: float) -> T:
+        def once(channel: Channel) -> T:
+            begun_in = channel.begin()
+            result = function(PostgresSession(channel.connection, self._statements, begun_in=begun_in))
+            channel.commit(doubt_seconds)
+            return result
+
+        return self._again_and_again(once)
+
+    def _read(self, function: Callable[[Session], T]) -> T:
+        def once(channel: Channel) -> T:
+            channel.begin_reading(_READ)
+            result = function(PostgresSession(channel.connection, self._statements))
+            channel.end_reading()
+            return result
+
+        return self._again_and_again(once)
+
+    def _again_and_again(self, once: Callable[[Channel], T]) -> T:
+        channel = self._channel()
+        failed_at, tries = math.inf, 0
+        while True:
+            try:
+                with translated(self.address):
+                    return once(channel)
+            except BaseException as error:
+                channel.undo()
+                tries += 1
+                failed_at = min(failed_at, time.monotonic())
+                if tries >= _TRIES:
+                    raise
+                if isinstance(error.__cause__, AGAIN):
+                    # Two that met would meet again if they waited equally long.
+                    time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))  # noqa: S311 - no secret
+                elif not isinstance(error, StoreUnavailable) or not self._waits_for(channel, failed_at, tries):
+                    raise
+
+    def _waits_for(self, channel: Channel, failed_at: float, tries: int) -> bool:
+        """Wait a little for a server that has gone; False when it is not to be waited for any more."""
+        if time.monotonic() > max(failed_at, channel.answered_at) + PATIENCE_SECONDS:
+            return False
+        return not self._leaving.wait(min(0.5, 0.05 * 2**tries))

@@ -1,0 +1,61 @@
+"""Looking at a database without changing anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.adopting import standing as adopted
+from backstay.storage.postgres.adopting.standing import AdoptedStanding
+from backstay.storage.postgres.connection import begin, check_server, connect
+from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.migrate import migrations, refuse_incomplete, version_of
+from backstay.storage.postgres.queries import Statements
+from backstay.storage.postgres.session import PostgresSession
+from backstay.storage.sql.inspection import Standing, miscounted, standing
+
+# With one of these off, a commit that was answered may be lost, or the whole database with it.
+_NEEDED = ("fsync", "full_page_writes")
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found."""
+
+    version: str
+    user: str
+    schema: int
+    known_schema: int
+    unsafe: Sequence[str]
+    """Settings of the server that keep it from keeping what it was given."""
+    miscounted: Sequence[str]
+    """Jobs whose counters are wrong; looked for only when looking deep."""
+    standing: Standing
+    adopted: Sequence[AdoptedStanding] = ()
+
+
+def inspect(address: Address, schema: str, *, owner: str, deep: bool) -> Inspection:
+    """Look at the schema of that name, which need not be there.
+
+    Raises:
+        StorageError, StoreNotFound, SettingsError: the server cannot be used.
+    """
+    with translated(address), connect(address) as connection:
+        check_server(connection, address)
+        begin(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        row = connection.execute("SELECT current_setting('server_version'), current_user").fetchone()
+        version, user = row or ("", "")
+        states = [(name, connection.execute("SELECT current_setting(%s)", (name,)).fetchone()) for name in _NEEDED]
+        number, known = version_of(connection, schema), migrations()[-1][0]
+        if number == known:
+            refuse_incomplete(connection, address, schema, migrations())
+        session = PostgresSession(connection, Statements(schema))
+        return Inspection(
+            version=str(version).split()[0],
+            user=str(user),
+            schema=number,
+            known_schema=known,
+            unsafe=[f"{name} is off" for name, state in states if state is not None and state[0] == "off"],
+            miscounted=miscounted(session) if deep and number == known else (),
+            standing=standing(session, owner) if number == known else Standing(),
+            adopted=adopted.standing(connection, schema, deep=deep) if number == known else (),
+        )

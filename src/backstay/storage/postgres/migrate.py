@@ -1,0 +1,259 @@
+"""Bringing a PostgreSQL database to the schema this code knows: only when it is asked for."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+from psycopg import errors as pg
+
+from backstay.batch import host
+from backstay.batch.store import WorkerCard
+from backstay.errors import SchemaOutdated, SchemaTooNew, SettingsError, StorageError, StoreCorrupt, StoreDenied
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.connection import SETTINGS, check_server, connect
+from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.session import Connection
+from backstay.storage.sql.migrated import Migrated
+from backstay.storage.sql.tables import OURS
+
+Migration = tuple[int, str]
+
+_MADE = re.compile(r"^CREATE (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
+_DROPPED = re.compile(r"^DROP (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
+
+
+@cache
+def migrations() -> list[Migration]:
+    """Return number and SQL of every migration, in order."""
+    folder = files(__package__) / "migrations"
+    found = [
+        (int(match[1]), entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if (match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name))
+    ]
+    return sorted(found)
+
+
+def check(address: Address, schema: str, known: Sequence[Migration] | None = None) -> Migrated:
+    """Say what `migrate` would do. Changes nothing. Raises as `migrate`."""
+    known = migrations() if known is None else known
+    with translated(address), connect(address) as connection:
+        check_server(connection, address)
+        before = version_of(connection, schema)
+        _refuse_newer(address, before, known)
+        if before == 0:
+            _refuse_others(connection, address, schema, known)
+            _refuse_without_right(connection, address, schema)
+        elif before == known[-1][0]:
+            refuse_incomplete(connection, address, schema, known)
+        return Migrated(before, known[-1][0], [number for number, _ in known if number > before])
+
+
+def migrate(address: Address, schema: str, known: Sequence[Migration] | None = None) -> Migrated:
+    """Apply what is missing, each migration whole or not at all. Twice is safe, and so are many at once.
+
+    Raises:
+        StoreUnavailable, StoreDenied, StoreNotFound, StoreReadOnly, StorageError: it cannot be done there.
+        SchemaTooNew: a newer Backstay has migrated it.
+        SchemaOutdated: a worker is on it.
+        StoreCorrupt: something of it is missing.
+        SettingsError: a schema cannot have that name, or it belongs to another program.
+    """
+    known = migrations() if known is None else known
+    with translated(address), connect(address) as connection:
+        check_server(connection, address)
+        before = None
+        applied = []
+        for number, statements in known:
+            with connection.transaction():
+                connection.execute(SETTINGS)  # views and defaults keep the functions that are found now
+                hold_schema(connection, schema)
+                version = version_of(connection, schema)
+                before = version if before is None else before
+                _refuse_newer(address, version, known)
+                if version >= number:
+                    continue
+                if version == 0:
+                    _refuse_others(connection, address, schema, known)
+                    _begin(connection, schema)
+                else:
+                    refuse_under_a_worker(connection, address, schema, "needs a migration")
+                connection.execute(statements.replace("{schema}", schema))
+                connection.execute(
+                    f"INSERT INTO {schema}.migrations (number) VALUES (%s)",
+                    (number,),
+                )
+                if number == known[0][0]:
+                    connection.execute(
+                        f"INSERT INTO {schema}.meta (name, value) VALUES ('database_id', %s)",
+                        (secrets.token_hex(8),),
+                    )
+                applied.append(number)
+        refuse_incomplete(connection, address, schema, known)
+        # Another starter may have done what comes behind.
+        return Migrated(before or 0, applied[-1] if applied else known[-1][0], applied)
+
+
+def version_of(connection: Connection, schema: str) -> int:
+    """Return the number of the last migration that was applied; 0 where none was.
+
+    Raises:
+        SettingsError: the schema belongs to another program.
+    """
+    row = connection.execute("SELECT to_regclass(%s)", (f"{schema}.migrations",)).fetchone()
+    if row is None or row[0] is None:
+        return 0
+    try:
+        row = connection.execute(f"SELECT coalesce(max(number), 0) FROM {schema}.migrations").fetchone()
+    except pg.UndefinedColumn:
+        raise SettingsError(
+            f"The schema {schema!r} is another program's: its table migrations is none of ours; choose another with "
+            "BACKSTAY_SCHEMA",
+            setting="schema",
+        ) from None
+    return int(row[0]) if row is not None else 0
+
+
+def refuse_unmigrated(
+    connection: Connection, address: Address, schema: str, *, without: frozenset[str] = frozenset()
+) -> None:  # fmt: skip
+    """Refuse a database that is not of the schema this code knows; what is `without` need not be there.
+
+    Raises:
+        SchemaTooNew, SchemaOutdated: it is of another.
+        StoreCorrupt: something of it is missing.
+        SettingsError: the schema belongs to another program.
+    """
+    known, version = migrations(), version_of(connection, schema)
+    _refuse_newer(address, version, known)
+    if version < known[-1][0]:
+        told = f"has no Backstay tables in the schema {schema!r}" if version == 0 else f"is of schema {version}"
+        raise SchemaOutdated(
+            f"{address} {told}; run `backstay migrate` (`backstay migrate --check` shows what it would do)",
+            database=address.place,
+            schema=version,
+        )
+    refuse_incomplete(connection, address, schema, known, without=without)
+
+
+def refuse_incomplete(
+    connection: Connection,
+    address: Address,
+    schema: str,
+    known: Sequence[Migration],
+    *,
+    without: frozenset[str] = frozenset(),
+) -> None:
+    """Refuse a database of which a table was dropped, or that was restored in part. Raises StoreCorrupt."""
+    if missing := _named(known) - _there(connection, schema, known) - without:
+        if missing <= set(OURS) and _has_adopted(connection, schema):
+            raise StoreCorrupt(
+                f"{address}: adopted tables, or columns of them, were dropped, and with them our views over them; "
+                "run `backstay adopt --undo`, then adopt what is there now, or work without",
+                database=address.place,
+                missing=sorted(missing),
+            )
+        raise StoreCorrupt(
+            f"{address}: the schema {schema!r} lacks {', '.join(sorted(missing))}; restore it whole from a dump, or "
+            "begin another with BACKSTAY_SCHEMA and `backstay migrate`",
+            database=address.place,
+            missing=sorted(missing),
+        )
+
+
+def _has_adopted(connection: Connection, schema: str) -> bool:
+    row = connection.execute(f"SELECT EXISTS (SELECT FROM {schema}.adopted)").fetchone()
+    return bool(row is not None and row[0])
+
+
+def _named(known: Sequence[Migration]) -> set[str]:
+    """Return the names of all that is there once these migrations are applied."""
+    named = {"migrations"}
+    for _, statements in known:
+        named = (named | set(_MADE.findall(statements))) - set(_DROPPED.findall(statements))
+    return named
+
+
+def _there(connection: Connection, schema: str, known: Sequence[Migration]) -> set[str]:
+    """Return those of these names that are there."""
+    found = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = ANY (%s)",
+        (schema, list(_named(known))),
+    )
+    return {str(name) for (name,) in found}
+
+
+def _refuse_others(connection: Connection, address: Address, schema: str, known: Sequence[Migration]) -> None:
+    if there := _there(connection, schema, known):
+        raise StorageError(
+            f"{address}: the schema {schema!r} has a table {min(there)} already, but no record of a migration: another "
+            "program's, or restored in part. Restore it whole, or choose another with BACKSTAY_SCHEMA",
+            database=address.place,
+        )
+
+
+def _refuse_without_right(connection: Connection, address: Address, schema: str) -> None:
+    row = connection.execute(
+        """SELECT CASE WHEN to_regnamespace(%(schema)s) IS NULL
+                       THEN has_database_privilege(current_database(), 'CREATE')
+                       ELSE has_schema_privilege(to_regnamespace(%(schema)s), 'CREATE') END""",
+        {"schema": schema},
+    ).fetchone()
+    if row is None or not row[0]:
+        raise StoreDenied(
+            f"{address}: the role {address.user!r} may not make the schema {schema!r} or tables in it; have it granted",
+            database=address.place,
+        )
+
+
+def _begin(connection: Connection, schema: str) -> None:
+    # Asked for first: who may not make schemas may be given one, and then not even try.
+    row = connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()
+    if row is None or row[0] is None:
+        try:
+            connection.execute(f"CREATE SCHEMA {schema}")
+        except (pg.SyntaxError, pg.ReservedName):
+            raise SettingsError(
+                f"PostgreSQL keeps the name {schema!r} for itself; choose another with BACKSTAY_SCHEMA",
+                setting="schema",
+            ) from None
+    connection.execute(
+        f"CREATE TABLE {schema}.migrations (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+
+
+def _refuse_newer(address: Address, version: int, known: Sequence[Migration]) -> None:
+    if version > known[-1][0]:
+        raise SchemaTooNew(
+            f"{address} was written by a newer Backstay (schema {version}, this one knows {known[-1][0]}); "
+            "upgrade with `pip install -U backstay`",
+            database=address.place,
+            schema=version,
+        )
+
+
+def hold_schema(connection: Connection, schema: str) -> None:
+    """Have nobody else migrate, or adopt, until the transaction ends."""
+    # Released with the transaction, and so behind a pooler too, where a session's lock would stay for ever.
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"backstay {schema}",))
+
+
+def refuse_under_a_worker(connection: Connection, address: Address, schema: str, what: str) -> None:
+    """Refuse what is not done while somebody works; nobody begins to until the transaction ends.
+
+    Raises:
+        SchemaOutdated: a worker is on it.
+    """
+    # Every write begins with its receipt: those under way are waited for, others wait, and find another schema then.
+    connection.execute(f"LOCK TABLE {schema}.receipts IN SHARE ROW EXCLUSIVE MODE")
+    columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
+    for row in connection.execute(f"SELECT {columns} FROM {schema}.workers"):
+        card = WorkerCard(*row)
+        if not host.is_proven_dead(card):
+            raise SchemaOutdated(
+                f"{address} {what}, but a worker (process {card.pid} on {card.host}) is using it; "
+                "stop it first, then try again",
+                database=address.place,
+            )

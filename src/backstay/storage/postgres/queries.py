@@ -1,0 +1,103 @@
+"""The statements, one a file, as psycopg takes them.
+
+In the files every name is qualified by `{schema}`, values are `:name`, or `:1`, `:2`, … where rows are put in, and rows
+are `{rows:type,type}`: a column of each type. Rows are bound as one array a column, so that a statement is the same
+however many there are. A COPY of `{binary:type,type}` takes values as the server holds them, which spares both sides
+the text of numbers and bytes.
+"""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+from backstay.library.selection import Selection
+from backstay.storage.sql.selecting import conditions
+from backstay.storage.sql.session import AddedColumns
+
+_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
+_VALUE = re.compile(r"(?<!:):(\w+)\b")
+_ROWS = re.compile(r"\{rows:([a-z,]+)\}")
+_BINARY = re.compile(r"\{binary:([a-z,]+)\}")
+
+_ONLY_IDS = "AND id IN (SELECT jsonb_array_elements_text(:ids::jsonb))"
+_ONLY_FOUND = """AND ({folded:topic} OR {folded:persona}
+        OR EXISTS (SELECT 1 FROM {schema}.turns
+                    WHERE turns.conversation_key = conversations.key AND {folded:turns.content}))"""
+_FOLDED = re.compile(r"\{folded:([\w.]+)\}")
+
+# Values of these types are read as they are. All others are read as text, which says everything there is to say.
+PLAIN = re.compile(r"boolean|smallint|integer|bigint|text|character varying(\(\d+\))?")
+
+
+# A function of somebody else's that takes exactly what is given goes before one of PostgreSQL's that takes anything,
+# wherever its schema stands in the search path: so each is named in full. `unnest` of several arrays is syntax.
+_FUNCTIONS = re.compile(
+    r"(?<![\w.\"])(array_agg|array_position|bool_or|clock_timestamp|concat|count|format_type|generate_series"
+    r"|hashtextextended|jsonb_array_elements(_text)?|jsonb_typeof|left|lower|max|min|nextval|octet_length"
+    r"|pg_advisory_xact_lock|pg_get_expr|pg_get_serial_sequence|pg_sequence_last_value|pg_terminate_backend|row_number"
+    r"|row_security_active|string_agg|sum|to_jsonb?|to_regclass|unnest(?=\([^,]*\)))(?=\()"
+)
+
+
+@cache
+def query(name: str) -> str:
+    """Return the statement in `queries/<name>.sql`, without its comment."""
+    text = (files(__package__) / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    return _COMMENT.sub("", text).strip()
+
+
+@cache
+def binary_types(name: str) -> tuple[str, ...]:
+    """Return the types of the columns that a binary COPY takes; none for any other statement."""
+    found = _BINARY.search(query(name))
+    return tuple(found[1].split(",")) if found else ()
+
+
+_WANTED = "SELECT * FROM unnest(:keys::bigint[])"
+
+
+class Statements:
+    """The statements for one schema, in which upper and lower case are told apart as a collation says."""
+
+    def __init__(self, schema: str, *, collation: str = "default") -> None:
+        self.schema = schema
+        self._collation = quoted(collation)
+        self._made: dict[str, str] = {}
+
+    def text(self, name: str, selection: Selection | None = None, columns: AddedColumns | None = None) -> str:
+        """Return a statement with what varies put in."""
+        if selection is not None or columns:
+            return self._converted(query(name), selection, columns)
+        if name not in self._made:
+            self._made[name] = self._converted(query(name), None, None)
+        return self._made[name]
+
+    def _converted(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
+        told = conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_FOUND)
+        text = text.replace("{wanted}", _WANTED if selection is None else query("selected_conversation_keys"))
+        is_copy = text.startswith("COPY")
+        added = "".join(
+            f", {quoted(name)}{'' if is_copy or PLAIN.fullmatch(kind) else '::text'}"
+            for name, kind in (columns or {}).items()
+        )
+        text = _ROWS.sub(_unnested, text).replace("{selected}", _FOLDED.sub(self._folded, told))
+        text = _FUNCTIONS.sub(r"pg_catalog.\1", text.replace("{schema}", self.schema))
+        if is_copy:  # takes no values, so that nothing in it stands for one
+            return _BINARY.sub("(FORMAT binary)", text).replace("{columns}", added)
+        text = _VALUE.sub(lambda match: f"%({match[1]})s", text.replace("%", "%%"))
+        # A column's name may hold anything, so it comes last.
+        return text.replace("{columns}", added.replace("%", "%%"))
+
+    def _folded(self, match: re.Match[str]) -> str:
+        text, asked = (f"lower({what} COLLATE {self._collation})" for what in (match[1], ":search_text::text"))
+        return f"(position({asked} IN {text}) > 0 OR position(:search::text IN {text}) > 0)"
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL takes it, whatever it is."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _unnested(match: re.Match[str]) -> str:
+    columns = (f":column{number}::{kind}[]" for number, kind in enumerate(match[1].split(",")))
+    return f"SELECT * FROM unnest({', '.join(columns)})"

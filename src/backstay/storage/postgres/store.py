@@ -1,0 +1,107 @@
+"""One PostgreSQL database as the rest of Backstay sees it."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from backstay.batch.store import BatchStores
+from backstay.clock import Clock
+from backstay.library.adoption import Adoption, GivenBack, Wanted
+from backstay.storage.postgres import adopting, migrate
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.connection import begin, check_server, connect
+from backstay.storage.postgres.database import Database
+from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
+from backstay.storage.postgres.original import PostgresOriginal
+from backstay.storage.postgres.session import Connection
+from backstay.storage.sql.backups import SqlBackups
+from backstay.storage.sql.conversations import SqlConversations
+from backstay.storage.sql.intake import SqlIntake
+from backstay.storage.sql.jobs import SqlJobs
+from backstay.storage.sql.migrated import Migrated
+from backstay.storage.sql.notes import SqlNotes
+from backstay.storage.sql.work import SqlWork
+
+# By which upper and lower case are told apart in a search: the database's own, unless that knows only A to Z.
+_COLLATIONS = ("und-x-icu", "pg_unicode_fast", "pg_c_utf8", "C.utf8", "en_US.utf8")
+
+
+class PostgresStore:
+    """Everything that is stored in one schema of a database. Nothing is opened before `start`."""
+
+    def __init__(self, *, url: str, schema: str, clock: Clock) -> None:
+        self.address = Address.of(url)
+        self._schema = schema
+        self._database = Database(self.address, schema=schema)
+        self.batches = BatchStores(
+            intake=SqlIntake(database=self._database, clock=clock),
+            work=SqlWork(database=self._database, clock=clock),
+            jobs=SqlJobs(database=self._database, clock=clock),
+        )
+        self.conversations = SqlConversations(database=self._database, clock=clock)
+        self.backups = SqlBackups(database=self._database, clock=clock)
+        self.notes = SqlNotes(database=self._database, clock=clock)
+        self.original = PostgresOriginal(self.address, schema=schema)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files of the database: none of them is here."""
+        return []
+
+    @property
+    def locks(self) -> Path:
+        """The folder, on this machine, where workers hold their life lines."""
+        return Path(tempfile.gettempdir()) / f"backstay-{os.getuid()}.workers"
+
+    @property
+    def backup_place(self) -> None:
+        """There is no place beside the database: one must be chosen."""
+        return
+
+    async def start(self, *, create: bool) -> None:
+        """Make sure of server and schema, and begin to take work. `create` makes no difference: `migrate` is a command.
+
+        Raises:
+            SchemaOutdated, SchemaTooNew: the schema is another one than this code knows.
+            StorageError, StoreNotFound, SettingsError: it cannot be used.
+        """
+        collation = await asyncio.to_thread(self._look)
+        self._database.start(known=migrations()[-1][0], collation=collation)
+
+    async def migrate(self, *, check: bool) -> Migrated:
+        """Bring the schema to what this code knows, or say what that would do. Errors as of `migrate.migrate`."""
+        return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.address, self._schema)
+
+    async def adopt(self, wanted: Wanted, owner: str, *, check: bool) -> Adoption:
+        """Put tables of a user's own in the place of ours, or say what that would do. Errors as of `adopting.adopt`."""
+        do = adopting.check if check else adopting.adopt
+        return await asyncio.to_thread(do, self.address, self._schema, wanted, owner)
+
+    async def give_back(self, *, check: bool) -> GivenBack:
+        """Take an adoption back, or say what that would do. Errors as of `adopting.undo`."""
+        return await asyncio.to_thread(adopting.undo, self.address, self._schema, is_check=check)
+
+    async def stop(self) -> None:
+        """Let writes that were handed in finish, then close. Twice is safe."""
+        await asyncio.to_thread(self._database.stop)
+
+    def _look(self) -> str:
+        with translated(self.address), connect(self.address) as connection:
+            check_server(connection, self.address)
+            begin(connection, "READ ONLY")
+            refuse_unmigrated(connection, self.address, self._schema)
+            return _collation(connection)
+
+
+def _collation(connection: Connection) -> str:
+    row = connection.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()").fetchone()
+    if row is not None and row[0] not in ("C", "POSIX"):
+        return "default"
+    there = {
+        str(name)
+        for (name,) in connection.execute("SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)").fetchall()
+    }
+    return next((name for name in _COLLATIONS if name in there), "default")

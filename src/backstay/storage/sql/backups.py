@@ -1,0 +1,326 @@
+"""Records of backups in tables. Implements `backup.store.BackupStore`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from backstay.backup.backup import Backup, BackupItem, BackupState, DeletionState, Sealed
+from backstay.backup.restoring import OnConflict, Restored, RestorePlan
+from backstay.backup.store import AddedColumns, Documents, Measured, OutrightStep, Snapshot, Step
+from backstay.clock import Clock
+from backstay.errors import BackupInUse, BackupNotFound, BackupUnusable
+from backstay.library.record import Record
+from backstay.library.selection import Selection
+from backstay.storage.sql import deleting, measuring, restoring
+from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.snapshot import open_snapshot
+from backstay.storage.sql.times import from_micros, now_micros, to_micros
+
+_NO_END = 2**63 - 1
+_MICROSECOND = timedelta(microseconds=1)
+_DROPPED_AT_ONCE = 5_000
+
+
+class SqlBackups:
+    """Records of backups, and what has to happen in one transaction with them."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def database_id(self) -> str:
+        return await self._database.read(lambda s: str(s.value("database_id")))
+
+    def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
+        return open_snapshot(self._database, owner, selection)
+
+    async def check_restorable(self) -> None:
+        for table, constraint in await self._database.read(lambda s: s.rows("restore_hindered")):
+            if constraint is None:
+                raise BackupUnusable(
+                    f"Row-level security stands between Backstay's role and {table}: what is deleted could not be "
+                    "restored, so nothing is. ALTER TABLE … NO FORCE ROW LEVEL SECURITY, or give the role BYPASSRLS"
+                )
+            raise BackupUnusable(
+                f"The constraint {constraint} of {table} is NOT VALID: what is deleted could break it, and not be "
+                f"restored, so nothing is. ALTER TABLE … VALIDATE CONSTRAINT {constraint}, or drop it"
+            )
+
+    async def measure(self, owner: str, selection: Selection, *, sample: int) -> Measured:
+        return await self._database.read(lambda s: measuring.measure(s, owner, selection, sample=sample))
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    async def begin(
+        self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
+    ) -> Backup:
+        values = {
+            "owner": owner,
+            "id": backup_id,
+            "reason": reason,
+            "folder": folder,
+            "host": host,
+            "keep": keep // _MICROSECOND,
+            "now": now_micros(self._clock),
+        }
+
+        def do(session: Session) -> Backup:
+            if not session.rows("insert_backup", values):
+                raise BackupInUse(f"There is a backup {backup_id} already", backup_id=backup_id)
+            backup = find_backup(session, owner, backup_id)
+            leftovers = {**_key_of(backup), "limit": _DROPPED_AT_ONCE}
+            while session.execute("drop_backup_items", leftovers):  # of an attempt that failed
+                pass
+            return backup
+
+        return await self._database.write(do)
+
+    async def add_items(self, backup: Backup, first: int, records: Sequence[Record], versions: Sequence[bytes]) -> None:
+        rows: list[Row] = [
+            (backup.key, position, backup.owner, record.id, record.key, record.nested_digest or version, version)
+            for position, (record, version) in enumerate(zip(records, versions, strict=True), start=first)
+        ]
+        await self._database.write(lambda s: s.execute_rows("insert_backup_items", rows))
+
+    async def places(self, count: int) -> Sequence[int]:
+        values = {"count": count}
+        return await self._database.write(lambda s: [key for key, _ in s.rows("new_conversation_keys", values)])
+
+    async def verified(
+        self,
+        backup: Backup,
+        sealed: Sealed,
+        *,
+        deleting: bool,
+        expires_at: datetime | None = None,
+        pinned: bool = False,
+    ) -> Backup:
+        values = {
+            **_key_of(backup),
+            "conversations": sealed.conversations,
+            "turns": sealed.turns,
+            "content_bytes": sealed.content_bytes,
+            "file_bytes": sealed.file_bytes,
+            "file_sha256": sealed.file_sha256,
+            "deletion": DeletionState.DELETING if deleting else None,
+            "expires_at": to_micros(expires_at) if expires_at is not None else None,
+            "pinned": pinned,
+            "now": now_micros(self._clock),
+        }
+
+        def do(session: Session) -> Backup:
+            if not session.execute("backup_verified", values):
+                raise BackupUnusable(
+                    f"{backup.id} was given up by another process while it was being written; make a new one",
+                    backup_id=backup.id,
+                )
+            return find_backup(session, backup.owner, backup.id)
+
+        return await self._database.write(do)
+
+    async def failed(self, backup: Backup, error: str) -> bool:
+        values = {**_key_of(backup), "error": error, "now": now_micros(self._clock)}
+
+        return await self._database.write(lambda s: s.execute("backup_failed", values) > 0)
+
+    async def backup(self, owner: str, backup_id: str) -> Backup:
+        return await self._database.read(lambda s: find_backup(s, owner, backup_id))
+
+    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
+        values = {"owner": owner, "every": every, "before": _NO_END if before is None else before, "limit": limit}
+        return await self._all("backups", values)
+
+    async def in_use(self, owner: str) -> Sequence[Backup]:
+        return await self._all("backups_in_use", {"owner": owner})
+
+    async def unremoved(self, owner: str) -> Sequence[Backup]:
+        return await self._all("backups_unremoved", {"owner": owner})
+
+    async def newest_at(self, owner: str) -> datetime | None:
+        def do(session: Session) -> datetime | None:
+            found = session.value("newest_backup", {"owner": owner})
+            return from_micros(found) if found is not None else None
+
+        return await self._database.read(do)
+
+    async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
+        return await self._database.read(lambda s: items_from(s, backup, first, limit))
+
+    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
+        values = {**_key_of(backup), "first": first, "limit": limit}
+        return await self._database.read(
+            lambda s: [(name, digest) for name, digest in s.rows("backup_digests_after", values)]
+        )
+
+    async def written(self, backup: Backup) -> int:
+        return int(await self._database.read(lambda s: s.value("count_backup_items", _key_of(backup))))
+
+    async def unknown(self, backup_ids: Sequence[str]) -> Sequence[str]:
+        values = {"ids": orjson.dumps(list(backup_ids)).decode()}
+        return await self._database.read(lambda s: [name for (name,) in s.rows("unknown_backup_ids", values)])
+
+    # -- retention ---------------------------------------------------------------------------------------------------
+
+    async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
+        def do(session: Session) -> Backup:
+            backup = find_backup(session, owner, backup_id)
+            if not session.execute("pin_backup", {**_key_of(backup), "pinned": pinned}):
+                raise BackupUnusable(f"{backup_id} is {backup.state}; there is nothing to pin", backup_id=backup_id)
+            return find_backup(session, owner, backup_id)
+
+        return await self._database.write(do)
+
+    async def expire(self, backup: Backup, *, early: bool) -> bool:
+        values = {**_key_of(backup), "early": early, "now": now_micros(self._clock)}
+
+        return await self._database.write(lambda s: s.execute("backup_expired", values) > 0)
+
+    async def removed(self, backup: Backup) -> None:
+        values = {**_key_of(backup), "limit": _DROPPED_AT_ONCE}
+        while await self._database.write(lambda s: s.execute("drop_backup_items", values)):
+            pass
+        noted = {**_key_of(backup), "now": now_micros(self._clock)}
+        await self._database.write(lambda s: s.execute("backup_removed", noted))
+
+    async def last_cleanup(self, owner: str) -> datetime | None:
+        def do(session: Session) -> datetime | None:
+            found = session.value("last_cleanup", {"name": _cleanup_of(owner)})
+            return from_micros(int(found)) if found is not None else None
+
+        return await self._database.read(do)
+
+    async def note_cleanup(self, owner: str) -> None:
+        values = {"name": _cleanup_of(owner), "now": str(now_micros(self._clock))}
+        await self._database.write(lambda s: s.execute("note_cleanup", values))
+
+    # -- delete and restore ------------------------------------------------------------------------------------------
+
+    async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> Step:
+        def do(session: Session) -> Step:
+            held = find_backup(session, backup.owner, backup.id, name="held_backup")
+            check_deletable(held, is_there=is_there)
+            now = now_micros(self._clock)
+            is_last = deleting.delete_next(session, held, limit, now)
+            return Step(find_backup(session, backup.owner, backup.id), is_last, session.seconds_on_the_way)
+
+        return await self._database.write(do)
+
+    async def outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
+        values = {**_key_of(backup), "limit": limit}
+        found = await self._database.read(lambda s: s.rows("backup_outcomes", values))
+        return [(conversation_id, outcome) for conversation_id, outcome in found]
+
+    async def delete_outright(
+        self, owner: str, selection: Selection, *, after: int, last: int, limit: int
+    ) -> OutrightStep:
+        def do(session: Session) -> OutrightStep:
+            now = now_micros(self._clock)
+            return deleting.delete_selected(session, owner, selection, after, last, limit, now)
+
+        return await self._database.write(do)
+
+    async def last_key(self) -> int:
+        return await self._database.read(lambda s: int(s.value("last_conversation_key")))
+
+    async def plan_restore(self, backup: Backup, documents: Documents, columns: AddedColumns) -> RestorePlan:
+        return await self._database.read(lambda s: restoring.plan(s, backup, documents, columns))
+
+    async def restore(
+        self,
+        backup: Backup,
+        documents: Documents,
+        columns: AddedColumns,
+        *,
+        undoes: bool,
+        on_conflict: OnConflict,
+        replaced: Mapping[str, bytes],
+        on_progress: Callable[[int], None],
+    ) -> Restored:
+        def do(session: Session) -> Restored:
+            session.hold("hold_library", {"owner": backup.owner})
+            find_backup(session, backup.owner, backup.id, name="held_backup")
+            now = now_micros(self._clock)
+            work = restoring.Restoring(session, backup, columns, on_conflict, replaced, now)
+            restored = work.do(documents, on_progress)
+            if undoes:
+                session.execute("delete_undone", {**_key_of(backup), "now": now})
+            return restored
+
+        return await self._database.write(do)
+
+    async def _all(self, name: str, values: dict[str, Any]) -> Sequence[Backup]:
+        return await self._database.read(lambda s: [_backup(row) for row in s.rows(name, values)])
+
+
+def find_backup(session: Session, owner: str, backup_id: str, *, name: str = "backup") -> Backup:
+    """Return one backup, by the statement of that name. Raises BackupNotFound."""
+    row = session.row(name, {"owner": owner, "id": backup_id})
+    if row is None:
+        raise BackupNotFound(
+            f"There is no backup {backup_id!r}; `backstay backups list` shows those there are", backup_id=backup_id
+        )
+    return _backup(row)
+
+
+def items_from(session: Session, backup: Backup, first: int, limit: int) -> list[BackupItem]:
+    """Return what the snapshot of a backup held, in order, from a position on."""
+    values = {**_key_of(backup), "first": first, "limit": limit}
+    return list(map(BackupItem._make, session.rows("backup_items_after", values)))
+
+
+def check_deletable(backup: Backup, *, is_there: Callable[[], bool]) -> None:
+    """Refuse to delete what a backup holds. Raises BackupUnusable."""
+    if backup.state is not BackupState.VERIFIED or not backup.is_delete_unfinished:
+        standing = backup.deletion or backup.state
+        raise BackupUnusable(f"{backup.id} is {standing}; there is no delete to go on with", backup_id=backup.id)
+    if not is_there():
+        raise BackupUnusable(
+            f"The file of {backup.id} is not there any more; nothing further is deleted. Make a new plan",
+            backup_id=backup.id,
+        )
+
+
+def _key_of(backup: Backup) -> dict[str, Any]:
+    return {"key": backup.key, "owner": backup.owner}
+
+
+def _cleanup_of(owner: str) -> str:
+    return f"backups_cleaned_at {owner}"
+
+
+def _backup(row: Row) -> Backup:
+    (key, backup_id, owner, state, reason, folder, host, conversations, turns, content_bytes, file_bytes, file_sha256,
+     error, pinned, keep, expires_at, created_at, verified_at, removed_at, deletion, deleted, changed,
+     gone) = row  # fmt: skip
+    return Backup(
+        key=key,
+        id=backup_id,
+        owner=owner,
+        state=BackupState(state),
+        reason=reason,
+        folder=folder,
+        host=host,
+        conversations=conversations,
+        turns=turns,
+        content_bytes=content_bytes,
+        file_bytes=file_bytes,
+        file_sha256=file_sha256,
+        error=error,
+        is_pinned=bool(pinned),
+        keep=keep * _MICROSECOND,
+        expires_at=_moment(expires_at),
+        created_at=from_micros(created_at),
+        verified_at=_moment(verified_at),
+        removed_at=_moment(removed_at),
+        deletion=DeletionState(deletion) if deletion else None,
+        deleted=deleted,
+        changed=changed,
+        gone=gone,
+    )
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return from_micros(micros) if micros is not None else None

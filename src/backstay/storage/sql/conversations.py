@@ -1,0 +1,99 @@
+"""Conversations in tables. Implements `library.store.ConversationStore`."""
+
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from backstay.clock import Clock, from_text
+from backstay.errors import ConversationNotFound
+from backstay.library.conversation import Conversation, Turn
+from backstay.library.imports.incoming import Imported, OnClash
+from backstay.library.imports.source import ImportSource
+from backstay.library.selection import Selection
+from backstay.library.store import ConversationSummary, Page
+from backstay.storage.sql.importing import Importing
+from backstay.storage.sql.selecting import values_of
+from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.times import now_micros
+
+_NO_END = 2**63 - 1
+
+
+class SqlConversations:
+    """Conversations."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def conversation(self, owner: str, conversation_id: str) -> Conversation:
+        def do(session: Session) -> Conversation:
+            values = {"owner": owner, "id": conversation_id}
+            rows = session.rows("conversation", values)
+            if not rows:
+                raise ConversationNotFound(
+                    f"There is no conversation {conversation_id!r}; `backstay conversations list` shows all",
+                    conversation_id=conversation_id,
+                )
+            return _with_turns(session, owner, rows)[0]
+
+        return await self._database.read(do)
+
+    async def summaries(
+        self, owner: str, selection: Selection, *, before: int | None, limit: int
+    ) -> Sequence[ConversationSummary]:
+        values = {**values_of(owner, selection), "before": _NO_END if before is None else before, "limit": limit}
+
+        def do(session: Session) -> Sequence[ConversationSummary]:
+            found = session.rows("conversation_summaries", values, selection=selection)
+            return [ConversationSummary(*row) for row in found]
+
+        return await self._database.read(do)
+
+    async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> Page:
+        values = {**values_of(owner, selection), "after": after, "limit": limit}
+
+        def do(session: Session) -> Page:
+            rows = session.rows("conversations_after", values, selection=selection)
+            return Page(_with_turns(session, owner, rows), rows[-1][0] if len(rows) == limit else None)
+
+        return await self._database.read(do)
+
+    async def count(self, owner: str, selection: Selection) -> int:
+        def do(session: Session) -> int:
+            return int(session.value("count_conversations", values_of(owner, selection), selection=selection))
+
+        return await self._database.read(do)
+
+    async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
+        values = {"owner": owner, "ids": orjson.dumps(list(ids)).decode(), "limit": limit}
+        return await self._database.read(lambda s: [name for (name,) in s.rows("missing_conversations", values)])
+
+    async def bring_in(
+        self, owner: str, source: ImportSource, on_clash: OnClash, on_progress: Callable[[int], None]
+    ) -> Imported:
+        now = now_micros(self._clock)
+        return await self._database.write(lambda s: Importing(s, owner, source, on_clash, now).do(on_progress))
+
+
+def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conversation]:
+    turns: dict[int, list[Turn]] = {row[0]: [] for row in rows}
+    for key, turn_id, role, content, metadata in session.select_rows("turns_of", [(key,) for key in turns], owner):
+        turns[key].append(Turn(role, content, turn_id, orjson.loads(metadata) if metadata else None))
+    return [_conversation(row, turns[row[0]]) for row in rows]
+
+
+def _conversation(row: Row, turns: list[Turn]) -> Conversation:
+    _, conversation_id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at = row
+    return Conversation(
+        turns,
+        id=conversation_id,
+        topic=topic,
+        persona=persona,
+        content=content,
+        metadata=orjson.loads(metadata) if metadata else {},
+        job_id=job_id,
+        item_id=item_id,
+        created_at=from_text(created_at),
+        updated_at=from_text(updated_at),
+    )

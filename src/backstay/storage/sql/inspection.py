@@ -1,0 +1,65 @@
+"""What is unfinished in a database, as it stands there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backstay.batch.store import WorkerCard
+from backstay.storage.sql.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A job with work left, as it is stored."""
+
+    id: str
+    state: str
+    settled: int
+    planned: int
+    processor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaseholder:
+    """A worker that holds a lease, or held one when it died."""
+
+    owner: str
+    job_id: str
+    card: WorkerCard
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBackup:
+    """A verified backup, as its record is stored."""
+
+    id: str
+    folder: str | None
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is unfinished."""
+
+    unfinished: Sequence[Unfinished] = ()
+    leaseholders: Sequence[Leaseholder] = ()
+    cut_off_deletes: Sequence[str] = ()
+    """Backups whose delete has not come to its end."""
+    backups: Sequence[KeptBackup] = ()
+    database_id: str = ""
+    """What the folder of backups is named after."""
+
+
+def standing(session: Session, owner: str) -> Standing:
+    """Return the unfinished jobs and deletes of an owner, and every lease there is."""
+    return Standing(
+        [Unfinished(*row) for row in session.rows("inspect_unfinished", {"owner": owner})],
+        [Leaseholder(name, job_id, WorkerCard(*card)) for name, job_id, *card in session.rows("inspect_workers")],
+        [name for (name,) in session.rows("inspect_cut_off_deletes", {"owner": owner})],
+        [KeptBackup(*row) for row in session.rows("inspect_backups", {"owner": owner})],
+        str(session.value("database_id")),
+    )
+
+
+def miscounted(session: Session) -> list[str]:
+    """Return the jobs whose counters are not what their items say: none, unless Backstay is at fault."""
+    return [f"{owner}/{job_id}" for owner, job_id in session.rows("inspect_miscounted")]

@@ -1,0 +1,326 @@
+"""Items on their way in. Implements `batch.store.IntakeStore`."""
+
+from collections.abc import Container, Sequence
+from dataclasses import asdict
+
+import orjson
+
+from backstay.batch.item import Draft, SettledItem
+from backstay.batch.job import TAKEN_OVER, Difference, JobSettings, JobState, Move, Pause, check_move
+from backstay.batch.recipe import FrozenRecipe
+from backstay.batch.store import ItemIdentity, Staged, WorkerCard, WorkerRow
+from backstay.clock import Clock
+from backstay.errors import DuplicateItem, OutcomeRefused
+from backstay.storage.sql.accepting import accept, put_settled
+from backstay.storage.sql.hindered import refuse_hindered
+from backstay.storage.sql.jobs import drop_rows, find_job, held_job, set_state
+from backstay.storage.sql.session import Database, Row, Session, Value, Values
+from backstay.storage.sql.times import now_micros
+from backstay.storage.sql.work import check_current, fence
+
+_DROPPED = ("drop_attempts", "drop_item_inputs", "drop_failures", "drop_items")
+_EXAMPLES = 3
+_COPIED_AT_ONCE = 20_000
+
+
+class SqlIntake:
+    """Brings items in. One instance stages any number of jobs."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._places: dict[tuple[str, int], _Place] = {}
+
+    async def stage(self, owner: str, card: WorkerCard) -> Staged:
+        now = now_micros(self._clock)
+
+        def do(session: Session) -> Staged:
+            refuse_hindered(session, owner)
+            key = session.value("stage_job", {"owner": owner, "now": now})
+            values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
+            token = session.value("insert_worker", values)
+            return Staged(owner, key, token)
+
+        staged = await self._database.write(do)
+        self._places[staged.owner, staged.job_key] = _Place()
+        return staged
+
+    async def stage_items(self, staged: Staged, drafts: Sequence[Draft]) -> int:
+        at = (staged.owner, staged.job_key)
+        place = self._places.get(at, _Place())  # none when it was dropped, which the fence finds out
+        try:
+            return await self._stage_items(staged, drafts, place)
+        except OutcomeRefused:
+            if place.looks_up:
+                raise
+        # An id is there already, which is seldom: from now on each is looked up before.
+        place.looks_up = True
+        return await self._stage_items(staged, drafts, place)
+
+    async def _stage_items(self, staged: Staged, drafts: Sequence[Draft], place: "_Place") -> int:
+        def do(session: Session) -> tuple[int, _Place]:
+            fence(session, staged.owner, staged.job_key, staged.token)
+            after = place.copy()
+            named = _Naming(session, staged, after).name(drafts)
+            first = after.next_position
+            key, owner = staged.job_key, staged.owner
+            session.execute_rows(
+                "insert_items",
+                [(key, first + n, owner, item_id, draft.digest) for n, (item_id, draft) in enumerate(named)],
+            )
+            session.execute_rows(
+                "insert_inputs",
+                [
+                    (key, first + n, owner, draft.topic, draft.persona, draft.parameters_json, draft.line)
+                    for n, (_, draft) in enumerate(named)
+                ],
+            )
+            after.next_position += len(named)
+            return len(drafts) - len(named), after
+
+        repeated, self._places[staged.owner, staged.job_key] = await self._database.write(do)
+        return repeated
+
+    async def stage_copies(self, staged: Staged, job_id: str, upto: int) -> None:
+        for first in range(0, upto, _COPIED_AT_ONCE):
+            values: dict[str, Value] = {
+                "staged": staged.job_key,
+                "owner": staged.owner,
+                "job_id": job_id,
+                "first": first,
+                "upto": min(first + _COPIED_AT_ONCE, upto),
+            }
+
+            def do(session: Session, values: dict[str, Value] = values) -> None:
+                fence(session, staged.owner, staged.job_key, staged.token)
+                session.execute("copy_items", values)
+
+            await self._database.write(do)
+        self._places[staged.owner, staged.job_key].next_position = upto
+
+    async def publish(
+        self,
+        staged: Staged,
+        job_id: str,
+        processor: str,
+        settings: JobSettings,
+        recipe: FrozenRecipe | None = None,
+    ) -> bool:
+        values: Values = {
+            "owner": staged.owner,
+            "job_key": staged.job_key,
+            "job_id": job_id,
+            **_way(processor, settings),
+            "recipe": _text(recipe),
+            "now": now_micros(self._clock),
+        }
+
+        return await self._database.write(lambda session: self._publish(session, staged, "publish_job", values))
+
+    @staticmethod
+    def _publish(session: Session, staged: Staged, name: str, values: Values) -> bool:
+        fence(session, staged.owner, staged.job_key, staged.token)
+        session.hold("hold_job_name", {"owner": staged.owner, "job_id": values["job_id"]})
+        if not session.execute(name, values):
+            return False
+        session.execute("delete_worker", {"token": staged.token, "owner": staged.owner})
+        return True
+
+    async def stage_settled(self, staged: Staged, items: Sequence[SettledItem]) -> int:
+        now = now_micros(self._clock)
+        place = self._places.get((staged.owner, staged.job_key), _Place())  # none as in `stage_items`
+
+        def do(session: Session) -> int:
+            fence(session, staged.owner, staged.job_key, staged.token)
+            return put_settled(session, staged, items, place.next_position, now)
+
+        stored = await self._database.write(do)
+        place.next_position += stored
+        return len(items) - stored
+
+    async def publish_settled(self, staged: Staged, job_id: str, settings: JobSettings, pause: Pause) -> bool:
+        values: Values = {
+            "owner": staged.owner,
+            "job_key": staged.job_key,
+            "job_id": job_id,
+            **_way(TAKEN_OVER, settings),
+            "pause_code": pause.code,
+            "pause_message": pause.message,
+            "now": now_micros(self._clock),
+        }
+        return await self._database.write(lambda session: self._publish(session, staged, "publish_settled", values))
+
+    async def difference(self, staged: Staged, job_id: str) -> Difference:
+        def do(session: Session) -> Difference:
+            check_current(session, staged.owner, staged.job_key, staged.token)
+            key, _ = find_job(session, staged.owner, job_id)
+            values = {"staged": staged.job_key, "job_key": key}
+            counts = {"new": 0, "missing": 0, "changed": 0}
+            examples: list[str] = []
+            for item_id, line, is_changed in session.stream("difference_new", values):
+                what = "changed" if is_changed else "new"
+                counts[what] += 1
+                if len(examples) < _EXAMPLES:
+                    examples.append(f"{what}: {item_id}" + (f" in line {line}" if line is not None else ""))
+            for (item_id,) in session.stream("difference_missing", values):
+                counts["missing"] += 1
+                if counts["missing"] == 1:
+                    examples = examples[: _EXAMPLES - 1]  # so that there is one of these, whatever else there is
+                if len(examples) < _EXAMPLES:
+                    examples.append(f"missing: {item_id}")
+            return Difference(**counts, examples=tuple(examples))
+
+        return await self._database.read(do)
+
+    async def accept_new(self, staged: Staged, job_id: str) -> int:
+        def do(session: Session) -> int:
+            fence(session, staged.owner, staged.job_key, staged.token)
+            key, job = held_job(session, staged.owner, job_id)
+            state = check_move(job_id, job.state, Move.ADD)
+            added = accept(session, staged, key)
+            if added:
+                session.execute(
+                    "job_added",
+                    {"job_key": key, "owner": staged.owner, "state": str(state), "added": added,
+                     "now": now_micros(self._clock)},
+                )  # fmt: skip
+            return added
+
+        return await self._database.write(do)
+
+    async def take_up(
+        self,
+        staged: Staged,
+        job_id: str,
+        processor: str,
+        settings: JobSettings,
+        recipe: FrozenRecipe | None = None,
+    ) -> int | None:
+        given = {**_way(processor, settings), "recipe": _text(recipe)}
+
+        def do(session: Session) -> int | None:
+            fence(session, staged.owner, staged.job_key, staged.token)
+            key, job = held_job(session, staged.owner, job_id)
+            if not job.lacks_items:
+                return None
+            check_move(job_id, job.state, Move.ADD)
+            added = accept(session, staged, key)
+            now = now_micros(self._clock)
+            session.execute("take_up_job", {**given, "job_key": key, "owner": staged.owner})
+            session.execute(
+                "job_added",
+                {"job_key": key, "owner": staged.owner, "state": str(job.state), "added": added, "now": now},
+            )
+            set_state(session, staged.owner, key, JobState.PENDING, now)  # what it was paused for is there
+            return added
+
+        return await self._database.write(do)
+
+    async def drop_step(self, owner: str, job_key: int, *, limit: int = 5_000) -> bool:
+        def do(session: Session) -> bool:
+            values = {"job_key": job_key, "owner": owner}
+            if session.row("is_creating", values) is None:
+                return False
+            if drop_rows(session, _DROPPED, owner, job_key, limit):
+                return True
+            session.execute("drop_creators", values)
+            session.execute("drop_job", values)
+            return False
+
+        self._places.pop((owner, job_key), None)
+        return await self._database.write(do)
+
+    async def identities(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemIdentity]:
+        values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
+        return await self._database.read(lambda s: [ItemIdentity(*row) for row in s.rows("identities", values)])
+
+    async def unowned(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
+        def do(session: Session) -> list[tuple[int, WorkerRow | None]]:
+            rows = session.rows("unowned", {"owner": owner})
+            return [
+                (key, None if token is None else WorkerRow(token, beat, WorkerCard(*card)))
+                for key, token, beat, *card in rows
+            ]
+
+        return await self._database.read(do)
+
+
+class _Place:
+    """How far a staging has come."""
+
+    def __init__(
+        self, next_position: int = 0, occurrences: dict[str, int] | None = None, *, looks_up: bool = False
+    ) -> None:
+        self.next_position = next_position
+        # How often a content without an id of its own was seen, for those seen more than once.
+        self.occurrences = occurrences or {}
+        # Whether ids are looked up before they are stored; else the database refuses those that are there.
+        self.looks_up = looks_up
+
+    def copy(self) -> "_Place":
+        return _Place(self.next_position, dict(self.occurrences), looks_up=self.looks_up)
+
+
+class _Naming:
+    """Gives each draft of a chunk its id, against the database and the rest of the chunk."""
+
+    def __init__(self, session: Session, staged: Staged, place: _Place) -> None:
+        self._session = session
+        self._staged = staged
+        self._place = place
+
+    def name(self, drafts: Sequence[Draft]) -> list[tuple[str, Draft]]:
+        """Return the drafts to store with their ids; repetitions of an id with the same content are left out.
+
+        Raises DuplicateItem: an id stands for two contents.
+        """
+        base_ids = {draft.base_id for draft in drafts} if self._place.looks_up else ()
+        asked: list[Row] = [(base_id,) for base_id in base_ids]
+        taken: dict[str, tuple[bytes, int | None]] = {
+            item_id: (digest, line)
+            for item_id, digest, line in self._session.select_rows("items_with_ids", asked, self._staged.job_key)
+        }
+        named = []
+        for draft in drafts:
+            if draft.base_id not in taken:
+                item_id = draft.base_id
+            elif draft.id is None:
+                item_id = self._next_occurrence(draft.base_id, taken)
+            elif taken[draft.base_id][0] == draft.digest:
+                continue
+            else:
+                raise _clash(draft, taken[draft.base_id][1])
+            taken[item_id] = (draft.digest, draft.line)
+            named.append((item_id, draft))
+        return named
+
+    def _next_occurrence(self, base_id: str, taken: Container[str]) -> str:
+        # The name may be there: from items that were copied in, or because some item's own id looks like it.
+        number = self._place.occurrences.get(base_id, 1) + 1
+        while (name := f"{base_id}-{number}") in taken or self._has(name):
+            number += 1
+        self._place.occurrences[base_id] = number
+        return name
+
+    def _has(self, item_id: str) -> bool:
+        values = {"job_key": self._staged.job_key, "owner": self._staged.owner, "id": item_id}
+        return self._session.row("item_state", values) is not None
+
+
+def _clash(draft: Draft, other_line: int | None) -> DuplicateItem:
+    places = f"lines {other_line} and {draft.line}" if other_line is not None else f"line {draft.line} and the job"
+    return DuplicateItem(
+        f"The id {draft.base_id!r} stands for two different items ({places}); give each its own id",
+        item_id=draft.base_id,
+        line=draft.line,
+        other_line=other_line,
+    )
+
+
+def _way(processor: str, settings: JobSettings) -> dict[str, Value]:
+    """Return how a job is worked, as its row has it."""
+    return {"processor": processor, "settings": orjson.dumps(settings.to_dict()).decode()}
+
+
+def _text(recipe: FrozenRecipe | None) -> str | None:
+    return orjson.dumps(dict(recipe)).decode() if recipe is not None else None

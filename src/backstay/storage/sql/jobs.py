@@ -1,0 +1,224 @@
+"""Jobs as a whole. Implements `batch.store.JobStore`."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.item import Failing, Failure, ItemStanding, ItemState
+from backstay.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause, check_move, items_needed
+from backstay.clock import Clock, to_text
+from backstay.errors import IllegalMove, ItemNotFound, JobIsWorked, JobNotFound
+from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.times import from_micros, now_micros
+
+_CLEANED = ("drop_attempts", "drop_item_inputs", "drop_failures")
+_NO_END = 2**63 - 1
+
+
+class SqlJobs:
+    """Jobs as a whole."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def job(self, owner: str, job_id: str) -> Job:
+        return await self._database.read(lambda s: find_job(s, owner, job_id)[1])
+
+    async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
+        end = _NO_END if before is None else before
+        values = {"owner": owner, "incomplete": incomplete, "before": end, "limit": limit}
+        return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)])
+
+    async def move(self, owner: str, job_id: str, move: Move, pause: Pause | None = None) -> Job:
+        def do(session: Session) -> Job:
+            key, job = held_job(session, owner, job_id)
+            state = check_move(job_id, job.state, move)
+            set_state(session, owner, key, state, now_micros(self._clock), pause)
+            return find_job(session, owner, job_id)[1]
+
+        return await self._database.write(do)
+
+    async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
+        def do(session: Session) -> int:
+            key, job = held_job(session, owner, job_id)
+            if job.lacks_items:
+                raise items_needed(job_id)
+            state = check_move(job_id, job.state, Move.RETRY)
+            if item_ids is None:
+                count = session.execute("failed_to_pending", {"job_key": key, "owner": owner})
+                deleted = 0
+            else:
+                moved = [_retry_one(session, owner, key, job_id, item_id) for item_id in set(item_ids)]
+                count, deleted = moved.count(ItemState.FAILED), moved.count(ItemState.COMPLETED)
+            if count or deleted:
+                now = now_micros(self._clock)
+                session.execute("job_retried", {"job_key": key, "owner": owner, "count": count})
+                session.execute("job_regenerates", {"job_key": key, "owner": owner, "count": deleted})
+                set_state(session, owner, key, state, now, job.pause)
+            return count + deleted
+
+        return await self._database.write(do)
+
+    async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemStanding]:
+        values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
+
+        def do(session: Session) -> list[ItemStanding]:
+            find_job(session, owner, job_id)
+            return [_standing(row) for row in session.rows("items_after", values)]
+
+        return await self._database.read(do)
+
+    async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failure]:
+        values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
+
+        def do(session: Session) -> list[Failure]:
+            find_job(session, owner, job_id)
+            return [_failure(row) for row in session.rows("failures", values)]
+
+        return await self._database.read(do)
+
+    async def last_failure(self, owner: str, job_id: str) -> int:
+        def do(session: Session) -> int:
+            key, _ = find_job(session, owner, job_id)
+            return int(session.value("last_failure", {"job_key": key, "owner": owner}))
+
+        return await self._database.read(do)
+
+    async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failing]:
+        def do(session: Session) -> list[Failing]:
+            key, _ = find_job(session, owner, job_id)
+            values = {"job_key": key, "owner": owner, "after": after, "limit": limit}
+            return [_failing(row) for row in session.rows("failures_since", values)]
+
+        return await self._database.read(do)
+
+    async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
+        def do(session: Session) -> bool:
+            key, job = held_job(session, owner, job_id)
+            if job.state is not JobState.COMPLETED or job.counts.failed:
+                return False
+            if drop_rows(session, _CLEANED, owner, key, limit):
+                return True
+            session.execute("mark_cleaned", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
+            return False
+
+        return await self._database.write(do)
+
+    async def ended_under_workers(self, owner: str) -> Sequence[str]:
+        return await self._names("jobs_ended_under_workers", owner)
+
+    async def uncleaned(self, owner: str) -> Sequence[str]:
+        return await self._names("uncleaned_jobs", owner)
+
+    async def _names(self, name: str, owner: str) -> Sequence[str]:
+        return await self._database.read(lambda s: [job_id for (job_id,) in s.rows(name, {"owner": owner})])
+
+    async def discard(self, owner: str, job_id: str) -> int:
+        def do(session: Session) -> int:
+            key, job = held_job(session, owner, job_id)
+            if job.workers:
+                raise JobIsWorked(f"A worker is on job {job_id!r}; cancel it first", job_id=job_id)
+            session.execute("hide_job", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
+            return key
+
+        return await self._database.write(do)
+
+
+def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
+    """Return a job with its key. Raises JobNotFound."""
+    row = session.row("job", {"owner": owner, "job_id": job_id})
+    if row is None:
+        raise JobNotFound(f"There is no job {job_id!r}; `backstay jobs` lists those there are", job_id=job_id)
+    return row[0], _job(row)
+
+
+def held_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
+    """Likewise, and nobody else moves it, puts items into it or begins to work on it until the transaction ends."""
+    session.hold("hold_job_by_id", {"owner": owner, "job_id": job_id})
+    return find_job(session, owner, job_id)
+
+
+def set_state(session: Session, owner: str, key: int, state: JobState, now: int, pause: Pause | None = None) -> None:
+    """Store a job's state; the reason of a pause is kept only while it is paused."""
+    shown = pause if state is JobState.PAUSED else None
+    session.execute(
+        "set_state",
+        {
+            "job_key": key,
+            "owner": owner,
+            "state": str(state),
+            "now": now,
+            "pause_code": shown.code if shown else None,
+            "pause_message": shown.message if shown else None,
+            "finished_at": now if state in (*FINISHED, JobState.CANCELLED) else None,
+        },
+    )
+
+
+def drop_rows(session: Session, names: Sequence[str], owner: str, key: int, limit: int) -> bool:
+    """Execute the first of these deletes that finds rows; False when none did."""
+    return any(session.execute(name, {"job_key": key, "owner": owner, "limit": limit}) for name in names)
+
+
+def _retry_one(session: Session, owner: str, key: int, job_id: str, item_id: str) -> ItemState:
+    """Put an item back, and return the state that it was in."""
+    values = {"job_key": key, "owner": owner, "id": item_id}
+    for name, state in (
+        ("failed_to_pending_by_id", ItemState.FAILED),
+        ("deleted_to_pending_by_id", ItemState.COMPLETED),
+    ):
+        if session.execute(name, values):
+            return state
+    row = session.row("item_state", values)
+    if row is None:
+        raise ItemNotFound(f"Job {job_id!r} has no item {item_id!r}", job_id=job_id, item_id=item_id)
+    told = "only failed items can be retried, and those whose conversation was deleted"
+    if row[0] == ItemState.FAILED:
+        told = "what it was given is not known. Run its job with it, and with --accept-new-items"
+    if row[1] is not None:
+        told = "what it was given was cleaned with its job. Restore its conversation, or run it in a new job"
+    raise IllegalMove(
+        f"Item {item_id!r} of job {job_id!r} is {row[0]}; {told}",
+        job_id=job_id,
+        item_id=item_id,
+        state=row[0],
+    )
+
+
+def _standing(row: Row) -> ItemStanding:
+    position, item_id, state, *rest = row
+    return ItemStanding(position, item_id, ItemState(state), *rest)
+
+
+def _failure(row: Row) -> Failure:
+    position, item_id, topic, attempts, code, message, raw, ended_at = row
+    return Failure(position, item_id, topic, attempts, code, message, raw, to_text(from_micros(ended_at)))
+
+
+def _failing(row: Row) -> Failing:
+    sequence, position, item_id, topic, attempt, code, message, ended_at = row
+    return Failing(sequence, position, item_id, topic, attempt, code, message, to_text(from_micros(ended_at)))
+
+
+def _job(row: Row) -> Job:
+    (key, job_id, owner, state, processor, settings, recipe, pending, running, completed, failed, skipped, tokens_in,
+     tokens_out, workers, pause_code, pause_message, cleaned_at, created_at, updated_at, finished_at) = row  # fmt: skip
+    return Job(
+        key=key,
+        id=job_id,
+        owner=owner,
+        state=JobState(state),
+        processor=processor,
+        recipe=orjson.loads(recipe) if recipe is not None else None,
+        settings=JobSettings(**orjson.loads(settings)),
+        counts=Counts(pending, running, completed, failed, skipped),
+        tokens=Tokens(tokens_in, tokens_out),
+        workers=workers,
+        pause=Pause(pause_code, pause_message) if pause_code else None,
+        cleaned=cleaned_at is not None,
+        created_at=from_micros(created_at),
+        updated_at=from_micros(updated_at),
+        finished_at=from_micros(finished_at) if finished_at is not None else None,
+    )

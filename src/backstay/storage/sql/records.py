@@ -1,0 +1,260 @@
+"""Conversations exactly as they are stored, columns that a user has added included."""
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+from backstay.errors import BackupError
+from backstay.library.record import (
+    RELATED,
+    TURNS,
+    Document,
+    Record,
+    counted_related,
+    digest_of_document,
+    line_of,
+    metadata_from_line,
+    metadata_to_line,
+    value_from_line,
+    value_to_line,
+    with_metadata,
+)
+from backstay.library.selection import Selection
+from backstay.storage.sql.closure import Closure, Found, Reach, late_columns
+from backstay.storage.sql.hindered import changed_since
+from backstay.storage.sql.selecting import values_of
+from backstay.storage.sql.session import Row, Session
+
+# Conversations read at once: enough to share the cost of a statement, and no more than memory has room for.
+_MOST = 256
+_FIRST = 16
+_BYTES = 2_000_000
+
+_OURS = {
+    "conversations": {
+        "key", "owner", "id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at"
+    },
+    "turns": {"conversation_key", "sequence", "owner", "id", "role", "content", "metadata"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that users have added, with the types they declared, and the tables that hang on ours."""
+
+    conversations: Mapping[str, str] = field(default_factory=dict)
+    turns: Mapping[str, str] = field(default_factory=dict)
+    closure: Closure = field(default_factory=Closure)
+
+    @classmethod
+    def of(cls, session: Session, *, related: bool = True) -> "Columns":
+        """Return those of a database; only the columns unless what is `related` is asked for, too."""
+        added: dict[str, dict[str, str]] = {table: {} for table in _OURS}
+        for table, name, declared in session.rows("columns"):
+            if name is None:
+                raise changed_since(declared)
+            if name not in _OURS[table]:
+                added[table][name] = declared
+        found = cls(**added, closure=Closure.of(session) if related else Closure())
+        for name in (TURNS, RELATED):
+            if name in found.conversations:
+                raise BackupError(f"The column {name!r} of conversations has the name that backups use; rename it")
+        return found
+
+    @property
+    def are_ours(self) -> bool:
+        """Whether there is nothing but what Backstay itself has made."""
+        return not (self.conversations or self.turns or self.closure.keys)
+
+    def late(self, table: str) -> set[str]:
+        """Return the columns of a table that are set once all rows are back, because they refer to other rows."""
+        return late_columns(self.closure, table) if self.closure.keys else set()
+
+    def as_mapping(self) -> dict[str, Mapping[str, str]]:
+        ours = {
+            table: added for table, added in (("conversations", self.conversations), ("turns", self.turns)) if added
+        }
+        return ours | self.closure.as_mapping()
+
+
+def selected(session: Session, owner: str, selection: Selection, columns: Columns) -> Iterator[list[Record]]:
+    """Yield the selected conversations in the order of storing, many at a time."""
+    values = values_of(owner, selection)
+    lines = session.selected_lines(values, selection) if columns.are_ours else None
+    if lines is not None:
+        yield from _pieces(lines)
+        return
+    found = session.stream("selected_conversation_keys", values, selection=selection)
+    limit = _FIRST
+    while keys := [key for (key,) in islice(found, limit)]:
+        records = at_keys(session, owner, keys, columns)
+        yield records
+        size = sum(len(record.line) for record in records)
+        limit = max(1, limit // 2) if size > _BYTES else min(_MOST, limit * 2)
+
+
+def _pieces(lines: Iterator[Row]) -> Iterator[list[Record]]:
+    piece: list[Record] = []
+    size = 0
+    for row in lines:
+        record = _from_line(*row)
+        piece.append(record)
+        size += len(record.line)
+        if len(piece) == _MOST or size > _BYTES:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def by_ids(session: Session, owner: str, ids: Sequence[str], columns: Columns) -> dict[str, Record]:
+    """Return the conversations that have one of these ids."""
+    found = session.select_rows("conversation_keys_by_id", [(name,) for name in ids], owner)
+    return {record.id: record for record in at_keys(session, owner, [key for (key,) in found], columns)}
+
+
+def held_by_ids(session: Session, owner: str, ids: Sequence[str], columns: Columns) -> dict[str, Record]:
+    """Return the conversations that have one of these ids, and `hold` them."""
+    keys = hold(session, owner, ids, columns).keys
+    return {record.id: record for record in at_keys(session, owner, keys, columns)}
+
+
+class Held(NamedTuple):
+    """Conversations that nobody else changes until the end of the transaction."""
+
+    keys: Sequence[int]
+    spills: bool
+    """Some of what would go with them has to do with other conversations, which are to be compared before it goes."""
+
+
+def hold(session: Session, owner: str, ids: Sequence[str], columns: Columns) -> Held:
+    """Keep others from changing the conversations that have one of these ids, and anything that would go with them."""
+    asked: list[Row] = [(name,) for name in ids]
+    keys = [key for (key,) in session.select_rows("held_conversation_keys_by_id", asked, owner)]
+    session.hold_rows("hold_turns", asked, owner)
+    spills = bool(columns.closure.keys) and Reach(session, columns.closure, keys, held=True).spills
+    return Held(keys, spills)
+
+
+def delete(session: Session, owner: str, keys: Sequence[int]) -> set[int]:
+    """Delete the conversations at these places; return those that are gone: a trigger may have kept others."""
+    return {key for (key,) in session.select_rows("delete_conversations", [(key,) for key in keys], owner)}
+
+
+class Rows(NamedTuple):
+    """What is stored of a conversation, without the key that its rows begin with."""
+
+    conversation: Row
+    turns: tuple[Row, ...]
+
+
+def rows_of(document: Document, owner: str, columns: Columns) -> Rows:
+    """Return what to store of a conversation, with exactly the given added columns."""
+    conversation: Row = (
+        owner, document["id"], document["topic"], document["persona"], document["content"],
+        metadata_from_line(document["metadata"]), document["job_id"], document["item_id"],
+        document["created_at"], document["updated_at"],
+    )  # fmt: skip
+    if columns.conversations:
+        late = columns.late("conversations")
+        conversation = (*conversation, *_added_values(document, columns.conversations, late))
+    return Rows(conversation, tuple([_turn_row(turn, owner, columns) for turn in document[TURNS]]))
+
+
+def _turn_row(turn: Document, owner: str, columns: Columns) -> Row:
+    row: Row = (
+        turn["sequence"], owner, turn["id"], turn["role"], turn["content"],
+        metadata_from_line(turn["metadata"]),
+    )  # fmt: skip
+    return (*row, *_added_values(turn, columns.turns, columns.late("turns"))) if columns.turns else row
+
+
+def _added_values(document: Document, names: Iterable[str], late: Container[str]) -> Iterator[Any]:
+    return (None if name in late else value_from_line(document.get(name)) for name in names)
+
+
+def put(session: Session, keyed: Sequence[tuple[int, Rows]], columns: Columns) -> None:
+    """Store conversations under these keys; their rows must be made for the same columns."""
+    conversations: list[Row] = [(key, *rows.conversation) for key, rows in keyed]
+    turns: list[Row] = [(key, *turn) for key, rows in keyed for turn in rows.turns]
+    session.execute_rows("put_conversations", conversations, columns=columns.conversations)
+    session.execute_rows("put_turns", turns, columns=columns.turns)
+
+
+def at_keys(session: Session, owner: str, keys: Sequence[int], columns: Columns) -> list[Record]:
+    """Return the conversations that stand at these places, in the order of storing."""
+    # The database makes the lines in half the time, in which others can work.
+    rows = session.lines(owner, keys) if columns.are_ours else None
+    if rows is None:
+        return _from_values(session, owner, keys, columns)
+    return [_from_line(*row) for row in rows]
+
+
+def _from_line(
+    key: int,
+    conversation_id: str,
+    job_id: str | None,
+    item_id: str | None,
+    turns: int,
+    metadata: int,
+    said: bytes | str,
+) -> Record:
+    line = said if isinstance(said, bytes) else said.encode()
+    if not line.isascii():
+        line.decode()  # raises where a database has let in what is not UTF-8
+    digest = None
+    if metadata:
+        line, digest = with_metadata(line)
+    return Record(conversation_id, key, job_id, item_id, turns, line, digest)
+
+
+def _from_values(session: Session, owner: str, keys: Sequence[int], columns: Columns) -> list[Record]:
+    asked: list[Row] = [(key,) for key in keys]
+    rows = session.select_rows("conversations_as_stored", asked, owner, columns=columns.conversations)
+    turns: dict[int, list[Document]] = {row[0]: [] for row in rows}
+    added = tuple(columns.turns)
+    nested = set()
+    for row in session.select_rows("turns_as_stored", [(key,) for key in turns], columns=columns.turns):
+        key, sequence, turn_id, role, content, metadata = row[:6]
+        turn: Document = {"content": content, "id": turn_id, "metadata": {}, "role": role, "sequence": sequence}
+        if metadata is not None:
+            turn["metadata"] = metadata_to_line(metadata)
+            nested.add(key)
+        turns[key].append(_with_added(turn, added, row[6:]) if added else turn)
+    related = Reach(session, columns.closure, list(turns)).by_conversation()
+    return [
+        _record(row, turns[row[0]], columns, related.get(row[0], {}), is_nested=row[0] in nested or row[0] in related)
+        for row in rows
+    ]
+
+
+def _record(
+    row: Row, turns: list[Document], columns: Columns, related: Mapping[str, Found], *, is_nested: bool
+) -> Record:
+    key, conversation_id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at = row[:10]
+    document: Document = {
+        "content": content,
+        TURNS: turns,
+        "created_at": created_at,
+        "id": conversation_id,
+        "item_id": item_id,
+        "job_id": job_id,
+        "metadata": {} if metadata is None else metadata_to_line(metadata),
+        "persona": persona,
+        **({RELATED: related} if related else {}),
+        "topic": topic,
+        "updated_at": updated_at,
+    }
+    if columns.conversations:
+        document = _with_added(document, tuple(columns.conversations), row[10:])
+    line = line_of(document)
+    # Without anything nested the keys of the line are in order already, so that it is canonical as it stands.
+    is_nested = is_nested or metadata is not None
+    digest = digest_of_document(document) if is_nested else None
+    return Record(conversation_id, key, job_id, item_id, len(turns), line, digest, counted_related(document))
+
+
+def _with_added(document: Document, names: Sequence[str], values: Sequence[Any]) -> Document:
+    added = {name: value_to_line(value) for name, value in zip(names, values, strict=True)}
+    return dict(sorted({**document, **added}.items()))

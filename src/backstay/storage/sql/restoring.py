@@ -1,0 +1,250 @@
+"""Conversations come back from a backup, in one transaction of the caller's."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from backstay.backup.backup import Backup
+from backstay.backup.restoring import Clash, ClashKind, OnConflict, Restored, RestorePlan
+from backstay.backup.store import AddedColumns, Documents
+from backstay.batch.item import ItemState
+from backstay.batch.job import FINISHED, JobState
+from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
+from backstay.library.record import Document, Record
+from backstay.storage.sql.closure import Closure
+from backstay.storage.sql.jobs import find_job, held_job, set_state
+from backstay.storage.sql.linking import Item, Linking, Place, items_named, result_of
+from backstay.storage.sql.proven import Entry, proven
+from backstay.storage.sql.records import Columns, at_keys, by_ids, delete, held_by_ids, put
+from backstay.storage.sql.related import RelatedRows, Wanted, differs
+from backstay.storage.sql.session import Row, Session
+from backstay.storage.sql.tables import OURS
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """A chunk, by what has to be done with it."""
+
+    new: Sequence[Entry]
+    identical: int
+    clashes: Sequence[tuple[Entry, Clash]]
+    items: Mapping[Row, Item]
+    """Of the new and the clashing ones, by the names of job and item."""
+
+
+def plan(session: Session, backup: Backup, documents: Documents, added: AddedColumns) -> RestorePlan:
+    """Say what a restore would do."""
+    columns = _columns(session, added)
+    new, identical, clashes, linking = 0, 0, [], Linking()
+    for entries in proven(session, backup, documents, columns):
+        found = _sort(session, backup.owner, entries, columns)
+        new += len(found.new)
+        identical += found.identical
+        clashes += [clash for _, clash in found.clashes]
+        linking.of(found.new, found.items)
+    return RestorePlan(backup.id, new, identical, linking.unlinked, clashes)
+
+
+class Restoring:
+    """One restore."""
+
+    def __init__(
+        self,
+        session: Session,
+        backup: Backup,
+        added: AddedColumns,
+        on_conflict: OnConflict,
+        replaced: Mapping[str, bytes],
+        now: int,
+    ) -> None:
+        self._session = session
+        self._backup = backup
+        self._columns = _columns(session, added)
+        self._on_conflict = on_conflict
+        self._replaced = replaced
+        self._now = now
+        self._linking = Linking()
+        self._relinked: dict[tuple[str, int], Counter[ItemState]] = defaultdict(Counter)
+        self._count = Restored(backup.id, 0, 0, 0, 0, 0, 0)
+
+    def do(self, documents: Documents, on_progress: Callable[[int], None]) -> Restored:
+        """Bring everything back; raises as `BackupStore.restore`."""
+        done, related = 0, RelatedRows(self._session, self._backup, self._columns)
+        for entries in proven(self._session, self._backup, documents, self._columns):
+            found = _sort(
+                self._session, self._backup.owner, entries, self._columns, held=True, linked=self._linking.places
+            )
+            coming = [*found.new, *self._heed(found)]
+            self._put(coming)
+            self._relink(coming, found)
+            self._add(restored=len(coming), identical=found.identical)
+            related.note(entry.coming.position for entry in sorted(coming, key=_position))
+            done += len(entries)
+            on_progress(done)
+        for table in OURS:
+            self._session.tables.advance(table)
+        related.bring_back(lambda: _wanted(proven(self._session, self._backup, documents, self._columns)))
+        self._add(related=related.brought, left=related.left)
+        for (job_id, key), states in self._relinked.items():
+            self._recount(job_id, key, states)
+        return replace(self._count, relinked=self._linking.linked, unlinked=self._linking.unlinked)
+
+    def _heed(self, found: _Sorted) -> list[Entry]:
+        """Return what comes in spite of something in its way, which is gone then."""
+        if not found.clashes:
+            return []
+        if self._on_conflict is OnConflict.SKIP:
+            self._add(skipped=len(found.clashes))
+            return []
+        busy = any(clash.kind is ClashKind.BUSY for _, clash in found.clashes)
+        if self._on_conflict is OnConflict.FAIL or busy:
+            raise conflict(self._backup.id, [clash for _, clash in found.clashes])
+        others = [clash.other_id for _, clash in found.clashes if clash.other_id is not None]
+        live = held_by_ids(self._session, self._backup.owner, others, Columns.of(self._session))
+        for other in live.values():
+            if self._replaced.get(other.id) != other.version:
+                raise RestoreConflict(
+                    f"Conversation {other.id!r} was changed while it was being backed up; try again",
+                    conversation_id=other.id,
+                )
+        delete(self._session, self._backup.owner, [other.key for other in live.values()])
+        self._add(replaced=len(live))
+        return [entry for entry, _ in found.clashes]
+
+    def _put(self, coming: Sequence[Entry]) -> None:
+        if not coming:
+            return
+        asked: list[Row] = [(entry.key,) for entry in coming]
+        taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", asked)}
+        new = iter(self._session.rows("new_conversation_keys", {"count": len(taken)}))
+        keyed = [(next(new)[0] if entry.key in taken else entry.key, entry.coming.rows) for entry in coming]
+        put(self._session, keyed, self._columns)
+        if self._columns.closure.keys:
+            if taken:
+                entry = next(entry for entry in coming if entry.key in taken)
+                raise differs(self._backup, entry.id, orjson.loads(entry.coming.line), None)
+            return  # compared once the rows of other tables are there
+        keys = [key for key, _ in keyed]
+        live = {record.id: record for record in at_keys(self._session, self._backup.owner, keys, self._columns)}
+        for entry in coming:
+            if entry.id not in live or live[entry.id].digest != entry.digest:
+                raise _differs(self._backup, entry, live.get(entry.id))
+
+    def _relink(self, coming: Sequence[Entry], found: _Sorted) -> None:
+        heirs = {clash.id for _, clash in found.clashes if clash.kind is ClashKind.ITEM}
+        results = self._linking.of(coming, found.items, heirs=heirs)
+        rows: list[Row] = [(*place, entry.id) for place, (entry, _) in results.items()]
+        self._session.execute_rows("relink_items", rows)
+        for _, item in results.values():
+            self._relinked[item.job_id, item.job_key][item.state] += 1
+
+    def _recount(self, job_id: str, key: int, states: Counter[ItemState]) -> None:
+        """Have a job's counts, and its state, say what its items say."""
+        moved = {str(state): states[state] for state in (ItemState.PENDING, ItemState.FAILED, ItemState.SKIPPED)}
+        if not any(moved.values()):
+            return
+        owner = self._backup.owner
+        held_job(self._session, owner, job_id)
+        self._session.execute("job_relinked", {"job_key": key, "owner": owner, **moved})
+        _, job = find_job(self._session, owner, job_id)
+        if (
+            job.counts.all_settled
+            and not job.lacks_items
+            and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED)
+        ):
+            state = JobState.COMPLETED_WITH_FAILURES if job.counts.failed else JobState.COMPLETED
+            set_state(self._session, owner, key, state, self._now)
+
+    def _add(self, **more: int) -> None:
+        self._count = replace(
+            self._count, **{name: getattr(self._count, name) + number for name, number in more.items()}
+        )
+
+
+def conflict(backup_id: str, clashes: Sequence[Clash]) -> RestoreConflict:
+    """Return the error that tells what is in the way."""
+    first = clashes[0]
+    match first.kind:
+        case ClashKind.CONTENT:
+            what = f"conversation {first.id!r} is there with other content"
+        case ClashKind.TIMES:
+            what = f"conversation {first.id!r} is there with the same content and other times"
+        case ClashKind.ITEM:
+            what = f"the item of conversation {first.id!r} has conversation {first.other_id!r} now"
+        case ClashKind.BUSY:
+            what = f"the item of conversation {first.id!r} is being worked on; pause its job first"
+    more = f", and {len(clashes) - 1:,} more are in conflict" if len(clashes) > 1 else ""
+    remedy = "" if first.kind is ClashKind.BUSY else "; --on-conflict skip restores the others, replace restores all"
+    return RestoreConflict(
+        f"Nothing was restored from {backup_id}: {what}{more}{remedy}",
+        backup_id=backup_id,
+        conflicts=[{"id": clash.id, "kind": str(clash.kind), "other": clash.other_id} for clash in clashes[:100]],
+    )
+
+
+def _columns(session: Session, added: AddedColumns) -> Columns:
+    here = Columns.of(session).as_mapping()
+    for table, names in added.items():
+        for name in names:
+            if table in OURS and name not in here.get(table, {}):
+                raise ColumnsDiffer(
+                    f"The backup has a column {name!r} of {table} that this database lacks; add it, then restore again",
+                    table=table,
+                    column=name,
+                )
+    return Columns(added.get("conversations", {}), added.get("turns", {}), Closure.of(session).only(added))
+
+
+def _sort(
+    session: Session,
+    owner: str,
+    entries: Sequence[Entry],
+    columns: Columns,
+    *,
+    held: bool = False,
+    linked: Collection[Place] = (),
+) -> _Sorted:
+    """Compare a chunk with what is there; `linked` are the items that have got a result of this restore."""
+    live = by_ids(session, owner, [entry.id for entry in entries], columns)
+    absent = [entry for entry in entries if entry.id not in live or live[entry.id].digest != entry.digest]
+    items = items_named(session, owner, absent, held=held)
+    new, clashes = [], []
+    for entry in absent:
+        clash = _clash(entry, live.get(entry.id), items.get(result_of(entry)), linked)
+        if clash is None:
+            new.append(entry)
+        else:
+            clashes.append((entry, clash))
+    return _Sorted(new, len(entries) - len(absent), clashes, items)
+
+
+def _clash(entry: Entry, live: Record | None, item: Item | None, linked: Collection[Place]) -> Clash | None:
+    if item is not None and item.state is ItemState.RUNNING:
+        return Clash(entry.id, ClashKind.BUSY, None)
+    if live is not None:
+        is_same = _without_times(entry.coming.line) == _without_times(live.line)
+        return Clash(entry.id, ClashKind.TIMES if is_same else ClashKind.CONTENT, entry.id)
+    if item is None or item.is_deleted or item.conversation_id in (None, entry.id) or item.place in linked:
+        return None
+    # What is older than the job was made by another of its name, which was discarded.
+    return Clash(entry.id, ClashKind.ITEM, item.conversation_id) if entry.coming.created_at >= item.since else None
+
+
+def _without_times(line: bytes) -> Document:
+    return {name: value for name, value in orjson.loads(line).items() if name not in ("created_at", "updated_at")}
+
+
+def _differs(backup: Backup, entry: Entry, live: Record | None) -> RestoreDiffers:
+    found = orjson.loads(live.line) if live is not None else None
+    return differs(backup, entry.id, orjson.loads(entry.coming.line), found)
+
+
+def _position(entry: Entry) -> int:
+    return entry.coming.position
+
+
+def _wanted(chunks: Iterator[list[Entry]]) -> Iterator[list[Wanted]]:
+    for entries in chunks:
+        yield [Wanted(_position(one), one.id, one.key, one.digest, one.coming.line) for one in entries]

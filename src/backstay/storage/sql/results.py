@@ -1,0 +1,112 @@
+"""The results of a group of attempts, written in the transaction of the caller."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.item import ItemState
+from backstay.batch.outcome import Verdict
+from backstay.batch.store import Lease
+from backstay.clock import to_text
+from backstay.errors import LeaseLost
+from backstay.library.ids import new_ids
+from backstay.storage.sql.session import Row, Session
+from backstay.storage.sql.times import from_micros, to_micros
+
+
+@dataclass(slots=True)
+class Moved:
+    """By how much a transaction changes each count."""
+
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def add(self, state: ItemState, by: int) -> None:
+        setattr(self, state, getattr(self, state) + by)
+
+    def counts_from(self, before: Counts) -> Counts:
+        """Return what the counts of a job become."""
+        return Counts(
+            before.pending + self.pending,
+            before.running + self.running,
+            before.completed + self.completed,
+            before.failed + self.failed,
+            before.skipped + self.skipped,
+        )
+
+    def tokens_from(self, before: Tokens) -> Tokens:
+        """Return what the tokens of a job become."""
+        return Tokens(before.tokens_in + self.tokens_in, before.tokens_out + self.tokens_out)
+
+
+def write_verdicts(session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int, moved: Moved) -> None:
+    """Write conversations, turns, item states and attempts, and add to `moved` what they change.
+
+    Raises:
+        LeaseLost: an item is not this worker's any more.
+    """
+    if not verdicts:
+        return
+    stored = [verdict for verdict in verdicts if verdict.conversation is not None]
+    ids = _insert_conversations(session, lease, stored, now) if stored else {}
+    finished: list[Row] = []
+    attempts: list[Row] = []
+    owner, key, token = lease.owner, lease.job_key, lease.token
+    for verdict in verdicts:
+        claimed, usage = verdict.claimed, verdict.usage
+        due = now + int(verdict.delay * 1e6) if verdict.delay else 0
+        result_id = ids.get(claimed.position)
+        finished.append((claimed.position, claimed.attempt, verdict.state, result_id, verdict.counts, due))
+        attempts.append(
+            (key, claimed.position, claimed.attempt, owner, token, verdict.result, verdict.code, verdict.message,
+             usage.raw if verdict.state is not ItemState.COMPLETED else None, usage.tokens_in, usage.tokens_out,
+             to_micros(claimed.started_at), now)
+        )  # fmt: skip
+        moved.add(verdict.state, +1)
+        moved.running -= 1
+        moved.tokens_in += usage.tokens_in
+        moved.tokens_out += usage.tokens_out
+    if session.execute_rows("finish_items", finished, token, key) != len(finished):
+        raise LeaseLost("An item changed hands while its token was current; nothing of this group is kept", token=token)
+    session.execute_rows("insert_attempts", attempts)
+
+
+def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int) -> dict[int, str]:
+    """Store the conversations of completed items and return their ids by position."""
+    owner, job_id = lease.owner, lease.job_id
+    stored_at = to_text(from_micros(now))
+    places = iter(session.rows("new_conversation_keys", {"count": len(verdicts)}))
+    ids: dict[int, str] = {}
+    conversations: list[Row] = []
+    turns: list[Row] = []
+    for verdict, fresh_id in zip(verdicts, new_ids(len(verdicts)), strict=True):
+        conversation, item = verdict.conversation, verdict.claimed.item
+        if conversation is None:
+            continue
+        key, made_id = next(places)
+        conversation_id = ids[verdict.claimed.position] = conversation.id or made_id or fresh_id
+        topic = item.topic if conversation.topic is None else conversation.topic
+        persona = item.persona if conversation.persona is None else conversation.persona
+        conversations.append(
+            (key, owner, conversation_id, topic, persona, conversation.content, _json(conversation.metadata),
+             job_id, item.id, stored_at, stored_at)
+        )  # fmt: skip
+        turns += [
+            (key, sequence, owner, turn.id, turn.role, turn.content, _json(turn.metadata))
+            for sequence, turn in enumerate(conversation.turns, start=1)
+        ]
+    session.execute_rows("insert_conversations", conversations)
+    session.execute_rows("insert_turns", turns)
+    return ids
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return orjson.dumps(dict(value)).decode() if value else None

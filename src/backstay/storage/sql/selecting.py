@@ -1,0 +1,42 @@
+"""A selection as SQL."""
+
+import orjson
+
+from backstay.clock import to_text
+from backstay.library.selection import Selection
+from backstay.storage.sql.session import Value
+
+_ONLY_JOB = "AND job_id = :job_id"
+_ONLY_PERSONA = "AND persona = :persona"
+_ONLY_BEFORE = "AND created_at < :created_before"
+
+
+def conditions(selection: Selection | None, *, only_ids: str, only_found: str) -> str:
+    """Return the conditions of a selection; those that are said differently from database to database are given."""
+    if selection is None:
+        return ""
+    return "\n   ".join(
+        condition
+        for condition, is_given in (
+            (_ONLY_JOB, selection.job_id is not None),
+            (only_ids, bool(selection.ids)),
+            (_ONLY_PERSONA, selection.persona is not None),
+            (_ONLY_BEFORE, selection.created_before is not None),
+            (only_found, selection.search is not None),
+        )
+        if is_given
+    )
+
+
+def values_of(owner: str, selection: Selection) -> dict[str, Value]:
+    """Return what the conditions are to be filled with."""
+    before = selection.created_before
+    return {
+        "owner": owner,
+        "job_id": selection.job_id,
+        "ids": orjson.dumps(selection.ids).decode() if selection.ids else None,
+        "persona": selection.persona,
+        "created_before": to_text(before) if before is not None else None,
+        "search": selection.search.casefold() if selection.search is not None else None,
+        "search_text": selection.search,
+    }

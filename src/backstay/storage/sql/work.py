@@ -1,0 +1,260 @@
+"""Items while workers work on them. Implements `batch.store.WorkStore`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import orjson
+
+from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.item import ClaimedItem, Item, ItemState
+from backstay.batch.job import JobState, Move, Pause, check_move
+from backstay.batch.outcome import Verdict
+from backstay.batch.store import Claim, CommitReport, Entered, Lease, WorkerCard, WorkerRow
+from backstay.clock import Clock
+from backstay.errors import LeaseLost
+from backstay.storage.sql.hindered import refuse_hindered
+from backstay.storage.sql.jobs import find_job, held_job, set_state
+from backstay.storage.sql.results import Moved, write_verdicts
+from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.times import from_micros, now_micros
+
+_LONGEST_WAIT = 900 * 1_000_000  # microseconds; no back-off is longer, so what lies further ahead is a clock set back
+
+
+class SqlWork:
+    """Moves items while workers work."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def enter(self, owner: str, job_id: str, card: WorkerCard, *, again: bool) -> Entered:
+        def do(session: Session) -> Entered:
+            key, job = held_job(session, owner, job_id)
+            now = now_micros(self._clock)
+            if job.counts.all_settled:
+                # Nothing to do, or a worker died between the last item and this line: settle it here.
+                settle_if_done(session, owner, key, job.state, job.counts, now)
+                return Entered(None, find_job(session, owner, job_id)[1])
+            if again and job.state in (JobState.PAUSED, JobState.CANCELLED):
+                return Entered(None, job)
+            state = check_move(job_id, job.state, Move.WORK)
+            refuse_hindered(session, owner)
+            if job.state is not JobState.RUNNING:
+                set_state(session, owner, key, state, now)
+            values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
+            token = session.value("insert_worker", values)
+            return Entered(Lease(owner, key, job_id, token), find_job(session, owner, job_id)[1])
+
+        return await self._database.write(do)
+
+    async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
+        # Made twice, it would claim twice, and nobody would work on what the first claimed.
+        return await self._database.write(
+            lambda session: self._commit(session, lease, verdicts, claim), until_known=True
+        )
+
+    def _commit(self, session: Session, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
+        fence(session, lease.owner, lease.job_key, lease.token)
+        now = now_micros(self._clock)
+        moved = Moved()
+        if verdicts:
+            write_verdicts(session, lease, verdicts, now, moved)
+        state, counts, tokens = standing(session, lease)
+        if state is JobState.PENDING:
+            state = _go_on(session, lease, now)
+        claimed: list[ClaimedItem] = []
+        if claim.room > 0 and state is JobState.RUNNING and not any(v.result == "doomed" for v in verdicts):
+            claimed = self._claim(session, lease, claim, now)
+            moved.pending -= len(claimed)
+            moved.running += len(claimed)
+        if verdicts or claimed:
+            values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(moved)}
+            session.execute("move_counts", values)
+        if claimed:
+            # The job is not done, so what others did in the meantime may wait for the next commit.
+            counts, tokens = moved.counts_from(counts), moved.tokens_from(tokens)
+        else:
+            state, counts, tokens = standing(session, lease)
+        doomed = next((v for v in verdicts if v.result == "doomed"), None)
+        if doomed is not None or counts.all_settled:
+            state, counts, tokens = _held_standing(session, lease)
+        if doomed is None:
+            state = settle_if_done(session, lease.owner, lease.job_key, state, counts, now)
+        elif state is JobState.RUNNING:
+            state = JobState.PAUSED
+            pause = Pause(doomed.code or "doom", doomed.message or "")
+            set_state(session, lease.owner, lease.job_key, state, now, pause)
+        due, suspects = (None, False)
+        if claim.room > 0 and not claimed:
+            due, suspects = self._next_due(session, lease, claim, now)
+        return CommitReport(claimed, state, counts, tokens, suspects, due)
+
+    def _claim(self, session: Session, lease: Lease, claim: Claim, now: int) -> list[ClaimedItem]:
+        values = {
+            "token": lease.token,
+            "owner": lease.owner,
+            "job_key": lease.job_key,
+            "now": now,
+            "latest": now + _LONGEST_WAIT,
+            "max_interruptions": claim.max_interruptions,
+            "alone": False,
+            "room": claim.room,
+        }
+        rows: list[Row] = session.rows("claim_items", values)
+        alone = not rows and claim.alone
+        if alone:
+            rows = session.rows("claim_items", {**values, "alone": True, "room": 1})
+        found = session.select_rows("inputs_at", [(row[0],) for row in rows], lease.job_key)
+        inputs = {row[0]: row for row in found}
+        claimed, started_at = [], from_micros(now)
+        for position, item_id, attempt, tries in sorted(rows):
+            _, topic, persona, parameters = inputs[position]
+            given = orjson.loads(parameters) if parameters != "{}" else {}
+            item = Item(topic, item_id, persona, given)
+            claimed.append(ClaimedItem(item, position, attempt, tries, alone, started_at))
+        return claimed
+
+    def _next_due(self, session: Session, lease: Lease, claim: Claim, now: int) -> tuple[float | None, bool]:
+        values = {"job_key": lease.job_key, "owner": lease.owner, "max_interruptions": claim.max_interruptions}
+        due, suspects = session.row("next_due", values) or (None, 0)
+        return (None if due is None else max(0.0, (due - now) / 1e6)), bool(suspects)
+
+    async def put_back(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
+        def do(session: Session) -> None:
+            fence(session, lease.owner, lease.job_key, lease.token)
+            now = now_micros(self._clock)
+            count = session.execute_rows(
+                "failed_to_pending_by_position", [(position,) for position in positions], lease.job_key
+            )
+            values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(Moved())}
+            session.execute("move_counts", {**values, "pending": count, "failed": -count})
+            state, _, _ = _held_standing(session, lease)
+            if state is not JobState.CANCELLED:
+                set_state(session, lease.owner, lease.job_key, JobState.PAUSED, now, pause)
+
+        await self._database.write(do)
+
+    async def leave(self, lease: Lease) -> None:
+        def do(session: Session) -> None:
+            if is_current(session, lease.owner, lease.job_key, lease.token):
+                _end_lease(session, lease.owner, lease.job_key, lease.token, now_micros(self._clock), crash_limit=None)
+
+        await self._database.write(do)
+
+    async def workers(self, owner: str, job_id: str) -> Sequence[WorkerRow]:
+        values = {"owner": owner, "job_id": job_id}
+        return await self._database.read(
+            lambda s: [WorkerRow(token, beat, WorkerCard(*card)) for token, beat, *card in s.rows("workers", values)]
+        )
+
+    async def take_over(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
+        def do(session: Session) -> bool:
+            same = {"token": worker.token, "owner": owner, "beat": worker.beat}
+            session.hold("hold_worker", same)
+            row = session.row("worker_at_beat", same)
+            if row is None:
+                return False
+            key, stopping = row
+            limit = None if stopping else crash_limit
+            _end_lease(session, owner, key, worker.token, now_micros(self._clock), crash_limit=limit)
+            return True
+
+        return await self._database.write(do)
+
+    def beat(self, lease: Lease) -> None:
+        self._mark(lease, "beat")
+
+    def mark_stopping(self, lease: Lease) -> None:
+        self._mark(lease, "mark_stopping")
+
+    def _mark(self, lease: Lease, name: str) -> None:
+        def do(session: Session) -> None:
+            if not session.execute(name, {"token": lease.token, "owner": lease.owner}):
+                raise _lost(lease.token)
+
+        self._database.write_blocking(do)
+
+
+def is_current(session: Session, owner: str, job_key: int, token: int) -> bool:
+    """Whether a token is current; in a write transaction. The answer holds until its end."""
+    values = {"token": token, "owner": owner, "job_key": job_key}
+    return session.row("fence", values) is not None
+
+
+def fence(session: Session, owner: str, job_key: int, token: int) -> None:
+    """Refuse to write anything with an outdated token. Raises LeaseLost."""
+    if not is_current(session, owner, job_key, token):
+        raise _lost(token)
+
+
+def check_current(session: Session, owner: str, job_key: int, token: int) -> None:
+    """Refuse to read on with an outdated token. Raises LeaseLost."""
+    if session.row("is_current", {"token": token, "owner": owner, "job_key": job_key}) is None:
+        raise _lost(token)
+
+
+def _end_lease(
+    session: Session,
+    owner: str,
+    job_key: int,
+    token: int,
+    now: int,
+    *,
+    crash_limit: int | None,
+) -> None:
+    """Return what a worker holds to pending, fold its counts into the job, and remove its row.
+
+    Without a crash limit the worker was told to stop, so that nothing it holds was interrupted.
+    """
+    held = {
+        "job_key": job_key,
+        "token": token,
+        "stopping": crash_limit is None,
+        "crash_limit": crash_limit or 0,
+        "now": now,
+    }
+    session.execute("interrupt_attempts", held)
+    states = [state for (state,) in session.rows("interrupt_items", held)]
+    moved = Moved(running=-len(states))
+    for state in states:
+        moved.add(ItemState(state), +1)
+    values = {"token": token, "owner": owner, "now": now}
+    session.execute("move_counts", {**values, **asdict(moved)})
+    session.execute("fold_counts", values)
+    session.execute("delete_worker", values)
+
+
+def standing(session: Session, lease: Lease) -> tuple[JobState, Counts, Tokens]:
+    """Return a job's state and the sums over its workers, within the transaction."""
+    values = {"job_key": lease.job_key, "owner": lease.owner}
+    state, *numbers = session.row("job_standing", values)  # type: ignore[misc]
+    return JobState(state), Counts(*numbers[:5]), Tokens(*numbers[5:])
+
+
+def _held_standing(session: Session, lease: Lease) -> tuple[JobState, Counts, Tokens]:
+    """Likewise, and nobody else moves the job, or puts items into it, until the transaction ends."""
+    session.hold("hold_job", {"job_key": lease.job_key, "owner": lease.owner})
+    return standing(session, lease)
+
+
+def _go_on(session: Session, lease: Lease, now: int) -> JobState:
+    """pending → running: items were put into a job that was about to end under this worker."""
+    state, _, _ = _held_standing(session, lease)
+    if state is JobState.PENDING:
+        state = JobState.RUNNING
+        set_state(session, lease.owner, lease.job_key, state, now)
+    return state
+
+
+def settle_if_done(session: Session, owner: str, key: int, state: JobState, counts: Counts, now: int) -> JobState:
+    """running, pending or paused → completed or completed_with_failures, once the counts say that nothing is left."""
+    if state not in (JobState.RUNNING, JobState.PENDING, JobState.PAUSED) or not counts.all_settled:
+        return state
+    settled = JobState.COMPLETED_WITH_FAILURES if counts.failed else JobState.COMPLETED
+    set_state(session, owner, key, settled, now)
+    return settled
+
+
+def _lost(token: int) -> LeaseLost:
+    return LeaseLost("This worker was taken over by another; what it held is theirs now", token=token)

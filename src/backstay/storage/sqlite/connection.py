@@ -1,0 +1,77 @@
+"""How a connection is opened: durable, or not at all."""
+
+import platform
+import time
+from pathlib import Path
+
+import apsw
+
+from backstay.errors import StoreBusy, UnsafeSQLite
+from backstay.storage.sqlite.errors import translated
+
+BUSY_MS = 30_000
+_WAL_BYTES_KEPT = 64 * 1024 * 1024
+
+# Releases in which a write-ahead log may be reset while another process still needs it, losing commits:
+# everything before 3.51.3 but two maintenance releases. Source: sqlite.org, "The WAL-reset bug".
+_SAFE_SINCE = (3, 51, 3)
+_SAFE_BEFORE = ((3, 44, 6), (3, 50, 7))
+
+
+def check_sqlite(version: str | None = None) -> None:
+    """Refuse a SQLite library that can lose commits.
+
+    Raises:
+        UnsafeSQLite: with what to install.
+    """
+    text = version or apsw.sqlite_lib_version()
+    number = tuple(int(part) for part in text.split("."))
+    if number < _SAFE_SINCE and number not in _SAFE_BEFORE:
+        raise UnsafeSQLite(
+            f"SQLite {text} can lose commits; install a newer one with `pip install -U apsw`", version=text
+        )
+
+
+def connect(path: Path, *, create: bool = False, read_only: bool = False) -> apsw.Connection:
+    """Open a connection whose commits are on disk when they return.
+
+    Raises:
+        StorageError: it cannot be opened, or not in this way.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    with translated(path):
+        connection = apsw.Connection(str(path), flags=flags)
+        try:
+            connection.set_busy_timeout(BUSY_MS)
+            _use_wal(connection, path)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")
+            if platform.system() == "Darwin":
+                # There, fsync leaves data in the drive's cache; this asks for F_FULLFSYNC.
+                connection.execute("PRAGMA fullfsync = ON")
+                connection.execute("PRAGMA checkpoint_fullfsync = ON")
+            if read_only:
+                connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _use_wal(connection: apsw.Connection, path: Path) -> None:
+    # Changing the mode needs the file to itself for a moment, and SQLite does not wait for that by itself.
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            mode = connection.execute("PRAGMA journal_mode = WAL").get
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+            continue
+        if mode != "wal":
+            raise StoreBusy(
+                f"{path} cannot use a write-ahead log (mode {mode}); put it on a local disk", path=str(path)
+            )
+        return

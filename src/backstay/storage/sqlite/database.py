@@ -1,0 +1,171 @@
+"""One database file: a writer thread, readers apart. Implements `storage.sql.session.Database`."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from backstay.errors import StoreClosed
+from backstay.storage.sql.session import Session
+from backstay.storage.sqlite.connection import connect
+from backstay.storage.sqlite.errors import translated
+from backstay.storage.sqlite.identity import Identity
+from backstay.storage.sqlite.log import Log
+from backstay.storage.sqlite.session import SqliteSession
+
+T = TypeVar("T")
+
+_READERS = 2
+
+
+class Database:
+    """Runs functions over connections: writes one after the other in a transaction each, reads beside them.
+
+    A write that was handed in runs to its end, whatever becomes of who waits for it: a transaction abandoned half way
+    would keep everybody else waiting.
+
+    A write is acknowledged only while the file that was opened is the one that others find under its name, and only
+    while its schema is the one that this code knows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writes: queue.SimpleQueue[Callable[[apsw.Connection, Identity], None] | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._reader_connections: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
+        self._identity: Identity | None = None
+        self._guard = threading.Lock()
+
+    def start(self, *, schema: int) -> None:
+        """Open the connections to a database of that schema, and start the writer.
+
+        Raises:
+            StorageError: a connection cannot be opened.
+        """
+        # Noted before it is opened: what is put in its place in between is noticed as well.
+        identity = Identity(self.path, schema)
+        connection = connect(self.path)
+        for _ in range(_READERS):
+            self._reader_connections.put(connect(self.path, read_only=True))
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="backstay-reader")
+        self._identity = identity
+        self._writer = threading.Thread(
+            target=self._write_all, args=(connection, identity), name="backstay-writer", daemon=True
+        )
+        self._writer.start()
+
+    def stop(self) -> None:
+        """Let writes that were handed in finish, then close. Twice is safe."""
+        with self._guard:
+            writer, self._writer = self._writer, None
+            readers, self._readers = self._readers, None
+            if writer is not None:
+                self._writes.put(None)
+        if writer is None or readers is None or self._identity is None:
+            return
+        readers.shutdown(wait=True)
+        while not self._reader_connections.empty():
+            _close(self._reader_connections.get(), self._identity)
+        writer.join()
+
+    async def write(self, function: Callable[[Session], T], *, until_known: bool = False) -> T:
+        # A file answers: what became of a commit is known at once.
+        return await asyncio.wrap_future(self._submit(function))
+
+    def write_blocking(self, function: Callable[[Session], T]) -> T:
+        return self._submit(function).result()
+
+    async def read(self, function: Callable[[Session], T]) -> T:
+        if self._readers is None:
+            raise StoreClosed("The database is not open; use it within `async with`")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, function)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        connection = connect(self.path, read_only=True)
+        try:
+            connection.execute("BEGIN")
+            yield SqliteSession(connection)
+        finally:
+            connection.close(True)
+
+    def in_our_words(self) -> AbstractContextManager[None]:
+        return translated(self.path)
+
+    def _read(self, function: Callable[[Session], T]) -> T:
+        connection = self._reader_connections.get()
+        try:
+            return in_transaction(connection, "BEGIN", lambda c: function(SqliteSession(c)), self.path)
+        finally:
+            self._reader_connections.put(connection)
+
+    def _submit(self, function: Callable[[Session], T]) -> "Future[T]":
+        future: Future[T] = Future()
+
+        def run(connection: apsw.Connection, identity: Identity) -> None:
+            try:
+                result = self._write(connection, identity, function)
+            except BaseException as error:
+                _settle(future, error=error)
+            else:
+                _settle(future, result=result)
+
+        with self._guard:
+            if self._writer is None:
+                raise StoreClosed("The database is not open; use it within `async with`")
+            self._writes.put(run)
+        return future
+
+    def _write(self, connection: apsw.Connection, identity: Identity, function: Callable[[Session], T]) -> T:
+        def in_known_schema(connection: apsw.Connection) -> T:
+            identity.check_schema(connection)
+            return function(SqliteSession(connection))
+
+        result = in_transaction(connection, "BEGIN IMMEDIATE", in_known_schema, self.path)
+        identity.check_files()
+        return result
+
+    def _write_all(self, connection: apsw.Connection, identity: Identity) -> None:
+        log = Log(connection)
+        while (run := self._writes.get()) is not None:
+            run(connection, identity)
+            log.copy_back()  # who waited for the write has heard of it, and goes on meanwhile
+        _close(connection, identity)
+
+
+def in_transaction(connection: apsw.Connection, begin: str, function: Callable[[apsw.Connection], T], path: Path) -> T:
+    """Run `function` between `begin` and COMMIT; on any error roll back and raise it in our words."""
+    with translated(path):
+        connection.execute(begin)
+        try:
+            result = function(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+
+def _settle(future: "Future[T]", *, result: T | None = None, error: BaseException | None = None) -> None:
+    # Who waited may have been cancelled in this instant; the transaction stands all the same.
+    if not future.set_running_or_notify_cancel():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)  # type: ignore[arg-type]
+
+
+def _close(connection: apsw.Connection, identity: Identity) -> None:
+    if identity.log_is_anothers:
+        # Whoever closes last removes the log by its name. Left alone, it is at worst read once more.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()

@@ -1,0 +1,119 @@
+"""Looking at a database file without touching it: nothing is made, migrated, recovered or left behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import quote
+
+import apsw
+
+from backstay.errors import NotADatabase
+from backstay.storage.sql.inspection import Standing, miscounted, standing
+from backstay.storage.sqlite.errors import translated
+from backstay.storage.sqlite.migrate import APPLICATION_ID, migrations
+from backstay.storage.sqlite.session import SqliteSession
+
+_WRITE_VERSION_AT = 18  # byte of the file's header: 2 means a write-ahead log
+_DAMAGES_SHOWN = 3
+
+
+class Depth(StrEnum):
+    """How thoroughly the file is searched for damage."""
+
+    NONE = "none"
+    QUICK = "quick"
+    FULL = "full"
+    """Indexes against tables too, and every job's counters against its items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found in the file."""
+
+    schema: int
+    known_schema: int
+    journal_mode: str
+    damage: Sequence[str]
+    miscounted: Sequence[str]
+    """Jobs whose counters are wrong; looked for at full depth only."""
+    standing: Standing
+
+
+def inspect(path: Path, *, owner: str, depth: Depth) -> Inspection:
+    """Look at the database at `path`, which is there.
+
+    Jobs and workers are looked at when the schema is the one this code knows.
+
+    Raises:
+        NotADatabase: the file is something else.
+        StorageError: it cannot be read.
+    """
+    before = _standing(path)
+    # Opening a database whose log is gone would leave a new, empty log behind. Nobody has it open, so read it as a
+    # file that does not change; should somebody come meanwhile, look once more.
+    still = not _log(path).exists()
+    found = _inspect(path, owner, depth, still=still)
+    if still and _standing(path) != before:
+        found = _inspect(path, owner, depth, still=False)
+    return found
+
+
+def _inspect(path: Path, owner: str, depth: Depth, *, still: bool) -> Inspection:
+    address = f"file:{quote(str(path))}{'?immutable=1' if still else ''}"
+    with translated(path):
+        connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        try:
+            connection.set_busy_timeout(5_000)
+            schema = _schema(connection, path)
+            known = migrations()[-1][0]
+            damage = _damage(connection, depth)
+            readable = schema == known and not damage
+            session = SqliteSession(connection)
+            return Inspection(
+                schema=schema,
+                known_schema=known,
+                journal_mode=_journal_mode(path),
+                damage=damage,
+                miscounted=miscounted(session) if readable and depth is Depth.FULL else (),
+                standing=standing(session, owner) if readable else Standing(),
+            )
+        finally:
+            connection.close()
+
+
+def _schema(connection: apsw.Connection, path: Path) -> int:
+    version, application, tables = (
+        connection.execute(text).get
+        for text in ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_schema")
+    )
+    if application != APPLICATION_ID and (version or tables):
+        raise NotADatabase(f"{path} is a database of some other program; name another file", path=str(path))
+    return int(version)
+
+
+def _journal_mode(path: Path) -> str:
+    with path.open("rb") as file:
+        header = file.read(_WRITE_VERSION_AT + 1)
+    return "wal" if header[_WRITE_VERSION_AT:] == b"\x02" else "delete"
+
+
+def _damage(connection: apsw.Connection, depth: Depth) -> list[str]:
+    if depth is Depth.NONE:
+        return []
+    pragma = "integrity_check" if depth is Depth.FULL else "quick_check"
+    try:
+        found = [str(text) for (text,) in connection.execute(f"PRAGMA {pragma}({_DAMAGES_SHOWN})")]
+    except apsw.CorruptError as error:
+        return [str(error)]
+    return [] if found == ["ok"] else found
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _standing(path: Path) -> tuple[int, int, bool]:
+    with translated(path):
+        status = path.stat()
+    return status.st_mtime_ns, status.st_size, _log(path).exists()

@@ -1,0 +1,178 @@
+"""Bringing a database file to the schema this code knows."""
+
+import os
+import re
+import secrets
+import stat
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import apsw
+
+from backstay.batch import host
+from backstay.batch.store import WorkerCard
+from backstay.errors import NotADatabase, SchemaOutdated, StorageError, StoreNotFound
+from backstay.storage.sql.migrated import Migrated
+from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
+from backstay.storage.sqlite.database import in_transaction
+from backstay.storage.sqlite.errors import translated
+from backstay.storage.sqlite.schema import refuse_newer, version_of
+
+APPLICATION_ID = 0x486F6C64  # "Hold", in the file's header: tells our databases from others
+
+Migration = tuple[int, str]
+
+
+def migrations() -> list[Migration]:
+    """Return number and SQL of every migration, in order."""
+    folder = files(__package__) / "migrations"
+    found = [
+        (int(match[1]), entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if (match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name))
+    ]
+    return sorted(found)
+
+
+def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -> int:
+    """Make sure that `path` is a database of the schema this code knows: create it, migrate it, or refuse it.
+
+    Returns the number of that schema.
+
+    Raises:
+        StoreNotFound: there is none, and `create` is false.
+        NotADatabase: the file is something else.
+        SchemaTooNew: a newer Backstay wrote it.
+        SchemaOutdated: it must be migrated, but a worker is alive on it.
+    """
+    check_sqlite()
+    known = known if known is not None else migrations()
+    _check_file(path, create=create)
+    connection = connect(path, create=create)
+    try:
+        version = in_transaction(connection, "BEGIN", lambda c: _check_header(c, path), path)
+        refuse_newer(path, version, known[-1][0])
+        if version < known[-1][0]:
+            if version > 0:
+                in_transaction(connection, "BEGIN", lambda c: _refuse_under_a_worker(c, path, version), path)
+                _keep_copy(connection, path, version)
+            in_transaction(connection, "BEGIN IMMEDIATE", lambda c: _migrate(c, path, known), path)
+        return known[-1][0]
+    finally:
+        connection.close()
+
+
+def check(path: Path) -> Migrated:
+    """Say what `migrate` would do. Changes nothing. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
+    _check_file(path, create=False)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(BUSY_MS)
+        before = in_transaction(connection, "BEGIN", lambda c: _check_header(c, path), path)
+    finally:
+        connection.close()
+    numbers = [number for number, _ in migrations()]
+    refuse_newer(path, before, numbers[-1])
+    return Migrated(before, numbers[-1], [number for number in numbers if number > before])
+
+
+def migrate(path: Path) -> Migrated:
+    """Make the database, or bring it to the schema this code knows. Twice is safe. Raises as `prepare`."""
+    planned = check(path) if path.exists() else Migrated(0, 0, [number for number, _ in migrations()])
+    return Migrated(planned.before, prepare(path, create=True), planned.applied)
+
+
+def _check_file(path: Path, *, create: bool) -> None:
+    try:
+        kind = path.stat()
+    except FileNotFoundError:
+        if not create:
+            raise StoreNotFound(
+                f"There is no database at {path}; `backstay run` makes one, BACKSTAY_DATABASE_URL names another",
+                path=str(path),
+            ) from None
+        with translated(path):
+            _make_folder(path.parent)
+        return
+    except OSError as error:
+        raise StorageError(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error
+    if not stat.S_ISREG(kind.st_mode):
+        raise NotADatabase(f"{path} is not a file; name another", path=str(path))
+    if kind.st_nlink > 1:
+        raise StorageError(
+            f"{path} has another name too (a hard link), and commits under the other would be lost: "
+            "copy the file, or remove that name",
+            path=str(path),
+        )
+    _refuse_foreign(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    # Before `connect`: that it uses a write-ahead log is written into the file, and so into another program's.
+    with translated(path):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(BUSY_MS)
+            in_transaction(connection, "BEGIN", lambda c: _check_header(c, path), path)
+        finally:
+            connection.close()
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.exists():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.name == ".backstay":
+        # Conversations do not belong into anybody's repository by accident.
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
+def _check_header(connection: apsw.Connection, path: Path) -> int:
+    version = version_of(connection)
+    application = connection.execute("PRAGMA application_id").get
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+    if application != APPLICATION_ID and (version or tables):
+        raise NotADatabase(f"{path} is a database of some other program; name another file", path=str(path))
+    return version
+
+
+def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> None:
+    # Read again under the write lock: of many starters at once, the first has done it for all.
+    version = _check_header(connection, path)
+    if version >= known[-1][0]:
+        return  # and may be at work already
+    _refuse_under_a_worker(connection, path, version)
+    for number, statements in known:
+        if number > version:
+            connection.execute(statements)
+            connection.execute(f"PRAGMA user_version = {number}")
+    if version == 0:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("INSERT INTO meta (name, value) VALUES ('database_id', ?)", (secrets.token_hex(8),))
+
+
+def _refuse_under_a_worker(connection: apsw.Connection, path: Path, version: int) -> None:
+    if version == 0:
+        return
+    columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
+    for row in connection.execute(f"SELECT {columns} FROM workers"):  # noqa: S608 - the names just above
+        card = WorkerCard(*row)
+        if not host.is_proven_dead(card):
+            raise SchemaOutdated(
+                f"{path} needs a migration, but a worker (process {card.pid} on {card.host}) is using it; "
+                "stop it first, then try again",
+                path=str(path),
+            )
+
+
+def _keep_copy(connection: apsw.Connection, path: Path, version: int) -> None:
+    copy = path.with_name(f"{path.name}.schema-{version}-{time.time_ns()}.bak")
+    with translated(copy):
+        connection.execute("VACUUM INTO ?", (str(copy),))
+        copy.chmod(0o600)
+        descriptor = os.open(copy, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

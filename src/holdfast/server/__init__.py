@@ -1,6 +1,0 @@
-"""The HTTP API: `create_app` makes it, `running` runs it within another application."""
-
-from holdfast.server.app import create_app, running
-from holdfast.server.settings import ServerSettings
-
-__all__ = ["ServerSettings", "create_app", "running"]

@@ -1,7 +1,0 @@
-// All elements, for a page that wants them: <script type="module" src="…/static/holdfast.js"></script>
-
-export { configure } from "./client.js";
-export { BackupProgress } from "./backup-progress.js";
-export { BatchSummary } from "./batch-summary.js";
-export { PreDeleteBackup } from "./pre-delete-backup.js";
-export { ResumeDialog } from "./resume-dialog.js";
