@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from backstay.errors import SettingsError
+from backstay.former_name import refuse_library, refuse_variables
 
 FILE = "backstay.toml"
 FOLDER = ".backstay"
@@ -69,7 +70,8 @@ class Settings(BaseModel):
         """Absolute path of the SQLite file, where no server is named.
 
         Raises:
-            SettingsError: the address names a kind of database that Backstay does not store in.
+            SettingsError: the address names a kind of database that Backstay does not store in, or none is named and
+                a library of the former name is nearest.
         """
         if self.database_url is None:
             return _nearest_folder(self.here) / "backstay.db"
@@ -113,6 +115,7 @@ def load(
     """
     here = here or Path.cwd()
     environ = os.environ if environ is None else environ
+    refuse_variables(environ, _ENVIRONMENT.values())
     values: dict[str, Any] = {"here": here}
     said: dict[str, Any] = {name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
     given: dict[str, str | int | None] = {"database_url": database_url, "owner": owner, "rpm": rpm, "tpm": tpm}
@@ -166,7 +169,11 @@ def _nearest_file(here: Path) -> Path | None:
 
 
 def _nearest_folder(here: Path) -> Path:
-    return next((folder / FOLDER for folder in (here, *here.parents) if (folder / FOLDER).is_dir()), here / FOLDER)
+    for folder in (here, *here.parents):
+        if (folder / FOLDER).is_dir():
+            return folder / FOLDER
+        refuse_library(folder)
+    return here / FOLDER
 
 
 def _wrong(error: ValidationError, path: Path | None) -> SettingsError:

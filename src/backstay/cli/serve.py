@@ -9,7 +9,10 @@ from backstay.cli.options import AsJson
 from backstay.cli.output import Output, flush
 from backstay.errors import SettingsError
 
-_NEEDED = "backstay serve needs more packages than are installed; add them with `pip install 'backstay[server]'`"
+_NEEDED = (
+    "backstay serve needs packages that are not installed; add them with `pip install '.[server]'` in a checkout of "
+    "Backstay"
+)
 
 
 def serve(

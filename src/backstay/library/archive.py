@@ -82,7 +82,7 @@ class Manifest:
             if head["version"] != VERSION:
                 raise BackupTooNew(
                     f"The backup is of version {str(head['version'])[:20]!r}, this Backstay reads {VERSION}; "
-                    "upgrade with `pip install -U backstay`",
+                    "use a Backstay as new as the one that wrote it",
                     version=str(head["version"])[:20],
                 )
             columns = {table: dict(names) for table, names in head["columns"].items()}

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from apscheduler.triggers.cron import CronTrigger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from backstay.errors import SettingsError
+from backstay.former_name import refuse_variables
 from backstay.generate.allowed import Allowed
 from backstay.generate.recipe import Recipe
 from backstay.settings import server_table
@@ -187,6 +189,7 @@ def load(
         SettingsError: a value or name is wrong; the message says which.
     """
     environ = os.environ if environ is None else environ
+    refuse_variables(environ, chain.from_iterable(_ENVIRONMENT.values()))
     table, folder = server_table(here or Path.cwd())
     if not isinstance(table, dict):
         raise SettingsError("[server] must be a table of settings", setting="server")

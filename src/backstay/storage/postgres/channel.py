@@ -80,7 +80,7 @@ class Channel:
         self.answered_at = time.monotonic()
         if not noted.rowcount:
             raise SchemaTooNew(
-                f"{self._address} was migrated meanwhile; upgrade with `pip install -U backstay`, then resume",
+                f"{self._address} was migrated meanwhile by a newer Backstay; resume with one as new as that",
                 database=self._address.place,
             )
         return self.answered_at - asked_at

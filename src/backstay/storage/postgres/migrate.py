@@ -228,7 +228,7 @@ def _refuse_newer(address: Address, version: int, known: Sequence[Migration]) ->
     if version > known[-1][0]:
         raise SchemaTooNew(
             f"{address} was written by a newer Backstay (schema {version}, this one knows {known[-1][0]}); "
-            "upgrade with `pip install -U backstay`",
+            "use a Backstay as new as that one",
             database=address.place,
             schema=version,
         )

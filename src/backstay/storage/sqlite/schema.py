@@ -21,7 +21,7 @@ def refuse_newer(path: Path, version: int, known: int) -> None:
     if version > known:
         raise SchemaTooNew(
             f"{path} was written by a newer Backstay (schema {version}, this one knows {known}); "
-            "upgrade with `pip install -U backstay`",
+            "use a Backstay as new as that one",
             path=str(path),
             schema=version,
         )
