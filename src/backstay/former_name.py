@@ -11,10 +11,12 @@ from pathlib import Path
 from backstay.errors import SettingsError
 
 NAME = "holdfast"
+BEFORE = f"Backstay was called {NAME.capitalize()} before"
+APPLICATION_ID = int.from_bytes(NAME.capitalize()[:4].encode(), "big")
+"""What the header of a SQLite file of that time says."""
 
 _OURS = "BACKSTAY_"
 _FORMER = f"{NAME.upper()}_"
-_BEFORE = f"Backstay was called {NAME.capitalize()} before"
 
 
 def refuse_variables(environ: Mapping[str, str], variables: Iterable[str]) -> None:
@@ -31,7 +33,7 @@ def refuse_variables(environ: Mapping[str, str], variables: Iterable[str]) -> No
         former = _FORMER + variable.removeprefix(_OURS)
         if variable.startswith(_OURS) and environ.get(former):
             raise SettingsError(
-                f"{former} is not read: {_BEFORE}. Set {variable} instead, and unset {former}",
+                f"{former} is not read: {BEFORE}. Set {variable} instead, and unset {former}",
                 setting=former,
             )
 
@@ -46,7 +48,7 @@ def refuse_library(folder: Path) -> None:
     # os.access answers for a folder of another user, too, where `Path.exists` raises.
     if os.access(library / f"{NAME}.db", os.F_OK):
         raise SettingsError(
-            f"{library} is a library that this version does not read: {_BEFORE}. Move it away to begin a new one here, "
+            f"{library} is a library that this version does not read: {BEFORE}. Move it away to begin a new one here, "
             "or name another database with --database or BACKSTAY_DATABASE_URL",
             path=str(library),
         )

@@ -10,11 +10,13 @@ from dataclasses import astuple
 import apsw
 import pytest
 
+from backstay import former_name
 from backstay.batch.host import LifeLine
 from backstay.clock import SystemClock
 from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
 from backstay.storage.sqlite import SqliteStore, connection
-from backstay.storage.sqlite.migrate import APPLICATION_ID, migrations, prepare
+from backstay.storage.sqlite.migrate import migrations, prepare
+from backstay.storage.sqlite.schema import APPLICATION_ID
 from support.workers import card
 
 _ADDED = (99, "ALTER TABLE jobs ADD COLUMN note TEXT; CREATE TABLE extras (name TEXT);")
@@ -185,6 +187,17 @@ def test_other_file_is_no_database(path, content):
     assert _names(path.parent) == [path.name]
 
 
+def test_database_of_the_former_name_is_named(path):
+    """A file that an earlier version made is refused as what it is, and stays as it is."""
+    _sql(path, f"PRAGMA application_id = {former_name.APPLICATION_ID}")
+    before = path.read_bytes()
+
+    with pytest.raises(NotADatabase, match=f"is not read: {former_name.BEFORE}; name another file$"):
+        prepare(path, create=True)
+
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("marked", [False, True])
 def test_database_of_another_program_is_not_touched(path, marked):
     """Not even its journal mode: that stands in the file."""
@@ -206,7 +219,7 @@ def test_newer_schema_is_refused(path):
     prepare(path, create=True)
     _sql(path, "PRAGMA user_version = 1000")
 
-    with pytest.raises(SchemaTooNew, match="use a Backstay as new as that one$") as caught:
+    with pytest.raises(SchemaTooNew, match=r"use a Backstay as new as that one$") as caught:
         prepare(path, create=True)
 
     assert caught.value.context["schema"] == 1000

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import apsw
 
-from backstay.errors import NotADatabase
 from backstay.storage.sql.inspection import Standing, miscounted, standing
 from backstay.storage.sqlite.errors import translated
-from backstay.storage.sqlite.migrate import APPLICATION_ID, migrations
+from backstay.storage.sqlite.migrate import migrations
+from backstay.storage.sqlite.schema import check_header
 from backstay.storage.sqlite.session import SqliteSession
 
 _WRITE_VERSION_AT = 18  # byte of the file's header: 2 means a write-ahead log
@@ -65,7 +65,7 @@ def _inspect(path: Path, owner: str, depth: Depth, *, still: bool) -> Inspection
         connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
             connection.set_busy_timeout(5_000)
-            schema = _schema(connection, path)
+            schema = check_header(connection, path)
             known = migrations()[-1][0]
             damage = _damage(connection, depth)
             readable = schema == known and not damage
@@ -80,16 +80,6 @@ def _inspect(path: Path, owner: str, depth: Depth, *, still: bool) -> Inspection
             )
         finally:
             connection.close()
-
-
-def _schema(connection: apsw.Connection, path: Path) -> int:
-    version, application, tables = (
-        connection.execute(text).get
-        for text in ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_schema")
-    )
-    if application != APPLICATION_ID and (version or tables):
-        raise NotADatabase(f"{path} is a database of some other program; name another file", path=str(path))
-    return int(version)
 
 
 def _journal_mode(path: Path) -> str:

@@ -17,9 +17,7 @@ from backstay.storage.sql.migrated import Migrated
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
 from backstay.storage.sqlite.errors import translated
-from backstay.storage.sqlite.schema import refuse_newer, version_of
-
-APPLICATION_ID = 0x486F6C64  # "Hold", in the file's header: tells our databases from others
+from backstay.storage.sqlite.schema import APPLICATION_ID, check_header, refuse_newer
 
 Migration = tuple[int, str]
 
@@ -51,7 +49,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
     _check_file(path, create=create)
     connection = connect(path, create=create)
     try:
-        version = in_transaction(connection, "BEGIN", lambda c: _check_header(c, path), path)
+        version = in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
         refuse_newer(path, version, known[-1][0])
         if version < known[-1][0]:
             if version > 0:
@@ -69,7 +67,7 @@ def check(path: Path) -> Migrated:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.set_busy_timeout(BUSY_MS)
-        before = in_transaction(connection, "BEGIN", lambda c: _check_header(c, path), path)
+        before = in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
     finally:
         connection.close()
     numbers = [number for number, _ in migrations()]
@@ -114,7 +112,7 @@ def _refuse_foreign(path: Path) -> None:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_timeout(BUSY_MS)
-            in_transaction(connection, "BEGIN", lambda c: _check_header(c, path), path)
+            in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
         finally:
             connection.close()
 
@@ -128,18 +126,9 @@ def _make_folder(folder: Path) -> None:
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
-def _check_header(connection: apsw.Connection, path: Path) -> int:
-    version = version_of(connection)
-    application = connection.execute("PRAGMA application_id").get
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
-    if application != APPLICATION_ID and (version or tables):
-        raise NotADatabase(f"{path} is a database of some other program; name another file", path=str(path))
-    return version
-
-
 def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> None:
     # Read again under the write lock: of many starters at once, the first has done it for all.
-    version = _check_header(connection, path)
+    version = check_header(connection, path)
     if version >= known[-1][0]:
         return  # and may be at work already
     _refuse_under_a_worker(connection, path, version)

@@ -4,12 +4,31 @@ from pathlib import Path
 
 import apsw
 
-from backstay.errors import SchemaTooNew
+from backstay import former_name
+from backstay.errors import NotADatabase, SchemaTooNew
+
+APPLICATION_ID = int.from_bytes(b"Back", "big")  # in the file's header: tells our databases from others
 
 
 def version_of(connection: apsw.Connection) -> int:
     """Return the number of the last migration that was applied; 0 for a new file."""
     return int(connection.execute("PRAGMA user_version").get)
+
+
+def check_header(connection: apsw.Connection, path: Path) -> int:
+    """Return the same, and refuse a database that is not ours.
+
+    Raises:
+        NotADatabase: says whose it is, as far as the file tells.
+    """
+    version = version_of(connection)
+    application = connection.execute("PRAGMA application_id").get
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+    if application == former_name.APPLICATION_ID:
+        raise NotADatabase(f"{path} is not read: {former_name.BEFORE}; name another file", path=str(path))
+    if application != APPLICATION_ID and (version or tables):
+        raise NotADatabase(f"{path} is a database of some other program; name another file", path=str(path))
+    return version
 
 
 def refuse_newer(path: Path, version: int, known: int) -> None:
