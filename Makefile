@@ -14,6 +14,9 @@ FILES  := pyproject.toml constraints.txt
 # Tests run side by side, in the order of their folders: most of the first ones wait, for processes, for a disk, for a server.
 WORKERS ?= 4
 
+# Where this is set, each process that a test starts would compile what it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench bench-peers torture clean

@@ -1,11 +1,14 @@
 """What the machine that runs the tests may have set otherwise than a terminal does."""
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from support.failure_record import VARIABLE, FailureRecord
 from support.stores import SAMPLED
 from support.torture import FULL, is_sampled
 
@@ -23,6 +26,12 @@ def _logs_as_before() -> Iterator[None]:
     yield
     logger.handlers, logger.propagate = handlers, propagate
     logger.setLevel(level)  # which also has it forget what was enabled
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record what fails, where that is asked for."""
+    if VARIABLE in os.environ:
+        config.pluginmanager.register(FailureRecord(Path(os.environ[VARIABLE])))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,14 +10,16 @@ from pathlib import Path
 import apsw
 import pytest
 
-from support.scene import until
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B1", "B5", "B7")
 
 _WRITER = """
 import asyncio
 from backstay import Conversation, Turn
 
 async def write(item):
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.25)  # works: a call takes its time
     first = item.parameters["instances"][0]["output"]
     return Conversation([Turn("user", item.topic), Turn("assistant", first)])
 """

@@ -6,6 +6,8 @@ import pytest
 
 from support.torture import sample
 
+pytestmark = pytest.mark.promise("B1", "B2", "B5", "B7")
+
 _BOUNDARIES = [f"{when}:{number}" for number in range(1, 31) for when in ("before", "after")]
 
 

@@ -1,6 +1,10 @@
 """A process that sleeps through its lease cannot write over its successor."""
 
+import pytest
+
 from support.frozen import wake_up_beside_a_successor
+
+pytestmark = pytest.mark.promise("B3", "B4")
 
 
 def test_stopped_past_the_lease_and_continued(scene):

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import apsw
@@ -13,6 +12,9 @@ import pytest
 
 from support.invariants import violations
 from support.provider import CutOff, Drip, Hang, ProviderServer, Reset, Said, Status
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B1", "B3", "B5")
 
 _ITEMS = 60
 _FAULTS = {
@@ -51,7 +53,7 @@ def command(tmp_path, provider):
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 def _write(folder: Path, count: int) -> str:
@@ -64,18 +66,9 @@ def _run_options(provider, concurrency: int) -> list[str]:
     return ["--model", "m", "--base-url", provider.base_url, "--turns", "2", "--concurrency", str(concurrency)]
 
 
-def _wait(process, holds) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        if process.poll() is not None:
-            return
-        time.sleep(0.01)
-
-
 def _kill(process) -> None:
     process.send_signal(signal.SIGKILL)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
 
 def _stored(folder: Path) -> list[tuple[str, list[str]]]:
@@ -101,7 +94,7 @@ def test_killed_during_a_fault(name, provider, command, tmp_path):
     topics = _write(tmp_path, _ITEMS)
 
     victim = command("run", topics, *_run_options(provider, 8), "--max-attempts", "5")
-    _wait(victim, lambda: len(provider.calls) >= 15)
+    until(lambda: len(provider.calls) >= 15 or victim.poll() is not None)
     _kill(victim)
     killed = True
     before = len(provider.calls)
@@ -124,7 +117,7 @@ def test_killed_twice_half_way(provider, command, tmp_path):
 
     for share in (0.3, 0.6):
         victim = command("run", topics, *_run_options(provider, concurrency))
-        _wait(victim, lambda share=share: len(provider.calls) >= share * items)
+        until(lambda share=share, victim=victim: len(provider.calls) >= share * items or victim.poll() is not None)
         _kill(victim)
     status = command("resume", "--concurrency", str(concurrency)).wait(timeout=120)
 

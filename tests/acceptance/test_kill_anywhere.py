@@ -6,6 +6,9 @@ import time
 import pytest
 
 from support.torture import FULL
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B1", "B5")
 
 _KILLS = 320 if FULL else 4
 _KILLS_A_JOB = 4
@@ -20,7 +23,7 @@ def test_killed_at_random_instants_and_resumed(scene, seed):
     for _ in range(_KILLS_A_JOB):
         victim = scene.start(seconds=0.01)
         _until_it_works(scene, victim)
-        time.sleep(chance.uniform(0, 0.15))
+        time.sleep(chance.uniform(0, 0.15))  # an instant by chance: that of the kill
         scene.kill(victim)
         assert scene.broken(at_rest=False) == []
 
@@ -30,5 +33,4 @@ def test_killed_at_random_instants_and_resumed(scene, seed):
 
 def _until_it_works(scene, victim):
     seen = len(scene.witness().calls)
-    while victim.poll() is None and len(scene.witness().calls) == seen:
-        time.sleep(0.01)
+    until(lambda: len(scene.witness().calls) > seen or victim.poll() is not None)

@@ -1,13 +1,11 @@
 """Many processes on one job share the work; they never store an item twice."""
 
-import time
-
 import pytest
 
 from support.sql import is_server
 from support.torture import FULL
 
-pytestmark = pytest.mark.sweep
+pytestmark = [pytest.mark.promise("B2", "B5"), pytest.mark.sweep]
 
 
 _MANY = 50
@@ -16,8 +14,10 @@ _FEW = _MANY if FULL else 15
 
 def started(scene, count: int) -> list:
     """Start so many, that begin together once all are there."""
-    start_at = time.time() + count / 4
-    return [scene.start(start_at=start_at, seconds=0.02) for _ in range(count)]
+    with scene.gate() as gate:
+        victims = [scene.start(gate=gate, seconds=0.02) for _ in range(count)]
+        scene.until_arrived(victims)
+    return victims
 
 
 def test_many_resumes_in_the_same_instant(scene):
@@ -37,8 +37,7 @@ def test_many_resumes_of_a_killed_job(scene):
     """They find the dead worker's items once."""
     scene.items, scene.concurrency = 400, 4
     first = scene.start(seconds=0.02)
-    while len(scene.witness().calls) < 100:
-        time.sleep(0.01)
+    scene.until_called(first, 100)
     scene.kill(first)
 
     victims = started(scene, _FEW)

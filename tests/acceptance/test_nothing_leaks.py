@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.promise("B8")
+
 _SECRETS = ("zircon-heron", "quartz-otter", "basalt-finch")  # in a topic, in another column, in an answer
 
 _WRITER = """

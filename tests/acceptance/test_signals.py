@@ -1,11 +1,13 @@
 """A stop by signal is graceful the first time, immediate the second, and never counts as a crash."""
 
 import signal
-import time
 
 import pytest
 
 from support.sql import ask
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B5", "B6")
 
 
 def interruptions(scene):
@@ -13,10 +15,14 @@ def interruptions(scene):
     return count
 
 
+def is_noted(scene):
+    """Return whether the worker has noted that it was told to stop."""
+    return bool(ask(scene.database, "SELECT token FROM workers WHERE stopping"))
+
+
 def start_and_wait_for_calls(scene, **options):
     victim = scene.start(**options)
-    while victim.poll() is None and len(scene.witness().calls) < 20:
-        time.sleep(0.01)
+    scene.until_called(victim, 20)
     return victim
 
 
@@ -48,9 +54,9 @@ def test_calls_that_outlast_the_grace_are_given_back(scene):
 
 def test_killed_while_stopping_is_not_a_crash(scene):
     """Items of a worker that was told to stop, and then killed, were not interrupted."""
-    victim = start_and_wait_for_calls(scene, seconds=0.01, doing="slow@10,slow@11")
+    victim = start_and_wait_for_calls(scene, seconds=0.01, doing="hang@10,hang@11")
     victim.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    until(lambda: is_noted(scene))
 
     scene.kill(victim)
 
@@ -62,10 +68,13 @@ def test_killed_while_stopping_is_not_a_crash(scene):
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_blocked_loop_does_not_keep_the_note_of_a_stop(scene, times):
     """The processor blocks the event loop: the stop is noted all the same, by a thread."""
-    victim = start_and_wait_for_calls(scene, seconds=0.01, doing="block@12")
-    for _ in range(times):
+    victim = scene.start(seconds=0.01, doing="stuck@12")
+    until(lambda: "stuck" in scene.witness().misbehaviour)
+
+    for number in range(times):
         victim.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+        until(lambda number=number: scene.witness().stops > number)
+    until(lambda: is_noted(scene))
     scene.kill(victim)
 
     assert scene.run(seconds=0.001) == 0, scene.errors()

@@ -19,6 +19,7 @@ import pytest
 
 from backstay import Backstay, BackstayError, Job
 from backstay.cli.main import main
+from support.waiting import PATIENCE_SECONDS
 
 _PROCESSORS = """
 import asyncio
@@ -49,21 +50,31 @@ async def broke(item):
 
 
 async def slow(item):
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # works: a call takes its time
     return _made(item)
 
 
 async def endless(item):
-    await asyncio.sleep(3600)
+    Path("called").touch()
+    await asyncio.sleep(3600)  # hangs: whoever started it ends it
+
+
+async def held(item):
+    await asyncio.sleep(0.01)  # when it goes on, the run has told how many calls there are
+    Path(f"held-{item.id}").touch()
+    while not Path("let go").exists():
+        await asyncio.sleep(0.01)
+    return _made(item)
 
 
 async def hog(item):
-    time.sleep(0.3)
+    time.sleep(0.3)  # works: and nothing else does meanwhile
     return _made(item)
 
 
 async def stuck(item):
-    time.sleep(3600)
+    Path("called").touch()
+    time.sleep(3600)  # hangs: whoever started it ends it
 
 
 def hostile(item):
@@ -121,7 +132,7 @@ class Commands:
             env=self.environment(**environment),
             input=b"" if given is None else given,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -163,7 +174,7 @@ class Commands:
         self._started.append(process)
         os.close(slave)
         shown, left = b"", list(typed)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             ended = process.poll() is not None
             with contextlib.suppress(BlockingIOError, OSError):
@@ -186,13 +197,6 @@ class Commands:
         (self.folder / name).write_text("id,topic\n" + "".join(rows), encoding="utf-8")
         return name
 
-    def wait_for(self, holds: Callable[[], bool], *, seconds: float = 20.0) -> None:
-        """Wait until something is so."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.05)
-
     def count(self, job: str, *states: str) -> int:
         """How many items of a job are in one of these states, 0 while there is no job."""
         found = self.job(job)
@@ -214,7 +218,7 @@ class Commands:
         for process in self._started:
             if process.poll() is None:
                 process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=PATIENCE_SECONDS)
             for stream in (process.stdout, process.stderr, process.stdin):
                 if stream is not None:
                     stream.close()

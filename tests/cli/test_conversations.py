@@ -209,7 +209,7 @@ def test_export_into_a_pipe_that_closes_is_quiet(backstay, within):
     err = process.stderr.read()
 
     assert json.loads(first)["messages"]
-    assert process.wait(timeout=20) == 141
+    assert process.wait(timeout=60) == 141
     assert err == b""
 
 
@@ -222,10 +222,10 @@ def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(backstay, th
     words = [sys.executable, "-m", "backstay", "conversations", "export", "--all"]
     closed = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *words],
-        cwd=backstay.folder, env=backstay.environment(), stderr=subprocess.PIPE, text=True, check=False, timeout=30,
+        cwd=backstay.folder, env=backstay.environment(), stderr=subprocess.PIPE, text=True, check=False, timeout=60,
     )  # fmt: skip
 
-    assert gone.wait(timeout=20) == 141
+    assert gone.wait(timeout=60) == 141
     assert closed.returncode == 1
     assert closed.stderr == "Error: Standard output is closed; say where to write with -o\n"
 
@@ -235,7 +235,7 @@ def test_a_full_disk_behind_standard_output_is_told(backstay, three):
     """An answer that could not be written is not reported as written."""
     with Path("/dev/full").open("wb") as full:
         process = backstay.start("conversations", "list", "--json", stdout=full)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert json.loads(err)["error"]["code"] == "output_unwritable"
@@ -249,6 +249,6 @@ def test_a_run_nobody_reads_from_ends_as_it_ended(backstay):
 
     err = process.stderr.read()
 
-    assert process.wait(timeout=20) == 3
+    assert process.wait(timeout=60) == 3
     assert b"Why they failed: " in err
     assert b"Traceback" not in err

@@ -7,6 +7,7 @@ import pytest
 
 from backstay.doctor import Level, examine, file, surroundings
 from backstay.doctor.surroundings import file_system
+from support.waiting import until
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
     """Work that waits is a warning; a worker that was killed is told by its process."""
     backstay.write("topics.csv", "Gardens")
     process = backstay.start("run", "topics.csv", "--processor", "made:endless")
-    backstay.wait_for(lambda: backstay.count("topics", "running") == 1)
+    until(lambda: backstay.count("topics", "running") == 1)
     alive = within("doctor", "--json")
     process.kill()
     process.wait()

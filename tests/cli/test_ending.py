@@ -8,12 +8,12 @@ import asyncio, time
 async def stubborn(item):
     while True:
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # hangs: its time is up before
         except asyncio.CancelledError:
             pass
 
 def blocking(item):
-    time.sleep(60)
+    time.sleep(60)  # hangs: its time is up before
 """
 
 

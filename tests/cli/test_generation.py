@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.provider import KEY, ProviderServer, Said, Sent, Status
+from support.waiting import until
 
 
 @pytest.fixture
@@ -208,13 +209,13 @@ def test_a_key_is_nowhere_after_a_kill(backstay, provider, topics):
     )
     with log.open("wb") as file:
         process = backstay.start(*words, stderr=file, stdout=file, OPENAI_API_KEY=KEY)
-        backstay.wait_for(lambda: backstay.count("topics", "completed") > 3)
+        until(lambda: backstay.count("topics", "completed") > 3)
         title = Path(f"/proc/{process.pid}/cmdline")
         if title.exists():
             assert KEY.encode() not in title.read_bytes()
         assert _left_behind(backstay.folder, KEY) == []
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
     resumed = backstay("resume", OPENAI_API_KEY=KEY)
 

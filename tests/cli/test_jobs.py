@@ -2,6 +2,8 @@
 
 import pytest
 
+from support.waiting import until
+
 
 @pytest.fixture
 def with_failures(within, backstay):
@@ -111,10 +113,10 @@ def test_pause_stops_a_run_elsewhere(backstay):
     """A running command hears of the pause, ends with 5, and the job can be resumed."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))
     process = backstay.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
-    backstay.wait_for(lambda: backstay.count("topics", "completed") > 0)
+    until(lambda: backstay.count("topics", "completed") > 0)
 
     paused = backstay("pause", "topics")
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
 
     assert paused.code == 0
     assert paused.out.startswith("topics: paused, ")
@@ -128,10 +130,10 @@ def test_cancel_stops_a_run_for_good(backstay):
     """A running command hears of the cancellation and ends with 1; the job cannot be resumed."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))
     process = backstay.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
-    backstay.wait_for(lambda: backstay.count("topics", "completed") > 0)
+    until(lambda: backstay.count("topics", "completed") > 0)
 
     cancelled = backstay("cancel", "topics", "--yes", "--json")
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
 
     assert cancelled.code == 0
     assert cancelled.json["state"] == "cancelled"

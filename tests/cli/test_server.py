@@ -11,6 +11,7 @@ from backstay.storage.postgres.migrate import migrations
 from support import postgres
 from support.library import rows
 from support.sql import ask
+from support.waiting import until
 
 _NUMBERS = [number for number, _ in migrations()]
 _NEWEST = _NUMBERS[-1]
@@ -72,14 +73,14 @@ def test_a_job_is_killed_and_resumed(backstay, server, url):
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(60)))
     words = ("--database", url, "run", "topics.csv", "--model", "scripted:0.05", "--concurrency", "4")
     process = backstay.start(*words)
-    backstay.wait_for(lambda: _completed(url) >= 8)
+    until(lambda: _completed(url) >= 8)
     process.kill()
     process.wait()
     interrupted = server("jobs")
     process = backstay.start(*words)
-    backstay.wait_for(lambda: _completed(url) >= 20)
+    until(lambda: _completed(url) >= 20)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     resumed = server("resume", "--json")
     again = server("run", "topics.csv", "--model", "scripted:0.05")
 

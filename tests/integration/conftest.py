@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backstay import Backstay
-from support.invariants import violations
+from support.invariants import refuse, violations
 from support.sql import is_server
 from support.stores import PARAMETERS, Kind, require
 
@@ -37,5 +37,5 @@ async def backstay(path: Path | str) -> AsyncIterator[Backstay]:
     """An open library, whose promises are checked when the test is over."""
     async with Backstay.open(path) as backstay:
         yield backstay
-    assert violations(path, at_rest=False) == []
+    refuse(violations(path, at_rest=False))
     assert is_server(path) or list(Path(path).parent.glob("*.workers/*")) == []

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psycopg
 import pytest
@@ -28,6 +27,9 @@ from support.library import ALL
 from support.real_app import COLUMNS, WANTED, everything, sql
 from support.supabase import ANN, BOB
 from support.torture import FULL
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("K1", "K2")
 
 
 @pytest.fixture
@@ -752,7 +754,7 @@ async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
                 [sys.executable, "-m", "backstay", "--database", url, "--owner", ANN, "adopt", *verb],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ,
             )  # fmt: skip
-            await asyncio.sleep(0.5 + number * 0.4 / (60 if FULL else 4))
+            await asyncio.sleep(0.5 + number * 0.4 / (60 if FULL else 4))  # any instant will do
             process.send_signal(signal.SIGKILL)
             process.wait()
             found = await asyncio.to_thread(_settled, url)
@@ -769,8 +771,7 @@ def _settled(url):
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND state <> 'idle' AND backend_type = 'client backend'"
     )
-    while sql(url, busy) != [(0,)]:
-        time.sleep(0.02)
+    until(lambda: sql(url, busy) == [(0,)])
     return real_app.catalogue(url)
 
 

@@ -7,7 +7,10 @@ import pytest
 from backstay import Counts, Doom, Fail, JobState, Selection
 from backstay.batch.worker import Ending
 from support.conversations import conversation, items
+from support.loop_waiting import until
 from support.processors import Writer
+
+pytestmark = pytest.mark.promise("B5", "B6")
 
 
 async def test_doom_pauses_the_job(backstay):
@@ -135,6 +138,10 @@ async def test_cancelled_job_is_not_paused_by_its_last_calls(backstay):
     assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
 
 
+async def _is_paused(backstay):
+    return [job.state for job in await backstay.batches.incomplete()] == [JobState.PAUSED]
+
+
 async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(backstay):
     """The pause stops the run; what the user decides until its last call has ended is what it ends with."""
     gate = asyncio.Event()
@@ -146,9 +153,7 @@ async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(ba
         return conversation(item.topic)
 
     running = asyncio.create_task(backstay.batches.run("batch", items(5), process, concurrency=2))
-    async with asyncio.timeout(20):
-        while not await backstay.batches.incomplete() or (await backstay.batches.checkpoint("batch")).state != "paused":
-            await asyncio.sleep(0.01)
+    await until(lambda: _is_paused(backstay))
     await backstay.batches.cancel("batch")
     gate.set()
     result = await running
@@ -161,17 +166,18 @@ async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay
     """There is nothing left to resume."""
     gate, calls = asyncio.Event(), []
 
+    async def first_is_kept():
+        return (await backstay.batches.checkpoint("batch")).counts.completed == 1
+
     async def process(item):
         calls.append(item.id)
         await gate.wait()
         if item.id == "item-2":
-            await asyncio.sleep(0.3)  # the other one's commit comes first, and shows the pause to the worker
+            await until(first_is_kept)  # whose commit shows the pause to the worker
         return conversation(item.topic)
 
     running = asyncio.create_task(backstay.batches.run("batch", items(2), process, concurrency=2))
-    async with asyncio.timeout(20):
-        while len(calls) < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(calls) == 2)
     await backstay.batches.pause("batch")
     gate.set()
     result = await running

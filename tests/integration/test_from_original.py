@@ -34,6 +34,8 @@ from support.original import BACKUP, MADE_AT, TABLES, conversation, original
 from support.scene import Scene
 from support.torture import FULL
 
+pytestmark = pytest.mark.promise("B5", "K1", "K2")
+
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):

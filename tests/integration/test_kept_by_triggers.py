@@ -9,6 +9,8 @@ from support.invariants import violations
 from support.library import ALL, digests, filled
 from support.sql import ask, is_server
 
+pytestmark = pytest.mark.promise("K1")
+
 _KEEPING = """
     CREATE TRIGGER keeping BEFORE DELETE ON conversations WHEN OLD.id = 'c00001' OR OLD.item_id = 'i3'
     BEGIN SELECT RAISE(IGNORE); END

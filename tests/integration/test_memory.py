@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.promise("K7")
+
 _COUNT = 1_000_000 if os.environ.get("BACKSTAY_TORTURE") == "1" else 50_000
 
 _CREATE = """

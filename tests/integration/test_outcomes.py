@@ -8,8 +8,10 @@ import pytest
 
 from backstay import Conversation, Counts, Done, Fail, Item, JobState, Retry, Selection, Skip, Tokens, Turn
 from support.conversations import conversation, items
+from support.loop_waiting import until
 from support.processors import Writer
 from support.sql import ask, is_server
+from support.waiting import PATIENCE_SECONDS
 
 
 async def _failures(backstay, job_id="batch"):
@@ -220,7 +222,7 @@ async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(backstay)
     async def process(item):
         if item.id == "item-2":
             try:
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()  # hangs
             except asyncio.CancelledError:
                 cancelled.append(item.id)
         return conversation(item.topic)
@@ -235,16 +237,18 @@ async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(backstay)
 
 async def test_blocking_call_over_its_deadline_frees_its_slot(backstay):
     """Its thread is left alone; its result comes too late."""
-    release = threading.Event()
+    release, returns = threading.Event(), threading.Event()
 
     def process(item):
         if item.id == "item-1":
-            release.wait(20)
+            release.wait(PATIENCE_SECONDS)
+            returns.set()
         return conversation(item.topic)
 
-    result = await backstay.batches.run("batch", items(5), process, timeout=0.5, max_attempts=1, concurrency=1)
+    result = await backstay.batches.run("batch", items(5), process, timeout=1.5, max_attempts=1, concurrency=1)
     release.set()
-    await asyncio.sleep(0.02)
+    await until(returns.is_set)
+    await asyncio.sleep(0.02)  # a negative: what it returned is not stored
 
     assert result.counts == Counts(completed=4, failed=1)
     assert await backstay.conversations.count(Selection(job_id="batch")) == 4

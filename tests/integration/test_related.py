@@ -11,7 +11,10 @@ from support.invariants import violations
 from support.library import ALL, filled
 from support.sql import ask, is_server
 
-pytestmark = pytest.mark.own_tables("foreign keys of an app lead to ours; test_adopting has those that lead to theirs")
+pytestmark = [
+    pytest.mark.promise("K1", "K2"),
+    pytest.mark.own_tables("foreign keys of an app lead to ours; test_adopting has those that lead to theirs"),
+]
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from support.library import ALL, digests, filled
 from support.sql import ask, is_server
 from support.stores import DATABASES
 
+pytestmark = pytest.mark.promise("K1", "K2")
+
 
 @pytest.fixture
 async def library(path):

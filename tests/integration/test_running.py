@@ -24,6 +24,7 @@ from backstay.errors import (
 from support.conversations import conversation, items
 from support.processors import Writer
 from support.sql import ask
+from support.waiting import PATIENCE_SECONDS
 
 
 async def _stored(backstay, job_id="batch"):
@@ -96,7 +97,7 @@ async def test_blocking_processor_runs_in_threads(backstay):
 
     def process(item):
         threads.add(threading.get_ident())
-        barrier.wait(timeout=10)
+        barrier.wait(PATIENCE_SECONDS)
         return conversation(item.topic)
 
     result = await backstay.batches.run("batch", items(20), process, concurrency=5)

@@ -6,12 +6,17 @@ import apsw
 import pytest
 
 from backstay import Backstay, Counts, JobState, Selection, Stop
+from backstay.batch.worker import Worker
 from backstay.errors import ConversationNotFound, JobNotFound, StoreBusy
 from backstay.storage.sqlite import connection
 from support.conversations import conversation, items
 from support.invariants import violations
+from support.loop_waiting import until
 from support.processors import Gate, Writer
 from support.stores import DATABASES
+from support.waiting import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.promise("B1", "B2", "B4")
 
 
 async def test_two_runs_at_once_share_one_job(backstay):
@@ -54,13 +59,21 @@ async def test_library_may_be_opened_twice(path):
     assert violations(path) == []
 
 
-async def test_second_worker_waits_for_what_the_first_holds(backstay):
+async def test_second_worker_waits_for_what_the_first_holds(backstay, monkeypatch):
     """It does not end before the job does."""
-    gate, write = Gate(), Writer()
+    gate, write, waits = Gate(), Writer(), asyncio.Event()
+    wait = Worker._wait
+
+    async def noted(worker, report):
+        if report.counts == Counts(running=2, completed=2) and not len(worker._calls):
+            waits.set()  # the second: it has nothing more to do, and goes on
+        await wait(worker, report)
+
+    monkeypatch.setattr(Worker, "_wait", noted)
     first = asyncio.create_task(backstay.batches.run("batch", items(4), gate, concurrency=2))
     await gate.reached(2)
     second = asyncio.create_task(backstay.batches.run("batch", items(4), write))
-    await asyncio.sleep(0.3)
+    await asyncio.wait_for(waits.wait(), PATIENCE_SECONDS)
     assert len(write.calls) == 2
     assert not second.done()
 
@@ -75,13 +88,13 @@ async def test_second_worker_takes_what_the_first_gives_back(backstay):
     first = asyncio.create_task(backstay.batches.run("batch", items(6), gate, concurrency=3))
     await gate.reached(3)
     second = asyncio.create_task(backstay.batches.run("batch", items(6), write))
-    await asyncio.sleep(0.05)
+    await until(lambda: len(write.calls) == 3)
 
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
 
-    assert (await asyncio.wait_for(second, 10)).counts == Counts(completed=6)
+    assert (await asyncio.wait_for(second, PATIENCE_SECONDS)).counts == Counts(completed=6)
     assert len(write.calls) == 6
 
 
@@ -97,19 +110,23 @@ async def test_several_jobs_run_side_by_side(backstay):
 
 
 @pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
-async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch):
+async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch, caplog):
     """What is finished waits for it; nothing is lost, nothing is called twice."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     write = Writer()
-    async with Backstay.open(path) as backstay:
+    async with Backstay.open(path) as backstay, asyncio.TaskGroup() as group:
         await backstay.batches.create("batch", items(40), "scripted")
         other = apsw.Connection(str(path))
-        other.set_busy_timeout(5_000)
+        other.set_busy_timeout(60_000)
+
+        async def let_go():
+            await until(lambda: caplog.messages.count("database_waited_for") >= 2)
+            other.execute("ROLLBACK")
 
         async def process(item, work):
             if item.id == "item-8":
                 other.execute("BEGIN IMMEDIATE")
-                asyncio.get_running_loop().call_later(0.4, other.execute, "ROLLBACK")
+                group.create_task(let_go())
             return await write(item, work)
 
         result = await backstay.batches.resume("batch", process, concurrency=4)
@@ -121,19 +138,23 @@ async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
-async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypatch):
+async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypatch, caplog):
     """The run ends with the trouble it had; what could not be written is pending again."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     stop = Stop()
-    async with Backstay.open(path) as backstay:
+    async with Backstay.open(path) as backstay, asyncio.TaskGroup() as group:
         await backstay.batches.create("batch", items(6), "scripted")
         other = apsw.Connection(str(path))
-        other.set_busy_timeout(5_000)
+        other.set_busy_timeout(60_000)
+
+        async def stop_when_it_waits():
+            await until(lambda: "database_waited_for" in caplog.messages)
+            stop.request()
 
         async def process(item):
             if not other.in_transaction:
                 other.execute("BEGIN IMMEDIATE")
-                asyncio.get_running_loop().call_later(0.2, stop.request)
+                group.create_task(stop_when_it_waits())
             return conversation(item.topic)
 
         with pytest.raises(StoreBusy):

@@ -7,11 +7,30 @@ import time
 import pytest
 
 from backstay import Backstay, Counts, JobState, Retry, Stop
+from backstay.batch.calls import Calls
 from backstay.batch.worker import Ending
 from backstay.errors import IllegalMove, JobIsWorked, Stopped
 from support.conversations import conversation, items
 from support.invariants import violations
+from support.loop_waiting import until
 from support.processors import Gate, Writer
+from support.waiting import PATIENCE_SECONDS
+
+
+@pytest.fixture
+def noticed(monkeypatch):
+    """Set when a worker has seen that it is to stop."""
+    seen, abandon_waiting = asyncio.Event(), Calls.abandon_waiting
+
+    def noted(calls):
+        abandon_waiting(calls)
+        seen.set()
+
+    monkeypatch.setattr(Calls, "abandon_waiting", noted)
+    return seen
+
+
+pytestmark = pytest.mark.promise("B1", "B6")
 
 
 def _start(backstay, process, count=10, **options):
@@ -22,14 +41,14 @@ def _start(backstay, process, count=10, **options):
 # -- asked to stop ---------------------------------------------------------------------------------
 
 
-async def test_stop_lets_calls_in_flight_finish(backstay):
+async def test_stop_lets_calls_in_flight_finish(backstay, noticed):
     """No new ones are made; what is finished is on disk, and the job can be resumed."""
     stop, gate = Stop(), Gate()
     running = _start(backstay, gate, concurrency=3, stop=stop)
     await gate.reached(3)
 
     stop.request()
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(noticed.wait(), PATIENCE_SECONDS)
     gate.open()
     result = await running
 
@@ -67,22 +86,22 @@ async def test_stop_at_once_gives_no_grace(backstay):
     await gate.reached(10)
 
     stop.request(at_once=True)
-    result = await asyncio.wait_for(running, 5)
+    result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert result.counts == Counts(pending=10)
 
 
-async def test_second_request_takes_the_grace_away(backstay):
+async def test_second_request_takes_the_grace_away(backstay, noticed):
     """As a second Ctrl-C does."""
     stop, gate = Stop(), Gate()
     running = _start(backstay, gate, stop=stop, grace_seconds=600)
     await gate.reached(10)
 
     stop.request()
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(noticed.wait(), PATIENCE_SECONDS)
     assert not running.done()
     stop.request(at_once=True)
-    result = await asyncio.wait_for(running, 5)
+    result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert (result.ending, result.counts) == (Ending.STOPPED, Counts(pending=10))
 
@@ -94,7 +113,7 @@ async def test_stop_may_be_asked_for_from_a_thread(backstay):
     await gate.reached(10)
 
     threading.Thread(target=stop.request, kwargs={"at_once": True}).start()
-    result = await asyncio.wait_for(running, 5)
+    result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert result.ending is Ending.STOPPED
 
@@ -137,7 +156,8 @@ async def test_stop_does_not_wait_for_retries(backstay):
             asyncio.get_running_loop().call_later(0.05, stop.request)
         return Retry(after=300)
 
-    result = await asyncio.wait_for(backstay.batches.run("batch", items(5), Writer(answer), stop=stop), 5)
+    running = backstay.batches.run("batch", items(5), Writer(answer), stop=stop)
+    result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert result.counts == Counts(pending=5)
 
@@ -148,12 +168,12 @@ async def test_blocking_calls_do_not_hold_up_a_stop(backstay):
 
     def process(item):
         entered.set()
-        release.wait(20)
+        release.wait(2 * PATIENCE_SECONDS)
 
     running = _start(backstay, process, concurrency=2, stop=stop, grace_seconds=0.05)
-    await asyncio.to_thread(entered.wait, 10)
+    await until(entered.is_set)
     stop.request()
-    result = await asyncio.wait_for(running, 5)
+    result = await asyncio.wait_for(running, PATIENCE_SECONDS)
     release.set()
 
     assert result.counts == Counts(pending=10)
@@ -183,9 +203,19 @@ async def test_cancelled_caller_gives_back_what_is_in_flight(backstay):
 
 async def test_time_out_around_a_run(backstay):
     """As any other task; the next run goes on."""
+    gate = Gate()
+
+    async def expire(limit):
+        await gate.reached(5)
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    async def run():
+        async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
+            group.create_task(expire(limit))
+            await backstay.batches.run("batch", items(5), gate)
+
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await backstay.batches.run("batch", items(5), Gate())
+        await run()
 
     assert (await backstay.batches.run("batch", items(5), Writer())).counts == Counts(completed=5)
 
@@ -198,7 +228,7 @@ async def test_caller_cancelled_while_a_job_is_made(backstay, path):
         for item in items(1_500):
             yield item
         waiting.set()
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()  # hangs
 
     running = asyncio.create_task(backstay.batches.run("batch", given(), Writer()))
     await waiting.wait()
@@ -241,7 +271,7 @@ async def test_paused_job_stops_its_worker(backstay):
 
     paused = await backstay.batches.pause("batch")
     gate.open()
-    result = await asyncio.wait_for(running, 10)
+    result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert (paused.state, paused.pause.code) == (JobState.PAUSED, "by_user")
     assert (result.ending, result.state, result.pause.code) == (Ending.PAUSED, JobState.PAUSED, "by_user")
@@ -256,7 +286,7 @@ async def test_pause_is_noticed_while_all_slots_are_taken(backstay):
     await gate.reached(10)
 
     await backstay.batches.pause("batch")
-    result = await asyncio.wait_for(running, 5)
+    result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert (result.ending, result.counts) == (Ending.PAUSED, Counts(pending=10))
 
@@ -269,7 +299,7 @@ async def test_cancelled_job_stops_for_good(backstay):
 
     await backstay.batches.cancel("batch")
     gate.open()
-    result = await asyncio.wait_for(running, 10)
+    result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
     assert result.counts == Counts(pending=8, completed=2)
@@ -284,7 +314,7 @@ async def test_job_is_not_discarded_under_a_worker(backstay):
     await gate.reached(10)
 
     with pytest.raises(JobIsWorked, match="`backstay cancel batch`"):
-        await asyncio.wait_for(backstay.batches.discard("batch"), 5)
+        await asyncio.wait_for(backstay.batches.discard("batch"), PATIENCE_SECONDS)
     gate.open()
 
     assert (await running).completed == 10

@@ -1,9 +1,11 @@
 """What the tests of the API share."""
 
 import sys
+from types import ModuleType
 
 import pytest
 
+from support.processors import Gate
 from support.serving import KINDS, libraries, serving
 
 settings = libraries(KINDS)
@@ -40,3 +42,12 @@ def picky(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     yield Picky(tmp_path)
     sys.modules.pop("picky", None)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """What the processor `gate:gate` of an application in this process waits at, until a test opens it."""
+    module = ModuleType("gate")
+    module.gate = Gate()
+    monkeypatch.setitem(sys.modules, "gate", module)
+    return module.gate

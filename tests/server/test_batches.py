@@ -73,34 +73,38 @@ async def test_incomplete_jobs_are_those_with_work_left(api):
     assert [job["id"] for job in listed["jobs"]] == ["waiting"]
 
 
-async def test_a_job_is_paused_and_goes_on(api):
+async def test_a_job_is_paused_and_goes_on(settings, gate):
     """The worker stops gracefully; nothing that was finished is done again."""
     items = [{"id": str(number), "topic": f"t{number}"} for number in range(200)]
-    await _create(api, items=items, processor="scripted:0.02", concurrency=4)
-    while not (await api.ann.get("/api/batches/topics")).json()["completed"]:
-        await asyncio.sleep(0.02)
+    async with serving(settings, processors=("gate:gate",)) as api:
+        await _create(api, items=items, processor="gate:gate", concurrency=4)
+        await gate.reached(4)
 
-    paused = await api.ann.post("/api/batches/topics/pause")
-    at_rest = await api.settled("topics")
+        paused = await api.ann.post("/api/batches/topics/pause")
+        gate.open()
+        at_rest = await api.settled("topics")
 
-    assert (paused.status_code, paused.json()["state"]) == (200, "paused")
-    assert (at_rest["pause"]["code"], at_rest["running"]) == ("by_user", 0)
-    assert 0 < at_rest["completed"] < 200
-    await api.ann.post("/api/batches/topics/resume", json={"concurrency": 64})
-    assert (await api.settled("topics"))["completed"] == 200
+        assert (paused.status_code, paused.json()["state"]) == (200, "paused")
+        assert (at_rest["pause"]["code"], at_rest["running"]) == ("by_user", 0)
+        assert 0 < at_rest["completed"] < 200
+        await api.ann.post("/api/batches/topics/resume", json={"concurrency": 64})
+        assert (await api.settled("topics"))["completed"] == 200
+        assert len(gate.calls) == 200
 
 
-async def test_a_job_resumed_while_it_is_pausing_goes_on(api):
+async def test_a_job_resumed_while_it_is_pausing_goes_on(settings, gate):
     """The run that is coming to its end begins again, though nobody asks another time."""
-    await _create(api, items=[{"topic": f"t{number}"} for number in range(8)], processor="scripted:0.5", concurrency=4)
-    while not (await api.ann.get("/api/batches/topics")).json()["running"]:
-        await asyncio.sleep(0.02)
+    items = [{"topic": f"t{number}"} for number in range(8)]
+    async with serving(settings, processors=("gate:gate",)) as api:
+        await _create(api, items=items, processor="gate:gate", concurrency=4)
+        await gate.reached(4)
 
-    await api.ann.post("/api/batches/topics/pause")
-    resumed = await api.ann.post("/api/batches/topics/resume")
+        await api.ann.post("/api/batches/topics/pause")
+        resumed = await api.ann.post("/api/batches/topics/resume")
+        gate.open()
 
-    assert resumed.status_code == 202
-    assert (await api.settled("topics"))["completed"] == 8
+        assert resumed.status_code == 202
+        assert (await api.settled("topics"))["completed"] == 8
 
 
 async def test_a_cancelled_job_stays_cancelled(api):
@@ -256,27 +260,30 @@ async def test_the_server_says_what_it_runs(settings, tmp_path):
         assert (await api.ann.get("/api/recipes")).json() == {"recipes": ["own"], "processors": ["scripted"]}
 
 
-async def test_so_many_jobs_at_once_and_no_more(settings):
+async def test_so_many_jobs_at_once_and_no_more(settings, gate):
     """The one beyond is told so, and can be resumed later."""
-    async with serving(settings, most_jobs=1) as api:
-        await api.ann.post("/api/batches", json={"jobId": "one", "items": _ITEMS, "processor": "scripted:0.5"})
+    async with serving(settings, most_jobs=1, processors=("scripted", "gate:gate")) as api:
+        await api.ann.post("/api/batches", json={"jobId": "one", "items": _ITEMS, "processor": "gate:gate"})
         second = await api.ann.post("/api/batches", json={"jobId": "two", "items": _ITEMS, "processor": "scripted"})
 
         assert (second.status_code, second.json()["error"]["code"]) == (429, "too_many")
+        gate.open()
         await api.settled("one")
         assert (await api.ann.post("/api/batches/two/resume")).status_code == 202
         assert (await api.settled("two"))["state"] == "completed"
 
 
-async def test_resuming_twice_works_once(api):
+async def test_resuming_twice_works_once(settings, gate):
     """In one process one run works on a job."""
-    await _create(api, processor="scripted:0.5")
+    async with serving(settings, processors=("gate:gate",)) as api:
+        await _create(api, processor="gate:gate")
 
-    answers = await asyncio.gather(*(api.ann.post("/api/batches/topics/resume") for _ in range(5)))
+        answers = await asyncio.gather(*(api.ann.post("/api/batches/topics/resume") for _ in range(5)))
 
-    assert {answer.status_code for answer in answers} == {202}
-    assert api.parts.supervisor.worked == 1
-    assert (await api.settled("topics"))["completed"] == 2
+        assert {answer.status_code for answer in answers} == {202}
+        assert api.parts.supervisor.worked == 1
+        gate.open()
+        assert (await api.settled("topics"))["completed"] == 2
 
 
 @pytest.mark.parametrize("name", ["a/b", "a b", "ü→", "..", "a%2Fb", "x?y#z", "events", "upload"])

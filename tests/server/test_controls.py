@@ -79,20 +79,21 @@ async def test_without_the_trigger_failures_are_missed(settings, picky):
         assert "item_failed" not in [one.name async for one in feed.events(0)]
 
 
-async def test_without_its_memory_a_resume_during_a_pause_is_lost(api, monkeypatch):
+async def test_without_its_memory_a_resume_during_a_pause_is_lost(settings, gate, monkeypatch):
     """The run comes to its end, and nobody begins again."""
     items = [{"topic": f"t{number}"} for number in range(8)]
     monkeypatch.setattr(Supervisor, "_until_ended", _deaf(Supervisor._until_ended))
-    await api.ann.post(
-        "/api/batches", json={"jobId": "j", "items": items, "processor": "scripted:0.5", "concurrency": 4}
-    )
-    while not (await api.ann.get("/api/batches/j")).json()["running"]:
-        await asyncio.sleep(0.02)
+    async with serving(settings, processors=("gate:gate",)) as api:
+        await api.ann.post(
+            "/api/batches", json={"jobId": "j", "items": items, "processor": "gate:gate", "concurrency": 4}
+        )
+        await gate.reached(4)
 
-    await api.ann.post("/api/batches/j/pause")
-    await api.ann.post("/api/batches/j/resume")
+        await api.ann.post("/api/batches/j/pause")
+        await api.ann.post("/api/batches/j/resume")
+        gate.open()
 
-    assert (await api.settled("j"))["state"] == "paused"
+        assert (await api.settled("j"))["state"] == "paused"
 
 
 def _deaf(until_ended):

@@ -8,7 +8,9 @@ import pytest
 from backstay import Backstay
 from backstay.server.events.job_feed import JobFeed
 from support.eventstream import Listener, parsed
+from support.loop_waiting import until
 from support.serving import ANN, served, serving
+from support.waiting import PATIENCE_SECONDS
 
 _EVENTS = "/api/batches/j/events"
 
@@ -25,9 +27,7 @@ async def _received(client, path=_EVENTS, *, last=None):
 
 async def _attached(api, count=1):
     """Wait until so many listen."""
-    async with asyncio.timeout(20):
-        while sum(feed.listeners for feed in api.parts.hub._feeds.values()) < count:
-            await asyncio.sleep(0.02)
+    await until(lambda: sum(feed.listeners for feed in api.parts.hub._feeds.values()) >= count)
 
 
 async def _failing(api, count=3, *, good=0):
@@ -181,13 +181,15 @@ async def test_listeners_share_one_poller(api):
 async def test_so_many_listeners_and_no_more(settings):
     """The one beyond is told so."""
     async with serving(settings, most_listeners=1) as api:
-        await api.ann.post("/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted:0.5"})
+        items = [{"topic": "x"}]
+        await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "scripted", "start": False})
         first = asyncio.create_task(_received(api.ann))
         await _attached(api)
 
         second = await api.ann.get(_EVENTS)
 
         assert (second.status_code, second.json()["error"]["code"]) == (429, "too_many")
+        await api.ann.post("/api/batches/j/resume")
         await first
 
 
@@ -201,7 +203,7 @@ async def test_a_job_that_is_discarded_ends_its_stream(api):
 
     await api.ann.post("/api/batches/j/discard")
 
-    assert (await asyncio.wait_for(listening, 5))[-1].data["state"] == "pending"
+    assert (await asyncio.wait_for(listening, PATIENCE_SECONDS))[-1].data["state"] == "pending"
 
 
 async def test_unknown_names_leave_nothing_behind(api):
@@ -237,10 +239,10 @@ def test_heartbeats_come_while_nothing_happens(tmp_path):
         names = []
         for one in listener.events():
             names.append(one.name)
-            if names.count("comment") == 3:
+            if names.count("comment") >= 3 and "state" in names:
                 break
 
-        assert names[:2] == ["progress", "state"]
+        assert [name for name in names if name != "comment"] == ["progress", "state"]
         listener.close()
         server.stop()
 

@@ -16,6 +16,7 @@ from backstay.server.cleaning import Cleaning
 from backstay.server.listening import _listening
 from support.serving import ANN, bearer, served, serving, token_of
 from support.sql import ask
+from support.waiting import PATIENCE_SECONDS
 
 _ITEMS = [{"id": f"i{number}", "topic": f"t{number}"} for number in range(200)]
 _SLOW = 'processors = ["scripted:0.05"]\n'
@@ -53,9 +54,17 @@ def test_a_second_signal_leaves_at_once(tmp_path):
         server.client.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "scripted:30"})
         server.wait_for(lambda: _job(server)["running"])
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        server.wait_for(lambda: _lets_nobody_in(server))
 
         assert server.stop(signal.SIGTERM) == 130
+
+
+def _lets_nobody_in(server):
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=20).close()
+    except ConnectionError:
+        return True
+    return False
 
 
 def test_an_interrupted_job_waits_until_it_is_asked_for(tmp_path):
@@ -67,8 +76,10 @@ def test_an_interrupted_job_waits_until_it_is_asked_for(tmp_path):
     with served(tmp_path, _SLOW) as server:
         found = _job(server)
         assert (found["state"], found["completed"] >= 8) == ("interrupted", True)
-        time.sleep(0.5)
-        assert _job(server)["completed"] == found["completed"]
+        other = {"jobId": "other", "items": [{"topic": "x"}], "processor": "scripted:0.05"}
+        server.client.post("/api/batches", json=other).raise_for_status()
+        server.wait_for(lambda: server.client.get("/api/batches/other").json()["state"] == "completed")
+        assert (_job(server)["state"], _job(server)["completed"]) == ("interrupted", found["completed"])
 
         resumed = server.client.post("/api/batches/j/resume", json={"concurrency": 64})
 
@@ -114,7 +125,7 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
 
         assert server.client.post("/api/batches/j/pause").json()["state"] == "paused"
 
-        assert worker.wait(timeout=20) == 5
+        assert worker.wait(timeout=PATIENCE_SECONDS) == 5
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
 """Nobody reaches what is somebody else's: generated from the API's own description."""
 
+import pytest
+
 from backstay.server import ServerSettings, create_app
 from backstay.settings import Settings
 from support.addresses import CASES, OPEN, PAGES, addresses, description, request_of, routes
 from support.serving import ANN
+
+pytestmark = pytest.mark.promise("K4")
 
 _NAMED = [address for address, case in CASES.items() if case.names != "nothing"]
 _LISTS = [address for address, case in CASES.items() if case.names == "nothing" and address.startswith("GET")]

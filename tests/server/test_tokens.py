@@ -5,7 +5,9 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
+from contextlib import contextmanager
 
 import jwt
 import pytest
@@ -13,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from support.addresses import CASES, request_of
 from support.issuer import Issuer
+from support.loop_waiting import until
 from support.serving import ANN, ENOUGH, ISSUER, SECRET, bearer, claims, libraries, serving, token_of
 from support.torture import sample
+from support.waiting import PATIENCE_SECONDS
 
 settings = libraries(ENOUGH)
 
@@ -228,7 +232,7 @@ async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypa
         for status, body in ((500, b"down"), (200, b"<html>"), (200, b'{"keys":7}'), (200, b"x" * 300_000), (302, b"")):
             issuer.status, issuer.body = status, body
             assert await _status(api, issuer.token()) == 200
-            await asyncio.sleep(0.05)
+            await until(api.parts.authenticator._keys._fetching.done)  # in vain
             assert await _status(api, issuer.token()) == 200
 
 
@@ -255,18 +259,35 @@ async def test_redirects_of_the_issuer_are_not_followed(settings, issuer):
 async def test_a_slow_issuer_is_not_waited_for_by_others(settings, issuer, monkeypatch):
     """Who comes with a known key is let in meanwhile; who does not is told after a while."""
     monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
-    monkeypatch.setattr("backstay.server.auth.keys._TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("backstay.server.auth.keys._TIMEOUT_SECONDS", PATIENCE_SECONDS)
     async with _by_keys(settings, issuer) as api:
         good = issuer.token()
         assert await _status(api, good) == 200
-        issuer.delay = 2.0
-        issuer.rotate("second", keep=True)
-        waiting = asyncio.create_task(_status(api, issuer.token()))
-        await asyncio.sleep(0.05)
+        with _slow(issuer):
+            issuer.rotate("second", keep=True)
+            waiting = asyncio.create_task(_status(api, issuer.token()))
+            await until(lambda: issuer.requests == 2)
 
-        assert await _status(api, good) == 200
-        assert not waiting.done()
-        assert await waiting == 401
+            assert await _status(api, good) == 200
+            assert not waiting.done()
+        assert await waiting == 200
+
+        monkeypatch.setattr("backstay.server.auth.keys._TIMEOUT_SECONDS", 0.3)
+        with _slow(issuer):
+            issuer.rotate("third", keep=True)
+            assert await _status(api, issuer.token()) == 401
+
+
+@contextmanager
+def _slow(issuer):
+    """Have an issuer answer nobody as long as this is entered."""
+    may_answer, keys = threading.Event(), issuer.jwks
+    issuer.jwks = lambda: may_answer.wait(PATIENCE_SECONDS) and keys()
+    try:
+        yield
+    finally:
+        del issuer.jwks
+        may_answer.set()
 
 
 @pytest.mark.sweep
@@ -288,13 +309,14 @@ async def test_a_flood_of_unknown_keys_is_one_request(settings, issuer):
 
 async def test_who_goes_away_leaves_the_fetch_to_others(settings, issuer):
     """A request that is cancelled while keys are fetched takes nothing with it."""
-    issuer.delay = 0.3
     async with _by_keys(settings, issuer) as api:
-        first = asyncio.create_task(_status(api, issuer.token()))
-        await asyncio.sleep(0.1)
-        second = asyncio.create_task(_status(api, issuer.token()))
-        await asyncio.sleep(0)
-        first.cancel()
+        with _slow(issuer):
+            first = asyncio.create_task(_status(api, issuer.token()))
+            await until(lambda: issuer.requests == 1)
+            second = asyncio.create_task(_status(api, issuer.token()))
+            await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.wait([first])
 
         assert await second == 200
     assert issuer.requests == 1

@@ -11,6 +11,8 @@ from support.conversations import conversation
 from support.jobs import OWNER, claim, commit, create, enter
 from support.verdicts import completed
 
+pytestmark = pytest.mark.promise("K1", "K2")
+
 _ALL = Selection(everything=True)
 _SEALED = Sealed(conversations=3, turns=6, content_bytes=1, file_bytes=1, file_sha256=b"s")
 

@@ -16,6 +16,8 @@ from support.conversations import conversation
 from support.jobs import OWNER, claim, claim_one, commit, create, enter, job
 from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
 
+pytestmark = pytest.mark.promise("B1", "B2")
+
 _ALL = Selection(everything=True)
 
 

@@ -12,6 +12,8 @@ from support.conversations import items
 from support.jobs import OWNER, claim, commit, create, die, enter, job, stage
 from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
 
+pytestmark = pytest.mark.promise("B7")
+
 _CRASH_LIMIT = 2
 _ENDINGS = (completed, completed, completed_with_none, failed, failed, skipped, retried, doomed)
 

@@ -11,6 +11,8 @@ from backstay.errors import LeaseLost
 from support.jobs import OWNER, claim, commit, create, die, enter, job
 from support.verdicts import completed, failed, retried
 
+pytestmark = pytest.mark.promise("B4")
+
 _PAUSE = Pause("broken", "all")
 
 

@@ -9,6 +9,8 @@ from backstay.library.selection import Selection
 from backstay.storage.sql import records
 from support.jobs import OWNER
 
+pytestmark = pytest.mark.promise("K2")
+
 _AWKWARD = "".join(map(chr, range(1, 0x180))) + '\\"/\u2028\u2029\ufeff\uffff\U0001f600e\u0301 },\n{'
 _METADATA = (
     None, "", "{}", "[]", "null", "text", '{"a":1}', '{"b":1,"a":{"z":0,"y":[{}]}}', '{"a": 1}', '{"a":1,"a":2}',

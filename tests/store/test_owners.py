@@ -11,6 +11,8 @@ from support.jobs import claim, claim_one, commit, create, enter, job, stage
 from support.verdicts import completed, failed
 from support.workers import card
 
+pytestmark = pytest.mark.promise("K4")
+
 _ALL = Selection(everything=True)
 
 

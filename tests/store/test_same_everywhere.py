@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from backstay.library.imports.incoming import OnClash
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
 from support.stores import DATABASES, require
+
+pytestmark = pytest.mark.promise("K2")
 
 _texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30).map(
     lambda text: text if text.strip() else "blank"

@@ -10,6 +10,8 @@ from backstay.batch.outcome import Usage
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 from support.verdicts import completed, failed, retried
 
+pytestmark = pytest.mark.promise("B4", "B5")
+
 
 def _results(store, position=0):
     return [

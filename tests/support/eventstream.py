@@ -40,7 +40,7 @@ def parsed(lines: Iterator[str]) -> Iterator[Received]:
 class Listener:
     """Listens with a socket of its own, so that it can stop reading, or vanish."""
 
-    def __init__(self, url: str, path: str, token: str, *, last: str | None = None, timeout: float = 20) -> None:
+    def __init__(self, url: str, path: str, token: str, *, last: str | None = None, timeout: float = 60) -> None:
         place = urlsplit(url)
         self.socket = socket.create_connection((place.hostname or "", place.port or 80), timeout=timeout)
         more = f"Last-Event-ID: {last}\r\n" if last is not None else ""

@@ -8,22 +8,31 @@ from pathlib import Path
 
 import apsw
 
-from support.scene import until
-from support.sql import is_server
+from support.sql import ask, is_server
+from support.waiting import until
 
 
 def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Popen[bytes]]:
-    """Stop a worker past its lease, let another take over, wake the first; return both."""
+    """Stop a worker past its lease, let another take over and do its work, wake the first; return both."""
     scene.items = 400
-    options = {"seconds": 0.05, "lease": 0.6, **options}
+    options = {"seconds": 0.05, "lease": 1.2, **options}
     frozen = scene.start(**options)
     scene.until_called(frozen, 31)
     stop_between_transactions(scene, frozen)
     successor = scene.start(**options)
-    until(lambda: "worker_taken_over" in scene.errors() or successor.poll() is not None)
-    time.sleep(0.3)
+    until(lambda: _is_done_anew(scene) or successor.poll() is not None)
     frozen.send_signal(signal.SIGCONT)
     return [frozen, successor]
+
+
+def _is_done_anew(scene) -> bool:
+    """Return whether all that was taken over from a worker has been completed by another."""
+    ((left, taken_over),) = ask(
+        scene.database,
+        "SELECT coalesce(sum(CASE WHEN state <> 'completed' THEN 1 ELSE 0 END), 0), count(*) FROM items "
+        "WHERE interruptions > 0",
+    )
+    return taken_over > 0 and left == 0
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -19,6 +19,20 @@ _STATES = ("pending", "running", "completed", "failed", "skipped")
 _AT_REST = ("completed", "completed_with_failures", "paused", "cancelled")
 
 
+class BrokenPromise(AssertionError):
+    """The checker found broken promises after a test: no matter which one, none of them ever has a second chance."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__("\n".join(found))
+        self.names = {line.partition(":")[0] for line in found}
+
+
+def refuse(found: list[str]) -> None:
+    """Raise BrokenPromise where the checker, of batches or of backups, found anything."""
+    if found:
+        raise BrokenPromise(found)
+
+
 def violations(
     database: Path | str,
     witness: Witness | None = None,

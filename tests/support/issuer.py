@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,7 +21,6 @@ class Issuer:
         self.requests = 0
         self.status = 200
         self.body: bytes | None = None
-        self.delay = 0.0
         self.location: str | None = None
         self._keys: dict[str, Any] = {}
         self.rotate("first")
@@ -31,7 +29,6 @@ class Issuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.requests += 1
-                time.sleep(issuer.delay)
                 body = issuer.body if issuer.body is not None else issuer.jwks()
                 self.send_response(issuer.status)
                 if issuer.location is not None:

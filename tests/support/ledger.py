@@ -21,6 +21,18 @@ class Ledger:
         """Note that the engine said so many items are completed."""
         self._write({"reported": completed})
 
+    def arrived(self) -> None:
+        """Note that the process waits at its gate."""
+        self._write({"arrived": os.getpid()})
+
+    def misbehaves(self, how: str) -> None:
+        """Note that the processor begins to do something it should not."""
+        self._write({"misbehaves": how})
+
+    def told_to_stop(self) -> None:
+        """Note that a signal was heard."""
+        self._write({"told_to_stop": os.getpid()})
+
     def died(self) -> None:
         """Note that the process is about to be killed by itself."""
         self._write({"died": os.getpid()})
@@ -37,6 +49,12 @@ class Witness:
     """Item, attempt, nonce of the answer."""
     reported: int = 0
     """The most completed items that the engine ever reported."""
+    arrived: int = 0
+    """How many have come to their gate."""
+    misbehaviour: list[str] = field(default_factory=list)
+    """What processors have begun to do that they should not."""
+    stops: int = 0
+    """How many signals to stop were heard."""
 
     @classmethod
     def of(cls, path: Path) -> "Witness":
@@ -46,6 +64,10 @@ class Witness:
                 witness.calls.append((line["called"], line["attempt"], line["nonce"]))
             elif "reported" in line:
                 witness.reported = max(witness.reported, line["reported"])
+            elif "misbehaves" in line:
+                witness.misbehaviour.append(line["misbehaves"])
+            witness.arrived += "arrived" in line
+            witness.stops += "told_to_stop" in line
         return witness
 
 

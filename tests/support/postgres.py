@@ -194,7 +194,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_there(url: str, *, seconds: float = 30.0) -> None:
+def wait_until_there(url: str, *, seconds: float = 60.0) -> None:
     """Wait for a server, or what stands before it, to take connections."""
     deadline = time.monotonic() + seconds
     while True:

@@ -53,7 +53,7 @@ class Gate:
 
     async def reached(self, count: int) -> None:
         """Return when that many calls were made."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.calls) < count:
                 self._news.clear()
                 await self._news.wait()

@@ -134,7 +134,7 @@ class ProviderServer:
 
     def __enter__(self) -> "ProviderServer":
         self._thread.start()
-        assert self._ready.wait(20), "the provider did not start"
+        assert self._ready.wait(60), "the provider did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,14 +171,14 @@ class ProviderServer:
     async def _answer(self, request: web.Request, call: Call, reply: Reply) -> web.StreamResponse:
         match reply:
             case Said():
-                await asyncio.sleep(reply.seconds)
+                await asyncio.sleep(reply.seconds)  # works: a model takes its time
                 turns = [f"{key} of call {call.number} about {call.topic}" for key in call.keys]
                 text = reply.text if reply.text is not None else json.dumps(dict(zip(call.keys, turns, strict=True)))
                 if reply.text is None and reply.refusal is None and reply.finish is None:
                     self.answered.append((call.topic, turns))
                 return web.json_response(shaped(call, text, reply))
             case Status():
-                await asyncio.sleep(reply.seconds)
+                await asyncio.sleep(reply.seconds)  # works: a model takes its time
                 body = reply.body if reply.body is not None else _error(reply.status)
                 data = json.dumps(body) if isinstance(body, dict) else body
                 kind = "application/json" if isinstance(body, dict) else "text/html"
@@ -190,7 +190,7 @@ class ProviderServer:
             case Drip():
                 return await _drip(request, call, reply.seconds)
             case Hang():
-                await asyncio.sleep(600)
+                await asyncio.sleep(600)  # hangs: whoever asked gives up
             case Reset():
                 pass
         assert request.transport is not None
@@ -240,7 +240,7 @@ async def _drip(request: web.Request, call: Call, seconds: float) -> web.StreamR
     await response.prepare(request)
     for start in range(0, len(body), 10):
         await response.write(body[start : start + 10])
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)  # works: an answer in drops
     return response
 
 

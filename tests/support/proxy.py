@@ -58,6 +58,10 @@ class Proxy:
         self._ended = False
         self.cuts: list[Cut] = []
         """What became of each COMMIT, in order."""
+        self.accepted = 0
+        """How often a client has connected, whether or not the server was there."""
+        self.held_up = 0
+        """How much of what clients said had to wait, since this fell silent."""
         self._sockets: set[socket.socket] = set()
         who = f"{parts.username}:{parts.password}@" if parts.password else f"{parts.username}@"
         place = f"{who}{host}:{self._listener.getsockname()[1]}"
@@ -93,6 +97,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             try:
                 server = socket.create_connection(self._server)
             except OSError:
@@ -109,6 +114,7 @@ class Proxy:
         """Pass on what the client says."""
         with suppress(OSError):
             for message in _messages(wire.client):
+                self.held_up += not self._flows.is_set()
                 self._flows.wait()
                 if message == b"Q\x00\x00\x00\x0bCOMMIT\x00":
                     cut = self._plan()
@@ -133,12 +139,12 @@ class Proxy:
                 wire.answered.wait(10)
             case Cut.HELD_THEN_MADE:
                 _close(wire.client)
-                time.sleep(self._held_seconds)
+                time.sleep(self._held_seconds)  # the server does not hear yet that the client is gone
                 wire.server.sendall(message)
                 wire.answered.wait(10)
             case Cut.HELD_THEN_UNDONE:
                 _close(wire.client)
-                time.sleep(self._held_seconds)
+                time.sleep(self._held_seconds)  # the server does not hear yet that the client is gone
         self._close(wire)
 
     def _answer(self, wire: "_Wire") -> None:

@@ -1,14 +1,14 @@
 """A scene: one database, one ledger, and real processes that work on it and suffer."""
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -17,9 +17,9 @@ from backstay import errors
 from support.invariants import violations
 from support.ledger import Witness
 from support.sql import is_server
+from support.waiting import PATIENCE_SECONDS, until
 
 _TESTS = Path(__file__).parents[1]
-_PATIENCE = 60  # seconds after which a process that should have ended is a failure
 
 
 class Scene:
@@ -70,7 +70,7 @@ class Scene:
         self._started.append(process)
         return process
 
-    def finish(self, process: subprocess.Popen[bytes], *, seconds: float = _PATIENCE) -> int:
+    def finish(self, process: subprocess.Popen[bytes], *, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for the end and return how it ended; below zero is a signal."""
         code = process.wait(timeout=seconds)
         if code == -signal.SIGKILL:
@@ -90,6 +90,22 @@ class Scene:
         """Wait until so many calls have begun, while this process works."""
         until(lambda: process.poll() is not None or len(self.witness().calls) >= calls)
         assert process.poll() is None, self.errors()
+
+    @contextmanager
+    def gate(self) -> Iterator[Path]:
+        """A gate for `--gate` that is shut while this is entered: all who wait there go on in the same instant."""
+        path = self.folder / "gate"
+        with path.open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield path
+
+    def until_arrived(self, victims: Sequence[subprocess.Popen[bytes]]) -> None:
+        """Wait until all of these wait at the gate; while many start, each of them takes longer."""
+        count = len(victims)
+        until(
+            lambda: self.witness().arrived >= count or any(victim.poll() is not None for victim in victims),
+            seconds=PATIENCE_SECONDS + 2 * count,
+        )
 
     def witness(self) -> Witness:
         return Witness.of(self.ledger)
@@ -136,14 +152,6 @@ def _is_made(database: Path) -> bool:
         return bool(connection.execute("PRAGMA user_version").get)
     finally:
         connection.close()
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
-    """Wait for what is expected to come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def last_words(said: str) -> type[errors.BackstayError] | str:

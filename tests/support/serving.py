@@ -25,6 +25,7 @@ from backstay.server.parts import Parts
 from backstay.settings import Settings
 from support.stores import DATABASES, SAMPLED, Kind, require
 from support.torture import FULL
+from support.waiting import PATIENCE_SECONDS, until
 
 SECRET = "a secret of more than thirty-two bytes, for tests"
 ISSUER = "https://project.example/auth/v1"
@@ -104,7 +105,7 @@ class Serving:
 
     async def settled(self, job_id: str, *, client: httpx.AsyncClient | None = None) -> dict[str, Any]:
         """Wait until a job has come to rest, and nobody works on it."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 job = (await (client or self.ann).get(f"/api/batches/{job_id}")).json()
                 if job["state"] != "running" and not job["workers"] and not self.parts.supervisor.worked:
@@ -165,21 +166,22 @@ class Server:
     def megabytes(self) -> float:
         return psutil.Process(self.process.pid).memory_info().rss / 1e6
 
-    def stop(self, number: int = signal.SIGTERM, *, seconds: float = 20) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, seconds: float = PATIENCE_SECONDS) -> int:
         """Send a signal and return the exit status."""
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout=seconds)
 
-    def wait_for(self, holds: Callable[[], Any], *, seconds: float = 20) -> Any:
+    def wait_for(self, holds: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait until something is so; return what it is."""
-        deadline = time.monotonic() + seconds
-        while not (found := holds()):
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.02)
-        return found
+
+        def look() -> Any:
+            found = holds()
+            assert found or self.process.poll() is None, self.log.read_text()
+            return found
+
+        return until(look, seconds=seconds)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]

@@ -56,7 +56,7 @@ def _note(**said: float) -> None:
 async def _tick() -> None:
     longest, before = 0.0, time.monotonic()
     while True:
-        await asyncio.sleep(_TICK)
+        await asyncio.sleep(_TICK)  # the turns that are measured
         now = time.monotonic()
         if now - before - _TICK > longest:
             longest = now - before - _TICK

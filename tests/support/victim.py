@@ -9,6 +9,7 @@ engine's protections (`--without`), which is how the tests prove that they would
 import argparse
 import asyncio
 import ctypes
+import fcntl
 import logging
 import os
 import random
@@ -38,7 +39,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--die", default="", help="kill itself before:N or after:N commits")
     parser.add_argument("--freeze", type=int, default=0, help="stop within so many-th commit of results")
     parser.add_argument("--without", default="", help="protections to switch off; see sabotage")
-    parser.add_argument("--start-at", type=float, default=0.0, help="a time to wait for, so that many start at once")
+    parser.add_argument("--gate", type=Path, help="a file whose lock to wait for, so that many start at once")
     return parser.parse_args(argv)
 
 
@@ -58,8 +59,10 @@ class Processor:
     async def __call__(self, item: Item, work: Work) -> Conversation:
         nonce = os.urandom(8).hex()
         self._ledger.called(item.id, work.attempt, nonce)
-        await asyncio.sleep(random.uniform(0, 2 * self._seconds))
+        await asyncio.sleep(random.uniform(0, 2 * self._seconds))  # works: a call takes its time
         does = self._doing.get(item.id, "answer")
+        if does != "answer":
+            self._ledger.misbehaves(does)
         await _MISBEHAVIOUR[does]()
         name = "taken" if does == "clash" else None
         return Conversation([Turn("user", item.topic), Turn("assistant", nonce)], id=name)
@@ -82,17 +85,21 @@ async def _hang() -> None:
 
 
 async def _block() -> None:
-    time.sleep(3)
+    time.sleep(3)  # works: it blocks for a while, and does end
+
+
+async def _stuck() -> None:
+    time.sleep(600)  # hangs: whoever started it kills it
 
 
 async def _slow() -> None:
-    await asyncio.sleep(3)
+    await asyncio.sleep(3)  # works: a call that takes its time
 
 
 async def _stubborn() -> None:
     while True:
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # hangs: its time is up before
         except asyncio.CancelledError:
             continue
 
@@ -104,6 +111,7 @@ _MISBEHAVIOUR: dict[str, Callable] = {
     "segfault": _segfault,
     "hang": _hang,
     "block": _block,
+    "stuck": _stuck,
     "slow": _slow,
     "stubborn": _stubborn,
 }
@@ -113,7 +121,12 @@ async def work(options: argparse.Namespace) -> BatchResult:
     ledger = Ledger(options.ledger)
     doing = {f"i{n}": what for what, n in (part.split("@") for part in options.doing.split(",") if part)}
     stop = Stop()
-    signal.signal(signal.SIGTERM, lambda *_: stop.request())
+
+    def heed(*_: object) -> None:
+        stop.request()
+        ledger.told_to_stop()
+
+    signal.signal(signal.SIGTERM, heed)
     settings = Settings(database_url=str(options.database), lease_seconds=options.lease)
 
     def show(progress: Progress) -> None:
@@ -149,7 +162,10 @@ def main() -> None:
     if options.without or options.die or options.freeze:
         harm(options)
     logging.basicConfig(format="%(message)s")
-    time.sleep(max(0.0, options.start_at - time.time()))
+    if options.gate:
+        Ledger(options.ledger).arrived()
+        with options.gate.open() as gate:
+            fcntl.flock(gate, fcntl.LOCK_SH)
     asyncio.run(work_and_exit(options))
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from backstay.errors import OutputUnwritable
 from backstay.files import written_whole
+from support.waiting import PATIENCE_SECONDS
 
 
 def _names(folder):
@@ -131,7 +132,7 @@ def test_pipe_is_written_directly(tmp_path):
 
     with written_whole(path) as out:
         out.write(b"through")
-    reader.join(10)
+    reader.join(PATIENCE_SECONDS)
 
     assert heard == [b"through"]
     assert stat.S_ISFIFO(path.stat().st_mode)

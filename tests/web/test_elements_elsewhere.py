@@ -101,10 +101,13 @@ async def test_a_page_may_do_it_its_own_way(browser, server, site):
         before = server.client.get("/api/conversations").json()["conversations"]
         await page.evaluate("(id) => { const one = document.querySelector('pre-delete-backup');"
                             " one.conversationIds = [id]; one.isOpen = true; }", before[0]["id"])  # fmt: skip
+        sent = []
+        page.on("request", lambda request: sent.append(request.url))
         await page.get_by_role("button", name="Back up and delete").click()
-        await page.wait_for_timeout(200)
+        await page.get_by_role("dialog").wait_for(state="detached")
+        await page.evaluate("fetch('/late')")  # by now anything else was sent as well
 
-        assert await page.get_by_role("dialog").count() == 0
+        assert [address.rpartition("/")[2] for address in sent] == ["late"]
         assert server.client.get("/api/conversations").json()["conversations"] == before
     finally:
         await context.close()

@@ -14,6 +14,8 @@ from backstay.library.archive import ArchiveReader, ArchiveWriter, decompressed
 from support.library import ALL, digests
 from support.torture import sample
 
+pytestmark = pytest.mark.promise("K2")
+
 
 @pytest.fixture
 async def backstay(kept):

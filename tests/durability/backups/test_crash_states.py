@@ -12,6 +12,8 @@ from support.recorded_disk import Noted
 from support.recorded_folder import FolderDisk, RecordedFolder
 from support.torture import FULL
 
+pytestmark = pytest.mark.promise("K1", "K3")
+
 
 async def _recorded(kept, patch) -> RecordedFolder:
     """Make two backups and remove the first; return what was done to files, and when each was told to be verified."""

@@ -10,6 +10,8 @@ import pytest
 from support import needs
 from support.mounts import Mounts
 
+pytestmark = pytest.mark.promise("K1", "K3")
+
 
 @pytest.fixture
 def mounts():

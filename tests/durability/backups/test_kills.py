@@ -19,6 +19,8 @@ import pytest
 from support import needs, strace
 from support.torture import FULL
 
+pytestmark = pytest.mark.promise("K1", "K2", "K3", "K6")
+
 _FAULTS = ("signal=SIGKILL", "error=EIO", "error=ENOSPC")
 _SAMPLE = {"signal=SIGKILL": 2, "error=EIO": 1, "error=ENOSPC": 1}  # cases for each command, unless under torture
 

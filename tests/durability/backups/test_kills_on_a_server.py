@@ -16,6 +16,9 @@ import pytest
 from support import postgres
 from support.sql import ask
 from support.torture import FULL
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("K1", "K2", "K3", "K6")
 
 _KILLS = 60 if FULL else 2  # of each command
 
@@ -32,6 +35,12 @@ def _backstay(kept, *words: str) -> "subprocess.CompletedProcess[str]":
 
 def _latest(kept) -> str:
     return str(ask(kept.database, "SELECT id FROM backups ORDER BY key DESC LIMIT 1")[0][0])
+
+
+def _is_there(kept) -> bool:
+    """Return whether a command has come as far as the server."""
+    asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'backstay'"
+    return bool(ask(kept.database, asked))
 
 
 def _make(kept) -> None:
@@ -64,7 +73,8 @@ def test_killed_at_any_instant(pristine_on_a_server, what, tmp_path, request):
         arrange(kept)
         words = words_of(kept)
         process = subprocess.Popen(_command(kept, *words), stdout=-3, stderr=-3, env=kept.environment)
-        time.sleep(chance.uniform(0.3, 1.0))  # it takes a while to start, and as long again to do what it does
+        until(lambda kept=kept, process=process: _is_there(kept) or process.poll() is not None)
+        time.sleep(chance.uniform(0, 0.7))  # an instant by chance, while it does what it does
         process.kill()
         code = process.wait()
         found = _aftermath(kept, what, words)

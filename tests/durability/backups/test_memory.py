@@ -7,6 +7,8 @@ import pytest
 
 from support.torture import FULL
 
+pytestmark = pytest.mark.promise("K7")
+
 _COUNT = 1_000_000 if FULL else 6_000
 
 _PROGRAM = """

@@ -15,6 +15,8 @@ from support.library import ALL, digests
 from support.sql import ask
 from support.torture import FULL
 
+pytestmark = pytest.mark.promise("K1", "K4", "K5")
+
 _ROUNDS = 1_000 if FULL else 12
 
 
@@ -50,7 +52,7 @@ async def test_cleanup_beside_a_reader(kept_anywhere, read):
             backup = await _expired(backstay)
 
             async def reading(pause: float, backup=backup) -> bool:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(pause)  # a few thousandths of a second: which of the two comes first
                 try:
                     await read(backstay, backup)
                 except BackupError:

@@ -7,8 +7,10 @@ import apsw
 import pytest
 
 import backstay
-from support.scene import until
 from support.skewed import move_clock
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B4", "B5")
 
 _HOUR = 3_600
 _WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
@@ -17,7 +19,7 @@ _WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", 
 @pytest.mark.parametrize("seconds", [+_HOUR, -_HOUR])
 def test_a_jump_changes_nothing(scene, seconds):
     """Nobody is taken over, no call is cut short or repeated, and an item that waits for its next try gets it soon."""
-    scene.items, scene.concurrency = 60, 4
+    scene.items, scene.concurrency = 120, 4
     workers = _two_workers_with_an_item_that_waits(scene)
 
     move_clock(scene.ledger, seconds)
@@ -64,7 +66,7 @@ def test_the_time_of_day_is_asked_for_in_one_place():
 def _two_workers_with_an_item_that_waits(scene, **options):
     move_clock(scene.ledger, 0)
     workers = [
-        scene.start(program="support.skewed", seconds=0.15, lease=1.2, doing="hang@5", timeout=0.5, **options)
+        scene.start(program="support.skewed", seconds=0.1, lease=5, doing="hang@5", timeout=1, **options)
         for _ in range(2)
     ]
     until(lambda: scene.database.exists() and _waiting(scene) == [("i5", 1)])

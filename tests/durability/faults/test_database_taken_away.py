@@ -15,6 +15,8 @@ from support.conversations import conversation, items
 from support.invariants import violations
 from support.scene import Scene, last_words
 
+pytestmark = pytest.mark.promise("B1")
+
 
 def test_a_deleted_database_is_noticed(scene):
     """What would be committed from there on is nowhere to be found, so nothing more is called or reported."""

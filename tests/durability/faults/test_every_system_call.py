@@ -24,6 +24,8 @@ from support import needs, strace
 from support.scene import Scene, last_words
 from support.torture import FULL
 
+pytestmark = pytest.mark.promise("B1", "B5")
+
 Case = tuple[str, str, int]  # name of the call, name of the file, number
 
 _STARTS: dict[str, Callable[[Scene], object]] = {

@@ -16,8 +16,11 @@ import pytest
 from backstay.errors import StorageError
 from backstay.storage.sqlite import migrate
 from support import needs, strace
-from support.scene import Scene, last_words, until
+from support.scene import Scene, last_words
 from support.torture import sample
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B1")
 
 _SYNCS = list(range(1, 20))
 

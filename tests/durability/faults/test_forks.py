@@ -17,9 +17,11 @@ import pytest
 from backstay.batch import host
 from backstay.batch.store import WorkerCard
 from support.forking import child_of
-from support.scene import until
+from support.waiting import until
 
-_LEASE = 15.0  # far longer than the second run takes, so that only proof of death can explain its end
+pytestmark = pytest.mark.promise("B4")
+
+_LEASE = 60.0  # far longer than the second run takes, so that only proof of death can explain its end
 
 
 @pytest.fixture

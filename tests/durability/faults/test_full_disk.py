@@ -6,7 +6,10 @@ import sys
 import pytest
 
 from backstay.errors import StoreFull
-from support.scene import last_words, until
+from support.scene import last_words
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B1", "B5", "B6")
 
 _ITEMS = 600
 

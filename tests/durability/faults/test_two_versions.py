@@ -10,6 +10,8 @@ from backstay.storage.sqlite.migrate import migrations, prepare
 from support.conversations import items
 from support.scene import last_words
 
+pytestmark = pytest.mark.promise("B4")
+
 _NEWER = [*migrations(), (migrations()[-1][0] + 1, "CREATE TABLE later (x)")]
 
 

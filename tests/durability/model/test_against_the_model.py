@@ -13,6 +13,8 @@ from support import postgres, sabotage
 from support.engine_machine import EngineMachine
 from support.torture import FULL
 
+pytestmark = pytest.mark.promise("B4", "B5", "B6", "B7")
+
 STEPS = settings(
     max_examples=2_000 if FULL else 30,
     stateful_step_count=15,

@@ -18,7 +18,7 @@ _OPTIONS = settings(
     max_examples=600 if FULL else 6, deadline=None, database=None, derandomize=not FULL,
     suppress_health_check=list(HealthCheck), phases=[Phase.generate], print_blob=True,
 )  # fmt: skip
-pytestmark = pytest.mark.sweep
+pytestmark = [pytest.mark.promise("K1", "K2"), pytest.mark.sweep]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -24,7 +24,7 @@ _OPTIONS = settings(
     suppress_health_check=list(HealthCheck), phases=[Phase.generate], print_blob=True,
 )  # fmt: skip
 _KEYS = st.sets(st.integers(1, 6), min_size=1)
-pytestmark = pytest.mark.sweep
+pytestmark = [pytest.mark.promise("K1", "K2"), pytest.mark.sweep]
 
 
 @pytest.fixture(scope="module")

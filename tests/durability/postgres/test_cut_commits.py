@@ -6,8 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from support.proxy import Cut, Proxy
-from support.scene import until
 from support.torture import FULL
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B1", "B2", "B5")
 
 _CUTS = [cut for cut in Cut if cut is not Cut.NONE]
 _ITEMS = 1_200 if FULL else 160

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -20,9 +19,12 @@ from support import postgres
 from support.conversations import items
 from support.postgres import SCHEMA
 from support.proxy import Cut, Proxy
-from support.scene import last_words, until
+from support.scene import last_words
 from support.sql import ask
 from support.torture import FULL
+from support.waiting import locks_waited_for, until
+
+pytestmark = pytest.mark.promise("B4")
 
 _KNOWN = migrations()[-1][0]
 _NEWER = [*migrations(), (_KNOWN + 1, "CREATE TABLE {schema}.later (x integer)")]
@@ -211,14 +213,14 @@ async def test_a_write_under_way_is_waited_for_and_the_next_one_is_refused(url):
         def slow(session) -> None:
             session.connection.execute(f"INSERT INTO {SCHEMA}.meta VALUES ('slow', '')")
             begun.set()
-            go_on.wait(30)
+            go_on.wait(120)
 
         writing = asyncio.create_task(database.write(slow))
-        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(begun.wait, 60)
         migrating = asyncio.create_task(asyncio.to_thread(migrate, Address.of(url), SCHEMA, _NEWER))
-        await asyncio.to_thread(until, _waits_for_a_lock(url))
+        await asyncio.to_thread(until, lambda: locks_waited_for(url) == 1)
         late = asyncio.create_task(database.write(lambda session: None))
-        await asyncio.to_thread(until, _waits_for_a_lock(url, 2))
+        await asyncio.to_thread(until, lambda: locks_waited_for(url) == 2)
         waited = not migrating.done()
         go_on.set()
         await writing
@@ -229,8 +231,3 @@ async def test_a_write_under_way_is_waited_for_and_the_next_one_is_refused(url):
 
     assert waited
     assert recorded(url)[-1] == _KNOWN + 1
-
-
-def _waits_for_a_lock(url: str, count: int = 1) -> Callable[[], bool]:
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return lambda: ask(url, asked)[0][0] == count

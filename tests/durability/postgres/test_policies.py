@@ -10,6 +10,8 @@ from backstay import Backstay, Selection
 from backstay.errors import BackupUnusable
 from support.library import ALL, digests, filled
 
+pytestmark = pytest.mark.promise("K1")
+
 
 @pytest.fixture
 async def owned(url, tmp_path, monkeypatch):

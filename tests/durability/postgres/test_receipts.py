@@ -24,6 +24,9 @@ from support.proxy import LOST, Cut, Proxy
 from support.sql import ask
 from support.stores import DATABASES, require
 from support.torture import FULL
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B1", "B2")
 
 _COMMITS = 300 if FULL else 42
 _CUTS = [cut for cut in Cut if cut is not Cut.NONE]
@@ -148,7 +151,10 @@ async def test_a_server_that_does_not_come_back_to_say(url, effects, monkeypatch
         proxy.speak()
         now = patient
         waiting = asyncio.create_task(there.write(patient, until_known=True))
-        await asyncio.sleep(3)
+        # It fell silent, a first try to ask was given up, when all doubt was over, and there is another one.
+        await asyncio.to_thread(until, lambda: patient in lost)
+        tries = proxy.accepted
+        await asyncio.to_thread(until, lambda: proxy.accepted >= tries + 2 or waiting.done())
         waited = not waiting.done()
         proxy.speak()
         answer = await waiting

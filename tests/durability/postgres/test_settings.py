@@ -8,6 +8,10 @@ import pytest
 from backstay import Backstay, Selection
 from support.invariants import violations
 from support.library import ALL, digests, filled
+from support.sql import ask
+from support.waiting import locks_waited_for, until
+
+pytestmark = pytest.mark.promise("B1", "K2")
 
 _AWKWARD = {
     "standard_conforming_strings": "off",
@@ -78,6 +82,11 @@ async def test_nothing_depends_on_settings(url, safe, columns):
     assert violations(url) == []
 
 
+def _sessions(url):
+    asked = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'backstay'"
+    return ask(url, asked)
+
+
 async def test_a_lock_that_others_hold_is_waited_for(url, safe):
     """However short the patience of the role is with other programs' locks."""
     _asked(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET lock_timeout = '1ms'")
@@ -85,7 +94,7 @@ async def test_a_lock_that_others_hold_is_waited_for(url, safe):
         other.execute("LOCK TABLE backstay.jobs IN SHARE MODE")
         async with Backstay.open(url) as backstay:
             running = asyncio.create_task(backstay.batches.run("job", [{"topic": "a"}], "scripted"))
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(until, lambda: locks_waited_for(url, milliseconds=100) or running.done())
             other.rollback()
             result = await running
 
@@ -97,7 +106,7 @@ async def test_a_session_that_was_ended_while_it_was_idle_is_made_again(url, saf
     _asked(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET idle_session_timeout = '200ms'")
     async with Backstay.open(url) as backstay:
         await backstay.batches.run("one", [{"topic": "a"}], "scripted")
-        await asyncio.sleep(0.6)
+        await asyncio.to_thread(until, lambda: not _sessions(url))
         result = await backstay.batches.run("two", [{"topic": "a"}], "scripted")
 
     assert result.completed == 1

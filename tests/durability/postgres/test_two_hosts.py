@@ -10,8 +10,10 @@ import pytest
 
 from support.frozen import stop
 from support.hosts import Host
-from support.scene import until
 from support.torture import FULL
+from support.waiting import until
+
+pytestmark = pytest.mark.promise("B2", "B4", "B6")
 
 _LEASE = 15 if FULL else 2
 _LATE_SECONDS = 2  # by which a takeover may come after the lease
@@ -107,9 +109,11 @@ def test_two_of_one_name(scene, host, without):
 
     Who is taken for dead at work loses its lease; who is while it makes the job, what it has staged.
     """
-    scene.items, scene.concurrency = 100, 4
-    options = {"lease": 1, "seconds": 0.1, "without": without}
-    workers = [start(scene, host("localhost"), **options) for _ in range(2)]
+    scene.items, scene.concurrency = 160, 4
+    options = {"lease": 3, "seconds": 0.1, "without": without}
+    with scene.gate() as gate:
+        workers = [start(scene, host("localhost"), gate=gate, **options) for _ in range(2)]
+        scene.until_arrived(workers)
 
     codes = [scene.finish(worker) for worker in workers]
 

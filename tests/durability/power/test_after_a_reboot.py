@@ -16,6 +16,8 @@ from support.conversations import conversation, drafts_of, items
 from support.invariants import violations
 from support.workers import card
 
+pytestmark = pytest.mark.promise("B6")
+
 
 @pytest.fixture
 def database(tmp_path):

@@ -23,6 +23,8 @@ from support.power_story import Left, Promises, listening, tell, tell_the_rest
 from support.recorded_disk import Event, Noted, Recorder
 from support.torture import FULL, sample
 
+pytestmark = pytest.mark.promise("B1")
+
 DATABASE = "backstay.db"
 
 # As shipped, the log is copied back into the database every 1,000 pages. So short a run would meet that at its end

@@ -10,6 +10,8 @@ from backstay.generate import parse
 from support.invariants import violations
 from support.provider import CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
 
+pytestmark = pytest.mark.promise("B3", "B6")
+
 _GOOD = json.dumps({"user_1": "Hello.", "assistant_1": "Good day."})
 
 
@@ -140,7 +142,7 @@ async def test_an_answer_after_the_deadline_is_dropped(provider, generate, store
     """The call is given up, tried again, and its late answer goes nowhere."""
     provider.behaviour = lambda call: Said(seconds=30.0) if call.number == 1 else Said()
 
-    result = await generate(["sea"], timeout=0.5)
+    result = await generate(["sea"], timeout=1.0)
 
     assert result.completed == 1
     assert [attempt[:2] for attempt in attempts()] in ([], [("retried", "timeout"), ("completed", None)])

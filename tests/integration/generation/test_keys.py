@@ -10,6 +10,8 @@ from backstay import Backstay
 from backstay.generate import credentials
 from support.provider import KEY, Said, Status
 
+pytestmark = pytest.mark.promise("B8")
+
 
 def _files_with(folder: Path, secret: str) -> list[str]:
     return [str(path) for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]

@@ -12,6 +12,8 @@ from backstay import Backstay, BatchResult, Recipe
 from backstay.batch.worker import Ending
 from support.invariants import violations
 
+pytestmark = pytest.mark.promise("B5", "B6")
+
 
 @pytest.fixture(params=["openai", "anthropic"])
 def side(request: pytest.FixtureRequest) -> str:

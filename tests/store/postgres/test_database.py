@@ -10,8 +10,9 @@ from psycopg import errors as pg
 
 from backstay.errors import OutcomeRefused, SchemaTooNew, StorageError, StoreClosed
 from backstay.storage.postgres import database as database_module
-from support.scene import until
+from support.loop_waiting import until
 from support.sql import ask
+from support.waiting import PATIENCE_SECONDS, locks_waited_for
 
 
 def _note(name):
@@ -95,7 +96,7 @@ async def test_two_that_deadlock_both_end_well(database):
             update = "UPDATE backstay.meta SET value = value WHERE name = %s"
             session.connection.execute(update, (first,))
             with suppress(threading.BrokenBarrierError):  # whoever is run again goes on alone
-                both.wait(5)
+                both.wait(PATIENCE_SECONDS)
                 both.abort()
             session.connection.execute(update, (second,))
             return first
@@ -150,11 +151,11 @@ async def test_write_runs_to_its_end_though_nobody_waits(database):
 
     def slow(session):
         began.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE_SECONDS)
         _note("slow")(session)
 
     task = asyncio.create_task(database.write(slow))
-    await asyncio.to_thread(began.wait, 10)
+    await until(began.is_set)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -171,18 +172,15 @@ async def test_what_nobody_waits_for_is_given_up_where_others_hold_it_up(databas
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE backstay.meta")
         task = asyncio.create_task(getattr(database, kind)(_note("late") if kind == "write" else _notes))
-        await asyncio.sleep(0.3)
+        await until(lambda: locks_waited_for(url))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        await asyncio.wait_for(asyncio.to_thread(database.stop), 20)
+        await asyncio.wait_for(asyncio.to_thread(database.stop), PATIENCE_SECONDS)
 
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'backstay' AND wait_event_type = 'Lock'"
-        )
         # The server takes a moment to hear that its client has gone.
-        until(lambda: ask(url, f"{waiting} AND datname = current_database()") == [(0,)])
+        await until(lambda: not locks_waited_for(url))
 
     assert ask(url, "SELECT count(*) FROM meta WHERE value = 'x'") == [(0,)]
 
@@ -190,12 +188,14 @@ async def test_what_nobody_waits_for_is_given_up_where_others_hold_it_up(databas
 async def test_what_somebody_waits_for_is_not_given_up(database, url, monkeypatch):
     """However long it takes: it is made, and whoever waits hears of it."""
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.1)
+    looks, is_there = [], database._is_there
+    monkeypatch.setattr(database, "_is_there", lambda: looks.append(1) or is_there())
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE backstay.meta")
         task = asyncio.create_task(database.write(_note("late")))
-        await asyncio.sleep(0.3)
+        await until(lambda: locks_waited_for(url))
         stopping = asyncio.create_task(asyncio.to_thread(database.stop))
-        await asyncio.sleep(0.5)
+        await until(lambda: len(looks) >= 3)  # its patience came to an end as often
     await asyncio.gather(task, stopping)
 
     assert ask(url, "SELECT count(*) FROM meta WHERE value = 'x'") == [(1,)]
@@ -213,11 +213,11 @@ async def test_read_sees_one_snapshot_and_cannot_write(database):
     def twice(session):
         first = _notes(session)
         read_once.set()
-        written.wait(10)
+        written.wait(PATIENCE_SECONDS)
         return first, _notes(session)
 
     reading = asyncio.create_task(database.read(twice))
-    await asyncio.to_thread(read_once.wait, 10)
+    await until(read_once.is_set)
     await database.write(_note("meanwhile"))
     written.set()
 
@@ -232,7 +232,7 @@ async def test_a_schema_that_was_moved_is_not_written(database, url):
     await database.write(_note("before"))
     ask(url, "INSERT INTO migrations (number) VALUES (99)")
 
-    with pytest.raises(SchemaTooNew, match="upgrade with"):
+    with pytest.raises(SchemaTooNew, match="as new as that"):
         await database.write(_note("after"))
 
     assert await database.read(_notes) == ["before"]

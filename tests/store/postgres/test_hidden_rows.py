@@ -8,6 +8,8 @@ from support import postgres
 from support.library import ALL, filled
 from support.sql import ask
 
+pytestmark = pytest.mark.promise("K1")
+
 _HIDDEN = """
 SET search_path = public;
 CREATE TABLE notes (chat bigint REFERENCES backstay.conversations (key) ON DELETE CASCADE, words text);

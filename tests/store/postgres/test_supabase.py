@@ -13,6 +13,8 @@ from support.invariants import violations
 from support.sql import ask
 from support.supabase import ANN, BOB, as_role
 
+pytestmark = pytest.mark.promise("K4")
+
 _ALL = Selection(everything=True)
 _OWNED = ("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items")
 _HIDDEN = ("adopted", "workers", "notes", "meta", "receipts", "migrations")

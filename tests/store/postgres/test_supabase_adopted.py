@@ -10,6 +10,8 @@ from support import real_app, supabase
 from support.sql import ask
 from support.supabase import ANN, BOB, as_role
 
+pytestmark = pytest.mark.promise("K4")
+
 # As Supabase has it: roles may do anything with tables in `public`, and policies say with which rows.
 _GRANTS = """
 GRANT USAGE ON SCHEMA public TO anon, authenticated, service_role;

@@ -12,6 +12,8 @@ from backstay.storage.sqlite import connection
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.database import Database
 from backstay.storage.sqlite.log import Log
+from support.loop_waiting import until
+from support.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -129,11 +131,11 @@ async def test_write_runs_to_its_end_though_nobody_waits(database, path):
 
     def slow(c):
         began.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE_SECONDS)
         _note("slow")(c)
 
     task = asyncio.create_task(database.write(slow))
-    await asyncio.to_thread(began.wait, 10)
+    await until(began.is_set)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -160,11 +162,11 @@ async def test_read_sees_one_snapshot(database):
     def twice(c):
         first = _notes(c)
         read_once.set()
-        written.wait(10)
+        written.wait(PATIENCE_SECONDS)
         return first, _notes(c)
 
     reading = asyncio.create_task(database.read(twice))
-    await asyncio.to_thread(read_once.wait, 10)
+    await until(read_once.is_set)
     await database.write(_note("meanwhile"))
     written.set()
 
@@ -174,10 +176,15 @@ async def test_read_sees_one_snapshot(database):
 
 async def test_reads_go_on_beside_a_write(database):
     """And do not wait for it."""
-    may_end = threading.Event()
+    began, may_end = threading.Event(), threading.Event()
 
-    writing = asyncio.create_task(database.write(lambda c: _note("a")(c) or may_end.wait(10)))
-    await asyncio.sleep(0.01)
+    def slow(c):
+        _note("a")(c)
+        began.set()
+        may_end.wait(PATIENCE_SECONDS)
+
+    writing = asyncio.create_task(database.write(slow))
+    await until(began.is_set)
     seen = await database.read(_notes)
     may_end.set()
     await writing
@@ -211,14 +218,14 @@ async def test_reader_that_raised_is_used_again(database):
 
 async def test_stop_lets_queued_writes_finish(database, path):
     """All that were handed in before it."""
-    began = threading.Event()
-    writes = [asyncio.ensure_future(database.write(lambda c: began.wait(10) and None))]
+    may_end = threading.Event()
+    writes = [asyncio.ensure_future(database.write(lambda c: may_end.wait(PATIENCE_SECONDS) and None))]
     writes += [asyncio.ensure_future(database.write(_note(str(n)))) for n in range(20)]
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)  # in which each hands in its own
     stopping = asyncio.create_task(asyncio.to_thread(database.stop))
-    await asyncio.sleep(0.01)
+    await until(lambda: database._writer is None)
     assert not stopping.done()
-    began.set()
+    may_end.set()
 
     await stopping
     await asyncio.gather(*writes)
@@ -286,7 +293,7 @@ async def test_lock_that_is_let_go_in_time_is_waited_for(database, path):
     other.execute("BEGIN IMMEDIATE")
 
     writing = asyncio.create_task(database.write(_note("a")))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # a negative: it must not end before
     assert not writing.done()
     other.execute("ROLLBACK")
     other.close()
@@ -314,7 +321,7 @@ async def test_who_waits_for_a_write_does_not_wait_for_the_log(path, monkeypatch
     copy_back = Log.copy_back
 
     def held_up(log):
-        may_copy.wait(10)
+        may_copy.wait(PATIENCE_SECONDS)
         copied.append(copy_back(log))
 
     monkeypatch.setattr(Log, "copy_back", held_up)

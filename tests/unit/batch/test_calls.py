@@ -12,7 +12,10 @@ from backstay.batch.calls import Calls
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import Done, Doom, Fail, Outcome, Retry, Skip, Usage
 from backstay.batch.processor import Callee, Work
+from support import waiting
 from support.conversations import claimed, conversation
+from support.loop_waiting import until
+from support.waiting import PATIENCE_SECONDS
 
 
 class _Ended(NamedTuple):
@@ -33,7 +36,7 @@ class _Ear:
         self._news.set()
 
     async def wait(self, count):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.ended) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -73,6 +76,25 @@ def _blocking(function):
 
 
 both = pytest.mark.parametrize("kind", [_async, _blocking])
+
+
+async def _hang():
+    """Wait for what never comes."""
+    await asyncio.Event().wait()
+
+
+async def _threads_rest(calls, count=1):
+    """Wait until so many threads have nothing to do, and the loop has taken what they gave it."""
+    await until(lambda: calls._threads._idle == count)
+    await asyncio.sleep(0)
+
+
+def _time_is_up(calls):
+    """Have the timer find that the deadline of every call has come."""
+    for call in calls._in_flight.values():
+        call.deadline = 0.0
+    calls._stop_timer()
+    calls._expire()
 
 
 @both
@@ -182,13 +204,13 @@ async def test_call_over_its_deadline_is_cancelled(calls_of, ear):
 
     async def process(_):
         try:
-            await asyncio.sleep(60)
+            await _hang()
         finally:
             cancelled.set()
 
     calls_of(process, timeout_seconds=0.02).start(claimed())
     await ear.wait(1)
-    await asyncio.wait_for(cancelled.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), PATIENCE_SECONDS)
 
     assert ear.outcomes == [Retry("no answer within 0.02 s", code="timeout")]
 
@@ -199,7 +221,7 @@ async def test_late_result_is_dropped(calls_of, ear):
 
     async def process(_):
         try:
-            await asyncio.sleep(60)
+            await _hang()
         except asyncio.CancelledError:
             returned.set()
         return conversation("late")
@@ -207,11 +229,10 @@ async def test_late_result_is_dropped(calls_of, ear):
     calls = calls_of(process, timeout_seconds=0.02)
     calls.start(claimed())
     await ear.wait(1)
-    await asyncio.wait_for(returned.wait(), 5)
-    await asyncio.sleep(0.01)
+    await asyncio.wait_for(returned.wait(), PATIENCE_SECONDS)
+    await until(lambda: not calls._abandoned)
 
     assert [outcome.code for outcome in ear.outcomes] == ["timeout"]
-    assert not calls._abandoned
 
 
 async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
@@ -219,15 +240,16 @@ async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
     may_end = {1: threading.Event(), 2: threading.Event()}
 
     def process(_, work):
-        may_end[work.attempt].wait(10)
+        may_end[work.attempt].wait(PATIENCE_SECONDS)
         return conversation(f"attempt {work.attempt}")
 
-    calls = calls_of(process, timeout_seconds=0.5)
+    calls = calls_of(process)
     calls.start(claimed(attempt=1))
+    _time_is_up(calls)
     await ear.wait(1)
     calls.start(claimed(attempt=2))
     may_end[1].set()
-    await asyncio.sleep(0.05)
+    await _threads_rest(calls)
     assert (len(ear.ended), len(calls)) == (1, 1)
     may_end[2].set()
     await ear.wait(2)
@@ -237,11 +259,10 @@ async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
 
 async def test_blocking_call_over_its_deadline_is_abandoned(calls_of, ear):
     """A thread cannot be cancelled: its slot is free all the same, and its result is dropped."""
-    release, ended = threading.Event(), threading.Event()
+    release = threading.Event()
 
     def process(_):
-        release.wait(10)
-        ended.set()
+        release.wait(PATIENCE_SECONDS)
         return conversation("late")
 
     calls = calls_of(process, timeout_seconds=0.03)
@@ -249,8 +270,7 @@ async def test_blocking_call_over_its_deadline_is_abandoned(calls_of, ear):
     await ear.wait(1)
     assert len(calls) == 0
     release.set()
-    await asyncio.to_thread(ended.wait, 5)
-    await asyncio.sleep(0.02)
+    await _threads_rest(calls)
 
     assert [outcome.code for outcome in ear.outcomes] == ["timeout"]
 
@@ -259,14 +279,15 @@ async def test_each_call_has_its_own_deadline(calls_of, ear):
     """One timer watches all: those in time end well, later ones are given their full time."""
 
     async def process(item):
-        await asyncio.sleep(0.01 if item.id == "item-0" else 60)
+        if item.id != "item-0":
+            await _hang()
         return conversation()
 
     calls, started = calls_of(process, timeout_seconds=0.3), []
     for position in range(3):
         started.append(time.monotonic())
         calls.start(claimed(position))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # so that the deadlines lie apart, at least by so much
     waited = []
     for count in (2, 3):
         await ear.wait(count)
@@ -289,6 +310,12 @@ async def test_timer_is_gone_when_nothing_is_in_flight(calls_of, ear):
 # -- cancellation ----------------------------------------------------------------------------------
 
 
+async def _all_had_their_turn(calls):
+    """Wait until the last call in line would have begun, and what was cancelled has ended."""
+    await until(lambda: not calls._stagger._waiting and not calls._abandoned)
+    await asyncio.sleep(0)
+
+
 async def test_processor_that_cancels_itself_may_try_again(calls_of, ear):
     """Some client library leaks a cancellation: that is no stop of ours."""
 
@@ -297,7 +324,7 @@ async def test_processor_that_cancels_itself_may_try_again(calls_of, ear):
 
     async def cancels(_):
         asyncio.current_task().cancel()
-        await asyncio.sleep(1)
+        await _hang()
 
     calls_of(raises).start(claimed(0))
     calls_of(cancels).start(claimed(1))
@@ -312,7 +339,7 @@ async def test_abandoned_calls_are_cancelled_and_silent(calls_of, ear):
 
     async def process(item):
         try:
-            await asyncio.sleep(60)
+            await _hang()
         finally:
             cancelled.append(item.id)
 
@@ -321,7 +348,7 @@ async def test_abandoned_calls_are_cancelled_and_silent(calls_of, ear):
         calls.start(claimed(position))
     await asyncio.sleep(0)
     calls.abandon_all()
-    await asyncio.sleep(0.01)
+    await until(lambda: not calls._abandoned)
 
     assert sorted(cancelled) == ["item-0", "item-1", "item-2"]
     assert len(calls) == 0
@@ -335,13 +362,13 @@ async def test_calls_that_have_not_begun_do_not_when_all_are_abandoned(calls_of,
 
     async def process(item):
         begun.append(item.id)
-        await asyncio.sleep(60)
+        await _hang()
 
     calls = calls_of(process)
     for position in range(100):
         calls.start(claimed(position))
     calls.abandon_all()
-    await asyncio.sleep(0.05)
+    await _all_had_their_turn(calls)
 
     assert begun == []  # a task that is cancelled before its first step takes none
     assert ear.ended == []
@@ -349,11 +376,11 @@ async def test_calls_that_have_not_begun_do_not_when_all_are_abandoned(calls_of,
 
 async def test_calls_that_have_not_begun_wait_for_leave(calls_of, ear):
     """A stop gives them back as it does those in line before a provider; those under way go on."""
-    begun = []
+    begun, may_end = [], asyncio.Event()
 
     async def process(item):
         begun.append(item.id)
-        await asyncio.sleep(0.05)
+        await may_end.wait()
 
     calls = calls_of(process)
     for position in range(100):
@@ -361,8 +388,9 @@ async def test_calls_that_have_not_begun_wait_for_leave(calls_of, ear):
     await asyncio.sleep(0)
     calls.abandon_waiting()
     under_way = len(calls)
+    may_end.set()
     await ear.wait(under_way)
-    await asyncio.sleep(0.05)
+    await _all_had_their_turn(calls)
 
     assert 0 < under_way < 100
     assert len(begun) == under_way == len(ear.ended)
@@ -371,41 +399,36 @@ async def test_calls_that_have_not_begun_wait_for_leave(calls_of, ear):
 
 async def test_abandoned_blocking_call_is_silent(calls_of, ear):
     """Its thread goes on; its result goes nowhere."""
-    release, ended = threading.Event(), threading.Event()
-
-    def process(_):
-        release.wait(10)
-        ended.set()
-
-    calls = calls_of(process)
+    release = threading.Event()
+    calls = calls_of(lambda _: release.wait(PATIENCE_SECONDS))
     calls.start(claimed())
     calls.abandon_all()
     release.set()
-    await asyncio.to_thread(ended.wait, 5)
-    await asyncio.sleep(0.02)
+    await _threads_rest(calls)
 
     assert ear.ended == []
 
 
 def test_abandoned_blocking_call_outlives_the_loop():
     """A result that comes when the event loop is closed is dropped without a word."""
-    release, ended = threading.Event(), threading.Event()
+    begun, release = threading.Event(), threading.Event()
 
     def process(_):
-        release.wait(10)
-        ended.set()
+        begun.set()
+        release.wait(PATIENCE_SECONDS)
         return conversation()
 
     async def run():
         calls = Calls(callee=Callee.of(process), timeout_seconds=10, on_ended=lambda *_: None)
         calls.start(claimed())
-        await asyncio.sleep(0.01)
+        await until(begun.is_set)
         calls.abandon_all()
+        return calls
 
-    asyncio.run(run())
+    calls = asyncio.run(run())
     release.set()
 
-    assert ended.wait(5)
+    waiting.until(lambda: calls._threads._idle == 1)  # its thread took no harm, and would serve the next call
 
 
 async def test_blocking_calls_share_threads(calls_of, ear):
@@ -416,9 +439,9 @@ async def test_blocking_calls_share_threads(calls_of, ear):
     for position in range(10):
         calls.start(claimed(position))
         await ear.wait(position + 1)
-        await asyncio.sleep(0.002)
+        await _threads_rest(calls)
 
-    assert len(set(threads)) <= 2
+    assert len(set(threads)) == 1
 
 
 # -- waiting for leave to begin --------------------------------------------------------------------
@@ -426,39 +449,52 @@ async def test_blocking_calls_share_threads(calls_of, ear):
 
 async def test_a_wait_for_leave_is_not_part_of_the_deadline(calls_of, ear):
     """The time allowed counts from the end of the wait."""
-    leave = asyncio.Event()
+    leave, begun, waited_until = asyncio.Event(), [], []
 
     async def process(item, work):
+        begun.append(work)
         with work.waiting():
             await leave.wait()
-        await asyncio.sleep(0.05)
+            waited_until.append(time.monotonic())
         return conversation("done")
 
-    calls = calls_of(process, timeout_seconds=0.4)
+    calls = calls_of(process)
     calls.start(claimed())
-    await asyncio.sleep(0.9)
+    await until(lambda: begun)
+    for _ in range(2):
+        _time_is_up(calls)
     assert ear.ended == []
 
     leave.set()
     await ear.wait(1)
 
     assert isinstance(ear.outcomes[0], Done)
+    assert begun[0].deadline >= waited_until[0] + 10.0
 
 
 async def test_a_blocking_processor_may_wait_too(calls_of, ear):
     """It waits in its thread; its deadline counts from the end of the wait all the same."""
+    leave, begun, waited_until = threading.Event(), [], []
 
     def process(item, work):
         with work.waiting():
-            time.sleep(0.6)
-        time.sleep(0.05)
+            begun.append(work)
+            leave.wait(PATIENCE_SECONDS)
+            waited_until.append(time.monotonic())
         return conversation("done")
 
-    calls = calls_of(process, timeout_seconds=0.4)
+    calls = calls_of(process)
     calls.start(claimed())
+    await until(lambda: begun)
+    for _ in range(2):
+        _time_is_up(calls)
+    assert ear.ended == []
+
+    leave.set()
     await ear.wait(1)
 
     assert isinstance(ear.outcomes[0], Done)
+    assert begun[0].deadline >= waited_until[0] + 10.0
 
 
 async def test_after_the_wait_the_deadline_holds(calls_of, ear):
@@ -468,7 +504,7 @@ async def test_after_the_wait_the_deadline_holds(calls_of, ear):
         if item.id == "item-1":
             with work.waiting():
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(60)
+        await _hang()
 
     calls = calls_of(process, timeout_seconds=0.2)
     calls.start(claimed(1))
@@ -486,7 +522,7 @@ async def test_who_waits_is_abandoned_without_an_outcome(calls_of, ear):
     async def process(item, work):
         if item.id == "item-1":
             with work.waiting():
-                await asyncio.sleep(60)
+                await _hang()
         await going.wait()
         return conversation("done")
 
@@ -515,7 +551,8 @@ async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
     try:
         calls_of(process).start(claimed(attempt=4_711))
         await ear.wait(1)
-        await asyncio.sleep(0.01)
+        for _ in range(5):
+            await asyncio.sleep(0)  # the last steps of its task
         left = [one for one in gc.get_objects() if isinstance(one, Work) and one.attempt == 4_711]
     finally:
         gc.enable()

@@ -15,6 +15,7 @@ import pytest
 from backstay.batch import host
 from backstay.batch.host import Life, LifeLine, forget, is_proven_dead, life_of
 from backstay.batch.store import WorkerCard
+from support.waiting import PATIENCE_SECONDS
 
 _HOLD = """
 import json, sys
@@ -62,7 +63,9 @@ def _process(script, *arguments):
 def _seen_by_another_process(card):
     """What a process of its own says of a card."""
     command = [sys.executable, "-c", _PROBE, json.dumps(asdict(card))]
-    return Life(subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip())
+    return Life(
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS).stdout.strip()
+    )
 
 
 @pytest.fixture
@@ -165,7 +168,7 @@ def test_killed_process_is_dead_at_once(tmp_path):
         assert life_of(card) is Life.ALIVE
 
         worker.send_signal(signal.SIGKILL)
-        worker.wait(10)
+        worker.wait(PATIENCE_SECONDS)
 
         assert is_proven_dead(card)
 
@@ -183,7 +186,7 @@ def test_forked_child_does_not_keep_its_parent_alive(tmp_path):
     """A processor may have forked one that outlives the worker."""
     with _process(_HOLD_AND_FORK, tmp_path) as worker:
         child, card = json.loads(worker.stdout.readline())
-        worker.wait(10)
+        worker.wait(PATIENCE_SECONDS)
         try:
             os.kill(child, 0)
             assert is_proven_dead(WorkerCard(**card))

@@ -16,6 +16,7 @@ from backstay.batch.intake import CHUNK, Columns, check_id, drafts
 from backstay.batch.item import Item, content_digest_source
 from backstay.errors import BadRow, InputEmpty, InputNotFound, UnknownColumn
 from support.conversations import drafts_of
+from support.loop_waiting import until
 
 
 async def _one(item, columns=None):
@@ -445,9 +446,16 @@ async def test_event_loop_turns_while_a_file_is_read(tmp_path):
 async def test_reading_may_be_cancelled():
     """Whoever waits for a pipe that gives nothing is let go with the cancellation, not with an error."""
     reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb") as feed:
+    begun = threading.Event()
+
+    class Told(io.FileIO):
+        def readinto(self, buffer, /):
+            begun.set()
+            return super().readinto(buffer)
+
+    with io.BufferedReader(Told(reading)) as stdin, os.fdopen(writing, "wb") as feed:
         task = asyncio.create_task(_of_file("-", stdin=stdin))
-        await asyncio.sleep(0.05)
+        await until(begun.is_set)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

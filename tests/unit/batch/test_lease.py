@@ -1,7 +1,5 @@
 """Beats, and the watch over others' beats, without a database and almost without waiting."""
 
-import asyncio
-import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -14,6 +12,8 @@ from backstay.batch.host import LifeLine
 from backstay.batch.lease import CRASH_LIMIT, Heart, Watch
 from backstay.batch.store import Lease, WorkerRow
 from backstay.errors import LeaseLost, StoreBusy
+from support.loop_waiting import until
+from support.waiting import until as held_until
 from support.workers import card
 
 _LEASE = Lease("local", 1, "job", 7)
@@ -191,12 +191,10 @@ class _Beats:
     def __init__(self):
         self.at = []
         self.error = None
-        self.beaten = threading.Event()
 
     def beat(self, lease):
         assert lease is _LEASE
         self.at.append(time.monotonic())
-        self.beaten.set()
         if self.error is not None:
             raise self.error
 
@@ -206,26 +204,33 @@ def beats():
     return _Beats()
 
 
-def _heart(beats, lost, *, lease_seconds=0.06):
-    return Heart(store=beats, lease=_LEASE, lease_seconds=lease_seconds, on_lost=lambda: lost.append(1))
+_LEASE_SECONDS = 0.06
 
 
-async def _until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.002)
+def _heart(beats, lost):
+    return Heart(store=beats, lease=_LEASE, lease_seconds=_LEASE_SECONDS, on_lost=lambda: lost.append(1))
+
+
+def _rounds_of(heart):
+    """Note each round that a heart makes, whether it beats in it or not."""
+    rounds, give = [], heart._loop.call_soon_threadsafe
+
+    def noted(*given):
+        rounds.append(1)
+        give(*given)
+
+    heart._loop = SimpleNamespace(call_soon_threadsafe=noted)
+    return rounds
 
 
 async def test_heart_beats_until_it_is_stopped(beats):
     """Three times a lease; after `stop` no beat is under way any more."""
     heart = _heart(beats, lost := [])
     heart.start()
-    await _until(lambda: len(beats.at) >= 4)
+    await until(lambda: len(beats.at) >= 4)
     await heart.stop()
-    count = len(beats.at)
-    await asyncio.sleep(0.06)
 
-    assert len(beats.at) == count
+    assert not heart._thread.is_alive()
     assert all(later - earlier >= 0.019 for earlier, later in pairwise(beats.at))
     assert lost == []
 
@@ -235,8 +240,7 @@ async def test_lost_lease_is_told_once(beats):
     beats.error = LeaseLost("gone")
     heart = _heart(beats, lost := [])
     heart.start()
-    await _until(lambda: lost)
-    await asyncio.sleep(0.06)
+    await until(lambda: lost and not heart._thread.is_alive())
     await heart.stop()
 
     assert lost == [1]
@@ -248,35 +252,38 @@ async def test_missed_beat_is_no_loss(beats):
     beats.error = StoreBusy("locked")
     heart = _heart(beats, lost := [])
     heart.start()
-    await _until(lambda: len(beats.at) >= 3)
+    await until(lambda: len(beats.at) >= 3)
     await heart.stop()
 
     assert lost == []
 
 
-async def test_busy_loop_does_not_look_like_death(beats):
+async def test_busy_loop_does_not_look_like_death(beats, clock):
     """A processor that holds up the event loop for less than two leases keeps its worker alive."""
-    heart = _heart(beats, [], lease_seconds=0.15)
+    heart = _heart(beats, [])
     heart.start()
-    await _until(lambda: beats.at)
+    await until(lambda: beats.at)
+
+    clock.seconds += 1.9 * _LEASE_SECONDS
     before = len(beats.at)
+    held_until(lambda: len(beats.at) >= before + 2)  # the loop does not turn meanwhile
 
-    time.sleep(0.2)  # on the loop
-
-    assert len(beats.at) > before
     await heart.stop()
 
 
-async def test_loop_that_does_not_turn_is_as_good_as_dead(beats):
+async def test_loop_that_does_not_turn_is_as_good_as_dead(beats, clock):
     """After two leases without a turn the beats end, so that others may take over; then they go on."""
-    heart = _heart(beats, [], lease_seconds=0.09)
+    heart = _heart(beats, [])
+    rounds = _rounds_of(heart)
     heart.start()
-    await _until(lambda: beats.at)
-    stuck_at = time.monotonic()
+    await until(lambda: beats.at)
 
-    time.sleep(0.7)  # on the loop
-
-    assert max(beats.at) - stuck_at <= 2 * 0.09 + 0.25
+    clock.seconds += 2.1 * _LEASE_SECONDS
+    before = len(rounds)
+    held_until(lambda: len(rounds) > before)  # the beat that may have been under way is over
     count = len(beats.at)
-    await _until(lambda: len(beats.at) > count)
+    held_until(lambda: len(rounds) > before + 4)  # the loop has not turned yet
+    assert len(beats.at) == count
+
+    await until(lambda: len(beats.at) > count)
     await heart.stop()

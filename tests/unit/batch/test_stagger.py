@@ -5,6 +5,7 @@ import time
 
 from backstay.batch import stagger
 from backstay.batch.stagger import Stagger
+from support.loop_waiting import until
 
 
 async def _begun(count, step):
@@ -20,9 +21,7 @@ async def _begun(count, step):
     staggered = Stagger()
     for number in range(count):
         staggered.run(lambda number=number: tasks.append(asyncio.create_task(work(number))))
-    async with asyncio.timeout(30):
-        while len(seen) < count:
-            await asyncio.sleep(0.001)
+    await until(lambda: len(seen) == count)
     assert order == list(range(count))
     return seen
 

@@ -9,6 +9,7 @@ import pytest
 
 from backstay.batch import threads
 from backstay.batch.threads import ThreadPool
+from support.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture
@@ -21,20 +22,13 @@ def _pool_threads():
     return [thread for thread in threading.enumerate() if thread.name == "backstay-processor"]
 
 
-def _until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 def test_thread_is_used_again():
     """One call after the other needs one thread."""
     pool, used = ThreadPool(), []
 
     for number in range(20):
         pool.submit(lambda: used.append(threading.get_ident()))
-        _until(lambda number=number: len(used) == number + 1 and pool._idle == 1)
+        until(lambda number=number: len(used) == number + 1 and pool._idle == 1)
 
     assert len(set(used)) == 1
 
@@ -44,9 +38,9 @@ def test_calls_at_once_have_a_thread_each():
     pool, barrier = ThreadPool(), threading.Barrier(31)
 
     for _ in range(30):
-        pool.submit(lambda: barrier.wait(timeout=10))
+        pool.submit(lambda: barrier.wait(timeout=PATIENCE_SECONDS))
 
-    barrier.wait(timeout=10)
+    barrier.wait(timeout=PATIENCE_SECONDS)
 
 
 def test_idle_threads_end(short_idle):
@@ -55,9 +49,9 @@ def test_idle_threads_end(short_idle):
     done = []
 
     pool.submit(lambda: done.append(1))
-    _until(lambda: len(done) == 1 and len(_pool_threads()) <= before)
+    until(lambda: len(done) == 1 and len(_pool_threads()) <= before)
     pool.submit(lambda: done.append(2))
-    _until(lambda: len(done) == 2)
+    until(lambda: len(done) == 2)
 
     assert pool._idle in (0, 1)
 
@@ -76,7 +70,7 @@ def test_no_call_is_lost_between_idleness_and_work(monkeypatch):
         if number % 3 == 0:
             time.sleep(0.0005)
 
-    _until(lambda: len(done) == 1_500)
+    until(lambda: len(done) == 1_500)
 
 
 def test_hanging_call_does_not_keep_the_process(tmp_path):
@@ -93,6 +87,6 @@ def test_hanging_call_does_not_keep_the_process(tmp_path):
         "started.wait()\n"
     )
 
-    ended = subprocess.run([sys.executable, str(script)], timeout=30, check=False)
+    ended = subprocess.run([sys.executable, str(script)], timeout=PATIENCE_SECONDS, check=False)
 
     assert ended.returncode == 0

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from backstay.library.ahead import made_ahead
+from support.waiting import PATIENCE_SECONDS
 
 
 def test_everything_comes_in_its_order():
@@ -27,7 +28,7 @@ def test_the_next_is_made_before_it_is_asked_for():
     ahead = made_ahead(source())
 
     assert next(ahead) == 0
-    assert second.wait(10)
+    assert second.wait(PATIENCE_SECONDS)
     ahead.close()
     assert made == [0, 1]
 

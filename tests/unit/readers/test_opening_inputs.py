@@ -12,6 +12,7 @@ import pytest
 
 from backstay.errors import BadRow, InputEmpty, InputError, InputNotFound, InputUnreadable
 from backstay.readers import Row, read_rows
+from support.waiting import PATIENCE_SECONDS
 
 _GOOD = {
     "a.csv": b"id\n1\n2\n",
@@ -229,7 +230,7 @@ def test_fifo_is_read_as_it_comes(tmp_path, name, content):
     def write() -> None:
         with path.open("wb", buffering=0) as pipe:
             pipe.write(content[:-2])
-            waited.append(first_came.wait(5))
+            waited.append(first_came.wait(PATIENCE_SECONDS))
             pipe.write(content[-2:])
 
     writer = threading.Thread(target=write)
