@@ -2,14 +2,11 @@
 
 import pytest
 
-from support.sql import is_server
 from support.torture import FULL
 
 pytestmark = [pytest.mark.promise("B2", "B5"), pytest.mark.sweep]
 
-
-_MANY = 50
-_FEW = _MANY if FULL else 15
+_MANY = 50 if FULL else 15
 
 
 def started(scene, count: int) -> list:
@@ -23,12 +20,9 @@ def started(scene, count: int) -> list:
 def test_many_resumes_in_the_same_instant(scene):
     """The first may create the job, all work on it, each item is called once."""
     scene.items, scene.concurrency = 400, 2
-    # A server is asked for a connection by each of their threads.
-    count = _FEW if is_server(scene.database) else _MANY
+    victims = started(scene, _MANY)
 
-    victims = started(scene, count)
-
-    assert [scene.finish(victim) for victim in victims] == [0] * count, scene.errors()
+    assert [scene.finish(victim) for victim in victims] == [0] * _MANY, scene.errors()
     assert scene.broken() == []
     assert len(scene.witness().calls) == scene.items
 
@@ -40,7 +34,7 @@ def test_many_resumes_of_a_killed_job(scene):
     scene.until_called(first, 100)
     scene.kill(first)
 
-    victims = started(scene, _FEW)
+    victims = started(scene, _MANY)
 
-    assert [scene.finish(victim) for victim in victims] == [0] * _FEW, scene.errors()
+    assert [scene.finish(victim) for victim in victims] == [0] * _MANY, scene.errors()
     assert scene.broken() == []

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import pty
 import subprocess
@@ -11,14 +10,13 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backstay import Backstay, BackstayError, Job
-from backstay.cli.main import main
+from support.commands import Ended, in_process
 from support.waiting import PATIENCE_SECONDS
 
 _PROCESSORS = """
@@ -84,33 +82,6 @@ def hostile(item):
 def needs_three(item, work, more):
     return None
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> Any:
-        """The error told as JSON on standard error."""
-        return json.loads(self.err)["error"]
-
-    def one_line_error(self) -> str:
-        """The message of the error, after checking that it is one line and nothing else was said."""
-        lines = self.err.splitlines()
-        errors = [line for line in lines if line.startswith("Error: ")]
-        assert len(errors) == 1, self.err
-        assert lines[-1] == errors[0]
-        assert "Traceback" not in self.err + self.out
-        return errors[0].removeprefix("Error: ")
 
 
 class Commands:
@@ -242,13 +213,6 @@ def within(backstay: Commands, monkeypatch, capfd) -> Iterator[Callable[..., End
     for name in [name for name in os.environ if name.startswith(("BACKSTAY_", "SUPABASE_", "BACKUP_"))]:
         monkeypatch.delenv(name)
     path = list(sys.path)
-
-    def command(*words: str) -> Ended:
-        capfd.readouterr()
-        code = main(words)
-        shown = capfd.readouterr()
-        return Ended(code, shown.out, shown.err)
-
-    yield command
+    yield in_process(capfd)
     sys.path[:] = path
     sys.modules.pop("made", None)

@@ -21,18 +21,25 @@ def url():
     postgres.drop_database(url)
 
 
-def test_from_the_check_to_the_undo(backstay, url, tmp_path):
-    """Each says what it found, or did; doctor knows of it."""
-    said = {"BACKSTAY_DATABASE_URL": url, "BACKSTAY_OWNER": ANN, "BACKUP_DIRECTORY": str(tmp_path)}
+@pytest.fixture
+def command(within, url, tmp_path, monkeypatch):
+    """Run `backstay` as one of the app's users, with a folder for backups."""
+    for name, value in {"DATABASE_URL": url, "OWNER": ANN}.items():
+        monkeypatch.setenv(f"BACKSTAY_{name}", value)
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path))
+    return within
 
-    checked = backstay("adopt", "--check", *_WORDS, **said)
-    done = json.loads(backstay("adopt", "--json", *_WORDS, **said).out)
-    again = backstay("adopt", *_WORDS, **said)
-    looked = json.loads(backstay("doctor", "--deep", "--json", **said).out)
+
+def test_from_the_check_to_the_undo(command, url):
+    """Each says what it found, or did; doctor knows of it."""
+    checked = command("adopt", "--check", *_WORDS)
+    done = json.loads(command("adopt", "--json", *_WORDS).out)
+    again = command("adopt", *_WORDS)
+    looked = json.loads(command("doctor", "--deep", "--json").out)
     real_app.sql(url, "ALTER TABLE chats ADD COLUMN later text")
-    changed = json.loads(backstay("doctor", "--json", **said).out)
-    undone = backstay("adopt", "--undo", **said)
-    twice = json.loads(backstay("adopt", "--undo", "--json", **said).out)
+    changed = json.loads(command("doctor", "--json").out)
+    undone = command("adopt", "--undo")
+    twice = json.loads(command("adopt", "--undo", "--json").out)
 
     assert (
         "public.chats (13 rows) would be conversations\n  id = chat_id, owner = user_id, topic = title" in checked.out
@@ -48,16 +55,15 @@ def test_from_the_check_to_the_undo(backstay, url, tmp_path):
     assert (twice["givenBack"], twice["dropped"], twice["isCheck"]) == ([], [], False)
 
 
-def test_what_is_kept_beside_is_lost_only_when_it_is_wanted(backstay, url, tmp_path):
+def test_what_is_kept_beside_is_lost_only_when_it_is_wanted(command, tmp_path):
     """It is counted, and asked for."""
-    said = {"BACKSTAY_DATABASE_URL": url, "BACKSTAY_OWNER": ANN, "BACKUP_DIRECTORY": str(tmp_path)}
     (tmp_path / "items.csv").write_text("topic\na\nb\n")
-    backstay("adopt", *_WORDS, **said)
-    ran = backstay("run", str(tmp_path / "items.csv"), "--model", "scripted", **said)
+    command("adopt", *_WORDS)
+    ran = command("run", str(tmp_path / "items.csv"), "--model", "scripted")
 
-    asked = backstay("adopt", "--undo", **said)
-    checked = json.loads(backstay("adopt", "--undo", "--check", "--json", **said).out)
-    undone = backstay("adopt", "--undo", "--yes", **said)
+    asked = command("adopt", "--undo")
+    checked = json.loads(command("adopt", "--undo", "--check", "--json").out)
+    undone = command("adopt", "--undo", "--yes")
 
     assert (ran.code, asked.code) == (0, 2)
     assert (
@@ -81,9 +87,9 @@ def _adopted(told):
         ((*_WORDS, "--map", "persona=nothing"), "public.chats has no column 'nothing'"),
     ],
 )
-def test_refusals_are_one_line(backstay, url, words, why):
+def test_refusals_are_one_line(command, words, why):
     """Wrong usage, with what to do."""
-    refused = backstay("adopt", *words, BACKSTAY_DATABASE_URL=url, BACKSTAY_OWNER=ANN)
+    refused = command("adopt", *words)
 
     assert refused.code == 2
     assert why in refused.one_line_error()

@@ -80,13 +80,13 @@ def test_tables_keep_ids_whole_on_a_narrow_terminal(backstay):
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_lists_keep_ids_and_times_whole(backstay, columns):
+def test_lists_keep_ids_and_times_whole(within, backstay, columns):
     """They are to be copied and compared; everything else gives way, or stands on lines of its own."""
     backstay.write("topics.csv", "A garden that is described in rather more words than a column has room for")
-    backstay("run", "topics.csv", "--model", "scripted")
-    backstay("backups", "create", "--all")
-    (one,) = backstay("conversations", "list", "--json").json["conversations"]
-    (backup,) = backstay("backups", "list", "--json").json["backups"]
+    within("run", "topics.csv", "--model", "scripted")
+    within("backups", "create", "--all")
+    (one,) = within("conversations", "list", "--json").json["conversations"]
+    (backup,) = within("backups", "list", "--json").json["backups"]
 
     listed = backstay.on_terminal("conversations", "list", columns=columns).out
     backups = backstay.on_terminal("backups", "list", columns=columns).out

@@ -27,12 +27,14 @@ def url():
 
 
 @pytest.fixture
-def server(backstay, url):
-    """Run `backstay` over a database with our tables, with a folder for backups."""
-    safe = str(backstay.folder / "safe")
+def server(backstay, within, url, monkeypatch):
+    """Run `backstay` over a database with our tables and a folder for backups; as a process where it is given input."""
+    said = {"BACKSTAY_DATABASE_URL": url, "BACKUP_DIRECTORY": str(backstay.folder / "safe")}
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
 
     def command(*words: str, given: bytes | None = None):
-        return backstay(*words, given=given, BACKSTAY_DATABASE_URL=url, BACKUP_DIRECTORY=safe)
+        return within(*words) if given is None else backstay(*words, given=given, **said)
 
     assert command("migrate").code == 0
     return command

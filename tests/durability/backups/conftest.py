@@ -3,14 +3,16 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from backstay import Backstay
 from support import adopted, postgres
+from support.commands import in_process
 from support.keeping import Digests, violations
 from support.library import ALL, fill
 from support.sql import ask
@@ -33,6 +35,9 @@ class Kept:
 
     def broken(self, **expected: bool) -> list[str]:
         return violations(self.database, self.originals, safe=self.safe, **expected)
+
+    def latest_backup(self) -> str:
+        return str(ask(self.database, "SELECT id FROM backups ORDER BY key DESC LIMIT 1")[0][0])
 
     def copied(self, folder: Path) -> "Kept":
         """Return a copy, with its backups. One on a server is dropped by whoever asked for it."""
@@ -85,6 +90,44 @@ def kept_on_a_server(pristine_on_a_server, tmp_path) -> Iterator[Kept]:
     kept = pristine_on_a_server.copied(tmp_path / "library")
     yield kept
     postgres.drop_database(str(kept.database))
+
+
+@pytest.fixture
+def aftermath(capfd, monkeypatch) -> Callable[[Kept, str, Sequence[str]], list[str]]:
+    """Return what is wrong after a command was killed: with what it left, and with bringing it to its end.
+
+    Called with a library, the name of the command, and its words. Its own commands run in this process.
+    """
+    for name in [name for name in os.environ if name.startswith(("BACKSTAY", "BACKUP"))]:
+        monkeypatch.delenv(name)
+    command = in_process(capfd)
+
+    def examined(kept: Kept, what: str, words: Sequence[str]) -> list[str]:
+        if kept.safe is not None:
+            monkeypatch.setenv("BACKUP_DIRECTORY", str(kept.safe))
+        backstay = partial(command, "--database", str(kept.database))
+        found = kept.broken(is_started=False)
+        backups = backstay("backups", "list", "--json").json["backups"]  # a start
+        found += kept.broken()
+        found += [f"{one['backupId']} is running for ever" for one in backups if one["state"] == "running"]
+        unfinished = [one["backupId"] for one in backups if (one["deletion"] or {}).get("state") == "deleting"]
+        if unfinished:
+            words = ["conversations", "delete", "--continue", unfinished[0]]
+        again = backstay(*words)
+        is_done = what == "delete" and "No conversation is selected" in again.err
+        if again.code != 0 and not is_done:
+            found.append(f"tried again, it ended with {again.code} and {again.err}")
+        found += kept.broken()
+        if what == "delete":
+            restored = backstay("backups", "restore", unfinished[0] if unfinished else kept.latest_backup())
+            if restored.code != 0:
+                found.append(f"not restored: {restored.err}")
+        if what != "cleanup":
+            here = {name for (name,) in ask(kept.database, "SELECT id FROM conversations")}
+            found += [f"{one} is not there" for one in set(kept.originals) - here]
+        return found
+
+    return examined
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

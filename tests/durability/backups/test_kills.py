@@ -4,25 +4,23 @@ After each: what was deleted can be restored, no final name is anything but whol
 dead, and the same command, or the one it was told to go on with, comes to the end.
 """
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 import pytest
 
 from support import needs, strace
+from support.commands import Ended
 from support.torture import FULL
 
 pytestmark = pytest.mark.promise("K1", "K2", "K3", "K6")
 
 _FAULTS = ("signal=SIGKILL", "error=EIO", "error=ENOSPC")
-_SAMPLE = {"signal=SIGKILL": 2, "error=EIO": 1, "error=ENOSPC": 1}  # cases for each command, unless under torture
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,22 +28,11 @@ def _strace() -> None:
     needs.injected_faults()
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
 def _backstay(kept, *words: str, under: Sequence[str] = ()) -> Ended:
     command = [*under, sys.executable, "-m", "backstay", "--database", str(kept.database), *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("BACKSTAY", "BACKUP"))}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
     return Ended(done.returncode, done.stdout, done.stderr)
-
-
-def _backups(kept) -> list[dict]:
-    return json.loads(_backstay(kept, "backups", "list", "--json").out)["backups"]
 
 
 def _sql(kept, statement: str) -> None:
@@ -79,19 +66,11 @@ def _delete(kept) -> list[str]:
 
 
 def _restore(kept) -> list[str]:
-    return ["backups", "restore", _latest(kept)]
+    return ["backups", "restore", kept.latest_backup()]
 
 
 def _cleanup(kept) -> list[str]:
     return ["backups", "cleanup"]
-
-
-def _latest(kept) -> str:
-    connection = apsw.Connection(str(kept.database))
-    try:
-        return connection.execute("SELECT id FROM backups ORDER BY key DESC LIMIT 1").get
-    finally:
-        connection.close()
 
 
 _COMMANDS = {
@@ -129,15 +108,15 @@ def _cases(calls: Sequence[strace.SystemCall], folder: Path) -> list[tuple[str, 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("fault", _FAULTS)
-def test_struck_at_a_system_call(command, fault, tmp_path):
+def test_struck_at_a_system_call(command, fault, tmp_path, aftermath):
     """Whatever it strikes, every promise holds."""
     what, ready, words_of, cases = command
-    chosen = cases if FULL else _few(cases, fault, list(_COMMANDS).index(what))
+    chosen = cases if FULL else [_one(cases, fault, list(_COMMANDS).index(what))]
 
     broken = {}
     for name, number in chosen:
         kept = ready.copied(tmp_path / f"{name}-{number}")
-        if found := _strike(kept, what, words_of(kept), fault, name, number):
+        if found := _strike(aftermath, kept, what, words_of(kept), fault, name, number):
             broken[name, number] = found
         shutil.rmtree(kept.database.parent)
 
@@ -158,17 +137,16 @@ def test_every_kind_of_call_is_struck(command):
     assert expected <= names
 
 
-def _few(cases: list[tuple[str, int]], fault: str, turn: int) -> list[tuple[str, int]]:
-    """Return a few cases, other calls for each command and fault."""
+def _one(cases: list[tuple[str, int]], fault: str, turn: int) -> tuple[str, int]:
+    """Return one case, another call for each command and fault."""
     by_name: dict[str, list[tuple[str, int]]] = {}
     for case in cases:
         by_name.setdefault(case[0], []).append(case)
     middles = [those[len(those) // 2] for those in by_name.values()]
-    first = turn + _FAULTS.index(fault) * 2
-    return [middles[(first + number) % len(middles)] for number in range(_SAMPLE[fault])]
+    return middles[(turn + _FAULTS.index(fault) * 2) % len(middles)]
 
 
-def _strike(kept, what: str, words: list[str], fault: str, name: str, number: int) -> list[str]:
+def _strike(aftermath, kept, what: str, words: list[str], fault: str, name: str, number: int) -> list[str]:
     under = strace.injecting(fault, name, str(number), None, kept.database.with_name("log"))
     struck = _backstay(kept, *words, under=under)
     found = []
@@ -176,30 +154,4 @@ def _strike(kept, what: str, words: list[str], fault: str, name: str, number: in
     is_told = struck.err.startswith("Error: ") or (name == "write" and not struck.err)
     if struck.code > 0 and ("Traceback" in struck.err or not is_told):
         found.append(f"ended with {struck.code} and {struck.err}")
-    found += kept.broken(is_started=False)
-    backups = _backups(kept)  # a start
-    found += kept.broken()
-    found += [f"{one['backupId']} is running for ever" for one in backups if one["state"] == "running"]
-    unfinished = [one["backupId"] for one in backups if (one["deletion"] or {}).get("state") == "deleting"]
-    if unfinished:
-        words = ["conversations", "delete", "--continue", unfinished[0]]
-    again = _backstay(kept, *words)
-    is_done = what == "delete" and "No conversation is selected" in again.err
-    if again.code != 0 and not is_done:
-        found.append(f"tried again, it ended with {again.code} and {again.err}")
-    found += kept.broken()
-    if what == "delete":
-        restored = _backstay(kept, "backups", "restore", unfinished[0] if unfinished else _latest(kept))
-        if restored.code != 0:
-            found.append(f"not restored: {restored.err}")
-    if what != "cleanup":
-        found += [f"{one} is not there" for one in set(kept.originals) - _here(kept)]
-    return found
-
-
-def _here(kept) -> set[str]:
-    connection = apsw.Connection(str(kept.database))
-    try:
-        return {name for (name,) in connection.execute("SELECT id FROM conversations")}
-    finally:
-        connection.close()
+    return found + aftermath(kept, what, words)

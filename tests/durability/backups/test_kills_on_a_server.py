@@ -4,7 +4,6 @@ After each kill: what was deleted can be restored, no final name is anything but
 the dead, and the same command, or the one it was told to go on with, comes to the end.
 """
 
-import json
 import random
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.promise("K1", "K2", "K3", "K6")
 
-_KILLS = 60 if FULL else 2  # of each command
+_KILLS = 60 if FULL else 1  # of each command
 
 
 def _command(kept, *words: str) -> list[str]:
@@ -31,10 +30,6 @@ def _backstay(kept, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         _command(kept, *words), capture_output=True, text=True, check=False, timeout=120, env=kept.environment
     )
-
-
-def _latest(kept) -> str:
-    return str(ask(kept.database, "SELECT id FROM backups ORDER BY key DESC LIMIT 1")[0][0])
 
 
 def _is_there(kept) -> bool:
@@ -55,7 +50,7 @@ def _delete(kept) -> None:
 _COMMANDS = {
     "create": (lambda _: None, lambda _: ["backups", "create", "--all"]),
     "delete": (lambda _: None, lambda _: ["conversations", "delete", "--all", "--yes"]),
-    "restore": (_delete, lambda kept: ["backups", "restore", _latest(kept)]),
+    "restore": (_delete, lambda kept: ["backups", "restore", kept.latest_backup()]),
     "cleanup": (_make, lambda _: ["backups", "cleanup"]),
 }
 
@@ -63,12 +58,12 @@ _COMMANDS = {
 @pytest.mark.sweep
 @pytest.mark.parametrize("what", _COMMANDS)
 @pytest.mark.parametrize("pristine_on_a_server", ["own", "adopted"], indirect=True, scope="session")
-def test_killed_at_any_instant(pristine_on_a_server, what, tmp_path, request):
+def test_killed_at_any_instant(pristine_on_a_server, what, tmp_path, request, aftermath):
     """Every promise holds, whenever it is; on tables of an app's own, whose rows are all there again, too."""
     arrange, words_of = _COMMANDS[what]
     is_adopted = request.node.callspec.params["pristine_on_a_server"] == "adopted"
     chance, broken = random.Random(what), {}
-    for number in range(_KILLS if FULL or not is_adopted else 1):
+    for number in range(_KILLS):
         kept = pristine_on_a_server.copied(tmp_path / str(number))
         arrange(kept)
         words = words_of(kept)
@@ -77,7 +72,7 @@ def test_killed_at_any_instant(pristine_on_a_server, what, tmp_path, request):
         time.sleep(chance.uniform(0, 0.7))  # an instant by chance, while it does what it does
         process.kill()
         code = process.wait()
-        found = _aftermath(kept, what, words)
+        found = aftermath(kept, what, words)
         if is_adopted and _rows(kept) != _rows(pristine_on_a_server):
             found.append("rows of the app are not as they were")
         if found:
@@ -91,26 +86,3 @@ def test_killed_at_any_instant(pristine_on_a_server, what, tmp_path, request):
 def _rows(kept) -> list[list[tuple[str]]]:
     tables = ("chats", "messages", "tags", "seen")
     return [ask(kept.database, f"SELECT t::text FROM public.{table} AS t ORDER BY 1") for table in tables]
-
-
-def _aftermath(kept, what: str, words: list[str]) -> list[str]:
-    found = kept.broken(is_started=False)
-    backups = json.loads(_backstay(kept, "backups", "list", "--json").stdout)["backups"]  # a start
-    found += kept.broken()
-    found += [f"{one['backupId']} is running for ever" for one in backups if one["state"] == "running"]
-    unfinished = [one["backupId"] for one in backups if (one["deletion"] or {}).get("state") == "deleting"]
-    if unfinished:
-        words = ["conversations", "delete", "--continue", unfinished[0]]
-    again = _backstay(kept, *words)
-    is_done = what == "delete" and "No conversation is selected" in again.stderr
-    if again.returncode != 0 and not is_done:
-        found.append(f"tried again, it ended with {again.returncode} and {again.stderr}")
-    found += kept.broken()
-    if what == "delete":
-        restored = _backstay(kept, "backups", "restore", unfinished[0] if unfinished else _latest(kept))
-        if restored.returncode != 0:
-            found.append(f"not restored: {restored.stderr}")
-    if what != "cleanup":
-        here = {name for (name,) in ask(kept.database, "SELECT id FROM conversations")}
-        found += [f"{one} is not there" for one in set(kept.originals) - here]
-    return found

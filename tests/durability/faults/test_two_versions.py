@@ -92,8 +92,8 @@ async def test_who_writes_all_the_same_after_a_migration(tmp_path, monkeypatch):
 
 def test_a_late_starter_finds_the_work_done(scene, monkeypatch):
     """Of two that start on a new file, the later finds it made, and a worker on it: that is no reason to refuse."""
-    first_look, check_header = [0], migrate._check_header
-    monkeypatch.setattr(migrate, "_check_header", lambda *of: first_look.pop() if first_look else check_header(*of))
+    first_look, check_header = [0], migrate.check_header
+    monkeypatch.setattr(migrate, "check_header", lambda *of: first_look.pop() if first_look else check_header(*of))
     worker = scene.start(seconds=0.05)
     scene.until_called(worker, 20)
 
