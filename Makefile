@@ -12,7 +12,7 @@ CHECKS := $(VENV)/.check-extra
 FILES  := pyproject.toml constraints.txt
 
 # Tests run side by side, in the order of their folders: most of the first ones wait, for processes, for a disk, for a server.
-WORKERS ?= 4
+WORKERS ?= 5
 
 # Where this is set, each process that a test starts would compile what it imports anew.
 unexport PYTHONDONTWRITEBYTECODE

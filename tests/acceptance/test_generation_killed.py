@@ -12,6 +12,7 @@ import pytest
 
 from support.invariants import violations
 from support.provider import CutOff, Drip, Hang, ProviderServer, Reset, Said, Status
+from support.torture import sample
 from support.waiting import until
 
 pytestmark = pytest.mark.promise("B1", "B3", "B5")
@@ -86,7 +87,8 @@ def _stored(folder: Path) -> list[tuple[str, list[str]]]:
         connection.close()
 
 
-@pytest.mark.parametrize("name", _FAULTS)
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", sample(list(_FAULTS), 5))
 def test_killed_during_a_fault(name, provider, command, tmp_path):
     """Every third call goes wrong until the process is killed; resumed, the job is whole, with the provider's words."""
     killed = False

@@ -6,7 +6,7 @@ from support.torture import FULL
 
 pytestmark = [pytest.mark.promise("B2", "B5"), pytest.mark.sweep]
 
-_MANY = 50 if FULL else 15
+_MANY = 50 if FULL else 8
 
 
 def started(scene, count: int) -> list:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import in_process
+
 pytestmark = pytest.mark.promise("B8")
 
 _SECRETS = ("zircon-heron", "quartz-otter", "basalt-finch")  # in a topic, in another column, in an answer
@@ -47,26 +49,35 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def within(folder, monkeypatch, capfd):
+    """Run `backstay` in that folder, in this process, where the processor is imported anew."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield in_process(capfd)
+    sys.modules.pop("writer", None)
+
+
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_no_text_of_a_conversation_is_printed_or_logged(folder, log_format):
+def test_no_text_of_a_conversation_is_printed_or_logged(within, folder, log_format):
     """Neither by runs that crash, pause and fail, nor by what tells of them; `failed` shows it to who asks."""
-    said = _all_that_is_said(folder, log_format, leak="'you'")
+    said = _all_that_is_said(within, folder, log_format, leak="'you'")
 
     assert "no key" in said
     assert [secret for secret in _SECRETS if secret in said] == []
 
 
-def test_a_processor_that_puts_its_topic_into_its_message(folder):
+def test_a_processor_that_puts_its_topic_into_its_message(within, folder):
     """The control: it is found where it is printed."""
-    said = _all_that_is_said(folder, "text", leak="item.topic")
+    said = _all_that_is_said(within, folder, "text", leak="item.topic")
 
     assert "zircon-heron" in said
 
 
-def _all_that_is_said(folder: Path, log_format: str, *, leak: str) -> str:
+def _all_that_is_said(within, folder: Path, log_format: str, *, leak: str) -> str:
     (folder / "writer.py").write_text(_WRITER.replace("LEAK", leak))
+    crashes = ["run", "topics.jsonl", "--processor", "writer:write", "--concurrency", "1"]
     commands = [
-        ["run", "topics.jsonl", "--processor", "writer:write", "--concurrency", "1"],  # crashes
         ["jobs"],
         ["resume", "--concurrency", "1"],  # pauses
         ["resume", "--json"],
@@ -75,10 +86,11 @@ def _all_that_is_said(folder: Path, log_format: str, *, leak: str) -> str:
         ["doctor"],
         ["discard", "topics", "--yes"],
     ]
-    said = ""
+    command = [sys.executable, "-m", "backstay", "--log-format", log_format, *crashes]
+    crashed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    said = crashed.stdout + crashed.stderr
     for words in commands:
-        command = [sys.executable, "-m", "backstay", "--log-format", log_format, *words]
-        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
-        said += ended.stdout + ended.stderr
+        ended = within("--log-format", log_format, *words)
+        said += ended.out + ended.err
     assert "discard" in said.lower(), said
     return said

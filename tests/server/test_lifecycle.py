@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from backstay.server import ServerSettings
 from backstay.server.cleaning import Cleaning
 from backstay.server.listening import _listening
+from support.commands import in_process
 from support.serving import ANN, bearer, served, serving, token_of
 from support.sql import ask
 from support.waiting import PATIENCE_SECONDS
@@ -131,34 +132,26 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
 @pytest.mark.parametrize(
     "toml, said", [("port = 'x'\n", "port"), ("nonsense = 1\n", "nonsense"), ("jwt_secret = 'x'\n", "jwt_secret")]
 )
-def test_wrong_settings_are_told_in_one_line(tmp_path, toml, said):
-    """Before anything is opened or made."""
+def test_wrong_settings_are_told_in_one_line(tmp_path, monkeypatch, capfd, toml, said):
+    """A wrong setting ends the command with one line, before anything is opened or made."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "backstay.toml").write_text("[server]\n" + toml)
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "backstay", "serve"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    ended = in_process(capfd)("serve")
 
-    assert ended.returncode == 2
-    assert said in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    assert ended.code == 2
+    assert said in ended.one_line_error()
     assert not (tmp_path / ".backstay").exists()
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(tmp_path):
-    """With what to do."""
+def test_a_port_that_is_taken_is_told_in_one_line(tmp_path, monkeypatch, capfd):
+    """A port that another server listens at ends the command with one line that names the option for another."""
+    monkeypatch.chdir(tmp_path)
     with served(tmp_path) as server:
-        ended = subprocess.run(
-            [sys.executable, "-m", "backstay", "serve", "--port", str(server.port)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ended = in_process(capfd)("serve", "--port", str(server.port))
 
-    assert ended.returncode == 2
-    assert "--port" in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    assert ended.code == 2
+    assert "--port" in ended.one_line_error()
 
 
 def test_small_answers_are_sent_at_once():
