@@ -14,7 +14,7 @@ FILES  := pyproject.toml constraints.txt
 # Tests run side by side, in the order of their folders: most of the first ones wait, for processes, for a disk, for a server.
 WORKERS ?= 5
 
-# Where this is set, each process that a test starts would compile what it imports anew.
+# If this were set, every process that a test starts would recompile its imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

@@ -1,10 +1,11 @@
-"""Runs `make check` and `make test`, and tells a fault from bad luck: `python3 scripts/ci.py`, as `.ci/run` does.
+"""Run `make check` and `make test`, and tell failures from flaky tests: `python3 scripts/ci.py`, as `.ci/run` does.
 
-Each test that failed is run once more, alone, with nothing next to it. One that fails again is a fault. One that passes
-is named under `Flaky:` at the end, and the run is green all the same, unless there are more than two of them.
+Each test that failed is run once more, alone. A test that fails again makes the run red. One that passes is listed
+under `Flaky:` at the end and leaves the run green, unless there are more than two. A test that fails only next to
+others is taken for flaky, too: the list is there to be worked through.
 
-A test that shows a promise (`@pytest.mark.promise`) has no second chance: a promise that holds most of the time is
-broken. Nor has a test whose process died, or anything but a test.
+A test that shows a promise (`@pytest.mark.promise`) is not run again: a promise that holds only most of the time is
+broken. Nor is a test whose process died, or that failed in both targets; nor anything that is not a test.
 """
 
 import json
@@ -12,59 +13,78 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-_PYTEST = [".venv/bin/python", "-m", "pytest"]
+_PYTEST = ".venv/bin/pytest"
 _MOST_FLAKY = 2
+_ALONE_SECONDS = 600
+# What others set for pytest or make could leave failures out.
+_LEFT_OUT = ("PYTEST_ADDOPTS", "MAKEFLAGS")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one target of the Makefile came to."""
+class Result:
+    """The result of a command that runs tests."""
 
-    target: str
     status: int
-    failed: dict[str, list[str]] = field(default_factory=dict)
-    """The tests that failed, each with what takes its second chance away, such as the promises that it shows."""
-    is_for_tests_only: bool = False
-    """Nothing but these tests made it fail."""
+    record: Mapping[str, Any]
+    """What `tests/support/failure_record.py` wrote; empty when pytest did not come to its end."""
+
+    @property
+    def failed(self) -> dict[str, list[str]]:
+        """The tests that failed, each with the reasons why it is not run again, such as the promises it shows."""
+        return dict(self.record.get("failed", {}))
+
+    @property
+    def is_for_tests_only(self) -> bool:
+        """Whether tests that failed are the only reason for the status."""
+        return self.record.get("exit_status") == 1 and bool(self.failed)
+
+    @property
+    def has_passed(self) -> bool:
+        return self.status == 0 and self.record.get("passed") == 1
 
 
 def main(python: str) -> int:
     """Return the exit status of the whole run: 0 for green."""
-    # Each runs, whatever the one before came to: one failure must not hide another.
-    outcomes = [_make(target, python) for target in ("check", "test")]
-    failed = {name: reasons for outcome in outcomes for name, reasons in outcome.failed.items()}
+    # Run both, whatever the first returns: one failure must not hide another.
+    results = {target: _run("make", f"PYTHON={python}", target) for target in ("check", "test")}
+    failed: dict[str, list[str]] = {}
+    for result in results.values():
+        for name, reasons in result.failed.items():
+            failed[name] = [*failed[name], *reasons, "it failed twice"] if name in failed else reasons
 
-    if otherwise := [outcome.target for outcome in outcomes if outcome.status and not outcome.is_for_tests_only]:
-        return _is_red("Failed, and not by a test", [f"make {target}" for target in otherwise])
+    if others := [target for target, result in results.items() if result.status and not result.is_for_tests_only]:
+        return _is_red("Failed outside the tests", [f"make {target}" for target in others])
     if final := [f"{name}: {', '.join(reasons)}" for name, reasons in failed.items() if reasons]:
-        return _is_red("Failed, without a second chance", final)
+        return _is_red("Failed, not run again", final)
     if len(failed) > _MOST_FLAKY:
-        return _is_red(f"More than {_MOST_FLAKY} tests failed, too many for bad luck", failed)
-    if again := [name for name in failed if not _passes_alone(name)]:
-        return _is_red("Failed again, alone", again)
+        return _is_red(f"More than {_MOST_FLAKY} tests failed, too many to be flaky", failed)
+    if failed_again := [name for name in failed if not _passes_alone(name)]:
+        return _is_red("Failed again when run alone", failed_again)
     if failed:
         _list("Flaky", failed)
     return 0
 
 
-def _make(target: str, python: str) -> Outcome:
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(folder) / "failures.json"
-        surroundings = {**os.environ, "BACKSTAY_FAILURE_RECORD": str(record)}
-        status = subprocess.run(["make", f"PYTHON={python}", target], check=False, env=surroundings).returncode
-        if status == 0 or not record.exists():
-            return Outcome(target, status)
-        found = json.loads(record.read_text(encoding="utf-8"))
-    return Outcome(target, status, found["failed"], is_for_tests_only=found["exit_status"] == 1)
-
-
 def _passes_alone(name: str) -> bool:
-    print(f"\nOnce more, alone: {name}", flush=True)
-    return subprocess.run([*_PYTEST, name], check=False).returncode == 0
+    print(f"\nRunning again, alone: {name}", flush=True)
+    return _run(_PYTEST, name, seconds=_ALONE_SECONDS).has_passed
+
+
+def _run(*command: str, seconds: float | None = None) -> Result:
+    environment = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "failures.json"
+        environment["BACKSTAY_FAILURE_RECORD"] = str(path)
+        try:
+            status = subprocess.run(command, check=False, env=environment, timeout=seconds).returncode
+        except subprocess.TimeoutExpired:
+            return Result(1, {})
+        return Result(status, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
 
 
 def _is_red(reason: str, names: Iterable[str]) -> int:

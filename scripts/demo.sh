@@ -23,7 +23,7 @@ command -v backstay >/dev/null || fail "backstay is not on the path; start this 
 rm -rf "$root/.demo"
 mkdir -p "$root/.demo/.backstay"
 # The demo has a database of its own, whatever the shell or a settings file above says.
-unset BACKSTAY_OWNER BACKUP_DIRECTORY
+unset BACKUP_DIRECTORY "${!BACKSTAY_@}"
 export BACKSTAY_DATABASE_URL="$root/.demo/.backstay/backstay.db"
 cd "$root/.demo"
 cp "$root/examples/topics.csv" .
@@ -38,6 +38,7 @@ trap 'kill -9 -- "-$run" 2>/dev/null || true' EXIT
 # Until something is done, which takes longer where the machine has other work.
 for _ in $(seq 120); do
     sleep 0.5
+    kill -0 -- "-$run" 2>/dev/null || fail "the run ended before it could be killed"
     if backstay status topics 2>/dev/null | grep -Eq '^  items +([2-9][0-9]|1[0-9][0-9]) completed'; then
         break
     fi

@@ -29,7 +29,7 @@ def _logs_as_before() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Record what fails, where that is asked for."""
+    """Record failures if an environment variable names a file for them."""
     if VARIABLE in os.environ:
         config.pluginmanager.register(FailureRecord(Path(os.environ[VARIABLE])))
 

@@ -1,7 +1,7 @@
-"""What an earlier version left under the name this project had before: refused by name, and never read.
+"""Refuse what carries the project's former name: variables, settings files and libraries.
 
-Nothing was published under it, so nothing is carried over. It is refused, not ignored: a batch that quietly began in a
-new, empty library would pay for its items a second time.
+Nothing was released under it, so nothing is migrated. It is refused, not ignored: a batch that silently started in a
+new, empty library would pay for its items again.
 """
 
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 from backstay.errors import SettingsError
 
 NAME = "holdfast"
-BEFORE = f"Backstay was called {NAME.capitalize()} before"
+WHO = f"{NAME.capitalize()}, the former name of Backstay"
 APPLICATION_ID = int.from_bytes(NAME.capitalize()[:4].encode(), "big")
-"""What the header of a SQLite file of that time says."""
+"""The application_id in the header of a former SQLite file."""
 
 _OURS = "BACKSTAY_"
 _FORMER = f"{NAME.upper()}_"
@@ -24,7 +24,7 @@ def refuse_variables(environ: Mapping[str, str], variables: Iterable[str]) -> No
 
     Args:
         environ: The environment.
-        variables: Their names of today; those that are not ours alone are passed over.
+        variables: The current names; names that do not begin with BACKSTAY_ are ignored.
 
     Raises:
         SettingsError: names the variable, and the one to set instead.
@@ -33,22 +33,42 @@ def refuse_variables(environ: Mapping[str, str], variables: Iterable[str]) -> No
         former = _FORMER + variable.removeprefix(_OURS)
         if variable.startswith(_OURS) and environ.get(former):
             raise SettingsError(
-                f"{former} is not read: {BEFORE}. Set {variable} instead, and unset {former}",
+                f"{former} is a variable of {WHO}, and is not read. Set {variable} instead, and unset {former}",
                 setting=former,
             )
 
 
-def refuse_library(folder: Path) -> None:
-    """Refuse a folder that has a library of the former name in it.
+def variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of all variables that begin as ours did under the former name, and are set."""
+    return sorted(name for name, value in environ.items() if name.startswith(_FORMER) and value)
+
+
+def refuse_settings_file(folder: Path, name: str) -> None:
+    """Refuse a folder that contains a settings file of the former name.
 
     Raises:
-        SettingsError: names the library, and what to do.
+        SettingsError: names the file, and the name to give it.
+    """
+    file = folder / f"{NAME}.toml"
+    if _is_there(file):
+        raise SettingsError(f"{file} belongs to {WHO}, and is not read. Rename it to {name}", path=str(file))
+
+
+def refuse_library(folder: Path) -> None:
+    """Refuse a folder that contains a library of the former name.
+
+    Raises:
+        SettingsError: names the library and the remedy.
     """
     library = folder / f".{NAME}"
-    # os.access answers for a folder of another user, too, where `Path.exists` raises.
-    if os.access(library / f"{NAME}.db", os.F_OK):
+    if _is_there(library / f"{NAME}.db"):
         raise SettingsError(
-            f"{library} is a library that this version does not read: {BEFORE}. Move it away to begin a new one here, "
+            f"{library} is a library of {WHO}, which this version cannot read. Move it away to start a new one here, "
             "or name another database with --database or BACKSTAY_DATABASE_URL",
             path=str(library),
         )
+
+
+def _is_there(path: Path) -> bool:
+    # os.access also answers for another user's folder, where `Path.exists` raises.
+    return os.access(path, os.F_OK)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from backstay.errors import SettingsError
-from backstay.former_name import refuse_library, refuse_variables
+from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
 
 FILE = "backstay.toml"
 FOLDER = ".backstay"
@@ -70,8 +70,8 @@ class Settings(BaseModel):
         """Absolute path of the SQLite file, where no server is named.
 
         Raises:
-            SettingsError: the address names a kind of database that Backstay does not store in, or none is named and
-                a library of the former name is nearest.
+            SettingsError: the address names a kind of database that Backstay does not support, or no database is named
+                and the nearest library has the former name.
         """
         if self.database_url is None:
             return _nearest_folder(self.here) / "backstay.db"
@@ -165,7 +165,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _nearest_file(here: Path) -> Path | None:
-    return next((folder / FILE for folder in (here, *here.parents) if (folder / FILE).is_file()), None)
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+        refuse_settings_file(folder, FILE)
+    return None
 
 
 def _nearest_folder(here: Path) -> Path:

@@ -19,7 +19,7 @@ import asyncio
 from backstay import Conversation, Turn
 
 async def write(item):
-    await asyncio.sleep(0.25)  # works: a call takes its time
+    await asyncio.sleep(0.25)  # simulates a slow call
     first = item.parameters["instances"][0]["output"]
     return Conversation([Turn("user", item.topic), Turn("assistant", first)])
 """

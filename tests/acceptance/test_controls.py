@@ -12,7 +12,7 @@ pytestmark = pytest.mark.promise("B1", "B2", "B3", "B4", "B5", "B6", "B7")
 def test_without_the_fence_a_frozen_worker_writes_over_its_successor(scene):
     """The story of the frozen worker, with nobody asking for its token."""
     workers = wake_up_beside_a_successor(scene, without="fence")
-    # With the counters wrong, they may never end.
+    # With wrong counters the workers may never end.
     until(
         lambda: (
             _overwritten(violations(scene.database, at_rest=False))

@@ -7,7 +7,7 @@ from support.torture import FULL
 pytestmark = pytest.mark.promise("B5", "B6")
 
 _PATIENCE = 40  # runs after which a job that is not finished never will be
-_CRASHES = ["exit", "segfault"] if FULL else ["exit"]  # of two items, one does the other
+_CRASHES = ["exit", "segfault"] if FULL else ["exit"]  # test_two_items_that_crash_their_workers covers segfault
 
 
 @pytest.mark.parametrize("fault", _CRASHES)

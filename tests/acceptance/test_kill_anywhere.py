@@ -23,7 +23,7 @@ def test_killed_at_random_instants_and_resumed(scene, seed):
     for _ in range(_KILLS_A_JOB):
         victim = scene.start(seconds=0.01)
         _until_it_works(scene, victim)
-        time.sleep(chance.uniform(0, 0.15))  # an instant by chance: that of the kill
+        time.sleep(chance.uniform(0, 0.15))  # random moment of the kill
         scene.kill(victim)
         assert scene.broken(at_rest=False) == []
 

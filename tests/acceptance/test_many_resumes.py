@@ -10,7 +10,7 @@ _MANY = 50 if FULL else 8
 
 
 def started(scene, count: int) -> list:
-    """Start so many, that begin together once all are there."""
+    """Start so many processes and release them together."""
     with scene.gate() as gate:
         victims = [scene.start(gate=gate, seconds=0.02) for _ in range(count)]
         scene.until_arrived(victims)

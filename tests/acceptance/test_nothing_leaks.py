@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def within(folder, monkeypatch, capfd):
-    """Run `backstay` in that folder, in this process, where the processor is imported anew."""
+    """Run `backstay` in that folder and in this process, importing the processor afresh."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield in_process(capfd)

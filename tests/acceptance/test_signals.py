@@ -16,7 +16,7 @@ def interruptions(scene):
 
 
 def is_noted(scene):
-    """Return whether the worker has noted that it was told to stop."""
+    """Return whether the stop has been recorded in the database."""
     return bool(ask(scene.database, "SELECT token FROM workers WHERE stopping"))
 
 

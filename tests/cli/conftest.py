@@ -48,17 +48,17 @@ async def broke(item):
 
 
 async def slow(item):
-    await asyncio.sleep(0.2)  # works: a call takes its time
+    await asyncio.sleep(0.2)  # simulates a slow call
     return _made(item)
 
 
 async def endless(item):
     Path("called").touch()
-    await asyncio.sleep(3600)  # hangs: whoever started it ends it
+    await asyncio.sleep(3600)  # hangs until killed
 
 
 async def held(item):
-    await asyncio.sleep(0.01)  # when it goes on, the run has told how many calls there are
+    await asyncio.sleep(0.01)  # by now the run has reported the number of calls
     Path(f"held-{item.id}").touch()
     while not Path("let go").exists():
         await asyncio.sleep(0.01)
@@ -66,13 +66,13 @@ async def held(item):
 
 
 async def hog(item):
-    time.sleep(0.3)  # works: and nothing else does meanwhile
+    time.sleep(0.3)  # blocks the loop
     return _made(item)
 
 
 async def stuck(item):
     Path("called").touch()
-    time.sleep(3600)  # hangs: whoever started it ends it
+    time.sleep(3600)  # hangs until killed
 
 
 def hostile(item):

@@ -43,7 +43,7 @@ def test_only_run_makes_a_database(within, backstay, words):
 
 
 def test_a_database_of_a_newer_backstay_is_refused(within, database):
-    """The message says that a newer Backstay is needed."""
+    """A database written by a newer Backstay is refused with a message that a newer version is needed."""
     connection = apsw.Connection(str(database))
     connection.execute("PRAGMA user_version = 99")
     connection.close()

@@ -8,12 +8,12 @@ import asyncio, time
 async def stubborn(item):
     while True:
         try:
-            await asyncio.sleep(60)  # hangs: its time is up before
+            await asyncio.sleep(60)  # longer than the call's timeout
         except asyncio.CancelledError:
             pass
 
 def blocking(item):
-    time.sleep(60)  # hangs: its time is up before
+    time.sleep(60)  # longer than the call's timeout
 """
 
 

@@ -1,10 +1,10 @@
-"""Commands in a folder, or an environment, that an earlier version was used in under the project's former name."""
+"""Commands where a library or a variable of the former name exists."""
 
 from backstay.former_name import NAME
 
 
 def test_no_command_begins_a_new_library_next_to_a_former_one(within, backstay):
-    """Running a file where a library of the former name is fails with one line, and makes nothing."""
+    """`run` next to a library of the former name fails with one line and creates nothing."""
     former = backstay.folder / f".{NAME}"
     former.mkdir()
     (former / f"{NAME}.db").touch()
@@ -13,7 +13,7 @@ def test_no_command_begins_a_new_library_next_to_a_former_one(within, backstay):
     ended = within("run", "topics.csv", "--model", "scripted")
 
     assert ended.code == 2
-    assert f"{former} is a library that this version does not read" in ended.one_line_error()
+    assert f"{former} is a library of " in ended.one_line_error()
     assert not (backstay.folder / ".backstay").exists()
     assert within("--database", "new.db", "run", "topics.csv", "--model", "scripted").code == 0
 
@@ -26,3 +26,21 @@ def test_doctor_names_a_variable_of_the_former_name(within, monkeypatch):
 
     assert ended.code == 1
     assert "Set BACKSTAY_OWNER instead" in ended.out
+
+
+def test_doctor_names_each_variable_of_the_former_name(within, monkeypatch):
+    """`backstay doctor` warns of a variable of the former name that only another command would refuse."""
+    monkeypatch.setenv(f"{NAME.upper()}_PORT", "9000")
+
+    assert f"{NAME.upper()}_PORT is a variable of " in within("doctor").out
+
+
+def test_a_processor_of_the_former_name_is_told_what_to_import(within, backstay):
+    """A processor that imports the package by its former name is refused without sending anybody to install that."""
+    (backstay.folder / "old.py").write_text(f"from {NAME} import Conversation\n")
+    backstay.write("topics.csv", "Gardens")
+
+    ended = within("run", "topics.csv", "--processor", "old:write")
+
+    assert ended.code == 2
+    assert "imports " + NAME + ", the former name of Backstay; import backstay instead" in ended.one_line_error()

@@ -28,7 +28,7 @@ def url():
 
 @pytest.fixture
 def server(backstay, within, url, monkeypatch):
-    """Run `backstay` over a database with our tables and a folder for backups; as a process where it is given input."""
+    """Run `backstay` on a database with our tables and a backup folder, as a separate process if it gets input."""
     said = {"BACKSTAY_DATABASE_URL": url, "BACKUP_DIRECTORY": str(backstay.folder / "safe")}
     for name, value in said.items():
         monkeypatch.setenv(name, value)

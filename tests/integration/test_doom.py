@@ -173,7 +173,7 @@ async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay
         calls.append(item.id)
         await gate.wait()
         if item.id == "item-2":
-            await until(first_is_kept)  # whose commit shows the pause to the worker
+            await until(first_is_kept)  # its commit shows the pause to the worker
         return conversation(item.topic)
 
     running = asyncio.create_task(backstay.batches.run("batch", items(2), process, concurrency=2))

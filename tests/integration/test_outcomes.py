@@ -248,7 +248,7 @@ async def test_blocking_call_over_its_deadline_frees_its_slot(backstay):
     result = await backstay.batches.run("batch", items(5), process, timeout=1.5, max_attempts=1, concurrency=1)
     release.set()
     await until(returns.is_set)
-    await asyncio.sleep(0.02)  # a negative: what it returned is not stored
+    await asyncio.sleep(0.02)  # the late result must not be stored
 
     assert result.counts == Counts(completed=4, failed=1)
     assert await backstay.conversations.count(Selection(job_id="batch")) == 4

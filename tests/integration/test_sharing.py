@@ -66,7 +66,7 @@ async def test_second_worker_waits_for_what_the_first_holds(backstay, monkeypatc
 
     async def noted(worker, report):
         if report.counts == Counts(running=2, completed=2) and not len(worker._calls):
-            waits.set()  # the second: it has nothing more to do, and goes on
+            waits.set()  # the second worker has nothing to do and waits
         await wait(worker, report)
 
     monkeypatch.setattr(Worker, "_wait", noted)

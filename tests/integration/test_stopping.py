@@ -16,10 +16,12 @@ from support.loop_waiting import until
 from support.processors import Gate, Writer
 from support.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.promise("B1", "B6")
+
 
 @pytest.fixture
 def noticed(monkeypatch):
-    """Set when a worker has seen that it is to stop."""
+    """An event that is set when a worker has noticed the stop."""
     seen, abandon_waiting = asyncio.Event(), Calls.abandon_waiting
 
     def noted(calls):
@@ -28,9 +30,6 @@ def noticed(monkeypatch):
 
     monkeypatch.setattr(Calls, "abandon_waiting", noted)
     return seen
-
-
-pytestmark = pytest.mark.promise("B1", "B6")
 
 
 def _start(backstay, process, count=10, **options):

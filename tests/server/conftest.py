@@ -46,7 +46,7 @@ def picky(tmp_path, monkeypatch):
 
 @pytest.fixture
 def gate(monkeypatch):
-    """What the processor `gate:gate` of an application in this process waits at, until a test opens it."""
+    """A gate at which calls of the processor `gate:gate` wait until the test opens it."""
     module = ModuleType("gate")
     module.gate = Gate()
     monkeypatch.setitem(sys.modules, "gate", module)

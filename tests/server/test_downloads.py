@@ -195,7 +195,7 @@ def _asked(server, path, more=""):
 
 
 def _ended(server):
-    """How many downloads have come to an end, whichever."""
+    """Return how many downloads have ended, however they ended."""
     return sum(line["route"].startswith("/api/backup/download/") for line in server.logged("request"))
 
 
@@ -292,7 +292,7 @@ def test_a_slow_client_gets_it_all(big):
     received = b""
     while len(received) < 100_000:
         received += connection.recv(20_000)
-        time.sleep(0.01)  # slow, as it is
+        time.sleep(0.01)  # a slow client
 
     head, _, body = received.partition(b"\r\n\r\n")
     while len(body) < 100_000:

@@ -141,17 +141,19 @@ def test_wrong_settings_are_told_in_one_line(tmp_path, monkeypatch, capfd, toml,
 
     assert ended.code == 2
     assert said in ended.one_line_error()
+    assert ended.err.count("\n") == 1
     assert not (tmp_path / ".backstay").exists()
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path, monkeypatch, capfd):
-    """A port that another server listens at ends the command with one line that names the option for another."""
+    """A port in use ends the command with one line that names `--port`."""
     monkeypatch.chdir(tmp_path)
     with served(tmp_path) as server:
         ended = in_process(capfd)("serve", "--port", str(server.port))
 
     assert ended.code == 2
     assert "--port" in ended.one_line_error()
+    assert ended.err.count("\n") == 1
 
 
 def test_small_answers_are_sent_at_once():

@@ -232,7 +232,7 @@ async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypa
         for status, body in ((500, b"down"), (200, b"<html>"), (200, b'{"keys":7}'), (200, b"x" * 300_000), (302, b"")):
             issuer.status, issuer.body = status, body
             assert await _status(api, issuer.token()) == 200
-            await until(api.parts.authenticator._keys._fetching.done)  # in vain
+            await until(api.parts.authenticator._keys._fetching.done)  # the fetch has failed
             assert await _status(api, issuer.token()) == 200
 
 
@@ -280,7 +280,7 @@ async def test_a_slow_issuer_is_not_waited_for_by_others(settings, issuer, monke
 
 @contextmanager
 def _slow(issuer):
-    """Have an issuer answer nobody as long as this is entered."""
+    """Make the issuer hold its answers while in this context."""
     may_answer, keys = threading.Event(), issuer.jwks
     issuer.jwks = lambda: may_answer.wait(PATIENCE_SECONDS) and keys()
     try:

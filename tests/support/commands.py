@@ -1,4 +1,4 @@
-"""`backstay` as a command: how it ended, and a way to run it in this process."""
+"""Run `backstay` as a command in this process, and hold its result."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from backstay.cli.main import main
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -38,7 +38,7 @@ class Ended:
 
 
 def in_process(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Return what runs `backstay` in this process, for where one of its own would add nothing but time."""
+    """Return a function that runs `backstay` in this process, for tests that do not need another one."""
 
     def command(*words: str) -> Ended:
         capfd.readouterr()

@@ -18,7 +18,7 @@ from pathlib import Path
 from backstay import Conversation, Item, Work
 from support import victim
 
-_LONG = 120  # seconds after which a child that nobody ended ends
+_LONG = 120  # seconds after which a child exits if nothing ended it
 
 
 def child_of(ledger: Path) -> int | None:
@@ -49,13 +49,13 @@ def _closes() -> None:
     if os.fork() == 0:
         os.closerange(3, 4096)
         _say()
-        time.sleep(_LONG)  # hangs: the test ends it
+        time.sleep(_LONG)  # hangs until the test ends it
         os._exit(0)
 
 
 def _stay() -> None:
     _say()
-    time.sleep(_LONG)  # hangs: the test ends it
+    time.sleep(_LONG)  # hangs until the test ends it
 
 
 def _stays() -> None:

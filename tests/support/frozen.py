@@ -26,7 +26,7 @@ def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Pope
 
 
 def _is_done_anew(scene) -> bool:
-    """Return whether all that was taken over from a worker has been completed by another."""
+    """Return whether every item taken over from a worker has since been completed by another."""
     ((left, taken_over),) = ask(
         scene.database,
         "SELECT coalesce(sum(CASE WHEN state <> 'completed' THEN 1 ELSE 0 END), 0), count(*) FROM items "

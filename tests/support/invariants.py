@@ -20,15 +20,15 @@ _AT_REST = ("completed", "completed_with_failures", "paused", "cancelled")
 
 
 class BrokenPromise(AssertionError):
-    """The checker found broken promises after a test: no matter which one, none of them ever has a second chance."""
+    """The checker found broken promises after a test, which is then not run again."""
 
     def __init__(self, found: list[str]) -> None:
         super().__init__("\n".join(found))
-        self.names = {line.partition(":")[0] for line in found}
+        self.promises = {line.partition(":")[0] for line in found}
 
 
 def refuse(found: list[str]) -> None:
-    """Raise BrokenPromise where the checker, of batches or of backups, found anything."""
+    """Raise BrokenPromise if a checker found any violation."""
     if found:
         raise BrokenPromise(found)
 

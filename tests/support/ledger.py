@@ -22,15 +22,15 @@ class Ledger:
         self._write({"reported": completed})
 
     def arrived(self) -> None:
-        """Note that the process waits at its gate."""
+        """Record that the process has reached the gate."""
         self._write({"arrived": os.getpid()})
 
     def misbehaves(self, how: str) -> None:
-        """Note that the processor begins to do something it should not."""
+        """Record that a processor starts its fault."""
         self._write({"misbehaves": how})
 
     def told_to_stop(self) -> None:
-        """Note that a signal was heard."""
+        """Record that a stop signal was received."""
         self._write({"told_to_stop": os.getpid()})
 
     def died(self) -> None:
@@ -50,11 +50,11 @@ class Witness:
     reported: int = 0
     """The most completed items that the engine ever reported."""
     arrived: int = 0
-    """How many have come to their gate."""
+    """How many processes have reached the gate."""
     misbehaviour: list[str] = field(default_factory=list)
-    """What processors have begun to do that they should not."""
+    """The faults that processors have started."""
     stops: int = 0
-    """How many signals to stop were heard."""
+    """How many stop signals were received."""
 
     @classmethod
     def of(cls, path: Path) -> "Witness":

@@ -1,4 +1,4 @@
-"""Waiting for signs on an event loop, which turns meanwhile; where it must not, `waiting` does the same."""
+"""Wait for conditions on an event loop without blocking it; `waiting` blocks."""
 
 import asyncio
 import inspect
@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 
 
 async def until(holds: Callable[[], Found | Awaitable[Found]], *, seconds: float = PATIENCE_SECONDS) -> Found:
-    """Wait for what is expected to come true, as a function of either kind says it, and return it."""
+    """Wait until a function or coroutine function returns something true, and return it."""
     async with asyncio.timeout(seconds):
         while True:
             said = holds()

@@ -127,7 +127,7 @@ class Writer:
         async def process(item: Item, work: Work) -> Any:
             key = (job, item.id)
             self._recorder.note(Called(key, work.attempt))
-            await asyncio.sleep(self._chance.uniform(0, 0.002))  # works: not all end in order
+            await asyncio.sleep(self._chance.uniform(0, 0.002))  # lets calls end out of order
             match item.parameters["does"]:
                 case "nothing":
                     return None

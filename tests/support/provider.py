@@ -171,14 +171,14 @@ class ProviderServer:
     async def _answer(self, request: web.Request, call: Call, reply: Reply) -> web.StreamResponse:
         match reply:
             case Said():
-                await asyncio.sleep(reply.seconds)  # works: a model takes its time
+                await asyncio.sleep(reply.seconds)  # simulates a slow model
                 turns = [f"{key} of call {call.number} about {call.topic}" for key in call.keys]
                 text = reply.text if reply.text is not None else json.dumps(dict(zip(call.keys, turns, strict=True)))
                 if reply.text is None and reply.refusal is None and reply.finish is None:
                     self.answered.append((call.topic, turns))
                 return web.json_response(shaped(call, text, reply))
             case Status():
-                await asyncio.sleep(reply.seconds)  # works: a model takes its time
+                await asyncio.sleep(reply.seconds)  # simulates a slow model
                 body = reply.body if reply.body is not None else _error(reply.status)
                 data = json.dumps(body) if isinstance(body, dict) else body
                 kind = "application/json" if isinstance(body, dict) else "text/html"
@@ -190,7 +190,7 @@ class ProviderServer:
             case Drip():
                 return await _drip(request, call, reply.seconds)
             case Hang():
-                await asyncio.sleep(600)  # hangs: whoever asked gives up
+                await asyncio.sleep(600)  # hangs until the client gives up
             case Reset():
                 pass
         assert request.transport is not None
@@ -240,7 +240,7 @@ async def _drip(request: web.Request, call: Call, seconds: float) -> web.StreamR
     await response.prepare(request)
     for start in range(0, len(body), 10):
         await response.write(body[start : start + 10])
-        await asyncio.sleep(seconds)  # works: an answer in drops
+        await asyncio.sleep(seconds)  # sends the answer slowly
     return response
 
 

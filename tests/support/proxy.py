@@ -59,9 +59,9 @@ class Proxy:
         self.cuts: list[Cut] = []
         """What became of each COMMIT, in order."""
         self.accepted = 0
-        """How often a client has connected, whether or not the server was there."""
+        """How many client connections were accepted, whether or not the server was there."""
         self.held_up = 0
-        """How much of what clients said had to wait, since this fell silent."""
+        """How many client messages were held back since the proxy fell silent."""
         self._sockets: set[socket.socket] = set()
         who = f"{parts.username}:{parts.password}@" if parts.password else f"{parts.username}@"
         place = f"{who}{host}:{self._listener.getsockname()[1]}"
@@ -139,12 +139,12 @@ class Proxy:
                 wire.answered.wait(10)
             case Cut.HELD_THEN_MADE:
                 _close(wire.client)
-                time.sleep(self._held_seconds)  # the server does not hear yet that the client is gone
+                time.sleep(self._held_seconds)  # the server has not yet noticed that the client is gone
                 wire.server.sendall(message)
                 wire.answered.wait(10)
             case Cut.HELD_THEN_UNDONE:
                 _close(wire.client)
-                time.sleep(self._held_seconds)  # the server does not hear yet that the client is gone
+                time.sleep(self._held_seconds)  # the server has not yet noticed that the client is gone
         self._close(wire)
 
     def _answer(self, wire: "_Wire") -> None:

@@ -93,14 +93,14 @@ class Scene:
 
     @contextmanager
     def gate(self) -> Iterator[Path]:
-        """A gate for `--gate` that is shut while this is entered: all who wait there go on in the same instant."""
+        """Yield a gate that holds all processes started with `--gate` until this context ends."""
         path = self.folder / "gate"
         with path.open("w") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             yield path
 
     def until_arrived(self, victims: Sequence[subprocess.Popen[bytes]]) -> None:
-        """Wait until all of these wait at the gate; while many start, each of them takes longer."""
+        """Wait until all have reached the gate; the limit grows with their number."""
         count = len(victims)
         until(
             lambda: self.witness().arrived >= count or any(victim.poll() is not None for victim in victims),

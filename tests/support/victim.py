@@ -39,7 +39,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--die", default="", help="kill itself before:N or after:N commits")
     parser.add_argument("--freeze", type=int, default=0, help="stop within so many-th commit of results")
     parser.add_argument("--without", default="", help="protections to switch off; see sabotage")
-    parser.add_argument("--gate", type=Path, help="a file whose lock to wait for, so that many start at once")
+    parser.add_argument("--gate", type=Path, help="a file to lock before starting, so that many start at once")
     return parser.parse_args(argv)
 
 
@@ -59,7 +59,7 @@ class Processor:
     async def __call__(self, item: Item, work: Work) -> Conversation:
         nonce = os.urandom(8).hex()
         self._ledger.called(item.id, work.attempt, nonce)
-        await asyncio.sleep(random.uniform(0, 2 * self._seconds))  # works: a call takes its time
+        await asyncio.sleep(random.uniform(0, 2 * self._seconds))  # simulates a slow call
         does = self._doing.get(item.id, "answer")
         if does != "answer":
             self._ledger.misbehaves(does)
@@ -85,21 +85,21 @@ async def _hang() -> None:
 
 
 async def _block() -> None:
-    time.sleep(3)  # works: it blocks for a while, and does end
+    time.sleep(3)  # blocks the loop for a while
 
 
 async def _stuck() -> None:
-    time.sleep(600)  # hangs: whoever started it kills it
+    time.sleep(600)  # hangs until killed
 
 
 async def _slow() -> None:
-    await asyncio.sleep(3)  # works: a call that takes its time
+    await asyncio.sleep(3)  # simulates a slow call
 
 
 async def _stubborn() -> None:
     while True:
         try:
-            await asyncio.sleep(60)  # hangs: its time is up before
+            await asyncio.sleep(60)  # longer than the call's timeout
         except asyncio.CancelledError:
             continue
 

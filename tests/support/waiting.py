@@ -1,4 +1,4 @@
-"""Waiting for signs: what is expected has happened, or it never will."""
+"""Wait for conditions: each becomes true, or the wait fails."""
 
 import fcntl
 import struct
@@ -12,11 +12,11 @@ from support.sql import ask
 Found = TypeVar("Found")
 
 PATIENCE_SECONDS = 60.0
-"""After so long what has not happened never will; a machine that is busy needs a few of them."""
+"""How long to wait before giving up; a busy machine needs only a few seconds."""
 
 
 def until(holds: Callable[[], Found], *, seconds: float = PATIENCE_SECONDS) -> Found:
-    """Wait for what is expected to come true, and return it."""
+    """Wait until a function returns something true, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < deadline, "it did not come true in time"
@@ -25,12 +25,12 @@ def until(holds: Callable[[], Found], *, seconds: float = PATIENCE_SECONDS) -> F
 
 
 def unread(pipe: int) -> int:
-    """Return how many bytes wait in a pipe, asked at the end for reading; none once somebody has begun to read."""
+    """Return the number of unread bytes in a pipe, given its read end."""
     return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
 
 
 def locks_waited_for(url: str, *, milliseconds: int = 0) -> int:
-    """Return how many in this database of a server wait for a lock, and have for so long."""
+    """Return how many sessions of this database have waited for a lock for at least so many milliseconds."""
     (waiting,) = ask(
         url,
         """SELECT count(*) FROM pg_stat_activity

@@ -1,4 +1,4 @@
-"""What was set or stored under the project's former name is refused, and each remedy that is named works."""
+"""Variables and libraries of the former name are refused, and each suggested remedy works."""
 
 import pytest
 
@@ -11,7 +11,7 @@ _PREFIX = f"{NAME.upper()}_"
 
 
 def _library(folder):
-    """Make what the former version kept in a folder."""
+    """Create a library as the former version did."""
     library = folder / f".{NAME}"
     library.mkdir(parents=True)
     (library / f"{NAME}.db").touch()
@@ -28,26 +28,26 @@ def _library(folder):
 )
 def test_a_variable_of_the_former_name_is_refused(tmp_path, load, setting, value):
     """A variable that is set under its former name is refused; the one named instead is accepted."""
-    with pytest.raises(SettingsError, match=f"^{_PREFIX}{setting} is not read: .* Set BACKSTAY_{setting} instead"):
+    with pytest.raises(SettingsError, match=f"^{_PREFIX}{setting} is a variable of .* Set BACKSTAY_{setting} instead"):
         load(here=tmp_path, environ={f"{_PREFIX}{setting}": value})
 
     load(here=tmp_path, environ={f"BACKSTAY_{setting}": value})
 
 
 def test_variables_of_other_programs_are_let_alone(tmp_path):
-    """A variable that never was ours is none of our business, whatever it begins with; nor is an empty one."""
+    """Unknown variables with the former prefix, and empty ones, are ignored."""
     environ = {f"{_PREFIX}COLOUR": "green", f"{_PREFIX}OWNER": ""}
 
     assert settings.load(here=tmp_path, environ=environ).owner == "local"
 
 
 def test_a_library_of_the_former_name_is_refused(tmp_path):
-    """A library of the former name is not passed over for a new one, neither where it is nor in folders below."""
+    """A library of the former name is refused from its own folder and from folders below it."""
     library = _library(tmp_path)
     below = tmp_path / "below"
 
     for folder in (tmp_path, below):
-        with pytest.raises(SettingsError, match="is a library that this version does not read") as caught:
+        with pytest.raises(SettingsError, match=r"is a library of .*, which this version cannot read") as caught:
             _ = settings.load(here=folder, environ={}).database
         assert caught.value.context["path"] == str(library)
 
@@ -69,7 +69,7 @@ def test_naming_another_database_serves_as_well(tmp_path):
 
 
 def test_a_nearer_library_of_ours_is_used(tmp_path):
-    """A library of the former name in a folder above does not matter to a folder that has one of ours."""
+    """A nearer library of ours is used, even if a folder above has one of the former name."""
     _library(tmp_path)
     ours = tmp_path / "below" / ".backstay"
     ours.mkdir(parents=True)
@@ -82,3 +82,16 @@ def test_a_folder_that_only_has_the_former_name_is_let_alone(tmp_path):
     (tmp_path / f".{NAME}").mkdir()
 
     assert settings.load(here=tmp_path, environ={}).database == tmp_path / ".backstay" / "backstay.db"
+
+
+def test_a_settings_file_of_the_former_name_is_refused(tmp_path):
+    """A settings file of the former name is refused from its folder and those below, and renaming it is enough."""
+    file = tmp_path / f"{NAME}.toml"
+    file.write_text('owner = "team"')
+
+    for folder in (tmp_path, tmp_path / "below"):
+        with pytest.raises(SettingsError, match=r"is not read\. Rename it to backstay\.toml$"):
+            settings.load(here=folder, environ={})
+    file.rename(tmp_path / "backstay.toml")
+
+    assert settings.load(here=tmp_path / "below", environ={}).owner == "team"

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
+from backstay import former_name
 from backstay.doctor.check import Check, Level
 from backstay.doctor.file import check_file, check_library
 from backstay.errors import SettingsError
@@ -48,6 +49,8 @@ def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
     names = [name for name in ours if environ.get(name)]
     # Names only: an address may carry a password.
     yield Check("environment", Level.OK, f"{' and '.join(names) or 'nothing of ours'} set")
+    for name in former_name.variables(environ):
+        yield Check("environment", Level.WARNING, f"{name} is a variable of {former_name.WHO}, and is not read")
     if environ.get("SUPABASE_SERVICE_ROLE_KEY"):
         yield Check("environment", Level.OK, "SUPABASE_SERVICE_ROLE_KEY is set; it is not used")
 

@@ -73,7 +73,7 @@ def _access(path: Path, size: int) -> Check:
 def _schema(found: Inspection) -> Check:
     if found.schema > found.known_schema:
         text = f"{found.schema}, written by a newer Backstay; this one knows {found.known_schema}"
-        return Check("schema", Level.PROBLEM, text, "use a Backstay as new as that one")
+        return Check("schema", Level.PROBLEM, text, "use that version of Backstay or a newer one")
     if found.schema == 0:
         return Check("schema", Level.WARNING, "none yet, the file is empty", "the next command that opens it makes it")
     if found.schema < found.known_schema:

@@ -78,7 +78,7 @@ def _adopted(found: Inspection) -> Iterator[Check]:
 def _schema(found: Inspection, name: str) -> Check:
     if found.schema > found.known_schema:
         text = f"{found.schema}, written by a newer Backstay; this one knows {found.known_schema}"
-        return Check("schema", Level.PROBLEM, text, "use a Backstay as new as that one")
+        return Check("schema", Level.PROBLEM, text, "use that version of Backstay or a newer one")
     if found.schema == 0:
         return Check("schema", Level.WARNING, f"there is no schema {name!r} yet", "`backstay migrate` makes it")
     if found.schema < found.known_schema:

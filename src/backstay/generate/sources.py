@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backstay import former_name
 from backstay.batch.processor import Processor
 from backstay.batch.recipe import FrozenRecipe
 from backstay.batch.recipe import Recipe as AnyRecipe
@@ -75,9 +76,11 @@ def _module(module: str, name: str) -> Any:
             raise ProcessorNotFound(
                 f"There is no module {module!r}, neither installed nor in {here}", processor=name
             ) from error
-        raise ProcessorNotFound(
-            f"Module {module!r} needs {error.name!r}, which is not installed", processor=name
-        ) from error
+        if error.name == former_name.NAME:
+            reason = f"imports {error.name}, the former name of Backstay; import backstay instead"
+        else:
+            reason = f"needs {error.name!r}, which is not installed"
+        raise ProcessorNotFound(f"Module {module!r} {reason}", processor=name) from error
     except (Exception, SystemExit) as error:
         raise ProcessorNotFound(
             f"Module {module!r} cannot be imported: {type(error).__name__}: {error}", processor=name

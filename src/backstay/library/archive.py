@@ -82,7 +82,7 @@ class Manifest:
             if head["version"] != VERSION:
                 raise BackupTooNew(
                     f"The backup is of version {str(head['version'])[:20]!r}, this Backstay reads {VERSION}; "
-                    "use a Backstay as new as the one that wrote it",
+                    "use the version that wrote it or a newer one",
                     version=str(head["version"])[:20],
                 )
             columns = {table: dict(names) for table, names in head["columns"].items()}

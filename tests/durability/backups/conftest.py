@@ -94,9 +94,9 @@ def kept_on_a_server(pristine_on_a_server, tmp_path) -> Iterator[Kept]:
 
 @pytest.fixture
 def aftermath(capfd, monkeypatch) -> Callable[[Kept, str, Sequence[str]], list[str]]:
-    """Return what is wrong after a command was killed: with what it left, and with bringing it to its end.
+    """Return a function that lists what is wrong after a command was killed: with what it left, and with finishing it.
 
-    Called with a library, the name of the command, and its words. Its own commands run in this process.
+    It takes a library, the command's name and its arguments, and runs its own commands in this process.
     """
     for name in [name for name in os.environ if name.startswith(("BACKSTAY", "BACKUP"))]:
         monkeypatch.delenv(name)

@@ -33,7 +33,7 @@ def _backstay(kept, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _is_there(kept) -> bool:
-    """Return whether a command has come as far as the server."""
+    """Return whether the command has connected to the server."""
     asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'backstay'"
     return bool(ask(kept.database, asked))
 
@@ -59,7 +59,7 @@ _COMMANDS = {
 @pytest.mark.parametrize("what", _COMMANDS)
 @pytest.mark.parametrize("pristine_on_a_server", ["own", "adopted"], indirect=True, scope="session")
 def test_killed_at_any_instant(pristine_on_a_server, what, tmp_path, request, aftermath):
-    """Every promise holds, whenever it is; on tables of an app's own, whose rows are all there again, too."""
+    """A command killed at any moment keeps every promise, and rows of adopted tables are all there again."""
     arrange, words_of = _COMMANDS[what]
     is_adopted = request.node.callspec.params["pristine_on_a_server"] == "adopted"
     chance, broken = random.Random(what), {}
@@ -69,7 +69,7 @@ def test_killed_at_any_instant(pristine_on_a_server, what, tmp_path, request, af
         words = words_of(kept)
         process = subprocess.Popen(_command(kept, *words), stdout=-3, stderr=-3, env=kept.environment)
         until(lambda kept=kept, process=process: _is_there(kept) or process.poll() is not None)
-        time.sleep(chance.uniform(0, 0.7))  # an instant by chance, while it does what it does
+        time.sleep(chance.uniform(0, 0.7))  # random moment of the kill
         process.kill()
         code = process.wait()
         found = aftermath(kept, what, words)

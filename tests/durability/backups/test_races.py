@@ -52,7 +52,7 @@ async def test_cleanup_beside_a_reader(kept_anywhere, read):
             backup = await _expired(backstay)
 
             async def reading(pause: float, backup=backup) -> bool:
-                await asyncio.sleep(pause)  # a few thousandths of a second: which of the two comes first
+                await asyncio.sleep(pause)  # a few milliseconds that decide which comes first
                 try:
                     await read(backstay, backup)
                 except BackupError:

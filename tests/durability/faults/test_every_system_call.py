@@ -158,7 +158,7 @@ def _cases(calls: Sequence[strace.SystemCall], folder: Path) -> list[Case]:
 
 
 def _one(cases: list[Case], turn: int) -> Case:
-    """Return one case, of another file and call at each turn."""
+    """Return one case; each turn gives another file or call."""
     targets: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
         targets.setdefault(case[:2], []).append(case)

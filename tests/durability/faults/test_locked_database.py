@@ -22,7 +22,7 @@ def _locked(database: Path, seconds: float) -> Iterator[tuple[float, float]]:
     connection.set_busy_timeout(5_000)
     connection.execute("BEGIN IMMEDIATE")
     begun = time.monotonic()
-    time.sleep(seconds)  # a negative: all the while nothing is to be held up, and nobody taken for dead
+    time.sleep(seconds)  # must not happen: anything held up meanwhile, or anybody taken for dead
     yield begun, time.monotonic()
     connection.execute("ROLLBACK")
     connection.close()

@@ -60,7 +60,7 @@ def test_a_dead_worker_does_not_hold_up_a_migration_and_the_older_version_is_the
     code = scene.run()
 
     assert (code, last_words(scene.errors())) == (1, SchemaTooNew)
-    assert "as new as" in scene.errors()
+    assert "or a newer one" in scene.errors()
     assert len(scene.witness().calls) == calls
     assert scene.broken(at_rest=False) == []
     assert [_schema(copy) for copy in _copies(scene)] == [migrations()[-1][0]]
@@ -72,7 +72,7 @@ async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(
     async with Backstay.open(database) as older:
         prepare(database, create=False, known=_NEWER)
 
-        with pytest.raises(SchemaTooNew, match="as new as"):
+        with pytest.raises(SchemaTooNew, match="or a newer one"):
             await older.batches.create("job", items(3), "scripted")
 
     assert _jobs(database) == 0

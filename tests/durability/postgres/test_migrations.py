@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from backstay import Backstay
-from backstay.errors import BackstayError, SchemaOutdated, SchemaTooNew
+from backstay import Backstay, former_name
+from backstay.errors import BackstayError, SchemaOutdated, SchemaTooNew, SettingsError
 from backstay.storage.postgres.address import Address
 from backstay.storage.postgres.migrate import check, migrate, migrations
 from support import postgres
@@ -76,6 +76,19 @@ def test_many_starters_of_the_command(empty):
     assert [end - start for start, end, _ in parts] == [count for _, _, count in parts]
     assert parts[-1][1] == _KNOWN
     assert recorded(empty) == [number for number, _ in migrations()]
+
+
+def test_a_library_of_the_former_name_on_the_server_is_refused(empty):
+    """A database with a library of the former name is not migrated until that schema is renamed."""
+    ask(empty, f"CREATE SCHEMA {former_name.NAME}")
+    ask(empty, f"CREATE TABLE {former_name.NAME}.receipts (number bigint)")
+
+    with pytest.raises(SettingsError, match="rename that schema to start a new library"):
+        migrate(Address.of(empty), SCHEMA)
+    assert ask(empty, "SELECT to_regnamespace(?) IS NULL", SCHEMA) == [(True,)]
+
+    ask(empty, f"ALTER SCHEMA {former_name.NAME} RENAME TO old")
+    assert migrate(Address.of(empty), SCHEMA).applied
 
 
 @pytest.mark.sweep
@@ -163,7 +176,7 @@ def test_a_dead_worker_does_not_hold_it_up_and_the_older_version_is_then_refused
     code = scene.run()
 
     assert (code, last_words(scene.errors())) == (1, SchemaTooNew)
-    assert "as new as" in scene.errors()
+    assert "or a newer one" in scene.errors()
     assert len(scene.witness().calls) == calls
     assert scene.broken(at_rest=False) == []
 

@@ -20,7 +20,7 @@ from support.waiting import locks_waited_for, until
 pytestmark = pytest.mark.promise("B1", "B5", "B6")
 
 _STOPS = 30 if FULL else 4
-_CALLS_BETWEEN = 100  # so many stops must fit into the job
+_CALLS_BETWEEN = 100  # small enough that all stops fit into the job
 _AWAY_SECONDS = 60 if FULL else 8
 _ENDED = 30 if FULL else 10  # sessions of each kind that are ended
 
@@ -49,7 +49,7 @@ def test_a_server_that_crashes_every_few_seconds(server, scene):
     for _ in range(_STOPS):
         scene.until_called(worker, calls(scene) + _CALLS_BETWEEN)
         server.stop("immediate")
-        time.sleep(0.5)  # away: for so long the job is without a server
+        time.sleep(0.5)  # the server is down for this long
         server.start()
         more = calls(scene) + 1
         until(lambda more=more: calls(scene) >= more or worker.poll() is not None)
@@ -77,7 +77,7 @@ def test_sessions_that_are_ended(scene, url, kind):
     with psycopg.connect(url, autocommit=True) as connection:
         while ended < _ENDED and worker.poll() is None:
             ended += connection.execute(end).fetchone()[0]
-            time.sleep(0.002 if which else 0.1)  # an instant by chance: whoever is there then is ended
+            time.sleep(0.002 if which else 0.1)  # random moment: ends every session found then
     code = scene.finish(worker, seconds=120)
 
     assert ended >= _ENDED
@@ -95,7 +95,7 @@ def test_a_server_that_is_gone_for_a_while(server, scene):
 
     server.stop("immediate")
     begun = calls(scene)
-    time.sleep(_AWAY_SECONDS)  # a negative: all the while no further call is begun
+    time.sleep(_AWAY_SECONDS)  # must not happen: further calls meanwhile
     meanwhile = calls(scene) - begun
     waits = worker.poll() is None
     server.start()

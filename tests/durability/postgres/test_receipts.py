@@ -151,7 +151,7 @@ async def test_a_server_that_does_not_come_back_to_say(url, effects, monkeypatch
         proxy.speak()
         now = patient
         waiting = asyncio.create_task(there.write(patient, until_known=True))
-        # It fell silent, a first try to ask was given up, when all doubt was over, and there is another one.
+        # Wait until the server is silent, a first attempt to ask it has been given up, and another is under way.
         await asyncio.to_thread(until, lambda: patient in lost)
         tries = proxy.accepted
         await asyncio.to_thread(until, lambda: proxy.accepted >= tries + 2 or waiting.done())

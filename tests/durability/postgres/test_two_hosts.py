@@ -105,9 +105,9 @@ def test_without_lock_and_guards_it_writes_over_its_successor(scene, host):
 
 @pytest.mark.parametrize("without", ["", "machine"], ids=["", "control"])
 def test_two_of_one_name(scene, host, without):
-    """Two machines of one name are not taken for one that was started anew, whose workers would all be dead.
+    """Two machines with the same name are not mistaken for one that rebooted, whose workers would all be dead.
 
-    Who is taken for dead at work loses its lease; who is while it makes the job, what it has staged, too.
+    A worker mistaken for dead loses its lease, or, if it is creating the job, also the items it has staged.
     """
     scene.items, scene.concurrency = 160, 4
     options = {"lease": 3, "seconds": 0.1, "without": without}

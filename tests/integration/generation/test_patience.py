@@ -20,7 +20,7 @@ pytestmark = pytest.mark.promise("B5", "B6")
 
 
 class _Refusing:
-    """What a provider does that refuses its fifth call for a second or more, and what was asked of it meanwhile."""
+    """A provider that refuses its fifth call, and counts the calls that follow."""
 
     def __init__(self, monkeypatch, retry_after):
         self._retry_after = retry_after
@@ -47,13 +47,13 @@ class _Refusing:
 
     @property
     def early(self):
-        """How many calls came within the time asked for, beyond those that were on their way when it was heard of."""
+        """How many calls arrived during the pause, apart from those already sent when the refusal was received."""
         return sum(at < self._times[4] + 0.9 for at in self._times) - self._had_left
 
 
 @pytest.mark.parametrize(
     "retry_after",
-    # A date has whole seconds only: two ahead are more than one.
+    # HTTP dates have whole seconds, so two seconds ahead means more than one.
     [lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)],
     ids=["seconds", "date"],
 )

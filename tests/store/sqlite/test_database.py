@@ -221,7 +221,7 @@ async def test_stop_lets_queued_writes_finish(database, path):
     may_end = threading.Event()
     writes = [asyncio.ensure_future(database.write(lambda c: may_end.wait(PATIENCE_SECONDS) and None))]
     writes += [asyncio.ensure_future(database.write(_note(str(n)))) for n in range(20)]
-    await asyncio.sleep(0)  # in which each hands in its own
+    await asyncio.sleep(0)  # lets each task queue its write
     stopping = asyncio.create_task(asyncio.to_thread(database.stop))
     await until(lambda: database._writer is None)
     assert not stopping.done()
@@ -293,7 +293,7 @@ async def test_lock_that_is_let_go_in_time_is_waited_for(database, path):
     other.execute("BEGIN IMMEDIATE")
 
     writing = asyncio.create_task(database.write(_note("a")))
-    await asyncio.sleep(0.05)  # a negative: it must not end before
+    await asyncio.sleep(0.05)  # must not end yet
     assert not writing.done()
     other.execute("ROLLBACK")
     other.close()

@@ -188,11 +188,11 @@ def test_other_file_is_no_database(path, content):
 
 
 def test_database_of_the_former_name_is_named(path):
-    """A file that an earlier version made is refused as what it is, and stays as it is."""
+    """A file with the former application_id is refused with the former name in the message, and left unchanged."""
     _sql(path, f"PRAGMA application_id = {former_name.APPLICATION_ID}")
     before = path.read_bytes()
 
-    with pytest.raises(NotADatabase, match=f"is not read: {former_name.BEFORE}; name another file$"):
+    with pytest.raises(NotADatabase, match=f"was made by {former_name.WHO}, and cannot be read; name another file$"):
         prepare(path, create=True)
 
     assert path.read_bytes() == before
@@ -219,7 +219,7 @@ def test_newer_schema_is_refused(path):
     prepare(path, create=True)
     _sql(path, "PRAGMA user_version = 1000")
 
-    with pytest.raises(SchemaTooNew, match=r"use a Backstay as new as that one$") as caught:
+    with pytest.raises(SchemaTooNew, match=r"or a newer one$") as caught:
         prepare(path, create=True)
 
     assert caught.value.context["schema"] == 1000

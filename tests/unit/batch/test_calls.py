@@ -79,18 +79,18 @@ both = pytest.mark.parametrize("kind", [_async, _blocking])
 
 
 async def _hang():
-    """Wait for what never comes."""
+    """Wait for ever."""
     await asyncio.Event().wait()
 
 
 async def _threads_rest(calls, count=1):
-    """Wait until so many threads have nothing to do, and the loop has taken what they gave it."""
+    """Wait until so many threads are idle and the loop has received their results."""
     await until(lambda: calls._threads._idle == count)
     await asyncio.sleep(0)
 
 
 def _time_is_up(calls):
-    """Have the timer find that the deadline of every call has come."""
+    """Make the timer find every deadline expired."""
     for call in calls._in_flight.values():
         call.deadline = 0.0
     calls._stop_timer()
@@ -287,7 +287,7 @@ async def test_each_call_has_its_own_deadline(calls_of, ear):
     for position in range(3):
         started.append(time.monotonic())
         calls.start(claimed(position))
-        await asyncio.sleep(0.1)  # so that the deadlines lie apart, at least by so much
+        await asyncio.sleep(0.1)  # keeps the deadlines at least this far apart
     waited = []
     for count in (2, 3):
         await ear.wait(count)
@@ -311,7 +311,7 @@ async def test_timer_is_gone_when_nothing_is_in_flight(calls_of, ear):
 
 
 async def _all_had_their_turn(calls):
-    """Wait until the last call in line would have begun, and what was cancelled has ended."""
+    """Wait until every queued call has had its turn and every cancelled one has ended."""
     await until(lambda: not calls._stagger._waiting and not calls._abandoned)
     await asyncio.sleep(0)
 
@@ -428,7 +428,7 @@ def test_abandoned_blocking_call_outlives_the_loop():
     calls = asyncio.run(run())
     release.set()
 
-    waiting.until(lambda: calls._threads._idle == 1)  # its thread took no harm, and would serve the next call
+    waiting.until(lambda: calls._threads._idle == 1)  # its thread is unharmed and could serve the next call
 
 
 async def test_blocking_calls_share_threads(calls_of, ear):
@@ -552,7 +552,7 @@ async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
         calls_of(process).start(claimed(attempt=4_711))
         await ear.wait(1)
         for _ in range(5):
-            await asyncio.sleep(0)  # the last steps of its task
+            await asyncio.sleep(0)  # lets its task finish
         left = [one for one in gc.get_objects() if isinstance(one, Work) and one.attempt == 4_711]
     finally:
         gc.enable()

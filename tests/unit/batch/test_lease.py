@@ -212,7 +212,7 @@ def _heart(beats, lost):
 
 
 def _rounds_of(heart):
-    """Note each round that a heart makes, whether it beats in it or not."""
+    """Count each round of a heart, whether or not it beats."""
     rounds, give = [], heart._loop.call_soon_threadsafe
 
     def noted(*given):
@@ -280,7 +280,7 @@ async def test_loop_that_does_not_turn_is_as_good_as_dead(beats, clock):
 
     clock.seconds += 2.1 * _LEASE_SECONDS
     before = len(rounds)
-    held_until(lambda: len(rounds) > before)  # the beat that may have been under way is over
+    held_until(lambda: len(rounds) > before)  # any beat under way has ended
     count = len(beats.at)
     held_until(lambda: len(rounds) > before + 4)  # the loop has not turned yet
     assert len(beats.at) == count

@@ -89,7 +89,9 @@ def test_another_format_is_refused():
     """A newer version, and a file that was formatted anew."""
     text = _text([b'{"id":"a"}'])
 
-    with pytest.raises(BackupTooNew, match=r"of version '3\.0', this Backstay reads 1\.0; use a Backstay as new"):
+    with pytest.raises(
+        BackupTooNew, match=r"of version '3\.0', this Backstay reads 1\.0; use the version that wrote it or a newer one"
+    ):
         _read(text.replace(b'"version":"1.0"', b'"version":"3.0"'))
     with pytest.raises(NotABackup, match="formatted it anew"):
         _read(json.dumps(json.loads(text), indent=2).encode())

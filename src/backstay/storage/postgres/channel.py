@@ -80,7 +80,8 @@ class Channel:
         self.answered_at = time.monotonic()
         if not noted.rowcount:
             raise SchemaTooNew(
-                f"{self._address} was migrated meanwhile by a newer Backstay; resume with one as new as that",
+                f"{self._address} was migrated by a newer Backstay in the meantime; resume with that version or a "
+                "newer one",
                 database=self._address.place,
             )
         return self.answered_at - asked_at

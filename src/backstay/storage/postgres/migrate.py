@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from psycopg import errors as pg
 
+from backstay import former_name
 from backstay.batch import host
 from backstay.batch.store import WorkerCard
 from backstay.errors import SchemaOutdated, SchemaTooNew, SettingsError, StorageError, StoreCorrupt, StoreDenied
@@ -77,7 +78,7 @@ def migrate(address: Address, schema: str, known: Sequence[Migration] | None = N
                     continue
                 if version == 0:
                     _refuse_others(connection, address, schema, known)
-                    _begin(connection, schema)
+                    _begin(connection, address, schema)
                 else:
                     refuse_under_a_worker(connection, address, schema, "needs a migration")
                 connection.execute(statements.replace("{schema}", schema))
@@ -208,10 +209,21 @@ def _refuse_without_right(connection: Connection, address: Address, schema: str)
         )
 
 
-def _begin(connection: Connection, schema: str) -> None:
+def _refuse_former(connection: Connection, address: Address) -> None:
+    row = connection.execute("SELECT to_regclass(%s)", (f"{former_name.NAME}.receipts",)).fetchone()
+    if row is not None and row[0] is not None:
+        raise SettingsError(
+            f"The schema {former_name.NAME!r} of {address} is a library of {former_name.WHO}, which this version "
+            "cannot read; rename that schema to start a new library next to it, or name another database",
+            setting="database_url",
+        )
+
+
+def _begin(connection: Connection, address: Address, schema: str) -> None:
     # Asked for first: who may not make schemas may be given one, and then not even try.
     row = connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()
     if row is None or row[0] is None:
+        _refuse_former(connection, address)
         try:
             connection.execute(f"CREATE SCHEMA {schema}")
         except (pg.SyntaxError, pg.ReservedName):
@@ -228,7 +240,7 @@ def _refuse_newer(address: Address, version: int, known: Sequence[Migration]) ->
     if version > known[-1][0]:
         raise SchemaTooNew(
             f"{address} was written by a newer Backstay (schema {version}, this one knows {known[-1][0]}); "
-            "use a Backstay as new as that one",
+            "use that version of Backstay or a newer one",
             database=address.place,
             schema=version,
         )

@@ -7,7 +7,7 @@ import apsw
 from backstay import former_name
 from backstay.errors import NotADatabase, SchemaTooNew
 
-APPLICATION_ID = int.from_bytes(b"Back", "big")  # in the file's header: tells our databases from others
+APPLICATION_ID = int.from_bytes(b"Back", "big")  # in the file's header; identifies our databases
 
 
 def version_of(connection: apsw.Connection) -> int:
@@ -16,16 +16,18 @@ def version_of(connection: apsw.Connection) -> int:
 
 
 def check_header(connection: apsw.Connection, path: Path) -> int:
-    """Return the same, and refuse a database that is not ours.
+    """Return the schema version of a database, 0 for a new file, and refuse one that is not ours.
 
     Raises:
-        NotADatabase: says whose it is, as far as the file tells.
+        NotADatabase: names the program that it belongs to, where the header says so.
     """
     version = version_of(connection)
     application = connection.execute("PRAGMA application_id").get
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
     if application == former_name.APPLICATION_ID:
-        raise NotADatabase(f"{path} is not read: {former_name.BEFORE}; name another file", path=str(path))
+        raise NotADatabase(
+            f"{path} was made by {former_name.WHO}, and cannot be read; name another file", path=str(path)
+        )
     if application != APPLICATION_ID and (version or tables):
         raise NotADatabase(f"{path} is a database of some other program; name another file", path=str(path))
     return version
@@ -40,7 +42,7 @@ def refuse_newer(path: Path, version: int, known: int) -> None:
     if version > known:
         raise SchemaTooNew(
             f"{path} was written by a newer Backstay (schema {version}, this one knows {known}); "
-            "use a Backstay as new as that one",
+            "use that version of Backstay or a newer one",
             path=str(path),
             schema=version,
         )
