@@ -6,6 +6,8 @@ from urllib.parse import quote
 import pytest
 
 from backstay import Backstay, Recipe
+from backstay.batch.service import Batches
+from support.loop_waiting import until
 from support.serving import ANN, serving
 
 _ITEMS = [{"id": "a", "topic": "Lighthouses", "audience": "children"}, {"id": "b", "topic": "Tides"}]
@@ -105,6 +107,32 @@ async def test_a_job_resumed_while_it_is_pausing_goes_on(settings, gate):
 
         assert resumed.status_code == 202
         assert (await api.settled("topics"))["completed"] == 8
+
+
+async def test_failed_items_retried_while_a_run_comes_to_its_end_are_worked_on(settings, picky, monkeypatch):
+    """A run whose job has ended while it is still closing begins again for items that are put back meanwhile."""
+    is_over, may_end = asyncio.Event(), asyncio.Event()
+    resume = Batches.resume
+
+    async def lingering(self, *given, **options):
+        result = await resume(self, *given, **options)
+        is_over.set()
+        await may_end.wait()
+        return result
+
+    monkeypatch.setattr(Batches, "resume", lingering)
+    async with serving(settings, processors=("picky:picky",)) as api:
+        items = [{"id": "a", "topic": "bad"}, {"id": "b", "topic": "good"}]
+        await _create(api, items=items, processor="picky:picky", maxAttempts=1)
+        await until(is_over.is_set)
+        picky.mend()
+
+        await api.ann.post("/api/batches/topics/retry")
+        resumed = await api.ann.post("/api/batches/topics/resume")
+        may_end.set()
+
+        assert resumed.status_code == 202
+        assert (await api.settled("topics"))["completed"] == 2
 
 
 async def test_a_cancelled_job_stays_cancelled(api):

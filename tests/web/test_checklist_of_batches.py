@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from support.browsing import SETTINGS, begin_boats, calls, checkpoints, come_in, page_of, prepared, start_batch
+from support.loop_waiting import until
 from support.serving import served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -82,7 +83,7 @@ async def test_once_complete_the_checkpoint_is_gone(browser, tmp_path):
     """Complete batch, verify checkpoint cleaned up; the page goes on to show it after its server was started anew."""
     async with _interrupted(browser, tmp_path) as (server, page):
         await page.get_by_role("button", name="Resume", exact=True).click()
-        await page.get_by_text("Completed: 100% of 24 items.").wait_for()
+        await page.locator("[data-state=completed]").wait_for()  # the page was drawn anew, for the last time
         server.wait_for(lambda: _job(server)["cleaned"])
 
         assert checkpoints(tmp_path) == []
@@ -109,6 +110,31 @@ async def test_failed_items_are_retried_on_resume(browser, tmp_path):
         assert seen.everything == []
 
 
+async def test_a_retry_is_not_cut_off_by_what_it_changes(browser, tmp_path):
+    """The page is not loaded anew for the items that are back before it has asked to work on them."""
+    prepared(tmp_path)
+    (tmp_path / "topics.csv").write_text("id,topic\na,good\nb,bad luck\n")
+    with served(tmp_path, SETTINGS) as server:
+        async with page_of(browser, server) as (page, _):
+
+            async def answered_late(route):
+                answer = await route.fetch()
+                await until(lambda: page.evaluate("window.heard.includes('pending')"))
+                await route.fulfill(response=answer)
+
+            await start_batch(page, tmp_path / "topics.csv", name="boats", made="processor:slow:slow")
+            await page.locator("[data-state=completed_with_failures]").wait_for()
+            (tmp_path / "mended").touch()
+            await page.evaluate(
+                "window.heard = [];"
+                "document.querySelector('batch-summary').addEventListener('state', (e) => heard.push(e.detail.state))"
+            )
+            await page.route("**/api/batches/boats/retry", answered_late)
+            await page.get_by_role("button", name="Retry bad luck").click()
+
+            await page.get_by_text("Completed: 100% of 2 items.").wait_for()
+
+
 async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path):
     """The dialog offers both: the rest alone, or the failed ones too."""
     prepared(tmp_path)
@@ -120,6 +146,7 @@ async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path
             await start_batch(page, tmp_path / "topics.csv", name="boats", made="processor:slow:slow")
             server.wait_for(lambda: _job(server)["failed"])
             await page.get_by_role("button", name="Pause").click()
+            await page.locator("[data-state=paused]").wait_for()
             server.wait_for(lambda: _job(server)["state"] == "paused" and not _job(server)["workers"])
             (tmp_path / "mended").touch()
             await page.goto("/batches")

@@ -27,7 +27,7 @@ class _Run:
     limit: int | None
     stop: Stop = field(default_factory=Stop)
     is_wanted_again: bool = False
-    """Somebody asked to go on while it was coming to its end, because the job had been paused."""
+    """A request to resume came while it was ending: the job had been paused, or had ended and got items back."""
 
 
 class Supervisor:
@@ -63,7 +63,7 @@ class Supervisor:
         job = await batches.workable(job_id)
         run = self._runs.get((owner, job_id))
         if run is not None:
-            run.is_wanted_again = run.is_wanted_again or job.state is JobState.PAUSED
+            run.is_wanted_again = run.is_wanted_again or (job.is_incomplete and job.state is not JobState.RUNNING)
         elif job.is_incomplete and not self._is_stopping:
             self._places.refuse_when_full()
             self._places.taken += 1
@@ -124,7 +124,7 @@ class Supervisor:
             _log.info(
                 "job_run_ended", job=job_id, ending=result.ending, completed=counts.completed, failed=counts.failed
             )
-            if result.ending is not Ending.PAUSED or not run.is_wanted_again:
+            if result.ending not in (Ending.PAUSED, Ending.FINISHED) or not run.is_wanted_again:
                 return result.ending
             run.is_wanted_again = False
 

@@ -235,6 +235,8 @@ export class BatchSummary extends BackstayElement {
   async #retry(button, itemIds) {
     if (!this.tell("retry", { itemIds }, { cancelable: true })) return;
     button.disabled = true;
+    // Two requests: whoever would draw the page anew in between waits for the second.
+    this.setAttribute("aria-busy", "true");
     try {
       const { job } = await this.client.post(`${this.#path}/retry`, itemIds === null ? {} : { itemIds });
       await this.client.post(`${this.#path}/resume`);
@@ -243,6 +245,8 @@ export class BatchSummary extends BackstayElement {
     } catch (error) {
       button.disabled = false;
       this.#say(error.message, "problem");
+    } finally {
+      this.removeAttribute("aria-busy");
     }
   }
 }
