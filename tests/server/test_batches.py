@@ -161,13 +161,16 @@ async def test_failed_items_are_listed_and_retried(settings, picky):
         one = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["bad-1"]})
         unknown = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["none"]})
         picky.mend()
+        named = await api.ann.post("/api/batches/j/resume", json={"retryItems": ["bad-2"]})
+        in_between = await api.settled("j")
         resumed = await api.ann.post("/api/batches/j/resume", json={"retryFailed": True})
 
         assert [item["id"] for item in first["items"] + second["items"]] == ["bad-0", "bad-1", "bad-2"]
         assert first["items"][0]["errorCode"] == "processor_error.ValueError"
         assert (one.json()["retried"], one.json()["job"]["pending"]) == (1, 1)
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "item_not_found")
-        assert resumed.status_code == 202
+        assert (named.status_code, resumed.status_code) == (202, 202)
+        assert (in_between["completed"], in_between["failed"]) == (2, 1)
         assert (await api.settled("j"))["state"] == "completed"
 
 

@@ -67,15 +67,21 @@ class BatchIn(Input):
     concurrency: Concurrency | None = None
 
 
+FailedIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
+
+
 class ResumeIn(Input):
     concurrency: Concurrency | None = None
     limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
     """Items that this run claims at most."""
     retry_failed: bool = False
+    """Put all failed items back to pending first."""
+    retry_items: FailedIds | None = None
+    """Put these failed items back to pending first."""
 
 
 class RetryIn(Input):
-    item_ids: Annotated[list[Id], Field(min_length=1, max_length=10_000)] | None = None
+    item_ids: FailedIds | None = None
     """All failed items when it is left out."""
 
 
@@ -121,8 +127,8 @@ async def resume_batch(job_id: JobId, owned: Owned, shared: Shared, given: Resum
     """Have this server go on with a job; it works in the background. While it does, asking again changes nothing."""
     given = given or ResumeIn()
     await owned.batches.workable(job_id)
-    if given.retry_failed:
-        await owned.batches.retry(job_id)
+    if given.retry_failed or given.retry_items is not None:
+        await owned.batches.retry(job_id, None if given.retry_failed else given.retry_items)
     job = await shared.supervisor.start(owned.owner, job_id, concurrency=given.concurrency, limit=given.limit)
     return JobOut.of(job)
 

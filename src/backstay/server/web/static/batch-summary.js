@@ -235,18 +235,14 @@ export class BatchSummary extends BackstayElement {
   async #retry(button, itemIds) {
     if (!this.tell("retry", { itemIds }, { cancelable: true })) return;
     button.disabled = true;
-    // Two requests: whoever would draw the page anew in between waits for the second.
-    this.setAttribute("aria-busy", "true");
     try {
-      const { job } = await this.client.post(`${this.#path}/retry`, itemIds === null ? {} : { itemIds });
-      await this.client.post(`${this.#path}/resume`);
+      // One request: the items it puts back change the state, for which a page may load itself anew.
+      const job = await this.client.post(`${this.#path}/resume`, itemIds === null ? { retryFailed: true } : { retryItems: itemIds });
       this.tell("retried", { job });
       await this.#follow();
     } catch (error) {
       button.disabled = false;
       this.#say(error.message, "problem");
-    } finally {
-      this.removeAttribute("aria-busy");
     }
   }
 }

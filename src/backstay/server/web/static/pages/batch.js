@@ -10,7 +10,7 @@ const drawn = document.querySelector("[data-state]").dataset.state;
 
 // What can be done depends on the state, and so do the items: the server draws both.
 summary.addEventListener("state", ({ detail }) => {
-  if (detail.state !== drawn && !summary.hasAttribute("aria-busy")) again();
+  if (detail.state !== drawn) again();
 });
 summary.addEventListener("retried", again);
 dialog.addEventListener("resumed", again);
