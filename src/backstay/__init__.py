@@ -64,6 +64,8 @@ __all__ = [
 
 # Where each public name is. They are loaded when they are asked for: `backstay --help` needs none of them.
 _HOMES = {
+    "Backstay": "backstay.app",
+    "BackstayError": "backstay.errors",
     "Backup": "backstay.backup.backup",
     "BackupProgress": "backstay.backup.backup",
     "BackupState": "backstay.backup.backup",
@@ -77,8 +79,6 @@ _HOMES = {
     "Doom": "backstay.batch.outcome",
     "Fail": "backstay.batch.outcome",
     "Failure": "backstay.batch.item",
-    "Backstay": "backstay.app",
-    "BackstayError": "backstay.errors",
     "Imported": "backstay.library.imports.incoming",
     "Item": "backstay.batch.item",
     "Job": "backstay.batch.job",

@@ -68,7 +68,7 @@ def test_many_starters_of_the_command(empty):
     said = [starter.communicate(timeout=120) for starter in starters]
 
     assert [starter.returncode for starter in starters] == [0] * _STARTERS, said
-    did = sorted(out for out, _ in said if out != f"The database is up to date (schema {_KNOWN}).\n")
+    did = [out for out, _ in said if out != f"The database is up to date (schema {_KNOWN}).\n"]
     steps = [re.fullmatch(r"(\d) migrations? applied: schema (\d) to (\d)\.\n", out) for out in did]
     parts = [tuple(map(int, step.groups())) for step in steps if step]
     assert len(parts) == len(did), said

@@ -31,6 +31,7 @@ Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False, strict=False)]
 Concurrency = Annotated[int, Field(ge=1, le=10_000)]
+FailedIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
 
 
 def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -67,9 +68,6 @@ class BatchIn(Input):
     concurrency: Concurrency | None = None
 
 
-FailedIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
-
-
 class ResumeIn(Input):
     concurrency: Concurrency | None = None
     limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
@@ -77,7 +75,7 @@ class ResumeIn(Input):
     retry_failed: bool = False
     """Put all failed items back to pending first."""
     retry_items: FailedIds | None = None
-    """Put these failed items back to pending first."""
+    """Put these failed items back to pending first; `retry_failed` includes them."""
 
 
 class RetryIn(Input):
@@ -127,8 +125,10 @@ async def resume_batch(job_id: JobId, owned: Owned, shared: Shared, given: Resum
     """Have this server go on with a job; it works in the background. While it does, asking again changes nothing."""
     given = given or ResumeIn()
     await owned.batches.workable(job_id)
-    if given.retry_failed or given.retry_items is not None:
-        await owned.batches.retry(job_id, None if given.retry_failed else given.retry_items)
+    if given.retry_failed:
+        await owned.batches.retry(job_id)
+    elif given.retry_items is not None:
+        await owned.batches.retry(job_id, given.retry_items)
     job = await shared.supervisor.start(owned.owner, job_id, concurrency=given.concurrency, limit=given.limit)
     return JobOut.of(job)
 
