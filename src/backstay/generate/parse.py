@@ -1,49 +1,72 @@
-"""From a model's answer to the turns of a conversation, or to the reason why there are none. Pure."""
+"""From a model's answer to a conversation, or to the reason why there is none. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from backstay.errors import InvalidConversation
-from backstay.generate.prompt import role_of, turn_keys
+from backstay.generate.json_fix import repaired_values
+from backstay.generate.json_values import Found, Value, decode, find_values
+from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.providers.provider import Answer, End
+from backstay.generate.shapes import WrongShape, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, Turn, validate
 
-_MOST_STARTS = 200  # places in a text where JSON is looked for
-_LISTS = ("turns", "conversation", "messages", "dialogue", "dialog")
-_ROLES = {"user": "user", "human": "user", "assistant": "assistant", "ai": "assistant", "gpt": "assistant"}
-_DECODER = json.JSONDecoder()
+# What stands in an example in place of a text: dots alone, or a word about the text in brackets.
+_PLACEHOLDER = re.compile(
+    r"\s*(?:[.…]*…[.…]*|\.{2,}|[<\[{][^<>\[\]{}]{0,80}?"
+    r"(?:\.\.\.|…|\b(?:text|turn|message|reply|response|answer|question|content|user|assistant|your|insert|here|string)\b)"
+    r"[^<>\[\]{}]{0,80}[>\]}]|(?:the )?text of (?:that|this|the) turn\.?)\s*",
+    re.IGNORECASE,
+)
+_WORDS = frozenset({"text", "string", "content", "message", "turn", "value", "placeholder", "example", "todo", "tbd"})
 
 
 class Unusable(Exception):
     """An answer that is no conversation. The message quotes nothing of it."""
 
-    def __init__(self, code: str, message: str, *, may_pass: bool) -> None:
+    def __init__(self, code: str, message: str, *, may_pass: bool, hint: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.may_pass = may_pass
         """Another try may come to something better."""
+        self.hint = hint
+        """What was wrong with its shape, in words for the model."""
 
 
-def turns_of(answer: Answer, turns: int) -> list[Turn]:
-    """Return the turns of an answer that is whole, complete, and as asked for.
+def read_conversation(answer: Answer, turns: int, prompt: Prompt | None = None) -> Conversation:
+    """Return the conversation of an answer that is whole, complete, and as asked for.
+
+    Of several values the last that fits counts; one that only repeats the prompt does not fit. The metadata says what
+    the model thought (`reasoning`), whether the JSON had to be `repaired`, and if the `end` was not given.
 
     Raises:
         Unusable: it is not; nothing of such an answer is kept as a conversation.
     """
     _check_end(answer)
-    found = _turns_in(answer, turns)
-    for number, turn in enumerate(found):
-        if turn.role != role_of(number):
-            raise _wrong(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
-    if len(found) != turns:
-        raise _wrong(f"it has {len(found)} turns, and {turns} were asked for")
-    try:
-        validate(Conversation(found))
-    except InvalidConversation as error:
-        raise _wrong(error.message) from error
-    return found
+    failures: list[Unusable] = []
+    for source in (answer.data, answer.text):
+        if source is None or (isinstance(source, str) and not source.strip()):
+            continue
+        try:
+            read = _read(source, turns, prompt)
+        except Unusable as error:
+            failures.append(error)
+            continue
+        if read.is_repaired and answer.end is End.NOT_GIVEN:
+            raise _incomplete()
+        return Conversation(read.turns, metadata=_metadata(answer, read))
+    if not failures:
+        raise Unusable("empty_answer", "the answer is empty", may_pass=True, hint="it was empty")
+    if answer.end is End.NOT_GIVEN and failures[0].code == "unreadable_answer":
+        raise _incomplete()
+    raise failures[0]
 
 
 def _check_end(answer: Answer) -> None:
@@ -58,75 +81,128 @@ def _check_end(answer: Answer) -> None:
         case End.FILTER:
             raise Unusable("content_filter", "the provider's content filter stopped the answer", may_pass=False)
         case End.UNKNOWN:
-            raise Unusable("incomplete_answer", "the answer does not say that it is complete", may_pass=True)
+            raise _incomplete()
 
 
-def _turns_in(answer: Answer, turns: int) -> list[Turn]:
-    if answer.data is not None:
-        return _read(answer.data, turns)
-    if answer.text is None or not answer.text.strip():
-        raise Unusable("empty_answer", "the answer is empty", may_pass=True)
-    first: Unusable | None = None
-    for value in _json_in(answer.text):
+def _incomplete() -> Unusable:
+    return Unusable("incomplete_answer", "the answer does not say that it is complete", may_pass=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Turns as they were read, and how."""
+
+    turns: list[Turn]
+    thought: str | None = None
+    is_repaired: bool = False
+
+
+def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
+    """Return the last turns in a source that fit."""
+    if not isinstance(source, str):
+        return _Read(_only(source, turns, prompt))
+    if source[0] == "{" and (plain := _plain(source, turns, prompt)) is not None:
+        return _Read(plain)
+    found = find_values(source)
+    worst: tuple[int, WrongShape] | None = None
+    for value in _candidates(found, source):
         try:
-            return _read(value, turns)
-        except Unusable as error:
-            first = first or error
-    raise first or Unusable("unreadable_answer", "there is no whole JSON object in the answer", may_pass=True)
+            return _Read(_turns(value.data, turns, prompt), found.reasoning)
+        except WrongShape as error:
+            # The longest value was most likely meant as the answer: its fault is worth telling.
+            if worst is None or value.end - value.start > worst[0]:
+                worst = value.end - value.start, error
+    for data in repaired_values(found.rest):
+        with suppress(WrongShape):
+            return _Read(_turns(data, turns, prompt, exactly=True), found.reasoning, is_repaired=True)
+    if worst is not None:
+        raise _wrong(worst[1])
+    missing = "there is no whole JSON object in the answer"
+    raise Unusable("unreadable_answer", missing, may_pass=True, hint="there was no whole JSON object in it")
 
 
-def _json_in(text: str) -> Iterator[Any]:
-    """Yield the outermost objects and lists of JSON in a text, from the left."""
-    at = starts = 0
-    while starts < _MOST_STARTS:
-        at = min((place for place in (text.find("{", at), text.find("[", at)) if place >= 0), default=-1)
-        if at < 0:
-            return
-        starts += 1
-        try:
-            value, at = _DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            at += 1
-        else:
-            yield value
+def _plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:
+    """Return the turns of a text that is nothing but the JSON asked for, as most are: in a fraction of the time."""
+    try:
+        return _turns(orjson.loads(source), turns, prompt)
+    except (orjson.JSONDecodeError, WrongShape):
+        return None
 
 
-def _read(value: Any, turns: int) -> list[Turn]:
-    """Read one of the shapes: a key for each turn, or a list of turns, by itself or under a name."""
-    if isinstance(value, Mapping):
-        keys = turn_keys(turns)
-        if keys[0] in value:
-            return _keyed(value, keys)
-        value = next((value[name] for name in _LISTS if isinstance(value.get(name), list)), value)
-    if not isinstance(value, list):
-        raise _wrong("it is JSON without turns")
-    return [_listed(entry, number) for number, entry in enumerate(value, start=1)]
+def _only(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:
+    try:
+        return _turns(value, turns, prompt)
+    except WrongShape as error:
+        raise _wrong(error) from error
 
 
-def _keyed(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
-    missing = next((key for key in keys if key not in value), None)
-    if missing is not None:
-        raise _wrong(f"{missing} is missing")
-    more = [key for key in value if key not in keys and key.rpartition("_")[0] in _ROLES]
-    if more:
-        raise _wrong(f"it has {len(keys) + len(more)} turns, and {len(keys)} were asked for")
-    for key in keys:
-        if not isinstance(value[key], str):
-            raise _wrong(f"{key} is no text")
-    return [Turn(role_of(number), value[key]) for number, key in enumerate(keys)]
+def _wrong(error: WrongShape) -> Unusable:
+    message = f"the answer is no conversation as asked for: {error}"
+    return Unusable("wrong_shape", message, may_pass=True, hint=str(error))
 
 
-def _listed(entry: Any, number: int) -> Turn:
-    if not isinstance(entry, Mapping):
-        raise _wrong(f"turn {number} is no object with a role and content")
-    role, content = entry.get("role", entry.get("from")), entry.get("content", entry.get("value"))
-    if not isinstance(role, str) or not isinstance(content, str):
-        raise _wrong(f"turn {number} has no role, or no content")
-    known = _ROLES.get(role.strip().lower())
-    if known is None:
-        raise _wrong(f"turn {number} has a role other than user and assistant")
-    return Turn(known, content)
+def _candidates(found: Found, source: str) -> Iterator[Value]:
+    """Yield the values that may be the conversation, the most likely first."""
+    yield from reversed(found.values)
+    if source.lstrip()[:1] == '"':
+        yield from (Value(0, len(source), data) for data in decode(source) if isinstance(data, str))
+    if (lines := _lines(found, source)) is not None:
+        yield lines
 
 
-def _wrong(message: str) -> Unusable:
-    return Unusable("wrong_shape", f"the answer is no conversation as asked for: {message}", may_pass=True)
+def _lines(found: Found, source: str) -> Value | None:
+    """Return the values that follow each other at the end, one turn each, as one list."""
+    run: list[Value] = []
+    for value in reversed(found.values):
+        if not is_one_turn(value.data) or (run and source[value.end : run[-1].start].strip()):
+            break
+        run.append(value)
+    run.reverse()
+    return Value(run[0].start, run[-1].end, [value.data for value in run]) if len(run) > 1 else None
+
+
+def _turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = False) -> list[Turn]:
+    """Return the turns that a value holds. Raises WrongShape."""
+    found = read_turns(data, turns, exactly=exactly)
+    try:
+        validate(Conversation(found))
+    except InvalidConversation as error:
+        raise WrongShape(error.message) from error
+    _check_written(found, prompt)
+    return found
+
+
+def _check_written(turns: Sequence[Turn], prompt: Prompt | None) -> None:
+    """Check that texts were written and not only their places kept. An honest short text is one."""
+    for number, turn in enumerate(turns, start=1):
+        if len(turn.content) < 200 and _PLACEHOLDER.fullmatch(turn.content):
+            raise WrongShape(f"turn {number} is a placeholder")
+    if len(turns[0].content) < 20:
+        texts = [turn.content.strip().casefold() for turn in turns]
+        if all(text in _WORDS for text in texts) or texts == list(turn_keys(len(texts))):
+            raise WrongShape("all turns are placeholders")
+    if prompt is not None and all(_stands_in(turn, prompt) for turn in turns):
+        raise WrongShape("it repeats the example of the prompt")
+
+
+def _stands_in(turn: Turn, prompt: Prompt) -> bool:
+    quoted = json.dumps(turn.content, ensure_ascii=False)
+    return quoted in prompt.user or (prompt.system is not None and quoted in prompt.system)
+
+
+def _metadata(answer: Answer, read: _Read) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    if reasoning := "\n\n".join(part for part in (answer.reasoning, read.thought) if part):
+        metadata["reasoning"] = _storable(reasoning)
+    if answer.reasoning_signature:
+        metadata["reasoning_signature"] = _storable(answer.reasoning_signature)
+    if read.is_repaired:
+        metadata["repaired"] = True
+    if answer.end is End.NOT_GIVEN:
+        metadata["end"] = "not given"
+    return metadata
+
+
+def _storable(text: str) -> str:
+    """Return a text without what no database takes: a good conversation is not lost for the thoughts before it."""
+    return text.replace("\x00", "").encode(errors="replace").decode()

@@ -14,11 +14,12 @@ Write a conversation about this topic: {{ topic }}
 The user is {{ persona }}.
 {%- endif %}"""
 
-_TASK = """
+_ANSWER = "Answer with one JSON object and nothing else."
+_TASK = f"""
 
-Write it as exactly {turns} turns{language}: they alternate, the first is the user's, none is empty.{roles}
-Answer with one JSON object and nothing else. It has these keys, in this order, each with the text of that turn:
-{keys}"""
+Write it as exactly {{turns}} turns{{language}}: they alternate, the first is the user's, none is empty.{{roles}}
+{_ANSWER} It has these keys, in this order, each with the text of that turn:
+{{keys}}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,14 @@ class Prompt:
 
     system: str | None
     user: str
+
+    def with_hint(self, hint: str) -> "Prompt":
+        """Return the prompt with a line about what was wrong with an earlier answer to it."""
+        line = f"An earlier answer was refused: {hint}."
+        before, answer, after = self.user.rpartition(_ANSWER)
+        # The keys stay what the prompt ends with.
+        user = f"{before}{line}\n{answer}{after}" if answer else f"{self.user}\n\n{line}"
+        return Prompt(self.system, user)
 
 
 class Prompts:

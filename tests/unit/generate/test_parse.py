@@ -1,10 +1,14 @@
 """From a model's answer to turns, or to the reason why there are none."""
 
 import json
+import time
 
 import pytest
+from json_repair import repair_json
 
-from backstay.generate.parse import Unusable, turns_of
+from backstay.generate import parse
+from backstay.generate.parse import Unusable, read_conversation
+from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import Answer, End
 
 _KEYED = {"user_1": "Hello.", "assistant_1": "Good day."}
@@ -17,7 +21,7 @@ def _answer(text: str | None = None, *, data: object = None, end: End = End.COMP
 
 def _refused(answer: Answer, turns: int = 2) -> Unusable:
     with pytest.raises(Unusable) as raised:
-        turns_of(answer, turns)
+        read_conversation(answer, turns)
     return raised.value
 
 
@@ -37,7 +41,7 @@ def _refused(answer: Answer, turns: int = 2) -> Unusable:
 )
 def test_turns_are_found(answer):
     """Structured, or as JSON somewhere in the text: roles and texts are the model's."""
-    assert [(turn.role, turn.content) for turn in turns_of(answer, 2)] == [
+    assert [(turn.role, turn.content) for turn in read_conversation(answer, 2).turns] == [
         ("user", "Hello."),
         ("assistant", "Good day."),
     ]
@@ -114,26 +118,81 @@ def test_no_cut_of_an_answer_is_a_conversation():
     assert whole == [len(text)]
 
 
-def test_control_a_parser_that_mends_takes_a_cut_answer(monkeypatch):
-    """The same sweep finds partial answers when half an object is taken for a whole one."""
-    from backstay.generate import parse
+_BROKEN = [
+    "{'user_1': 'He said: go.', 'assistant_1': 'Done: {} [], \"so\".'}",
+    '{"user_1": "Say "go", please", "assistant_1": "Done. {x}",}',
+    '{"conversation": {"user_1": "Hi", "assistant_1": "Use [x] or {y}: \\\'z\\\'",}}',
+    '[{"role": "user", "content": "Hi {x}"} {"role": "assistant", "content": "Ho [y]"}]',
+]
 
-    def mended(text: str):
-        for ending in ("", '"}', "}"):
-            try:
-                yield json.loads(text + ending)
-            except ValueError:
-                continue
 
-    monkeypatch.setattr(parse, "_json_in", mended)
-    text = json.dumps({"user_1": "Hello there.", "assistant_1": "Good day to you."})
+@pytest.mark.parametrize("text", _BROKEN)
+def test_no_cut_of_a_broken_answer_is_a_conversation(text):
+    """An answer whose punctuation is wrong is repaired at its full length, and at no other."""
+    assert [at for at in range(len(text) + 1) if _is_whole(text[:at], 2)] == [len(text)]
 
-    assert [at for at in range(len(text)) if _is_whole(text[:at], 2)]
+
+def test_control_repair_alone_takes_a_cut_answer(monkeypatch):
+    """Without the check that a value has an end, the same sweep finds answers that were cut."""
+    monkeypatch.setattr(parse, "repaired_values", lambda text: [repair_json(text, return_objects=True)])
+
+    assert [at for at in range(len(_BROKEN[0])) if _is_whole(_BROKEN[0][:at], 2)]
+
+
+def test_a_repair_loses_no_letter(monkeypatch):
+    """A repair that drops part of an answer is not taken."""
+    text = '{"user_1": "Hi", "assistant_1": "Ho",}'
+    assert _is_whole(text, 2)
+
+    monkeypatch.setattr("json_repair.repair_json", lambda *_, **__: {"user_1": "Hi", "assistant_1": "H"})
+
+    assert not _is_whole(text, 2)
+
+
+def test_an_example_of_the_prompt_is_no_answer():
+    """What repeats an example is refused in any layout, and an answer that only shares a turn with it is not."""
+    prompt = Prompt(None, f"Like this: {json.dumps(_KEYED, indent=4)}")
+    other = {**_KEYED, "assistant_1": "Good night."}
+
+    with pytest.raises(Unusable, match="repeats the example"):
+        read_conversation(_answer(json.dumps(_LIST)), 2, prompt)
+    assert read_conversation(_answer(json.dumps(other)), 2, prompt).turns[1].content == "Good night."
+    assert read_conversation(_answer(json.dumps(_KEYED)), 2, Prompt(None, "Hello.")).turns[0].content == "Hello."
+
+
+def test_what_the_model_thought_is_kept_in_a_form_that_can_be_stored():
+    """Both ways in which a model thinks aloud are kept together, without halves of characters."""
+    answer = Answer(End.COMPLETE, "stop", f"<think>Two.</think>{json.dumps(_KEYED)}", None, "One\ud800", "s\x00")
+
+    assert read_conversation(answer, 2).metadata == {"reasoning": "One?\n\nTwo.", "reasoning_signature": "s"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["' + '"x' * 30_000 + '"]',
+        "[" * 300 + "1," * 1_000_000,
+        '{"user": "a"}' * 200_000,
+        "[1] " * 500_000,
+        "<think>" * 300_000,
+        "</think>" * 300_000,
+        '{"a ' * 500_000,
+        "<think>" + "{}" * 500_000,
+    ],
+    ids=lambda text: text[:10],
+)
+def test_hostile_texts_take_little_time(text):
+    """Megabytes made to be read again and again are refused within seconds of CPU time, not minutes."""
+    before = time.process_time()
+
+    assert not _is_whole(text, 2)
+
+    assert time.process_time() - before < 10
 
 
 def _is_whole(text: str, turns: int) -> bool:
     try:
-        turns_of(_answer(text), turns)
+        read_conversation(_answer(text), turns)
     except Unusable:
         return False
     return True

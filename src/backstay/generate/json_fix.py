@@ -1,0 +1,121 @@
+"""JSON whose punctuation is wrong: trailing commas, single quotes, bare quotes. Pure, and bounded in its work.
+
+`json-repair` does the work, and would also complete a value that was cut, or drop what it cannot place. So it only gets
+values that have an end, and what it returns counts only if no letter was lost or added.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from backstay.generate.json_values import is_inside
+
+_MOST_CHARACTERS = 60_000
+_MOST_QUOTES = 400  # and opening parentheses: the time of a repair grows with the square of their number
+_MOST_REPAIRS = 3
+_MOST_STARTS = 50
+
+_BRACKET = re.compile(r"[{\[]")
+_QUOTE_OR_BRACKET = re.compile(r"""["'{}\[\]]""")
+# A quote ends a text only where punctuation follows: models leave the quotes inside of a text as they are.
+_IN_TEXT = {quote: re.compile(rf"""\\.|{quote}(?=\s*[,:}}\]])""", re.DOTALL) for quote in "\"'"}
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+def repaired_values(text: str) -> Iterator[Any]:
+    """Yield what the objects and lists of a text were meant to be, the last first."""
+    if len(text) > _MOST_CHARACTERS:
+        return
+    for start, end in reversed(_whole_spans(text)[-_MOST_REPAIRS:]):
+        source = text[start:end]
+        if sum(map(source.count, "\"'(")) <= _MOST_QUOTES:
+            yield from _repaired(source)
+
+
+def _repaired(source: str) -> Iterator[Any]:
+    from json_repair import repair_json  # most runs do without it
+
+    try:
+        value: Any = _joined(repair_json(source, return_objects=True, skip_json_loads=True))
+    except (ValueError, RecursionError):
+        return
+    if _letters("".join(_texts(value))) == _letters(_unescaped(source)):
+        yield value
+
+
+def _whole_spans(text: str) -> list[tuple[int, int]]:
+    """Return where outermost objects and lists begin and end, as far as broken ones show it."""
+    spans = []
+    at = starts = 0
+    while starts < _MOST_STARTS and (mark := _BRACKET.search(text, at)):
+        starts += 1
+        end = _end_of(text, mark.start())
+        at = mark.end() if end is None else end
+        if end is not None and not is_inside(text, mark.start()):
+            spans.append((mark.start(), end))
+    return spans
+
+
+def _end_of(text: str, start: int) -> int | None:
+    """Return where the value that starts there ends; None where a text or a bracket stays open."""
+    closing: list[str] = []
+    at = start
+    while mark := _QUOTE_OR_BRACKET.search(text, at):
+        at, character = mark.end(), mark.group()
+        if character in "{[":
+            closing.append("}" if character == "{" else "]")
+        elif character in "}]":
+            if closing.pop() != character:
+                return None
+            if not closing:
+                return at
+        else:
+            ends = (found.start() for found in _IN_TEXT[character].finditer(text, at) if found.group() == character)
+            text_end = next(ends, None)
+            if text_end is None or _may_go_on(text[at:text_end], character):
+                return None
+            at = text_end + 1
+    return None
+
+
+def _may_go_on(inside: str, quote: str) -> bool:
+    """Return whether a text with bare quotes in it seems to end within brackets of its own: `Send {"a": "b"}` cut."""
+    return quote in inside and any(inside.count(pair[0]) != inside.count(pair[1]) for pair in ("{}", "[]"))
+
+
+def _joined(value: Any) -> Any:
+    """Join the halves of characters that were escaped as two."""
+    if isinstance(value, Mapping):
+        return {_joined(key): _joined(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_joined(inner) for inner in value]
+    if isinstance(value, str):
+        return _SURROGATE_PAIR.sub(lambda pair: pair.group().encode("utf-16", "surrogatepass").decode("utf-16"), value)
+    return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield key
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    else:
+        yield value if isinstance(value, str) else json.dumps(value)
+
+
+def _unescaped(source: str) -> str:
+    def character(match: re.Match[str]) -> str:
+        code, simple = match.groups()
+        return chr(int(code, 16)) if code else "" if simple in "bfnrt" else simple
+
+    text: str = _joined(_ESCAPE.sub(character, source))
+    return text
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))

@@ -1,0 +1,135 @@
+"""JSON values in the text of an answer, and what the model thought aloud around them. Pure, and bounded in its work."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_MOST_STARTS = 1_000  # places in a text where JSON is looked for in vain
+_MOST_TAGS = 1_000
+_MOST_CHARACTERS = 32_000_000  # read in vain: two readings of the largest body
+_VALUE_COST = 1_000  # characters: thousands of values are no answer either
+
+_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_BRACKET = re.compile(r"[{\[]")
+_MARK = re.compile(rf"{_BRACKET.pattern}|{_TAG.pattern}", re.IGNORECASE)
+# Local models write raw line breaks into their texts, and nothing else can be meant by them.
+_DECODER = json.JSONDecoder(strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A JSON value, and where it stands in the text."""
+
+    start: int
+    end: int
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a text holds: values from the left, what the model thought, and the text without that."""
+
+    values: list[Value]
+    reasoning: str | None
+    rest: str
+
+
+def find_values(text: str) -> Found:
+    """Return the outermost objects and lists of JSON that stand outside of the model's thinking.
+
+    Tags inside a value are part of its texts. What stands before a closing tag that nothing opened was thought; after
+    an opening tag that nothing closes, only a value at the very end is an answer.
+    """
+    reader = _Reader(text)
+    values: list[Value] = []
+    thoughts: list[str] = []
+    pieces: list[str] = []
+    at = piece_start = thought_end = tags = 0
+    while mark := (_TAG if reader.is_exhausted else _MARK).search(text, at):
+        at = mark.end()
+        if mark.group() in "{[":
+            if value := reader.read(mark.start()):
+                at = value.end
+                if not is_inside(text, value.start):
+                    values.append(value)
+            continue
+        if (tags := tags + 1) > _MOST_TAGS:
+            return Found([], None, "")
+        pieces.append(text[piece_start : mark.start()])
+        if mark[1]:
+            values.clear()
+            thoughts, pieces, thought_end = [], [], mark.start()
+            reader = _Reader(text, reader.characters)
+        elif close := next((tag for tag in _TAG.finditer(text, at) if tag[1]), None):
+            thoughts.append(text[at : close.start()])
+            at = close.end()
+        else:
+            last = _value_at_end(reader, at)
+            thoughts.append(text[at : last.start if last else len(text)])
+            values.extend([last] if last else [])
+            at = len(text)
+        piece_start = at
+    pieces.append(text[piece_start:])
+    before = [_TAG.sub("", text[:thought_end])] if thought_end else []
+    reasoning = "\n\n".join(stripped for thought in (*before, *thoughts) if (stripped := thought.strip()))
+    return Found(values, reasoning or None, "".join(pieces))
+
+
+def is_inside(text: str, start: int) -> bool:
+    """Return whether what starts there is a part of a larger value that is broken, and may have been cut."""
+    before = text[max(0, start - 40) : start].rstrip()
+    if before[-1:] in (":", ","):
+        return before[:-1].rstrip()[-1:] in (("'", '"') if before[-1] == ":" else ("'", '"', "}", "]"))
+    return before[-1:] in ("{", "[")
+
+
+class _Reader:
+    """Reads values of a text, until too much was read in vain."""
+
+    def __init__(self, text: str, characters: int = _MOST_CHARACTERS) -> None:
+        self.text = text
+        self.starts = _MOST_STARTS
+        self.characters = characters
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self.starts <= 0 or self.characters <= 0
+
+    def read(self, start: int) -> Value | None:
+        try:
+            data, end = _DECODER.raw_decode(self.text, start)
+        except (ValueError, RecursionError) as error:
+            self.starts -= 1
+            self.characters -= _characters_read(error, len(self.text) - start, start)
+            return None
+        self.characters -= _VALUE_COST
+        return Value(start, end, data)
+
+
+def _characters_read(error: Exception, rest: int, start: int) -> int:
+    if isinstance(error, json.JSONDecodeError) and not error.msg.startswith("Unterminated"):
+        return error.pos - start
+    return rest if isinstance(error, ValueError) else 10_000
+
+
+def _value_at_end(reader: _Reader, at: int) -> Value | None:
+    """Return the value that a text ends with, but for a fence."""
+    end = len(reader.text.rstrip("` \t\r\n"))
+    while not reader.is_exhausted and (mark := _BRACKET.search(reader.text, at)):
+        value = reader.read(mark.start())
+        if value is not None and value.end == end:
+            return None if is_inside(reader.text, value.start) else value
+        at = value.end if value is not None else mark.end()
+    return None
+
+
+def decode(text: str) -> Iterator[Any]:
+    """Yield the value that a text is, if it is one as a whole."""
+    try:
+        value, end = _DECODER.raw_decode(text.strip())
+    except (ValueError, RecursionError):
+        return
+    if end == len(text.strip()):
+        yield value

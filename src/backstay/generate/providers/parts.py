@@ -1,0 +1,32 @@
+"""Contents of messages that come as a list of parts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_THINKING = frozenset({"thinking", "reasoning", "redacted_thinking"})
+
+
+def texts_in(content: Any) -> tuple[list[str], list[str]]:
+    """Return the texts of a content, and apart from them what the model thought."""
+    if isinstance(content, str):
+        return [content], []
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, Mapping):
+            if part.get("type") in _THINKING:
+                thoughts += _thoughts(part)
+            elif isinstance(part.get("text"), str):
+                texts.append(part["text"])
+    return texts, thoughts
+
+
+def _thoughts(part: Mapping[str, Any]) -> list[str]:
+    held = next((part[name] for name in ("thinking", "reasoning", "text", "summary") if part.get(name)), None)
+    if isinstance(held, list):
+        held = "".join(
+            inner["text"] for inner in held if isinstance(inner, Mapping) and isinstance(inner.get("text"), str)
+        )
+    return [held] if isinstance(held, str) else []

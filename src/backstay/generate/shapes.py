@@ -1,0 +1,152 @@
+"""The shapes in which models write the turns of a conversation as JSON. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backstay.generate.json_values import decode
+from backstay.generate.prompt import role_of, turn_keys
+from backstay.library.conversation import Turn
+
+_MOST_WRAPPERS = 4
+_WRAPPERS = (
+    *("turns", "conversation", "conversations", "messages", "dialogue", "dialog"),
+    *("properties", "json_tool_call", "arguments", "parameters", "parameter", "input"),
+)
+_ROLES = {"user": "user", "human": "user", "assistant": "assistant", "ai": "assistant", "gpt": "assistant"}
+_ROLE_NAMES = ("role", "from", "speaker")
+_TEXT_NAMES = ("content", "value", "text")
+_LINKS = re.compile(r"[\s_-]+")
+_TURN_KEY = re.compile(rf"({'|'.join(_ROLES)})(\d*)")
+
+
+class WrongShape(Exception):
+    """A value that holds no turns as asked for. The message says what is wrong, quoting nothing."""
+
+
+def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
+    """Return the turns of a value, in one of the shapes that models use; `exactly` allows no other keys in it.
+
+    Raises:
+        WrongShape: it has none, or others than were asked for.
+    """
+    found = _read(value, turn_keys(turns), _MOST_WRAPPERS)
+    if exactly and not _holds_only(value, {_folded(key) for key in turn_keys(turns)}):
+        raise WrongShape("its punctuation is broken")
+    for number, turn in enumerate(found):
+        if turn.role != role_of(number):
+            raise WrongShape(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
+    if len(found) != turns:
+        raise WrongShape(f"it has {len(found)} turns, and {turns} were asked for")
+    return found
+
+
+def is_one_turn(value: Any) -> bool:
+    """Return whether a value holds one turn, and others may follow it: one object a line."""
+    if not isinstance(value, Mapping):
+        return False
+    return _pair(value) is not None or any(name in value for name in _ROLE_NAMES)
+
+
+def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
+    if isinstance(value, Mapping):
+        if all(key in value for key in keys) or (value := _with_keys(value, keys)).keys() & set(keys):
+            return _keyed(value, keys)
+        if len(value) > 1 and all(_folded(key) in _ROLES for key in value):
+            value = [{key: text} for key, text in value.items()]
+    if wrappers and (inner := _unwrapped(value)) is not None:
+        return _read(inner, keys, wrappers - 1)
+    if not isinstance(value, list):
+        raise WrongShape("it is JSON without turns")
+    return [_listed(entry, number) for number, entry in enumerate(value)]
+
+
+def _unwrapped(value: Any) -> Any:
+    """Return what a value is only a wrapper of, or None."""
+    if isinstance(value, str):
+        return next(decode(value), None) if value.lstrip()[:1] in ("{", "[") else None
+    if isinstance(value, list):
+        if len(value) != 1 or is_one_turn(value[0]):
+            return None
+        return _unwrapped(value[0]) if isinstance(value[0], str) else value[0]
+    if not isinstance(value, Mapping) or is_one_turn(value):
+        return None
+    inner = [value[name] for name in _WRAPPERS if isinstance(value.get(name), Mapping | list | str)]
+    inner = inner or (list(value.values()) if len(value) == 1 else [])
+    return inner[0] if len(inner) == 1 else None
+
+
+def _with_keys(value: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any]:
+    """Return a mapping with the keys that were asked for, however they are written in it."""
+    wanted = {_folded(key): key for key in keys}
+    renamed: dict[str, Any] = {}
+    for key, text in value.items():
+        name = wanted.get(_folded(key), key)
+        if name in renamed:
+            raise WrongShape("it has two keys for one turn")
+        renamed[name] = text
+    return renamed
+
+
+def _keyed(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
+    missing = next((key for key in keys if key not in value), None)
+    if missing is not None:
+        raise WrongShape(f"{missing} is missing")
+    extra = value.keys() - set(keys) if len(value) > len(keys) else ()
+    more = [key for key in extra if (match := _TURN_KEY.fullmatch(_folded(key))) and match[2]]
+    if more:
+        raise WrongShape(f"it has {len(keys) + len(more)} turns, and {len(keys)} were asked for")
+    return [Turn(role_of(number), _text(value[key], key)) for number, key in enumerate(keys)]
+
+
+def _text(value: Any, name: str) -> str:
+    """Return the text of a turn, which may be the one text of an object or a list."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, Mapping) and value.keys() <= {*_TEXT_NAMES, "type", "role"}:
+        texts = [value[key] for key in _TEXT_NAMES if key in value]
+        value = texts[0] if len(texts) == 1 else None
+    if not isinstance(value, str):
+        raise WrongShape(f"{name} is no text")
+    return value
+
+
+def _listed(entry: Any, number: int) -> Turn:
+    if not isinstance(entry, Mapping):
+        raise WrongShape(f"turn {number + 1} is no object with a role and content")
+    role, content = _pair(entry) or (_first(entry, _ROLE_NAMES), _first(entry, _TEXT_NAMES))
+    if not isinstance(role, str) or content is None:
+        raise WrongShape(f"turn {number + 1} has no role, or no content")
+    match = _TURN_KEY.fullmatch(_folded(role))
+    if match is None:
+        raise WrongShape(f"turn {number + 1} has a role other than user and assistant")
+    if match[2] and int(match[2][:6]) != number // 2 + 1:
+        raise WrongShape(f"turn {number + 1} has another number")
+    return Turn(_ROLES[match[1]], _text(content, f"turn {number + 1}"))
+
+
+def _pair(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """Return the role and text of an object whose only key is the role."""
+    if len(entry) == 1:
+        ((role, content),) = entry.items()
+        if _TURN_KEY.fullmatch(_folded(role)):
+            return role, content
+    return None
+
+
+def _first(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((entry[name] for name in names if name in entry), None)
+
+
+def _holds_only(value: Any, keys: set[str]) -> bool:
+    """Return whether all keys in a value are those of turns, of their parts or of wrappers."""
+    if isinstance(value, Mapping):
+        known = {*keys, *_ROLES, *map(_folded, (*_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES))}
+        return all(_folded(key) in known and _holds_only(inner, keys) for key, inner in value.items())
+    return all(_holds_only(inner, keys) for inner in value) if isinstance(value, list) else True
+
+
+def _folded(key: str) -> str:
+    return _LINKS.sub("", key).lower()

@@ -1,0 +1,77 @@
+"""The answers of `support/answers.py` over HTTP, as the items of one job."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from backstay import Backstay, Counts, Recipe
+from support.answers import INSTRUCTIONS, ROWS, AnswerRow
+from support.invariants import violations
+from support.provider import KEY, Call, Reply, Sent, Status
+
+pytestmark = pytest.mark.promise("B3")
+
+
+async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monkeypatch):
+    """In one job a provider, items whose answers are good are stored as they should be, and the others are not."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)  # the last ones have nobody to wait for
+    rows = {row.name: row for row in ROWS}
+    ids = {f"{number:03}": name for number, name in enumerate(rows)}
+
+    def answer(call: Call) -> Reply:
+        row = rows[ids[call.topic]]
+        data = row.body if isinstance(row.body, bytes) else json.dumps(row.body).encode()
+        return Sent(data) if row.status == 200 else Status(row.status, row.body)
+
+    provider.behaviour = answer
+    failed = {number for number, name in ids.items() if rows[name].code is not None}
+    async with Backstay.open(path) as backstay:
+        for speaks, prefix in (("openai", ""), ("anthropic", "anthropic:")):
+            items = [{"id": n, "topic": n} for n, name in ids.items() if rows[name].speaks == speaks]
+            recipe = Recipe(model=f"{prefix}writer", base_url=provider.base_url, turns=2, system=INSTRUCTIONS)
+            result = await backstay.batches.run(speaks, items, recipe, concurrency=8, max_attempts=2)
+            bad = sum(item["id"] in failed for item in items)
+            assert result.counts == Counts(completed=len(items) - bad, failed=bad)
+
+    assert violations(path, planned=len(rows), may_fail=frozenset(failed)) == []
+    stored, codes = _kept(path)
+    for number, name in ids.items():
+        row = rows[name]
+        writer = f"{'anthropic:' if row.speaks == 'anthropic' else ''}writer"
+        expected = None if row.code else (row.texts, {"writer": writer, **row.metadata})
+        assert stored.get(number) == expected, name
+        assert codes.get(number) == row.code, name
+        assert provider.calls_about(number) == _calls(row), name
+
+
+def _calls(row: AnswerRow) -> int:
+    """Return how many calls an answer costs: two tries where another may be better, three for a server's error."""
+    if row.code in ("server_error", "overloaded"):
+        return 3
+    return 2 if row.code and row.may_pass else 1
+
+
+def _kept(path: Path) -> tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, str]]:
+    """Read past Backstay: the texts and metadata of each item's conversation, and the codes of the others."""
+    connection = apsw.Connection(str(path))
+    try:
+        turns = connection.execute(
+            "SELECT c.item_id, c.metadata, t.content FROM conversations AS c "
+            "JOIN turns AS t ON t.conversation_key = c.key ORDER BY c.key, t.sequence"
+        ).fetchall()
+        codes = connection.execute(
+            "SELECT i.id, a.error_code FROM items AS i JOIN attempts AS a "
+            "ON a.job_key = i.job_key AND a.position = i.position WHERE a.result = 'failed'"
+        ).fetchall()
+    finally:
+        connection.close()
+    stored: dict[str, tuple[tuple[str, ...], Any]] = {}
+    for item, metadata, text in turns:
+        texts, _ = stored.get(item, ((), None))
+        stored[item] = (*texts, text), json.loads(metadata)
+    return stored, dict(codes)

@@ -1,0 +1,325 @@
+"""Answers as providers and models really give them, for conversations of two turns, and what has to come of each.
+
+Written for the tests after what was seen in the wild. A row is one answer: what was sent, and either the texts of the
+turns with the metadata that they bring, or the code of the failure and whether another try may help.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+USER, ASSISTANT = "How deep is the sea?", "About 3,700 metres on average."
+GOOD = {"user_1": USER, "assistant_1": ASSISTANT}
+DRAFT = {"user_1": "DRAFT question", "assistant_1": "DRAFT answer"}
+TEXT = json.dumps(GOOD)
+DRAFT_TEXT = json.dumps(DRAFT)
+EXAMPLE = {"user_1": "What is rain?", "assistant_1": "Water that falls."}
+"""Stands in the prompt that the answers are answers to."""
+INSTRUCTIONS = f"Keep to this form: {json.dumps(EXAMPLE, indent=1)}"
+"""The system prompt of all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One answer, and what has to come of it."""
+
+    name: str
+    provider: str
+    body: Any
+    """A JSON value, or bytes as they are."""
+    texts: tuple[str, ...] | None = (USER, ASSISTANT)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """All of it, but for the writer's name."""
+    code: str | None = None
+    may_pass: bool = True
+    status: int = 200
+
+    @property
+    def speaks(self) -> str:
+        """The provider of Backstay that reads it."""
+        return "anthropic" if self.provider == "anthropic" else "openai"
+
+
+def chat(content: Any, finish: Any = "stop", **more: Any) -> dict[str, Any]:
+    """Return a body in the shape of OpenAI's chat completions; `more` goes into its message."""
+    message = {"role": "assistant", "content": content, **more}
+    return {
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+    }
+
+
+def blocks(*content: Any, stop: Any = "end_turn") -> dict[str, Any]:
+    """Return a body in the shape of Anthropic's messages."""
+    usage = {"input_tokens": 10, "output_tokens": 5}
+    return {"type": "message", "role": "assistant", "content": list(content), "stop_reason": stop, "usage": usage}
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def _call(value: Any, name: str = "conversation") -> dict[str, Any]:
+    return {"type": "tool_use", "id": "t1", "name": name, "input": value}
+
+
+def _function(arguments: Any, name: str = "conversation") -> dict[str, Any]:
+    return {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _good(name: str, provider: str, body: Any, *texts: str, **metadata: Any) -> AnswerRow:
+    return AnswerRow(name, provider, body, texts or (USER, ASSISTANT), metadata)
+
+
+def _bad(name: str, provider: str, body: Any, code: str = "wrong_shape", *, may_pass: bool = True) -> AnswerRow:
+    return AnswerRow(name, provider, body, None, {}, code, may_pass)
+
+
+def _thinking() -> Iterator[AnswerRow]:
+    thought = f"First: {DRAFT_TEXT} is weak."
+    for tag in ("think", "thinking", "reasoning", "THINK", "thought"):
+        yield _good(f"<{tag}>", "vllm", chat(f"<{tag}>{thought}</{tag}>\n\n{TEXT}"), reasoning=thought)
+    yield _good("no opening tag", "deepseek", chat(f"{thought}\n</think>\n\n{TEXT}"), reasoning=thought)
+    yield _good("empty thinking", "ollama", chat(f"<think>\n\n</think>\n\n{TEXT}"))
+    yield _good(
+        "two thoughts", "ollama", chat(f"<think>One.</think>{TEXT}<think>Good.</think>"), reasoning="One.\n\nGood."
+    )
+    yield _good(
+        "nested thinking",
+        "llama.cpp",
+        chat(f"<think>a <think>b</think> {DRAFT_TEXT}</think>{TEXT}"),
+        reasoning=f"a b {DRAFT_TEXT}",
+    )
+    yield _good("unclosed, then the answer", "ollama", chat(f"<think>A plan.\n{TEXT}"), reasoning="A plan.")
+    yield _bad("unclosed, a draft, prose", "ollama", chat(f"<think>{DRAFT_TEXT} no, I"), "unreadable_answer")
+    yield _bad("unclosed, a cut draft", "ollama", chat(f'<think>{{"a": {DRAFT_TEXT}, "b": '), "unreadable_answer")
+    yield _bad("a draft, a lone tag, no answer", "vllm", chat(f"{DRAFT_TEXT}\n</think>\nNo."), "unreadable_answer")
+    yield _bad("only a thought", "vllm", chat(f"<think>{DRAFT_TEXT}</think>"), "unreadable_answer")
+    yield _bad("answer given as thought", "llama.cpp", chat("", reasoning_content=TEXT), "empty_answer")
+    yield _bad("answer null, all thought", "vllm", chat(None, reasoning=TEXT), "empty_answer")
+    yield _good(
+        "tags in the texts",
+        "openai",
+        chat('{"user_1": "What is </think> for?", "assistant_1": "It ends <think>."}'),
+        "What is </think> for?",
+        "It ends <think>.",
+    )
+    yield _good("reasoning_content", "deepseek", chat(TEXT, reasoning_content=thought), reasoning=thought)
+    yield _good("reasoning", "openrouter", chat(TEXT, reasoning=thought), reasoning=thought)
+    yield _good("reasoning null", "groq", chat(TEXT, reasoning=None, reasoning_content=""))
+    parts = [{"type": "thinking", "thinking": [_text(thought)]}, _text(TEXT)]
+    yield _good("thinking part", "mistral", chat(parts), reasoning=thought)
+    yield _good("reasoning part", "openai", chat([{"type": "reasoning", "text": "Hm."}, _text(TEXT)]), reasoning="Hm.")
+    signed = {"type": "thinking", "thinking": thought, "signature": "c2lnbmVk"}
+    yield _good(
+        "thinking block",
+        "anthropic",
+        blocks(signed, _text(TEXT)),
+        reasoning=thought,
+        reasoning_signature="c2lnbmVk",
+    )
+    redacted = {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"}
+    yield _good("redacted thinking", "anthropic", blocks(redacted, _call(GOOD), stop="tool_use"))
+    yield _good("NUL in a thought", "vllm", chat(TEXT, reasoning="a\x00b"), reasoning="ab")
+    yield _good("braces in a thought", "vllm", chat("<think>" + "{" * 3000 + "</think>" + TEXT), reasoning="{" * 3000)
+
+
+def _places() -> Iterator[AnswerRow]:
+    half = len(TEXT) // 2
+    yield _good("content as text", "openai", chat(TEXT, refusal=None, annotations=[]))
+    yield _good("content as a part", "mistral", chat([_text(TEXT)]))
+    yield _good("content as two parts", "gemini", chat([_text(TEXT[:half]), _text(TEXT[half:])]))
+    yield _good("content as an object", "vllm", chat(GOOD))
+    yield _good("parsed", "openai", chat(None, parsed=GOOD))
+    yield _good("parsed null", "openai", chat(TEXT, parsed=None))
+    yield _good("tool call with text", "openai", chat(None, "tool_calls", tool_calls=[_function(TEXT)]))
+    yield _good("tool call with an object", "ollama", chat("", "tool_calls", tool_calls=[_function(GOOD)]))
+    yield _good("tool call that stopped", "groq", chat(None, "stop", tool_calls=[_function(TEXT)]))
+    two = [_function('{"a": 1}', "search"), _function(TEXT)]
+    yield _good("second tool call", "mistral", chat("", "tool_calls", tool_calls=two))
+    function = {"name": "conversation", "arguments": TEXT}
+    yield _good("function call", "openai", chat(None, "function_call", function_call=function))
+    yield _bad("tool calls without any", "openai", chat(TEXT, "tool_calls"), "incomplete_answer")
+    yield _bad(
+        "tool call that is cut",
+        "vllm",
+        chat(None, "tool_calls", tool_calls=[_function(TEXT[:-4])]),
+        "unreadable_answer",
+    )
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    completion = {"choices": [{"text": TEXT, "index": 0, "finish_reason": "stop"}], "usage": usage}
+    yield _good("completion", "llama.cpp", completion)
+    yield _good("tool's input", "anthropic", blocks(_call(GOOD), stop="tool_use"))
+    yield _good("tool's input as text", "anthropic", blocks(_call(TEXT), stop="tool_use"))
+    yield _good("words before the tool", "anthropic", blocks(_text("I write it."), _call(GOOD), stop="tool_use"))
+    yield _good("parameter", "anthropic", blocks(_call({"parameter": GOOD}), stop="tool_use"))
+    yield _good("conversation as text", "anthropic", blocks(_call({"conversation": TEXT}), stop="tool_use"))
+    yield _good("two text blocks", "anthropic", blocks(_text(TEXT[:half]), _text(TEXT[half:])))
+    yield _bad("empty input", "anthropic", blocks(_call({}), stop="tool_use"), "incomplete_answer")
+    yield _bad("no blocks", "anthropic", blocks(), "empty_answer")
+    yield _bad("empty content", "openai", chat(""), "empty_answer")
+    yield _bad("empty list", "mistral", chat([]), "empty_answer")
+    yield _bad("no choices", "openrouter", {"choices": []}, "unreadable_answer")
+
+
+def _shapes() -> Iterator[AnswerRow]:
+    shapes = {
+        "schema's name": {"conversation": GOOD},
+        "json_tool_call": {"json_tool_call": GOOD},
+        "any name": {"sea_talk": GOOD},
+        "two wrappers": {"result": {"conversation": GOOD}},
+        "schema repeated": {"type": "object", "properties": GOOD, "required": ["user_1"]},
+        "list of one": [GOOD],
+        "call in words": {"name": "conversation", "arguments": GOOD},
+        "other case": {"User_1": USER, "ASSISTANT_1": ASSISTANT},
+        "no underscore": {"user1": USER, "assistant1": ASSISTANT},
+        "space": {"user 1": USER, "assistant 1": ASSISTANT},
+        "dash": {"user-1": USER, "assistant-1": ASSISTANT},
+        "turns as objects": {"user_1": {"text": USER}, "assistant_1": {"content": ASSISTANT}},
+        "turns with roles": {
+            "user_1": {"role": "user", "content": USER},
+            "assistant_1": {"role": "assistant", "content": ASSISTANT},
+        },
+        "turns as lists": {"user_1": [USER], "assistant_1": [ASSISTANT]},
+        "one key each": [{"user": USER}, {"assistant": ASSISTANT}],
+        "one numbered key each": [{"user_1": USER}, {"assistant_1": ASSISTANT}],
+        "roles as keys": {"user": USER, "assistant": ASSISTANT},
+        "role and content": [{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}],
+        "from and value": [{"from": "human", "value": USER}, {"from": "gpt", "value": ASSISTANT}],
+        "speaker and text": [{"speaker": "User", "text": USER}, {"speaker": "Assistant", "text": ASSISTANT}],
+        "messages": {"title": "Sea", "messages": [{"role": "user", "content": USER}, {"assistant": ASSISTANT}]},
+        "title": {"title": "The sea", **GOOD, "note": None},
+        "encoded twice": TEXT,
+    }
+    for number, (name, value) in enumerate(shapes.items()):
+        provider = ("ollama", "groq", "deepseek", "gemini")[number % 4]
+        yield _good(f"shape: {name}", provider, chat(json.dumps(value)))
+    line_by_line = f"{json.dumps({'user_1': USER})}\n{json.dumps({'assistant_1': ASSISTANT})}"
+    yield _good("one object a line", "llama.cpp", chat(line_by_line))
+    yield _good("short and honest", "openai", chat('{"user_1": "Yes?", "assistant_1": "Yes."}'), "Yes?", "Yes.")
+    yield _good("duplicate keys", "ollama", chat(f'{{"user_1": "Early", {TEXT[1:]}'))
+    wrong = {
+        "number": {**GOOD, "assistant_1": 4},
+        "null": {**GOOD, "assistant_1": None},
+        "two texts": {**GOOD, "assistant_1": ["a", "b"]},
+        "schema itself": {"properties": {"user_1": {"type": "string"}, "assistant_1": {"type": "string"}}},
+        "missing": {"user_1": USER},
+        "empty turn": {**GOOD, "assistant_1": " \n"},
+        "too many": {**GOOD, "user_2": "More?"},
+        "assistant first": [{"assistant": ASSISTANT}, {"user": USER}],
+        "system": [{"role": "system", "content": "x"}, {"role": "assistant", "content": "y"}],
+        "draft and final": {"draft": DRAFT, "final": GOOD},
+        "same key twice": {"User_1": "a", "user_1": "b", "assistant_1": "c"},
+        "NUL": {**GOOD, "assistant_1": "a\x00b"},
+        "lone surrogate": {**GOOD, "assistant_1": "a\ud800b"},
+        "dots": {"user_1": "...", "assistant_1": "…"},
+        "half a placeholder": {**GOOD, "assistant_1": "<the assistant's reply>"},
+        "brackets": {"user_1": "[user message]", "assistant_1": "[assistant message]"},
+        "instruction": {"user_1": "the text of that turn", "assistant_1": "the text of that turn"},
+        "one word": {"user_1": "text", "assistant_1": "text"},
+        "keys as texts": {"user_1": "user_1", "assistant_1": "assistant_1"},
+        "example of the prompt": EXAMPLE,
+        "deep wrappers": {"a": {"a": {"a": {"a": {"a": {"a": GOOD}}}}}},
+    }
+    for number, (name, value) in enumerate(wrong.items()):
+        yield _bad(f"wrong: {name}", ("ollama", "vllm", "openrouter")[number % 3], chat(json.dumps(value)))
+    yield _bad("wrong input", "anthropic", blocks(_call({"user_1": USER}), stop="tool_use"))
+    yield _bad("roles in words", "ollama", chat(f"User: {USER}\nAssistant: {ASSISTANT}"), "unreadable_answer")
+    yield _bad("prose", "anthropic", blocks(_text("I would rather not.")), "unreadable_answer")
+
+
+def _texts() -> Iterator[AnswerRow]:
+    around = {
+        "fence": f"Here:\n```json\n{TEXT}\n```\nMore?",
+        "open fence": f"```json\n{TEXT}",
+        "byte-order mark": f"\ufeff{TEXT}",
+        "brackets after": f"{TEXT}\nI hope {{this}} helps [really]! [1]",
+        "braces before": f"I use {{braces}} and [brackets]. {TEXT}",
+        "example, then answer": f'Form: {{"user_1": "...", "assistant_1": "..."}}\n{TEXT}',
+        "answer, then example": f'{TEXT}\nThe form was {{"user_1": "<text>", "assistant_1": "<text>"}}.',
+        "echo, then answer": f"{json.dumps(EXAMPLE)}\n{TEXT}",
+        "answer, then echo": f"{TEXT}\n{json.dumps(EXAMPLE)}",
+        "draft, then answer": f"Draft:\n{DRAFT_TEXT}\nBetter:\n{TEXT}",
+        "twice": TEXT + TEXT,
+        "unquoted example": f'{{"user_1": ..., "assistant_1": ...}}\n\n{TEXT}',
+    }
+    for number, (name, text) in enumerate(around.items()):
+        yield _good(f"around: {name}", ("ollama", "mistral", "gemini")[number % 3], chat(text))
+    yield _good("anthropic's prose", "anthropic", blocks(_text(f"Of course.\n\n{TEXT}\n\nAnything else?")))
+    yield _good("braces in prose", "llama.cpp", chat("{ } " * 200 + TEXT))
+    yield _good("line breaks", "ollama", chat('{"user_1": "A\n\tB", "assistant_1": "C"}'), "A\n\tB", "C")
+    broken = {
+        "comma at the end": f"{TEXT[:-1]},}}",
+        "single quotes": str(GOOD),
+        "no comma": TEXT.replace('", "', '" "'),
+        "fence and comma": f"Sure:\n```json\n{TEXT[:-1]},\n}}\n```",
+        "comma in a wrapper": f'{{"conversation": {TEXT},}}',
+    }
+    for name, text in broken.items():
+        yield _good(f"broken: {name}", "llama.cpp", chat(text), repaired=True)
+    yield _good("escaped quote", "ollama", chat(r'{"user_1": "It\'s", "assistant_1": "B"}'), "It's", "B", repaired=True)
+    escaped = r'{"user_1": "\ud83c\udf0a?", "assistant_1": "\u00c5",}'
+    yield _good("escapes in broken JSON", "ollama", chat(escaped), "🌊?", "Å", repaired=True)
+    bare = '{"user_1": "Say "go", please", "assistant_1": "Go"}'
+    yield _good("bare quotes", "ollama", chat(bare), 'Say "go", please', "Go", repaired=True)
+    yield _good("broken input", "anthropic", blocks(_call(f"{TEXT[:-1]},}}"), stop="tool_use"), repaired=True)
+    cuts = {
+        "in a text": '{"user_1": "Hi", "assistant_1": "I was just about to',
+        "in a text, after a brace": '{"user_1": "Hi {x}", "assistant_1": "I was about {to} and',
+        "after a bare quote": '{"user_1": "Hi", "assistant_1": "I said "no"',
+        "before the last brace": TEXT[:-1],
+        "before the last bracket": json.dumps([{"user": USER}, {"assistant": ASSISTANT}])[:-1],
+        "in a fence": f"```json\n{TEXT[:-10]}\n```",
+        "in single quotes": str(GOOD)[:-9],
+        "after a draft": f'{{"draft": {DRAFT_TEXT}, "final": {{"user_1": "Hi", "assistant_1": "I was',
+        "nested too deeply": '{"a":' * 100_000,
+        "brackets without end": "[" * 100_000,
+        "200 braces": "{" * 200,
+    }
+    for number, (name, text) in enumerate(cuts.items()):
+        yield _bad(f"cut {name}", ("ollama", "vllm")[number % 2], chat(text), "unreadable_answer")
+    yield _bad("cut after a bracket of the text", "ollama", chat('{"user_1": "Hi", "assistant_1": "Send {"a": "b"}'))
+    surplus = f'{TEXT[:-1]}, "note": "x",}}'
+    yield _bad("surplus key in broken JSON", "ollama", chat(surplus), "unreadable_answer")
+
+
+def _ends() -> Iterator[AnswerRow]:
+    for word in ("STOP", "eos", "eos_token", "end_turn", "complete", "FINISH_REASON_STOP"):
+        yield _good(f"end: {word}", "gemini" if word.isupper() else "vllm", chat(TEXT, word))
+    yield _good("end: stop_sequence", "anthropic", blocks(_text(TEXT), stop="stop_sequence"))
+    for word in (None, ""):
+        yield _good(f"end: {word!r}", "llama.cpp", chat(TEXT, word), end="not given")
+    yield _good("end: none for Anthropic", "anthropic", blocks(_call(GOOD), stop=None), end="not given")
+    yield _bad("end: none after broken JSON", "ollama", chat(f"{TEXT[:-1]},}}", None), "incomplete_answer")
+    yield _bad("end: none after a cut", "ollama", chat(TEXT[:-1], None), "incomplete_answer")
+    for word in ("length", "MAX_TOKENS", "model_length", "max_tokens"):
+        yield _bad(f"end: {word}", "mistral", chat(TEXT, word), "length", may_pass=False)
+    window = "model_context_window_exceeded"
+    yield _bad("end: window", "anthropic", blocks(_text(TEXT), stop=window), "length", may_pass=False)
+    for word in ("SAFETY", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "content_filter", "sensitive"):
+        yield _bad(f"end: {word}", "gemini", chat("", word), "content_filter", may_pass=False)
+    yield _bad("end: refusal", "anthropic", blocks(_text(TEXT), stop="refusal"), "refusal", may_pass=False)
+    yield _bad("refusal", "openai", chat(None, refusal="I cannot."), "refusal", may_pass=False)
+    part = {"type": "refusal", "refusal": "I cannot."}
+    yield _bad("refusal as a part", "openai", chat([part]), "refusal", may_pass=False)
+    yield _bad("end: pause_turn", "anthropic", blocks(_text(TEXT), stop="pause_turn"), "incomplete_answer")
+    for word in ("insufficient_system_resource", "abort", "error", "OTHER", 7):
+        yield _bad(f"end: {word}", "deepseek", chat(TEXT, word), "incomplete_answer")
+
+
+def _bodies() -> Iterator[AnswerRow]:
+    good = chat(TEXT)
+    for name, error in {"null": None, "{}": {}, '""': "", "[]": [], "blank": {"message": "", "code": None}}.items():
+        yield _good(f"error {name}", "openrouter", {**good, "error": error})
+    yield _good("error null of Anthropic", "anthropic", {**blocks(_text(TEXT)), "error": None})
+    data = json.dumps(good).encode()
+    yield _good("byte-order mark before the body", "vllm", b"\xef\xbb\xbf" + data)
+    yield _good("blank lines before the body", "openrouter", b"\n \n\r\n" + data)
+    yield AnswerRow("201", "vllm", good, status=201)
+    for usage in (None, {}, "n/a", {"prompt_tokens": "12", "completion_tokens": 3.0}, {"prompt_tokens": None}):
+        yield _good(f"usage {json.dumps(usage)}", "llama.cpp", {**good, "usage": usage})
+
+
+ROWS = tuple(row for rows in (_thinking, _places, _shapes, _texts, _ends, _bodies) for row in rows())

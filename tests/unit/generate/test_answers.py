@@ -1,0 +1,51 @@
+"""The answers of `support/answers.py`, read without a network."""
+
+import json
+
+import pytest
+
+from backstay.generate.parse import Unusable, read_conversation
+from backstay.generate.prompt import Prompt
+from backstay.generate.providers import PROVIDERS
+from backstay.generate.providers.provider import Unreadable
+from backstay.library.conversation import Conversation
+from support.answers import INSTRUCTIONS, ROWS, AnswerRow
+
+_PROMPT = Prompt(INSTRUCTIONS, "Write a conversation about the sea.")
+_OF_SHAPE = {"wrong_shape", "unreadable_answer", "empty_answer"}
+
+
+def test_the_rows_are_many_and_tell_apart():
+    """Every row has a name of its own, and the providers of the wild are all among them."""
+    assert len(ROWS) >= 110
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    assert len({row.provider for row in ROWS}) >= 10
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.code is None])
+def test_a_good_answer_is_read(row):
+    """An answer gives the texts of its row, and nothing but the metadata of its row."""
+    read = _read(row)
+
+    assert tuple(turn.content for turn in read.turns) == row.texts
+    assert read.metadata == row.metadata
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.code is not None])
+def test_a_bad_answer_is_refused(row):
+    """An answer fails with the code of its row, and neither message nor hint quotes it."""
+    with pytest.raises((Unusable, Unreadable)) as raised:
+        _read(row)
+
+    error = raised.value
+    if isinstance(error, Unusable):
+        assert (error.code, error.may_pass) == (row.code, row.may_pass)
+        assert bool(error.hint) == (row.code in _OF_SHAPE)
+        assert "sea" not in f"{error.message}{error.hint}"
+    else:
+        assert (row.code, row.may_pass) == ("unreadable_answer", True)
+
+
+def _read(row: AnswerRow) -> Conversation:
+    body = json.loads(row.body.decode("utf-8-sig")) if isinstance(row.body, bytes) else row.body
+    return read_conversation(PROVIDERS[row.speaks].answer(body), 2, _PROMPT)
