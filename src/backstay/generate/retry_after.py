@@ -1,23 +1,136 @@
 """How long a provider asks to be left alone. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-LONGEST_SECONDS = 600.0
-"""What is asked beyond this is cut to it: a header must not put a job to sleep for days."""
+from backstay.generate.error_body import Said, said_in
+
+LONGEST_SECONDS = 86_400.0
+"""What is asked beyond a day is cut to it."""
+
+_RESETS = (
+    ("x-ratelimit-reset-requests", "x-ratelimit-remaining-requests"),
+    ("x-ratelimit-reset-tokens", "x-ratelimit-remaining-tokens"),
+)
+_ANTHROPIC = tuple(f"anthropic-ratelimit-{what}" for what in ("requests", "tokens", "input-tokens", "output-tokens"))
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_LEAD = ("try again in ", "retry in ", "retry after ", "try again after ")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_IN_WORDS = re.compile(r"(\d+(?:\.\d+)?) ?(milliseconds?|ms|seconds?|sec|minutes?|min|hours?|days?)\b")
+_EARLIEST_EPOCH = 1_000_000_000.0  # seconds; a number below it is no date
+_DETAILS = frozenset({"retrydelay", "estimated_time", "retry_after", "retry_after_seconds"})
 
 
-def seconds_of(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Read `retry-after-ms` and `Retry-After`, as seconds or as a date; None when neither says anything of use."""
+def seconds_of(headers: Mapping[str, str], body: Any, now: datetime) -> float | None:
+    """Return the seconds that an answer asks to wait, by its headers or its body; None when it names none.
+
+    Args:
+        headers: of the answer, their names in any case.
+        body: of the answer: parsed JSON, text, or what `error_body` read in it.
+    """
+    headers = {name.lower(): value for name, value in headers.items()}
+    asked = _after(headers, now)
+    if asked is None:
+        asked = _in_body(body if isinstance(body, Said) else said_in(body), now)
+    if asked is None:
+        asked = _reset(headers, now)
+    return _bounded(asked)
+
+
+def _after(headers: Mapping[str, str], now: datetime) -> float | None:
     milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return _bounded(milliseconds / 1000)
-    text = headers.get("Retry-After", "").strip()
+    if milliseconds is not None and milliseconds >= 0:
+        return milliseconds / 1000
+    text = headers.get("retry-after", "").strip()
     seconds = _number(text)
-    if seconds is None and text:
-        seconds = _until(text, now)
-    return _bounded(seconds) if seconds is not None else None
+    return seconds if seconds is not None or not text else _until(text, now)
+
+
+def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the longest of the resets of limits that are used up."""
+    resets = [
+        _duration(headers[reset])
+        for reset, remaining in _RESETS
+        if reset in headers and (_number(headers.get(remaining)) or 0.0) <= 0
+    ]
+    resets += [
+        _until_iso(headers[f"{name}-reset"], now)
+        for name in _ANTHROPIC
+        if f"{name}-reset" in headers and _number(headers.get(f"{name}-remaining")) == 0
+    ]
+    if "x-ratelimit-reset" in headers and (_number(headers.get("x-ratelimit-remaining")) or 0.0) <= 0:
+        resets.append(_until_epoch(headers["x-ratelimit-reset"], now))
+    return max((seconds for seconds in resets if seconds is not None), default=None)
+
+
+def _in_body(said: Said, now: datetime) -> float | None:
+    for path, value in said.fields:
+        name = path.rpartition(".")[2]
+        if name in _DETAILS and (seconds := _duration(value)) is not None:
+            return seconds
+        if name == "x-ratelimit-reset" and (seconds := _until_epoch(value, now)) is not None:
+            return seconds  # OpenRouter repeats headers in the body
+    for lead in _LEAD:
+        if (start := said.text.find(lead)) >= 0:
+            return _spoken(said.text[start + len(lead) : start + len(lead) + 40])
+    return None
+
+
+def _spoken(text: str) -> float | None:
+    """Read the time at the start of a text: `3.1s`, `6m0s`, `60 seconds`."""
+    if (words := _IN_WORDS.match(text)) is not None:
+        unit = words[2]
+        factor = _UNITS["ms"] if unit.startswith(("ms", "milli")) else _UNITS[unit[0]]
+        return float(words[1]) * factor
+    return _duration(text.split(" ", 1)[0].rstrip(".,;)"))
+
+
+def _duration(text: str) -> float | None:
+    """Read `6m0s`, `8.64s`, `200ms`, `1d2h`, or a number of seconds."""
+    text = text.strip()
+    if (seconds := _number(text)) is not None:
+        return seconds if seconds < _EARLIEST_EPOCH else None
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()):
+        return None
+    days, hours, minutes, seconds_, milliseconds = (float(group or 0) for group in match.groups())
+    return days * 86_400 + hours * 3600 + minutes * 60 + seconds_ + milliseconds / 1000
+
+
+def _until(text: str, now: datetime) -> float | None:
+    try:
+        return _seconds_until(parsedate_to_datetime(text), now)
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return _until_iso(text, now)
+
+
+def _until_iso(text: str, now: datetime) -> float | None:
+    try:
+        return _seconds_until(datetime.fromisoformat(text.strip()), now)
+    except ValueError:
+        return None
+
+
+def _until_epoch(text: str, now: datetime) -> float | None:
+    """Read a moment as milliseconds or seconds since 1970, or a plain number of seconds."""
+    number = _number(text)
+    if number is None:
+        return _duration(text)
+    if not number >= _EARLIEST_EPOCH:
+        return number
+    seconds = number / 1000 if number >= _EARLIEST_EPOCH * 1000 else number
+    wait = seconds - now.timestamp()
+    # What lies far off is another count than seconds since 1970.
+    return max(0.0, wait) if -LONGEST_SECONDS <= wait <= 40 * LONGEST_SECONDS else None
+
+
+def _seconds_until(moment: datetime, now: datetime) -> float:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
 
 
 def _number(text: str | None) -> float | None:
@@ -27,17 +140,7 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _until(text: str, now: datetime) -> float | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, IndexError, TypeError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - now).total_seconds()
-
-
-def _bounded(seconds: float) -> float | None:
-    if not seconds >= 0:  # so said, NaN is left out too; a moment that has passed asks for nothing
+def _bounded(seconds: float | None) -> float | None:
+    if seconds is None or not seconds >= 0:  # so said, NaN is left out too
         return None
     return min(seconds, LONGEST_SECONDS)

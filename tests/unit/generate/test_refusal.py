@@ -1,128 +1,216 @@
-"""From error answers to outcomes, in the classes: may pass, will not pass, nothing will pass."""
+"""Whose matter a refusal is: the table, tried on refusals as they are seen in the wild."""
 
 import json
-from datetime import UTC, datetime
+import time
+from collections import Counter
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from backstay.batch.outcome import Doom, Fail, Retry
+from backstay.generate import refusal_rules
 from backstay.generate.endpoint import endpoint_of
-from backstay.generate.refusal import not_json, refusal_of
-from backstay.generate.retry_after import LONGEST_SECONDS, seconds_of
+from backstay.generate.refusal import Kind, Refusal, not_json, refusal_of, unreachable
+from support.refusals import MODEL, NOW, REFUSALS, Row
 
-_ENDPOINT = endpoint_of("openai:gpt-9", None, None)
-_NOW = datetime(2025, 6, 2, 12, 0, 0, tzinfo=UTC)
-
-
-def _body(**error: str) -> str:
-    return json.dumps({"error": error})
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "code"),
-    [
-        (400, _body(message="bad"), Fail, "bad_request"),
-        (400, _body(code="context_length_exceeded"), Fail, "context_too_long"),
-        (400, _body(message="prompt is too long: 9 tokens > 8 maximum"), Fail, "context_too_long"),
-        (400, _body(code="content_filter"), Fail, "content_filter"),
-        (400, _body(message="Your credit balance is too low"), Doom, "quota_exhausted"),
-        (400, _body(code="insufficient_quota"), Doom, "quota_exhausted"),
-        (400, _body(message="The model `gpt-9` does not exist"), Doom, "unknown_model"),
-        (401, _body(message="Incorrect API key provided: sk-abc"), Doom, "bad_key"),
-        (402, "", Doom, "quota_exhausted"),
-        (403, "", Doom, "forbidden"),
-        (404, _body(code="model_not_found"), Doom, "unknown_model"),
-        (404, _body(type="not_found_error", message="model: claude-9"), Doom, "unknown_model"),
-        (404, "<html>", Doom, "unknown_address"),
-        (408, "", Retry, "http_408"),
-        (409, "", Retry, "http_409"),
-        (413, "", Fail, "context_too_long"),
-        (418, "", Fail, "http_418"),
-        (422, _body(message="bad"), Fail, "bad_request"),
-        (425, "", Retry, "http_425"),
-        (429, _body(type="rate_limit_error", message="see account/billing"), Retry, "rate_limited"),
-        (429, _body(type="insufficient_quota"), Doom, "quota_exhausted"),
-        (429, _body(message="You exceeded your current quota, check your plan"), Doom, "quota_exhausted"),
-        (500, "<html>oops", Retry, "server_error"),
-        (502, "", Retry, "server_error"),
-        (503, "", Retry, "overloaded"),
-        (529, "", Retry, "overloaded"),
-        (307, "", Doom, "redirected"),
-        (204, "", Fail, "http_204"),
-        (429, "[" * 50_000, Retry, "rate_limited"),
-        (400, json.dumps({"error": "plain text"}), Fail, "bad_request"),
-        (400, json.dumps([1]), Fail, "bad_request"),
-    ],
+_ENDPOINT = endpoint_of(f"openai:{MODEL}", None, None)
+_MARKER = "zebra-4711"
+_NAMES = ["error", "code", "type", "message", "detail", "details", "param", "loc", "metadata", "raw", "retryDelay"]
+_TEXTS = [
+    "model not found",
+    "{",
+    '{"code":',
+    "try again in 9s",
+    "(1 in the messages, 2 in the completion)",
+    "'top_p' is",
+]
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(_TEXTS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES) | st.text(max_size=5), inner),
+    max_leaves=8,
 )
-def test_each_status_has_its_class(status, body, kind, code):
-    """The body is read before the status is believed; one-line reasons name the next step."""
-    outcome = refusal_of(status, body, None, _ENDPOINT).outcome
-
-    assert isinstance(outcome, kind)
-    assert outcome.code == code
-    assert "\n" not in outcome.reason
+_HEADERS = ["Retry-After", "retry-after-ms", "x-ratelimit-reset-tokens", "X-RateLimit-Reset", "x-should-retry"]
 
 
-def test_nothing_a_provider_says_is_quoted():
-    """It may repeat the prompt, or the key."""
-    said = "sk-secret and all of the prompt"
-    for status in (400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503, 307):
-        for body in (said, _body(message=said, code=said, type=said)):
-            assert "secret" not in refusal_of(status, body, None, _ENDPOINT).outcome.reason
-
-
-def test_overload_is_everybodys_affair():
-    """429, 529 and their like slow all down; an error of the server's own does not."""
-    asked = (408, 429, 500, 502, 503, 504, 529)
-
-    slowing = [status for status in asked if refusal_of(status, "", None, _ENDPOINT).is_overload]
-
-    assert slowing == [429, 502, 503, 504, 529]
-
-
-def test_a_refused_structure_asks_for_a_plainer_one():
-    """Not the item's fault: the next try asks for less."""
-    refusal = refusal_of(
-        400, _body(message="'response_format' of type 'json_schema' is not supported"), None, _ENDPOINT
+def _refusal(row: Row, body: str | None = None) -> Refusal:
+    text = row.text if body is None else body
+    return refusal_of(
+        row.status, row.headers, text, _ENDPOINT, NOW, has_key=row.has_key, proxy="http://u:pw@proxy:3128"
     )
 
-    assert refusal.wants_plainer
-    assert refusal.outcome == Retry(refusal.outcome.reason, after=0.0, code="structure_refused")
+
+@pytest.mark.parametrize("row", REFUSALS, ids=lambda row: row.name)
+def test_each_refusal_is_classified(row):
+    """Every refusal of the corpus gets its kind, its code, and what to do about it."""
+    refusal = _refusal(row)
+
+    assert (refusal.kind, refusal.code) == (row.kind, row.code)
+    assert (refusal.is_decisive, refusal.is_limit) == (row.decisive, row.limit)
+    assert (refusal.change, refusal.parameter, refusal.instead) == (row.change, row.parameter, row.instead)
+    assert refusal.retry_after == row.retry_after
 
 
-def test_a_web_page_is_doom_until_the_endpoint_is_proven():
-    """At first the address is wrong; later it is a passing trouble."""
+def test_the_corpus_is_wide():
+    """The corpus has many distinct refusals, each under a name of its own."""
+    shapes = {(row.name.split(":")[0], row.status, row.code, _shape(row.body)) for row in REFUSALS}
+
+    assert max(Counter(row.name for row in REFUSALS).values()) == 1
+    assert len(REFUSALS) >= 200
+    assert len(shapes) >= 120
+    assert {row.kind for row in REFUSALS} == set(Kind)
+
+
+def _shape(body: Any) -> str:
+    return "/".join(sorted(body)) if isinstance(body, dict) else type(body).__name__
+
+
+def test_every_rule_is_needed(monkeypatch):
+    """Without any one of its rules, the table judges a refusal of the corpus in another way."""
+    rules = refusal_rules.RULES
+    judged = [_refusal(row) for row in REFUSALS]
+    idle = []
+
+    for rule in rules:
+        monkeypatch.setattr(refusal_rules, "RULES", tuple(other for other in rules if other is not rule))
+        refusal_rules.rules_of.cache_clear()
+        rows = [
+            (row, was)
+            for row, was in zip(REFUSALS, judged, strict=True)
+            if not rule.statuses or row.status in rule.statuses
+        ]
+        if all(_refusal(row) == was for row, was in rows):
+            idle.append((rule.code, rule.seen, rule.words[:1]))
+    monkeypatch.undo()
+    refusal_rules.rules_of.cache_clear()
+
+    assert idle == []
+
+
+def _marked(value: Any) -> Any:
+    """Return a body with a marker at the end of each text for people."""
+    if isinstance(value, dict):
+        return {
+            name: f"{inner} {_MARKER}"
+            if name in {"message", "msg", "detail", "error"} and isinstance(inner, str)
+            else _marked(inner)
+            for name, inner in value.items()
+        }
+    return [_marked(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_messages_name_what_is_needed_and_quote_nothing():
+    """A message is one line with the host, the model or the key where it is about them, and nothing of the body."""
+    for row in REFUSALS:
+        body = f"{row.text} {_MARKER}" if isinstance(row.body, str | bytes) else json.dumps(_marked(row.body))
+        refusal = _refusal(row, body)
+
+        assert (refusal.kind, refusal.code) == (row.kind, row.code), row.name
+        assert _MARKER not in refusal.message + refusal.reason, row.name
+        assert "\n" not in refusal.message
+        assert _ENDPOINT.host in refusal.message, row.name
+        assert str(row.status) in refusal.message, row.name
+        assert refusal.reason.startswith(f"{row.status}: "), row.name
+        assert len(refusal.reason) < 50, row.name
+        if row.kind is Kind.MODEL:
+            assert MODEL in refusal.message.replace("'", " ").split(), row.name
+        if row.code in {"bad_key", "no_key", "forbidden", "account_restricted", "model_not_allowed"}:
+            assert _ENDPOINT.key_variable in refusal.message, row.name
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503, 307])
+@pytest.mark.parametrize("name", ["message", "code", "type", "param", "detail"])
+def test_no_value_of_a_body_is_quoted(status, name):
+    """Whatever field a secret stands in, no message repeats it."""
+    for body in ({"error": {name: "sk-secret"}}, {name: "unsupported parameter: 'sk_secret'"}):
+        refusal = refusal_of(status, {}, json.dumps(body), _ENDPOINT, NOW)
+
+        assert "secret" not in refusal.message + refusal.reason
+
+
+@given(
+    status=st.integers(100, 599),
+    body=_VALUES.map(json.dumps) | st.text(),
+    headers=st.dictionaries(st.sampled_from(_HEADERS), st.text(max_size=12) | st.floats().map(str)),
+)
+def test_any_answer_is_judged(status, body, headers):
+    """Whatever a server sends, it is judged without an error, with a message and a time within a day."""
+    refusal = refusal_of(status, headers, body, _ENDPOINT, NOW)
+
+    assert refusal.message
+    assert refusal.retry_after is None or 0.0 <= refusal.retry_after <= 86_400.0
+
+
+def test_a_proxy_is_named_without_its_password():
+    """A proxy that wants other credentials is named by host and port."""
+    refusal = refusal_of(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
+
+    assert "proxy.example:3128" in refusal.message
+    assert "hidden" not in refusal.message
+
+
+def test_a_missing_key_is_said_to_be_missing():
+    """Without a key, the message names the variable that it belongs in; with one, it says that the key is wrong."""
+    without = refusal_of(401, {}, "", _ENDPOINT, NOW, has_key=False)
+    wrong = refusal_of(401, {}, "", _ENDPOINT, NOW)
+
+    assert without.message == "No key is set: api.openai.com wants one (401); put it into OPENAI_API_KEY, then resume"
+    assert "does not accept the key in OPENAI_API_KEY" in wrong.message
+
+
+def test_a_parameter_is_named_only_when_it_is_known():
+    """The message names a parameter that all models have; another one may be anything."""
+    known = refusal_of(400, {}, '{"error": "Unsupported parameter: \'seed\'"}', _ENDPOINT, NOW)
+    unknown = refusal_of(400, {}, '{"error": "Unsupported parameter: \'my_secret\'"}', _ENDPOINT, NOW)
+
+    assert "`seed`" in known.message
+    assert (unknown.parameter, "secret" in unknown.message) == ("my_secret", False)
+
+
+def test_a_long_body_is_not_searched_whole():
+    """Of 16 MB only the start is looked at, and the time to judge does not grow with the body."""
+    padding = "model response_format 'max_tokens' 1 in the messages " * 300_000
+    bodies = [padding, json.dumps({"error": {"message": padding}}), "{" * 16_000_000, "<html>" + padding]
+    started = time.process_time()
+
+    for body in bodies:
+        refusal_of(400, {}, body, _ENDPOINT, NOW)
+
+    assert time.process_time() - started < 1.0
+
+
+def test_judging_is_fast():
+    """A refusal with a small body is judged in less than a tenth of a millisecond."""
+    rows = [(row.status, row.headers, row.text) for row in REFUSALS if len(row.text) < 1_000]
+    rounds = []
+
+    for _ in range(5):
+        started = time.process_time()
+        for status, headers, text in rows:
+            refusal_of(status, headers, text, _ENDPOINT, NOW)
+        rounds.append((time.process_time() - started) / len(rows))
+
+    assert min(rounds) < 100e-6
+
+
+def test_a_web_page_pauses_until_the_endpoint_is_proven():
+    """At first the address is wrong; after a good answer a page is trouble that passes."""
     page = "\n<!DOCTYPE html><html>…"
 
-    first = not_json(200, page, _ENDPOINT, is_proven=False).outcome
-    later = not_json(200, page, _ENDPOINT, is_proven=True).outcome
+    first = not_json(200, page, _ENDPOINT, is_proven=False)
+    later = not_json(200, page, _ENDPOINT, is_proven=True)
+    broken = not_json(200, "{half", _ENDPOINT, is_proven=False)
 
-    assert isinstance(first, Doom)
-    assert "If the base URL is wrong" in first.reason
-    assert isinstance(later, Retry)
-    assert isinstance(not_json(200, "{half", _ENDPOINT, is_proven=False).outcome, Retry)
+    assert (first.kind, first.is_decisive, first.code) == (Kind.ACCOUNT, True, "html_answer")
+    assert "If the base URL is wrong" in first.message
+    assert (later.kind, later.code) == (Kind.PASSING, "html_answer")
+    assert (broken.kind, broken.code) == (Kind.PASSING, "broken_json")
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"Retry-After": "3"}, 3.0),
-        ({"Retry-After": "0"}, 0.0),
-        ({"Retry-After": "1.5"}, 1.5),
-        ({"Retry-After": "-5"}, None),
-        ({"Retry-After": "nan"}, None),
-        ({"Retry-After": "soon"}, None),
-        ({"Retry-After": ""}, None),
-        ({"Retry-After": "99999999999"}, LONGEST_SECONDS),
-        ({"Retry-After": "inf"}, LONGEST_SECONDS),
-        ({"Retry-After": "Mon, 02 Jun 2025 12:00:30 GMT"}, 30.0),
-        ({"Retry-After": "Mon, 02 Jun 2025 11:59:30 GMT"}, None),
-        ({"Retry-After": "Mon, 02 Jun 2099 12:00:00 GMT"}, LONGEST_SECONDS),
-        ({"Retry-After": "Mon, 99 Jun 2025 12:00:00 GMT"}, None),
-        ({"retry-after-ms": "250", "Retry-After": "1"}, 0.25),
-    ],
-)
-def test_how_long_to_wait(headers, seconds):
-    """Seconds, a date, absurd, negative or meaningless."""
-    assert seconds_of(headers, _NOW) == seconds
+def test_an_address_where_nothing_answers_is_named():
+    """A server that never answered is named by its address, with the reason."""
+    refusal = unreachable(_ENDPOINT, "connection refused")
+
+    assert (refusal.kind, refusal.is_decisive, refusal.code) == (Kind.ACCOUNT, True, "unreachable")
+    assert _ENDPOINT.base_url in refusal.message
+    assert "connection refused" in refusal.message

@@ -1,0 +1,167 @@
+"""What an error's body says: codes, fields, words. Pure.
+
+Providers and gateways put the same facts in many shapes: an object under `error` or at the top, a list of one, text,
+JSON inside a message, a web page. All become one flat `Said`. Only names that errors use are looked at: a body may
+repeat the prompt, whose words mean nothing here.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_LARGEST_JSON = 256_000  # characters that are parsed; of a longer body, only its start is looked at, as text
+_TEXT_CAP = 4_000  # characters that are searched for words
+_FIELD_CAP = 300  # fields that are looked at
+_DEEPEST = 12
+
+_CODES = frozenset(
+    {"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "errortype", "__type", "error"}
+)
+_TEXTS = frozenset(
+    {"message", "msg", "detail", "details", "error", "error_msg", "error_message", "errormessage", "title", "raw"}
+)
+_HTML = re.compile(r"\s*(?:<!--.{0,500}?-->\s*)?(?:<!doctype|<html|<head|<body|<\?xml)", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title>([^<]{0,200})", re.IGNORECASE)
+
+_NAME = r"['\"`]?([A-Za-z_][\w.\[\]]{1,60})['\"`]?"
+_QUOTED = r"['\"`]([A-Za-z_][\w.\[\]]{1,60})['\"`]"
+_PARAMETER = re.compile(
+    "|".join(
+        (
+            rf"unsupported (?:parameter|value|argument)s?:? ?(?:\(s\):? ?)?{_NAME}",
+            rf"unrecognized request arguments? supplied: ?{_NAME}",
+            rf"unknown (?:parameter|field|name|argument)s?:? ?{_QUOTED}",
+            rf"unexpected keyword argument {_QUOTED}",
+            rf"property {_QUOTED} is (?:not supported|unsupported)",
+            rf"{_NAME}:? extra inputs are not permitted",
+            rf"(?:parameter|argument)s? {_NAME} (?:is|are) (?:not supported|unsupported|not allowed)",
+            rf"{_QUOTED}(?: parameter)? (?:is|are) (?:not supported|unsupported|deprecated for|not allowed)",
+            rf"{_QUOTED} and {_QUOTED} cannot both be",
+            rf"{_QUOTED} may only be set to",
+            rf"does not support (?:the )?(?:parameter ){_NAME}",
+            rf"(?:parameter|argument) not supported on this model: ?{_NAME}",
+            rf"invalid {_NAME}: only",
+            rf"extraneous key \[{_NAME}\] is not permitted",
+        )
+    ),
+    re.IGNORECASE,
+)
+_MENTIONS_PARAMETER = ("support", "unrecognized", "unknown", "unexpected", "permitted", "deprecated", "only", "both be")
+_NO_PARAMETERS = frozenset(
+    {"messages", "model", "input", "prompt", "system", "contents", "body", "this", "it", "stream"}
+)
+_SHARES = re.compile(
+    r"(\d+) (?:tokens )?in (?:the messages|the prompt|your prompt)\D{0,40}(\d+) (?:in|for) the completion"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An error's body, flat."""
+
+    codes: frozenset[str] = frozenset()
+    """Values of codes, types and reasons, lower-case."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """Paths without the numbers of lists (`error.details.quotaid`), lower-case, and what stands there."""
+    text: str = ""
+    """What it says to people, lower-case, bounded."""
+    parameter: str | None = None
+    """The parameter of the request that it is about."""
+    is_completion_larger: bool = False
+    """Whether it counts more tokens of the answer that was allowed than of the prompt."""
+    is_page: bool = False
+    """Whether it is a web page."""
+
+
+def is_page(body: str) -> bool:
+    """Return whether a body is a web page."""
+    return _HTML.match(body) is not None
+
+
+def said_in_text(body: str) -> Said:
+    """Read a body as it came."""
+    if is_page(body):
+        title = _TITLE.search(body, 0, _TEXT_CAP)
+        return Said(text=title[1].casefold() if title else "", is_page=True)
+    value = _parsed(body) if len(body) <= _LARGEST_JSON else None
+    return said_in(body[:_TEXT_CAP] if value is None else value)
+
+
+def said_in(value: Any) -> Said:
+    """Read a parsed body, or text."""
+    fields: list[tuple[str, str]] = []
+    codes: set[str] = set()
+    texts: list[str] = []
+    locations: list[str] = []
+    if isinstance(value, str):
+        texts.append(value[:_TEXT_CAP])
+    for path, name, scalar in _scalars(value):
+        if len(fields) >= _FIELD_CAP:
+            break
+        text = scalar if isinstance(scalar, str) else str(scalar)
+        fields.append((path, text[:_TEXT_CAP]))
+        if name in _CODES and len(text) <= 100:
+            codes.add(text.casefold())
+        if name in _TEXTS and isinstance(scalar, str):
+            texts.append(text[:_TEXT_CAP])
+        elif name in {"param", "loc"} and isinstance(scalar, str):
+            locations.append(scalar)
+    message = "\n".join(texts)[:_TEXT_CAP].replace("\u2019", "'")
+    lower = message.casefold()
+    return Said(
+        codes=frozenset(codes),
+        fields=tuple(fields),
+        text=lower,
+        parameter=_parameter(locations, message, lower),
+        is_completion_larger=_is_completion_larger(lower),
+    )
+
+
+def _parsed(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _scalars(value: Any, path: str = "", name: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
+    """Yield all that is not a container: its path, its name, itself. JSON inside a text counts as if it stood there."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            lower = str(key)[:100].casefold()
+            yield from _scalars(inner, f"{path}.{lower}" if path else lower, lower, depth + 1)
+    elif isinstance(value, list):
+        for inner in value[:50]:
+            yield from _scalars(inner, path, name, depth + 1)
+    elif value is not None:
+        yield path, name, value
+        if isinstance(value, str) and (name in _TEXTS or not name) and (start := value.find("{", 0, _TEXT_CAP)) >= 0:
+            yield from _scalars(_embedded(value, start), path, name, depth + 1)
+
+
+def _embedded(text: str, start: int) -> Any:
+    if len(text) > _LARGEST_JSON:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _parameter(locations: list[str], message: str, lower: str) -> str | None:
+    named = [segment for location in locations for segment in location.replace("[", ".").split(".")]
+    if not named and any(word in lower for word in _MENTIONS_PARAMETER) and (found := _PARAMETER.search(message)):
+        named = next(group for group in found.groups() if group).replace("[", ".").split(".")
+    wanted = [segment for segment in named if segment not in {"body", "generation_config", "config"}]
+    name = wanted[0] if wanted else ""
+    return name if name.isidentifier() and len(name) <= 60 and name not in _NO_PARAMETERS else None
+
+
+def _is_completion_larger(lower: str) -> bool:
+    shares = _SHARES.search(lower) if "completion" in lower else None
+    return shares is not None and int(shares[2]) > int(shares[1])

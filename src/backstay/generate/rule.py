@@ -1,0 +1,118 @@
+"""One rule about refusals: its conditions on an answer, and what it says when they hold. Pure."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from backstay.generate.error_body import Said
+
+_GAP = 120  # characters that `…` stands for at most
+
+
+class Kind(StrEnum):
+    """Whose matter a refusal is."""
+
+    ITEM = "item"
+    DIFFERENTLY = "differently"
+    """Asked in another way, it may be answered."""
+    PASSING = "passing"
+    ACCOUNT = "account"
+    MODEL = "model"
+    UNKNOWN = "unknown"
+
+
+class Change(StrEnum):
+    """What to ask differently."""
+
+    PLAINER = "plainer"
+    """The structure that was asked for is not available here."""
+    RESAMPLE = "resample"
+    """Only this sample failed."""
+    RENAME = "rename"
+    """A parameter has another name here."""
+    OMIT = "omit"
+    """A parameter, or its value, is not supported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table. All conditions that are given have to hold."""
+
+    kind: Kind
+    code: str
+    seen: str = ""
+    """Who answers so, for the reference."""
+    statuses: Set[int] = frozenset()
+    codes: Set[str] = frozenset()
+    """Lower-case; one of them is among the body's codes, types and reasons."""
+    field: tuple[str, str] | None = None
+    """The end of a path, and what its value contains; both lower-case."""
+    header: tuple[str, str] | None = None
+    words: tuple[str, ...] = ()
+    """Lower-case; one of them is said. `…` stands for some text in between."""
+    parameters: Set[str] = frozenset()
+    """The refused parameter is one of them, or any with `*`."""
+    is_page: bool = False
+    has_time: bool | None = None
+    """Whether the answer names a time to wait."""
+    completion_is_larger: bool = False
+    is_decisive: bool = False
+    is_limit: bool = False
+    change: Change | None = None
+    instead: str | None = None
+    message: str = ""
+    """The key of the message, where it is not the code."""
+    reason: str = ""
+
+
+def matches(rule: Rule, said: Said, headers: Mapping[str, str], *, has_time: bool) -> bool:
+    """Return whether all conditions of a rule hold, but for the status."""
+    return (
+        (not rule.codes or not said.codes.isdisjoint(rule.codes))
+        and (not rule.parameters or _has_parameter(rule, said))
+        and (rule.has_time is None or rule.has_time == has_time)
+        and (not rule.is_page or said.is_page)
+        and (not rule.completion_is_larger or said.is_completion_larger)
+        and (rule.header is None or headers.get(rule.header[0], "").lower() == rule.header[1])
+        and (rule.field is None or _has_field(rule.field, said))
+        and (not rule.words or _says_any(said.text, rule.words))
+    )
+
+
+def _has_parameter(rule: Rule, said: Said) -> bool:
+    return said.parameter is not None and ("*" in rule.parameters or said.parameter in rule.parameters)
+
+
+def _has_field(field: tuple[str, str], said: Said) -> bool:
+    end, wanted = field
+    return any(path.endswith(end) and wanted in value.lower() for path, value in said.fields)
+
+
+def _says_any(text: str, phrases: tuple[str, ...]) -> bool:
+    for phrase in phrases:
+        first, others = _parts(phrase)
+        if first in text and (not others or _follow(text, first, others)):
+            return True
+    return False
+
+
+@cache
+def _parts(phrase: str) -> tuple[str, tuple[str, ...]]:
+    first, *others = phrase.split("…")
+    return first, tuple(others)
+
+
+def _follow(text: str, first: str, others: tuple[str, ...]) -> bool:
+    """Return whether the other parts of a phrase come after its first, each within a gap."""
+    start = text.find(first)
+    while start >= 0:
+        end = start + len(first)
+        for other in others:
+            if (found := text.find(other, end, end + _GAP + len(other))) < 0:
+                break
+            end = found + len(other)
+        else:
+            return True
+        start = text.find(first, start + 1)
+    return False

@@ -1,0 +1,29 @@
+"""The reference of refusals is what the rules say."""
+
+import runpy
+from pathlib import Path
+
+from backstay.generate.refusal_messages import MESSAGES
+from backstay.generate.refusal_rules import RULES
+
+_ROOT = Path(__file__).parents[2]
+
+
+def test_the_tables_are_up_to_date():
+    """The page holds the tables that the script makes of the rules."""
+    script = runpy.run_path(str(_ROOT / "scripts" / "refusals.py"))
+    text = script["PAGE"].read_text()
+
+    assert script["page"](text) == text, "run: python scripts/refusals.py"
+    assert text.count("\n| ") > len(RULES)
+
+
+def test_every_code_of_a_refusal_is_explained():
+    """The reference of errors lists each code that a refusal may have, and each has its message."""
+    errors = (_ROOT / "docs" / "reference" / "errors.md").read_text()
+
+    for rule in RULES:
+        assert f"`{rule.code}`" in errors or rule.code.startswith("http_"), rule.code
+        assert (rule.message or rule.code) in MESSAGES
+    for code in ("no_key", "html_answer", "broken_json", "unreachable"):
+        assert f"`{code}`" in errors, code
