@@ -12,6 +12,7 @@ _SCRIPTS = (
     "creation_rate.py",
     "million_items.py",
     "provider_rate.py",
+    "waiting_simulation.py",
     "backup_rate.py",
     "postgres_durable_rate.py",
     "postgres_workers.py",

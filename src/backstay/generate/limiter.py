@@ -1,4 +1,4 @@
-"""Everybody who wants to ask one provider, in line."""
+"""The queue of calls to one provider."""
 
 import asyncio
 import math
@@ -7,83 +7,109 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from backstay.batch.processor import Work
-from backstay.generate.pace import Leave, Pace
+from backstay.generate.rate import Permit, Rate
+from backstay.generate.trouble import Trouble, Waiting
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
 
-_MOST_SECONDS = 3600.0
-_TOLD_SECONDS = 5.0  # a wait that is longer than this is told of: otherwise it looks as if nothing went on
+_LONGEST_TIMER_SECONDS = 3600.0
 
 
-class Limiter:
-    """One for each account with a provider in the process: calls get leave in the order in which they ask for it."""
+class RateLimiter:
+    """The rate of one account with a provider, and its queue: calls get permits in the order in which they ask."""
 
-    def __init__(self, pace: Pace, *, host: str = "", clock: Callable[[], float] | None = None) -> None:
-        self.pace = pace
+    def __init__(self, rate: Rate, *, host: str = "", clock: Callable[[], float] | None = None) -> None:
+        self._rate = rate
         self._host = host
         self._clock = clock
-        self._line: deque[tuple[asyncio.Future[Leave], int]] = deque()
+        self._queue: deque[tuple[asyncio.Future[Permit], int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._was_passing = True
 
-    async def enter(self, tokens: int, work: Work) -> Leave:
-        """Wait for leave to make a call of about so many tokens. Whoever has it must `end` it."""
+    @property
+    def good_count(self) -> int:
+        """Good answers so far."""
+        return self._rate.good_count
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether there was a good answer."""
+        return self._rate.good_count > 0
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether calls pass: false while nothing does."""
+        return self._rate.is_passing(self._now())
+
+    async def enter(self, tokens: int, work: Work) -> Permit:
+        """Wait for the permit to make a call of about so many tokens. It must be given back with `end`."""
         now = self._now()
-        if not self._line and self.pace.wait(now, tokens) <= 0.0:
-            return self.pace.start(now, tokens)
-        turn: asyncio.Future[Leave] = asyncio.get_running_loop().create_future()
-        self._line.append((turn, tokens))
+        if not self._queue and self._rate.wait(now, tokens) <= 0.0:
+            return self._rate.start(now, tokens)
+        turn: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._queue.append((turn, tokens))
         self._serve()
         with work.waiting():
             try:
                 return await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self.end(turn.result(), None)  # leave came in the same instant
+                    self.end(turn.result(), None)  # the permit came in the same instant
                 else:
                     with suppress(ValueError):
-                        self._line.remove((turn, tokens))
+                        self._queue.remove((turn, tokens))
                 raise
 
-    def end(self, leave: Leave, used: int | None) -> None:
-        """Give leave back, with the tokens it took where they are known."""
-        self.pace.end(self._now(), leave, used)
+    def end(self, permit: Permit, used_tokens: int | None) -> None:
+        """Give a permit back, with the tokens the call took where they are known."""
+        self._rate.end(self._now(), permit, used_tokens)
         self._serve()
 
-    def succeeded(self) -> None:
-        self.pace.succeeded()
+    def succeeded(self, permit: Permit) -> None:
+        """Note a good answer: one that shows that the provider took the call."""
+        self._rate.succeeded(self._now(), permit)
+        self._was_passing = True
 
-    def refused(self, leave: Leave, retry_after: float | None) -> None:
-        """Have everybody in line wait, not only whoever was refused."""
-        now, before = self._now(), self.pace.paused_until
-        self.pace.refused(now, leave, retry_after)
-        seconds = self.pace.paused_until - now
-        # Calls that were refused together put the same moment off by a little each.
-        if seconds > _TOLD_SECONDS and self.pace.paused_until - before > _TOLD_SECONDS:
-            _log.warning("all_wait_for_the_provider", host=self._host, seconds=round(seconds))
+    def refused(self, permit: Permit, trouble: Trouble, again: int = 0) -> float:
+        """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
+        now = self._now()
+        delay = self._rate.refused(now, permit, trouble, again)
+        if self._was_passing and (waiting := self._rate.waiting(now)) is not None:
+            self._was_passing = False
+            _log.warning("provider_backoff", host=self._host, reason=waiting.reason, seconds=round(waiting.seconds, 1))
+        return delay
+
+    def waiting(self, now: float | None = None) -> Waiting | None:
+        """Return for what the account as a whole waits, and how long, or None while calls pass."""
+        return self._rate.waiting(self._now() if now is None else now)
+
+    def exhausted(self) -> str | None:
+        """Return why the account should wait no longer, as a sentence, or None."""
+        return self._rate.exhausted(self._now())
 
     def close(self) -> None:
-        """Stop serving; nobody may be in line any more."""
+        """Stop serving; the queue must be empty."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _serve(self) -> None:
-        """Give leave to all whose turn it is, and come back when it is the next one's."""
+        """Give permits to all whose turn it is, and come back when it is the next one's."""
         self.close()
-        while self._line:
-            turn, tokens = self._line[0]
+        while self._queue:
+            turn, tokens = self._queue[0]
             if turn.cancelled():
-                self._line.popleft()
+                self._queue.popleft()
                 continue
-            wait = self.pace.wait(self._now(), tokens)
+            wait = self._rate.wait(self._now(), tokens)
             if wait > 0.0:
                 if wait < math.inf:
                     loop = asyncio.get_running_loop()
-                    self._timer = loop.call_later(min(wait, _MOST_SECONDS), self._serve)
+                    self._timer = loop.call_later(min(wait, _LONGEST_TIMER_SECONDS), self._serve)
                 return
-            self._line.popleft()
-            turn.set_result(self.pace.start(self._now(), tokens))
+            self._queue.popleft()
+            turn.set_result(self._rate.start(self._now(), tokens))
 
     def _now(self) -> float:
         return self._clock() if self._clock is not None else asyncio.get_running_loop().time()

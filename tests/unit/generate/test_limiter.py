@@ -1,135 +1,180 @@
-"""The line before a provider: in order, woken in time, and left without a trace."""
+"""The queue before a provider: in order, woken in time, and left without a trace."""
 
 import asyncio
 
 import pytest
 
 from backstay.batch.processor import Work, waits
-from backstay.generate.limiter import Limiter
-from backstay.generate.pace import Pace
+from backstay.generate.limiter import RateLimiter
+from backstay.generate.rate import Rate
+from backstay.generate.trouble import Cause, Trouble
+
+OVERLOAD = Trouble(Cause.OVERLOAD, "503: overloaded")
 
 
-async def _turn(limiter: Limiter, name: str, told: list[str]) -> None:
-    leave = await limiter.enter(0, Work(1))
-    told.append(name)
-    limiter.end(leave, None)
-
-
-async def test_leave_is_given_in_order():
-    """First come, first served, also when time has to pass."""
-    limiter, told = Limiter(Pace(rpm=6_000)), []
-
-    async with asyncio.timeout(20):
-        await asyncio.gather(*(_turn(limiter, str(number), told) for number in range(150)))
-
-    assert told == [str(number) for number in range(150)]
-
-
-async def test_a_refusal_holds_everybody():
-    """`Retry-After` of one answer is honoured by all in line, not only by who was refused."""
+class _Clock:
     now = 0.0
-    limiter, told = Limiter(Pace(), clock=lambda: now), []
-    leave = await limiter.enter(0, Work(1))
-    limiter.refused(leave, 30.0)
-    limiter.end(leave, None)
-    line = [asyncio.create_task(_turn(limiter, str(number), told)) for number in range(5)]
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def _call(limiter: RateLimiter, name: str, done: list[str]) -> None:
+    permit = await limiter.enter(0, Work(1))
+    done.append(name)
+    limiter.end(permit, None)
+
+
+async def _hold(limiter: RateLimiter, trouble: Trouble = OVERLOAD) -> list[float]:
+    """Have ten calls refused together, and return the delays of their items."""
+    delays = []
+    for permit in [await limiter.enter(0, Work(1)) for _ in range(10)]:
+        delays.append(limiter.refused(permit, trouble))
+        limiter.end(permit, None)
+    return delays
+
+
+async def test_permits_are_given_in_order():
+    """Calls get their permits first come, first served, also when time has to pass."""
+    limiter, done = RateLimiter(Rate(rpm=6_000)), []
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(_call(limiter, str(number), done) for number in range(150)))
+
+    assert done == [str(number) for number in range(150)]
+
+
+async def test_a_single_refusal_holds_nobody():
+    """A call that is refused waits by itself, and those in the queue go on."""
+    limiter, done = RateLimiter(Rate(), clock=lambda: 0.0), []
+    permit = await limiter.enter(0, Work(1))
+
+    delay = limiter.refused(permit, Trouble(Cause.LIMIT, "429", 3.0))
+    limiter.end(permit, None)
+    await asyncio.gather(*(_call(limiter, str(number), done) for number in range(5)))
+
+    assert delay == 3.0
+    assert len(done) == 5
+    assert limiter.waiting() is None
+
+
+async def test_while_nothing_passes_one_probe_goes_and_the_others_follow_its_answer():
+    """Ten refusals together hold all in the queue; after the named time one goes, and then the others."""
+    clock = _Clock()
+    limiter = RateLimiter(Rate(), clock=clock)
+    await _hold(limiter, Trouble(Cause.OVERLOAD, "503", 2.0))
+    queue = [asyncio.create_task(limiter.enter(0, Work(1))) for _ in range(3)]
     await asyncio.sleep(0)
 
-    now = 29.9
+    clock.now = 1.9
     limiter._serve()
     await asyncio.sleep(0)
-    assert told == []
+    assert [task.done() for task in queue] == [False] * 3
 
-    now = 30.0
+    clock.now = 2.0
     limiter._serve()
+    await asyncio.sleep(0)
+    assert [task.done() for task in queue] == [True, False, False]
+    limiter.succeeded(queue[0].result())
+    limiter.end(queue[0].result(), None)
     async with asyncio.timeout(20):
-        while len(told) < 1:
-            await asyncio.sleep(0)
-    assert told[0] == "0"
-    limiter.succeeded()
-    limiter._serve()
-    async with asyncio.timeout(20):
-        await asyncio.gather(*line)
+        await asyncio.gather(*queue)
     limiter.close()
 
 
-@pytest.mark.parametrize(("asked", "told"), [(1.0, []), (60.0, ["60"])])
-async def test_a_long_wait_is_told_of_once(asked, told, caplog):
-    """By the host and the seconds; not once more for each call that was refused in the same moment."""
-    now = 0.0
-    limiter = Limiter(Pace(), host="models.example", clock=lambda: now)
-    leaves = [await limiter.enter(0, Work(1)) for _ in range(3)]
+async def test_a_held_account_reports_it_once(caplog):
+    """One log line names host, reason and seconds, and another follows only after calls have passed again."""
+    clock = _Clock()
+    limiter = RateLimiter(Rate(), host="models.example", clock=clock)
+    await _hold(limiter)
+    for clock.now in (0.5, 1.5):
+        permit = await limiter.enter(0, Work(1))
+        limiter.refused(permit, OVERLOAD)
+        limiter.end(permit, None)
 
-    for number, leave in enumerate(leaves):
-        now = 0.1 * number
-        limiter.refused(leave, asked)
+    (record,) = (record.__dict__ for record in caplog.records)
 
-    assert [record.__dict__["seconds"] for record in caplog.records] == [int(seconds) for seconds in told]
-    assert all(record.__dict__["host"] == "models.example" for record in caplog.records)
-
-
-async def test_control_without_the_pause_they_go(monkeypatch):
-    """What holds them is the pause: without it all go at once."""
-    monkeypatch.setattr(Pace, "refused", lambda *_: None)
-    limiter, told = Limiter(Pace(), clock=lambda: 0.0), []
-    leave = await limiter.enter(0, Work(1))
-    limiter.refused(leave, 30.0)
-    limiter.end(leave, None)
-
-    await asyncio.gather(*(_turn(limiter, str(number), told) for number in range(5)))
-
-    assert len(told) == 5
+    assert (record["host"], record["reason"], record["seconds"]) == ("models.example", "503: overloaded", 0.5)
+    waiting = limiter.waiting()
+    assert waiting is not None
+    assert (waiting.cause, waiting.seconds) == (Cause.OVERLOAD, 2.0)
 
 
-async def test_who_leaves_the_line_leaves_no_gap():
-    """Cancelled while waiting, or in the very instant leave came: the next gets it, and nothing stays taken."""
-    pace = Pace()
-    limiter, told = Limiter(pace), []
-    first = await limiter.enter(0, Work(1))
-    pace.refused(-1.0, first, None)
-    second = asyncio.create_task(_turn(limiter, "second", told))
-    third = asyncio.create_task(_turn(limiter, "third", told))
-    fourth = asyncio.create_task(_turn(limiter, "fourth", told))
+async def test_items_come_back_after_the_hold():
+    """An item that is refused while the account is held is not asked again before the next probe."""
+    limiter = RateLimiter(Rate(), clock=lambda: 0.0)
+
+    delays = await _hold(limiter, Trouble(Cause.LIMIT, "429", 1.5))
+
+    assert delays[-1] == 1.5
+
+
+async def test_patience_ends_with_a_sentence():
+    """After ten minutes without an answer the limiter says so, and until then nothing."""
+    clock = _Clock()
+    limiter = RateLimiter(Rate(), clock=clock)
+    await _hold(limiter)
+    assert not limiter.is_passing
+
+    clock.now = 599.0
+    assert limiter.exhausted() is None
+    clock.now = 600.0
+    assert limiter.exhausted() == "No good answer came for 10 min"
+
+
+async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
+    """A call that is cancelled while it waits, or as its permit comes, leaves its turn to the next."""
+    rate = Rate(rpm=60)
+    clock = _Clock()
+    limiter, done = RateLimiter(rate, clock=clock), []
+    limiter.end(await limiter.enter(0, Work(1)), None)
+    second = asyncio.create_task(_call(limiter, "second", done))
+    third = asyncio.create_task(_call(limiter, "third", done))
+    fourth = asyncio.create_task(_call(limiter, "fourth", done))
     await asyncio.sleep(0)
 
     second.cancel()
     await asyncio.sleep(0)
-    limiter.end(first, None)
+    clock.now = 1.0
+    limiter._serve()
     third.cancel()
+    await asyncio.sleep(0)
+    clock.now = 2.0
+    limiter._serve()
     async with asyncio.timeout(20):
         await fourth
 
-    assert told == ["fourth"]
-    assert pace.in_flight == 0
+    assert done == ["fourth"]
+    assert rate.in_flight == 0
 
 
-async def test_work_waits_while_it_is_in_line():
-    """So that its deadline counts from the call, and a stop does not wait for it."""
-    pace = Pace()
-    limiter, work = Limiter(pace), Work(1)
-    first = await limiter.enter(0, Work(1))
-    pace.refused(-1.0, first, None)
+async def test_work_waits_while_it_is_queued():
+    """The deadline of queued work counts from its call, and a stop does not wait for it."""
+    clock = _Clock()
+    limiter, work = RateLimiter(Rate(rpm=60), clock=clock), Work(1)
+    limiter.end(await limiter.enter(0, Work(1)), None)
     task = asyncio.create_task(limiter.enter(0, work))
     await asyncio.sleep(0)
 
     assert waits(work)
-    limiter.end(first, None)
+    clock.now = 1.0
+    limiter._serve()
     async with asyncio.timeout(20):
         await task
     assert not waits(work)
 
 
-async def test_a_closed_line_has_no_timer():
-    """Nothing is left on the loop."""
-    limiter = Limiter(Pace(rpm=1))
-    leave = await limiter.enter(0, Work(1))
+async def test_a_closed_limiter_has_no_timer():
+    """Nothing is left on the loop after the limiter was closed."""
+    limiter = RateLimiter(Rate(rpm=1))
+    permit = await limiter.enter(0, Work(1))
     waiting = asyncio.create_task(limiter.enter(0, Work(1)))
     await asyncio.sleep(0)
 
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    limiter.end(leave, None)
+    limiter.end(permit, None)
     limiter.close()
 
     assert limiter._timer is None

@@ -1,0 +1,117 @@
+"""When the next call to a provider may start, and how long a refused item waits. Pure: told the time."""
+
+import random
+from dataclasses import dataclass
+
+from backstay.generate.adaptive_limit import LONGEST_BELIEF_SECONDS, LONGEST_PROBE_SECONDS, AdaptiveLimit, Mode, Start
+from backstay.generate.bucket import Bucket
+from backstay.generate.trouble import PATIENCE_SECONDS, Patience, Trouble, Waiting
+
+_MINUTE = 60.0
+_TOKEN_BURST_SECONDS = 3.0  # what may be spent at once is what comes in during this time
+
+_FIRST_DELAY_SECONDS = 0.5
+_LONGEST_DELAY_SECONDS = 30.0
+_FIRST_BELIEF_SECONDS = 5.0  # of the time that is named to one item, while others may pass
+_REFUSALS_IN_A_ROW = 3  # and …
+_STANDSTILL_SECONDS = 2.0  # … no good answer for so long: nothing passes
+_IDLE_SECONDS = 120.0  # without a call: what was refused before is no part of the wait
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The right to make one call."""
+
+    start: Start
+    tokens: int
+
+
+class Rate:
+    """The bounds that were set, the limit that was found, and the patience of one account."""
+
+    def __init__(
+        self, *, rpm: int | None = None, tpm: int | None = None, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._requests = Bucket(rpm, burst=max(1.0, (rpm or 0) / _MINUTE))
+        self._tokens = Bucket(tpm, burst=max(1.0, (tpm or 0) * _TOKEN_BURST_SECONDS / _MINUTE))
+        self._limit = AdaptiveLimit()
+        self._patience = Patience(patience_seconds)
+        self._trouble: Trouble | None = None
+        self._refused_in_a_row = 0
+        self._retry_at = 0.0
+        self._ended_at = 0.0
+        self.good_count = 0
+        """Good answers so far."""
+
+    @property
+    def in_flight(self) -> int:
+        return self._limit.in_flight
+
+    @property
+    def mode(self) -> Mode:
+        """What holds calls back just now, apart from the bounds that were set."""
+        return self._limit.mode
+
+    def wait(self, now: float, tokens: int) -> float:
+        """Return the seconds until a call of that size may start; infinite when one has to end first."""
+        return max(self._limit.wait(now), self._requests.wait(now, 1), self._tokens.wait(now, tokens))
+
+    def start(self, now: float, tokens: int) -> Permit:
+        """Note that a call starts."""
+        if not self._limit.in_flight and now - self._ended_at > _IDLE_SECONDS:
+            self._patience.restart()
+        self._requests.take(now, 1)
+        self._tokens.take(now, tokens)
+        return Permit(self._limit.start(now), tokens)
+
+    def end(self, now: float, permit: Permit, used_tokens: int | None) -> None:
+        """Note that a call ended, with its tokens where the provider reported them."""
+        self._limit.end(permit.start)
+        self._ended_at = now
+        if used_tokens:
+            self._tokens.take(now, used_tokens - permit.tokens)
+
+    def succeeded(self, now: float, permit: Permit) -> None:
+        """Note a good answer."""
+        self.good_count += 1
+        self._refused_in_a_row = 0
+        self._patience.restart(is_good=True)
+        self._limit.succeeded(now, permit.start)
+
+    def refused(self, now: float, permit: Permit, trouble: Trouble, again: int = 0) -> float:
+        """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
+        self._trouble = trouble
+        self._refused_in_a_row += 1
+        self._patience.refused(now, trouble)
+        self._limit.refused(now, permit.start, trouble)
+        delay = self._delay_seconds(now, trouble, again)
+        self._retry_at = now + delay
+        return delay
+
+    def is_passing(self, now: float) -> bool:
+        """Return whether calls pass: not while the account is held, or has been refused only for some time."""
+        if self._limit.mode is Mode.HOLD:
+            return False
+        is_standing = self._patience.waited_seconds(now) >= _STANDSTILL_SECONDS
+        return not (is_standing and self._refused_in_a_row >= _REFUSALS_IN_A_ROW)
+
+    def waiting(self, now: float) -> Waiting | None:
+        """Return for what the account waits, and how long, or None while calls pass."""
+        if self._trouble is None or self.is_passing(now):
+            return None
+        until = self._limit.held_until if self._limit.mode is Mode.HOLD else self._retry_at
+        return Waiting(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
+
+    def exhausted(self, now: float) -> str | None:
+        """Return why the account should wait no longer, as a sentence, or None."""
+        return None if self.is_passing(now) else self._patience.exhausted(now)
+
+    def _delay_seconds(self, now: float, trouble: Trouble, again: int) -> float:
+        growth = 2.0 ** min(again, 20)
+        longest = _LONGEST_DELAY_SECONDS if self.is_passing(now) else LONGEST_PROBE_SECONDS
+        own = min(longest, _FIRST_DELAY_SECONDS * growth)
+        own *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+        if self._limit.mode is Mode.HOLD:
+            return max(own, self._limit.held_until - now)
+        believed = min(LONGEST_BELIEF_SECONDS, _FIRST_BELIEF_SECONDS * growth)
+        return max(own, min(trouble.retry_after_seconds or 0.0, believed))

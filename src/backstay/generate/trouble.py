@@ -1,0 +1,93 @@
+"""A refusal that will pass, and how long an account has waited for a good answer. Pure: told the time."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+PATIENCE_SECONDS = 600.0
+"""How long an account waits without one good answer."""
+
+_LONGEST_NAMED_SECONDS = 3600.0  # what a provider may ask for while nothing passes
+_LATER_SECONDS = 60.0  # more than so much is a later time, for which patience is longer
+_UNPROVEN_SECONDS = 15.0  # until an address at which nothing has ever answered is given up
+_SLACK_SECONDS = 30.0  # beyond the time that was named, for the probe that follows it
+
+
+class Cause(StrEnum):
+    """What kind of trouble a provider has."""
+
+    LIMIT = "limit"
+    """Too many requests or tokens."""
+    OVERLOAD = "overload"
+    """The provider, or a gateway before it, has too much to do or is down."""
+    UNREACHED = "unreached"
+    """No connection came about."""
+    CUT = "cut"
+    """The connection ended, or timed out, after the request was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One refusal that says nothing about the item."""
+
+    cause: Cause
+    reason: str
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An account that waits as a whole."""
+
+    cause: Cause
+    reason: str
+    seconds: float
+
+
+class Patience:
+    """The time since the last good answer, and what the provider asked for meanwhile."""
+
+    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
+        self._seconds = seconds
+        self._began_at: float | None = None
+        self._named_until = -math.inf
+        self._has_answered = False
+
+    def refused(self, now: float, trouble: Trouble) -> None:
+        """Note a refusal."""
+        if self._began_at is None:
+            self._began_at = now
+        self._has_answered |= trouble.cause is not Cause.UNREACHED
+        if trouble.retry_after_seconds is not None and trouble.retry_after_seconds > _LATER_SECONDS:
+            self._named_until = max(self._named_until, now + trouble.retry_after_seconds)
+
+    def restart(self, *, is_good: bool = False) -> None:
+        """Begin anew: after a good answer, or after a time in which nothing was asked."""
+        self._began_at = None
+        self._named_until = -math.inf
+        self._has_answered |= is_good
+
+    def waited_seconds(self, now: float) -> float:
+        """Return the seconds since the first refusal after the last good answer."""
+        return 0.0 if self._began_at is None else now - self._began_at
+
+    def exhausted(self, now: float) -> str | None:
+        """Return why waiting longer makes no sense, as a sentence, or None."""
+        if self._began_at is None:
+            return None
+        waited = now - self._began_at
+        named = self._named_until - now
+        if named > _LONGEST_NAMED_SECONDS:
+            return f"It asks to be left alone for {_format_seconds(named)}, and nothing passes meanwhile"
+        if not self._has_answered and waited >= _UNPROVEN_SECONDS:
+            return f"Nothing has answered there, for {_format_seconds(waited)}"
+        allowed = min(self._named_until + _SLACK_SECONDS - self._began_at, _LONGEST_NAMED_SECONDS)
+        if waited < max(self._seconds, allowed):
+            return None
+        return f"No good answer came for {_format_seconds(waited)}"
+
+
+def _format_seconds(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

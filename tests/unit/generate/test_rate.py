@@ -1,0 +1,326 @@
+"""How fast a provider may be asked, in a time that the test moves."""
+
+import bisect
+import math
+import random
+
+import pytest
+
+from backstay.generate.adaptive_limit import Mode
+from backstay.generate.bucket import Bucket
+from backstay.generate.rate import Rate
+from backstay.generate.trouble import Cause, Trouble
+
+LIMIT = Trouble(Cause.LIMIT, "429")
+OVERLOAD = Trouble(Cause.OVERLOAD, "503")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    random.seed(7)
+
+
+def _starts(rate: Rate, *, seconds: float, tokens: int = 0) -> list[float]:
+    """Return when calls start that want to start as soon as they may; each is over at once."""
+    now, starts = 0.0, []
+    while now < seconds:
+        wait = rate.wait(now, tokens)
+        if wait <= 0.0:
+            starts.append(now)
+            rate.end(now, rate.start(now, tokens), tokens)
+        else:
+            now += wait
+    return starts
+
+
+def _most_in_a_minute(starts: list[float]) -> int:
+    return max(bisect.bisect_left(starts, start + 60) - at for at, start in enumerate(starts))
+
+
+def _refuse(rate: Rate, now: float, trouble: Trouble = OVERLOAD, again: int = 0) -> float:
+    """Make one call that is refused, and return the delay of its item."""
+    permit = rate.start(now, 0)
+    delay = rate.refused(now, permit, trouble, again)
+    rate.end(now, permit, None)
+    return delay
+
+
+def _succeed(rate: Rate, now: float) -> None:
+    permit = rate.start(now, 0)
+    rate.succeeded(now, permit)
+    rate.end(now, permit, None)
+
+
+def _held(trouble: Trouble = OVERLOAD) -> Rate:
+    """Return a rate at the moment 0, with ten calls refused together."""
+    rate = Rate()
+    for permit in [rate.start(0.0, 0) for _ in range(10)]:
+        rate.refused(0.0, permit, trouble)
+        rate.end(0.0, permit, None)
+    assert rate.mode is Mode.HOLD
+    return rate
+
+
+@pytest.mark.parametrize("rpm", [1, 7, 60, 100, 600, 3_000])
+def test_no_minute_has_more_requests_than_allowed(rpm):
+    """A bound on requests holds in any minute, also across the burst at the start, and nearly all of it is used."""
+    starts = _starts(Rate(rpm=rpm), seconds=300)
+
+    assert _most_in_a_minute(starts) <= rpm
+    assert len(starts) >= 0.9 * rpm * 5
+
+
+def test_control_without_the_bound_it_is_broken():
+    """Without a bound, any number of calls starts at once."""
+    rate = Rate()
+
+    assert all(rate.wait(0.0, 0) == 0.0 for _ in range(100) if rate.start(0.0, 0))
+
+
+@pytest.mark.parametrize("tokens", [10, 400, 3_000])
+def test_no_minute_has_more_tokens_than_allowed(tokens):
+    """A bound on tokens holds for small requests, and for such as are larger than the burst."""
+    starts = _starts(Rate(tpm=10_000), seconds=300, tokens=tokens)
+
+    assert _most_in_a_minute(starts) * tokens <= 10_000 + tokens
+    assert len(starts) * tokens >= 0.8 * 50_000
+
+
+def test_tokens_are_corrected_by_what_was_used():
+    """A guess that was too high gives tokens back, and one that was too low owes them."""
+    generous, short = Rate(tpm=6_000), Rate(tpm=6_000)
+
+    generous.end(0.0, generous.start(0.0, 300), 10)
+    short.end(0.0, short.start(0.0, 300), 900)
+
+    assert generous.wait(0.0, 200) == 0.0
+    assert short.wait(0.0, 1) > 5
+
+
+def test_an_end_without_tokens_changes_nothing():
+    """A call whose tokens are unknown keeps what was reserved for it."""
+    rate = Rate(tpm=600)
+
+    rate.end(0.0, rate.start(0.0, 30), None)
+
+    assert rate.wait(0.0, 30) > 0
+
+
+def test_a_bucket_gives_back_no_more_than_it_holds():
+    """Tokens that were reserved and not used never make a burst larger than any other."""
+    bucket = Bucket(60, burst=10)
+
+    bucket.take(0.0, -1_000)
+
+    assert bucket.wait(0.0, 10) == 0.0
+    bucket.take(0.0, 10)
+    assert bucket.wait(0.0, 1) > 0.5
+
+
+@pytest.mark.parametrize("trouble", [LIMIT, OVERLOAD, Trouble(Cause.LIMIT, "429", 600.0)])
+def test_a_single_refusal_slows_nobody_down(trouble):
+    """One refusal among good answers leaves the account free, whatever time it names."""
+    rate = Rate()
+    for _ in range(20):
+        _succeed(rate, 0.0)
+
+    _refuse(rate, 1.0, trouble)
+
+    assert rate.mode is Mode.FREE
+    assert rate.wait(1.0, 0) == 0.0
+    assert rate.waiting(1.0) is None
+    assert rate.is_passing(1.0)
+
+
+def test_a_refused_item_waits_longer_each_time():
+    """The own back-off of an item doubles from half a second to half a minute, and its jitter takes half at most."""
+    rate = Rate()
+    delays = []
+    for again in range(9):
+        _succeed(rate, 0.0)
+        delays.append(_refuse(rate, 0.0, again=again))
+
+    full = [min(30.0, 0.5 * 2**again) for again in range(9)]
+    assert all(whole / 2 <= delay <= whole for delay, whole in zip(delays, full, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("named", "delays"), [(2.0, [2, 2, 2]), (60.0, [5, 10, 20]), (86_400.0, [5, 10, 20, 40, 60, 60])]
+)
+def test_a_named_time_is_believed_the_longer_the_more_it_holds(named, delays):
+    """An item waits the time that was named where it is short, and less of a long one while others pass."""
+    rate = Rate()
+    trouble = Trouble(Cause.LIMIT, "429", named)
+
+    waited = []
+    for again in range(len(delays)):
+        _succeed(rate, 0.0)
+        waited.append(_refuse(rate, 0.0, trouble, again))
+
+    assert waited == delays
+
+
+def test_refusals_of_calls_under_way_together_are_one_event():
+    """A burst that is refused holds the account once, and later refusals of it lengthen nothing."""
+    rate = Rate()
+    permits = [rate.start(0.0, 0) for _ in range(100)]
+    for permit in permits[:60]:
+        rate.refused(0.0, permit, LIMIT)
+    held = rate.wait(0.0, 0)
+
+    for permit in permits[60:]:
+        rate.refused(0.4, permit, LIMIT)
+
+    assert rate.mode is Mode.HOLD
+    assert rate.wait(0.4, 0) == pytest.approx(held - 0.4)
+
+
+def test_one_probe_goes_at_a_time_at_growing_intervals():
+    """While nothing passes, calls go one by one, after half a second, one, two, and then every three."""
+    rate, now, waits = _held(), 0.0, []
+
+    for _ in range(6):
+        wait = rate.wait(now, 0)
+        waits.append(wait)
+        now += wait
+        permit = rate.start(now, 0)
+        assert rate.wait(now, 0) > 0
+        rate.refused(now, permit, OVERLOAD)
+        rate.end(now, permit, None)
+
+    assert waits == pytest.approx([0.5, 1, 2, 3, 3, 3])
+
+
+def test_a_named_time_holds_the_account_and_is_probed_when_it_is_long():
+    """A time of ten seconds is kept after two early probes, and of ten minutes a probe a minute is made at most."""
+    waits = {}
+    for named in (10.0, 600.0):
+        rate, now, waits[named] = _held(Trouble(Cause.LIMIT, "429", named)), 0.0, []
+        while now < min(named, 250.0):
+            wait = rate.wait(now, 0)
+            waits[named].append(round(wait))
+            now += wait
+            _refuse(rate, now, Trouble(Cause.LIMIT, "429", named - now))
+
+    assert waits == {10.0: [2, 4, 4], 600.0: [2, 4, 8, 16, 32, 60, 60, 60, 60]}
+
+
+def test_a_named_time_is_not_believed_once_an_answer_passes():
+    """A probe that is answered lets the account go, though the provider asked for ten minutes."""
+    rate = _held(Trouble(Cause.LIMIT, "429", 600.0))
+
+    _succeed(rate, 2.0)
+
+    assert rate.mode is Mode.RAMP
+    assert rate.wait(2.0, 0) == 0.0
+    assert rate.is_passing(2.0)
+
+
+@pytest.mark.parametrize(("trouble", "after"), [(OVERLOAD, [2, 4, 8, 16]), (LIMIT, [2, 3, 4, 5])])
+def test_good_answers_let_the_others_follow(trouble, after):
+    """After an outage each good answer doubles how many may be under way, and after a limit it adds one."""
+    rate, allowed = _held(trouble), []
+
+    for _ in range(4):
+        _succeed(rate, 1.0)
+        permits = []
+        while rate.wait(1.0, 0) == 0.0:
+            permits.append(rate.start(1.0, 0))
+        allowed.append(len(permits))
+        for permit in permits:
+            rate.end(1.0, permit, None)
+
+    assert allowed == after
+
+
+def test_a_probe_that_is_under_way_for_long_counts_as_taken():
+    """Refusals came within an instant, so a probe that is not refused for a second lets the next ones go."""
+    rate = _held()
+    rate.start(0.5, 0)
+
+    assert rate.wait(0.6, 0) == pytest.approx(0.9)
+    assert rate.wait(1.5, 0) == 0.0
+
+
+def test_a_probe_that_proves_nothing_lets_another_go():
+    """A probe whose call was cancelled does not hold the account for ever."""
+    rate = _held()
+
+    rate.end(0.7, rate.start(0.7, 0), None)
+
+    assert rate.wait(0.7, 0) == 0.0
+
+
+def test_waiting_names_cause_reason_and_seconds():
+    """While the account is held, what it waits for can be shown, and not after an answer."""
+    rate = _held(Trouble(Cause.LIMIT, "429: per-minute quota", 2.0))
+
+    waiting = rate.waiting(0.5)
+
+    assert waiting is not None
+    assert (waiting.cause, waiting.reason, waiting.seconds) == (Cause.LIMIT, "429: per-minute quota", 1.5)
+    _succeed(rate, 2.0)
+    assert rate.waiting(2.0) is None
+
+
+@pytest.mark.parametrize("items", [2, 2_000])
+@pytest.mark.parametrize(
+    ("trouble", "is_proven", "seconds"),
+    [
+        (OVERLOAD, True, 600),
+        (OVERLOAD, False, 600),
+        (Trouble(Cause.CUT, "cut"), False, 600),
+        (Trouble(Cause.UNREACHED, "refused"), True, 600),
+        (Trouble(Cause.UNREACHED, "refused"), False, 15),
+        (Trouble(Cause.OVERLOAD, "503", 1.0), True, 600),
+        (Trouble(Cause.OVERLOAD, "503", 900.0), True, 3_600),
+    ],
+)
+def test_patience_is_time_whatever_the_number_of_items(trouble, is_proven, seconds, items):
+    """Few items are as patient as many: ten minutes, an hour where a later time is named, less where none answered."""
+    rate, now = Rate(), 0.0
+    if is_proven:
+        _succeed(rate, now)
+    due = [0.0] * min(items, 10)
+
+    while rate.exhausted(now) is None:
+        at = due.index(min(due))
+        now = max(now, due[at])
+        now += wait if (wait := rate.wait(now, 0)) < math.inf else 0.0
+        due[at] = now + _refuse(rate, now, trouble, 8)
+
+    assert seconds <= now <= seconds + 61
+
+
+def test_a_named_time_beyond_an_hour_ends_patience_at_once():
+    """A provider that asks to be left alone for a day is not waited for, but only once nothing passes."""
+    rate = Rate()
+    day = Trouble(Cause.LIMIT, "429", 86_400.0)
+    _succeed(rate, 0.0)
+
+    _refuse(rate, 0.0, day)
+    assert rate.exhausted(0.0) is None
+    for at in (1.0, 2.0, 3.0):
+        _refuse(rate, at, day)
+
+    assert rate.exhausted(3.0) == "It asks to be left alone for 24 h, and nothing passes meanwhile"
+
+
+def test_a_time_without_calls_is_not_waited():
+    """Refusals of an earlier job do not count against the patience of a later one."""
+    rate = _held()
+
+    _refuse(rate, 5_000.0)
+    _refuse(rate, 5_003.0)
+
+    assert rate.exhausted(5_003.0) is None
+
+
+def test_rate_counts_good_answers():
+    """The number of good answers says whether others pass between two refusals of one item."""
+    rate = Rate()
+    _succeed(rate, 0.0)
+    _refuse(rate, 0.0)
+    _succeed(rate, 0.0)
+
+    assert rate.good_count == 2
