@@ -1,73 +1,100 @@
-"""Keys: taken from the environment alone, kept out of everything that is written."""
+"""Secrets: known by where they come from, kept out of everything that is written."""
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from backstay.errors import KeyMissing, RecipeError
+from backstay.errors import RecipeError
 
-_NAMES = re.compile(
+_SHORTEST_SECRET = 16  # characters; those of providers have twice as many and more
+_HIDDEN = b"[key]"
+
+_VARIABLES = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET)$", re.IGNORECASE)
+_PARAMETERS = re.compile(
     r"(api[-_ ]?key|x-api-key|authorization|auth|bearer|access[-_]?token|auth[-_]?token|token|secret|password|passwd)",
     re.IGNORECASE,
 )
+_WORDS = frozenset(
+    {"apikey", "auth", "authorization", "bearer", "cookie", "credential", "credentials"}
+    | {"passwd", "password", "secret", "sig", "signature", "token"}
+)
+_KINDS_OF_KEY = frozenset({"access", "api", "auth", "functions", "secret", "subscription"})
 _LOOKS = re.compile(r"\b(sk|pk|rk|gsk|hf|xai|key)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{20,}|\bBearer\s+\S{12,}")
-_HIDDEN = b"[key]"
-_SHORTEST_SECRET = 16  # characters; those of providers have twice as many and more
+_TEXTS = ("system", "prompt", "language", "roles")
+"""Fields that a person writes for a model: they may speak of keys, and show what one looks like."""
 
 
-def key_from(variable: str, *, required: bool, model: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the key that an environment variable holds.
+class Secrets:
+    """The secret values that go to one endpoint, to be found in what comes back.
 
-    Raises:
-        KeyMissing: it holds none, and the provider needs one; or what it holds cannot be a key.
+    A value that is short, or a word, is no secret: servers of one's own take any word for a key.
     """
-    key = (os.environ if environ is None else environ).get(variable, "").strip()
-    if not key:
-        if required:
-            raise KeyMissing(
-                f"{model} needs an API key: put it into the environment variable {variable}", variable=variable
-            )
-        return None
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise KeyMissing(
-            f"What {variable} holds cannot be an API key: it has spaces or odd characters", variable=variable
-        )
-    return key
+
+    def __init__(self, values: Iterable[str | None]) -> None:
+        self._forms = tuple(form for value in values if value and is_secret(value) for form in _forms(value))
+
+    def are_in(self, body: bytes) -> bool:
+        """Return whether a body holds one of them."""
+        return any(form in body for form in self._forms)
+
+    def hide_in(self, body: bytes) -> bytes:
+        """Return a body with each of them replaced: for evidence of a failure, never for text of a conversation."""
+        for form in self._forms:
+            body = body.replace(form, _HIDDEN)
+        return body
 
 
-def hidden_bytes(body: bytes, key: str | None) -> bytes:
-    """Return an answer of a provider's with our key taken out, should it have been sent back.
-
-    Servers of one's own take any word for a key: one that is no secret is left where it stands, in texts above all.
-    """
-    return body.replace(key.encode(), _HIDDEN) if key and len(key) >= _SHORTEST_SECRET else body
+def is_secret(value: str) -> bool:
+    """Return whether a value can be a real key: long enough, and no word."""
+    return len(value) >= _SHORTEST_SECRET and not value.isalpha()
 
 
 def refuse_in(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:
     """See that no value of a recipe is a credential: it is stored with the job, and shown.
 
     Raises:
-        RecipeError: one is, or looks like one. The message names the field, never the value.
+        RecipeError: one is. The message names the field, never the value.
     """
     environ = os.environ if environ is None else environ
-    keys = [value.strip() for name, value in environ.items() if name.endswith("_API_KEY") and len(value.strip()) >= 8]
+    named = recipe.get("api_key_env")
+    keys = [value.strip() for name, value in environ.items() if name == named or _VARIABLES.search(name)]
+    keys = [key for key in keys if is_secret(key)]
     for place, name, value in _leaves(recipe, ""):
-        named = place.startswith("parameters") and _NAMES.fullmatch(name)
-        looks = isinstance(value, str) and (_LOOKS.search(value) or any(key in value for key in keys))
-        if named or looks:
-            raise RecipeError(
-                f"The recipe's {place} carries a credential; leave it out, and put the key into the environment "
-                "(OPENAI_API_KEY, ANTHROPIC_API_KEY, or the variable that api_key_env names)",
-                field=place,
-            )
+        field = place.partition(".")[0].partition("[")[0]
+        if field in ("headers", "query") and _is_credential_name(name):
+            raise _refusal(place, "it would be stored with the job")
+        looks = isinstance(value, str) and field not in _TEXTS and _LOOKS.search(value)
+        is_key = isinstance(value, str) and any(key in value for key in keys)
+        if looks or is_key or (field == "parameters" and _PARAMETERS.fullmatch(name)):
+            raise _refusal(place)
+
+
+def _refusal(place: str, why: str = "") -> RecipeError:
+    return RecipeError(
+        f"The recipe's {place} carries a credential{f': {why}' if why else ''}; leave it out. The key goes into the "
+        "environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, or the variable that api_key_env names) and is sent in the "
+        "header that key_header names; any other secret header goes into [headers] of backstay.toml",
+        field=place,
+    )
+
+
+def _is_credential_name(name: str) -> bool:
+    words = set(re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower().replace("-", " ").replace("_", " ").split())
+    return bool(words & _WORDS) or words == {"key"} or ("key" in words and bool(words & _KINDS_OF_KEY))
+
+
+def _forms(value: str) -> Iterator[bytes]:
+    yield value.encode()
+    if "/" in value:
+        yield value.replace("/", "\\/").encode()  # some servers write JSON so
 
 
 def _leaves(value: Any, place: str, name: str = "") -> Iterator[tuple[str, str, Any]]:
     match value:
         case Mapping():
             for key, inner in value.items():
-                # A name can be one as well; then only where it stands may be told.
+                # A name can be one as well; then only where it stands may be shown.
                 yield place or "table", str(key), key
                 yield from _leaves(inner, f"{place}.{key}".lstrip("."), str(key))
         case list() | tuple():

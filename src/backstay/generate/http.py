@@ -1,24 +1,39 @@
 """One request and its answer over HTTP. No retries, no redirects, no cookies: those decisions are made elsewhere."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
-from backstay.clock import SystemClock
-from backstay.generate.retry_after import seconds_of
+from backstay.generate.certificates import explain_tls_error, trusted_context
+from backstay.generate.event_stream import CONTENT_TYPE, StreamReader, first_object, is_event_stream
+from backstay.generate.headers import merge_headers
+from backstay.generate.proxy import Proxy, find_proxy
+from backstay.generate.stream_collector import BrokenStream, Collector
 
 _LARGEST_BODY = 16_000_000  # bytes; a conversation is a thousandth of it
+_LARGEST_STREAM = 4 * _LARGEST_BODY  # a stream takes some 300 bytes for each token
+_LARGEST_HEADER = 65_536  # bytes; a gateway's reports on one answer can fill more than the usual 8 KB
 _CONNECT_SECONDS = 30.0
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_IDLE_SECONDS = 120.0
+_PROXY_AUTHENTICATION = 407
+_PLAIN = {"Content-Type": "application/json", "Accept": "application/json"}
+_STREAMED = {"Accept": f"{CONTENT_TYPE}, application/json"}
 
 
 class Unreached(Exception):
     """Nothing was asked: no connection came about. The message says why."""
+
+    def __init__(self, why: str, *, proxy: Proxy | None = None, may_pass: bool = True) -> None:
+        super().__init__(why)
+        self.proxy = proxy
+        """The proxy that did not answer, or did not connect."""
+        self.may_pass = may_pass
+        """False for what stays so until a person changes it, such as a certificate that is not trusted."""
 
 
 class Cut(Exception):
@@ -27,44 +42,69 @@ class Cut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as it came, whole."""
+    """An answer as it came, whole; one that was streamed, as it would have come without."""
 
     status: int
+    headers: Mapping[str, str]
+    """Their names in any case."""
     body: bytes
-    retry_after: float | None
+    proxy: Proxy | None = None
+    """The proxy that answered in the endpoint's place."""
 
 
 class Http:
     """Connections to one endpoint, kept open between requests. Made and closed in one event loop."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self._url = URL(url, encoded=True)
-        self._headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "User-Agent": f"backstay/{version('backstay')}",
-            **headers,
-        }
-        self._session: aiohttp.ClientSession | None = None
-        self._proxy: str | None = None
+    def __init__(self, url: str, headers: Mapping[str, str], *, idle_seconds: float = _IDLE_SECONDS) -> None:
+        """Read from the environment what is on the way.
 
-    async def post(self, body: bytes) -> Reply:
+        Raises:
+            SettingsError: its proxy or its certificates cannot be used.
+        """
+        self._url = URL(url, encoded=True)
+        self._headers = merge_headers({**_PLAIN, "User-Agent": f"backstay/{version('backstay')}"}, headers)
+        self._idle_seconds = idle_seconds
+        self._proxy = find_proxy(self._url)
+        self._proxy_url = self._proxy.url if self._proxy is not None else None
+        schemes = {self._url.scheme, self._proxy_url.scheme if self._proxy_url is not None else ""}
+        self._tls = trusted_context() if "https" in schemes else None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(
+        self, body: bytes, *, headers: Mapping[str, str] | None = None, stream: Collector | None = None
+    ) -> Reply:
         """Send a request and read all of its answer.
+
+        Args:
+            body: The request, as JSON.
+            headers: Headers of this request, over those of all.
+            stream: What collects the answer, where one is asked for as a stream. One that comes as a stream without
+                having been asked for is collected as well.
 
         Raises:
             Unreached, Cut: there was none, or not all of it.
         """
         session = self._session or self._open()
+        if stream is not None:
+            headers = {**_STREAMED, **(headers or {})}
         try:
-            async with session.post(self._url, data=body, allow_redirects=False, proxy=self._proxy) as response:
-                content = await _read(response)
-                # Worth its time only where somebody asks for a wait.
-                asked = seconds_of(response.headers, SystemClock().now()) if response.status >= 400 else None
-                return Reply(response.status, content, asked)
+            async with session.post(
+                self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy_url
+            ) as response:
+                content = await self._read(response, stream)
+                is_of_proxy = response.status == _PROXY_AUTHENTICATION
+                return Reply(response.status, response.headers, content, self._proxy if is_of_proxy else None)
         except aiohttp.ClientConnectorError as error:
-            raise Unreached(_reason(error)) from error
+            raise self._unreached(error) from error
+        except aiohttp.ClientHttpProxyError as error:
+            if error.status == _PROXY_AUTHENTICATION:
+                return Reply(error.status, error.headers or {}, b"", self._proxy)
+            raise Unreached(f"{self._proxy} answered {error.status} to CONNECT", proxy=self._proxy) from error
         except (aiohttp.ServerTimeoutError, TimeoutError) as error:
-            raise Unreached("no connection within 30 s") from error
+            where = f" through {self._proxy}" if self._proxy is not None else ""
+            raise Unreached(f"no connection{where} within {_CONNECT_SECONDS:g} s", proxy=self._proxy) from error
+        except BrokenStream as error:
+            raise Cut(str(error)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Cut(type(error).__name__) from error
 
@@ -75,33 +115,72 @@ class Http:
             self._session = None
 
     def _open(self) -> aiohttp.ClientSession:
-        self._proxy = _proxy_to(self._url)
         self._session = aiohttp.ClientSession(
             headers=self._headers,
             # How many calls there are at once is decided by those who make them.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30, ssl=self._tls or True),
             cookie_jar=aiohttp.DummyCookieJar(),
             # The time that a whole try may take is the item's deadline.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            # What it would take from the environment: a proxy, which is looked up here once and not for each request
+            max_line_size=_LARGEST_HEADER,
+            max_field_size=_LARGEST_HEADER,
+            # What it would take from the environment: a proxy, which is looked up once and not for each request
             # in a thread, and a password of .netrc, which takes the place of the key.
             trust_env=False,
         )
         return self._session
 
+    async def _read(self, response: aiohttp.ClientResponse, stream: Collector | None) -> bytes:
+        is_refusal = response.status >= 400
+        if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_refusal:
+            return await self._collect(response.content, StreamReader(stream))
+        content = await _read_all(response.content)
+        if is_event_stream(content):
+            if is_refusal:
+                return first_object(content) or content
+            reader = StreamReader(stream)
+            reader.feed(content)
+            return reader.body()
+        return content
 
-def _proxy_to(url: URL) -> str | None:
-    """Return the proxy that the environment (HTTPS_PROXY and its like) names for the way to an address."""
-    # It is for the way out, not for a server on this machine.
-    if url.host is None or url.host in _LOOPBACK or proxy_bypass(url.host):
-        return None
-    return getproxies().get(url.scheme)
+    async def _collect(self, content: aiohttp.StreamReader, reader: StreamReader) -> bytes:
+        size = 0
+        try:
+            while not reader.is_done:
+                async with asyncio.timeout(self._idle_seconds):
+                    piece = await content.readany()
+                if not piece:
+                    break
+                size += len(piece)
+                reader.feed(piece)
+                if size > _LARGEST_STREAM or reader.pending_size > _LARGEST_BODY:
+                    raise Cut("the answer is larger than 16 MB")
+        except TimeoutError as error:
+            if not reader.is_whole:
+                raise Cut(f"the stream was silent for {self._idle_seconds:g} s") from error
+        except (aiohttp.ClientError, OSError):
+            if not reader.is_whole:
+                raise
+        body = reader.body()
+        if len(body) > _LARGEST_BODY:
+            raise Cut("the answer is larger than 16 MB")
+        return body
+
+    def _unreached(self, error: aiohttp.ClientConnectorError) -> Unreached:
+        if isinstance(error, aiohttp.ClientSSLError):
+            cause = getattr(error, "certificate_error", error.os_error)
+            return Unreached(explain_tls_error(cause), may_pass=False)
+        why = _reason(error)
+        is_of_proxy = isinstance(error, aiohttp.ClientProxyConnectionError) or error.host != self._url.host
+        if self._proxy is not None and is_of_proxy:
+            return Unreached(f"{self._proxy} does not answer ({why})", proxy=self._proxy)
+        return Unreached(why)
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read_all(content: aiohttp.StreamReader) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while piece := await response.content.readany():
+    while piece := await content.readany():
         pieces.append(piece)
         size += len(piece)
         if size > _LARGEST_BODY:
@@ -112,6 +191,4 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _reason(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"there is no host {error.host}"
-    if isinstance(error, aiohttp.ClientSSLError):
-        return "its certificate is not valid, or it speaks no TLS"
     return os.strerror(error.errno).lower() if error.errno else type(error.os_error).__name__

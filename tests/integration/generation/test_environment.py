@@ -1,56 +1,244 @@
 """What the environment says about the way to a provider, and what it must not say."""
 
+import logging
+import os
+import socket
+from base64 import b64encode
+
 import pytest
-from yarl import URL
 
 from backstay import Counts, Recipe
-from backstay.generate.http import _proxy_to
-from support.provider import KEY
+from backstay.errors import SettingsError
+from backstay.generate.http import Http, Reply, Unreached
+from support.certificates import make_certificate
+from support.http_proxy import HttpProxy
+from support.provider import KEY, ProviderServer, Sent, Status
 
 _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
 
 
-@pytest.fixture
-def proxy(provider, monkeypatch):
-    """The provider, as the proxy for every host; requests say whom they are for."""
-    address = provider.base_url.removesuffix("/v1")
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, address)
-    for name in ("no_proxy", "NO_PROXY"):
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    return provider
 
 
-async def test_a_proxy_of_the_environment_is_used(proxy, generate):
-    """The request goes to it, whole and with its key."""
-    result = await generate(3, recipe=Recipe(model="m", base_url=_ELSEWHERE, turns=2))
+async def _post(url: str) -> Reply:
+    http = Http(url, {"Authorization": f"Bearer {KEY}"})
+    try:
+        return await http.post(b"{}")
+    finally:
+        await http.close()
+
+
+async def _fails(url: str) -> Unreached:
+    with pytest.raises(Unreached) as raised:
+        await _post(url)
+    return raised.value
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+# -- proxies ---------------------------------------------------------------------------------------
+
+
+async def test_a_job_goes_through_the_proxy_of_the_environment(provider, generate, monkeypatch):
+    """The request goes to it, whole and with its key, though its address has no scheme."""
+    with HttpProxy(provider.port) as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy.address)
+
+        result = await generate(3, recipe=Recipe(model="m", base_url=_ELSEWHERE, turns=2))
 
     assert result.counts == Counts(completed=3)
-    assert {call.headers["Host"] for call in proxy.calls} == {"models.example"}
+    assert set(proxy.asked) == {"http://models.example/v1/chat/completions"}
+    assert {call.headers["Authorization"] for call in provider.calls} == {f"Bearer {KEY}"}
 
 
-async def test_a_password_of_netrc_does_not_take_the_place_of_the_key(proxy, generate, monkeypatch, tmp_path):
+async def test_an_endpoint_with_tls_is_reached_through_a_tunnel(tmp_path, monkeypatch):
+    """The proxy sees a host and a port, and the certificate is the endpoint's."""
+    certificate = make_certificate(tmp_path, "models.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
+    with (
+        ProviderServer(lambda _: Sent(b"{}"), tls=certificate.server) as provider,
+        HttpProxy(provider.port) as proxy,
+    ):
+        monkeypatch.setenv("https_proxy", proxy.address)
+
+        reply = await _post("https://models.example/v1")
+
+    assert (reply.status, reply.body, proxy.asked) == (200, b"{}", ["models.example:443"])
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_wants_a_password_is_known_as_the_one_that_refused(scheme, monkeypatch):
+    """The reply names the proxy, for a request and for a tunnel alike."""
+    with HttpProxy(0, refuses_with=407) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"me:hunter2@{proxy.address}")
+
+        reply = await _post(f"{scheme}://models.example/v1")
+
+    assert reply.status == 407
+    assert proxy.credentials == [f"Basic {b64encode(b'me:hunter2').decode()}"]
+    assert str(reply.proxy) == f"the proxy {proxy.address} (ALL_PROXY)"
+
+
+async def test_a_407_of_the_endpoint_itself_is_not_blamed_on_a_proxy(provider):
+    """Without a proxy on the way nobody else can have answered."""
+    provider.behaviour = lambda _: Status(407)
+
+    reply = await _post(provider.base_url)
+
+    assert (reply.status, reply.proxy) == (407, None)
+
+
+async def test_a_job_whose_proxy_refuses_it_is_paused(generate, monkeypatch):
+    """The job keeps its items, and says which proxy and which variable; the password is not shown."""
+    with HttpProxy(0, refuses_with=407) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"me:hunter2@{proxy.address}")
+
+        result = await generate(2, recipe=Recipe(model="m", base_url="https://models.example/v1", turns=2))
+
+    assert (result.counts, result.pause.code) == (Counts(pending=2), "proxy_refused")
+    assert f"{proxy.address} (HTTPS_PROXY)" in result.pause.message
+    assert "hunter2" not in result.pause.message
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_is_not_there_is_named(scheme, monkeypatch):
+    """What does not answer is the proxy, not the endpoint."""
+    address = f"127.0.0.1:{_closed_port()}"
+    monkeypatch.setenv("ALL_PROXY", f"me:hunter2@{address}")
+
+    error = await _fails(f"{scheme}://models.example/v1")
+
+    assert str(error) == f"the proxy {address} (ALL_PROXY) does not answer (connection refused)"
+    assert error.proxy is not None
+
+
+async def test_a_proxy_whose_name_is_unknown_is_named(monkeypatch):
+    """A host that is not found is told apart from the endpoint's own."""
+    monkeypatch.setenv("ALL_PROXY", "proxy.invalid:3128")
+
+    assert "proxy.invalid:3128 (ALL_PROXY) does not answer (there is no host proxy.invalid)" in str(
+        await _fails("http://models.example/v1")
+    )
+    monkeypatch.setenv("NO_PROXY", "models.invalid")
+    direct = await _fails("http://models.invalid/v1")
+    assert (str(direct), direct.proxy) == ("there is no host models.invalid", None)
+
+
+async def test_a_tunnel_that_is_refused_for_another_reason_was_never_asked_through(monkeypatch):
+    """A proxy that cannot reach the endpoint has sent nothing to it."""
+    with HttpProxy(0, refuses_with=503) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.address)
+
+        error = await _fails("https://models.example/v1")
+
+    assert str(error) == f"the proxy {proxy.address} (HTTPS_PROXY) answered 503 to CONNECT"
+
+
+async def test_a_socks_proxy_is_refused_before_the_first_call(generate, monkeypatch, stored):
+    """No job is made of what cannot go out."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+
+    with pytest.raises(SettingsError, match="ALL_PROXY names a socks5 proxy"):
+        await generate(1, recipe=Recipe(model="m", base_url=_ELSEWHERE, turns=2))
+
+
+async def test_a_password_of_netrc_does_not_take_the_place_of_the_key(provider, generate, monkeypatch, tmp_path):
     """A file that other programs read their passwords from is none of ours."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password something\n")
     monkeypatch.setenv("NETRC", str(netrc))
 
-    result = await generate(1, recipe=Recipe(model="m", base_url=_ELSEWHERE, turns=2))
+    result = await generate(1, recipe=Recipe(model="m", base_url=provider.base_url, turns=2))
 
     assert result.counts == Counts(completed=1)
-    assert proxy.calls[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert provider.calls[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
-@pytest.mark.parametrize("url", ["http://localhost:8000/v1", "http://127.0.0.1/v1", "http://[::1]/v1"])
-def test_a_server_on_this_machine_needs_no_proxy(url, proxy):
-    """It is for the way out."""
-    assert _proxy_to(URL(url)) is None
+# -- certificates ----------------------------------------------------------------------------------
 
 
-def test_no_proxy_is_heeded(proxy, monkeypatch):
-    """Hosts that the environment leaves out are asked directly."""
-    monkeypatch.setenv("no_proxy", "models.example")
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+async def test_a_certificate_is_trusted_where_the_environment_says_so(variable, tmp_path, monkeypatch):
+    """Either variable is enough; without them the message says how to trust it, and that it will not pass."""
+    certificate = make_certificate(tmp_path)
+    with ProviderServer(lambda _: Sent(b"{}"), tls=certificate.server) as provider:
+        error = await _fails(provider.base_url)
+        monkeypatch.setenv(variable, str(certificate.path))
+        reply = await _post(provider.base_url)
 
-    assert _proxy_to(URL("https://models.example/v1")) is None
-    assert _proxy_to(URL("https://other.example/v1")) is not None
+    assert str(error).startswith("its certificate is not trusted (self-signed certificate); name the file")
+    assert "SSL_CERT_FILE or REQUESTS_CA_BUNDLE" in str(error)
+    assert not error.may_pass
+    assert reply.status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "first_day", "last_day", "says"),
+    [
+        ("other.example", -1, 1, "its certificate is for another name"),
+        ("localhost", -9, -2, "its certificate has expired"),
+        ("localhost", 2, 9, "its certificate is not valid yet"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_is_told_apart(name, first_day, last_day, says, tmp_path, monkeypatch):
+    """A trusted certificate can be for another name, or not for today."""
+    certificate = make_certificate(tmp_path, name, first_day=first_day, last_day=last_day)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
+    with ProviderServer(tls=certificate.server) as provider:
+        error = await _fails(provider.base_url)
+
+    assert str(error).startswith(says)
+    assert not error.may_pass
+
+
+async def test_an_endpoint_without_tls_is_told(provider):
+    """An address that begins with https may have to begin with http."""
+    error = await _fails(provider.base_url.replace("http:", "https:"))
+
+    assert str(error).startswith("it does not speak TLS; correct the base URL")
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), ("no certificate", "holds no certificate")])
+def test_a_file_of_certificates_that_cannot_be_used_is_named(content, says, tmp_path, monkeypatch):
+    """OpenSSL would ignore it, and every endpoint would seem to have a bad certificate."""
+    path = tmp_path / "authority.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+
+    with pytest.raises(SettingsError, match=f"{path} that SSL_CERT_FILE names {says}"):
+        Http("https://models.example/v1", {})
+    Http("http://models.example/v1", {})
+
+
+async def test_a_job_whose_endpoint_is_not_trusted_is_paused_at_once(generate, tmp_path, caplog):
+    """Waiting would not make it trusted."""
+    certificate = make_certificate(tmp_path)
+    with ProviderServer(tls=certificate.server) as provider, caplog.at_level(logging.DEBUG):
+        result = await generate(2, recipe=Recipe(model="m", base_url=provider.base_url, turns=2))
+
+    assert (result.counts, result.pause.code) == (Counts(pending=2), "unreachable")
+    assert "SSL_CERT_FILE" in result.pause.message
+    assert os.environ["OPENAI_API_KEY"] not in caplog.text
+
+
+# -- large headers ---------------------------------------------------------------------------------
+
+
+async def test_a_header_of_thirty_kilobytes_is_read(provider):
+    """A gateway's report on an answer is no reason to lose it."""
+    provider.behaviour = lambda _: Status(200, {}, {"X-Report": "r" * 30_000, "Retry-After": "7"})
+
+    reply = await _post(provider.base_url)
+
+    assert (len(reply.headers["x-report"]), reply.headers["retry-after"]) == (30_000, "7")

@@ -1,0 +1,57 @@
+"""Certificates of endpoints: which are trusted, and what is wrong with one that is not."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+from backstay.errors import SettingsError
+
+# In this order: OpenSSL's own variable, and the one that other Python programs are given.
+_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+# Of X509_verify_cert in OpenSSL.
+_NOT_YET_VALID, _EXPIRED, _WRONG_NAME, _WRONG_ADDRESS = 9, 10, 62, 64
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
+
+
+def trusted_context(environ: Mapping[str, str] | None = None) -> ssl.SSLContext | None:
+    """Return a context that trusts the authorities that the environment names; None where it names none.
+
+    Raises:
+        SettingsError: the file that a variable names cannot be read, or holds no certificate.
+    """
+    environ = os.environ if environ is None else environ
+    for variable in _VARIABLES:
+        path = environ.get(variable)
+        if not path:
+            continue
+        context = ssl.create_default_context()
+        folder = Path(path).is_dir()  # which REQUESTS_CA_BUNDLE may be
+        try:
+            context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
+        except (OSError, ValueError) as error:
+            why = "holds no certificate that can be read" if isinstance(error, ssl.SSLError) else "cannot be read"
+            raise SettingsError(f"The file {path} that {variable} names {why}", setting=variable) from error
+        return context
+    return None
+
+
+def explain_tls_error(error: OSError) -> str:
+    """Say why no encrypted connection came about, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        match error.verify_code:
+            case code if code in (_WRONG_NAME, _WRONG_ADDRESS):
+                return "its certificate is for another name; use the name in the certificate in the base URL"
+            case code if code == _EXPIRED:
+                return "its certificate has expired; have it renewed"
+            case code if code == _NOT_YET_VALID:
+                return "its certificate is not valid yet; set the clock of this machine right, or have it replaced"
+        return (
+            f"its certificate is not trusted ({error.verify_message}); name the file with the certificate of the "
+            "authority that signed it in SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
+        )
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        return "it does not speak TLS; correct the base URL, which may have to begin with http://"
+    reason = getattr(error, "reason", None) or type(error).__name__
+    return f"no encrypted connection came about ({reason.lower().replace('_', ' ')}); see what it wants of a client"

@@ -1,0 +1,183 @@
+"""Keys and secret headers: read from the environment, or from where the settings say."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from backstay.errors import KeyMissing, SettingsError
+from backstay.logs import get_logger
+from backstay.settings import KeySetting, Settings
+
+_log = get_logger("backstay.keys")
+
+_COMMAND_SECONDS = 30.0
+_LONGEST_KEY = 65_536  # bytes
+_NAMED = "(named in backstay.toml)"
+_QUOTES = ("'", '"')
+
+
+class KeySources:
+    """The keys of a process, by the environment variable that each belongs to.
+
+    The variable wins. Where it is not set, the settings may name a command or a file, which is read when its key is
+    first needed, and again by `read_again`.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, KeySetting] | None = None,
+        headers: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        directory: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        command_seconds: float = _COMMAND_SECONDS,
+    ) -> None:
+        self._keys = keys or {}
+        self._headers = headers or {}
+        self._directory = directory or Path()
+        self._environ = os.environ if environ is None else environ
+        self._command_seconds = command_seconds
+        self._known: dict[str, str] = {}
+        self._warned: set[tuple[str, str]] = set()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(settings.keys, settings.headers, directory=settings.file_directory)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment, in which a variable is also set when the settings name a source of its key."""
+        return {
+            **dict.fromkeys(self._keys, _NAMED),
+            **{name: value for name, value in self._environ.items() if value.strip()},
+        }
+
+    def is_renewable(self, variable: str) -> bool:
+        """Return whether a key may be another one when it is read again."""
+        return variable in self._keys and not self._environ.get(variable, "").strip()
+
+    def read(self, variable: str) -> str | None:
+        """Return a key; None where there is none, and none is named.
+
+        Raises:
+            KeyMissing: what is there cannot be a key, or the command or the file gives none.
+        """
+        if not self.is_renewable(variable):
+            return self._checked(self._environ.get(variable, ""), variable, what=f"What {variable} holds")
+        return self._known.get(variable) or self.read_again(variable)
+
+    def read_again(self, variable: str) -> str | None:
+        """Return a key as it is now: run its command, read its file. Blocks for 30 s at most. Raises as `read`."""
+        if not self.is_renewable(variable):
+            return self.read(variable)
+        setting = self._keys[variable]
+        if setting.command is not None:
+            text, what = self._run(setting.command, variable), f"What the command for {variable} prints"
+        else:
+            text, what = self._read_file(str(setting.file), variable), f"What the key file for {variable} holds"
+        key = self._checked(text, variable, what=what)
+        if key is None:
+            raise KeyMissing(f"{what} is empty ([keys.{variable}] in backstay.toml)", variable=variable)
+        self._known[variable] = key
+        return key
+
+    def headers(self, host: str) -> dict[str, str]:
+        """Return the headers that the settings have for a host, with their values from the environment.
+
+        Raises:
+            SettingsError: a variable is not set, or what it holds cannot be a header's value.
+        """
+        found: dict[str, str] = {}
+        for name, variable in self._headers.get(host, {}).items():
+            value = self._environ.get(variable, "").strip()
+            if not value:
+                raise SettingsError(
+                    f"The header {name} for {host} takes its value from {variable}, which is not set; set it, or "
+                    f"take the header out of [headers] in backstay.toml",
+                    setting="headers",
+                )
+            if not (value.isascii() and value.isprintable()):
+                raise SettingsError(
+                    f"What {variable} holds cannot be sent as the header {name}: it has line breaks or characters "
+                    "beyond ASCII",
+                    setting="headers",
+                )
+            found[name] = value
+        return found
+
+    def _checked(self, text: str, variable: str, *, what: str) -> str | None:
+        key = text.strip()
+        if len(key) >= 2 and key[0] in _QUOTES and key[0] == key[-1]:
+            key = key[1:-1].strip()
+            self._warn("key_has_quotes", variable, advice="they are not sent; take them out")
+        if not key:
+            return None
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise KeyMissing(f"{what} cannot be an API key: it has spaces or odd characters", variable=variable)
+        return key
+
+    def _run(self, command: str, variable: str) -> str:
+        where = f"The command for {variable} ([keys.{variable}] in backstay.toml)"
+        process = subprocess.Popen(  # noqa: S602 - the user's own settings say what to run
+            command,
+            shell=True,
+            cwd=self._directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # What it says may hold the key.
+            stderr=subprocess.DEVNULL,
+            # Without a terminal it cannot wait for somebody to type.
+            start_new_session=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=self._command_seconds)
+        except subprocess.TimeoutExpired:
+            raise KeyMissing(
+                f"{where} did not end within {self._command_seconds:g} s; it has no terminal to ask for anything. "
+                "Run it by hand to see what it waits for",
+                variable=variable,
+            ) from None  # it carries what the command has printed
+        finally:
+            _end(process)
+        if process.returncode != 0:
+            raise KeyMissing(
+                f"{where} ended with status {process.returncode}; run it by hand to see why", variable=variable
+            )
+        return output[:_LONGEST_KEY].decode("utf-8", "replace")
+
+    def _read_file(self, name: str, variable: str) -> str:
+        path = self._directory / Path(name).expanduser()
+        try:
+            with path.open("rb") as file:
+                line = file.readline(_LONGEST_KEY)
+                mode = os.fstat(file.fileno()).st_mode
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise KeyMissing(
+                f"The key file {path} for {variable} ([keys.{variable}] in backstay.toml) cannot be read: {reason}",
+                variable=variable,
+            ) from error
+        if os.name == "posix" and mode & 0o044:
+            self._warn("key_file_readable_by_others", variable, path=str(path), advice="chmod 600")
+        return line.decode("utf-8", "replace")
+
+    def _warn(self, event: str, variable: str, **context: str) -> None:
+        if (event, variable) not in self._warned:
+            self._warned.add((event, variable))
+            _log.warning(event, variable=variable, **context)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command with all that it started, should anything of it still run."""
+    if process.poll() is None:
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

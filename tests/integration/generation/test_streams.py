@@ -1,0 +1,134 @@
+"""Answers that come as a stream of events, over real connections."""
+
+import json
+
+import pytest
+
+from backstay import Counts, Recipe
+from backstay.generate.http import Cut, Http, Reply
+from backstay.generate.stream_collector import OpenAICollector
+from support.provider import ProviderServer, Said, Sent, Streamed, shaped
+
+_CONTENT = ["Hel", "lo ", "there é"]
+_FINISH = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\r\n\r\n'
+_DONE = b"data: [DONE]\n\n"
+
+
+def _pieces() -> list[bytes]:
+    """Chunks of an answer, cut where no event ends, with a keep-alive between."""
+    chunks = [{"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in _CONTENT]
+    events = "".join(f": waiting\n\ndata: {json.dumps(chunk, ensure_ascii=False)}\n\n" for chunk in chunks).encode()
+    return [events[start : start + 31] for start in range(0, len(events), 31)]
+
+
+async def _post(provider: ProviderServer, *, stream: OpenAICollector | None = None, idle_seconds: float = 60) -> Reply:
+    http = Http(provider.base_url, {}, idle_seconds=idle_seconds)
+    try:
+        return await http.post(b"{}", stream=stream)
+    finally:
+        await http.close()
+
+
+def _text(reply: Reply) -> str:
+    return json.loads(reply.body)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("is_asked_for", [True, False])
+@pytest.mark.parametrize("content_type", ["text/event-stream; charset=utf-8", "text/plain", "application/json"])
+async def test_a_stream_is_collected(is_asked_for, content_type, provider):
+    """A stream becomes the answer it is, asked for or not, and whatever its Content-Type calls it."""
+    provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, _DONE], content_type=content_type)
+
+    reply = await _post(provider, stream=OpenAICollector() if is_asked_for else None)
+
+    assert (reply.status, _text(reply)) == (200, "Hello there é")
+    assert ("text/event-stream" in provider.calls[0].headers["Accept"]) is is_asked_for
+
+
+async def test_an_answer_that_does_not_stream_is_taken(provider):
+    """A server may not know how to stream."""
+    provider.behaviour = lambda _: Sent(b'{"choices": []}')
+
+    assert (await _post(provider, stream=OpenAICollector())).body == b'{"choices": []}'
+
+
+@pytest.mark.parametrize(
+    ("stream", "says"),
+    [
+        (Streamed(_pieces()), "the stream ended before the answer did"),
+        (Streamed(_pieces(), "cut"), "ClientPayloadError"),
+        (Streamed(_pieces(), "silence"), "the stream was silent for 0.1 s"),
+        (Streamed([*_pieces(), b'data: {"choi'], "end"), "an event of the stream is not JSON"),
+        (Streamed([*_pieces(), _FINISH.replace(b'"stop"', b"null")], "cut"), "ClientPayloadError"),
+    ],
+    ids=["ends", "cut", "silent", "half an event", "no finish"],
+)
+async def test_half_a_stream_is_never_an_answer(stream, says, provider):
+    """A stream without a finish word is as good as a connection that was cut."""
+    provider.behaviour = lambda _: stream
+
+    with pytest.raises(Cut, match=says):
+        await _post(provider, idle_seconds=0.1)
+
+
+@pytest.mark.parametrize("then", ["end", "cut", "silence"])
+async def test_what_follows_a_whole_answer_does_not_matter(then, provider):
+    """Once the model has said why it stopped, neither a cut nor silence takes the answer away."""
+    provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH], then)
+
+    assert _text(await _post(provider, idle_seconds=0.1)) == "Hello there é"
+
+
+async def test_a_stream_is_not_waited_for_after_its_end(provider):
+    """A server that keeps the connection open after the last event costs no time."""
+    provider.behaviour = lambda _: Streamed([*_pieces(), _DONE], "silence")
+
+    assert _text(await _post(provider, idle_seconds=600)) == "Hello there é"
+
+
+async def test_a_stream_without_end_is_given_up(provider, monkeypatch):
+    """Neither many events nor one endless line fills the memory."""
+    monkeypatch.setattr("backstay.generate.http._LARGEST_BODY", 10_000)
+    monkeypatch.setattr("backstay.generate.http._LARGEST_STREAM", 40_000)
+    for pieces in (_pieces() * 300, [b"data: ", *[b"x" * 1_000] * 20], [*_pieces() * 40, _chunk(20_000), _FINISH]):
+        provider.behaviour = lambda _, pieces=pieces: Streamed(pieces)
+
+        with pytest.raises(Cut, match="larger than 16 MB"):
+            await _post(provider)
+
+
+def _chunk(size: int) -> bytes:
+    chunk = {"choices": [{"index": 0, "delta": {"content": "x" * size}}]}
+    return f"\n\ndata: {json.dumps(chunk)}\n\n".encode()
+
+
+async def test_a_refusal_that_is_streamed_is_read(provider):
+    """The error is the data of the only event."""
+    error = {"error": {"code": "invalid_parameter_error", "message": "no"}}
+    pieces = [f"event: error\ndata: {json.dumps(error)}\n\n".encode()]
+    provider.behaviour = lambda _: Streamed(pieces, status=400)
+
+    reply = await _post(provider)
+
+    assert (reply.status, json.loads(reply.body)) == (400, error)
+
+
+async def test_a_job_stores_what_was_streamed(provider, generate, stored):
+    """An endpoint that only streams gives the same conversations, and half a stream gives none."""
+
+    def stream(call):
+        body = shaped(call, json.dumps({key: f"{key} about {call.topic}" for key in call.keys}), Said())
+        content = body["choices"][0]["message"]["content"]
+        halves = [{"choices": [{"index": 0, "delta": {"content": half}}]} for half in (content[:9], content[9:])]
+        pieces = [f"data: {json.dumps(half)}\n\n".encode() for half in halves]
+        usage = f"data: {json.dumps({'choices': [], 'usage': body['usage']})}\n\n".encode()
+        return Streamed(pieces if call.topic == "half" else [*pieces, _FINISH, usage, _DONE])
+
+    provider.behaviour = stream
+    result = await generate(
+        ["sea", "half"], recipe=Recipe(model="m", base_url=provider.base_url, turns=2), max_attempts=1
+    )
+
+    assert result.counts == Counts(completed=1, failed=1)
+    assert stored() == [("sea", ["user_1 about sea", "assistant_1 about sea"])]
+    assert (result.tokens.tokens_in, result.tokens.tokens_out) == (100, 50)

@@ -1,0 +1,78 @@
+"""What counts as a secret, and what a recipe must not hold."""
+
+import pytest
+
+from backstay import Recipe
+from backstay.errors import RecipeError
+from backstay.generate.credentials import Secrets, refuse_in
+
+_REAL = "sk-live/0123456789abcdef"
+
+
+def test_a_real_key_is_found_and_hidden():
+    """A key of sixteen characters and more is found however its JSON is written; a short one and a word never are."""
+    for value, body, hidden in (
+        (_REAL, b"no such key: sk-live/0123456789abcdef", b"no such key: [key]"),
+        (_REAL, b'{"said": "sk-live\\/0123456789abcdef"}', b'{"said": "[key]"}'),
+        ("0123456789abcde", b"0123456789abcde", None),
+        ("incomprehensibilities", b"incomprehensibilities", None),
+        (None, b"nothing", None),
+        ("", b"nothing", None),
+    ):
+        secrets = Secrets([value])
+        assert (secrets.are_in(body), secrets.hide_in(body)) == (hidden is not None, hidden or body)
+
+
+_REFUSED = [
+    {"parameters": {"api_key": "x"}},
+    {"parameters": {"extra": {"Authorization": "x"}}},
+    {"parameters": {"user": "sk-0123456789abcdef0123"}},
+    {"parameters": {"sk-0123456789abcdef0123": 1}},
+    {"language": f"in {_REAL}"},
+    {"system": f"Your key is {_REAL}"},
+    {"headers": {"Authorization": "x"}},
+    {"headers": {"api-key": "x"}},
+    {"headers": {"X-Api-Key": "x"}},
+    {"headers": {"Ocp-Apim-Subscription-Key": "x"}},
+    {"headers": {"Cookie": "x"}},
+    {"headers": {"X-Amz-Security-Token": "x"}},
+    {"headers": {"CF-Access-Client-Secret": "x"}},
+    {"headers": {"X-Team": "Bearer abcdefghijklmnop"}},
+    {"query": {"key": "x"}},
+    {"query": {"accessToken": "x"}},
+    {"query": {"user": _REAL}},
+]
+
+
+@pytest.mark.parametrize("fields", _REFUSED, ids=str)
+def test_a_credential_in_a_recipe_is_refused(fields):
+    """A recipe is stored and shown, so it may hold neither a key of the environment nor a field that is for one."""
+    with pytest.raises(RecipeError, match="carries a credential") as raised:
+        refuse_in(fields, {"SOME_API_KEY": f"{_REAL}\n"})
+
+    assert "0123456789abcdef" not in str(raised.value)
+    assert "key_header" in raised.value.message
+
+
+def test_the_variable_of_the_recipe_is_known_whatever_its_name(monkeypatch):
+    """A key in the variable that the recipe itself names is known as one."""
+    monkeypatch.setenv("MY_ACCESS", _REAL)
+
+    with pytest.raises(RecipeError, match="system carries a credential"):
+        Recipe(model="openai:gpt", api_key_env="MY_ACCESS", system=f"Say {_REAL}")
+
+
+def test_what_only_sounds_like_a_credential_is_let_through():
+    """Texts may speak of keys, a short key or a word hides nothing, and ordinary names are no credentials."""
+    environ = {"A_API_KEY": "local-key", "B_API_KEY": "incomprehensibilities", "HOME": "/home/generous-person"}
+
+    refuse_in(
+        {
+            "system": "Keys look like sk-0123456789abcdef0123, and are sent as Bearer abcdefghijklmnop.",
+            "prompt": "A local-key for {{ topic }}, of incomprehensibilities, in /home/generous-person",
+            "parameters": {"max_completion_tokens": 5, "logit_bias": {"50256": -1}, "user": "me", "stop_token": "x"},
+            "headers": {"X-App-Id": "team", "Idempotency-Key": "7", "OpenAI-Organization": "org"},
+            "query": {"api-version": "2024-10-21"},
+        },
+        environ,
+    )

@@ -1,0 +1,292 @@
+"""Streams of events: found wherever their pieces end, and collected into the answer they are parts of."""
+
+import json
+
+import pytest
+
+from backstay.generate.event_stream import EventParser, StreamReader, first_object, is_event_stream
+from backstay.generate.stream_collector import AnthropicCollector, BrokenStream, OpenAICollector
+
+_USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
+
+
+def _events(*pieces: bytes) -> list[tuple[str, str]]:
+    parser = EventParser()
+    found = [event for piece in pieces for event in parser.feed(piece)]
+    return [(event.name, event.data) for event in (*found, *parser.end())]
+
+
+def _sse(*data: object, done: bool = True) -> bytes:
+    lines = [f"data: {json.dumps(each)}\n\n" for each in data]
+    return "".join([*lines, "data: [DONE]\n\n" if done else ""]).encode()
+
+
+def _chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
+    return {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+def _collected(stream: bytes, collector=None) -> dict:
+    reader = StreamReader(collector)
+    reader.feed(stream)
+    return json.loads(reader.body())
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_events_are_found_wherever_the_pieces_end(end):
+    """Every way to cut a stream in two, and each end of a line, gives the same events."""
+    lines = [": keep-alive", "", "event: one", "data: first", "data:second", "id: 5", "", "data:  é ", "", "data: last"]
+    stream = b"\xef\xbb\xbf" + end.join(lines).encode()
+
+    expected = [("one", "first\nsecond"), ("", " é "), ("", "last")]
+    assert _events(*[bytes([each]) for each in stream]) == expected
+    for cut in range(len(stream)):
+        assert _events(stream[:cut], stream[cut:]) == expected
+
+
+def test_comments_and_empty_events_are_nothing():
+    """Keep-alives in any form give no event."""
+    assert _events(b": OPENROUTER PROCESSING\n\n\n\nevent: ping\n\nretry: 3\n\n") == []
+
+
+def test_a_stream_is_known_by_how_it_begins():
+    """A server may call its stream by another Content-Type."""
+    assert is_event_stream(b'data: {"a": 1}\n\n')
+    assert is_event_stream(b"event: error\ndata: {}\n\n")
+    assert is_event_stream(b": waiting\n\n")
+    assert not is_event_stream(b'{"data": 1}')
+    assert first_object(b'event:error\ndata:{"code": "x"}\n\n') == b'{"code":"x"}'
+    assert first_object(b"data: overloaded\n\n") is None
+    assert first_object(b": nothing\n\n") is None
+
+
+# -- chunks of a chat completion -------------------------------------------------------------------
+
+
+def test_chunks_give_the_body_of_the_same_answer_without_streaming():
+    """Texts are joined by their names; the finish reason and the usage come from the chunks that have them."""
+    stream = _sse(
+        _chunk(role="assistant", content=""),
+        _chunk(reasoning_content="Let me "),
+        _chunk(reasoning_content="see.", content=None),
+        _chunk(content="Hello"),
+        {**_chunk(), "choices": [{"index": 1, "delta": {"content": "another choice"}, "finish_reason": "length"}]},
+        _chunk(content=" there"),
+        _chunk("stop"),
+        {"id": "c1", "choices": [], "usage": _USAGE},
+    )
+
+    expected = {
+        "id": "c1",
+        "model": "m",
+        "object": "chat.completion",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Hello there", "reasoning_content": "Let me see."},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": _USAGE,
+    }
+    assert _collected(stream, OpenAICollector()) == expected
+    assert _collected(stream) == expected
+
+
+@pytest.mark.parametrize(
+    ("deltas", "message"),
+    [
+        ([{"refusal": "I can"}, {"refusal": "not"}], {"content": None, "refusal": "I cannot"}),
+        ([{"reasoning": "a"}, {"reasoning": "b"}, {"content": "c"}], {"content": "c", "reasoning": "ab"}),
+        (
+            [{"content": [{"type": "thinking", "thinking": "t"}]}, {"content": "a"}, {"content": "b"}],
+            {"content": [{"type": "thinking", "thinking": "t"}, *({"type": "text", "text": x} for x in "ab")]},
+        ),
+        (
+            [
+                {
+                    "tool_calls": [
+                        {"index": 0, "id": "t", "type": "function", "function": {"name": "f", "arguments": ""}}
+                    ]
+                },
+                {"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]},
+                {"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f", "arguments": ": 1}"}}]},
+                {"tool_calls": [{"index": 1, "id": "u", "function": {"name": "g", "arguments": "{}"}}]},
+            ],
+            {
+                "content": None,
+                "tool_calls": [
+                    {"id": "t", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}},
+                    {"id": "u", "function": {"name": "g", "arguments": "{}"}},
+                ],
+            },
+        ),
+        (
+            [
+                {"tool_calls": [{"id": "t", "function": {"name": "f", "arguments": '{"a"'}}]},
+                {"tool_calls": [{"function": {"arguments": ": 1}"}}]},
+                {"tool_calls": [{"id": "u", "function": {"name": "g", "arguments": {"b": 2}}}]},
+            ],
+            {
+                "content": None,
+                "tool_calls": [
+                    {"id": "t", "function": {"name": "f", "arguments": '{"a": 1}'}},
+                    {"id": "u", "function": {"name": "g", "arguments": {"b": 2}}},
+                ],
+            },
+        ),
+    ],
+)
+def test_what_a_message_can_be_streamed_as(deltas, message):
+    """Refusals, reasoning, parts of content, and calls of tools with or without an index are put together."""
+    body = _collected(_sse(*(_chunk(**delta) for delta in deltas), _chunk("stop")))
+
+    assert body["choices"][0]["message"] == {"role": "assistant", **message}
+
+
+def test_a_whole_answer_in_one_event_is_taken():
+    """A server may send its usual body as its only event."""
+    message = {"role": "assistant", "content": "all of it"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+
+    assert _collected(_sse({"choices": [choice], "usage": _USAGE}))["choices"] == [choice]
+
+
+# -- events of a message ---------------------------------------------------------------------------
+
+_START = {
+    "type": "message_start",
+    "message": {"id": "m1", "type": "message", "role": "assistant", "content": [], "stop_reason": None,
+                "usage": {"input_tokens": 9, "output_tokens": 1, "cache_read_input_tokens": 4}},
+}  # fmt: skip
+_END = {
+    "type": "message_delta",
+    "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+    "usage": {"output_tokens": 20, "input_tokens": None},
+}
+
+
+def _block(index: int, start: dict[str, object], *deltas: dict[str, object]) -> list[dict[str, object]]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": start},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+def test_events_give_the_body_of_the_same_message_without_streaming():
+    """Thinking with its signature, text and a tool's input are put together, block by block."""
+    stream = _sse(
+        _START,
+        {"type": "ping"},
+        *_block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            {"type": "thinking_delta", "thinking": "Let me "},
+            {"type": "thinking_delta", "thinking": "see."},
+            {"type": "signature_delta", "signature": "c2ln"},
+        ),
+        *_block(1, {"type": "text", "text": "A"}, {"type": "text_delta", "text": "h"}, {"text": ", so"}),
+        *_block(
+            2,
+            {"type": "tool_use", "id": "t", "name": "conversation", "input": {}},
+            {"type": "input_json_delta", "partial_json": ""},
+            {"type": "input_json_delta", "partial_json": '{"user_1": "H'},
+            {"type": "input_json_delta", "partial_json": 'i"}'},
+        ),
+        {"type": "something_new", "index": 2},
+        _END,
+        {"type": "message_stop"},
+        done=False,
+    )  # fmt: skip
+
+    expected = {
+        "id": "m1",
+        "type": "message",
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": "Let me see.", "signature": "c2ln"},
+            {"type": "text", "text": "Ah, so"},
+            {"type": "tool_use", "id": "t", "name": "conversation", "input": {"user_1": "Hi"}},
+        ],
+        "stop_reason": "tool_use",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 9, "output_tokens": 20, "cache_read_input_tokens": 4},
+    }
+    assert _collected(stream, AnthropicCollector()) == expected
+    assert _collected(stream) == expected
+
+
+def test_an_input_that_stops_in_the_middle_stays_text():
+    """A tool's input that was cut at the limit of tokens is no object, and is not made into one."""
+    stream = _sse(_START, *_block(0, {"type": "tool_use", "input": {}}, {"partial_json": '{"a": '}), _END, done=False)
+
+    assert _collected(stream)["content"] == [{"type": "tool_use", "input": '{"a": '}]
+
+
+# -- streams that are not whole, and errors --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "says"),
+    [
+        (b"", "ended before the answer did"),
+        (_sse(_chunk(content="Hel"), done=False), "ended before the answer did"),
+        (_sse(_START, *_block(0, {"type": "text", "text": ""}, {"text": "Hel"}), done=False), "ended before"),
+        (_sse(_chunk(content="Hel"), done=False) + b'data: {"choices": [', "not JSON"),
+        (_sse(_chunk(content="Hel"), done=False) + b"data: [DO", "not JSON"),
+        (_sse(["Hel"]), "not a JSON object"),
+        (b"<html><body>Sign in</body></html>", "ended before"),
+    ],
+)
+def test_a_stream_that_is_not_whole_is_never_an_answer(stream, says):
+    """Without a finish word and without an end, what has come is not taken for the answer."""
+    with pytest.raises(BrokenStream, match=says):
+        _collected(stream)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        _sse(_chunk("stop", content="all"), done=False),
+        _sse(_chunk(content="all")),
+        _sse(_chunk("stop", content="all"), done=False) + b'data: {"usage": {"pro',
+        _sse(_chunk("stop", content="all")) + b"data: more\n\n",
+    ],
+)
+def test_a_finish_word_or_an_end_is_enough(stream):
+    """The model's word for why it stopped, or the stream's own end, says that the answer is whole."""
+    assert _collected(stream)["choices"][0]["message"]["content"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (
+            _sse(_chunk(content="Hel"), {"error": {"code": 502, "message": "no"}, "choices": [], "usage": _USAGE}),
+            {"error": {"code": 502, "message": "no"}, "choices": [], "usage": _USAGE},
+        ),
+        (
+            _sse({"object": "error", "code": 400, "message": "no"}),
+            {"error": {"object": "error", "code": 400, "message": "no"}},
+        ),
+        (
+            _sse(_START, done=False)
+            + b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"}}\n\n',
+            {"type": "error", "error": {"type": "overloaded_error"}, "usage": _START["message"]["usage"]},
+        ),
+        (b'event:error\ndata:{"code": "Throttling"}\n\n', {"error": {"code": "Throttling"}}),
+    ],
+)
+def test_an_error_in_the_middle_is_the_answer(stream, expected):
+    """An error takes the place of what came before it; tokens that are known to be spent stay known."""
+    assert _collected(stream) == expected
+
+
+def test_an_empty_error_beside_an_answer_is_none():
+    """A server may send `error: null` with every chunk."""
+    body = _collected(_sse({**_chunk("stop", content="all"), "error": None}))
+
+    assert body["choices"][0]["message"]["content"] == "all"

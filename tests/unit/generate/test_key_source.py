@@ -1,0 +1,146 @@
+"""Keys of the environment, of commands and of files, and headers that hold a secret."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from backstay.errors import KeyMissing, SettingsError
+from backstay.generate.key_source import KeySources
+from backstay.settings import KeySetting
+from support.waiting import until
+
+_KEY = "sk-0123456789abcdef"
+_PRINT = f"printf {_KEY}"
+
+
+def _sources(environ=None, directory=None, *, seconds=20.0, **setting):
+    keys = {"K": KeySetting(**setting)} if setting else {}
+    return KeySources(keys, directory=directory, environ=environ or {}, command_seconds=seconds)
+
+
+@pytest.mark.parametrize("text", [_KEY, f" {_KEY} \n", f'"{_KEY}"', f"'{_KEY}'", f' " {_KEY}"\n'])
+def test_a_key_is_read_without_what_stands_around_it(text, caplog):
+    """Spaces and quotes around a key are taken off, and quotes are reported once, by the variable's name alone."""
+    sources = _sources({"K": text})
+
+    assert [sources.read("K"), sources.read("K")] == [_KEY, _KEY]
+    assert [record.msg for record in caplog.records] == (["key_has_quotes"] if "'" in text or '"' in text else [])
+    assert _KEY not in caplog.text
+
+
+@pytest.mark.parametrize("text", ["sécret key", "two words", "'", '"two words"'])
+def test_what_cannot_be_a_key_is_reported_without_being_shown(text):
+    """A value that no header can carry is named by its variable."""
+    if text == "'":
+        assert _sources({"K": text}).read("K") == "'"
+        return
+    with pytest.raises(KeyMissing, match=r"^What K holds cannot be an API key") as raised:
+        _sources({"K": text}).read("K")
+
+    assert "cret" not in raised.value.message
+    assert "two" not in raised.value.message
+
+
+def test_the_environment_wins_over_the_settings():
+    """A command is run only where the variable is not set; no variable and no setting is no key."""
+    assert _sources({"K": "of-the-environment"}, command=_PRINT).read("K") == "of-the-environment"
+    assert _sources({"K": " "}, command=_PRINT).read("K") == _KEY
+    assert _sources().read("K") is None
+
+
+def test_a_command_is_run_once_in_the_directory_of_the_settings(tmp_path):
+    """What it prints is kept until it is asked for again."""
+    sources = _sources(directory=tmp_path, command=f"echo run >> runs; {_PRINT}")
+
+    assert [sources.read("K"), sources.read("K"), sources.read_again("K")] == [_KEY] * 3
+    assert (tmp_path / "runs").read_text() == "run\nrun\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (f"echo {_KEY} >&2; echo {_KEY}; exit 3", "ended with status 3; run it by hand"),
+        ("no-such-program-anywhere", "ended with status 127"),
+        ("true", r"^What the command for K prints is empty \(\[keys.K\]"),
+        (f"echo {_KEY}; echo {_KEY}", "^What the command for K prints cannot be an API key"),
+        ("read line < /dev/tty", "ended with status"),
+        ("read line", "ended with status 1"),
+    ],
+)
+def test_a_command_that_gives_no_key_is_reported_by_name(command, says, capfd):
+    """Its failure names the setting; what it printed is shown nowhere, and it has no terminal to ask on."""
+    with pytest.raises(KeyMissing, match=says) as raised:
+        _sources(command=command).read("K")
+
+    assert "keys.K" in raised.value.message or "for K" in raised.value.message
+    assert _KEY not in str(raised.value) + str(raised.value.context) + "".join(capfd.readouterr())
+
+
+def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path):
+    """A command that does not end is given up, and neither it nor its children stay."""
+    command = f"echo {_KEY}; sleep 600 & echo $! > child; sleep 600"
+
+    with pytest.raises(KeyMissing, match=r"did not end within 0.5 s") as raised:
+        _sources(directory=tmp_path, seconds=0.5, command=command).read("K")
+
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    child = int((tmp_path / "child").read_text())
+    until(lambda: not _is_running(child))
+
+
+def _is_running(process: int) -> bool:
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_key_file_is_read_by_its_first_line(tmp_path, caplog):
+    """A file that others may read is still read, and reported once; one for its owner alone is not."""
+    path = tmp_path / "key"
+    path.write_text(f"{_KEY}\nnot this\n")
+    for mode, reported in ((0o600, []), (0o644, ["key_file_readable_by_others"])):
+        path.chmod(mode)
+        caplog.clear()
+        sources = _sources(directory=tmp_path, file="key")
+        with caplog.at_level(logging.WARNING):
+            assert [sources.read("K"), sources.read_again("K")] == [_KEY, _KEY]
+        assert [record.msg for record in caplog.records] == reported
+
+
+@pytest.mark.parametrize("name", ["missing", "directory", "empty"])
+def test_a_key_file_without_a_key_is_reported(name, tmp_path):
+    """The message names the variable, and the file where it cannot be read."""
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "empty").touch(mode=0o600)
+
+    with pytest.raises(KeyMissing, match="key file") as raised:
+        _sources(directory=tmp_path, file=name).read("K")
+
+    assert "for K" in raised.value.message
+    assert str(tmp_path / name) in raised.value.message or name == "empty"
+
+
+def test_headers_take_their_values_from_the_environment():
+    """A host gets its own headers and no other's; a variable that is missing or cannot be sent is named."""
+    headers = {"a.example": {"X-Secret": "S"}, "b.example:8000": {"X-Other": "O"}, "c.example": {"X-Odd": "ODD"}}
+    sources = KeySources(headers=headers, environ={"S": " value\n", "ODD": "two\nlines-of-it"})
+
+    assert sources.headers("a.example") == {"X-Secret": "value"}
+    assert sources.headers("elsewhere.example") == {}
+    with pytest.raises(SettingsError, match=r"X-Other for b\.example:8000 takes its value from O, which is not set"):
+        sources.headers("b.example:8000")
+    with pytest.raises(SettingsError, match="What ODD holds cannot be sent as the header X-Odd") as raised:
+        sources.headers("c.example")
+    assert "lines-of-it" not in raised.value.message
+
+
+def test_the_environment_of_the_process_is_read_when_it_is_asked(monkeypatch):
+    """A variable that is set later counts."""
+    sources = KeySources()
+    monkeypatch.setitem(os.environ, "SOME_KEY_OF_A_TEST", _KEY)
+
+    assert sources.read("SOME_KEY_OF_A_TEST") == _KEY

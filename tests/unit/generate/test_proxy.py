@@ -1,0 +1,92 @@
+"""The proxy on the way to an endpoint, as people set it."""
+
+import pytest
+from yarl import URL
+
+from backstay.errors import SettingsError
+from backstay.generate.proxy import find_proxy
+
+_HTTPS, _HTTP = "https://models.example/v1", "http://models.example/v1"
+_ONE, _TWO = "http://one.example:3128", "http://two.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "expected"),
+    [
+        ({}, _HTTPS, None),
+        ({"HTTPS_PROXY": _ONE}, _HTTPS, (_ONE, "HTTPS_PROXY")),
+        ({"HTTPS_PROXY": _ONE}, _HTTP, None),
+        ({"HTTP_PROXY": _ONE}, _HTTP, (_ONE, "HTTP_PROXY")),
+        ({"https_proxy": _ONE, "HTTPS_PROXY": _TWO}, _HTTPS, (_ONE, "https_proxy")),
+        ({"https_proxy": "", "HTTPS_PROXY": _TWO}, _HTTPS, None),
+        ({"all_proxy": _ONE}, _HTTPS, (_ONE, "all_proxy")),
+        ({"ALL_PROXY": _ONE}, _HTTP, (_ONE, "ALL_PROXY")),
+        ({"ALL_PROXY": "socks5://one.example", "HTTPS_PROXY": _TWO}, _HTTPS, (_TWO, "HTTPS_PROXY")),
+        ({"HTTPS_PROXY": "one.example:3128"}, _HTTPS, (_ONE, "HTTPS_PROXY")),
+        ({"HTTPS_PROXY": "me:pass@127.0.0.1:3128"}, _HTTPS, ("http://me:pass@127.0.0.1:3128", "HTTPS_PROXY")),
+        ({"HTTPS_PROXY": "HTTPS://one.example"}, _HTTPS, ("https://one.example", "HTTPS_PROXY")),
+        ({"HTTPS_PROXY": "[::1]:3128"}, _HTTPS, ("http://[::1]:3128", "HTTPS_PROXY")),
+    ],
+)
+def test_a_proxy_of_the_environment_is_found(environ, url, expected):
+    """The variable for the scheme comes before the one for all, lower case before upper, and no scheme means HTTP."""
+    found = find_proxy(URL(url), environ)
+
+    assert (str(found.url), found.variable) == expected if found is not None else expected is None
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "is_direct"),
+    [
+        ("models.example", _HTTPS, True),
+        ("other.example, .EXAMPLE", _HTTPS, True),
+        ("*.example", _HTTPS, True),
+        ("*", _HTTPS, True),
+        ("models.example:443", _HTTPS, True),
+        ("models.example:8443", _HTTPS, False),
+        ("els.example", _HTTPS, False),
+        ("10.0.0.0/8 192.168.0.0/16", "http://10.1.2.3:8000/v1", True),
+        ("10.0.0.0/8", "http://11.1.2.3:8000/v1", False),
+        ("10.0.0.0/8", _HTTPS, False),
+        ("", "http://localhost:8000/v1", True),
+        ("", "http://127.0.0.2/v1", True),
+        ("", "http://[::1]/v1", True),
+        ("", "http://my.localhost/v1", True),
+    ],
+)
+def test_what_is_asked_directly(no_proxy, url, is_direct):
+    """Hosts of NO_PROXY and this machine itself are asked without a proxy."""
+    found = find_proxy(URL(url), {"ALL_PROXY": _ONE, "NO_PROXY": no_proxy})
+
+    assert (found is None) is is_direct
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        (
+            "socks5://me:hunter2@one.example:1080",
+            "^HTTPS_PROXY names a socks5 proxy, which is not supported; set it to",
+        ),
+        ("socks5h://hunter2@one.example:1080", "names a socks5h proxy"),
+        ("hun:ter2://one.example", "names a strange kind of proxy"),
+        ("http://:3128", "is not the address of a proxy"),
+        ("http://me:hunter2@one.example:port", "is not the address of a proxy"),
+        ("http://one.example:99999", "is not the address of a proxy"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_refused_by_name(address, says):
+    """The message names the variable and what to set instead, and never shows a password."""
+    with pytest.raises(SettingsError, match=says) as raised:
+        find_proxy(URL(_HTTPS), {"HTTPS_PROXY": address})
+
+    assert "hunter2" not in str(raised.value)
+    assert "http://HOST:PORT" in raised.value.message
+
+
+def test_a_password_is_in_neither_the_name_nor_the_representation():
+    """What is shown of a proxy is its host, its port and its variable."""
+    found = find_proxy(URL(_HTTPS), {"HTTPS_PROXY": "http://me:hunter2@one.example:3128"})
+
+    assert str(found) == "the proxy one.example:3128 (HTTPS_PROXY)"
+    assert "hunter2" not in repr(found)
