@@ -1,12 +1,15 @@
 """`backstay run --dry-run`: what would be sent, and about how much it is."""
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
+from backstay.cli.endpoint_line import describe
 from backstay.cli.invocation import in_loop
 from backstay.cli.output import Output
 from backstay.cli.text import counted, plain, plain_lines
+from backstay.errors import KeyNotAllowed
 
 if TYPE_CHECKING:
     from backstay.batch.intake import Columns
@@ -27,15 +30,24 @@ class Command(typer.core.TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def show(out: Output, recipe: "Recipe", file: str, count: int, columns: "Columns") -> None:
-    """Print the prompts of the first items; nobody is called, no job is made."""
+def show(
+    out: Output,
+    recipe: "Recipe",
+    file: str,
+    count: int,
+    columns: "Columns",
+    allowed_keys: Iterable[str],
+    environ: Mapping[str, str],
+) -> None:
+    """Print the prompts of the first items, and where they would go; nobody is called, no job is made."""
     from backstay.generate.preview import preview
 
+    endpoint = recipe.endpoint.in_environment(environ)
     seen = in_loop(preview(recipe, file, count, columns=columns))
     if out.as_json:
         from backstay.objects import PreviewOut
 
-        out.answer(PreviewOut.of(seen))
+        out.answer(PreviewOut.of(seen, endpoint, environ))
         return
     for sample in seen.samples:
         out.line(f"── {plain(sample.item_id)}, about {counted(sample.tokens_in, 'token')}")
@@ -45,7 +57,18 @@ def show(out: Output, recipe: "Recipe", file: str, count: int, columns: "Columns
                 for line in plain_lines(text):
                     out.line(f"  {line}")
         out.line()
+    out.line(f"{describe(recipe, environ)}.")
+    _say_permission(out, recipe, allowed_keys, environ)
     out.line(
-        f"{counted(seen.items, 'item')} for {plain(recipe.model)} at {plain(recipe.endpoint.host)}: about "
+        f"{counted(seen.items, 'item')} for {plain(recipe.model)} at {plain(endpoint.host)}: about "
         f"{seen.tokens_in:,} tokens in and {seen.tokens_out:,} out, guessed from lengths. Nobody was called."
     )
+
+
+def _say_permission(out: Output, recipe: "Recipe", allowed_keys: Iterable[str], environ: Mapping[str, str]) -> None:
+    from backstay.generate.key_permission import allowed_endpoint
+
+    try:
+        allowed_endpoint(recipe, allowed_keys, environ)
+    except KeyNotAllowed as error:
+        out.line(f"{plain(error.message)}.")

@@ -1,5 +1,6 @@
 """What makes the conversations of a run: the scripted writer, a function, or a model after a recipe."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from backstay.errors import SettingsError
 
 if TYPE_CHECKING:
+    from backstay.generate.key_source import KeySources
     from backstay.generate.recipe import Recipe
 
 _SCRIPTED = "scripted"
 _CHOICE = (
-    "--model openai:…, anthropic:… or ollama:…, --recipe FILE, --processor module:function, or --model scripted "
-    "(the built-in writer, no model is called)"
+    "--model PROVIDER:NAME, --recipe FILE, --processor module:function, or --model scripted (the built-in writer, no "
+    "model is called). The providers are "
 )
 
 
@@ -42,7 +44,9 @@ class Making:
             _refuse_beside("--processor", [*(["--model"] if self.model else []), *self._recipe_option(), *given])
             return self.processor
         if self.model is None and self.recipe is None:
-            raise SettingsError(f"Say what makes the conversations: {_CHOICE}", setting="model")
+            from backstay.generate.providers import PROVIDERS
+
+            raise SettingsError(f"Say what makes the conversations: {_CHOICE}{', '.join(PROVIDERS)}", setting="model")
         if self.model is not None and self.is_scripted:
             _refuse_beside("--model scripted, which follows no recipe,", [*self._recipe_option(), *given])
             return self.model
@@ -51,19 +55,23 @@ class Making:
         path = Path(self.recipe) if self.recipe is not None else None
         return Recipe.load(path, {"model": self.model, **self.fields})
 
-    def check(self, chosen: "Recipe | str") -> None:
+    def check(self, chosen: "Recipe | str", keys: "KeySources", allowed_keys: Iterable[str]) -> None:
         """See that it can be used, before a database is made: a mistyped name must not leave one behind.
 
         Raises:
             ProcessorUnusable: there is no such processor.
-            KeyMissing: the environment lacks the key that the model's provider needs.
+            KeyMissing: there is no key for the model's provider, which needs one.
+            KeyNotAllowed: the recipe says where a key goes, and nobody has allowed that.
+            SettingsError: a proxy, a certificate or a header of the settings cannot be used.
         """
+        from backstay.generate.account import Accounts
         from backstay.generate.sources import Processors
 
+        processors = Processors(Accounts(keys=keys), allowed_keys=allowed_keys)
         if isinstance(chosen, str):
-            Processors().resolve(chosen)
+            processors.resolve(chosen)
         else:
-            Processors().writer(chosen)
+            processors.writer(chosen)
 
     def _recipe_option(self) -> list[str]:
         return ["--recipe"] if self.recipe is not None else []

@@ -38,7 +38,7 @@ def _of_texts(one: str | None, other: str | None) -> str:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value == {}:
+    if value is None or value is False or value == {}:
         return "none"
     text = str(value)
     return text if len(text) <= 80 else f"{text[:79]}…"

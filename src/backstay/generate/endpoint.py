@@ -1,95 +1,179 @@
 """From a model's name and a base URL to where it is asked, and with whose key."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote, urlencode
 
 from backstay.errors import RecipeError
+from backstay.generate.address import Address, check_deployment, of_anthropic_base_url, of_ollama_host
 from backstay.generate.providers import PROVIDERS
+from backstay.generate.providers.anthropic import Anthropic
+from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatible
 from backstay.generate.providers.provider import Provider
 
-_ENDPOINTS = ("/chat/completions", "/messages", "/completions", "/responses", "/models")
 _BARE = "openai"  # what endpoints of one's own speak
+_NORMALISERS = {"OLLAMA_HOST": of_ollama_host, "ANTHROPIC_BASE_URL": of_anthropic_base_url}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is asked."""
+    """Where a model is asked, and with what besides the prompt."""
 
     provider: Provider
+    """As it is asked at this address: with its header for the key, its version, its names of fields."""
     model: str
     """As the provider calls it."""
-    base_url: str
+    address: Address
     key_variable: str
     key_required: bool
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those of the recipe."""
+    stream: bool = False
+    is_default: bool = False
+    """Whether nothing but the provider's name says where it is."""
+    variable: str | None = None
+    """Environment variable that names the address, where one does."""
+
+    @property
+    def base_url(self) -> str:
+        return self.address.base_url
 
     @property
     def url(self) -> str:
-        return self.base_url + self.provider.path
+        query = f"?{urlencode(self.query, quote_via=quote)}" if self.query else ""
+        return f"{self.base_url}{self.provider.path}{query}"
 
     @property
     def host(self) -> str:
         """For people: where the model is."""
-        return urlsplit(self.base_url).netloc
+        return self.address.netloc
+
+    @property
+    def key_header(self) -> str | None:
+        return self.provider.key_header
+
+    def request_headers(self, key: str | None) -> dict[str, str]:
+        """Return the headers of a request besides those that every request has."""
+        return {**self.headers, **self.provider.headers(key)}
+
+    def in_environment(self, environ: Mapping[str, str]) -> "Endpoint":
+        """Return the endpoint with the address that an environment variable names, where the recipe names none.
+
+        Raises:
+            RecipeError: the variable holds no address.
+        """
+        variable = self.provider.base_url_variable
+        if not self.is_default or variable is None or not (text := environ.get(variable, "").strip()):
+            return self
+        address = Address.parse(_NORMALISERS.get(variable, str)(text), f"The base URL in {variable}")
+        address = _completed(address, self.provider)
+        query = {**address.query, **self.query}
+        check_deployment(address, query)
+        return replace(
+            self,
+            provider=_at(self.provider, address),
+            address=address,
+            query=query,
+            key_required=self.key_required and self.provider.owns(address.host),
+            is_default=False,
+            variable=variable,
+        )
 
 
 def endpoint_of(
-    model: str, base_url: str | None, api_key_env: str | None, providers: Mapping[str, Provider] = PROVIDERS
+    model: str,
+    base_url: str | None,
+    api_key_env: str | None,
+    providers: Mapping[str, Provider] = PROVIDERS,
+    *,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    key_header: str | None = None,
+    stream: bool = False,
+    anthropic_version: str | None = None,
 ) -> Endpoint:
     """Read `openai:gpt-…`, `anthropic:claude-…`, `ollama:…`, or any name with a base URL.
 
     Raises:
-        RecipeError: nobody can tell whose model that is, or the base URL is none.
+        RecipeError: nobody can tell whose model that is, the base URL is none, or the endpoint lacks something.
     """
-    prefix, colon, rest = model.partition(":")
-    provider, name = providers.get(prefix), rest
-    if provider is None and base_url is not None:
-        provider, name = providers[_BARE], model
-    if provider is None:
-        known = ", ".join(f"{name}:…" for name in providers)
-        what = f"There is no provider {prefix!r}" if colon else f"Nobody can tell whose model {model!r} is"
-        raise RecipeError(f"{what}; name it as {known}, or give the address of your own with --base-url", field="model")
+    address = Address.parse(base_url) if base_url is not None else None
+    provider, name = _provider(model, address, providers)
     if not name.strip():
         raise RecipeError(f"The model {model!r} has no name after the colon", field="model")
+    if address is None and provider.base_url is None:
+        raise RecipeError(
+            f"{provider.name} has an address for each of its users: give yours with --base-url or base_url, as in "
+            "https://NAME.openai.azure.com/openai/v1",
+            field="base_url",
+        )
+    if anthropic_version is not None and not isinstance(provider, Anthropic):
+        raise RecipeError(
+            f"anthropic_version is for anthropic:… models, and {model} is none; leave it out", field="anthropic_version"
+        )
+    place = _completed(address or Address.parse(str(provider.base_url)), provider)
+    whole_query = {**place.query, **(query or {})}
+    check_deployment(place, whole_query)
+    if address is not None:
+        provider = _at(provider, place)
+    adapted: dict[str, Any] = {"key_header": key_header} if key_header is not None else {}
+    if anthropic_version is not None:
+        adapted["version"] = anthropic_version
     return Endpoint(
-        provider=provider,
+        provider=replace(provider, **adapted),
         model=name,
-        base_url=_checked(base_url) if base_url is not None else provider.base_url,
+        address=place,
         key_variable=api_key_env or provider.key_variable,
-        # With an address of one's own nobody knows whether a key is needed, unless it is named.
-        key_required=api_key_env is not None or (base_url is None and provider.needs_key),
+        # At an address of one's own nobody knows whether a key is needed, unless it is named.
+        key_required=api_key_env is not None or (provider.needs_key and (address is None or provider.owns(place.host))),
+        query=whole_query,
+        headers=headers or {},
+        stream=stream,
+        is_default=address is None,
     )
 
 
-def _checked(base_url: str) -> str:
-    parts = _split(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise _wrong(base_url, "it must begin with http:// or https://, as in http://localhost:8000/v1")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise RecipeError(
-            "The base URL carries a user name, a query or a fragment, where credentials hide; leave it out. "
-            "A key goes into the environment",
-            field="base_url",
-        )
-    path = parts.path.rstrip("/")
-    for ending in _ENDPOINTS:
-        if path.endswith(ending):
-            shorter = f"{parts.scheme}://{parts.netloc}{path.removesuffix(ending)}"
-            raise _wrong(base_url, f"it has the path of one request at its end; give what comes before: {shorter}")
-    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+def owner_of(host: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider | None:
+    """Return the provider whose host this is."""
+    return next((provider for provider in providers.values() if provider.owns(host)), None)
 
 
-def _split(base_url: str) -> SplitResult:
-    try:
-        parts = urlsplit(base_url)
-        _ = parts.port  # raises for a port that is no number
-    except ValueError as error:
-        raise _wrong("", f"it is no address: {error}") from error
-    if any(character.isspace() or not character.isprintable() for character in base_url):
-        raise _wrong("", "it has spaces or characters that cannot be printed")
-    return parts
+def _provider(model: str, address: Address | None, providers: Mapping[str, Provider]) -> tuple[Provider, str]:
+    prefix, colon, rest = model.partition(":")
+    named = providers.get(prefix)
+    if address is None:
+        if named is not None:
+            return named, rest
+        known = ", ".join(f"{name}:…" for name in providers)
+        what = f"There is no provider {prefix!r}" if colon else f"Nobody can tell whose model {model!r} is"
+        raise RecipeError(f"{what}; name it as {known}, or give the address of your own with --base-url", field="model")
+    # Elsewhere it is part of the name: Ollama and others have models such as mistral:7b.
+    if named is not None and not (named.is_language or named.owns(address.host)):
+        named = None
+    name = model if named is None else rest
+    owner = None if address.is_loopback else owner_of(address.host, providers)
+    if owner is not None and (named is None or named.name == _BARE) and isinstance(owner, OpenAICompatible):
+        return owner, name
+    return named or providers[_BARE], name
 
 
-def _wrong(base_url: str, why: str) -> RecipeError:
-    shown = f" {base_url!r}" if base_url and "@" not in base_url and "?" not in base_url else ""
-    return RecipeError(f"The base URL{shown} cannot be used: {why}", field="base_url")
+def _completed(address: Address, provider: Provider) -> Address:
+    """Return an address with the path that people leave out."""
+    if not address.is_bare:
+        return address
+    if provider.base_url is not None and provider.owns(address.host):
+        return replace(address, path=Address.parse(provider.base_url).path)
+    return replace(address, path="/openai/v1" if address.is_azure else "/v1")
+
+
+def _at(provider: Provider, address: Address) -> Provider:
+    """Return a provider as it is asked at an address that was given."""
+    if not isinstance(provider, OpenAICompatible) or provider.owns(address.host):
+        return provider
+    if provider.name == _BARE:
+        provider = replace(provider, token_field=OLDER_TOKEN_FIELD)
+    if address.has_deployment and provider.key_header is None:
+        provider = replace(provider, key_header="api-key")
+    return provider

@@ -2,12 +2,12 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from backstay.batch.item import Item
 from backstay.batch.recipe import FrozenRecipe
@@ -16,8 +16,13 @@ from backstay.generate import credentials
 from backstay.generate.difference import differences
 from backstay.generate.endpoint import Endpoint, endpoint_of
 from backstay.generate.prompt import PROMPT, Prompts
+from backstay.generate.providers.anthropic import refused_parameters
 from backstay.generate.recipe_file import read, unknown_field
+from backstay.generate.request_fields import check_header_name, check_headers, check_query
 from backstay.library.canonical import canonical_json
+
+_LATER = frozenset({"query", "headers", "key_header", "stream", "anthropic_version"})
+"""Fields that are frozen only where they are set."""
 
 
 class Recipe(BaseModel):
@@ -45,12 +50,46 @@ class Recipe(BaseModel):
     """How the answer's structure is asked for; `auto` begins with the strictest that the provider has."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Anything else the provider takes; sent as it is."""
+    query: dict[str, str] = Field(default_factory=dict)
+    """Parameters added to the address of every request."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers added to every request; none that carries a credential."""
+    key_header: str | None = Field(default=None, min_length=1, max_length=128)
+    """Header in which the key is sent as it is, where the provider's usual one will not do."""
+    stream: bool = False
+    """Ask for the answer as a stream, for endpoints that give no other; it is collected before it is read."""
+    anthropic_version: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    """Version of Anthropic's API."""
+
+    _outside: frozenset[str] = PrivateAttr(default=frozenset())
+    _where: str = PrivateAttr(default="the recipe")
 
     @field_validator("parameters")
     @classmethod
     def _is_json(cls, parameters: dict[str, Any]) -> dict[str, Any]:
         _check_json(parameters)
+        if parameters.get("stream"):
+            raise ValueError("it has stream, which changes how answers come; set stream = true in the recipe itself")
         return parameters
+
+    @field_validator("query")
+    @classmethod
+    def _is_query(cls, query: dict[str, str]) -> dict[str, str]:
+        check_query(query)
+        return query
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        check_headers(headers)
+        return headers
+
+    @field_validator("key_header")
+    @classmethod
+    def _is_header(cls, name: str | None) -> str | None:
+        if name is not None:
+            check_header_name(name)
+        return name
 
     @field_validator("roles")
     @classmethod
@@ -74,37 +113,63 @@ class Recipe(BaseModel):
             RecipeError: the file, a field, a template or the model's name is wrong; the message says which and where.
         """
         fields = dict(read(path)) if path is not None else {}
-        fields |= {name: value for name, value in (changes or {}).items() if value is not None}
-        return cls.of(fields, str(path) if path is not None else "the recipe")
+        given = {name: value for name, value in (changes or {}).items() if value is not None}
+        where = str(path) if path is not None else "the recipe"
+        return cls.of({**fields, **given}, where, outside=fields.keys() - given.keys())
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any], where: str = "the recipe") -> Self:
-        """Make a recipe of its fields. Errors as of `load`."""
+    def of(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
+        """Make a recipe of its fields; `outside` names those that a file or a job says. Errors like `load`."""
         if "model" not in fields:
             raise RecipeError(
                 f"{where} names no model; say one with --model, as in --model openai:gpt-4o-mini",
                 field="model",
             )
         try:
-            return cls(**fields)
+            recipe = cls(**fields)
         except ValidationError as error:
             raise _wrong(error, where) from error
+        recipe._outside, recipe._where = frozenset(outside), where
+        return recipe
 
     def model_post_init(self, _: Any) -> None:
         """See that it can be followed: no credential in it, an address, templates that compile. Raises RecipeError."""
         credentials.refuse_in(self.frozen())
         _ = self.endpoint, self.prompts
+        self._check_sampling()
+
+    @property
+    def outside_fields(self) -> frozenset[str]:
+        """Fields that a file or a stored job says, and not the program or the user: see `key_permission`."""
+        return self._outside
+
+    @property
+    def where(self) -> str:
+        """For people: where it stands."""
+        return self._where if self._where.startswith("the ") else f"the recipe {self._where}"
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        return endpoint_of(self.model, self.base_url, self.api_key_env)
+        """Where its model is asked, before the environment had a say."""
+        return endpoint_of(
+            self.model,
+            self.base_url,
+            self.api_key_env,
+            query=self.query,
+            headers=self.headers,
+            key_header=self.key_header,
+            stream=self.stream,
+            anthropic_version=self.anthropic_version,
+        )
 
     @cached_property
     def prompts(self) -> Prompts:
         return Prompts(system=self.system, user=self.prompt, roles=self.roles, turns=self.turns, language=self.language)
 
     def frozen(self) -> FrozenRecipe:
-        return self.model_dump(mode="json")
+        fields = self.model_dump(mode="json")
+        # What a job stored before they existed has to stay the same recipe.
+        return {name: value for name, value in fields.items() if name not in _LATER or value}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -116,6 +181,17 @@ class Recipe(BaseModel):
 
     def differences(self, stored: FrozenRecipe) -> Sequence[str]:
         return differences(stored, self.frozen())
+
+    def _check_sampling(self) -> None:
+        if self.anthropic_version is None:
+            return
+        given = [*(["temperature"] if self.temperature is not None else []), *self.parameters]
+        if refused := refused_parameters(self.anthropic_version, given):
+            raise RecipeError(
+                f"anthropic_version {self.anthropic_version} takes no {', '.join(refused)}; leave it out, or set an "
+                "earlier version",
+                field=refused[0],
+            )
 
 
 def fingerprint(frozen: FrozenRecipe) -> str:

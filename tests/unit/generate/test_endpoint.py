@@ -1,9 +1,8 @@
-"""Whose model it is, where it is asked, and with which key."""
+"""Whose model it is, and where it is asked."""
 
 import pytest
 
-from backstay.errors import KeyMissing, RecipeError
-from backstay.generate.credentials import hidden_bytes, key_from
+from backstay.errors import RecipeError
 from backstay.generate.endpoint import endpoint_of
 
 
@@ -22,6 +21,16 @@ from backstay.generate.endpoint import endpoint_of
             False,
         ),
         ("anthropic:c", "https://proxy.example", "https://proxy.example/v1/messages", "c", False),
+        ("m", "http://host/v1/chat/completions", "http://host/v1/chat/completions", "m", False),
+        ("m", "http://host/chat/completions/", "http://host/chat/completions", "m", False),
+        ("m", "http://host/v1?a=b%20c", "http://host/v1/chat/completions?a=b%20c", "m", False),
+        ("m", "http://[::1]:8000", "http://[::1]:8000/v1/chat/completions", "m", False),
+        ("anthropic:c", "https://host/v1/messages", "https://host/v1/messages", "c", False),
+        # What Ollama and others call their models is no provider's name there.
+        ("mistral:7b", "http://localhost:11434", "http://localhost:11434/v1/chat/completions", "mistral:7b", False),
+        ("mistral:7b", None, "https://api.mistral.ai/v1/chat/completions", "7b", True),
+        ("deepseek:c", None, "https://api.deepseek.com/chat/completions", "c", True),
+        ("m", "https://api.groq.com", "https://api.groq.com/openai/v1/chat/completions", "m", True),
     ],
 )
 def test_where_a_model_is_asked(model, base_url, url, name, key_required):
@@ -38,8 +47,8 @@ def test_where_a_model_is_asked(model, base_url, url, name, key_required):
         ("ftp://host/v1", "must begin with http"),
         ("http://", "must begin with http"),
         ("http://host:port/v1", "no address"),
-        ("http://host/v1/chat/completions", "give what comes before: http://host/v1"),
-        ("https://host/v1/messages/", "give what comes before: https://host/v1"),
+        ("http://host\\@127.0.0.1/v1", "backslashes"),
+        ("https://n.openai.azure.com/openai/deployments/gpt", "the Azure deployment 'gpt', and lacks its api-version"),
         ("https://me:secret@host/v1", "where credentials hide"),
         ("https://host/v1?api_key=secret", "where credentials hide"),
         ("https://host/v1#x", "where credentials hide"),
@@ -56,19 +65,106 @@ def test_an_address_that_is_none_is_told_with_its_remedy(base_url, says):
     assert "secret" not in raised.value.message
 
 
-def test_keys_come_from_the_environment():
-    """Spaces around a key are nobody's intention; a missing one is named by its variable."""
-    assert key_from("K", required=True, model="m", environ={"K": " abc \n"}) == "abc"
-    assert key_from("K", required=False, model="m", environ={}) is None
-    with pytest.raises(KeyMissing, match="environment variable K"):
-        key_from("K", required=True, model="m", environ={"K": "  "})
-    with pytest.raises(KeyMissing) as raised:
-        key_from("K", required=True, model="m", environ={"K": "sécret key"})
-    assert "cret" not in raised.value.message.replace("[key]", "")
+@pytest.mark.parametrize(
+    ("model", "base_url", "url", "variable", "header"),
+    [
+        (
+            "gpt",
+            "https://n.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21",
+            "https://n.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21",
+            "AZURE_OPENAI_API_KEY",
+            "api-key",
+        ),
+        (
+            "openai:gpt",
+            "https://n.openai.azure.com",
+            "https://n.openai.azure.com/openai/v1/chat/completions",
+            "AZURE_OPENAI_API_KEY",
+            "api-key",
+        ),
+        (
+            "azure:gpt",
+            "https://n.services.ai.azure.com/models?api-version=1",
+            "https://n.services.ai.azure.com/models/chat/completions?api-version=1",
+            "AZURE_OPENAI_API_KEY",
+            "api-key",
+        ),
+        (
+            "gpt",
+            "https://gate.example/openai/deployments/d?api-version=1",
+            "https://gate.example/openai/deployments/d/chat/completions?api-version=1",
+            "OPENAI_API_KEY",
+            "api-key",
+        ),
+        (
+            "m",
+            "https://openrouter.ai/api/v1",
+            "https://openrouter.ai/api/v1/chat/completions",
+            "OPENROUTER_API_KEY",
+            None,
+        ),
+    ],
+)
+def test_a_host_says_whose_key_and_which_header(model, base_url, url, variable, header):
+    """Azure's hosts take the key in `api-key`, and so does a gateway in front of a deployment."""
+    endpoint = endpoint_of(model, base_url, None)
+
+    assert (endpoint.url, endpoint.key_variable, endpoint.key_header) == (url, variable, header)
 
 
-def test_a_key_that_comes_back_is_taken_out():
-    """What a provider repeats of our key is not kept."""
-    assert hidden_bytes(b"no such key: 0123456789abcdef", "0123456789abcdef") == b"no such key: [key]"
-    assert hidden_bytes(b"an EMPTY page", "EMPTY") == b"an EMPTY page"  # no secret, but a word of many texts
-    assert hidden_bytes(b"nothing", None) == b"nothing"
+def test_openai_elsewhere_is_asked_in_the_older_words():
+    """Servers that only speak as OpenAI does know the older name of the bound on tokens."""
+    fields = {
+        base_url: endpoint_of("openai:m", base_url, None).provider.token_field
+        for base_url in (None, "https://api.openai.com/v1", "https://gate.example/v1")
+    }
+
+    assert list(fields.values()) == ["max_completion_tokens", "max_completion_tokens", "max_tokens"]
+
+
+def test_what_a_recipe_adds_is_in_the_request():
+    """Query, headers, and the header of the key; the recipe's query wins over that of the address."""
+    endpoint = endpoint_of(
+        "m", "http://host/v1?a=1&b=2", None, query={"b": "3"}, headers={"X-Team": "blue"}, key_header="X-Gate"
+    )
+
+    assert endpoint.url == "http://host/v1/chat/completions?a=1&b=3"
+    assert endpoint.request_headers("k") == {"X-Team": "blue", "X-Gate": "k"}
+
+
+@pytest.mark.parametrize(
+    ("model", "environ", "url", "variable"),
+    [
+        ("openai:m", {"OPENAI_BASE_URL": "http://gate/v2"}, "http://gate/v2/chat/completions", "OPENAI_BASE_URL"),
+        ("openai:m", {"OPENAI_BASE_URL": " "}, "https://api.openai.com/v1/chat/completions", None),
+        ("openai:m", {"OLLAMA_HOST": "h"}, "https://api.openai.com/v1/chat/completions", None),
+        ("anthropic:m", {"ANTHROPIC_BASE_URL": "http://g/a/"}, "http://g/a/v1/messages", "ANTHROPIC_BASE_URL"),
+        ("anthropic:m", {"ANTHROPIC_BASE_URL": "http://g/v1"}, "http://g/v1/messages", "ANTHROPIC_BASE_URL"),
+        ("ollama:m", {"OLLAMA_HOST": "10.0.0.5"}, "http://10.0.0.5:11434/v1/chat/completions", "OLLAMA_HOST"),
+        ("ollama:m", {"OLLAMA_HOST": "0.0.0.0:99"}, "http://127.0.0.1:99/v1/chat/completions", "OLLAMA_HOST"),
+        ("ollama:m", {"OLLAMA_HOST": ":99"}, "http://127.0.0.1:99/v1/chat/completions", "OLLAMA_HOST"),
+        ("ollama:m", {"OLLAMA_HOST": "::1"}, "http://[::1]:11434/v1/chat/completions", "OLLAMA_HOST"),
+        ("ollama:m", {"OLLAMA_HOST": "https://o.example/"}, "https://o.example/v1/chat/completions", "OLLAMA_HOST"),
+        ("gemini:m", {"OPENAI_BASE_URL": "http://gate/v1"}, None, None),
+    ],
+)
+def test_the_environment_names_an_address(model, environ, url, variable):
+    """As the providers' own libraries read it, and only for the provider whose variable it is."""
+    endpoint = endpoint_of(model, None, None)
+
+    found = endpoint.in_environment(environ)
+
+    assert (found.url, found.variable) == (url or endpoint.url, variable)
+
+
+def test_an_address_in_the_recipe_wins_over_the_environment():
+    """The job goes where it was meant to go."""
+    endpoint = endpoint_of("openai:m", "http://mine/v1", None)
+
+    assert endpoint.in_environment({"OPENAI_BASE_URL": "http://other/v1"}) is endpoint
+
+
+def test_an_address_of_the_environment_that_is_none_is_named():
+    """By the variable that holds it."""
+    with pytest.raises(RecipeError, match="The base URL in OPENAI_BASE_URL 'gate' cannot be used"):
+        endpoint_of("openai:m", None, None).in_environment({"OPENAI_BASE_URL": "gate"})

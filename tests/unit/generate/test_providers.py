@@ -1,12 +1,17 @@
 """How each provider is asked, and how its answers are read."""
 
+from dataclasses import replace
+from urllib.parse import urlsplit
+
 import pytest
 
-from backstay.generate.prompt import Prompt
+from backstay.batch.item import Item
+from backstay.generate.prompt import Prompt, Prompts
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.provider import Ask, End, Spent, Structure, Unreadable
 
 _OPENAI, _ANTHROPIC, _OLLAMA = PROVIDERS["openai"], PROVIDERS["anthropic"], PROVIDERS["ollama"]
+_ALL = tuple(PROVIDERS.values())
 
 
 def _ask(structure: Structure = Structure.SCHEMA, **parameters: object) -> Ask:
@@ -15,33 +20,60 @@ def _ask(structure: Structure = Structure.SCHEMA, **parameters: object) -> Ask:
 
 def test_openai_is_asked():
     """Messages, schema, the name of the bound that each server takes; the key in its header alone."""
-    body = _OPENAI.body(_ask(seed=1), own_address=False)
+    body = _OPENAI.body(_ask(seed=1))
 
     assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Write."}]
     assert body["response_format"]["json_schema"]["schema"]["required"] == ["user_1", "assistant_1"]
     assert (body["max_completion_tokens"], body["temperature"], body["seed"]) == (99, 0.5, 1)
-    assert _OPENAI.body(_ask(), own_address=True)["max_tokens"] == 99
-    assert _OLLAMA.body(_ask(), own_address=False)["max_tokens"] == 99
-    assert _OPENAI.body(_ask(Structure.JSON), own_address=False)["response_format"] == {"type": "json_object"}
-    assert "response_format" not in _OPENAI.body(_ask(Structure.TEXT), own_address=False)
+    assert _OLLAMA.body(_ask())["max_tokens"] == 99
+    assert _OPENAI.body(_ask(Structure.JSON))["response_format"] == {"type": "json_object"}
+    assert "response_format" not in _OPENAI.body(_ask(Structure.TEXT))
     assert _OPENAI.headers("k") == {"Authorization": "Bearer k"}
     assert _OLLAMA.headers(None) == {}
 
 
 def test_anthropic_is_asked():
     """A tool that has to be called, a bound that has to be there, the version and the key in headers."""
-    body = _ANTHROPIC.body(_ask(top_k=3), own_address=False)
+    body = _ANTHROPIC.body(_ask(top_k=3))
 
     assert (body["system"], body["max_tokens"], body["top_k"]) == ("Be brief.", 99, 3)
     assert body["tool_choice"] == {"type": "tool", "name": body["tools"][0]["name"]}
     assert body["tools"][0]["input_schema"]["required"] == ["user_1", "assistant_1"]
-    assert "tools" not in _ANTHROPIC.body(_ask(Structure.TEXT), own_address=False)
-    assert _ANTHROPIC.body(Ask("m", Prompt(None, "x"), 2, Structure.TEXT, None, None, {}), own_address=False) == {
+    assert "tools" not in _ANTHROPIC.body(_ask(Structure.TEXT))
+    assert _ANTHROPIC.body(Ask("m", Prompt(None, "x"), 2, Structure.TEXT, None, None, {})) == {
         "model": "m",
         "max_tokens": 4096,
         "messages": [{"role": "user", "content": "x"}],
     }
     assert _ANTHROPIC.headers("k") == {"anthropic-version": "2023-06-01", "x-api-key": "k"}
+
+
+def test_a_stream_is_asked_for():
+    """With the usage at its end where it has to be asked for, and nothing of it unless it was wanted."""
+    asked = replace(_ask(), stream=True)
+
+    openai, mistral = _OPENAI.body(asked), PROVIDERS["mistral"].body(asked)
+    assert (openai["stream"], openai["stream_options"]) == (True, {"include_usage": True})
+    assert (mistral["stream"], "stream_options" in mistral) == (True, False)
+    assert _ANTHROPIC.body(asked)["stream"] is True
+    for provider in _ALL:
+        assert "stream" not in provider.body(_ask())
+
+
+def test_the_key_goes_into_the_header_that_is_named():
+    """As it is, and instead of the usual one."""
+    assert replace(_OPENAI, key_header="api-key").headers("k") == {"api-key": "k"}
+    assert replace(_ANTHROPIC, key_header="X-Gate").headers("k") == {"anthropic-version": "2023-06-01", "X-Gate": "k"}
+    assert replace(_ANTHROPIC, version="2026-10-21").headers(None) == {"anthropic-version": "2026-10-21"}
+
+
+def test_each_hosted_provider_has_a_host_and_a_key_of_its_own():
+    """Else a key could go to another's host without a question."""
+    variables = [provider.key_variable for provider in _ALL]
+    assert len(set(variables)) == len(variables)
+    hosts = {provider.name: urlsplit(provider.base_url or "https://n.openai.azure.com").hostname for provider in _ALL}
+    for name, host in hosts.items():
+        assert [other.name for other in _ALL if other.owns(str(host))] == [name]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +83,10 @@ def test_anthropic_is_asked():
         ("length", None, End.LENGTH),
         ("content_filter", None, End.FILTER),
         ("stop", "I cannot", End.REFUSAL),
-        (None, None, End.UNKNOWN),
+        (None, None, End.NOT_GIVEN),
+        ("", None, End.NOT_GIVEN),
+        ("STOP", None, End.COMPLETE),
+        ("content-filter", None, End.FILTER),
         ("tool_calls", None, End.UNKNOWN),
         (7, None, End.UNKNOWN),
     ],
@@ -71,7 +106,7 @@ def test_openai_answers(reason, refusal, end):
         ("max_tokens", End.LENGTH),
         ("refusal", End.REFUSAL),
         ("pause_turn", End.UNKNOWN),
-        (None, End.UNKNOWN),
+        (None, End.NOT_GIVEN),
     ],
 )
 def test_anthropic_answers(reason, end):
@@ -95,9 +130,38 @@ def test_other_shapes_are_unreadable(provider, body):
 
 
 def test_tokens_are_read_whatever_they_are():
-    """What is no number counts as nothing; what was read from a cache was sent, too."""
+    """Numbers are read as text and with a point, what was read from a cache was sent too, and the rest is unknown."""
     assert _OPENAI.spent({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}) == Spent(3, 4)
-    cached = {"input_tokens": 1, "cache_read_input_tokens": 10, "cache_creation_input_tokens": 5, "output_tokens": 2}
-    assert _ANTHROPIC.spent({"usage": cached}) == Spent(16, 2)
-    for usage in (None, [], {"prompt_tokens": "3", "input_tokens": -1}, {"prompt_tokens": True, "output_tokens": 1.5}):
-        assert _OPENAI.spent({"usage": usage}) == _ANTHROPIC.spent({"usage": usage}) == Spent()
+    assert _OPENAI.spent({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}) == Spent(12, 3)
+    assert _OPENAI.spent({"usage": {"prompt_tokens": 12, "completion_tokens": None}}) == Spent(12, None)
+    cached = {"input_tokens": 1, "cache_read_input_tokens": 10, "cache_creation_input_tokens": None, "output_tokens": 2}
+    assert _ANTHROPIC.spent({"usage": cached}) == Spent(11, 2)
+    nonsense = ({"prompt_tokens": "many", "input_tokens": -1}, {"prompt_tokens": True, "output_tokens": 1.5})
+    for usage in (None, [], "n/a", {"prompt_tokens": 10**10, "output_tokens": "nan"}, *nonsense):
+        assert _OPENAI.spent({"usage": usage}) == _ANTHROPIC.spent({"usage": usage}) == Spent(None, None)
+
+
+def test_the_total_of_tokens_needs_both():
+    """A sum with an unknown number in it is unknown."""
+    assert Spent(3, 4).total == 7
+    assert Spent(3, None).total is Spent(None, 4).total is None
+
+
+def test_the_next_plainer_structure_is_one_of_those_that_there_are():
+    """From the strictest to the plainest, and the plainest stays."""
+    assert Structure.SCHEMA.plainer(tuple(Structure)) is Structure.JSON
+    assert Structure.SCHEMA.plainer((Structure.SCHEMA, Structure.TEXT)) is Structure.TEXT
+    assert Structure.TEXT.plainer(tuple(Structure)) is Structure.TEXT
+    assert Structure.SCHEMA.plainer((Structure.SCHEMA,)) is Structure.SCHEMA
+
+
+def test_a_hint_stands_before_what_the_answer_must_look_like():
+    """The prompt still ends with its keys, and one without that paragraph gets the hint at its end."""
+    prompts = Prompts(system=None, user="Write about {{ topic }}.", roles={}, turns=2, language=None)
+    prompt = prompts.of(Item("i", "tides"), "item i")
+
+    lines = prompt.with_hint("assistant_1 is missing").user.splitlines()
+
+    assert lines[-3] == "An earlier answer was refused: assistant_1 is missing."
+    assert [line for line in lines if line != lines[-3]] == prompt.user.splitlines()
+    assert Prompt("s", "x").with_hint("y") == Prompt("s", "x\n\nAn earlier answer was refused: y.")

@@ -1,38 +1,50 @@
 """Anthropic's messages. Structure is asked for through a tool that the model has to call."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.provider import Answer, Ask, End, Spent, Structure, Unreadable, schema, whole
+from backstay.generate.providers.ends import end_of
+from backstay.generate.providers.parts import texts_in
+from backstay.generate.providers.provider import (
+    Answer,
+    Ask,
+    Provider,
+    Spent,
+    Structure,
+    Unreadable,
+    joined,
+    schema,
+    tokens,
+)
 
-_VERSION = "2023-06-01"
+_WITHOUT_SAMPLING = "2026-10-21"  # the first version that refuses these
+_SAMPLING = ("temperature", "top_p", "top_k")
 _MAX_TOKENS = 4_096  # the API wants a bound; this one is taken where the recipe has none
 _TOOL = "conversation"
-_ENDS = {
-    "end_turn": End.COMPLETE,
-    "tool_use": End.COMPLETE,
-    "stop_sequence": End.COMPLETE,
-    "max_tokens": End.LENGTH,
-    "model_context_window_exceeded": End.LENGTH,
-    "refusal": End.REFUSAL,
-}
+_CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
 
 
-class Anthropic:
-    """Messages. Implements `Provider`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anthropic(Provider):
+    """Messages."""
 
-    name = "anthropic"
-    base_url = "https://api.anthropic.com/v1"
-    path = "/messages"
-    key_variable = "ANTHROPIC_API_KEY"
-    needs_key = True
+    name: str = "anthropic"
+    base_url: str | None = "https://api.anthropic.com/v1"
+    path: str = "/messages"
+    key_variable: str = "ANTHROPIC_API_KEY"
+    key_header: str | None = "x-api-key"
+    base_url_variable: str | None = "ANTHROPIC_BASE_URL"
+    is_language: bool = True
     structures: tuple[Structure, ...] = (Structure.SCHEMA, Structure.TEXT)
+    version: str = "2023-06-01"
 
     def headers(self, key: str | None) -> dict[str, str]:
-        return {"anthropic-version": _VERSION, **({"x-api-key": key} if key else {})}
+        """Return the headers of a request."""
+        return {"anthropic-version": self.version, **Provider.headers(self, key)}
 
-    def body(self, ask: Ask, *, own_address: bool) -> dict[str, Any]:
+    def body(self, ask: Ask) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": ask.model,
             "max_tokens": _MAX_TOKENS if ask.max_tokens is None else ask.max_tokens,
@@ -42,6 +54,8 @@ class Anthropic:
             body["system"] = ask.prompt.system
         if ask.temperature is not None:
             body["temperature"] = ask.temperature
+        if ask.stream:
+            body["stream"] = True
         if ask.structure is Structure.SCHEMA:
             told = "Hand over the conversation that was asked for."
             body["tools"] = [{"name": _TOOL, "description": told, "input_schema": schema(turn_keys(ask.turns))}]
@@ -52,15 +66,30 @@ class Anthropic:
         usage = body.get("usage")
         if not isinstance(usage, Mapping):
             return Spent()
-        cached = whole(usage.get("cache_creation_input_tokens")) + whole(usage.get("cache_read_input_tokens"))
-        return Spent(whole(usage.get("input_tokens")) + cached, whole(usage.get("output_tokens")))
+        sent = [tokens(usage.get(name)) for name in ("input_tokens", *_CACHED)]
+        tokens_in = None if sent[0] is None else sum(count or 0 for count in sent)
+        return Spent(tokens_in, tokens(usage.get("output_tokens")))
 
     def answer(self, body: Mapping[str, Any]) -> Answer:
         content, reason = body.get("content"), body.get("stop_reason")
-        if not isinstance(content, list):
+        if not isinstance(content, list | str):
             raise Unreadable("the answer has no content")
         blocks = [block for block in content if isinstance(block, Mapping)]
-        given = next((block.get("input") for block in blocks if block.get("type") == "tool_use"), None)
-        texts = [block["text"] for block in blocks if isinstance(block.get("text"), str)]
-        reason = reason if isinstance(reason, str) else "none"
-        return Answer(_ENDS.get(reason, End.UNKNOWN), reason, "".join(texts) or None, given)
+        calls = [block for block in blocks if block.get("type") == "tool_use"]
+        calls = [call for call in calls if call.get("name") == _TOOL] or calls
+        given = calls[0].get("input") if calls else None
+        texts, thoughts = texts_in(content)
+        signatures = [block["signature"] for block in blocks if isinstance(block.get("signature"), str)]
+        return Answer(
+            end_of(reason, is_structure=bool(given)),
+            reason if isinstance(reason, str) else "none",
+            "".join(texts) or None,
+            given,
+            joined(thoughts),
+            signatures[-1] if signatures else None,
+        )
+
+
+def refused_parameters(version: str, parameters: Iterable[str]) -> list[str]:
+    """Return those of the parameters that a version of the API no longer takes."""
+    return [name for name in parameters if name in _SAMPLING] if version >= _WITHOUT_SAMPLING else []

@@ -1,39 +1,44 @@
 """OpenAI's chat completions, which most other servers speak too."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.provider import Answer, Ask, End, Spent, Structure, Unreadable, schema, whole
+from backstay.generate.providers.ends import end_of
+from backstay.generate.providers.parts import texts_in
+from backstay.generate.providers.provider import (
+    Answer,
+    Ask,
+    End,
+    Provider,
+    Quirk,
+    Spent,
+    Structure,
+    Unreadable,
+    joined,
+    schema,
+    tokens,
+)
 
-# Servers that speak OpenAI's language have words of their own for the end of a text.
-_ENDS = {
-    "stop": End.COMPLETE,
-    "eos": End.COMPLETE,
-    "eos_token": End.COMPLETE,
-    "end_turn": End.COMPLETE,
-    "length": End.LENGTH,
-    "max_tokens": End.LENGTH,
-    "content_filter": End.FILTER,
-}
+_THOUGHTS = ("reasoning_content", "reasoning")
+_TOOL = "conversation"
+_PLAIN = frozenset({"role", "content"})  # all that most messages hold
+
+OLDER_TOKEN_FIELD = "max_tokens"  # noqa: S105 - a name, and no secret
 
 
-class OpenAI:
-    """Chat completions. Implements `Provider`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAICompatible(Provider):
+    """Chat completions, at OpenAI or anywhere else."""
 
-    path = "/chat/completions"
+    path: str = "/chat/completions"
     structures: tuple[Structure, ...] = (Structure.SCHEMA, Structure.JSON, Structure.TEXT)
+    token_field: str = OLDER_TOKEN_FIELD
+    """Name of the bound on tokens: OpenAI's newer models take only the newer one, most other servers the older."""
+    quirks: frozenset[Quirk] = frozenset()
 
-    def __init__(self, name: str, base_url: str, *, needs_key: bool = True) -> None:
-        self.name = name
-        self.base_url = base_url
-        self.key_variable = "OPENAI_API_KEY" if needs_key else "OLLAMA_API_KEY"
-        self.needs_key = needs_key
-
-    def headers(self, key: str | None) -> dict[str, str]:
-        return {"Authorization": f"Bearer {key}"} if key else {}
-
-    def body(self, ask: Ask, *, own_address: bool) -> dict[str, Any]:
+    def body(self, ask: Ask) -> dict[str, Any]:
         messages = [{"role": "user", "content": ask.prompt.user}]
         if ask.prompt.system is not None:
             messages.insert(0, {"role": "system", "content": ask.prompt.system})
@@ -41,9 +46,11 @@ class OpenAI:
         if ask.temperature is not None:
             body["temperature"] = ask.temperature
         if ask.max_tokens is not None:
-            # OpenAI's newer models take only the newer name, most other servers only the older.
-            newer = self.needs_key and not own_address
-            body["max_completion_tokens" if newer else "max_tokens"] = ask.max_tokens
+            body[self.token_field] = ask.max_tokens
+        if ask.stream:
+            body["stream"] = True
+            if Quirk.NO_STREAM_OPTIONS not in self.quirks:
+                body["stream_options"] = {"include_usage": True}
         if ask.structure is Structure.SCHEMA:
             wanted = {"name": "conversation", "strict": True, "schema": schema(turn_keys(ask.turns))}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
@@ -55,17 +62,49 @@ class OpenAI:
         usage = body.get("usage")
         if not isinstance(usage, Mapping):
             return Spent()
-        return Spent(whole(usage.get("prompt_tokens")), whole(usage.get("completion_tokens")))
+        return Spent(tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens")))
 
     def answer(self, body: Mapping[str, Any]) -> Answer:
         choices = body.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
             raise Unreadable("the answer has no choices")
-        message, reason = choices[0].get("message"), choices[0].get("finish_reason")
+        choice: Mapping[str, Any] = choices[0]
+        message, reason = choice.get("message"), choice.get("finish_reason")
+        if message is None and isinstance(choice.get("text"), str):
+            message = {"content": choice["text"]}  # of servers that complete texts
         if not isinstance(message, Mapping):
             raise Unreadable("the answer has no message")
-        content, reason = message.get("content"), reason if isinstance(reason, str) else "none"
-        text = content if isinstance(content, str) else None
-        if message.get("refusal"):
-            return Answer(End.REFUSAL, reason, text)
-        return Answer(_ENDS.get(reason, End.UNKNOWN), reason, text)
+        content, word = message.get("content"), reason if isinstance(reason, str) else "none"
+        if isinstance(content, str) and {name for name, value in message.items() if value} <= _PLAIN:
+            return Answer(end_of(reason, is_structure=False), word, content)
+        texts, thoughts = texts_in(content)
+        thoughts = [next((message[name] for name in _THOUGHTS if _is_text(message.get(name))), ""), *thoughts]
+        given = next((value for value in (message.get("parsed"), _arguments(message)) if value), None)
+        data = content if isinstance(content, Mapping) and given is None else given
+        end = end_of(reason, is_structure=given is not None)
+        return Answer(
+            End.REFUSAL if _refuses(message) else end,
+            word,
+            "".join(texts) or None,
+            data,
+            joined(thoughts),
+        )
+
+
+def _arguments(message: Mapping[str, Any]) -> Any:
+    """Return what a tool was called with, as JSON text or as a value: the tool for conversations, or the first."""
+    calls = message.get("tool_calls")
+    called = [call.get("function") for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
+    functions = [each for each in (*called, message.get("function_call")) if isinstance(each, Mapping)]
+    named = [each for each in functions if each.get("name") == _TOOL]
+    return next((each.get("arguments") for each in named or functions), None)
+
+
+def _refuses(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    return any(each.get("refusal") for each in (message, *parts))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

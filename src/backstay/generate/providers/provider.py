@@ -1,14 +1,17 @@
 """What a provider is: how to ask it, and how to read its answer. Nothing here goes over a network.
 
-A new provider is one file with a class like this, its entry in `PROVIDERS`, and one test. Everything else (keys,
-limits, retries, errors by their status, the turns found in an answer) is the same for all and done elsewhere.
+A new provider that speaks as OpenAI does is a row in `hosted.py`; any other is one file with a class like this, its
+entry in `PROVIDERS`, and one test. Everything else (keys, limits, retries, errors by their status, the turns found in
+an answer) is the same for all and done elsewhere.
 """
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
+from urllib.parse import urlsplit
 
 from backstay.generate.prompt import Prompt
 
@@ -20,6 +23,11 @@ class Structure(StrEnum):
     JSON = "json"
     TEXT = "text"
 
+    def plainer(self, structures: Sequence["Structure"]) -> "Structure":
+        """Return the next plainer of the structures that can be asked for; itself where there is none."""
+        order = list(Structure)
+        return next((each for each in structures if order.index(each) > order.index(self)), self)
+
 
 class End(StrEnum):
     """Why a model stopped."""
@@ -28,6 +36,7 @@ class End(StrEnum):
     LENGTH = "length"
     REFUSAL = "refusal"
     FILTER = "filter"
+    NOT_GIVEN = "not given"
     UNKNOWN = "unknown"
 
 
@@ -43,6 +52,7 @@ class Ask:
     max_tokens: int | None
     parameters: Mapping[str, Any]
     """What the user wants sent besides; it wins."""
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,56 +64,103 @@ class Answer:
     """The provider's own word for why it stopped."""
     text: str | None = None
     data: Any = None
-    """Where the provider gives structure as structure."""
+    """Where the provider gives structure as structure; as JSON text, where it gives that."""
+    reasoning: str | None = None
+    """What the model thought aloud, where the provider tells it apart."""
+    reasoning_signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Tokens, as the provider counts them."""
+    """Tokens, as the provider counts them; None where it does not say."""
 
-    tokens_in: int = 0
-    tokens_out: int = 0
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+
+    @property
+    def total(self) -> int | None:
+        """Both together, where both are known."""
+        return None if self.tokens_in is None or self.tokens_out is None else self.tokens_in + self.tokens_out
 
 
 class Unreadable(Exception):
     """The body is JSON, but not what this provider answers with. The message says what is missing, quoting nothing."""
 
 
-class Provider(Protocol):
-    """One way of speaking to models. All methods are pure."""
+class Quirk(StrEnum):
+    """What an endpoint does otherwise than OpenAI's."""
+
+    NO_STREAM_OPTIONS = "no_stream_options"
+    """It refuses `stream_options`, and reports usage in a stream without being asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider(ABC):
+    """One way of speaking to models, and whose they are. All methods are pure."""
 
     name: str
     """What comes before the colon of a model's name."""
-    base_url: str
-    path: str
-    """Of the request, after the base URL."""
+    base_url: str | None
+    """None where everybody has an address of their own."""
     key_variable: str
     """Environment variable of the key."""
-    needs_key: bool
-    """Whether nothing works at `base_url` without one."""
+    path: str
+    """Of the request, after the base URL."""
     structures: tuple[Structure, ...]
     """What can be asked for, in the order in which it is tried."""
+    needs_key: bool = True
+    """Whether nothing works at `base_url` without one."""
+    key_header: str | None = None
+    """Header that has the key as it is; None for `Authorization: Bearer`."""
+    hosts: tuple[str, ...] = ()
+    """Its hosts besides that of `base_url`; with a dot in front, every host below."""
+    base_url_variable: str | None = None
+    """Environment variable that names another address."""
+    is_language: bool = False
+    """Whether others speak as it does, so that its name may stand before a model at any address."""
+
+    def owns(self, host: str) -> bool:
+        """Return whether a host is this provider's."""
+        if self.base_url is not None and host == urlsplit(self.base_url).hostname:
+            return True
+        return any(host.endswith(name) if name.startswith(".") else host == name for name in self.hosts)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Return the headers of a request."""
-        ...
+        if not key:
+            return {}
+        return {self.key_header: key} if self.key_header is not None else {"Authorization": f"Bearer {key}"}
 
-    def body(self, ask: Ask, *, own_address: bool) -> dict[str, Any]:
-        """Return the body of a request; `own_address` says that the user gave a base URL."""
-        ...
+    @abstractmethod
+    def body(self, ask: Ask) -> dict[str, Any]:
+        """Return the body of a request."""
 
+    @abstractmethod
     def spent(self, body: Mapping[str, Any]) -> Spent:
-        """Return the tokens that an answer, of whatever use, says it took; what is missing counts as 0."""
-        ...
+        """Return the tokens that an answer, of whatever use, says it took; what it does not say is unknown."""
 
+    @abstractmethod
     def answer(self, body: Mapping[str, Any]) -> Answer:
-        """Read the body of an answer with status 200. Raises Unreadable."""
-        ...
+        """Read the body of an answer with a status of success. Raises Unreadable."""
 
 
-def whole(value: object) -> int:
-    """Return a number of tokens; 0 for anything that cannot be one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**9 else 0
+def tokens(value: object) -> int | None:
+    """Return a number of tokens, which some servers write as text or with a decimal point; None for anything else."""
+    if type(value) is int and 0 <= value <= 10**9:
+        return value
+    if isinstance(value, str) and len(value) <= 20:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10**9 or value % 1:
+        return None
+    return int(value)
+
+
+def joined(texts: Sequence[str]) -> str | None:
+    """Return texts as one, by paragraphs; None where there is nothing in them."""
+    return "\n\n".join(text for text in texts if text.strip()) or None
 
 
 @cache

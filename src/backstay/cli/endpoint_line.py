@@ -1,0 +1,36 @@
+"""Where a recipe's model is asked, in a line for people: before anything is sent, one sees where it goes."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from backstay.cli.text import plain
+
+if TYPE_CHECKING:
+    from backstay.generate.endpoint import Endpoint
+    from backstay.generate.recipe import Recipe
+
+_NOT_READ = {"OPENAI_BASE_URL": "OPENAI_API_BASE", "ANTHROPIC_BASE_URL": "ANTHROPIC_API_URL"}
+
+
+def describe(recipe: "Recipe", environ: Mapping[str, str]) -> str:
+    """Return what is asked, where, and with whose key.
+
+    Raises:
+        RecipeError: a variable of the environment names an address that is none.
+    """
+    endpoint = recipe.endpoint.in_environment(environ)
+    said_by = f" ({endpoint.variable})" if endpoint.variable is not None else ""
+    line = f"{endpoint.provider.name}, at {plain(endpoint.base_url)}{said_by}; {_key(endpoint, environ)}"
+    read = endpoint.provider.base_url_variable or ""
+    unread = _NOT_READ.get(read, "")
+    if endpoint.is_default and environ.get(unread):
+        line += f". {unread} is set, and is not read: set {read} instead"
+    return line
+
+
+def _key(endpoint: "Endpoint", environ: Mapping[str, str]) -> str:
+    variable = endpoint.key_variable
+    if not environ.get(variable, "").strip():
+        return f"{variable} is not set" if endpoint.key_required else f"no key, as {variable} is not set"
+    header = endpoint.key_header
+    return f"key from {variable}" + (f", in the header {header}" if header is not None else "")

@@ -1,0 +1,54 @@
+"""The question whether a recipe may send a key where it says."""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from backstay.cli.output import is_terminal
+from backstay.cli.text import plain
+from backstay.errors import KeyNotAllowed, OutputUnwritable
+
+if TYPE_CHECKING:
+    from backstay.generate.recipe import Recipe
+
+T = TypeVar("T")
+
+
+def allowing(work: Callable[[], T], allow_key: str | None) -> T:
+    """Do something that may need a key to be allowed, and do it again once it is.
+
+    Raises:
+        KeyNotAllowed: neither the option allows it, nor can anybody be asked.
+        typer.Abort: the answer was no.
+    """
+    try:
+        return work()
+    except KeyNotAllowed as error:
+        _settle(error, allow_key)
+    return work()
+
+
+def remember_given(recipe: "Recipe", environ: Mapping[str, str]) -> None:
+    """Remember where a key goes by the user's own --base-url, so that `resume` need not ask about the job."""
+    from backstay.generate.key_permission import EITHER, AllowedKeys, key_use, user_file
+
+    use = key_use(recipe.endpoint, EITHER, environ)
+    if use is not None:
+        # It is no more than a question spared.
+        with suppress(OutputUnwritable):
+            AllowedKeys(file=user_file(os.environ)).remember(use)
+
+
+def _settle(error: KeyNotAllowed, allow_key: str | None) -> None:
+    from backstay.generate.key_permission import AllowedKeys, KeyUse, user_file
+
+    use = KeyUse(str(error.context["host"]), str(error.context["variable"]))
+    if allow_key is None or allow_key.strip().lower() != use.host:
+        if not (is_terminal(0) and is_terminal(2)):
+            raise error
+        what = f"{error.context['whose']} sends the key in {use.variable} to {use.host}. Allow it?"
+        typer.confirm(plain(what), abort=True, err=True)
+    AllowedKeys(file=user_file(os.environ)).remember(use)

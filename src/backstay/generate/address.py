@@ -1,0 +1,146 @@
+"""Base URLs as people paste them: with the path of a request, a query, a slash at the end."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from backstay.errors import RecipeError
+from backstay.generate.request_fields import is_credential_name
+
+_REQUESTS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings")
+_LISTS = ("/models",)
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_DEPLOYMENTS = "/openai/deployments/"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A base URL, taken apart and checked."""
+
+    scheme: str
+    netloc: str
+    """Host and port, as they were given."""
+    host: str
+    """The host alone, in lower case."""
+    path: str
+    """Without the path of a request, and without a slash at its end."""
+    is_bare: bool = False
+    """Nothing but a host was given."""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str, what: str = "The base URL") -> Self:
+        """Read a base URL. Raises RecipeError: it is none, or carries a credential; `what` names where it stands."""
+        parts = _split(text, what)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise _wrong(what, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
+        if parts.username is not None or parts.password is not None or parts.fragment:
+            raise RecipeError(
+                f"{what} carries a user name or a fragment, where credentials hide; leave it out. "
+                "A key goes into the environment",
+                field="base_url",
+            )
+        host = parts.hostname.rstrip(".")
+        given = parts.path.rstrip("/")
+        path = _without_request(given, is_azure=host.endswith(_AZURE))
+        return cls(parts.scheme, parts.netloc, host, path, is_bare=not given, query=_query(parts.query, what))
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.scheme}://{self.netloc}{self.path}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine."""
+        if self.host == "localhost":
+            return True
+        try:
+            address = ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return address.is_loopback or address.is_unspecified
+
+    @property
+    def is_azure(self) -> bool:
+        return self.host.endswith(_AZURE)
+
+    @property
+    def has_deployment(self) -> bool:
+        """Whether it is the address of one deployment, as Azure has them; gateways in front of it do as well."""
+        return _DEPLOYMENTS in f"{self.path}/"
+
+
+def check_deployment(address: Address, query: Mapping[str, str]) -> None:
+    """Refuse the address of a deployment without its api-version: all that Azure would say is "not found"."""
+    if address.has_deployment and "api-version" not in query:
+        other = f", or give https://{address.netloc}/openai/v1" if address.is_azure else ""
+        raise RecipeError(
+            f"The base URL is that of the Azure deployment {address.path.rpartition('/')[2]!r}, and lacks its "
+            f"api-version: add it to the address, as in ?api-version=2024-10-21{other}",
+            field="base_url",
+        )
+
+
+def of_ollama_host(text: str) -> str:
+    """Return the base URL that OLLAMA_HOST means: a host, with or without scheme and port, as Ollama reads it."""
+    scheme, separator, rest = text.strip().rpartition("://")
+    if not separator:
+        scheme = "http"
+    authority, slash, path = rest.partition("/")
+    if authority.startswith(":") and authority.count(":") == 1:
+        authority = f"127.0.0.1{authority}"
+    if authority.count(":") > 1 and not authority.startswith("["):
+        authority = f"[{authority}]"
+    if not authority.rpartition("]")[2].count(":") and not separator:
+        authority += ":11434"
+    for everywhere in ("0.0.0.0", "[::]"):  # noqa: S104 - nothing listens there, it is only replaced
+        # A server listens there; who asks it needs an address.
+        if authority == everywhere or authority.startswith(f"{everywhere}:"):
+            authority = f"127.0.0.1{authority.removeprefix(everywhere)}"
+    path = f"{slash}{path}".rstrip("/")
+    return f"{scheme}://{authority}{path if path.endswith('/v1') else f'{path}/v1'}"
+
+
+def of_anthropic_base_url(text: str) -> str:
+    """Return the base URL that ANTHROPIC_BASE_URL means, to which Anthropic's own libraries add /v1."""
+    base_url = text.strip().rstrip("/")
+    return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
+
+
+def _without_request(path: str, *, is_azure: bool) -> str:
+    # Azure's AI services end in /models themselves.
+    for ending in _REQUESTS if is_azure else (*_REQUESTS, *_LISTS):
+        if path.endswith(ending):
+            return path.removesuffix(ending).rstrip("/")
+    return path
+
+
+def _query(text: str, what: str) -> dict[str, str]:
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        if is_credential_name(name):
+            raise RecipeError(
+                f"{what} carries a credential in its query, where credentials hide: {name[:40]!r}. Leave it out; a key "
+                "goes into the environment, and key_header in the recipe names a header for it",
+                field="base_url",
+            )
+        query[name] = value
+    return query
+
+
+def _split(text: str, what: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError as error:
+        raise _wrong(what, "", f"it is no address: {error}") from error
+    if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
+        raise _wrong(what, "", "it has spaces, backslashes or characters that cannot be printed")
+    return parts
+
+
+def _wrong(what: str, text: str, why: str) -> RecipeError:
+    shown = f" {text!r}" if text and "@" not in text and "?" not in text else ""
+    return RecipeError(f"{what}{shown} cannot be used: {why}", field="base_url")

@@ -1,0 +1,139 @@
+"""Where a key may go. A recipe file or a stored job may come from elsewhere, and so may the host that it names.
+
+`--base-url`, the environment and what a program says itself are the user's own word, and so is this machine. Anything
+else that would send a key to another host than its provider's has to be allowed once.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from backstay.errors import KeyNotAllowed, OutputUnwritable
+from backstay.files import written_whole
+from backstay.generate.endpoint import Endpoint
+from backstay.generate.providers import PROVIDERS
+from backstay.generate.recipe import Recipe
+
+FILE = "allowed-keys"
+EITHER = frozenset({"base_url", "api_key_env"})
+"""Fields that decide where a key goes."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyUse:
+    """A host, and the environment variable whose key is sent to it."""
+
+    host: str
+    variable: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read `HOST VARIABLE`; None for anything else."""
+        found = re.fullmatch(r"\s*(\S+)\s+([A-Za-z_][A-Za-z0-9_]*)\s*", text)
+        return cls(found[1].lower(), found[2]) if found is not None else None
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.variable}"
+
+
+def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, str]) -> KeyUse | None:
+    """Return the use of a key that has to be allowed, None where none has.
+
+    Args:
+        endpoint: Where the key would go, with the environment's say.
+        outside: Fields of the recipe that a file or a stored job says.
+        environ: The environment, with the keys that the settings name; a variable that is not set sends nothing.
+    """
+    address, variable = endpoint.address, endpoint.key_variable
+    if address.is_loopback or not environ.get(variable, "").strip():
+        return None
+    owners = [provider for provider in PROVIDERS.values() if provider.owns(address.host)]
+    if address.scheme == "https" and any(owner.key_variable == variable for owner in owners):
+        return None
+    is_host_named = "base_url" in outside and not endpoint.is_default and endpoint.variable is None
+    is_variable_named = "api_key_env" in outside and variable != endpoint.provider.key_variable
+    return KeyUse(address.host, variable) if is_host_named or is_variable_named else None
+
+
+def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str, str]) -> Endpoint:
+    """Return where a recipe's model is asked, with the environment's say.
+
+    Args:
+        recipe: What is asked.
+        listed: What the settings allow.
+        environ: The environment, with the keys that the settings name.
+
+    Raises:
+        KeyNotAllowed: a file or a job names where its key goes, and nobody has allowed that.
+        RecipeError: a variable of the environment names an address that is none.
+    """
+    endpoint = recipe.endpoint.in_environment(environ)
+    allowed = AllowedKeys(listed=listed, file=user_file(environ))
+    allowed.check(endpoint, recipe.outside_fields, recipe.where, environ)
+    return endpoint
+
+
+class AllowedKeys:
+    """The uses of keys that were allowed: in the settings, and in a file in the user's own folder."""
+
+    def __init__(self, *, listed: Iterable[str] = (), file: Path | None = None) -> None:
+        self._listed = frozenset(filter(None, map(KeyUse.parse, listed)))
+        self._file = file
+
+    def check(self, endpoint: Endpoint, outside: Iterable[str], whose: str, environ: Mapping[str, str]) -> None:
+        """See that a key may go where an endpoint is.
+
+        Raises:
+            KeyNotAllowed: nobody allowed it yet.
+        """
+        use = key_use(endpoint, outside, environ)
+        if use is not None and use not in self:
+            subject = f"{whose[0].upper()}{whose[1:]}"
+            raise KeyNotAllowed(
+                f"{subject} sends the key in {use.variable} to {use.host}, which nobody has allowed yet. If that is "
+                f'wanted, say --allow-key {use.host}, or set allowed_keys = ["{use}"] in backstay.toml',
+                host=use.host,
+                variable=use.variable,
+                whose=subject,
+            )
+
+    def __contains__(self, use: object) -> bool:
+        return use in self._listed or use in self._remembered()
+
+    def remember(self, use: KeyUse) -> None:
+        """Allow a use from now on.
+
+        Raises:
+            OutputUnwritable: the user has no folder for it, or it cannot be written.
+        """
+        if self._file is None:
+            raise OutputUnwritable(
+                "There is no home folder in which to remember that a key is allowed; set BACKSTAY_ALLOWED_KEYS instead"
+            )
+        remembered = self._remembered()
+        if use in remembered:
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise OutputUnwritable(f"{self._file.parent} cannot be made: {error.strerror}") from error
+        with written_whole(self._file) as out:
+            out.write("".join(f"{each}\n" for each in sorted({*remembered, use})).encode())
+
+    def _remembered(self) -> frozenset[KeyUse]:
+        try:
+            lines = self._file.read_text(encoding="utf-8").splitlines() if self._file is not None else []
+        except (OSError, UnicodeDecodeError):
+            return frozenset()
+        return frozenset(filter(None, map(KeyUse.parse, lines)))
+
+
+def user_file(environ: Mapping[str, str]) -> Path | None:
+    """Return the path of the file in the user's own folder; a project's folder may come from elsewhere, as it does."""
+    folder = environ.get("XDG_CONFIG_HOME", "")
+    home = environ.get("HOME", "")
+    if folder.startswith("/"):
+        return Path(folder) / "backstay" / FILE
+    return Path(home) / ".config" / "backstay" / FILE if home.startswith("/") else None

@@ -1,0 +1,185 @@
+"""What an endpoint can do, found out by asking it for two turns: at most four calls."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from backstay.batch.item import Item
+from backstay.clock import SystemClock
+from backstay.generate.account import Account
+from backstay.generate.adaptation import Adaptation, adapt
+from backstay.generate.endpoint import Endpoint
+from backstay.generate.http import Cut, Reply, Unreached
+from backstay.generate.parse import Unusable, read_conversation
+from backstay.generate.prompt import PROMPT, Prompts
+from backstay.generate.providers.provider import Ask, End, Structure, Unreadable
+from backstay.generate.recipe import Recipe
+from backstay.generate.refusal import Change, Kind, not_json, refusal_of
+from backstay.generate.stream_collector import AnyCollector
+
+_MOST_CALLS = 4
+_SECONDS = 120.0  # of one call
+_TURNS = 2
+_TOPIC = "what to have for breakfast"
+_LIMITS = re.compile(r"(x-|anthropic-)?ratelimit-.*|retry-after.*", re.IGNORECASE)
+_THINKING = ("reasoning_content", "reasoning", "thinking")
+
+
+@dataclass(slots=True)
+class ProbeReport:
+    """What was found out."""
+
+    calls: int = 0
+    structure: Structure | None = None
+    """The strictest that it gives; None when no call came to a conversation."""
+    refused: list[str] = field(default_factory=list)
+    """Structures that it would not give, or gave no conversation in."""
+    stream: bool = False
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Parameters that have another name here."""
+    omitted: list[str] = field(default_factory=list)
+    """Parameters of the recipe that it does not take."""
+    end: str | None = None
+    """Its word for the end of an answer."""
+    is_end_known: bool = False
+    thinking: list[str] = field(default_factory=list)
+    """Where it showed its thinking: names of fields, or `<think>` in the text."""
+    reports_usage: bool = False
+    tokens_in: int = 0
+    tokens_out: int = 0
+    limits: dict[str, str] = field(default_factory=dict)
+    """Headers about limits, as they came."""
+    problem: str | None = None
+    """Why there is no conversation."""
+
+
+async def probe(recipe: Recipe, endpoint: Endpoint, account: Account) -> ProbeReport:
+    """Ask for a conversation of two turns, structure by structure, until one comes."""
+    report = ProbeReport(stream=endpoint.stream)
+    wanted = recipe.structured
+    available = endpoint.provider.structures if wanted == "auto" else (Structure(wanted),)
+    adaptation = Adaptation.from_structures(available)
+    for _ in range(_MOST_CALLS):
+        report.calls += 1
+        ask = _ask(recipe, endpoint, adaptation.structures[0], report)
+        body = orjson.dumps(adaptation.body_as_taken(endpoint.provider.body(ask)))
+        try:
+            async with asyncio.timeout(_SECONDS):
+                reply = await account.post(body, stream=AnyCollector if report.stream else None)
+        except (Unreached, Cut) as error:
+            report.problem = f"{endpoint.host} could not be reached: {error}"
+            break
+        except TimeoutError:
+            report.problem = f"{endpoint.host} did not answer within {_SECONDS:.0f} s"
+            break
+        report.limits |= {name.lower(): value for name, value in reply.headers.items() if _LIMITS.fullmatch(name)}
+        if not _learn(reply, endpoint, recipe, ask, adaptation, report, has_key=account.has_key):
+            break
+    report.refused = [structure.value for structure in available if structure not in adaptation.structures]
+    report.renamed, report.omitted = adaptation.renamed, sorted(adaptation.omitted)
+    if report.structure is not None:
+        report.problem = None
+    return report
+
+
+def recipe_lines(recipe: Recipe, report: ProbeReport) -> Sequence[str]:
+    """Return the lines of a recipe that follow from a report."""
+    fields: dict[str, Any] = {"model": recipe.model}
+    frozen = recipe.frozen()
+    for name in ("base_url", "api_key_env", "key_header", "anthropic_version"):
+        if frozen.get(name) is not None:
+            fields[name] = frozen[name]
+    if report.stream:
+        fields["stream"] = True
+    if report.structure is not None and report.refused:
+        fields["structured"] = report.structure.value
+    # JSON's texts, numbers and truths are TOML's as well.
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
+    tables = {name: frozen[name] for name in ("query", "headers") if frozen.get(name)}
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())]
+    return lines
+
+
+def _ask(recipe: Recipe, endpoint: Endpoint, structure: Structure, report: ProbeReport) -> Ask:
+    prompts = Prompts(system=None, user=PROMPT, roles={}, turns=_TURNS, language=None)
+    return Ask(
+        model=endpoint.model,
+        prompt=prompts.of(Item(_TOPIC), "the probe"),
+        turns=_TURNS,
+        structure=structure,
+        temperature=recipe.temperature,
+        max_tokens=recipe.max_tokens,
+        parameters=recipe.parameters,
+        stream=report.stream,
+    )
+
+
+def _learn(
+    reply: Reply,
+    endpoint: Endpoint,
+    recipe: Recipe,
+    ask: Ask,
+    adaptation: Adaptation,
+    report: ProbeReport,
+    *,
+    has_key: bool,
+) -> bool:
+    """Take note of an answer; return whether it is worth asking once more."""
+    text = reply.body.decode("utf-8", "replace")
+    body = _object(reply.body)
+    if not 200 <= reply.status < 300:
+        refusal = refusal_of(reply.status, reply.headers, text, endpoint, SystemClock().now(), has_key=has_key)
+        report.problem = refusal.message
+        if refusal.code == "streams_only" and not report.stream:
+            report.stream = True
+            return True
+        if refusal.change is Change.RESAMPLE:
+            return adaptation.drop_structure(ask.structure)
+        is_other = refusal.kind is Kind.DIFFERENTLY
+        return is_other and adapt(adaptation, refusal, ask.structure, recipe.parameters)
+    if body is None:
+        report.problem = not_json(reply.status, text, endpoint, is_proven=False).message
+        return False
+    spent = endpoint.provider.spent(body)
+    report.reports_usage |= spent.total is not None
+    report.tokens_in += spent.tokens_in or 0
+    report.tokens_out += spent.tokens_out or 0
+    report.thinking = sorted({*report.thinking, *_thinking(body)})
+    try:
+        answer = endpoint.provider.answer(body)
+        report.end, report.is_end_known = answer.reason, answer.end is not End.UNKNOWN
+        read_conversation(answer, _TURNS, ask.prompt)
+    except (Unreadable, Unusable) as error:
+        report.problem = str(error)
+        return adaptation.drop_structure(ask.structure)
+    report.structure = ask.structure
+    return False
+
+
+def _object(data: bytes) -> Mapping[str, Any] | None:
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _thinking(value: Any) -> set[str]:
+    """Return where in an answer a model shows its thinking."""
+    match value:
+        case dict():
+            named = {name for name in _THINKING if value.get(name)}
+            typed = {str(value["type"])} if value.get("type") in _THINKING else set()
+            return named | typed | set().union(*map(_thinking, value.values()))
+        case list():
+            return set().union(*map(_thinking, value))
+        case str() if "</think>" in value:
+            return {"<think>"}
+        case _:
+            return set()

@@ -1,0 +1,135 @@
+"""`backstay probe`: what an endpoint can do, for a few calls."""
+
+import json
+import tomllib
+
+import pytest
+
+from backstay.generate.recipe import Recipe
+from support.provider import KEY, ProviderServer, Said, Status, shaped
+
+
+@pytest.fixture
+def provider(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with ProviderServer() as server:
+        yield server
+
+
+def _answer(call, text=None, **headers):
+    """Answer as asked, with headers."""
+    text = text if text is not None else json.dumps({key: f"{key} said" for key in call.keys})
+    return Status(200, shaped(call, text, Said()), headers)
+
+
+def test_an_endpoint_that_can_do_all_costs_one_call(within, provider):
+    """Structure, end, usage and the limits in headers are named, and nothing is stored."""
+    provider.behaviour = lambda call: _answer(call, **{"x-ratelimit-limit-requests": "500", "X-Other": "1"})
+
+    shown = within("probe", "--model", "m", "--base-url", provider.base_url)
+
+    assert shown.code == 0, shown.err
+    lines = [line.split(maxsplit=1) for line in shown.out.split("\n\n")[0].splitlines()]
+    assert dict(lines) == {
+        "structure": "schema",
+        "stream": "not asked for",
+        "end": "stop",
+        "thinking": "none seen",
+        "usage": "reported",
+        "limits": "x-ratelimit-limit-requests: 500",
+        "cost": "1 call, 100 + 50 tokens",
+    }
+    assert len(provider.calls) == 1
+
+
+def test_what_is_refused_is_asked_for_in_another_way(within, backstay, provider):
+    """The bound by its other name, then the next plainer structure; the recipe that follows asks so from the start."""
+
+    def behave(call):
+        if "max_tokens" in call.body:
+            return Status(
+                400,
+                {
+                    "error": {
+                        "message": "'max_tokens' is not supported. Use 'max_completion_tokens' instead.",
+                        "code": "unsupported_parameter",
+                        "param": "max_tokens",
+                    }
+                },
+            )
+        if call.body.get("response_format", {}).get("type") == "json_schema":
+            return Status(400, {"error": {"message": "response_format json_schema is not supported"}})
+        text = json.dumps({key: f"{key} said" for key in call.keys})
+        return Status(200, shaped(call, text, Said()) | {"choices": [_thinking(text)]})
+
+    def _thinking(text):
+        return {"message": {"content": text, "reasoning_content": "Hm."}, "finish_reason": "eos"}
+
+    provider.behaviour = behave
+    (backstay.folder / "r.toml").write_text(
+        f'model = "m"\nbase_url = "{provider.base_url}"\nmax_tokens = 99\nkey_header = "X-Gate"\n[query]\na = "b"\n'
+    )
+
+    told = within("probe", "--recipe", "r.toml", "--json").json
+
+    assert (told["structure"], told["refused"], told["renamed"]) == (
+        "json",
+        ["schema"],
+        {"max_tokens": "max_completion_tokens"},
+    )
+    assert (told["thinking"], told["end"], told["isEndKnown"]) == (["reasoning_content"], "eos", True)
+    assert (told["calls"], len(provider.calls)) == (3, 3)
+    recipe = tomllib.loads("\n".join(told["recipe"]))
+    assert recipe == {
+        "model": "m",
+        "base_url": provider.base_url,
+        "key_header": "X-Gate",
+        "structured": "json",
+        "query": {"a": "b"},
+    }
+    Recipe.of(recipe)
+
+
+def test_a_stream_is_asked_for_where_nothing_else_is_given(within, provider):
+    """The next call asks for one."""
+    provider.behaviour = lambda call: (
+        _answer(call) if call.body.get("stream") else Status(400, {"error": {"message": "only streaming is supported"}})
+    )
+
+    shown = within("probe", "--model", "m", "--base-url", provider.base_url)
+
+    assert shown.code == 0, shown.out
+    assert [call.body.get("stream", False) for call in provider.calls] == [False, True]
+    assert "stream = true" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("reply", "says", "calls"),
+    [
+        (Status(401), "does not accept the key in OPENAI_API_KEY (401)", 1),
+        (Status(404, "<html>no</html>"), "There is nothing at", 1),
+        (Status(503), "is overloaded (503)", 1),
+        (Said("I would rather talk."), "", 3),
+    ],
+)
+def test_what_is_in_the_way_is_said(within, provider, reply, says, calls):
+    """With status 1, no lines for a recipe, and no more calls than can find something out."""
+    provider.behaviour = lambda _: reply
+
+    shown = within("probe", "--model", "m", "--base-url", provider.base_url)
+
+    assert shown.code == 1
+    assert says in shown.out
+    assert "problem    " in shown.out
+    assert "model =" not in shown.out
+    assert len(provider.calls) == calls
+
+
+def test_a_recipe_is_asked_about_its_key_first(within, backstay, provider):
+    """Nothing is sent before."""
+    (backstay.folder / "r.toml").write_text('model = "m"\nbase_url = "https://models.example/v1"\n')
+
+    refused = within("probe", "--recipe", "r.toml")
+
+    assert refused.code == 2
+    assert "sends the key in OPENAI_API_KEY to models.example" in refused.one_line_error()

@@ -1,0 +1,131 @@
+"""Endpoints as they are addressed: queries, headers, variables of the environment, and where a key may go."""
+
+import json
+
+import apsw
+import pytest
+
+from backstay import Backstay, Counts, Recipe
+from backstay.errors import KeyNotAllowed
+from support.provider import KEY
+
+_ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
+
+
+@pytest.fixture
+def proxy(provider, monkeypatch):
+    """The provider, as the proxy for every host."""
+    address = provider.base_url.removesuffix("/v1")
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, address)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    return provider
+
+
+@pytest.fixture(autouse=True)
+def _remembers_nothing(tmp_path, monkeypatch):
+    """Each test begins with a user who has allowed nothing."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+async def test_a_deployment_is_asked_as_azure_wants_it(provider, generate, monkeypatch):
+    """An address pasted whole: the path once, the version in the query, the key in its header and nowhere else."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    base_url = provider.base_url.removesuffix("/v1") + "/openai/deployments/d/chat/completions?api-version=2024-10-21"
+
+    result = await generate(1, recipe=Recipe(model="gpt", base_url=base_url, turns=2))
+
+    assert result.counts == Counts(completed=1)
+    call = provider.calls[0]
+    assert (call.path, call.query) == ("/openai/deployments/d/chat/completions", {"api-version": "2024-10-21"})
+    assert call.headers["api-key"] == KEY
+    assert "Authorization" not in call.headers
+
+
+async def test_what_a_recipe_adds_arrives(provider, path, monkeypatch):
+    """Query, headers, and the key in the header that the recipe names; two recipes do not share their headers."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    async with Backstay.open(path) as backstay:
+        for team in ("blue", "red"):
+            recipe = Recipe(
+                model="m",
+                base_url=provider.base_url,
+                turns=2,
+                query={"tag": "a b&c"},
+                headers={"X-Team": team},
+                key_header="X-Gate",
+            )
+            await backstay.batches.run(team, [{"topic": team}], recipe)
+
+    assert {(call.topic, call.headers["X-Team"]) for call in provider.calls} == {("blue", "blue"), ("red", "red")}
+    assert {(call.headers["X-Gate"], call.query["tag"]) for call in provider.calls} == {(KEY, "a b&c")}
+    assert all("Authorization" not in call.headers for call in provider.calls)
+
+
+async def test_an_address_of_the_environment_is_asked_and_not_frozen(provider, generate, path, monkeypatch):
+    """The job says no address, so it goes where the environment of the day says."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
+
+    result = await generate(1, recipe=Recipe(model="openai:gpt", turns=2))
+
+    assert result.counts == Counts(completed=1)
+    assert provider.calls[0].body["model"] == "gpt"
+    connection = apsw.Connection(str(path))
+    frozen = json.loads(connection.execute("SELECT recipe FROM jobs").fetchone()[0])
+    connection.close()
+    assert frozen["base_url"] is None
+
+
+async def test_a_job_stored_before_these_fields_goes_on(provider, generate, path, monkeypatch):
+    """Its recipe is the one that was frozen then, to the letter."""
+    recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
+    await generate(3, recipe=recipe, limit=1)
+    fields = ("model", "base_url", "api_key_env", "system", "prompt", "turns", "language", "roles", "temperature")
+    stored = {name: getattr(recipe, name) for name in (*fields, "max_tokens", "structured", "parameters")}
+    connection = apsw.Connection(str(path))
+    assert json.loads(connection.execute("SELECT recipe FROM jobs").fetchone()[0]) == stored
+    connection.close()
+
+    result = await generate(3, recipe=recipe)
+
+    assert result.counts == Counts(completed=3)
+
+
+async def test_a_key_does_not_follow_a_file_or_a_job(proxy, path, tmp_path, monkeypatch):
+    """A recipe file and a stored job are refused before anything is sent; a program's own recipe is not."""
+    file = tmp_path / "r.toml"
+    file.write_text(f'model = "m"\nbase_url = "{_ELSEWHERE}"\nturns = 2\n')
+    items = [{"topic": "a"}, {"topic": "b"}]
+    async with Backstay.open(path) as backstay:
+        with pytest.raises(KeyNotAllowed, match=r"r\.toml sends the key in OPENAI_API_KEY to models\.example"):
+            await backstay.batches.run("job", items, Recipe.load(file))
+        assert await backstay.batches.list() == []
+        await backstay.batches.run("job", items, Recipe(model="m", base_url=_ELSEWHERE, turns=2), limit=1)
+        with pytest.raises(KeyNotAllowed, match=r"The job's recipe sends the key"):
+            await backstay.batches.resume("job")
+    assert len(proxy.calls) == 1
+
+    monkeypatch.setenv("BACKSTAY_ALLOWED_KEYS", "models.example OPENAI_API_KEY")
+    async with Backstay.open(path) as backstay:
+        result = await backstay.batches.resume("job")
+
+    assert result.counts == Counts(completed=2)
+
+
+async def test_without_a_key_there_is_nothing_to_ask_about(proxy, path, tmp_path, monkeypatch):
+    """A recipe that names a host gets an answer from it when no key is set."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    file = tmp_path / "r.toml"
+    file.write_text(f'model = "m"\nbase_url = "{_ELSEWHERE}"\nturns = 2\n')
+
+    async with Backstay.open(path) as backstay:
+        result = await backstay.batches.run("job", [{"topic": "a"}], Recipe.load(file))
+
+    assert result.counts == Counts(completed=1)
+    assert "Authorization" not in proxy.calls[0].headers

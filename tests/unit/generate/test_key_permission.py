@@ -1,0 +1,95 @@
+"""Where a key may go without a question, and what is remembered of the answers."""
+
+import pytest
+
+from backstay.errors import KeyNotAllowed, OutputUnwritable
+from backstay.generate.endpoint import endpoint_of
+from backstay.generate.key_permission import AllowedKeys, KeyUse, key_use, user_file
+from backstay.generate.key_source import KeySources
+from backstay.settings import KeySetting
+
+_SET = dict.fromkeys(("OPENAI_API_KEY", "OPENROUTER_API_KEY", "SOME_TOKEN", "OLLAMA_API_KEY"), "0123456789abcdef")
+_HOST, _VARIABLE = frozenset({"base_url"}), frozenset({"api_key_env"})
+_BOTH = _HOST | _VARIABLE
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "variable", "outside", "use"),
+    [
+        # A file or a job that names a host.
+        ("m", "https://evil.example/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
+        ("m", "https://evil.example:8443/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
+        ("openai:m", "https://evil.example/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
+        ("m", "https://evil.example/v1", "SOME_TOKEN", _BOTH, "evil.example SOME_TOKEN"),
+        ("ollama:m", "https://evil.example/v1", None, _HOST, "evil.example OLLAMA_API_KEY"),
+        ("m", "https://api.openai.com.evil.example/v1", None, _HOST, "api.openai.com.evil.example OPENAI_API_KEY"),
+        ("m", "http://127.0.0.1.evil.example/v1", None, _HOST, "127.0.0.1.evil.example OPENAI_API_KEY"),
+        ("m", "http://api.openai.com/v1", None, _HOST, "api.openai.com OPENAI_API_KEY"),  # to be read on the way
+        ("m", "https://openrouter.ai/api/v1", "OPENAI_API_KEY", _BOTH, "openrouter.ai OPENAI_API_KEY"),
+        # A file or a job that names a variable.
+        ("openai:m", None, "SOME_TOKEN", _VARIABLE, "api.openai.com SOME_TOKEN"),
+        ("m", "https://mine.example/v1", "SOME_TOKEN", _VARIABLE, "mine.example SOME_TOKEN"),
+        # Where it belongs.
+        ("openai:m", None, None, _BOTH, None),
+        ("m", "https://api.openai.com/v1", None, _HOST, None),
+        ("m", "https://API.OpenAI.com./v1", None, _HOST, None),
+        ("m", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", _BOTH, None),
+        # On this machine.
+        ("m", "http://localhost:8000/v1", None, _HOST, None),
+        ("m", "http://127.0.0.2/v1", "SOME_TOKEN", _BOTH, None),
+        ("m", "http://[::1]:1/v1", None, _HOST, None),
+        # Of the user's own word, or nothing that could be sent.
+        ("m", "https://mine.example/v1", None, frozenset(), None),
+        ("m", "https://mine.example/v1", "SOME_TOKEN", frozenset(), None),
+        ("m", "https://evil.example/v1", "NOT_SET", _BOTH, None),
+    ],
+)
+def test_what_has_to_be_allowed(model, base_url, variable, outside, use):
+    """A key of a provider's for another host, or another key than the provider's, when a file or a job says so."""
+    found = key_use(endpoint_of(model, base_url, variable), outside, _SET)
+
+    assert (str(found) if found is not None else None) == use
+
+
+def test_an_address_of_the_environment_is_the_users_own_word():
+    """Even when a job, whose fields all come from elsewhere, is gone on with."""
+    endpoint = endpoint_of("openai:m", None, None).in_environment({"OPENAI_BASE_URL": "https://gate.example/v1"})
+
+    assert key_use(endpoint, _BOTH, _SET) is None
+
+
+def test_a_key_that_the_settings_name_has_to_be_allowed_too():
+    """It is sent as one of the environment is, so the same question is asked."""
+    keys = KeySources({"OPENAI_API_KEY": KeySetting(command="echo a-key")}, environ={"OPENAI_API_KEY": " "})
+    endpoint = endpoint_of("m", "https://evil.example/v1", None)
+
+    assert str(key_use(endpoint, _BOTH, keys.environment)) == "evil.example OPENAI_API_KEY"
+    assert key_use(endpoint, _BOTH, KeySources(environ={}).environment) is None
+
+
+def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
+    """In a file that can be read and mended by hand; what is no entry in it allows nothing."""
+    monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
+    file = tmp_path / "folder" / "allowed-keys"
+    endpoint = endpoint_of("m", "https://models.example/v1", None)
+    with pytest.raises(KeyNotAllowed, match=r"The recipe r.toml sends the key in OPENAI_API_KEY to models.example,"):
+        AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
+
+    AllowedKeys(file=file).remember(KeyUse("models.example", "OPENAI_API_KEY"))
+    AllowedKeys(file=file).remember(KeyUse("a.example", "B"))
+
+    AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
+    AllowedKeys(listed=["Models.example  OPENAI_API_KEY"]).check(endpoint, _HOST, "the recipe r.toml", _SET)
+    assert file.read_text() == "a.example B\nmodels.example OPENAI_API_KEY\n"
+    file.write_text("models.example\n# models.example OPENAI_API_KEY\nmodels.example OTHER_KEY\n")
+    with pytest.raises(KeyNotAllowed):
+        AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
+
+
+def test_the_file_is_in_the_users_own_folder(tmp_path):
+    """Not in the project's, which may come from elsewhere as its recipes do."""
+    assert str(user_file({"XDG_CONFIG_HOME": "/c", "HOME": "/h"})) == "/c/backstay/allowed-keys"
+    assert str(user_file({"XDG_CONFIG_HOME": "relative", "HOME": "/h"})) == "/h/.config/backstay/allowed-keys"
+    assert user_file({}) is None
+    with pytest.raises(OutputUnwritable, match="BACKSTAY_ALLOWED_KEYS"):
+        AllowedKeys().remember(KeyUse("h", "V"))
