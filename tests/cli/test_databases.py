@@ -10,12 +10,15 @@ from pathlib import Path
 import apsw
 import pytest
 
+from backstay.cli.invocation import Invocation
+
 _READING = [
     ("resume",),
     ("jobs",),
     ("status", "topics"),
     ("failed", "topics"),
     ("retry", "topics"),
+    ("skip", "topics", "i1"),
     ("pause", "topics"),
     ("cancel", "topics", "--yes"),
     ("discard", "topics", "--yes"),
@@ -164,3 +167,30 @@ def test_doctor_looks_at_a_read_only_database(bound, read_only):
     assert "cannot be written" in ended.stdout.split("database     ")[1].splitlines()[0]
     assert "ok       integrity    no damage (quick check)" in ended.stdout
     assert sorted(read_only.parent.iterdir()) == before
+
+
+def test_address_of_a_file_with_parameters_of_another_driver(within, backstay):
+    """`run` uses the file, and warns once of the parameters that it ignores; a mode is refused."""
+    backstay.write("topics.csv", "Gardens")
+
+    ended = within("--database", "sqlite:///new.db?timeout=5", "run", "topics.csv", "--model", "scripted")
+    refused = within("--database", "sqlite:///new.db?mode=ro", "jobs")
+    checked = within("--database", "sqlite:///new.db?timeout=5", "doctor")
+
+    assert ended.code == 0
+    assert (backstay.folder / "new.db").is_file()
+    assert ended.err.count("Warning: address parameters ignored parameters=timeout") == 1
+    assert refused.code == 2
+    assert "for other drivers, and ignored in the address: timeout" in checked.out
+    assert refused.one_line_error().startswith("The parameter mode in the database address cannot be honoured")
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_command_to_be_pasted_has_no_password(scheme):
+    """A command that names a server is shown without its password, however the address is written."""
+    invocation = Invocation(database=f"{scheme}://ann:sesame@db.test/app?pgbouncer=true&password=sesame")
+
+    shown = invocation.command("jobs")
+
+    assert "sesame" not in shown
+    assert f"{scheme}://ann@db.test/app" in shown

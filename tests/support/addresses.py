@@ -73,6 +73,7 @@ CASES: dict[str, Case] = {
     "POST /api/batches/{jobId}/pause": Case(own=(409,)),
     "POST /api/batches/{jobId}/cancel": Case(own=(409,)),
     "POST /api/batches/{jobId}/retry": Case(),
+    "POST /api/batches/{jobId}/skip": Case({"itemIds": ["none"]}, own=(404, 409)),
     "POST /api/batches/{jobId}/discard": Case(),
     "GET /api/conversations": Case(names="nothing"),
     "GET /api/conversations/{conversationId}": Case(),

@@ -34,12 +34,15 @@ def examine(
     try:
         settings = load(database_url=database_url, owner=owner, environ=environ)
         where = settings.server or settings.database
+        ignored = () if settings.server else settings.ignored_parameters
     except SettingsError as error:
         yield Check("settings", Level.PROBLEM, error.message)
         return
     if isinstance(where, str):
         yield from _server(where, settings, deep=deep)
     else:
+        if ignored:
+            yield Check("settings", Level.OK, f"for other drivers, and ignored in the address: {', '.join(ignored)}")
         yield check_library()
         yield from check_file(where, settings, deep=deep)
 

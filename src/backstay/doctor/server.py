@@ -22,6 +22,9 @@ def check_server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]
     except BackstayError as error:
         yield Check("server", Level.PROBLEM, error.message)
         return
+    if address.ignored:
+        names = ", ".join(address.ignored)
+        yield Check("settings", Level.OK, f"for other drivers, and ignored in the address: {names}")
     yield Check("server", Level.OK, f"PostgreSQL {found.version} at {address}, as {found.user}")
     yield from _durability(found)
     yield _schema(found, settings.database_schema)

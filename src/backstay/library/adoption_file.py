@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from backstay.errors import SettingsError
 from backstay.library.adoption import Wanted
 from backstay.settings import FILE, adopt_table
+from backstay.suggestions import did_you_mean
 
 _EXAMPLE = "for instance --conversations public.chats --turns public.messages --map id=chat_id,turns.content=body"
 
@@ -39,8 +40,10 @@ def adoption_from_settings(
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        hint = did_you_mean(name, _Table.model_fields) if first["type"] == "extra_forbidden" else ""
+        wrong = f"there is no setting {name!r}{hint} It" if hint else f"{name or 'it'} is wrong; it"
         raise SettingsError(
-            f"[adopt] in {folder / FILE}: {name or 'it'} is wrong; it takes conversations, turns and [adopt.map]",
+            f"[adopt] in {folder / FILE}: {wrong} takes conversations, turns and [adopt.map]",
             setting=name,
         ) from error
     conversations, turns = conversations or table.conversations, turns or table.turns

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from backstay.app import Backstay
@@ -34,6 +34,7 @@ from backstay.server.events.hub import Hub
 from backstay.server.limits import Bodies, Hosts, Places
 from backstay.server.metrics import Metrics
 from backstay.server.parts import Parts
+from backstay.server.queries import refuse_unknown_parameters
 from backstay.server.requests import Requests
 from backstay.server.settings import ServerSettings
 from backstay.server.supervisor import Supervisor
@@ -80,6 +81,7 @@ def create_app(
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
     app.state.parts = parts
     problems.install(app)

@@ -15,7 +15,8 @@ from backstay.errors import SettingsError
 from backstay.former_name import refuse_variables
 from backstay.generate.allowed import Allowed
 from backstay.generate.recipe import Recipe
-from backstay.settings import server_table
+from backstay.settings import FILE, server_table
+from backstay.suggestions import did_you_mean
 
 _ENVIRONMENT = {
     "host": ("BACKSTAY_HOST",),
@@ -207,7 +208,7 @@ def load(
     try:
         return ServerSettings(**values).check()
     except ValidationError as error:
-        raise _wrong(error) from error
+        raise _wrong(error, folder / FILE) from error
 
 
 def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -219,11 +220,13 @@ def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _wrong(error: ValidationError) -> SettingsError:
+def _wrong(error: ValidationError, path: Path) -> SettingsError:
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = ", ".join(name for name in ServerSettings.model_fields if name not in _SECRETS)
-        return SettingsError(f"[server] has no setting {name!r}; there are: {known}", setting=name)
+        known = [name for name in ServerSettings.model_fields if name not in _SECRETS]
+        hint = did_you_mean(name, known)
+        listed = f"{' There' if hint else '; there'} are: {', '.join(known)}"
+        return SettingsError(f"[server] in {path} has no setting {name!r}{hint}{listed}", setting=name)
     reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return SettingsError(f"The server's setting {name!r} is wrong: {reason}", setting=name)

@@ -17,6 +17,7 @@ from backstay.storage.postgres.address import Address
 from backstay.storage.postgres.errors import unavailable
 from backstay.storage.postgres.migrate import migrations
 from support import pgbouncer, postgres
+from support.commands import in_process
 from support.stores import DATABASES, require
 from support.tls import Encrypted
 
@@ -289,7 +290,6 @@ def test_schema_named_as_a_word_of_sql(told, url):
         f"postgresql://ann:more@{_SECRET}@127.0.0.1/x",
         f"postgresql://ann:{_SECRET}@127.0.0.1:99999/x",
         f"postgresql://ann:{_SECRET}@127.0.0.1:port/x",
-        f"postgresql://ann:{_SECRET}@127.0.0.1/x?nonsense=1",
         f"postgres://ann:{_SECRET}@127.0.0.1/x?password",
     ],
 )
@@ -305,6 +305,8 @@ def test_address_that_cannot_be_read(told, address):
     "more, says",
     [
         ("connect_timeout=soon", "connect_timeout in the database address is no number"),
+        ("nonsense=1", "The parameter nonsense in the database address is not known"),
+        ("schema=public", "The parameter schema in the database address cannot be honoured"),
         ("sslmode=maybe", 'invalid sslmode value: "maybe"'),
         ("options=-cnonsense%3D1", 'unrecognized configuration parameter "nonsense"'),
         ("service=nowhere", 'definition of service "nowhere" not found'),
@@ -315,6 +317,21 @@ def test_address_that_asks_for_what_there_is_not(told, url, more, says):
 
     assert code == 2
     assert says in line
+
+
+def test_address_of_another_driver(url, monkeypatch, capfd):
+    """An address as Prisma and SQLAlchemy write it is used, with a warning that names what was ignored."""
+    command = in_process(capfd)
+    written = url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    monkeypatch.setenv("BACKSTAY_DATABASE_URL", f"{written}?pgbouncer=true&connection_limit=5")
+
+    listed, checked = command("jobs", "--json"), command("doctor")
+
+    assert listed.code == 0
+    assert listed.err.splitlines() == [
+        "Warning: address parameters ignored parameters=pgbouncer, connection_limit reason=they are for other drivers"
+    ]
+    assert "for other drivers, and ignored in the address: pgbouncer, connection_limit" in checked.out
 
 
 @pytest.mark.parametrize(

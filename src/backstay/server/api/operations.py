@@ -17,13 +17,13 @@ class HealthOut(Object):
     status: str
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses={422: errors()[422]})
 async def healthz() -> HealthOut:
     """Say that the process lives, whatever it depends on."""
     return HealthOut(status="ok")
 
 
-@router.get("/readyz", responses={503: errors()[503]})
+@router.get("/readyz", responses={status: errors()[status] for status in (422, 503)})
 async def readyz(shared: Shared) -> HealthOut:
     """Say whether requests can be served: the database answers."""
     await shared.backstay.check()
@@ -35,6 +35,7 @@ async def readyz(shared: Shared) -> HealthOut:
     response_class=Response,
     responses={
         401: errors()[401],
+        422: errors()[422],
         200: {"description": "Prometheus metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )

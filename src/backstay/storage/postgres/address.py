@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from psycopg import ProgrammingError
+from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict
 
+from backstay import database_parameters
 from backstay.errors import SettingsError
 
 _DEFAULTS = {
@@ -24,26 +25,33 @@ class Address:
     """Parameters of a connection, as libpq knows them. Shown, it has no secrets."""
 
     parameters: dict[str, Any] = field(repr=False)
+    ignored: tuple[str, ...] = ()
+    """Names of parameters that are for other drivers, and were left out."""
 
     @classmethod
     def of(cls, url: str) -> "Address":
         """Read `postgresql://user:password@host:port/database?…`.
 
         Raises:
-            SettingsError: it is not of this form. The message quotes nothing of it.
+            SettingsError: it is not of this form, or has a parameter that is of no use here. The message quotes
+                nothing of it but that name.
         """
-        try:
-            found = conninfo_to_dict(url)
-        except ProgrammingError:
-            raise _unreadable() from None
         # A mark in a password that is not written as it should be makes the rest of it look like a host or a database.
         place, _, path = url.partition("://")[2].partition("/")
         host = place.partition("@")[2].partition("?")[0]
-        if "@" in host or "@" in path.partition("?")[0] or not _are_ports(str(found.get("port", ""))):
+        if "@" in host or "@" in path.partition("?")[0]:
+            raise _unreadable()
+        before, query = _split_query(url)
+        query, ignored = database_parameters.for_server(query, _known())
+        try:
+            found = conninfo_to_dict(f"{before}?{query}" if query else before)
+        except ProgrammingError:
+            raise _unreadable() from None
+        if not _are_ports(str(found.get("port", ""))):
             raise _unreadable()
         if not str(found.get("connect_timeout", "1")).isdecimal():
             raise SettingsError("connect_timeout in the database address is no number", setting="database_url")
-        return cls({**_DEFAULTS, **found})
+        return cls({**_DEFAULTS, **found}, ignored)
 
     @property
     def user(self) -> str:
@@ -62,6 +70,21 @@ class Address:
 
     def __str__(self) -> str:
         return self.place
+
+
+def _split_query(url: str) -> tuple[str, str]:
+    """Return an address up to its query, and the query; a password may have a question mark of its own."""
+    scheme, mark, rest = url.partition("://")
+    user, at, place = rest.partition("@")
+    if not at or "/" in user:
+        user, at, place = "", "", rest
+    before, _, query = place.partition("?")
+    return f"{scheme}{mark}{user}{at}{before}", query
+
+
+def _known() -> frozenset[str]:
+    """Return the parameters that this libpq has."""
+    return frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
 
 def _are_ports(text: str) -> bool:

@@ -1,0 +1,76 @@
+"""Query parameters that an address does not have are refused everywhere, and those that it has are not."""
+
+import pytest
+
+from support.addresses import CASES, PAGES, addresses, description, filled, request_of
+from support.serving import ENOUGH, libraries, serving
+
+settings = libraries(ENOUGH)
+
+_NAMES = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "made"}
+
+
+async def test_every_address_refuses_a_parameter_it_does_not_have(api):
+    """Each described address answers 422 with the parameter's name, and does nothing."""
+    for address in addresses():
+        request = request_of(address, CASES.get(address) or CASES["GET /api/batches"], _NAMES)
+
+        answer = await api.ann.request(**request, params={"surely-not": "1"})
+
+        assert answer.status_code == 422, (address, answer.text)
+        error = answer.json()["error"]
+        assert (error["code"], error["details"]["fields"][0]["field"]) == ("invalid_request", "surely-not"), address
+    assert (await api.ann.get("/api/batches")).json()["jobs"] == []
+
+
+async def test_every_address_takes_the_parameters_it_describes(api):
+    """No described parameter is refused as unknown, one at a time and all together."""
+    tried = 0
+    for path, methods in description()["paths"].items():
+        for method, operation in methods.items():
+            known = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+            for names in (known, *([name] for name in known)):
+                answer = await api.ann.request(method, filled(path, _NAMES), params=dict.fromkeys(names, "1"))
+                assert "nknown query parameter" not in answer.text, (method, path, names)
+                tried += len(names)
+    assert tried > 20
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("/api/batches?limt=5", "limt: Unknown query parameter; did you mean limit?"),
+        ("/api/batches?Limit=5", "Limit: Unknown query parameter; did you mean limit?"),
+        ("/api/batches?zzz=5", "zzz: Unknown query parameter; there are: incomplete, cursor, limit"),
+        ("/api/conversations?job_id=a", "job_id: Unknown query parameter; did you mean jobId?"),
+        ("/api/batches/j?limit=5", "limit: This address takes no query parameters"),
+        ("/healthz?limit=5", "limit: This address takes no query parameters"),
+    ],
+)
+async def test_the_nearest_parameter_is_named(api, address, message):
+    """The message says which parameter is unknown, and which was probably meant."""
+    answer = await api.ann.get(address)
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (422, message)
+
+
+async def test_each_unknown_parameter_is_named(api):
+    """Several unknown parameters come as several fields, and a known one next to them is not among them."""
+    answer = await api.ann.get("/api/batches?limit=5&a=1&b=2&a=3")
+
+    assert [one["field"] for one in answer.json()["error"]["details"]["fields"]] == ["a", "b"]
+
+
+async def test_who_is_not_signed_in_learns_nothing_of_parameters(api):
+    """A request without a token is answered 401, whatever its query says."""
+    assert (await api.anonymous.get("/api/batches?nope=1")).status_code == 401
+
+
+async def test_pages_are_read_whatever_a_link_adds(settings):
+    """A link to a page may carry parameters of mail programs, and a form those of the list that it leads back to."""
+    async with serving(settings, local=True) as local:
+        for address in sorted(PAGES):
+            method, _, path = address.partition(" ")
+            answer = await local.ann.request(method, path, params={"utm_source": "mail"})
+
+            assert "query parameter" not in answer.text, (address, answer.status_code)
