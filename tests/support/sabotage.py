@@ -28,8 +28,8 @@ Put = Callable[[object, str, object], None]
 
 _REPLACE_ATTEMPTS = """
 INSERT INTO {schema}.attempts (job_key, position, number, owner, worker, result, error_code, error_message, raw,
-                               tokens_in, tokens_out, started_at, ended_at)
-{rows:bigint,bigint,integer,text,bigint,text,text,text,text,bigint,bigint,bigint,bigint}
+                               tokens_in, tokens_out, started_at, ended_at, traceback)
+{rows:bigint,bigint,integer,text,bigint,text,text,text,text,bigint,bigint,bigint,bigint,text}
     ON CONFLICT (job_key, position, number) DO UPDATE SET worker = excluded.worker
 """
 

@@ -42,7 +42,8 @@ def put_settled(session: Session, staged: Staged, items: Sequence[SettledItem], 
         state = ItemState.FAILED if has_failed else ItemState.COMPLETED
         rows.append((key, position, owner, item.id, _UNKNOWN, str(state), int(has_failed), int(has_failed)))
         if has_failed:
-            attempts.append((key, position, 1, owner, staged.token, "failed", CODE, item.error, None, 0, 0, now, now))
+            token, error = staged.token, item.error
+            attempts.append((key, position, 1, owner, token, "failed", CODE, error, None, 0, 0, now, now, None))
     session.execute_rows("insert_settled_items", rows)
     session.execute_rows("insert_attempts", attempts)
     return len(rows)

@@ -68,7 +68,7 @@ def write_verdicts(session: Session, lease: Lease, verdicts: Sequence[Verdict], 
         attempts.append(
             (key, claimed.position, claimed.attempt, owner, token, verdict.result, verdict.code, verdict.message,
              usage.raw if verdict.state is not ItemState.COMPLETED else None, usage.tokens_in, usage.tokens_out,
-             to_micros(claimed.started_at), now)
+             to_micros(claimed.started_at), now, usage.traceback)
         )  # fmt: skip
         moved.add(verdict.state, +1)
         moved.running -= 1

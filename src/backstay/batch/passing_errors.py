@@ -1,0 +1,139 @@
+"""Which exceptions of HTTP libraries and providers' clients may pass. Pure; none of these libraries is imported.
+
+A class is recognised by the package and the name of any class in its MRO, so subclasses count as well.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+_TIMEOUT = "timeout"
+_CONNECTION = "connection"
+_STATUS = "status"
+
+_PASSING: Mapping[str, Mapping[str, str]] = {
+    "httpx": {
+        "TimeoutException": _TIMEOUT,
+        "NetworkError": _CONNECTION,
+        "ProxyError": _CONNECTION,
+        "RemoteProtocolError": _CONNECTION,
+        "HTTPStatusError": _STATUS,
+    },
+    "aiohttp": {
+        "ServerTimeoutError": _TIMEOUT,
+        "ClientConnectionError": _CONNECTION,
+        "ClientPayloadError": _CONNECTION,
+        "ClientResponseError": _STATUS,
+    },
+    "requests": {
+        "ConnectTimeout": _TIMEOUT,
+        "Timeout": _TIMEOUT,
+        "ConnectionError": _CONNECTION,
+        "ChunkedEncodingError": _CONNECTION,
+        "RetryError": _CONNECTION,
+        "HTTPError": _STATUS,
+    },
+    "openai": {"APITimeoutError": _TIMEOUT, "APIConnectionError": _CONNECTION, "APIStatusError": _STATUS},
+    "anthropic": {"APITimeoutError": _TIMEOUT, "APIConnectionError": _CONNECTION, "APIStatusError": _STATUS},
+}
+"""By package and class. Of several classes in an MRO that are listed, the first counts."""
+
+_PASSING_STATUSES = frozenset({408, 409, 425, 429})  # and all of 500 to 599
+_SPENT_CODES = frozenset({"insufficient_quota", "enforced_spend_limit_reached", "contract_spend_limit_reached"})
+"""Codes of a 429 that only a payment, or a limit set higher, ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassingError:
+    """An error after which the same call may work."""
+
+    code: str
+    after_seconds: float | None = None
+    """How long the other side asks to be left alone."""
+
+
+def passing_error(error: BaseException, now: datetime) -> PassingError | None:
+    """Return what a known error that may pass means; None for any other."""
+    kind = _kind_of(type(error))
+    if kind is None or _is_untrusted_certificate(error):
+        return None
+    if kind != _STATUS:
+        return PassingError(kind)
+    status = _status_of(error)
+    if status is None or not (status in _PASSING_STATUSES or 500 <= status < 600):
+        return None
+    if not _SPENT_CODES.isdisjoint(_codes_of(error)):
+        return None
+    return PassingError(f"http_{status}", retry_after_seconds(error, now))
+
+
+def retry_after_seconds(error: BaseException, now: datetime) -> float | None:
+    """Return what the `Retry-After` header of an error's response asks for, in seconds or as a date."""
+    for holder in (_get(error, "response"), error):
+        headers = _get(holder, "headers")
+        if isinstance(headers, Mapping) and isinstance(text := headers.get("retry-after"), str):
+            seconds = _seconds(text.strip(), now)
+            return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
+    return None
+
+
+def _kind_of(raised: type[BaseException]) -> str | None:
+    for one in raised.__mro__:
+        kind = _PASSING.get(str(one.__module__).partition(".")[0], {}).get(one.__name__)
+        if kind is not None:
+            return kind
+    return None
+
+
+def _is_untrusted_certificate(error: BaseException) -> bool:
+    """Whether a connection failed over its certificate, which no second try makes trusted."""
+    cause: BaseException | None = error
+    for _ in range(20):  # a chain may be a circle
+        if cause is None:
+            return False
+        if any(one.__name__ == "SSLCertVerificationError" for one in type(cause).__mro__):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _status_of(error: BaseException) -> int | None:
+    response = _get(error, "response")
+    for holder in (error, response):
+        for name in ("status_code", "status"):
+            if isinstance(status := _get(holder, name), int):
+                return status
+    return None
+
+
+def _codes_of(error: BaseException) -> Iterator[str]:
+    """Yield the codes that a provider gives an error, as its client keeps them."""
+    found = [_get(error, "code"), _get(error, "type")]
+    body = _get(error, "body")
+    for name in ("error", "details"):
+        body = body.get(name) if isinstance(body, Mapping) else None
+        if isinstance(body, Mapping):
+            found += [body.get("code"), body.get("type"), body.get("error_code")]
+    yield from (code for code in found if isinstance(code, str))
+
+
+def _get(holder: Any, name: str) -> Any:
+    try:
+        return getattr(holder, name, None)
+    except Exception:
+        return None  # a property of a stranger's class may raise anything
+
+
+def _seconds(text: str, now: datetime) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()

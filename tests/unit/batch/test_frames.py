@@ -1,0 +1,70 @@
+"""Where a processor raised, as it is kept: files, lines and functions, and nothing else."""
+
+import pytest
+
+from backstay.batch.frames import format_frames
+
+
+def _raised(function, *arguments):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - whichever it is, its frames are looked at
+        function(*arguments)
+    return caught.value
+
+
+def _module(name, text):
+    found = {}
+    exec(compile(text, name, "exec"), found)
+    return found
+
+
+_TEXT = """
+def outer(secret):
+    return inner(secret)
+
+
+def inner(secret):
+    raise ValueError(secret)
+"""
+
+
+def test_frames_name_file_line_and_function(tmp_path, monkeypatch):
+    """Each frame is one line, relative to the working directory, and holds no value and no code."""
+    monkeypatch.chdir(tmp_path)
+    error = _raised(_module(str(tmp_path / "made.py"), _TEXT)["outer"], "hunter2")
+
+    shown = format_frames(error)
+
+    assert shown.splitlines()[-2:] == ["made.py:3 in outer", "made.py:7 in inner"]
+    assert "hunter2" not in shown
+    assert "ValueError" not in shown
+
+
+def test_frames_elsewhere_are_named_in_full(tmp_path, monkeypatch):
+    """A file outside the working directory keeps its whole path."""
+    monkeypatch.chdir(tmp_path)
+    error = _raised(_module("/somewhere/else.py", _TEXT)["inner"], "x")
+
+    assert format_frames(error).splitlines()[-1] == "/somewhere/else.py:7 in inner"
+
+
+def test_innermost_frames_win():
+    """A deep recursion keeps what lies nearest to the error, within 4,000 characters, and says how much it left out."""
+    error = _raised(_module("deep.py", "def down(n):\n    return 1 // n if n < 1 else down(n - 1)\n")["down"], 400)
+
+    lines = format_frames(error).splitlines()
+
+    assert len("\n".join(lines[1:])) <= 4_000
+    assert lines[-1] == "deep.py:2 in down"
+    assert lines[0] == f"({402 - len(lines[1:])} outer frames left out)"
+
+
+def test_name_that_no_database_takes_is_made_fit():
+    """A file name with control characters or half a character comes out as one plain line."""
+    error = _raised(_module("od\ud800d\n.py", _TEXT)["inner"], "x")
+
+    assert format_frames(error).splitlines()[-1] == "od?d?.py:7 in inner"
+
+
+def test_exception_that_was_never_raised_has_no_frames():
+    """An exception without a traceback gives none."""
+    assert format_frames(ValueError("x")) is None
