@@ -40,6 +40,8 @@ _ASKED = {
     "move": lambda s: s.batches.jobs.move("me", "job", Move.CANCEL),
     "retry": lambda s: s.batches.jobs.retry("me", "job", None),
     "retry one": lambda s: s.batches.jobs.retry("me", "job", ["item-2"]),
+    "skip": lambda s: s.batches.jobs.skip("me", "job", ["item-2"]),
+    "pause_evidence": lambda s: s.batches.jobs.pause_evidence("me", "job"),
     "failures": lambda s: s.batches.jobs.failures("me", "job", after=-1, limit=9),
     "clean_step": lambda s: s.batches.jobs.clean_step("me", "done"),
     "discard": lambda s: s.batches.jobs.discard("me", "done"),

@@ -109,6 +109,22 @@ async def test_without_its_items_nothing_is_retried(store):
             await store.batches.jobs.retry(OWNER, "job", named)
 
 
+async def test_without_its_items_nothing_is_skipped(store):
+    """A job that waits for its items refuses to pass any of them."""
+    await taken(store, "!item-1")
+
+    with pytest.raises(ItemsNeeded, match="does not know its items yet"):
+        await store.batches.jobs.skip(OWNER, "job", ["item-1"])
+
+
+async def test_an_item_that_did_not_come_can_be_skipped(store):
+    """It needs nothing that is not known of it."""
+    await taken(store, "!item-1", "!lost")
+    await taken_up(store, items(1))
+
+    assert await store.batches.jobs.skip(OWNER, "job", ["lost"]) == 1
+
+
 async def test_an_item_that_did_not_come_is_not_retried(store):
     """The others are; this one has failed for good, until it comes with items that are accepted later."""
     await taken(store, "!item-1", "!lost")

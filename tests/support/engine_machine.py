@@ -276,6 +276,22 @@ class EngineMachine(RuleBasedStateMachine):
             assert self._await(asked) == job.retry(named)
 
     @precondition(lambda self: self._all_jobs())
+    @rule(which=some_job, places=st.lists(st.integers(0, 8), min_size=1, max_size=3))
+    def skip_some(self, which, places):
+        """Pass items by name: all those named, or none when one of them is not to be passed or is not there."""
+        library, job = self._pick(which)
+        ids = [*job.items, "no such item"]
+        named = [ids[place % len(ids)] for place in places]
+        asked = library.backstay.batches.skip(job.name, named)
+        states = {job.items[name].state if name in job.items else None for name in named}
+        if job.state == "cancelled":
+            self._refused(IllegalMove, asked)
+        elif not states <= {"pending", "failed"}:
+            self._refused((IllegalMove, ItemNotFound), asked)
+        else:
+            assert self._await(asked) == job.skip(named)
+
+    @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
     def discard(self, which):
         library, job = self._pick(which)
@@ -666,7 +682,7 @@ class EngineMachine(RuleBasedStateMachine):
         for claimed in report.claimed:
             item = job.items[claimed.item.id]
             assert claimed.alone == item.is_suspect
-            assert claimed.tries == item.tries
+            assert claimed.tries == item.tries, f"B5: claimed with {claimed.tries} tries, should be: {item}"
             item.claim(claimed.attempt)
         return entered.lease, report.claimed
 

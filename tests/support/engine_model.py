@@ -179,6 +179,17 @@ class ModelJob:
             self.reopen()
         return len(failed)
 
+    def skip(self, item_ids: Iterable[str]) -> int:
+        """Pass pending and failed items, and return how many."""
+        named = [self.items[item_id] for item_id in set(item_ids)]
+        for item in named:
+            assert item.state in ("pending", "failed")
+            item.state, item.code, item.attempt = "skipped", None, item.attempt + 1
+        if named and self.state in FINISHED:
+            self.state = "pending"  # for a moment: what it is now follows from its items
+        self.settle()
+        return len(named)
+
     def trip(self, item_ids: Iterable[str], code: str) -> None:
         """The first calls of a run all ended in one error: they do not count, and the job waits."""
         for item_id in item_ids:

@@ -9,6 +9,7 @@ B6  when faults stop, every job is final or paused, and nobody holds anything
 B7  planned = pending + running + completed + failed + skipped; counters equal rows
 """
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def violations(
     """
     with asking(database) as ask:
         found = [] if is_server(database) else _damage(ask)
-        found += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask)]
+        found += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask), *_evidence(ask)]
         if planned is not None:
             found += _planned(ask, planned)
         if at_rest:
@@ -151,6 +152,24 @@ def _attempts(ask: Ask) -> list[str]:
             WHERE items.state = 'running' AND items.worker NOT IN (SELECT token FROM workers)"""
     ):
         found.append(f"B6: item {item} of {job} is held by worker {worker}, which has no lease")
+    return found
+
+
+def _evidence(ask: Ask) -> list[str]:
+    """A pause names attempts that ended without settling their items; where there is no pause nothing is named."""
+    found = []
+    for key, name, state, evidence in ask(
+        "SELECT key, id, state, pause_evidence FROM jobs WHERE pause_evidence IS NOT NULL AND id IS NOT NULL"
+    ):
+        if state != "paused":
+            found.append(f"B4: {name} is {state}, and says what it paused on")
+        results = {
+            (position, number): result
+            for position, number, result in ask("SELECT position, number, result FROM attempts WHERE job_key = ?", key)
+        }
+        for position, number in json.loads(evidence):
+            if results.get((position, number)) in (None, "completed", "skipped"):
+                found.append(f"B4: {name} paused on attempt {number} of its item {position}, which led to no pause")
     return found
 
 

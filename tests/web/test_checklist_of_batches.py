@@ -113,6 +113,31 @@ async def test_failed_items_are_retried_on_resume(browser, tmp_path):
         assert seen.everything == []
 
 
+async def test_items_that_hold_up_a_batch_are_skipped(browser, tmp_path):
+    """The page shows the answer that a batch paused on and skips its item, and another that has failed."""
+    prepared(tmp_path)
+    items = [{"id": name, "topic": topic} for name, topic in (("a", "bad luck"), ("b", "refused"), ("c", "good"))]
+    body = {"jobId": "boats", "items": items, "processor": "slow:slow", "concurrency": 1, "maxAttempts": 1}
+    with served(tmp_path, SETTINGS) as server:
+        server.client.post("/api/batches", json=body).raise_for_status()
+        server.wait_for(lambda: _job(server)["state"] == "paused" and not _job(server)["workers"])
+        async with page_of(browser, server) as (page, seen):
+            await page.goto("/batches/one?id=boats")
+            await page.get_by_role("button", name="Later").click()
+            evidence = page.get_by_role("region", name="Paused on 1 answer")
+            shown = await evidence.inner_text()
+            await evidence.get_by_role("button", name="Skip this item").click()
+            await page.get_by_text("b (skipped)").wait_for()
+            await page.get_by_role("button", name="Later").click()
+            await page.locator("batch-summary").get_by_role("button", name="Skip bad luck").click()
+            server.wait_for(lambda: _job(server)["skipped"] == 2)
+        assert seen.everything == []
+        assert "the prompt was refused" in shown
+        assert "<b>refused</b>" in shown
+        assert calls(tmp_path) == {"a": 1, "b": 1}
+        assert _job(server)["state"] == "paused"
+
+
 async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path):
     """The dialog offers both: the rest alone, or the failed ones too."""
     prepared(tmp_path)

@@ -1,4 +1,4 @@
-"""`backstay retry`, `pause`, `cancel` and `discard`: steering jobs."""
+"""`backstay retry`, `skip`, `pause`, `cancel` and `discard`: steering jobs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +45,43 @@ def retry(
             out.line(f"{plain(job)}: {counted(number, 'failed item')} put back to pending.")
             if number:
                 out.note(f"Go on with: {invocation.about('resume', job)}")
+            await hints.remind(invocation, out, backstay, about=job)
+
+    in_loop(do())
+
+
+def skip(
+    context: typer.Context,
+    job: JobArgument,
+    items: Annotated[
+        list[str], typer.Argument(metavar="ITEM", help="Ids of pending or failed items.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Have a job pass items.
+
+    They become skipped, all of those named or none: for instance the one that a job pauses on each time it is resumed.
+    A running, completed or skipped item is refused.
+
+    \b
+    Examples:
+      backstay skip topics topic-17
+      backstay skip topics topic-17 topic-42 --json
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            number = await backstay.batches.skip(job, items)
+            shown = await backstay.batches.checkpoint(job)
+            if as_json:
+                from backstay.objects import JobOut, SkipOut
+
+                out.answer(SkipOut(job=JobOut.of(shown), skipped=number))
+            out.line(f"{plain(job)}: {counted(number, 'item')} skipped; {hints.in_words(shown)}.")
+            if shown.is_incomplete and shown.state != "running":
+                out.note(f"Continue with: {invocation.about('resume', job)}")
             await hints.remind(invocation, out, backstay, about=job)
 
     in_loop(do())

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from backstay.objects import JobOut
+from backstay.objects import JobDetailOut
 from backstay.server.api.common import STREAM, JobId, LastEventId, Owned, Shared, errors, signed_in
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse
@@ -28,6 +28,7 @@ async def batch_events(job_id: JobId, owned: Owned, shared: Shared, last_event_i
 
 
 @router.get("/{jobId:path}", responses=errors(404))
-async def show_batch(job_id: JobId, owned: Owned) -> JobOut:
-    """Show where a job stands."""
-    return JobOut.of(await owned.batches.checkpoint(job_id))
+async def show_batch(job_id: JobId, owned: Owned) -> JobDetailOut:
+    """Show where a job stands; of one that paused by itself also the answers that led to it, in `pauseEvidence`."""
+    job = await owned.batches.checkpoint(job_id)
+    return JobDetailOut.with_evidence(job, await owned.batches.evidence(job_id))

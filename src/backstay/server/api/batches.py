@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
-from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, RetryOut
+from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
     LONGEST_ID,
     Cursor,
@@ -31,7 +31,7 @@ Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False, strict=False)]
 Concurrency = Annotated[int, Field(ge=1, le=10_000)]
-FailedIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
+ItemIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
 
 
 def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -74,13 +74,18 @@ class ResumeIn(Input):
     """Items that this run claims at most."""
     retry_failed: bool = False
     """Put all failed items back to pending first."""
-    retry_items: FailedIds | None = None
+    retry_items: ItemIds | None = None
     """Put these failed items back to pending first; `retry_failed` includes them."""
 
 
 class RetryIn(Input):
-    item_ids: FailedIds | None = None
+    item_ids: ItemIds | None = None
     """All failed items when it is left out."""
+
+
+class SkipIn(Input):
+    item_ids: ItemIds
+    """Pending or failed items: all of them are skipped, or none."""
 
 
 @router.get("", responses=errors())
@@ -150,6 +155,13 @@ async def retry_items(job_id: JobId, owned: Owned, given: RetryIn | None = None)
     """Put failed items back to pending; resuming works on them."""
     number = await owned.batches.retry(job_id, given.item_ids if given is not None else None)
     return RetryOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), retried=number)
+
+
+@router.post("/{jobId:path}/skip", responses=errors(404, 409))
+async def skip_items(job_id: JobId, owned: Owned, given: SkipIn) -> SkipOut:
+    """Have a job pass pending or failed items: they become skipped, and a job with nothing left is finished."""
+    number = await owned.batches.skip(job_id, given.item_ids)
+    return SkipOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), skipped=number)
 
 
 @router.post("/{jobId:path}/discard", responses=errors(404, 409))

@@ -13,7 +13,7 @@ from backstay.batch.item import item_of
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
 from backstay.generate.recipe import Recipe
-from backstay.objects import ItemsOut, JobOut, JobsOut
+from backstay.objects import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName
 from backstay.server.api.common import Cursor, Owned, Shared, Text
 from backstay.server.api.selections import Id
@@ -141,12 +141,13 @@ async def start(
 async def show_batch(request: Request, owned: Owned, shared: Shared, job_id: Name, cursor: Cursor = None) -> Response:
     """One job: where it stands, what can be done, its items."""
     job = await owned.batches.checkpoint(job_id)
+    evidence = await owned.batches.evidence(job_id)
     items = await owned.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=_ITEMS)
     return rendered(
         request,
         "batch.html",
         section="batches",
-        job=JobOut.of(job),
+        job=JobDetailOut.with_evidence(job, evidence),
         is_finished=job.state in FINISHED,
         is_cancelled=job.state is JobState.CANCELLED,
         is_worked=_is_worked(job),
@@ -161,7 +162,7 @@ async def act(
     owned: Owned,
     shared: Shared,
     job_id: FormName,
-    action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "discard"], Form()],
+    action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "skip", "discard"], Form()],
     item: Annotated[list[Id] | None, Form()] = None,
 ) -> Response:
     """Do one thing to a job, and show it again."""
@@ -175,6 +176,8 @@ async def act(
             await owned.batches.workable(job_id)
             await owned.batches.retry(job_id, item)
             await shared.supervisor.start(owned.owner, job_id)
+        case "skip":
+            await owned.batches.skip(job_id, item or [])
         case "pause":
             await owned.batches.pause(job_id)
         case "cancel":

@@ -2,7 +2,8 @@
 //
 // Attributes: api, job-id. Properties: token; progress {totalItems, completedItems, failedItems, pendingItems,
 // progressPercentage} shows numbers of the page's own, without an API.
-// Events: progress {job, rate, etaSeconds}, state {job}, finished {job}, retry {itemIds} (cancelable), retried {job}.
+// Events: progress {job, rate, etaSeconds}, state {job}, finished {job}, retry {itemIds} and skip {itemIds} (cancelable), retried
+// {job}, skipped {job}.
 
 import { clipped, counted, drawing, element, number, span } from "./dom.js";
 import { BackstayElement, problem, skeleton } from "./element.js";
@@ -158,7 +159,7 @@ export class BatchSummary extends BackstayElement {
     values.completed.textContent = number(job.completed);
     values.failed.textContent = number(job.failed);
     values.pending.textContent = number(left);
-    values.rate.textContent = rate ? `${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))}/s` : "–";
+    values.rate.textContent = rate ? speed(rate) : "–";
     values["time left"].textContent = left === 0 ? "none" : eta ? span(eta) : "–";
     values.tokens.textContent = number(job.tokensIn + job.tokensOut);
     bar.max = Math.max(1, job.planned);
@@ -171,6 +172,10 @@ export class BatchSummary extends BackstayElement {
 
   // A screen reader hears every tenth, not every item.
   #announce() {
+    if (this.#job.waiting) {
+      this.#announced = -1;
+      return this.#say(waiting(this.#job.waiting), "lost");
+    }
     const tenth = Math.floor(this.#job.percentage / 10);
     const key = `${this.#job.state} ${tenth}`;
     if (key === this.#announced) return;
@@ -209,6 +214,7 @@ export class BatchSummary extends BackstayElement {
     if (failed.dataset.shown === `${count} ${items.length} ${this.#job.state}`) return;
     failed.dataset.shown = `${count} ${items.length} ${this.#job.state}`;
     if (count === 0 || items.length === 0) return failed.replaceChildren();
+    const canSkip = this.getAttribute("job-id") !== null && this.#job.processor !== "taken-over" && this.#job.state !== "cancelled";
     const canRetry = this.getAttribute("job-id") !== null && !["caller", "taken-over"].includes(this.#job.processor) && this.#job.state !== "cancelled";
     failed.replaceChildren(
       element(
@@ -217,28 +223,47 @@ export class BatchSummary extends BackstayElement {
         element("h2", {}, counted(count, "failed item")),
         canRetry && element("button", { type: "button", class: "small", onclick: (event) => this.#retry(event.currentTarget, null) }, "Retry all"),
       ),
-      element("ul", {}, items.map((item) => this.#failure(item, canRetry))),
+      element("ul", {}, items.map((item) => this.#failure(item, canRetry, canSkip))),
       count > items.length && element("p", { class: "muted" }, `and ${counted(count - items.length, "other")}`) || "",
     );
   }
 
-  #failure(item, canRetry) {
+  #failure(item, canRetry, canSkip) {
     const name = clipped(item.topic ?? item.id, 120);
     return element(
       "li",
       { class: "failed", part: "failure" },
       element("div", {}, element("div", {}, name), element("div", { class: "reason" }, element("code", {}, item.errorCode), " ", clipped(item.errorMessage))),
-      canRetry && element("button", { type: "button", class: "small", onclick: (event) => this.#retry(event.currentTarget, [item.id]) }, "Retry", element("span", { class: "unseen" }, ` ${name}`)),
+      element(
+        "div",
+        { class: "row" },
+        canRetry && element("button", { type: "button", class: "small", onclick: (event) => this.#retry(event.currentTarget, [item.id]) }, "Retry", element("span", { class: "unseen" }, ` ${name}`)),
+        canSkip && element("button", { type: "button", class: "small", onclick: (event) => this.#skip(event.currentTarget, [item.id]) }, "Skip", element("span", { class: "unseen" }, ` ${name}`)),
+      ),
     );
   }
 
   async #retry(button, itemIds) {
     if (!this.tell("retry", { itemIds }, { cancelable: true })) return;
-    button.disabled = true;
-    try {
+    await this.#act(button, async () => {
       // One request: the items it puts back change the state, for which a page may load itself anew.
       const job = await this.client.post(`${this.#path}/resume`, itemIds === null ? { retryFailed: true } : { retryItems: itemIds });
       this.tell("retried", { job });
+    });
+  }
+
+  async #skip(button, itemIds) {
+    if (!this.tell("skip", { itemIds }, { cancelable: true })) return;
+    await this.#act(button, async () => {
+      const { job } = await this.client.post(`${this.#path}/skip`, { itemIds });
+      this.tell("skipped", { job });
+    });
+  }
+
+  async #act(button, action) {
+    button.disabled = true;
+    try {
+      await action();
       await this.#follow();
     } catch (error) {
       button.disabled = false;
@@ -250,6 +275,15 @@ export class BatchSummary extends BackstayElement {
 function state(job) {
   const words = job.state.replaceAll("_", " ");
   return words[0].toUpperCase() + words.slice(1);
+}
+
+function speed(rate) {
+  if (rate < 0.1) return `${(60 * rate).toFixed(1)}/min`;
+  return `${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))}/s`;
+}
+
+function waiting({ reason, detail, until }) {
+  return `${reason}; retrying at ${new Date(until).toLocaleTimeString()} (${detail})`;
 }
 
 customElements.define("batch-summary", BatchSummary);

@@ -1,6 +1,6 @@
 -- Failed items, each with the attempt that settled it.
 SELECT items.position, items.id, inputs.topic, items.attempt, attempts.error_code, attempts.error_message,
-       attempts.raw, attempts.ended_at
+       attempts.raw, attempts.ended_at, items.state, attempts.traceback
   FROM {schema}.items
   JOIN {schema}.jobs ON jobs.key = items.job_key
   LEFT JOIN {schema}.item_inputs AS inputs ON inputs.job_key = items.job_key AND inputs.position = items.position

@@ -13,5 +13,6 @@ summary.addEventListener("state", ({ detail }) => {
   if (detail.state !== drawn) again();
 });
 summary.addEventListener("retried", again);
+summary.addEventListener("skipped", again);
 dialog.addEventListener("resumed", again);
 dialog.addEventListener("discarded", () => window.location.assign(dialog.getAttribute("job-page").replace(/\/one$/, "")));

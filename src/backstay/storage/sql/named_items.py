@@ -1,0 +1,73 @@
+"""Items of a job that a user names, moved in a transaction of the caller's."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from backstay.batch.item import ItemState
+from backstay.errors import BackstayError, IllegalMove, ItemNotFound
+from backstay.storage.sql.session import Row, Session
+
+_SKIPPED_CODE = "skipped"  # as for a processor's `Skip`
+_SKIPPED_MESSAGE = "skipped by the user"
+_NO_WORKER = 0  # no lease has this token
+
+
+def retry_item(session: Session, owner: str, key: int, job_id: str, item_id: str) -> ItemState:
+    """Put an item back to pending, and return the state that it was in. Raises ItemNotFound, IllegalMove."""
+    values = {"job_key": key, "owner": owner, "id": item_id}
+    for name, was in (
+        ("failed_to_pending_by_id", ItemState.FAILED),
+        ("deleted_to_pending_by_id", ItemState.COMPLETED),
+    ):
+        if session.execute(name, values):
+            return was
+    state, deleted_at = _stored_state(session, owner, key, job_id, item_id)
+    reason = "only failed items can be retried, and those whose conversation was deleted"
+    if state == ItemState.FAILED:
+        reason = "what it was given is not known. Run its job with it, and with --accept-new-items"
+    if deleted_at is not None:
+        reason = "what it was given was cleaned with its job. Restore its conversation, or run it in a new job"
+    raise _refused(job_id, item_id, state, reason)
+
+
+def skip_items(
+    session: Session, owner: str, key: int, job_id: str, item_ids: Sequence[str], now: int
+) -> Counter[ItemState]:
+    """Settle items as skipped, each with an attempt that says so; return how many were in which state.
+
+    Raises:
+        ItemNotFound, IllegalMove: an item does not exist, or is neither pending nor failed.
+    """
+    moved: Counter[ItemState] = Counter()
+    attempts: list[Row] = []
+    for item_id in dict.fromkeys(item_ids):
+        was, position, number = _skip_item(session, owner, key, job_id, item_id)
+        moved[was] += 1
+        attempts.append(
+            (key, position, number, owner, _NO_WORKER, "skipped", _SKIPPED_CODE, _SKIPPED_MESSAGE, None, 0, 0, now, now,
+             None)
+        )  # fmt: skip
+    session.execute_rows("insert_attempts", attempts)
+    return moved
+
+
+def _skip_item(session: Session, owner: str, key: int, job_id: str, item_id: str) -> tuple[ItemState, int, int]:
+    values = {"job_key": key, "owner": owner, "id": item_id}
+    for was in (ItemState.PENDING, ItemState.FAILED):
+        for position, number in session.rows("skip_item", {**values, "state": str(was)}):
+            return was, position, number
+    state, _ = _stored_state(session, owner, key, job_id, item_id)
+    raise _refused(job_id, item_id, state, "only pending and failed items can be skipped")
+
+
+def _stored_state(session: Session, owner: str, key: int, job_id: str, item_id: str) -> tuple[str, int | None]:
+    row = session.row("item_state", {"job_key": key, "owner": owner, "id": item_id})
+    if row is None:
+        raise ItemNotFound(f"Job {job_id!r} has no item {item_id!r}", job_id=job_id, item_id=item_id)
+    return row[0], row[1]
+
+
+def _refused(job_id: str, item_id: str, state: str, reason: str) -> BackstayError:
+    return IllegalMove(
+        f"Item {item_id!r} of job {job_id!r} is {state}; {reason}", job_id=job_id, item_id=item_id, state=state
+    )

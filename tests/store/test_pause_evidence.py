@@ -1,0 +1,184 @@
+"""The answers that led a job to pause: found, though their items are pending."""
+
+import pytest
+
+from backstay.batch.job import MAX_EVIDENCE, JobState, Move, Pause
+from backstay.batch.outcome import Usage
+from backstay.errors import JobNotFound
+from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
+from support.verdicts import completed, doomed, failed, retried
+
+
+async def _evidence(store, *, owner=OWNER):
+    found = await store.batches.jobs.pause_evidence(owner, "job")
+    return [(one.item_id, one.attempts, one.error_code, str(one.state)) for one in found]
+
+
+async def _stored(store):
+    return store.sql("SELECT pause_evidence FROM jobs")[0][0]
+
+
+async def _trip(store, lease, held, evidence):
+    """Fail what is held, and put it back as the breaker does."""
+    await commit(store, lease, *map(failed, held))
+    pause = Pause("broken", "all were broken", evidence)
+    await store.batches.work.put_back(lease, [claimed.position for claimed in held], pause)
+
+
+async def test_a_doomed_attempt_is_the_evidence_of_its_pause(store):
+    """The attempt that paused the job is found with its code, message and answer, and its item is pending."""
+    await create(store, [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}])
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    store.clock.move(7)
+
+    await commit(store, lease, completed(first), doomed(second, usage=Usage(raw="<html>")))
+
+    (found,) = await store.batches.jobs.pause_evidence(OWNER, "job")
+    assert (found.position, found.item_id, found.topic, found.attempts) == (1, "b", "milk", 1)
+    assert (found.error_code, found.error_message, found.raw) == ("no_key", "there is no key", "<html>")
+    assert (found.failed_at, found.state) == ("2024-02-29T12:00:07.123456Z", "pending")
+    assert await store.batches.jobs.failures(OWNER, "job", after=-1, limit=9) == []
+
+
+async def test_earlier_attempts_follow_the_one_that_paused_the_job(store):
+    """A doomed verdict names the attempts before it, and they come after it in their order."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second, third = await claim(store, lease, 3)
+    await commit(store, lease, retried(first), retried(second))
+
+    await commit(store, lease, doomed(third, evidence=((1, 1), (0, 1))))
+
+    assert await _evidence(store) == [
+        ("item-3", 1, "no_key", "pending"),
+        ("item-2", 1, "transient", "pending"),
+        ("item-1", 1, "transient", "pending"),
+    ]
+    assert (await job(store)).pause == Pause("no_key", "there is no key", ((2, 1), (1, 1), (0, 1)))
+
+
+async def test_items_that_were_put_back_are_the_evidence_of_their_pause(store):
+    """What the breaker puts back is pending, and what it failed with is still found."""
+    await create(store, 3)
+    lease = await enter(store)
+    held = await claim(store, lease, 3)
+
+    await _trip(store, lease, held, ((2, 1), (0, 1)))
+
+    assert await _evidence(store) == [("item-3", 1, "broken", "pending"), ("item-1", 1, "broken", "pending")]
+
+
+async def test_no_more_evidence_than_the_newest_is_kept(store):
+    """Of many attempts the first of the list are kept, each of them once."""
+    await create(store, MAX_EVIDENCE + 5)
+    lease = await enter(store)
+    held = await claim(store, lease, MAX_EVIDENCE + 5)
+    attempts = tuple((claimed.position, claimed.attempt) for claimed in reversed(held))
+
+    await _trip(store, lease, held, (attempts[0], *attempts))
+
+    assert (await job(store)).pause.evidence == attempts[:MAX_EVIDENCE]
+    assert len(await _evidence(store)) == MAX_EVIDENCE
+
+
+async def test_each_attempt_of_an_item_is_shown_as_it_was(store):
+    """An attempt is named by its number, so that a later one of the same item does not take its place."""
+    await create(store, 2)
+    lease = await enter(store)
+    await commit(store, lease, retried(await claim_one(store, lease)))
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, retried(first))
+
+    await commit(store, lease, doomed(second, evidence=((0, 2), (0, 1))))
+
+    assert [found[:3] for found in await _evidence(store)] == [
+        ("item-2", 1, "no_key"),
+        ("item-1", 2, "transient"),
+        ("item-1", 1, "transient"),
+    ]
+
+
+@pytest.mark.parametrize("how", ["resumed", "cancelled", "skipped", "by user", "of a running job"])
+async def test_evidence_goes_with_its_pause(store, how):
+    """A job that is resumed, cancelled, finished or paused by its user has none."""
+    await create(store, 1)
+    lease = await enter(store)
+    held = await claim_one(store, lease)
+    if how != "of a running job":
+        await commit(store, lease, doomed(held))
+        assert await _stored(store) == "[[0,1]]"
+    match how:
+        case "resumed":
+            await enter(store, name="b")
+        case "cancelled":
+            await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+        case "skipped":
+            await store.batches.jobs.skip(OWNER, "job", ["item-1"])
+        case "by user":
+            await enter(store, name="b")
+            await store.batches.jobs.move(OWNER, "job", Move.PAUSE, Pause("by_user", "paused by the user"))
+
+    assert (await _evidence(store), await _stored(store)) == ([], None)
+
+
+async def test_evidence_stays_when_failed_items_are_put_back(store):
+    """What is done to the items of a paused job leaves its pause as it is."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, failed(first), doomed(second))
+
+    await store.batches.jobs.retry(OWNER, "job", None)
+    await store.batches.jobs.skip(OWNER, "job", ["item-2"])
+
+    assert await _evidence(store) == [("item-2", 1, "no_key", "skipped")]
+    assert (await job(store)).state is JobState.PAUSED
+
+
+async def test_attempts_that_are_no_longer_there_are_left_out(store):
+    """Evidence that was dropped is passed over, and the rest is shown."""
+    await create(store, 2)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, retried(first))
+    await commit(store, lease, doomed(second, evidence=((0, 1),)))
+    store.is_left_unchecked = True
+    store.sql("DELETE FROM attempts WHERE position = 0")
+
+    assert [found[0] for found in await _evidence(store)] == ["item-2"]
+
+
+async def test_a_doomed_attempt_does_not_pause_a_job_that_was_cancelled(store):
+    """A cancelled job gets neither a pause nor its evidence, from a verdict or from the breaker."""
+    await create(store, 2)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+
+    await commit(store, lease, doomed(first))
+    await _trip(store, lease, [second], ((1, 1),))
+
+    assert (await job(store)).pause is None
+    assert await _evidence(store) == []
+
+
+async def test_evidence_is_the_owners_own(store):
+    """A foreign job has none to show, because it is not found."""
+    await create(store, 1)
+
+    with pytest.raises(JobNotFound):
+        await _evidence(store, owner="you")
+
+
+async def test_a_dead_worker_leaves_the_pause_as_it_is(store):
+    """A takeover gives items back and does not touch why the job paused."""
+    await create(store, 3)
+    lease, other = await enter(store), await enter(store, name="b")
+    held = await claim_one(store, lease)
+    await claim_one(store, other)
+    await commit(store, lease, doomed(held))
+
+    await die(store, other)
+
+    assert await _evidence(store) == [("item-1", 1, "no_key", "pending")]

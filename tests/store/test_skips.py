@@ -1,0 +1,199 @@
+"""Items that a user has a job pass."""
+
+import asyncio
+
+import pytest
+
+from backstay.batch.checkpoint import Counts
+from backstay.batch.job import JobState, Move, Pause
+from backstay.errors import IllegalMove, ItemNotFound
+from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
+from support.verdicts import completed, doomed, failed, retried, skipped
+
+
+async def _skip(store, *ids):
+    return await store.batches.jobs.skip(OWNER, "job", ids)
+
+
+def _attempts(store, position=0):
+    columns = "number, worker, result, error_code, error_message, tokens_in, started_at = ended_at"
+    return store.sql(f"SELECT {columns} FROM attempts WHERE position = {position} ORDER BY number")
+
+
+async def test_pending_and_failed_items_become_skipped(store):
+    """Each counts once, however often it is named, and the others stay as they are."""
+    await create(store, 5)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, failed(first), completed(second))
+
+    assert await _skip(store, "item-1", "item-3", "item-1") == 2
+
+    now = await job(store)
+    assert (now.state, now.counts) == (JobState.RUNNING, Counts(pending=2, completed=1, skipped=2))
+    assert store.sql("SELECT id FROM items WHERE state = 'skipped' ORDER BY position") == [("item-1",), ("item-3",)]
+    assert await store.batches.jobs.failures(OWNER, "job", after=-1, limit=9) == []
+
+
+async def test_a_skip_is_recorded_as_an_attempt(store):
+    """It has the number that a claim would have given, no worker and no tokens; one that follows goes on from it."""
+    await create(store, 1)
+    lease = await enter(store)
+    await commit(store, lease, retried(await claim_one(store, lease), delay=60))
+
+    await _skip(store, "item-1")
+
+    assert _attempts(store)[1:] == [(2, 0, "skipped", "skipped", "skipped by the user", 0, 1)]
+    assert store.sql("SELECT attempt, worker, started_at FROM items") == [(2, None, None)]
+
+
+async def test_skipped_items_are_not_worked_on(store):
+    """A worker claims what is left, and the job ends with it."""
+    await create(store, 2)
+    await _skip(store, "item-1")
+    lease = await enter(store)
+    held = await claim(store, lease, 5)
+
+    report = await commit(store, lease, *map(completed, held))
+
+    assert [claimed.item.id for claimed in held] == ["item-2"]
+    assert (report.state, report.counts) == (JobState.COMPLETED, Counts(completed=1, skipped=1))
+
+
+@pytest.mark.parametrize("left", ["one failed", "none failed", "running"])
+async def test_a_job_with_nothing_left_settles(store, left):
+    """Its state follows from its counts; while a worker still holds an item it goes on."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    verdict = {"one failed": failed, "none failed": skipped, "running": None}[left]
+    await commit(store, lease, completed(first), *([verdict(second)] if verdict else []))
+
+    await _skip(store, "item-3")
+
+    now = await job(store)
+    expected = {
+        "one failed": JobState.COMPLETED_WITH_FAILURES,
+        "none failed": JobState.COMPLETED,
+        "running": JobState.RUNNING,
+    }
+    assert now.state is expected[left]
+    assert (now.finished_at is None) == (left == "running")
+    assert (await commit(store, lease, room=1)).state is now.state
+
+
+async def test_a_finished_job_whose_failed_items_are_skipped_is_completed(store):
+    """With one of two failures skipped it stays completed with failures."""
+    await create(store, 3)
+    lease = await enter(store)
+    first, second, third = await claim(store, lease, 3)
+    await commit(store, lease, failed(first), failed(second), completed(third))
+    await store.batches.work.leave(lease)
+
+    await _skip(store, "item-1")
+    assert (await job(store)).state is JobState.COMPLETED_WITH_FAILURES
+    await _skip(store, "item-2")
+
+    now = await job(store)
+    assert (now.state, now.counts) == (JobState.COMPLETED, Counts(completed=1, skipped=2))
+    assert await store.batches.jobs.uncleaned(OWNER) == ["job"]
+
+
+async def test_a_paused_job_keeps_its_pause(store):
+    """The item that it paused on is passed; resuming it works on the others."""
+    await create(store, 2)
+    lease = await enter(store)
+    await commit(store, lease, doomed(await claim_one(store, lease)))
+    await store.batches.work.leave(lease)
+    before = (await job(store)).pause
+
+    await _skip(store, "item-1")
+
+    now = await job(store)
+    assert (now.state, now.pause) == (JobState.PAUSED, before)
+    assert before == Pause("no_key", "there is no key", ((0, 1),))
+    assert [one.item.id for one in await claim(store, await enter(store, name="b"), 5)] == ["item-2"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "said"),
+    [
+        (["item-4", "none"], ItemNotFound, "Job 'job' has no item 'none'"),
+        (["item-4", "item-1"], IllegalMove, "is completed; only pending and failed items can be skipped"),
+        (["item-4", "item-2"], IllegalMove, "is running; only"),
+        (["item-4", "item-3"], IllegalMove, "is skipped; only"),
+    ],
+)
+async def test_all_named_items_or_none(store, ids, error, said):
+    """One that cannot be skipped keeps the others from being skipped, and is named."""
+    await create(store, 4)
+    lease = await enter(store)
+    first, _, third = await claim(store, lease, 3)
+    await commit(store, lease, completed(first), skipped(third))
+    before, rows = await job(store), store.sql("SELECT * FROM items ORDER BY position")
+
+    with pytest.raises(error) as caught:
+        await _skip(store, *ids)
+
+    assert caught.value.context["item_id"] == ids[-1]
+    assert said in caught.value.message
+    assert (await job(store), store.sql("SELECT * FROM items ORDER BY position")) == (before, rows)
+    assert _attempts(store, 3) == []
+
+
+async def test_a_cancelled_job_is_left_alone(store):
+    """It is refused by the same table as every move."""
+    await create(store, 1)
+    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+
+    with pytest.raises(IllegalMove, match="Job 'job' is cancelled: skip is not possible"):
+        await _skip(store, "item-1")
+
+
+async def test_nothing_named_changes_nothing(store):
+    """Not even the moment at which the job was updated."""
+    await create(store, 1)
+    before = await job(store)
+    store.clock.move(60)
+
+    assert await _skip(store) == 0
+
+    assert await job(store) == before
+
+
+async def test_a_suspect_can_be_skipped(store):
+    """An item that crashes its workers no longer holds up the job."""
+    await create(store, 1)
+    for name in "ab":
+        lease = await enter(store, name=name)
+        await claim_one(store, lease)
+        await die(store, lease)
+
+    await _skip(store, "item-1")
+
+    now = await job(store)
+    assert (now.state, now.counts) == (JobState.COMPLETED, Counts(skipped=1))
+
+
+async def test_of_a_skip_and_a_claim_one_gets_the_item(store):
+    """While workers claim, a user skips: each item is either worked on or skipped, and the job settles."""
+    await create(store, 60)
+    leases = [await enter(store, name=name) for name in "ab"]
+    refused = []
+
+    async def work(lease):
+        while held := await claim(store, lease, 2):
+            await commit(store, lease, *map(completed, held))
+
+    async def skip():
+        for number in range(60, 0, -1):
+            try:
+                await _skip(store, f"item-{number}")
+            except IllegalMove:
+                refused.append(number)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(skip(), *map(work, leases))
+
+    now = await job(store)
+    assert (now.state, now.counts) == (JobState.COMPLETED, Counts(completed=len(refused), skipped=60 - len(refused)))
