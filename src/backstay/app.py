@@ -20,10 +20,12 @@ from backstay.batch.taking_over import TakingOver
 from backstay.clock import Clock, SystemClock
 from backstay.errors import SettingsError
 from backstay.generate.account import Accounts
+from backstay.generate.key_source import KeySources
 from backstay.generate.sources import Processors
 from backstay.library.adoption import Adoption, GivenBack
 from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.service import Conversations
+from backstay.logs import get_logger
 from backstay.original.report import Report
 from backstay.original.service import FromOriginal, Keeper
 from backstay.serving.duties import Duties
@@ -36,6 +38,8 @@ from backstay.storage.sqlite import SqliteStore
 if TYPE_CHECKING:
     from backstay.generate.allowed import Allowed
     from backstay.storage.postgres import PostgresStore
+
+_log = get_logger("backstay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,14 @@ class FromOriginalDone:
 class Backstay:
     """An open library with its batches. Use `Backstay.open()` in an `async with`."""
 
-    def __init__(self, settings: Settings, *, create: bool = True, allowed: "Allowed | None" = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        create: bool = True,
+        allowed: "Allowed | None" = None,
+        keys: KeySources | None = None,
+    ) -> None:
         self.settings = settings
         self._create = create
         self._clock = SystemClock()
@@ -67,8 +78,14 @@ class Backstay:
         self._folders = Folders(
             store=self._store.backups, beside=self._store.backup_place, chosen=settings.backup_place
         )
-        self._accounts = Accounts(rpm=settings.rpm, tpm=settings.tpm)
-        self._source = _source_of(Processors(self._accounts), allowed)
+        self._accounts = Accounts(
+            rpm=settings.rpm,
+            tpm=settings.tpm,
+            patience_seconds=settings.patience_seconds,
+            keys=keys or KeySources.from_settings(settings),
+        )
+        every = Processors(self._accounts, allowed_keys=settings.allowed_keys)
+        self._source = _source_of(every, allowed)
         self._own = self.for_owner(settings.owner)
         self.batches = self._own.batches
         self.conversations = self._own.conversations
@@ -143,6 +160,7 @@ class Backstay:
         create: bool = True,
         rpm: int | None = None,
         tpm: int | None = None,
+        patience_seconds: float | None = None,
     ) -> "Backstay":
         """Name the library to open; entering the result opens it.
 
@@ -154,6 +172,8 @@ class Backstay:
             create: Make the database when it is missing.
             rpm: Requests a minute at most, of each account with a provider; otherwise BACKSTAY_RPM, else no bound.
             tpm: Tokens a minute at most, likewise; otherwise BACKSTAY_TPM.
+            patience_seconds: How long a run waits for a provider from which no good answer comes, before the job
+                pauses; otherwise BACKSTAY_PATIENCE_SECONDS, else 600.
 
         Raises:
             SettingsError: a setting is wrong.
@@ -161,7 +181,8 @@ class Backstay:
             StorageError (when entered): the database cannot be used.
         """
         database_url = None if database is None else str(database)
-        return cls(load(database_url=database_url, owner=owner, rpm=rpm, tpm=tpm), create=create)
+        settings = load(database_url=database_url, owner=owner, rpm=rpm, tpm=tpm, patience_seconds=patience_seconds)
+        return cls(settings, create=create)
 
     async def migrate(self, *, check: bool = False) -> Migrated:
         """Bring the database to the schema that this version knows. Not within `async with`; twice is safe.
@@ -281,6 +302,7 @@ class Backstay:
 
 def _store(settings: Settings, clock: Clock) -> "SqliteStore | PostgresStore":
     if settings.server is None:
+        _report_ignored(settings.ignored_parameters)
         return SqliteStore(path=settings.database, clock=clock)
     # Here and not above: who stores in a file need not have what speaks to a server.
     try:
@@ -289,7 +311,16 @@ def _store(settings: Settings, clock: Clock) -> "SqliteStore | PostgresStore":
         raise SettingsError(
             "PostgreSQL needs one more package: pip install 'psycopg[binary]'", setting="database_url"
         ) from error
-    return PostgresStore(url=settings.server, schema=settings.database_schema, clock=clock)
+    store = PostgresStore(url=settings.server, schema=settings.database_schema, clock=clock)
+    _report_ignored(store.address.ignored)
+    return store
+
+
+def _report_ignored(parameters: Sequence[str]) -> None:
+    if parameters:
+        _log.warning(
+            "address_parameters_ignored", parameters=", ".join(parameters), reason="they are for other drivers"
+        )
 
 
 def _source_of(every: Processors, allowed: "Allowed | None") -> ProcessorSource:

@@ -7,7 +7,7 @@
                              RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse, KeyReused, KeyInFlight
       Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, ItemsNeeded, EmptySelection, NothingToRun,
                              CannotAdopt, StoringHindered, ProcessorNotAllowed
-      SettingsError          KeyMissing
+      SettingsError          KeyMissing, KeyNotAllowed
       RecipeError            UnknownVariable
       Stopped
       OutputUnwritable
@@ -250,6 +250,12 @@ class KeyMissing(SettingsError):
     """The environment lacks the API key that a provider needs."""
 
     code = "key_missing"
+
+
+class KeyNotAllowed(SettingsError):
+    """A recipe file or a stored job would send a key to a host that nobody has allowed."""
+
+    code = "key_not_allowed"
 
 
 class RecipeError(BackstayError):

@@ -1,32 +1,55 @@
 """Where to store, for whom, and how fast to ask: defaults < `backstay.toml` < environment < what the caller says."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from backstay import database_parameters
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
+from backstay.suggestions import did_you_mean
 
 FILE = "backstay.toml"
 FOLDER = ".backstay"
 SERVER = "server"
 ADOPT = "adopt"
 
-_SERVERS = ("postgresql://", "postgres://")
+_NOT_IN_FILES = frozenset({"here", "file_directory"})
+_SERVER = re.compile(r"postgres(ql)?(\+\w+)?://")  # SQLAlchemy names a driver behind the +
 _ENVIRONMENT = {
     "database_url": "BACKSTAY_DATABASE_URL",
     "database_schema": "BACKSTAY_SCHEMA",
     "owner": "BACKSTAY_OWNER",
     "rpm": "BACKSTAY_RPM",
     "tpm": "BACKSTAY_TPM",
+    "patience_seconds": "BACKSTAY_PATIENCE_SECONDS",
+    "allowed_keys": "BACKSTAY_ALLOWED_KEYS",
     "backup_directory": "BACKUP_DIRECTORY",
     "backup_retention_days": "BACKUP_RETENTION_DAYS",
 }
+
+
+class KeySetting(BaseModel):
+    """Source of an API key, for when its environment variable is not set: a command or a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str | None = Field(default=None, min_length=1, repr=False)
+    """Command line for the shell; what it prints is the key."""
+    file: str | None = Field(default=None, min_length=1)
+    """Path of a file whose first line is the key."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.command is None) == (self.file is None):
+            raise ValueError("it needs either `command` or `file`")
+        return self
 
 
 class Settings(BaseModel):
@@ -45,12 +68,22 @@ class Settings(BaseModel):
     """Requests a minute at most, of each account with a provider in this process."""
     tpm: int | None = Field(default=None, ge=1, le=10_000_000_000)
     """Tokens a minute at most, likewise."""
+    patience_seconds: float = Field(default=600.0, ge=1, le=604_800)
+    """How long a run waits for a provider from which no good answer comes; then the job pauses."""
+    allowed_keys: list[str] = Field(default_factory=list)
+    """Hosts to which recipe files and stored jobs may send a key, each as `HOST VARIABLE`."""
     backup_directory: str | None = Field(default=None, min_length=1)
     """Where backups are kept; without it, beside the database."""
     backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
     """How long a backup is kept, from its end or from that of the delete it was made for."""
+    keys: dict[str, KeySetting] = Field(default_factory=dict)
+    """By environment variable: where its key comes from when the variable is not set."""
+    headers: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """By host of an endpoint, with its port where the address has one: header -> environment variable of its value."""
     here: Path = Field(default_factory=Path.cwd, exclude=True)
     """What relative paths are relative to."""
+    file_directory: Path = Field(default_factory=Path.cwd, exclude=True)
+    """Directory of the settings file: key files are relative to it, and key commands run in it."""
 
     @field_validator("database_schema")
     @classmethod
@@ -59,11 +92,26 @@ class Settings(BaseModel):
             raise ValueError("PostgreSQL keeps this name for itself")
         return name
 
+    @field_validator("allowed_keys", mode="before")
+    @classmethod
+    def _from_environment(cls, entries: Any) -> Any:
+        if isinstance(entries, str):
+            return [entry.strip() for entry in entries.split(",") if entry.strip()]
+        return entries
+
+    @field_validator("allowed_keys")
+    @classmethod
+    def _name_host_and_variable(cls, entries: list[str]) -> list[str]:
+        for entry in entries:
+            if not re.fullmatch(r"[^\s/]+\s+[A-Za-z_][A-Za-z0-9_]*", entry):
+                raise ValueError("each entry is a host and a variable, as in 'models.example OPENAI_API_KEY'")
+        return entries
+
     @property
     def server(self) -> str | None:
-        """The URL of a PostgreSQL database, where one is named."""
-        url = self.database_url
-        return url if url is not None and url.startswith(_SERVERS) else None
+        """The URL of a PostgreSQL database, where one is named, as libpq takes it."""
+        url = self.database_url or ""
+        return _SERVER.sub("postgresql://", url, count=1) if _SERVER.match(url) else None
 
     @property
     def database(self) -> Path:
@@ -75,17 +123,12 @@ class Settings(BaseModel):
         """
         if self.database_url is None:
             return _nearest_folder(self.here) / "backstay.db"
-        text = self.database_url
-        if "://" in text:
-            kind, _, rest = text.partition("://")
-            if kind != "sqlite" or not rest.startswith("/") or rest == "/":
-                raise SettingsError(
-                    f"The database address starts with {kind}://; give the path of a SQLite file, sqlite:///path, or "
-                    "postgresql://USER:PASSWORD@HOST/DATABASE",
-                    setting="database_url",
-                )
-            text = rest[1:]
-        return (self.here / Path(text).expanduser()).absolute()
+        return (self.here / Path(_file_of(self.database_url)[0]).expanduser()).absolute()
+
+    @property
+    def ignored_parameters(self) -> tuple[str, ...]:
+        """Names of parameters in the address of an SQLite file that are for other drivers. Raises as `database`."""
+        return _file_of(self.database_url)[1] if self.database_url is not None else ()
 
     @property
     def backup_place(self) -> Path | None:
@@ -99,12 +142,28 @@ class Settings(BaseModel):
         return timedelta(days=self.backup_retention_days)
 
 
+def _file_of(address: str) -> tuple[str, tuple[str, ...]]:
+    """Return the path in the address of an SQLite file, and the names of parameters that are ignored."""
+    kind, mark, rest = address.partition("://")
+    if not mark and not address.startswith("file:"):
+        return address, ()
+    path, _, query = rest.partition("?")
+    if not mark or kind.partition("+")[0] != "sqlite" or not path.startswith("/") or path == "/":
+        raise SettingsError(
+            f"The database address starts with {kind if mark else 'file'}{mark or ':'}; give the path of a SQLite "
+            "file, sqlite:///path, or postgresql://USER:PASSWORD@HOST/DATABASE",
+            setting="database_url",
+        )
+    return path[1:], database_parameters.for_file(query)
+
+
 def load(
     *,
     database_url: str | None = None,
     owner: str | None = None,
     rpm: int | None = None,
     tpm: int | None = None,
+    patience_seconds: float | None = None,
     here: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
@@ -116,13 +175,20 @@ def load(
     here = here or Path.cwd()
     environ = os.environ if environ is None else environ
     refuse_variables(environ, _ENVIRONMENT.values())
-    values: dict[str, Any] = {"here": here}
+    values: dict[str, Any] = {"here": here, "file_directory": here}
     said: dict[str, Any] = {name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
-    given: dict[str, str | int | None] = {"database_url": database_url, "owner": owner, "rpm": rpm, "tpm": tpm}
+    given: dict[str, str | float | None] = {
+        "database_url": database_url,
+        "owner": owner,
+        "rpm": rpm,
+        "tpm": tpm,
+        "patience_seconds": patience_seconds,
+    }
     said |= {name: value for name, value in given.items() if value is not None}
     path = _nearest_file(here)
     if path is not None:
         values |= {name: value for name, value in _read(path).items() if name not in (SERVER, ADOPT)}
+        values["file_directory"] = path.parent
         if "database_url" in values and "database_url" not in said:
             values["here"] = path.parent
     try:
@@ -159,8 +225,8 @@ def _read(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} cannot be read: {error}", path=str(path)) from error
-    if "here" in values:
-        raise _unknown("here", path)
+    for name in _NOT_IN_FILES & values.keys():
+        raise _unknown(name, path)
     return values
 
 
@@ -190,8 +256,12 @@ def _wrong(error: ValidationError, path: Path | None) -> SettingsError:
 
 
 def _unknown(name: str, path: Path | None) -> SettingsError:
-    known = ", ".join(name for name in Settings.model_fields if name != "here")
-    return SettingsError(f"There is no setting {name!r}{_place(path)}; there are: {known}", setting=name)
+    fields = KeySetting.model_fields if name.startswith("keys.") else Settings.model_fields
+    known = [name for name in fields if name not in _NOT_IN_FILES]
+    hint = did_you_mean(name.rpartition(".")[2], [*known, SERVER, ADOPT])
+    where = f" in {path}" if path else ""
+    listed = f"{' There' if hint else '; there'} are: {', '.join(known)}"
+    return SettingsError(f"There is no setting {name!r}{where}{hint}{listed}", setting=name)
 
 
 def _place(path: Path | None) -> str:

@@ -24,7 +24,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from backstay import Conversation, Doom, Turn
+from backstay import Conversation, Doom, Fail, Turn
 
 
 def _made(item):
@@ -43,8 +43,21 @@ async def picky(item, work):
     return _made(item)
 
 
+async def declines(item):
+    return Fail("no", code="refusal")
+
+
 async def broke(item):
     return Doom("the key was refused", code="credentials")
+
+
+async def refused(item, work):
+    if "none" in item.topic:
+        return Fail("there is none")
+    if "bad" in item.topic:
+        work.raw("<html>refused</html>")
+        return Doom("the prompt was refused", code="refused")
+    return _made(item)
 
 
 async def slow(item):

@@ -118,7 +118,7 @@ def test_a_delete_without_a_backup_asks_apart(backstay, library):
         (["--all", "--job", "x", "--yes"], 2, "--all is everything"),
         (["--job", "none", "--yes"], 1, "There is no job 'none'"),
         (["--search", "", "--yes"], 2, "--search is empty"),
-        (["--older-than", "soon", "--yes"], 2, "--older-than must be a number and m, h, d or w"),
+        (["--older-than", "soon", "--yes"], 2, "--older-than must be a number and s, m, h, d or w"),
         (["--older-than", "999999w", "--yes"], 2, "--older-than is before all time"),
         (["c00001", "--expires-in", "0d", "--yes"], 2, "--expires-in must be a number"),
         (["c00001", "--reason", "two\nlines", "--yes"], 2, "A reason is one line"),

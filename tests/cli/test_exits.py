@@ -26,6 +26,7 @@ _USAGE = {
     "NothingToRun",
     "UnknownColumn",
     "KeyMissing",
+    "KeyNotAllowed",
     "RecipeError",
     "UnknownVariable",
     "ProcessorUnusable",

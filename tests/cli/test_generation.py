@@ -88,7 +88,9 @@ _MISTAKES = {
     "other key": ('model = "m"\nbase_url = "http://h/v1"\napi_key_env = "MY_KEY"', [], "MY_KEY"),
     "credential": ('model = "openai:x"\n[parameters]\napi_key = "abc"', [], "carries a credential"),
     "scheme": ('model = "x"', ["--base-url", "localhost:8000"], "must begin with http:// or https://"),
-    "path": ('model = "x"', ["--base-url", "http://h/v1/chat/completions"], "give what comes before: http://h/v1"),
+    "query": ('model = "x"', ["--base-url", "http://h/v1?api_key=abc"], "carries a credential in its query"),
+    "header": ('model = "openai:x"\n[headers]\nX-Api-Key = "abc"', [], "set key_header"),
+    "stream": ('model = "openai:x"\n[parameters]\nstream = true', [], "set stream = true in the recipe itself"),
     "both": ('model = "openai:x"', ["--processor", "made:good"], "cannot go with --recipe"),
     "scripted": ("turns = 4", ["--model", "scripted"], "follows no recipe"),
     "turns": ('model = "openai:x"', ["--turns", "0"], "turns is wrong"),
@@ -122,8 +124,8 @@ def test_a_row_that_lacks_a_variable_is_named(within, backstay):
 
 
 _PAUSES = {
-    "key": (Status(401), "does not accept the key in OPENAI_API_KEY (401)"),
-    "model": (Status(404, {"error": {"code": "model_not_found"}}), "knows no model 'm'"),
+    "key": (Status(401), "wants one (401); put it into OPENAI_API_KEY"),
+    "model": (Status(404, {"error": {"code": "model_not_found"}}), "has no model 'm'"),
     "quota": (Status(429, {"error": {"type": "insufficient_quota"}}), "The quota or balance"),
     "page": (Sent(b"<html><body>Welcome</body></html>", "text/html"), "answered with a web page instead of JSON"),
 }
@@ -193,7 +195,7 @@ def _left_behind(folder: Path, secret: str) -> list[str]:
 
 def test_a_key_is_nowhere_after_a_kill(backstay, provider, topics):
     """Database, logs, errors and the process's own command line: none has the key, while it runs and after kill -9."""
-    provider.behaviour = lambda call: Said(seconds=0.2) if call.number % 4 else Status(500)
+    provider.behaviour = lambda call: Said(seconds=0.2) if call.number % 4 else Status(429)
     log = backstay.folder / "log.txt"
     words = (
         "--log-format",
@@ -223,3 +225,168 @@ def test_a_key_is_nowhere_after_a_kill(backstay, provider, topics):
     assert provider.calls[0].headers["Authorization"] == f"Bearer {KEY}"
     assert KEY not in resumed.out + resumed.err
     assert _left_behind(backstay.folder, KEY) == []
+
+
+def test_a_key_and_a_header_of_the_settings_are_used(backstay, provider, topics):
+    """A file holds the key and a variable a header's value; what they lack is said before a database is made."""
+    host = provider.base_url.removeprefix("http://").removesuffix("/v1")
+    settings = f'[keys.SOME_KEY]\nfile = "key"\n[headers."{host}"]\nX-App-Secret = "APP_SECRET"\n'
+    (backstay.folder / "backstay.toml").write_text(settings)
+    recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\napi_key_env = "SOME_KEY"\nturns = 2\n')
+    command = ("run", topics, "--recipe", recipe)
+
+    without_file = backstay(*command, APP_SECRET="value")
+    (backstay.folder / "key").write_text(f'"{KEY}"\n')
+    (backstay.folder / "key").chmod(0o600)
+    without_header = backstay(*command)
+    assert not backstay.database.exists()
+    ran = backstay(*command, APP_SECRET="value")
+
+    assert (without_file.code, without_header.code, ran.code) == (2, 2, 0)
+    assert "The key file" in without_file.err
+    assert "for SOME_KEY" in without_file.err
+    assert "takes its value from APP_SECRET, which is not set" in without_header.err
+    assert ran.err.count("key has quotes") == 1
+    sent = {(call.headers["Authorization"], call.headers["X-App-Secret"]) for call in provider.calls}
+    assert sent == {(f"Bearer {KEY}", "value")}
+
+
+def test_a_socks_proxy_makes_no_database(backstay, topics):
+    """What cannot be reached is refused first, by the variable that is wrong."""
+    refused = backstay("run", topics, "--model", "m", "--base-url", "http://a.example", ALL_PROXY="socks5://h:1080")
+
+    assert refused.code == 2
+    assert "ALL_PROXY names a socks5 proxy, which is not supported" in refused.err
+    assert not backstay.database.exists()
+
+
+# -- where a key goes --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(backstay, provider):
+    """Have every host but this machine be the provider, in the environment of commands; return a recipe for one."""
+    usual, address = backstay.environment, provider.base_url.removesuffix("/v1")
+    backstay.environment = lambda **more: usual(OPENAI_API_KEY=KEY, http_proxy=address, **more)
+    return _recipe(backstay, 'model = "m"\nbase_url = "http://models.example/v1"\nturns = 2')
+
+
+_QUESTION = "The recipe r.toml sends the key in OPENAI_API_KEY to models.example. Allow it? [y/N]"
+
+
+def test_a_recipe_asks_once_where_its_key_may_go(backstay, topics, provider, elsewhere):
+    """No is heard; yes is remembered, for this recipe and for the job that was made of it."""
+    words = ("run", topics, "--recipe", elsewhere, "--limit", "2")
+
+    refused = backstay.on_terminal(*words, typed=[(b"[y/N]", b"n\n")], columns=160)
+    assert _QUESTION in refused.out
+    assert (refused.code, provider.calls) == (1, [])
+    assert backstay.on_terminal(*words, typed=[(b"[y/N]", b"y\n")], columns=160).code == 4
+
+    resumed = backstay("resume")
+
+    assert resumed.code == 0, resumed.err
+    assert provider.calls[0].headers["Authorization"] == f"Bearer {KEY}"
+    remembered = backstay.folder / ".config" / "backstay" / "allowed-keys"
+    assert remembered.read_text() == "models.example OPENAI_API_KEY\n"
+
+
+def test_where_nobody_can_be_asked_an_option_allows_it(backstay, topics, provider, elsewhere):
+    """Without it host and variable are named, and nothing is sent; the option for another host allows nothing."""
+    words = ("run", topics, "--recipe", elsewhere)
+    for more in ((), ("--allow-key", "other.example")):
+        refused = backstay(*words, *more)
+        assert refused.code == 2
+        assert "sends the key in OPENAI_API_KEY to models.example" in refused.one_line_error()
+        assert "--allow-key models.example" in refused.err
+    assert not backstay.database.exists()
+    shown = backstay(*words, "--dry-run", "1")
+    assert "sends the key in OPENAI_API_KEY to models.example, which nobody has allowed yet" in shown.out
+    assert provider.calls == []
+
+    assert backstay(*words, "--allow-key", "models.example").code == 0
+    assert backstay(*words, "--job", "again").code == 0
+
+
+def test_an_address_on_the_command_line_is_the_users_own_word(backstay, topics, provider, elsewhere):
+    """Nothing is asked, and `resume` knows of it, though all it has is the job."""
+    ran = backstay("run", topics, "--model", "m", "--base-url", "http://own.example/v1", "--turns", "2", "--limit", "1")
+    assert ran.code == 4, ran.err
+
+    assert backstay("resume").code == 0
+    assert {call.headers["Host"] for call in provider.calls} == {"own.example"}
+
+
+def test_a_job_from_elsewhere_asks_as_a_recipe_does(backstay, topics, provider, elsewhere):
+    """The user who resumes it is not the one who said where its key goes."""
+    backstay("run", topics, "--model", "m", "--base-url", "http://own.example/v1", "--turns", "2", "--limit", "1")
+    (backstay.folder / ".config" / "backstay" / "allowed-keys").unlink()
+
+    refused = backstay("resume")
+
+    assert refused.code == 2
+    assert "The job's recipe sends the key in OPENAI_API_KEY to own.example" in refused.one_line_error()
+    assert backstay("resume", "--allow-key", "own.example").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "says"),
+    [
+        (["openai:m"], {}, "openai, at https://api.openai.com/v1; OPENAI_API_KEY is not set."),
+        (["openai:m"], {"OPENAI_API_KEY": KEY}, "openai, at https://api.openai.com/v1; key from OPENAI_API_KEY."),
+        (
+            ["openai:m"],
+            {"OPENAI_BASE_URL": "http://gate:1/v1"},
+            "openai, at http://gate:1/v1 (OPENAI_BASE_URL); no key, as OPENAI_API_KEY is not set.",
+        ),
+        (
+            ["openai:m"],
+            {"OPENAI_API_BASE": "http://gate:1/v1"},
+            "OPENAI_API_BASE is set, and is not read: set OPENAI_BASE_URL instead.",
+        ),
+        (["ollama:m"], {"OLLAMA_HOST": "0.0.0.0"}, "ollama, at http://127.0.0.1:11434/v1 (OLLAMA_HOST); no key"),
+        (
+            ["m", "--base-url", "https://n.openai.azure.com"],
+            {"AZURE_OPENAI_API_KEY": KEY},
+            "azure, at https://n.openai.azure.com/openai/v1; key from AZURE_OPENAI_API_KEY, in the header api-key.",
+        ),
+    ],
+)
+def test_a_dry_run_says_where_it_would_go(within, topics, monkeypatch, words, environment, says):
+    """And with whose key, of which nothing is shown."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "OLLAMA_HOST", "AZURE_OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    shown = within("run", topics, "--model", *words, "--dry-run", "1")
+    told = within("run", topics, "--model", *words, "--dry-run", "1", "--json").json["endpoint"]
+
+    assert says in shown.out
+    assert KEY not in shown.out
+    assert told["keyIsSet"] == (KEY in environment.values())
+
+
+def test_a_run_says_where_it_goes(within, topics, provider, monkeypatch):
+    """At its start, and `resume` again."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
+    says = f"openai, at {provider.base_url} (OPENAI_BASE_URL); key from OPENAI_API_KEY."
+
+    assert says in within("run", topics, "--model", "openai:m", "--turns", "2", "--limit", "1").err
+    assert says in within("resume").err
+
+
+def test_patience_is_given_as_one_says_it(backstay, topics, provider):
+    """What is no length of time is refused by name; a run that is out of it says why, with the status of a pause."""
+    provider.behaviour = lambda _: Status(503)
+    words = ("run", topics, "--model", "m", "--base-url", provider.base_url, "--patience")
+
+    refused = backstay(*words, "soon")
+    paused = backstay(*words, "1s")
+
+    assert refused.code == 2
+    assert refused.one_line_error().startswith("--patience must be a number and s, m, h, d or w")
+    assert paused.code == 5
+    assert "No good answer came for" in paused.err
+    assert "paused on" in backstay("failed", "topics", "--raw").out

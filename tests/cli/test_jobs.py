@@ -1,4 +1,4 @@
-"""`backstay jobs`, `status`, `failed`, `retry`, `pause`, `cancel`, `discard`."""
+"""`backstay jobs`, `status`, `failed`, `retry`, `skip`, `pause`, `cancel`, `discard`."""
 
 import pytest
 
@@ -18,6 +18,14 @@ def stopped(within, backstay):
     """A job of which one of three items is done."""
     backstay.write("topics.csv", "Gardens", "Bridges", "Tea")
     assert within("run", "topics.csv", "--model", "scripted", "--limit", "1", "--concurrency", "1").code == 4
+    return backstay
+
+
+@pytest.fixture
+def paused_by_itself(within, backstay):
+    """A job of three items that pauses at the second one each time."""
+    backstay.write("topics.csv", "Gardens", "bad things", "Tea")
+    assert within("run", "topics.csv", "--processor", "made:refused", "--concurrency", "1").code == 5
     return backstay
 
 
@@ -66,6 +74,7 @@ def test_failed_items_are_listed(within, with_failures):
     assert cells[:3] == ["i2", "processor_error.ValueError", "1"]
     assert cells[4:] == ["bad things", "ValueError: there is no bad things"]
     assert items[0].pop("failedAt").endswith("Z")
+    assert items[0].pop("traceback").endswith(" in picky")
     assert items == [
         {
             "id": "i2",
@@ -79,9 +88,26 @@ def test_failed_items_are_listed(within, with_failures):
     ]
 
 
+def test_traceback_is_shown_when_it_is_asked_for(within, with_failures):
+    """`--traceback` adds the frames of the processor, by file, line and function."""
+    without, shown = within("failed", "topics").out, within("failed", "topics", "--traceback").out
+
+    assert shown.splitlines()[-1].strip().startswith("made.py:")
+    assert shown.endswith(" in picky\n")
+    assert "made.py" not in without
+
+
+def test_failure_that_was_returned_has_no_traceback(within, backstay):
+    """A processor that returned its failure raised nowhere, and the command says that nothing was kept."""
+    backstay.write("topics.csv", "Gardens")
+    assert within("run", "topics.csv", "--processor", "made:declines").code == 3
+
+    assert "(no traceback was kept)" in within("failed", "topics", "--traceback").out
+
+
 def test_no_failed_items_are_an_empty_list(within, stopped):
     """A job without failures has none to list."""
-    assert within("failed", "topics", "--json").json == {"items": []}
+    assert within("failed", "topics", "--json").json == {"items": [], "pauseEvidence": []}
     assert within("failed", "topics").err == "0 failed items.\n"
 
 
@@ -91,6 +117,77 @@ def test_failed_of_an_unknown_job_prints_no_half_object(within, stopped):
 
     assert (ended.code, ended.out) == (1, "")
     assert ended.error["code"] == "job_not_found"
+
+
+def test_status_shows_what_a_job_paused_on(within, paused_by_itself):
+    """It names the item, the code, a message, how many calls there were, and the command that shows them."""
+    ended = within("status", "topics")
+    evidence = within("status", "topics", "--json").json["pauseEvidence"]
+
+    assert "  paused on  i2 (pending): refused, the prompt was refused\n" in ended.out
+    assert "  1 call led to it: backstay failed topics --raw\n" in ended.out
+    assert [(one["id"], one["state"], one["errorCode"], one["raw"]) for one in evidence] == [
+        ("i2", "pending", "refused", "<html>refused</html>")
+    ]
+
+
+def test_failed_shows_what_a_job_paused_on(within, paused_by_itself):
+    """With --raw the answers come marked, behind the failed items; a pipe of failed items holds failed items only."""
+    with_raw = within("failed", "topics", "--raw")
+    piped = within("failed", "topics")
+    as_json = within("failed", "topics", "--json").json
+
+    first, *rest = with_raw.out.splitlines()
+    assert first.startswith("paused on i2 (pending)  refused, attempt 1, 2")
+    assert rest == ["    topic: bad things", "    the prompt was refused", "    | <html>refused</html>"]
+    assert with_raw.err == "0 failed items; paused on 1 answer.\n"
+    assert piped.out == ""
+    assert piped.err == "0 failed items; paused on 1 answer.\nShow the answers: backstay failed topics --raw\n"
+    assert as_json["items"] == []
+    assert [(one["id"], one["state"]) for one in as_json["pauseEvidence"]] == [("i2", "pending")]
+
+
+def test_failed_items_and_what_a_job_paused_on_are_told_apart(within, backstay):
+    """A job may have both: JSON has a list for each."""
+    backstay.write("topics.csv", "none at all", "bad things", "Tea")
+    within("run", "topics.csv", "--processor", "made:refused", "--concurrency", "1", "--max-attempts", "1")
+
+    shown = within("failed", "topics", "--json").json
+    lines = within("failed", "topics", "--raw").out
+
+    assert [one["id"] for one in shown["items"]] == ["i1"]
+    assert [one["id"] for one in shown["pauseEvidence"]] == ["i2"]
+    assert lines.index("\npaused on i2 (pending)") > lines.index("i1  failed, attempt 1")
+
+
+def test_skip_passes_an_item(within, paused_by_itself):
+    """The job that paused on it each time comes to its end without it."""
+    again = within("resume", "topics", "--concurrency", "1")
+    skipped = within("skip", "topics", "i2")
+    status = within("status", "topics")
+    resumed = within("resume", "topics")
+
+    assert again.code == 5
+    assert (skipped.code, skipped.out) == (0, "topics: 1 item skipped; paused, 2 of 3.\n")
+    assert skipped.err == "Continue with: backstay resume topics\n"
+    assert "the prompt was refused (refused)" in status.out
+    assert "paused on  i2 (skipped): refused" in status.out
+    assert resumed.code == 0
+    assert resumed.out.startswith("topics: 2 of 3 completed, 0 failed, 1 skipped")
+    assert within("status", "topics", "--json").json["skipped"] == 1
+
+
+def test_skip_refuses_what_cannot_be_skipped(within, paused_by_itself):
+    """A completed, a skipped and an unknown item are named, and nothing is done; items must be named."""
+    assert within("skip", "topics", "i3", "i1").one_line_error() == (
+        "Item 'i1' of job 'topics' is completed; only pending and failed items can be skipped"
+    )
+    assert within("skip", "topics", "i3", "i9").one_line_error() == "Job 'topics' has no item 'i9'"
+    assert within("skip", "topics").code == 2
+    assert paused_by_itself.count("topics", "skipped") == 0
+    answer = within("skip", "topics", "i2", "i3", "--json").json
+    assert (answer["skipped"], answer["job"]["state"]) == (2, "completed")
+    assert within("skip", "topics", "i3", "--json").error["code"] == "illegal_move"
 
 
 def test_retry_puts_items_back(within, with_failures):

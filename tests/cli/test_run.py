@@ -84,6 +84,7 @@ def test_run_as_json_prints_the_job_and_nothing_else(backstay):
         "tokensIn": 0,
         "tokensOut": 0,
         "workers": 0,
+        "waiting": None,
         "pause": None,
         "recipe": None,
         "cleaned": True,
@@ -162,7 +163,7 @@ def test_columns_can_be_named(within, backstay):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "Say what makes the conversations: --model openai:"),
+        ([], "Say what makes the conversations: --model PROVIDER:NAME"),
         (["--model", "gpt-9"], "Nobody can tell whose model 'gpt-9' is; name it as openai:…"),
         (["--model", "scripted:soon"], "'scripted:soon' is no writer"),
         (["--model", "scripted", "--processor", "a:b"], "--processor cannot go with --model"),

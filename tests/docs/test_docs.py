@@ -14,6 +14,8 @@ import typer
 
 from backstay import errors
 from backstay.cli.app import app
+from backstay.generate.providers import PROVIDERS
+from backstay.generate.recipe import Recipe
 from backstay.library.archive import Manifest
 from backstay.server.settings import _ENVIRONMENT, ServerSettings
 
@@ -215,3 +217,30 @@ def test_every_setting_of_the_server_is_explained():
     for name in ServerSettings.model_fields:
         variables = _ENVIRONMENT.get(name, ())
         assert any(f"`{one}`" in page or f"`{one}" in page for one in (name, *variables)), name
+
+
+def test_every_provider_is_explained():
+    """Its row in the guide says where it is asked, with which key, and for which structures; no other is there."""
+    page = (_ROOT / "docs" / "guides" / "providers.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "_API_KEY` |" in line
+    ]
+    rows += [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "if it wants" in line
+    ]
+
+    assert {row[0] for row in rows} == {f"`{name}`" for name in PROVIDERS}
+    for name, address, key, structures in rows:
+        provider = PROVIDERS[name.strip("`")]
+        assert address == (f"`{provider.base_url}`" if provider.base_url else "your resource's address, see below")
+        assert f"`{provider.key_variable}`" in key
+        assert structures == ", ".join(provider.structures)
+        assert provider.base_url_variable is None or f"| `{provider.base_url_variable}` |" in page
+
+
+def test_every_field_of_a_recipe_is_explained():
+    """In the table of the guide."""
+    page = (_ROOT / "docs" / "guides" / "generation.md").read_text()
+
+    for name in Recipe.model_fields:
+        assert f"| `{name}` |" in page, name

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay import Counts, Doom, Fail, JobState, Selection
+from backstay import Counts, Doom, Fail, JobState, Retry, Selection
 from backstay.batch.worker import Ending
 from support.conversations import conversation, items
 from support.loop_waiting import until
@@ -90,14 +90,42 @@ async def test_mended_job_has_lost_nothing(backstay):
 
 
 @pytest.mark.parametrize("innocent", [1, 10, 20])
-async def test_one_that_works_proves_the_job(backstay, innocent):
-    """Then failures are the items' own, and the job goes on to its end."""
+async def test_one_that_works_lets_the_others_be_tried(backstay, innocent):
+    """Failures are then taken for the items' own, as long as they do not fill the window."""
     write = Writer(lambda item, _: conversation() if item.id == f"item-{innocent}" else Fail("no"))
 
-    result = await backstay.batches.run("batch", items(60), write, concurrency=4)
+    result = await backstay.batches.run("batch", items(45), write, concurrency=4)
 
-    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=1, failed=59))
-    assert len(write.calls) == 60
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=1, failed=44))
+    assert len(write.calls) == 45
+
+
+async def test_what_breaks_after_a_good_run_pauses_the_job(backstay):
+    """A hundred good answers hide nothing: the window finds out, and nothing that it saw is lost."""
+    write = Writer(lambda item, _: conversation() if int(item.id[5:]) <= 100 else Fail("no", code="length"))
+
+    result = await backstay.batches.run("batch", items(400), write, concurrency=4)
+
+    assert (result.ending, result.pause.code) == (Ending.PAUSED, "length")
+    assert result.counts == Counts(completed=100, pending=300)
+    assert len(write.calls) <= 100 + 50 + 4
+
+
+async def test_tries_that_are_repeated_pause_the_job_too(backstay):
+    """Items that have tries left cost as much as those that have none: the job pauses, all tries given back."""
+
+    def answer(item, work):
+        work.raw("I would rather talk.")
+        return Retry("it is no JSON", after=0.0, code="unreadable_answer")
+
+    write = Writer(answer)
+
+    result = await backstay.batches.run("batch", items(200), write, concurrency=4)
+    mended = await backstay.batches.run("batch", items(200), Writer(), max_attempts=3)
+
+    assert (result.ending, result.pause.code) == (Ending.PAUSED, "unreadable_answer")
+    assert len(write.calls) <= 50 + 4
+    assert mended.counts == Counts(completed=200)
 
 
 async def test_different_errors_are_no_doom(backstay):

@@ -4,9 +4,11 @@ import asyncio
 import threading
 from collections import Counter
 
+import httpx
 import pytest
 
 from backstay import Conversation, Counts, Done, Fail, Item, JobState, Retry, Selection, Skip, Tokens, Turn
+from backstay.errors import SettingsError
 from support.conversations import conversation, items
 from support.loop_waiting import until
 from support.processors import Writer
@@ -210,6 +212,104 @@ async def test_lost_connection_is_tried_again(backstay):
 
     assert result.completed == 1
     assert 0.49 <= seen[1] - seen[0] <= 10
+
+
+class _Busy(Exception):
+    """An error of a client of the processor's own."""
+
+
+@pytest.mark.parametrize("kind", ["async", "blocking"])
+async def test_named_errors_are_tried_again(backstay, kind):
+    """An exception of a class in `retry_on` costs a try and not the item; without it, it fails the item at once."""
+    tries = Counter()
+
+    def answer(item, _):
+        tries[item.id] += 1
+        if tries[item.id] == 1:
+            raise _Busy("later")
+        return conversation(item.topic)
+
+    process = Writer(answer) if kind == "async" else answer
+    result = await backstay.batches.run("batch", items(1), process, retry_on=(_Busy,))
+    tries.clear()
+    control = await backstay.batches.run("control", items(1), process)
+
+    assert result.counts == Counts(completed=1)
+    assert control.counts == Counts(failed=1)
+
+
+async def test_named_errors_hold_for_a_resume(backstay):
+    """A resume with the function says anew which errors may pass."""
+    seen = []
+
+    async def process(item):
+        seen.append(item.id)
+        if len(seen) < 3:
+            raise _Busy("later")
+
+    await backstay.batches.run("batch", items(1), process, retry_on=(_Busy,), max_attempts=3, limit=1)
+    await backstay.batches.resume("batch", process, retry_on=(_Busy,))
+
+    assert (await backstay.batches.checkpoint("batch")).counts == Counts(completed=1)
+
+
+@pytest.mark.parametrize("retry_on", [_Busy, [_Busy], (_Busy("x"),), (KeyboardInterrupt,), ("_Busy",), None])
+async def test_what_is_no_tuple_of_exceptions_is_refused(backstay, retry_on):
+    """A wrong `retry_on` is found before the first call."""
+    with pytest.raises(SettingsError, match="retry_on must be a tuple of exception classes"):
+        await _run(backstay, lambda *_: None, retry_on=retry_on)
+
+
+async def test_named_errors_go_with_a_function_only(backstay):
+    """A processor that is named can be resumed by programs that do not know the classes."""
+    with pytest.raises(SettingsError, match="retry_on goes with a function"):
+        await backstay.batches.run("batch", items(1), "scripted", retry_on=(_Busy,))
+    await backstay.batches.create("made", items(1), "scripted")
+    with pytest.raises(SettingsError, match="retry_on goes with a function"):
+        await backstay.batches.resume("made", retry_on=(_Busy,))
+
+
+async def test_overload_of_a_server_is_waited_out(backstay):
+    """An answer 503 of a real server, raised by httpx, is tried again after the time that the server names."""
+    asked = []
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        asked.append(asyncio.get_running_loop().time())
+        head = "503 Busy\r\nRetry-After: 0.05" if len(asked) == 1 else "200 OK"
+        writer.write(f"HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async def process(item):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            (await client.get(address)).raise_for_status()
+        return conversation(item.topic)
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        address = f"http://{host}:{port}/"
+        result = await backstay.batches.run("batch", items(1), process)
+
+    assert result.counts == Counts(completed=1)
+    assert len(asked) == 2
+
+
+async def test_traceback_is_kept_with_the_failure_of_a_function(backstay):
+    """A function that raised has its frames with the failure; one that returned `Fail` has none."""
+
+    def answer(item, _):
+        if item.id == "item-1":
+            raise KeyError("model")
+        return Fail("no")
+
+    await _run(backstay, answer, count=2)
+
+    failures = await _failures(backstay)
+    assert failures["item-1"].traceback.splitlines()[-1].endswith("<locals>.answer")
+    assert "model" not in failures["item-1"].traceback
+    assert "traceback" not in repr(failures["item-1"])
+    assert failures["item-2"].traceback is None
 
 
 # -- deadlines -------------------------------------------------------------------------------------

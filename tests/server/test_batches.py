@@ -1,11 +1,13 @@
 """Jobs over HTTP: made of items or files, worked on in the background, steered."""
 
 import asyncio
+import sys
+from types import ModuleType
 from urllib.parse import quote
 
 import pytest
 
-from backstay import Backstay, Recipe
+from backstay import Backstay, Doom, Recipe
 from backstay.batch.service import Batches
 from support.loop_waiting import until
 from support.serving import ANN, serving
@@ -174,6 +176,37 @@ async def test_failed_items_are_listed_and_retried(settings, picky):
         assert (await api.settled("j"))["state"] == "completed"
 
 
+async def test_a_batch_shows_what_it_paused_on_and_passes_it(settings, monkeypatch):
+    """The answer that paused a job is in its description; once its item is skipped, the rest is worked on."""
+    module = ModuleType("stuck")
+
+    async def stuck(item, work):
+        work.raw("<html>refused</html>")
+        return Doom("it was refused", code="refused") if item.id == "b" else None
+
+    module.stuck = stuck
+    monkeypatch.setitem(sys.modules, "stuck", module)
+    async with serving(settings, processors=("stuck:stuck",)) as api:
+        items = [{"id": name, "topic": name} for name in "abc"]
+        await _create(api, items=items, processor="stuck:stuck", concurrency=1)
+        shown = await api.settled("topics")
+        unknown = await api.ann.post("/api/batches/topics/skip", json={"itemIds": ["b", "none"]})
+        completed = await api.ann.post("/api/batches/topics/skip", json={"itemIds": ["b", "a"]})
+        nothing = await api.ann.post("/api/batches/topics/skip", json={"itemIds": []})
+        skipped = await api.ann.post("/api/batches/topics/skip", json={"itemIds": ["b"]})
+        await api.ann.post("/api/batches/topics/resume")
+        ended = await api.settled("topics")
+
+    (found,) = shown["pauseEvidence"]
+    assert (found["id"], found["state"], found["errorCode"]) == ("b", "pending", "refused")
+    assert (found["attempts"], found["raw"]) == (1, "<html>refused</html>")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "item_not_found")
+    assert (completed.status_code, completed.json()["error"]["code"]) == (409, "illegal_move")
+    assert nothing.status_code == 422
+    assert (skipped.json()["skipped"], skipped.json()["job"]["pause"]["code"]) == (1, "refused")
+    assert (ended["state"], ended["completed"], ended["skipped"]) == ("completed", 2, 1)
+
+
 @pytest.mark.parametrize(
     "name, content",
     [
@@ -282,6 +315,30 @@ async def test_a_recipe_is_allowed_by_all_that_is_in_it(settings, tmp_path):
     assert (evil.status_code, evil.json()["error"]["code"]) == (403, "processor_not_allowed")
     assert "10.0.0.1" not in evil.text
     assert good.id == "good"
+
+
+async def test_a_recipe_that_sends_a_key_elsewhere_waits_for_the_settings(settings, tmp_path, monkeypatch):
+    """The API can ask nobody: the job is refused with host and variable, until the settings name both."""
+    monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
+    (tmp_path / "own.toml").write_text('model = "m"\nbase_url = "https://models.example/v1"\nturns = 2\n')
+    recipes = {"own": str(tmp_path / "own.toml")}
+    asked = {"jobId": "j", "items": _ITEMS, "recipe": "own", "start": False}
+
+    async with serving(settings, recipes=recipes) as api:
+        refused = await api.ann.post("/api/batches", json=asked)
+        found = await api.ann.get("/api/batches/j")
+    allowing = settings.model_copy(update={"allowed_keys": ["models.example OPENAI_API_KEY"]})
+    async with serving(allowing, recipes=recipes) as api:
+        allowed = await api.ann.post("/api/batches", json=asked)
+        workable = await api.parts.backstay.for_owner(ANN).batches.workable("j")
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (503, "key_not_allowed")
+    assert "sends the key in OPENAI_API_KEY to models.example" in error["message"]
+    assert "allowed_keys" in error["message"]
+    assert "--allow-key" not in error["message"]
+    assert found.status_code == 404
+    assert (allowed.status_code, workable.id) == (201, "j")
 
 
 async def test_the_server_says_what_it_runs(settings, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from support.eventstream import parsed
-from support.serving import serving
+from support.serving import ANN, serving
 
 
 async def test_items_are_listed_in_their_order(settings, picky):
@@ -20,6 +20,20 @@ async def test_items_are_listed_in_their_order(settings, picky):
     assert first["items"][0]["conversationId"]
     assert [one["id"] for one in rest["items"]] == ["i2"]
     assert rest["nextCursor"] is None
+
+
+async def test_failed_items_do_not_say_where_files_are(settings, picky):
+    """The traceback of a processor stays with who runs the server: it names files of that machine."""
+    async with serving(settings, processors=("picky:picky",)) as api:
+        items = [{"id": "i", "topic": "bad"}]
+        await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
+        await api.settled("j")
+
+        shown = (await api.ann.get("/api/batches/j/failed")).json()["items"]
+        (kept,) = await api.parts.backstay.for_owner(ANN).batches.failed_page("j")
+
+    assert "traceback" not in shown[0]
+    assert "picky.py" in kept.traceback
 
 
 async def test_items_keep_their_topic_when_the_checkpoint_is_cleaned(api):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import Counts, Tokens, Waiting
 from backstay.batch.item import Item
 from backstay.batch.job import JobState, Move, Pause
 from backstay.batch.outcome import Usage
@@ -117,7 +117,7 @@ async def test_doom_pauses_the_job(store):
     report = await commit(store, lease, completed(first), doomed(second), completed(third))
 
     assert (report.state, report.counts) == (JobState.PAUSED, Counts(pending=1, completed=2))
-    assert (await job(store)).pause == Pause("no_key", "there is no key")
+    assert (await job(store)).pause == Pause("no_key", "there is no key", ((1, 1),))
     again = await enter(store, name="b")
     assert (await claim_one(store, again)).tries == 0
 
@@ -374,6 +374,25 @@ async def test_pending_item_is_not_written(store):
     assert (await job(store)).counts == Counts(pending=1, running=1)
 
 
+# -- waiting ---------------------------------------------------------------------------------------
+
+
+async def test_what_a_worker_waits_for_is_seen_by_all_until_it_is_over(store):
+    """Whoever looks at the job sees why nothing goes on, until the wait is over or the worker has left."""
+    await create(store, 1)
+    lease = await enter(store)
+    waiting = Waiting("Rate limited by models.example", "429: per-minute quota", NOON)
+
+    assert (await job(store)).waiting is None
+    await store.batches.work.note_waiting(lease, waiting)
+    assert (await job(store)).waiting == waiting
+    await store.batches.work.note_waiting(lease, None)
+    assert (await job(store)).waiting is None
+    await store.batches.work.note_waiting(lease, waiting)
+    await store.batches.work.leave(lease)
+    assert (await job(store)).waiting is None
+
+
 # -- putting back ----------------------------------------------------------------------------------
 
 
@@ -392,6 +411,20 @@ async def test_items_that_failed_for_all_are_put_back(store):
     await store.batches.work.leave(lease)
     again = await enter(store)
     assert [(c.position, c.attempt, c.tries) for c in await claim(store, again, 2)] == [(0, 2, 0), (1, 2, 0)]
+
+
+async def test_tries_of_pending_items_are_forgotten_too(store):
+    """An item that would have been tried again is unharmed as well, and its place among the others stays."""
+    await create(store, 2)
+    lease = await enter(store)
+    first, second = await claim(store, lease, 2)
+    await commit(store, lease, retried(first), completed(second))
+
+    await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all"))
+
+    assert (await job(store)).counts == Counts(pending=1, completed=1)
+    await store.batches.work.leave(lease)
+    assert [(c.position, c.tries) for c in await claim(store, await enter(store), 2)] == [(0, 0)]
 
 
 async def test_only_failed_items_are_put_back(store):

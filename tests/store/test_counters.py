@@ -44,7 +44,7 @@ class _Walk:
         if self.held:
             ways += [self.work] * 6 + [self.leave, self.die, self.die, self.put_back]
         if now.state in (*UNFINISHED, *FINISHED):
-            ways += [self.retry]
+            ways += [self.retry, self.skip]
         if now.state in (JobState.PENDING, JobState.RUNNING):
             ways += [self.pause]
         self.store.clock.move(self.draw.choice([0, 0.5, 20, -5]))
@@ -101,6 +101,13 @@ class _Walk:
         self.states.update(dict.fromkeys(chosen, "pending"))
         for position in chosen:
             self.crashes[position] = 0
+
+    async def skip(self):
+        open_ones = [position for position, state in self.states.items() if state in ("pending", "failed")]
+        chosen = self.draw.sample(open_ones, min(self.draw.randint(0, 2), len(open_ones)))
+        ids = [f"item-{position + 1}" for position in chosen]
+        assert await self.store.batches.jobs.skip(OWNER, "job", ids) == len(chosen)
+        self.states.update(dict.fromkeys(chosen, "skipped"))
 
     async def add(self):
         if len(self.states) > 40:

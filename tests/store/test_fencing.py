@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import Counts
+from backstay.batch.checkpoint import Counts, Waiting
 from backstay.batch.job import JobState, Pause
 from backstay.batch.store import Lease
 from backstay.errors import LeaseLost
+from support.clocks import NOON
 from support.jobs import OWNER, claim, commit, create, die, enter, job
 from support.verdicts import completed, failed, retried
 
@@ -48,6 +49,10 @@ async def _mark_stopping(store, lease, held):
     await asyncio.to_thread(store.batches.work.mark_stopping, lease)
 
 
+async def _note_waiting(store, lease, held):
+    await store.batches.work.note_waiting(lease, Waiting("Rate limited by models.example", "429", NOON))
+
+
 _WRITES = [
     _commit_completed,
     _commit_failed,
@@ -57,6 +62,7 @@ _WRITES = [
     _put_back,
     _beat,
     _mark_stopping,
+    _note_waiting,
 ]
 
 

@@ -50,7 +50,9 @@ async def test_unknown_job_is_told(store):
         jobs.job(OWNER, "none"),
         jobs.move(OWNER, "none", Move.PAUSE),
         jobs.retry(OWNER, "none", None),
+        jobs.skip(OWNER, "none", ["item-1"]),
         jobs.failures(OWNER, "none", after=-1, limit=1),
+        jobs.pause_evidence(OWNER, "none"),
         jobs.clean_step(OWNER, "none"),
         jobs.discard(OWNER, "none"),
     ):

@@ -24,13 +24,16 @@ _SLOW = """
 import asyncio
 from pathlib import Path
 
-from backstay import Conversation, Turn
+from backstay import Conversation, Doom, Turn
 
 
-async def slow(item):
+async def slow(item, work):
     with Path("calls.txt").open("a") as calls:
         calls.write(item.id + "\\n")
     await asyncio.sleep(0.05)
+    if item.topic.startswith("refused"):
+        work.raw("<b>refused</b>")
+        return Doom("the prompt was refused", code="refused")
     if item.topic.startswith("bad") and not Path("mended").exists():
         raise ValueError("there is no such topic")
     return Conversation(turns=[Turn("user", item.topic), Turn("assistant", "Indeed.")])

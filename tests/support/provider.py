@@ -6,10 +6,11 @@ answered: stored conversations are compared with that.
 
 import asyncio
 import json
+import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -24,6 +25,7 @@ class Call:
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any]
+    query: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def prompt(self) -> str:
@@ -91,6 +93,16 @@ class Drip:
 
 
 @dataclass(frozen=True, slots=True)
+class Streamed:
+    """Pieces of a stream, sent one by one; then its end, a connection that is cut, or silence."""
+
+    pieces: Sequence[bytes]
+    then: Literal["end", "cut", "silence"] = "end"
+    content_type: str = "text/event-stream; charset=utf-8"
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class Hang:
     """Nothing at all, for a long time."""
 
@@ -100,7 +112,7 @@ class Reset:
     """The connection is closed without an answer."""
 
 
-Reply = Said | Status | Sent | CutOff | Drip | Hang | Reset
+Reply = Said | Status | Sent | CutOff | Drip | Streamed | Hang | Reset
 Behaviour = Callable[[Call], Reply]
 
 
@@ -112,8 +124,9 @@ def well(_: Call) -> Reply:
 class ProviderServer:
     """The server. Use it in a `with`."""
 
-    def __init__(self, behaviour: Behaviour = well) -> None:
+    def __init__(self, behaviour: Behaviour = well, *, tls: ssl.SSLContext | None = None) -> None:
         self.behaviour = behaviour
+        self._tls = tls
         self.calls: list[Call] = []
         self.answered: list[tuple[str, list[str]]] = []
         """Of every whole good answer: the topic, and the texts of its turns."""
@@ -127,7 +140,11 @@ class ProviderServer:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"http://127.0.0.1:{self._port}/v1" if self._tls is None else f"https://localhost:{self._port}/v1"
+
+    @property
+    def port(self) -> int:
+        return self._port
 
     def calls_about(self, topic: str) -> int:
         return sum(call.topic == topic for call in self.calls)
@@ -151,7 +168,7 @@ class ProviderServer:
         app.router.add_post("/{path:.*}", self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024, ssl_context=self._tls)
         await site.start()
         self._port = runner.addresses[0][1]
         self._ready.set()
@@ -159,7 +176,7 @@ class ProviderServer:
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        call = Call(len(self.calls) + 1, request.path, dict(request.headers), await request.json())
+        call = Call(len(self.calls) + 1, request.path, dict(request.headers), await request.json(), dict(request.query))
         self.calls.append(call)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
@@ -189,6 +206,8 @@ class ProviderServer:
                 return await _cut(request, whole_answer(call), reply)
             case Drip():
                 return await _drip(request, call, reply.seconds)
+            case Streamed():
+                return await _stream(request, reply)
             case Hang():
                 await asyncio.sleep(600)  # hangs until the client gives up
             case Reset():
@@ -231,6 +250,20 @@ def shaped(call: Call, text: str, said: Said) -> dict[str, Any]:
 
 def _error(status: int) -> dict[str, Any]:
     return {"error": {"type": "error", "code": f"e{status}", "message": f"status {status}"}}
+
+
+async def _stream(request: web.Request, stream: Streamed) -> web.StreamResponse:
+    response = web.StreamResponse(status=stream.status, headers={"Content-Type": stream.content_type})
+    await response.prepare(request)
+    for piece in stream.pieces:
+        await response.write(piece)
+        await asyncio.sleep(0)
+    if stream.then == "silence":
+        await asyncio.sleep(600)  # hangs until the client gives up
+    if stream.then == "cut":
+        assert request.transport is not None
+        request.transport.abort()
+    return response
 
 
 async def _drip(request: web.Request, call: Call, seconds: float) -> web.StreamResponse:

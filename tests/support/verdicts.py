@@ -25,11 +25,23 @@ def skipped(claimed: ClaimedItem) -> Verdict:
     return Verdict(claimed, ItemState.SKIPPED, "skipped", None, "skipped", "no need")
 
 
-def retried(claimed: ClaimedItem, *, delay: float = 0.0) -> Verdict:
+def retried(claimed: ClaimedItem, *, delay: float = 0.0, usage: Usage | None = None) -> Verdict:
     """Fail a try that counts; the item may be tried again after `delay` seconds."""
-    return Verdict(claimed, ItemState.PENDING, "retried", None, "transient", "not now", delay, True)
+    return Verdict(claimed, ItemState.PENDING, "retried", None, "transient", "not now", delay, True, usage or Usage())
 
 
-def doomed(claimed: ClaimedItem, code: str = "no_key") -> Verdict:
-    """Say that no item of the job can work."""
-    return Verdict(claimed, ItemState.PENDING, "doomed", None, code, "there is no key")
+def put_off(claimed: ClaimedItem, *, delay: float = 0.0) -> Verdict:
+    """Put an item off for a reason that says nothing about it: the try does not count."""
+    return Verdict(claimed, ItemState.PENDING, "retried", None, "rate_limited", "too many", delay, False)
+
+
+def doomed(
+    claimed: ClaimedItem,
+    code: str = "no_key",
+    *,
+    evidence: tuple[tuple[int, int], ...] = (),
+    usage: Usage | None = None,
+) -> Verdict:
+    """Say that no item of the job can work, as the attempts in `evidence` have shown."""
+    message = "there is no key"
+    return Verdict(claimed, ItemState.PENDING, "doomed", None, code, message, usage=usage or Usage(), evidence=evidence)

@@ -60,6 +60,8 @@ async def use() -> None:
             "a", [{"topic": "x"}], generate, concurrency=2, on_progress=show
         )
         await backstay.batches.run("b", [Item("x")], blocking, stop=Stop())
+        await backstay.batches.run("b2", [Item("x")], blocking, retry_on=(ValueError, OSError))
+        await backstay.batches.resume("b2", blocking, retry_on=(ValueError,))
         await backstay.batches.run("c", stream(), "scripted")
         await backstay.batches.run("d", "topics.csv", generate, columns=Columns(topic="subject"))
         await backstay.batches.run("e", "topics.csv", Recipe(model="openai:x", turns=6))
@@ -68,7 +70,11 @@ async def use() -> None:
         print(job.counts.planned)
         failure: Failure
         async for failure in backstay.batches.failed("a"):
-            print(failure.error_code)
+            print(failure.error_code, failure.traceback or "")
+        for failure in await backstay.batches.evidence("a"):
+            print(failure.item_id, failure.raw, failure.state)
+        skipped: int = await backstay.batches.skip("a", ["x-1"])
+        print(skipped)
         async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
         imported: Imported = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import SettingsError
+from backstay.library.adoption_file import adoption_from_settings
+from backstay.server import settings as server_settings
 from backstay.settings import Settings, load
 
 
@@ -211,6 +213,11 @@ def test_settings_file_that_is_not_utf8_is_told(tmp_path):
     [
         ('databse_url = "hunter2"', "There is no setting 'databse_url'"),
         ('here = "/tmp"', "There is no setting 'here'"),
+        ('file_directory = "/tmp"', "There is no setting 'file_directory'"),
+        ("[keys.OPENAI_API_KEY]", "The setting 'keys.OPENAI_API_KEY'"),
+        ('[keys.K]\ncommand = "hunter2"\nfile = "k"', "The setting 'keys.K'"),
+        ('[keys.K]\nkommand = "hunter2"', "There is no setting 'keys.K.kommand'"),
+        ('[headers]\nX-App = "hunter2"', "The setting 'headers.X-App'"),
         ("owner = 5", "The setting 'owner'"),
         ('owner = ""', "The setting 'owner'"),
         ("lease_seconds = 0", "The setting 'lease_seconds'"),
@@ -234,9 +241,32 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
     """So that a slip of the pen is seen."""
     _write(tmp_path, 'ower = "me"')
 
-    known = "database_url, database_schema, owner, lease_seconds, rpm, tpm, backup_directory, backup_retention_days"
-    with pytest.raises(SettingsError, match=rf"there are: {known}$"):
+    known = (
+        "database_url, database_schema, owner, lease_seconds, rpm, tpm, patience_seconds, allowed_keys, "
+        "backup_directory, backup_retention_days, keys, headers"
+    )
+    with pytest.raises(SettingsError, match=rf"'ower' in .*backstay\.toml; did you mean owner\? There are: {known}$"):
         _load(tmp_path)
+    _write(tmp_path, "[serve]")
+    with pytest.raises(SettingsError, match=r"did you mean server\?"):
+        _load(tmp_path)
+    _write(tmp_path, 'zzz = "me"')
+    with pytest.raises(SettingsError, match=rf"backstay\.toml; there are: {known}$"):
+        _load(tmp_path)
+
+
+def test_unknown_setting_of_a_table_is_named_with_its_file(tmp_path):
+    """A misspelt name in `[server]` or `[adopt]` is named with its file and the nearest there is."""
+    _write(tmp_path, "[server]\nprot = 1")
+    with pytest.raises(
+        SettingsError, match=r"^\[server\] in .*backstay\.toml has no setting 'prot'; did you mean port\?"
+    ):
+        server_settings.load(here=tmp_path, environ={})
+    _write(tmp_path, '[adopt]\nturn = "x"')
+    with pytest.raises(
+        SettingsError, match=r"^\[adopt\] in .*backstay\.toml: there is no setting 'turn'; did you mean turn"
+    ):
+        adoption_from_settings(tmp_path)
 
 
 @pytest.mark.parametrize("owner", ["", "x" * 513])
@@ -260,3 +290,14 @@ def test_what_is_wrong_is_said_in_our_words(tmp_path):
     ):
         with pytest.raises(SettingsError, match=says):
             load(here=tmp_path, environ=given)
+
+
+def test_allowed_keys_come_from_the_file_or_the_environment(tmp_path):
+    """Each entry names a host and a variable; the environment separates entries by commas."""
+    _write(tmp_path, 'allowed_keys = ["models.example OPENAI_API_KEY"]')
+
+    assert _load(tmp_path).allowed_keys == ["models.example OPENAI_API_KEY"]
+    environ = {"BACKSTAY_ALLOWED_KEYS": "a.example A_KEY, b.example B_KEY"}
+    assert _load(tmp_path, environ=environ).allowed_keys == ["a.example A_KEY", "b.example B_KEY"]
+    with pytest.raises(SettingsError, match="each entry is a host and a variable"):
+        _load(tmp_path, environ={"BACKSTAY_ALLOWED_KEYS": "models.example"})

@@ -1,48 +1,109 @@
-"""Notices at the start of a run that every item would fail, before all of them do."""
+"""Notices that every item would fail, before all of them do."""
 
-from backstay.batch.job import Pause
+import math
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backstay.batch.job import MAX_EVIDENCE, Pause
 from backstay.batch.outcome import Verdict
 
 FIRST_CALLS = 20
+_WINDOW_CALLS = 50
+_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A call that took a try or settled its item; `code` is None when it ended well."""
+
+    code: str | None
+    position: int
+    attempt: int
+    tokens: int
 
 
 class Breaker:
-    """Watches the first calls of a run: when all of them end in one permanent error, the job is doomed.
+    """Watches the calls of a run, and pauses the job when nearly all of them end in the same failure.
 
-    Until one call ends otherwise, no more than `max(20, concurrency)` are let out. After that it never trips.
+    It trips when nine in ten of the last `max(50, 2 * concurrency)` calls ended so; and at the start of a run when all
+    of the first `max(20, concurrency)` failed so, for good. Until one of these first calls ends otherwise, no more than
+    that are let out.
+
+    Not counted are calls that cost no try (a rate limit, a provider that is down), tries that will be repeated and
+    brought no answer, and dooms: patience, the last try, and the doom's own reason decide about them.
     """
 
     def __init__(self, *, concurrency: int) -> None:
-        self._threshold = max(FIRST_CALLS, concurrency)
-        self._started = 0
-        self._failed: list[int] = []
-        self._code: str | None = None
-        self._proven = False
+        self._first_calls = max(FIRST_CALLS, concurrency)
+        self._window: deque[_Ended] = deque()
+        self._size = max(_WINDOW_CALLS, 2 * concurrency)
+        self._codes: Counter[str | None] = Counter()
+        self._in_flight = 0
+        self._is_proven = False
+        """A call has ended well, or in a failure that may be different at its next try."""
+        self._tripped_by: str | None = None
 
     @property
     def allowance(self) -> int | None:
-        """How many more calls may start now; None when there is no bound."""
-        return None if self._proven else self._threshold - self._started
+        """Number of calls that may start now; None when there is no bound."""
+        if self._is_proven or len(self._codes) > 1:
+            return None
+        return self._first_calls - len(self._window) - self._in_flight
 
     @property
-    def failed_positions(self) -> list[int]:
-        """The items that failed in the one error; they are put back when it trips."""
-        return self._failed
+    def failed_positions(self) -> Sequence[int]:
+        """The items of the calls that tripped it; they are put back, their tries forgotten."""
+        return list(dict.fromkeys(ended.position for ended in self._culprits()))
 
     def started(self, calls: int) -> None:
         """Note that calls were let out."""
-        self._started += calls
+        self._in_flight += calls
 
     def saw(self, verdict: Verdict) -> Pause | None:
-        """Take note of a verdict; return why the job must pause when that was the last of the first calls."""
-        if self._proven or verdict.result == "doomed":
+        """Take note of a verdict; return why the job must pause when it trips."""
+        self._in_flight -= 1
+        fails = verdict.result in ("failed", "retried")
+        if verdict.result == "doomed" or (fails and not verdict.counts):
             return None
-        if verdict.result != "failed" or self._code not in (None, verdict.code):
-            self._proven = True
-            self._failed = []
+        self._is_proven = self._is_proven or verdict.result != "failed"
+        if verdict.result == "retried" and not _was_answered(verdict):
             return None
-        self._code = verdict.code
-        self._failed.append(verdict.claimed.position)
-        if len(self._failed) < self._threshold:
+        self._add(verdict, verdict.code if fails else None)
+        return self._trip(verdict) if fails else None
+
+    def _add(self, verdict: Verdict, code: str | None) -> None:
+        if len(self._window) == self._size:
+            oldest = self._window.popleft().code
+            self._codes[oldest] -= 1
+            if not self._codes[oldest]:
+                del self._codes[oldest]
+        usage = verdict.usage
+        self._codes[code] += 1
+        tokens = usage.tokens_in + usage.tokens_out
+        self._window.append(_Ended(code, verdict.claimed.position, verdict.claimed.attempt, tokens))
+
+    def _trip(self, verdict: Verdict) -> Pause | None:
+        calls, alike = len(self._window), self._codes[verdict.code]
+        is_first = not self._is_proven and calls >= self._first_calls and alike == calls
+        if not is_first and (calls < self._size or alike < math.ceil(_SHARE * calls)):
             return None
-        return Pause(str(self._code), f"the first {self._threshold} calls all ended in {self._code}: {verdict.message}")
+        self._tripped_by = verdict.code
+        which = f"the first {calls} calls all" if is_first else f"{alike} of the last {calls} calls"
+        tokens = sum(ended.tokens for ended in self._window)
+        paid = f" ({tokens:,} tokens)" if tokens else ""
+        evidence = [(ended.position, ended.attempt) for ended in reversed(self._culprits())]
+        return Pause(
+            str(verdict.code),
+            f"{which} ended in {verdict.code}{paid}: {verdict.message}",
+            tuple(evidence[:MAX_EVIDENCE]),
+        )
+
+    def _culprits(self) -> Sequence[_Ended]:
+        return [ended for ended in self._window if ended.code == self._tripped_by and self._tripped_by is not None]
+
+
+def _was_answered(verdict: Verdict) -> bool:
+    """Return whether a call brought an answer: tokens, or text that was of no use."""
+    usage = verdict.usage
+    return bool(usage.tokens_in or usage.tokens_out or usage.raw)

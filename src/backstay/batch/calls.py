@@ -4,12 +4,14 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from backstay.batch.frames import format_frames
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import Outcome, Retry, Usage, outcome_of, outcome_of_exception
-from backstay.batch.processor import Callee, Work, used, waits
+from backstay.batch.processor import Callee, Work, timed_out, used, waits
 from backstay.batch.stagger import Stagger
 from backstay.batch.threads import ThreadPool
 
@@ -17,17 +19,22 @@ from backstay.batch.threads import ThreadPool
 class _Call(Work):
     """One attempt in flight: what its processor sees of it, and what is known here besides."""
 
-    __slots__ = ("_on_resumed", "claimed", "deadline", "task")
+    __slots__ = ("_on_waiting", "claimed", "deadline", "task", "traceback")
 
-    def __init__(self, claimed: ClaimedItem, *, deadline: float, on_resumed: "Callable[[_Call], None]") -> None:
+    def __init__(self, claimed: ClaimedItem, *, deadline: float, on_waiting: "Callable[[_Call, bool], None]") -> None:
         super().__init__(claimed.attempt)
         self.claimed = claimed
         self.deadline = deadline
         self.task: asyncio.Task[None] | None = None
-        self._on_resumed = on_resumed
+        self.traceback: str | None = None
+        self._on_waiting = on_waiting
 
-    def _resumed(self) -> None:
-        self._on_resumed(self)
+    def _set_waits(self, waits: bool) -> None:
+        self._on_waiting(self, waits)
+
+    def note_waiting(self, waits: bool) -> None:
+        """Note on the event loop that it waits for leave to begin, or no longer does."""
+        self._waits = waits
 
 
 class Calls:
@@ -59,7 +66,7 @@ class Calls:
 
     def start(self, claimed: ClaimedItem) -> None:
         """Call the processor for one claimed item."""
-        call = _Call(claimed, deadline=self._loop.time() + self._timeout, on_resumed=self._resumed)
+        call = _Call(claimed, deadline=self._loop.time() + self._timeout, on_waiting=self._waiting)
         self._in_flight[claimed.position] = call
         if self._timer is None:
             self._timer = self._loop.call_at(call.deadline, self._expire)
@@ -104,7 +111,7 @@ class Calls:
             raise
         except BaseException as error:
             # SystemExit too: asyncio would pass it on, and one item's function must not end everybody's run.
-            outcome = outcome_of_exception(error)
+            outcome = self._outcome_of_exception(call, error)
         self._settle(call, outcome)
 
     def _call_in_thread(self, call: _Call) -> None:
@@ -112,7 +119,7 @@ class Calls:
             returned = self._callee.call(call.claimed.item, call)
             outcome = None if inspect.iscoroutine(returned) else outcome_of(returned)
         except BaseException as error:
-            outcome = outcome_of_exception(error)
+            outcome = self._outcome_of_exception(call, error)
         try:
             if outcome is None:
                 self._loop.call_soon_threadsafe(self._go_on, call, returned)
@@ -121,6 +128,10 @@ class Calls:
         except RuntimeError:
             # The loop is closed: the run ended without this abandoned call, and nobody listens.
             return
+
+    def _outcome_of_exception(self, call: _Call, error: BaseException) -> Outcome:
+        call.traceback = format_frames(error)
+        return outcome_of_exception(error, retry_on=self._callee.retry_on)
 
     def _go_on(self, call: _Call, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Await what a processor returned that looked blocking, such as a lambda around an asynchronous one."""
@@ -138,7 +149,10 @@ class Calls:
         del self._in_flight[call.claimed.position]
         if not self._in_flight:
             self._stop_timer()
-        self._on_ended(call.claimed, outcome, used(call))
+        usage = used(call)
+        if call.traceback is not None:
+            usage = replace(usage, traceback=call.traceback)
+        self._on_ended(call.claimed, outcome, usage)
 
     def _cancel(self, call: _Call) -> None:
         if call.task is not None and call.task.cancel():
@@ -156,16 +170,22 @@ class Calls:
             if waits(call):
                 self._allow_anew(call)
                 continue
-            self._settle(call, Retry(f"no answer within {self._timeout:g} s", code="timeout"))
+            self._settle(call, timed_out(call, self._timeout))
             self._cancel(call)
 
-    def _resumed(self, call: _Call) -> None:
+    def _waiting(self, call: _Call, waits: bool) -> None:
         if call.task is not None:
-            self._allow_anew(call)
+            self._note_waiting(call, waits)
             return
-        # A blocking processor, in a thread; when the run has ended without it, the loop may be closed.
+        # A blocking processor, in a thread: noted in order, and with its new deadline in one step, so that a wait that
+        # is over is not taken for a call that took too long. When the run has ended without it, the loop may be closed.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._allow_anew, call)
+            self._loop.call_soon_threadsafe(self._note_waiting, call, waits)
+
+    def _note_waiting(self, call: _Call, waits: bool) -> None:
+        call.note_waiting(waits)
+        if not waits:
+            self._allow_anew(call)
 
     def _allow_anew(self, call: _Call) -> None:
         """Give a call all its time from now on."""

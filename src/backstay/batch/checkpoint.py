@@ -1,6 +1,8 @@
 """The durable progress of a job, and the same seen live."""
 
+import math
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class Counts:
         return self.completed + self.failed + self.skipped
 
     @property
+    def done(self) -> int:
+        """Items that need no more work and have not failed."""
+        return self.completed + self.skipped
+
+    @property
     def all_settled(self) -> bool:
         return self.pending == 0 and self.running == 0
 
@@ -36,11 +43,29 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What all calls of a worker wait for."""
+
+    reason: str
+    """As `Rate limited by api.openai.com`."""
+    detail: str
+    """As `429: per-minute quota`."""
+    until: datetime
+    """When the next call is made, in UTC."""
+
+    def format_message(self, now: datetime) -> str:
+        """Return `Rate limited by api.openai.com; retrying in 8 s (429: per-minute quota)`."""
+        seconds = max(0, math.ceil((self.until - now).total_seconds()))
+        shown = f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} min"
+        return f"{self.reason}; retrying in {shown} ({self.detail})"
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A job while this run works on it.
 
-    `rate` is in items a second and `eta_seconds` is made from it: both know this run only, so that items which were
-    finished before a resume make no promise about those still to do.
+    `rate` is in items a second, completed or skipped, and `eta_seconds` is made from it: both know this run only, so
+    that items which were finished before a resume make no promise about those still to do. A failure is no progress.
     """
 
     job_id: str
@@ -49,6 +74,8 @@ class Progress:
     elapsed_seconds: float
     rate: float
     eta_seconds: float | None
+    waiting: Waiting | None = None
+    """What all calls wait for just now."""
 
     @property
     def planned(self) -> int:

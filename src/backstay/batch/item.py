@@ -99,7 +99,7 @@ class ItemStanding:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed item with the attempt that settled it."""
+    """A failed item with the attempt that settled it; or a pending one with an attempt that led to a pause."""
 
     position: int
     item_id: str
@@ -109,6 +109,9 @@ class Failure:
     error_message: str
     raw: str | None
     failed_at: str
+    state: ItemState = ItemState.FAILED
+    traceback: str | None = field(default=None, repr=False)
+    """Where the processor raised, one frame a line, the innermost last; None when it did not raise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import Counts, Tokens, Waiting
 from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import IllegalMove, ItemsNeeded
 
@@ -39,15 +39,17 @@ class Move(StrEnum):
     PAUSE = "pause"
     CANCEL = "cancel"
     RETRY = "retry"
+    SKIP = "skip"
     ADD = "add items"
 
 
-# move → (states it may start from, state it leads to)
-MOVES: Mapping[Move, tuple[tuple[JobState, ...], JobState]] = {
+# move → (states it may start from, state it leads to; None where it changes the items and not the job)
+MOVES: Mapping[Move, tuple[tuple[JobState, ...], JobState | None]] = {
     Move.WORK: (UNFINISHED, JobState.RUNNING),
     Move.PAUSE: ((JobState.PENDING, JobState.RUNNING), JobState.PAUSED),
     Move.CANCEL: (UNFINISHED, JobState.CANCELLED),
     Move.RETRY: ((*UNFINISHED, *FINISHED), JobState.PENDING),
+    Move.SKIP: ((*UNFINISHED, *FINISHED), None),
     Move.ADD: ((*UNFINISHED, *FINISHED), JobState.PENDING),
 }
 
@@ -66,7 +68,9 @@ def check_move(job_id: str, state: JobState, move: Move) -> JobState:
             job_id=job_id,
             state=str(state),
         )
-    return state if move in (Move.RETRY, Move.ADD) and state in UNFINISHED else target
+    if target is None or (move in (Move.RETRY, Move.ADD) and state in UNFINISHED):
+        return state
+    return target
 
 
 def items_needed(job_id: str) -> ItemsNeeded:
@@ -101,12 +105,18 @@ class JobSettings:
         return {"max_attempts": self.max_attempts, "timeout_seconds": self.timeout_seconds}
 
 
+MAX_EVIDENCE = 20
+"""Attempts that are kept as the evidence of a pause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pause:
     """Why a job paused."""
 
     code: str
     message: str
+    evidence: tuple[tuple[int, int], ...] = ()
+    """The attempts whose answers led to it, the newest first: each the item's position and the attempt's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,8 @@ class Job:
     tokens: Tokens
     workers: int
     """Workers that hold a lease, alive or not yet found dead."""
+    waiting: Waiting | None
+    """What its workers wait for just now, for instance a provider's limit."""
     pause: Pause | None
     cleaned: bool
     """The checkpoint was cleaned after a completion without failures: one thin row an item is left."""

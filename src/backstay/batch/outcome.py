@@ -9,6 +9,8 @@ from typing import Any
 
 from backstay.batch.backoff import Backoff
 from backstay.batch.item import ClaimedItem, ItemState
+from backstay.batch.passing_errors import passing_error, retry_after_seconds
+from backstay.clock import SystemClock
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.conversation import Conversation, validate
 
@@ -33,11 +35,16 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It may work later: try again after `after` seconds (by default an exponential back-off), up to max_attempts."""
+    """It may work later: try again after `after` seconds (by default an exponential back-off), up to max_attempts.
+
+    With `counts=False` the try does not count towards max_attempts, because it says nothing about the item: a rate
+    limit, for instance, or a service that is down. Whoever returns it bounds such waiting.
+    """
 
     reason: str = ""
     after: float | None = None
     code: str = "transient"
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class Usage:
     tokens_in: int = 0
     tokens_out: int = 0
     raw: str | None = None
+    traceback: str | None = None
+    """Where the processor raised, when it did."""
 
 
 NOTHING_USED = Usage()
@@ -89,11 +98,13 @@ class Verdict:
     counts: bool = False
     """Whether this try counts towards `max_attempts`."""
     usage: Usage = NOTHING_USED
+    evidence: tuple[tuple[int, int], ...] = ()
+    """Of a doomed attempt: earlier ones that led to it, the newest first, each as position and attempt number."""
 
     @classmethod
     def refused(cls, verdict: "Verdict", code: str, message: str) -> "Verdict":
-        """Fail an item whose own outcome the database would not take; the raw answer may be why, so it goes."""
-        usage = replace(verdict.usage, raw=None)
+        """Fail an item whose own outcome the database would not take; raw answer and traceback may be why: they go."""
+        usage = replace(verdict.usage, raw=None, traceback=None)
         return cls(verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MESSAGE_CAP], 0.0, True, usage)
 
 
@@ -104,9 +115,10 @@ def decide(claimed: ClaimedItem, outcome: Outcome, *, usage: Usage, max_attempts
             return Verdict(claimed, ItemState.COMPLETED, "completed", conversation, usage=usage)
         case Skip(reason):
             return Verdict(claimed, ItemState.SKIPPED, "skipped", None, "skipped", reason[:_MESSAGE_CAP], usage=usage)
-        case Retry(reason, after, code) if claimed.tries + 1 < max_attempts:
+        case Retry(reason, after, code, counts) if not counts or claimed.tries + 1 < max_attempts:
             delay = backoff.delay(claimed.tries + 1, asked=after)
-            return Verdict(claimed, ItemState.PENDING, "retried", None, code, reason[:_MESSAGE_CAP], delay, True, usage)
+            message = reason[:_MESSAGE_CAP]
+            return Verdict(claimed, ItemState.PENDING, "retried", None, code, message, delay, counts, usage)
         case Retry(reason, _, code) | Fail(reason, code):
             return Verdict(claimed, ItemState.FAILED, "failed", None, code, reason[:_MESSAGE_CAP], 0.0, True, usage)
         case Doom(reason, code):
@@ -132,14 +144,19 @@ def outcome_of(returned: Any) -> Outcome:
     )
 
 
-def outcome_of_exception(error: BaseException) -> Outcome:
-    """Read what a processor raised: a lost connection or a timeout may pass, anything else is its own mistake."""
+def outcome_of_exception(error: BaseException, *, retry_on: tuple[type[Exception], ...] = ()) -> Outcome:
+    """Read what a processor raised: a lost connection, a timeout or a class in `retry_on` may pass, others do not."""
     text = kept_text(error, _MESSAGE_CAP)
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, TimeoutError):
         return Retry(named, code="timeout")
     if isinstance(error, ConnectionError):
         return Retry(named, code="connection")
+    now = SystemClock().now()
+    if (passing := passing_error(error, now)) is not None:
+        return Retry(named, passing.after_seconds, passing.code)
+    if isinstance(error, retry_on):
+        return Retry(named, retry_after_seconds(error, now), f"processor_error.{type(error).__name__}")
     if isinstance(error, InvalidConversation):
         return Fail(error.message, code=error.code)
     return Fail(named, code=f"processor_error.{type(error).__name__}")
@@ -161,6 +178,8 @@ def _worded(outcome: Skip | Retry | Fail | Doom) -> Outcome:
         return Skip(reason)
     if isinstance(outcome, Retry) and not isinstance(outcome.after, int | float | None):
         return Fail(f"Retry holds {kind_of(outcome.after)}; `after` must be seconds or None", code="processor_returned")
+    if isinstance(outcome, Retry) and not isinstance(outcome.counts, bool):
+        return Fail(f"Retry holds {kind_of(outcome.counts)}; `counts` must be true or false", code="processor_returned")
     return replace(outcome, reason=reason, code=_code(outcome))
 
 

@@ -5,12 +5,22 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from backstay.batch.checkpoint import Waiting
 from backstay.batch.item import Item
-from backstay.batch.outcome import NOTHING_USED, RAW_CAP, Outcome, Usage, kept_text
+from backstay.batch.outcome import (
+    NOTHING_USED,
+    RAW_CAP,
+    Outcome,
+    Retry,
+    Usage,
+    kept_text,
+    outcome_of,
+    outcome_of_exception,
+)
 from backstay.batch.recipe import FrozenRecipe, Recipe
-from backstay.errors import ProcessorUnusable, kind_of
+from backstay.errors import ProcessorUnusable, SettingsError, kind_of
 from backstay.library.conversation import Conversation
 
 CALLER = "caller"
@@ -25,7 +35,7 @@ Processor = Callable[..., Awaitable[Result]] | Callable[..., Result]
 class Work:
     """One attempt, as a processor sees it through its second argument."""
 
-    __slots__ = ("_raw", "_tokens_in", "_tokens_out", "_waits", "attempt")
+    __slots__ = ("_on_timeout", "_raw", "_tokens_in", "_tokens_out", "_waits", "attempt")
 
     def __init__(self, attempt: int) -> None:
         self.attempt = attempt
@@ -34,6 +44,7 @@ class Work:
         self._tokens_out = 0
         self._raw: str | None = None
         self._waits = False
+        self._on_timeout: Callable[[], Outcome] | None = None
 
     def usage(self, *, tokens_in: int = 0, tokens_out: int = 0) -> None:
         """Add tokens that were used; they are kept whatever the attempt comes to.
@@ -54,15 +65,21 @@ class Work:
         The item's deadline counts from the end of the wait. A run that is asked to stop does not wait for it to end:
         an async processor is cancelled there, and its item stays pending.
         """
-        self._waits = True
+        self._set_waits(True)
         try:
             yield
         finally:
-            self._waits = False
-            self._resumed()
+            self._set_waits(False)
 
-    def _resumed(self) -> None:
-        """Hear that a wait has ended; for whoever keeps the time."""
+    def on_timeout(self, outcome: Callable[[], Outcome]) -> None:
+        """Have `outcome` say what the attempt comes to when its time is up; by default that is a try that failed.
+
+        It is called on the event loop, and must not block.
+        """
+        self._on_timeout = outcome
+
+    def _set_waits(self, waits: bool) -> None:
+        self._waits = waits
 
     def _used(self) -> Usage:
         if not (self._tokens_in or self._tokens_out or self._raw):
@@ -75,9 +92,28 @@ def used(work: Work) -> Usage:
     return work._used()
 
 
+def timed_out(work: Work, seconds: float) -> Outcome:
+    """Return what an attempt comes to that took longer than it was given."""
+    if work._on_timeout is not None:
+        try:
+            return outcome_of(work._on_timeout())
+        except Exception as error:
+            return outcome_of_exception(error)
+    return Retry(f"no answer within {seconds:g} s", code="timeout")
+
+
 def waits(work: Work) -> bool:
     """Whether the processor waits for leave to begin just now."""
     return work._waits
+
+
+@runtime_checkable
+class Waits(Protocol):
+    """A processor all of whose calls may have to wait, for instance for a provider's limit."""
+
+    def waiting_for_provider(self) -> Waiting | None:
+        """Return what they wait for just now."""
+        ...
 
 
 class ProcessorSource(Protocol):
@@ -111,21 +147,25 @@ class Callee:
     function: Processor
     is_async: bool
     takes_work: bool
+    retry_on: tuple[type[Exception], ...] = ()
+    """Exceptions of these classes may pass: the item is tried again."""
 
     @classmethod
-    def of(cls, processor: Processor) -> "Callee":
+    def of(cls, processor: Processor, *, retry_on: tuple[type[Exception], ...] = ()) -> "Callee":
         """Inspect a processor once, before the first item.
 
         Raises:
+            SettingsError: `retry_on` is not a tuple of exception classes.
             ProcessorUnusable: it is not callable, or takes neither `(item)` nor `(item, work)`.
         """
         if not callable(processor):
             raise ProcessorUnusable(f"A processor must be callable; this is {kind_of(processor)}")
+        _check_retry_on(retry_on)
         name = getattr(processor, "__qualname__", type(processor).__name__)
         try:
             parameters = inspect.signature(processor).parameters.values()
         except (TypeError, ValueError):
-            return cls(processor, _is_async(processor), takes_work=False)
+            return cls(processor, _is_async(processor), takes_work=False, retry_on=retry_on)
         positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         needed = [p for p in positional if p.default is p.empty]
         keyword_needed = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
@@ -134,11 +174,23 @@ class Callee:
             raise ProcessorUnusable(f"{name} must take (item) or (item, work)")
         # A second parameter with a default of its own is the processor's affair, unless it is called `work`.
         takes_work = len(needed) == 2 or (len(positional) > 1 and positional[1].name == "work")
-        return cls(processor, _is_async(processor), takes_work)
+        return cls(processor, _is_async(processor), takes_work, retry_on)
+
+    def waiting(self) -> Waiting | None:
+        """Return what all calls wait for just now, where the processor can tell."""
+        return self.function.waiting_for_provider() if isinstance(self.function, Waits) else None
 
     def call(self, item: Item, work: Work) -> Any:
         """Return what the processor returns: what is to be awaited, if it is asynchronous."""
         return self.function(item, work) if self.takes_work else self.function(item)
+
+
+def _check_retry_on(retry_on: Any) -> None:
+    if not isinstance(retry_on, tuple) or not all(isinstance(c, type) and issubclass(c, Exception) for c in retry_on):
+        raise SettingsError(
+            f"retry_on must be a tuple of exception classes, such as (MyError,), not {kept_text(repr(retry_on), 200)}",
+            setting="retry_on",
+        )
 
 
 def _whole(tokens: int) -> int:

@@ -4,7 +4,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 
-from backstay.batch.checkpoint import Counts, Progress, Tokens
+from backstay.batch.checkpoint import Counts, Progress, Tokens, Waiting
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.progress")
@@ -24,28 +24,28 @@ class ProgressTeller:
         self._job_id = job_id
         self._listener = listener
         self._started_at = time.monotonic()
-        self._settled_at_start: int | None = None
+        self._done_at_start: int | None = None
         self._told_at = 0.0
 
-    async def tell(self, counts: Counts, tokens: Tokens, *, last: bool = False) -> None:
+    async def tell(self, counts: Counts, tokens: Tokens, waiting: Waiting | None = None, *, last: bool = False) -> None:
         """Tell, unless it was told a moment ago; `last` is always told."""
-        if self._settled_at_start is None:
-            self._settled_at_start = counts.settled
+        if self._done_at_start is None:
+            self._done_at_start = counts.done
         now = time.monotonic()
         if self._listener is None or (not last and now - self._told_at < _SECONDS_BETWEEN):
             return
         self._told_at = now
         try:
-            told = self._listener(self._progress(counts, tokens, now - self._started_at))
+            told = self._listener(self._progress(counts, tokens, waiting, now - self._started_at))
             if inspect.isawaitable(told):
                 await told
         except Exception as error:
             _log.exception("progress_listener_failed", job=self._job_id, error=type(error).__name__)
             self._listener = None
 
-    def _progress(self, counts: Counts, tokens: Tokens, elapsed: float) -> Progress:
-        settled = counts.settled - (self._settled_at_start or 0)
-        rate = settled / elapsed if elapsed > 0 else 0.0
+    def _progress(self, counts: Counts, tokens: Tokens, waiting: Waiting | None, elapsed: float) -> Progress:
+        done = counts.done - (self._done_at_start or 0)
+        rate = done / elapsed if elapsed > 0 else 0.0
         left = counts.planned - counts.settled
         eta = left / rate if rate > 0 else (0.0 if left == 0 else None)
-        return Progress(self._job_id, counts, tokens, elapsed, rate, eta)
+        return Progress(self._job_id, counts, tokens, elapsed, rate, eta, waiting)

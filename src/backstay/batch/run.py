@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backstay.batch import host
+from backstay.batch.checkpoint import Waiting
 from backstay.batch.job import Job, JobState
 from backstay.batch.lease import Heart, Watch
 from backstay.batch.processor import Callee
@@ -161,8 +162,8 @@ class Run:
             return False
         return True
 
-    async def _tell(self, report: CommitReport) -> None:
-        await self._teller.tell(report.counts, report.tokens)
+    async def _tell(self, report: CommitReport, waiting: Waiting | None) -> None:
+        await self._teller.tell(report.counts, report.tokens, waiting)
 
     def _on_stop(self) -> None:
         # Called from anywhere, a signal handler included, and perhaps while a processor blocks the loop: so the loop

@@ -63,6 +63,7 @@ class Batches:
         stop: Stop | None = None,
         stdin: BinaryIO | None = None,
         grace_seconds: float = 10.0,
+        retry_on: tuple[type[Exception], ...] = (),
     ) -> BatchResult:
         """Process every item exactly once, however often this is called and interrupted.
 
@@ -81,6 +82,7 @@ class Batches:
             stop: Lets the caller ask for a graceful stop.
             stdin: What `items="-"` reads; by default the standard input of the process.
             grace_seconds: How long calls in flight may go on after a stop.
+            retry_on: Exception classes after which an item is tried again, for a callable of this program.
 
         Raises:
             InputError: an item is of no use; nothing was called and no job was made.
@@ -93,7 +95,7 @@ class Batches:
         _check_run(concurrency, max_attempts, timeout, limit)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = process if isinstance(process, Recipe) else None
-        callee = self._callee(process)
+        callee = self._callee(process, retry_on)
         wanted = Wanted(job_id, _name_of(process), JobSettings(max_attempts, timeout), accept_new_items, recipe)
         started, stop = time.monotonic(), stop or Stop()
         given = _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin))
@@ -136,6 +138,7 @@ class Batches:
         stop: Stop | None = None,
         stdin: BinaryIO | None = None,
         grace_seconds: float = 10.0,
+        retry_on: tuple[type[Exception], ...] = (),
     ) -> BatchResult:
         """Go on with a job that was interrupted, paused, or created but never run.
 
@@ -151,7 +154,7 @@ class Batches:
         """
         _check_run(concurrency, 1, 1.0, limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
-        callee = self._callee_of(job, process)
+        callee = self._callee_of(job, process, retry_on)
         created, stop = None, stop or Stop()
         if accept_new_items is not None:
             wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
@@ -211,6 +214,10 @@ class Batches:
         """Return failed items in the order of their positions, of those after the given one. Raises JobNotFound."""
         return await self._stores.jobs.failures(self._owner, job_id, after=after, limit=limit)
 
+    async def evidence(self, job_id: str) -> Sequence[Failure]:
+        """Return the attempts whose answers led a job to pause by itself, the newest first. Raises JobNotFound."""
+        return await self._stores.jobs.pause_evidence(self._owner, job_id)
+
     async def last_failure(self, job_id: str) -> int:
         """Return the number of the latest failing in a job, 0 when there was none. Raises JobNotFound."""
         return await self._stores.jobs.last_failure(self._owner, job_id)
@@ -229,6 +236,17 @@ class Batches:
         """
         named = [item_ids] if isinstance(item_ids, str) else item_ids  # else one name would be taken letter by letter
         return await self._stores.jobs.retry(self._owner, job_id, named)
+
+    async def skip(self, job_id: str, item_ids: Sequence[str]) -> int:
+        """Have a job pass the named pending or failed items: they become skipped; return how many.
+
+        Raises:
+            JobNotFound, ItemNotFound: the job or an item does not exist.
+            ItemsNeeded: the job was taken over, and is still without its items.
+            IllegalMove: the job was cancelled, or a named item is running, completed or skipped.
+        """
+        named = [item_ids] if isinstance(item_ids, str) else item_ids  # as for `retry`
+        return await self._stores.jobs.skip(self._owner, job_id, named)
 
     async def pause(self, job_id: str) -> Job:
         """Have every worker of a job stop gracefully, wherever it runs. Raises JobNotFound, IllegalMove."""
@@ -337,7 +355,7 @@ class Batches:
         for row in await self._stores.work.workers(self._owner, job.id):
             if not host.is_proven_dead(row.card):
                 return job
-        return replace(job, state=JobState.INTERRUPTED)
+        return replace(job, state=JobState.INTERRUPTED, waiting=None)
 
     async def _only_incomplete(self) -> Job:
         jobs = await self.incomplete(limit=6)
@@ -348,11 +366,13 @@ class Batches:
             raise JobNameNeeded(f"Several jobs are unfinished, say which one: {names}", jobs=[job.id for job in jobs])
         return jobs[0]
 
-    def _callee_of(self, job: Job, process: Processor | None) -> Callee:
+    def _callee_of(self, job: Job, process: Processor | None, retry_on: tuple[type[Exception], ...] = ()) -> Callee:
         if job.lacks_items:
             raise items_needed(job.id)
         if process is not None:
-            return Callee.of(process)
+            return Callee.of(process, retry_on=retry_on)
+        if retry_on and job.processor != CALLER:
+            raise _retry_on_refused(job.processor)
         if job.processor == CALLER:
             raise CallerOnly(
                 f"Job {job.id!r} was started with a function of a program; run that program again to go on with it",
@@ -362,10 +382,14 @@ class Batches:
             return Callee.of(self._source.writer(self._source.recipe(job.recipe)))
         return Callee.of(self._source.resolve(job.processor))
 
-    def _callee(self, process: Processor | Recipe | str) -> Callee:
+    def _callee(self, process: Processor | Recipe | str, retry_on: tuple[type[Exception], ...] = ()) -> Callee:
+        if retry_on and isinstance(process, str | Recipe):
+            raise _retry_on_refused(_name_of(process))
         if isinstance(process, Recipe):
             return Callee.of(self._source.writer(process))
-        return Callee.of(self._source.resolve(process) if isinstance(process, str) else process)
+        if isinstance(process, str):
+            return Callee.of(self._source.resolve(process))
+        return Callee.of(process, retry_on=retry_on)
 
     def _watch(self, job_id: str) -> Watch:
         return Watch(store=self._stores.work, owner=self._owner, job_id=job_id, lease_seconds=self._lease_seconds)
@@ -375,6 +399,14 @@ def _name_of(process: Processor | Recipe | str) -> str:
     if isinstance(process, Recipe):
         return process.model
     return process if isinstance(process, str) else CALLER
+
+
+def _retry_on_refused(processor: str) -> SettingsError:
+    return SettingsError(
+        f"retry_on goes with a function of this program, and {processor!r} is found by its name, by programs that do "
+        "not know it too; have the processor return Retry instead",
+        setting="retry_on",
+    )
 
 
 async def _checked(recipe: Recipe | None, items: Items, chunks: Chunks) -> Chunks:

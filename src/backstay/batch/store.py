@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import Counts, Tokens, Waiting
 from backstay.batch.item import ClaimedItem, Draft, Failing, Failure, ItemStanding, SettledItem
 from backstay.batch.job import Difference, Job, JobSettings, JobState, Move, Pause
 from backstay.batch.outcome import Verdict
@@ -198,7 +198,14 @@ class WorkStore(Protocol):
         ...
 
     async def put_back(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
-        """Pause the job with a reason, unless it was cancelled, and put the given failed items back to pending."""
+        """Pause the job, unless it was cancelled, with reason and evidence, and put the given items back to pending.
+
+        Those that have not failed stay as they are; the tries of all that are pending then are forgotten.
+        """
+        ...
+
+    async def note_waiting(self, lease: Lease, waiting: Waiting | None) -> None:
+        """Note what the worker's calls wait for; None when they no longer do. Raises LeaseLost."""
         ...
 
     async def leave(self, lease: Lease) -> None:
@@ -249,12 +256,27 @@ class JobStore(Protocol):
         """
         ...
 
+    async def skip(self, owner: str, job_id: str, item_ids: Sequence[str]) -> int:
+        """Settle pending and failed items as skipped by the user, all of those named or none; return how many.
+
+        Each is recorded as an attempt. The job settles when nothing is left. Raises JobNotFound, ItemNotFound,
+        ItemsNeeded, IllegalMove (the job's state, or a named item that is neither pending nor failed).
+        """
+        ...
+
     async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemStanding]:
         """Return items in order of position, after the given one. Raises JobNotFound."""
         ...
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failure]:
         """Return failed items in order of position, after the given one. Raises JobNotFound."""
+        ...
+
+    async def pause_evidence(self, owner: str, job_id: str) -> Sequence[Failure]:
+        """Return the attempts that led to the job's pause, the newest first, without those that are no longer kept.
+
+        None unless the job is paused, and paused by itself. Raises JobNotFound.
+        """
         ...
 
     async def last_failure(self, owner: str, job_id: str) -> int:

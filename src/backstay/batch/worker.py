@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
@@ -11,15 +12,16 @@ from typing import Any, TypeVar
 from backstay.batch.backoff import Backoff
 from backstay.batch.breaker import Breaker
 from backstay.batch.calls import Calls
+from backstay.batch.checkpoint import Waiting
 from backstay.batch.committer import GROUP, Committer
-from backstay.batch.item import ClaimedItem
-from backstay.batch.job import FINISHED, UNFINISHED, JobSettings, JobState, Pause
+from backstay.batch.item import ClaimedItem, ItemState
+from backstay.batch.job import FINISHED, MAX_EVIDENCE, UNFINISHED, JobSettings, JobState, Pause
 from backstay.batch.lease import LEASE_SECONDS, Watch
 from backstay.batch.outcome import Outcome, Usage, Verdict, decide
 from backstay.batch.processor import Callee
 from backstay.batch.stop import Stop
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
-from backstay.errors import StoreBusy, StoreUnavailable
+from backstay.errors import OutcomeRefused, StoreBusy, StoreUnavailable
 from backstay.logs import get_logger
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ _log = get_logger("backstay.worker")
 
 _LOOK_SECONDS = 1.0  # how often a worker whose slots are all taken looks whether its job was paused
 _PATIENCE_SECONDS = 5.0  # with a database that does not answer, once a run that was asked to stop is to end
+_NOTED_SECONDS = 1.0  # by less than this the end of a wait may move before it is noted anew
 _IDLE_SECONDS = 0.25  # how often one with nothing to claim looks whether other workers left something
 
 
@@ -67,7 +70,7 @@ class Worker:
         options: WorkerOptions,
         watch: Watch,
         stop: Stop,
-        on_report: Callable[[CommitReport], Awaitable[None]],
+        on_report: Callable[[CommitReport, Waiting | None], Awaitable[None]],
     ) -> None:
         self._store = store
         self._lease = lease
@@ -80,6 +83,10 @@ class Worker:
         self._committer = Committer(store=store, lease=lease, on_committed=self._committed)
         self._breaker = Breaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
+        self._callee = callee
+        self._waiting: Waiting | None = None
+        self._put_off: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
+        """Position and attempt of the latest tries that left their item pending."""
         self._claimed = 0
         self._alone = False
         self._lost = False
@@ -108,12 +115,14 @@ class Worker:
             while True:
                 report = await self._commit_and_claim()
                 self._start(report.claimed)
-                if self._tripped is not None:
+                # What tripped it has to be committed first; nothing is claimed meanwhile.
+                if self._tripped is not None and not len(self._committer):
                     await self._insist(partial(self._put_back, self._tripped))
                     self._tripped = None
                     if self._state is not JobState.CANCELLED:
                         self._state = JobState.PAUSED
-                await self._on_report(report)
+                await self._note_waiting()
+                await self._on_report(report, self._waiting)
                 if (ending := self._ending()) is not None:
                     return ending
                 await self._watch_others(report)
@@ -141,6 +150,19 @@ class Worker:
 
     async def _put_back(self, pause: Pause) -> None:
         await self._store.put_back(self._lease, self._breaker.failed_positions, pause)
+
+    async def _note_waiting(self) -> None:
+        """Let everybody see what the calls wait for, when that has changed."""
+        waiting, before = self._callee.waiting(), self._waiting
+        is_alike = (
+            waiting is not None
+            and before is not None
+            and (waiting.reason, waiting.detail) == (before.reason, before.detail)
+            and abs((waiting.until - before.until).total_seconds()) < _NOTED_SECONDS
+        )
+        if waiting != before and not is_alike:
+            await self._insist(partial(self._store.note_waiting, self._lease, waiting))
+            self._waiting = waiting
 
     async def _insist(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Take a step as soon as the database can: another program may hold it, its server may be gone for a while.
@@ -218,7 +240,7 @@ class Worker:
 
     def _room(self) -> int:
         """How many items may be claimed with the next commit."""
-        if self._alone or self._is_stopping() or self._lost:
+        if self._alone or self._is_stopping() or self._lost or self._tripped is not None:
             return 0
         uncommitted = max(0, len(self._committer) - GROUP)
         room = self._options.concurrency - len(self._calls) - uncommitted
@@ -266,9 +288,17 @@ class Worker:
             max_attempts=self._settings.max_attempts,
             backoff=self._options.backoff,
         )
+        if verdict.result == "doomed":
+            verdict = replace(verdict, evidence=tuple(reversed(self._put_off)))
+        elif verdict.state is ItemState.PENDING:
+            self._put_off.append((claimed.position, claimed.attempt))
+        self._tripped = self._breaker.saw(verdict) or self._tripped
         self._committer.add(verdict)
         self._wake.set()
 
     def _committed(self, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
-            self._tripped = self._breaker.saw(verdict) or self._tripped
+            if verdict.code == OutcomeRefused.code:
+                # The breaker has seen what the processor made of it, but not that the database would not take it.
+                self._breaker.started(1)
+                self._tripped = self._breaker.saw(verdict) or self._tripped

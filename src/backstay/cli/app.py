@@ -1,5 +1,6 @@
 """The commands and the options before them, as Typer knows them."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -14,10 +15,12 @@ from backstay.cli import (
     jobs,
     logs,
     migrate,
+    probe,
     resume,
     run,
     serve,
     steering,
+    variables,
 )
 from backstay.cli.exits import EPILOG
 from backstay.cli.invocation import Invocation, LogFormat
@@ -82,6 +85,7 @@ def backstay(
     invocation.owner = owner
     invocation.json_logs = log_format is LogFormat.JSON
     logs.configure(as_json=invocation.json_logs)
+    variables.warn_of_unknown(os.environ, as_json=invocation.json_logs)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -93,10 +97,12 @@ for command in (
     jobs.status,
     jobs.failed,
     steering.retry,
+    steering.skip,
     steering.pause,
     steering.cancel,
     steering.discard,
     init.init,
+    probe.probe,
     migrate.migrate,
     adopt.adopt,
     doctor.doctor,

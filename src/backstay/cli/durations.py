@@ -1,12 +1,12 @@
-"""Lengths of time as one types them: `30d`, `12h`, `2w`."""
+"""Lengths of time as one types them: `45s`, `30m`, `12h`, `7d`, `2w`."""
 
 import re
 from datetime import timedelta
 
 from backstay.errors import SettingsError
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_TEXT = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([mhdw])", re.IGNORECASE)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_TEXT = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smhdw])", re.IGNORECASE)
 
 
 def parse_duration(text: str, *, option: str) -> timedelta:
@@ -14,7 +14,7 @@ def parse_duration(text: str, *, option: str) -> timedelta:
     match = _TEXT.fullmatch(text.strip())
     if match is None or float(match[1]) == 0:
         raise SettingsError(
-            f"{option} must be a number and m, h, d or w (minutes, hours, days, weeks), as 30d", setting=option
+            f"{option} must be a number and s, m, h, d or w (seconds to weeks), as 30m or 7d", setting=option
         )
     try:
         return timedelta(**{_UNITS[match[2].lower()]: float(match[1])})

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import typer
 
+from backstay.cli.durations import parse_duration
+
 if TYPE_CHECKING:
     import asyncio
 
     from backstay.app import Backstay
+    from backstay.generate.key_source import KeySources
     from backstay.settings import Settings
 
 T = TypeVar("T")
@@ -35,22 +38,37 @@ class Invocation:
     json_logs: bool = False
     rpm: int | None = None
     tpm: int | None = None
+    patience_seconds: float | None = None
+    keys: "KeySources | None" = None
+    """The keys that a command has read before it opens the library."""
 
     @classmethod
     def of(cls, context: typer.Context) -> "Invocation":
         return cast("Invocation", context.find_root().obj)
 
+    def pace(self, rpm: int | None, tpm: int | None, patience: str | None) -> None:
+        """Take the options that say how a provider is asked. Raises SettingsError."""
+        self.rpm, self.tpm = rpm, tpm
+        if patience is not None:
+            self.patience_seconds = parse_duration(patience, option="--patience").total_seconds()
+
     def open(self, *, create: bool = False) -> "Backstay":
         """Name the library these options mean; only `run` and an import may create one."""
         from backstay.app import Backstay
 
-        return Backstay.open(self.database, owner=self.owner, create=create, rpm=self.rpm, tpm=self.tpm)
+        return Backstay(self.settings(), create=create, keys=self.keys)
 
     def settings(self) -> "Settings":
         """Gather the settings that hold with these options."""
         from backstay.settings import load
 
-        return load(database_url=self.database, owner=self.owner)
+        return load(
+            database_url=self.database,
+            owner=self.owner,
+            rpm=self.rpm,
+            tpm=self.tpm,
+            patience_seconds=self.patience_seconds,
+        )
 
     def command(self, *words: str) -> str:
         """Return a command as one would type it to reach the same library, ready to be pasted."""
@@ -70,9 +88,9 @@ class Invocation:
 
 def _without_password(database: str) -> str:
     """Return a database as it may be shown: whoever pastes the command gives the password anew, as libpq takes it."""
-    if not database.startswith(("postgresql://", "postgres://")):
+    if not re.match(r"postgres(ql)?(\+\w+)?://", database):
         return database
-    shown = re.sub(r"^(\w+://[^:/@?]*):[^/?]*@", r"\1@", database)
+    shown = re.sub(r"^([\w+]+://[^:/@?]*):[^/?]*@", r"\1@", database)
     return _SECRETS.sub("", shown).rstrip("?&")
 
 

@@ -8,10 +8,11 @@ from backstay.cli import hints
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, JobArgument
 from backstay.cli.output import Output, is_terminal
-from backstay.cli.text import counted, duration, plain, plain_lines
+from backstay.cli.text import counted, duration, plain, plain_lines, shortened
+from backstay.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from backstay.batch.item import Failure
     from backstay.batch.job import Job
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from backstay.objects import Object
 
 _MOST = 1_000_000  # jobs in a list
+_LONGEST_SAMPLE = 300  # characters of a message that stands for others
 _TOLD = 5  # of those that were taken over, how to go on with them
 _COLUMNS = ("JOB", "STATE", "SETTLED", "FAILED", "SKIPPED", "PROCESSOR", "UPDATED")
 
@@ -71,11 +73,12 @@ def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
     async def do() -> None:
         async with invocation.open() as backstay:
             shown = await backstay.batches.checkpoint(job)
+            evidence = await backstay.batches.evidence(job)
             if as_json:
-                from backstay.objects import JobOut
+                from backstay.objects import JobDetailOut
 
-                out.answer(JobOut.of(shown))
-            for line in _in_full(invocation, shown):
+                out.answer(JobDetailOut.with_evidence(shown, evidence))
+            for line in _in_full(invocation, shown, evidence):
                 out.line(line)
             await hints.remind(invocation, out, backstay, about=job)
 
@@ -86,18 +89,22 @@ def failed(
     context: typer.Context,
     job: JobArgument,
     raw: Annotated[bool, typer.Option("--raw", help="Show the answer of that attempt too, as it came.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where the processor raised too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the failed items of a job.
 
-    Each with the attempt that settled it.
+    Each with the attempt that settled it. Of a job that paused by itself, the answers that led to the pause come after
+    them, marked `paused on`: their items have not failed.
 
-    In a pipe, without --raw: one item a line, tabs between id, error code, attempts, time, topic and message.
+    In a pipe, without --raw and --traceback: one failed item a line, tabs between id, error code, attempts, time, topic
+    and message; what it paused on is left out.
 
     \b
     Examples:
       backstay failed topics
       backstay failed topics --raw
+      backstay failed topics --traceback
       backstay failed topics --json > failed.json
       backstay failed topics | cut -f1 | tr '\\n' '\\0' | xargs -0 backstay retry topics
     """
@@ -107,24 +114,34 @@ def failed(
     async def do() -> None:
         async with invocation.open() as backstay:
             failures = backstay.batches.failed(job)
+            evidence = await backstay.batches.evidence(job)
             if as_json:
-                await out.answer_each("items", _as_objects(failures))
+                from backstay.objects import PauseEvidenceOut
+
+                found = {"pauseEvidence": [PauseEvidenceOut.of(failure) for failure in evidence]}
+                await out.answer_each("items", _as_objects(failures), then=found)
             else:
                 number = 0
                 async for failure in failures:
                     number += 1
-                    _print_failure(out, failure, raw=raw)
-                out.note(f"{counted(number, 'failed item')}.")
+                    _print_failure(out, failure, raw=raw, traceback=traceback)
+                if raw or traceback or is_terminal(1):
+                    for failure in evidence:
+                        _print_failure(out, failure, raw=raw, traceback=traceback, mark="paused on ")
+                paused_on = f"; paused on {counted(len(evidence), 'answer')}" if evidence else ""
+                out.note(f"{counted(number, 'failed item')}{paused_on}.")
+                if evidence and not raw:
+                    out.note(f"Show the answers: {invocation.about('failed', job, '--raw')}")
             await hints.remind(invocation, out, backstay, about=job)
 
     in_loop(do())
 
 
 async def _as_objects(failures: "AsyncIterator[Failure]") -> "AsyncIterator[Object]":
-    from backstay.objects import FailedItemOut
+    from backstay.objects import FailureOut
 
     async for failure in failures:
-        yield FailedItemOut.of(failure)
+        yield FailureOut.of(failure)
 
 
 def _row(job: "Job") -> tuple[object, ...]:
@@ -134,7 +151,7 @@ def _row(job: "Job") -> tuple[object, ...]:
     return job.id, state, settled, counts.failed, counts.skipped, job.processor, f"{job.updated_at:%Y-%m-%d %H:%M}Z"
 
 
-def _in_full(invocation: Invocation, job: "Job") -> list[str]:
+def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]") -> list[str]:
     counts, tokens = job.counts, job.tokens
     lines = [
         f"{plain(job.id)}: {hints.in_words(job)}",
@@ -151,8 +168,11 @@ def _in_full(invocation: Invocation, job: "Job") -> list[str]:
         lines.append(f"  finished   {job.finished_at:%Y-%m-%d %H:%M:%S}Z")
     if job.workers:
         lines.append(f"  workers    {job.workers:,}")
+    if job.waiting is not None:
+        lines.append(f"  waiting    {plain(job.waiting.format_message(SystemClock().now()))}")
     if job.pause is not None:
         lines.append(f"  paused     {plain(job.pause.message)} ({plain(job.pause.code)})")
+    lines += _paused_on(invocation, job, evidence)
     if job.lacks_items:
         return lines  # the pause says how to go on
     if job.processor == "caller" and job.is_incomplete:
@@ -164,23 +184,41 @@ def _in_full(invocation: Invocation, job: "Job") -> list[str]:
     return lines
 
 
+def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]") -> list[str]:
+    """Return the lines that show one of the answers that led to a pause, and how to see all of them."""
+    if not evidence:
+        return []
+    from backstay.batch.job import MAX_EVIDENCE
+
+    sample, more = evidence[0], " or more" if len(evidence) == MAX_EVIDENCE else ""
+    message = shortened(plain(sample.error_message), _LONGEST_SAMPLE)
+    return [
+        f"  paused on  {plain(sample.item_id)} ({sample.state}): {plain(sample.error_code)}, {message}",
+        f"             {counted(len(evidence), 'call')}{more} led to it: {invocation.about('failed', job.id, '--raw')}",
+    ]
+
+
 def _fingerprint(frozen: "FrozenRecipe") -> str:
     from backstay.generate.recipe import fingerprint
 
     return f"{fingerprint(frozen)[:12]}, {frozen.get('turns')} turns"
 
 
-def _print_failure(out: Output, failure: "Failure", *, raw: bool) -> None:
+def _print_failure(out: Output, failure: "Failure", *, raw: bool, traceback: bool, mark: str = "") -> None:
     error = (failure.item_id, failure.error_code, failure.attempts, failure.failed_at)
-    if not raw and not is_terminal(1):
+    if not raw and not traceback and not is_terminal(1):
         out.line("\t".join(plain(cell) for cell in (*error, failure.topic or "", failure.error_message)))
         return
     item, code, attempts, moment = (plain(cell) for cell in error)
-    out.line(f"{item}  {code}, attempt {attempts}, {moment}")
+    state = f" ({failure.state})" if mark else ""
+    out.line(f"{mark}{item}{state}  {code}, attempt {attempts}, {moment}")
     if failure.topic is not None:
         out.line(f"    topic: {plain(failure.topic)}")
     for line in plain_lines(failure.error_message):
         out.line(f"    {line}")
+    if traceback:
+        for line in plain_lines(failure.traceback) if failure.traceback else ["(no traceback was kept)"]:
+            out.line(f"      {line}")
     if raw:
         for line in plain_lines(failure.raw) if failure.raw else ["(no answer was kept)"]:
             out.line(f"    | {line}")

@@ -15,6 +15,14 @@ Rpm = Annotated[
 Tpm = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Tokens a minute at most, likewise.", show_default=False)
 ]
+Patience = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Pause after so long without a good answer [default: 10m, longer where the provider names a time].",
+        show_default=False,
+    ),
+]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Start at most N items in this run.", show_default=False)]
 IdColumn = Annotated[
     str | None, typer.Option(metavar="C", help="Column of the items' ids [default: id, where there is one].")
@@ -22,6 +30,10 @@ IdColumn = Annotated[
 TopicColumn = Annotated[str | None, typer.Option(metavar="C", help="Column of the topics [default: topic].")]
 PersonaColumn = Annotated[
     str | None, typer.Option(metavar="C", help="Column of the personas [default: persona, where there is one].")
+]
+AllowKey = Annotated[
+    str | None,
+    typer.Option(metavar="HOST", help="Allow the recipe to send its key to HOST, now and later.", show_default=False),
 ]
 BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="Id of the backup.", show_default=False)]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for whoever looks at the list of backups.")]

@@ -3,8 +3,9 @@
 import errno
 import os
 import sys
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from backstay.cli.invocation import Invocation
@@ -43,13 +44,25 @@ class Output:
         """Print the result as JSON."""
         self.write(shown.to_json() + b"\n")
 
-    async def answer_each(self, name: str, shown: "AsyncIterator[Object]") -> None:
-        """Print `{name: […]}` as the objects come; an error before the first of them prints nothing."""
+    async def answer_each(
+        self,
+        name: str,
+        shown: "AsyncIterator[Object]",
+        *,
+        then: "Mapping[str, Sequence[Object]]" = MappingProxyType({}),
+    ) -> None:
+        """Print `{name: […]}` as the objects come, and `then` other lists.
+
+        An error before the first of the objects prints nothing.
+        """
         separator = f'{{"{name}":['.encode()
         async for one in shown:
             self.write(separator + one.to_json())
             separator = b",\n"
-        self.write((b"" if separator == b",\n" else separator) + b"]}\n")
+        self.write((b"" if separator == b",\n" else separator) + b"]")
+        for other, objects in then.items():
+            self.write(f',"{other}":['.encode() + b",\n".join(one.to_json() for one in objects) + b"]")
+        self.write(b"}\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Collection[str] = ()) -> None:
         """Print rows: as a table on a terminal, elsewhere one a line, tabs between whole cells and no heading.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import counted, duration, plain, shortened
+from backstay.clock import SystemClock
 
 if TYPE_CHECKING:
     from backstay.batch.checkpoint import Progress
@@ -115,16 +116,22 @@ def watcher(out: Output, name: str) -> Watcher:
 
 
 def in_words(progress: "Progress") -> str:
-    """Return `40 of 120, 4.1/s, 20.0 s left, 2 failed, 1,200 + 3,400 tokens`."""
+    """Return `40 of 120, 4.1/s, 20.0 s left, 2 failed, 1,200 + 3,400 tokens`, and what all calls wait for."""
     counts, tokens = progress.counts, progress.tokens
-    parts = [f"{counts.settled:,} of {counts.planned:,}", f"{progress.rate:,.1f}/s"]
+    parts = [f"{counts.settled:,} of {counts.planned:,}", in_rate(progress.rate)]
     if progress.eta_seconds and not counts.all_settled:
         parts.append(f"{duration(progress.eta_seconds)} left")
     if counts.failed:
         parts.append(f"{counts.failed:,} failed")
     if tokens.tokens_in or tokens.tokens_out:
         parts.append(in_tokens(tokens.tokens_in, tokens.tokens_out))
-    return ", ".join(parts)
+    waiting = f". {plain(progress.waiting.format_message(SystemClock().now()))}" if progress.waiting else ""
+    return ", ".join(parts) + waiting
+
+
+def in_rate(rate: float) -> str:
+    """Return `4.1/s`, or `3.0/min` for what takes longer than ten seconds each."""
+    return f"{60 * rate:,.1f}/min" if 0 < rate < 0.1 else f"{rate:,.1f}/s"
 
 
 def in_tokens(tokens_in: int, tokens_out: int) -> str:

@@ -4,10 +4,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.cli import key_permission
+from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import Status
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.invocation import Invocation
-from backstay.cli.options import AsJson, Concurrency, IdColumn, Limit, PersonaColumn, Rpm, TopicColumn, Tpm
+from backstay.cli.options import (
+    AllowKey,
+    AsJson,
+    Concurrency,
+    IdColumn,
+    Limit,
+    Patience,
+    PersonaColumn,
+    Rpm,
+    TopicColumn,
+    Tpm,
+)
 from backstay.cli.output import Output
 from backstay.cli.running import SCRIPTED, Live, supervise
 from backstay.errors import NothingToRun
@@ -26,9 +39,11 @@ def resume(
     accept_new_items: Annotated[
         str | None, typer.Option(metavar="FILE", help="Add the items of FILE that the job lacks.")
     ] = None,
+    allow_key: AllowKey = None,
     concurrency: Concurrency = 16,
     rpm: Rpm = None,
     tpm: Tpm = None,
+    patience: Patience = None,
     limit: Limit = None,
     id_column: IdColumn = None,
     topic_column: TopicColumn = None,
@@ -50,12 +65,12 @@ def resume(
     """
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
-    invocation.rpm, invocation.tpm = rpm, tpm
+    invocation.pace(rpm, tpm, patience)
 
     async def begin(backstay: "Backstay", live: Live) -> "BatchResult":
         from backstay.batch.intake import Columns
 
-        await _say_if_scripted(out, backstay, job)
+        await _say_what_is_asked(out, backstay, job)
         return await backstay.batches.resume(
             job,
             concurrency=concurrency,
@@ -69,15 +84,22 @@ def resume(
         )
 
     try:
-        return supervise(invocation, out, begin, name=job or "resume")
+        return key_permission.allowing(lambda: supervise(invocation, out, begin, name=job or "resume"), allow_key)
     except NothingToRun:
         return _say_nothing(out)
 
 
-async def _say_if_scripted(out: Output, backstay: "Backstay", name: str | None) -> None:
+async def _say_what_is_asked(out: Output, backstay: "Backstay", name: str | None) -> None:
     jobs = [await backstay.batches.checkpoint(name)] if name is not None else await backstay.batches.incomplete(limit=2)
     if len(jobs) == 1 and jobs[0].processor.partition(":")[0] == "scripted":
         out.note(SCRIPTED)
+    elif len(jobs) == 1 and jobs[0].recipe is not None and jobs[0].is_incomplete:
+        from backstay.generate.key_source import KeySources
+        from backstay.generate.recipe import Recipe
+        from backstay.generate.sources import JOBS_RECIPE
+
+        environ = KeySources.from_settings(backstay.settings).environment
+        out.note(f"{describe(Recipe.of(jobs[0].recipe, JOBS_RECIPE), environ)}.")
 
 
 def _say_nothing(out: Output) -> Status:

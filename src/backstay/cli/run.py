@@ -7,11 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backstay.cli import dry_run as preview
+from backstay.cli import key_permission
+from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import Status
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.invocation import Invocation
 from backstay.cli.making import Making
-from backstay.cli.options import AsJson, Concurrency, IdColumn, Limit, PersonaColumn, Rpm, TopicColumn, Tpm
+from backstay.cli.options import (
+    AllowKey,
+    AsJson,
+    Concurrency,
+    IdColumn,
+    Limit,
+    Patience,
+    PersonaColumn,
+    Rpm,
+    TopicColumn,
+    Tpm,
+)
 from backstay.cli.output import Output
 from backstay.cli.running import SCRIPTED, Live, supervise
 from backstay.errors import JobNameNeeded, SettingsError
@@ -32,7 +45,9 @@ def run(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="M", help="openai:…, anthropic:…, ollama:…, any name with --base-url, or scripted."),
+        typer.Option(
+            metavar="M", help="openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url; scripted."
+        ),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="FILE", help="What the model is asked: TOML or YAML; `backstay init`.")
@@ -40,6 +55,7 @@ def run(
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Endpoint that speaks OpenAI's language, up to /v1.")
     ] = None,
+    allow_key: AllowKey = None,
     turns: Annotated[int | None, typer.Option(metavar="N", help="Turns of each conversation [default: 4].")] = None,
     language: Annotated[str | None, typer.Option(metavar="L", help="Language of the conversations.")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="Of the model, from 0 to 2.")] = None,
@@ -56,6 +72,7 @@ def run(
     timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one try may take.")] = 600.0,
     rpm: Rpm = None,
     tpm: Tpm = None,
+    patience: Patience = None,
     limit: Limit = None,
     dry_run: Annotated[
         int | None,
@@ -82,6 +99,8 @@ def run(
       backstay run people.jsonl --job interviews --topic-column question --model scripted
       generate-topics | backstay run - --job nightly --processor mine:generate
     """
+    from backstay.generate.key_source import KeySources
+
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
     fields = {
@@ -97,12 +116,20 @@ def run(
     if dry_run is not None:
         if isinstance(process, str):
             raise SettingsError("Only a recipe has prompts to show; leave --dry-run out", setting="dry_run")
-        preview.show(out, process, file, dry_run, columns)
+        settings = invocation.settings()
+        environ = KeySources.from_settings(settings).environment
+        preview.show(out, process, file, dry_run, columns, settings.allowed_keys, environ)
         return Status.DONE
     name = job if job is not None else _name_of(file)
     _check_readable(file)
-    making.check(process)
-    invocation.rpm, invocation.tpm = rpm, tpm
+    invocation.pace(rpm, tpm, patience)
+    settings = invocation.settings()
+    invocation.keys = keys = KeySources.from_settings(settings)
+    key_permission.allowing(lambda: making.check(process, keys, settings.allowed_keys), allow_key)
+    if not isinstance(process, str):
+        if base_url is not None:
+            key_permission.remember_given(process, keys.environment)
+        out.note(f"{describe(process, keys.environment)}.")
 
     def begin(backstay: "Backstay", live: Live) -> "Awaitable[BatchResult]":
         return backstay.batches.run(

@@ -1,49 +1,156 @@
 """Accounts with providers: everything that goes to one endpoint with one key, and shares its limits."""
 
-from dataclasses import dataclass, field
+import asyncio
 from typing import TYPE_CHECKING
 
-from backstay.generate import credentials
-from backstay.generate.limiter import Limiter
-from backstay.generate.pace import Pace
+from backstay.errors import BackstayError, KeyMissing
+from backstay.generate.credentials import Secrets
+from backstay.generate.headers import merge_headers
+from backstay.generate.key_source import KeySources
+from backstay.generate.limiter import RateLimiter
+from backstay.generate.rate import Rate
+from backstay.generate.suspicion import Suspicions
+from backstay.generate.trouble import PATIENCE_SECONDS
+from backstay.logs import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from backstay.generate.adaptation import Adaptation
     from backstay.generate.endpoint import Endpoint
-    from backstay.generate.http import Http
+    from backstay.generate.http import Reply
+    from backstay.generate.providers.provider import Structure
+    from backstay.generate.stream_collector import Collector
+
+_log = get_logger("backstay.keys")
+
+_UNAUTHORIZED = 401
 
 
-@dataclass(slots=True)
 class Account:
-    """One account: its connections, its line, its key."""
+    """One account: its connections, its queue, its key."""
 
-    http: "Http"
-    limiter: Limiter
-    key: str | None = field(repr=False)
+    def __init__(self, endpoint: "Endpoint", key: str | None, *, sources: KeySources, limiter: RateLimiter) -> None:
+        """Prepare what is sent with each call.
+
+        Raises:
+            SettingsError: a header of the settings lacks its value, or what is on the way there cannot be used.
+        """
+        # Here and not above: who asks no provider need not wait for what speaks to one.
+        from backstay.generate.http import Http
+
+        self.limiter = limiter
+        self._endpoint = endpoint
+        self._sources = sources
+        self._key = key
+        self._secret_headers = sources.headers(endpoint.host)
+        self.secrets = Secrets([key, *self._secret_headers.values()])
+        """What must not be kept of what comes back."""
+        self.http = Http(endpoint.url, self._headers())
+        self._renewed_headers: Mapping[str, str] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self.suspicions = Suspicions()
+        self._adaptations: dict[tuple[str, tuple[Structure, ...]], Adaptation] = {}
+
+    def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
+        """Return what was learnt of a model that is asked for these structures."""
+        from backstay.generate.adaptation import Adaptation
+
+        key = (model, tuple(structures))
+        return self._adaptations.setdefault(key, Adaptation.from_structures(structures))
+
+    @property
+    def has_key(self) -> bool:
+        return self._key is not None
+
+    async def post(self, body: bytes, *, stream: "type[Collector] | None" = None) -> "Reply":
+        """Ask once, and once more where the key was refused and has another value by now.
+
+        Raises:
+            Unreached, Cut: there was no answer, or not all of it.
+        """
+        key = self._key
+        reply = await self._post(body, stream)
+        if reply.status == _UNAUTHORIZED and await self._has_other_key(than=key):
+            reply = await self._post(body, stream)
+        return reply
+
+    async def _post(self, body: bytes, stream: "type[Collector] | None") -> "Reply":
+        return await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
+
+    async def _has_other_key(self, *, than: str | None) -> bool:
+        if self._key == than and self._sources.is_renewable(self._endpoint.key_variable):
+            # Calls that were refused together read it once.
+            if self._renewing is None:
+                self._renewing = asyncio.create_task(self._renew())
+            await asyncio.shield(self._renewing)
+        return self._key != than
+
+    async def _renew(self) -> None:
+        variable = self._endpoint.key_variable
+        try:
+            key = await asyncio.to_thread(self._sources.read_again, variable)
+        except BackstayError as error:
+            _log.warning("key_not_renewed", variable=variable, reason=error.message)
+            return
+        finally:
+            self._renewing = None
+        if key != self._key:
+            self.secrets = Secrets([key, self._key, *self._secret_headers.values()])
+            self._key = key
+            self._renewed_headers = self._headers()
+
+    def _headers(self) -> dict[str, str]:
+        return merge_headers(self._endpoint.request_headers(self._key), self._secret_headers)
 
 
 class Accounts:
     """The accounts of a process, each made when it is first needed."""
 
-    def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+        keys: KeySources | None = None,
+    ) -> None:
         self._rpm = rpm
         self._tpm = tpm
-        self._accounts: dict[tuple[str, str | None], Account] = {}
+        self._patience_seconds = patience_seconds
+        self._keys = keys or KeySources()
+        self._accounts: dict[tuple[Hashable, ...], Account] = {}
+
+    @property
+    def environment(self) -> "Mapping[str, str]":
+        """The environment, in which the variable of a key is also set when the settings name a source of it."""
+        return self._keys.environment
 
     def account(self, endpoint: "Endpoint") -> Account:
         """Return the account that an endpoint is asked with.
 
         Raises:
-            KeyMissing: it needs a key, and the environment has none.
+            KeyMissing: it needs a key, and there is none.
+            SettingsError: what is on the way there cannot be used.
         """
-        # Here and not above: who asks no provider need not wait for what speaks to one.
-        from backstay.generate.http import Http
-
-        key = credentials.key_from(endpoint.key_variable, required=endpoint.key_required, model=endpoint.model)
-        known = self._accounts.get((endpoint.url, key))
+        variable = endpoint.key_variable
+        key = self._keys.read(variable)
+        if key is None and endpoint.key_required:
+            raise KeyMissing(
+                f"{endpoint.model} needs an API key: put it into the environment variable {variable}, or name a "
+                f"command or a file that holds it under [keys.{variable}] in backstay.toml",
+                variable=variable,
+            )
+        # One that is read again is the same account with its next key.
+        renewable = self._keys.is_renewable(variable)
+        headers = tuple(sorted(endpoint.headers.items()))
+        name = (endpoint.url, headers, variable if renewable else "", None if renewable else key)
+        known = self._accounts.get(name)
         if known is None:
-            http = Http(endpoint.url, endpoint.provider.headers(key))
-            known = Account(http, Limiter(Pace(rpm=self._rpm, tpm=self._tpm), host=endpoint.host), key)
-            self._accounts[endpoint.url, key] = known
+            rate = Rate(rpm=self._rpm, tpm=self._tpm, patience_seconds=self._patience_seconds)
+            limiter = RateLimiter(rate, host=endpoint.host)
+            known = Account(endpoint, key, sources=self._keys, limiter=limiter)
+            self._accounts[name] = known
         return known
 
     async def close(self) -> None:

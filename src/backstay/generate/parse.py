@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -40,11 +40,14 @@ class Unusable(Exception):
         """What was wrong with its shape, in words for the model."""
 
 
-def read_conversation(answer: Answer, turns: int, prompt: Prompt | None = None) -> Conversation:
+def read_conversation(
+    answer: Answer, turns: int, prompt: Prompt | None = None, metadata: Mapping[str, Any] | None = None
+) -> Conversation:
     """Return the conversation of an answer that is whole, complete, and as asked for.
 
-    Of several values the last that fits counts; one that only repeats the prompt does not fit. The metadata says what
-    the model thought (`reasoning`), whether the JSON had to be `repaired`, and if the `end` was not given.
+    Of several values the last that fits counts; one that only repeats the prompt does not fit. To the metadata that is
+    given it adds what the model thought (`reasoning`), whether the JSON had to be `repaired`, and if the `end` was not
+    given.
 
     Raises:
         Unusable: it is not; nothing of such an answer is kept as a conversation.
@@ -61,7 +64,7 @@ def read_conversation(answer: Answer, turns: int, prompt: Prompt | None = None) 
             continue
         if read.is_repaired and answer.end is End.NOT_GIVEN:
             raise _incomplete()
-        return Conversation(read.turns, metadata=_metadata(answer, read))
+        return Conversation(read.turns, metadata={**(metadata or {}), **_metadata(answer, read)})
     if not failures:
         raise Unusable("empty_answer", "the answer is empty", may_pass=True, hint="it was empty")
     if answer.end is End.NOT_GIVEN and failures[0].code == "unreadable_answer":

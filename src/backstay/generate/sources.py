@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from backstay.generate.account import Accounts
 if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
 
+JOBS_RECIPE = "the job's recipe"
+
 
 class Processors:
     """Finds `scripted`, any `module:function`, the current folder included, and what follows a recipe.
@@ -22,15 +25,16 @@ class Processors:
     Implements `ProcessorSource`. Writers of recipes share the connections and limits of `accounts`.
     """
 
-    def __init__(self, accounts: Accounts | None = None) -> None:
+    def __init__(self, accounts: Accounts | None = None, *, allowed_keys: Iterable[str] = ()) -> None:
         self._accounts = accounts or Accounts()
+        self._listed_keys = allowed_keys
 
     def recipe(self, frozen: FrozenRecipe) -> "Recipe":
         """Return the recipe that a job keeps. Raises RecipeError when it holds what this version does not know."""
         # Here and not above: who lists, deletes or restores need not wait for what reads recipes.
         from backstay.generate.recipe import Recipe
 
-        return Recipe.of(frozen, "the job's recipe")
+        return Recipe.of(frozen, JOBS_RECIPE, outside=frozen)
 
     def writer(self, recipe: AnyRecipe) -> Processor:
         """Return the writer that follows a recipe.
@@ -38,13 +42,16 @@ class Processors:
         Raises:
             ProcessorUnusable: it is a recipe of some other kind.
             KeyMissing: the environment lacks the key that its provider needs.
+            KeyNotAllowed: a file or a job names where its key goes, and nobody has allowed that.
         """
+        from backstay.generate.key_permission import allowed_endpoint
         from backstay.generate.recipe import Recipe
         from backstay.generate.writer import Writer
 
         if not isinstance(recipe, Recipe):
             raise ProcessorUnusable(f"A {type(recipe).__name__} is no recipe; make one with backstay.Recipe")
-        return Writer(recipe, self._accounts.account(recipe.endpoint))
+        endpoint = allowed_endpoint(recipe, self._listed_keys, self._accounts.environment)
+        return Writer(recipe, self._accounts.account(endpoint), endpoint)
 
     def resolve(self, name: str) -> Processor:
         """Return the processor of that name.

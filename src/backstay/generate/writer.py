@@ -1,155 +1,209 @@
 """The processor that follows a recipe: one item, one request, one conversation or the reason why there is none."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
 
+from backstay.batch.checkpoint import Waiting
 from backstay.batch.item import Item
 from backstay.batch.outcome import Done, Fail, Outcome, Retry
 from backstay.batch.processor import Work
-from backstay.generate import credentials, estimate
+from backstay.clock import SystemClock
+from backstay.generate import estimate
 from backstay.generate.account import Account
+from backstay.generate.call import Call, Tries
+from backstay.generate.endpoint import Endpoint
 from backstay.generate.http import Cut, Reply, Unreached
-from backstay.generate.pace import Leave
-from backstay.generate.parse import Unusable, turns_of
+from backstay.generate.parse import Unusable, read_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import Answer, Ask, Structure, Unreadable
+from backstay.generate.recent import Recent
 from backstay.generate.recipe import Recipe
-from backstay.generate.refusal import Refusal, not_json, refusal_of, unreachable
-from backstay.library.conversation import Conversation
+from backstay.generate.refusal import Refusal, not_json, refusal_of
+from backstay.generate.reply_body import object_in, status_of, text_of
+from backstay.generate.setbacks import Differently, Setbacks
+from backstay.generate.stream_collector import AnyCollector
+from backstay.generate.trouble import Cause
 
-_ROUNDS_UNREACHED = 4  # of waiting, about a quarter of a minute, until a server that never answered is given up
+_MOST_CHANGES = 2  # calls that an item may cost more, because a request had to be made differently
+_FAULT = 500
 _WEIGHT = 0.05  # of one answer in the mean that the next one's tokens are guessed by
+
+_CAUSES = {
+    Cause.LIMIT: "Rate limited by {host}",
+    Cause.OVERLOAD: "{host} is not available",
+    Cause.UNREACHED: "{host} cannot be reached",
+    Cause.CUT: "{host} cuts connections",
+}
 
 
 class Writer:
-    """Writes the conversations of one job. A processor."""
+    """Writes the conversations of one job. A processor; implements `Waits`."""
 
-    def __init__(self, recipe: Recipe, account: Account) -> None:
+    def __init__(self, recipe: Recipe, account: Account, endpoint: Endpoint) -> None:
         self._recipe = recipe
-        self._endpoint = recipe.endpoint
+        self._endpoint = endpoint
         self._account = account
         self._limiter = account.limiter
+        self._suspicions = account.suspicions
         available = self._endpoint.provider.structures
         wanted = recipe.structured
-        self._structures = list(available) if wanted == "auto" else [Structure(wanted)]
+        structures = list(available) if wanted == "auto" else [Structure(wanted)]
+        self._adaptation = account.adaptation(self._endpoint.model, structures)
+        self._setbacks = Setbacks(
+            account, endpoint, adaptation=self._adaptation, own_parameters=frozenset(recipe.parameters)
+        )
+        self._metadata = {"writer": recipe.model}
+        self._tries: Recent[str, Tries] = Recent()
         self._tokens_out = float(estimate.tokens_out(recipe.turns, recipe.max_tokens))
 
     async def __call__(self, item: Item, work: Work) -> Outcome:
-        """Ask once, and say what came of it. Tokens are reported in any case, the raw answer when it is of no use."""
+        """Ask, and say what came of it. Tokens are reported in any case, the raw answer when it is of no use."""
         prompt = self._recipe.prompts.of(item, f"item {item.id}")
-        leave = await self._limiter.enter(estimate.tokens_in(prompt) + round(self._tokens_out), work)
-        structure = self._structures[0]  # not before: others may have found out meanwhile what is to be had
-        used: int | None = None
-        try:
-            reply = await self._post(self._ask(prompt, structure))
-            body = _object(reply)
-            used = self._note_spent(body, work)
-            if (status := _status(reply, body)) != 200:
-                return self._settled(self._refusal(status, reply, structure), leave, reply, work)
-            if body is None:
-                no_json = not_json(reply.status, _text(reply), self._endpoint, is_proven=self._limiter.pace.is_proven)
-                return self._settled(no_json, leave, reply, work)
-            self._limiter.succeeded()
-            return self._read(body, reply, work)
-        except Unreached as error:
-            return self._unreached(str(error), leave)
-        except Cut as error:
-            return Retry(f"The connection to {self._endpoint.host} was cut ({error})", code="connection")
-        finally:
-            self._limiter.end(leave, used)
+        tries = self._tries.get(item.id) or Tries()
+        self._tries.put(item.id, tries)
+        outcome = await self._ask(item, prompt, tries, work)
+        if not isinstance(outcome, Retry):
+            self._tries.forget(item.id)
+        return outcome
+
+    def waiting_for_provider(self) -> Waiting | None:
+        """Return what all calls of the account wait for just now."""
+        waiting = self._limiter.waiting()
+        if waiting is None:
+            return None
+        reason = _CAUSES[waiting.cause].format(host=self._endpoint.host)
+        return Waiting(reason, waiting.reason, SystemClock().now() + timedelta(seconds=waiting.seconds))
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    def _ask(self, prompt: Prompt, structure: Structure) -> Ask:
-        recipe = self._recipe
-        return Ask(
+    async def _ask(self, item: Item, prompt: Prompt, tries: Tries, work: Work) -> Outcome:
+        """Ask, and ask differently at once where the endpoint does not take the request as it was made."""
+        reason = ""
+        for _ in range(1 + _MOST_CHANGES):
+            outcome = await self._attempt(item, prompt, tries, work)
+            if not isinstance(outcome, Differently):
+                return outcome
+            reason = outcome.reason
+        return Fail(f"However it was made, the request was refused: {reason}", code="bad_request")
+
+    async def _attempt(self, item: Item, prompt: Prompt, tries: Tries, work: Work) -> Outcome | Differently:
+        """Make one request when there is leave to, and say what its answer comes to."""
+        expected = estimate.tokens_in(prompt) + round(self._tokens_out)
+        permit = await self._limiter.enter(expected, work)
+        # Not before: others may have found out meanwhile what is to be had.
+        structure = self._structure(tries)
+        call = Call(item, prompt, structure, tries, permit, work)
+        work.on_timeout(lambda: self._setbacks.lost(call, "no answer in time", "timeout"))
+        number = self._suspicions.begin()
+        try:
+            reply = await self._post(call)
+            return self._read(call, reply)
+        except Unreached as error:
+            return self._setbacks.unreached(call, error)
+        except Cut as error:
+            return self._setbacks.lost(call, f"the connection was cut ({error})", "connection")
+        finally:
+            self._suspicions.end(number)
+            self._limiter.end(permit, call.used)
+
+    def _structure(self, tries: Tries) -> Structure:
+        structures = self._adaptation.structures
+        return structures[min(tries.plainer, len(structures) - 1)]
+
+    async def _post(self, call: Call) -> Reply:
+        recipe, hint = self._recipe, call.tries.hint or self._adaptation.hint
+        ask = Ask(
             model=self._endpoint.model,
-            prompt=prompt,
+            prompt=call.prompt.with_hint(hint) if hint is not None else call.prompt,
             turns=recipe.turns,
-            structure=structure,
+            structure=call.structure,
             temperature=recipe.temperature,
             max_tokens=recipe.max_tokens,
             parameters=recipe.parameters,
+            stream=self._endpoint.stream,
         )
-
-    async def _post(self, ask: Ask) -> Reply:
-        own = self._recipe.base_url is not None
-        body = orjson.dumps(self._endpoint.provider.body(ask, own_address=own))
-        reply = await self._account.http.post(body)
-        # Before anybody looks at it: what comes back may be kept, as a conversation or as the reason of a failure.
-        shown = credentials.hidden_bytes(reply.body, self._account.key)
-        return reply if shown is reply.body else replace(reply, body=shown)
+        body = self._adaptation.body_as_taken(self._endpoint.provider.body(ask))
+        return await self._account.post(orjson.dumps(body), stream=AnyCollector if self._endpoint.stream else None)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def _note_spent(self, body: Mapping[str, Any] | None, work: Work) -> int | None:
+    def _read(self, call: Call, reply: Reply) -> Outcome | Differently:
+        body = object_in(reply)
+        self._note_spent(body, call)
+        if (status := status_of(reply, body)) != 200:
+            self._keep(call, reply)
+            # With a body of its own, as opposed to a gateway's page about a server that is down.
+            is_fault = reply.status == _FAULT and body is not None
+            return self._setbacks.refused(call, self._refusal(status, reply), is_fault=is_fault)
         if body is None:
-            return None
+            return self._not_json(call, reply)
+        self._limiter.succeeded(call.permit)
+        self._suspicions.clear()
+        call.tries.refused = 0
+        if self._account.secrets.are_in(reply.body):
+            reason = f"The answer holds the key in {self._endpoint.key_variable}, or another secret that was sent"
+            return Fail(f"{reason}; nothing of it is kept", code="key_in_answer")
+        return self._conversation(call, body, reply)
+
+    def _refusal(self, status: int, reply: Reply) -> Refusal:
+        return refusal_of(
+            status,
+            reply.headers,
+            text_of(reply),
+            self._endpoint,
+            SystemClock().now(),
+            has_key=self._account.has_key,
+            proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
+        )
+
+    def _not_json(self, call: Call, reply: Reply) -> Outcome | Differently:
+        self._keep(call, reply)
+        refusal = not_json(reply.status, text_of(reply), self._endpoint, is_proven=self._limiter.is_proven)
+        if refusal.code == "broken_json":
+            # It may have been paid for, and the next one may be whole.
+            return Retry(refusal.message, code=refusal.code)
+        return self._setbacks.refused(call, refusal)
+
+    def _keep(self, call: Call, reply: Reply) -> None:
+        """Keep an answer of no use as evidence, without the secrets that it may repeat."""
+        call.work.raw(self._account.secrets.hide_in(reply.body).decode("utf-8", "replace"))
+
+    def _note_spent(self, body: Mapping[str, Any] | None, call: Call) -> None:
+        if body is None:
+            return
         spent = self._endpoint.provider.spent(body)
         if not spent.tokens_in and not spent.tokens_out:
-            return None
-        work.usage(tokens_in=spent.tokens_in, tokens_out=spent.tokens_out)
-        self._tokens_out += _WEIGHT * (spent.tokens_out - self._tokens_out)
-        return spent.tokens_in + spent.tokens_out
+            return
+        call.work.usage(tokens_in=spent.tokens_in or 0, tokens_out=spent.tokens_out or 0)
+        if spent.tokens_out is not None:
+            self._tokens_out += _WEIGHT * (spent.tokens_out - self._tokens_out)
+        call.used = spent.total
 
-    def _read(self, body: Mapping[str, Any], reply: Reply, work: Work) -> Outcome:
+    def _conversation(self, call: Call, body: Mapping[str, Any], reply: Reply) -> Outcome:
         answer: Answer | None = None
         try:
             answer = self._endpoint.provider.answer(body)
-            turns = turns_of(answer, self._recipe.turns)
+            conversation = read_conversation(answer, self._recipe.turns, call.prompt, self._metadata)
         except Unreadable as error:
-            work.raw(_text(reply))
+            call.work.raw(text_of(reply))
             return Retry(f"{self._endpoint.host}: {error}", code="unreadable_answer")
         except Unusable as error:
-            work.raw((answer.text if answer is not None else None) or _text(reply))
-            return Retry(error.message, code=error.code) if error.may_pass else Fail(error.message, code=error.code)
-        return Done(Conversation(turns, metadata={"writer": self._recipe.model}))
+            call.work.raw((answer.text if answer is not None else None) or text_of(reply))
+            return self._unusable(call, error)
+        self._adaptation.unusable_in_a_row = 0
+        return Done(conversation)
 
-    def _refusal(self, status: int, reply: Reply, structure: Structure) -> Refusal:
-        refusal = refusal_of(status, _text(reply), reply.retry_after, self._endpoint)
-        if not refusal.wants_plainer:
-            return refusal
-        # Of many calls that were refused the same structure, only the first changes it for all.
-        if structure is self._structures[0] and len(self._structures) > 1:
-            self._structures.pop(0)
-        if structure is self._structures[0]:
-            reason = f"{self._endpoint.host} gives no structured output; set `structured` to another in the recipe"
-            return Refusal(Fail(reason, code="bad_request"))
-        return refusal
-
-    def _settled(self, refusal: Refusal, leave: Leave, reply: Reply, work: Work) -> Outcome:
-        if refusal.is_overload:
-            self._limiter.refused(leave, reply.retry_after)
-        work.raw(_text(reply))
-        return refusal.outcome
-
-    def _unreached(self, why: str, leave: Leave) -> Outcome:
-        self._limiter.refused(leave, None)
-        pace = self._limiter.pace
-        if not pace.is_proven and pace.refusals >= _ROUNDS_UNREACHED:
-            return unreachable(self._endpoint, why)
-        return Retry(f"{self._endpoint.host} could not be reached: {why}", code="connection")
-
-
-def _object(reply: Reply) -> Mapping[str, Any] | None:
-    try:
-        body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        return None
-    return body if isinstance(body, dict) else None
-
-
-def _status(reply: Reply, body: Mapping[str, Any] | None) -> int:
-    """Return the status that is meant: some gateways send the errors of those behind them with status 200."""
-    error = body.get("error") if body is not None and reply.status == 200 else None
-    if not isinstance(error, Mapping):
-        return reply.status
-    code = error.get("code")
-    return code if isinstance(code, int) and 400 <= code < 600 else 500
-
-
-def _text(reply: Reply) -> str:
-    return reply.body.decode("utf-8", "replace")
+    def _unusable(self, call: Call, error: Unusable) -> Outcome:
+        if not error.may_pass:
+            return Fail(error.message, code=error.code)
+        # A try that failed by its shape is not repeated as it was: the next one says what was wrong with it, and from
+        # the second on asks in a plainer way as well.
+        tries = call.tries
+        tries.hint = error.hint
+        tries.plainer += 1 if tries.unusable else 0
+        tries.unusable += 1
+        self._adaptation.note_unusable(call.structure, error.hint)
+        return Retry(error.message, code=error.code)

@@ -32,20 +32,24 @@ from backstay.objects.jobs import (
     DiscardOut,
     FailedItemOut,
     FailedItemsOut,
+    FailureOut,
     ItemFailedOut,
     ItemOut,
     ItemsOut,
+    JobDetailOut,
     JobOut,
     JobProgressOut,
     JobsOut,
     JobStateOut,
+    PauseEvidenceOut,
     PauseOut,
     RetryOut,
     RunOut,
+    SkipOut,
 )
 from backstay.objects.migrations import MigrationOut
 from backstay.objects.original import FromOriginalOut
-from backstay.objects.recipes import InitOut, PreviewOut, PromptOut
+from backstay.objects.recipes import EndpointOut, InitOut, PreviewOut, ProbeOut, PromptOut
 from backstay.objects.serving import ServeOut
 
 __all__ = [
@@ -68,11 +72,13 @@ __all__ = [
     "DiscardOut",
     "DoctorOut",
     "DownloadOut",
+    "EndpointOut",
     "ErrorDetail",
     "ErrorOut",
     "ExportOut",
     "FailedItemOut",
     "FailedItemsOut",
+    "FailureOut",
     "FromOriginalOut",
     "GivenBackOut",
     "ImportOut",
@@ -80,6 +86,7 @@ __all__ = [
     "ItemFailedOut",
     "ItemOut",
     "ItemsOut",
+    "JobDetailOut",
     "JobOut",
     "JobProgressOut",
     "JobStateOut",
@@ -87,8 +94,10 @@ __all__ = [
     "MigrationOut",
     "Moment",
     "Object",
+    "PauseEvidenceOut",
     "PauseOut",
     "PreviewOut",
+    "ProbeOut",
     "PromptOut",
     "RestorePlanOut",
     "RestoredOut",
@@ -96,5 +105,6 @@ __all__ = [
     "RunOut",
     "SampleOut",
     "ServeOut",
+    "SkipOut",
     "TurnOut",
 ]

@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, Self
 
+from pydantic import Field
+
+from backstay.batch.checkpoint import Waiting
 from backstay.batch.item import Failing, Failure, ItemStanding
 from backstay.batch.job import Job
 from backstay.batch.result import BatchResult
@@ -15,6 +18,14 @@ _NOT_ALL = 99.9  # of a job that was taken over: something is left, and nobody k
 class PauseOut(Object):
     code: str
     message: str
+
+
+class WaitingOut(Object):
+    """What all calls of a job wait for: `reason` and `detail` are for people, `until` is when the next one is made."""
+
+    reason: str
+    detail: str
+    until: Moment
 
 
 class JobOut(Object):
@@ -33,6 +44,7 @@ class JobOut(Object):
     tokens_in: int
     tokens_out: int
     workers: int
+    waiting: WaitingOut | None
     pause: PauseOut | None
     cleaned: bool
     max_attempts: int
@@ -59,6 +71,7 @@ class JobOut(Object):
             tokens_in=job.tokens.tokens_in,
             tokens_out=job.tokens.tokens_out,
             workers=job.workers,
+            waiting=_waiting(job.waiting),
             pause=PauseOut(code=job.pause.code, message=job.pause.message) if job.pause else None,
             cleaned=job.cleaned,
             max_attempts=job.settings.max_attempts,
@@ -113,6 +126,11 @@ class RunOut(Object):
 class RetryOut(Object):
     job: JobOut
     retried: int
+
+
+class SkipOut(Object):
+    job: JobOut
+    skipped: int
 
 
 class DiscardOut(Object):
@@ -186,6 +204,37 @@ class FailedItemOut(Object):
         )
 
 
+class FailureOut(FailedItemOut):
+    """A failed item for its owner at the machine that ran it; the API leaves out where files are on the server."""
+
+    traceback: str | None
+
+    @classmethod
+    def of(cls, failure: Failure) -> Self:
+        return cls(**dict(FailedItemOut.of(failure)), traceback=failure.traceback)
+
+
+class PauseEvidenceOut(FailedItemOut):
+    """An attempt that led to the job's pause; its item has not failed. `attempts` is the number of that attempt."""
+
+    state: str
+
+    @classmethod
+    def of(cls, failure: Failure) -> Self:
+        return cls(**FailedItemOut.of(failure).model_dump(), state=str(failure.state))
+
+
+class JobDetailOut(JobOut):
+    """A job; while it is paused by itself, with the attempts that led to the pause, the newest first."""
+
+    pause_evidence: list[PauseEvidenceOut] = Field(default_factory=list)
+
+    @classmethod
+    def with_evidence(cls, job: Job, evidence: Sequence[Failure]) -> Self:
+        found = [PauseEvidenceOut.of(failure) for failure in evidence]
+        return cls.of(job).model_copy(update={"pause_evidence": found})
+
+
 class FailedItemsOut(Object):
     """A page of failed items; `next_cursor` asks for those after it, and is null when this one is not full."""
 
@@ -202,7 +251,10 @@ class FailedItemsOut(Object):
 
 
 class JobProgressOut(Object):
-    """A job as it is, and how fast it goes: items settled a second, of late. Without any, `eta_seconds` is null."""
+    """A job as it is, and how fast it goes: items completed or skipped a second, of late.
+
+    Without any, `eta_seconds` is null: a failure is no progress.
+    """
 
     job: JobOut
     rate: float
@@ -212,7 +264,7 @@ class JobProgressOut(Object):
     def of(cls, job: Job, *, rate: float) -> Self:
         left = job.counts.planned - job.counts.settled
         eta = left / rate if rate else (0.0 if not left else None)
-        return cls(job=JobOut.of(job), rate=round(rate, 2), eta_seconds=round(eta, 1) if eta is not None else None)
+        return cls(job=JobOut.of(job), rate=round(rate, 4), eta_seconds=round(eta, 1) if eta is not None else None)
 
 
 class JobStateOut(Object):
@@ -248,6 +300,12 @@ class ItemFailedOut(Object):
             error_message=failing.error_message,
             failed_at=failing.failed_at,
         )
+
+
+def _waiting(waiting: Waiting | None) -> WaitingOut | None:
+    if waiting is None:
+        return None
+    return WaitingOut(reason=waiting.reason, detail=waiting.detail, until=waiting.until)
 
 
 def _percentage(settled: int, planned: int) -> float:

@@ -19,6 +19,7 @@ HINTS: Mapping[type[BaseException], str] = {
     errors.JobDiffers: "choose another name, or discard the batch that has this one",
     errors.ItemsDiffer: "choose another name",
     errors.ProcessorNotAllowed: "whoever runs the server can add it there",
+    errors.KeyNotAllowed: "whoever runs the server can allow it in `allowed_keys` of its settings",
     errors.UnknownColumn: "say which column the topic is",
     errors.ConversationExists: "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id",
     errors.RestoreConflict: "onConflict can be `skip`, which restores the others, or `replace`, which restores all",

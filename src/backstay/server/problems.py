@@ -38,6 +38,7 @@ STATUSES: Mapping[type[BaseException], int] = {
     errors.StoringHindered: 409,
     errors.SettingsError: 422,
     errors.KeyMissing: 503,
+    errors.KeyNotAllowed: 503,
     errors.RecipeError: 422,
     errors.Stopped: 503,
     errors.OutputUnwritable: 503,

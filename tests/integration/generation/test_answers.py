@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 
 from backstay import Backstay, Counts, JobState, Recipe
+from backstay.batch.breaker import Breaker
 from backstay.generate import parse
+from backstay.generate.limiter import RateLimiter
 from support.invariants import violations
 from support.provider import CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
 
@@ -56,7 +58,7 @@ _OF_NO_USE = {
     "garbage": (Sent(b'{"choices": [}'), Sent(b"\x00\xff"), "broken_json", 2),
     "nothing": (Sent(b""), Sent(b""), "broken_json", 2),
     "not UTF-8": (Sent(b'{"choices": "\xff"}'), Sent(b'{"content": "\xff"}'), "broken_json", 2),
-    "500": (Status(500), Status(500), "server_error", 2),
+    "500": (Status(500), Status(500), "server_error", 3),
     "400": (Status(400), Status(400), "bad_request", 1),
     "422": (Status(422), Status(422), "bad_request", 1),
     "too long": (Status(400, {"error": {"code": "context_length_exceeded"}}),) * 2 + ("context_too_long", 1),
@@ -68,9 +70,10 @@ _OF_NO_USE = {
 
 @pytest.mark.parametrize("name", _OF_NO_USE)
 async def test_an_answer_of_no_use_is_a_failure_with_its_cause(
-    name, provider, generate, stored, attempts, recipe, path
+    name, provider, generate, stored, attempts, recipe, path, monkeypatch
 ):
     """Of its own item alone: tried again where that may help, kept raw, with its tokens; others are not touched."""
+    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)  # nobody else is left to ask for
     of_openai, of_anthropic, code, tries = _OF_NO_USE[name]
     bad = of_anthropic if recipe.model.startswith("anthropic") else of_openai
     provider.behaviour = lambda call: bad if call.topic == "bad" else Said()
@@ -101,13 +104,14 @@ async def test_json_in_prose_is_found(provider, generate, stored):
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])
-async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, recipe, path, stored):
+async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, recipe, path, stored, monkeypatch):
     """Whether its length was announced or nothing says that more was to come."""
+    _go_on_whatever_happens(monkeypatch)
     cuts: Counter[str] = Counter()
 
     def cut(call):
         if call.topic == "whole":
-            return Said()  # without one the job would pause: all calls would end in one and the same error
+            return Said()
         cuts[call.topic] += 1
         return CutOff(int(call.topic), announced=announced)
 
@@ -121,6 +125,14 @@ async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, 
     assert result.counts == Counts(completed=1, failed=size)
     assert [topic for topic, _ in stored()] == ["00000", "whole"]
     assert set(cuts.values()) == {1}
+
+
+def _go_on_whatever_happens(monkeypatch):
+    """Keep the job from pausing and from slowing down because all calls end in one and the same error."""
+    monkeypatch.setattr(Breaker, "saw", lambda *_: None)
+    monkeypatch.setattr(Breaker, "allowance", None)
+    monkeypatch.setattr(RateLimiter, "is_passing", True)
+    monkeypatch.setattr(RateLimiter, "refused", lambda *_, **__: 0.0)
 
 
 async def _sample(provider, recipe, path):
@@ -149,31 +161,33 @@ async def test_an_answer_after_the_deadline_is_dropped(provider, generate, store
     assert stored() == [(topic, turns) for topic, turns in provider.answered if "call 2" in turns[0]]
 
 
-async def test_a_provider_that_hangs_ends_in_time_outs(provider, generate, path):
-    """B6: nothing waits for ever."""
+async def test_a_provider_that_hangs_is_not_waited_for_for_ever(provider, generate, path, monkeypatch):
+    """B6: nothing waits for ever: each call ends at its deadline, and patience with the provider ends too."""
+    monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "1")
     provider.behaviour = lambda _: Hang()
 
     result = await generate(["sea", "sand"], timeout=0.3, max_attempts=2)
 
-    assert result.counts == Counts(failed=2)
-    assert len(provider.calls) == 4
-    assert violations(path, planned=2, may_fail=frozenset({"sea", "sand"})) == []
+    assert (result.state, result.pause.code) == (JobState.PAUSED, "provider_unavailable")
+    assert result.counts == Counts(pending=2)
+    assert violations(path, planned=2) == []
 
 
 @pytest.mark.parametrize(
-    ("seconds", "timeout", "counts"), [(0.0, 30.0, Counts(completed=1)), (0.2, 1.0, Counts(failed=1))]
+    ("seconds", "timeout", "counts"), [(0.0, 30.0, Counts(completed=1)), (0.2, 1.0, Counts(pending=1))]
 )
 async def test_an_answer_that_drips_in_has_until_the_deadline(
-    seconds, timeout, counts, provider, generate, stored, attempts
+    seconds, timeout, counts, provider, generate, stored, attempts, monkeypatch
 ):
     """Bytes that come are no excuse: the time is that of the whole try."""
+    monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "1")
     provider.behaviour = lambda _: Drip(seconds)
 
     result = await generate(["sea"], timeout=timeout, max_attempts=1)
 
     assert result.counts == counts
     assert len(stored()) == counts.completed
-    assert [code for _, code, *_ in attempts()] == ["timeout"] * counts.failed
+    assert {code for _, code, *_ in attempts()} == ({"timeout", "provider_unavailable"} if counts.pending else set())
 
 
 async def test_an_answer_without_end_is_given_up(provider, generate, stored, attempts, monkeypatch):

@@ -1,14 +1,19 @@
 """B8: no key in anything that is written, however hard a provider tries; no prompt or answer in logs and errors."""
 
+import asyncio
 import json
 import logging
 from pathlib import Path
 
 import pytest
 
-from backstay import Backstay
-from backstay.generate import credentials
-from support.provider import KEY, Said, Status
+from backstay import Backstay, Counts, Recipe
+from backstay.errors import SettingsError
+from backstay.generate.account import Accounts
+from backstay.generate.credentials import Secrets
+from backstay.generate.key_source import KeySources
+from backstay.settings import KeySetting, Settings
+from support.provider import KEY, Said, Sent, Status
 
 pytestmark = pytest.mark.promise("B8")
 
@@ -17,18 +22,32 @@ def _files_with(folder: Path, secret: str) -> list[str]:
     return [str(path) for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
 
 
+def _key_of(call) -> str | None:
+    headers = {name.lower(): value for name, value in call.headers.items()}
+    return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ") or None
+
+
 def _echo(call):
     """Send the key back: in an error, in its message, or as if it were a conversation."""
-    key = call.headers.get("Authorization") or call.headers.get("x-api-key") or call.headers.get("X-Api-Key")
+    key = _key_of(call)
     if call.topic == "said":
         return Said(json.dumps({"user_1": f"My key is {key}", "assistant_1": "I see."}))
     status = {"in 400": 400, "in 500": 500}[call.topic]
     return Status(status, {"error": {"message": f"bad key {key} for: {call.prompt}", "code": key, "type": key}})
 
 
+@pytest.fixture(autouse=True)
+def _nobody_is_left(monkeypatch):
+    """Have an item that draws errors while others pass fail without a wait for more of them."""
+    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)
+
+
 async def _run(backstay: Backstay, recipe) -> None:
     items = [{"id": name, "topic": name} for name in ("in 400", "in 500", "said")]
     await backstay.batches.run("job", items, recipe, max_attempts=2)
+
+
+# -- keys that come back ---------------------------------------------------------------------------
 
 
 async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog):
@@ -38,19 +57,22 @@ async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog
 
     async with Backstay.open(path) as backstay:
         await _run(backstay, recipe)
-        failures = [failure async for failure in backstay.batches.failed("job")]
+        failures = {failure.item_id: failure async for failure in backstay.batches.failed("job")}
         assert _files_with(path.parent, KEY) == []
 
-    assert {failure.item_id for failure in failures} == {"in 400", "in 500"}
-    assert all("[key]" in (failure.raw or "") for failure in failures)
+    assert set(failures) == {"in 400", "in 500", "said"}
+    assert all("[key]" in (failures[name].raw or "") for name in ("in 400", "in 500"))
+    assert (failures["said"].error_code, failures["said"].raw) == ("key_in_answer", None)
+    assert "_API_KEY" in failures["said"].error_message
     assert _files_with(path.parent, KEY) == []
     assert KEY not in caplog.text
-    assert "turns" not in " ".join(failure.error_message for failure in failures)  # nothing of the prompt
+    assert "turns" not in " ".join(failure.error_message for failure in failures.values())  # nothing of the prompt
 
 
 async def test_control_without_hiding_the_key_is_found(provider, recipe, path, monkeypatch):
     """The same search finds it when what comes back is kept as it is."""
-    monkeypatch.setattr(credentials, "hidden_bytes", lambda body, _: body)
+    monkeypatch.setattr(Secrets, "are_in", lambda *_: False)
+    monkeypatch.setattr(Secrets, "hide_in", lambda _, body: body)
     provider.behaviour = _echo
 
     async with Backstay.open(path) as backstay:
@@ -59,12 +81,140 @@ async def test_control_without_hiding_the_key_is_found(provider, recipe, path, m
     assert _files_with(path.parent, KEY) != []
 
 
-@pytest.mark.parametrize("name", ["said"])
-async def test_a_conversation_with_the_key_has_it_taken_out(name, provider, recipe, path):
-    """Even an answer that is a conversation."""
-    provider.behaviour = _echo
+@pytest.mark.parametrize("word", ["EMPTY", "incomprehensibilities", "0123456789"])
+async def test_a_conversation_is_never_changed(word, provider, recipe, generate, stored, monkeypatch):
+    """A key that is short, or a word, is a word of many texts: they are stored as they came."""
+    monkeypatch.setenv("OPENAI_API_KEY", word)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", word)
+    provider.behaviour = lambda call: Said(json.dumps({"user_1": f"An {word} page", "assistant_1": _key_of(call)}))
 
-    async with Backstay.open(path) as backstay:
-        await backstay.batches.run("job", [{"id": name, "topic": name}], recipe)
+    result = await generate(["sea"])
 
-    assert _files_with(path.parent, KEY) == []
+    assert result.counts == Counts(completed=1)
+    assert stored() == [("sea", [f"An {word} page", word])]
+
+
+async def test_a_secret_header_that_comes_back_is_kept_nowhere(provider, recipe, path, monkeypatch):
+    """A value that the settings take from the environment is as secret as the key, and goes to its host alone."""
+    secret = "header-secret-0123456789"
+    monkeypatch.setenv("APP_SECRET", secret)
+    provider.behaviour = lambda call: Status(422, {"error": call.headers.get("X-App-Secret", "none")})
+    host = provider.base_url.removeprefix("http://").removesuffix("/v1")
+    for number, (name, expected) in enumerate(((host, "[key]"), ("elsewhere.example", "none"))):
+        settings = Settings(database_url=str(path), headers={name: {"X-App-Secret": "APP_SECRET"}})
+        async with Backstay(settings) as backstay:
+            await backstay.batches.run(f"job {number}", [{"topic": "sea"}], recipe, max_attempts=1)
+            (failure,) = [failure async for failure in backstay.batches.failed(f"job {number}")]
+        assert json.loads(failure.raw) == {"error": expected}
+    assert _files_with(path.parent, secret) == []
+
+
+# -- keys that change ------------------------------------------------------------------------------
+
+
+def _accepting(*keys: str):
+    return lambda call: Said() if _key_of(call) in keys else Status(401)
+
+
+def _settings(path: Path, **source: str) -> Settings:
+    setting = KeySetting(**source)
+    keys = {"OPENAI_API_KEY": setting, "ANTHROPIC_API_KEY": setting}
+    return Settings(database_url=str(path), keys=keys, file_directory=path.parent)
+
+
+@pytest.fixture
+def no_key(recipe, monkeypatch):
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_key")
+@pytest.mark.parametrize("kind", ["file", "command"])
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_a_key_that_was_replaced_is_read_again(kind, concurrency, provider, recipe, path):
+    """A call that is refused with 401 is made again with the new key, and costs its item no try."""
+    file = path.parent / "key"
+    file.write_text("old-key-0123456789")
+    file.chmod(0o600)
+
+    def behaviour(call):
+        if len(provider.calls) == 20:
+            file.write_text("new-key-0123456789")
+        return _accepting("old-key-0123456789" if len(provider.calls) < 20 else "new-key-0123456789")(call)
+
+    provider.behaviour = behaviour
+    source = {"file": "key"} if kind == "file" else {"command": "echo run >> runs; cat key"}
+    items = [{"id": str(n), "topic": str(n)} for n in range(40)]
+    async with Backstay(_settings(path, **source)) as backstay:
+        result = await backstay.batches.run("job", items, recipe, concurrency=concurrency, max_attempts=1)
+
+    assert result.counts == Counts(completed=40)
+    assert len(provider.calls) <= 40 + concurrency
+    assert kind == "file" or len((path.parent / "runs").read_text().split()) <= 1 + concurrency
+    assert _files_with(path.parent, "old-key") == []
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_calls_that_are_refused_together_all_get_the_new_key(provider, tmp_path):
+    """Whenever their refusals arrive, each is made again with the new key; the key is read once more, not by each."""
+    provider.behaviour = lambda call: Sent(b"{}") if _key_of(call) == "new-key" else Status(401)
+    endpoint = Recipe(model="m", base_url=provider.base_url).endpoint
+    command = "test -e runs && echo new-key || echo old-key; echo run >> runs"
+    sources = KeySources({"OPENAI_API_KEY": KeySetting(command=command)}, directory=tmp_path)
+    accounts = Accounts(keys=sources)
+    account = accounts.account(endpoint)
+
+    replies = await asyncio.gather(*(account.post(b"{}") for _ in range(200)))
+    await accounts.close()
+
+    assert {reply.status for reply in replies} == {200}
+    assert (tmp_path / "runs").read_text() == "run\nrun\n"
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_a_key_that_is_still_the_same_is_not_tried_again(provider, recipe, path):
+    """The refusal stands, after one call and one more reading of the key."""
+    provider.behaviour = _accepting()
+    async with Backstay(_settings(path, command="echo run >> runs; echo same-key-0123456789")) as backstay:
+        result = await backstay.batches.run("job", [{"topic": "sea"}], recipe)
+
+    assert (result.counts, result.pause.code) == (Counts(pending=1), "bad_key")
+    assert len(provider.calls) == 1
+    assert (path.parent / "runs").read_text() == "run\nrun\n"
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_a_command_that_fails_later_leaves_the_refusal(provider, recipe, path, caplog):
+    """What the provider said is what counts; that there is no new key is logged."""
+    provider.behaviour = _accepting()
+    async with Backstay(_settings(path, command="test ! -e ran && touch ran && echo a-key-0123456789")) as backstay:
+        result = await backstay.batches.run("job", [{"topic": "sea"}], recipe)
+
+    assert result.pause.code == "bad_key"
+    assert "key_not_renewed" in [record.msg for record in caplog.records]
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_a_command_that_fails_at_once_makes_no_call(provider, recipe, path):
+    """It is an error of the settings, before a job is made."""
+    async with Backstay(_settings(path, command="exit 4")) as backstay:
+        with pytest.raises(SettingsError, match="ended with status 4"):
+            await backstay.batches.run("job", [{"topic": "sea"}], recipe)
+
+    assert provider.calls == []
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_an_account_knows_whether_it_has_a_key(provider):
+    """Without one, a refusal can be told as what it is; with a key that is read again the account stays the same."""
+    provider.behaviour = lambda _: Sent(b"{}")
+    endpoint = Recipe(model="m", base_url=provider.base_url).endpoint
+    for keys, has_key in (({}, False), ({"OPENAI_API_KEY": KeySetting(command="echo a-key")}, True)):
+        accounts = Accounts(keys=KeySources(keys))
+        account = accounts.account(endpoint)
+
+        assert account.has_key is has_key
+        assert accounts.account(endpoint) is account
+        assert (await account.post(b"{}")).status == 200
+        await accounts.close()
+    assert [_key_of(call) for call in provider.calls] == [None, "a-key"]

@@ -1,5 +1,6 @@
 """Providers that are busy, down, or want nothing of us: who waits, who asks how often, and when the job pauses."""
 
+import itertools
 import threading
 import time
 from email.utils import formatdate
@@ -7,48 +8,13 @@ from email.utils import formatdate
 import pytest
 
 from backstay import Backstay, Counts, JobState, Recipe, Stop
-from backstay.batch.outcome import Retry
 from backstay.batch.worker import Ending
 from backstay.generate import writer
-from backstay.generate.limiter import Limiter
-from backstay.generate.pace import Pace
-from backstay.generate.refusal import Refusal
+from backstay.generate.refusal import Kind, Refusal
 from support.invariants import violations
 from support.provider import Said, Sent, Status
 
 pytestmark = pytest.mark.promise("B5", "B6")
-
-
-class _Refusing:
-    """A provider that refuses its fifth call, and counts the calls that follow."""
-
-    def __init__(self, monkeypatch, retry_after):
-        self._retry_after = retry_after
-        self._times = []
-        self._left, self._had_left = 0, 0
-        start, refused = Pace.start, Limiter.refused
-
-        def started(*given):
-            self._left += 1
-            return start(*given)
-
-        def told(*given):
-            self._had_left = self._left
-            refused(*given)
-
-        monkeypatch.setattr(Pace, "start", started)
-        monkeypatch.setattr(Limiter, "refused", told)
-
-    def __call__(self, call):
-        self._times.append(time.monotonic())
-        if call.number == 5:
-            return Status(429, headers={"Retry-After": self._retry_after()})
-        return Said(seconds=0.02)
-
-    @property
-    def early(self):
-        """How many calls arrived during the pause, apart from those already sent when the refusal was received."""
-        return sum(at < self._times[4] + 0.9 for at in self._times) - self._had_left
 
 
 @pytest.mark.parametrize(
@@ -57,29 +23,27 @@ class _Refusing:
     [lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)],
     ids=["seconds", "date"],
 )
-async def test_retry_after_is_honoured_by_all(retry_after, provider, generate, monkeypatch):
-    """One call is refused: none of the others that wait is made before the time that was asked for."""
-    provider.behaviour = busy = _Refusing(monkeypatch, retry_after)
+async def test_retry_after_of_one_call_is_kept_by_its_item_alone(retry_after, provider, generate):
+    """A call that is refused among others is asked again after the named time, and the others go on meanwhile."""
+    times = []
 
+    def refuse_fifth(call):
+        times.append((time.monotonic(), call.topic))
+        return Status(429, headers={"Retry-After": retry_after()}) if call.number == 5 else Said(seconds=0.02)
+
+    provider.behaviour = refuse_fifth
     result = await generate(30, concurrency=4)
 
+    refused_at, topic = times[4]
     assert result.counts == Counts(completed=30)
     assert len(provider.calls) == 31
-    assert busy.early <= 0
-
-
-async def test_control_without_the_pause_the_others_ask_on(provider, generate, monkeypatch):
-    """The same provider, with the line's pause switched off: calls come within the time that was asked for."""
-    monkeypatch.setattr(Limiter, "refused", lambda *_: None)
-    provider.behaviour = busy = _Refusing(monkeypatch, lambda: "1")
-
-    await generate(30, concurrency=4)
-
-    assert busy.early > 0
+    assert times[-1][1] == topic
+    assert times[-1][0] >= refused_at + 0.9
+    assert times[-2][0] < refused_at + 0.9
 
 
 async def test_a_storm_of_refusals_costs_few_tries(provider, generate, path):
-    """A quota smaller than the concurrency: the room shrinks, and no item uses up its tries."""
+    """A quota smaller than the concurrency: the account slows down, and no item uses up its tries."""
     lock, recent = threading.Lock(), []
 
     def quota(_):
@@ -101,8 +65,8 @@ async def test_a_storm_of_refusals_costs_few_tries(provider, generate, path):
 
 _BY_DOOM = {
     "401": (Status(401, {"error": {"message": "Incorrect API key provided"}}), "bad_key", "put a valid one there"),
-    "403": (Status(403), "forbidden", "mend it"),
-    "unknown model": (Status(404, {"error": {"code": "model_not_found"}}), "unknown_model", "knows no model"),
+    "403": (Status(403), "forbidden", "may lack the right to use"),
+    "unknown model": (Status(404, {"error": {"code": "model_not_found"}}), "unknown_model", "has no model"),
     "quota as 429": (Status(429, {"error": {"type": "insufficient_quota"}}), "quota_exhausted", "top it up"),
     "quota as 400": (
         Status(400, {"error": {"message": "Your credit balance is too low"}}),
@@ -138,21 +102,21 @@ async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, 
     assert violations(path, planned=60) == []
 
 
-async def test_control_doom_taken_for_a_passing_trouble_goes_on_asking(provider, generate, monkeypatch):
-    """With the class of the error switched off, the whole job is asked for nothing."""
-    passing = Refusal(Retry("try again", after=0.0))
-    monkeypatch.setattr(writer, "refusal_of", lambda *_: passing)
+async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, generate, monkeypatch):
+    """With what is everybody's taken for each item's own trouble, the whole job is asked for nothing."""
+    codes = (f"code_{number}" for number in itertools.count())
+    monkeypatch.setattr(writer, "refusal_of", lambda *_, **__: Refusal(Kind.ITEM, next(codes), "not this one"))
     provider.behaviour = lambda _: Status(401)
 
     result = await generate(60, concurrency=8, max_attempts=2)
 
     assert result.failed == 60
-    assert len(provider.calls) > 20
+    assert len(provider.calls) == 60
 
 
 async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
-    """After some patience: nothing has ever answered, so the address may be wrong. The line has no host to blame."""
-    monkeypatch.setattr("backstay.generate.pace._FIRST_PAUSE", 0.05)
+    """Where nothing has ever answered, the address may be wrong, and the job pauses after some patience."""
+    monkeypatch.setattr("backstay.generate.trouble._UNPROVEN_SECONDS", 0.5)
     recipe = Recipe(model="m", base_url="http://127.0.0.1:9/v1")
     async with Backstay.open(path) as backstay:
         result = await backstay.batches.run("job", [{"topic": f"t{n}"} for n in range(30)], recipe, max_attempts=10)
@@ -163,9 +127,8 @@ async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
     assert result.counts == Counts(pending=30)
 
 
-async def test_an_outage_is_waited_for(provider, generate, path, monkeypatch):
+async def test_an_outage_is_waited_for(provider, generate, path):
     """A provider that was there and goes away for a while loses few items: probes are few, and fresh items probe."""
-    monkeypatch.setattr("backstay.generate.pace._FIRST_PAUSE", 0.05)
     down = threading.Event()
 
     def outage(call):
@@ -185,7 +148,7 @@ async def test_an_outage_is_waited_for(provider, generate, path, monkeypatch):
 
 
 async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provider, recipe):
-    """Calls come at the rate that was set; a stop gives back whoever waits in line, unharmed, and at once."""
+    """Calls come at the rate that was set; a stop gives back whoever is queued, unharmed, and at once."""
     stop, asked = Stop(), []
 
     def fourth(call):
@@ -203,16 +166,63 @@ async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provide
 
     took = asked[0] - started
     assert took >= 0.8  # two at once, then one each half second
-    assert waited < 25  # half of the grace: nobody in line was waited for
+    assert waited < 25  # half of the grace: nobody in the queue was waited for
     assert result.ending is Ending.STOPPED
     assert result.counts.pending == 50 - result.completed
     assert len(provider.calls) <= 6
 
 
 async def test_the_deadline_does_not_count_the_line(path, provider, recipe):
-    """With few requests a minute, items wait longer in line than a try may take; none times out."""
+    """With few requests a minute, items wait longer in the queue than a try may take; none times out."""
     async with Backstay.open(path, rpm=240) as backstay:
         items = [{"topic": f"t{n}"} for n in range(10)]
         result = await backstay.batches.run("job", items, recipe, concurrency=10, timeout=1.2, max_attempts=1)
 
     assert result.counts == Counts(completed=10)
+
+
+async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path):
+    """Nobody waits for ever: items keep their tries, what was answered is shown, and all see what is waited for."""
+    provider.behaviour = lambda call: Said() if call.number <= 3 else Status(503, {"error": {"message": "busy"}})
+    seen, told = [], []
+    async with Backstay.open(path, patience_seconds=2) as backstay:
+
+        async def listen(progress):
+            seen.append((await backstay.batches.checkpoint("job")).waiting)
+            told.append(progress.waiting)
+
+        items = [{"id": f"t{n}", "topic": f"t{n}"} for n in range(8)]
+        result = await backstay.batches.run("job", items, recipe, concurrency=1, max_attempts=1, on_progress=listen)
+        evidence = await backstay.batches.evidence("job")
+
+    assert (result.state, result.pause.code) == (JobState.PAUSED, "provider_unavailable")
+    assert "No good answer came for" in result.pause.message
+    assert result.counts == Counts(completed=3, pending=5)
+    assert {failure.raw for failure in evidence} == {'{"error": {"message": "busy"}}'}
+    for waiting in (next(filter(None, seen)), next(filter(None, told))):
+        assert waiting.reason.endswith("is not available")
+        assert waiting.detail == "503: overloaded"
+    assert violations(path, planned=8) == []
+
+
+async def test_a_time_that_is_named_too_far_ahead_is_not_waited_for(provider, generate):
+    """A quota that is back tomorrow pauses the job at once, with the time that was named."""
+    provider.behaviour = lambda _: Status(429, {"error": {"message": "busy"}}, {"Retry-After": "36000"})
+
+    result = await generate(8, concurrency=2)
+
+    assert (result.pause.code, result.counts) == ("provider_unavailable", Counts(pending=8))
+    assert "10 h" in result.pause.message
+    assert len(provider.calls) <= 16
+
+
+async def test_an_item_that_draws_errors_while_others_pass_fails(provider, generate, path, monkeypatch):
+    """After three of them it is the item's own trouble, and the others are not held up."""
+    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)  # the others are done before its third try
+    provider.behaviour = lambda call: Status(500) if call.topic == "topic 0" else Said()
+
+    result = await generate(40, concurrency=2)
+
+    assert result.counts == Counts(completed=39, failed=1)
+    assert provider.calls_about("topic 0") == 3
+    assert violations(path, planned=40, may_fail=frozenset({"topic 0"})) == []

@@ -22,7 +22,14 @@ def side(request: pytest.FixtureRequest) -> str:
 
 
 async def _run(
-    llmock: Any, side: str, path: Path, *, items: int = 30, rpm: int | None = None, tries: int = 4
+    llmock: Any,
+    side: str,
+    path: Path,
+    *,
+    items: int = 30,
+    rpm: int | None = None,
+    tries: int = 4,
+    ending: Ending = Ending.FINISHED,
 ) -> BatchResult:
     base_url = f"{llmock.url}/anthropic/v1" if side == "anthropic" else f"{llmock.url}/v1"
     model = {"openai": "openai:gpt-4o", "anthropic": "anthropic:claude-sonnet-4-6"}[side]
@@ -32,8 +39,8 @@ async def _run(
         result = await backstay.batches.run("job", given, recipe, concurrency=6, max_attempts=tries)
     ids = frozenset(item["id"] for item in given)
     assert violations(path, planned=items, may_fail=ids) == []
-    assert result.ending is Ending.FINISHED
-    assert result.completed + result.failed == items
+    assert result.ending is ending
+    assert ending is not Ending.FINISHED or result.completed + result.failed == items
     return result
 
 
@@ -83,22 +90,22 @@ async def test_a_prompt_that_is_too_long_is_not_tried_again(side, llmock, path):
     assert len(llmock.requests) == 30
 
 
-async def test_an_outage_pauses_nothing_and_loses_no_cause(side, llmock, path, monkeypatch):
-    """When nothing comes back well, items fail after their tries, each with its cause, and few calls are made."""
-    monkeypatch.setattr("backstay.generate.pace._LONGEST_PAUSE", 0.2)
+async def test_an_outage_is_waited_for_as_long_as_patience_lasts(side, llmock, path, monkeypatch):
+    """When nothing comes back well, few calls are made, the job pauses in the end, and no item has lost a try."""
+    monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "2")
     llmock.outage()
 
-    result = await _run(llmock, side, path, items=3, tries=2)
+    result = await _run(llmock, side, path, items=3, tries=2, ending=Ending.PAUSED)
 
-    assert result.failed == 3
-    assert len(llmock.requests) == 6
+    assert (result.pause.code, result.counts.pending) == ("provider_unavailable", 3)
+    assert len(llmock.requests) <= 12
     llmock.assert_resilient()
 
 
 async def test_control_without_patience_the_simulator_complains(side, llmock, path, monkeypatch):
-    """The same judge, when neither the item's wait nor the line's is kept."""
+    """The same judge, when neither the item's wait nor the account's is kept."""
     monkeypatch.setattr("backstay.batch.backoff.Backoff.delay", lambda *_, **__: 0.0)
-    monkeypatch.setattr("backstay.generate.limiter.Limiter.refused", lambda *_: None)
+    monkeypatch.setattr("backstay.generate.limiter.RateLimiter.refused", lambda *_, **__: 0.0)
     llmock.rate_limit(times=8, retry_after=0.6)
 
     await _run(llmock, side, path)

@@ -70,7 +70,7 @@ def test_every_table_is_guarded(url):
 @pytest.mark.parametrize("name", [*_OWNED, *_VIEWS])
 def test_a_user_sees_their_own_rows_only(url, name):
     """In every table and view; there are rows of others, and of nobody."""
-    columns = "owner" if name == "backups" else "*"
+    columns = "owner" if name in ("backups", "attempts") else "*"
     with as_role(url, "authenticated", ANN) as ann:
         seen = ann.execute(f"SELECT {_owner(name)} FROM backstay.{name}").fetchall()
         ann.execute(f"SELECT {columns} FROM backstay.{name}")
@@ -92,6 +92,16 @@ def test_a_user_does_not_see_where_files_are(url):
     for column in ("folder", "host", "file_sha256"):
         with as_role(url, "authenticated", ANN) as ann, pytest.raises(psycopg.errors.InsufficientPrivilege):
             ann.execute(f"SELECT {column} FROM backstay.backups")
+
+
+def test_a_user_does_not_see_where_a_processor_raised(url):
+    """A traceback names files of the machine that ran the job; the rest of an attempt is its owner's to read."""
+    with as_role(url, "authenticated", ANN) as ann:
+        ann.execute("SELECT result, error_message, raw FROM backstay.attempts")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ann.execute("SELECT traceback FROM backstay.attempts")
+    with as_role(url, "service_role") as service:
+        service.execute("SELECT traceback FROM backstay.attempts")
 
 
 @pytest.mark.parametrize("name", [*_OWNED, *_HIDDEN, *_VIEWS])

@@ -291,6 +291,19 @@ def test_database_of_the_first_schema_keeps_what_it_has(path):
     assert _sql(path, "SELECT * FROM backup_exports") == []
 
 
+def test_job_that_was_paused_before_evidence_was_kept_has_none(path):
+    """A paused job of the schema before keeps its reason, and has no evidence to show."""
+    prepare(path, create=True, known=migrations()[:4])
+    _put_worker(path, card(1))
+    _sql(path, "DELETE FROM workers")
+    _sql(path, "UPDATE jobs SET state = 'paused', pause_code = 'bad_key', pause_message = 'no key'")
+
+    prepare(path, create=False)
+
+    paused = _sql(path, "SELECT state, pause_code, pause_message, pause_evidence FROM jobs")
+    assert paused == [("paused", "bad_key", "no key", None)]
+
+
 def test_copy_is_the_database_as_it_was(path):
     """Whole, and the user's own; it can be put back."""
     prepare(path, create=True)

@@ -26,6 +26,7 @@ def a_job() -> Callable[[JobState], Job]:
             counts=Counts(),
             tokens=Tokens(),
             workers=0,
+            waiting=None,
             pause=None,
             cleaned=False,
             created_at=moment,

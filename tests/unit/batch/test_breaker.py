@@ -1,13 +1,15 @@
 """The breaker: every item would fail, so few do."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.batch.breaker import FIRST_CALLS, Breaker
-from backstay.batch.job import Pause
+from backstay.batch.outcome import Usage
 from support.conversations import claimed, conversation
-from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
+from support.verdicts import completed, completed_with_none, doomed, failed, put_off, retried, skipped
 
 
 @pytest.mark.parametrize(("concurrency", "calls"), [(1, 20), (19, 20), (20, 20), (21, 21), (500, 500)])
@@ -19,7 +21,8 @@ def test_one_error_over_all_first_calls_trips(concurrency, calls):
     pauses = [breaker.saw(failed(claimed(position), "http_404")) for position in range(calls)]
 
     assert pauses[:-1] == [None] * (calls - 1)
-    assert pauses[-1] == Pause("http_404", f"the first {calls} calls all ended in http_404: it is http_404")
+    assert pauses[-1].code == "http_404"
+    assert pauses[-1].message == f"the first {calls} calls all ended in http_404: it is http_404"
     assert breaker.failed_positions == list(range(calls))
 
 
@@ -29,14 +32,14 @@ def test_one_error_over_all_first_calls_trips(concurrency, calls):
         completed(claimed(99), conversation()),
         completed_with_none(claimed(99)),
         skipped(claimed(99)),
-        retried(claimed(99)),
+        retried(claimed(99), usage=Usage(raw="no JSON")),
         failed(claimed(99), "another"),
     ],
     ids=lambda verdict: f"{verdict.result}-{verdict.code}",
 )
 @pytest.mark.parametrize("before", [1, 10, 19])
-def test_one_call_that_ends_otherwise_proves_the_job(otherwise, before):
-    """From then on it never trips, and lets out as many calls as there is room for."""
+def test_one_call_that_ends_otherwise_lets_all_others_out(otherwise, before):
+    """After a call that ended otherwise the breaker bounds no more how many may start."""
     breaker = Breaker(concurrency=4)
     breaker.started(20)
 
@@ -45,8 +48,81 @@ def test_one_call_that_ends_otherwise_proves_the_job(otherwise, before):
     assert breaker.saw(otherwise) is None
 
     assert breaker.allowance is None
-    assert breaker.failed_positions == []
-    assert all(breaker.saw(failed(claimed(position), "http_404")) is None for position in range(100, 200))
+
+
+@pytest.mark.parametrize(("concurrency", "window"), [(1, 50), (25, 50), (64, 128)])
+@pytest.mark.parametrize("good_before", [1, 1_000])
+def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, window, good_before):
+    """Nine in ten of the last max(50, 2 * concurrency) calls are enough, however many were good before them."""
+    breaker = Breaker(concurrency=concurrency)
+    breaker.started(good_before + window)
+    for position in range(good_before):
+        assert breaker.saw(completed(claimed(position))) is None
+
+    calls = 0
+    while (pause := breaker.saw(failed(claimed(10_000 + calls), "wrong_shape"))) is None:
+        calls += 1
+
+    most = math.ceil(0.9 * window)
+    assert calls + 1 == max(most, window - good_before)
+    assert pause.code == "wrong_shape"
+    assert pause.message == f"{calls + 1} of the last {window} calls ended in wrong_shape: it is wrong_shape"
+    assert breaker.failed_positions == [10_000 + number for number in range(calls + 1)]
+
+
+def test_one_in_eight_that_ends_well_keeps_it_from_tripping():
+    """A share of failures below nine in ten is the items' own, for as long as it lasts."""
+    breaker = Breaker(concurrency=1)
+
+    for position in range(1_000):
+        breaker.started(1)
+        ends_well = position % 8 == 0
+        verdict = completed(claimed(position)) if ends_well else failed(claimed(position), "wrong_shape")
+        assert breaker.saw(verdict) is None
+
+
+def test_tries_that_will_be_repeated_fill_the_window():
+    """Answers of no use are paid for, whether the item has tries left or not."""
+    breaker = Breaker(concurrency=1)
+    breaker.started(50)
+
+    pauses = [breaker.saw(retried(claimed(position % 7), usage=Usage(raw="no JSON"))) for position in range(50)]
+
+    assert pauses[:-1] == [None] * 49
+    assert pauses[-1].code == "transient"
+    assert breaker.failed_positions == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_what_waits_never_fills_the_window():
+    """Tries that cost nothing say nothing about the items: patience decides how long they go on."""
+    breaker = Breaker(concurrency=4)
+
+    for position in range(500):
+        breaker.started(1)
+        assert breaker.saw(put_off(claimed(position))) is None
+
+    assert breaker.allowance == 20
+
+
+def test_tries_without_an_answer_do_not_fill_the_window():
+    """A connection that was lost before an answer came cost nothing; the item's last try decides."""
+    breaker = Breaker(concurrency=4)
+
+    for position in range(500):
+        breaker.started(1)
+        assert breaker.saw(retried(claimed(position))) is None
+
+
+def test_a_pause_tells_tokens_and_shows_the_latest_tries():
+    """What was paid for is named, and the tries that led to the pause can be looked up, the latest first."""
+    breaker = Breaker(concurrency=1)
+    breaker.started(20)
+
+    for position in range(20):
+        pause = breaker.saw(failed(claimed(position, attempt=3), "length", usage=Usage(100, 50)))
+
+    assert pause.message == "the first 20 calls all ended in length (3,000 tokens): it is length"
+    assert pause.evidence == tuple((position, 3) for position in reversed(range(20)))
 
 
 def test_doomed_item_says_nothing():
@@ -56,7 +132,7 @@ def test_doomed_item_says_nothing():
 
     assert breaker.saw(doomed(claimed(5))) is None
 
-    assert breaker.allowance == 0
+    assert breaker.allowance == 1
     assert breaker.failed_positions == []
 
 

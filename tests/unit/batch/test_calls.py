@@ -11,7 +11,7 @@ import pytest
 from backstay.batch.calls import Calls
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import Done, Doom, Fail, Outcome, Retry, Skip, Usage
-from backstay.batch.processor import Callee, Work
+from backstay.batch.processor import Callee, Work, waits
 from support import waiting
 from support.conversations import claimed, conversation
 from support.loop_waiting import until
@@ -135,8 +135,30 @@ async def test_usage_is_reported_whatever_comes_of_it(calls_of, ear, kind):
     calls_of(kind(process)).start(claimed())
     await ear.wait(1)
 
-    assert ear.ended[0].usage == Usage(7, 5, "half an ans")
+    usage = ear.ended[0].usage
+    assert (usage.tokens_in, usage.tokens_out, usage.raw) == (7, 5, "half an ans")
     assert ear.outcomes == [Fail("ValueError: cut", code="processor_error.ValueError")]
+
+
+@both
+async def test_frames_of_an_exception_are_kept_from_the_processor_on(calls_of, ear, kind):
+    """A processor that raised leaves its own frames without the engine's; one that returned a failure leaves none."""
+
+    def process(item, _):
+        if item.id == "item-1":
+            raise ValueError("cut")
+        return Fail("no")
+
+    calls = calls_of(kind(process))
+    for number in (1, 2):
+        calls.start(claimed(number))
+    await ear.wait(2)
+
+    raised, returned = sorted(ear.ended, key=lambda ended: ended.claimed.position)
+    lines = raised.usage.traceback.splitlines()
+    assert lines[-1].endswith("in test_frames_of_an_exception_are_kept_from_the_processor_on.<locals>.process")
+    assert all("test_calls.py" in line for line in lines)
+    assert returned.usage.traceback is None
 
 
 @both
@@ -485,7 +507,7 @@ async def test_a_blocking_processor_may_wait_too(calls_of, ear):
 
     calls = calls_of(process)
     calls.start(claimed())
-    await until(lambda: begun)
+    await until(lambda: begun and waits(begun[0]))
     for _ in range(2):
         _time_is_up(calls)
     assert ear.ended == []
@@ -495,6 +517,48 @@ async def test_a_blocking_processor_may_wait_too(calls_of, ear):
 
     assert isinstance(ear.outcomes[0], Done)
     assert begun[0].deadline >= waited_until[0] + 10.0
+
+
+async def test_a_wait_that_has_just_ended_in_a_thread_is_no_timeout(calls_of, ear):
+    """Between the end of a wait and its note on the event loop, the old deadline is not held against a call."""
+    leave, begun, over, going = threading.Event(), [], threading.Event(), threading.Event()
+
+    def process(item, work):
+        with work.waiting():
+            begun.append(work)
+            leave.wait(PATIENCE_SECONDS)
+        over.set()
+        going.wait(PATIENCE_SECONDS)
+        return conversation("done")
+
+    calls = calls_of(process)
+    calls.start(claimed())
+    await until(lambda: begun and waits(begun[0]))
+    leave.set()
+    over.wait(PATIENCE_SECONDS)  # blocks the loop, so that nothing is noted in between
+    _time_is_up(calls)
+    going.set()
+    await ear.wait(1)
+
+    assert isinstance(ear.outcomes[0], Done)
+
+
+async def test_a_processor_says_what_a_timeout_comes_to(calls_of, ear):
+    """What it says is taken for the outcome; what it says wrongly is its own mistake, and nothing hangs."""
+
+    async def process(item, work):
+        work.on_timeout(lambda: Retry("nobody answers", code="timeout", counts=False) if item.id == "item-1" else 1 / 0)
+        await _hang()
+
+    calls = calls_of(process)
+    calls.start(claimed(1))
+    calls.start(claimed(2))
+    await asyncio.sleep(0)
+    _time_is_up(calls)
+    await ear.wait(2)
+
+    assert [outcome.code for outcome in ear.outcomes] == ["timeout", "processor_error.ZeroDivisionError"]
+    assert not ear.outcomes[0].counts
 
 
 async def test_after_the_wait_the_deadline_holds(calls_of, ear):

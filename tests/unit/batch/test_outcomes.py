@@ -1,5 +1,7 @@
 """From what a processor returned or raised to what is written."""
 
+from dataclasses import replace
+
 import pytest
 
 from backstay.batch.backoff import Backoff
@@ -74,6 +76,15 @@ def test_retry_is_given_until_the_tries_are_used_up(tries, max_attempts, state, 
     assert (verdict.delay > 0) == (state is ItemState.PENDING)
 
 
+@pytest.mark.parametrize("tries", [0, 2, 50])
+def test_a_retry_that_does_not_count_leaves_the_tries(tries):
+    """However often an item was refused for a reason that is not its own, it stays pending and has all its tries."""
+    verdict = _decide(Retry("busy", after=1.5, code="rate_limited", counts=False), tries=tries, max_attempts=1)
+
+    assert (verdict.state, verdict.result, verdict.counts) == (ItemState.PENDING, "retried", False)
+    assert (verdict.code, verdict.message, verdict.delay) == ("rate_limited", "busy", 1.5)
+
+
 def test_retry_waits_as_long_as_it_was_asked_to():
     """What the other side asks for goes before our own back-off, up to the cap."""
     backoff = Backoff(first=1.0, asked_cap=10.0)
@@ -115,11 +126,11 @@ def test_refused_outcome_fails_its_item():
     assert (verdict.usage.tokens_in, verdict.usage.tokens_out) == (3, 5)
 
 
-def test_refused_outcome_leaves_out_the_raw_answer():
-    """The raw answer may be what was refused: written again, it would be refused again."""
-    failed = _decide(Fail("no"))
+def test_refused_outcome_leaves_out_raw_answer_and_traceback():
+    """The raw answer or the traceback may be what was refused: written again, it would be refused again."""
+    failed = replace(_decide(Fail("no")), usage=Usage(3, 5, "raw", "made.py:1 in f"))
 
-    assert Verdict.refused(failed, "outcome_refused", "no").usage.raw is None
+    assert Verdict.refused(failed, "outcome_refused", "no").usage == Usage(3, 5)
 
 
 # -- what was returned -----------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from backstay.batch import progress
-from backstay.batch.checkpoint import Counts, Progress, Tokens
+from backstay.batch.checkpoint import Counts, Progress, Tokens, Waiting
 from backstay.batch.progress import ProgressTeller
 
 
@@ -41,16 +42,31 @@ async def test_rate_and_eta_know_this_run_only(watch, heard):
     assert heard[1] == Progress("topics", Counts(pending=80, completed=1_020), Tokens(7, 9), 10.0, 2.0, 40.0)
 
 
-async def test_failed_and_skipped_items_are_settled_too(watch, heard):
-    """They take time and need none any more."""
+async def test_failures_are_no_progress(watch, heard):
+    """Items that failed need no more time, but promise none for those that are left."""
     teller = _teller(heard.append)
 
     await teller.tell(Counts(pending=10), Tokens())
     watch.seconds += 2
     await teller.tell(Counts(pending=4, running=2, completed=1, failed=2, skipped=1), Tokens())
+    watch.seconds += 2
+    await teller.tell(Counts(failed=8, completed=1, skipped=1), Tokens())
 
-    assert heard[1].rate == 2.0
-    assert heard[1].eta_seconds == 3.0
+    assert (heard[1].rate, heard[1].eta_seconds) == (1.0, 6.0)
+    assert (heard[2].rate, heard[2].eta_seconds) == (0.5, 0.0)
+
+
+async def test_what_all_calls_wait_for_is_told(watch, heard):
+    """Whoever listens sees why nothing goes on."""
+    waiting = Waiting("Rate limited by models.example", "429: per-minute quota", datetime(2026, 1, 1, tzinfo=UTC))
+
+    await _teller(heard.append).tell(Counts(pending=10), Tokens(), waiting)
+
+    assert heard[0].waiting == waiting
+    eight_seconds_before = waiting.until - timedelta(seconds=7.5)
+    assert waiting.format_message(eight_seconds_before) == (
+        "Rate limited by models.example; retrying in 8 s (429: per-minute quota)"
+    )
 
 
 async def test_nothing_left_takes_no_time(watch, heard):

@@ -96,11 +96,11 @@ class JobFeed(Feed):
 
     def _take(self, job: Job) -> None:
         self._job = job
-        now, settled = time.monotonic(), job.counts.settled
-        self._rates.append((now, settled))
+        now, done = time.monotonic(), job.counts.done
+        self._rates.append((now, done))
         while len(self._rates) > 2 and now - self._rates[0][0] > _WINDOW_SECONDS:
             self._rates.popleft()
-        since, settled_then = self._rates[0]
-        rate = (settled - settled_then) / (now - since) if now > since else 0.0
+        since, done_then = self._rates[0]
+        rate = (done - done_then) / (now - since) if now > since else 0.0
         self._shown = JobProgressOut.of(job, rate=max(0.0, rate))
         self._progress = event("progress", self._shown)

@@ -4,13 +4,24 @@ from collections.abc import Sequence
 
 import orjson
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import Counts, Tokens, Waiting
 from backstay.batch.item import Failing, Failure, ItemStanding, ItemState
-from backstay.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause, check_move, items_needed
+from backstay.batch.job import (
+    FINISHED,
+    MAX_EVIDENCE,
+    Job,
+    JobSettings,
+    JobState,
+    Move,
+    Pause,
+    check_move,
+    items_needed,
+)
 from backstay.clock import Clock, to_text
-from backstay.errors import IllegalMove, ItemNotFound, JobIsWorked, JobNotFound
+from backstay.errors import JobIsWorked, JobNotFound
+from backstay.storage.sql.named_items import retry_item, skip_items
 from backstay.storage.sql.session import Database, Row, Session
-from backstay.storage.sql.times import from_micros, now_micros
+from backstay.storage.sql.times import from_micros, now_micros, to_micros
 
 _CLEANED = ("drop_attempts", "drop_item_inputs", "drop_failures")
 _NO_END = 2**63 - 1
@@ -50,7 +61,7 @@ class SqlJobs:
                 count = session.execute("failed_to_pending", {"job_key": key, "owner": owner})
                 deleted = 0
             else:
-                moved = [_retry_one(session, owner, key, job_id, item_id) for item_id in set(item_ids)]
+                moved = [retry_item(session, owner, key, job_id, item_id) for item_id in set(item_ids)]
                 count, deleted = moved.count(ItemState.FAILED), moved.count(ItemState.COMPLETED)
             if count or deleted:
                 now = now_micros(self._clock)
@@ -58,6 +69,22 @@ class SqlJobs:
                 session.execute("job_regenerates", {"job_key": key, "owner": owner, "count": deleted})
                 set_state(session, owner, key, state, now, job.pause)
             return count + deleted
+
+        return await self._database.write(do)
+
+    async def skip(self, owner: str, job_id: str, item_ids: Sequence[str]) -> int:
+        def do(session: Session) -> int:
+            key, job = held_job(session, owner, job_id)
+            if job.lacks_items:
+                raise items_needed(job_id)
+            state, now = check_move(job_id, job.state, Move.SKIP), now_micros(self._clock)
+            moved = skip_items(session, owner, key, job_id, item_ids, now)
+            if moved.total():
+                counts = {str(left): moved[left] for left in (ItemState.PENDING, ItemState.FAILED)}
+                session.execute("job_skipped", {"job_key": key, "owner": owner, **counts})
+                _, job = find_job(session, owner, job_id)
+                set_state(session, owner, key, settled_state(job.counts) or state, now, job.pause)
+            return moved.total()
 
         return await self._database.write(do)
 
@@ -76,6 +103,13 @@ class SqlJobs:
         def do(session: Session) -> list[Failure]:
             find_job(session, owner, job_id)
             return [_failure(row) for row in session.rows("failures", values)]
+
+        return await self._database.read(do)
+
+    async def pause_evidence(self, owner: str, job_id: str) -> Sequence[Failure]:
+        def do(session: Session) -> list[Failure]:
+            key, _ = find_job(session, owner, job_id)
+            return [_failure(row) for row in session.rows("pause_evidence", {"job_key": key, "owner": owner})]
 
         return await self._database.read(do)
 
@@ -152,39 +186,22 @@ def set_state(session: Session, owner: str, key: int, state: JobState, now: int,
             "now": now,
             "pause_code": shown.code if shown else None,
             "pause_message": shown.message if shown else None,
+            "pause_evidence": _evidence_json(shown) if shown else None,
             "finished_at": now if state in (*FINISHED, JobState.CANCELLED) else None,
         },
     )
 
 
+def settled_state(counts: Counts) -> JobState | None:
+    """Return the state of a job whose counts say that nothing is left; None where something is."""
+    if not counts.all_settled:
+        return None
+    return JobState.COMPLETED_WITH_FAILURES if counts.failed else JobState.COMPLETED
+
+
 def drop_rows(session: Session, names: Sequence[str], owner: str, key: int, limit: int) -> bool:
     """Execute the first of these deletes that finds rows; False when none did."""
     return any(session.execute(name, {"job_key": key, "owner": owner, "limit": limit}) for name in names)
-
-
-def _retry_one(session: Session, owner: str, key: int, job_id: str, item_id: str) -> ItemState:
-    """Put an item back, and return the state that it was in."""
-    values = {"job_key": key, "owner": owner, "id": item_id}
-    for name, state in (
-        ("failed_to_pending_by_id", ItemState.FAILED),
-        ("deleted_to_pending_by_id", ItemState.COMPLETED),
-    ):
-        if session.execute(name, values):
-            return state
-    row = session.row("item_state", values)
-    if row is None:
-        raise ItemNotFound(f"Job {job_id!r} has no item {item_id!r}", job_id=job_id, item_id=item_id)
-    told = "only failed items can be retried, and those whose conversation was deleted"
-    if row[0] == ItemState.FAILED:
-        told = "what it was given is not known. Run its job with it, and with --accept-new-items"
-    if row[1] is not None:
-        told = "what it was given was cleaned with its job. Restore its conversation, or run it in a new job"
-    raise IllegalMove(
-        f"Item {item_id!r} of job {job_id!r} is {row[0]}; {told}",
-        job_id=job_id,
-        item_id=item_id,
-        state=row[0],
-    )
 
 
 def _standing(row: Row) -> ItemStanding:
@@ -193,8 +210,9 @@ def _standing(row: Row) -> ItemStanding:
 
 
 def _failure(row: Row) -> Failure:
-    position, item_id, topic, attempts, code, message, raw, ended_at = row
-    return Failure(position, item_id, topic, attempts, code, message, raw, to_text(from_micros(ended_at)))
+    position, item_id, topic, attempts, code, message, raw, ended_at, state, traceback = row
+    failed_at = to_text(from_micros(ended_at))
+    return Failure(position, item_id, topic, attempts, code, message, raw, failed_at, ItemState(state), traceback)
 
 
 def _failing(row: Row) -> Failing:
@@ -202,9 +220,32 @@ def _failing(row: Row) -> Failing:
     return Failing(sequence, position, item_id, topic, attempt, code, message, to_text(from_micros(ended_at)))
 
 
+def waiting_text(waiting: Waiting) -> str:
+    """Return what a worker waits for as its row keeps it."""
+    return orjson.dumps([waiting.reason, waiting.detail, to_micros(waiting.until)]).decode()
+
+
+def _waiting(text: str) -> Waiting:
+    reason, detail, until = orjson.loads(text)
+    return Waiting(reason, detail, from_micros(until))
+
+
+def _evidence_json(pause: Pause) -> str | None:
+    attempts = list(dict.fromkeys(pause.evidence))[:MAX_EVIDENCE]
+    return orjson.dumps(attempts).decode() if attempts else None
+
+
+def _pause(code: str | None, message: str, evidence: str | None) -> Pause | None:
+    if code is None:
+        return None
+    attempts = orjson.loads(evidence) if evidence is not None else []
+    return Pause(code, message, tuple((position, number) for position, number in attempts))
+
+
 def _job(row: Row) -> Job:
     (key, job_id, owner, state, processor, settings, recipe, pending, running, completed, failed, skipped, tokens_in,
-     tokens_out, workers, pause_code, pause_message, cleaned_at, created_at, updated_at, finished_at) = row  # fmt: skip
+     tokens_out, workers, waiting, pause_code, pause_message, pause_evidence, cleaned_at, created_at, updated_at,
+     finished_at) = row  # fmt: skip
     return Job(
         key=key,
         id=job_id,
@@ -216,7 +257,8 @@ def _job(row: Row) -> Job:
         counts=Counts(pending, running, completed, failed, skipped),
         tokens=Tokens(tokens_in, tokens_out),
         workers=workers,
-        pause=Pause(pause_code, pause_message) if pause_code else None,
+        waiting=_waiting(waiting) if waiting is not None else None,
+        pause=_pause(pause_code, pause_message, pause_evidence),
         cleaned=cleaned_at is not None,
         created_at=from_micros(created_at),
         updated_at=from_micros(updated_at),

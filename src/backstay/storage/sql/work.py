@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import orjson
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import Counts, Tokens, Waiting
 from backstay.batch.item import ClaimedItem, Item, ItemState
 from backstay.batch.job import JobState, Move, Pause, check_move
 from backstay.batch.outcome import Verdict
@@ -13,7 +13,7 @@ from backstay.batch.store import Claim, CommitReport, Entered, Lease, WorkerCard
 from backstay.clock import Clock
 from backstay.errors import LeaseLost
 from backstay.storage.sql.hindered import refuse_hindered
-from backstay.storage.sql.jobs import find_job, held_job, set_state
+from backstay.storage.sql.jobs import find_job, held_job, set_state, settled_state, waiting_text
 from backstay.storage.sql.results import Moved, write_verdicts
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros
@@ -83,7 +83,8 @@ class SqlWork:
             state = settle_if_done(session, lease.owner, lease.job_key, state, counts, now)
         elif state is JobState.RUNNING:
             state = JobState.PAUSED
-            pause = Pause(doomed.code or "doom", doomed.message or "")
+            attempt = (doomed.claimed.position, doomed.claimed.attempt)
+            pause = Pause(doomed.code or "doom", doomed.message or "", (attempt, *doomed.evidence))
             set_state(session, lease.owner, lease.job_key, state, now, pause)
         due, suspects = (None, False)
         if claim.room > 0 and not claimed:
@@ -124,14 +125,27 @@ class SqlWork:
         def do(session: Session) -> None:
             fence(session, lease.owner, lease.job_key, lease.token)
             now = now_micros(self._clock)
-            count = session.execute_rows(
-                "failed_to_pending_by_position", [(position,) for position in positions], lease.job_key
-            )
+            rows = [(position,) for position in positions]
+            session.execute_rows("forget_tries_by_position", rows, lease.job_key)
+            count = session.execute_rows("failed_to_pending_by_position", rows, lease.job_key)
             values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(Moved())}
             session.execute("move_counts", {**values, "pending": count, "failed": -count})
             state, _, _ = _held_standing(session, lease)
             if state is not JobState.CANCELLED:
                 set_state(session, lease.owner, lease.job_key, JobState.PAUSED, now, pause)
+
+        await self._database.write(do)
+
+    async def note_waiting(self, lease: Lease, waiting: Waiting | None) -> None:
+        values = {
+            "token": lease.token,
+            "owner": lease.owner,
+            "waiting": waiting_text(waiting) if waiting is not None else None,
+        }
+
+        def do(session: Session) -> None:
+            if not session.execute("note_waiting", values):
+                raise _lost(lease.token)
 
         await self._database.write(do)
 
@@ -249,9 +263,9 @@ def _go_on(session: Session, lease: Lease, now: int) -> JobState:
 
 def settle_if_done(session: Session, owner: str, key: int, state: JobState, counts: Counts, now: int) -> JobState:
     """running, pending or paused → completed or completed_with_failures, once the counts say that nothing is left."""
-    if state not in (JobState.RUNNING, JobState.PENDING, JobState.PAUSED) or not counts.all_settled:
+    settled = settled_state(counts)
+    if settled is None or state not in (JobState.RUNNING, JobState.PENDING, JobState.PAUSED):
         return state
-    settled = JobState.COMPLETED_WITH_FAILURES if counts.failed else JobState.COMPLETED
     set_state(session, owner, key, settled, now)
     return settled
 

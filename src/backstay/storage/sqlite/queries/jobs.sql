@@ -7,8 +7,8 @@ SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings,
        jobs.skipped    + coalesce(sum(workers.skipped), 0),
        jobs.tokens_in  + coalesce(sum(workers.tokens_in), 0),
        jobs.tokens_out + coalesce(sum(workers.tokens_out), 0),
-       count(workers.token), jobs.pause_code, jobs.pause_message, jobs.cleaned_at, jobs.created_at,
-       max(jobs.updated_at, coalesce(max(workers.committed_at), 0)), jobs.finished_at
+       count(workers.token), max(workers.waiting), jobs.pause_code, jobs.pause_message, jobs.pause_evidence,
+       jobs.cleaned_at, jobs.created_at, max(jobs.updated_at, coalesce(max(workers.committed_at), 0)), jobs.finished_at
   FROM jobs
   LEFT JOIN workers ON workers.job_key = jobs.key
  WHERE jobs.owner = :owner

@@ -1,0 +1,89 @@
+"""What an endpoint does not take, learnt from its refusals, and requests made accordingly."""
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from backstay.generate.providers.provider import Structure
+from backstay.generate.refusal import Change, Refusal
+
+_TELLING_ANSWERS = 8
+_NEEDED = frozenset({"model", "messages"})
+
+
+@dataclass(slots=True)
+class Adaptation:
+    """What was learnt about one model of an account; shared by all calls to it."""
+
+    structures: list[Structure]
+    """Those that are left to ask for, in the order in which they are tried."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Parameter → its name here."""
+    omitted: set[str] = field(default_factory=set)
+    """Parameters that are not taken."""
+    hint: str | None = None
+    """What is wrong with most answers, for the prompt of all."""
+    unusable_in_a_row: int = 0
+    """Answers that were no conversation, without one that was in between."""
+
+    @classmethod
+    def from_structures(cls, structures: Sequence[Structure]) -> "Adaptation":
+        return cls(list(structures))
+
+    def body_as_taken(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request's body without what is not taken, and with the names that are."""
+        if not self.renamed and not self.omitted:
+            return dict(body)
+        return {self.renamed.get(name, name): value for name, value in body.items() if name not in self.omitted}
+
+    def drop_structure(self, refused: Structure) -> bool:
+        """Note that a structure is not to be had; False when no other is left.
+
+        Of many calls that were refused the same structure, only the first changes it for all.
+        """
+        if refused in self.structures:
+            if len(self.structures) == 1:
+                return False
+            self.structures.remove(refused)
+        return True
+
+    def note_unusable(self, structure: Structure, hint: str | None) -> None:
+        """Note an answer of another shape; after several in a row, ask all in a plainer way, or say what is wrong."""
+        self.unusable_in_a_row += 1
+        if self.unusable_in_a_row >= _TELLING_ANSWERS:
+            self.unusable_in_a_row = 0
+            if not self.drop_structure(structure):
+                self.hint = hint
+
+    def omit(self, parameter: str) -> bool:
+        """Note a parameter that is not taken; False when it is one that a request cannot do without."""
+        if parameter in _NEEDED:
+            return False
+        self.omitted.add(parameter)
+        return True
+
+    def rename(self, parameter: str, instead: str) -> bool:
+        """Note another name of a parameter; False when that leads nowhere."""
+        if instead in ("", parameter) or self.renamed.get(instead) == parameter:
+            return False
+        self.renamed[parameter] = instead
+        return True
+
+
+def adapt(adaptation: Adaptation, refusal: Refusal, structure: Structure, own: Container[str]) -> bool:
+    """Learn from a refusal how else to ask; False when there is no other way.
+
+    Args:
+        adaptation: takes what is learnt.
+        refusal: of kind `DIFFERENTLY`.
+        structure: what the refused request asked for.
+        own: names of the parameters that the user has set: they are sent as they are, or not at all.
+    """
+    parameter = refusal.parameter
+    if refusal.change is Change.PLAINER:
+        return adaptation.drop_structure(structure)
+    if parameter is None or parameter in own:
+        return False
+    if refusal.change is Change.RENAME:
+        return adaptation.rename(parameter, refusal.instead or "")
+    return refusal.change is Change.OMIT and adaptation.omit(parameter)

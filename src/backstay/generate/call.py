@@ -1,0 +1,62 @@
+"""One request for one item, and what is remembered of the item between its tries."""
+
+import asyncio
+from dataclasses import dataclass
+
+from backstay.batch.item import Item
+from backstay.batch.processor import Work
+from backstay.generate.prompt import Prompt
+from backstay.generate.providers.provider import Structure
+from backstay.generate.rate import Permit
+
+TELLING_TROUBLES = 2
+"""From so many on an item is singled out, even when nobody else is left to ask for."""
+_ALONE_SECONDS = 60.0  # until the next of these counts although no other has passed
+
+
+@dataclass(slots=True)
+class Tries:
+    """What is remembered of an item between its tries, in this process."""
+
+    refused: int = 0
+    """Times in a row that it was refused for a passing reason."""
+    troubles: int = 0
+    """Errors of the server's and lost connections that it drew while others passed in between."""
+    good_count: int = -1
+    """Good answers of the account at the latest of these."""
+    troubled_at: float = 0.0
+    """When that was, on the clock of the event loop."""
+    plainer: int = 0
+    """By how much the structure it is asked for is plainer than others'."""
+    unusable: int = 0
+    """Answers that were no conversation."""
+    hint: str | None = None
+    """What was wrong with the latest of these."""
+
+    def note_trouble(self, good_count: int) -> bool:
+        """Note an error that may be the server's or the item's; return whether it speaks against the item.
+
+        The first may; each other does when others have passed since the one before. Once they have, and nobody is left
+        who could pass, some time without good answers will do.
+        """
+        now = asyncio.get_running_loop().time()
+        is_alone = self.troubles >= TELLING_TROUBLES and now - self.troubled_at >= _ALONE_SECONDS
+        if good_count <= self.good_count and not is_alone:
+            return False
+        self.troubles += 1
+        self.good_count, self.troubled_at = good_count, now
+        return True
+
+
+@dataclass(slots=True)
+class Call:
+    """One request under way."""
+
+    item: Item
+    prompt: Prompt
+    structure: Structure
+    tries: Tries
+    permit: Permit
+    work: Work
+    used: int | None = None
+    """Its tokens, where the provider said so."""

@@ -1,0 +1,43 @@
+"""The body of a provider's reply, and the status that it means. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from backstay.generate.http import Reply
+
+_ANSWERS = ("choices", "content")
+"""Where an answer stands, in one language or the other."""
+
+
+def object_in(reply: Reply) -> Mapping[str, Any] | None:
+    """Return the JSON object of a reply, or the only one of a list; None where there is none."""
+    try:
+        # Blank lines keep a connection alive, and a byte-order mark is no part of the JSON.
+        body = orjson.loads(reply.body.lstrip(b"\xef\xbb\xbf \t\r\n"))
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    return body if isinstance(body, dict) else None
+
+
+def status_of(reply: Reply, body: Mapping[str, Any] | None) -> int:
+    """Return the status that is meant: some gateways send the errors of those behind them with status 200."""
+    if not 200 <= reply.status < 300:
+        return reply.status
+    error = body.get("error") if body is not None else None
+    if isinstance(error, str) and error.strip() and body is not None and not any(body.get(name) for name in _ANSWERS):
+        return 500
+    # An error without anything in it is how some servers say that there was none.
+    if not isinstance(error, Mapping) or not any(error.values()):
+        return 200
+    code = error.get("code")
+    code = int(code) if isinstance(code, str) and code.isascii() and code.isdigit() else code
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
+
+
+def text_of(reply: Reply) -> str:
+    """Return a reply's body as text."""
+    return reply.body.decode("utf-8", "replace")

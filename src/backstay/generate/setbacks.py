@@ -1,0 +1,122 @@
+"""What calls come to that were not answered: who waits, who fails, who is asked differently, and when a job pauses."""
+
+from collections.abc import Container
+from dataclasses import dataclass, replace
+
+from backstay.batch.outcome import Doom, Fail, Outcome, Retry
+from backstay.generate.account import Account
+from backstay.generate.adaptation import Adaptation, adapt
+from backstay.generate.call import Call
+from backstay.generate.endpoint import Endpoint
+from backstay.generate.http import Unreached
+from backstay.generate.refusal import Change, Kind, Refusal, unreachable
+from backstay.generate.suspicion import Blame
+from backstay.generate.trouble import Cause, Trouble
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.provider")
+
+_MOST_TROUBLES = 3  # of one item, while others pass in between
+_MOST_FAULTS = 50  # answers of a server that says itself, without a good one between, that it has a fault
+_PROBE_SECONDS = 1.0  # until an item that was refused is asked again, at the least: others go first
+
+
+@dataclass(frozen=True, slots=True)
+class Differently:
+    """The request is to be made anew at once, in another way."""
+
+    reason: str
+
+
+class Setbacks:
+    """Decides what becomes of calls without a good answer, for one job."""
+
+    def __init__(
+        self, account: Account, endpoint: Endpoint, *, adaptation: Adaptation, own_parameters: Container[str]
+    ) -> None:
+        self._account = account
+        self._endpoint = endpoint
+        self._adaptation = adaptation
+        self._own = own_parameters
+
+    def refused(self, call: Call, refusal: Refusal, *, is_fault: bool = False) -> Outcome | Differently:
+        """Return what a refusal comes to.
+
+        Args:
+            call: the one that was refused.
+            refusal: whose matter that is.
+            is_fault: the server said itself that it has a fault, as opposed to a gateway's page about it.
+        """
+        match refusal.kind:
+            case Kind.PASSING:
+                return self._put_off(call, refusal, is_fault=is_fault)
+            case Kind.ACCOUNT | Kind.MODEL:
+                return self._blamed(call, refusal)
+            case _:
+                # The provider took the call and judged it: whoever waits for it to come back has waited enough.
+                self._account.limiter.succeeded(call.permit)
+                if refusal.kind is Kind.DIFFERENTLY and self._adapted(call, refusal):
+                    return Differently(refusal.message)
+                return Fail(refusal.message, code=refusal.code)
+
+    def _put_off(self, call: Call, refusal: Refusal, *, is_fault: bool) -> Outcome:
+        """Have the item wait for what passes by itself; that costs it no try."""
+        if not refusal.is_limit:
+            call.tries.note_trouble(self._account.limiter.good_count)
+            if call.tries.troubles >= _MOST_TROUBLES:
+                return Fail(f"{refusal.message}, {_MOST_TROUBLES} times, while others passed", code=refusal.code)
+        if is_fault and self._account.suspicions.note_fault() >= _MOST_FAULTS:
+            return Doom(f"{refusal.message}, {_MOST_FAULTS} times in a row", code=refusal.code)
+        cause = Cause.LIMIT if refusal.is_limit else Cause.OVERLOAD
+        return self._wait(call, Trouble(cause, refusal.reason, refusal.retry_after), refusal.message, refusal.code)
+
+    def lost(self, call: Call, why: str, code: str) -> Outcome:
+        """Say what it comes to that no answer followed a request: it may have been paid for."""
+        was_passing = self._account.limiter.is_proven and self._account.limiter.is_passing
+        counts = call.tries.note_trouble(self._account.limiter.good_count) and was_passing
+        outcome = self._wait(call, Trouble(Cause.CUT, why), f"{self._endpoint.host}: {why}", code)
+        return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome
+
+    def unreached(self, call: Call, error: Unreached) -> Outcome:
+        message = f"{self._endpoint.host} could not be reached: {error}"
+        if not error.may_pass and not self._account.limiter.is_proven:
+            return Doom(f"{message}; then resume", code="unreachable")
+        outcome = self._wait(call, Trouble(Cause.UNREACHED, str(error)), message, "connection")
+        if not isinstance(outcome, Doom) or self._account.limiter.is_proven:
+            return outcome
+        if error.proxy is not None:
+            remedy = f"start the proxy, or correct {error.proxy.variable}, then resume"
+            return Doom(f"{message}; {remedy}", code="unreachable")
+        return Doom(unreachable(self._endpoint, str(error)).message, code="unreachable")
+
+    def _wait(self, call: Call, trouble: Trouble, message: str, code: str) -> Outcome:
+        seconds = self._account.limiter.refused(call.permit, trouble, again=call.tries.refused)
+        call.tries.refused += 1
+        if (why := self._account.limiter.exhausted()) is not None:
+            return Doom(f"{self._endpoint.host}: {why}", code="provider_unavailable")
+        return Retry(message, after=seconds, code=code, counts=False)
+
+    def _blamed(self, call: Call, refusal: Refusal) -> Outcome:
+        """Pause the job for a refusal that is everybody's; where that is not certain, ask for other items first."""
+        if refusal.is_decisive:
+            return Doom(refusal.message, code=refusal.code)
+        match self._account.suspicions.blame(call.item.id):
+            case Blame.ALL:
+                return Doom(refusal.message, code=refusal.code)
+            case Blame.ITEM:
+                reason = f"{self._endpoint.host} refuses this item and takes others ({refusal.code}: {refusal.reason})"
+                return Fail(reason, code="refused_by_provider")
+            case Blame.NOT_KNOWN:
+                return Retry(refusal.message, after=_PROBE_SECONDS, code=refusal.code, counts=False)
+
+    def _adapted(self, call: Call, refusal: Refusal) -> bool:
+        """Learn how else to ask; False when there is no other way."""
+        if refusal.change is Change.RESAMPLE:
+            call.tries.plainer += 1
+            return True
+        is_new = refusal.parameter not in self._adaptation.omitted
+        if not adapt(self._adaptation, refusal, call.structure, self._own):
+            return False
+        if refusal.change is Change.OMIT and is_new:
+            _log.warning("parameter_omitted", host=self._endpoint.host, parameter=refusal.parameter)
+        return True

@@ -1,0 +1,69 @@
+"""Whether a refusal is one item's matter or everybody's, found out by asking for other items. Pure."""
+
+from collections.abc import Hashable
+from enum import StrEnum
+
+from backstay.generate.recent import Recent
+
+_FEWEST = 3  # refusals in a row that are blamed on the account, once all that was under way has been answered
+_MOST = 50  # in a row, whatever is still under way
+
+
+class Blame(StrEnum):
+    """Whose matter a refusal is."""
+
+    NOT_KNOWN = "not known"
+    ITEM = "item"
+    ALL = "all"
+
+
+class Suspicions:
+    """The refusals of one account that may be an item's or the account's.
+
+    The item goes back, and others are asked. When they pass, and this one is refused again, it is the item's matter.
+    When several in a row are refused and nothing passes, it is the account's: but not before the calls that were under
+    way at the first of them have been answered, as good answers take longer than refusals.
+    """
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._under_way: dict[int, None] = {}
+        self._passed = 0
+        self._suspects: Recent[Hashable, int] = Recent()
+        self._in_a_row = 0
+        self._faults = 0
+        self._first = 0
+
+    def begin(self) -> int:
+        """Note that a call is made, and return its number for `end`."""
+        self._calls += 1
+        self._under_way[self._calls] = None
+        return self._calls
+
+    def end(self, call: int) -> None:
+        """Note that a call is over, whatever it came to."""
+        del self._under_way[call]
+
+    def clear(self) -> None:
+        """Note a good answer."""
+        self._passed += 1
+        self._in_a_row = 0
+        self._faults = 0
+
+    def note_fault(self) -> int:
+        """Note an answer in which the server says that it has a fault; return how many came in a row."""
+        self._faults += 1
+        return self._faults
+
+    def blame(self, item: Hashable) -> Blame:
+        """Note that an item was refused, and return whose matter that is. The refused call is still under way."""
+        passed_before = self._suspects.get(item)
+        if passed_before is not None and passed_before < self._passed:
+            return Blame.ITEM
+        self._suspects.put(item, self._passed)
+        if not self._in_a_row:
+            self._first = self._calls
+        self._in_a_row += 1
+        all_answered = next(iter(self._under_way)) > self._first
+        is_all = self._in_a_row >= _MOST or (self._in_a_row >= _FEWEST and all_answered)
+        return Blame.ALL if is_all else Blame.NOT_KNOWN

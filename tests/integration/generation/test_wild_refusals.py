@@ -1,0 +1,173 @@
+"""The refusals of `support/refusals.py` over HTTP: what becomes of items and job, and how many calls it costs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+
+import apsw
+import pytest
+
+from backstay import Backstay, BatchResult, Counts, JobState, Recipe, Stop
+from backstay.generate import setbacks, writer
+from backstay.generate.refusal import Change, Kind
+from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
+from support.refusals import MODEL, NOW, REFUSALS, Row
+
+pytestmark = pytest.mark.promise("B5", "B6")
+
+_CONCURRENCY = 2
+_OTHERS = ["one", "two", "three", "four"]
+
+
+class _Trial:
+    """One row of the corpus at an endpoint of its own, in a library that all share."""
+
+    def __init__(self, row: Row, backstay: Backstay, provider: ProviderServer) -> None:
+        self.row = row
+        self.calls: list[Call] = []
+        self._backstay = backstay
+        self._provider = provider
+        self._name = row.name
+        self.stop = Stop()
+
+    def refusal(self) -> Status:
+        headers = {name: value for name, value in self.row.headers.items() if name.lower() != "content-type"}
+        return Status(self.row.status, self.row.text, headers)
+
+    async def run(self, behaviour, topics: Iterable[str], *, suffix: str = "", **fields: object) -> BatchResult:
+        """Run a job at an address that nobody else asks, so that nothing is known of it."""
+        self.calls.clear()
+
+        def answer(call: Call) -> Reply:
+            self.calls.append(call)
+            return behaviour(call)
+
+        self._provider.behaviour = answer
+        number = REFUSALS.index(self.row)
+        base_url = self._provider.base_url.replace("/v1", f"/row-{number}{suffix}/v1")
+        recipe = Recipe(model=MODEL, base_url=base_url, turns=2, **fields)
+        items = [{"id": topic, "topic": topic} for topic in topics]
+        return await self._backstay.batches.run(
+            f"{number}{suffix}", items, recipe, concurrency=_CONCURRENCY, stop=self.stop
+        )
+
+    def about(self, topic: str) -> int:
+        return sum(call.topic == topic for call in self.calls)
+
+
+async def _is_the_items(trial: _Trial) -> None:
+    """One of five is refused: it fails after one call, with its code, and the others come through."""
+    result = await trial.run(lambda call: trial.refusal() if call.topic == "bad" else Said(), ["bad", *_OTHERS])
+
+    assert result.counts == Counts(completed=4, failed=1)
+    assert len(trial.calls) == 5
+
+
+async def _is_the_accounts(trial: _Trial) -> None:
+    """All are refused: the job pauses with the code, all items pending, after a few calls."""
+    result = await trial.run(lambda _: trial.refusal(), ["bad", *_OTHERS, "five", "six", "seven"])
+
+    assert (result.state, result.counts) == (JobState.PAUSED, Counts(pending=8))
+    assert result.pause is not None
+    assert result.pause.code == trial.row.code
+    assert result.pause.evidence
+    assert len(trial.calls) <= (_CONCURRENCY if trial.row.decisive else 2 * _CONCURRENCY + 1)
+
+
+async def _may_be_the_items(trial: _Trial) -> None:
+    """One of five is refused, twice while others pass: it fails for that, and the job goes on."""
+    behaviour = lambda call: trial.refusal() if call.topic == "bad" else Said()  # noqa: E731
+    result = await trial.run(behaviour, ["bad", *_OTHERS], suffix="-one")
+
+    assert result.counts == Counts(completed=4, failed=1)
+    assert trial.about("bad") == 2
+
+
+async def _passes(trial: _Trial) -> None:
+    """The item stays pending after the refusal, and has all its tries."""
+
+    def once(_: Call) -> Reply:
+        trial.stop.request()
+        return trial.refusal()
+
+    result = await trial.run(once, ["bad"])
+
+    assert result.counts == Counts(pending=1)
+    assert len(trial.calls) == 1
+
+
+async def _is_asked_differently(trial: _Trial) -> None:
+    """The request is made anew at once where another way is known, and all items come through."""
+    row = trial.row
+
+    def behaviour(call: Call) -> Reply:
+        match row.change:
+            case Change.PLAINER:
+                is_refused = call.body.get("response_format", {}).get("type") == "json_schema"
+            case Change.RESAMPLE:
+                is_refused = call.topic == "bad" and trial.about("bad") == 1
+            case _:
+                is_refused = row.parameter in call.body
+        return trial.refusal() if is_refused else Said()
+
+    result = await trial.run(behaviour, ["bad", *_OTHERS], max_tokens=99, temperature=0.5)
+
+    assert result.counts == Counts(completed=5)
+    assert len(trial.calls) <= 5 + _CONCURRENCY
+    if row.change is not Change.RESAMPLE and row.parameter in ("max_tokens", "temperature"):
+        assert len(trial.calls) > 5
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, provider, tmp_path, monkeypatch):
+    """Every refusal of the corpus is laid at the right door, whoever sends it and in whatever words."""
+    monkeypatch.setattr(writer, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
+    monkeypatch.setattr(setbacks, "_PROBE_SECONDS", 0.01)
+    async with Backstay.open(tmp_path / "wild.db") as backstay:
+        for row in REFUSALS:
+            if row.kind is not kind or 200 <= row.status < 300:
+                continue
+            if row.has_key:
+                monkeypatch.setenv("OPENAI_API_KEY", KEY)
+            else:
+                monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+            trial = _Trial(row, backstay, provider)
+            try:
+                await _try(trial)
+            except AssertionError as error:
+                raise AssertionError(f"{row.name}: {error}") from error
+    _check_tries(tmp_path / "wild.db")
+
+
+async def _try(trial: _Trial) -> None:
+    match trial.row.kind:
+        case Kind.ITEM | Kind.UNKNOWN:
+            await _is_the_items(trial)
+        case Kind.ACCOUNT | Kind.MODEL:
+            await _is_the_accounts(trial)
+            if not trial.row.decisive:
+                await _may_be_the_items(trial)
+        case Kind.PASSING:
+            await _passes(trial)
+        case Kind.DIFFERENTLY:
+            await _is_asked_differently(trial)
+
+
+def _check_tries(path: Path) -> None:
+    """See that only what failed has taken a try, and that each attempt has the code of its row."""
+    connection = apsw.Connection(str(path))
+    try:
+        rows = connection.execute(
+            "SELECT jobs.id, items.state, items.tries, attempts.error_code FROM items "
+            "JOIN jobs ON jobs.key = items.job_key JOIN attempts ON attempts.job_key = items.job_key "
+            "AND attempts.position = items.position AND attempts.number = items.attempt WHERE items.id = 'bad'"
+        ).fetchall()
+    finally:
+        connection.close()
+    for job, state, tries, code in rows:
+        row = REFUSALS[int(job.partition("-")[0])]
+        assert tries == (1 if state == "failed" else 0), row.name
+        if state == "failed":
+            assert code == ("refused_by_provider" if job.endswith("-one") else row.code), row.name
+        elif state == "pending":
+            assert code == row.code, row.name

@@ -1,0 +1,62 @@
+"""What is learnt from the refusals of an endpoint, and how requests are made then."""
+
+import pytest
+
+from backstay.generate.adaptation import Adaptation
+from backstay.generate.providers.provider import Structure
+
+
+@pytest.fixture
+def adaptation():
+    return Adaptation.from_structures(tuple(Structure))
+
+
+def test_answers_of_another_shape_are_asked_for_in_a_plainer_way(adaptation):
+    """Eight in a row are no accident: all are asked in the next plainer way, and in the last one told what is wrong."""
+    for number in range(24):
+        assert len(adaptation.structures) == 3 - number // 8 if number < 16 else 1
+        adaptation.note_unusable(adaptation.structures[0], "assistant_1 was missing")
+
+    assert adaptation.structures == [Structure.TEXT]
+    assert adaptation.hint == "assistant_1 was missing"
+
+
+def test_a_refused_structure_is_not_asked_for_again(adaptation):
+    """Of several calls that were refused it at once, only the first changes what the next ones ask for."""
+    assert adaptation.drop_structure(Structure.SCHEMA)
+    assert adaptation.drop_structure(Structure.SCHEMA)
+
+    assert adaptation.structures == [Structure.JSON, Structure.TEXT]
+
+
+def test_the_last_structure_stays(adaptation):
+    """Where nothing plainer is left, there is no other way to ask."""
+    assert adaptation.drop_structure(Structure.SCHEMA)
+    assert adaptation.drop_structure(Structure.JSON)
+    assert not adaptation.drop_structure(Structure.TEXT)
+
+    assert adaptation.structures == [Structure.TEXT]
+
+
+def test_bodies_go_out_as_they_are_taken(adaptation):
+    """Names that are not taken are replaced, parameters that are not taken left out, and nothing else is touched."""
+    body = {"model": "m", "max_tokens": 5, "temperature": 0.8}
+    assert adaptation.body_as_taken(body) == body
+
+    assert adaptation.rename("max_tokens", "max_completion_tokens")
+    adaptation.omitted.add("temperature")
+
+    assert adaptation.body_as_taken(body) == {"model": "m", "max_completion_tokens": 5}
+
+
+@pytest.mark.parametrize("instead", ["max_tokens", ""])
+def test_a_name_that_leads_nowhere_is_not_learnt(adaptation, instead):
+    """An endpoint that refuses a parameter in favour of itself, or of nothing, cannot be pleased."""
+    assert not adaptation.rename("max_tokens", instead)
+    assert adaptation.renamed == {}
+
+
+def test_names_do_not_go_in_circles(adaptation):
+    """An endpoint that refuses either name in favour of the other is not asked for ever."""
+    assert adaptation.rename("max_tokens", "max_completion_tokens")
+    assert not adaptation.rename("max_completion_tokens", "max_tokens")

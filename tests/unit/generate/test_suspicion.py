@@ -1,0 +1,96 @@
+"""Whose matter a refusal is that could be an item's or everybody's."""
+
+from backstay.generate.recent import Recent
+from backstay.generate.suspicion import Blame, Suspicions
+
+
+def _refuse(suspicions, item):
+    """Ask for an item, be refused, and return who is blamed."""
+    call = suspicions.begin()
+    blamed = suspicions.blame(item)
+    suspicions.end(call)
+    return blamed
+
+
+def _pass(suspicions):
+    call = suspicions.begin()
+    suspicions.clear()
+    suspicions.end(call)
+
+
+def test_an_item_that_is_refused_again_after_others_passed_is_to_blame():
+    """One flagged prompt is that item's matter, once others have passed between its two refusals."""
+    suspicions = Suspicions()
+
+    assert _refuse(suspicions, "flagged") is Blame.NOT_KNOWN
+    _pass(suspicions)
+    assert _refuse(suspicions, "flagged") is Blame.ITEM
+
+
+def test_an_item_is_not_blamed_for_what_passed_before_it():
+    """A good answer long ago says nothing about an account that refuses everything now."""
+    suspicions = Suspicions()
+    for _ in range(100):
+        _pass(suspicions)
+
+    blamed = [_refuse(suspicions, "one"), _refuse(suspicions, "two"), _refuse(suspicions, "three")]
+
+    assert blamed == [Blame.NOT_KNOWN, Blame.NOT_KNOWN, Blame.ALL]
+
+
+def test_the_only_item_is_asked_three_times():
+    """Where there is nobody else to ask, the account is to blame, and the item stays pending."""
+    suspicions = Suspicions()
+
+    assert [_refuse(suspicions, "only") for _ in range(3)] == [Blame.NOT_KNOWN, Blame.NOT_KNOWN, Blame.ALL]
+
+
+def test_calls_under_way_are_waited_for():
+    """Refusals are faster than good answers: several among the first calls prove nothing until the others are back."""
+    suspicions = Suspicions()
+    calls = [suspicions.begin() for _ in range(16)]
+
+    for number in range(10):
+        assert suspicions.blame(f"flagged {number}") is Blame.NOT_KNOWN
+        suspicions.end(calls[number])
+    for number in range(10, 16):
+        suspicions.clear()
+        suspicions.end(calls[number])
+
+    assert _refuse(suspicions, "flagged 3") is Blame.ITEM
+
+
+def test_when_all_calls_under_way_are_refused_the_next_one_decides():
+    """A wrong account costs the calls that were under way, and one more."""
+    suspicions = Suspicions()
+    calls = [suspicions.begin() for _ in range(16)]
+
+    for number, call in enumerate(calls):
+        assert suspicions.blame(number) is Blame.NOT_KNOWN
+        suspicions.end(call)
+
+    assert _refuse(suspicions, "next") is Blame.ALL
+
+
+def test_a_call_that_hangs_does_not_keep_it_open_for_ever():
+    """After fifty refusals in a row nobody waits for the one answer that is still to come."""
+    suspicions = Suspicions()
+    suspicions.begin()
+
+    blamed = [_refuse(suspicions, number) for number in range(50)]
+
+    assert blamed == [Blame.NOT_KNOWN] * 49 + [Blame.ALL]
+
+
+def test_only_the_latest_are_remembered():
+    """Memory stays flat over any number of items; what was put again is the latest."""
+    recent = Recent(most=3)
+    for number in range(1, 4):
+        recent.put(number, str(number))
+    recent.put(1, "again")
+    recent.put(4, "4")
+
+    assert [recent.get(number) for number in range(1, 5)] == ["again", None, "3", "4"]
+    recent.forget(1)
+    recent.forget(1)
+    assert len(recent) == 2
