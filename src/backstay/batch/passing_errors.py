@@ -6,9 +6,10 @@ A class is recognised by the package and the name of any class in its MRO, so su
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
+
+from backstay.batch.retry_after import header_seconds
 
 _TIMEOUT = "timeout"
 _CONNECTION = "connection"
@@ -75,7 +76,7 @@ def retry_after_seconds(error: BaseException, now: datetime) -> float | None:
     for holder in (_get(error, "response"), error):
         headers = _get(holder, "headers")
         if isinstance(headers, Mapping) and isinstance(text := headers.get("retry-after"), str):
-            seconds = _seconds(text.strip(), now)
+            seconds = header_seconds(text.strip(), now)
             return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
     return None
 
@@ -125,15 +126,3 @@ def _get(holder: Any, name: str) -> Any:
         return getattr(holder, name, None)
     except Exception:
         return None  # a property of a stranger's class may raise anything
-
-
-def _seconds(text: str, now: datetime) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, IndexError, TypeError, OverflowError):
-        return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()

@@ -176,10 +176,6 @@ class Callee:
         takes_work = len(needed) == 2 or (len(positional) > 1 and positional[1].name == "work")
         return cls(processor, _is_async(processor), takes_work, retry_on)
 
-    def waiting(self) -> Waiting | None:
-        """Return what all calls wait for just now, where the processor can tell."""
-        return self.function.waiting_for_provider() if isinstance(self.function, Waits) else None
-
     def call(self, item: Item, work: Work) -> Any:
         """Return what the processor returns: what is to be awaited, if it is asynchronous."""
         return self.function(item, work) if self.takes_work else self.function(item)

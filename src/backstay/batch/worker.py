@@ -18,7 +18,7 @@ from backstay.batch.item import ClaimedItem, ItemState
 from backstay.batch.job import FINISHED, MAX_EVIDENCE, UNFINISHED, JobSettings, JobState, Pause
 from backstay.batch.lease import LEASE_SECONDS, Watch
 from backstay.batch.outcome import Outcome, Usage, Verdict, decide
-from backstay.batch.processor import Callee
+from backstay.batch.processor import Callee, Waits
 from backstay.batch.stop import Stop
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused, StoreBusy, StoreUnavailable
@@ -83,10 +83,10 @@ class Worker:
         self._committer = Committer(store=store, lease=lease, on_committed=self._committed)
         self._breaker = Breaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
-        self._callee = callee
+        self._waits = callee.function if isinstance(callee.function, Waits) else None
         self._waiting: Waiting | None = None
         self._put_off: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
-        """Position and attempt of the latest tries that left their item pending."""
+        """Position and attempt of the latest tries that left their item pending, since one that completed its own."""
         self._claimed = 0
         self._alone = False
         self._lost = False
@@ -153,7 +153,8 @@ class Worker:
 
     async def _note_waiting(self) -> None:
         """Let everybody see what the calls wait for, when that has changed."""
-        waiting, before = self._callee.waiting(), self._waiting
+        before = self._waiting
+        waiting = self._waits.waiting_for_provider() if self._waits is not None else None
         is_alike = (
             waiting is not None
             and before is not None
@@ -292,6 +293,8 @@ class Worker:
             verdict = replace(verdict, evidence=tuple(reversed(self._put_off)))
         elif verdict.state is ItemState.PENDING:
             self._put_off.append((claimed.position, claimed.attempt))
+        elif verdict.state is ItemState.COMPLETED:
+            self._put_off.clear()
         self._tripped = self._breaker.saw(verdict) or self._tripped
         self._committer.add(verdict)
         self._wake.set()

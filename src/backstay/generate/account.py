@@ -143,8 +143,8 @@ class Accounts:
             )
         # One that is read again is the same account with its next key.
         renewable = self._keys.is_renewable(variable)
-        headers = tuple(sorted(endpoint.headers.items()))
-        name = (endpoint.url, headers, variable if renewable else "", None if renewable else key)
+        headers = tuple(sorted(endpoint.request_headers(None).items()))
+        name = (endpoint.url, headers, endpoint.key_header, variable if renewable else "", None if renewable else key)
         known = self._accounts.get(name)
         if known is None:
             rate = Rate(rpm=self._rpm, tpm=self._tpm, patience_seconds=self._patience_seconds)

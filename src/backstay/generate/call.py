@@ -9,8 +9,7 @@ from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import Structure
 from backstay.generate.rate import Permit
 
-TELLING_TROUBLES = 2
-"""From so many on an item is singled out, even when nobody else is left to ask for."""
+_TELLING_TROUBLES = 2  # from so many on an item is singled out, even when nobody else is left to ask for
 _ALONE_SECONDS = 60.0  # until the next of these counts although no other has passed
 
 
@@ -40,7 +39,7 @@ class Tries:
         who could pass, some time without good answers will do.
         """
         now = asyncio.get_running_loop().time()
-        is_alone = self.troubles >= TELLING_TROUBLES and now - self.troubled_at >= _ALONE_SECONDS
+        is_alone = self.troubles >= _TELLING_TROUBLES and now - self.troubled_at >= _ALONE_SECONDS
         if good_count <= self.good_count and not is_alone:
             return False
         self.troubles += 1

@@ -15,11 +15,6 @@ _PARAMETERS = re.compile(
     r"(api[-_ ]?key|x-api-key|authorization|auth|bearer|access[-_]?token|auth[-_]?token|token|secret|password|passwd)",
     re.IGNORECASE,
 )
-_WORDS = frozenset(
-    {"apikey", "auth", "authorization", "bearer", "cookie", "credential", "credentials"}
-    | {"passwd", "password", "secret", "sig", "signature", "token"}
-)
-_KINDS_OF_KEY = frozenset({"access", "api", "auth", "functions", "secret", "subscription"})
 _LOOKS = re.compile(r"\b(sk|pk|rk|gsk|hf|xai|key)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{20,}|\bBearer\s+\S{12,}")
 _TEXTS = ("system", "prompt", "language", "roles")
 """Fields that a person writes for a model: they may speak of keys, and show what one looks like."""
@@ -62,26 +57,19 @@ def refuse_in(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = Non
     keys = [key for key in keys if is_secret(key)]
     for place, name, value in _leaves(recipe, ""):
         field = place.partition(".")[0].partition("[")[0]
-        if field in ("headers", "query") and _is_credential_name(name):
-            raise _refusal(place, "it would be stored with the job")
         looks = isinstance(value, str) and field not in _TEXTS and _LOOKS.search(value)
         is_key = isinstance(value, str) and any(key in value for key in keys)
         if looks or is_key or (field == "parameters" and _PARAMETERS.fullmatch(name)):
             raise _refusal(place)
 
 
-def _refusal(place: str, why: str = "") -> RecipeError:
+def _refusal(place: str) -> RecipeError:
     return RecipeError(
-        f"The recipe's {place} carries a credential{f': {why}' if why else ''}; leave it out. The key goes into the "
-        "environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, or the variable that api_key_env names) and is sent in the "
-        "header that key_header names; any other secret header goes into [headers] of backstay.toml",
+        f"The recipe's {place} carries a credential; leave it out. The key goes into the environment (OPENAI_API_KEY, "
+        "ANTHROPIC_API_KEY, or the variable that api_key_env names) and is sent in the header that key_header names; "
+        "any other secret header goes into [headers] of backstay.toml",
         field=place,
     )
-
-
-def _is_credential_name(name: str) -> bool:
-    words = set(re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower().replace("-", " ").replace("_", " ").split())
-    return bool(words & _WORDS) or words == {"key"} or ("key" in words and bool(words & _KINDS_OF_KEY))
 
 
 def _forms(value: str) -> Iterator[bytes]:

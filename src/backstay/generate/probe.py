@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from backstay.generate.prompt import PROMPT, Prompts
 from backstay.generate.providers.provider import Ask, End, Structure, Unreadable
 from backstay.generate.recipe import Recipe
 from backstay.generate.refusal import Change, Kind, not_json, refusal_of
+from backstay.generate.reply_body import object_in, status_of, text_of
 from backstay.generate.stream_collector import AnyCollector
 
 _MOST_CALLS = 4
@@ -131,10 +132,9 @@ def _learn(
     has_key: bool,
 ) -> bool:
     """Take note of an answer; return whether it is worth asking once more."""
-    text = reply.body.decode("utf-8", "replace")
-    body = _object(reply.body)
-    if not 200 <= reply.status < 300:
-        refusal = refusal_of(reply.status, reply.headers, text, endpoint, SystemClock().now(), has_key=has_key)
+    text, body = text_of(reply), object_in(reply)
+    if (status := status_of(reply, body)) != 200:
+        refusal = refusal_of(status, reply.headers, text, endpoint, SystemClock().now(), has_key=has_key)
         report.problem = refusal.message
         if refusal.code == "streams_only" and not report.stream:
             report.stream = True
@@ -160,14 +160,6 @@ def _learn(
         return adaptation.drop_structure(ask.structure)
     report.structure = ask.structure
     return False
-
-
-def _object(data: bytes) -> Mapping[str, Any] | None:
-    try:
-        body = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return body if isinstance(body, dict) else None
 
 
 def _thinking(value: Any) -> set[str]:

@@ -1,6 +1,5 @@
 """Recipes as files: TOML, or YAML."""
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 from backstay.errors import RecipeError
+from backstay.suggestions import did_you_mean
 
 _LARGEST = 1_000_000  # bytes
 _YAML = (".yaml", ".yml")
@@ -30,9 +30,9 @@ def read(path: Path) -> Mapping[str, Any]:
 def unknown_field(name: str, where: str, known: Iterable[str]) -> RecipeError:
     """Say that there is no such field, and which one may have been meant."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return RecipeError(f"{where}: there is no field {name!r}; {meant}There are: {', '.join(names)}", field=name)
+    hint = did_you_mean(name, names)
+    listed = f"{' There' if hint else '; there'} are: {', '.join(names)}"
+    return RecipeError(f"{where}: there is no field {name!r}{hint}{listed}", field=name)
 
 
 def _text(path: Path) -> str:

@@ -8,6 +8,7 @@ _CREDENTIALS = re.compile(
     r"|(x[-_])?key|(.*[-_.])?(auth|token|secret|password|passwd|credentials?|signature|jwt)|bearer|sig|code",
     re.IGNORECASE,
 )
+_INNER_CAPITAL = re.compile(r"(?<=[A-Za-z0-9])(?=[A-Z][a-z])")
 _FRAMING = frozenset(
     {"host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding", "te", "upgrade",
      "accept-encoding", "expect", "trailer"}
@@ -17,7 +18,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 def is_credential_name(name: str) -> bool:
     """Return whether a header or query parameter of this name would carry a credential."""
-    return _CREDENTIALS.fullmatch(name.strip()) is not None
+    return _CREDENTIALS.fullmatch(_INNER_CAPITAL.sub("-", name.strip())) is not None
 
 
 def check_query(query: Mapping[str, str]) -> None:
@@ -57,5 +58,5 @@ def check_header_name(name: str) -> None:
 
 _INSTEAD = (
     'To send the key in a header of that name set key_header, as in key_header = "api-key"; the key itself goes into '
-    "the environment variable that api_key_env names"
+    "the environment variable that api_key_env names. Any other secret header goes into [headers] of backstay.toml"
 )

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from backstay.batch.retry_after import header_seconds
 from backstay.generate.error_body import Said, said_in
 
 LONGEST_SECONDS = 86_400.0
@@ -45,8 +45,8 @@ def _after(headers: Mapping[str, str], now: datetime) -> float | None:
     if milliseconds is not None and milliseconds >= 0:
         return milliseconds / 1000
     text = headers.get("retry-after", "").strip()
-    seconds = _number(text)
-    return seconds if seconds is not None or not text else _until(text, now)
+    seconds = header_seconds(text, now)
+    return seconds if seconds is not None else _until_iso(text, now)
 
 
 def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -98,13 +98,6 @@ def _duration(text: str) -> float | None:
         return None
     days, hours, minutes, seconds_, milliseconds = (float(group or 0) for group in match.groups())
     return days * 86_400 + hours * 3600 + minutes * 60 + seconds_ + milliseconds / 1000
-
-
-def _until(text: str, now: datetime) -> float | None:
-    try:
-        return _seconds_until(parsedate_to_datetime(text), now)
-    except (ValueError, IndexError, TypeError, OverflowError):
-        return _until_iso(text, now)
 
 
 def _until_iso(text: str, now: datetime) -> float | None:

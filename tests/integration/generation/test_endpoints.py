@@ -7,6 +7,7 @@ import pytest
 
 from backstay import Backstay, Counts, Recipe
 from backstay.errors import KeyNotAllowed
+from backstay.generate.account import Accounts
 from support.provider import KEY
 
 _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
@@ -129,3 +130,22 @@ async def test_without_a_key_there_is_nothing_to_ask_about(proxy, path, tmp_path
 
     assert result.counts == Counts(completed=1)
     assert "Authorization" not in proxy.calls[0].headers
+
+
+def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkeypatch):
+    """The header of the key, plain headers and Anthropic's version are each part of what an account sends."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    url, accounts = "http://127.0.0.1:9/v1", Accounts()
+    recipes = [
+        Recipe(model="m", base_url=url),
+        Recipe(model="m", base_url=url, key_header="X-Gate"),
+        Recipe(model="m", base_url=url, headers={"X-Team": "blue"}),
+        Recipe(model="anthropic:m", base_url=url),
+        Recipe(model="anthropic:m", base_url=url, anthropic_version="2026-10-21"),
+    ]
+
+    found = [accounts.account(recipe.endpoint) for recipe in recipes]
+
+    assert len(set(map(id, found))) == len(recipes)
+    assert accounts.account(Recipe(model="other", base_url=url).endpoint) is found[0]

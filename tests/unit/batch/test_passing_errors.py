@@ -72,7 +72,7 @@ def test_status_decides(make):
         ("7", 7.0),
         ("0.5", 0.5),
         ("Fri, 02 Jan 2026 03:04:35 GMT", 30.0),
-        ("Fri, 02 Jan 2026 03:04:00 GMT", None),
+        ("Fri, 02 Jan 2026 03:04:00 GMT", 0.0),
         ("soon", None),
         ("nan", None),
         ("inf", None),

@@ -30,16 +30,7 @@ _REFUSED = [
     {"parameters": {"sk-0123456789abcdef0123": 1}},
     {"language": f"in {_REAL}"},
     {"system": f"Your key is {_REAL}"},
-    {"headers": {"Authorization": "x"}},
-    {"headers": {"api-key": "x"}},
-    {"headers": {"X-Api-Key": "x"}},
-    {"headers": {"Ocp-Apim-Subscription-Key": "x"}},
-    {"headers": {"Cookie": "x"}},
-    {"headers": {"X-Amz-Security-Token": "x"}},
-    {"headers": {"CF-Access-Client-Secret": "x"}},
     {"headers": {"X-Team": "Bearer abcdefghijklmnop"}},
-    {"query": {"key": "x"}},
-    {"query": {"accessToken": "x"}},
     {"query": {"user": _REAL}},
 ]
 
