@@ -36,6 +36,10 @@ class _Call(Work):
         """Note on the event loop that it waits for leave to begin, or no longer does."""
         self._waits = waits
 
+    def end(self) -> None:
+        """Let go of what was to say how it ends: that holds this call, and a cycle keeps its answer in memory."""
+        self._on_timeout = None
+
 
 class Calls:
     """Runs a processor over claimed items. `on_ended` is called on the event loop, once for each item started, with
@@ -149,6 +153,7 @@ class Calls:
         del self._in_flight[call.claimed.position]
         if not self._in_flight:
             self._stop_timer()
+        call.end()
         usage = used(call)
         if call.traceback is not None:
             usage = replace(usage, traceback=call.traceback)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +20,7 @@ _LONGEST_TIMER_SECONDS = 3600.0
 class RateLimiter:
     """The rate of one account with a provider, and its queue: calls get permits in the order in which they ask."""
 
-    def __init__(self, rate: Rate, *, host: str = "", clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, rate: Rate, *, host: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._host = host
         self._clock = clock
@@ -40,11 +41,11 @@ class RateLimiter:
     @property
     def is_passing(self) -> bool:
         """Whether calls pass: false while nothing does."""
-        return self._rate.is_passing(self._now())
+        return self._rate.is_passing(self._clock())
 
     async def enter(self, tokens: int, work: Work) -> Permit:
         """Wait for the permit to make a call of about so many tokens. It must be given back with `end`."""
-        now = self._now()
+        now = self._clock()
         if not self._queue and self._rate.wait(now, tokens) <= 0.0:
             return self._rate.start(now, tokens)
         turn: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
@@ -63,17 +64,18 @@ class RateLimiter:
 
     def end(self, permit: Permit, used_tokens: int | None) -> None:
         """Give a permit back, with the tokens the call took where they are known."""
-        self._rate.end(self._now(), permit, used_tokens)
-        self._serve()
+        self._rate.end(self._clock(), permit, used_tokens)
+        if self._queue:
+            self._serve()
 
     def succeeded(self, permit: Permit) -> None:
         """Note a good answer: one that shows that the provider took the call."""
-        self._rate.succeeded(self._now(), permit)
+        self._rate.succeeded(self._clock(), permit)
         self._was_passing = True
 
     def refused(self, permit: Permit, trouble: Trouble, again: int = 0) -> float:
         """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
-        now = self._now()
+        now = self._clock()
         delay = self._rate.refused(now, permit, trouble, again)
         if self._was_passing and (waiting := self._rate.waiting(now)) is not None:
             self._was_passing = False
@@ -82,11 +84,11 @@ class RateLimiter:
 
     def waiting(self, now: float | None = None) -> Waiting | None:
         """Return for what the account as a whole waits, and how long, or None while calls pass."""
-        return self._rate.waiting(self._now() if now is None else now)
+        return self._rate.waiting(self._clock() if now is None else now)
 
     def exhausted(self) -> str | None:
         """Return why the account should wait no longer, as a sentence, or None."""
-        return self._rate.exhausted(self._now())
+        return self._rate.exhausted(self._clock())
 
     def close(self) -> None:
         """Stop serving; the queue must be empty."""
@@ -102,14 +104,11 @@ class RateLimiter:
             if turn.cancelled():
                 self._queue.popleft()
                 continue
-            wait = self._rate.wait(self._now(), tokens)
+            wait = self._rate.wait(self._clock(), tokens)
             if wait > 0.0:
                 if wait < math.inf:
                     loop = asyncio.get_running_loop()
                     self._timer = loop.call_later(min(wait, _LONGEST_TIMER_SECONDS), self._serve)
                 return
             self._queue.popleft()
-            turn.set_result(self._rate.start(self._now(), tokens))
-
-    def _now(self) -> float:
-        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+            turn.set_result(self._rate.start(self._clock(), tokens))

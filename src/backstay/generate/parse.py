@@ -1,6 +1,5 @@
 """From a model's answer to a conversation, or to the reason why there is none. Pure."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from backstay.generate.json_values import Found, Value, decode, find_values
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.providers.provider import Answer, End
 from backstay.generate.shapes import WrongShape, is_one_turn, read_turns
-from backstay.library.conversation import Conversation, Turn, validate
+from backstay.library.conversation import Conversation, Turn, validate_turns
 
 # What stands in an example in place of a text: dots alone, or a word about the text in brackets.
 _PLACEHOLDER = re.compile(
@@ -168,7 +167,7 @@ def _turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = Fals
     """Return the turns that a value holds. Raises WrongShape."""
     found = read_turns(data, turns, exactly=exactly)
     try:
-        validate(Conversation(found))
+        validate_turns(found)
     except InvalidConversation as error:
         raise WrongShape(error.message) from error
     _check_written(found, prompt)
@@ -189,7 +188,7 @@ def _check_written(turns: Sequence[Turn], prompt: Prompt | None) -> None:
 
 
 def _stands_in(turn: Turn, prompt: Prompt) -> bool:
-    quoted = json.dumps(turn.content, ensure_ascii=False)
+    quoted = orjson.dumps(turn.content).decode()
     return quoted in prompt.user or (prompt.system is not None and quoted in prompt.system)
 
 

@@ -33,11 +33,6 @@ def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
     found = _read(value, turn_keys(turns), _MOST_WRAPPERS)
     if exactly and not _holds_only(value, {_folded(key) for key in turn_keys(turns)}):
         raise WrongShape("its punctuation is broken")
-    for number, turn in enumerate(found):
-        if turn.role != role_of(number):
-            raise WrongShape(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
-    if len(found) != turns:
-        raise WrongShape(f"it has {len(found)} turns, and {turns} were asked for")
     return found
 
 
@@ -50,7 +45,7 @@ def is_one_turn(value: Any) -> bool:
 
 def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
     if isinstance(value, Mapping):
-        if all(key in value for key in keys) or (value := _with_keys(value, keys)).keys() & set(keys):
+        if all(map(value.__contains__, keys)) or (value := _with_keys(value, keys)).keys() & set(keys):
             return _keyed(value, keys)
         if len(value) > 1 and all(_folded(key) in _ROLES for key in value):
             value = [{key: text} for key, text in value.items()]
@@ -58,7 +53,7 @@ def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
         return _read(inner, keys, wrappers - 1)
     if not isinstance(value, list):
         raise WrongShape("it is JSON without turns")
-    return [_listed(entry, number) for number, entry in enumerate(value)]
+    return _alternating([_listed(entry, number) for number, entry in enumerate(value)], len(keys))
 
 
 def _unwrapped(value: Any) -> Any:
@@ -89,14 +84,28 @@ def _with_keys(value: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, An
 
 
 def _keyed(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
-    missing = next((key for key in keys if key not in value), None)
-    if missing is not None:
-        raise WrongShape(f"{missing} is missing")
+    try:
+        turns = [Turn(role_of(number), _text(value[key], key)) for number, key in enumerate(keys)]
+    except KeyError as error:
+        raise WrongShape(f"{error.args[0]} is missing") from None
     extra = value.keys() - set(keys) if len(value) > len(keys) else ()
     more = [key for key in extra if (match := _TURN_KEY.fullmatch(_folded(key))) and match[2]]
     if more:
-        raise WrongShape(f"it has {len(keys) + len(more)} turns, and {len(keys)} were asked for")
-    return [Turn(role_of(number), _text(value[key], key)) for number, key in enumerate(keys)]
+        raise _miscounted(len(keys) + len(more), len(keys))
+    return turns
+
+
+def _alternating(found: list[Turn], turns: int) -> list[Turn]:
+    for number, turn in enumerate(found):
+        if turn.role != role_of(number):
+            raise WrongShape(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
+    if len(found) != turns:
+        raise _miscounted(len(found), turns)
+    return found
+
+
+def _miscounted(found: int, turns: int) -> WrongShape:
+    return WrongShape(f"it has {found} turns, and {turns} were asked for")
 
 
 def _text(value: Any, name: str) -> str:

@@ -75,7 +75,7 @@ class OpenAICompatible(Provider):
         if not isinstance(message, Mapping):
             raise Unreadable("the answer has no message")
         content, word = message.get("content"), reason if isinstance(reason, str) else "none"
-        if isinstance(content, str) and {name for name, value in message.items() if value} <= _PLAIN:
+        if isinstance(content, str) and not any(map(message.get, message.keys() - _PLAIN)):
             return Answer(end_of(reason, is_structure=False), word, content)
         texts, thoughts = texts_in(content)
         thoughts = [next((message[name] for name in _THOUGHTS if _is_text(message.get(name))), ""), *thoughts]
