@@ -1,4 +1,4 @@
-"""Variables of the environment that begin as ours, and which of them mean something."""
+"""Environment variables that begin with BACKSTAY_, and which of them mean something."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ _ELSEWHERE = frozenset(
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the names of variables that begin as ours, are set, and mean nothing to us."""
+    """Return the names of variables that begin with BACKSTAY_, are set, and mean nothing."""
     ours = (name for name, value in environ.items() if name.startswith(_PREFIX) and value)
     return sorted(name for name in ours if name not in KNOWN and name not in _ELSEWHERE)
 

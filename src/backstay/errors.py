@@ -247,13 +247,13 @@ class SettingsError(BackstayError):
 
 
 class KeyMissing(SettingsError):
-    """The environment lacks the API key that a provider needs."""
+    """The API key that a provider needs is not set, or its command or file gives none."""
 
     code = "key_missing"
 
 
 class KeyNotAllowed(SettingsError):
-    """A recipe file or a stored job would send a key to a host that nobody has allowed."""
+    """A recipe file or a stored job would send a key to a host that has not been allowed."""
 
     code = "key_not_allowed"
 

@@ -28,7 +28,7 @@ class Breaker:
 
     It trips when nine in ten of the last `max(50, 2 * concurrency)` calls ended so; and at the start of a run when all
     of the first `max(20, concurrency)` failed so, for good. Until one of these first calls ends otherwise, no more than
-    that are let out.
+    that are started.
 
     Not counted are calls that cost no try (a rate limit, a provider that is down), tries that will be repeated and
     brought no answer, and dooms: patience, the last try, and the doom's own reason decide about them.
@@ -57,7 +57,7 @@ class Breaker:
         return list(dict.fromkeys(ended.position for ended in self._culprits()))
 
     def started(self, calls: int) -> None:
-        """Note that calls were let out."""
+        """Note that calls were started."""
         self._in_flight += calls
 
     def saw(self, verdict: Verdict) -> Pause | None:
@@ -104,6 +104,6 @@ class Breaker:
 
 
 def _was_answered(verdict: Verdict) -> bool:
-    """Return whether a call brought an answer: tokens, or text that was of no use."""
+    """Return whether a call brought an answer: tokens, or unusable text."""
     usage = verdict.usage
     return bool(usage.tokens_in or usage.tokens_out or usage.raw)

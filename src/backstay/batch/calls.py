@@ -33,7 +33,7 @@ class _Call(Work):
         self._on_waiting(self, waits)
 
     def note_waiting(self, waits: bool) -> None:
-        """Note on the event loop that it waits for leave to begin, or no longer does."""
+        """Note on the event loop that it waits for permission to begin, or no longer does."""
         self._waits = waits
 
     def end(self) -> None:
@@ -47,8 +47,8 @@ class Calls:
 
     A call that outlives its deadline is cancelled and, if it does not heed that, abandoned: its outcome is a time-out
     at once, and whatever it returns later is dropped. All calls have the same time allowed, so the one that was
-    started first is due first and a single timer watches them all. The time of a call that waits for leave to begin
-    starts anew when it has got it, which makes it the last of all.
+    started first is due first and a single timer watches them all. The time of a call that waits for permission to
+    begin starts anew when it has it, which makes it the last of all.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Calls:
             self._cancel(call)
 
     def abandon_waiting(self) -> None:
-        """Cancel the calls that have not begun, or wait for leave to: no outcome, as nobody was asked anything."""
+        """Cancel the calls that have not begun, or wait for permission to: no outcome, as nothing was asked."""
         for position, call in list(self._in_flight.items()):
             if call.task is not None and waits(call):
                 del self._in_flight[position]

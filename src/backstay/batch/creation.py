@@ -51,7 +51,7 @@ class Creation:
         """Create the job, or check that the one of this name has these items (and add new ones where accepted).
 
         Raises:
-            InputError: an item is of no use. Nothing is left behind.
+            InputError: an item is unusable. Nothing is left behind.
             JobDiffers, ItemsDiffer: a job of this name has another processor or other items.
         """
         existing = await self._find(wanted)

@@ -44,7 +44,7 @@ async def drafts(items: Items, columns: Columns, *, stdin: BinaryIO | None = Non
     A path is read in a thread, so that the event loop turns meanwhile; `-` means standard input.
 
     Raises:
-        InputError: an item is of no use, or there is none; the message names the place.
+        InputError: an item is unusable, or there is none; the message names the place.
     """
     first_line, found = 1, False
     async for chunk in _chunks(items, columns, stdin):

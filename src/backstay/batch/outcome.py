@@ -1,7 +1,7 @@
 """What a try of an item can come to, and what is then written.
 
 A processor returns an outcome (or a Conversation, or None, which mean `Done`); `decide` turns it into the verdict that
-the committer writes. Surprises, that is exceptions, are turned into outcomes by `outcome_of`.
+the committer writes. Surprises, that is exceptions, are turned into outcomes by `outcome_of_exception`.
 """
 
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ class Retry:
     """It may work later: try again after `after` seconds (by default an exponential back-off), up to max_attempts.
 
     With `counts=False` the try does not count towards max_attempts, because it says nothing about the item: a rate
-    limit, for instance, or a service that is down. Whoever returns it bounds such waiting.
+    limit, for instance, or a service that is down. The processor that returns it has to bound such waiting.
     """
 
     reason: str = ""
@@ -70,13 +70,13 @@ _USUAL_CODES: dict[type, str] = {type(usual): usual.code for usual in (Retry(), 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one attempt, and the answer before it was parsed."""
+    """Tokens of one attempt, the answer before it was parsed, and where the processor raised."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     raw: str | None = None
     traceback: str | None = None
-    """Where the processor raised, when it did."""
+    """One frame a line, the innermost last; None when it did not raise."""
 
 
 NOTHING_USED = Usage()

@@ -60,7 +60,7 @@ class Work:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Wait for leave to begin, for instance of a rate limit, before anything was asked of anybody.
+        """Wait for permission to begin, for instance from a rate limiter, before anything is sent.
 
         The item's deadline counts from the end of the wait. A run that is asked to stop does not wait for it to end:
         an async processor is cancelled there, and its item stays pending.
@@ -72,7 +72,7 @@ class Work:
             self._set_waits(False)
 
     def on_timeout(self, outcome: Callable[[], Outcome]) -> None:
-        """Have `outcome` say what the attempt comes to when its time is up; by default that is a try that failed.
+        """Have `outcome` return the attempt's outcome when its time is up; by default that is `Retry`.
 
         It is called on the event loop, and must not block.
         """
@@ -93,7 +93,7 @@ def used(work: Work) -> Usage:
 
 
 def timed_out(work: Work, seconds: float) -> Outcome:
-    """Return what an attempt comes to that took longer than it was given."""
+    """Return the outcome of an attempt that took longer than the given seconds."""
     if work._on_timeout is not None:
         try:
             return outcome_of(work._on_timeout())
@@ -103,7 +103,7 @@ def timed_out(work: Work, seconds: float) -> Outcome:
 
 
 def waits(work: Work) -> bool:
-    """Whether the processor waits for leave to begin just now."""
+    """Return whether the processor waits for permission to begin just now."""
     return work._waits
 
 
@@ -112,7 +112,7 @@ class Waits(Protocol):
     """A processor all of whose calls may have to wait, for instance for a provider's limit."""
 
     def waiting_for_provider(self) -> Waiting | None:
-        """Return what they wait for just now."""
+        """Return what they all wait for just now; None while they do not."""
         ...
 
 

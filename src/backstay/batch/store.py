@@ -200,7 +200,7 @@ class WorkStore(Protocol):
     async def put_back(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
         """Pause the job, unless it was cancelled, with reason and evidence, and put the given items back to pending.
 
-        Those that have not failed stay as they are; the tries of all that are pending then are forgotten.
+        Those that have not failed stay in their state; the tries of all that are then pending are forgotten.
         """
         ...
 

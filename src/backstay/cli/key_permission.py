@@ -1,4 +1,4 @@
-"""The question whether a recipe may send a key where it says."""
+"""Asking the user whether a recipe may send a key where it says."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ def allowing(work: Callable[[], T], allow_key: str | None) -> T:
     """Do something that may need a key to be allowed, and do it again once it is.
 
     Raises:
-        KeyNotAllowed: neither the option allows it, nor can anybody be asked.
+        KeyNotAllowed: the option does not allow it, and there is no terminal to ask at.
         typer.Abort: the answer was no.
     """
     try:

@@ -61,8 +61,8 @@ class Making:
         Raises:
             ProcessorUnusable: there is no such processor.
             KeyMissing: there is no key for the model's provider, which needs one.
-            KeyNotAllowed: the recipe says where a key goes, and nobody has allowed that.
-            SettingsError: a proxy, a certificate or a header of the settings cannot be used.
+            KeyNotAllowed: the recipe says where a key goes, and that has not been allowed.
+            SettingsError: the proxy, the certificates or a header of the settings cannot be used.
         """
         from backstay.generate.account import Accounts
         from backstay.generate.sources import Processors

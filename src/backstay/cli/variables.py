@@ -1,4 +1,4 @@
-"""A warning of variables that are set and mean nothing, most often a slip of the pen."""
+"""A warning about variables that are set and mean nothing, most often because of a typo."""
 
 from collections.abc import Mapping
 

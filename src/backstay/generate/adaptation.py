@@ -24,20 +24,20 @@ class Adaptation:
     hint: str | None = None
     """What is wrong with most answers, for the prompt of all."""
     unusable_in_a_row: int = 0
-    """Answers that were no conversation, without one that was in between."""
+    """Unusable answers, without a usable one in between."""
 
     @classmethod
     def from_structures(cls, structures: Sequence[Structure]) -> "Adaptation":
         return cls(list(structures))
 
     def body_as_taken(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a request's body without what is not taken, and with the names that are."""
+        """Return a request's body without the parameters that are not taken, and with the names that are."""
         if not self.renamed and not self.omitted:
             return dict(body)
         return {self.renamed.get(name, name): value for name, value in body.items() if name not in self.omitted}
 
     def drop_structure(self, refused: Structure) -> bool:
-        """Note that a structure is not to be had; False when no other is left.
+        """Note that a structure is not available; False when no other is left.
 
         Of many calls that were refused the same structure, only the first changes it for all.
         """
@@ -77,7 +77,7 @@ def adapt(adaptation: Adaptation, refusal: Refusal, structure: Structure, own: C
         adaptation: takes what is learnt.
         refusal: of kind `DIFFERENTLY`.
         structure: what the refused request asked for.
-        own: names of the parameters that the user has set: they are sent as they are, or not at all.
+        own: names of the parameters that the user has set: none of them is renamed or left out.
     """
     parameter = refusal.parameter
     if refusal.change is Change.PLAINER:

@@ -1,4 +1,4 @@
-"""How many calls a provider takes, found from its answers. Pure: told the time.
+"""How many calls a provider takes, found from its answers. Pure: it is given the time.
 
 A refusal by itself is noise. Only when the share of refused calls in a window proves a limit is the account slowed
 down: to the rate at which answers come, or to the number of calls under way, whichever the refusals depend on. Both are
@@ -131,7 +131,7 @@ class AdaptiveLimit:
         return start
 
     def end(self, start: Start) -> None:
-        """Count a call that ended, whatever came of it."""
+        """Count a call that ended, whatever its outcome."""
         self.in_flight -= 1
         if self.mode is Mode.HOLD and start.setting == self._setting:
             self._started = 0  # a probe that proved nothing: let another go
@@ -240,7 +240,7 @@ class AdaptiveLimit:
         self._hold(now, named_seconds)
 
     def _hold(self, now: float, named_seconds: float | None) -> None:
-        """Hold until the next probe: soon, or at the named time, which is believed the longer the more it holds."""
+        """Hold until the next probe: soon, or at the named time, which is believed for longer after each probe."""
         self._set(now, Mode.HOLD, math.inf)
         growth = 2.0 ** min(self._probes, 20)
         believed = min(LONGEST_BELIEF_SECONDS, _FIRST_BELIEF_SECONDS * growth)

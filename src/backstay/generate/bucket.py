@@ -1,4 +1,4 @@
-"""A bound of so many units a minute. Pure: it is told the time."""
+"""A bound of so many units a minute. Pure: it is given the time."""
 
 _MINUTE = 60.0
 

@@ -23,7 +23,7 @@ _TEXTS = ("system", "prompt", "language", "roles")
 class Secrets:
     """The secret values that go to one endpoint, to be found in what comes back.
 
-    A value that is short, or a word, is no secret: servers of one's own take any word for a key.
+    A value that is short, or has only letters, is not one: people give their own servers any word for a key.
     """
 
     def __init__(self, values: Iterable[str | None]) -> None:
@@ -41,12 +41,12 @@ class Secrets:
 
 
 def is_secret(value: str) -> bool:
-    """Return whether a value can be a real key: long enough, and no word."""
+    """Return whether a value can be a real key: long enough, and not only letters."""
     return len(value) >= _SHORTEST_SECRET and not value.isalpha()
 
 
 def refuse_in(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:
-    """See that no value of a recipe is a credential: it is stored with the job, and shown.
+    """Check that no value of a recipe is a credential: it is stored with the job, and shown.
 
     Raises:
         RecipeError: one is. The message names the field, never the value.

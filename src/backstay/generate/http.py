@@ -26,7 +26,7 @@ _STREAMED = {"Accept": f"{CONTENT_TYPE}, application/json"}
 
 
 class Unreached(Exception):
-    """Nothing was asked: no connection came about. The message says why."""
+    """Nothing was sent: no connection could be made. The message says why."""
 
     def __init__(self, why: str, *, proxy: Proxy | None = None, may_pass: bool = True) -> None:
         super().__init__(why)
@@ -56,10 +56,10 @@ class Http:
     """Connections to one endpoint, kept open between requests. Made and closed in one event loop."""
 
     def __init__(self, url: str, headers: Mapping[str, str], *, idle_seconds: float = _IDLE_SECONDS) -> None:
-        """Read from the environment what is on the way.
+        """Read the proxy and the trusted certificates from the environment.
 
         Raises:
-            SettingsError: its proxy or its certificates cannot be used.
+            SettingsError: the proxy or the certificates cannot be used.
         """
         self._url = URL(url, encoded=True)
         self._headers = merge_headers({**_PLAIN, "User-Agent": f"backstay/{version('backstay')}"}, headers)
@@ -82,7 +82,7 @@ class Http:
                 having been asked for is collected as well.
 
         Raises:
-            Unreached, Cut: there was none, or not all of it.
+            Unreached, Cut: there was no answer, or not all of it.
         """
         session = self._session or self._open()
         if stream is not None:
@@ -117,15 +117,15 @@ class Http:
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
             headers=self._headers,
-            # How many calls there are at once is decided by those who make them.
+            # The callers decide how many calls there are at once.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30, ssl=self._tls or True),
             cookie_jar=aiohttp.DummyCookieJar(),
             # The time that a whole try may take is the item's deadline.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
             max_line_size=_LARGEST_HEADER,
             max_field_size=_LARGEST_HEADER,
-            # What it would take from the environment: a proxy, which is looked up once and not for each request
-            # in a thread, and a password of .netrc, which takes the place of the key.
+            # Otherwise it would look the proxy up in a thread for each request, and let a password of .netrc replace
+            # the key.
             trust_env=False,
         )
         return self._session

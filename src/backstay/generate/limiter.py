@@ -83,11 +83,11 @@ class RateLimiter:
         return delay
 
     def waiting(self, now: float | None = None) -> Waiting | None:
-        """Return for what the account as a whole waits, and how long, or None while calls pass."""
+        """Return what the account as a whole waits for, and how long, or None while calls pass."""
         return self._rate.waiting(self._clock() if now is None else now)
 
     def exhausted(self) -> str | None:
-        """Return why the account should wait no longer, as a sentence, or None."""
+        """Return why the account should wait no longer, as `Patience.exhausted` does; None while it should."""
         return self._rate.exhausted(self._clock())
 
     def close(self) -> None:

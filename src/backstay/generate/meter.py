@@ -1,4 +1,4 @@
-"""What passes at a provider just now: how many calls a second, and how many at once. Pure: told the time."""
+"""What passes at a provider just now: how many calls a second, and how many at once. Pure: it is given the time."""
 
 _SPAN_SECONDS = 1.0
 _LONGEST_SPAN_SECONDS = 30.0

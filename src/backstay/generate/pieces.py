@@ -5,7 +5,7 @@ from typing import Any
 
 
 class Pieces:
-    """Values that come in pieces: texts are joined, lists and what is in objects likewise, the rest is replaced."""
+    """Values that come in pieces: texts, lists and what is in objects are joined, the rest is replaced."""
 
     _WHOLE = frozenset({"role", "type", "id", "name"})  # sent once, or again in each piece
 

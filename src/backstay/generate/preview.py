@@ -37,7 +37,7 @@ async def preview(
     """Render the prompt of every item of a file and return the first ones.
 
     Raises:
-        InputError: an item is of no use.
+        InputError: an item is unusable.
         RecipeError: an item lacks what the recipe uses.
     """
     where = "standard input" if file == "-" else file

@@ -37,7 +37,7 @@ class ProbeReport:
 
     calls: int = 0
     structure: Structure | None = None
-    """The strictest that it gives; None when no call came to a conversation."""
+    """The strictest that it gives; None when no answer was a conversation."""
     refused: list[str] = field(default_factory=list)
     """Structures that it would not give, or gave no conversation in."""
     stream: bool = False

@@ -1,4 +1,4 @@
-"""When the next call to a provider may start, and how long a refused item waits. Pure: told the time."""
+"""When the next call to a provider may start, and how long a refused item waits. Pure: it is given the time."""
 
 import random
 from dataclasses import dataclass
@@ -89,21 +89,21 @@ class Rate:
         return delay
 
     def is_passing(self, now: float) -> bool:
-        """Return whether calls pass: not while the account is held, or has been refused only for some time."""
+        """Return whether calls pass: not while the account is held, or has had only refusals for some time."""
         if self._limit.mode is Mode.HOLD:
             return False
         is_standing = self._patience.waited_seconds(now) >= _STANDSTILL_SECONDS
         return not (is_standing and self._refused_in_a_row >= _REFUSALS_IN_A_ROW)
 
     def waiting(self, now: float) -> Waiting | None:
-        """Return for what the account waits, and how long, or None while calls pass."""
+        """Return what the account waits for, and how long, or None while calls pass."""
         if self._trouble is None or self.is_passing(now):
             return None
         until = self._limit.held_until if self._limit.mode is Mode.HOLD else self._retry_at
         return Waiting(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
 
     def exhausted(self, now: float) -> str | None:
-        """Return why the account should wait no longer, as a sentence, or None."""
+        """Return why the account should wait no longer, as `Patience.exhausted` does; None while it should."""
         return None if self.is_passing(now) else self._patience.exhausted(now)
 
     def _delay_seconds(self, now: float, trouble: Trouble, again: int) -> float:

@@ -1,6 +1,6 @@
-"""From an answer that is none (an error status, a lost connection) to whose matter it is. Pure.
+"""From an answer other than a good one (an error status, no JSON, no connection) to what it concerns. Pure.
 
-What a provider says is looked at to tell errors apart, and never quoted: it may repeat the prompt, or the key.
+What a provider says is read to tell errors apart, and never quoted: it may repeat the prompt, or the key.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _UNKNOWN = Rule(Kind.UNKNOWN, "bad_request")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Whose matter an answer other than a good one is, and what to do about it."""
+    """What an answer other than a good one concerns, and what to do about it."""
 
     kind: Kind
     code: str
@@ -41,7 +41,7 @@ class Refusal:
     is_decisive: bool = False
     """Whether one such answer is enough to pause: no other item can fare better."""
     is_limit: bool = False
-    """Whether a limit of requests, tokens or concurrency was met, as opposed to trouble of the server's."""
+    """Whether a limit of requests, tokens or concurrency was met, as opposed to a server error."""
     change: Change | None = None
     parameter: str | None = None
     instead: str | None = None
@@ -59,7 +59,7 @@ def refusal_of(
     has_key: bool = True,
     proxy: str | None = None,
 ) -> Refusal:
-    """Return whose matter an answer with an error status is.
+    """Return what an answer with an error status concerns, by the first rule that matches.
 
     Args:
         status: of the answer.
@@ -103,7 +103,7 @@ def refusal_of(
 
 
 def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool) -> Refusal:
-    """Return what a body that is not JSON comes to; `is_proven`: this endpoint has given good answers before."""
+    """Return what a body that is not JSON means; `is_proven`: this endpoint has given good answers before."""
     names = {**_names(endpoint), "status": status}
     if not is_page(body):
         return Refusal(Kind.PASSING, "broken_json", MESSAGES["broken_json"].format(**names), "broken JSON")
@@ -114,7 +114,7 @@ def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool) -> 
 
 
 def unreachable(endpoint: Endpoint, why: str) -> Refusal:
-    """Return what it comes to when nothing answers, and nothing has before."""
+    """Return what it means that nothing answers, and nothing has before; `why` is for the message."""
     message = MESSAGES["unreachable"].format(**_names(endpoint), why=why)
     return Refusal(Kind.ACCOUNT, "unreachable", message, why, is_decisive=True)
 

@@ -1,4 +1,4 @@
-"""The table of refusals: which signs in an answer make it whose matter.
+"""The table of refusals: what an answer concerns, by the signs in it.
 
 The first rule that matches decides. The order is that of trust: codes, then structured fields, then words, the status
 last. `scripts/refusals.py` makes the tables of the reference from it.

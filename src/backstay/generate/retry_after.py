@@ -9,7 +9,7 @@ from backstay.batch.retry_after import header_seconds
 from backstay.generate.error_body import Said, said_in
 
 LONGEST_SECONDS = 86_400.0
-"""What is asked beyond a day is cut to it."""
+"""More than a day counts as a day."""
 
 _RESETS = (
     ("x-ratelimit-reset-requests", "x-ratelimit-remaining-requests"),

@@ -11,7 +11,7 @@ _GAP = 120  # characters that `…` stands for at most
 
 
 class Kind(StrEnum):
-    """Whose matter a refusal is."""
+    """What a refusal concerns."""
 
     ITEM = "item"
     DIFFERENTLY = "differently"
@@ -28,7 +28,7 @@ class Change(StrEnum):
     PLAINER = "plainer"
     """The structure that was asked for is not available here."""
     RESAMPLE = "resample"
-    """Only this sample failed."""
+    """Only this sample failed: its item alone is asked in a plainer way."""
     RENAME = "rename"
     """A parameter has another name here."""
     OMIT = "omit"
@@ -42,7 +42,7 @@ class Rule:
     kind: Kind
     code: str
     seen: str = ""
-    """Who answers so, for the reference."""
+    """Providers that answer so, for the reference."""
     statuses: Set[int] = frozenset()
     codes: Set[str] = frozenset()
     """Lower-case; one of them is among the body's codes, types and reasons."""

@@ -1,4 +1,4 @@
-"""Whether a refusal is one item's matter or everybody's, found out by asking for other items. Pure."""
+"""Whether a refusal concerns one item or the whole account, found out by asking for other items. Pure."""
 
 from collections.abc import Hashable
 from enum import StrEnum
@@ -10,7 +10,7 @@ _MOST = 50  # in a row, whatever is still under way
 
 
 class Blame(StrEnum):
-    """Whose matter a refusal is."""
+    """What a refusal concerns: one item, or all."""
 
     NOT_KNOWN = "not known"
     ITEM = "item"
@@ -18,10 +18,10 @@ class Blame(StrEnum):
 
 
 class Suspicions:
-    """The refusals of one account that may be an item's or the account's.
+    """The refusals of one account that may concern the item or the account.
 
-    The item goes back, and others are asked. When they pass, and this one is refused again, it is the item's matter.
-    When several in a row are refused and nothing passes, it is the account's: but not before the calls that were under
+    The item goes back, and others are asked. When they pass, and this one is refused again, it concerns the item. When
+    several in a row are refused and nothing passes, it concerns the account: but not before the calls that were under
     way at the first of them have been answered, as good answers take longer than refusals.
     """
 
@@ -41,7 +41,7 @@ class Suspicions:
         return self._calls
 
     def end(self, call: int) -> None:
-        """Note that a call is over, whatever it came to."""
+        """Note that a call is over, whatever its outcome."""
         del self._under_way[call]
 
     def clear(self) -> None:
@@ -51,12 +51,12 @@ class Suspicions:
         self._faults = 0
 
     def note_fault(self) -> int:
-        """Note an answer in which the server says that it has a fault; return how many came in a row."""
+        """Note an answer in which the server reports a fault; return how many came without a good one in between."""
         self._faults += 1
         return self._faults
 
     def blame(self, item: Hashable) -> Blame:
-        """Note that an item was refused, and return whose matter that is. The refused call is still under way."""
+        """Note that an item was refused, and return what that concerns. The refused call is still under way."""
         passed_before = self._suspects.get(item)
         if passed_before is not None and passed_before < self._passed:
             return Blame.ITEM

@@ -466,7 +466,7 @@ async def test_blocking_calls_share_threads(calls_of, ear):
     assert len(set(threads)) == 1
 
 
-# -- waiting for leave to begin --------------------------------------------------------------------
+# -- waiting for permission to begin --------------------------------------------------------------
 
 
 async def test_a_wait_for_leave_is_not_part_of_the_deadline(calls_of, ear):
@@ -562,7 +562,7 @@ async def test_a_processor_says_what_a_timeout_comes_to(calls_of, ear):
 
 
 async def test_after_the_wait_the_deadline_holds(calls_of, ear):
-    """Leave to begin is no leave to take for ever; calls beside it keep their own deadlines."""
+    """Waiting for permission to begin does not lift the deadline; calls beside it keep their own."""
 
     async def process(item, work):
         if item.id == "item-1":

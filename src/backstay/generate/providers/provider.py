@@ -1,8 +1,8 @@
 """What a provider is: how to ask it, and how to read its answer. Nothing here goes over a network.
 
 A new provider that speaks as OpenAI does is a row in `hosted.py`; any other is one file with a class like this, its
-entry in `PROVIDERS`, and one test. Everything else (keys, limits, retries, errors by their status, the turns found in
-an answer) is the same for all and done elsewhere.
+entry in `PROVIDERS`, and one test. Everything else (keys, limits, retries, refusals, the turns found in an answer) is
+the same for all and done elsewhere.
 """
 
 from abc import ABC, abstractmethod
@@ -88,7 +88,7 @@ class Unreadable(Exception):
 
 
 class Quirk(StrEnum):
-    """What an endpoint does otherwise than OpenAI's."""
+    """What an endpoint does differently from OpenAI's."""
 
     NO_STREAM_OPTIONS = "no_stream_options"
     """It refuses `stream_options`, and reports usage in a stream without being asked."""
