@@ -38,7 +38,7 @@ _SERVER_IGNORED = _names(
     "statement_timeout lock_timeout idle_in_transaction_session_timeout"
 )
 _SCHEMA = "our tables are in the schema that BACKSTAY_SCHEMA names, by default backstay; leave it out"
-_SSL = "say sslmode=require, or verify-full with sslrootcert, instead"
+_SSL = "use sslmode=require, or verify-full with sslrootcert, instead"
 _SERVER_REFUSED: Mapping[str, str] = {
     "schema": _SCHEMA,
     "currentschema": _SCHEMA,
@@ -48,12 +48,12 @@ _SERVER_REFUSED: Mapping[str, str] = {
     "sslaccept": _SSL,
     "sslfactory": _SSL,
     "ssl_mode": _SSL,
-    "sslidentity": "say sslcert and sslkey instead",
-    "role": "connect as that role, or say options=-crole%3DNAME instead",
-    "database": "write the database behind the host, as in HOST/DATABASE",
-    "username": "say user instead",
-    "targetservertype": "say target_session_attrs instead",
-    "loadbalancehosts": "say load_balance_hosts instead",
+    "sslidentity": "use sslcert and sslkey instead",
+    "role": "connect as that role, or use options=-crole%3DNAME instead",
+    "database": "write the database after the host, as in HOST/DATABASE",
+    "username": "write user=NAME instead",
+    "targetservertype": "use target_session_attrs instead",
+    "loadbalancehosts": "use load_balance_hosts instead",
 }
 _FILE_IGNORED = _names(
     "timeout check_same_thread cached_statements detect_types isolation_level uri connection_limit socket_timeout cache"
@@ -67,7 +67,7 @@ _FILE_REFUSED: Mapping[str, str] = {
 
 
 def for_server(query: str, known: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the part of a query that libpq, which knows the given names, is to be given, and the names ignored.
+    """Return the part of a query that goes to libpq, which knows the given names, and the names that are ignored.
 
     Raises:
         SettingsError: a parameter cannot be honoured, or no driver has one of that name.
@@ -76,7 +76,7 @@ def for_server(query: str, known: Collection[str]) -> tuple[str, tuple[str, ...]
 
 
 def for_file(query: str) -> tuple[str, ...]:
-    """Return the names of parameters that are ignored for an SQLite file. Raises SettingsError likewise."""
+    """Return the names of parameters that are ignored for an SQLite file. Raises like `for_server`."""
     return _split(query, (), _FILE_IGNORED, _FILE_REFUSED)[1]
 
 
@@ -94,10 +94,10 @@ def _split(
         elif name.lower() in refused:
             raise SettingsError(f"{_about(name)} cannot be honoured: {refused[name.lower()]}", setting=_SETTING)
         elif "@" in query or not _NAME.fullmatch(name):
-            # A password whose marks are not written as %40 and so on ends up here: nothing of it may be shown.
+            # A password whose characters are not written as %40 and so on ends up here: nothing of it may be shown.
             raise SettingsError(
-                "The database address has a parameter that is not known; marks such as @ / : # ? in a password are "
-                "written as %40 %2F %3A %23 %3F",
+                "The database address has a parameter that is not known; in a password, write @ / : # ? as "
+                "%40 %2F %3A %23 %3F",
                 setting=_SETTING,
             )
         else:

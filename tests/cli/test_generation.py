@@ -301,7 +301,7 @@ def test_where_nobody_can_be_asked_an_option_allows_it(backstay, topics, provide
         assert "--allow-key models.example" in refused.err
     assert not backstay.database.exists()
     shown = backstay(*words, "--dry-run", "1")
-    assert "sends the key in OPENAI_API_KEY to models.example, which nobody has allowed yet" in shown.out
+    assert "sends the key in OPENAI_API_KEY to models.example, which has not been allowed yet" in shown.out
     assert provider.calls == []
 
     assert backstay(*words, "--allow-key", "models.example").code == 0
@@ -342,7 +342,7 @@ def test_a_job_from_elsewhere_asks_as_a_recipe_does(backstay, topics, provider, 
         (
             ["openai:m"],
             {"OPENAI_API_BASE": "http://gate:1/v1"},
-            "OPENAI_API_BASE is set, and is not read: set OPENAI_BASE_URL instead.",
+            "OPENAI_API_BASE is set but not read: set OPENAI_BASE_URL instead.",
         ),
         (["ollama:m"], {"OLLAMA_HOST": "0.0.0.0"}, "ollama, at http://127.0.0.1:11434/v1 (OLLAMA_HOST); no key"),
         (
@@ -388,5 +388,5 @@ def test_patience_is_given_as_one_says_it(backstay, topics, provider):
     assert refused.code == 2
     assert refused.one_line_error().startswith("--patience must be a number and s, m, h, d or w")
     assert paused.code == 5
-    assert "No good answer came for" in paused.err
+    assert "no good answer came for" in paused.err
     assert "paused on" in backstay("failed", "topics", "--raw").out

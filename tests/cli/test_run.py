@@ -164,7 +164,7 @@ def test_columns_can_be_named(within, backstay):
     ("words", "told"),
     [
         ([], "Say what makes the conversations: --model PROVIDER:NAME"),
-        (["--model", "gpt-9"], "Nobody can tell whose model 'gpt-9' is; name it as openai:…"),
+        (["--model", "gpt-9"], "The model 'gpt-9' names no provider; name it as openai:…"),
         (["--model", "scripted:soon"], "'scripted:soon' is no writer"),
         (["--model", "scripted", "--processor", "a:b"], "--processor cannot go with --model"),
         (["--processor", "nowhere_at_all:f"], "There is no module 'nowhere_at_all'"),

@@ -262,10 +262,10 @@ async def test_what_is_no_tuple_of_exceptions_is_refused(backstay, retry_on):
 
 async def test_named_errors_go_with_a_function_only(backstay):
     """A processor that is named can be resumed by programs that do not know the classes."""
-    with pytest.raises(SettingsError, match="retry_on goes with a function"):
+    with pytest.raises(SettingsError, match="retry_on works only with a function"):
         await backstay.batches.run("batch", items(1), "scripted", retry_on=(_Busy,))
     await backstay.batches.create("made", items(1), "scripted")
-    with pytest.raises(SettingsError, match="retry_on goes with a function"):
+    with pytest.raises(SettingsError, match="retry_on works only with a function"):
         await backstay.batches.resume("made", retry_on=(_Busy,))
 
 

@@ -59,8 +59,8 @@ def test_what_libpq_knows_is_passed_on(query, name, value):
          "schema that BACKSTAY_SCHEMA names, by default backstay; leave it out"),
         ("currentSchema=x", "The parameter currentSchema in the database address cannot be honoured: our tables are"),
         ("search_path=x", "The parameter search_path in the database address cannot be honoured: our tables are"),
-        ("ssl=no-verify", "The parameter ssl in the database address cannot be honoured: say sslmode=require"),
-        ("sslaccept=strict", "The parameter sslaccept in the database address cannot be honoured: say sslmode="),
+        ("ssl=no-verify", "The parameter ssl in the database address cannot be honoured: use sslmode=require"),
+        ("sslaccept=strict", "The parameter sslaccept in the database address cannot be honoured: use sslmode="),
         ("role=admin", "The parameter role in the database address cannot be honoured: connect as that role"),
         ("sslmod=require", "The parameter sslmod in the database address is not known; did you mean sslmode?"),
         ("Connect_Timeout=3", "The parameter Connect_Timeout in the database address is not known; did you mean "

@@ -85,7 +85,7 @@ class Batches:
             retry_on: Exception classes after which an item is tried again, for a callable of this program.
 
         Raises:
-            InputError: an item is of no use; nothing was called and no job was made.
+            InputError: an item is unusable; nothing was called and no job was made.
             JobDiffers, ItemsDiffer: the job exists with another processor, recipe or items.
             ProcessorUnusable: the processor cannot be found or called.
             RecipeError: an item lacks what the recipe uses; nothing was called and no job was made.
@@ -238,7 +238,7 @@ class Batches:
         return await self._stores.jobs.retry(self._owner, job_id, named)
 
     async def skip(self, job_id: str, item_ids: Sequence[str]) -> int:
-        """Have a job pass the named pending or failed items: they become skipped; return how many.
+        """Skip the named pending or failed items of a job, all of them or none; return how many.
 
         Raises:
             JobNotFound, ItemNotFound: the job or an item does not exist.
@@ -403,8 +403,8 @@ def _name_of(process: Processor | Recipe | str) -> str:
 
 def _retry_on_refused(processor: str) -> SettingsError:
     return SettingsError(
-        f"retry_on goes with a function of this program, and {processor!r} is found by its name, by programs that do "
-        "not know it too; have the processor return Retry instead",
+        f"retry_on works only with a function of this program: {processor!r} is found by its name, also by programs "
+        "that do not know retry_on; have the processor return Retry instead",
         setting="retry_on",
     )
 

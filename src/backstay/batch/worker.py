@@ -193,7 +193,7 @@ class Worker:
                     continue
                 patient_until = patient_until or time.monotonic() + _PATIENCE_SECONDS
                 if time.monotonic() > max(patient_until, self._leaves_at()):
-                    raise StoreUnavailable("The database does not answer; what it was not given yet is done again")
+                    raise StoreUnavailable("The database does not answer; what was not stored yet will be done again")
             return task.result()
         finally:
             task.cancel()

@@ -39,7 +39,7 @@ def show(
     allowed_keys: Iterable[str],
     environ: Mapping[str, str],
 ) -> None:
-    """Print the prompts of the first items, and where they would go; nobody is called, no job is made."""
+    """Print the prompts of the first items, and where they would go; no model is called, no job is made."""
     from backstay.generate.preview import preview
 
     endpoint = recipe.endpoint.in_environment(environ)
@@ -61,7 +61,7 @@ def show(
     _say_permission(out, recipe, allowed_keys, environ)
     out.line(
         f"{counted(seen.items, 'item')} for {plain(recipe.model)} at {plain(endpoint.host)}: about "
-        f"{seen.tokens_in:,} tokens in and {seen.tokens_out:,} out, guessed from lengths. Nobody was called."
+        f"{seen.tokens_in:,} tokens in and {seen.tokens_out:,} out, guessed from lengths. No model was called."
     )
 
 

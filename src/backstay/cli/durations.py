@@ -14,7 +14,7 @@ def parse_duration(text: str, *, option: str) -> timedelta:
     match = _TEXT.fullmatch(text.strip())
     if match is None or float(match[1]) == 0:
         raise SettingsError(
-            f"{option} must be a number and s, m, h, d or w (seconds to weeks), as 30m or 7d", setting=option
+            f"{option} must be a number and s, m, h, d or w (seconds to weeks), such as 30m or 7d", setting=option
         )
     try:
         return timedelta(**{_UNITS[match[2].lower()]: float(match[1])})

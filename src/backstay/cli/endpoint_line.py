@@ -1,4 +1,4 @@
-"""Where a recipe's model is asked, in a line for people: before anything is sent, one sees where it goes."""
+"""Where a recipe's model is asked, in a line for people: they see where it goes before anything is sent."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ _NOT_READ = {"OPENAI_BASE_URL": "OPENAI_API_BASE", "ANTHROPIC_BASE_URL": "ANTHRO
 
 
 def describe(recipe: "Recipe", environ: Mapping[str, str]) -> str:
-    """Return what is asked, where, and with whose key.
+    """Return what is asked, where, and with which key.
 
     Raises:
-        RecipeError: a variable of the environment names an address that is none.
+        RecipeError: an environment variable names an address that is not valid.
     """
     endpoint = recipe.endpoint.in_environment(environ)
     said_by = f" ({endpoint.variable})" if endpoint.variable is not None else ""
@@ -24,7 +24,7 @@ def describe(recipe: "Recipe", environ: Mapping[str, str]) -> str:
     read = endpoint.provider.base_url_variable or ""
     unread = _NOT_READ.get(read, "")
     if endpoint.is_default and environ.get(unread):
-        line += f". {unread} is set, and is not read: set {read} instead"
+        line += f". {unread} is set but not read: set {read} instead"
     return line
 
 

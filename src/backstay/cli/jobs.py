@@ -98,7 +98,7 @@ def failed(
     them, marked `paused on`: their items have not failed.
 
     In a pipe, without --raw and --traceback: one failed item a line, tabs between id, error code, attempts, time, topic
-    and message; what it paused on is left out.
+    and message; what is marked `paused on` is left out.
 
     \b
     Examples:

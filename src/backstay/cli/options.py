@@ -19,7 +19,7 @@ Patience = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Pause after so long without a good answer [default: 10m, longer where the provider names a time].",
+        help="Pause after this long without a good answer [default: 10m, longer if the provider names a time].",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""`backstay probe`: one small call, and what follows from it."""
+"""`backstay probe`: a few small calls, and what follows from them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -84,7 +84,7 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport") -> None:
     other += [f"without {name}" for name in report.omitted]
     if other:
         out.line(f"asked      {', '.join(other)}")
-    unknown = "" if report.is_end_known else ", which is not known"
+    unknown = "" if report.is_end_known else ", an unknown word"
     out.line(f"end        {plain(report.end or 'none')}{unknown}")
     out.line(f"thinking   {', '.join(report.thinking) or 'none seen'}")
     out.line(f"usage      {'reported' if report.reports_usage else 'not reported'}")

@@ -46,7 +46,7 @@ def run(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="M", help="openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url; scripted."
+            metavar="M", help="openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url, or scripted."
         ),
     ] = None,
     recipe: Annotated[
@@ -76,7 +76,7 @@ def run(
     limit: Limit = None,
     dry_run: Annotated[
         int | None,
-        typer.Option(metavar="[N]", min=1, help="Print the first N prompts [3] and an estimate; call nobody."),
+        typer.Option(metavar="[N]", min=1, help="Print the first N prompts [3] and an estimate; call no model."),
     ] = None,
     accept_new_items: Annotated[
         bool, typer.Option("--accept-new-items", help="Add the items that an existing job lacks.")

@@ -58,10 +58,10 @@ def skip(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Have a job pass items.
+    """Skip items of a job.
 
-    They become skipped, all of those named or none: for instance the one that a job pauses on each time it is resumed.
-    A running, completed or skipped item is refused.
+    All of those named or none: for instance the one that a job pauses on each time it is resumed. A running, completed
+    or skipped item is refused.
 
     \b
     Examples:

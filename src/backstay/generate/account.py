@@ -34,7 +34,7 @@ class Account:
         """Prepare what is sent with each call.
 
         Raises:
-            SettingsError: a header of the settings lacks its value, or what is on the way there cannot be used.
+            SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
         """
         # Here and not above: who asks no provider need not wait for what speaks to one.
         from backstay.generate.http import Http
@@ -45,7 +45,7 @@ class Account:
         self._key = key
         self._secret_headers = sources.headers(endpoint.host)
         self.secrets = Secrets([key, *self._secret_headers.values()])
-        """What must not be kept of what comes back."""
+        """What must not be stored from an answer."""
         self.http = Http(endpoint.url, self._headers())
         self._renewed_headers: Mapping[str, str] | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -53,7 +53,7 @@ class Account:
         self._adaptations: dict[tuple[str, tuple[Structure, ...]], Adaptation] = {}
 
     def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
-        """Return what was learnt of a model that is asked for these structures."""
+        """Return what was learnt about a model that is asked for these structures; all jobs share it."""
         from backstay.generate.adaptation import Adaptation
 
         key = (model, tuple(structures))
@@ -131,14 +131,14 @@ class Accounts:
 
         Raises:
             KeyMissing: it needs a key, and there is none.
-            SettingsError: what is on the way there cannot be used.
+            SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
         """
         variable = endpoint.key_variable
         key = self._keys.read(variable)
         if key is None and endpoint.key_required:
             raise KeyMissing(
                 f"{endpoint.model} needs an API key: put it into the environment variable {variable}, or name a "
-                f"command or a file that holds it under [keys.{variable}] in backstay.toml",
+                f"command that prints it or a file that holds it under [keys.{variable}] in backstay.toml",
                 variable=variable,
             )
         # One that is read again is the same account with its next key.

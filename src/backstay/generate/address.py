@@ -32,13 +32,13 @@ class Address:
 
     @classmethod
     def parse(cls, text: str, what: str = "The base URL") -> Self:
-        """Read a base URL. Raises RecipeError: it is none, or carries a credential; `what` names where it stands."""
+        """Read a base URL; `what` names it in messages. Raises RecipeError: it is not one, or carries a credential."""
         parts = _split(text, what)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise _wrong(what, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
         if parts.username is not None or parts.password is not None or parts.fragment:
             raise RecipeError(
-                f"{what} carries a user name or a fragment, where credentials hide; leave it out. "
+                f"{what} carries a user name or a fragment, which may be a credential; leave it out. "
                 "A key goes into the environment",
                 field="base_url",
             )
@@ -68,7 +68,7 @@ class Address:
 
     @property
     def has_deployment(self) -> bool:
-        """Whether it is the address of one deployment, as Azure has them; gateways in front of it do as well."""
+        """Whether it is the address of one Azure deployment, at Azure or at a gateway in front of it."""
         return _DEPLOYMENTS in f"{self.path}/"
 
 
@@ -122,8 +122,8 @@ def _query(text: str, what: str) -> dict[str, str]:
     for name, value in parse_qsl(text, keep_blank_values=True):
         if is_credential_name(name):
             raise RecipeError(
-                f"{what} carries a credential in its query, where credentials hide: {name[:40]!r}. Leave it out; a key "
-                "goes into the environment, and key_header in the recipe names a header for it",
+                f"{what} carries a credential in its query: {name[:40]!r}. Leave it out; a key goes into the "
+                "environment, and key_header in the recipe names a header for it",
                 field="base_url",
             )
         query[name] = value
@@ -135,7 +135,7 @@ def _split(text: str, what: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port  # raises for a port that is no number
     except ValueError as error:
-        raise _wrong(what, "", f"it is no address: {error}") from error
+        raise _wrong(what, "", f"it is not an address: {error}") from error
     if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
         raise _wrong(what, "", "it has spaces, backslashes or characters that cannot be printed")
     return parts

@@ -38,7 +38,7 @@ def trusted_context(environ: Mapping[str, str] | None = None) -> ssl.SSLContext 
 
 
 def explain_tls_error(error: OSError) -> str:
-    """Say why no encrypted connection came about, and what to do."""
+    """Say why no encrypted connection could be made, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
         match error.verify_code:
             case code if code in (_WRONG_NAME, _WRONG_ADDRESS):
@@ -46,7 +46,7 @@ def explain_tls_error(error: OSError) -> str:
             case code if code == _EXPIRED:
                 return "its certificate has expired; have it renewed"
             case code if code == _NOT_YET_VALID:
-                return "its certificate is not valid yet; set the clock of this machine right, or have it replaced"
+                return "its certificate is not valid yet; correct this machine's clock, or have it replaced"
         return (
             f"its certificate is not trusted ({error.verify_message}); name the file with the certificate of the "
             "authority that signed it in SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
@@ -54,4 +54,6 @@ def explain_tls_error(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
         return "it does not speak TLS; correct the base URL, which may have to begin with http://"
     reason = getattr(error, "reason", None) or type(error).__name__
-    return f"no encrypted connection came about ({reason.lower().replace('_', ' ')}); see what it wants of a client"
+    return (
+        f"no encrypted connection could be made ({reason.lower().replace('_', ' ')}); check what it wants of a client"
+    )

@@ -1,4 +1,4 @@
-"""From a model's name and a base URL to where it is asked, and with whose key."""
+"""From a model's name and a base URL to where it is asked, and with which key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -62,7 +62,7 @@ class Endpoint:
         """Return the endpoint with the address that an environment variable names, where the recipe names none.
 
         Raises:
-            RecipeError: the variable holds no address.
+            RecipeError: the variable holds no valid address.
         """
         variable = self.provider.base_url_variable
         if not self.is_default or variable is None or not (text := environ.get(variable, "").strip()):
@@ -97,7 +97,7 @@ def endpoint_of(
     """Read `openai:gpt-…`, `anthropic:claude-…`, `ollama:…`, or any name with a base URL.
 
     Raises:
-        RecipeError: nobody can tell whose model that is, the base URL is none, or the endpoint lacks something.
+        RecipeError: the model names no provider, the base URL is wrong, or the endpoint lacks something.
     """
     address = Address.parse(base_url) if base_url is not None else None
     provider, name = _provider(model, address, providers)
@@ -111,7 +111,8 @@ def endpoint_of(
         )
     if anthropic_version is not None and not isinstance(provider, Anthropic):
         raise RecipeError(
-            f"anthropic_version is for anthropic:… models, and {model} is none; leave it out", field="anthropic_version"
+            f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out",
+            field="anthropic_version",
         )
     place = _completed(address or Address.parse(str(provider.base_url)), provider)
     whole_query = {**place.query, **(query or {})}
@@ -147,8 +148,10 @@ def _provider(model: str, address: Address | None, providers: Mapping[str, Provi
         if named is not None:
             return named, rest
         known = ", ".join(f"{name}:…" for name in providers)
-        what = f"There is no provider {prefix!r}" if colon else f"Nobody can tell whose model {model!r} is"
-        raise RecipeError(f"{what}; name it as {known}, or give the address of your own with --base-url", field="model")
+        what = f"There is no provider {prefix!r}" if colon else f"The model {model!r} names no provider"
+        raise RecipeError(
+            f"{what}; name it as {known}, or give the address of your own endpoint with --base-url", field="model"
+        )
     # Elsewhere it is part of the name: Ollama and others have models such as mistral:7b.
     if named is not None and not (named.is_language or named.owns(address.host)):
         named = None

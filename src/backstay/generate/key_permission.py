@@ -1,7 +1,7 @@
 """Where a key may go. A recipe file or a stored job may come from elsewhere, and so may the host that it names.
 
-`--base-url`, the environment and what a program says itself are the user's own word, and so is this machine. Anything
-else that would send a key to another host than its provider's has to be allowed once.
+`--base-url`, the environment and what a program says itself are the user's own choice, and servers on this machine need
+no permission. Anything else that would send a key to a host other than its provider's has to be allowed once.
 """
 
 import re
@@ -39,11 +39,11 @@ class KeyUse:
 
 
 def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, str]) -> KeyUse | None:
-    """Return the use of a key that has to be allowed, None where none has.
+    """Return the use of a key that has to be allowed; None if none has.
 
     Args:
-        endpoint: Where the key would go, with the environment's say.
-        outside: Fields of the recipe that a file or a stored job says.
+        endpoint: Where the key would go, after `in_environment`.
+        outside: Fields of the recipe that come from a file or a stored job.
         environ: The environment, with the keys that the settings name; a variable that is not set sends nothing.
     """
     address, variable = endpoint.address, endpoint.key_variable
@@ -58,7 +58,7 @@ def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, st
 
 
 def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str, str]) -> Endpoint:
-    """Return where a recipe's model is asked, with the environment's say.
+    """Return where a recipe's model is asked, once the environment was read.
 
     Args:
         recipe: What is asked.
@@ -67,7 +67,7 @@ def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str
 
     Raises:
         KeyNotAllowed: a file or a job names where its key goes, and nobody has allowed that.
-        RecipeError: a variable of the environment names an address that is none.
+        RecipeError: an environment variable names an address that is not valid.
     """
     endpoint = recipe.endpoint.in_environment(environ)
     allowed = AllowedKeys(listed=listed, file=user_file(environ))
@@ -92,8 +92,8 @@ class AllowedKeys:
         if use is not None and use not in self:
             subject = f"{whose[0].upper()}{whose[1:]}"
             raise KeyNotAllowed(
-                f"{subject} sends the key in {use.variable} to {use.host}, which nobody has allowed yet. If that is "
-                f'wanted, say --allow-key {use.host}, or set allowed_keys = ["{use}"] in backstay.toml',
+                f"{subject} sends the key in {use.variable} to {use.host}, which has not been allowed yet. If you want "
+                f'that, use --allow-key {use.host}, or set allowed_keys = ["{use}"] in backstay.toml',
                 host=use.host,
                 variable=use.variable,
                 whose=subject,

@@ -57,11 +57,11 @@ class KeySources:
         }
 
     def is_renewable(self, variable: str) -> bool:
-        """Return whether a key may be another one when it is read again."""
+        """Return whether a key can be read again, and may have changed: it comes from a command or a file."""
         return variable in self._keys and not self._environ.get(variable, "").strip()
 
     def read(self, variable: str) -> str | None:
-        """Return a key; None where there is none, and none is named.
+        """Return a key; None if the variable is not set, and the settings name no source of it.
 
         Raises:
             KeyMissing: what is there cannot be a key, or the command or the file gives none.
@@ -97,7 +97,7 @@ class KeySources:
             if not value:
                 raise SettingsError(
                     f"The header {name} for {host} takes its value from {variable}, which is not set; set it, or "
-                    f"take the header out of [headers] in backstay.toml",
+                    f"remove the header from [headers] in backstay.toml",
                     setting="headers",
                 )
             if not (value.isascii() and value.isprintable()):
@@ -113,7 +113,7 @@ class KeySources:
         key = text.strip()
         if len(key) >= 2 and key[0] in _QUOTES and key[0] == key[-1]:
             key = key[1:-1].strip()
-            self._warn("key_has_quotes", variable, advice="they are not sent; take them out")
+            self._warn("key_has_quotes", variable, advice="they are not sent; remove them")
         if not key:
             return None
         if not key.isascii() or not key.isprintable() or " " in key:
@@ -128,9 +128,9 @@ class KeySources:
             cwd=self._directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            # What it says may hold the key.
+            # What it prints there may hold the key.
             stderr=subprocess.DEVNULL,
-            # Without a terminal it cannot wait for somebody to type.
+            # Without a terminal it cannot wait for typed input.
             start_new_session=True,
         )
         try:

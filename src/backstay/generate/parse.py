@@ -74,9 +74,7 @@ def read_conversation(
 def _check_end(answer: Answer) -> None:
     match answer.end:
         case End.LENGTH:
-            message = (
-                "the answer was cut at its greatest length; raise max_tokens in the recipe, or ask for fewer turns"
-            )
+            message = "the answer was cut at its maximum length; raise max_tokens in the recipe, or ask for fewer turns"
             raise Unusable("length", message, may_pass=False)
         case End.REFUSAL:
             raise Unusable("refusal", "the model refused to write this conversation", may_pass=False)
@@ -111,7 +109,7 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
         try:
             return _Read(_turns(value.data, turns, prompt), found.reasoning)
         except WrongShape as error:
-            # The longest value was most likely meant as the answer: its fault is worth telling.
+            # The longest value was most likely meant as the answer: its fault is worth reporting.
             if worst is None or value.end - value.start > worst[0]:
                 worst = value.end - value.start, error
     for data in repaired_values(found.rest):
@@ -119,8 +117,8 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
             return _Read(_turns(data, turns, prompt, exactly=True), found.reasoning, is_repaired=True)
     if worst is not None:
         raise _wrong(worst[1])
-    missing = "there is no whole JSON object in the answer"
-    raise Unusable("unreadable_answer", missing, may_pass=True, hint="there was no whole JSON object in it")
+    missing = "there is no complete JSON object in the answer"
+    raise Unusable("unreadable_answer", missing, may_pass=True, hint="there was no complete JSON object in it")
 
 
 def _plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:
@@ -139,7 +137,7 @@ def _only(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:
 
 
 def _wrong(error: WrongShape) -> Unusable:
-    message = f"the answer is no conversation as asked for: {error}"
+    message = f"the answer is not the conversation that was asked for: {error}"
     return Unusable("wrong_shape", message, may_pass=True, hint=str(error))
 
 
@@ -175,7 +173,7 @@ def _turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = Fals
 
 
 def _check_written(turns: Sequence[Turn], prompt: Prompt | None) -> None:
-    """Check that texts were written and not only their places kept. An honest short text is one."""
+    """Check that texts were written, and are not mere placeholders. A short text may be a real one."""
     for number, turn in enumerate(turns, start=1):
         if len(turn.content) < 200 and _PLACEHOLDER.fullmatch(turn.content):
             raise WrongShape(f"turn {number} is a placeholder")
@@ -206,5 +204,5 @@ def _metadata(answer: Answer, read: _Read) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Return a text without what no database takes: a good conversation is not lost for the thoughts before it."""
+    """Return a text without what no database takes: a conversation must not be lost for its reasoning."""
     return text.replace("\x00", "").encode(errors="replace").decode()

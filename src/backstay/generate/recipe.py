@@ -119,10 +119,10 @@ class Recipe(BaseModel):
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
-        """Make a recipe of its fields; `outside` names those that a file or a job says. Errors like `load`."""
+        """Make a recipe of its fields; `outside` names those that come from a file or a job. Raises like `load`."""
         if "model" not in fields:
             raise RecipeError(
-                f"{where} names no model; say one with --model, as in --model openai:gpt-4o-mini",
+                f"{where} names no model; name one with --model, as in --model openai:gpt-4o-mini",
                 field="model",
             )
         try:
@@ -133,14 +133,14 @@ class Recipe(BaseModel):
         return recipe
 
     def model_post_init(self, _: Any) -> None:
-        """See that it can be followed: no credential in it, an address, templates that compile. Raises RecipeError."""
+        """Check that it can be followed: no credential, a valid address, templates that compile. Raises RecipeError."""
         credentials.refuse_in(self.frozen())
         _ = self.endpoint, self.prompts
         self._check_sampling()
 
     @property
     def outside_fields(self) -> frozenset[str]:
-        """Fields that a file or a stored job says, and not the program or the user: see `key_permission`."""
+        """Fields that come from a file or a stored job, and not from the program or the user: see `key_permission`."""
         return self._outside
 
     @property
@@ -150,7 +150,7 @@ class Recipe(BaseModel):
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """Where its model is asked, before the environment had a say."""
+        """Where its model is asked, before the environment is read."""
         return endpoint_of(
             self.model,
             self.base_url,
@@ -208,14 +208,14 @@ def _check_json(value: Any) -> None:
                 raise ValueError("a number is too large")
         case float():
             if not math.isfinite(value):
-                raise ValueError("a number is infinite, or none at all")
+                raise ValueError("a number is infinite or NaN")
         case list():
             for inner in value:
                 _check_json(inner)
         case dict():
             for name, inner in value.items():
                 if not isinstance(name, str):
-                    raise ValueError("a name is no text")  # noqa: TRY004 - pydantic tells ValueErrors
+                    raise ValueError("a name is not text")  # noqa: TRY004 - pydantic reports ValueErrors
                 _check_json(inner)
         case _:
             raise ValueError(f"{kind_of(value)} cannot be sent as JSON")

@@ -23,7 +23,7 @@ def read(path: Path) -> Mapping[str, Any]:
     text = _text(path)
     fields = _from_yaml(text, path) if path.suffix.lower() in _YAML else _from_toml(text, path)
     if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
-        raise RecipeError(f"{path} is no table of fields, such as `turns: 4`", path=str(path))
+        raise RecipeError(f"{path} is not a table of fields, such as `turns: 4`", path=str(path))
     return fields
 
 
@@ -37,7 +37,7 @@ def unknown_field(name: str, where: str, known: Iterable[str]) -> RecipeError:
 
 def _text(path: Path) -> str:
     if path.suffix.lower() not in (".toml", *_YAML):
-        raise RecipeError(f"{path} ends in neither .toml, .yaml nor .yml: nobody can tell what it is", path=str(path))
+        raise RecipeError(f"{path} must end in .toml, .yaml or .yml", path=str(path))
     try:
         if path.is_file() and path.stat().st_size > _LARGEST:
             raise RecipeError(f"{path} is larger than 1 MB, which no recipe is", path=str(path))

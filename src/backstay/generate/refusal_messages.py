@@ -22,8 +22,7 @@ MESSAGES = {
         "or discard the job and run it with another model"
     ),
     "daily_quota": (
-        "The daily or monthly quota at {host} is used up ({status}), and it names no time; "
-        "raise it, or resume in the next period"
+        "The daily or monthly quota at {host} is used up ({status}); raise it, or resume in the next period"
     ),
     "usage_limit": (
         "A usage limit at {host} is reached, and it asks not to try again ({status}); raise the limit, or resume later"
@@ -41,11 +40,11 @@ MESSAGES = {
     ),
     "forbidden": (
         "{host} does not allow this ({status}): the key in {key} may lack the right to use {model}, "
-        "or this country or network is shut out; change that, then resume"
+        "or this country or network is blocked; change that, then resume"
     ),
     "firewall": (
         "{host} answered with a web page ({status}), as a firewall does; "
-        "ask who runs it to let these requests pass, then resume"
+        "ask its operator to let these requests through, then resume"
     ),
     "privacy_settings": (
         "No provider of {model} at {host} is allowed by the account's privacy and provider settings ({status}); "
@@ -79,7 +78,7 @@ MESSAGES = {
     ),
     # -- the item
     "request_too_large": (
-        "The request is larger than {host} allows for a minute ({status}); shorten the template or this item, "
+        "The request is larger than {host} allows per minute ({status}); shorten the template or this item, "
         "lower `max_tokens`, or raise the limit"
     ),
     "max_tokens_too_large": "`max_tokens` is more than {model} at {host} can write ({status}); lower it in the recipe",
@@ -98,7 +97,7 @@ MESSAGES = {
     "parameter_refused": "{model} at {host} does not take {parameter} ({status}); leave it out of the recipe",
     # -- what passes
     "rate_limited": "Rate limited by {host} ({status}); wait, or lower `--rpm` and `--tpm`",
-    "overloaded": "{host} is overloaded ({status}); wait until it has time again",
+    "overloaded": "{host} is overloaded ({status}); wait until it recovers",
     "model_loading": "The model {model!r} at {host} is still loading ({status}); wait until it is ready",
     "server_error": "{host} failed with an error of its own ({status}); wait until it works again",
     "http_408": "{host} timed out ({status}); wait until it works again",

@@ -1,4 +1,4 @@
-"""What calls come to that were not answered: who waits, who fails, who is asked differently, and when a job pauses."""
+"""What becomes of calls without a good answer: which wait, fail or are made differently, and when a job pauses."""
 
 from collections.abc import Container
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from backstay.logs import get_logger
 _log = get_logger("backstay.provider")
 
 _MOST_TROUBLES = 3  # of one item, while others pass in between
-_MOST_FAULTS = 50  # answers of a server that says itself, without a good one between, that it has a fault
+_MOST_FAULTS = 50  # answers in which the server itself reports a fault, without a good one in between
 _PROBE_SECONDS = 1.0  # until an item that was refused is asked again, at the least: others go first
 
 
@@ -40,12 +40,12 @@ class Setbacks:
         self._own = own_parameters
 
     def refused(self, call: Call, refusal: Refusal, *, is_fault: bool = False) -> Outcome | Differently:
-        """Return what a refusal comes to.
+        """Return the outcome of a refused call, or that it is to be made differently.
 
         Args:
             call: the one that was refused.
-            refusal: whose matter that is.
-            is_fault: the server said itself that it has a fault, as opposed to a gateway's page about it.
+            refusal: what was read in its answer.
+            is_fault: the server itself reported a fault, as opposed to a gateway's page about it.
         """
         match refusal.kind:
             case Kind.PASSING:
@@ -53,7 +53,7 @@ class Setbacks:
             case Kind.ACCOUNT | Kind.MODEL:
                 return self._blamed(call, refusal)
             case _:
-                # The provider took the call and judged it: whoever waits for it to come back has waited enough.
+                # The provider took the call and judged it: it is up, and nothing has to wait for it.
                 self._account.limiter.succeeded(call.permit)
                 if refusal.kind is Kind.DIFFERENTLY and self._adapted(call, refusal):
                     return Differently(refusal.message)
@@ -64,20 +64,21 @@ class Setbacks:
         if not refusal.is_limit:
             call.tries.note_trouble(self._account.limiter.good_count)
             if call.tries.troubles >= _MOST_TROUBLES:
-                return Fail(f"{refusal.message}, {_MOST_TROUBLES} times, while others passed", code=refusal.code)
+                return Fail(f"{_MOST_TROUBLES} times, while others succeeded: {refusal.message}", code=refusal.code)
         if is_fault and self._account.suspicions.note_fault() >= _MOST_FAULTS:
-            return Doom(f"{refusal.message}, {_MOST_FAULTS} times in a row", code=refusal.code)
+            return Doom(f"{_MOST_FAULTS} times in a row: {refusal.message}", code=refusal.code)
         cause = Cause.LIMIT if refusal.is_limit else Cause.OVERLOAD
         return self._wait(call, Trouble(cause, refusal.reason, refusal.retry_after), refusal.message, refusal.code)
 
     def lost(self, call: Call, why: str, code: str) -> Outcome:
-        """Say what it comes to that no answer followed a request: it may have been paid for."""
+        """Return the outcome of a request without an answer, which may have been paid for."""
         was_passing = self._account.limiter.is_proven and self._account.limiter.is_passing
         counts = call.tries.note_trouble(self._account.limiter.good_count) and was_passing
         outcome = self._wait(call, Trouble(Cause.CUT, why), f"{self._endpoint.host}: {why}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome
 
     def unreached(self, call: Call, error: Unreached) -> Outcome:
+        """Return the outcome of a call for which no connection was made."""
         message = f"{self._endpoint.host} could not be reached: {error}"
         if not error.may_pass and not self._account.limiter.is_proven:
             return Doom(f"{message}; then resume", code="unreachable")
@@ -93,11 +94,11 @@ class Setbacks:
         seconds = self._account.limiter.refused(call.permit, trouble, again=call.tries.refused)
         call.tries.refused += 1
         if (why := self._account.limiter.exhausted()) is not None:
-            return Doom(f"{self._endpoint.host}: {why}", code="provider_unavailable")
+            return Doom(f"{self._endpoint.host}: {why}; resume when it works again", code="provider_unavailable")
         return Retry(message, after=seconds, code=code, counts=False)
 
     def _blamed(self, call: Call, refusal: Refusal) -> Outcome:
-        """Pause the job for a refusal that is everybody's; where that is not certain, ask for other items first."""
+        """Pause the job for a refusal that concerns all items; if that is not certain, ask for other items first."""
         if refusal.is_decisive:
             return Doom(refusal.message, code=refusal.code)
         match self._account.suspicions.blame(call.item.id):
@@ -105,7 +106,7 @@ class Setbacks:
                 return Doom(refusal.message, code=refusal.code)
             case Blame.ITEM:
                 reason = f"{self._endpoint.host} refuses this item and takes others ({refusal.code}: {refusal.reason})"
-                return Fail(reason, code="refused_by_provider")
+                return Fail(f"{reason}; `backstay failed JOB --raw` shows what it said", code="refused_by_provider")
             case Blame.NOT_KNOWN:
                 return Retry(refusal.message, after=_PROBE_SECONDS, code=refusal.code, counts=False)
 

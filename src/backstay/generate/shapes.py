@@ -118,13 +118,13 @@ def _text(value: Any, name: str) -> str:
         texts = [value[key] for key in _TEXT_NAMES if key in value]
         value = texts[0] if len(texts) == 1 else None
     if not isinstance(value, str):
-        raise WrongShape(f"{name} is no text")
+        raise WrongShape(f"{name} is not text")
     return value
 
 
 def _listed(entry: Any, number: int) -> Turn:
     if not isinstance(entry, Mapping):
-        raise WrongShape(f"turn {number + 1} is no object with a role and content")
+        raise WrongShape(f"turn {number + 1} is not an object with a role and content")
     role, content = _pair(entry) or (_first(entry, _ROLE_NAMES), _first(entry, _TEXT_NAMES))
     if not isinstance(role, str) or content is None:
         raise WrongShape(f"turn {number + 1} has no role, or no content")
@@ -132,7 +132,7 @@ def _listed(entry: Any, number: int) -> Turn:
     if match is None:
         raise WrongShape(f"turn {number + 1} has a role other than user and assistant")
     if match[2] and int(match[2][:6]) != number // 2 + 1:
-        raise WrongShape(f"turn {number + 1} has another number")
+        raise WrongShape(f"turn {number + 1} has the wrong number")
     return Turn(_ROLES[match[1]], _text(content, f"turn {number + 1}"))
 
 

@@ -41,15 +41,16 @@ class Processors:
 
         Raises:
             ProcessorUnusable: it is a recipe of some other kind.
-            KeyMissing: the environment lacks the key that its provider needs.
-            KeyNotAllowed: a file or a job names where its key goes, and nobody has allowed that.
+            KeyMissing: the key that its provider needs is not set, or its command or file gives none.
+            KeyNotAllowed: a file or a job names where its key goes, and that has not been allowed.
+            SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
         """
         from backstay.generate.key_permission import allowed_endpoint
         from backstay.generate.recipe import Recipe
         from backstay.generate.writer import Writer
 
         if not isinstance(recipe, Recipe):
-            raise ProcessorUnusable(f"A {type(recipe).__name__} is no recipe; make one with backstay.Recipe")
+            raise ProcessorUnusable(f"A {type(recipe).__name__} is not a recipe; make one with backstay.Recipe")
         endpoint = allowed_endpoint(recipe, self._listed_keys, self._accounts.environment)
         return Writer(recipe, self._accounts.account(endpoint), endpoint)
 

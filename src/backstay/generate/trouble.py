@@ -1,4 +1,4 @@
-"""A refusal that will pass, and how long an account has waited for a good answer. Pure: told the time."""
+"""A refusal that will pass, and how long an account has waited for a good answer. Pure: it is given the time."""
 
 import math
 from dataclasses import dataclass
@@ -72,19 +72,19 @@ class Patience:
         return 0.0 if self._began_at is None else now - self._began_at
 
     def exhausted(self, now: float) -> str | None:
-        """Return why waiting longer makes no sense, as a sentence, or None."""
+        """Return why waiting longer makes no sense, as a clause; None while it does make sense."""
         if self._began_at is None:
             return None
         waited = now - self._began_at
         named = self._named_until - now
         if named > _LONGEST_NAMED_SECONDS:
-            return f"It asks to be left alone for {_format_seconds(named)}, and nothing passes meanwhile"
+            return f"it asks to be left alone for {_format_seconds(named)}, and no call gets through meanwhile"
         if not self._has_answered and waited >= _UNPROVEN_SECONDS:
-            return f"Nothing has answered there, for {_format_seconds(waited)}"
+            return f"nothing has answered there for {_format_seconds(waited)}"
         allowed = min(self._named_until + _SLACK_SECONDS - self._began_at, _LONGEST_NAMED_SECONDS)
         if waited < max(self._seconds, allowed):
             return None
-        return f"No good answer came for {_format_seconds(waited)}"
+        return f"no good answer came for {_format_seconds(waited)}"
 
 
 def _format_seconds(seconds: float) -> str:

@@ -27,7 +27,7 @@ from backstay.generate.setbacks import Differently, Setbacks
 from backstay.generate.stream_collector import AnyCollector
 from backstay.generate.trouble import Cause
 
-_MOST_CHANGES = 2  # calls that an item may cost more, because a request had to be made differently
+_MOST_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently
 _FAULT = 500
 _WEIGHT = 0.05  # of one answer in the mean that the next one's tokens are guessed by
 
@@ -35,7 +35,7 @@ _CAUSES = {
     Cause.LIMIT: "Rate limited by {host}",
     Cause.OVERLOAD: "{host} is not available",
     Cause.UNREACHED: "{host} cannot be reached",
-    Cause.CUT: "{host} cuts connections",
+    Cause.CUT: "{host} drops connections",
 }
 
 
@@ -60,7 +60,7 @@ class Writer:
         self._tokens_out = float(estimate.tokens_out(recipe.turns, recipe.max_tokens))
 
     async def __call__(self, item: Item, work: Work) -> Outcome:
-        """Ask, and say what came of it. Tokens are reported in any case, the raw answer when it is of no use."""
+        """Ask, and return the outcome. Tokens are always reported, the raw answer only if it is unusable."""
         prompt = self._recipe.prompts.of(item, f"item {item.id}")
         tries = self._tries.get(item.id) or Tries()
         self._tries.put(item.id, tries)
@@ -70,7 +70,7 @@ class Writer:
         return outcome
 
     def waiting_for_provider(self) -> Waiting | None:
-        """Return what all calls of the account wait for just now."""
+        """Return what all calls of the account wait for just now; None while calls get through."""
         waiting = self._limiter.waiting()
         if waiting is None:
             return None
@@ -87,13 +87,13 @@ class Writer:
             if not isinstance(outcome, Differently):
                 return outcome
             reason = outcome.reason
-        return Fail(f"However it was made, the request was refused: {reason}", code="bad_request")
+        return Fail(f"The request was refused in each of the ways in which it was made: {reason}", code="bad_request")
 
     async def _attempt(self, item: Item, prompt: Prompt, tries: Tries, work: Work) -> Outcome | Differently:
-        """Make one request when there is leave to, and say what its answer comes to."""
+        """Make one request once there is a permit, and return its outcome."""
         expected = estimate.tokens_in(prompt) + round(self._tokens_out)
         permit = await self._limiter.enter(expected, work)
-        # Not before: others may have found out meanwhile what is to be had.
+        # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
         call = Call(item, prompt, structure, tries, permit, work)
         work.on_timeout(lambda: self._setbacks.lost(call, "no answer in time", "timeout"))
@@ -168,7 +168,7 @@ class Writer:
         return self._setbacks.refused(call, refusal)
 
     def _keep(self, call: Call, reply: Reply) -> None:
-        """Keep an answer of no use as evidence, without the secrets that it may repeat."""
+        """Keep an unusable answer as evidence, without the secrets that it may repeat."""
         call.work.raw(self._account.secrets.hide_in(reply.body).decode("utf-8", "replace"))
 
     def _note_spent(self, body: Mapping[str, Any] | None, call: Call) -> None:

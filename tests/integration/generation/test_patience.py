@@ -196,7 +196,7 @@ async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path
         evidence = await backstay.batches.evidence("job")
 
     assert (result.state, result.pause.code) == (JobState.PAUSED, "provider_unavailable")
-    assert "No good answer came for" in result.pause.message
+    assert "no good answer came for" in result.pause.message
     assert result.counts == Counts(completed=3, pending=5)
     assert {failure.raw for failure in evidence} == {'{"error": {"message": "busy"}}'}
     for waiting in (next(filter(None, seen)), next(filter(None, told))):

@@ -119,7 +119,7 @@ async def test_patience_ends_with_a_sentence():
     clock.now = 599.0
     assert limiter.exhausted() is None
     clock.now = 600.0
-    assert limiter.exhausted() == "No good answer came for 10 min"
+    assert limiter.exhausted() == "no good answer came for 10 min"
 
 
 async def test_a_cancelled_call_leaves_no_gap_in_the_queue():

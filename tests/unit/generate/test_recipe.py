@@ -72,7 +72,7 @@ def test_what_is_frozen_makes_the_same_recipe():
         ('model = "openai:x"\nprompt = "  "', "prompt is wrong"),
         ("turns = 4", "names no model"),
         ('model = "openai:', "not valid TOML"),
-        ('model = "gpt-4o"', "Nobody can tell whose model 'gpt-4o' is"),
+        ('model = "gpt-4o"', "The model 'gpt-4o' names no provider"),
         ('model = "opnai:gpt-4o"', "There is no provider 'opnai'"),
         ('model = "openai:"', "has no name after the colon"),
         ('model = "openai:x"\napi_key_env = "sk-1 2"', "api_key_env is wrong"),
@@ -88,10 +88,10 @@ def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, says):
     [
         ("model: &a openai:x\nsystem: *a\n", "aliases"),
         ("model: openai:x\nmodel: openai:y\n", "set twice"),
-        ("- model\n", "no table of fields"),
+        ("- model\n", "not a table of fields"),
         ("model: [openai", "line"),
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
-        ("", "no table of fields"),
+        ("", "not a table of fields"),
         ("{[1]: 2}", ""),
     ],
 )
@@ -110,7 +110,7 @@ def test_files_that_are_none(tmp_path):
     assert "cannot be read" in _refused(tmp_path / "folder.toml")
     assert "not UTF-8" in _refused(tmp_path / "bytes.toml")
     assert "larger than 1 MB" in _refused(tmp_path / "large.toml")
-    assert "ends in neither" in _refused(_write(tmp_path, "", "recipe.json"))
+    assert "must end in" in _refused(_write(tmp_path, "", "recipe.json"))
 
 
 def test_ordinary_parameters_are_no_credentials():

@@ -159,7 +159,7 @@ async def retry_items(job_id: JobId, owned: Owned, given: RetryIn | None = None)
 
 @router.post("/{jobId:path}/skip", responses=errors(404, 409))
 async def skip_items(job_id: JobId, owned: Owned, given: SkipIn) -> SkipOut:
-    """Have a job pass pending or failed items: they become skipped, and a job with nothing left is finished."""
+    """Skip pending or failed items; a job with nothing left is then finished."""
     number = await owned.batches.skip(job_id, given.item_ids)
     return SkipOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), skipped=number)
 
