@@ -30,11 +30,18 @@ class Adaptation:
     def from_structures(cls, structures: Sequence[Structure]) -> "Adaptation":
         return cls(list(structures))
 
-    def body_as_taken(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a request's body without the parameters that are not taken, and with the names that are."""
+    def body_as_taken(self, body: Mapping[str, Any], own: Container[str] = ()) -> dict[str, Any]:
+        """Return a request's body without the parameters that are not taken, and with the names that are.
+
+        What another job learnt must not change the parameters in `own`, which the user has set.
+        """
         if not self.renamed and not self.omitted:
             return dict(body)
-        return {self.renamed.get(name, name): value for name, value in body.items() if name not in self.omitted}
+        return {
+            name if name in own else self.renamed.get(name, name): value
+            for name, value in body.items()
+            if name in own or name not in self.omitted
+        }
 
     def drop_structure(self, refused: Structure) -> bool:
         """Note that a structure is not available; False when no other is left.

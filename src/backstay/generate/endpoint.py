@@ -119,6 +119,7 @@ def endpoint_of(
     check_deployment(place, whole_query)
     if address is not None:
         provider = _at(provider, place)
+    owner = _owner_at(place, providers)
     adapted: dict[str, Any] = {"key_header": key_header} if key_header is not None else {}
     if anthropic_version is not None:
         adapted["version"] = anthropic_version
@@ -126,7 +127,8 @@ def endpoint_of(
         provider=replace(provider, **adapted),
         model=name,
         address=place,
-        key_variable=api_key_env or provider.key_variable,
+        # Whatever language it is asked in, a host gets its owner's key and nobody else's.
+        key_variable=api_key_env or (owner or provider).key_variable,
         # At an address of one's own nobody knows whether a key is needed, unless it is named.
         key_required=api_key_env is not None or (provider.needs_key and (address is None or provider.owns(place.host))),
         query=whole_query,
@@ -156,10 +158,15 @@ def _provider(model: str, address: Address | None, providers: Mapping[str, Provi
     if named is not None and not (named.is_language or named.owns(address.host)):
         named = None
     name = model if named is None else rest
-    owner = None if address.is_loopback else owner_of(address.host, providers)
+    owner = _owner_at(address, providers)
     if owner is not None and (named is None or named.name == _BARE) and isinstance(owner, OpenAICompatible):
         return owner, name
     return named or providers[_BARE], name
+
+
+def _owner_at(address: Address, providers: Mapping[str, Provider]) -> Provider | None:
+    """Return whose address this is; on this machine anybody may serve."""
+    return None if address.is_loopback else owner_of(address.host, providers)
 
 
 def _completed(address: Address, provider: Provider) -> Address:

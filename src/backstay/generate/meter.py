@@ -28,11 +28,6 @@ class Meter:
         """The good answers it knows of."""
         return self._before + self._count
 
-    def age_seconds(self, now: float) -> float:
-        """Return the time that it looks back on."""
-        self._turn(now)
-        return now - self._began_at
-
     def rate(self, now: float) -> float:
         """Return the good answers a second."""
         count, _, age = self._latest(now)

@@ -125,7 +125,7 @@ class Writer:
             parameters=recipe.parameters,
             stream=self._endpoint.stream,
         )
-        body = self._adaptation.body_as_taken(self._endpoint.provider.body(ask))
+        body = self._adaptation.body_as_taken(self._endpoint.provider.body(ask), recipe.parameters)
         return await self._account.post(orjson.dumps(body), stream=AnyCollector if self._endpoint.stream else None)
 
     # -- reading -------------------------------------------------------------------------------------------------

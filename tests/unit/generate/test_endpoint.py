@@ -103,6 +103,20 @@ def test_an_address_that_is_none_is_told_with_its_remedy(base_url, says):
             "OPENROUTER_API_KEY",
             None,
         ),
+        (
+            "claude",
+            "https://api.anthropic.com",
+            "https://api.anthropic.com/v1/chat/completions",
+            "ANTHROPIC_API_KEY",
+            None,
+        ),
+        (
+            "groq:m",
+            "https://api.openai.com/v1",
+            "https://api.openai.com/v1/chat/completions",
+            "OPENAI_API_KEY",
+            None,
+        ),
     ],
 )
 def test_a_host_says_whose_key_and_which_header(model, base_url, url, variable, header):

@@ -147,14 +147,6 @@ def test_the_total_of_tokens_needs_both():
     assert Spent(3, None).total is Spent(None, 4).total is None
 
 
-def test_the_next_plainer_structure_is_one_of_those_that_there_are():
-    """From the strictest to the plainest, and the plainest stays."""
-    assert Structure.SCHEMA.plainer(tuple(Structure)) is Structure.JSON
-    assert Structure.SCHEMA.plainer((Structure.SCHEMA, Structure.TEXT)) is Structure.TEXT
-    assert Structure.TEXT.plainer(tuple(Structure)) is Structure.TEXT
-    assert Structure.SCHEMA.plainer((Structure.SCHEMA,)) is Structure.SCHEMA
-
-
 def test_a_hint_stands_before_what_the_answer_must_look_like():
     """The prompt still ends with its keys, and one without that paragraph gets the hint at its end."""
     prompts = Prompts(system=None, user="Write about {{ topic }}.", roles={}, turns=2, language=None)

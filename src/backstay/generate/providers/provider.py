@@ -23,11 +23,6 @@ class Structure(StrEnum):
     JSON = "json"
     TEXT = "text"
 
-    def plainer(self, structures: Sequence["Structure"]) -> "Structure":
-        """Return the next plainer of the structures that can be asked for; itself where there is none."""
-        order = list(Structure)
-        return next((each for each in structures if order.index(each) > order.index(self)), self)
-
 
 class End(StrEnum):
     """Why a model stopped."""
