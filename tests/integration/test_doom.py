@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from backstay import Counts, Doom, Fail, JobState, Retry, Selection
-from backstay.batch.worker import Ending
+from backstay.batch.worker import Ending, Worker
 from support.conversations import conversation, items
 from support.loop_waiting import until
 from support.processors import Writer
@@ -126,6 +126,28 @@ async def test_tries_that_are_repeated_pause_the_job_too(backstay):
     assert (result.ending, result.pause.code) == (Ending.PAUSED, "unreadable_answer")
     assert len(write.calls) <= 50 + 4
     assert mended.counts == Counts(completed=200)
+
+
+async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backstay, monkeypatch):
+    """What was under way when the breaker tripped fails like the others, and is as little to blame."""
+    late, put_back = asyncio.Event(), Worker._put_back
+
+    async def put_back_while_it_ends(worker, pause):
+        await put_back(worker, pause)
+        late.set()
+        await until(lambda: not len(worker._calls))
+
+    async def process(item):
+        if item.id == "item-1":
+            return conversation()
+        if item.id == "item-30":
+            await late.wait()
+        return Fail("no")
+
+    monkeypatch.setattr(Worker, "_put_back", put_back_while_it_ends)
+    result = await backstay.batches.run("batch", items(100), process, concurrency=4)
+
+    assert (result.state, result.counts) == (JobState.PAUSED, Counts(completed=1, pending=99))
 
 
 async def test_different_errors_are_no_doom(backstay):

@@ -73,7 +73,8 @@ class Breaker:
         return self._trip(verdict) if fails else None
 
     def _add(self, verdict: Verdict, code: str | None) -> None:
-        if len(self._window) == self._size:
+        # Once it has tripped, what was still under way adds to it: all that it saw is put back.
+        if len(self._window) == self._size and self._tripped_by is None:
             oldest = self._window.popleft().code
             self._codes[oldest] -= 1
             if not self._codes[oldest]:
@@ -104,6 +105,6 @@ class Breaker:
 
 
 def _was_answered(verdict: Verdict) -> bool:
-    """Return whether a call brought an answer: tokens, or unusable text."""
+    """Return whether a call brought an answer: tokens, or unusable text, which may be empty."""
     usage = verdict.usage
-    return bool(usage.tokens_in or usage.tokens_out or usage.raw)
+    return bool(usage.tokens_in or usage.tokens_out) or usage.raw is not None

@@ -82,7 +82,7 @@ class Work:
         self._waits = waits
 
     def _used(self) -> Usage:
-        if not (self._tokens_in or self._tokens_out or self._raw):
+        if not (self._tokens_in or self._tokens_out) and self._raw is None:
             return NOTHING_USED
         return Usage(self._tokens_in, self._tokens_out, self._raw)
 

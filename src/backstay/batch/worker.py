@@ -116,9 +116,10 @@ class Worker:
                 report = await self._commit_and_claim()
                 self._start(report.claimed)
                 # What tripped it has to be committed first; nothing is claimed meanwhile.
-                if self._tripped is not None and not len(self._committer):
-                    await self._insist(partial(self._put_back, self._tripped))
-                    self._tripped = None
+                if (pause := self._tripped) is not None and not len(self._committer):
+                    await self._insist(partial(self._put_back, pause))
+                    if self._tripped is pause:  # else a call has ended meanwhile, whose item is to be put back as well
+                        self._tripped = None
                     if self._state is not JobState.CANCELLED:
                         self._state = JobState.PAUSED
                 await self._note_waiting()

@@ -70,6 +70,20 @@ def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, w
     assert breaker.failed_positions == [10_000 + number for number in range(calls + 1)]
 
 
+def test_what_was_under_way_when_it_tripped_is_put_back_as_well():
+    """Calls that end after the one that tripped it push none of the items out that led to it."""
+    breaker = Breaker(concurrency=40)
+    breaker.started(180)
+    for position in range(100):
+        breaker.saw(completed(claimed(position)))
+
+    for position in range(100, 180):
+        pause = breaker.saw(failed(claimed(position), "length"))
+
+    assert pause is not None
+    assert breaker.failed_positions == list(range(100, 180))
+
+
 def test_one_in_eight_that_ends_well_keeps_it_from_tripping():
     """A share of failures below nine in ten is the items' own, for as long as it lasts."""
     breaker = Breaker(concurrency=1)
@@ -81,12 +95,13 @@ def test_one_in_eight_that_ends_well_keeps_it_from_tripping():
         assert breaker.saw(verdict) is None
 
 
-def test_tries_that_will_be_repeated_fill_the_window():
-    """Answers of no use are paid for, whether the item has tries left or not."""
+@pytest.mark.parametrize("raw", ["no JSON", ""])
+def test_tries_that_will_be_repeated_fill_the_window(raw):
+    """Answers of no use are paid for, whether or not the item has tries left, and empty ones as well."""
     breaker = Breaker(concurrency=1)
     breaker.started(50)
 
-    pauses = [breaker.saw(retried(claimed(position % 7), usage=Usage(raw="no JSON"))) for position in range(50)]
+    pauses = [breaker.saw(retried(claimed(position % 7), usage=Usage(raw=raw))) for position in range(50)]
 
     assert pauses[:-1] == [None] * 49
     assert pauses[-1].code == "transient"
