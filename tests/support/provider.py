@@ -124,7 +124,7 @@ def well(_: Call) -> Reply:
 class ProviderServer:
     """The server. Use it in a `with`."""
 
-    def __init__(self, behaviour: Behaviour = well, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, behaviour: Behaviour = well, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.behaviour = behaviour
         self._tls = tls
         self.calls: list[Call] = []
@@ -132,7 +132,7 @@ class ProviderServer:
         """Of every whole good answer: the topic, and the texts of its turns."""
         self.most_at_once = 0
         self._at_once = 0
-        self._port = 0
+        self._port = port
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="provider", daemon=True)
@@ -168,7 +168,7 @@ class ProviderServer:
         app.router.add_post("/{path:.*}", self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024, ssl_context=self._tls)
+        site = web.TCPSite(runner, "127.0.0.1", self._port, backlog=1024, ssl_context=self._tls)
         await site.start()
         self._port = runner.addresses[0][1]
         self._ready.set()

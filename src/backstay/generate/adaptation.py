@@ -25,6 +25,8 @@ class Adaptation:
     """What is wrong with most answers, for the prompt of all."""
     unusable_in_a_row: int = 0
     """Unusable answers, without a usable one in between."""
+    has_resampled: bool = False
+    """An item was asked for again at once for its sample alone, and no conversation has come since."""
 
     @classmethod
     def from_structures(cls, structures: Sequence[Structure]) -> "Adaptation":
@@ -61,6 +63,19 @@ class Adaptation:
             self.unusable_in_a_row = 0
             if not self.drop_structure(structure):
                 self.hint = hint
+
+    def resample(self) -> bool:
+        """Return whether a sample that failed is asked for again at once: one may, where one follows another it is no
+        accident, and each costs a try.
+        """
+        may_resample = not self.has_resampled
+        self.has_resampled = True
+        return may_resample
+
+    def note_conversation(self) -> None:
+        """Note an answer that was one."""
+        self.unusable_in_a_row = 0
+        self.has_resampled = False
 
     def omit(self, parameter: str) -> bool:
         """Note a parameter that is not taken; False when it is one that a request cannot do without."""

@@ -1,6 +1,7 @@
 """One request for one item, and what is remembered of the item between its tries."""
 
 import asyncio
+from collections.abc import Set
 from dataclasses import dataclass
 
 from backstay.batch.item import Item
@@ -57,5 +58,7 @@ class Call:
     tries: Tries
     permit: Permit
     work: Work
+    omitted: Set[str] = frozenset()
+    """Parameters that it was made without, as they are not taken."""
     used: int | None = None
     """Its tokens, where the provider said so."""

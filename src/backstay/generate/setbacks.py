@@ -16,8 +16,8 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
 
+_FAULT = "server_error"
 _MOST_TROUBLES = 3  # of one item, while others pass in between
-_MOST_FAULTS = 50  # answers in which the server itself reports a fault, without a good one in between
 _PROBE_SECONDS = 1.0  # until an item that was refused is asked again, at the least: others go first
 
 
@@ -57,6 +57,8 @@ class Setbacks:
                 self._account.limiter.succeeded(call.permit)
                 if refusal.kind is Kind.DIFFERENTLY and self._adapted(call, refusal):
                     return Differently(refusal.message)
+                if refusal.change is Change.RESAMPLE:
+                    return Retry(refusal.message, code=refusal.code)
                 return Fail(refusal.message, code=refusal.code)
 
     def _put_off(self, call: Call, refusal: Refusal, *, is_fault: bool) -> Outcome:
@@ -65,8 +67,9 @@ class Setbacks:
             call.tries.note_trouble(self._account.limiter.good_count)
             if call.tries.troubles >= _MOST_TROUBLES:
                 return Fail(f"{_MOST_TROUBLES} times, while others succeeded: {refusal.message}", code=refusal.code)
-        if is_fault and self._account.suspicions.note_fault() >= _MOST_FAULTS:
-            return Doom(f"{_MOST_FAULTS} times in a row: {refusal.message}", code=refusal.code)
+        # A server that says that it is overloaded, or loads a model, means a state that passes.
+        if is_fault and refusal.code == _FAULT and (times := self._account.suspicions.note_fault()) is not None:
+            return Doom(f"{times} times in a row: {refusal.message}", code=refusal.code)
         cause = Cause.LIMIT if refusal.is_limit else Cause.OVERLOAD
         return self._wait(call, Trouble(cause, refusal.reason, refusal.retry_after), refusal.message, refusal.code)
 
@@ -114,7 +117,9 @@ class Setbacks:
         """Learn how else to ask; False when there is no other way."""
         if refusal.change is Change.RESAMPLE:
             call.tries.plainer += 1
-            return True
+            return self._adaptation.resample()
+        if refusal.parameter in call.omitted:
+            return False  # it was left out already
         is_new = refusal.parameter not in self._adaptation.omitted
         if not adapt(self._adaptation, refusal, call.structure, self._own):
             return False

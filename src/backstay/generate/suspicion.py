@@ -32,6 +32,8 @@ class Suspicions:
         self._suspects: Recent[Hashable, int] = Recent()
         self._in_a_row = 0
         self._faults = 0
+        self._most_under_way = 0
+        """Calls at once, since the first of these faults."""
         self._first = 0
 
     def begin(self) -> int:
@@ -48,12 +50,17 @@ class Suspicions:
         """Note a good answer."""
         self._passed += 1
         self._in_a_row = 0
-        self._faults = 0
+        self._faults = self._most_under_way = 0
 
-    def note_fault(self) -> int:
-        """Note an answer in which the server reports a fault; return how many came without a good one in between."""
+    def note_fault(self) -> int | None:
+        """Note an answer in which the server reports a fault, whose call is still under way.
+
+        Return how many came without a good one in between, once they no longer look like an outage: `_MOST`, and twice
+        as many as were under way at once, since all of those are refused in its first moment. None until then.
+        """
         self._faults += 1
-        return self._faults
+        self._most_under_way = max(self._most_under_way, len(self._under_way))
+        return self._faults if self._faults >= max(_MOST, 2 * self._most_under_way) else None
 
     def blame(self, item: Hashable) -> Blame:
         """Note that an item was refused, and return what that concerns. The refused call is still under way."""

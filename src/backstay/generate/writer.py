@@ -95,7 +95,7 @@ class Writer:
         permit = await self._limiter.enter(expected, work)
         # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
-        call = Call(item, prompt, structure, tries, permit, work)
+        call = Call(item, prompt, structure, tries, permit, work, frozenset(self._adaptation.omitted))
         work.on_timeout(lambda: self._setbacks.lost(call, "no answer in time", "timeout"))
         number = self._suspicions.begin()
         try:
@@ -193,7 +193,7 @@ class Writer:
         except Unusable as error:
             call.work.raw((answer.text if answer is not None else None) or text_of(reply))
             return self._unusable(call, error)
-        self._adaptation.unusable_in_a_row = 0
+        self._adaptation.note_conversation()
         return Done(conversation)
 
     def _unusable(self, call: Call, error: Unusable) -> Outcome:

@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from backstay import Backstay, BatchResult, Recipe
+from backstay.generate import adaptive_limit, rate, setbacks
 from support.provider import KEY, ProviderServer
 
 
@@ -29,6 +30,18 @@ def recipe(request: pytest.FixtureRequest, provider: ProviderServer, monkeypatch
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     return Recipe(model=f"{request.param}writer", base_url=provider.base_url, turns=2)
+
+
+@pytest.fixture
+def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all that is waited while a provider refuses take a 300th of its time."""
+    for module, names in (
+        (adaptive_limit, ("_FIRST_PROBE_SECONDS", "LONGEST_PROBE_SECONDS")),
+        (rate, ("LONGEST_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_LONGEST_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
+        (setbacks, ("_PROBE_SECONDS",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name) / 300)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The refusals of `support/refusals.py` over HTTP: what becomes of items and job, and how many calls it costs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +10,7 @@ import pytest
 from backstay import Backstay, BatchResult, Counts, JobState, Recipe, Stop
 from backstay.generate import setbacks, writer
 from backstay.generate.refusal import Change, Kind
+from backstay.generate.suspicion import Blame, Suspicions
 from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
 from support.refusals import MODEL, NOW, REFUSALS, Row
 
@@ -17,13 +18,17 @@ pytestmark = pytest.mark.promise("B5", "B6")
 
 _CONCURRENCY = 2
 _OTHERS = ["one", "two", "three", "four"]
+_MANY = [f"other {number}" for number in range(29)]
 
 
 class _Trial:
     """One row of the corpus at an endpoint of its own, in a library that all share."""
 
-    def __init__(self, row: Row, backstay: Backstay, provider: ProviderServer) -> None:
+    def __init__(
+        self, row: Row, backstay: Backstay, provider: ProviderServer, *, concurrency: int = _CONCURRENCY
+    ) -> None:
         self.row = row
+        self._concurrency = concurrency
         self.calls: list[Call] = []
         self._backstay = backstay
         self._provider = provider
@@ -48,19 +53,19 @@ class _Trial:
         recipe = Recipe(model=MODEL, base_url=base_url, turns=2, **fields)
         items = [{"id": topic, "topic": topic} for topic in topics]
         return await self._backstay.batches.run(
-            f"{number}{suffix}", items, recipe, concurrency=_CONCURRENCY, stop=self.stop
+            f"{number}{suffix}", items, recipe, concurrency=self._concurrency, stop=self.stop
         )
 
     def about(self, topic: str) -> int:
         return sum(call.topic == topic for call in self.calls)
 
 
-async def _is_the_items(trial: _Trial) -> None:
-    """One of five is refused: it fails after one call, with its code, and the others come through."""
-    result = await trial.run(lambda call: trial.refusal() if call.topic == "bad" else Said(), ["bad", *_OTHERS])
+async def _is_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> None:
+    """One of them is refused: it fails after one call, with its code, and the others come through."""
+    result = await trial.run(lambda call: trial.refusal() if call.topic == "bad" else Said(), ["bad", *others])
 
-    assert result.counts == Counts(completed=4, failed=1)
-    assert len(trial.calls) == 5
+    assert result.counts == Counts(completed=len(others), failed=1)
+    assert len(trial.calls) == len(others) + 1
 
 
 async def _is_the_accounts(trial: _Trial) -> None:
@@ -74,13 +79,13 @@ async def _is_the_accounts(trial: _Trial) -> None:
     assert len(trial.calls) <= (_CONCURRENCY if trial.row.decisive else 2 * _CONCURRENCY + 1)
 
 
-async def _may_be_the_items(trial: _Trial) -> None:
-    """One of five is refused, twice while others pass: it fails for that, and the job goes on."""
+async def _may_be_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> None:
+    """One of them is refused, twice while others pass: it fails for that, and the job goes on."""
     behaviour = lambda call: trial.refusal() if call.topic == "bad" else Said()  # noqa: E731
-    result = await trial.run(behaviour, ["bad", *_OTHERS], suffix="-one")
+    result = await trial.run(behaviour, ["bad", *others], suffix="-one")
 
-    assert result.counts == Counts(completed=4, failed=1)
-    assert trial.about("bad") == 2
+    assert result.counts == Counts(completed=len(others), failed=1)
+    assert (trial.about("bad"), len(trial.calls)) == (2, len(others) + 2)
 
 
 async def _passes(trial: _Trial) -> None:
@@ -137,6 +142,41 @@ async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, 
             except AssertionError as error:
                 raise AssertionError(f"{row.name}: {error}") from error
     _check_tries(tmp_path / "wild.db")
+
+
+def _of_items() -> Iterator[Row]:
+    """Yield the first row of each code that is an item's matter, or may be one's."""
+    seen = set()
+    for row in REFUSALS:
+        may_be = row.kind in (Kind.ITEM, Kind.UNKNOWN, Kind.ACCOUNT, Kind.MODEL) and not row.decisive
+        if may_be and row.status >= 300 and (row.kind, row.code) not in seen:
+            seen.add((row.kind, row.code))
+            yield row
+
+
+async def test_one_of_thirty_is_refused_and_the_others_come_through(provider, tmp_path, monkeypatch):
+    """Each code that one item can draw costs its own item alone: 29 of 30 are completed, with one call each."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(setbacks, "_PROBE_SECONDS", 0.01)
+    async with Backstay.open(tmp_path / "wild.db") as backstay:
+        for row in _of_items():
+            may_be = row.kind in (Kind.ACCOUNT, Kind.MODEL)
+            trial = _Trial(row, backstay, provider, concurrency=4)
+            try:
+                await (_may_be_the_items if may_be else _is_the_items)(trial, _MANY)
+            except AssertionError as error:
+                raise AssertionError(f"{row.name}: {error}") from error
+    _check_tries(tmp_path / "wild.db")
+
+
+async def test_control_a_suspicion_taken_for_certain_stops_the_others(provider, tmp_path, monkeypatch):
+    """Without a second look, a refusal of one item that may be everybody's pauses the whole job."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(Suspicions, "blame", lambda *_: Blame.ALL)
+    row = next(row for row in _of_items() if row.kind is Kind.ACCOUNT)
+    async with Backstay.open(tmp_path / "wild.db") as backstay:
+        with pytest.raises(AssertionError):
+            await _may_be_the_items(_Trial(row, backstay, provider), _MANY)
 
 
 async def _try(trial: _Trial) -> None:

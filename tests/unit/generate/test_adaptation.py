@@ -38,6 +38,15 @@ def test_the_last_structure_stays(adaptation):
     assert adaptation.structures == [Structure.TEXT]
 
 
+def test_one_sample_that_failed_is_asked_for_again(adaptation):
+    """At once while conversations come in between; where one failure follows another, asking again costs a try."""
+    assert [adaptation.resample() for _ in range(3)] == [True, False, False]
+
+    adaptation.note_conversation()
+
+    assert adaptation.resample()
+
+
 def test_bodies_go_out_as_they_are_taken(adaptation):
     """Names that are not taken are replaced, parameters that are not taken left out, and nothing else is touched."""
     body = {"model": "m", "max_tokens": 5, "temperature": 0.8}

@@ -82,6 +82,33 @@ def test_a_call_that_hangs_does_not_keep_it_open_for_ever():
     assert blamed == [Blame.NOT_KNOWN] * 49 + [Blame.ALL]
 
 
+def _fault(suspicions):
+    call = suspicions.begin()
+    told = suspicions.note_fault()
+    suspicions.end(call)
+    return told
+
+
+def test_fifty_faults_in_a_row_are_told():
+    """A server that always says it has a fault is found out, whatever it answered before; a good answer counts anew."""
+    suspicions = Suspicions()
+
+    for _ in range(2):
+        assert [_fault(suspicions) for _ in range(50)] == [None] * 49 + [50]
+        _pass(suspicions)
+
+
+def test_many_calls_under_way_at_once_are_no_proof():
+    """In the first moment of an outage all calls under way draw the same fault: twice as many have to."""
+    suspicions = Suspicions()
+    calls = [suspicions.begin() for _ in range(64)]
+    for call in calls:
+        assert suspicions.note_fault() is None
+        suspicions.end(call)
+
+    assert [_fault(suspicions) for _ in range(64)] == [None] * 63 + [128]
+
+
 def test_only_the_latest_are_remembered():
     """Memory stays flat over any number of items; what was put again is the latest."""
     recent = Recent(most=3)
