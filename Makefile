@@ -43,8 +43,8 @@ bench: $(TESTS) ## Run the benchmarks: ratios measured in one run
 	$(BIN)/python benchmarks/run.py
 
 bench-peers: $(TESTS) ## Run the benchmarks beside other programs, each in a venv of its own
-	@failed=0; for script in side_by_side side_by_side_postgres side_by_side_generation; do \
-		$(BIN)/python benchmarks/$$script.py || failed=1; done; exit $$failed
+	@failed=0; for script in side_by_side.py side_by_side_postgres.py side_by_side_generation.py "provider_refusals.py --peers"; do \
+		$(BIN)/python benchmarks/$$script || failed=1; done; exit $$failed
 
 torture: $(TESTS) ## Run the sweeps of the tests at their full count
 	BACKSTAY_TORTURE=1 $(BIN)/pytest tests -m sweep

@@ -5,15 +5,17 @@ that have something to read and the answers that are due. It knows of HTTP/1.1 w
 client may send the next request of a connection only after the answer.
 """
 
+import heapq
+import itertools
 import json
 import selectors
 import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 _KEYS = ("user_1", "assistant_1", "user_2", "assistant_2")
 _CONVERSATION = json.dumps({key: f"{key}: " + "what the sea did, hour after hour. " * 8 for key in _KEYS})
@@ -27,19 +29,28 @@ _BODY = json.dumps(
         "usage": {"prompt_tokens": 100, "completion_tokens": 300, "total_tokens": 400},
     }
 ).encode()
-_ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + str(len(_BODY)).encode() + b"\r\n\r\n"
-) + _BODY
 
 
-class _Server:
+def response(status: int, body: bytes, header: str = "") -> bytes:
+    """Return an answer as it is sent; `header` is a line of its own, with its line break."""
+    head = f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\n{header}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+GOOD = response(200, _BODY)
+"""What a call is answered with that is taken."""
+
+
+class Server:
+    """The provider, in a process that does nothing else."""
+
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._selector = selectors.DefaultSelector()
         self._started: dict[socket.socket, bytes] = {}
         """Requests of which something is still to come."""
-        self._due: deque[tuple[float, socket.socket]] = deque()
-        """All wait equally long, so they are in order."""
+        self._due: list[tuple[float, int, socket.socket, bytes]] = []
+        self._number = itertools.count()
 
     def serve(self, listening: socket.socket) -> None:
         """Serve until the process is ended."""
@@ -54,7 +65,16 @@ class _Server:
                     self._read(key.fileobj)  # type: ignore[arg-type]  # only sockets are registered
             now = time.monotonic()
             while self._due and self._due[0][0] <= now:
-                self._answer(self._due.popleft()[1])
+                _, _, connection, answer = heapq.heappop(self._due)
+                self.note_sent(now, answer)
+                self._send(connection, answer)
+
+    def answer_to(self, now: float, request: bytes) -> tuple[float, bytes]:
+        """Return after how many seconds a request is answered, and what with."""
+        return self._seconds, GOOD
+
+    def note_sent(self, now: float, answer: bytes) -> None:
+        """Note that an answer goes out."""
 
     def _accept(self, listening: socket.socket) -> None:
         connection, _ = listening.accept()
@@ -73,14 +93,16 @@ class _Server:
             return
         received = self._started.pop(connection, b"") + data
         if _is_whole(received):
-            self._due.append((time.monotonic() + self._seconds, connection))
+            now = time.monotonic()
+            seconds, answer = self.answer_to(now, received)
+            heapq.heappush(self._due, (now + seconds, next(self._number), connection, answer))
         else:
             self._started[connection] = received
 
     @staticmethod
-    def _answer(connection: socket.socket) -> None:
+    def _send(connection: socket.socket, answer: bytes) -> None:
         try:
-            connection.sendall(_ANSWER)  # fits into the buffer of a client that reads its answers
+            connection.sendall(answer)  # fits into the buffer of a client that reads its answers
         except OSError:
             return  # it did not wait; reading says so too
 
@@ -96,9 +118,9 @@ def _is_whole(request: bytes) -> bool:
 
 
 @contextmanager
-def local_provider(seconds: float) -> Iterator[str]:
-    """Run it as long as the context lasts; gives its base URL."""
-    process = subprocess.Popen([sys.executable, __file__, str(seconds)], stdout=subprocess.PIPE, text=True)
+def run_server(script: str | Path, *given: str) -> Iterator[str]:
+    """Run a script that calls `serve`, as long as the context lasts; gives its base URL."""
+    process = subprocess.Popen([sys.executable, script, *given], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
@@ -107,11 +129,17 @@ def local_provider(seconds: float) -> Iterator[str]:
         process.wait()
 
 
-def _main(seconds: float) -> None:
+def local_provider(seconds: float) -> AbstractContextManager[str]:
+    """Run a provider that answers each call after so many seconds; gives its base URL."""
+    return run_server(__file__, str(seconds))
+
+
+def serve(server: Server) -> None:
+    """Serve at a free port, which is printed first."""
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
         print(listening.getsockname()[1], flush=True)
-        _Server(seconds).serve(listening)
+        server.serve(listening)
 
 
 if __name__ == "__main__":
-    _main(float(sys.argv[1]))
+    serve(Server(float(sys.argv[1])))

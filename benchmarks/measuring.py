@@ -46,7 +46,7 @@ def measure(measurements: Sequence[Measurement], *, rounds: int, folder: Path) -
 
 
 @contextmanager
-def scratch(parent: Path) -> Iterator[Path]:
+def scratch(parent: Path | None) -> Iterator[Path]:
     """Make a folder, and see that neither the disk nor the heap still works on what came before."""
     os.sync()
     gc.collect()

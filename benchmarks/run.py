@@ -13,6 +13,8 @@ _SCRIPTS = (
     "million_items.py",
     "provider_rate.py",
     "waiting_simulation.py",
+    "waiting_over_http.py",
+    "provider_refusals.py",
     "backup_rate.py",
     "postgres_durable_rate.py",
     "postgres_workers.py",

@@ -1,7 +1,7 @@
 """Backstay, asking a model: in a process of its own, from the file that all are given.
 
-`generate`: one call of `batches.run` over the file, concurrency 200, with a recipe that names the model and the base
-URL and is otherwise as it comes. The time is that of opening the database and of the whole call: reading the file,
+`generate`: one call of `batches.run` over the file with a recipe that names the model and the base URL and is otherwise
+as it comes. The time is that of opening the database and of the whole call: reading the file,
 checking each prompt, making the job, asking, finding the turns in each answer and validating them, cleaning up. WAL,
 `synchronous=FULL`; an item is acknowledged after the commit that holds its conversation.
 """
@@ -16,11 +16,11 @@ from backstay import Backstay, Recipe, Selection
 _JOB = "side-by-side"
 
 
-async def _generate(database: Path, items: Path, base_url: str) -> tuple[given.Spent, int]:
+async def _generate(database: Path, items: Path, base_url: str, in_flight: int) -> tuple[given.Spent, int]:
     clock = given.Clock()
     async with Backstay.open(database) as backstay:
         recipe = Recipe(model=given.MODEL, base_url=base_url)
-        result = await backstay.batches.run(_JOB, items, recipe, concurrency=given.IN_FLIGHT)
+        result = await backstay.batches.run(_JOB, items, recipe, concurrency=in_flight)
         spent = clock.spent()
         kept = await backstay.conversations.count(Selection(job_id=_JOB))
         assert result.completed == kept, result
@@ -29,7 +29,7 @@ async def _generate(database: Path, items: Path, base_url: str) -> tuple[given.S
 
 def main() -> None:
     chosen = given.parse(__doc__, ["generate"])
-    spent, kept = asyncio.run(_generate(chosen.folder / "backstay.db", chosen.items, chosen.base_url))
+    spent, kept = asyncio.run(_generate(chosen.folder / "backstay.db", chosen.items, chosen.base_url, chosen.in_flight))
     given.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,

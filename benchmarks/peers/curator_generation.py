@@ -1,9 +1,10 @@
 """Bespoke Curator, asking a model; runs in a venv that has it.
 
-`generate`: one call of an `LLM` over the items, online, with the backend `openai` and the server's base URL, 200
-concurrent requests, and limits on requests and tokens a minute so high that they limit nothing (it has no way to set
-none, and its defaults would bind). Its viewer and its telemetry are off, and so is its live display. It counts tokens
-with a vocabulary that is fetched from the internet; here it is read from the copy that its dependency litellm brings.
+`generate`: one call of an `LLM` over the items, online, with the backend `openai` and the server's base URL, and limits
+on requests and tokens a minute so high that they limit nothing (it has no way to set none, and its defaults would
+bind). Items without an answer do not end the call with an error. Its viewer, its telemetry and its live display are
+off. It counts tokens with a vocabulary that is fetched from the internet; here it is read from the copy that its
+dependency litellm brings.
 
 The time is that of the call. Making the `LLM`, which asks the server once for its limits, is left out. Each answer is
 appended to a JSONL file as it comes, which is closed and not flushed to disk; a run that is started again reads it and
@@ -46,16 +47,17 @@ class _Writer(curator.LLM):  # type: ignore[misc]  # its types are not here
         return {"id": row["id"], "conversation": response}
 
 
-def _generate(folder: Path, items: list[dict[str, Any]], base_url: str) -> tuple[given.Spent, int]:
+def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_flight: int) -> tuple[given.Spent, int]:
     writer = _Writer(
         model_name=given.MODEL,
         backend="openai",
         backend_params={
             "base_url": base_url,
             "api_key": "none",
-            "max_concurrent_requests": given.IN_FLIGHT,
+            "max_concurrent_requests": in_flight,
             "max_requests_per_minute": _NO_LIMIT,
             "max_tokens_per_minute": _NO_LIMIT,
+            "require_all_responses": False,
         },
     )
     clock = given.Clock()
@@ -69,7 +71,7 @@ def _generate(folder: Path, items: list[dict[str, Any]], base_url: str) -> tuple
 def main() -> None:
     chosen = given.parse(__doc__, ["generate"])
     logging.disable(logging.WARNING)
-    spent, stored = _generate(chosen.folder, list(given.items(chosen.items)), chosen.base_url)
+    spent, stored = _generate(chosen.folder, list(given.items(chosen.items)), chosen.base_url, chosen.in_flight)
     given.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,

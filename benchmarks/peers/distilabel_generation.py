@@ -24,12 +24,12 @@ from distilabel.steps.tasks import TextGeneration
 import given
 
 
-def _generate(folder: Path, items: list[dict[str, Any]], base_url: str) -> tuple[given.Spent, int]:
+def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_flight: int) -> tuple[given.Spent, int]:
     rows = [{"id": item["id"], "instruction": given.prompt(item)} for item in items]
     with Pipeline(name="side-by-side", cache_dir=folder) as pipeline:
-        load = LoadDataFromDicts(name="load", data=rows, batch_size=given.IN_FLIGHT)
+        load = LoadDataFromDicts(name="load", data=rows, batch_size=in_flight)
         model = OpenAILLM(model=given.MODEL, base_url=base_url, api_key="none")
-        write = TextGeneration(name="write", llm=model, input_batch_size=given.IN_FLIGHT)
+        write = TextGeneration(name="write", llm=model, input_batch_size=in_flight)
         load >> write
     clock = given.Clock()
     dataset = pipeline.run()
@@ -39,7 +39,7 @@ def _generate(folder: Path, items: list[dict[str, Any]], base_url: str) -> tuple
 
 def main() -> None:
     chosen = given.parse(__doc__, ["generate"])
-    spent, stored = _generate(chosen.folder, list(given.items(chosen.items)), chosen.base_url)
+    spent, stored = _generate(chosen.folder, list(given.items(chosen.items)), chosen.base_url, chosen.in_flight)
     given.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,

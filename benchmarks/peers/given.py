@@ -15,8 +15,7 @@ from typing import Any
 
 MODEL = "local"
 """What the local provider's model is called."""
-IN_FLIGHT = 200
-"""How many calls of it are under way at once."""
+_IN_FLIGHT = 200
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ def parse(question: str | None, tasks: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("task", choices=tasks)
     parser.add_argument("--conversations", type=Path, help="JSON: a list of conversations, where a script makes none")
     parser.add_argument("--base-url", help="of a provider, where a script asks one")
+    parser.add_argument("--in-flight", type=int, default=_IN_FLIGHT, help="calls under way at once (%(default)s)")
     parser.add_argument("--database-url", help="of a fresh database on a server, where a script uses one")
     parser.add_argument("--items", type=Path, required=True, help="JSONL: an item a line")
     parser.add_argument("--folder", type=Path, required=True, help="where the database is, or is made")

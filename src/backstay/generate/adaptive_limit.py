@@ -45,6 +45,7 @@ _SLOWEST_PER_SECOND = 0.33  # a slower rate is no faster than probing
 _FIRST_PROBE_SECONDS = 0.5
 LONGEST_PROBE_SECONDS = 3.0
 """The longest time between probes while nothing passes and no later time was named."""
+_LONGEST_COSTLY_PROBE_SECONDS = 30.0  # where the calls that get no answer may have to be paid
 _FIRST_BELIEF_SECONDS = 2.0
 LONGEST_BELIEF_SECONDS = 60.0
 """The longest time for which a named time is believed without a probe."""
@@ -159,26 +160,26 @@ class AdaptiveLimit:
             return
         self._refused += 1
         if self.mode is Mode.HOLD:
-            self._hold(now, trouble.retry_after_seconds)
+            self._hold(now, trouble)
             return
         if self.mode in (Mode.RATE, Mode.CONCURRENCY):
             self.cap = max(self._floor, self.cap * (1 - _DECREASE))
         calls = max(self._started, self._refused)
         if self._refused > _NOISE_SHARE * calls + _STANDARD_ERRORS * math.sqrt(calls):
-            self._limit_met(now, trouble.retry_after_seconds, self._refused / calls)
+            self._limit_met(now, trouble, self._refused / calls)
         elif self.mode is Mode.RATE and self.cap <= _STEADY * self._meter.rate(now):
             self._vote(now, start)
 
     # -- finding the limit -----------------------------------------------------------------------------------------
 
-    def _limit_met(self, now: float, named_seconds: float | None, share: float) -> None:
+    def _limit_met(self, now: float, trouble: Trouble, share: float) -> None:
         answers = self._meter.count
         if self.mode is Mode.RAMP:
             # Few answers since the ramp began: those since the hold began, the probe's included.
             few = (answers + 1) / (now - self._held_at)
             self._cap_rate(now, self._meter.rate(now) if answers >= _ENOUGH_ANSWERS else few)
         elif not answers or (answers < _ENOUGH_ANSWERS and self.mode is Mode.FREE):
-            self._begin_hold(now, named_seconds)
+            self._begin_hold(now, trouble)
         elif self.mode is Mode.RATE:
             self._measure(now, share)
         else:
@@ -218,7 +219,7 @@ class AdaptiveLimit:
 
     def _cap_rate(self, now: float, rate: float) -> None:
         if rate < _SLOWEST_PER_SECOND:
-            self._begin_hold(now, None)
+            self._begin_hold(now)
         else:
             self._set(now, Mode.RATE, rate)
 
@@ -234,19 +235,21 @@ class AdaptiveLimit:
 
     # -- while nothing passes --------------------------------------------------------------------------------------
 
-    def _begin_hold(self, now: float, named_seconds: float | None) -> None:
+    def _begin_hold(self, now: float, trouble: Trouble | None = None) -> None:
         self._probes = self._measurements = 0
         self._held_at = now
-        self._hold(now, named_seconds)
+        self._hold(now, trouble)
 
-    def _hold(self, now: float, named_seconds: float | None) -> None:
+    def _hold(self, now: float, trouble: Trouble | None) -> None:
         """Hold until the next probe: soon, or at the named time, which is believed for longer after each probe."""
         self._set(now, Mode.HOLD, math.inf)
         growth = 2.0 ** min(self._probes, 20)
         believed = min(LONGEST_BELIEF_SECONDS, _FIRST_BELIEF_SECONDS * growth)
-        own = min(LONGEST_PROBE_SECONDS, _FIRST_PROBE_SECONDS * growth)
+        is_costly = trouble is not None and trouble.cause is Cause.SILENT
+        longest = _LONGEST_COSTLY_PROBE_SECONDS if is_costly else LONGEST_PROBE_SECONDS
+        named = trouble.retry_after_seconds if trouble is not None else None
         self._probes += 1
-        self.held_until = now + max(own, min(named_seconds or 0.0, believed))
+        self.held_until = now + max(min(longest, _FIRST_PROBE_SECONDS * growth), min(named or 0.0, believed))
 
     def _until_taken(self, now: float) -> float:
         """Return the seconds until the calls under way count as taken, since a refusal would have come by then."""

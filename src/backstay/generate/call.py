@@ -33,18 +33,20 @@ class Tries:
     hint: str | None = None
     """What was wrong with the latest of these."""
 
-    def note_trouble(self, good_count: int) -> bool:
+    def is_alone(self, *, after: int) -> bool:
+        """Return whether so many troubles, and some time without a good answer of others since, speak against it."""
+        return self.troubles >= after and asyncio.get_running_loop().time() - self.troubled_at >= _ALONE_SECONDS
+
+    def note_trouble(self, good_count: int, *, after: int = _TELLING_TROUBLES) -> bool:
         """Note an error that may be the server's or the item's; return whether it speaks against the item.
 
-        The first may; each other does when others have passed since the one before. Once they have, and nobody is left
-        who could pass, some time without good answers will do.
+        The first may; each other does when others have passed since the one before. When nobody is left who could
+        pass, some time will do instead, once `after` of them spoke against it.
         """
-        now = asyncio.get_running_loop().time()
-        is_alone = self.troubles >= _TELLING_TROUBLES and now - self.troubled_at >= _ALONE_SECONDS
-        if good_count <= self.good_count and not is_alone:
+        if good_count <= self.good_count and not self.is_alone(after=after):
             return False
         self.troubles += 1
-        self.good_count, self.troubled_at = good_count, now
+        self.good_count, self.troubled_at = good_count, asyncio.get_running_loop().time()
         return True
 
 

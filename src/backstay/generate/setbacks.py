@@ -11,7 +11,7 @@ from backstay.generate.endpoint import Endpoint
 from backstay.generate.http import Unreached
 from backstay.generate.refusal import Change, Kind, Refusal, unreachable
 from backstay.generate.suspicion import Blame
-from backstay.generate.trouble import Cause, Trouble
+from backstay.generate.trouble import Cause, Trouble, format_seconds
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
@@ -71,13 +71,17 @@ class Setbacks:
         if is_fault and refusal.code == _FAULT and (times := self._account.suspicions.note_fault()) is not None:
             return Doom(f"{times} times in a row: {refusal.message}", code=refusal.code)
         cause = Cause.LIMIT if refusal.is_limit else Cause.OVERLOAD
-        return self._wait(call, Trouble(cause, refusal.reason, refusal.retry_after), refusal.message, refusal.code)
+        asked = refusal.retry_after
+        reason = refusal.reason if asked is None else f"{refusal.reason}, which asks for {format_seconds(asked)}"
+        return self._wait(call, Trouble(cause, reason, asked), refusal.message, refusal.code)
 
-    def lost(self, call: Call, why: str, code: str) -> Outcome:
+    def lost(self, call: Call, why: str, cause: Cause) -> Outcome:
         """Return the outcome of a request without an answer, which may have been paid for."""
         was_passing = self._account.limiter.is_proven and self._account.limiter.is_passing
-        counts = call.tries.note_trouble(self._account.limiter.good_count) and was_passing
-        outcome = self._wait(call, Trouble(Cause.CUT, why), f"{self._endpoint.host}: {why}", code)
+        is_alone = call.tries.is_alone(after=1)
+        counts = call.tries.note_trouble(self._account.limiter.good_count, after=1) and (was_passing or is_alone)
+        code = "timeout" if cause is Cause.SILENT else "connection"
+        outcome = self._wait(call, Trouble(cause, why), f"{self._endpoint.host}: {why}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome
 
     def unreached(self, call: Call, error: Unreached) -> Outcome:
@@ -97,7 +101,8 @@ class Setbacks:
         seconds = self._account.limiter.refused(call.permit, trouble, again=call.tries.refused)
         call.tries.refused += 1
         if (why := self._account.limiter.exhausted()) is not None:
-            return Doom(f"{self._endpoint.host}: {why}; resume when it works again", code="provider_unavailable")
+            reason = f"{self._endpoint.host}: {why} ({trouble.reason}); resume when it works again"
+            return Doom(reason, code="provider_unavailable")
         return Retry(message, after=seconds, code=code, counts=False)
 
     def _blamed(self, call: Call, refusal: Refusal) -> Outcome:

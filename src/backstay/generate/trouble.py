@@ -23,7 +23,9 @@ class Cause(StrEnum):
     UNREACHED = "unreached"
     """No connection came about."""
     CUT = "cut"
-    """The connection ended, or timed out, after the request was sent."""
+    """The connection ended after the request was sent."""
+    SILENT = "silent"
+    """No answer came in time. The model is likely to have been at work on it: each such call may have to be paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +80,17 @@ class Patience:
         waited = now - self._began_at
         named = self._named_until - now
         if named > _LONGEST_NAMED_SECONDS:
-            return f"it asks to be left alone for {_format_seconds(named)}, and no call gets through meanwhile"
+            return f"it asks to be left alone for {format_seconds(named)}, and no call gets through meanwhile"
         if not self._has_answered and waited >= _UNPROVEN_SECONDS:
-            return f"nothing has answered there for {_format_seconds(waited)}"
+            return f"nothing has answered there for {format_seconds(waited)}"
         allowed = min(self._named_until + _SLACK_SECONDS - self._began_at, _LONGEST_NAMED_SECONDS)
         if waited < max(self._seconds, allowed):
             return None
-        return f"no good answer came for {_format_seconds(waited)}"
+        return f"no good answer came for {format_seconds(waited)}"
 
 
-def _format_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
+    """Return a duration for people."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

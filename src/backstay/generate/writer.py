@@ -36,6 +36,7 @@ _CAUSES = {
     Cause.OVERLOAD: "{host} is not available",
     Cause.UNREACHED: "{host} cannot be reached",
     Cause.CUT: "{host} drops connections",
+    Cause.SILENT: "{host} does not answer in time",
 }
 
 
@@ -96,7 +97,7 @@ class Writer:
         # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
         call = Call(item, prompt, structure, tries, permit, work, frozenset(self._adaptation.omitted))
-        work.on_timeout(lambda: self._setbacks.lost(call, "no answer in time", "timeout"))
+        work.on_timeout(lambda: self._setbacks.lost(call, "no answer within its timeout", Cause.SILENT))
         number = self._suspicions.begin()
         try:
             reply = await self._post(call)
@@ -104,7 +105,7 @@ class Writer:
         except Unreached as error:
             return self._setbacks.unreached(call, error)
         except Cut as error:
-            return self._setbacks.lost(call, f"the connection was cut ({error})", "connection")
+            return self._setbacks.lost(call, f"the connection was cut ({error})", Cause.CUT)
         finally:
             self._suspicions.end(number)
             self._limiter.end(permit, call.used)

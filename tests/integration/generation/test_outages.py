@@ -137,3 +137,12 @@ async def test_control_tries_that_waiting_costs_are_used_up(provider, path, monk
         counts = await _run_all(backstay, provider, max_attempts=1)
 
     assert [each.completed for each in counts] == [0, 0, 0]
+
+
+async def test_a_server_that_calls_itself_overloaded_is_waited_for(provider, path):
+    """Status 500 with words for a state that passes is no fault of the server's, however often it comes."""
+    provider.behaviour = _Outage(Status(500, '{"error": {"message": "The server is overloaded"}}'), 200)
+    async with Backstay.open(path) as backstay:
+        counts = await _run_all(backstay, provider, max_attempts=1)
+
+    assert counts == [Counts(completed=size) for size in _SIZES]

@@ -12,7 +12,7 @@ from backstay.batch.worker import Ending
 from backstay.generate import writer
 from backstay.generate.refusal import Kind, Refusal
 from support.invariants import violations
-from support.provider import Said, Sent, Status
+from support.provider import Hang, Reset, Said, Sent, Status
 
 pytestmark = pytest.mark.promise("B5", "B6")
 
@@ -197,6 +197,7 @@ async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path
 
     assert (result.state, result.pause.code) == (JobState.PAUSED, "provider_unavailable")
     assert "no good answer came for" in result.pause.message
+    assert "(503: overloaded)" in result.pause.message
     assert result.counts == Counts(completed=3, pending=5)
     assert {failure.raw for failure in evidence} == {'{"error": {"message": "busy"}}'}
     for waiting in (next(filter(None, seen)), next(filter(None, told))):
@@ -226,3 +227,33 @@ async def test_an_item_that_draws_errors_while_others_pass_fails(provider, gener
     assert result.counts == Counts(completed=39, failed=1)
     assert provider.calls_about("topic 0") == 3
     assert violations(path, planned=40, may_fail=frozenset({"topic 0"})) == []
+
+
+async def _run_with_last(bad, provider, path, **options):
+    """Run a job whose last item gets no answer."""
+    provider.behaviour = lambda call: bad if call.topic == "t3" else Said()
+    recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
+    async with Backstay.open(path, **options) as backstay:
+        items = [{"topic": f"t{number}"} for number in range(4)]
+        result = await backstay.batches.run("job", items, recipe, concurrency=1, timeout=0.5)
+        return result, [failure.error_code async for failure in backstay.batches.failed("job")]
+
+
+@pytest.mark.parametrize(("bad", "code"), [(Reset(), "connection"), (Hang(), "timeout")])
+async def test_the_last_item_without_an_answer_fails(bad, code, provider, path, monkeypatch):
+    """Each of its calls may have to be paid: with nobody left to compare it with, it takes a try each minute."""
+    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)
+
+    result, codes = await _run_with_last(bad, provider, path)
+
+    assert result.counts == Counts(completed=3, failed=1)
+    assert codes == [code]
+    assert provider.calls_about("t3") == 3
+
+
+async def test_control_without_time_that_speaks_against_it_the_last_item_is_asked_for_on_and_on(provider, path):
+    """While no minute has passed, the item keeps its tries, and patience alone ends the job."""
+    result, _ = await _run_with_last(Reset(), provider, path, patience_seconds=4)
+
+    assert (result.pause.code, result.counts) == ("provider_unavailable", Counts(completed=3, pending=1))
+    assert provider.calls_about("t3") > 3

@@ -205,6 +205,21 @@ def test_a_named_time_holds_the_account_and_is_probed_when_it_is_long():
     assert waits == {10.0: [2, 4, 4], 600.0: [2, 4, 8, 16, 32, 60, 60, 60, 60]}
 
 
+def test_calls_that_may_have_to_be_paid_are_made_more_rarely():
+    """A probe that gets no answer in time may cost money; the other ones come every three seconds."""
+    waits = {}
+    for cause in (Cause.CUT, Cause.SILENT):
+        trouble = Trouble(cause, "nothing")
+        rate, now, waits[cause] = _held(trouble), 0.0, []
+        for _ in range(9):
+            wait = rate.wait(now, 0)
+            waits[cause].append(wait)
+            now += wait
+            _refuse(rate, now, trouble)
+
+    assert waits == {Cause.CUT: [0.5, 1, 2, *6 * [3]], Cause.SILENT: [0.5, 1, 2, 4, 8, 16, 30, 30, 30]}
+
+
 def test_a_named_time_is_not_believed_once_an_answer_passes():
     """A probe that is answered lets the account go, though the provider asked for ten minutes."""
     rate = _held(Trouble(Cause.LIMIT, "429", 600.0))
