@@ -6,7 +6,7 @@ included, over and over: a sixth of a run's time. Calls leave nothing to it, so 
 
 import gc
 
-_NEW_OBJECTS = 10_000  # until it comes by; Python's own number is 700, or 2,000 in newer versions
+_NEW_OBJECTS = 50_000  # until it comes by; Python's own number is 700, or 2,000 in newer versions
 
 
 def let_rest() -> None:

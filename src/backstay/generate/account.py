@@ -70,13 +70,10 @@ class Account:
             Unreached, Cut: there was no answer, or not all of it.
         """
         key = self._key
-        reply = await self._post(body, stream)
+        reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
         if reply.status == _UNAUTHORIZED and await self._has_other_key(than=key):
-            reply = await self._post(body, stream)
+            reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
         return reply
-
-    async def _post(self, body: bytes, stream: "type[Collector] | None") -> "Reply":
-        return await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
 
     async def _has_other_key(self, *, than: str | None) -> bool:
         if self._key == than and self._sources.is_renewable(self._endpoint.key_variable):

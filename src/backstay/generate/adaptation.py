@@ -19,7 +19,7 @@ class Adaptation:
     """Those that are left to ask for, in the order in which they are tried."""
     renamed: dict[str, str] = field(default_factory=dict)
     """Parameter → its name here."""
-    omitted: set[str] = field(default_factory=set)
+    omitted: frozenset[str] = frozenset()
     """Parameters that are not taken."""
     hint: str | None = None
     """What is wrong with most answers, for the prompt of all."""
@@ -81,7 +81,7 @@ class Adaptation:
         """Note a parameter that is not taken; False when it is one that a request cannot do without."""
         if parameter in _NEEDED:
             return False
-        self.omitted.add(parameter)
+        self.omitted |= {parameter}
         return True
 
     def rename(self, parameter: str, instead: str) -> bool:

@@ -1,7 +1,6 @@
 """One request for one item, and what is remembered of the item between its tries."""
 
 import asyncio
-from collections.abc import Set
 from dataclasses import dataclass
 
 from backstay.batch.item import Item
@@ -60,7 +59,7 @@ class Call:
     tries: Tries
     permit: Permit
     work: Work
-    omitted: Set[str] = frozenset()
+    omitted: frozenset[str]
     """Parameters that it was made without, as they are not taken."""
     used: int | None = None
     """Its tokens, where the provider said so."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -56,6 +57,7 @@ class Writer:
         self._setbacks = Setbacks(
             account, endpoint, adaptation=self._adaptation, own_parameters=frozenset(recipe.parameters)
         )
+        self._collector = AnyCollector if endpoint.stream else None
         self._metadata = {"writer": recipe.model}
         self._tries: Recent[str, Tries] = Recent()
         self._tokens_out = float(estimate.tokens_out(recipe.turns, recipe.max_tokens))
@@ -65,7 +67,15 @@ class Writer:
         prompt = self._recipe.prompts.of(item, f"item {item.id}")
         tries = self._tries.get(item.id) or Tries()
         self._tries.put(item.id, tries)
-        outcome = await self._ask(item, prompt, tries, work)
+        outcome = await self._attempt(item, prompt, tries, work)
+        changes = 0
+        # Where the endpoint does not take the request as it was made, it is made differently at once.
+        while isinstance(outcome, Differently):
+            if (changes := changes + 1) > _MOST_CHANGES:
+                reason = f"The request was refused in each of the ways in which it was made: {outcome.reason}"
+                outcome = Fail(reason, code="bad_request")
+            else:
+                outcome = await self._attempt(item, prompt, tries, work)
         if not isinstance(outcome, Retry):
             self._tries.forget(item.id)
         return outcome
@@ -80,27 +90,18 @@ class Writer:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    async def _ask(self, item: Item, prompt: Prompt, tries: Tries, work: Work) -> Outcome:
-        """Ask, and ask differently at once where the endpoint does not take the request as it was made."""
-        reason = ""
-        for _ in range(1 + _MOST_CHANGES):
-            outcome = await self._attempt(item, prompt, tries, work)
-            if not isinstance(outcome, Differently):
-                return outcome
-            reason = outcome.reason
-        return Fail(f"The request was refused in each of the ways in which it was made: {reason}", code="bad_request")
-
     async def _attempt(self, item: Item, prompt: Prompt, tries: Tries, work: Work) -> Outcome | Differently:
         """Make one request once there is a permit, and return its outcome."""
         expected = estimate.tokens_in(prompt) + round(self._tokens_out)
         permit = await self._limiter.enter(expected, work)
         # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
-        call = Call(item, prompt, structure, tries, permit, work, frozenset(self._adaptation.omitted))
-        work.on_timeout(lambda: self._setbacks.lost(call, "no answer within its timeout", Cause.SILENT))
+        call = Call(item, prompt, structure, tries, permit, work, self._adaptation.omitted)
+        work.on_timeout(partial(self._setbacks.lost, call, "no answer within its timeout", Cause.SILENT))
         number = self._suspicions.begin()
         try:
-            reply = await self._post(call)
+            # Nothing of how the request came about is kept while it is under way.
+            reply = await self._account.post(self._request(call), stream=self._collector)
             return self._read(call, reply)
         except Unreached as error:
             return self._setbacks.unreached(call, error)
@@ -114,7 +115,7 @@ class Writer:
         structures = self._adaptation.structures
         return structures[min(tries.plainer, len(structures) - 1)]
 
-    async def _post(self, call: Call) -> Reply:
+    def _request(self, call: Call) -> bytes:
         recipe, hint = self._recipe, call.tries.hint or self._adaptation.hint
         ask = Ask(
             model=self._endpoint.model,
@@ -126,8 +127,7 @@ class Writer:
             parameters=recipe.parameters,
             stream=self._endpoint.stream,
         )
-        body = self._adaptation.body_as_taken(self._endpoint.provider.body(ask), recipe.parameters)
-        return await self._account.post(orjson.dumps(body), stream=AnyCollector if self._endpoint.stream else None)
+        return orjson.dumps(self._adaptation.body_as_taken(self._endpoint.provider.body(ask), recipe.parameters))
 
     # -- reading -------------------------------------------------------------------------------------------------
 

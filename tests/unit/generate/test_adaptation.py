@@ -53,7 +53,7 @@ def test_bodies_go_out_as_they_are_taken(adaptation):
     assert adaptation.body_as_taken(body) == body
 
     assert adaptation.rename("max_tokens", "max_completion_tokens")
-    adaptation.omitted.add("temperature")
+    adaptation.omit("temperature")
 
     assert adaptation.body_as_taken(body) == {"model": "m", "max_completion_tokens": 5}
 
@@ -61,7 +61,7 @@ def test_bodies_go_out_as_they_are_taken(adaptation):
 def test_what_the_user_has_set_stays_as_it_is(adaptation):
     """What one job has learnt about a model changes no parameter that another job sets itself."""
     adaptation.rename("max_tokens", "max_completion_tokens")
-    adaptation.omitted.add("temperature")
+    adaptation.omit("temperature")
     body = {"model": "m", "max_tokens": 5, "temperature": 0.8}
 
     assert adaptation.body_as_taken(body, {"temperature": 0.8, "max_tokens": 5}) == body
