@@ -263,6 +263,31 @@ def test_a_terminal_is_asked(stopped, answer, code):
     assert (stopped.job("topics").state == "cancelled") is (code == 0)
 
 
+def test_discard_says_what_stays_and_what_it_costs(stopped):
+    """Conversations stay, and to have them made again is to pay again: the question says so before the answer."""
+    ended = stopped.on_terminal("discard", "topics", typed=[(b"[y/N]", b"n\n")], columns=200)
+
+    assert ended.code == 1
+    says = "1 conversation of topics stays in the library, and a job of the same items would ask for it again. Forget"
+    assert f"{says} topics (" in ended.out
+    assert ", 1 of 3), its checkpoint and all? [y/N]" in ended.out
+
+
+def test_discard_counts_what_was_completed(within, with_failures, backstay):
+    """Failed items have no conversation; of a job without any nothing is said."""
+    backstay.write("more.csv", "Gardens", "Bridges", "bad things")
+    within("run", "more.csv", "--processor", "made:picky")
+    backstay.write("none.csv", "bad things")
+    within("run", "none.csv", "--processor", "made:picky")
+
+    some = within("discard", "more").one_line_error()
+    none = within("discard", "none").one_line_error()
+
+    says = "2 conversations of more stay in the library, and a job of the same items would ask for them again. Forget"
+    assert some.startswith(f"{says} more (completed with failures, 3 of 3), its checkpoint and all? Nobody can be")
+    assert none.startswith("Forget none (completed with failures, 1 of 1), its checkpoint and all? Nobody can be")
+
+
 def test_discard_frees_the_name(within, stopped):
     """The checkpoint goes, the conversations stay, the name can be used again."""
     ended = within("discard", "topics", "--yes")

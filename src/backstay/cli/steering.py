@@ -129,14 +129,15 @@ def cancel(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: 
             await hints.remind(invocation, out, backstay, about=job)
 
     if not yes:
-        confirm(f"Cancel {in_loop(_standing(invocation, job))} for good", job_id=job)
+        confirm(f"Cancel {_standing(in_loop(_job(invocation, job)))} for good", job_id=job)
     in_loop(do())
 
 
 def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: AsJson = False) -> None:
     """Forget a job and free its name.
 
-    Its conversations stay; its checkpoint, with what is left to do, goes.
+    Its conversations stay; its checkpoint, with what is left to do, goes. A job of the same items would ask for all of
+    them again.
     Asks on a terminal; elsewhere --yes must be given.
 
     \b
@@ -157,13 +158,27 @@ def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json:
             await hints.remind(invocation, out, backstay, about=job)
 
     if not yes:
-        confirm(f"Forget {in_loop(_standing(invocation, job))}, its checkpoint and all", job_id=job)
+        found = in_loop(_job(invocation, job))
+        confirm(f"{_what_stays(found)}Forget {_standing(found)}, its checkpoint and all", job_id=job)
     in_loop(do())
 
 
-async def _standing(invocation: Invocation, job: str) -> str:
+async def _job(invocation: Invocation, job: str) -> "Job":
     async with invocation.open() as backstay:
-        return f"{plain(job)} ({hints.in_words(await backstay.batches.checkpoint(job))})"
+        return await backstay.batches.checkpoint(job)
+
+
+def _standing(job: "Job") -> str:
+    return f"{plain(job.id)} ({hints.in_words(job)})"
+
+
+def _what_stays(job: "Job") -> str:
+    completed = job.counts.completed
+    if not completed:
+        return ""
+    stay, them = ("stays", "it") if completed == 1 else ("stay", "them")
+    made = f"{counted(completed, 'conversation')} of {plain(job.id)} {stay} in the library"
+    return f"{made}, and a job of the same items would ask for {them} again. "
 
 
 def _print(out: Output, job: "Job", line: str) -> None:
