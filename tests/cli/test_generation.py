@@ -329,6 +329,32 @@ def test_a_job_from_elsewhere_asks_as_a_recipe_does(backstay, topics, provider, 
     assert backstay("resume", "--allow-key", "own.example").code == 0
 
 
+def test_an_address_for_one_run_is_the_users_own_word(backstay, topics, provider, elsewhere):
+    """`resume --base-url` sends the key there without a question, and nothing of it is remembered."""
+    backstay("run", topics, "--model", "m", "--base-url", provider.base_url, "--turns", "2", "--limit", "1")
+
+    resumed = backstay("resume", "--base-url", "http://moved.example/v1", "--limit", "1")
+
+    assert resumed.code == 4, resumed.err
+    assert provider.calls[-1].headers["Host"] == "moved.example"
+    assert provider.calls[-1].headers["Authorization"] == f"Bearer {KEY}"
+    assert not (backstay.folder / ".config" / "backstay" / "allowed-keys").exists()
+
+
+def test_a_key_that_a_job_names_asks_at_any_address(backstay, topics, provider, elsewhere):
+    """The user says where to ask, and the job, which may come from elsewhere, with which key."""
+    recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\napi_key_env = "SOME_KEY"\nturns = 2')
+    assert backstay("run", topics, "--recipe", recipe, "--limit", "1", SOME_KEY=KEY).code == 4
+    words = ("resume", "--base-url", "http://moved.example/v1")
+
+    refused = backstay(*words, SOME_KEY=KEY)
+
+    assert refused.code == 2
+    assert "The job's recipe sends the key in SOME_KEY to moved.example" in refused.one_line_error()
+    assert len(provider.calls) == 1
+    assert backstay(*words, "--allow-key", "moved.example", SOME_KEY=KEY).code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "environment", "says"),
     [

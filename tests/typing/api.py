@@ -62,6 +62,7 @@ async def use() -> None:
         await backstay.batches.run("b", [Item("x")], blocking, stop=Stop())
         await backstay.batches.run("b2", [Item("x")], blocking, retry_on=(ValueError, OSError))
         await backstay.batches.resume("b2", blocking, retry_on=(ValueError,))
+        await backstay.batches.resume("e", base_url="http://localhost:8001/v1")
         await backstay.batches.run("c", stream(), "scripted")
         await backstay.batches.run("d", "topics.csv", generate, columns=Columns(topic="subject"))
         await backstay.batches.run("e", "topics.csv", Recipe(model="openai:x", turns=6))

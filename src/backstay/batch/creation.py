@@ -130,9 +130,12 @@ class Creation:
             )
         differences = wanted.recipe.differences(job.recipe) if wanted.recipe and job.recipe is not None else ()
         if differences:
+            moved = any(difference.startswith("base_url:") for difference in differences)
+            elsewhere = ", and with --base-url at another address" if moved else ""
             raise JobDiffers(
                 f"Job {wanted.job_id!r} exists with another recipe: {'; '.join(differences)}. `backstay resume "
-                f"{wanted.job_id}` goes on with the one it has; choose another name with --job for the new one",
+                f"{wanted.job_id}` goes on with the one it has{elsewhere}; choose another name with --job for the new "
+                "one",
                 job_id=wanted.job_id,
                 differences=list(differences),
             )

@@ -127,8 +127,12 @@ class ProcessorSource(Protocol):
         """
         ...
 
-    def recipe(self, frozen: FrozenRecipe) -> Recipe:
-        """Return the recipe that a job keeps. Raises RecipeError when this version does not understand it."""
+    def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> Recipe:
+        """Return the recipe that a job keeps, its model asked at `base_url` where that is given.
+
+        Raises:
+            RecipeError: this version does not understand it, or the base URL is not valid.
+        """
         ...
 
     def writer(self, recipe: Recipe) -> Processor:

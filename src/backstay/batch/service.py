@@ -133,6 +133,7 @@ class Batches:
         limit: int | None = None,
         retry_failed: bool = False,
         accept_new_items: Items | None = None,
+        base_url: str | None = None,
         columns: Columns | None = None,
         on_progress: Listener | None = None,
         stop: Stop | None = None,
@@ -145,16 +146,22 @@ class Batches:
         Without `job_id` there must be exactly one unfinished job. `process` is needed when the job was made by a
         program's own callable. Other arguments as of `run`.
 
+        Args:
+            base_url: Where the recipe's model is asked in this run, whatever the recipe and the environment say; it is
+                not kept with the job.
+
         Raises:
             NothingToRun, JobNameNeeded: no job is unfinished, or several are.
             JobNotFound: there is no job of this name.
+            SettingsError: a base URL is given, and no recipe is followed.
+            RecipeError: the base URL is not valid.
             CallerOnly: only the program that made the job can go on with it.
             ItemsNeeded: it was taken over; `run` it with all its items.
             IllegalMove: the job was cancelled.
         """
         _check_run(concurrency, 1, 1.0, limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
-        callee = self._callee_of(job, process, retry_on)
+        callee = self._callee_of(job, process, retry_on, base_url)
         created, stop = None, stop or Stop()
         if accept_new_items is not None:
             wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
@@ -366,9 +373,21 @@ class Batches:
             raise JobNameNeeded(f"Several jobs are unfinished, say which one: {names}", jobs=[job.id for job in jobs])
         return jobs[0]
 
-    def _callee_of(self, job: Job, process: Processor | None, retry_on: tuple[type[Exception], ...] = ()) -> Callee:
+    def _callee_of(
+        self,
+        job: Job,
+        process: Processor | None,
+        retry_on: tuple[type[Exception], ...] = (),
+        base_url: str | None = None,
+    ) -> Callee:
         if job.lacks_items:
             raise items_needed(job.id)
+        if base_url is not None and (process is not None or job.recipe is None):
+            raise SettingsError(
+                f"This run of job {job.id!r} follows no recipe, so there is no model to ask at another address; leave "
+                "the base URL out",
+                setting="base_url",
+            )
         if process is not None:
             return Callee.of(process, retry_on=retry_on)
         if retry_on and job.processor != CALLER:
@@ -379,7 +398,7 @@ class Batches:
                 job_id=job.id,
             )
         if job.recipe is not None:
-            return Callee.of(self._source.writer(self._source.recipe(job.recipe)))
+            return Callee.of(self._source.writer(self._source.recipe(job.recipe, base_url=base_url)))
         return Callee.of(self._source.resolve(job.processor))
 
     def _callee(self, process: Processor | Recipe | str, retry_on: tuple[type[Exception], ...] = ()) -> Callee:

@@ -39,6 +39,8 @@ class Invocation:
     rpm: int | None = None
     tpm: int | None = None
     patience_seconds: float | None = None
+    base_url: str | None = None
+    """Where `resume` asks the model in this run alone."""
     keys: "KeySources | None" = None
     """The keys that a command has read before it opens the library."""
 
@@ -84,6 +86,10 @@ class Invocation:
         if name.startswith("-"):
             return self.command(verb, *options, "--", name)
         return self.command(verb, name, *options)
+
+    def resuming(self, name: str, *options: str) -> str:
+        """Return the command that goes on with this run, at the address that it was given: no job keeps that one."""
+        return self.about("resume", name, *options, *(["--base-url", self.base_url] if self.base_url else []))
 
 
 def _without_password(database: str) -> str:

@@ -39,6 +39,12 @@ def resume(
     accept_new_items: Annotated[
         str | None, typer.Option(metavar="FILE", help="Add the items of FILE that the job lacks.")
     ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Ask the recipe's model there in this run, not where the recipe says; not kept."
+        ),
+    ] = None,
     allow_key: AllowKey = None,
     concurrency: Concurrency = 16,
     rpm: Rpm = None,
@@ -57,26 +63,32 @@ def resume(
     Finished items are not processed again, and failed ones stay failed unless --retry-failed is given. Started twice at
     once, both share the work.
 
+    A server that has moved is asked with --base-url. That is for this run alone and not kept with the job: the next
+    one needs it too.
+
     \b
     Examples:
       backstay resume
       backstay resume topics --retry-failed
       backstay resume topics --accept-new-items more-topics.csv
+      backstay resume topics --base-url http://localhost:8001/v1
     """
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
     invocation.pace(rpm, tpm, patience)
+    invocation.base_url = base_url
 
     async def begin(backstay: "Backstay", live: Live) -> "BatchResult":
         from backstay.batch.intake import Columns
 
-        await _say_what_is_asked(out, backstay, job)
+        await _say_what_is_asked(out, backstay, job, base_url)
         return await backstay.batches.resume(
             job,
             concurrency=concurrency,
             limit=limit,
             retry_failed=retry_failed,
             accept_new_items=accept_new_items,
+            base_url=base_url,
             columns=Columns(id_column, topic_column, persona_column),
             on_progress=live.watcher,
             stop=live.stop,
@@ -89,17 +101,16 @@ def resume(
         return _say_nothing(out)
 
 
-async def _say_what_is_asked(out: Output, backstay: "Backstay", name: str | None) -> None:
+async def _say_what_is_asked(out: Output, backstay: "Backstay", name: str | None, base_url: str | None) -> None:
     jobs = [await backstay.batches.checkpoint(name)] if name is not None else await backstay.batches.incomplete(limit=2)
     if len(jobs) == 1 and jobs[0].processor.partition(":")[0] == "scripted":
         out.note(SCRIPTED)
     elif len(jobs) == 1 and jobs[0].recipe is not None and jobs[0].is_incomplete:
         from backstay.generate.key_source import KeySources
-        from backstay.generate.recipe import Recipe
-        from backstay.generate.sources import JOBS_RECIPE
+        from backstay.generate.sources import Processors
 
         environ = KeySources.from_settings(backstay.settings).environment
-        out.note(f"{describe(Recipe.of(jobs[0].recipe, JOBS_RECIPE), environ)}.")
+        out.note(f"{describe(Processors().recipe(jobs[0].recipe, base_url=base_url), environ)}.")
 
 
 def _say_nothing(out: Output) -> Status:

@@ -94,7 +94,7 @@ async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", r
 def _resume(invocation: Invocation, live: Live) -> str:
     """Return how to go on with a run that did not come to its end; nothing when it never began."""
     latest = live.watcher.latest
-    return f"Resume with: {invocation.about('resume', latest.job_id)}" if latest is not None else ""
+    return f"Resume with: {invocation.resuming(latest.job_id)}" if latest is not None else ""
 
 
 def _summary(result: "BatchResult") -> str:
@@ -112,7 +112,7 @@ def _summary(result: "BatchResult") -> str:
 
 def _say_next(invocation: Invocation, out: Output, result: "BatchResult") -> None:
     status, name = of_result(result), result.job_id
-    resume = f"Resume with: {invocation.about('resume', name)}"
+    resume = f"Resume with: {invocation.resuming(name)}"
     match status:
         case Status.INTERRUPTED:
             out.note(f"Interrupted; everything finished is kept. {resume}", always=True)
@@ -123,7 +123,7 @@ def _say_next(invocation: Invocation, out: Output, result: "BatchResult") -> Non
             out.note(f"Paused{reason}. {resume}", always=True)
         case Status.WITH_FAILURES:
             out.note(f"Why they failed: {invocation.about('failed', name)}")
-            out.note(f"Try them again: {invocation.about('resume', name, '--retry-failed')}")
+            out.note(f"Try them again: {invocation.resuming(name, '--retry-failed')}")
         case Status.ERROR:
             out.note(f"Cancelled; its conversations stay. Free its name with: {invocation.about('discard', name)}")
         case _ if result.completed:

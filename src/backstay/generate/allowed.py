@@ -30,8 +30,8 @@ class AllowedProcessors:
         self._processors = frozenset(allowed.processors)
         self._fingerprints = frozenset(recipe.fingerprint for recipe in allowed.recipes.values())
 
-    def recipe(self, frozen: FrozenRecipe) -> AnyRecipe:
-        return self._source.recipe(frozen)
+    def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> AnyRecipe:
+        return self._source.recipe(frozen, base_url=base_url)
 
     def writer(self, recipe: AnyRecipe) -> Processor:
         """Return the writer that follows a recipe. Raises ProcessorNotAllowed, and as the source does."""

@@ -1,6 +1,6 @@
 """What the user reads about each refusal: the facts, and what to do. Nothing of the answer is in it."""
 
-_ADDRESS = "If the base URL is wrong (it often ends in /v1), discard the job and run it with the right one"
+_ADDRESS = "If the base URL is wrong (it often ends in /v1), resume with --base-url and the right one"
 
 MESSAGES = {
     # -- the key and the account

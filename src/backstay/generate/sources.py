@@ -16,7 +16,7 @@ from backstay.generate.account import Accounts
 if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
 
-JOBS_RECIPE = "the job's recipe"
+_JOBS_RECIPE = "the job's recipe"
 
 
 class Processors:
@@ -29,12 +29,20 @@ class Processors:
         self._accounts = accounts or Accounts()
         self._listed_keys = allowed_keys
 
-    def recipe(self, frozen: FrozenRecipe) -> "Recipe":
-        """Return the recipe that a job keeps. Raises RecipeError when it holds what this version does not know."""
+    def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> "Recipe":
+        """Return the recipe that a job keeps, its model asked at `base_url` where that is given.
+
+        A base URL that is given is the user's own word: of the fields that decide where a key goes, only the others
+        are the job's.
+
+        Raises:
+            RecipeError: the job's recipe holds what this version does not know, or the base URL is not valid.
+        """
         # Here and not above: who lists, deletes or restores need not wait for what reads recipes.
         from backstay.generate.recipe import Recipe
 
-        return Recipe.of(frozen, JOBS_RECIPE, outside=frozen)
+        given = {"base_url": base_url} if base_url is not None else {}
+        return Recipe.of({**frozen, **given}, _JOBS_RECIPE, outside=frozen.keys() - given.keys())
 
     def writer(self, recipe: AnyRecipe) -> Processor:
         """Return the writer that follows a recipe.

@@ -6,9 +6,9 @@ import apsw
 import pytest
 
 from backstay import Backstay, Counts, Recipe
-from backstay.errors import KeyNotAllowed
+from backstay.errors import KeyNotAllowed, SettingsError
 from backstay.generate.account import Accounts
-from support.provider import KEY
+from support.provider import KEY, ProviderServer
 
 _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
 
@@ -96,6 +96,23 @@ async def test_a_job_stored_before_these_fields_goes_on(provider, generate, path
     result = await generate(3, recipe=recipe)
 
     assert result.counts == Counts(completed=3)
+
+
+async def test_a_program_resumes_at_another_address(provider, generate, path):
+    """For one run: the job keeps its address, and a function that is given instead of its recipe has none."""
+    await generate(6, limit=2)
+    with ProviderServer() as moved:
+        async with Backstay.open(path) as backstay:
+            kept = (await backstay.batches.checkpoint("job")).recipe
+            with pytest.raises(SettingsError, match="follows no recipe"):
+                await backstay.batches.resume("job", lambda _: None, base_url=moved.base_url)
+            there = await backstay.batches.resume("job", base_url=moved.base_url, limit=2)
+            assert (await backstay.batches.checkpoint("job")).recipe == kept
+            back = await backstay.batches.resume("job")
+
+    assert (there.completed, back.counts) == (4, Counts(completed=6))
+    assert (len(provider.calls), len(moved.calls)) == (4, 2)
+    assert {call.topic for call in provider.calls}.isdisjoint(call.topic for call in moved.calls)
 
 
 async def test_a_key_does_not_follow_a_file_or_a_job(proxy, path, tmp_path, monkeypatch):

@@ -202,7 +202,7 @@ def test_a_web_page_pauses_until_the_endpoint_is_proven():
     broken = not_json(200, "{half", _ENDPOINT, is_proven=False)
 
     assert (first.kind, first.is_decisive, first.code) == (Kind.ACCOUNT, True, "html_answer")
-    assert "If the base URL is wrong" in first.message
+    assert "If the base URL is wrong (it often ends in /v1), resume with --base-url and the right one" in first.message
     assert (later.kind, later.code) == (Kind.PASSING, "html_answer")
     assert (broken.kind, broken.code) == (Kind.PASSING, "broken_json")
 

@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 
 from backstay.errors import ProcessorNotFound
+from backstay.generate.recipe import Recipe
 from backstay.generate.sources import Processors
 
 _numbers = count()
@@ -138,3 +139,15 @@ def test_module_that_cannot_be_imported_is_told(module, text, reason):
 def test_impossible_module_is_told(module, name):
     """A name that no module can have."""
     assert _refusal(name)
+
+
+def test_an_address_that_is_given_is_not_the_jobs():
+    """It takes the place of the job's, and of what decides where a key goes it alone is the user's own word."""
+    frozen = Recipe(model="m", base_url="http://old.example/v1", api_key_env="SOME_KEY").frozen()
+
+    kept = Processors().recipe(frozen)
+    moved = Processors().recipe(frozen, base_url="http://new.example")
+
+    assert (kept.endpoint.base_url, moved.endpoint.base_url) == ("http://old.example/v1", "http://new.example/v1")
+    assert kept.outside_fields - moved.outside_fields == {"base_url"}
+    assert "api_key_env" in moved.outside_fields
