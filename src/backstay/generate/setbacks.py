@@ -72,7 +72,7 @@ class Setbacks:
             return Doom(f"{times} times in a row: {refusal.message}", code=refusal.code)
         cause = Cause.LIMIT if refusal.is_limit else Cause.OVERLOAD
         asked = refusal.retry_after
-        reason = refusal.reason if asked is None else f"{refusal.reason}, which asks for {format_seconds(asked)}"
+        reason = refusal.reason if asked is None else f"{refusal.reason}; asked to wait {format_seconds(asked)}"
         return self._wait(call, Trouble(cause, reason, asked), refusal.message, refusal.code)
 
     def lost(self, call: Call, why: str, cause: Cause) -> Outcome:
