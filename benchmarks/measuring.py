@@ -23,14 +23,16 @@ Measurement = Callable[[Path], dict[str, float]]
 """Measures once, in the empty folder it is given, and returns its figures by name."""
 
 
-def parse(question: str, *, items: int, rounds: int) -> argparse.Namespace:
-    """Read the options that every benchmark has."""
+def parse(question: str, *, items: int, rounds: int, in_flight: int | None = None) -> argparse.Namespace:
+    """Read the options that every benchmark has, and how many calls are in flight where that is one of its."""
     parser = argparse.ArgumentParser(description=question)
     parser.add_argument("--items", type=int, default=items, help="items of the job (%(default)s)")
     parser.add_argument("--rounds", type=int, default=rounds, help="how often everything is measured (%(default)s)")
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where databases are made (%(default)s)"
     )
+    if in_flight is not None:
+        parser.add_argument("--in-flight", type=int, default=in_flight, help="calls in flight (%(default)s)")
     return parser.parse_args()
 
 
@@ -71,7 +73,8 @@ def spread(figures: Sequence[float], digits: int = 0) -> str:
 def print_heading(question: str, script: str, chosen: argparse.Namespace) -> None:
     """Print the question and the command that answers it."""
     print(f"## {question}\n")
-    print(f"`python benchmarks/{script} --items {chosen.items} --rounds {chosen.rounds}`\n", flush=True)
+    more = f" --in-flight {chosen.in_flight}" if "in_flight" in chosen else ""
+    print(f"`python benchmarks/{script} --items {chosen.items} --rounds {chosen.rounds}{more}`\n", flush=True)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
