@@ -17,7 +17,6 @@ from measuring import machine, print_table
 from venvs import NotInstalled, python_of
 
 _PEERS = Path(__file__).parent / "peers"
-_TIMEOUT = 240  # seconds that one measurement may take
 
 Answer = Mapping[str, Any]
 """What a script printed; `seconds`, `items` and `versions` are always in it."""
@@ -46,6 +45,8 @@ class Arena:
     folder: Path
     options: Sequence[str | Path] = ()
     """What every script is given besides its task, items and folder."""
+    timeout: float = 240
+    """Seconds that one measurement may take."""
     may_lose: bool = False
     """Whether a script may keep fewer items than it was given: what it loses is what is measured then."""
     versions: dict[str, str] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class Arena:
                 python_of(peer)
             except NotInstalled as reason:
                 print(f"{peer} is not installed: {reason}", file=sys.stderr)
-                self.failures |= {way.label: f"not installed: {reason}" for way in ways if way.peer == peer}
+                self.failures |= {way.label: f"not measured: {reason}" for way in ways if way.peer == peer}
 
     def answer(self, way: Way, folder: Path, *options: str) -> Answer | None:
         """Measure once, with these options besides; return what the script says, or nothing when it has failed."""
@@ -67,10 +68,10 @@ class Arena:
             return None
         try:
             answer = self._ask(way, folder, options)
-        except (NotInstalled, Failed, subprocess.TimeoutExpired) as failure:
-            self.failures[way.label] = str(failure)
-            print(f"{way.label}: {failure}", file=sys.stderr)
-            return None
+        except subprocess.TimeoutExpired:
+            return self._failed(way, f"not done after {self.timeout:g} s")
+        except (NotInstalled, Failed) as failure:
+            return self._failed(way, f"not measured: {failure}")
         self.versions |= {
             f"{name} ({way.peer})" if name == "SQLite" and way.peer else name: version
             for name, version in answer["versions"].items()
@@ -85,8 +86,7 @@ class Arena:
     def print(self, ways: Sequence[Way], header: Sequence[str], cells: Callable[[Way], list[str]]) -> None:
         """Print a table with a row for each way: its cells, or why there are none."""
         rows = [
-            [way.label, *([f"not measured: {self.failures[way.label]}"] if way.label in self.failures else cells(way))]
-            for way in ways
+            [way.label, *([self.failures[way.label]] if way.label in self.failures else cells(way))] for way in ways
         ]
         print_table(header, [row + [""] * (len(header) - len(row)) for row in rows])
 
@@ -112,7 +112,7 @@ class Arena:
             ],
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT,
+            timeout=self.timeout,
             check=False,
         )
         if done.returncode:
@@ -121,6 +121,10 @@ class Arena:
         if answer["items"] != way.items and not self.may_lose:
             raise Failed(f"it kept {answer['items']} of {way.items} items")
         return answer
+
+    def _failed(self, way: Way, why: str) -> None:
+        self.failures[way.label] = why
+        print(f"{way.label}: {why}", file=sys.stderr)
 
     def _items(self, count: int) -> Path:
         path = self.folder / f"items-{count}.jsonl"
