@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from backstay import Counts, Doom, Fail, JobState, Retry, Selection
+from backstay.batch.calls import Calls
 from backstay.batch.worker import Ending, Worker
 from support.conversations import conversation, items
 from support.loop_waiting import until
-from support.processors import Writer
+from support.processors import Gate, Writer
 
 pytestmark = pytest.mark.promise("B5", "B6")
 
@@ -233,3 +234,22 @@ async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay
     result = await running
 
     assert (result.ending, result.state) == (Ending.FINISHED, JobState.COMPLETED)
+
+
+async def test_a_job_that_pauses_itself_waits_for_the_calls_under_way(backstay, monkeypatch):
+    """They may have to be paid: nobody asked for haste, so none is thrown away, whatever the grace of a stop."""
+    gate, looks, abandon_waiting = Gate(), [], Calls.abandon_waiting
+    # A worker of a paused job does so each time that it looks whether it may leave.
+    monkeypatch.setattr(Calls, "abandon_waiting", lambda calls: (looks.append(None), abandon_waiting(calls)))
+
+    async def process(item):
+        return Doom("the key is blocked") if item.id == "item-1" else await gate(item)
+
+    run = backstay.batches.run("batch", items(3), process, concurrency=3, grace_seconds=0.01)
+    running = asyncio.create_task(run)
+    await until(lambda: len(looks) > 2 or running.done())
+    gate.open()
+    result = await running
+
+    assert (result.ending, result.counts) == (Ending.PAUSED, Counts(pending=1, completed=2))
+    assert gate.cancelled == []

@@ -11,6 +11,7 @@ from backstay.batch.outcome import Verdict
 FIRST_CALLS = 20
 _WINDOW_CALLS = 50
 _SHARE = 0.9
+_NAMED_CODES = 3  # at most, of failures of several kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ class _Ended:
 class Breaker:
     """Watches the calls of a run, and pauses the job when nearly all of them end in the same failure.
 
-    It trips when nine in ten of the last `max(50, 2 * concurrency)` calls ended so; and at the start of a run when all
-    of the first `max(20, concurrency)` failed so, for good. Until one of these first calls ends otherwise, no more than
-    that are started.
+    It trips when nine in ten of the last `max(50, 2 * concurrency)` calls ended so, or all of them in failures of
+    whatever kind; and at the start of a run when all of the first `max(20, concurrency)` failed alike, for good. Until
+    one of these first calls ends otherwise, no more than that are started.
 
     Not counted are calls that cost no try (a rate limit, a provider that is down), tries that will be repeated and
     brought no answer, and dooms: patience, the last try, and the doom's own reason decide about them.
@@ -42,7 +43,8 @@ class Breaker:
         self._in_flight = 0
         self._is_proven = False
         """A call has ended well, or in a failure that may be different at its next try."""
-        self._tripped_by: str | None = None
+        self._tripped_by: frozenset[str | None] = frozenset()
+        """Codes of the failures that did."""
 
     @property
     def allowance(self) -> int | None:
@@ -74,7 +76,7 @@ class Breaker:
 
     def _add(self, verdict: Verdict, code: str | None) -> None:
         # Once it has tripped, what was still under way adds to it: all that it saw is put back.
-        if len(self._window) == self._size and self._tripped_by is None:
+        if len(self._window) == self._size and not self._tripped_by:
             oldest = self._window.popleft().code
             self._codes[oldest] -= 1
             if not self._codes[oldest]:
@@ -87,21 +89,28 @@ class Breaker:
     def _trip(self, verdict: Verdict) -> Pause | None:
         calls, alike = len(self._window), self._codes[verdict.code]
         is_first = not self._is_proven and calls >= self._first_calls and alike == calls
-        if not is_first and (calls < self._size or alike < math.ceil(_SHARE * calls)):
-            return None
-        self._tripped_by = verdict.code
-        which = f"the first {calls} calls all" if is_first else f"{alike} of the last {calls} calls"
+        is_full = calls >= self._size
         tokens = sum(ended.tokens for ended in self._window)
         paid = f" ({tokens:,} tokens)" if tokens else ""
+        if is_first or (is_full and alike >= math.ceil(_SHARE * calls)):
+            self._tripped_by = frozenset({verdict.code})
+            code, which = (
+                verdict.code,
+                f"the first {calls} calls all" if is_first else f"{alike} of the last {calls} calls",
+            )
+            message = f"{which} ended in {code}{paid}: {verdict.message}"
+        elif is_full and not self._codes[None]:
+            self._tripped_by = frozenset(self._codes)
+            code = self._codes.most_common(1)[0][0]
+            kinds = ", ".join(f"{count} in {kind}" for kind, count in self._codes.most_common(_NAMED_CODES))
+            message = f"none of the last {calls} calls ended well{paid}, but {kinds}; the latest: {verdict.message}"
+        else:
+            return None
         evidence = [(ended.position, ended.attempt) for ended in reversed(self._culprits())]
-        return Pause(
-            str(verdict.code),
-            f"{which} ended in {verdict.code}{paid}: {verdict.message}",
-            tuple(evidence[:MAX_EVIDENCE]),
-        )
+        return Pause(str(code), message, tuple(evidence[:MAX_EVIDENCE]))
 
     def _culprits(self) -> Sequence[_Ended]:
-        return [ended for ended in self._window if ended.code == self._tripped_by and self._tripped_by is not None]
+        return [ended for ended in self._window if ended.code in self._tripped_by]
 
 
 def _was_answered(verdict: Verdict) -> bool:

@@ -1,6 +1,7 @@
 """A worker: claim, process, commit, until the job is drained, asked to stop, or fenced."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -83,6 +84,7 @@ class Worker:
         self._committer = Committer(store=store, lease=lease, on_committed=self._committed)
         self._breaker = Breaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
+        self._pauses_itself = False
         self._waits = callee.function if isinstance(callee.function, Waits) else None
         self._waiting: Waiting | None = None
         self._put_off: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
@@ -262,7 +264,9 @@ class Worker:
         if self._state in FINISHED:
             return Ending.FINISHED
         if self._is_stopping():
-            leaves_at = self._leaves_at()
+            # When nobody asked for it there is no hurry: calls in flight may be paid for, and each has its time-out.
+            is_urgent = self._stop.requested or not self._pauses_itself
+            leaves_at = self._leaves_at() if is_urgent else math.inf
             self._calls.abandon_waiting()
             if (len(self._calls) and time.monotonic() < leaves_at) or len(self._committer):
                 return None
@@ -291,12 +295,14 @@ class Worker:
             backoff=self._options.backoff,
         )
         if verdict.result == "doomed":
+            self._pauses_itself = True
             verdict = replace(verdict, evidence=tuple(reversed(self._put_off)))
         elif verdict.state is ItemState.PENDING:
             self._put_off.append((claimed.position, claimed.attempt))
         elif verdict.state is ItemState.COMPLETED:
             self._put_off.clear()
-        self._tripped = self._breaker.saw(verdict) or self._tripped
+        if (pause := self._breaker.saw(verdict)) is not None:
+            self._tripped, self._pauses_itself = pause, True
         self._committer.add(verdict)
         self._wake.set()
 

@@ -43,6 +43,11 @@ class RateLimiter:
         """Whether calls pass: false while nothing does."""
         return self._rate.is_passing(self._clock())
 
+    def begin_run(self) -> None:
+        """Note that a run begins: the wait of an earlier one is no part of it, unless others still wait."""
+        if not self._queue:
+            self._rate.rest()
+
     async def enter(self, tokens: int, work: Work) -> Permit:
         """Wait for the permit to make a call of about so many tokens. It must be given back with `end`."""
         now = self._clock()

@@ -52,6 +52,11 @@ class Rate:
         """What holds calls back just now, apart from the bounds that were set."""
         return self._limit.mode
 
+    def rest(self) -> None:
+        """Forget how long was waited, where nobody waits any more: who begins anew has all the patience again."""
+        if not self._limit.in_flight:
+            self._patience.restart()
+
     def wait(self, now: float, tokens: int) -> float:
         """Return the seconds until a call of that size may start; infinite when one has to end first."""
         return max(self._limit.wait(now), self._requests.wait(now, 1), self._tokens.wait(now, tokens))

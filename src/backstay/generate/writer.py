@@ -49,6 +49,7 @@ class Writer:
         self._endpoint = endpoint
         self._account = account
         self._limiter = account.limiter
+        self._limiter.begin_run()
         self._suspicions = account.suspicions
         available = self._endpoint.provider.structures
         wanted = recipe.structured

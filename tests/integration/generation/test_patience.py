@@ -108,10 +108,10 @@ async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, gen
     monkeypatch.setattr(writer, "refusal_of", lambda *_, **__: Refusal(Kind.ITEM, next(codes), "not this one"))
     provider.behaviour = lambda _: Status(401)
 
-    result = await generate(60, concurrency=8, max_attempts=2)
+    result = await generate(40, concurrency=8, max_attempts=2)  # fewer than the breaker looks at
 
-    assert result.failed == 60
-    assert len(provider.calls) == 60
+    assert result.failed == 40
+    assert len(provider.calls) == 40
 
 
 async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
@@ -204,6 +204,19 @@ async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path
         assert waiting.reason.endswith("is not available")
         assert waiting.detail == "503: overloaded"
     assert violations(path, planned=8) == []
+
+
+async def test_each_run_has_all_the_patience(provider, path, quick_waits):
+    """A job that is resumed in the same program is not paused at its first refusal for what was waited before."""
+    provider.behaviour = lambda _: Status(503)
+    recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
+    async with Backstay.open(path, patience_seconds=1) as backstay:
+        first = await backstay.batches.run("job", [{"topic": "t"}], recipe)
+        seen = len(provider.calls)
+        provider.behaviour = lambda call: Status(503) if call.number <= seen + 3 else Said()
+        second = await backstay.batches.resume("job")
+
+    assert (first.pause.code, second.counts) == ("provider_unavailable", Counts(completed=1))
 
 
 async def test_a_time_that_is_named_too_far_ahead_is_not_waited_for(provider, generate):

@@ -50,6 +50,27 @@ def test_one_call_that_ends_otherwise_lets_all_others_out(otherwise, before):
     assert breaker.allowance is None
 
 
+def test_failures_of_several_kinds_trip_once_nothing_in_the_window_was_good():
+    """Half of one kind and half of another were paid as well; one good call among them lets the job go on."""
+    for good_at in (None, 30):
+        breaker = Breaker(concurrency=1)
+        breaker.started(51)
+        breaker.saw(completed(claimed(99)))
+        ends = [
+            completed(claimed(n)) if n == good_at else failed(claimed(n), ("length", "wrong_shape")[n % 2])
+            for n in range(50)
+        ]
+
+        pauses = [pause for verdict in ends if (pause := breaker.saw(verdict)) is not None]
+
+        if good_at is None:
+            assert [pause.code for pause in pauses] == ["length"]
+            assert "none of the last 50 calls ended well, but 25 in length, 25 in wrong_shape" in pauses[0].message
+            assert breaker.failed_positions == list(range(50))
+        else:
+            assert pauses == []
+
+
 @pytest.mark.parametrize(("concurrency", "window"), [(1, 50), (25, 50), (64, 128)])
 @pytest.mark.parametrize("good_before", [1, 1_000])
 def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, window, good_before):
