@@ -147,6 +147,47 @@ def test_doom_ends_with_5_and_says_what_to_do(name, within, topics, provider):
     assert within("resume").code == 0
 
 
+def test_what_no_try_can_mend_is_not_to_be_tried_again(within, topics, provider):
+    """The message speaks of a new job, as the recipe is frozen; a command with the job's name shows the answers."""
+    provider.behaviour = lambda call: Said(finish="length") if call.topic == "topic 3" else Said()
+
+    ended = within("run", topics, "--model", "m", "--base-url", provider.base_url)
+    status, failed = within("status", "topics"), within("failed", "topics")
+
+    assert ended.code == 3
+    assert ended.err.count("backstay failed topics --raw") == 1
+    assert "--retry-failed" not in ended.err
+    assert status.out.count("backstay failed topics --raw") == 1
+    assert "start a new job with a higher `max_tokens`, or with fewer turns" in failed.out
+    assert failed.err == "1 failed item.\nShow the answers: backstay failed topics --raw\n"
+    assert "Show the answers" not in within("failed", "topics", "--raw").err
+
+
+def test_what_another_try_may_mend_is_to_be_tried_again(within, topics, provider):
+    """Beside failures that stay."""
+    replies = {"topic 3": Said(finish="length"), "topic 4": Said("I would rather talk.")}
+    provider.behaviour = lambda call: replies.get(call.topic, Said())
+
+    ended = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--max-attempts", "1")
+
+    assert "Try them again: backstay resume topics --retry-failed" in ended.err
+
+
+def test_a_job_that_is_to_be_discarded_is_not_to_be_resumed(within, topics, provider):
+    """Neither at the end of the run nor by `status`; the answer it paused on is offered once."""
+    provider.behaviour = lambda _: Status(410)
+
+    paused = within("run", topics, "--model", "m", "--base-url", provider.base_url)
+    status = within("status", "topics")
+
+    assert paused.code == 5
+    assert "discard the job and run it with another model. Discard it with: backstay discard topics\n" in paused.err
+    assert paused.err.count("backstay failed topics --raw") == 1
+    assert "  discard it with backstay discard topics\n" in status.out
+    assert status.out.count("backstay failed topics --raw") == 1
+    assert "backstay resume" not in paused.err + status.out
+
+
 def test_failed_shows_why(within, topics, provider):
     """With --raw, what the model said."""
     provider.behaviour = lambda call: Said("I would rather talk.") if call.topic == "topic 3" else Said()

@@ -52,7 +52,7 @@ def test_run_again_after_failures_says_how_to_retry(within, backstay):
     assert ended.code == 3
     assert "it was finished before" in ended.out
     for told in (first, ended):
-        assert "Why they failed: backstay failed topics" in told.err
+        assert "Why they failed: backstay failed topics\n" in told.err
         assert "Try them again: backstay resume topics --retry-failed" in told.err
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from backstay.batch.outcome import Usage
 from backstay.errors import JobNotFound
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter
 from support.verdicts import completed, failed, retried
@@ -34,6 +35,17 @@ async def test_failings_come_in_the_order_of_their_commits(store):
     assert found[0].sequence < found[1].sequence == await _last(store)
     assert await _since(store, found[0].sequence) == found[1:]
     assert await _since(store, limit=1) == found[:1]
+
+
+async def test_the_codes_of_failed_items_are_told_with_their_answers(store):
+    """Each once, of the attempts that settled items; and whether one of them kept what came."""
+    await create(store, 4)
+    lease = await enter(store)
+    first, second, third, fourth = await claim(store, lease, 4)
+    await commit(store, lease, failed(first, "length"), failed(second, "length", usage=Usage(raw="{")))
+    await commit(store, lease, failed(third, "refused"), retried(fourth))
+
+    assert await store.batches.jobs.failure_codes(OWNER, "job") == {"length": True, "refused": False}
 
 
 async def test_a_try_that_may_be_repeated_is_no_failing(store):

@@ -52,6 +52,7 @@ async def test_unknown_job_is_told(store):
         jobs.retry(OWNER, "none", None),
         jobs.skip(OWNER, "none", ["item-1"]),
         jobs.failures(OWNER, "none", after=-1, limit=1),
+        jobs.failure_codes(OWNER, "none"),
         jobs.pause_evidence(OWNER, "none"),
         jobs.clean_step(OWNER, "none"),
         jobs.discard(OWNER, "none"),

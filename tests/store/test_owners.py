@@ -42,6 +42,7 @@ _ASKED = {
     "retry one": lambda s: s.batches.jobs.retry("me", "job", ["item-2"]),
     "skip": lambda s: s.batches.jobs.skip("me", "job", ["item-2"]),
     "pause_evidence": lambda s: s.batches.jobs.pause_evidence("me", "job"),
+    "failure_codes": lambda s: s.batches.jobs.failure_codes("me", "job"),
     "failures": lambda s: s.batches.jobs.failures("me", "job", after=-1, limit=9),
     "clean_step": lambda s: s.batches.jobs.clean_step("me", "done"),
     "discard": lambda s: s.batches.jobs.discard("me", "done"),

@@ -562,6 +562,9 @@ MODELS = (
         "Fireworks: streams only", 400, {"error": {"message": "Requests with max_tokens > 4096 must have "
         "stream=true"}}, "streams_only",
     ),
+    _model(
+        "Gateway: streams only", 400, {"error": {"message": "stream must be set to true"}}, "streams_only",
+    ),
 )  # fmt: skip
 
 LENGTH = (

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from backstay import Backstay, Conversation, Turn
+from backstay import Backstay, Conversation, Doom, Turn
 from support.cut_off import cut_off
 from support.serving import KINDS, LOCAL, ORIGIN, library, serving
 from support.sql import ask
@@ -70,6 +70,23 @@ async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local)
 
     assert "only that program can go on with it" in page.text
     assert ">Resume<" not in page.text
+
+
+@pytest.mark.parametrize(("code", "is_offered"), [("refused", True), ("bad_key", False), ("length", False)])
+async def test_an_item_is_to_be_skipped_where_it_can_be_at_fault(local, code, is_offered):
+    """Not where a key or a recipe is: skipping one item after the other would mend nothing."""
+
+    async def doomed(item, work):
+        work.raw("no")
+        return Doom("it was refused", code=code)
+
+    await local.parts.backstay.for_owner("local").batches.run("own", [{"topic": "x"}], doomed)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=local.app), base_url=ORIGIN) as client:
+        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+        page = await client.get("/batches/one", params={"id": "own"})
+
+    assert "Paused on 1 answer" in page.text
+    assert ("Skip this item" in page.text) == is_offered
 
 
 @pytest.mark.asyncio(loop_scope="session")

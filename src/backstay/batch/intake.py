@@ -116,7 +116,7 @@ def _refuse_unknown_columns(row: Row, columns: Columns, where: str) -> None:
     if topic not in row.values:
         there = ", ".join(list(row.values)[:20])
         raise UnknownColumn(
-            f"{where} has no column 'topic'; say which one is it with --topic-column (it has: {there})",
+            f"{where} has no column 'topic'; say which one it is with --topic-column (it has: {there})",
             column="topic",
             path=where,
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -220,6 +220,10 @@ class Batches:
     async def failed_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[Failure]:
         """Return failed items in the order of their positions, of those after the given one. Raises JobNotFound."""
         return await self._stores.jobs.failures(self._owner, job_id, after=after, limit=limit)
+
+    async def failure_codes(self, job_id: str) -> Mapping[str, bool]:
+        """Return the codes of failed items, each with whether an answer was kept of one. Raises JobNotFound."""
+        return await self._stores.jobs.failure_codes(self._owner, job_id)
 
     async def evidence(self, job_id: str) -> Sequence[Failure]:
         """Return the attempts whose answers led a job to pause by itself, the newest first. Raises JobNotFound."""

@@ -5,7 +5,7 @@ work, `JobStore` is everything done to a job as a whole. A method either does al
 nothing; those that end in `_step` do a bounded part and say whether more is left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -270,6 +270,10 @@ class JobStore(Protocol):
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failure]:
         """Return failed items in order of position, after the given one. Raises JobNotFound."""
+        ...
+
+    async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:
+        """Return the codes of failed items, each with whether an answer was kept of one. Raises JobNotFound."""
         ...
 
     async def pause_evidence(self, owner: str, job_id: str) -> Sequence[Failure]:

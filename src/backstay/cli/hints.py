@@ -10,7 +10,7 @@ from backstay.errors import BackstayError
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
-    from backstay.batch.job import Job
+    from backstay.batch.job import Job, Pause
 
 _NAMED = 5
 _LOOKED_AT = 100
@@ -41,6 +41,22 @@ def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
         resume = f"the program{'' if len(jobs) == 1 else 's'} that made {'it' if len(jobs) == 1 else 'them'}"
     at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
     return f"{at_least}{counted(len(jobs), 'unfinished job')}: {named}{more}; go on with: {resume}"
+
+
+def after_pause(invocation: Invocation, name: str, pause: "Pause | None") -> str:
+    """Say what comes after a pause: going on, or another job where this one cannot come to anything."""
+    from backstay.generate.advice import may_resume
+
+    if pause is None or may_resume(pause.code):
+        return f"Resume with: {invocation.resuming(name)}"
+    return f"Discard it with: {invocation.about('discard', name)}"
+
+
+async def has_answers(backstay: "Backstay", name: str) -> bool:
+    """Return whether answers were kept that failed items of a job, or its pause, ended in."""
+    if any((await backstay.batches.failure_codes(name)).values()):
+        return True
+    return any(failure.raw is not None for failure in await backstay.batches.evidence(name))
 
 
 def in_words(job: "Job") -> str:

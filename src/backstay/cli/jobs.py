@@ -78,7 +78,8 @@ def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
                 from backstay.objects import JobDetailOut
 
                 out.answer(JobDetailOut.with_evidence(shown, evidence))
-            for line in _in_full(invocation, shown, evidence):
+            codes = await backstay.batches.failure_codes(job) if shown.counts.failed else {}
+            for line in _in_full(invocation, shown, evidence, has_answers=any(codes.values())):
                 out.line(line)
             await hints.remind(invocation, out, backstay, about=job)
 
@@ -121,16 +122,16 @@ def failed(
                 found = {"pauseEvidence": [PauseEvidenceOut.of(failure) for failure in evidence]}
                 await out.answer_each("items", _as_objects(failures), then=found)
             else:
-                number = 0
+                number, has_answers = 0, any(failure.raw for failure in evidence)
                 async for failure in failures:
-                    number += 1
+                    number, has_answers = number + 1, has_answers or bool(failure.raw)
                     _print_failure(out, failure, raw=raw, traceback=traceback)
                 if raw or traceback or is_terminal(1):
                     for failure in evidence:
                         _print_failure(out, failure, raw=raw, traceback=traceback, mark="paused on ")
                 paused_on = f"; paused on {counted(len(evidence), 'answer')}" if evidence else ""
                 out.note(f"{counted(number, 'failed item')}{paused_on}.")
-                if evidence and not raw:
+                if has_answers and not raw:
                     out.note(f"Show the answers: {invocation.about('failed', job, '--raw')}")
             await hints.remind(invocation, out, backstay, about=job)
 
@@ -151,7 +152,9 @@ def _row(job: "Job") -> tuple[object, ...]:
     return job.id, state, settled, counts.failed, counts.skipped, job.processor, f"{job.updated_at:%Y-%m-%d %H:%M}Z"
 
 
-def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]") -> list[str]:
+def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]", *, has_answers: bool) -> list[str]:
+    from backstay.generate.advice import may_resume
+
     counts, tokens = job.counts, job.tokens
     lines = [
         f"{plain(job.id)}: {hints.in_words(job)}",
@@ -173,14 +176,16 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]") 
     if job.pause is not None:
         lines.append(f"  paused     {plain(job.pause.message)} ({plain(job.pause.code)})")
     lines += _paused_on(invocation, job, evidence)
+    if counts.failed and not evidence:
+        lines.append(f"  failed     {invocation.about('failed', job.id, *(['--raw'] if has_answers else []))}")
     if job.lacks_items:
         return lines  # the pause says how to go on
     if job.processor == "caller" and job.is_incomplete:
         lines.append("  go on by running the program that made it again: its processor is a function of that program")
+    elif job.pause is not None and not may_resume(job.pause.code):
+        lines.append(f"  discard it with {invocation.about('discard', job.id)}")
     elif job.is_incomplete and job.state != "running":
         lines.append(f"  go on with {invocation.about('resume', job.id)}")
-    elif counts.failed:
-        lines.append(f"  failed     {invocation.about('failed', job.id)}")
     return lines
 
 

@@ -87,7 +87,7 @@ async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", r
         out.note(f"{counted(result.created.added, 'new item')} added.")
     if result.created is not None and result.created.repeated:
         out.note(f"{counted(result.created.repeated, 'row')} of the input repeated an earlier one; each counts once.")
-    _say_next(invocation, out, result)
+    await _say_next(invocation, out, backstay, result)
     await hints.remind(invocation, out, backstay, about=result.job_id)
 
 
@@ -110,7 +110,7 @@ def _summary(result: "BatchResult") -> str:
     return f"{told} in {duration(result.seconds)}"
 
 
-def _say_next(invocation: Invocation, out: Output, result: "BatchResult") -> None:
+async def _say_next(invocation: Invocation, out: Output, backstay: "Backstay", result: "BatchResult") -> None:
     status, name = of_result(result), result.job_id
     resume = f"Resume with: {invocation.resuming(name)}"
     match status:
@@ -120,10 +120,18 @@ def _say_next(invocation: Invocation, out: Output, result: "BatchResult") -> Non
             out.note(f"Stopped at the limit. {resume}", always=True)
         case Status.PAUSED:
             reason = f": {plain(result.pause.message)}" if result.pause else ""
-            out.note(f"Paused{reason}. {resume}", always=True)
+            out.note(f"Paused{reason}. {hints.after_pause(invocation, name, result.pause)}", always=True)
+            if await hints.has_answers(backstay, name):
+                out.note(f"Show the answers: {invocation.about('failed', name, '--raw')}")
         case Status.WITH_FAILURES:
-            out.note(f"Why they failed: {invocation.about('failed', name)}")
-            out.note(f"Try them again: {invocation.resuming(name, '--retry-failed')}")
+            from backstay.generate.advice import may_try_again
+
+            codes = await backstay.batches.failure_codes(name)
+            out.note(
+                f"Why they failed: {invocation.about('failed', name, *(['--raw'] if any(codes.values()) else []))}"
+            )
+            if any(may_try_again(code) for code in codes):
+                out.note(f"Try them again: {invocation.resuming(name, '--retry-failed')}")
         case Status.ERROR:
             out.note(f"Cancelled; its conversations stay. Free its name with: {invocation.about('discard', name)}")
         case _ if result.completed:

@@ -74,8 +74,7 @@ def read_conversation(
 def _check_end(answer: Answer) -> None:
     match answer.end:
         case End.LENGTH:
-            message = "the answer was cut at its maximum length; raise max_tokens in the recipe, or ask for fewer turns"
-            raise Unusable("length", message, may_pass=False)
+            raise Unusable("length", "the answer was cut at its maximum length", may_pass=False)
         case End.REFUSAL:
             raise Unusable("refusal", "the model refused to write this conversation", may_pass=False)
         case End.FILTER:

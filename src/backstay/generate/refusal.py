@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_body import is_page, said_in_text
-from backstay.generate.refusal_messages import MESSAGES
+from backstay.generate.refusal_messages import message
 from backstay.generate.refusal_rules import rule_for
 from backstay.generate.retry_after import seconds_of
 from backstay.generate.rule import Change, Kind, Rule
@@ -58,6 +58,7 @@ def refusal_of(
     *,
     has_key: bool = True,
     proxy: str | None = None,
+    is_probe: bool = False,
 ) -> Refusal:
     """Return what an answer with an error status concerns, by the first rule that matches.
 
@@ -69,6 +70,7 @@ def refusal_of(
         now: to count from where a moment is named.
         has_key: whether a key was sent.
         proxy: the address of the proxy on the way, with or without a password.
+        is_probe: whether the message is for a probe, as opposed to a job.
     """
     lower = {name.lower(): value for name, value in headers.items()}
     said = said_in_text(body)
@@ -81,7 +83,9 @@ def refusal_of(
         code = f"http_{status}"
     parameter = said.parameter if rule.change in {Change.RENAME, Change.OMIT} else None
     key = code if code == "no_key" else rule.message or rule.code
-    message = MESSAGES[key].format(
+    told = message(
+        key,
+        is_probe=is_probe,
         **_names(endpoint),
         status=status,
         proxy=_without_password(proxy),
@@ -91,7 +95,7 @@ def refusal_of(
     return Refusal(
         kind=rule.kind,
         code=code,
-        message=message,
+        message=told,
         reason=f"{status}: {rule.reason or rule.code.replace('_', ' ')}",
         is_decisive=rule.is_decisive,
         is_limit=rule.is_limit,
@@ -102,21 +106,25 @@ def refusal_of(
     )
 
 
-def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool) -> Refusal:
+def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool, is_probe: bool = False) -> Refusal:
     """Return what a body that is not JSON means; `is_proven`: this endpoint has given good answers before."""
-    names = {**_names(endpoint), "status": status}
+
+    def told(key: str) -> str:
+        return message(key, is_probe=is_probe, status=status, **_names(endpoint))
+
     if not is_page(body):
-        return Refusal(Kind.PASSING, "broken_json", MESSAGES["broken_json"].format(**names), "broken JSON")
+        return Refusal(Kind.PASSING, "broken_json", told("broken_json"), "broken JSON")
     if is_proven:
-        return Refusal(Kind.PASSING, "html_answer", MESSAGES["html_passing"].format(**names), "a web page")
-    message = MESSAGES["html_answer"].format(**names)
-    return Refusal(Kind.ACCOUNT, "html_answer", message, "a web page", is_decisive=True)
+        return Refusal(Kind.PASSING, "html_answer", told("html_passing"), "a web page")
+    return Refusal(Kind.ACCOUNT, "html_answer", told("html_answer"), "a web page", is_decisive=True)
 
 
-def unreachable(endpoint: Endpoint, why: str) -> Refusal:
+def unreachable(endpoint: Endpoint, why: str, *, is_probe: bool = False) -> Refusal:
     """Return what it means that nothing answers, and nothing has before; `why` is for the message."""
-    message = MESSAGES["unreachable"].format(**_names(endpoint), why=why)
-    return Refusal(Kind.ACCOUNT, "unreachable", message, why, is_decisive=True)
+    is_hosted = endpoint.is_default and not endpoint.address.is_loopback
+    key = "unreachable_provider" if is_hosted else "unreachable"
+    told = message(key, is_probe=is_probe, why=why, **_names(endpoint))
+    return Refusal(Kind.ACCOUNT, "unreachable", told, why, is_decisive=True)
 
 
 def _names(endpoint: Endpoint) -> dict[str, str]:
@@ -125,7 +133,10 @@ def _names(endpoint: Endpoint) -> dict[str, str]:
         "url": endpoint.url,
         "base_url": endpoint.base_url,
         "model": endpoint.model,
-        "key": endpoint.key_variable,
+        "variable": endpoint.key_variable,
+        "key": f"the key in {endpoint.key_variable}",
+        "put": "put",
+        "there": " there",
     }
 
 

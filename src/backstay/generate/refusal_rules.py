@@ -307,10 +307,10 @@ WORDS = (
         Kind.ITEM, "request_too_large", "gateways of Groq and OpenAI", words=("request too large for",),
     ),
     Rule(
-        Kind.MODEL, "streams_only", "DashScope, Fireworks", is_decisive=True, statuses=_REQUEST,
+        Kind.MODEL, "streams_only", "DashScope, Fireworks, gateways", is_decisive=True, statuses=_REQUEST,
         words=(
             "only support stream", "only supports stream", "only stream", "must have stream", "for non-streaming calls",
-            "enable the stream parameter", "streaming is required", "requires streaming",
+            "enable the stream parameter", "streaming is required", "requires streaming", "stream must be set to true",
         ),
     ),
     Rule(

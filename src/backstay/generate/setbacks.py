@@ -114,7 +114,7 @@ class Setbacks:
                 return Doom(refusal.message, code=refusal.code)
             case Blame.ITEM:
                 reason = f"{self._endpoint.host} refuses this item and takes others ({refusal.code}: {refusal.reason})"
-                return Fail(f"{reason}; `backstay failed JOB --raw` shows what it said", code="refused_by_provider")
+                return Fail(reason, code="refused_by_provider")
             case Blame.NOT_KNOWN:
                 return Retry(refusal.message, after=_PROBE_SECONDS, code=refusal.code, counts=False)
 

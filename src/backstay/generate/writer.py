@@ -32,6 +32,9 @@ _MOST_CHANGES = 2  # extra calls for one attempt, because a request had to be ma
 _FAULT = 500
 _WEIGHT = 0.05  # of one answer in the mean that the next one's tokens are guessed by
 
+# A recipe is frozen into its job.
+_REMEDIES = {"length": "start a new job with a higher `max_tokens`, or with fewer turns"}
+
 _CAUSES = {
     Cause.LIMIT: "Rate limited by {host}",
     Cause.OVERLOAD: "{host} is not available",
@@ -200,7 +203,8 @@ class Writer:
 
     def _unusable(self, call: Call, error: Unusable) -> Outcome:
         if not error.may_pass:
-            return Fail(error.message, code=error.code)
+            remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
+            return Fail(f"{error.message}{remedy}", code=error.code)
         # A try that failed by its shape is not repeated as it was: the next one says what was wrong with it, and from
         # the second on asks in a plainer way as well.
         tries = call.tries

@@ -378,7 +378,7 @@ async def test_file_without_topics_is_told(tmp_path):
     path = tmp_path / "topics.csv"
     path.write_text("subject,depth\ntea,3\n")
 
-    with pytest.raises(UnknownColumn, match=r"say which one is it with --topic-column \(it has: subject, depth\)$"):
+    with pytest.raises(UnknownColumn, match=r"say which one it is with --topic-column \(it has: subject, depth\)$"):
         await _of_file(path)
 
 

@@ -1,6 +1,7 @@
 """Whose matter a refusal is: the table, tried on refusals as they are seen in the wild."""
 
 import json
+import re
 import time
 from collections import Counter
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from backstay.generate import refusal_rules
 from backstay.generate.endpoint import endpoint_of
 from backstay.generate.refusal import Kind, Refusal, not_json, refusal_of, unreachable
+from backstay.generate.refusal_messages import MESSAGES, message
 from support.refusals import MODEL, NOW, REFUSALS, Row
 
 _ENDPOINT = endpoint_of(f"openai:{MODEL}", None, None)
@@ -139,6 +141,34 @@ def test_any_answer_is_judged(status, body, headers):
 
     assert refusal.message
     assert refusal.retry_after is None or 0.0 <= refusal.retry_after <= 86_400.0
+
+
+def test_messages_of_a_probe_speak_of_no_job():
+    """A probe stores nothing: there is nothing to resume, to discard or to look at, and no item."""
+    facts = dict.fromkeys(
+        ["host", "url", "base_url", "model", "variable", "key", "put", "there", "status", "proxy", "parameter", "why"],
+        "x",
+    )
+    for key in MESSAGES:
+        told = message(key, is_probe=True, instead="y", **facts)
+
+        assert not re.search(r"resum|discard|\bjob\b|\bJOB\b|\bitem\b|--rpm", told), told
+
+
+def test_messages_name_no_command_with_a_word_to_fill_in():
+    """They are stored and shown with jobs of any name; who shows them names the job."""
+    assert [told for told in MESSAGES.values() if "JOB" in told] == []
+
+
+def test_who_has_no_server_is_not_told_to_start_one():
+    """Of a hosted provider without a base URL, the connection or the proxy is at fault; of one's own, the server."""
+    hosted, local = endpoint_of("openai:m", None, None), endpoint_of("ollama:m", None, None)
+    given = endpoint_of("m", "https://models.example/v1", None)
+
+    assert "check this machine's connection or proxy, then resume" in unreachable(hosted, "no route").message
+    assert "base URL is wrong" not in unreachable(hosted, "no route").message
+    assert "start the server, then resume" in unreachable(local, "no route").message
+    assert "start the server, then resume" in unreachable(given, "no route").message
 
 
 def test_a_proxy_is_named_without_its_password():

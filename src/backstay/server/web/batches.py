@@ -12,6 +12,7 @@ from backstay.batch.intake import Columns, drafts
 from backstay.batch.item import item_of
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
+from backstay.generate.advice import may_concern_one_item
 from backstay.generate.recipe import Recipe
 from backstay.objects import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName
@@ -148,6 +149,7 @@ async def show_batch(request: Request, owned: Owned, shared: Shared, job_id: Nam
         "batch.html",
         section="batches",
         job=JobDetailOut.with_evidence(job, evidence),
+        may_skip=job.pause is not None and may_concern_one_item(job.pause.code),
         is_finished=job.state in FINISHED,
         is_cancelled=job.state is JobState.CANCELLED,
         is_worked=_is_worked(job),

@@ -1,6 +1,6 @@
 """Jobs as a whole. Implements `batch.store.JobStore`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -103,6 +103,15 @@ class SqlJobs:
         def do(session: Session) -> list[Failure]:
             find_job(session, owner, job_id)
             return [_failure(row) for row in session.rows("failures", values)]
+
+        return await self._database.read(do)
+
+    async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:
+        def do(session: Session) -> dict[str, bool]:
+            key, _ = find_job(session, owner, job_id)
+            return {
+                code: bool(is_kept) for code, is_kept in session.rows("failure_codes", {"job_key": key, "owner": owner})
+            }
 
         return await self._database.read(do)
 

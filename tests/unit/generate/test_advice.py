@@ -1,0 +1,45 @@
+"""What is advised about failures and pauses, by their codes."""
+
+from pathlib import Path
+
+import pytest
+
+from backstay.generate import advice
+from backstay.generate.advice import may_concern_one_item, may_resume, may_try_again
+
+_ERRORS = Path(__file__).parents[3] / "docs" / "reference" / "errors.md"
+
+
+@pytest.mark.parametrize(
+    ("code", "again", "resume", "one_item"),
+    [
+        ("length", False, False, False),
+        ("parameter_refused", False, False, False),
+        ("model_retired", False, False, False),
+        ("refusal", False, True, True),
+        ("content_filter", False, True, True),
+        ("context_too_long", False, True, True),
+        ("wrong_shape", True, True, True),
+        ("request_too_large", True, True, True),
+        ("processor_error.ValueError", True, True, True),
+        ("server_error", True, True, True),
+        ("forbidden", True, True, True),
+        ("bad_key", True, True, False),
+        ("no_key", True, True, False),
+        ("quota_exhausted", True, True, False),
+        ("unknown_model", True, True, False),
+        ("unreachable", True, True, False),
+        ("provider_unavailable", True, True, False),
+    ],
+)
+def test_advice_goes_by_the_code(code, again, resume, one_item):
+    """A frozen recipe, an item's own text, a whole account, and what may pass are told apart."""
+    assert (may_try_again(code), may_resume(code), may_concern_one_item(code)) == (again, resume, one_item)
+
+
+def test_each_code_that_advice_knows_is_in_the_reference():
+    """No code is misspelt, and none is left behind that nothing gives any more."""
+    errors = _ERRORS.read_text()
+
+    for code in advice._OF_RECIPE | advice._OF_TEXT | advice._ALSO_OF_TEXT | advice._OF_ALL:
+        assert f"`{code}`" in errors, code
