@@ -434,6 +434,38 @@ def test_a_dry_run_says_where_it_would_go(within, topics, monkeypatch, words, en
     assert told["keyIsSet"] == (KEY in environment.values())
 
 
+@pytest.mark.parametrize(
+    ("source", "place", "remedy"),
+    [
+        (
+            "command = 'cat key'",
+            "command",
+            "the key from the command for OPENAI_API_KEY in backstay.toml (401); have it print",
+        ),
+        (
+            "file = 'key'",
+            "file",
+            "the key from the file for OPENAI_API_KEY named in backstay.toml (401); put a valid one",
+        ),
+    ],
+)
+def test_a_key_is_named_by_where_it_comes_from(within, backstay, topics, provider, monkeypatch, source, place, remedy):
+    """Before a run, and where the provider does not accept it; the variable itself is not set."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (backstay.folder / "key").write_text(KEY)
+    (backstay.folder / "backstay.toml").write_text(f"[keys.OPENAI_API_KEY]\n{source}\n")
+    provider.behaviour = lambda _: Status(401)
+    words = ("run", topics, "--model", "m", "--base-url", provider.base_url)
+    says = f"key of OPENAI_API_KEY, from its {place} in backstay.toml."
+
+    assert says in within(*words, "--dry-run").out
+    paused = within(*words)
+
+    assert says in paused.err
+    assert f"does not accept {remedy}" in paused.err
+    assert says in within("resume").err
+
+
 def test_a_run_says_where_it_goes(within, topics, provider, monkeypatch):
     """At its start, and `resume` again."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)

@@ -13,6 +13,7 @@ from backstay.errors import KeyNotAllowed
 
 if TYPE_CHECKING:
     from backstay.batch.intake import Columns
+    from backstay.generate.key_source import KeySources
     from backstay.generate.recipe import Recipe
 
 _OPTION = "--dry-run"
@@ -37,11 +38,12 @@ def show(
     count: int,
     columns: "Columns",
     allowed_keys: Iterable[str],
-    environ: Mapping[str, str],
+    keys: "KeySources",
 ) -> None:
     """Print the prompts of the first items, and where they would go; no model is called, no job is made."""
     from backstay.generate.preview import preview
 
+    environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
     seen = in_loop(preview(recipe, file, count, columns=columns))
     if out.as_json:
@@ -57,7 +59,7 @@ def show(
                 for line in plain_lines(text):
                     out.line(f"  {line}")
         out.line()
-    out.line(f"{describe(recipe, environ)}.")
+    out.line(f"{describe(recipe, keys)}.")
     _say_permission(out, recipe, allowed_keys, environ)
     out.line(
         f"{counted(seen.items, 'item')} for {plain(recipe.model)} at {plain(endpoint.host)}: about "

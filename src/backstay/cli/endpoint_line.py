@@ -1,26 +1,27 @@
 """Where a recipe's model is asked, in a line for people: they see where it goes before anything is sent."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backstay.cli.text import plain
 
 if TYPE_CHECKING:
     from backstay.generate.endpoint import Endpoint
+    from backstay.generate.key_source import KeySources
     from backstay.generate.recipe import Recipe
 
 _NOT_READ = {"OPENAI_BASE_URL": "OPENAI_API_BASE", "ANTHROPIC_BASE_URL": "ANTHROPIC_API_URL"}
 
 
-def describe(recipe: "Recipe", environ: Mapping[str, str]) -> str:
+def describe(recipe: "Recipe", keys: "KeySources") -> str:
     """Return what is asked, where, and with which key.
 
     Raises:
         RecipeError: an environment variable names an address that is not valid.
     """
+    environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
     said_by = f" ({endpoint.variable})" if endpoint.variable is not None else ""
-    line = f"{endpoint.provider.name}, at {plain(endpoint.base_url)}{said_by}; {_key(endpoint, environ)}"
+    line = f"{endpoint.provider.name}, at {plain(endpoint.base_url)}{said_by}; {_key(endpoint, keys)}"
     read = endpoint.provider.base_url_variable or ""
     unread = _NOT_READ.get(read, "")
     if endpoint.is_default and environ.get(unread):
@@ -28,9 +29,11 @@ def describe(recipe: "Recipe", environ: Mapping[str, str]) -> str:
     return line
 
 
-def _key(endpoint: "Endpoint", environ: Mapping[str, str]) -> str:
+def _key(endpoint: "Endpoint", keys: "KeySources") -> str:
     variable = endpoint.key_variable
-    if not environ.get(variable, "").strip():
+    if not keys.environment.get(variable, "").strip():
         return f"{variable} is not set" if endpoint.key_required else f"no key, as {variable} is not set"
     header = endpoint.key_header
-    return f"key from {variable}" + (f", in the header {header}" if header is not None else "")
+    source = keys.source_of(variable)
+    told = f"key from {variable}" if source == "variable" else f"key of {variable}, from its {source} in backstay.toml"
+    return told + (f", in the header {header}" if header is not None else "")

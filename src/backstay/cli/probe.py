@@ -47,7 +47,7 @@ def probe(
     chosen = Recipe.load(path, {"model": model, "base_url": base_url})
     settings = invocation.settings()
     keys = KeySources.from_settings(settings)
-    out.note(f"{describe(chosen, keys.environment)}.")
+    out.note(f"{describe(chosen, keys)}.")
     report = key_permission.allowing(lambda: in_loop(_probe(chosen, settings.allowed_keys, keys)), allow_key)
     _print(out, chosen, report)
     return Status.DONE if report.problem is None else Status.ERROR

@@ -109,8 +109,8 @@ async def _say_what_is_asked(out: Output, backstay: "Backstay", name: str | None
         from backstay.generate.key_source import KeySources
         from backstay.generate.sources import Processors
 
-        environ = KeySources.from_settings(backstay.settings).environment
-        out.note(f"{describe(Processors().recipe(jobs[0].recipe, base_url=base_url), environ)}.")
+        keys = KeySources.from_settings(backstay.settings)
+        out.note(f"{describe(Processors().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
 
 
 def _say_nothing(out: Output) -> Status:

@@ -117,8 +117,7 @@ def run(
         if isinstance(process, str):
             raise SettingsError("Only a recipe has prompts to show; leave --dry-run out", setting="dry_run")
         settings = invocation.settings()
-        environ = KeySources.from_settings(settings).environment
-        preview.show(out, process, file, dry_run, columns, settings.allowed_keys, environ)
+        preview.show(out, process, file, dry_run, columns, settings.allowed_keys, KeySources.from_settings(settings))
         return Status.DONE
     name = job if job is not None else _name_of(file)
     _check_readable(file)
@@ -129,7 +128,7 @@ def run(
     if not isinstance(process, str):
         if base_url is not None:
             key_permission.remember_given(process, keys.environment)
-        out.note(f"{describe(process, keys.environment)}.")
+        out.note(f"{describe(process, keys)}.")
 
     def begin(backstay: "Backstay", live: Live) -> "Awaitable[BatchResult]":
         return backstay.batches.run(

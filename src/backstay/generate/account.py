@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from backstay.errors import BackstayError, KeyMissing
 from backstay.generate.credentials import Secrets
 from backstay.generate.headers import merge_headers
-from backstay.generate.key_source import KeySources
+from backstay.generate.key_source import KeySource, KeySources
 from backstay.generate.limiter import RateLimiter
 from backstay.generate.rate import Rate
 from backstay.generate.suspicion import Suspicions
@@ -62,6 +62,10 @@ class Account:
     @property
     def has_key(self) -> bool:
         return self._key is not None
+
+    @property
+    def key_source(self) -> KeySource:
+        return self._sources.source_of(self._endpoint.key_variable)
 
     async def post(self, body: bytes, *, stream: "type[Collector] | None" = None) -> "Reply":
         """Ask once, and once more where the key was refused and has another value by now.

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +19,24 @@ _COMMAND_SECONDS = 30.0
 _LONGEST_KEY = 65_536  # bytes
 _NAMED = "(named in backstay.toml)"
 _QUOTES = ("'", '"')
+
+
+class KeySource(StrEnum):
+    """Where a key comes from."""
+
+    VARIABLE = "variable"
+    COMMAND = "command"
+    FILE = "file"
+
+    def describe(self, variable: str) -> str:
+        """Return `the key in X`, or from the command or the file for X; neither what is run nor a path is shown."""
+        match self:
+            case KeySource.COMMAND:
+                return f"the key from the command for {variable} in backstay.toml"
+            case KeySource.FILE:
+                return f"the key from the file for {variable} named in backstay.toml"
+            case _:
+                return f"the key in {variable}"
 
 
 class KeySources:
@@ -59,6 +78,12 @@ class KeySources:
     def is_renewable(self, variable: str) -> bool:
         """Return whether a key can be read again, and may have changed: it comes from a command or a file."""
         return variable in self._keys and not self._environ.get(variable, "").strip()
+
+    def source_of(self, variable: str) -> KeySource:
+        """Return where the key of a variable comes from, whether or not there is one."""
+        if not self.is_renewable(variable):
+            return KeySource.VARIABLE
+        return KeySource.FILE if self._keys[variable].command is None else KeySource.COMMAND
 
     def read(self, variable: str) -> str | None:
         """Return a key; None if the variable is not set, and the settings name no source of it.

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_body import is_page, said_in_text
+from backstay.generate.key_source import KeySource
 from backstay.generate.refusal_messages import message
 from backstay.generate.refusal_rules import rule_for
 from backstay.generate.retry_after import seconds_of
@@ -57,6 +58,7 @@ def refusal_of(
     now: datetime,
     *,
     has_key: bool = True,
+    key_source: KeySource = KeySource.VARIABLE,
     proxy: str | None = None,
     is_probe: bool = False,
 ) -> Refusal:
@@ -69,6 +71,7 @@ def refusal_of(
         endpoint: where it was asked.
         now: to count from where a moment is named.
         has_key: whether a key was sent.
+        key_source: where the key comes from.
         proxy: the address of the proxy on the way, with or without a password.
         is_probe: whether the message is for a probe, as opposed to a job.
     """
@@ -87,6 +90,7 @@ def refusal_of(
         key,
         is_probe=is_probe,
         **_names(endpoint),
+        **_key(endpoint, key_source),
         status=status,
         proxy=_without_password(proxy),
         parameter=f"`{parameter}`" if parameter in _PARAMETERS else "a parameter",
@@ -134,9 +138,16 @@ def _names(endpoint: Endpoint) -> dict[str, str]:
         "base_url": endpoint.base_url,
         "model": endpoint.model,
         "variable": endpoint.key_variable,
-        "key": f"the key in {endpoint.key_variable}",
-        "put": "put",
-        "there": " there",
+    }
+
+
+def _key(endpoint: Endpoint, source: KeySource) -> dict[str, str]:
+    """Return what the key is called, and the words around `a valid one`."""
+    is_printed = source is KeySource.COMMAND
+    return {
+        "key": source.describe(endpoint.key_variable),
+        "put": "have it print" if is_printed else "put",
+        "there": "" if is_printed else " there",
     }
 
 

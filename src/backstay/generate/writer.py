@@ -149,7 +149,8 @@ class Writer:
         self._suspicions.clear()
         call.tries.refused = 0
         if self._account.secrets.are_in(reply.body):
-            reason = f"The answer holds the key in {self._endpoint.key_variable}, or another secret that was sent"
+            key = self._account.key_source.describe(self._endpoint.key_variable)
+            reason = f"The answer holds {key}, or another secret that was sent"
             return Fail(f"{reason}; nothing of it is kept", code="key_in_answer")
         return self._conversation(call, body, reply)
 
@@ -161,6 +162,7 @@ class Writer:
             self._endpoint,
             SystemClock().now(),
             has_key=self._account.has_key,
+            key_source=self._account.key_source,
             proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
         )
 
