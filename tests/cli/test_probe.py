@@ -1,12 +1,14 @@
 """`backstay probe`: what an endpoint can do, for a few calls."""
 
 import json
+import re
 import tomllib
 
 import pytest
 
 from backstay.generate.recipe import Recipe
-from support.provider import KEY, ProviderServer, Said, Status, shaped
+from support.postgres import free_port
+from support.provider import KEY, Hang, ProviderServer, Said, Status, shaped
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_a_stream_is_asked_for_where_nothing_else_is_given(within, provider):
 @pytest.mark.parametrize(
     ("reply", "says", "calls"),
     [
-        (Status(401), "does not accept the key in OPENAI_API_KEY (401)", 1),
+        (Status(401), "does not accept the key in OPENAI_API_KEY (401); put a valid one there, then try again", 1),
         (Status(404, "<html>no</html>"), "There is nothing at", 1),
         (Status(503), "is overloaded (503)", 1),
         (Said("I would rather talk."), "", 3),
@@ -123,6 +125,81 @@ def test_what_is_in_the_way_is_said(within, provider, reply, says, calls):
     assert "problem    " in shown.out
     assert "model =" not in shown.out
     assert len(provider.calls) == calls
+    assert not re.search(r"resume|discard|\bjob\b|JOB", shown.out)
+    assert not re.search(r"^(structure +none|usage +not|limits +none|thinking +none|stream)", shown.out, re.MULTILINE)
+    assert re.search(rf"^cost       {calls} calls?, ", shown.out, re.MULTILINE)
+
+
+def test_what_an_endpoint_said_is_shown_without_the_key(within, provider):
+    """The beginning of a refusal, on one line; as JSON with its code, and where it was asked."""
+    error = {"error": {"message": f"no\n\x1b[31m{KEY} " + "x" * 400}}
+    provider.behaviour = lambda _: Status(400, error)
+    words = ("probe", "--model", "m", "--base-url", provider.base_url)
+
+    (said,) = [line for line in within(*words).out.splitlines() if line.startswith("said ")]
+    told = within(*words, "--json").json
+
+    assert said.startswith('said       {"error": {"message": "no')
+    assert said.endswith("x…")
+    assert len(said) <= 311
+    assert KEY not in said
+    assert "[key]" in said
+    assert KEY not in json.dumps(told)
+    assert (told["problemCode"], told["said"][:9]) == ("bad_request", '{"error":')
+    assert (told["endpoint"]["url"], told["answered"]) == (f"{provider.base_url}/chat/completions", 1)
+
+
+def test_an_answer_that_is_no_conversation_is_shown(within, provider):
+    """What the model said, and what is known of the endpoint all the same; nothing of it when all is well at last."""
+    provider.behaviour = lambda call: Said(f"I would rather talk, says {KEY}.")
+    words = ("probe", "--model", "m", "--base-url", provider.base_url)
+    shown = within(*words)
+    provider.behaviour = lambda call: Said("No.") if "response_format" in call.body else Said()
+    told = within(*words, "--json").json
+
+    assert "said       I would rather talk, says [key].\nstructure  not schema, json\nend        stop\n" in shown.out
+    assert "usage      reported\ncost       3 calls, 300 + 150 tokens\n" in shown.out
+    assert (told["problem"], told["problemCode"], told["said"]) == (None, None, None)
+
+
+def test_an_answer_that_is_cut_takes_a_higher_bound(within, provider):
+    """In the recipe: a probe has no job that keeps one."""
+    provider.behaviour = lambda _: Said(finish="length")
+
+    shown = within("probe", "--model", "m", "--base-url", provider.base_url)
+
+    assert "the answer was cut at its maximum length; raise `max_tokens` in the recipe\n" in shown.out
+
+
+def test_where_nobody_answers_no_call_was_answered(within):
+    """And nothing is said of what was not seen."""
+    address = f"http://127.0.0.1:{free_port()}/v1"
+
+    shown = within("probe", "--model", "m", "--base-url", address)
+
+    assert shown.code == 1
+    problem, cost = shown.out.splitlines()
+    assert problem.startswith(f"problem    Nothing answers at {address} (")
+    assert "start the server, then try again" in problem
+    assert cost == "cost       0 of 1 call answered, 0 + 0 tokens"
+
+
+def test_how_long_it_waits_can_be_said(within, provider):
+    """The message says how long that was."""
+    provider.behaviour = lambda _: Hang()
+
+    told = within("probe", "--model", "m", "--base-url", provider.base_url, "--timeout", "0.3", "--json").json
+
+    assert told["problemCode"] == "timeout"
+    assert told["problem"].endswith("did not answer within 0.3 s; give it longer with --timeout")
+
+
+def test_without_anything_to_ask_the_options_are_named(within):
+    """All that say where."""
+    refused = within("probe")
+
+    assert refused.code == 2
+    assert "--recipe FILE, or --model M, with --base-url URL" in refused.one_line_error()
 
 
 def test_a_recipe_is_asked_about_its_key_first(within, backstay, provider):

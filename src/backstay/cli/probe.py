@@ -1,6 +1,6 @@
 """`backstay probe`: a few small calls, and what follows from them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AllowKey, AsJson
 from backstay.cli.output import Output
 from backstay.cli.text import counted, plain
+from backstay.errors import SettingsError
 
 if TYPE_CHECKING:
     from backstay.generate.key_source import KeySources
@@ -25,6 +26,9 @@ def probe(
     recipe: Annotated[str | None, typer.Option(metavar="FILE", help="Recipe whose endpoint is asked.")] = None,
     model: Annotated[str | None, typer.Option(metavar="M", help="Model, as for run.")] = None,
     base_url: Annotated[str | None, typer.Option(metavar="URL", help="Endpoint, as for run.")] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", min=0.001, max=604_800, help="Seconds that one call may take.")
+    ] = 120.0,
     allow_key: AllowKey = None,
     as_json: AsJson = False,
 ) -> int:
@@ -41,6 +45,11 @@ def probe(
     from backstay.generate.key_source import KeySources
     from backstay.generate.recipe import Recipe
 
+    if recipe is None and model is None:
+        raise SettingsError(
+            "Say what is asked: --recipe FILE, or --model M, with --base-url URL for an endpoint of your own",
+            setting="model",
+        )
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
     path = Path(recipe) if recipe is not None else None
@@ -48,12 +57,16 @@ def probe(
     settings = invocation.settings()
     keys = KeySources.from_settings(settings)
     out.note(f"{describe(chosen, keys)}.")
-    report = key_permission.allowing(lambda: in_loop(_probe(chosen, settings.allowed_keys, keys)), allow_key)
-    _print(out, chosen, report)
+    report = key_permission.allowing(
+        lambda: in_loop(_probe(chosen, settings.allowed_keys, keys, timeout_seconds=timeout)), allow_key
+    )
+    _print(out, chosen, report, keys.environment)
     return Status.DONE if report.problem is None else Status.ERROR
 
 
-async def _probe(recipe: "Recipe", allowed_keys: Iterable[str], keys: "KeySources") -> "ProbeReport":
+async def _probe(
+    recipe: "Recipe", allowed_keys: Iterable[str], keys: "KeySources", *, timeout_seconds: float
+) -> "ProbeReport":
     from backstay.generate.account import Accounts
     from backstay.generate.key_permission import allowed_endpoint
     from backstay.generate.probe import probe as ask
@@ -61,36 +74,72 @@ async def _probe(recipe: "Recipe", allowed_keys: Iterable[str], keys: "KeySource
     endpoint = allowed_endpoint(recipe, allowed_keys, keys.environment)
     accounts = Accounts(keys=keys)
     try:
-        return await ask(recipe, endpoint, accounts.account(endpoint))
+        return await ask(recipe, endpoint, accounts.account(endpoint), timeout_seconds=timeout_seconds)
     finally:
         await accounts.close()
 
 
-def _print(out: Output, recipe: "Recipe", report: "ProbeReport") -> None:
+def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mapping[str, str]) -> None:
     from backstay.generate.probe import recipe_lines
 
     lines = recipe_lines(recipe, report) if report.problem is None else []
     if out.as_json:
         from backstay.objects import ProbeOut
 
-        out.answer(ProbeOut.of(report, lines))
+        out.answer(ProbeOut.of(report, lines, recipe.endpoint.in_environment(environ), environ))
         return
-    if report.problem is not None:
-        out.line(f"problem    {plain(report.problem)}")
-    refused = f"; not {', '.join(report.refused)}" if report.refused else ""
-    out.line(f"structure  {report.structure or 'none'}{refused}")
-    out.line(f"stream     {'yes' if report.stream else 'not asked for'}")
-    other = [f"{instead} instead of {name}" for name, instead in report.renamed.items()]
-    other += [f"without {name}" for name in report.omitted]
-    if other:
-        out.line(f"asked      {', '.join(other)}")
-    unknown = "" if report.is_end_known else ", an unknown word"
-    out.line(f"end        {plain(report.end or 'none')}{unknown}")
-    out.line(f"thinking   {', '.join(report.thinking) or 'none seen'}")
-    out.line(f"usage      {'reported' if report.reports_usage else 'not reported'}")
-    out.line(f"limits     {'; '.join(f'{k}: {v}' for k, v in sorted(report.limits.items())) or 'none named'}")
-    out.line(f"cost       {counted(report.calls, 'call')}, {report.tokens_in:,} + {report.tokens_out:,} tokens")
+    found = dict(_problem(report) if report.problem is not None else _findings(report))
+    answered = "" if report.answered == report.calls else f"{report.answered} of "
+    calls = f"{answered}{counted(report.calls, 'call')}{' answered' if answered else ''}"
+    found["cost"] = f"{calls}, {report.tokens_in:,} + {report.tokens_out:,} tokens"
+    for name, finding in found.items():
+        out.line(f"{name:<9}  {plain(finding)}")
     if lines:
         out.line()
         for line in lines:
             out.line(plain(line))
+
+
+def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:
+    """Yield what is in the way, and what was found out all the same: of the rest nothing is known."""
+    yield "problem", str(report.problem)
+    if report.said is not None:
+        yield "said", report.said
+    if report.refused:
+        yield "structure", f"not {', '.join(report.refused)}"
+    yield from _asked(report)
+    if report.end is not None:
+        yield "end", _end(report)
+    if report.thinking:
+        yield "thinking", ", ".join(report.thinking)
+    if report.reports_usage:
+        yield "usage", "reported"
+    if report.limits:
+        yield "limits", _limits(report)
+
+
+def _findings(report: "ProbeReport") -> Iterator[tuple[str, str]]:
+    """Yield what is known once a conversation has come: also what is not there."""
+    refused = f"; not {', '.join(report.refused)}" if report.refused else ""
+    yield "structure", f"{report.structure}{refused}"
+    yield "stream", "yes" if report.stream else "not asked for"
+    yield from _asked(report)
+    yield "end", _end(report)
+    yield "thinking", ", ".join(report.thinking) or "none seen"
+    yield "usage", "reported" if report.reports_usage else "not reported"
+    yield "limits", _limits(report) or "none named"
+
+
+def _asked(report: "ProbeReport") -> Iterator[tuple[str, str]]:
+    other = [f"{instead} instead of {name}" for name, instead in report.renamed.items()]
+    other += [f"without {name}" for name in report.omitted]
+    if other:
+        yield "asked", ", ".join(other)
+
+
+def _end(report: "ProbeReport") -> str:
+    return f"{report.end or 'none'}{'' if report.is_end_known else ', an unknown word'}"
+
+
+def _limits(report: "ProbeReport") -> str:
+    return "; ".join(f"{name}: {value}" for name, value in sorted(report.limits.items()))

@@ -19,15 +19,19 @@ from backstay.generate.parse import Unusable, read_conversation
 from backstay.generate.prompt import PROMPT, Prompts
 from backstay.generate.providers.provider import Ask, End, Structure, Unreadable
 from backstay.generate.recipe import Recipe
-from backstay.generate.refusal import Change, Kind, not_json, refusal_of
+from backstay.generate.refusal import Change, Kind, not_json, refusal_of, unreachable
 from backstay.generate.reply_body import object_in, status_of, text_of
 from backstay.generate.stream_collector import AnyCollector
 
+PROBE_SECONDS = 120.0
+"""How long one call may take."""
+
 _MOST_CALLS = 4
-_SECONDS = 120.0  # of one call
+_LONGEST_SAID = 300  # characters
 _TURNS = 2
 _TOPIC = "what to have for breakfast"
 _LIMITS = re.compile(r"(x-|anthropic-)?ratelimit-.*|retry-after.*", re.IGNORECASE)
+_REMEDIES = {"length": "raise `max_tokens` in the recipe"}
 _THINKING = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -36,6 +40,8 @@ class ProbeReport:
     """What was found out."""
 
     calls: int = 0
+    answered: int = 0
+    """Calls to which an answer came, whatever it was."""
     structure: Structure | None = None
     """The strictest that it gives; None when no answer was a conversation."""
     refused: list[str] = field(default_factory=list)
@@ -57,34 +63,52 @@ class ProbeReport:
     """Headers about limits, as they came."""
     problem: str | None = None
     """Why there is no conversation."""
+    problem_code: str | None = None
+    said: str | None = None
+    """The beginning of what came instead, on one line, without secrets."""
+
+    def fail(self, code: str, message: str) -> None:
+        """Note why there is no conversation so far."""
+        self.problem_code, self.problem = code, message
+
+    def succeed(self, structure: Structure) -> None:
+        """Note that there is one."""
+        self.structure = structure
+        self.problem = self.problem_code = self.said = None
 
 
-async def probe(recipe: Recipe, endpoint: Endpoint, account: Account) -> ProbeReport:
-    """Ask for a conversation of two turns, structure by structure, until one comes."""
+async def probe(
+    recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout_seconds: float = PROBE_SECONDS
+) -> ProbeReport:
+    """Ask for a conversation of two turns, structure by structure, until one comes; each time for so long at most."""
     report = ProbeReport(stream=endpoint.stream)
     wanted = recipe.structured
     available = endpoint.provider.structures if wanted == "auto" else (Structure(wanted),)
     adaptation = Adaptation.from_structures(available)
     for _ in range(_MOST_CALLS):
         report.calls += 1
+        report.said = None
         ask = _ask(recipe, endpoint, adaptation.structures[0], report)
         body = orjson.dumps(adaptation.body_as_taken(endpoint.provider.body(ask)))
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(timeout_seconds):
                 reply = await account.post(body, stream=AnyCollector if report.stream else None)
-        except (Unreached, Cut) as error:
-            report.problem = f"{endpoint.host} could not be reached: {error}"
+        except Unreached as error:
+            report.fail("unreachable", _unreachable(endpoint, error))
+            break
+        except Cut as error:
+            report.fail("connection", f"{endpoint.host}: the connection was cut ({error}); try again")
             break
         except TimeoutError:
-            report.problem = f"{endpoint.host} did not answer within {_SECONDS:.0f} s"
+            waited = f"{endpoint.host} did not answer within {timeout_seconds:g} s"
+            report.fail("timeout", f"{waited}; give it longer with --timeout")
             break
+        report.answered += 1
         report.limits |= {name.lower(): value for name, value in reply.headers.items() if _LIMITS.fullmatch(name)}
-        if not _learn(reply, endpoint, recipe, ask, adaptation, report, has_key=account.has_key):
+        if not _learn(reply, endpoint, recipe, ask, adaptation, report, account):
             break
     report.refused = [structure.value for structure in available if structure not in adaptation.structures]
     report.renamed, report.omitted = adaptation.renamed, sorted(adaptation.omitted)
-    if report.structure is not None:
-        report.problem = None
     return report
 
 
@@ -128,14 +152,24 @@ def _learn(
     ask: Ask,
     adaptation: Adaptation,
     report: ProbeReport,
-    *,
-    has_key: bool,
+    account: Account,
 ) -> bool:
     """Take note of an answer; return whether it is worth asking once more."""
     text, body = text_of(reply), object_in(reply)
+    report.said = _beginning(text, account)
     if (status := status_of(reply, body)) != 200:
-        refusal = refusal_of(status, reply.headers, text, endpoint, SystemClock().now(), has_key=has_key)
-        report.problem = refusal.message
+        refusal = refusal_of(
+            status,
+            reply.headers,
+            text,
+            endpoint,
+            SystemClock().now(),
+            has_key=account.has_key,
+            key_source=account.key_source,
+            proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
+            is_probe=True,
+        )
+        report.fail(refusal.code, refusal.message)
         if refusal.code == "streams_only" and not report.stream:
             report.stream = True
             return True
@@ -144,7 +178,8 @@ def _learn(
         is_other = refusal.kind is Kind.DIFFERENTLY
         return is_other and adapt(adaptation, refusal, ask.structure, recipe.parameters)
     if body is None:
-        report.problem = not_json(reply.status, text, endpoint, is_proven=False).message
+        refusal = not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
+        report.fail(refusal.code, refusal.message)
         return False
     spent = endpoint.provider.spent(body)
     report.reports_usage |= spent.total is not None
@@ -153,13 +188,33 @@ def _learn(
     report.thinking = sorted({*report.thinking, *_thinking(body)})
     try:
         answer = endpoint.provider.answer(body)
+        report.said = _beginning(answer.text, account) if answer.text else report.said
         report.end, report.is_end_known = answer.reason, answer.end is not End.UNKNOWN
         read_conversation(answer, _TURNS, ask.prompt)
-    except (Unreadable, Unusable) as error:
-        report.problem = str(error)
+    except Unreadable as error:
+        report.fail("unreadable_answer", str(error))
         return adaptation.drop_structure(ask.structure)
-    report.structure = ask.structure
+    except Unusable as error:
+        remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
+        report.fail(error.code, f"{error.message}{remedy}")
+        return adaptation.drop_structure(ask.structure)
+    report.succeed(ask.structure)
     return False
+
+
+def _unreachable(endpoint: Endpoint, error: Unreached) -> str:
+    if not error.may_pass:
+        return f"{endpoint.host} could not be reached: {error}"
+    if error.proxy is not None:
+        return f"{endpoint.host} could not be reached: {error}; start the proxy, or correct {error.proxy.variable}"
+    return unreachable(endpoint, str(error), is_probe=True).message
+
+
+def _beginning(text: str, account: Account) -> str | None:
+    """Return the beginning of a text that came, on one line, without secrets; None when there is nothing."""
+    shown = account.secrets.hide_in(text.encode()).decode("utf-8", "replace")
+    line = " ".join(shown.split())
+    return f"{line[: _LONGEST_SAID - 1]}…" if len(line) > _LONGEST_SAID else line or None
 
 
 def _thinking(value: Any) -> set[str]:

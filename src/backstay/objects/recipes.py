@@ -78,7 +78,9 @@ class PreviewOut(Object):
 class ProbeOut(Object):
     """What an endpoint can do, what it took to find out, and the lines of a recipe that follow."""
 
+    endpoint: EndpointOut
     calls: int
+    answered: int
     structure: str | None
     refused: list[str]
     stream: bool
@@ -92,12 +94,17 @@ class ProbeOut(Object):
     tokens_out: int
     limits: dict[str, str]
     problem: str | None
+    problem_code: str | None
+    said: str | None
+    """The beginning of what came in place of a conversation."""
     recipe: list[str]
 
     @classmethod
-    def of(cls, report: "ProbeReport", lines: Sequence[str]) -> Self:
+    def of(cls, report: "ProbeReport", lines: Sequence[str], endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
         return cls(
+            endpoint=EndpointOut.of(endpoint, environ),
             calls=report.calls,
+            answered=report.answered,
             structure=report.structure,
             refused=report.refused,
             stream=report.stream,
@@ -111,5 +118,7 @@ class ProbeOut(Object):
             tokens_out=report.tokens_out,
             limits=report.limits,
             problem=report.problem,
+            problem_code=report.problem_code,
+            said=report.said,
             recipe=list(lines),
         )
