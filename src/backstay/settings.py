@@ -14,6 +14,7 @@ from backstay import database_parameters
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
 from backstay.suggestions import did_you_mean
+from backstay.wrong_values import reason_of
 
 FILE = "backstay.toml"
 FOLDER = ".backstay"
@@ -251,7 +252,9 @@ def _wrong(error: ValidationError, path: Path | None) -> SettingsError:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return _unknown(name, path)
-    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    reason = reason_of(first)
+    if first["type"] == "model_type":  # only a key's source is a model of its own
+        reason += " with `command` or `file`"
     return SettingsError(f"The setting {name!r}{_place(path)} is wrong: {reason}", setting=name)
 
 

@@ -9,6 +9,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
 
     by_key = {one.lower(): one for one in known}
     found = difflib.get_close_matches(name.lower(), by_key, n=1, cutoff=0.7)
+    # In a short name two letters that change places are a large part of it.
+    found = found or [key for key in by_key if sorted(key) == sorted(name.lower())]
     return by_key[found[0]] if found else None
 
 

@@ -191,6 +191,13 @@ def test_wrong_usage_is_told_in_one_line(within, backstay, words, told):
     assert ended.out == ""
 
 
+def test_a_command_that_there_is_not_is_told_with_those_that_may_be_meant(within):
+    """A question ends with its mark alone."""
+    told = within("rusume").one_line_error()
+
+    assert told.endswith("'resume'? `backstay --help` shows what there is"), told
+
+
 def test_standard_input_needs_a_name(within, backstay):
     """A pipe has no name to call the job by."""
     ended = within("run", "-", "--model", "scripted")

@@ -40,3 +40,9 @@ def test_nearest_variable_is_found_by_what_stands_behind_the_prefix():
     found = {name: nearest_variable(f"BACKSTAY_{name}") for name in ("OWNR", "DATABASEURL", "COLOUR", "")}
 
     assert found == {"OWNR": "BACKSTAY_OWNER", "DATABASEURL": "BACKSTAY_DATABASE_URL", "COLOUR": None, "": None}
+
+
+def test_letters_that_changed_places_are_near():
+    """Also in a name so short that they are most of it."""
+    assert nearest_variable("BACKSTAY_RMP") == "BACKSTAY_RPM"
+    assert nearest_variable("BACKSTAY_XYZ") is None

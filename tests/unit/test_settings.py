@@ -247,6 +247,9 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
     )
     with pytest.raises(SettingsError, match=rf"'ower' in .*backstay\.toml; did you mean owner\? There are: {known}$"):
         _load(tmp_path)
+    _write(tmp_path, "rmp = 5")
+    with pytest.raises(SettingsError, match=r"did you mean rpm\?"):
+        _load(tmp_path)
     _write(tmp_path, "[serve]")
     with pytest.raises(SettingsError, match=r"did you mean server\?"):
         _load(tmp_path)
@@ -290,6 +293,15 @@ def test_what_is_wrong_is_said_in_our_words(tmp_path):
     ):
         with pytest.raises(SettingsError, match=says):
             load(here=tmp_path, environ=given)
+    for text, says in (
+        ('keys = "x"', "is wrong: it should be a table$"),
+        ('[keys]\nOPENAI_API_KEY = "x"', "is wrong: it should be a table with `command` or `file`$"),
+        ('[headers]\nhost = "x"', "is wrong: it should be a table$"),
+        ('owner = ""', "is wrong: it should have at least 1 character$"),
+    ):
+        _write(tmp_path, text)
+        with pytest.raises(SettingsError, match=says):
+            _load(tmp_path)
 
 
 def test_allowed_keys_come_from_the_file_or_the_environment(tmp_path):

@@ -22,9 +22,9 @@ def misused(invocation: Invocation, error: Exception, *, as_json: bool) -> Statu
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "backstay"
     reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-    _tell(
-        invocation, "usage", f"{reason}; `{command} --help` shows what there is", {"command": command}, as_json=as_json
-    )
+    help_line = f"`{command} --help` shows what there is"
+    told = f"{reason} {help_line}" if reason.endswith("?") else f"{reason}; {help_line}"
+    _tell(invocation, "usage", told, {"command": command}, as_json=as_json)
     return Status.USAGE
 
 

@@ -53,7 +53,7 @@ def explain_tls_error(error: OSError) -> str:
         )
     if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
         return "it does not speak TLS; correct the base URL, which may have to begin with http://"
-    reason = getattr(error, "reason", None) or type(error).__name__
+    reason = getattr(error, "reason", None) or "the server closed the connection"
     return (
         f"no encrypted connection could be made ({reason.lower().replace('_', ' ')}); check what it wants of a client"
     )

@@ -106,7 +106,7 @@ class Http:
         except BrokenStream as error:
             raise Cut(str(error)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Cut(type(error).__name__) from error
+            raise Cut(_cut_by(error)) from error
 
     async def close(self) -> None:
         """Close all connections. Twice is safe."""
@@ -191,4 +191,18 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
 def _reason(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"there is no host {error.host}"
-    return os.strerror(error.errno).lower() if error.errno else type(error.os_error).__name__
+    return os.strerror(error.errno).lower() if error.errno else "no connection could be made"
+
+
+def _cut_by(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientPayloadError():
+            return "the answer ended before it was whole"
+        case aiohttp.ServerDisconnectedError():
+            return "the server closed it before it answered"
+        case aiohttp.ClientResponseError():
+            return "what came is not HTTP"
+        case OSError() if error.errno:
+            return os.strerror(error.errno).lower()
+        case _:
+            return "it broke"

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,9 @@ from backstay.generate.providers.anthropic import refused_parameters
 from backstay.generate.recipe_file import read, unknown_field
 from backstay.generate.request_fields import check_header_name, check_headers, check_query
 from backstay.library.canonical import canonical_json
+from backstay.wrong_values import reason_of
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LATER = frozenset({"query", "headers", "key_header", "stream", "anthropic_version"})
 """Fields that are frozen only where they are set."""
 
@@ -34,7 +37,7 @@ class Recipe(BaseModel):
     """`openai:…`, `anthropic:…`, `ollama:…`, or the name that the server at `base_url` knows."""
     base_url: str | None = Field(default=None, max_length=2_048)
     """Address of an endpoint that speaks as the provider does, up to and without the path of a request."""
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)
+    api_key_env: str | None = None
     """Environment variable that holds the key, where it is not the provider's usual one."""
     system: str | None = None
     """System prompt, a template."""
@@ -71,6 +74,16 @@ class Recipe(BaseModel):
         if parameters.get("stream"):
             raise ValueError("it has stream, which changes how answers come; set stream = true in the recipe itself")
         return parameters
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_variable(cls, name: str | None) -> str | None:
+        if name is not None and not _VARIABLE.fullmatch(name):
+            raise ValueError(
+                "it should be the name of the environment variable that holds the key, such as MODELS_KEY, and never "
+                "the key itself"
+            )
+        return name
 
     @field_validator("query")
     @classmethod
@@ -129,6 +142,11 @@ class Recipe(BaseModel):
             recipe = cls(**fields)
         except ValidationError as error:
             raise _wrong(error, where) from error
+        except RecipeError as error:
+            # A template does not know in which file it stands.
+            if "template" in error.context:
+                raise RecipeError(f"{where}: {error.message}", **error.context) from error
+            raise
         recipe._outside, recipe._where = frozenset(outside), where
         return recipe
 
@@ -226,5 +244,5 @@ def _wrong(error: ValidationError, where: str) -> RecipeError:
     name = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
         return unknown_field(name, where, Recipe.model_fields)
-    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    reason = reason_of(first)
     return RecipeError(f"{where}: {name} is wrong: {reason}", field=name)

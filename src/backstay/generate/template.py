@@ -45,9 +45,9 @@ class Template:
         try:
             self._template = _compiled(source)
         except TemplateSyntaxError as error:
-            raise RecipeError(f"{what}, line {error.lineno}: {_one_line(error.message)}", field=what) from error
+            raise RecipeError(f"{what}, line {error.lineno}: {_one_line(error.message)}", template=what) from error
         except (RecursionError, MemoryError, OverflowError) as error:
-            raise RecipeError(f"{what} is nested too deeply", field=what) from error
+            raise RecipeError(f"{what} is nested too deeply", template=what) from error
 
     def render(self, values: Mapping[str, Any], where: str) -> str:
         """Return the text for one item, which stands at `where`.

@@ -17,6 +17,7 @@ from backstay.generate.allowed import Allowed
 from backstay.generate.recipe import Recipe
 from backstay.settings import FILE, server_table
 from backstay.suggestions import did_you_mean
+from backstay.wrong_values import reason_of
 
 _ENVIRONMENT = {
     "host": ("BACKSTAY_HOST",),
@@ -228,5 +229,5 @@ def _wrong(error: ValidationError, path: Path) -> SettingsError:
         hint = did_you_mean(name, known)
         listed = f"{' There' if hint else '; there'} are: {', '.join(known)}"
         return SettingsError(f"[server] in {path} has no setting {name!r}{hint}{listed}", setting=name)
-    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    reason = reason_of(first)
     return SettingsError(f"The server's setting {name!r} is wrong: {reason}", setting=name)

@@ -9,10 +9,10 @@ import pytest
 
 from backstay import Counts, Recipe
 from backstay.errors import SettingsError
-from backstay.generate.http import Http, Reply, Unreached
+from backstay.generate.http import Cut, Http, Reply, Unreached
 from support.certificates import make_certificate
 from support.http_proxy import HttpProxy
-from support.provider import KEY, ProviderServer, Sent, Status
+from support.provider import KEY, ProviderServer, Reset, Sent, Status, Streamed
 
 _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
 
@@ -44,6 +44,21 @@ async def _fails(url: str) -> Unreached:
 def _closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (Reset(), "the server closed it before it answered|connection reset by peer"),
+        (Streamed([b"{"], "cut", "application/json"), "the answer ended before it was whole"),
+    ],
+)
+async def test_what_cuts_an_answer_is_said_in_words(reply, says, provider):
+    """And not by the name of a class."""
+    provider.behaviour = lambda _: reply
+
+    with pytest.raises(Cut, match=rf"^({says})$"):
+        await _post(f"{provider.base_url}/chat/completions")
 
 
 # -- proxies ---------------------------------------------------------------------------------------

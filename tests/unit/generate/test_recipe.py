@@ -1,12 +1,13 @@
 """Recipes: their fields, their files, what is refused in them, and how two of them differ."""
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from backstay.batch.item import Item
-from backstay.errors import OutputUnwritable, RecipeError
+from backstay.errors import OutputUnwritable, RecipeError, UnknownVariable
 from backstay.generate import starter
 from backstay.generate.recipe import Recipe, fingerprint
 
@@ -75,12 +76,43 @@ def test_what_is_frozen_makes_the_same_recipe():
         ('model = "gpt-4o"', "The model 'gpt-4o' names no provider"),
         ('model = "opnai:gpt-4o"', "There is no provider 'opnai'"),
         ('model = "openai:"', "has no name after the colon"),
-        ('model = "openai:x"\napi_key_env = "sk-1 2"', "api_key_env is wrong"),
+        (
+            'model = "openai:x"\napi_key_env = "sk-1 2"',
+            "api_key_env is wrong: it should be the name of the environment",
+        ),
+        ('model = "openai:x"\nroles = "x"', "roles is wrong: it should be a table"),
     ],
 )
 def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, says):
     """Each mistake is told with its field and, where there is one, its remedy."""
     assert says in _refused(_write(tmp_path, text))
+
+
+@pytest.mark.parametrize("name", ["sk-ant-0123456789abcdef", "a" * 129, "9" * 40, "sk.1 2"])
+def test_a_key_in_place_of_its_variable_is_not_repeated(tmp_path, name):
+    """The field holds a variable's name, and what was pasted there may be a key."""
+    refused = _refused(_write(tmp_path, f'model = "openai:x"\napi_key_env = "{name}"'))
+
+    assert "api_key_env" in refused
+    assert name not in refused
+    assert "pattern" not in refused
+
+
+def test_a_wrong_template_is_named_with_its_file(tmp_path):
+    """And with its line; what is wrong in another way is told as before."""
+    refused = _refused(_write(tmp_path, 'model = "openai:x"\nsystem = """\nA\n{% if"""'))
+
+    assert refused.startswith(f"{tmp_path / 'recipe.toml'}: the system prompt, line 2: ")
+    assert _refused(_write(tmp_path, 'model = "gpt-4o"')).startswith("The model 'gpt-4o' names no provider")
+
+
+def test_the_recipe_to_begin_with_says_what_is_there():
+    """An item need not have a persona, and a template that prints one then is refused."""
+    text = resources.files("backstay.generate.starter").joinpath("recipe.toml").read_text()
+
+    assert "topic and id are always there,\n# persona where an item has one." in text
+    with pytest.raises(UnknownVariable):
+        Recipe(model="ollama:x", prompt="{{ persona }}").prompts.of(Item("tea"), "item 1")
 
 
 @pytest.mark.parametrize(
