@@ -20,5 +20,5 @@ def test_it_leaves_out_what_is_loaded_and_comes_by_less_often():
     collector.let_rest()
 
     assert gc.get_freeze_count() > 1_000
-    assert gc.get_threshold()[0] == 10_000
+    assert gc.get_threshold()[0] == 50_000
     assert gc.isenabled()
