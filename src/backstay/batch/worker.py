@@ -32,6 +32,7 @@ _log = get_logger("backstay.worker")
 _LOOK_SECONDS = 1.0  # how often a worker whose slots are all taken looks whether its job was paused
 _PATIENCE_SECONDS = 5.0  # with a database that does not answer, once a run that was asked to stop is to end
 _NOTED_SECONDS = 1.0  # by less than this the end of a wait may move before it is noted anew
+_SAYS_SECONDS = 1.0  # until a worker that waits for calls before it pauses says so
 _IDLE_SECONDS = 0.25  # how often one with nothing to claim looks whether other workers left something
 
 
@@ -85,6 +86,7 @@ class Worker:
         self._breaker = Breaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
         self._pauses_itself = False
+        self._says_at = 0.0
         self._waits = callee.function if isinstance(callee.function, Waits) else None
         self._waiting: Waiting | None = None
         self._put_off: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
@@ -264,9 +266,7 @@ class Worker:
         if self._state in FINISHED:
             return Ending.FINISHED
         if self._is_stopping():
-            # When nobody asked for it there is no hurry: calls in flight may be paid for, and each has its time-out.
-            is_urgent = self._stop.requested or not self._pauses_itself
-            leaves_at = self._leaves_at() if is_urgent else math.inf
+            leaves_at = self._leaves_at() if self._stop.requested or not self._pauses_itself else self._lingers()
             self._calls.abandon_waiting()
             if (len(self._calls) and time.monotonic() < leaves_at) or len(self._committer):
                 return None
@@ -281,6 +281,15 @@ class Worker:
         if limit is not None and self._claimed >= limit and not len(self._calls) and not len(self._committer):
             return Ending.LIMIT
         return None
+
+    def _lingers(self) -> float:
+        """Wait for calls in flight: they may be paid for, each has its time-out, and nobody asked for haste."""
+        now = time.monotonic()
+        self._says_at = self._says_at or now + _SAYS_SECONDS
+        if now >= self._says_at and len(self._calls):
+            self._says_at = math.inf
+            _log.warning("pausing_after_calls_in_flight", job=self._lease.job_id, calls=len(self._calls))
+        return math.inf
 
     # -- what calls and the committer report -----------------------------------------------------------------------
 
