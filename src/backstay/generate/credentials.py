@@ -27,17 +27,30 @@ class Secrets:
     """
 
     def __init__(self, values: Iterable[str | None]) -> None:
-        self._forms = tuple(form for value in values if value and is_secret(value) for form in _forms(value))
+        secrets = list(dict.fromkeys(value for value in values if value and is_secret(value)))
+        self._texts = tuple(secrets)
+        self._plain = tuple(secret.encode() for secret in secrets)
+        self._escaped = re.compile(b"|".join(map(_in_any_form, self._plain))) if secrets else None
 
     def are_in(self, body: bytes) -> bool:
-        """Return whether a body holds one of them."""
-        return any(form in body for form in self._forms)
+        """Return whether a body holds one of them, however its JSON is written."""
+        return any(plain in body for plain in self._plain) or bool(
+            self._escaped and _has_escapes(body) and self._escaped.search(body)
+        )
+
+    def are_in_text(self, text: str) -> bool:
+        """Return whether a text that was read out of a body holds one of them."""
+        return any(secret in text for secret in self._texts)
 
     def hide_in(self, body: bytes) -> bytes:
         """Return a body with each of them replaced: for evidence of a failure, never for text of a conversation."""
-        for form in self._forms:
-            body = body.replace(form, _HIDDEN)
-        return body
+        for plain in self._plain:
+            body = body.replace(plain, _HIDDEN)
+        return self._escaped.sub(_HIDDEN, body) if self._escaped and _has_escapes(body) else body
+
+    def hide_in_text(self, text: str) -> str:
+        """Return a text likewise."""
+        return self.hide_in(text.encode("utf-8", "replace")).decode() if self._texts else text
 
 
 def is_secret(value: str) -> bool:
@@ -72,10 +85,14 @@ def _refusal(place: str) -> RecipeError:
     )
 
 
-def _forms(value: str) -> Iterator[bytes]:
-    yield value.encode()
-    if "/" in value:
-        yield value.replace("/", "\\/").encode()  # some servers write JSON so
+def _has_escapes(body: bytes) -> bool:
+    return b"\\u00" in body or b"\\/" in body
+
+
+def _in_any_form(secret: bytes) -> bytes:
+    """Return a pattern of a secret in JSON, or in JSON that is a text of JSON, where each character may be escaped."""
+    # The number of backslashes has a bound, so that a body full of them costs no more than another.
+    return b"".join(rb"(?:\\{0,7}%b|\\{1,7}u00(?i:%02x))" % (re.escape(bytes([code])), code) for code in secret)
 
 
 def _leaves(value: Any, place: str, name: str = "") -> Iterator[tuple[str, str, Any]]:

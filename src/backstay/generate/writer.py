@@ -27,6 +27,7 @@ from backstay.generate.reply_body import object_in, status_of, text_of
 from backstay.generate.setbacks import Differently, Setbacks
 from backstay.generate.stream_collector import AnyCollector
 from backstay.generate.trouble import Cause
+from backstay.library.conversation import Conversation
 
 _MOST_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently
 _FAULT = 500
@@ -149,10 +150,13 @@ class Writer:
         self._suspicions.clear()
         call.tries.refused = 0
         if self._account.secrets.are_in(reply.body):
-            key = self._account.key_source.describe(self._endpoint.key_variable)
-            reason = f"The answer holds {key}, or another secret that was sent"
-            return Fail(f"{reason}; nothing of it is kept", code="key_in_answer")
+            return self._key_in_answer()
         return self._conversation(call, body, reply)
+
+    def _key_in_answer(self) -> Fail:
+        key = self._account.key_source.describe(self._endpoint.key_variable)
+        reason = f"The answer holds {key}, or another secret that was sent"
+        return Fail(f"{reason}; nothing of it is kept", code="key_in_answer")
 
     def _refusal(self, status: int, reply: Reply) -> Refusal:
         return refusal_of(
@@ -198,8 +202,12 @@ class Writer:
             call.work.raw(text_of(reply))
             return Retry(f"{self._endpoint.host}: {error}", code="unreadable_answer")
         except Unusable as error:
-            call.work.raw((answer.text if answer is not None else None) or text_of(reply))
+            text = (answer.text if answer is not None else None) or text_of(reply)
+            call.work.raw(self._account.secrets.hide_in_text(text))
             return self._unusable(call, error)
+        # Parts of a body are joined, and broken JSON is repaired: a secret may be whole only now.
+        if self._account.secrets.are_in_text(_text_of(conversation)):
+            return self._key_in_answer()
         self._adaptation.note_conversation()
         return Done(conversation)
 
@@ -215,3 +223,7 @@ class Writer:
         tries.unusable += 1
         self._adaptation.note_unusable(call.structure, error.hint)
         return Retry(error.message, code=error.code)
+
+
+def _text_of(conversation: Conversation) -> str:
+    return "\n".join([*(turn.content for turn in conversation.turns), str(conversation.metadata.get("reasoning", ""))])

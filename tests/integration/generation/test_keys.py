@@ -72,6 +72,7 @@ async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog
 async def test_control_without_hiding_the_key_is_found(provider, recipe, path, monkeypatch):
     """The same search finds it when what comes back is kept as it is."""
     monkeypatch.setattr(Secrets, "are_in", lambda *_: False)
+    monkeypatch.setattr(Secrets, "are_in_text", lambda *_: False)
     monkeypatch.setattr(Secrets, "hide_in", lambda _, body: body)
     provider.behaviour = _echo
 
@@ -79,6 +80,51 @@ async def test_control_without_hiding_the_key_is_found(provider, recipe, path, m
         await _run(backstay, recipe)
 
     assert _files_with(path.parent, KEY) != []
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_a_key_that_comes_back_escaped_is_nowhere(depth, provider, recipe, path, monkeypatch):
+    """Some servers write signs, or any character, as numbers, and a model may in the JSON that it writes."""
+    key = "abcd+efgh/ijkl=0123456789"
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, key)
+    escaped = "".join(rf"\u{ord(sign):04X}" if sign in "a+/=" else sign for sign in key)
+    said = json.dumps({"user_1": "MARK", "assistant_1": "I see."})
+
+    def behaviour(call):
+        if call.topic == "bad":
+            body = json.dumps({"error": {"message": "the key MARK is bad"}})
+            return Status(400, body.replace("MARK", escaped))
+        if depth == 1:
+            return Said(said.replace("MARK", escaped))
+        return Said(json.dumps({"user_1": json.loads(f'"{escaped}"'), "assistant_1": "I see."}).replace("+", r"\u002b"))
+
+    provider.behaviour = behaviour
+    async with Backstay.open(path) as backstay:
+        items = [{"id": name, "topic": name} for name in ("said", "bad")]
+        await backstay.batches.run("job", items, recipe, max_attempts=1)
+        failures = {failure.item_id: failure async for failure in backstay.batches.failed("job")}
+
+    assert (failures["said"].error_code, failures["said"].raw) == ("key_in_answer", None)
+    assert json.loads(failures["bad"].raw) == {"error": {"message": "the key [key] is bad"}}
+    assert _files_with(path.parent, key) + _files_with(path.parent, escaped) == []
+
+
+async def test_a_key_in_two_parts_of_an_answer_is_found_where_they_meet(provider, recipe, path):
+    """No body holds it in one piece, the conversation would."""
+    half = len(KEY) // 2
+    texts = ('{"user_1": "My key is ' + KEY[:half], KEY[half:] + '", "assistant_1": "I see."}')
+    parts = [{"type": "text", "text": text} for text in texts]
+    choice = {"message": {"role": "assistant", "content": parts}, "finish_reason": "stop"}
+    body = {"choices": [choice], "content": parts, "stop_reason": "end_turn", "usage": {}}
+    provider.behaviour = lambda _: Sent(json.dumps(body).encode())
+
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("job", [{"topic": "sea"}], recipe, max_attempts=1)
+        (failure,) = [failure async for failure in backstay.batches.failed("job")]
+
+    assert failure.error_code == "key_in_answer"
+    assert _files_with(path.parent, KEY) == []
 
 
 @pytest.mark.parametrize("word", ["EMPTY", "incomprehensibilities", "0123456789"])

@@ -14,6 +14,10 @@ def test_a_real_key_is_found_and_hidden():
     for value, body, hidden in (
         (_REAL, b"no such key: sk-live/0123456789abcdef", b"no such key: [key]"),
         (_REAL, b'{"said": "sk-live\\/0123456789abcdef"}', b'{"said": "[key]"}'),
+        (_REAL, b'{"said": "\\u0073k\\u002Dlive\\u002f0123456789abcdef"}', b'{"said": "[key]"}'),
+        (_REAL, rb'{"said": "{\"user_1\": \"sk-live\\\/0123456789abcdef\"}"}', rb'{"said": "{\"user_1\": \"[key]\"}"}'),
+        ("ab+cd=ef+0123456789", rb'"ab\u002bcd\u003Def\\u002B0123456789"', b'"[key]"'),
+        (_REAL, rb'{"said": "SK-live\/0123456789abcdef \u0041"}', None),
         ("0123456789abcde", b"0123456789abcde", None),
         ("incomprehensibilities", b"incomprehensibilities", None),
         (None, b"nothing", None),
@@ -21,6 +25,16 @@ def test_a_real_key_is_found_and_hidden():
     ):
         secrets = Secrets([value])
         assert (secrets.are_in(body), secrets.hide_in(body)) == (hidden is not None, hidden or body)
+
+
+def test_a_text_is_searched_and_cleaned_as_a_body_is():
+    """Also one with half a character in it; without a secret a text stays as it is."""
+    secrets = Secrets([_REAL])
+
+    assert secrets.are_in_text(f"so: {_REAL}.")
+    assert not secrets.are_in_text("so: sk-live")
+    assert secrets.hide_in_text(f"so: {_REAL}, \ud83d") == "so: [key], ?"
+    assert Secrets(["short"]).hide_in_text("short \ud83d") == "short \ud83d"
 
 
 _REFUSED = [
