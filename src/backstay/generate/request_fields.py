@@ -3,12 +3,25 @@
 import re
 from collections.abc import Mapping
 
-_CREDENTIALS = re.compile(
-    r"(proxy-)?authorization|(set-)?cookie|(.*[-_.])?(api|access|auth|subscription|secret|function|functions)[-_]?key"
-    r"|(x[-_])?key|(.*[-_.])?(auth|token|secret|password|passwd|credentials?|signature|jwt)|bearer|sig|code",
-    re.IGNORECASE,
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET = re.compile(
+    r"auth(?!or(s|ed|ity|ship)?$).*|.*auth|.*(token|secret|password|cookie|credential|signature)|(secret|cookie|credential)s"
+    r"|passwords|passwd|passphrase|pwd|creds?|bearer|jwt|pat|sig|sas|key|session|.*sess(ion)?id"
+    r"|.*(api|app|user|client|access|account|consumer|function|functions|gateway|license|master|private|project|secret"
+    r"|service|session|subscription|team|tenant|virtual|x)key"
 )
-_INNER_CAPITAL = re.compile(r"(?<=[A-Za-z0-9])(?=[A-Z][a-z])")
+"""Parts of names that say what a credential is, and names in which two of them are written as one."""
+_ABOUT = frozenset(
+    {"affinity", "algorithm", "count", "limit", "limits", "method", "mode", "name", "path", "provider", "region",
+     "scheme", "type", "version"}
+)  # fmt: skip
+"""Last parts of names of what is said about a credential, which is none itself."""
+_HARMLESS_KEYS = frozenset(
+    {"idempotency", "cache", "partition", "routing", "shard", "sort", "order", "group", "stop", "foreign", "primary"}
+)
+"""What stands before `key` where it opens nothing."""
+_ALONE = frozenset({"code", "sk", "ak"})
+"""Names that are for a credential, and parts of others that are not."""
 _FRAMING = frozenset(
     {"host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding", "te", "upgrade",
      "accept-encoding", "expect", "trailer"}
@@ -17,8 +30,14 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def is_credential_name(name: str) -> bool:
-    """Return whether a header or query parameter of this name would carry a credential."""
-    return _CREDENTIALS.fullmatch(_INNER_CAPITAL.sub("-", name.strip())) is not None
+    """Return whether a header or query parameter of this name would carry a credential, as far as a name can say."""
+    parts = [part.lower() for part in _PARTS.findall(name)]
+    if not parts or parts[-1] in _ABOUT:
+        return False
+    if parts[-1] == "pass" or (len(parts) == 1 and parts[0] in _ALONE):
+        return True
+    pairs = zip(["", *parts], parts, strict=False)
+    return any(_SECRET.fullmatch(part) and (part != "key" or before not in _HARMLESS_KEYS) for before, part in pairs)
 
 
 def check_query(query: Mapping[str, str]) -> None:

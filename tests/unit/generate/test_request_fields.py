@@ -15,6 +15,32 @@ _CREDENTIALS = [
     "CF-Access-Client-Secret",
     "key",
     "accessToken",
+    "OAuth2",
+    "X-RapidAPI-Key",
+    "x-portkey-virtual-key",
+    "X-Master-Key",
+    "x-litellm-key",
+    "cf-aig-authorization",
+    "Authentication",
+    "WWW-Auth",
+    "X-Hub-Cred",
+    "X-PAT",
+    "X-Passphrase",
+    "X-Session-Id",
+    "JSESSIONID",
+    "X-Amz-Signature",
+    "user_key",
+    "appkey",
+    "hapikey",
+    "access_key_id",
+    "license_key",
+    "key2",
+    "api_pass",
+    "auth_code",
+    "pat",
+    "sas",
+    "sk",
+    "code",
 ]
 
 
@@ -26,7 +52,38 @@ def test_names_that_would_carry_a_credential_are_refused(name):
             check({name: "x"})
 
 
-@pytest.mark.parametrize("name", ["X-Team", "X-Max-Tokens", "Idempotency-Key", "OpenAI-Beta", "api-version", "monkey"])
+_OTHERS = [
+    "X-Team",
+    "X-Max-Tokens",
+    "max_tokens",
+    "tokenizer",
+    "token_limit",
+    "Idempotency-Key",
+    "prompt_cache_key",
+    "OpenAI-Beta",
+    "OpenAI-Organization",
+    "HTTP-Referer",
+    "X-Title",
+    "api-version",
+    "monkey",
+    "keyword",
+    "Keep-Alive",
+    "author",
+    "authority",
+    "X-Auth-Mode",
+    "x-session-affinity",
+    "session-name",
+    "X-Pass-Through",
+    "path",
+    "pattern",
+    "country-code",
+    "significant",
+    "k",
+    "_",
+]
+
+
+@pytest.mark.parametrize("name", _OTHERS)
 def test_other_names_are_taken(name):
     """Gateways ask for headers of their own; a word that only sounds like a credential is none."""
     assert not is_credential_name(name)
