@@ -135,8 +135,10 @@ class ProcessorSource(Protocol):
         """
         ...
 
-    def writer(self, recipe: Recipe) -> Processor:
+    async def writer(self, recipe: Recipe) -> Processor:
         """Return the processor that follows a recipe; nothing is called by it yet.
+
+        It may wait for what the recipe needs, such as a command that prints a key.
 
         Raises:
             SettingsError: what the recipe needs of the environment, such as a key, is not there.

@@ -95,7 +95,7 @@ class Batches:
         _check_run(concurrency, max_attempts, timeout, limit)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = process if isinstance(process, Recipe) else None
-        callee = self._callee(process, retry_on)
+        callee = await self._callee(process, retry_on)
         wanted = Wanted(job_id, _name_of(process), JobSettings(max_attempts, timeout), accept_new_items, recipe)
         started, stop = time.monotonic(), stop or Stop()
         given = _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin))
@@ -119,7 +119,7 @@ class Batches:
         _check_run(1, max_attempts, timeout, None)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, Recipe) else None
-        self._callee(processor)
+        await self._callee(processor)
         wanted = Wanted(job_id, _name_of(processor), JobSettings(max_attempts, timeout), recipe=recipe)
         await self._create(wanted, _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin)))
         return await self.checkpoint(job_id)
@@ -161,7 +161,7 @@ class Batches:
         """
         _check_run(concurrency, 1, 1.0, limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
-        callee = self._callee_of(job, process, retry_on, base_url)
+        callee = await self._callee_of(job, process, retry_on, base_url)
         created, stop = None, stop or Stop()
         if accept_new_items is not None:
             wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
@@ -202,7 +202,7 @@ class Batches:
         if job.state is JobState.CANCELLED:
             check_move(job_id, job.state, Move.WORK)
         if job.state not in FINISHED:
-            self._callee_of(job, None)
+            await self._callee_of(job, None)
         return job
 
     async def failed(self, job_id: str) -> AsyncIterator[Failure]:
@@ -377,7 +377,7 @@ class Batches:
             raise JobNameNeeded(f"Several jobs are unfinished, say which one: {names}", jobs=[job.id for job in jobs])
         return jobs[0]
 
-    def _callee_of(
+    async def _callee_of(
         self,
         job: Job,
         process: Processor | None,
@@ -402,14 +402,14 @@ class Batches:
                 job_id=job.id,
             )
         if job.recipe is not None:
-            return Callee.of(self._source.writer(self._source.recipe(job.recipe, base_url=base_url)))
+            return Callee.of(await self._source.writer(self._source.recipe(job.recipe, base_url=base_url)))
         return Callee.of(self._source.resolve(job.processor))
 
-    def _callee(self, process: Processor | Recipe | str, retry_on: tuple[type[Exception], ...] = ()) -> Callee:
+    async def _callee(self, process: Processor | Recipe | str, retry_on: tuple[type[Exception], ...] = ()) -> Callee:
         if retry_on and isinstance(process, str | Recipe):
             raise _retry_on_refused(_name_of(process))
         if isinstance(process, Recipe):
-            return Callee.of(self._source.writer(process))
+            return Callee.of(await self._source.writer(process))
         if isinstance(process, str):
             return Callee.of(self._source.resolve(process))
         return Callee.of(process, retry_on=retry_on)

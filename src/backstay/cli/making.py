@@ -64,6 +64,7 @@ class Making:
             KeyNotAllowed: the recipe says where a key goes, and that has not been allowed.
             SettingsError: the proxy, the certificates or a header of the settings cannot be used.
         """
+        from backstay.cli.invocation import in_loop
         from backstay.generate.account import Accounts
         from backstay.generate.sources import Processors
 
@@ -71,7 +72,7 @@ class Making:
         if isinstance(chosen, str):
             processors.resolve(chosen)
         else:
-            processors.writer(chosen)
+            in_loop(processors.writer(chosen))
 
     def _recipe_option(self) -> list[str]:
         return ["--recipe"] if self.recipe is not None else []

@@ -74,7 +74,7 @@ async def _probe(
     endpoint = allowed_endpoint(recipe, allowed_keys, keys.environment)
     accounts = Accounts(keys=keys)
     try:
-        return await ask(recipe, endpoint, accounts.account(endpoint), timeout_seconds=timeout_seconds)
+        return await ask(recipe, endpoint, await accounts.account(endpoint), timeout_seconds=timeout_seconds)
     finally:
         await accounts.close()
 

@@ -90,7 +90,7 @@ class Account:
     async def _renew(self) -> None:
         variable = self._endpoint.key_variable
         try:
-            key = await asyncio.to_thread(self._sources.read_again, variable)
+            key = await self._sources.obtain(variable, again=True)
         except BackstayError as error:
             _log.warning("key_not_renewed", variable=variable, reason=error.message)
             return
@@ -100,6 +100,13 @@ class Account:
             self.secrets = Secrets([key, self._key, *self._secret_headers.values()])
             self._key = key
             self._renewed_headers = self._headers()
+
+    async def close(self) -> None:
+        """Close its connections. Twice is safe."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        self.limiter.close()
+        await self.http.close()
 
     def _headers(self) -> dict[str, str]:
         return merge_headers(self._endpoint.request_headers(self._key), self._secret_headers)
@@ -127,15 +134,15 @@ class Accounts:
         """The environment, in which the variable of a key is also set when the settings name a source of it."""
         return self._keys.environment
 
-    def account(self, endpoint: "Endpoint") -> Account:
-        """Return the account that an endpoint is asked with.
+    async def account(self, endpoint: "Endpoint") -> Account:
+        """Return the account that an endpoint is asked with. The first time waits for the source of its key.
 
         Raises:
             KeyMissing: it needs a key, and there is none.
             SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
         """
         variable = endpoint.key_variable
-        key = self._keys.read(variable)
+        key = await self._keys.obtain(variable)
         if key is None and endpoint.key_required:
             raise KeyMissing(
                 f"{endpoint.model} needs an API key: put it into the environment variable {variable}, or name a "
@@ -158,5 +165,4 @@ class Accounts:
         """Close all connections. Twice is safe."""
         accounts, self._accounts = self._accounts, {}
         for account in accounts.values():
-            account.limiter.close()
-            await account.http.close()
+            await account.close()

@@ -33,7 +33,7 @@ class AllowedProcessors:
     def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> AnyRecipe:
         return self._source.recipe(frozen, base_url=base_url)
 
-    def writer(self, recipe: AnyRecipe) -> Processor:
+    async def writer(self, recipe: AnyRecipe) -> Processor:
         """Return the writer that follows a recipe. Raises ProcessorNotAllowed, and as the source does."""
         # By all that is in it: a job's row may say another address than the recipe of the same name in the settings.
         if not isinstance(recipe, Recipe) or recipe.fingerprint not in self._fingerprints:
@@ -42,7 +42,7 @@ class AllowedProcessors:
                 "`backstay resume`",
                 model=recipe.model,
             )
-        return self._source.writer(recipe)
+        return await self._source.writer(recipe)
 
     def resolve(self, name: str) -> Processor:
         """Return the processor of that name. Raises ProcessorNotAllowed, and as the source does."""

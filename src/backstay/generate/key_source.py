@@ -1,24 +1,27 @@
 """Keys and secret headers: read from the environment, or from where the settings say."""
 
+import asyncio
 import os
-import signal
-import subprocess
+import re
+import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
+from threading import Event
 from typing import Self
 
 from backstay.errors import KeyMissing, SettingsError
+from backstay.generate.key_command import LONGEST, NoKey, printed_by
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
 
 _log = get_logger("backstay.keys")
 
 _COMMAND_SECONDS = 30.0
-_LONGEST_KEY = 65_536  # bytes
 _NAMED = "(named in backstay.toml)"
 _QUOTES = ("'", '"')
+_LINE_OF_A_SHELL = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*[^\s=]")
+_KEY_NAME = re.compile(r".*_(KEY|TOKEN|SECRET)")
 
 
 class KeySource(StrEnum):
@@ -97,11 +100,27 @@ class KeySources:
 
     def read_again(self, variable: str) -> str | None:
         """Return a key as it is now: run its command, read its file. Blocks for 30 s at most. Raises as `read`."""
+        return self._read_again(variable, Event())
+
+    async def obtain(self, variable: str, *, again: bool = False) -> str | None:
+        """Return a key as `read` does, or as `read_again`, while the event loop turns. Raises as `read`.
+
+        A command that runs is ended where this is cancelled.
+        """
+        if not self.is_renewable(variable) or (variable in self._known and not again):
+            return self.read(variable)
+        stop = Event()
+        try:
+            return await asyncio.to_thread(self._read_again, variable, stop)
+        finally:
+            stop.set()
+
+    def _read_again(self, variable: str, stop: Event) -> str | None:
         if not self.is_renewable(variable):
             return self.read(variable)
         setting = self._keys[variable]
         if setting.command is not None:
-            text, what = self._run(setting.command, variable), f"What the command for {variable} prints"
+            text, what = self._run(setting.command, variable, stop), f"What the command for {variable} prints"
         else:
             text, what = self._read_file(str(setting.file), variable), f"What the key file for {variable} holds"
         key = self._checked(text, variable, what=what)
@@ -141,54 +160,35 @@ class KeySources:
             self._warn("key_has_quotes", variable, advice="they are not sent; remove them")
         if not key:
             return None
+        line = _LINE_OF_A_SHELL.match(key)
+        if line is not None and (line[1] == variable or _KEY_NAME.fullmatch(line[1].upper())):
+            raise KeyMissing(f"{what} begins with {line[1]}=; leave the key alone there", variable=variable)
         if not key.isascii() or not key.isprintable() or " " in key:
             raise KeyMissing(f"{what} cannot be an API key: it has spaces or odd characters", variable=variable)
         return key
 
-    def _run(self, command: str, variable: str) -> str:
-        where = f"The command for {variable} ([keys.{variable}] in backstay.toml)"
-        process = subprocess.Popen(  # noqa: S602 - the user's own settings say what to run
-            command,
-            shell=True,
-            cwd=self._directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            # What it prints there may hold the key.
-            stderr=subprocess.DEVNULL,
-            # Without a terminal it cannot wait for typed input.
-            start_new_session=True,
-        )
+    def _run(self, command: str, variable: str, stop: Event) -> str:
         try:
-            output, _ = process.communicate(timeout=self._command_seconds)
-        except subprocess.TimeoutExpired:
-            raise KeyMissing(
-                f"{where} did not end within {self._command_seconds:g} s; it has no terminal to ask for anything. "
-                "Run it by hand to see what it waits for",
-                variable=variable,
-            ) from None  # it carries what the command has printed
-        finally:
-            _end(process)
-        if process.returncode != 0:
-            raise KeyMissing(
-                f"{where} ended with status {process.returncode}; run it by hand to see why", variable=variable
-            )
-        return output[:_LONGEST_KEY].decode("utf-8", "replace")
+            printed = printed_by(command, self._directory, seconds=self._command_seconds, stop=stop)
+        except NoKey as error:
+            where = f"The command for {variable} ([keys.{variable}] in backstay.toml)"
+            raise KeyMissing(f"{where} {error}", variable=variable) from None  # nothing of how it ran is shown
+        return printed.decode("utf-8-sig", "replace")
 
     def _read_file(self, name: str, variable: str) -> str:
-        path = self._directory / Path(name).expanduser()
+        path = self._directory / name
         try:
-            with path.open("rb") as file:
-                line = file.readline(_LONGEST_KEY)
-                mode = os.fstat(file.fileno()).st_mode
+            path = self._directory / Path(name).expanduser()
+            line, mode = _first_line(path)
         except (OSError, ValueError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = getattr(error, "strerror", None) or str(error).rstrip(".")
             raise KeyMissing(
                 f"The key file {path} for {variable} ([keys.{variable}] in backstay.toml) cannot be read: {reason}",
                 variable=variable,
             ) from error
-        if os.name == "posix" and mode & 0o044:
+        if mode & 0o044:
             self._warn("key_file_readable_by_others", variable, path=str(path), advice="chmod 600")
-        return line.decode("utf-8", "replace")
+        return line.decode("utf-8-sig", "replace")
 
     def _warn(self, event: str, variable: str, **context: str) -> None:
         if (event, variable) not in self._warned:
@@ -196,13 +196,10 @@ class KeySources:
             _log.warning(event, variable=variable, **context)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command with all that it started, should anything of it still run."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+def _first_line(path: Path) -> tuple[bytes, int]:
+    """Return the first line of a file, and its mode. Raises OSError or ValueError, also where it is no regular file."""
+    # A pipe may wait for ever, a device never end. Looking comes first, for opening a pipe wakes who writes it.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file; what gives its key only once can be read by a `command`, as in cat")
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return file.readline(LONGEST), os.fstat(file.fileno()).st_mode

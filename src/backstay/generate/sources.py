@@ -44,7 +44,7 @@ class Processors:
         given = {"base_url": base_url} if base_url is not None else {}
         return Recipe.of({**frozen, **given}, _JOBS_RECIPE, outside=frozen.keys() - given.keys())
 
-    def writer(self, recipe: AnyRecipe) -> Processor:
+    async def writer(self, recipe: AnyRecipe) -> Processor:
         """Return the writer that follows a recipe.
 
         Raises:
@@ -60,7 +60,7 @@ class Processors:
         if not isinstance(recipe, Recipe):
             raise ProcessorUnusable(f"A {type(recipe).__name__} is not a recipe; make one with backstay.Recipe")
         endpoint = allowed_endpoint(recipe, self._listed_keys, self._accounts.environment)
-        return Writer(recipe, self._accounts.account(endpoint), endpoint)
+        return Writer(recipe, await self._accounts.account(endpoint), endpoint)
 
     def resolve(self, name: str) -> Processor:
         """Return the processor of that name.

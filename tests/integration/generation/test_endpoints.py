@@ -149,7 +149,7 @@ async def test_without_a_key_there_is_nothing_to_ask_about(proxy, path, tmp_path
     assert "Authorization" not in proxy.calls[0].headers
 
 
-def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkeypatch):
+async def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkeypatch):
     """The header of the key, plain headers and Anthropic's version are each part of what an account sends."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
@@ -162,7 +162,7 @@ def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkeypatch)
         Recipe(model="anthropic:m", base_url=url, anthropic_version="2026-10-21"),
     ]
 
-    found = [accounts.account(recipe.endpoint) for recipe in recipes]
+    found = [await accounts.account(recipe.endpoint) for recipe in recipes]
 
     assert len(set(map(id, found))) == len(recipes)
-    assert accounts.account(Recipe(model="other", base_url=url).endpoint) is found[0]
+    assert await accounts.account(Recipe(model="other", base_url=url).endpoint) is found[0]

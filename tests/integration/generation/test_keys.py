@@ -14,6 +14,7 @@ from backstay.generate.credentials import Secrets
 from backstay.generate.key_source import KeySources
 from backstay.settings import KeySetting, Settings
 from support.provider import KEY, Said, Sent, Status
+from support.waiting import until
 
 pytestmark = pytest.mark.promise("B8")
 
@@ -208,7 +209,7 @@ async def test_calls_that_are_refused_together_all_get_the_new_key(provider, tmp
     command = "test -e runs && echo new-key || echo old-key; echo run >> runs"
     sources = KeySources({"OPENAI_API_KEY": KeySetting(command=command)}, directory=tmp_path)
     accounts = Accounts(keys=sources)
-    account = accounts.account(endpoint)
+    account = await accounts.account(endpoint)
 
     replies = await asyncio.gather(*(account.post(b"{}") for _ in range(200)))
     await accounts.close()
@@ -251,16 +252,54 @@ async def test_a_command_that_fails_at_once_makes_no_call(provider, recipe, path
 
 
 @pytest.mark.usefixtures("no_key")
+async def test_a_command_that_hangs_later_does_not_outlive_its_account(provider, tmp_path):
+    """Who is interrupted while a key is renewed neither waits for the command nor leaves it running."""
+    provider.behaviour = lambda _: Status(401)
+    command = "test -e once && { echo $$ > shell; sleep 600; }; touch once; echo a-key-0123456789"
+    accounts = Accounts(keys=KeySources({"OPENAI_API_KEY": KeySetting(command=command)}, directory=tmp_path))
+    account = await accounts.account(Recipe(model="m", base_url=provider.base_url).endpoint)
+    call = asyncio.create_task(account.post(b"{}"))
+    await asyncio.to_thread(
+        until, lambda: (tmp_path / "shell").exists() and (tmp_path / "shell").read_text().strip() != ""
+    )
+
+    call.cancel()
+    await accounts.close()
+
+    shell = int((tmp_path / "shell").read_text())
+    await asyncio.to_thread(until, lambda: not _is_running(shell))
+
+
+@pytest.mark.usefixtures("no_key")
+async def test_a_job_is_made_while_others_are_served(recipe, path):
+    """The command that gives the key may take its time: here it waits for what another task does."""
+    command = "touch begun; until test -e go; do sleep 0.01; done; echo a-key-0123456789"
+    async with Backstay(_settings(path, command=command)) as backstay:
+        making = asyncio.create_task(backstay.batches.create("job", [{"topic": "sea"}], recipe))
+        await asyncio.to_thread(until, (path.parent / "begun").exists)
+        (path.parent / "go").touch()
+
+        assert (await making).id == "job"
+
+
+def _is_running(process: int) -> bool:
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.usefixtures("no_key")
 async def test_an_account_knows_whether_it_has_a_key(provider):
     """Without one, a refusal can be told as what it is; with a key that is read again the account stays the same."""
     provider.behaviour = lambda _: Sent(b"{}")
     endpoint = Recipe(model="m", base_url=provider.base_url).endpoint
     for keys, has_key in (({}, False), ({"OPENAI_API_KEY": KeySetting(command="echo a-key")}, True)):
         accounts = Accounts(keys=KeySources(keys))
-        account = accounts.account(endpoint)
+        account = await accounts.account(endpoint)
 
         assert account.has_key is has_key
-        assert accounts.account(endpoint) is account
+        assert await accounts.account(endpoint) is account
         assert (await account.post(b"{}")).status == 200
         await accounts.close()
     assert [_key_of(call) for call in provider.calls] == [None, "a-key"]

@@ -1,7 +1,10 @@
 """Keys of the environment, of commands and of files, and headers that hold a secret."""
 
+import asyncio
 import logging
 import os
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,9 @@ def test_a_command_is_run_once_in_the_directory_of_the_settings(tmp_path):
         (f"echo {_KEY}; echo {_KEY}", "^What the command for K prints cannot be an API key"),
         ("read line < /dev/tty", "ended with status"),
         ("read line", "ended with status 1"),
+        (f"yes {_KEY}", "^The command for K .* prints more than 65,536 bytes"),
+        (f"exec >&-; echo {_KEY}", "ended with status"),
+        (f"echo {_KEY}\0", r"^The command for K \(\[keys.K\] in backstay.toml\) cannot be run: embedded null byte"),
     ],
 )
 def test_a_command_that_gives_no_key_is_reported_by_name(command, says, capfd):
@@ -89,6 +95,49 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path):
     assert raised.value.__suppress_context__
     child = int((tmp_path / "child").read_text())
     until(lambda: not _is_running(child))
+
+
+@pytest.mark.parametrize("start", ["sleep 600 & echo $! > child", "setsid sh -c 'echo $$ > child; exec sleep 600' &"])
+def test_what_a_command_leaves_running_holds_nothing_up(start, tmp_path):
+    """The key is there once the command has ended; of what it started, only what has left its group goes on."""
+    has_left = start.startswith("setsid")
+    if has_left and shutil.which("setsid") is None:
+        pytest.skip("needs setsid")
+    command = f"{start}\nuntil test -s child; do sleep 0.01; done; echo {_KEY}"
+
+    assert _sources(directory=tmp_path, command=command).read("K") == _KEY
+
+    child = int((tmp_path / "child").read_text())
+    if has_left:
+        os.kill(child, signal.SIGKILL)
+    until(lambda: not _is_running(child))
+
+
+async def test_the_loop_turns_while_a_key_is_read(tmp_path):
+    """The command waits for what another task does; read in the loop, it would take its whole time and fail."""
+    sources = _sources(directory=tmp_path, command=f"touch begun; until test -e go; do sleep 0.01; done; {_PRINT}")
+
+    reading = asyncio.create_task(sources.obtain("K"))
+    await asyncio.to_thread(until, (tmp_path / "begun").exists)
+    (tmp_path / "go").touch()
+
+    assert await reading == _KEY
+    (tmp_path / "go").unlink()
+    assert await sources.obtain("K") == _KEY  # as it is known, without the command
+    assert await _sources({"K": "of-the-environment"}).obtain("K") == "of-the-environment"
+
+
+async def test_a_command_is_ended_when_nobody_waits_for_it(tmp_path):
+    """A run that stops leaves no command behind that would ask, or wait, for good."""
+    reading = asyncio.create_task(_sources(directory=tmp_path, command="echo $$ > shell; sleep 600").obtain("K"))
+    await asyncio.to_thread(
+        until, lambda: (tmp_path / "shell").exists() and (tmp_path / "shell").read_text().strip() != ""
+    )
+
+    reading.cancel()
+
+    shell = int((tmp_path / "shell").read_text())
+    await asyncio.to_thread(until, lambda: not _is_running(shell))
 
 
 def _is_running(process: int) -> bool:
@@ -122,6 +171,45 @@ def test_a_key_file_without_a_key_is_reported(name, tmp_path):
 
     assert "for K" in raised.value.message
     assert str(tmp_path / name) in raised.value.message or name == "empty"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pipe", "/pipe for K .* cannot be read: it is no regular file; .* `command`"),
+        ("/dev/zero", "^The key file /dev/zero for K .*: it is no regular file"),
+        ("~nobody-of-this-name/key", "~nobody-of-this-name/key for K .* cannot be read: Could not determine"),
+        ("with\0in", "cannot be read: embedded null byte"),
+    ],
+)
+def test_what_is_no_file_is_not_waited_for(name, says, tmp_path):
+    """A pipe nobody writes to, a device without an end and a home of nobody are refused at once, by name."""
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(KeyMissing, match=says):
+        _sources(directory=tmp_path, file=name).read("K")
+
+
+def test_a_mark_at_the_beginning_of_a_key_file_is_no_part_of_the_key(tmp_path):
+    """Some editors put a byte-order mark there."""
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbf" + _KEY.encode() + b"\r\n")
+
+    assert _sources(directory=tmp_path, file="key").read("K") == _KEY
+
+
+@pytest.mark.parametrize("line", [f"K={_KEY}", f"export OPENAI_API_KEY='{_KEY}'", f'some_token = "{_KEY}"'])
+def test_a_line_of_a_shell_is_no_key(line, tmp_path):
+    """A file that is meant to be sourced is refused by the name it sets; a key may end in signs that pad it."""
+    (tmp_path / "key").write_text(line)
+
+    with pytest.raises(
+        KeyMissing, match=r"^What the key file for K holds begins with \w+=; leave the key alone"
+    ) as raised:
+        _sources(directory=tmp_path, file="key").read("K")
+
+    assert _KEY not in raised.value.message
+    assert _sources({"K": "MY_KEY=="}).read("K") == "MY_KEY=="
+    assert _sources({"K": "dGVzdA=x"}).read("K") == "dGVzdA=x"
 
 
 def test_headers_take_their_values_from_the_environment():

@@ -1,0 +1,89 @@
+"""Running a command that prints a key: it has no terminal, a time and a length, and leaves nothing running."""
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+LONGEST = 65_536  # bytes
+_STEP_SECONDS = 0.05  # between looks whether it has ended, or shall
+
+
+class NoKey(Exception):
+    """Why a command gave nothing, in words that follow its name. They quote nothing that it printed."""
+
+
+def printed_by(command: str, directory: Path, *, seconds: float, stop: Event) -> bytes:
+    """Run a command line and return what it printed until it ended. Its process group is ended with it.
+
+    Args:
+        command: For the shell.
+        directory: Where it is run.
+        seconds: How long it may take.
+        stop: Set, from another thread, to end it at once.
+
+    Raises:
+        NoKey: it cannot be run, fails, takes or prints too much, or was stopped.
+    """
+    try:
+        process = subprocess.Popen(  # noqa: S602 - the user's own settings say what to run
+            command,
+            shell=True,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # What it prints there may hold the key.
+            stderr=subprocess.DEVNULL,
+            # Without a terminal it cannot wait for typed input.
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise NoKey(f"cannot be run: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        printed = _printed(process, process.stdout, seconds, stop)  # type: ignore[arg-type]  # it is a pipe
+    finally:
+        _end(process)
+    if process.returncode != 0:
+        raise NoKey(f"ended with status {process.returncode}; run it by hand to see why")
+    return printed
+
+
+def _printed(process: "subprocess.Popen[bytes]", out: IO[bytes], seconds: float, stop: Event) -> bytes:
+    printed, is_open = b"", True
+    until = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(out, selectors.EVENT_READ)
+        while True:
+            # Before the look at what it printed, which is then all there is. A child may hold the pipe open for good.
+            has_ended = process.poll() is not None
+            if is_open and selector.select(0 if has_ended else _STEP_SECONDS):
+                block = os.read(out.fileno(), LONGEST)
+                printed, is_open = printed + block, bool(block)
+            elif has_ended:
+                return printed
+            elif not is_open:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_STEP_SECONDS)
+            if len(printed) > LONGEST:
+                raise NoKey(f"prints more than {LONGEST:,} bytes, which is no key; have it print the key alone")
+            if stop.is_set():
+                raise NoKey("was stopped before it ended")
+            if time.monotonic() > until:
+                raise NoKey(
+                    f"did not end within {seconds:g} s; it has no terminal to ask for anything. Run it by hand to see "
+                    "what it waits for"
+                )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a command with all that it started, should anything of it still run."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
