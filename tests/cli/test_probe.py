@@ -44,6 +44,24 @@ def test_an_endpoint_that_can_do_all_costs_one_call(within, provider):
     assert len(provider.calls) == 1
 
 
+def test_what_a_server_sends_is_shown_without_the_key_and_harms_no_terminal(within, provider):
+    """A limit that repeats the key is told without it, also as JSON, and an escape in one is not obeyed."""
+    limits = {"x-ratelimit-key": f"of {KEY}", "x-ratelimit-reset": "1s\u009b2J\u202e"}
+
+    def behave(call):
+        answer = _answer(call, **limits)
+        answer.body["choices"][0]["finish_reason"] = f"\x1b[2J{KEY}"
+        return answer
+
+    provider.behaviour = behave
+    shown = [within("probe", "--model", "m", "--base-url", provider.base_url, *more).out for more in ((), ("--json",))]
+
+    assert "limits     x-ratelimit-key: of [key]; x-ratelimit-reset: 1s2J" in shown[0]
+    assert "end        [2J[key], an unknown word" in shown[0]
+    assert not {"\x1b", "\u009b", "\u202e"} & {*shown[0]}
+    assert KEY not in "".join(shown)
+
+
 def test_what_is_refused_is_asked_for_in_another_way(within, backstay, provider):
     """The bound by its other name, then the next plainer structure; the recipe that follows asks so from the start."""
 

@@ -60,7 +60,7 @@ class ProbeReport:
     tokens_in: int = 0
     tokens_out: int = 0
     limits: dict[str, str] = field(default_factory=dict)
-    """Headers about limits, as they came."""
+    """Headers about limits, as they came but for secrets."""
     problem: str | None = None
     """Why there is no conversation."""
     problem_code: str | None = None
@@ -104,11 +104,16 @@ async def probe(
             report.fail("timeout", f"{waited}; give it longer with --timeout")
             break
         report.answered += 1
-        report.limits |= {name.lower(): value for name, value in reply.headers.items() if _LIMITS.fullmatch(name)}
+        # Whatever a server sends may repeat the key, and a report is shown.
+        hide = account.secrets.hide_in_text
+        limits = {name.lower(): value for name, value in reply.headers.items() if _LIMITS.fullmatch(name)}
+        report.limits |= {hide(name): hide(value) for name, value in limits.items()}
         if not _learn(reply, endpoint, recipe, ask, adaptation, report, account):
             break
     report.refused = [structure.value for structure in available if structure not in adaptation.structures]
     report.renamed, report.omitted = adaptation.renamed, sorted(adaptation.omitted)
+    if report.end is not None:
+        report.end = account.secrets.hide_in_text(report.end)
     return report
 
 
