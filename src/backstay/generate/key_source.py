@@ -11,7 +11,9 @@ from threading import Event
 from typing import Self
 
 from backstay.errors import KeyMissing, SettingsError
+from backstay.generate.headers import merge_headers
 from backstay.generate.key_command import LONGEST, NoKey, printed_by
+from backstay.generate.request_fields import check_header_name
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
 
@@ -21,6 +23,9 @@ _COMMAND_SECONDS = 30.0
 _NAMED = "(named in backstay.toml)"
 _QUOTES = ("'", '"')
 _LINE_OF_A_SHELL = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*[^\s=]")
+_HOST = re.compile(r"[^\s/@]+")
+_LAST_DOT = re.compile(r"\.(?=(:\d*)?$)")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY_NAME = re.compile(r".*_(KEY|TOKEN|SECRET)")
 
 
@@ -58,8 +63,9 @@ class KeySources:
         environ: Mapping[str, str] | None = None,
         command_seconds: float = _COMMAND_SECONDS,
     ) -> None:
+        """Check the settings. Raises SettingsError: a host, a header or a variable cannot be one."""
         self._keys = keys or {}
-        self._headers = headers or {}
+        self._headers = _by_host(headers or {})
         self._directory = directory or Path()
         self._environ = os.environ if environ is None else environ
         self._command_seconds = command_seconds
@@ -136,7 +142,7 @@ class KeySources:
             SettingsError: a variable is not set, or what it holds cannot be a header's value.
         """
         found: dict[str, str] = {}
-        for name, variable in self._headers.get(host, {}).items():
+        for name, variable in self._headers.get(_host(host), {}).items():
             value = self._environ.get(variable, "").strip()
             if not value:
                 raise SettingsError(
@@ -194,6 +200,32 @@ class KeySources:
         if (event, variable) not in self._warned:
             self._warned.add((event, variable))
             _log.warning(event, variable=variable, **context)
+
+
+def _by_host(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+    """Return the headers of the settings by host, whichever way each was written. What they hold is never quoted."""
+    found: dict[str, dict[str, str]] = {}
+    for host, headers in tables.items():
+        if not _HOST.fullmatch(host):
+            raise _wrong(f"[headers.{host[:60]!r}]", "name the host alone, and its port where the address has one")
+        for name, variable in headers.items():
+            try:
+                check_header_name(name)
+            except ValueError as error:
+                raise _wrong(f"[headers.{host!r}]", str(error)) from None
+            if not _VARIABLE.fullmatch(variable):
+                raise _wrong(f"The header {name} for {host}", "name the environment variable that holds its value")
+        found[_host(host)] = merge_headers(found.get(_host(host), {}), headers)
+    return found
+
+
+def _host(text: str) -> str:
+    """Return a host, with its port, as names are compared: in lower case, without a dot at its end."""
+    return _LAST_DOT.sub("", text.lower())
+
+
+def _wrong(where: str, why: str) -> SettingsError:
+    return SettingsError(f"{where} in backstay.toml is wrong: {why}", setting="headers")
 
 
 def _first_line(path: Path) -> tuple[bytes, int]:

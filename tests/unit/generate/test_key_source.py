@@ -226,6 +226,49 @@ def test_headers_take_their_values_from_the_environment():
     assert "lines-of-it" not in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("Gate.example:8000", "gate.example:8000"),
+        ("gate.example", "GATE.example"),
+        ("gate.example", "gate.example."),
+        ("gate.example.:8000", "gate.example:8000"),
+        ("[::1]:8000", "[::1]:8000"),
+    ],
+)
+def test_a_host_is_the_same_however_it_is_written(written, asked):
+    """Capitals and a dot at the end mean nothing; a port does."""
+    sources = KeySources(headers={written: {"X-Secret": "S"}}, environ={"S": "value"})
+
+    assert sources.headers(asked) == {"X-Secret": "value"}
+    assert sources.headers(f"{asked.partition(':8000')[0]}:9000") == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "header", "variable", "says"),
+    [
+        ("h", "X Y", "S", "'X Y' cannot be the name of a header"),
+        ("h", "", "S", "'' cannot be the name of a header"),
+        ("h", "Host", "S", "'Host' is set by the connection itself"),
+        (
+            "h",
+            "X-Secret",
+            "hunter-2",
+            "The header X-Secret for h in backstay.toml is wrong: name the environment variable",
+        ),
+        ("h", "X-Secret", "", "name the environment variable"),
+        ("https://h", "X-Secret", "S", "name the host alone"),
+        ("", "X-Secret", "S", "name the host alone"),
+    ],
+)
+def test_headers_of_the_settings_are_checked_before_they_are_needed(host, header, variable, says):
+    """What could never be sent is refused when the settings are read; what may be the secret is not shown."""
+    with pytest.raises(SettingsError, match=says) as raised:
+        KeySources(headers={host: {header: variable}})
+
+    assert "hunter" not in raised.value.message
+
+
 def test_the_environment_of_the_process_is_read_when_it_is_asked(monkeypatch):
     """A variable that is set later counts."""
     sources = KeySources()
