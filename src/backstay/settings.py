@@ -72,7 +72,7 @@ class Settings(BaseModel):
     patience_seconds: float = Field(default=600.0, ge=1, le=604_800)
     """How long a run waits for a provider from which no good answer comes; then the job pauses."""
     allowed_keys: list[str] = Field(default_factory=list)
-    """Hosts to which recipe files and stored jobs may send a key, each as `HOST VARIABLE`."""
+    """Hosts to which recipe files and stored jobs may send a key, each as `HOST VARIABLE`; see `key_permission`."""
     backup_directory: str | None = Field(default=None, min_length=1)
     """Where backups are kept; without it, beside the database."""
     backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
@@ -104,7 +104,7 @@ class Settings(BaseModel):
     @classmethod
     def _name_host_and_variable(cls, entries: list[str]) -> list[str]:
         for entry in entries:
-            if not re.fullmatch(r"[^\s/]+\s+[A-Za-z_][A-Za-z0-9_]*", entry):
+            if not re.fullmatch(r"(https?://)?[^\s/]+\s+[A-Za-z_][A-Za-z0-9_]*", entry):
                 raise ValueError("each entry is a host and a variable, as in 'models.example OPENAI_API_KEY'")
         return entries
 

@@ -312,7 +312,7 @@ def elsewhere(backstay, provider):
     return _recipe(backstay, 'model = "m"\nbase_url = "http://models.example/v1"\nturns = 2')
 
 
-_QUESTION = "The recipe r.toml sends the key in OPENAI_API_KEY to models.example. Allow it? [y/N]"
+_QUESTION = "The recipe r.toml sends the key in OPENAI_API_KEY to http://models.example. Allow it? [y/N]"
 
 
 def test_a_recipe_asks_once_where_its_key_may_go(backstay, topics, provider, elsewhere):
@@ -329,23 +329,23 @@ def test_a_recipe_asks_once_where_its_key_may_go(backstay, topics, provider, els
     assert resumed.code == 0, resumed.err
     assert provider.calls[0].headers["Authorization"] == f"Bearer {KEY}"
     remembered = backstay.folder / ".config" / "backstay" / "allowed-keys"
-    assert remembered.read_text() == "models.example OPENAI_API_KEY\n"
+    assert remembered.read_text() == "http://models.example OPENAI_API_KEY\n"
 
 
 def test_where_nobody_can_be_asked_an_option_allows_it(backstay, topics, provider, elsewhere):
-    """Without it host and variable are named, and nothing is sent; the option for another host allows nothing."""
+    """Without it host and variable are named; nothing is sent; one for another host or https allows nothing."""
     words = ("run", topics, "--recipe", elsewhere)
-    for more in ((), ("--allow-key", "other.example")):
+    for more in ((), ("--allow-key", "other.example"), ("--allow-key", "models.example")):
         refused = backstay(*words, *more)
         assert refused.code == 2
-        assert "sends the key in OPENAI_API_KEY to models.example" in refused.one_line_error()
-        assert "--allow-key models.example" in refused.err
+        assert "sends the key in OPENAI_API_KEY to http://models.example" in refused.one_line_error()
+        assert "--allow-key http://models.example" in refused.err
     assert not backstay.database.exists()
     shown = backstay(*words, "--dry-run", "1")
-    assert "sends the key in OPENAI_API_KEY to models.example, which has not been allowed yet" in shown.out
+    assert "sends the key in OPENAI_API_KEY to http://models.example, which has not been allowed yet" in shown.out
     assert provider.calls == []
 
-    assert backstay(*words, "--allow-key", "models.example").code == 0
+    assert backstay(*words, "--allow-key", "http://models.example").code == 0
     assert backstay(*words, "--job", "again").code == 0
 
 
@@ -366,8 +366,8 @@ def test_a_job_from_elsewhere_asks_as_a_recipe_does(backstay, topics, provider, 
     refused = backstay("resume")
 
     assert refused.code == 2
-    assert "The job's recipe sends the key in OPENAI_API_KEY to own.example" in refused.one_line_error()
-    assert backstay("resume", "--allow-key", "own.example").code == 0
+    assert "The job's recipe sends the key in OPENAI_API_KEY to http://own.example" in refused.one_line_error()
+    assert backstay("resume", "--allow-key", "http://own.example").code == 0
 
 
 def test_an_address_for_one_run_is_the_users_own_word(backstay, topics, provider, elsewhere):
@@ -391,9 +391,9 @@ def test_a_key_that_a_job_names_asks_at_any_address(backstay, topics, provider, 
     refused = backstay(*words, SOME_KEY=KEY)
 
     assert refused.code == 2
-    assert "The job's recipe sends the key in SOME_KEY to moved.example" in refused.one_line_error()
+    assert "The job's recipe sends the key in SOME_KEY to http://moved.example" in refused.one_line_error()
     assert len(provider.calls) == 1
-    assert backstay(*words, "--allow-key", "moved.example", SOME_KEY=KEY).code == 0
+    assert backstay(*words, "--allow-key", "http://moved.example", SOME_KEY=KEY).code == 0
 
 
 @pytest.mark.parametrize(

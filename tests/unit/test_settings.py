@@ -309,7 +309,8 @@ def test_allowed_keys_come_from_the_file_or_the_environment(tmp_path):
     _write(tmp_path, 'allowed_keys = ["models.example OPENAI_API_KEY"]')
 
     assert _load(tmp_path).allowed_keys == ["models.example OPENAI_API_KEY"]
-    environ = {"BACKSTAY_ALLOWED_KEYS": "a.example A_KEY, b.example B_KEY"}
-    assert _load(tmp_path, environ=environ).allowed_keys == ["a.example A_KEY", "b.example B_KEY"]
-    with pytest.raises(SettingsError, match="each entry is a host and a variable"):
-        _load(tmp_path, environ={"BACKSTAY_ALLOWED_KEYS": "models.example"})
+    environ = {"BACKSTAY_ALLOWED_KEYS": "a.example A_KEY, http://b.example:81 B_KEY"}
+    assert _load(tmp_path, environ=environ).allowed_keys == ["a.example A_KEY", "http://b.example:81 B_KEY"]
+    for wrong in ("models.example", "models.example/v1 OPENAI_API_KEY", "ftp://models.example OPENAI_API_KEY"):
+        with pytest.raises(SettingsError, match="each entry is a host and a variable"):
+            _load(tmp_path, environ={"BACKSTAY_ALLOWED_KEYS": wrong})

@@ -43,10 +43,10 @@ def remember_given(recipe: "Recipe", environ: Mapping[str, str]) -> None:
 
 
 def _settle(error: KeyNotAllowed, allow_key: str | None) -> None:
-    from backstay.generate.key_permission import AllowedKeys, KeyUse, user_file
+    from backstay.generate.key_permission import AllowedKeys, KeyUse, host_in, user_file
 
     use = KeyUse(str(error.context["host"]), str(error.context["variable"]))
-    if allow_key is None or allow_key.strip().lower() != use.host:
+    if allow_key is None or host_in(allow_key) != use.host:
         if not (is_terminal(0) and is_terminal(2)):
             raise error
         what = f"{error.context['whose']} sends the key in {use.variable} to {use.host}. Allow it?"

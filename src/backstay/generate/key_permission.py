@@ -19,6 +19,8 @@ from backstay.generate.recipe import Recipe
 FILE = "allowed-keys"
 EITHER = frozenset({"base_url", "api_key_env"})
 """Fields that decide where a key goes."""
+_PORTS = {"https": 443, "http": 80}
+_HOST = re.compile(r"(\[[^\]/]*\]|[^:/]*)(?::(\d*))?(?=/|$)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,16 +28,30 @@ class KeyUse:
     """A host, and the environment variable whose key is sent to it."""
 
     host: str
+    """As `host_in` returns it."""
     variable: str
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Read `HOST VARIABLE`; None for anything else."""
         found = re.fullmatch(r"\s*(\S+)\s+([A-Za-z_][A-Za-z0-9_]*)\s*", text)
-        return cls(found[1].lower(), found[2]) if found is not None else None
+        return cls(host_in(found[1]), found[2]) if found is not None else None
 
     def __str__(self) -> str:
         return f"{self.host} {self.variable}"
+
+
+def host_in(text: str) -> str:
+    """Return the host of an address as a permission names it: `models.example`, `models.example:8443`, `http://…`.
+
+    https is not said, and neither is the port that belongs to the scheme: what is allowed for one is not for another.
+    """
+    scheme, separator, rest = text.strip().lower().rpartition("://")
+    scheme = scheme if separator else "https"
+    host, port = found.groups("") if (found := _HOST.match(rest)) is not None else (rest, "")
+    host = host.rstrip(".")
+    shown = f"{host}:{port}" if port and int(port) != _PORTS.get(scheme) else host
+    return shown if scheme == "https" else f"{scheme}://{shown}"
 
 
 def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, str]) -> KeyUse | None:
@@ -54,7 +70,8 @@ def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, st
         return None
     is_host_named = "base_url" in outside and not endpoint.is_default and endpoint.variable is None
     is_variable_named = "api_key_env" in outside and variable != endpoint.provider.key_variable
-    return KeyUse(address.host, variable) if is_host_named or is_variable_named else None
+    use = KeyUse(host_in(f"{address.scheme}://{address.netloc}"), variable)
+    return use if is_host_named or is_variable_named else None
 
 
 def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str, str]) -> Endpoint:

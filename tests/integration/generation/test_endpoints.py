@@ -121,7 +121,7 @@ async def test_a_key_does_not_follow_a_file_or_a_job(proxy, path, tmp_path, monk
     file.write_text(f'model = "m"\nbase_url = "{_ELSEWHERE}"\nturns = 2\n')
     items = [{"topic": "a"}, {"topic": "b"}]
     async with Backstay.open(path) as backstay:
-        with pytest.raises(KeyNotAllowed, match=r"r\.toml sends the key in OPENAI_API_KEY to models\.example"):
+        with pytest.raises(KeyNotAllowed, match=r"r\.toml sends the key in OPENAI_API_KEY to http://models\.example"):
             await backstay.batches.run("job", items, Recipe.load(file))
         assert await backstay.batches.list() == []
         await backstay.batches.run("job", items, Recipe(model="m", base_url=_ELSEWHERE, turns=2), limit=1)
@@ -129,7 +129,7 @@ async def test_a_key_does_not_follow_a_file_or_a_job(proxy, path, tmp_path, monk
             await backstay.batches.resume("job")
     assert len(proxy.calls) == 1
 
-    monkeypatch.setenv("BACKSTAY_ALLOWED_KEYS", "models.example OPENAI_API_KEY")
+    monkeypatch.setenv("BACKSTAY_ALLOWED_KEYS", "http://models.example OPENAI_API_KEY")
     async with Backstay.open(path) as backstay:
         result = await backstay.batches.resume("job")
 

@@ -51,6 +51,7 @@ def test_where_a_model_is_asked(model, base_url, url, name, key_required):
         ("https://n.openai.azure.com/openai/deployments/gpt", "the Azure deployment 'gpt', and lacks its api-version"),
         ("https://me:secret@host/v1", "which may be a credential"),
         ("https://host/v1?api_key=secret", "carries a credential in its query"),
+        ("https://host/v1?user_key=secret", "carries a credential in its query"),
         ("https://host/v1#x", "which may be a credential"),
         ("http://ho st/v1", "spaces"),
         ("", "must begin with http"),

@@ -18,13 +18,17 @@ _BOTH = _HOST | _VARIABLE
     [
         # A file or a job that names a host.
         ("m", "https://evil.example/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
-        ("m", "https://evil.example:8443/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
+        ("m", "https://evil.example:8443/v1", None, _HOST, "evil.example:8443 OPENAI_API_KEY"),
+        ("m", "https://Evil.example.:443/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
+        ("m", "http://evil.example:80/v1", None, _HOST, "http://evil.example OPENAI_API_KEY"),
+        ("m", "http://evil.example:443/v1", None, _HOST, "http://evil.example:443 OPENAI_API_KEY"),
+        ("m", "https://[2001:db8::1]:8443/v1", None, _HOST, "[2001:db8::1]:8443 OPENAI_API_KEY"),
         ("openai:m", "https://evil.example/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
         ("m", "https://evil.example/v1", "SOME_TOKEN", _BOTH, "evil.example SOME_TOKEN"),
         ("ollama:m", "https://evil.example/v1", None, _HOST, "evil.example OLLAMA_API_KEY"),
         ("m", "https://api.openai.com.evil.example/v1", None, _HOST, "api.openai.com.evil.example OPENAI_API_KEY"),
-        ("m", "http://127.0.0.1.evil.example/v1", None, _HOST, "127.0.0.1.evil.example OPENAI_API_KEY"),
-        ("m", "http://api.openai.com/v1", None, _HOST, "api.openai.com OPENAI_API_KEY"),  # to be read on the way
+        ("m", "http://127.0.0.1.evil.example/v1", None, _HOST, "http://127.0.0.1.evil.example OPENAI_API_KEY"),
+        ("m", "http://api.openai.com/v1", None, _HOST, "http://api.openai.com OPENAI_API_KEY"),  # to be read on the way
         ("m", "https://openrouter.ai/api/v1", "OPENAI_API_KEY", _BOTH, "openrouter.ai OPENAI_API_KEY"),
         # A file or a job that names a variable.
         ("openai:m", None, "SOME_TOKEN", _VARIABLE, "api.openai.com SOME_TOKEN"),
@@ -84,6 +88,26 @@ def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
     file.write_text("models.example\n# models.example OPENAI_API_KEY\nmodels.example OTHER_KEY\n")
     with pytest.raises(KeyNotAllowed):
         AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
+
+
+@pytest.mark.parametrize("entry", ["models.example", "HTTPS://models.example", "models.example:443", "models.example."])
+@pytest.mark.parametrize(
+    ("base_url", "is_allowed"),
+    [
+        ("https://models.example/v1", True),
+        ("https://models.example:443/other/v1", True),
+        ("http://models.example/v1", False),
+        ("http://models.example:443/v1", False),
+        ("https://models.example:8443/v1", False),
+    ],
+)
+def test_a_permission_is_for_one_way_of_asking(entry, base_url, is_allowed):
+    """A host that may have a key may not have it in plain text, or at a port where someone else may listen."""
+    allowed = AllowedKeys(listed=[f"{entry} OPENAI_API_KEY"])
+    use = key_use(endpoint_of("m", base_url, None), _HOST, _SET)
+
+    assert (use in allowed) is is_allowed
+    assert use in AllowedKeys(listed=[str(use)])
 
 
 def test_the_file_is_in_the_users_own_folder(tmp_path):
