@@ -46,7 +46,12 @@ def _after(headers: Mapping[str, str], now: datetime) -> float | None:
         return milliseconds / 1000
     text = headers.get("retry-after", "").strip()
     seconds = header_seconds(text, now)
-    return seconds if seconds is not None else _until_iso(text, now)
+    if seconds is not None and seconds >= _EARLIEST_EPOCH and (wait := _until_epoch(text, now)) is not None:
+        return wait
+    if seconds is None:
+        seconds = _until_iso(text, now)
+    # Against the standard some write a unit, and some that add a header on the way make a list of it.
+    return seconds if seconds is not None else _spoken(text.partition(",")[0].strip().lower())
 
 
 def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
