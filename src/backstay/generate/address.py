@@ -1,6 +1,7 @@
 """Base URLs as people paste them: with the path of a request, a query, a slash at the end."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -13,6 +14,11 @@ _REQUESTS = ("/chat/completions", "/completions", "/messages", "/responses", "/e
 _LISTS = ("/models",)
 _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _DEPLOYMENTS = "/openai/deployments/"
+_LONGEST_LABEL = 63  # characters, and of a whole name 253: the domain name system has no longer ones
+_LONGEST_NAME = 253
+_LABEL = re.compile(r"[A-Za-z0-9_-]+")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+_BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Address:
                 "A key goes into the environment",
                 field="base_url",
             )
+        if (why := _why_no_host(parts)) is not None:
+            raise _wrong(what, text, why)
         host = parts.hostname.rstrip(".")
         given = parts.path.rstrip("/")
         path = _without_request(given, is_azure=host.endswith(_AZURE))
@@ -83,6 +91,23 @@ def check_deployment(address: Address, query: Mapping[str, str]) -> None:
         )
 
 
+def why_no_name(host: str) -> str | None:
+    """Return why nothing can be found under a host's name or IPv4 address, as a clause; None where it may be."""
+    if not host.isascii():
+        return "its host has letters beyond ASCII; write it in the form that begins with xn--"
+    labels = host.removesuffix(".").split(".")
+    if "" in labels:
+        return "its host begins with a dot, or has two in a row"
+    if max(map(len, labels)) > _LONGEST_LABEL or len(host) > _LONGEST_NAME:
+        return f"no host has so long a name: {_LONGEST_LABEL} characters between dots at most, {_LONGEST_NAME} in all"
+    if not all(map(_LABEL.fullmatch, labels)):
+        return "its host has characters that no name of a host has"
+    # Some programs read 127.1 as an address, others as a name.
+    if _NUMBER.fullmatch(labels[-1]) and not _is_ipv4(host):
+        return "its host ends in a number and is no IPv4 address, which has four of them, as in 127.0.0.1"
+    return None
+
+
 def of_ollama_host(text: str) -> str:
     """Return the base URL that OLLAMA_HOST means: a host, with or without scheme and port, as Ollama reads it."""
     scheme, separator, rest = text.strip().rpartition("://")
@@ -107,6 +132,24 @@ def of_anthropic_base_url(text: str) -> str:
     """Return the base URL that ANTHROPIC_BASE_URL means, to which Anthropic's own libraries add /v1."""
     base_url = text.strip().rstrip("/")
     return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
+
+
+def _why_no_host(parts: SplitResult) -> str | None:
+    if "[" not in parts.netloc:
+        return why_no_name(parts.hostname or "")
+    try:
+        ipaddress.IPv6Address(parts.hostname or "")
+    except ValueError:
+        return "what stands in brackets is no IPv6 address"
+    return None if _BRACKETED.fullmatch(parts.netloc) else "only a port may follow the brackets of an IPv6 address"
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_request(path: str, *, is_azure: bool) -> str:

@@ -9,6 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 from yarl import URL
 
 from backstay.errors import SettingsError
+from backstay.generate.address import why_no_name
 
 _SYSTEM = "the proxy settings of the system"
 _SCHEMES = frozenset({"http", "https"})
@@ -95,7 +96,8 @@ def _checked(address: str, variable: str) -> URL:
         )
     try:
         url = URL(f"{scheme}://{rest}")
-        if url.host and url.port:
+        name = url.raw_host
+        if name and url.port and (":" in name or why_no_name(name) is None):  # with a colon it is an IPv6 address
             return url
     except ValueError:
         pass

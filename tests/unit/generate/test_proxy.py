@@ -73,6 +73,8 @@ def test_what_is_asked_directly(no_proxy, url, is_direct):
         ("http://:3128", "is not the address of a proxy"),
         ("http://me:hunter2@one.example:port", "is not the address of a proxy"),
         ("http://one.example:99999", "is not the address of a proxy"),
+        ("http://127.1:3128", "is not the address of a proxy"),
+        (f"http://{'a' * 70}.example:3128", "is not the address of a proxy"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_refused_by_name(address, says):
