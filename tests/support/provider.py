@@ -71,10 +71,12 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Bytes as they are, with status 200."""
+    """Bytes as they are."""
 
     body: bytes
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,10 @@ class Drip:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """Pieces of a stream, sent one by one; then its end, a connection that is cut, or silence."""
+    """Pieces of a stream, sent one by one; then its end, a connection that is cut, silence, or the last piece again."""
 
     pieces: Sequence[bytes]
-    then: Literal["end", "cut", "silence"] = "end"
+    then: Literal["end", "cut", "silence", "chatter"] = "end"
     content_type: str = "text/event-stream; charset=utf-8"
     status: int = 200
 
@@ -201,7 +203,10 @@ class ProviderServer:
                 kind = "application/json" if isinstance(body, dict) else "text/html"
                 return web.Response(status=reply.status, text=data, content_type=kind, headers=reply.headers)
             case Sent():
-                return web.Response(body=reply.body, content_type=reply.content_type)
+                headers = reply.headers
+                return web.Response(
+                    body=reply.body, content_type=reply.content_type, headers=headers, status=reply.status
+                )
             case CutOff():
                 return await _cut(request, whole_answer(call), reply)
             case Drip():
@@ -260,6 +265,9 @@ async def _stream(request: web.Request, stream: Streamed) -> web.StreamResponse:
         await asyncio.sleep(0)
     if stream.then == "silence":
         await asyncio.sleep(600)  # hangs until the client gives up
+    while stream.then == "chatter":
+        await response.write(stream.pieces[-1])
+        await asyncio.sleep(0.02)  # says something, again and again
     if stream.then == "cut":
         assert request.transport is not None
         request.transport.abort()

@@ -72,6 +72,7 @@ class Account:
 
         Raises:
             Unreached, Cut: there was no answer, or not all of it.
+            BrokenReply: there was one that cannot be read.
         """
         key = self._key
         reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)

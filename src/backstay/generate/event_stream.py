@@ -75,6 +75,7 @@ class StreamReader:
         self._parser = EventParser()
         self._collector = collector or AnyCollector()
         self._is_done = False
+        self._unread = ""
 
     def feed(self, piece: bytes) -> None:
         """Take in a piece. Raises BrokenStream for what cannot be part of an answer."""
@@ -111,6 +112,10 @@ class StreamReader:
             raise BrokenStream("the stream ended before the answer did")
         return orjson.dumps(self._collector.body())
 
+    def so_far(self) -> bytes:
+        """Return what has come of an answer that is not whole, and the event that is no part of one, as evidence."""
+        return orjson.dumps(self._collector.body()) + self._unread.encode()
+
     def _take(self, event: Event) -> None:
         data = event.data.strip()
         if not data or self.is_done:
@@ -118,7 +123,11 @@ class StreamReader:
         if data == _DONE:
             self._is_done = True
             return
-        value = _parse(data)
+        try:
+            value = _parse(data)
+        except BrokenStream:
+            self._unread = f"\n{data}"
+            raise
         is_error = event.name == "error" and not value.get("error")
         self._collector.add({"error": value} if is_error else value)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import aiohttp
+from aiohttp.http_exceptions import BadStatusLine, ContentEncodingError, LineTooLong
 from yarl import URL
 
 from backstay.generate.certificates import explain_tls_error, trusted_context
@@ -17,9 +18,12 @@ from backstay.generate.stream_collector import BrokenStream, Collector
 
 _LARGEST_BODY = 16_000_000  # bytes; a conversation is a thousandth of it
 _LARGEST_STREAM = 4 * _LARGEST_BODY  # a stream takes some 300 bytes for each token
+_TOO_LARGE = "the answer is larger than 16 MB"
 _LARGEST_HEADER = 65_536  # bytes; a gateway's reports on one answer can fill more than the usual 8 KB
 _CONNECT_SECONDS = 30.0
 _IDLE_SECONDS = 120.0
+_LAST_SECONDS = 1.0  # for what may follow a whole answer in its stream: its usage, and that nothing follows
+_FIRST_ERROR = 400
 _PROXY_AUTHENTICATION = 407
 _PLAIN = {"Content-Type": "application/json", "Accept": "application/json"}
 _STREAMED = {"Accept": f"{CONTENT_TYPE}, application/json"}
@@ -38,6 +42,15 @@ class Unreached(Exception):
 
 class Cut(Exception):
     """The connection ended before the answer did; whether the request was worked on is unknown."""
+
+
+class BrokenReply(Exception):
+    """An answer came, and may have to be paid for, but it is broken below its JSON. The message says how."""
+
+    def __init__(self, why: str, body: bytes = b"") -> None:
+        super().__init__(why)
+        self.body = body
+        """What came of it: as it was sent or, of a stream, as it was collected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +96,18 @@ class Http:
 
         Raises:
             Unreached, Cut: there was no answer, or not all of it.
+            BrokenReply: there was one that cannot be read.
         """
-        session = self._session or self._open()
         if stream is not None:
             headers = {**_STREAMED, **(headers or {})}
+        self._session = self._session or self._open()
+        is_answered = False
         try:
-            async with session.post(
+            async with self._session.post(
                 self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy_url
             ) as response:
-                content = await self._read(response, stream)
-                is_of_proxy = response.status == _PROXY_AUTHENTICATION
-                return Reply(response.status, response.headers, content, self._proxy if is_of_proxy else None)
+                is_answered = True
+                return await self._reply(response, stream)
         except aiohttp.ClientConnectorError as error:
             raise self._unreached(error) from error
         except aiohttp.ClientHttpProxyError as error:
@@ -103,9 +117,14 @@ class Http:
         except (aiohttp.ServerTimeoutError, TimeoutError) as error:
             where = f" through {self._proxy}" if self._proxy is not None else ""
             raise Unreached(f"no connection{where} within {_CONNECT_SECONDS:g} s", proxy=self._proxy) from error
-        except BrokenStream as error:
-            raise Cut(str(error)) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except aiohttp.ClientResponseError as error:
+            raise BrokenReply(_why_broken(error) or "its answer breaks the rules of HTTP") from error
+        except ValueError as error:
+            if is_answered:
+                raise BrokenReply(f"its answer cannot be read ({type(error).__name__})") from error
+            why = f"no request can be made of its address and headers ({type(error).__name__}); correct them"
+            raise Unreached(why, may_pass=False) from error
+        except (aiohttp.ClientError, OSError) as error:
             raise Cut(_cut_by(error)) from error
 
     async def close(self) -> None:
@@ -115,7 +134,7 @@ class Http:
             self._session = None
 
     def _open(self) -> aiohttp.ClientSession:
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             headers=self._headers,
             # The callers decide how many calls there are at once.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30, ssl=self._tls or True),
@@ -128,42 +147,61 @@ class Http:
             # the key.
             trust_env=False,
         )
-        return self._session
+
+    async def _reply(self, response: aiohttp.ClientResponse, stream: Collector | None) -> Reply:
+        try:
+            content = await self._read(response, stream)
+        except BrokenReply as error:
+            if response.status < _FIRST_ERROR:
+                raise
+            content = error.body  # the status says what matters
+        is_of_proxy = response.status == _PROXY_AUTHENTICATION
+        return Reply(response.status, response.headers, content, self._proxy if is_of_proxy else None)
 
     async def _read(self, response: aiohttp.ClientResponse, stream: Collector | None) -> bytes:
-        is_refusal = response.status >= 400
-        if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_refusal:
-            return await self._collect(response.content, StreamReader(stream))
-        content = await _read_all(response.content)
-        if is_event_stream(content):
-            if is_refusal:
-                return first_object(content) or content
-            reader = StreamReader(stream)
-            reader.feed(content)
-            return reader.body()
+        is_refusal = response.status >= _FIRST_ERROR
+        reader = StreamReader(stream)
+        try:
+            if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_refusal:
+                return await self._collect(response.content, reader)
+            content = await _read_all(response.content)
+            if is_event_stream(content):
+                if is_refusal:
+                    return first_object(content) or content
+                reader.feed(content)
+                return reader.body()
+        except BrokenStream as error:
+            raise BrokenReply(str(error), reader.so_far()) from error
         return content
 
     async def _collect(self, content: aiohttp.StreamReader, reader: StreamReader) -> bytes:
         size = 0
+        clock = asyncio.get_running_loop().time
+        last: float | None = None
         try:
             while not reader.is_done:
-                async with asyncio.timeout(self._idle_seconds):
+                if last is None and reader.is_whole:
+                    last = clock() + _LAST_SECONDS
+                idle = clock() + self._idle_seconds
+                async with asyncio.timeout_at(idle if last is None else min(idle, last)):
                     piece = await content.readany()
                 if not piece:
                     break
                 size += len(piece)
                 reader.feed(piece)
                 if size > _LARGEST_STREAM or reader.pending_size > _LARGEST_BODY:
-                    raise Cut("the answer is larger than 16 MB")
+                    raise BrokenReply(_TOO_LARGE, reader.so_far())
         except TimeoutError as error:
             if not reader.is_whole:
                 raise Cut(f"the stream was silent for {self._idle_seconds:g} s") from error
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError) as error:
+            if (why := _why_broken(error)) is not None and not reader.is_whole:
+                raise BrokenReply(why, reader.so_far()) from error
             if not reader.is_whole:
                 raise
         body = reader.body()
         if len(body) > _LARGEST_BODY:
-            raise Cut("the answer is larger than 16 MB")
+            raise BrokenReply(_TOO_LARGE, body)
         return body
 
     def _unreached(self, error: aiohttp.ClientConnectorError) -> Unreached:
@@ -180,12 +218,31 @@ class Http:
 async def _read_all(content: aiohttp.StreamReader) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while piece := await content.readany():
-        pieces.append(piece)
-        size += len(piece)
-        if size > _LARGEST_BODY:
-            raise Cut("the answer is larger than 16 MB")
+    try:
+        while piece := await content.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LARGEST_BODY:
+                raise BrokenReply(_TOO_LARGE, b"".join(pieces))
+    except aiohttp.ClientPayloadError as error:
+        if (why := _why_broken(error)) is not None:
+            raise BrokenReply(why, b"".join(pieces)) from error
+        raise
     return b"".join(pieces)
+
+
+def _why_broken(error: BaseException | None) -> str | None:
+    """Return what is wrong with an answer, where it is known; nothing of the answer is quoted."""
+    while error is not None:
+        match error:
+            case LineTooLong():
+                return "a header of its answer is larger than 64 KB"
+            case ContentEncodingError():
+                return "its answer is not encoded as its headers say"
+            case BadStatusLine():
+                return "its answer is not HTTP"
+        error = error.__cause__
+    return None
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:

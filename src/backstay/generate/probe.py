@@ -14,7 +14,7 @@ from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.http import Cut, Reply, Unreached
+from backstay.generate.http import BrokenReply, Cut, Reply, Unreached
 from backstay.generate.parse import Unusable, read_conversation
 from backstay.generate.prompt import PROMPT, Prompts
 from backstay.generate.providers.provider import Ask, End, Structure, Unreadable
@@ -98,6 +98,9 @@ async def probe(
             break
         except Cut as error:
             report.fail("connection", f"{endpoint.host}: the connection was cut ({error}); try again")
+            break
+        except BrokenReply as error:
+            report.problem = f"{endpoint.host}: {error}"
             break
         except TimeoutError:
             waited = f"{endpoint.host} did not answer within {timeout_seconds:g} s"

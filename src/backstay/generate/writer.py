@@ -16,7 +16,7 @@ from backstay.generate import estimate
 from backstay.generate.account import Account
 from backstay.generate.call import Call, Tries
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.http import Cut, Reply, Unreached
+from backstay.generate.http import BrokenReply, Cut, Reply, Unreached
 from backstay.generate.parse import Unusable, read_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import Answer, Ask, Structure, Unreadable
@@ -112,6 +112,10 @@ class Writer:
             return self._setbacks.unreached(call, error)
         except Cut as error:
             return self._setbacks.lost(call, f"the connection was cut ({error})", Cause.CUT)
+        except BrokenReply as error:
+            # It may have been paid for, and the next one may be whole.
+            self._keep(call, error.body)
+            return Retry(f"{self._endpoint.host}: {error}", code="broken_answer")
         finally:
             self._suspicions.end(number)
             self._limiter.end(permit, call.used)
@@ -140,7 +144,7 @@ class Writer:
         body = object_in(reply)
         self._note_spent(body, call)
         if (status := status_of(reply, body)) != 200:
-            self._keep(call, reply)
+            self._keep(call, reply.body)
             # With a body of its own, as opposed to a gateway's page about a server that is down.
             is_fault = reply.status == _FAULT and body is not None
             return self._setbacks.refused(call, self._refusal(status, reply), is_fault=is_fault)
@@ -171,16 +175,16 @@ class Writer:
         )
 
     def _not_json(self, call: Call, reply: Reply) -> Outcome | Differently:
-        self._keep(call, reply)
+        self._keep(call, reply.body)
         refusal = not_json(reply.status, text_of(reply), self._endpoint, is_proven=self._limiter.is_proven)
         if refusal.code == "broken_json":
             # It may have been paid for, and the next one may be whole.
             return Retry(refusal.message, code=refusal.code)
         return self._setbacks.refused(call, refusal)
 
-    def _keep(self, call: Call, reply: Reply) -> None:
+    def _keep(self, call: Call, body: bytes) -> None:
         """Keep an unusable answer as evidence, without the secrets that it may repeat."""
-        call.work.raw(self._account.secrets.hide_in(reply.body).decode("utf-8", "replace"))
+        call.work.raw(self._account.secrets.hide_in(body).decode("utf-8", "replace"))
 
     def _note_spent(self, body: Mapping[str, Any] | None, call: Call) -> None:
         if body is None:

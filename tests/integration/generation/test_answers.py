@@ -199,7 +199,7 @@ async def test_an_answer_without_end_is_given_up(provider, generate, stored, att
 
     assert result.counts == Counts(completed=1, failed=1)
     assert [topic for topic, _ in stored()] == ["sea"]
-    assert "connection" in [code for _, code, *_ in attempts()]
+    assert "broken_answer" in [code for _, code, *_ in attempts()]
 
 
 async def test_a_server_without_structured_output_is_asked_plainly(provider, recipe, path, stored):

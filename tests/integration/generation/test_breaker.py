@@ -8,7 +8,7 @@ import pytest
 from backstay import Backstay, BatchResult, Counts, JobState, Recipe, Stop
 from backstay.batch.breaker import Breaker
 from backstay.generate.suspicion import Suspicions
-from support.provider import KEY, ProviderServer, Reply, Said, Sent, Status
+from support.provider import KEY, ProviderServer, Reply, Said, Sent, Status, Streamed
 
 pytestmark = pytest.mark.promise("B5", "B6")
 
@@ -26,6 +26,9 @@ _ALWAYS: dict[str, tuple[Reply, str]] = {
     "no choices": (Sent(b"{}"), "unreadable_answer"),
     "half a body": (Sent(b'{"choices": ['), "broken_json"),
     "no body": (Sent(b""), "broken_json"),
+    "half a stream": (Streamed([b'data: {"choices": [{"delta": {"content": "Hello"}}]}\n\n']), "broken_answer"),
+    "no gzip": (Sent(b"{}", headers={"Content-Encoding": "gzip"}), "broken_answer"),
+    "a header of 70 KB": (Sent(b"{}", headers={"X-Report": "x" * 70_000}), "broken_answer"),
     "cut at max_tokens": (Said(_GOOD, finish="length"), "length"),
     "filter": (Said(_GOOD, finish="content_filter"), "content_filter"),
     "refusal": (Said(refusal="I cannot."), "refusal"),

@@ -8,6 +8,8 @@ import pytest
 from backstay import Backstay, Counts, Recipe
 from backstay.errors import KeyNotAllowed, SettingsError
 from backstay.generate.account import Accounts
+from backstay.generate.http import Http, Unreached
+from backstay.settings import Settings
 from support.provider import KEY, ProviderServer
 
 _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
@@ -166,3 +168,16 @@ async def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkey
 
     assert len(set(map(id, found))) == len(recipes)
     assert await accounts.account(Recipe(model="other", base_url=url).endpoint) is found[0]
+
+
+async def test_a_request_that_cannot_be_made_is_no_trouble_of_the_servers(provider):
+    """No waiting mends it, and nothing is sent."""
+    http = Http(f"{provider.base_url}/chat/completions", {"X-Team\r\nX-Other": "blue"})
+    try:
+        with pytest.raises(Unreached, match="no request can be made of its address and headers") as raised:
+            await http.post(b"{}")
+    finally:
+        await http.close()
+
+    assert not raised.value.may_pass
+    assert provider.calls == []

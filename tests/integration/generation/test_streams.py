@@ -5,9 +5,9 @@ import json
 import pytest
 
 from backstay import Counts, Recipe
-from backstay.generate.http import Cut, Http, Reply
+from backstay.generate.http import BrokenReply, Cut, Http, Reply
 from backstay.generate.stream_collector import OpenAICollector
-from support.provider import ProviderServer, Said, Sent, Streamed, shaped
+from support.provider import KEY, ProviderServer, Said, Sent, Streamed, shaped
 
 _CONTENT = ["Hel", "lo ", "there é"]
 _FINISH = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\r\n\r\n'
@@ -55,20 +55,40 @@ async def test_an_answer_that_does_not_stream_is_taken(provider):
 @pytest.mark.parametrize(
     ("stream", "says"),
     [
-        (Streamed(_pieces()), "the stream ended before the answer did"),
         (Streamed(_pieces(), "cut"), "^the answer ended before it was whole$"),
         (Streamed(_pieces(), "silence"), "the stream was silent for 0.1 s"),
-        (Streamed([*_pieces(), b'data: {"choi'], "end"), "an event of the stream is not JSON"),
         (Streamed([*_pieces(), _FINISH.replace(b'"stop"', b"null")], "cut"), "^the answer ended before it was whole$"),
     ],
-    ids=["ends", "cut", "silent", "half an event", "no finish"],
+    ids=["cut", "silent", "no finish"],
 )
 async def test_half_a_stream_is_never_an_answer(stream, says, provider):
-    """A stream without a finish word is as good as a connection that was cut."""
+    """A stream that is cut off before its finish word is a connection that was cut."""
     provider.behaviour = lambda _: stream
 
     with pytest.raises(Cut, match=says):
         await _post(provider, idle_seconds=0.1)
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/json"])
+@pytest.mark.parametrize(
+    ("pieces", "says", "rest"),
+    [
+        (_pieces(), "the stream ended before the answer did", b""),
+        ([*_pieces(), b'data: {"choi'], "an event of the stream is not JSON", b'\n{"choi'),
+        ([*_pieces(), b"data: []\n\n", _FINISH], "an event of the stream is not a JSON object", b"\n[]"),
+    ],
+    ids=["ends", "half an event", "not an object"],
+)
+async def test_a_stream_that_ends_too_early_is_a_broken_answer(pieces, says, rest, content_type, provider):
+    """It came, and may have to be paid for: what came of it is there to be looked at."""
+    provider.behaviour = lambda _: Streamed(pieces, content_type=content_type)
+
+    with pytest.raises(BrokenReply, match=says) as raised:
+        await _post(provider)
+
+    answer, _, after = raised.value.body.partition(b"\n")
+    assert json.loads(answer)["choices"][0]["message"]["content"] == "Hello there é"
+    assert after == rest[1:]
 
 
 @pytest.mark.parametrize("then", ["end", "cut", "silence"])
@@ -77,6 +97,27 @@ async def test_what_follows_a_whole_answer_does_not_matter(then, provider):
     provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH], then)
 
     assert _text(await _post(provider, idle_seconds=0.1)) == "Hello there é"
+
+
+@pytest.mark.parametrize("has_usage", [True, False])
+async def test_a_whole_answer_is_not_waited_for(has_usage, provider, monkeypatch):
+    """A stream that is kept open after the finish word is taken after a moment, with the usage that still came."""
+    monkeypatch.setattr("backstay.generate.http._LAST_SECONDS", 0.2)
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 7}}\n\n'
+    provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, *([usage] if has_usage else [])], "silence")
+
+    reply = await _post(provider, idle_seconds=600)
+
+    assert _text(reply) == "Hello there é"
+    assert json.loads(reply.body).get("usage") == ({"prompt_tokens": 7} if has_usage else None)
+
+
+async def test_keep_alives_after_a_whole_answer_do_not_prolong_it(provider, monkeypatch):
+    """What goes on to come says nothing more."""
+    monkeypatch.setattr("backstay.generate.http._LAST_SECONDS", 0.2)
+    provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, b": on\n\n"], "chatter")
+
+    assert _text(await _post(provider, idle_seconds=600)) == "Hello there é"
 
 
 async def test_a_stream_is_not_waited_for_after_its_end(provider):
@@ -93,7 +134,7 @@ async def test_a_stream_without_end_is_given_up(provider, monkeypatch):
     for pieces in (_pieces() * 300, [b"data: ", *[b"x" * 1_000] * 20], [*_pieces() * 40, _chunk(20_000), _FINISH]):
         provider.behaviour = lambda _, pieces=pieces: Streamed(pieces)
 
-        with pytest.raises(Cut, match="larger than 16 MB"):
+        with pytest.raises(BrokenReply, match="larger than 16 MB"):
             await _post(provider)
 
 
@@ -132,3 +173,42 @@ async def test_a_job_stores_what_was_streamed(provider, generate, stored):
     assert result.counts == Counts(completed=1, failed=1)
     assert stored() == [("sea", ["user_1 about sea", "assistant_1 about sea"])]
     assert (result.tokens.tokens_in, result.tokens.tokens_out) == (100, 50)
+
+
+async def test_what_came_of_a_broken_answer_is_kept(provider, generate, attempts):
+    """As evidence of its try, the key hidden even where the stream cuts it in two."""
+    halves = [{"choices": [{"index": 0, "delta": {"content": half}}]} for half in (f"Hello {KEY[:9]}", KEY[9:])]
+    provider.behaviour = lambda _: Streamed([f"data: {json.dumps(half)}\n\n".encode() for half in halves])
+
+    result = await generate(1, recipe=Recipe(model="m", base_url=provider.base_url, turns=2), max_attempts=1)
+
+    assert result.counts == Counts(failed=1)
+    [(ended, code, raw, _, _)] = attempts()
+    assert (ended, code) == ("failed", "broken_answer")
+    assert json.loads(raw)["choices"][0]["message"]["content"] == "Hello [key]"
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"Content-Encoding": "gzip"}, "not encoded as its headers say"),
+        ({"Content-Encoding": "deflate"}, "not encoded as its headers say"),
+        ({"X-Report": "x" * 70_000}, "a header of its answer is larger than 64 KB"),
+    ],
+    ids=["gzip", "deflate", "header"],
+)
+async def test_an_answer_that_http_cannot_carry_is_broken(headers, says, provider):
+    """It came, so nothing was cut."""
+    provider.behaviour = lambda _: Sent(b'{"choices": []}', headers=headers)
+
+    with pytest.raises(BrokenReply, match=says):
+        await _post(provider)
+
+
+async def test_the_status_of_a_refusal_counts_whatever_its_body(provider):
+    """A refusal whose body cannot be read is that refusal."""
+    provider.behaviour = lambda _: Sent(b"{}", headers={"Content-Encoding": "gzip", "Retry-After": "7"}, status=429)
+
+    reply = await _post(provider)
+
+    assert (reply.status, reply.headers["Retry-After"]) == (429, "7")
