@@ -2,12 +2,17 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
+from weakref import WeakSet
 
 import aiohttp
-from aiohttp.http_exceptions import BadStatusLine, ContentEncodingError, LineTooLong
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 from yarl import URL
 
 from backstay.generate.certificates import explain_tls_error, trusted_context
@@ -23,6 +28,8 @@ _LARGEST_HEADER = 65_536  # bytes; a gateway's reports on one answer can fill mo
 _CONNECT_SECONDS = 30.0
 _IDLE_SECONDS = 120.0
 _LAST_SECONDS = 1.0  # for what may follow a whole answer in its stream: its usage, and that nothing follows
+_STALE_SECONDS = 2.0  # a connection that was given up ends at once when it is used; later a model was at work
+_ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 _FIRST_ERROR = 400
 _PROXY_AUTHENTICATION = 407
 _PLAIN = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -51,6 +58,30 @@ class BrokenReply(Exception):
         super().__init__(why)
         self.body = body
         """What came of it: as it was sent or, of a stream, as it was collected."""
+
+
+class _Stale(Exception):
+    """A connection from an earlier call was gone when it was used again: nothing of an answer came."""
+
+
+_is_reused: ContextVar[bool] = ContextVar("is_reused")
+"""Whether the connection of the request under way in this task is one from an earlier call."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells `_is_reused`. A trace would do so too, but takes ten times as long."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._used: WeakSet[asyncio.BaseTransport] = WeakSet()
+
+    async def connect(self, *args: Any, **options: Any) -> Connection:
+        connection = await super().connect(*args, **options)
+        transport = connection.transport
+        _is_reused.set(transport in self._used)
+        if transport is not None:
+            self._used.add(transport)
+        return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +113,15 @@ class Http:
         schemes = {self._url.scheme, self._proxy_url.scheme if self._proxy_url is not None else ""}
         self._tls = trusted_context() if "https" in schemes else None
         self._session: aiohttp.ClientSession | None = None
+        self._unpooled: aiohttp.ClientSession | None = None
+        """For the requests that met a connection that was gone: another that was kept may be gone as well."""
 
     async def post(
         self, body: bytes, *, headers: Mapping[str, str] | None = None, stream: Collector | None = None
     ) -> Reply:
         """Send a request and read all of its answer.
+
+        On a connection from an earlier call that turns out to be gone it is sent once more, on a new one.
 
         Args:
             body: The request, as JSON.
@@ -101,10 +136,58 @@ class Http:
         if stream is not None:
             headers = {**_STREAMED, **(headers or {})}
         self._session = self._session or self._open()
-        is_answered = False
         try:
-            async with self._session.post(
-                self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy_url
+            return await self._ask(self._session, body, headers, stream)
+        except _Stale:
+            self._unpooled = self._unpooled or self._open(keeps=False)
+            return await self._ask(self._unpooled, body, headers, stream)
+
+    async def close(self) -> None:
+        """Close all connections. Twice is safe."""
+        sessions, self._session, self._unpooled = (self._session, self._unpooled), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+    def _open(self, *, keeps: bool = True) -> aiohttp.ClientSession:
+        """Return a session; one that does not keep its connections makes a new one for each request."""
+        # The callers decide how many calls there are at once.
+        connector = _Connector(
+            limit=0,
+            ttl_dns_cache=60,
+            keepalive_timeout=30 if keeps else None,
+            force_close=not keeps,
+            ssl=self._tls or True,
+        )
+        return aiohttp.ClientSession(
+            headers=self._headers,
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # The time that a whole try may take is the item's deadline.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            max_line_size=_LARGEST_HEADER,
+            max_field_size=_LARGEST_HEADER,
+            # Otherwise it would look the proxy up in a thread for each request, and let a password of .netrc replace
+            # the key.
+            trust_env=False,
+        )
+
+    async def _ask(
+        self,
+        session: aiohttp.ClientSession,
+        body: bytes,
+        headers: Mapping[str, str] | None,
+        stream: Collector | None,
+    ) -> Reply:
+        began_at, is_answered = time.monotonic(), False
+        _is_reused.set(False)
+        try:
+            async with session.post(
+                self._url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy_url,
             ) as response:
                 is_answered = True
                 return await self._reply(response, stream)
@@ -118,6 +201,8 @@ class Http:
             where = f" through {self._proxy}" if self._proxy is not None else ""
             raise Unreached(f"no connection{where} within {_CONNECT_SECONDS:g} s", proxy=self._proxy) from error
         except aiohttp.ClientResponseError as error:
+            if error.message.startswith("Bad status line"):  # its class is not told
+                raise Unreached("what answers there does not speak HTTP", proxy=self._proxy) from error
             raise BrokenReply(_why_broken(error) or "its answer breaks the rules of HTTP") from error
         except ValueError as error:
             if is_answered:
@@ -125,28 +210,10 @@ class Http:
             why = f"no request can be made of its address and headers ({type(error).__name__}); correct them"
             raise Unreached(why, may_pass=False) from error
         except (aiohttp.ClientError, OSError) as error:
+            is_at_once = not is_answered and time.monotonic() - began_at < _STALE_SECONDS
+            if _is_reused.get() and is_at_once and _has_no_answer(error):
+                raise _Stale from error
             raise Cut(_cut_by(error)) from error
-
-    async def close(self) -> None:
-        """Close all connections. Twice is safe."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    def _open(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            headers=self._headers,
-            # The callers decide how many calls there are at once.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30, ssl=self._tls or True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # The time that a whole try may take is the item's deadline.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            max_line_size=_LARGEST_HEADER,
-            max_field_size=_LARGEST_HEADER,
-            # Otherwise it would look the proxy up in a thread for each request, and let a password of .netrc replace
-            # the key.
-            trust_env=False,
-        )
 
     async def _reply(self, response: aiohttp.ClientResponse, stream: Collector | None) -> Reply:
         try:
@@ -231,6 +298,13 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
     return b"".join(pieces)
 
 
+def _has_no_answer(error: Exception) -> bool:
+    """Return whether a connection ended before a byte of an answer came."""
+    # What had come of the headers stands in place of the message.
+    has_begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+    return isinstance(error, _ENDED) and not has_begun
+
+
 def _why_broken(error: BaseException | None) -> str | None:
     """Return what is wrong with an answer, where it is known; nothing of the answer is quoted."""
     while error is not None:
@@ -239,8 +313,6 @@ def _why_broken(error: BaseException | None) -> str | None:
                 return "a header of its answer is larger than 64 KB"
             case ContentEncodingError():
                 return "its answer is not encoded as its headers say"
-            case BadStatusLine():
-                return "its answer is not HTTP"
         error = error.__cause__
     return None
 

@@ -9,7 +9,6 @@ from backstay import Backstay, Counts, Recipe
 from backstay.errors import KeyNotAllowed, SettingsError
 from backstay.generate.account import Accounts
 from backstay.generate.http import Http, Unreached
-from backstay.settings import Settings
 from support.provider import KEY, ProviderServer
 
 _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it

@@ -1,0 +1,113 @@
+"""Connections that are kept between calls, and given up by the other side meanwhile."""
+
+import asyncio
+
+import pytest
+
+from backstay import Counts, Recipe
+from backstay.generate import http as http_module
+from backstay.generate.http import Cut, Http, Unreached
+from support.provider import KEY, ProviderServer, Reply, Reset, Said, Sent, Streamed
+
+_FINE = Sent(b"{}")
+
+
+async def _post(provider: ProviderServer, replies: list[Reply]) -> None:
+    """Ask once for each reply but the first and those that are asked for by themselves, over one connection."""
+    provider.behaviour = lambda call: replies[call.number - 1]
+    http = Http(provider.base_url, {})
+    try:
+        await http.post(b"{}")
+        await http.post(b"{}")
+    finally:
+        await http.close()
+
+
+async def test_a_kept_connection_that_was_given_up_is_replaced(provider):
+    """The call is made once more at once, and nobody hears of it."""
+    await _post(provider, [_FINE, Reset(), _FINE])
+
+    assert len(provider.calls) == 3
+    assert provider.calls[2].headers.get("Connection") == "close"
+
+
+@pytest.mark.parametrize(
+    ("replies", "calls"),
+    [([_FINE, Reset(), Reset()], 3), ([_FINE, Streamed([b"{"], "cut")], 2), ([Reset()], 1)],
+    ids=["once only", "part of an answer came", "a new connection"],
+)
+async def test_what_may_have_been_paid_is_not_asked_again(replies, calls, provider):
+    """What ends otherwise was cut."""
+    with pytest.raises(Cut):
+        await _post(provider, replies)
+
+    assert len(provider.calls) == calls
+
+
+async def test_a_connection_that_ends_later_was_not_given_up(provider, monkeypatch):
+    """By then a model was at work on the call."""
+    monkeypatch.setattr(http_module, "_STALE_SECONDS", 0.0)
+
+    with pytest.raises(Cut):
+        await _post(provider, [_FINE, Reset(), _FINE])
+
+    assert len(provider.calls) == 2
+
+
+async def test_headers_that_have_begun_are_part_of_an_answer():
+    """A server that dies in the middle of its headers was at work on the call."""
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nContent-"):
+            await reader.readuntil(b"\r\n\r\n{}")
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    http = Http(f"http://127.0.0.1:{port}/v1", {})
+    await http.post(b"{}")
+    with pytest.raises(Cut):
+        await http.post(b"{}")
+    await http.close()
+    server.close()
+
+    assert connections == 1
+
+
+@pytest.mark.parametrize("are_replaced", [True, False], ids=["", "control"])
+async def test_a_job_over_connections_that_are_given_up(are_replaced, provider, generate, monkeypatch):
+    """A server that ends each connection when it is used again costs no try; it does where none is replaced."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    if not are_replaced:
+        monkeypatch.setattr(http_module, "_STALE_SECONDS", 0.0)
+    provider.behaviour = lambda call: Reset() if call.number % 3 == 2 else Said()
+    recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
+
+    result = await generate(6, recipe=recipe, concurrency=1, max_attempts=1)
+
+    assert result.counts == (Counts(completed=6) if are_replaced else Counts(completed=4, failed=2))
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\x15\x03\x01\x00\x02\x02\x16", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["TLS alert", "SSH"]
+)
+async def test_what_does_not_speak_http_is_no_answer(junk):
+    """At a wrong port nothing was asked of a model: the address is to be corrected, and no item is at fault."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(junk)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    http = Http(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", {})
+    with pytest.raises(Unreached, match="does not speak HTTP"):
+        await http.post(b"{}")
+    await http.close()
+    server.close()
