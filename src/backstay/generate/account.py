@@ -49,7 +49,7 @@ class Account:
         self.http = Http(endpoint.url, self._headers())
         self._renewed_headers: Mapping[str, str] | None = None
         self._renewing: asyncio.Task[None] | None = None
-        self.suspicions = Suspicions()
+        self._suspicions: dict[str, Suspicions] = {}
         self._adaptations: dict[tuple[str, tuple[Structure, ...]], Adaptation] = {}
 
     def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
@@ -58,6 +58,10 @@ class Account:
 
         key = (model, tuple(structures))
         return self._adaptations.setdefault(key, Adaptation.from_structures(structures))
+
+    def suspicions(self, model: str) -> Suspicions:
+        """Return what a model's refusals have told about whom they concern; all jobs share it."""
+        return self._suspicions.setdefault(model, Suspicions())
 
     @property
     def has_key(self) -> bool:

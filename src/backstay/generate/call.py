@@ -21,10 +21,12 @@ class Tries:
     """Times in a row that it was refused for a passing reason."""
     troubles: int = 0
     """Errors of the server's and lost connections that it drew while others passed in between."""
-    good_count: int = -1
-    """Good answers of the account at the latest of these."""
+    taken_count: int = -1
+    """Calls that the model had taken at the latest of these."""
     troubled_at: float = 0.0
     """When that was, on the clock of the event loop."""
+    suspected_at: int | None = None
+    """The model's latest call when it was refused, and that may have been everybody's matter."""
     plainer: int = 0
     """By how much the structure it is asked for is plainer than others'."""
     unusable: int = 0
@@ -36,16 +38,16 @@ class Tries:
         """Return whether so many troubles, and some time without a good answer of others since, speak against it."""
         return self.troubles >= after and asyncio.get_running_loop().time() - self.troubled_at >= _ALONE_SECONDS
 
-    def note_trouble(self, good_count: int, *, after: int = _TELLING_TROUBLES) -> bool:
+    def note_trouble(self, taken_count: int, *, after: int = _TELLING_TROUBLES) -> bool:
         """Note an error that may be the server's or the item's; return whether it speaks against the item.
 
         The first may; each other does when others have passed since the one before. When nobody is left who could
         pass, some time will do instead, once `after` of them spoke against it.
         """
-        if good_count <= self.good_count and not self.is_alone(after=after):
+        if taken_count <= self.taken_count and not self.is_alone(after=after):
             return False
         self.troubles += 1
-        self.good_count, self.troubled_at = good_count, asyncio.get_running_loop().time()
+        self.taken_count, self.troubled_at = taken_count, asyncio.get_running_loop().time()
         return True
 
 
@@ -59,6 +61,8 @@ class Call:
     tries: Tries
     permit: Permit
     work: Work
+    number: int
+    """Among those of its model."""
     omitted: frozenset[str]
     """Parameters that it was made without, as they are not taken."""
     used: int | None = None

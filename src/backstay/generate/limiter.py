@@ -29,11 +29,6 @@ class RateLimiter:
         self._was_passing = True
 
     @property
-    def good_count(self) -> int:
-        """Good answers so far."""
-        return self._rate.good_count
-
-    @property
     def is_proven(self) -> bool:
         """Whether there was a good answer."""
         return self._rate.good_count > 0

@@ -1,5 +1,6 @@
 """What becomes of calls without a good answer: which wait, fail or are made differently, and when a job pauses."""
 
+import asyncio
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
@@ -36,6 +37,7 @@ class Setbacks:
     ) -> None:
         self._account = account
         self._endpoint = endpoint
+        self._suspicions = account.suspicions(endpoint.model)
         self._adaptation = adaptation
         self._own = own_parameters
 
@@ -55,6 +57,7 @@ class Setbacks:
             case _:
                 # The provider took the call and judged it: it is up, and nothing has to wait for it.
                 self._account.limiter.succeeded(call.permit)
+                self._suspicions.note_taken()
                 if refusal.kind is Kind.DIFFERENTLY and self._adapted(call, refusal):
                     return Differently(refusal.message)
                 if refusal.change is Change.RESAMPLE:
@@ -64,11 +67,13 @@ class Setbacks:
     def _put_off(self, call: Call, refusal: Refusal, *, is_fault: bool) -> Outcome:
         """Have the item wait for what passes by itself; that costs it no try."""
         if not refusal.is_limit:
-            call.tries.note_trouble(self._account.limiter.good_count)
+            call.tries.note_trouble(self._suspicions.taken_count)
             if call.tries.troubles >= _MOST_TROUBLES:
                 return Fail(f"{_MOST_TROUBLES} times, while others succeeded: {refusal.message}", code=refusal.code)
         # A server that says that it is overloaded, or loads a model, means a state that passes.
-        if is_fault and refusal.code == _FAULT and (times := self._account.suspicions.note_fault()) is not None:
+        is_counted = is_fault and refusal.code == _FAULT
+        now = asyncio.get_running_loop().time()
+        if is_counted and (times := self._suspicions.note_fault(now)) is not None:
             return Doom(f"{times} times in a row: {refusal.message}", code=refusal.code)
         cause = Cause.LIMIT if refusal.is_limit else Cause.OVERLOAD
         asked = refusal.retry_after
@@ -79,7 +84,7 @@ class Setbacks:
         """Return the outcome of a request without an answer, which may have been paid for."""
         was_passing = self._account.limiter.is_proven and self._account.limiter.is_passing
         is_alone = call.tries.is_alone(after=1)
-        counts = call.tries.note_trouble(self._account.limiter.good_count, after=1) and (was_passing or is_alone)
+        counts = call.tries.note_trouble(self._suspicions.taken_count, after=1) and (was_passing or is_alone)
         code = "timeout" if cause is Cause.SILENT else "connection"
         outcome = self._wait(call, Trouble(cause, why), f"{self._endpoint.host}: {why}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome
@@ -109,7 +114,9 @@ class Setbacks:
         """Pause the job for a refusal that concerns all items; if that is not certain, ask for other items first."""
         if refusal.is_decisive:
             return Doom(refusal.message, code=refusal.code)
-        match self._account.suspicions.blame(call.item.id):
+        blame = self._suspicions.blame(call.tries.suspected_at)
+        call.tries.suspected_at = self._suspicions.latest_call
+        match blame:
             case Blame.ALL:
                 return Doom(refusal.message, code=refusal.code)
             case Blame.ITEM:

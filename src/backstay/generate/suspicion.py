@@ -1,12 +1,10 @@
-"""Whether a refusal concerns one item or the whole account, found out by asking for other items. Pure."""
+"""Whether a refusal concerns one item or all of them, found out by asking for other items. Pure: given the time."""
 
-from collections.abc import Hashable
 from enum import StrEnum
-
-from backstay.generate.recent import Recent
 
 _FEWEST = 3  # refusals in a row that are blamed on the account, once all that was under way has been answered
 _MOST = 50  # in a row, whatever is still under way
+_OUTAGE_SECONDS = 90.0  # faults in a row for so long are no outage of a minute, with its last calls
 
 
 class Blame(StrEnum):
@@ -18,58 +16,73 @@ class Blame(StrEnum):
 
 
 class Suspicions:
-    """The refusals of one account that may concern the item or the account.
+    """The refusals of one model of an account that may concern the item or all.
 
-    The item goes back, and others are asked. When they pass, and this one is refused again, it concerns the item. When
-    several in a row are refused and nothing passes, it concerns the account: but not before the calls that were under
+    The item goes back, and others are asked. When one of those calls passes, and this item is refused again, it
+    concerns the item; a call that was under way before says nothing about the account as it is now. When several in a
+    row are refused and nothing passes, it concerns the account or the model: but not before the calls that were under
     way at the first of them have been answered, as good answers take longer than refusals.
     """
 
     def __init__(self) -> None:
-        self._calls = 0
+        self.latest_call = 0
+        """The number of the call that was made last."""
+        self.taken_count = 0
+        """Answers so far that show that the model took the call."""
         self._under_way: dict[int, None] = {}
-        self._passed = 0
-        self._suspects: Recent[Hashable, int] = Recent()
+        self._latest_passed = 0
         self._in_a_row = 0
         self._faults = 0
+        self._faults_since = 0.0
         self._most_under_way = 0
         """Calls at once, since the first of these faults."""
         self._first = 0
 
     def begin(self) -> int:
         """Note that a call is made, and return its number for `end`."""
-        self._calls += 1
-        self._under_way[self._calls] = None
-        return self._calls
+        self.latest_call += 1
+        self._under_way[self.latest_call] = None
+        return self.latest_call
 
     def end(self, call: int) -> None:
         """Note that a call is over, whatever its outcome."""
         del self._under_way[call]
 
-    def clear(self) -> None:
-        """Note a good answer."""
-        self._passed += 1
+    def note_taken(self) -> None:
+        """Note an answer, good or not, that shows that the model took the call."""
+        self.taken_count += 1
+
+    def clear(self, call: int) -> None:
+        """Note a good answer to a call."""
+        self.note_taken()
+        self._latest_passed = max(self._latest_passed, call)
         self._in_a_row = 0
         self._faults = self._most_under_way = 0
 
-    def note_fault(self) -> int | None:
+    def note_fault(self, now: float) -> int | None:
         """Note an answer in which the server reports a fault, whose call is still under way.
 
-        Return how many came without a good one in between, once they no longer look like an outage: `_MOST`, and twice
-        as many as were under way at once, since all of those are refused in its first moment. None until then.
+        Return how many came without a good one in between, once they no longer look like an outage: over
+        `_OUTAGE_SECONDS`, `_MOST`, and twice as many as were under way at once, since all of those are refused in its
+        first moment. None until then.
         """
+        if not self._faults:
+            self._faults_since = now
         self._faults += 1
         self._most_under_way = max(self._most_under_way, len(self._under_way))
-        return self._faults if self._faults >= max(_MOST, 2 * self._most_under_way) else None
+        is_outage = now - self._faults_since < _OUTAGE_SECONDS
+        return None if is_outage or self._faults < max(_MOST, 2 * self._most_under_way) else self._faults
 
-    def blame(self, item: Hashable) -> Blame:
-        """Note that an item was refused, and return what that concerns. The refused call is still under way."""
-        passed_before = self._suspects.get(item)
-        if passed_before is not None and passed_before < self._passed:
+    def blame(self, suspected_at: int | None) -> Blame:
+        """Note that an item was refused, and return what that concerns. The refused call is still under way.
+
+        Args:
+            suspected_at: the latest call when the item was refused before, None when it was not.
+        """
+        if suspected_at is not None and suspected_at < self._latest_passed:
             return Blame.ITEM
-        self._suspects.put(item, self._passed)
         if not self._in_a_row:
-            self._first = self._calls
+            self._first = self.latest_call
         self._in_a_row += 1
         all_answered = next(iter(self._under_way)) > self._first
         is_all = self._in_a_row >= _MOST or (self._in_a_row >= _FEWEST and all_answered)

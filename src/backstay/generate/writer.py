@@ -54,7 +54,7 @@ class Writer:
         self._account = account
         self._limiter = account.limiter
         self._limiter.begin_run()
-        self._suspicions = account.suspicions
+        self._suspicions = account.suspicions(endpoint.model)
         available = self._endpoint.provider.structures
         wanted = recipe.structured
         structures = list(available) if wanted == "auto" else [Structure(wanted)]
@@ -101,9 +101,9 @@ class Writer:
         permit = await self._limiter.enter(expected, work)
         # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
-        call = Call(item, prompt, structure, tries, permit, work, self._adaptation.omitted)
-        work.on_timeout(partial(self._setbacks.lost, call, "no answer within its timeout", Cause.SILENT))
         number = self._suspicions.begin()
+        call = Call(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
+        work.on_timeout(partial(self._setbacks.lost, call, "no answer within its timeout", Cause.SILENT))
         try:
             # Nothing of how the request came about is kept while it is under way.
             reply = await self._account.post(self._request(call), stream=self._collector)
@@ -151,8 +151,9 @@ class Writer:
         if body is None:
             return self._not_json(call, reply)
         self._limiter.succeeded(call.permit)
-        self._suspicions.clear()
+        self._suspicions.clear(call.number)
         call.tries.refused = 0
+        call.tries.suspected_at = None
         if self._account.secrets.are_in(reply.body):
             return self._key_in_answer()
         return self._conversation(call, body, reply)

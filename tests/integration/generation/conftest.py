@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from backstay import Backstay, BatchResult, Recipe
-from backstay.generate import adaptive_limit, rate, setbacks
+from backstay.generate import adaptive_limit, rate, setbacks, suspicion
 from support.provider import KEY, ProviderServer
 
 
@@ -39,6 +39,7 @@ def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         (adaptive_limit, ("_FIRST_PROBE_SECONDS", "LONGEST_PROBE_SECONDS")),
         (rate, ("LONGEST_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_LONGEST_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
         (setbacks, ("_PROBE_SECONDS",)),
+        (suspicion, ("_OUTAGE_SECONDS",)),
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name) / 300)

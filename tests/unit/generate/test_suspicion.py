@@ -4,17 +4,17 @@ from backstay.generate.recent import Recent
 from backstay.generate.suspicion import Blame, Suspicions
 
 
-def _refuse(suspicions, item):
-    """Ask for an item, be refused, and return who is blamed."""
+def _refuse(suspicions, suspected_at=None):
+    """Ask for an item that was refused at that call before, be refused, and return who is blamed."""
     call = suspicions.begin()
-    blamed = suspicions.blame(item)
+    blamed = suspicions.blame(suspected_at)
     suspicions.end(call)
     return blamed
 
 
 def _pass(suspicions):
     call = suspicions.begin()
-    suspicions.clear()
+    suspicions.clear(call)
     suspicions.end(call)
 
 
@@ -22,9 +22,10 @@ def test_an_item_that_is_refused_again_after_others_passed_is_to_blame():
     """One flagged prompt is that item's matter, once others have passed between its two refusals."""
     suspicions = Suspicions()
 
-    assert _refuse(suspicions, "flagged") is Blame.NOT_KNOWN
+    assert _refuse(suspicions) is Blame.NOT_KNOWN
+    refused_at = suspicions.latest_call
     _pass(suspicions)
-    assert _refuse(suspicions, "flagged") is Blame.ITEM
+    assert _refuse(suspicions, refused_at) is Blame.ITEM
 
 
 def test_an_item_is_not_blamed_for_what_passed_before_it():
@@ -33,7 +34,7 @@ def test_an_item_is_not_blamed_for_what_passed_before_it():
     for _ in range(100):
         _pass(suspicions)
 
-    blamed = [_refuse(suspicions, "one"), _refuse(suspicions, "two"), _refuse(suspicions, "three")]
+    blamed = [_refuse(suspicions) for _ in range(3)]
 
     assert blamed == [Blame.NOT_KNOWN, Blame.NOT_KNOWN, Blame.ALL]
 
@@ -42,7 +43,25 @@ def test_the_only_item_is_asked_three_times():
     """Where there is nobody else to ask, the account is to blame, and the item stays pending."""
     suspicions = Suspicions()
 
-    assert [_refuse(suspicions, "only") for _ in range(3)] == [Blame.NOT_KNOWN, Blame.NOT_KNOWN, Blame.ALL]
+    blamed = [_refuse(suspicions)]
+    blamed += [_refuse(suspicions, suspicions.latest_call) for _ in range(2)]
+
+    assert blamed == [Blame.NOT_KNOWN, Blame.NOT_KNOWN, Blame.ALL]
+
+
+def test_what_was_under_way_at_a_refusal_does_not_speak_against_the_item():
+    """An account is closed while slow good answers are on their way: they come in, and no item is blamed for it."""
+    suspicions = Suspicions()
+    slow = [suspicions.begin() for _ in range(8)]
+    assert [_refuse(suspicions) for _ in range(4)] == [Blame.NOT_KNOWN] * 4
+    refused_at = suspicions.latest_call
+    for call in slow:
+        suspicions.clear(call)
+        suspicions.end(call)
+
+    blamed = [_refuse(suspicions, refused_at) for _ in range(3)]
+
+    assert blamed == [Blame.NOT_KNOWN, Blame.NOT_KNOWN, Blame.ALL]
 
 
 def test_calls_under_way_are_waited_for():
@@ -50,14 +69,17 @@ def test_calls_under_way_are_waited_for():
     suspicions = Suspicions()
     calls = [suspicions.begin() for _ in range(16)]
 
-    for number in range(10):
-        assert suspicions.blame(f"flagged {number}") is Blame.NOT_KNOWN
-        suspicions.end(calls[number])
-    for number in range(10, 16):
-        suspicions.clear()
-        suspicions.end(calls[number])
+    for call in calls[:10]:
+        assert suspicions.blame(None) is Blame.NOT_KNOWN
+        suspicions.end(call)
+    refused_at = suspicions.latest_call
+    assert _refuse(suspicions, refused_at) is Blame.NOT_KNOWN
+    for call in calls[10:]:
+        suspicions.clear(call)
+        suspicions.end(call)
+    _pass(suspicions)
 
-    assert _refuse(suspicions, "flagged 3") is Blame.ITEM
+    assert _refuse(suspicions, refused_at) is Blame.ITEM
 
 
 def test_when_all_calls_under_way_are_refused_the_next_one_decides():
@@ -65,11 +87,11 @@ def test_when_all_calls_under_way_are_refused_the_next_one_decides():
     suspicions = Suspicions()
     calls = [suspicions.begin() for _ in range(16)]
 
-    for number, call in enumerate(calls):
-        assert suspicions.blame(number) is Blame.NOT_KNOWN
+    for call in calls:
+        assert suspicions.blame(None) is Blame.NOT_KNOWN
         suspicions.end(call)
 
-    assert _refuse(suspicions, "next") is Blame.ALL
+    assert _refuse(suspicions) is Blame.ALL
 
 
 def test_a_call_that_hangs_does_not_keep_it_open_for_ever():
@@ -77,14 +99,14 @@ def test_a_call_that_hangs_does_not_keep_it_open_for_ever():
     suspicions = Suspicions()
     suspicions.begin()
 
-    blamed = [_refuse(suspicions, number) for number in range(50)]
+    blamed = [_refuse(suspicions) for _ in range(50)]
 
     assert blamed == [Blame.NOT_KNOWN] * 49 + [Blame.ALL]
 
 
-def _fault(suspicions):
+def _fault(suspicions, now):
     call = suspicions.begin()
-    told = suspicions.note_fault()
+    told = suspicions.note_fault(now)
     suspicions.end(call)
     return told
 
@@ -93,9 +115,18 @@ def test_fifty_faults_in_a_row_are_told():
     """A server that always says it has a fault is found out, whatever it answered before; a good answer counts anew."""
     suspicions = Suspicions()
 
-    for _ in range(2):
-        assert [_fault(suspicions) for _ in range(50)] == [None] * 49 + [50]
+    for begin in (0.0, 1_000.0):
+        told = [_fault(suspicions, begin + 3.0 * number) for number in range(50)]
+        assert told == [None] * 49 + [50]
         _pass(suspicions)
+
+
+def test_faults_of_a_minute_are_an_outage():
+    """However many they are: only those that go on for longer are told."""
+    suspicions = Suspicions()
+
+    assert {_fault(suspicions, 0.2 * number) for number in range(325)} == {None}
+    assert _fault(suspicions, 90.0) == 326
 
 
 def test_many_calls_under_way_at_once_are_no_proof():
@@ -103,10 +134,10 @@ def test_many_calls_under_way_at_once_are_no_proof():
     suspicions = Suspicions()
     calls = [suspicions.begin() for _ in range(64)]
     for call in calls:
-        assert suspicions.note_fault() is None
+        assert suspicions.note_fault(0.0) is None
         suspicions.end(call)
 
-    assert [_fault(suspicions) for _ in range(64)] == [None] * 63 + [128]
+    assert [_fault(suspicions, 100.0) for _ in range(64)] == [None] * 63 + [128]
 
 
 def test_only_the_latest_are_remembered():

@@ -1,0 +1,79 @@
+"""Jobs that ask two models of one account at the same time: what one draws is no evidence against the other's items."""
+
+import asyncio
+
+import pytest
+
+from backstay import Backstay, BatchResult, Counts, JobState, Recipe
+from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
+
+pytestmark = pytest.mark.promise("B5", "B6")
+
+_FORBIDDEN = Status(403, {"error": {"message": "You don't have access to this."}})
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch, quick_waits):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def _items(count: int) -> list[dict[str, str]]:
+    return [{"id": f"{number}", "topic": f"t{number}"} for number in range(count)]
+
+
+async def _run_beside(backstay: Backstay, provider: ProviderServer) -> BatchResult:
+    """Run a job with the model `bad` while one with the model `good` goes on, and return how it ended."""
+
+    async def run(model: str, count: int) -> BatchResult:
+        recipe = Recipe(model=model, base_url=provider.base_url, turns=2)
+        return await backstay.batches.run(model, _items(count), recipe, concurrency=4)
+
+    good = asyncio.create_task(run("good", 2_000))
+    result = await run("bad", 12)
+    assert not good.done()
+    await backstay.batches.cancel("good")
+    await good
+    return result
+
+
+async def test_a_model_that_is_refused_beside_another_pauses_its_job(provider, path):
+    """Good answers of another model say nothing about items that this one is not asked for: none of them fails."""
+    provider.behaviour = lambda call: _FORBIDDEN if call.body["model"] == "bad" else Said()
+    async with Backstay.open(path) as backstay:
+        result = await _run_beside(backstay, provider)
+
+    assert (result.state, result.counts) == (JobState.PAUSED, Counts(pending=12))
+    assert result.pause.code == "forbidden"
+
+
+async def test_a_model_that_is_down_beside_another_is_waited_for(provider, path):
+    """Its errors cost its items no try, though another model answers all the while."""
+    left = 60
+
+    def down_at_first(call: Call) -> Reply:
+        nonlocal left
+        if call.body["model"] == "good" or not left:
+            return Said()
+        left -= 1
+        return Status(503)
+
+    provider.behaviour = down_at_first
+    async with Backstay.open(path) as backstay:
+        result = await _run_beside(backstay, provider)
+
+    assert result.counts == Counts(completed=12)
+
+
+async def test_items_of_a_later_job_are_not_suspected_for_their_ids(provider, path):
+    """What a job drew before its account was mended is forgotten: a job with the same ids starts with none of it."""
+    recipes = [Recipe(model="m", base_url=provider.base_url, turns=2, prompt=f"{n} {{{{topic}}}}") for n in range(2)]
+    async with Backstay.open(path) as backstay:
+        provider.behaviour = lambda _: _FORBIDDEN
+        await backstay.batches.run("before", _items(12), recipes[0], concurrency=4)
+        provider.behaviour = lambda _: Said()
+        mended = await backstay.batches.resume("before", concurrency=4)
+        provider.behaviour = lambda _: _FORBIDDEN
+        result = await backstay.batches.run("after", _items(12), recipes[1], concurrency=4)
+
+    assert mended.counts == Counts(completed=12)
+    assert (result.state, result.counts) == (JobState.PAUSED, Counts(pending=12))
