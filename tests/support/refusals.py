@@ -154,15 +154,15 @@ KEYS = (
     ),
     _account(
         "Gemini: wrong key, without details", 400, _google(400, "INVALID_ARGUMENT", "API key not valid. Please "
-        "pass a valid API key."), "bad_key", decisive=True,
+        "pass a valid API key."), "bad_key",
     ),
     _account(
         "Gemini: expired key", 400, _google(400, "INVALID_ARGUMENT", "API key expired. Please renew the API key."),
-        "bad_key", decisive=True,
+        "bad_key",
     ),
     _account(
         "Gemini: leaked key", 403, _google(403, "PERMISSION_DENIED", "Your API key was reported as leaked. Please "
-        "use another API key."), "bad_key", decisive=True,
+        "use another API key."), "bad_key",
     ),
     _account(
         "Vertex: expired token", 401, _google(401, "UNAUTHENTICATED", "Request had invalid authentication "
@@ -170,7 +170,7 @@ KEYS = (
     ),
     _account(
         "xAI: wrong key", 400, {"code": "Client specified an invalid argument", "error": "Incorrect API key "
-        "provided: xa***ey. You can obtain an API key from https://console.x.ai."}, "bad_key", decisive=True,
+        "provided: xa***ey. You can obtain an API key from https://console.x.ai."}, "bad_key",
     ),
     _account("Mistral: wrong key", 401, {"detail": "Unauthorized"}, "bad_key", decisive=True),
     _account("Cohere: wrong key", 401, {"message": "invalid api token"}, "bad_key", decisive=True),
@@ -196,7 +196,6 @@ KEYS = (
     ),
     _account(
         "Cohere behind a gateway: wrong key", 403, {"error": "status 401: invalid api token"}, "bad_key",
-        decisive=True,
     ),
     _account("a web page with status 401", 401, _NGINX.format("401 Authorization Required"), "bad_key", decisive=True),
     _account(
@@ -229,7 +228,6 @@ BALANCE = (
     _account(
         "Anthropic: credit", 400, _anthropic("invalid_request_error", "Your credit balance is too low to access "
         "the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits."), "quota_exhausted",
-        decisive=True,
     ),
     _account(
         "Anthropic: billing", 402, _anthropic("billing_error", "Your payment failed."), "quota_exhausted",
@@ -267,7 +265,7 @@ BALANCE = (
     ),
     _account(
         "Zhipu behind a gateway: balance", 400, {"error": "upstream: 余额不足或无可用资源包,请充值。"},
-        "quota_exhausted", decisive=True,
+        "quota_exhausted",
     ),
     _account(
         "DashScope: arrears", 400, {"code": "Arrearage", "message": "Access denied, please make sure your account "
@@ -300,7 +298,7 @@ BALANCE = (
     ),
     _account(
         "xAI: new team", 403, {"code": "The caller does not have permission", "error": "Your newly created team "
-        "doesn't have any credits or licenses yet."}, "quota_exhausted", decisive=True,
+        "doesn't have any credits or licenses yet."}, "quota_exhausted",
     ),
     _account(
         "xAI: spending limit", 403, {"code": "personal-team-blocked:spending-limit", "error":
@@ -388,15 +386,14 @@ ACCOUNT = (
     ),
     _account(
         "OpenRouter: data policy", 404, _router(404, "No endpoints found matching your data policy (Free model "
-        "training). Configure: https://openrouter.ai/settings/privacy"), "privacy_settings", decisive=True,
+        "training). Configure: https://openrouter.ai/settings/privacy"), "privacy_settings",
     ),
     _account(
         "OpenRouter: providers", 404, _router(404, "No allowed providers are available for the selected model."),
-        "privacy_settings", decisive=True,
+        "privacy_settings",
     ),
     _account(
         "OpenRouter: ignored providers", 404, _router(404, "All providers have been ignored."), "privacy_settings",
-        decisive=True,
     ),
     _account("403, nothing said", 403, "", "forbidden"),
     _account(
@@ -414,21 +411,20 @@ ACCOUNT = (
     _account("nginx: forbidden page", 403, _NGINX.format("403 Forbidden"), "firewall"),
     _account("a firewall that says 406", 406, _page("Not Acceptable!"), "firewall"),
     _account("a proxy", 407, _page("407 Proxy Authentication Required"), "proxy_refused", decisive=True),
-    _account("a redirect", 307, "", "redirected", decisive=True, headers={"Location": "https://login.example/"}),
-    _account("a redirect to https", 301, _NGINX.format("301 Moved Permanently"), "redirected", decisive=True),
-    _account("FastAPI: no such path", 404, {"detail": "Not Found"}, "unknown_address", decisive=True),
-    _account("Go: no such path", 404, "404 page not found", "unknown_address", decisive=True),
-    _account("nginx: no such path", 404, _NGINX.format("404 Not Found"), "unknown_address", decisive=True),
+    _account("a redirect", 307, "", "redirected", headers={"Location": "https://login.example/"}),
+    _account("a redirect to https", 301, _NGINX.format("301 Moved Permanently"), "redirected"),
+    _account("FastAPI: no such path", 404, {"detail": "Not Found"}, "unknown_address"),
+    _account("Go: no such path", 404, "404 page not found", "unknown_address"),
+    _account("nginx: no such path", 404, _NGINX.format("404 Not Found"), "unknown_address"),
     _account(
         "Azure: no such path", 404, {"error": {"code": "404", "message": "Resource not found"}}, "unknown_address",
-        decisive=True,
     ),
-    _account("FastAPI: method", 405, {"detail": "Method Not Allowed"}, "no_chat_completions", decisive=True),
+    _account("FastAPI: method", 405, {"detail": "Method Not Allowed"}, "no_chat_completions"),
     _account(
         "llama.cpp: only embeddings", 501, {"error": {"code": 501, "message": "This server is started for "
-        "embeddings only.", "type": "not_implemented"}}, "no_chat_completions", decisive=True,
+        "embeddings only.", "type": "not_implemented"}}, "no_chat_completions",
     ),
-    _account("501, in words", 501, {"error": "chat completions are not enabled"}, "no_chat_completions", decisive=True),
+    _account("501, in words", 501, {"error": "chat completions are not enabled"}, "no_chat_completions"),
 )  # fmt: skip
 
 MODELS = (
@@ -442,7 +438,7 @@ MODELS = (
     ),
     _model(
         "vLLM: no such model", 404, {"object": "error", "message": "The model `m` does not exist.", "type":
-        "NotFoundError", "param": None, "code": 404}, "unknown_model",
+        "NotFoundError", "param": None, "code": 404}, "unknown_model", decisive=False,
     ),
     _model(
         "Azure: no such deployment", 404, {"error": {"code": "DeploymentNotFound", "message":
@@ -455,7 +451,7 @@ MODELS = (
     _model("Anthropic: no such model", 404, _anthropic("not_found_error", "model: claude-9"), "unknown_model"),
     _model(
         "Gemini: no such model", 404, _google(404, "NOT_FOUND", "models/m is not found for API version v1main, or "
-        "is not supported for generateContent."), "unknown_model",
+        "is not supported for generateContent."), "unknown_model", decisive=False,
     ),
     _model(
         "Mistral: no such model", 400, {"object": "error", "message": "Invalid model: m", "type": "invalid_model",
@@ -469,8 +465,12 @@ MODELS = (
         "GitHub Models: no such model", 400, {"error": {"code": "unknown_model", "message": "Unknown model: m",
         "details": "Unknown model: m"}}, "unknown_model",
     ),
-    _model("OpenRouter: no such model", 400, _router(400, "m is not a valid model ID"), "unknown_model"),
-    _model("OpenRouter: nobody has it", 404, _router(404, "No endpoints found for m."), "unknown_model"),
+    _model(
+        "OpenRouter: no such model", 400, _router(400, "m is not a valid model ID"), "unknown_model", decisive=False,
+    ),
+    _model(
+        "OpenRouter: nobody has it", 404, _router(404, "No endpoints found for m."), "unknown_model", decisive=False,
+    ),
     _model(
         "Zhipu: no such model", 400, {"error": {"code": "1211", "message": "模型不存在，请检查模型代码。"}},
         "unknown_model",
@@ -478,29 +478,33 @@ MODELS = (
     _model("DeepSeek: no such model", 400, _openai("Model Not Exist", code="model_not_exist"), "unknown_model"),
     _model(
         "Ollama: not pulled", 404, {"error": {"message": "model \"m\" not found, try pulling it first", "type":
-        "api_error", "param": None, "code": None}}, "unknown_model",
+        "api_error", "param": None, "code": None}}, "unknown_model", decisive=False,
     ),
     _model(
         "LM Studio: none loaded", 404, {"error": {"message": "No models loaded. Please load a model in the "
         "developer page or use the 'lms load' command.", "type": "invalid_request_error"}}, "unknown_model",
+        decisive=False,
     ),
     _model(
         "LM Studio: cannot be loaded", 400, {"error": "Failed to load model \"m\". Error: insufficient memory"},
-        "unknown_model",
+        "unknown_model", decisive=False,
     ),
     _model(
         "Ollama: cannot be loaded", 500, {"error": "llama runner process has terminated: error loading model"},
-        "unknown_model",
+        "unknown_model", decisive=False,
     ),
     _model(
         "LiteLLM: no such model", 400, {"error": {"message": "/chat/completions: Invalid model name passed in "
         "model=m. Call `/v1/models` to view available models.", "type": "None", "param": "None", "code": "400"}},
-        "unknown_model",
+        "unknown_model", decisive=False,
     ),
-    _model("Bedrock: no such model", 400, {"message": "The provided model identifier is invalid."}, "unknown_model"),
+    _model(
+        "Bedrock: no such model", 400, {"message": "The provided model identifier is invalid."}, "unknown_model",
+        decisive=False,
+    ),
     _model(
         "Bedrock: profile wanted", 400, {"message": "Invocation of model ID m with on-demand throughput "
-        "isn\u2019t supported."}, "unknown_model",
+        "isn\u2019t supported."}, "unknown_model", decisive=False,
     ),
     _model(
         "Bedrock: no access", 403, {"message": "You don't have access to the model with the specified model ID."},
@@ -508,7 +512,7 @@ MODELS = (
     ),
     _model(
         "Vertex: no such model", 404, _google(404, "NOT_FOUND", "Publisher Model `projects/p/m` was not found or "
-        "your project does not have access to it."), "unknown_model",
+        "your project does not have access to it."), "unknown_model", decisive=False,
     ),
     _model(
         "Hugging Face: no provider", 400, {"error": {"message": "The requested model 'm' is not supported by any "
@@ -521,6 +525,7 @@ MODELS = (
     ),
     _model(
         "Bedrock: retired", 404, {"message": "This model version has reached the end of its life."}, "model_retired",
+        decisive=False,
         headers={"x-amzn-ErrorType": "ResourceNotFoundException"},
     ),
     _model(
@@ -536,31 +541,31 @@ MODELS = (
         "model_decommissioned"), "model_retired",
     ),
     _model("OpenAI: retired", 404, _openai("See the deprecations page.", code="model_deprecated"), "model_retired"),
-    _model("410, nothing said", 410, "", "model_retired"),
+    _model("410, nothing said", 410, "", "model_retired", decisive=False),
     _model(
         "Gemini: retired", 404, _google(404, "NOT_FOUND", "This model models/m is no longer available."),
-        "model_retired",
+        "model_retired", decisive=False,
     ),
     _model(
         "OpenAI: no chat model", 404, _openai("This is not a chat model and thus not supported in the "
-        "v1/chat/completions endpoint.", param="model"), "not_a_chat_model",
+        "v1/chat/completions endpoint.", param="model"), "not_a_chat_model", decisive=False,
     ),
     _model(
         "OpenAI: responses only", 404, _openai("This model is only supported in v1/responses and not in "
-        "v1/chat/completions.", param="model"), "not_a_chat_model",
+        "v1/chat/completions.", param="model"), "not_a_chat_model", decisive=False,
     ),
-    _model("Ollama: embeddings", 400, {"error": "\"m\" does not support chat"}, "not_a_chat_model"),
+    _model("Ollama: embeddings", 400, {"error": "\"m\" does not support chat"}, "not_a_chat_model", decisive=False),
     _model(
         "DashScope: streams only", 400, _openai("This model only support stream mode, please enable the stream "
-        "parameter to access the model."), "streams_only",
+        "parameter to access the model."), "streams_only", decisive=False,
     ),
     _model(
         "DashScope: thinking streams", 400, _openai("parameter.enable_thinking must be set to false for "
-        "non-streaming calls", code="invalid_parameter_error"), "streams_only",
+        "non-streaming calls", code="invalid_parameter_error"), "streams_only", decisive=False,
     ),
     _model(
         "Fireworks: streams only", 400, {"error": {"message": "Requests with max_tokens > 4096 must have "
-        "stream=true"}}, "streams_only",
+        "stream=true"}}, "streams_only", decisive=False,
     ),
     _model(
         "Gateway: streams only", 400, {"error": {"message": "stream must be set to true"}}, "streams_only",
@@ -1096,6 +1101,7 @@ TROUBLE = (
         "Bedrock: model error", 400, {"message": "The model had an error."}, "server_error", headers={
         "x-amzn-ErrorType": "ModelErrorException"},
     ),
+    _passing("a gateway: limit in words", 400, {"error": "Rate limit reached, slow down."}, "rate_limited"),
     _passing("a gateway: busy", 400, {"error": "server is busy, please come back"}, "overloaded"),
     _passing("OpenRouter: chain", 502, _router(502, "Provider returned error"), "server_error"),
     _passing("408", 408, "", "http_408"),

@@ -26,6 +26,8 @@ _PARAMETERS = frozenset(
         "parallel_tool_calls", "logit_bias", "service_tier", "metadata", "user", "store", "verbosity",
     }
 )  # fmt: skip
+_EVERYBODYS = (Kind.ACCOUNT, Kind.MODEL)
+_DECISIVE_STATUSES = (401, 402)  # whatever the words beside them say
 _UNKNOWN = Rule(Kind.UNKNOWN, "bad_request")
 
 
@@ -101,7 +103,7 @@ def refusal_of(
         code=code,
         message=told,
         reason=f"{status}: {rule.reason or rule.code.replace('_', ' ')}",
-        is_decisive=rule.is_decisive,
+        is_decisive=rule.is_decisive or (rule.kind in _EVERYBODYS and status in _DECISIVE_STATUSES),
         is_limit=rule.is_limit,
         change=rule.change,
         parameter=parameter,

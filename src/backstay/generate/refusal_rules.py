@@ -1,7 +1,8 @@
 """The table of refusals: what an answer concerns, by the signs in it.
 
 The first rule that matches decides. The order is that of trust: codes, then structured fields, then words, the status
-last. `scripts/refusals.py` makes the tables of the reference from it.
+last. Words and most statuses are never decisive: a message may quote a prompt, and a firewall has any status for one.
+`scripts/refusals.py` makes the tables of the reference from it.
 """
 
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ _LIMIT_CODES = frozenset(
         "throttling.burstrate", "throttling.allocationquota", "throttling_error", "1302", "1303",
     }
 )  # fmt: skip
+_LIMIT_WORDS = ("rate limit", "ratelimit", "rate-limit", "too many requests", "throttl")
 _LONG = ("per day", "perday", "per-day", "daily", "/ day", "per month", "/ month", "monthly", "今日")
 
 CODES = (
@@ -246,11 +248,11 @@ FIELDS = (
 WORDS = (
     # -- the key and the account
     Rule(
-        Kind.ACCOUNT, "bad_key", "Gemini", is_decisive=True, statuses=_BAD, words=("reported as leaked",),
+        Kind.ACCOUNT, "bad_key", "Gemini", statuses=_BAD, words=("reported as leaked",),
         message="key_leaked",
     ),
     Rule(
-        Kind.ACCOUNT, "bad_key", "xAI, Gemini, Cohere, OpenRouter", is_decisive=True, statuses=_BAD,
+        Kind.ACCOUNT, "bad_key", "xAI, Gemini, Cohere, OpenRouter", statuses=_BAD,
         words=(
             "api key not valid", "incorrect api key", "invalid api key", "api key expired", "api key has expired",
             "api key not found", "invalid api token", "no auth credentials found", "invalid access token",
@@ -264,7 +266,7 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "quota_exhausted", "OpenRouter", is_decisive=True, statuses=frozenset({402}),
+        Kind.ACCOUNT, "quota_exhausted", "OpenRouter", statuses=frozenset({402}),
         words=("fewer max_tokens",), message="credits_or_max_tokens",
     ),
     Rule(
@@ -276,7 +278,7 @@ WORDS = (
         words=("exceeded your current quota", "plan and billing", "billing details"),
     ),
     Rule(
-        Kind.ACCOUNT, "quota_exhausted", "Anthropic, xAI, Zhipu, Hugging Face, Bedrock", is_decisive=True,
+        Kind.ACCOUNT, "quota_exhausted", "Anthropic, xAI, Zhipu, Hugging Face, Bedrock",
         words=(
             "credit balance is too low", "insufficient balance", "insufficient credits", "insufficient funds",
             "insufficient quota", "out of credits", "any credits or licenses", "credit limit exceeded",
@@ -299,7 +301,7 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "privacy_settings", "OpenRouter", is_decisive=True, statuses=frozenset({404}),
+        Kind.ACCOUNT, "privacy_settings", "OpenRouter", statuses=frozenset({404}),
         words=("data policy", "no allowed providers", "providers have been ignored"),
     ),
     # -- what only some items run into, or only this account's way of asking
@@ -307,7 +309,7 @@ WORDS = (
         Kind.ITEM, "request_too_large", "gateways of Groq and OpenAI", words=("request too large for",),
     ),
     Rule(
-        Kind.MODEL, "streams_only", "DashScope, Fireworks, gateways", is_decisive=True, statuses=_REQUEST,
+        Kind.MODEL, "streams_only", "DashScope, Fireworks, gateways", statuses=_REQUEST,
         words=(
             "only support stream", "only supports stream", "only stream", "must have stream", "for non-streaming calls",
             "enable the stream parameter", "streaming is required", "requires streaming", "stream must be set to true",
@@ -392,14 +394,14 @@ WORDS = (
     ),
     # -- the model
     Rule(
-        Kind.MODEL, "not_a_chat_model", "OpenAI, Ollama", is_decisive=True, statuses=_REQUEST,
+        Kind.MODEL, "not_a_chat_model", "OpenAI, Ollama", statuses=_REQUEST,
         words=(
             "not a chat model", "only supported in v1/", "not supported in the v1/chat", "does not support chat",
             "not supported with the chat completions",
         ),
     ),
     Rule(
-        Kind.MODEL, "model_retired", "Groq, Gemini, Vertex", is_decisive=True, statuses=frozenset({400, 404, 410}),
+        Kind.MODEL, "model_retired", "Groq, Gemini, Vertex", statuses=frozenset({400, 404, 410}),
         words=(
             "decommissioned", "model…has been deprecated", "model…retired", "no longer available", "end of life",
             "end of its life",
@@ -407,7 +409,7 @@ WORDS = (
     ),
     Rule(
         Kind.MODEL, "unknown_model", "Ollama, Gemini, OpenRouter, LiteLLM, Bedrock, LM Studio, Vertex",
-        is_decisive=True, statuses=frozenset({400, 403, 404, 422, 500}),
+        statuses=frozenset({400, 403, 404, 422, 500}),
         words=(
             "model…does not exist", "model not exist", "not found the model",
             "model…not found", "model…not_found", "models/…is not found", "unknown model",
@@ -430,8 +432,13 @@ WORDS = (
         Kind.ACCOUNT, "daily_quota", "Cloudflare, OpenRouter", statuses=frozenset({429}), words=_LONG, has_time=False,
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "GitHub, gateways", is_limit=True, statuses=frozenset({400, 403, 404, 500}),
-        words=("rate limit", "ratelimit", "rate-limit", "too many requests", "throttl"), reason="too many requests",
+        Kind.PASSING, "rate_limited", "GitHub, gateways", is_limit=True, statuses=frozenset({403, 404, 500}),
+        words=_LIMIT_WORDS, reason="too many requests",
+    ),
+    # No limit that an item waits for whatever others draw: 400 is said of a request, and its words may be the prompt's.
+    Rule(
+        Kind.PASSING, "rate_limited", "gateways", statuses=frozenset({400}), words=_LIMIT_WORDS,
+        reason="too many requests",
     ),
     Rule(
         Kind.PASSING, "overloaded", "gateways", statuses=frozenset({400, 403, 404, 500}),
@@ -440,16 +447,16 @@ WORDS = (
 )  # fmt: skip
 
 STATUSES = (
-    Rule(Kind.ACCOUNT, "redirected", is_decisive=True, statuses=frozenset(range(300, 400))),
+    Rule(Kind.ACCOUNT, "redirected", statuses=frozenset(range(300, 400))),
     Rule(Kind.ACCOUNT, "bad_key", is_decisive=True, statuses=frozenset({401})),
     Rule(Kind.ACCOUNT, "quota_exhausted", "DeepSeek, OpenRouter", is_decisive=True, statuses=frozenset({402})),
     Rule(Kind.ACCOUNT, "forbidden", statuses=frozenset({403})),
-    Rule(Kind.ACCOUNT, "unknown_address", is_decisive=True, statuses=frozenset({404})),
-    Rule(Kind.ACCOUNT, "no_chat_completions", is_decisive=True, statuses=frozenset({405, 501})),
+    Rule(Kind.ACCOUNT, "unknown_address", statuses=frozenset({404})),
+    Rule(Kind.ACCOUNT, "no_chat_completions", statuses=frozenset({405, 501})),
     Rule(Kind.ACCOUNT, "proxy_refused", is_decisive=True, statuses=frozenset({407})),
     Rule(Kind.PASSING, "http_408", statuses=frozenset({408}), reason="it timed out"),
     Rule(Kind.PASSING, "http_409", statuses=frozenset({409}), reason="a conflict"),
-    Rule(Kind.MODEL, "model_retired", is_decisive=True, statuses=frozenset({410})),
+    Rule(Kind.MODEL, "model_retired", statuses=frozenset({410})),
     Rule(Kind.ITEM, "context_too_long", "nginx", statuses=frozenset({413})),
     Rule(Kind.PASSING, "server_error", "Hugging Face", statuses=frozenset({424})),
     Rule(Kind.PASSING, "http_425", statuses=frozenset({425}), reason="too early"),

@@ -171,6 +171,21 @@ def test_who_has_no_server_is_not_told_to_start_one():
     assert "start the server, then resume" in unreachable(given, "no route").message
 
 
+def test_words_decide_nothing_alone():
+    """A message may quote a prompt: of all answers to a request, one is enough only with a code, or with 401 or 402."""
+    quotes = ["end of life care", "insufficient funds", "this model railway does not exist", "an invalid api key"]
+    bodies = [json.dumps({"error": {"message": f"We cannot process '{quote}'"}}) for quote in quotes]
+
+    decisive = {
+        status
+        for status in range(300, 600)
+        for body in bodies
+        if refusal_of(status, {}, body, _ENDPOINT, NOW).is_decisive
+    }
+
+    assert decisive == {401, 402, 407}
+
+
 def test_a_proxy_is_named_without_its_password():
     """A proxy that wants other credentials is named by host and port."""
     refusal = refusal_of(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
