@@ -21,6 +21,8 @@ class Adaptation:
     """Parameter → its name here."""
     omitted: frozenset[str] = frozenset()
     """Parameters that are not taken."""
+    learnt: int = 0
+    """How often something was learnt about what is taken."""
     hint: str | None = None
     """What is wrong with most answers, for the prompt of all."""
     unusable_in_a_row: int = 0
@@ -54,6 +56,7 @@ class Adaptation:
             if len(self.structures) == 1:
                 return False
             self.structures.remove(refused)
+            self.learnt += 1
         return True
 
     def note_unusable(self, structure: Structure, hint: str | None) -> None:
@@ -81,14 +84,18 @@ class Adaptation:
         """Note a parameter that is not taken; False when it is one that a request cannot do without."""
         if parameter in _NEEDED:
             return False
-        self.omitted |= {parameter}
+        if parameter not in self.omitted:
+            self.omitted |= {parameter}
+            self.learnt += 1
         return True
 
     def rename(self, parameter: str, instead: str) -> bool:
         """Note another name of a parameter; False when that leads nowhere."""
         if instead in ("", parameter) or self.renamed.get(instead) == parameter:
             return False
-        self.renamed[parameter] = instead
+        if self.renamed.get(parameter) != instead:
+            self.renamed[parameter] = instead
+            self.learnt += 1
         return True
 
 

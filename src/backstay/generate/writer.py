@@ -30,6 +30,7 @@ from backstay.generate.trouble import Cause
 from backstay.library.conversation import Conversation
 
 _MOST_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently
+_MOST_PUT_BACK = 3  # times that an item goes back with what was learnt: an endpoint may refuse something new for ever
 _FAULT = 500
 _WEIGHT = 0.05  # of one answer in the mean that the next one's tokens are guessed by
 
@@ -72,13 +73,13 @@ class Writer:
         prompt = self._recipe.prompts.of(item, f"item {item.id}")
         tries = self._tries.get(item.id) or Tries()
         self._tries.put(item.id, tries)
+        learnt_before = self._adaptation.learnt
         outcome = await self._attempt(item, prompt, tries, work)
         changes = 0
         # Where the endpoint does not take the request as it was made, it is made differently at once.
         while isinstance(outcome, Differently):
             if (changes := changes + 1) > _MOST_CHANGES:
-                reason = f"The request was refused in each of the ways in which it was made: {outcome.reason}"
-                outcome = Fail(reason, code="bad_request")
+                outcome = self._refused_in_each_way(outcome.reason, tries, learnt_before)
             else:
                 outcome = await self._attempt(item, prompt, tries, work)
         if not isinstance(outcome, Retry):
@@ -137,6 +138,14 @@ class Writer:
             stream=self._endpoint.stream,
         )
         return orjson.dumps(self._adaptation.body_as_taken(self._endpoint.provider.body(ask), recipe.parameters))
+
+    def _refused_in_each_way(self, why: str, tries: Tries, learnt_before: int) -> Outcome:
+        """Give up on an item that was asked for in several ways: for now, if the account knows another one by now."""
+        reason = f"The request was refused in each of the ways in which it was made: {why}"
+        if self._adaptation.learnt == learnt_before or tries.put_back >= _MOST_PUT_BACK:
+            return Fail(reason, code="bad_request")
+        tries.put_back += 1
+        return Retry(reason, after=0.0, code="bad_request", counts=False)
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from backstay.batch.breaker import Breaker
 from backstay.generate import parse
 from backstay.generate.limiter import RateLimiter
 from support.invariants import violations
-from support.provider import CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
+from support.provider import KEY, CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
 
 pytestmark = pytest.mark.promise("B3", "B6")
 
@@ -220,6 +220,41 @@ async def test_a_server_without_structured_output_is_asked_plainly(provider, rec
     assert result.counts == Counts(completed=30)
     assert len(provider.calls) <= 30 + 2 * 3
     assert len(stored()) == 30
+
+
+async def test_an_endpoint_that_refuses_one_thing_after_another_is_learnt(provider, path, monkeypatch):
+    """Items that were under way while it was found out go back, and none of them fails; nor does that cost a try."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    def refuse_one(call):
+        if call.body.get("response_format", {}).get("type") == "json_schema":
+            return _unsupported("response_format")
+        return next((_unsupported(name) for name in ("max_tokens", "temperature") if name in call.body), Said())
+
+    provider.behaviour = refuse_one
+    recipe = Recipe(model="m", base_url=provider.base_url, turns=2, max_tokens=99, temperature=0.5)
+    async with Backstay.open(path) as backstay:
+        items = [{"topic": f"t{n}"} for n in range(20)]
+        result = await backstay.batches.run("job", items, recipe, concurrency=8, max_attempts=1)
+
+    assert result.counts == Counts(completed=20)
+    assert len(provider.calls) <= 20 + 3 * 8
+
+
+async def test_an_endpoint_that_refuses_something_new_each_time_is_given_up(provider, path, monkeypatch):
+    """An item goes back only a few times, however much there is to learn."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    provider.behaviour = lambda call: _unsupported(f"parameter_{call.number}")
+    recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
+    async with Backstay.open(path) as backstay:
+        result = await backstay.batches.run("job", [{"topic": "t"}], recipe)
+
+    assert result.counts == Counts(failed=1)
+    assert len(provider.calls) <= 12
+
+
+def _unsupported(name):
+    return Status(400, {"error": {"message": "no", "param": name, "code": "unsupported_parameter"}})
 
 
 async def test_two_jobs_of_one_library_share_an_account(provider, recipe, path):
