@@ -1,6 +1,6 @@
 """What an endpoint does not take, learnt from its refusals, and requests made accordingly."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from backstay.generate.providers.provider import Structure
 from backstay.generate.refusal import Change, Refusal
 
 _TELLING_ANSWERS = 8
+_TELLING_DOUBTS = 3
 _NEEDED = frozenset({"model", "messages"})
 
 
@@ -23,6 +24,8 @@ class Adaptation:
     """Parameters that are not taken."""
     learnt: int = 0
     """How often something was learnt about what is taken."""
+    doubts: dict[Structure, int] = field(default_factory=dict)
+    """Items in a row that were refused a structure in words, without one that was given it in between."""
     hint: str | None = None
     """What is wrong with most answers, for the prompt of all."""
     unusable_in_a_row: int = 0
@@ -48,16 +51,29 @@ class Adaptation:
         }
 
     def drop_structure(self, refused: Structure) -> bool:
-        """Note that a structure is not available; False when no other is left.
+        """Note that a structure is not available; False when none is left that is plainer.
 
         Of many calls that were refused the same structure, only the first changes it for all.
         """
+        if refused == self.structures[-1]:
+            return False
         if refused in self.structures:
-            if len(self.structures) == 1:
-                return False
             self.structures.remove(refused)
             self.learnt += 1
         return True
+
+    def doubt(self, refused: Structure) -> bool:
+        """Note that an item was refused a structure in words, which may be its prompt's; return whether they are
+        believed: then all are asked in a plainer way, and otherwise this item alone.
+        """
+        self.doubts[refused] = self.doubts.get(refused, 0) + 1
+        return self.doubts[refused] >= _TELLING_DOUBTS
+
+    def note_taken(self, structure: Structure, doubted: Iterable[Structure]) -> None:
+        """Note that a request was taken, whose item had been refused other structures in words: it was for those."""
+        self.doubts.pop(structure, None)
+        for refused in doubted:
+            self.drop_structure(refused)
 
     def note_unusable(self, structure: Structure, hint: str | None) -> None:
         """Note an answer of another shape; after several in a row, ask all in a plainer way, or say what is wrong."""

@@ -31,6 +31,8 @@ class Tries:
     """By how much the structure it is asked for is plainer than others'."""
     unusable: int = 0
     """Answers that were no conversation."""
+    doubted: frozenset[Structure] = frozenset()
+    """Structures that it was refused in words, which may be its own."""
     put_back: int = 0
     """Times that it was put back because the account has learnt how else to ask."""
     hint: str | None = None

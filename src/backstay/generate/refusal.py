@@ -45,6 +45,8 @@ class Refusal:
     """Whether one such answer is enough to pause: no other item can fare better."""
     is_limit: bool = False
     """Whether a limit of requests, tokens or concurrency was met, as opposed to a server error."""
+    is_by_words: bool = False
+    """Whether only its words say so, which may be a prompt's."""
     change: Change | None = None
     parameter: str | None = None
     instead: str | None = None
@@ -105,6 +107,7 @@ def refusal_of(
         reason=f"{status}: {rule.reason or rule.code.replace('_', ' ')}",
         is_decisive=rule.is_decisive or (rule.kind in _EVERYBODYS and status in _DECISIVE_STATUSES),
         is_limit=rule.is_limit,
+        is_by_words=rule.is_by_words,
         change=rule.change,
         parameter=parameter,
         instead=rule.instead,

@@ -65,6 +65,11 @@ class Rule:
     """The key of the message, where it is not the code."""
     reason: str = ""
 
+    @property
+    def is_by_words(self) -> bool:
+        """Whether nothing but words tells: they may be those of a prompt that is quoted."""
+        return bool(self.words) and not self.codes and self.field is None
+
 
 def matches(rule: Rule, said: Said, headers: Mapping[str, str], *, has_time: bool) -> bool:
     """Return whether all conditions of a rule hold, but for the status."""

@@ -130,6 +130,9 @@ class Setbacks:
         if refusal.change is Change.RESAMPLE:
             call.tries.plainer += 1
             return self._adaptation.resample()
+        if refusal.change is Change.PLAINER and refusal.is_by_words and self._is_doubtful(call):
+            call.tries.doubted |= {call.structure}
+            return True
         if refusal.parameter in call.omitted:
             return False  # it was left out already
         is_new = refusal.parameter not in self._adaptation.omitted
@@ -138,3 +141,9 @@ class Setbacks:
         if refusal.change is Change.OMIT and is_new:
             _log.warning("parameter_omitted", host=self._endpoint.host, parameter=refusal.parameter)
         return True
+
+    def _is_doubtful(self, call: Call) -> bool:
+        """Return whether a structure that was refused in words may be available to others, and there is a plainer."""
+        structures = self._adaptation.structures
+        is_asked_for = call.structure in structures and call.structure is not structures[-1]
+        return is_asked_for and not self._adaptation.doubt(call.structure)

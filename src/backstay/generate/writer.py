@@ -123,6 +123,8 @@ class Writer:
 
     def _structure(self, tries: Tries) -> Structure:
         structures = self._adaptation.structures
+        if tries.doubted:
+            structures = [each for each in structures if each not in tries.doubted] or structures[-1:]
         return structures[min(tries.plainer, len(structures) - 1)]
 
     def _request(self, call: Call) -> bytes:
@@ -163,6 +165,8 @@ class Writer:
         self._suspicions.clear(call.number)
         call.tries.refused = 0
         call.tries.suspected_at = None
+        self._adaptation.note_taken(call.structure, call.tries.doubted)
+        call.tries.doubted = frozenset()
         if self._account.secrets.are_in(reply.body):
             return self._key_in_answer()
         return self._conversation(call, body, reply)

@@ -222,6 +222,23 @@ async def test_a_server_without_structured_output_is_asked_plainly(provider, rec
     assert len(stored()) == 30
 
 
+@pytest.mark.parametrize("topic", ["English grammar", "function calling", "json mode"])
+async def test_a_prompt_that_is_quoted_does_not_change_how_others_are_asked(topic, provider, path, monkeypatch):
+    """One is refused with its words in the message: it is asked for in plainer ways and fails, and nobody else is."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    refusal = Status(400, {"error": {"message": f"We could not process: {topic}", "type": "invalid_request_error"}})
+    provider.behaviour = lambda call: refusal if call.topic == topic else Said()
+    recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
+    async with Backstay.open(path) as backstay:
+        items = [{"topic": f"t{n}"} for n in range(30)]
+        items[3]["topic"] = topic
+        result = await backstay.batches.run("job", items, recipe, concurrency=4)
+
+    assert result.counts == Counts(completed=29, failed=1)
+    others = {call.body["response_format"]["type"] for call in provider.calls if call.topic != topic}
+    assert (others, len(provider.calls)) == ({"json_schema"}, 29 + 3)
+
+
 async def test_an_endpoint_that_refuses_one_thing_after_another_is_learnt(provider, path, monkeypatch):
     """Items that were under way while it was found out go back, and none of them fails; nor does that cost a try."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)

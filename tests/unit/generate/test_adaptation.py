@@ -38,6 +38,31 @@ def test_the_last_structure_stays(adaptation):
     assert adaptation.structures == [Structure.TEXT]
 
 
+def test_the_plainest_structure_stays_while_others_do(adaptation):
+    """An item that is refused in each way does not take the last one from those that may need it."""
+    assert not adaptation.drop_structure(Structure.TEXT)
+
+    assert adaptation.structures == list(Structure)
+
+
+def test_words_are_believed_when_a_plainer_request_was_taken(adaptation):
+    """A refusal in words may quote a prompt: it is the item's until it is answered without that structure."""
+    assert not adaptation.doubt(Structure.SCHEMA)
+    assert adaptation.structures == list(Structure)
+
+    adaptation.note_taken(Structure.JSON, {Structure.SCHEMA})
+
+    assert adaptation.structures == [Structure.JSON, Structure.TEXT]
+
+
+def test_words_are_believed_when_several_items_in_a_row_draw_them(adaptation):
+    """The third in a row is no quotation; a request that is taken in between starts the count anew."""
+    assert [adaptation.doubt(Structure.SCHEMA) for _ in range(2)] == [False, False]
+    adaptation.note_taken(Structure.SCHEMA, ())
+
+    assert [adaptation.doubt(Structure.SCHEMA) for _ in range(3)] == [False, False, True]
+
+
 def test_one_sample_that_failed_is_asked_for_again(adaptation):
     """At once while conversations come in between; where one failure follows another, asking again costs a try."""
     assert [adaptation.resample() for _ in range(3)] == [True, False, False]
