@@ -34,6 +34,7 @@ class Suspicions:
         self._in_a_row = 0
         self._faults = 0
         self._faults_since = 0.0
+        self._latest_fault = 0.0
         self._most_under_way = 0
         """Calls at once, since the first of these faults."""
         self._first = 0
@@ -64,14 +65,20 @@ class Suspicions:
 
         Return how many came without a good one in between, once they no longer look like an outage: over
         `_OUTAGE_SECONDS`, `_MOST`, and twice as many as were under way at once, since all of those are refused in its
-        first moment. None until then.
+        first moment. None until then. Those of a job that was paused or stopped are not counted for the next.
         """
+        if now - self._latest_fault > _OUTAGE_SECONDS:
+            self._faults = self._most_under_way = 0
         if not self._faults:
             self._faults_since = now
+        self._latest_fault = now
         self._faults += 1
         self._most_under_way = max(self._most_under_way, len(self._under_way))
         is_outage = now - self._faults_since < _OUTAGE_SECONDS
-        return None if is_outage or self._faults < max(_MOST, 2 * self._most_under_way) else self._faults
+        if is_outage or self._faults < max(_MOST, 2 * self._most_under_way):
+            return None
+        told, self._faults = self._faults, 0
+        return told
 
     def blame(self, suspected_at: int | None) -> Blame:
         """Note that an item was refused, and return what that concerns. The refused call is still under way.
@@ -85,5 +92,7 @@ class Suspicions:
             self._first = self.latest_call
         self._in_a_row += 1
         all_answered = next(iter(self._under_way)) > self._first
-        is_all = self._in_a_row >= _MOST or (self._in_a_row >= _FEWEST and all_answered)
-        return Blame.ALL if is_all else Blame.NOT_KNOWN
+        if self._in_a_row < (_FEWEST if all_answered else _MOST):
+            return Blame.NOT_KNOWN
+        self._in_a_row = 0  # the job pauses, and what it draws after that is told anew
+        return Blame.ALL

@@ -121,6 +121,24 @@ def test_fifty_faults_in_a_row_are_told():
         _pass(suspicions)
 
 
+def test_what_a_job_paused_on_is_not_counted_again():
+    """After a pause, one refusal proves no more than the first did, and one fault no more than the first."""
+    suspicions = Suspicions()
+    assert [_refuse(suspicions) for _ in range(3)][-1] is Blame.ALL
+    assert [_fault(suspicions, 3.0 * number) for number in range(50)][-1] == 50
+
+    assert _refuse(suspicions) is Blame.NOT_KNOWN
+    assert _fault(suspicions, 150.0) is None
+
+
+def test_faults_of_long_ago_are_not_counted():
+    """Those before a job was stopped say nothing about a server that is asked again an hour later."""
+    suspicions = Suspicions()
+    assert {_fault(suspicions, 0.0) for _ in range(49)} == {None}
+
+    assert {_fault(suspicions, 3_600.0 + number) for number in range(49)} == {None}
+
+
 def test_faults_of_a_minute_are_an_outage():
     """However many they are: only those that go on for longer are told."""
     suspicions = Suspicions()
@@ -137,7 +155,7 @@ def test_many_calls_under_way_at_once_are_no_proof():
         assert suspicions.note_fault(0.0) is None
         suspicions.end(call)
 
-    assert [_fault(suspicions, 100.0) for _ in range(64)] == [None] * 63 + [128]
+    assert [_fault(suspicions, 1.5 * number) for number in range(64)] == [None] * 63 + [128]
 
 
 def test_only_the_latest_are_remembered():
