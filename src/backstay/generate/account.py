@@ -30,7 +30,15 @@ _UNAUTHORIZED = 401
 class Account:
     """One account: its connections, its queue, its key."""
 
-    def __init__(self, endpoint: "Endpoint", key: str | None, *, sources: KeySources, limiter: RateLimiter) -> None:
+    def __init__(
+        self,
+        endpoint: "Endpoint",
+        key: str | None,
+        *,
+        sources: KeySources,
+        limiter: RateLimiter,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         """Prepare what is sent with each call.
 
         Raises:
@@ -40,6 +48,7 @@ class Account:
         from backstay.generate.http import Http
 
         self.limiter = limiter
+        self.patience_seconds = patience_seconds
         self._endpoint = endpoint
         self._sources = sources
         self._key = key
@@ -162,7 +171,7 @@ class Accounts:
         if known is None:
             rate = Rate(rpm=self._rpm, tpm=self._tpm, patience_seconds=self._patience_seconds)
             limiter = RateLimiter(rate, host=endpoint.host)
-            known = Account(endpoint, key, sources=self._keys, limiter=limiter)
+            known = Account(endpoint, key, sources=self._keys, limiter=limiter, patience_seconds=self._patience_seconds)
             self._accounts[name] = known
         return known
 

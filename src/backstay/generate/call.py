@@ -38,6 +38,12 @@ class Tries:
     hint: str | None = None
     """What was wrong with the latest of these."""
 
+    def passed(self) -> None:
+        """Note a good answer: what was refused before it was the matter of the moment."""
+        self.refused = 0
+        self.suspected_at = None
+        self.doubted = frozenset()
+
     def is_alone(self, *, after: int) -> bool:
         """Return whether so many troubles, and some time without a good answer of others since, speak against it."""
         return self.troubles >= after and asyncio.get_running_loop().time() - self.troubled_at >= _ALONE_SECONDS

@@ -12,13 +12,15 @@ from backstay.generate.endpoint import Endpoint
 from backstay.generate.http import Unreached
 from backstay.generate.refusal import Change, Kind, Refusal, unreachable
 from backstay.generate.suspicion import Blame
-from backstay.generate.trouble import Cause, Trouble, format_seconds
+from backstay.generate.trouble import Cause, Patience, Trouble, format_seconds
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
 
 _FAULT = "server_error"
 _MOST_TROUBLES = 3  # of one item, while others pass in between
+_IDLE_SECONDS = 120.0  # without a refusal: what was refused before is no part of the wait
+_LONGEST_ASKED_SECONDS = 3600.0
 _PROBE_SECONDS = 1.0  # until an item that was refused is asked again, at the least: others go first
 
 
@@ -38,8 +40,19 @@ class Setbacks:
         self._account = account
         self._endpoint = endpoint
         self._suspicions = account.suspicions(endpoint.model)
+        self._patience = Patience(account.patience_seconds)
+        self._patience.restart(is_good=True)  # whether anything is there is the account's matter
+        self._refused_at = 0.0
         self._adaptation = adaptation
         self._own = own_parameters
+
+    def passed(self, call: Call) -> None:
+        """Note a good answer: one with a body that can be read, whatever is in it."""
+        self._account.limiter.succeeded(call.permit)
+        self._patience.restart(is_good=True)
+        self._suspicions.clear(call.number)
+        self._adaptation.note_taken(call.structure, call.tries.doubted)
+        call.tries.passed()
 
     def refused(self, call: Call, refusal: Refusal, *, is_fault: bool = False) -> Outcome | Differently:
         """Return the outcome of a refused call, or that it is to be made differently.
@@ -57,6 +70,7 @@ class Setbacks:
             case _:
                 # The provider took the call and judged it: it is up, and nothing has to wait for it.
                 self._account.limiter.succeeded(call.permit)
+                self._patience.restart(is_good=True)
                 self._suspicions.note_taken()
                 if refusal.kind is Kind.DIFFERENTLY and self._adapted(call, refusal):
                     return Differently(refusal.message)
@@ -105,10 +119,21 @@ class Setbacks:
     def _wait(self, call: Call, trouble: Trouble, message: str, code: str) -> Outcome:
         seconds = self._account.limiter.refused(call.permit, trouble, again=call.tries.refused)
         call.tries.refused += 1
-        if (why := self._account.limiter.exhausted()) is not None:
+        if (why := self._account.limiter.exhausted() or self._exhausted(trouble)) is not None:
             reason = f"{self._endpoint.host}: {why} ({trouble.reason}); resume when it works again"
             return Doom(reason, code="provider_unavailable")
         return Retry(message, after=seconds, code=code, counts=False)
+
+    def _exhausted(self, trouble: Trouble) -> str | None:
+        """Return why this job should wait no longer though the account's other calls pass: those of another model."""
+        now = asyncio.get_running_loop().time()
+        if now - self._refused_at > _IDLE_SECONDS:
+            self._patience.restart()
+        self._refused_at = now
+        # A time that is too far ahead is one call's own while others pass.
+        asked = min(trouble.retry_after_seconds or 0.0, _LONGEST_ASKED_SECONDS)
+        self._patience.refused(now, replace(trouble, retry_after_seconds=asked))
+        return self._patience.exhausted(now) if self._account.limiter.is_passing else None
 
     def _blamed(self, call: Call, refusal: Refusal) -> Outcome:
         """Pause the job for a refusal that concerns all items; if that is not certain, ask for other items first."""

@@ -161,12 +161,7 @@ class Writer:
             return self._setbacks.refused(call, self._refusal(status, reply), is_fault=is_fault)
         if body is None:
             return self._not_json(call, reply)
-        self._limiter.succeeded(call.permit)
-        self._suspicions.clear(call.number)
-        call.tries.refused = 0
-        call.tries.suspected_at = None
-        self._adaptation.note_taken(call.structure, call.tries.doubted)
-        call.tries.doubted = frozenset()
+        self._setbacks.passed(call)
         if self._account.secrets.are_in(reply.body):
             return self._key_in_answer()
         return self._conversation(call, body, reply)

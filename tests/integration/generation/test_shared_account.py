@@ -64,6 +64,16 @@ async def test_a_model_that_is_down_beside_another_is_waited_for(provider, path)
     assert result.counts == Counts(completed=12)
 
 
+async def test_patience_with_a_model_ends_while_another_answers(provider, path):
+    """Good answers of another model are no reason to wait for this one for ever: its job pauses, its items pending."""
+    provider.behaviour = lambda call: Status(503) if call.body["model"] == "bad" else Said(seconds=0.01)
+    async with Backstay.open(path, patience_seconds=1.0) as backstay:
+        result = await _run_beside(backstay, provider)
+
+    assert (result.state, result.counts) == (JobState.PAUSED, Counts(pending=12))
+    assert result.pause.code == "provider_unavailable"
+
+
 async def test_items_of_a_later_job_are_not_suspected_for_their_ids(provider, path):
     """What a job drew before its account was mended is forgotten: a job with the same ids starts with none of it."""
     recipes = [Recipe(model="m", base_url=provider.base_url, turns=2, prompt=f"{n} {{{{topic}}}}") for n in range(2)]
