@@ -317,6 +317,16 @@ def _bodies() -> Iterator[AnswerRow]:
     data = json.dumps(good).encode()
     yield _good("byte-order mark before the body", "vllm", b"\xef\xbb\xbf" + data)
     yield _good("blank lines before the body", "openrouter", b"\n \n\r\n" + data)
+    yield _good(
+        "NaN beside the answer", "vllm", json.dumps({**good, "logprobs": [float("nan"), float("-inf")]}).encode()
+    )
+    yield _good("text after the body", "llama.cpp", data + b"\n\nOK")
+    yield _good("NUL after the body", "vllm", data + b"\0")
+    yield _good("raw tab in an id", "ollama", b'{"id": "a\tb", ' + data[1:])
+    halved = chat(TEXT, reasoning_content="Half \ud83d of it.")
+    yield _good("half a character in a thought", "vllm", halved, reasoning="Half ? of it.")
+    half = chat(TEXT.replace("deep", "dee\ud83d"))
+    yield _bad("half a character in a turn", "vllm", half)
     yield AnswerRow("201", "vllm", good, status=201)
     for usage in (None, {}, "n/a", {"prompt_tokens": "12", "completion_tokens": 3.0}, {"prompt_tokens": None}):
         yield _good(f"usage {json.dumps(usage)}", "llama.cpp", {**good, "usage": usage})

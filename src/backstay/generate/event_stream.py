@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from backstay.generate.json_body import read_body, read_event, written
 from backstay.generate.stream_collector import AnyCollector, BrokenStream, Collector
 
 CONTENT_TYPE = "text/event-stream"
@@ -76,9 +75,17 @@ class StreamReader:
         self._collector = collector or AnyCollector()
         self._is_done = False
         self._unread = ""
+        self._is_plain: bool | None = None
+        self._plain = bytearray()
 
     def feed(self, piece: bytes) -> None:
         """Take in a piece. Raises BrokenStream for what cannot be part of an answer."""
+        if self._is_plain is not False:
+            self._plain += piece
+            self._is_plain = _is_plain(self._plain)
+            if self._is_plain is not False:
+                return
+            piece, self._plain = bytes(self._plain), bytearray()
         for event in self._parser.feed(piece):
             self._take(event)
 
@@ -90,11 +97,11 @@ class StreamReader:
     @property
     def is_whole(self) -> bool:
         """The model said why it stopped, or the stream that it is done: what has come is the answer."""
-        return self.is_done or self._collector.is_finished
+        return self.is_done or self._collector.is_finished or self._is_whole_json()
 
     @property
     def pending_size(self) -> int:
-        return self._parser.pending_size
+        return self._parser.pending_size + len(self._plain)
 
     def body(self) -> bytes:
         """Return the answer as it would have come without streaming, or the error that came in its place.
@@ -102,19 +109,15 @@ class StreamReader:
         Raises:
             BrokenStream: the stream ended before the answer did.
         """
-        try:
-            for event in self._parser.end():
-                self._take(event)
-        except BrokenStream:
-            if not self.is_whole:
-                raise
+        for event in self._parser.end():
+            self._take(event)
         if not self.is_whole:
             raise BrokenStream("the stream ended before the answer did")
-        return orjson.dumps(self._collector.body())
+        return bytes(self._plain) if self._is_plain else written(self._collector.body())
 
     def so_far(self) -> bytes:
         """Return what has come of an answer that is not whole, and the event that is no part of one, as evidence."""
-        return orjson.dumps(self._collector.body()) + self._unread.encode()
+        return bytes(self._plain) or written(self._collector.body()) + self._unread.encode("utf-8", "replace")
 
     def _take(self, event: Event) -> None:
         data = event.data.strip()
@@ -126,10 +129,21 @@ class StreamReader:
         try:
             value = _parse(data)
         except BrokenStream:
+            if self.is_whole:
+                return
             self._unread = f"\n{data}"
             raise
-        is_error = event.name == "error" and not value.get("error")
+        is_error = event.name == "error" and bool(value) and not value.get("error")
         self._collector.add({"error": value} if is_error else value)
+
+    def _is_whole_json(self) -> bool:
+        """Return whether what came is no stream, but an answer as it is without streaming."""
+        if not self._is_plain:
+            return False
+        try:
+            return isinstance(read_body(bytes(self._plain)), dict)
+        except ValueError:
+            return False
 
 
 def is_event_stream(content: bytes) -> bool:
@@ -138,21 +152,32 @@ def is_event_stream(content: bytes) -> bool:
 
 
 def first_object(content: bytes) -> bytes | None:
-    """Return the data of the first event, if it is a JSON object: the error that a refusal streams."""
+    """Return the data of the first event that says something, if it is a JSON object: the error of a refusal."""
     parser = EventParser()
     for event in (*parser.feed(content), *parser.end()):
         try:
-            return orjson.dumps(_parse(event.data))
+            value = _parse(event.data)
         except BrokenStream:
             return None
+        if value:
+            return written(value)
     return None
 
 
+def _is_plain(start: bytes | bytearray) -> bool | None:
+    """Return whether what begins so is JSON and no stream; None as long as it cannot be known."""
+    first = start.lstrip(_BYTE_ORDER_MARK + b" \t\r\n")[:1]
+    return first == b"{" if first else None
+
+
 def _parse(data: str) -> dict[str, Any]:
+    """Return the object of an event; an empty one for what says nothing, which some servers send."""
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+        value = read_event(data)
+    except ValueError as error:
         raise BrokenStream("an event of the stream is not JSON") from error
+    if value is None or value == []:
+        return {}
     if not isinstance(value, dict):
         raise BrokenStream("an event of the stream is not a JSON object")
     return value

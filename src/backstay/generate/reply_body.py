@@ -1,22 +1,22 @@
 """The body of a provider's reply, and the status that it means. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from backstay.generate.http import Reply
+from backstay.generate.json_body import read_body
 
 _ANSWERS = ("choices", "content")
 """Where an answer stands, in one language or the other."""
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 
 
 def object_in(reply: Reply) -> Mapping[str, Any] | None:
     """Return the JSON object of a reply, or the only one of a list; None where there is none."""
     try:
-        # Blank lines keep a connection alive, and a byte-order mark is no part of the JSON.
-        body = orjson.loads(reply.body.lstrip(b"\xef\xbb\xbf \t\r\n"))
-    except orjson.JSONDecodeError:
+        body = read_body(reply.body, charset=_charset_of(reply))
+    except ValueError:
         return None
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
@@ -34,10 +34,15 @@ def status_of(reply: Reply, body: Mapping[str, Any] | None) -> int:
     if not isinstance(error, Mapping) or not any(error.values()):
         return 200
     code = error.get("code")
-    code = int(code) if isinstance(code, str) and code.isascii() and code.isdigit() else code
+    code = int(code) if isinstance(code, str) and len(code) == 3 and code.isascii() and code.isdigit() else code
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
 def text_of(reply: Reply) -> str:
     """Return a reply's body as text."""
     return reply.body.decode("utf-8", "replace")
+
+
+def _charset_of(reply: Reply) -> str | None:
+    declared = _CHARSET.search(reply.headers.get("Content-Type", ""))
+    return declared[1] if declared is not None else None

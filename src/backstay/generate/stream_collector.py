@@ -34,6 +34,9 @@ class Collector(Protocol):
         ...
 
 
+_ANTHROPIC = ("message_", "content_block_", "error")
+
+
 class AnyCollector:
     """Collects a stream that was not asked for, in whichever shape it comes. Implements `Collector`."""
 
@@ -50,7 +53,13 @@ class AnyCollector:
 
     def add(self, data: Mapping[str, Any]) -> None:
         if self._collector is None:
-            self._collector = AnthropicCollector() if "type" in data and "choices" not in data else OpenAICollector()
+            kind = data.get("type")
+            if isinstance(kind, str) and kind.startswith(_ANTHROPIC) and "choices" not in data:
+                self._collector = AnthropicCollector()
+            elif "choices" in data or "error" in data or data.get("object"):
+                self._collector = OpenAICollector()
+            else:
+                return  # a sign of life, such as a ping, is of no language
         self._collector.add(data)
 
     def body(self) -> Mapping[str, Any]:
@@ -72,6 +81,8 @@ class OpenAICollector:
 
     def add(self, data: Mapping[str, Any]) -> None:
         if data.get("error") or data.get("object") == "error":
+            if self.is_finished and self._finish != "error":
+                return  # what went wrong after the answer, in the accounting perhaps, does not make it less whole
             self.error = data if data.get("error") else {"error": data}
             return
         self._head |= {name: value for name, value in data.items() if name not in ("choices", "usage")}
@@ -144,7 +155,7 @@ class AnthropicCollector:
                 self._note_usage(data.get("usage"))
             case "message_stop":
                 self.is_finished = True
-            case "error":
+            case "error" if not self.is_finished:
                 self.error = data
 
     def body(self) -> Mapping[str, Any]:

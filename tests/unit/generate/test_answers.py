@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from backstay.generate.http import Reply
 from backstay.generate.parse import Unusable, read_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.provider import Unreadable
+from backstay.generate.reply_body import object_in
 from backstay.library.conversation import Conversation
 from support.answers import INSTRUCTIONS, ROWS, AnswerRow
 
@@ -47,5 +49,7 @@ def test_a_bad_answer_is_refused(row):
 
 
 def _read(row: AnswerRow) -> Conversation:
-    body = json.loads(row.body.decode("utf-8-sig")) if isinstance(row.body, bytes) else row.body
+    content = row.body if isinstance(row.body, bytes) else json.dumps(row.body).encode()
+    body = object_in(Reply(row.status, {}, content))
+    assert body is not None
     return read_conversation(PROVIDERS[row.speaks].answer(body), 2, _PROMPT)

@@ -290,3 +290,62 @@ def test_an_empty_error_beside_an_answer_is_none():
     body = _collected(_sse({**_chunk("stop", content="all"), "error": None}))
 
     assert body["choices"][0]["message"]["content"] == "all"
+
+
+def test_halves_of_a_character_in_two_events_are_one():
+    """A server that splits texts by UTF-16 escapes may end an event within a character."""
+    first, second = rb'data: {"choices": [{"delta": {"content": "a\ud83d"}}]}', rb'{"delta": {"content": "\ude00b"}}'
+
+    body = _collected(first + b'\n\ndata: {"choices": [' + second + b"]}\n\n" + _sse(_chunk("stop")))
+
+    assert body["choices"][0]["message"]["content"] == "a\U0001f600b"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"data: null\n\n", b"data: []\n\n", b'data: {"type": "ping"}\n\n', b'data: {"x": NaN}\n\n'],
+)
+def test_events_that_say_nothing_spoil_no_answer(odd):
+    """Neither before an answer, whose language they do not tell, nor within it."""
+    chunks = _sse(_chunk(content="all"), done=False) + odd + _sse(_chunk("stop"))
+    events = _sse(_START, *_block(0, {"type": "text", "text": ""}, {"text": "all"}), done=False)
+    events += odd + _sse({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, done=False)
+
+    assert _collected(odd + chunks)["choices"][0]["message"]["content"] == "all"
+    assert _collected(odd + events)["content"] == [{"type": "text", "text": "all"}]
+
+
+@pytest.mark.parametrize("after", [b'data: {"error": {"code": 500}}\n\n', b"event: error\ndata: accounting\n\n"])
+def test_an_error_after_the_end_spoils_no_answer(after):
+    """The model had said why it stopped."""
+    body = _collected(_sse(_chunk("stop", content="all"), done=False) + after)
+
+    assert body["choices"][0]["message"]["content"] == "all"
+    assert _collected(_sse(_chunk("error", content="al"), done=False) + b'data: {"error": {"code": 500}}\n\n') == {
+        "error": {"code": 500}
+    }
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+@pytest.mark.parametrize("before", [b"", b"\r\n \n", b"\xef\xbb\xbf"])
+def test_json_in_place_of_a_stream_is_the_answer(before, size):
+    """A server may say that it streams, and send the answer at once; half of that is none."""
+    body = before + b'{"choices": [{"message": {"content": "all"},\n\n"finish_reason": "stop"}]}'
+    whole, half = StreamReader(), StreamReader()
+    for at in range(0, len(body), size):
+        whole.feed(body[at : at + size])
+    half.feed(body[:-1])
+
+    assert json.loads(whole.body().decode("utf-8-sig"))["choices"][0]["message"]["content"] == "all"
+    with pytest.raises(BrokenStream):
+        half.body()
+
+
+@pytest.mark.parametrize("depth", [300, 1_000, 2_000])
+def test_an_event_that_is_nested_deeply_is_no_part_of_an_answer(depth):
+    """It could not be written again."""
+    nested = b'{"a":' * depth + b"1" + b"}" * depth
+
+    assert first_object(b"data: " + nested + b"\n\n") is None
+    with pytest.raises(BrokenStream):
+        _collected(b'data: {"choices": [{"delta": ' + nested + b"}]}\n\n")
