@@ -191,6 +191,7 @@ def _shapes() -> Iterator[AnswerRow]:
         "speaker and text": [{"speaker": "User", "text": USER}, {"speaker": "Assistant", "text": ASSISTANT}],
         "messages": {"title": "Sea", "messages": [{"role": "user", "content": USER}, {"assistant": ASSISTANT}]},
         "title": {"title": "The sea", **GOOD, "note": None},
+        "names and versions": {**GOOD, "user": "Ann", "assistant": "Bo", "gpt-4.1": "x", "user_note": "none"},
         "encoded twice": TEXT,
     }
     for number, (name, value) in enumerate(shapes.items()):
@@ -199,7 +200,32 @@ def _shapes() -> Iterator[AnswerRow]:
     line_by_line = f"{json.dumps({'user_1': USER})}\n{json.dumps({'assistant_1': ASSISTANT})}"
     yield _good("one object a line", "llama.cpp", chat(line_by_line))
     yield _good("short and honest", "openai", chat('{"user_1": "Yes?", "assistant_1": "Yes."}'), "Yes?", "Yes.")
-    yield _good("duplicate keys", "ollama", chat(f'{{"user_1": "Early", {TEXT[1:]}'))
+    roles = [{"Role": "User", "Content": USER}, {"ROLE": "Assistant", "CONTENT": ASSISTANT}]
+    yield _good("roles and contents in capitals", "ollama", chat(json.dumps(roles)))
+    yield _good("all in capitals", "vllm", chat(json.dumps({"Title": "Sea", "Conversation": roles})))
+    yield _good("capitals a line", "ollama", chat("\n".join(map(json.dumps, roles))))
+    yield _good(
+        "quotes and keys in a text", "openai", chat(json.dumps({**GOOD, "user_1": '"user_1"'})), '"user_1"', ASSISTANT
+    )
+    repeated = {
+        "turn": f'{{"user_1": "Early", {TEXT[1:]}',
+        "turn in a wrapper": f'{{"conversation": {{"user_1": "Early", {TEXT[1:]}}}',
+        "turn in a text": json.dumps({"conversation": f'{{"user_1": "Early", {TEXT[1:]}'}),
+        "roles": '{"user": "a", "assistant": "b", "user": "c", "assistant": "d"}',
+        "wrapper": f'{{"conversation": {DRAFT_TEXT}, "conversation": {TEXT}}}',
+        "part of a turn": '{"user_1": {"text": "a", "text": "b"}, "assistant_1": "c"}',
+        "content": '[{"role": "user", "content": "a", "content": "b"}, {"role": "assistant", "content": "c"}]',
+    }
+    for name, text in repeated.items():
+        yield _bad(f"twice: {name}", "ollama", chat(text))
+        yield _bad(f"twice, around it words: {name}", "llama.cpp", chat(f"Here:\n{text}\nGood?"))
+    yield _bad("twice: tool call", "vllm", chat(None, tool_calls=[_function(repeated["turn"])]))
+    one_more = {"role": "user", "content": "And here?"}
+    listed = json.dumps([{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}])
+    yield _bad("one more turn after a list", "ollama", chat(f"{listed}\n{json.dumps(one_more)}"))
+    yield _bad("one more turn, after a draft", "ollama", chat(f"{DRAFT_TEXT}\n{listed}\n{json.dumps(one_more)}"))
+    yield _bad("more turns after an object", "vllm", chat(f'{TEXT}\n{{"user_2": "a", "assistant_2": "b"}}'))
+    yield _good("facts after an object", "vllm", chat(f'{TEXT}\n{{"topic": "the sea", "turns": 2}}'))
     wrong = {
         "number": {**GOOD, "assistant_1": 4},
         "null": {**GOOD, "assistant_1": None},
@@ -208,6 +234,9 @@ def _shapes() -> Iterator[AnswerRow]:
         "missing": {"user_1": USER},
         "empty turn": {**GOOD, "assistant_1": " \n"},
         "too many": {**GOOD, "user_2": "More?"},
+        "rest of a turn under another key": {**GOOD, "assistant_1_continued": "More."},
+        "rest of a turn by its number": {**GOOD, "turn_3": "More."},
+        "two texts in a turn": [{"role": "user", "content": "a", "text": "b"}, {"assistant": "c"}],
         "assistant first": [{"assistant": ASSISTANT}, {"user": USER}],
         "system": [{"role": "system", "content": "x"}, {"role": "assistant", "content": "y"}],
         "draft and final": {"draft": DRAFT, "final": GOOD},

@@ -1,6 +1,5 @@
 """JSON as servers send it, which is not always quite JSON. Pure."""
 
-import codecs
 import json
 import re
 from typing import Any
@@ -9,17 +8,18 @@ import orjson
 
 _DEEPEST = 200  # what is nested more deeply is no answer, and could not be written again
 # Names of encodings that are for bodies: of the others, some take long to decode.
-_CHARSETS = re.compile(
-    r"(?:iso|latin|windows|cp|us|ascii|utf|gb|big5|shift|sjis|euc|koi8|mac|tis)[\w.:-]*", re.IGNORECASE
+_CHARSET = re.compile(
+    r"charset\s*=\s*[\"']?((?:iso|latin|windows|cp|us|ascii|utf|gb|big5|shift|sjis|euc|koi8|mac|tis)[\w.:-]{0,40})",
+    re.IGNORECASE,
 )
 # Not JSON, but what it means is beyond doubt: raw tabs and line breaks in texts, NaN in place of a number.
 _LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 
 
-def read_body(body: bytes, *, charset: str | None = None) -> Any:
+def read_body(body: bytes, content_type: str | None = None) -> Any:
     """Return the JSON value of a body; of one that is not quite JSON, the value that it begins with.
 
-    A body that is not UTF-8 is read in its charset. Halves of characters stay what they are.
+    A body that is not UTF-8 is read in the charset of its type. Halves of characters stay what they are.
 
     Raises:
         ValueError: there is no such value, or it is nested too deeply.
@@ -29,8 +29,8 @@ def read_body(body: bytes, *, charset: str | None = None) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value = _leniently(_decoded(body, charset))[0]
-    return _checked(value, body.count(b"{") + body.count(b"["))
+        value = _leniently(_decoded(body, content_type or ""))[0]
+    return _checked(value, max(body.count(b"{"), body.count(b"[")))
 
 
 def read_event(data: str) -> Any:
@@ -42,7 +42,7 @@ def read_event(data: str) -> Any:
         value, end = _leniently(data)
         if data[end:]:
             raise
-    return _checked(value, data.count("{") + data.count("["))
+    return _checked(value, max(data.count("{"), data.count("[")))
 
 
 def written(value: Any) -> bytes:
@@ -60,21 +60,21 @@ def _leniently(text: str) -> tuple[Any, int]:
         raise ValueError("it is nested too deeply") from error
 
 
-def _decoded(body: bytes, charset: str | None) -> str:
+def _decoded(body: bytes, content_type: str) -> str:
     """Return a body's text. Raises ValueError: with replacements in it, it would be another text."""
     try:
         return body.decode()
     except UnicodeDecodeError:
-        if charset is None or not _CHARSETS.fullmatch(charset):
+        if (charset := _CHARSET.search(content_type)) is None:
             raise
     try:
-        return body.decode(codecs.lookup(charset).name)
+        return body.decode(charset[1])
     except LookupError as error:
         raise ValueError("its charset is not known") from error
 
 
 def _checked(value: Any, brackets: int) -> Any:
-    if brackets > _DEEPEST and _is_deep(value):
+    if brackets > _DEEPEST // 2 and _is_deep(value):
         raise ValueError("it is nested too deeply")
     return value
 

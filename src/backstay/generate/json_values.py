@@ -14,8 +14,19 @@ _VALUE_COST = 1_000  # characters: thousands of values are no answer either
 _TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _BRACKET = re.compile(r"[{\[]")
 _MARK = re.compile(rf"{_BRACKET.pattern}|{_TAG.pattern}", re.IGNORECASE)
+
+
+class Repeated(dict[str, Any]):
+    """An object in which a key stood twice: of one of the two, nothing is left."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    return value if len(value) == len(pairs) else Repeated(value)
+
+
 # Local models write raw line breaks into their texts, and nothing else can be meant by them.
-_DECODER = json.JSONDecoder(strict=False)
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_object)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from backstay.generate.json_fix import repaired_values
 from backstay.generate.json_values import Found, Value, decode, find_values
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.providers.provider import Answer, End
-from backstay.generate.shapes import WrongShape, is_one_turn, read_turns
+from backstay.generate.shapes import WrongShape, goes_on, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, Turn, validate_turns
 
 # What stands in an example in place of a text: dots alone, or a word about the text in brackets.
@@ -23,6 +23,7 @@ _PLACEHOLDER = re.compile(
     r"[^<>\[\]{}]{0,80}[>\]}]|(?:the )?text of (?:that|this|the) turn\.?)\s*",
     re.IGNORECASE,
 )
+_SHORTEST_TURN = len('"user_1":"",')
 _WORDS = frozenset({"text", "string", "content", "message", "turn", "value", "placeholder", "example", "todo", "tbd"})
 
 
@@ -106,11 +107,15 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
     worst: tuple[int, WrongShape] | None = None
     for value in _candidates(found, source):
         try:
-            return _Read(_turns(value.data, turns, prompt), found.reasoning)
+            read = _Read(_turns(value.data, turns, prompt), found.reasoning)
         except WrongShape as error:
             # The longest value was most likely meant as the answer: its fault is worth reporting.
             if worst is None or value.end - value.start > worst[0]:
                 worst = value.end - value.start, error
+            continue
+        if any(after.start >= value.end and goes_on(after.data, turns) for after in found.values):
+            raise _wrong(WrongShape("more turns follow it"))
+        return read
     for data in repaired_values(found.rest):
         with suppress(WrongShape):
             return _Read(_turns(data, turns, prompt, exactly=True), found.reasoning, is_repaired=True)
@@ -123,9 +128,21 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
 def _plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:
     """Return the turns of a text that is nothing but the JSON asked for, as most are: in a fraction of the time."""
     try:
-        return _turns(orjson.loads(source), turns, prompt)
+        data = orjson.loads(source)
+        if set(map(type, data.values())) != {str} or not _is_all_of(data, source):
+            return None
+        return _turns(data, turns, prompt)
     except (orjson.JSONDecodeError, WrongShape):
         return None
+
+
+def _is_all_of(data: Mapping[str, str], source: str) -> bool:
+    """Return whether an object of texts is all that its source holds: of keys that stood twice, one is gone."""
+    needed = sum(map(len, data)) + sum(map(len, data.values())) + 6 * len(data) + 1  # quotes, colons, commas, braces
+    if len(source) - needed < _SHORTEST_TURN:
+        return True
+    quotes = source.count('"') - 4 * len(data)
+    return not quotes or quotes == source.count('\\"')
 
 
 def _only(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:

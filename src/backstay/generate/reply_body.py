@@ -1,6 +1,5 @@
 """The body of a provider's reply, and the status that it means. Pure."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +8,12 @@ from backstay.generate.json_body import read_body
 
 _ANSWERS = ("choices", "content")
 """Where an answer stands, in one language or the other."""
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 
 
 def object_in(reply: Reply) -> Mapping[str, Any] | None:
     """Return the JSON object of a reply, or the only one of a list; None where there is none."""
     try:
-        body = read_body(reply.body, charset=_charset_of(reply))
+        body = read_body(reply.body, reply.headers.get("Content-Type"))
     except ValueError:
         return None
     if isinstance(body, list) and len(body) == 1:
@@ -41,8 +39,3 @@ def status_of(reply: Reply, body: Mapping[str, Any] | None) -> int:
 def text_of(reply: Reply) -> str:
     """Return a reply's body as text."""
     return reply.body.decode("utf-8", "replace")
-
-
-def _charset_of(reply: Reply) -> str | None:
-    declared = _CHARSET.search(reply.headers.get("Content-Type", ""))
-    return declared[1] if declared is not None else None

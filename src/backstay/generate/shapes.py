@@ -4,20 +4,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backstay.generate.json_values import decode
+from backstay.generate.json_values import Repeated, decode
 from backstay.generate.prompt import role_of, turn_keys
 from backstay.library.conversation import Turn
 
 _MOST_WRAPPERS = 4
-_WRAPPERS = (
-    *("turns", "conversation", "conversations", "messages", "dialogue", "dialog"),
-    *("properties", "json_tool_call", "arguments", "parameters", "parameter", "input"),
+# Without case and underscores:
+_WRAPPERS = frozenset(
+    {
+        *("turns", "conversation", "conversations", "messages", "dialogue", "dialog"),
+        *("properties", "jsontoolcall", "arguments", "parameters", "parameter", "input"),
+    }
 )
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "ai": "assistant", "gpt": "assistant"}
 _ROLE_NAMES = ("role", "from", "speaker")
 _TEXT_NAMES = ("content", "value", "text")
 _LINKS = re.compile(r"[\s_-]+")
 _TURN_KEY = re.compile(rf"({'|'.join(_ROLES)})(\d*)")
+_LIKE_A_TURN = re.compile(rf"(?:{'|'.join(_ROLES)}|turn|message)\d+(?![\d.])")
 
 
 class WrongShape(Exception):
@@ -40,10 +44,19 @@ def is_one_turn(value: Any) -> bool:
     """Return whether a value holds one turn, and others may follow it: one object a line."""
     if not isinstance(value, Mapping):
         return False
-    return _pair(value) is not None or any(name in value for name in _ROLE_NAMES)
+    return _pair(value) is not None or any(_folded(name) in _ROLE_NAMES for name in value)
+
+
+def goes_on(value: Any, turns: int) -> bool:
+    """Return whether a value that follows a conversation of so many turns seems to be more of it."""
+    if is_one_turn(value):
+        return True
+    known = {_folded(key) for key in turn_keys(turns)}
+    return isinstance(value, Mapping) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_folded, value))
 
 
 def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
+    _check_repeated(value, "it")
     if isinstance(value, Mapping):
         if all(map(value.__contains__, keys)) or (value := _with_keys(value, keys)).keys() & set(keys):
             return _keyed(value, keys)
@@ -66,7 +79,9 @@ def _unwrapped(value: Any) -> Any:
         return _unwrapped(value[0]) if isinstance(value[0], str) else value[0]
     if not isinstance(value, Mapping) or is_one_turn(value):
         return None
-    inner = [value[name] for name in _WRAPPERS if isinstance(value.get(name), Mapping | list | str)]
+    inner = [
+        inner for name, inner in value.items() if _folded(name) in _WRAPPERS and isinstance(inner, Mapping | list | str)
+    ]
     inner = inner or (list(value.values()) if len(value) == 1 else [])
     return inner[0] if len(inner) == 1 else None
 
@@ -88,10 +103,10 @@ def _keyed(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
         turns = [Turn(role_of(number), _text(value[key], key)) for number, key in enumerate(keys)]
     except KeyError as error:
         raise WrongShape(f"{error.args[0]} is missing") from None
-    extra = value.keys() - set(keys) if len(value) > len(keys) else ()
-    more = [key for key in extra if (match := _TURN_KEY.fullmatch(_folded(key))) and match[2]]
-    if more:
-        raise _miscounted(len(keys) + len(more), len(keys))
+    if len(value) > len(keys) and (more := list(filter(_is_like_a_turn, value.keys() - set(keys)))):
+        if all(_TURN_KEY.fullmatch(_folded(key)) for key in more):
+            raise _miscounted(len(keys) + len(more), len(keys))
+        raise WrongShape("it has more keys that look like turns")
     return turns
 
 
@@ -114,8 +129,9 @@ def _text(value: Any, name: str) -> str:
         return value
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if isinstance(value, Mapping) and value.keys() <= {*_TEXT_NAMES, "type", "role"}:
-        texts = [value[key] for key in _TEXT_NAMES if key in value]
+    _check_repeated(value, name)
+    if isinstance(value, Mapping) and {_folded(key) for key in value} <= {*_TEXT_NAMES, "type", "role"}:
+        texts = _all_of(value, _TEXT_NAMES)
         value = texts[0] if len(texts) == 1 else None
     if not isinstance(value, str):
         raise WrongShape(f"{name} is not text")
@@ -125,9 +141,10 @@ def _text(value: Any, name: str) -> str:
 def _listed(entry: Any, number: int) -> Turn:
     if not isinstance(entry, Mapping):
         raise WrongShape(f"turn {number + 1} is not an object with a role and content")
-    role, content = _pair(entry) or (_first(entry, _ROLE_NAMES), _first(entry, _TEXT_NAMES))
+    _check_repeated(entry, f"turn {number + 1}")
+    role, content = _pair(entry) or (_only(entry, _ROLE_NAMES), _only(entry, _TEXT_NAMES))
     if not isinstance(role, str) or content is None:
-        raise WrongShape(f"turn {number + 1} has no role, or no content")
+        raise WrongShape(f"turn {number + 1} has no role, or no content, or two of them")
     match = _TURN_KEY.fullmatch(_folded(role))
     if match is None:
         raise WrongShape(f"turn {number + 1} has a role other than user and assistant")
@@ -145,14 +162,29 @@ def _pair(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
     return None
 
 
-def _first(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
-    return next((entry[name] for name in names if name in entry), None)
+def _only(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the value that stands under one of the names; None where values differ, as either would be lost."""
+    found = [value for value in _all_of(entry, names) if value is not None]
+    return found[0] if found and all(value == found[0] for value in found) else None
+
+
+def _all_of(entry: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    return [value for key, value in entry.items() if _folded(key) in names]
+
+
+def _is_like_a_turn(key: str) -> bool:
+    return _LIKE_A_TURN.match(_folded(key)) is not None
+
+
+def _check_repeated(value: Any, name: str) -> None:
+    if isinstance(value, Repeated):
+        raise WrongShape(f"{name} has one key twice")
 
 
 def _holds_only(value: Any, keys: set[str]) -> bool:
     """Return whether all keys in a value are those of turns, of their parts or of wrappers."""
     if isinstance(value, Mapping):
-        known = {*keys, *_ROLES, *map(_folded, (*_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES))}
+        known = {*keys, *_ROLES, *_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES}
         return all(_folded(key) in known and _holds_only(inner, keys) for key, inner in value.items())
     return all(_holds_only(inner, keys) for inner in value) if isinstance(value, list) else True
 
