@@ -81,6 +81,46 @@ def _thinking() -> Iterator[AnswerRow]:
     thought = f"First: {DRAFT_TEXT} is weak."
     for tag in ("think", "thinking", "reasoning", "THINK", "thought"):
         yield _good(f"<{tag}>", "vllm", chat(f"<{tag}>{thought}</{tag}>\n\n{TEXT}"), reasoning=thought)
+    pairs = {
+        "[THINK]": "[/THINK]",
+        "◁think▷": "◁/think▷",
+        "<think lang='en'>": "</think>",
+        "<seed:think>": "</seed:think>",
+        "<analysis>": "</analysis >",
+        "<thoughts>": "</thoughts>",
+        "<unused94>thought\n": "<unused95>",
+        "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
+        "<|start|>assistant<|channel|>analysis<|message|>": "<|channel|>final <|constrain|>json<|message|>",
+    }
+    for opening, closing in pairs.items():
+        start = opening.removeprefix("<|start|>assistant")
+        before = opening.removesuffix(start)
+        yield _good(f"{opening}…", "vllm", chat(f"{before}{start}{thought}{closing}{TEXT}"), reasoning=thought)
+        refusal = chat(f"{opening}{DRAFT_TEXT}{closing} I am sorry, I can't.")
+        yield _bad(f"{opening}, a draft, a refusal", "vllm", refusal, "unreadable_answer")
+    channel = "<|channel|>analysis<|message|>"
+    yield _bad("no final channel", "vllm", chat(f"{channel}{DRAFT_TEXT}"), "unreadable_answer")
+    yield _good("end of a turn after the answer", "vllm", chat(f"{TEXT}<|end|>"))
+    for name, part in {
+        "thought": {"type": "thought", "text": thought},
+        "thought in its field": {"type": "thought", "thought": thought},
+        "reasoning_text": {"type": "reasoning_text", "text": thought},
+        "thought: true": {"text": thought, "thought": True},
+    }.items():
+        yield _good(f"part: {name}", "gemini", chat([part, _text(TEXT)]), reasoning=thought)
+        yield _bad(f"only a part: {name}", "gemini", chat([{**part, "text": DRAFT_TEXT}]), "empty_answer")
+    inside = {**GOOD, "assistant_1": f"<think>Be kind.</think>\n{ASSISTANT}"}
+    yield _good("thinking before a turn's words", "ollama", chat(json.dumps(inside)), reasoning="Be kind.")
+    both = f"<think>A plan.</think>{json.dumps(inside)}"
+    yield _good("thinking before both", "ollama", chat(both), reasoning="A plan.\n\nBe kind.")
+    nothing = {**GOOD, "assistant_1": "<think>Be kind.</think>"}
+    yield _bad("thinking in place of a turn's words", "ollama", chat(json.dumps(nothing)))
+    for number, text in enumerate(
+        ("<think> opens it.", "[1] <think>a</think>", "It is <think>a</think>.", "</think> b")
+    ):
+        yield _good(f"tags of a turn {number}", "openai", chat(json.dumps({**GOOD, "assistant_1": text})), USER, text)
+    asked = {**GOOD, "user_1": "<think>a</think> What is that?"}
+    yield _good("tags of a user", "openai", chat(json.dumps(asked)), "<think>a</think> What is that?", ASSISTANT)
     yield _good("no opening tag", "deepseek", chat(f"{thought}\n</think>\n\n{TEXT}"), reasoning=thought)
     yield _good("empty thinking", "ollama", chat(f"<think>\n\n</think>\n\n{TEXT}"))
     yield _good(

@@ -11,9 +11,21 @@ _MOST_TAGS = 1_000
 _MOST_CHARACTERS = 32_000_000  # read in vain: two readings of the largest body
 _VALUE_COST = 1_000  # characters: thousands of values are no answer either
 
-_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_NAME = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reasoning|analysis)"
+_OPENING = (
+    rf"<{_NAME}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<unused94>(?:thought\b)?|<\|channel\|>analysis<\|message\|>"
+)
+# The channel of the answer ends the thinking in another, whatever words stand between them.
+_CLOSING = (
+    rf"</{_NAME}\s{{0,20}}>|\[/THINK\]|◁/think▷|<unused95>"
+    r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^{\[]{0,60}?<\|message\|>"
+)
+_TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
+_TAG_STARTS = ("<", "[", "◁")
+THOUGHT_STARTS = frozenset((*_TAG_STARTS, " ", "\t", "\r", "\n"))
+"""What a text begins with that may begin with a thought."""
 _BRACKET = re.compile(r"[{\[]")
-_MARK = re.compile(rf"{_BRACKET.pattern}|{_TAG.pattern}", re.IGNORECASE)
+_MARK = re.compile(rf"{_TAG.pattern}|{_BRACKET.pattern}", re.IGNORECASE)
 
 
 class Repeated(dict[str, Any]):
@@ -69,15 +81,17 @@ def find_values(text: str) -> Found:
         if (tags := tags + 1) > _MOST_TAGS:
             return Found([], None, "")
         pieces.append(text[piece_start : mark.start()])
-        if mark[1]:
+        if mark["closing"]:
             values.clear()
             thoughts, pieces, thought_end = [], [], mark.start()
             reader = _Reader(text, reader.characters)
-        elif close := next((tag for tag in _TAG.finditer(text, at) if tag[1]), None):
+        elif close := next((tag for tag in _TAG.finditer(text, at) if tag["closing"]), None):
             thoughts.append(text[at : close.start()])
             at = close.end()
         else:
-            last = _value_at_end(reader, at)
+            last = (
+                None if "channel" in mark.group() else _value_at_end(reader, at)
+            )  # an answer has a channel of its own
             thoughts.append(text[at : last.start if last else len(text)])
             values.extend([last] if last else [])
             at = len(text)
@@ -86,6 +100,17 @@ def find_values(text: str) -> Found:
     before = [_TAG.sub("", text[:thought_end])] if thought_end else []
     reasoning = "\n\n".join(stripped for thought in (*before, *thoughts) if (stripped := thought.strip()))
     return Found(values, reasoning or None, "".join(pieces))
+
+
+def split_thought(text: str) -> tuple[str | None, str]:
+    """Return the thought that a text begins with, and the text after it; None and the text where there is none."""
+    start = text.lstrip()
+    if not start.startswith(_TAG_STARTS) or (mark := _TAG.match(start)) is None or mark["closing"]:
+        return None, text
+    close = next((tag for tag in _TAG.finditer(start, mark.end()) if tag["closing"]), None)
+    if close is None:
+        return None, text
+    return start[mark.end() : close.start()].strip() or None, start[close.end() :].lstrip()
 
 
 def is_inside(text: str, start: int) -> bool:

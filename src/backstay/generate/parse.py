@@ -10,7 +10,7 @@ import orjson
 
 from backstay.errors import InvalidConversation
 from backstay.generate.json_fix import repaired_values
-from backstay.generate.json_values import Found, Value, decode, find_values
+from backstay.generate.json_values import THOUGHT_STARTS, Found, Value, decode, find_values, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.providers.provider import Answer, End
 from backstay.generate.shapes import WrongShape, goes_on, is_one_turn, read_turns
@@ -64,6 +64,7 @@ def read_conversation(
             continue
         if read.is_repaired and answer.end is End.NOT_GIVEN:
             raise _incomplete()
+        read = _without_thoughts(read)
         return Conversation(read.turns, metadata={**(metadata or {}), **_metadata(answer, read)})
     if not failures:
         raise Unusable("empty_answer", "the answer is empty", may_pass=True, hint="it was empty")
@@ -123,6 +124,23 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
         raise _wrong(worst[1])
     missing = "there is no complete JSON object in the answer"
     raise Unusable("unreadable_answer", missing, may_pass=True, hint="there was no complete JSON object in it")
+
+
+def _without_thoughts(read: _Read) -> _Read:
+    """Return turns as they were read, but for what was thought before the words of an assistant's turn."""
+    if not any(turn.content[0] in THOUGHT_STARTS for turn in read.turns[1::2]):
+        return read
+    thoughts, turns = [read.thought], list(read.turns)
+    for number in range(1, len(turns), 2):
+        thought, text = split_thought(turns[number].content)
+        if text != turns[number].content:
+            thoughts.append(thought)
+            turns[number] = Turn(turns[number].role, text)
+    try:
+        validate_turns(turns)
+    except InvalidConversation as error:
+        raise _wrong(WrongShape(error.message)) from error
+    return _Read(turns, "\n\n".join(filter(None, thoughts)) or None, read.is_repaired)
 
 
 def _plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-_THINKING = frozenset({"thinking", "reasoning", "redacted_thinking"})
+_THINKING = frozenset(
+    {"thinking", "reasoning", "redacted_thinking", "thought", "reasoning_text", "reasoning.text", "summary_text"}
+)
+_FIELDS = ("thinking", "reasoning", "thought", "text", "content", "summary")
 
 
 def texts_in(content: Any) -> tuple[list[str], list[str]]:
@@ -16,7 +19,7 @@ def texts_in(content: Any) -> tuple[list[str], list[str]]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, Mapping):
-            if part.get("type") in _THINKING:
+            if part.get("type") in _THINKING or part.get("thought") is True:
                 thoughts += _thoughts(part)
             elif isinstance(part.get("text"), str):
                 texts.append(part["text"])
@@ -24,7 +27,7 @@ def texts_in(content: Any) -> tuple[list[str], list[str]]:
 
 
 def _thoughts(part: Mapping[str, Any]) -> list[str]:
-    held = next((part[name] for name in ("thinking", "reasoning", "text", "summary") if part.get(name)), None)
+    held = next((part[name] for name in _FIELDS if part.get(name) and part[name] is not True), None)
     if isinstance(held, list):
         held = "".join(
             inner["text"] for inner in held if isinstance(inner, Mapping) and isinstance(inner.get("text"), str)
