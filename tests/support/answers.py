@@ -179,6 +179,22 @@ def _places() -> Iterator[AnswerRow]:
     yield _good("tool call that stopped", "groq", chat(None, "stop", tool_calls=[_function(TEXT)]))
     two = [_function('{"a": 1}', "search"), _function(TEXT)]
     yield _good("second tool call", "mistral", chat("", "tool_calls", tool_calls=two))
+    calls = {
+        "draft, answer": (DRAFT_TEXT, TEXT),
+        "nothing, answer": ("{}", TEXT),
+        "answer, nothing": (TEXT, "{}"),
+        "answer, another shape": (TEXT, '{"user_1": "a"}'),
+        "cut, answer": (DRAFT_TEXT[:-4], TEXT),
+        "objects": (DRAFT, GOOD),
+    }
+    for name, (first, last) in calls.items():
+        both = [_function(first), _function(last), _function('{"a": 1}', "search")]
+        yield _good(f"two tool calls: {name}", "vllm", chat(None, "tool_calls", tool_calls=both))
+        yield _good(f"two inputs: {name}", "anthropic", blocks(_call(first), _call(last), stop="tool_use"))
+    cut = [_function(DRAFT_TEXT), _function(TEXT[:-4])]
+    yield _bad("two tool calls: draft, cut", "vllm", chat(DRAFT_TEXT, "stop", tool_calls=cut), "unreadable_answer")
+    cut_inputs = blocks(_text(DRAFT_TEXT), _call(DRAFT), _call(TEXT[:-4]), stop="end_turn")
+    yield _bad("two inputs: draft, cut", "anthropic", cut_inputs, "unreadable_answer")
     function = {"name": "conversation", "arguments": TEXT}
     yield _good("function call", "openai", chat(None, "function_call", function_call=function))
     yield _bad("tool calls without any", "openai", chat(TEXT, "tool_calls"), "incomplete_answer")
@@ -350,6 +366,28 @@ def _texts() -> Iterator[AnswerRow]:
     for number, (name, text) in enumerate(cuts.items()):
         yield _bad(f"cut {name}", ("ollama", "vllm")[number % 2], chat(text), "unreadable_answer")
     yield _bad("cut after a bracket of the text", "ollama", chat('{"user_1": "Hi", "assistant_1": "Send {"a": "b"}'))
+    bare = '{"user_1": "a", "assistant_1": Use {} for an empty dict} and then close it."}'
+    yield _bad("bracket in a text without quotes", "ollama", chat(bare))
+    finals = {
+        "object": TEXT[:-20],
+        "brace": "{",
+        "fence": '```json\n{"us\n```',
+        "first key": '{"user_1": "How',
+        "single quotes": str(GOOD)[:-20],
+        "list": json.dumps([{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}])[:-3],
+        "wrapper": json.dumps({"conversation": GOOD})[:-1],
+        "title": json.dumps({"title": "The sea", **GOOD})[:-1],
+    }
+    for name, final in finals.items():
+        for end in ("stop", None):
+            text = f"{DRAFT_TEXT}\n\nLet me improve that:\n{final}"
+            yield _bad(f"draft, cut {name}, {end}", "ollama", chat(text, end), "incomplete_answer")
+    broken_draft = f"{DRAFT_TEXT[:-1]},}}\n\nBetter:\n{TEXT[:-4]}"
+    yield _bad("broken draft, cut answer", "vllm", chat(broken_draft), "unreadable_answer")
+    yield _good("answer, open bracket in prose", "ollama", chat(f"{TEXT}\nI kept to {{the form (see [1)."))
+    yield _good(
+        "answer, closed example", "ollama", chat(f"{TEXT}\nThe form was {{'user_1': ..., 'assistant_1': ...}}.")
+    )
     surplus = f'{TEXT[:-1]}, "note": "x",}}'
     yield _bad("surplus key in broken JSON", "ollama", chat(surplus), "unreadable_answer")
 

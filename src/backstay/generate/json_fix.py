@@ -17,6 +17,7 @@ _MOST_REPAIRS = 3
 _MOST_STARTS = 50
 
 _BRACKET = re.compile(r"[{\[]")
+_ANY_BRACKET = re.compile(r"[{}\[\]]")
 _QUOTE_OR_BRACKET = re.compile(r"""["'{}\[\]]""")
 # A quote ends a text only where punctuation follows: models leave the quotes inside of a text as they are.
 _IN_TEXT = {quote: re.compile(rf"""\\.|{quote}(?=\s*[,:}}\]])""", re.DOTALL) for quote in "\"'"}
@@ -34,14 +35,20 @@ def repaired_values(text: str) -> Iterator[Any]:
             yield from _repaired(source)
 
 
+def is_open(text: str, start: int) -> bool:
+    """Return whether the object or list that begins there has no end, or is longer than any that is repaired."""
+    return _end_of(text[start : start + _MOST_CHARACTERS], 0) is None
+
+
 def _repaired(source: str) -> Iterator[Any]:
     from json_repair import repair_json  # most runs do without it
 
     try:
         value: Any = _joined(repair_json(source, return_objects=True, skip_json_loads=True))
+        is_all = _letters("".join(_texts(value))) == _letters(_unescaped(source))
     except (ValueError, RecursionError):
         return
-    if _letters("".join(_texts(value))) == _letters(_unescaped(source)):
+    if is_all:
         yield value
 
 
@@ -53,9 +60,19 @@ def _whole_spans(text: str) -> list[tuple[int, int]]:
         starts += 1
         end = _end_of(text, mark.start())
         at = mark.end() if end is None else end
-        if end is not None and not is_inside(text, mark.start()):
+        if end is not None and not is_inside(text, mark.start()) and not _goes_on(text, end):
             spans.append((mark.start(), end))
     return spans
+
+
+def _goes_on(text: str, end: int) -> bool:
+    """Return whether a bracket is closed after the end that was opened nowhere: a text without quotes held the end."""
+    depth = 0
+    for mark in _ANY_BRACKET.finditer(text, end):
+        depth += 1 if mark.group() in "{[" else -1
+        if depth < 0:
+            return True
+    return False
 
 
 def _end_of(text: str, start: int) -> int | None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,8 @@ class Found:
     values: list[Value]
     reasoning: str | None
     rest: str
+    broken: Sequence[int] = ()
+    """Where something begins that is no JSON, or only a part of it."""
 
 
 def find_values(text: str) -> Found:
@@ -69,6 +71,7 @@ def find_values(text: str) -> Found:
     values: list[Value] = []
     thoughts: list[str] = []
     pieces: list[str] = []
+    broken: list[int] = []
     at = piece_start = thought_end = tags = 0
     while mark := (_TAG if reader.is_exhausted else _MARK).search(text, at):
         at = mark.end()
@@ -77,12 +80,15 @@ def find_values(text: str) -> Found:
                 at = value.end
                 if not is_inside(text, value.start):
                     values.append(value)
+            else:
+                broken.append(mark.start())
             continue
         if (tags := tags + 1) > _MOST_TAGS:
             return Found([], None, "")
         pieces.append(text[piece_start : mark.start()])
         if mark["closing"]:
             values.clear()
+            broken.clear()
             thoughts, pieces, thought_end = [], [], mark.start()
             reader = _Reader(text, reader.characters)
         elif close := next((tag for tag in _TAG.finditer(text, at) if tag["closing"]), None):
@@ -99,7 +105,7 @@ def find_values(text: str) -> Found:
     pieces.append(text[piece_start:])
     before = [_TAG.sub("", text[:thought_end])] if thought_end else []
     reasoning = "\n\n".join(stripped for thought in (*before, *thoughts) if (stripped := thought.strip()))
-    return Found(values, reasoning or None, "".join(pieces))
+    return Found(values, reasoning or None, "".join(pieces), broken)
 
 
 def split_thought(text: str) -> tuple[str | None, str]:

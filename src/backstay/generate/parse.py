@@ -4,16 +4,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
 
 from backstay.errors import InvalidConversation
-from backstay.generate.json_fix import repaired_values
+from backstay.generate.json_fix import is_open, repaired_values
 from backstay.generate.json_values import THOUGHT_STARTS, Found, Value, decode, find_values, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.providers.provider import Answer, End
-from backstay.generate.shapes import WrongShape, goes_on, is_one_turn, read_turns
+from backstay.generate.shapes import WrongShape, begins_turns, goes_on, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, Turn, validate_turns
 
 # What stands in an example in place of a text: dots alone, or a word about the text in brackets.
@@ -23,6 +24,7 @@ _PLACEHOLDER = re.compile(
     r"[^<>\[\]{}]{0,80}[>\]}]|(?:the )?text of (?:that|this|the) turn\.?)\s*",
     re.IGNORECASE,
 )
+_MOST_STARTS = 50
 _SHORTEST_TURN = len('"user_1":"",')
 _WORDS = frozenset({"text", "string", "content", "message", "turn", "value", "placeholder", "example", "todo", "tbd"})
 
@@ -54,13 +56,15 @@ def read_conversation(
     """
     _check_end(answer)
     failures: list[Unusable] = []
-    for source in (answer.data, answer.text):
+    for source in (answer.data, *reversed(answer.earlier), answer.text):
         if source is None or (isinstance(source, str) and not source.strip()):
             continue
         try:
             read = _read(source, turns, prompt)
         except Unusable as error:
             failures.append(error)
+            if error.code != "wrong_shape" and isinstance(source, str) and source.lstrip()[:1] in ("{", "["):
+                break  # it was cut: what stands before it was a draft of it
             continue
         if read.is_repaired and answer.end is End.NOT_GIVEN:
             raise _incomplete()
@@ -116,14 +120,22 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
             continue
         if any(after.start >= value.end and goes_on(after.data, turns) for after in found.values):
             raise _wrong(WrongShape("more turns follow it"))
+        if _is_cut_after(value.end, found, source):
+            raise _incomplete()
         return read
-    for data in repaired_values(found.rest):
+    for data in repaired_values(found.rest) if not _is_cut_after(0, found, source) else ():
         with suppress(WrongShape):
             return _Read(_turns(data, turns, prompt, exactly=True), found.reasoning, is_repaired=True)
     if worst is not None:
         raise _wrong(worst[1])
     missing = "there is no complete JSON object in the answer"
     raise Unusable("unreadable_answer", missing, may_pass=True, hint="there was no complete JSON object in it")
+
+
+def _is_cut_after(end: int, found: Found, source: str) -> bool:
+    """Return whether turns begin after a place in a text that have no end: what stands before them was a draft."""
+    starts = islice((start for start in found.broken if start >= end), _MOST_STARTS)
+    return any(begins_turns(source, start) and is_open(source, start) for start in starts)
 
 
 def _without_thoughts(read: _Read) -> _Read:

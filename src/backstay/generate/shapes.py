@@ -21,6 +21,9 @@ _ROLE_NAMES = ("role", "from", "speaker")
 _TEXT_NAMES = ("content", "value", "text")
 _LINKS = re.compile(r"[\s_-]+")
 _TURN_KEY = re.compile(rf"({'|'.join(_ROLES)})(\d*)")
+_NAMES = frozenset((*_ROLES, *_ROLE_NAMES, *_TEXT_NAMES, *_WRAPPERS))
+_BEGIN = re.compile(r"""[{\[][\s{\[]*(?:(?P<quote>["'])(?P<key>[^"'\n]{0,40})(?P<end>(?P=quote))?)?""")
+_INNER = re.compile(rf"""["'](?:{"|".join(_ROLES)})[ _-]?\d+["']\s*:""", re.IGNORECASE)
 _LIKE_A_TURN = re.compile(rf"(?:{'|'.join(_ROLES)}|turn|message)\d+(?![\d.])")
 
 
@@ -53,6 +56,21 @@ def goes_on(value: Any, turns: int) -> bool:
         return True
     known = {_folded(key) for key in turn_keys(turns)}
     return isinstance(value, Mapping) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_folded, value))
+
+
+def begins_turns(text: str, start: int) -> bool:
+    """Return whether the object or list that begins there seems to be one of turns, as far as it goes."""
+    begin = _BEGIN.match(text, start)
+    if begin is None:
+        return False
+    key = _folded(begin["key"] or "")
+    if begin["end"]:
+        return (
+            key in _NAMES or _TURN_KEY.fullmatch(key) is not None or _INNER.search(text, start, start + 400) is not None
+        )
+    return not text[begin.end() :].strip("` \t\r\n") and any(
+        name.startswith(key.rstrip("0123456789")) for name in _NAMES
+    )
 
 
 def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:

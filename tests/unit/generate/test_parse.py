@@ -135,8 +135,34 @@ def test_no_cut_of_a_broken_answer_is_a_conversation(text):
 def test_control_repair_alone_takes_a_cut_answer(monkeypatch):
     """Without the check that a value has an end, the same sweep finds answers that were cut."""
     monkeypatch.setattr(parse, "repaired_values", lambda text: [repair_json(text, return_objects=True)])
+    monkeypatch.setattr(parse, "is_open", lambda *_: False)
 
     assert [at for at in range(len(_BROKEN[0])) if _is_whole(_BROKEN[0][:at], 2)]
+
+
+_FINALS = [
+    json.dumps({"user_1": 'Say "go".', "assistant_1": "Done: {} []"}),
+    json.dumps({"turns": _LIST}, indent=2),
+    json.dumps(_LIST),
+    _BROKEN[0],
+]
+
+
+@pytest.mark.parametrize("final", _FINALS)
+def test_no_draft_before_a_cut_answer_is_a_conversation(final):
+    """Wherever the answer that follows it is cut, the draft before it is not taken."""
+    draft = json.dumps({"user_1": "Draft.", "assistant_1": "Draft."})
+
+    taken = [at for at in range(1, len(final)) if _is_whole(f"{draft}\nBetter:\n{final[:at]}", 2)]
+
+    assert taken == []
+
+
+def test_control_a_draft_is_whole(monkeypatch):
+    """Without the look at what follows it, the draft is taken at every cut."""
+    monkeypatch.setattr(parse, "is_open", lambda *_: False)
+
+    assert _is_whole(f"{json.dumps(_KEYED)}\nBetter:\n{_FINALS[0][:-5]}", 2)
 
 
 def test_a_repair_loses_no_letter(monkeypatch):
@@ -178,6 +204,10 @@ def test_what_the_model_thought_is_kept_in_a_form_that_can_be_stored():
         "</think>" * 300_000,
         '{"a ' * 500_000,
         "<think>" + "{}" * 500_000,
+        json.dumps(_KEYED) + "{'user_1': " * 500_000 + "}" * 500_000,
+        json.dumps(_KEYED) + "{'user_1' " * 20 + "[]" * 500_000 + "}" * 20,
+        "<a:think " * 500_000,
+        "<|channel|>final" * 500_000,
     ],
     ids=lambda text: text[:10],
 )

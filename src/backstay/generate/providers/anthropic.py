@@ -77,7 +77,7 @@ class Anthropic(Provider):
         blocks = [block for block in content if isinstance(block, Mapping)]
         calls = [block for block in blocks if block.get("type") == "tool_use"]
         calls = [call for call in calls if call.get("name") == _TOOL] or calls
-        given = calls[0].get("input") if calls else None
+        *earlier, given = [value for call in calls if (value := call.get("input"))] or [None]
         texts, thoughts = texts_in(content)
         signatures = [block["signature"] for block in blocks if isinstance(block.get("signature"), str)]
         return Answer(
@@ -87,6 +87,7 @@ class Anthropic(Provider):
             given,
             joined(thoughts),
             signatures[-1] if signatures else None,
+            earlier,
         )
 
 

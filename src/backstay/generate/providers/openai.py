@@ -79,7 +79,7 @@ class OpenAICompatible(Provider):
             return Answer(end_of(reason, is_structure=False), word, content)
         texts, thoughts = texts_in(content)
         thoughts = [next((message[name] for name in _THOUGHTS if _is_text(message.get(name))), ""), *thoughts]
-        given = next((value for value in (message.get("parsed"), _arguments(message)) if value), None)
+        *earlier, given = [parsed] if (parsed := message.get("parsed")) else _arguments(message) or [None]
         data = content if isinstance(content, Mapping) and given is None else given
         end = end_of(reason, is_structure=given is not None)
         return Answer(
@@ -88,16 +88,17 @@ class OpenAICompatible(Provider):
             "".join(texts) or None,
             data,
             joined(thoughts),
+            earlier=earlier,
         )
 
 
-def _arguments(message: Mapping[str, Any]) -> Any:
-    """Return what a tool was called with, as JSON text or as a value: the tool for conversations, or the first."""
+def _arguments(message: Mapping[str, Any]) -> list[Any]:
+    """Return what a tool was called with, as JSON texts or as values: the tool for conversations, or any."""
     calls = message.get("tool_calls")
     called = [call.get("function") for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
     functions = [each for each in (*called, message.get("function_call")) if isinstance(each, Mapping)]
     named = [each for each in functions if each.get("name") == _TOOL]
-    return next((each.get("arguments") for each in named or functions), None)
+    return [arguments for each in named or functions if (arguments := each.get("arguments"))]
 
 
 def _refuses(message: Mapping[str, Any]) -> bool:

@@ -63,6 +63,8 @@ class Answer:
     reasoning: str | None = None
     """What the model thought aloud, where the provider tells it apart."""
     reasoning_signature: str | None = None
+    earlier: Sequence[Any] = ()
+    """What was given before `data`, in order: calls of the same tool. The last that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)
