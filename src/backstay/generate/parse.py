@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from backstay.errors import InvalidConversation
+from backstay.generate.echo import repeats
 from backstay.generate.json_fix import is_open, repaired_values
 from backstay.generate.json_values import THOUGHT_STARTS, Found, Value, decode, find_values, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
@@ -140,7 +141,7 @@ def _is_cut_after(end: int, found: Found, source: str) -> bool:
 
 def _without_thoughts(read: _Read) -> _Read:
     """Return turns as they were read, but for what was thought before the words of an assistant's turn."""
-    if not any(turn.content[0] in THOUGHT_STARTS for turn in read.turns[1::2]):
+    if THOUGHT_STARTS.isdisjoint([turn.content[0] for turn in read.turns[1::2]]):
         return read
     thoughts, turns = [read.thought], list(read.turns)
     for number in range(1, len(turns), 2):
@@ -227,13 +228,8 @@ def _check_written(turns: Sequence[Turn], prompt: Prompt | None) -> None:
         texts = [turn.content.strip().casefold() for turn in turns]
         if all(text in _WORDS for text in texts) or texts == list(turn_keys(len(texts))):
             raise WrongShape("all turns are placeholders")
-    if prompt is not None and all(_stands_in(turn, prompt) for turn in turns):
+    if prompt is not None and repeats(turns, prompt):
         raise WrongShape("it repeats the example of the prompt")
-
-
-def _stands_in(turn: Turn, prompt: Prompt) -> bool:
-    quoted = orjson.dumps(turn.content).decode()
-    return quoted in prompt.user or (prompt.system is not None and quoted in prompt.system)
 
 
 def _metadata(answer: Answer, read: _Read) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Whether an answer only repeats what stands in its prompt. Pure."""
+
+import re
+from collections.abc import Sequence
+
+import orjson
+
+from backstay.generate.prompt import Prompt
+from backstay.library.conversation import Turn
+
+_FEW = 20  # characters of all turns together: so few may stand in a prompt by chance
+_MOST_WORDS = 400  # of a turn
+# A text stands in a prompt as a whole: what is before and after it is no part of it.
+_BEFORE = r"""(?:^|[:>=|*"'“”„«»‘’`-])\s*"""
+_AFTER = r"""\s*(?:$|[<|*,}\]"'“”«»‘’`])"""
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))|''", re.DOTALL)
+_SIMPLE = {"n": "\n", "r": "\n", "t": "\t", "b": " ", "f": " "}
+
+
+def repeats(turns: Sequence[Turn], prompt: Prompt) -> bool:
+    """Return whether all turns stand in a prompt, in whatever spelling: as JSON, YAML, or lines of a dialogue."""
+    texts = (prompt.user,) if prompt.system is None else (prompt.user, prompt.system)
+    if not any(_may_stand_in(turns[0].content, text) for text in texts):
+        return False
+    if all(_is_quoted(turn.content, texts) for turn in turns):
+        return True
+    if sum(len(turn.content) for turn in turns) < _FEW:
+        return False
+    return all(any(_stands_in(turn.content, text) for text in texts) for turn in turns)
+
+
+def _is_quoted(content: str, texts: Sequence[str]) -> bool:
+    quoted = orjson.dumps(content).decode()
+    return any(quoted in text for text in texts)
+
+
+def _may_stand_in(content: str, text: str) -> bool:
+    """Return whether a text has the first words of a content: most answers are told from their prompts by these."""
+    is_plain = "\\" not in text and "''" not in text
+    if is_plain and content.split(None, 1)[0][:8] not in text:
+        return False
+    words = content[:120].split()[:6]
+    # Those of letters alone are written alike in all spellings, but where other letters than ASCII are escaped.
+    return all(word in text or not word.isalnum() or not (is_plain or word.isascii()) for word in words)
+
+
+def _stands_in(content: str, text: str) -> bool:
+    if not _may_stand_in(content, text) or len(words := content.split()) > _MOST_WORDS:
+        return False
+    whole = re.compile(_BEFORE + r"\s+".join(map(re.escape, words)) + _AFTER, re.MULTILINE)
+    return whole.search(text) is not None or whole.search(_ESCAPE.sub(_character, text)) is not None
+
+
+def _character(match: re.Match[str]) -> str:
+    code, simple = match.groups()
+    if code:
+        return chr(int(code, 16))
+    return _SIMPLE.get(simple, simple) if simple else "'"
