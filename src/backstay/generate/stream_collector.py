@@ -1,9 +1,8 @@
 """From the parts of a streamed answer to the body that the same answer has without streaming. Pure."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol
-
-import orjson
 
 from backstay.generate.pieces import Pieces
 
@@ -199,8 +198,15 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _json_or_text(text: str) -> Any:
-    """Return what a model wrote as JSON; as its text, where it stopped in the middle."""
+    """Return what a model wrote as JSON; as its text, where it stopped in the middle, or a key would be lost."""
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError):
         return text
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value

@@ -349,3 +349,13 @@ def test_an_event_that_is_nested_deeply_is_no_part_of_an_answer(depth):
     assert first_object(b"data: " + nested + b"\n\n") is None
     with pytest.raises(BrokenStream):
         _collected(b'data: {"choices": [{"delta": ' + nested + b"}]}\n\n")
+
+
+def test_an_input_with_a_key_twice_stays_text():
+    """As an object it would have lost one of the two without a word."""
+    written = '{"conversation": {"user_1": "a", "user_1": "b"}}'
+    block = _block(0, {"type": "tool_use", "name": "conversation", "input": {}}, {"partial_json": written})
+
+    body = _collected(_sse(_START, *block, {"type": "message_stop"}, done=False))
+
+    assert body["content"][0]["input"] == written
