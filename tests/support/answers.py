@@ -171,6 +171,9 @@ def _places() -> Iterator[AnswerRow]:
     yield _good("content as text", "openai", chat(TEXT, refusal=None, annotations=[]))
     yield _good("content as a part", "mistral", chat([_text(TEXT)]))
     yield _good("content as two parts", "gemini", chat([_text(TEXT[:half]), _text(TEXT[half:])]))
+    yield _good(
+        "parts of odd types", "vllm", chat([{"type": ["text"], "text": TEXT[:half]}, {"type": {}, "text": TEXT[half:]}])
+    )
     yield _good("content as an object", "vllm", chat(GOOD))
     yield _good("parsed", "openai", chat(None, parsed=GOOD))
     yield _good("parsed null", "openai", chat(TEXT, parsed=None))

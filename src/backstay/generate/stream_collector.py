@@ -135,7 +135,7 @@ class AnthropicCollector:
         self.is_finished = False
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
-        self._blocks: dict[Any, _Block] = {}
+        self._blocks: dict[str, _Block] = {}
 
     def add(self, data: Mapping[str, Any]) -> None:
         match data.get("type"):
@@ -143,9 +143,9 @@ class AnthropicCollector:
                 self._message |= _mapping(data.get("message"))
                 self._note_usage(self._message.get("usage"))
             case "content_block_start":
-                self._blocks[data.get("index")] = _Block(_mapping(data.get("content_block")))
+                self._blocks[str(data.get("index"))] = _Block(_mapping(data.get("content_block")))
             case "content_block_delta":
-                block = self._blocks.setdefault(data.get("index"), _Block({"type": "text"}))
+                block = self._blocks.setdefault(str(data.get("index")), _Block({"type": "text"}))
                 block.add(_mapping(data.get("delta")))
             case "message_delta":
                 delta = _mapping(data.get("delta"))

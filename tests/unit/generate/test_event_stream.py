@@ -351,6 +351,15 @@ def test_an_event_that_is_nested_deeply_is_no_part_of_an_answer(depth):
         _collected(b'data: {"choices": [{"delta": ' + nested + b"}]}\n\n")
 
 
+def test_blocks_may_be_numbered_by_anything():
+    """What stands in the place of a number is no reason to fail."""
+    delta = {"type": "content_block_delta", "index": [0], "delta": {"type": "text_delta", "text": "all"}}
+
+    body = _collected(_sse(_START, delta, {"type": "message_stop"}, done=False))
+
+    assert body["content"] == [{"type": "text", "text": "all"}]
+
+
 def test_an_input_with_a_key_twice_stays_text():
     """As an object it would have lost one of the two without a word."""
     written = '{"conversation": {"user_1": "a", "user_1": "b"}}'

@@ -19,7 +19,7 @@ def texts_in(content: Any) -> tuple[list[str], list[str]]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, Mapping):
-            if part.get("type") in _THINKING or part.get("thought") is True:
+            if str(part.get("type")) in _THINKING or part.get("thought") is True:
                 thoughts += _thoughts(part)
             elif isinstance(part.get("text"), str):
                 texts.append(part["text"])
