@@ -569,6 +569,7 @@ MODELS = (
     ),
     _model(
         "Gateway: streams only", 400, {"error": {"message": "stream must be set to true"}}, "streams_only",
+        decisive=False,
     ),
 )  # fmt: skip
 

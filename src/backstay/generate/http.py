@@ -227,19 +227,23 @@ class Http:
 
     async def _read(self, response: aiohttp.ClientResponse, stream: Collector | None) -> bytes:
         is_refusal = response.status >= _FIRST_ERROR
+        if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_refusal:
+            reader = StreamReader(stream)
+            try:
+                return await self._collect(response.content, reader)
+            except BrokenStream as error:
+                raise BrokenReply(str(error), reader.so_far()) from error
+        content = await _read_all(response.content)
+        if not is_event_stream(content):
+            return content
+        if is_refusal:
+            return first_object(content) or content
         reader = StreamReader(stream)
         try:
-            if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_refusal:
-                return await self._collect(response.content, reader)
-            content = await _read_all(response.content)
-            if is_event_stream(content):
-                if is_refusal:
-                    return first_object(content) or content
-                reader.feed(content)
-                return reader.body()
+            reader.feed(content)
+            return reader.body()
         except BrokenStream as error:
             raise BrokenReply(str(error), reader.so_far()) from error
-        return content
 
     async def _collect(self, content: aiohttp.StreamReader, reader: StreamReader) -> bytes:
         size = 0

@@ -75,7 +75,7 @@ async def test_half_a_stream_is_never_an_answer(stream, says, provider):
     [
         (_pieces(), "the stream ended before the answer did", b""),
         ([*_pieces(), b'data: {"choi'], "an event of the stream is not JSON", b'\n{"choi'),
-        ([*_pieces(), b"data: []\n\n", _FINISH], "an event of the stream is not a JSON object", b"\n[]"),
+        ([*_pieces(), b"data: [1]\n\n", _FINISH], "an event of the stream is not a JSON object", b"\n[1]"),
     ],
     ids=["ends", "half an event", "not an object"],
 )
