@@ -1,10 +1,12 @@
 """Whether an answer only repeats what stands in its prompt. Pure."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import orjson
 
+from backstay.batch.item import Item
 from backstay.generate.prompt import Prompt
 from backstay.library.conversation import Turn
 
@@ -18,15 +20,29 @@ _SIMPLE = {"n": "\n", "r": "\n", "t": "\t", "b": " ", "f": " "}
 
 
 def repeats(turns: Sequence[Turn], prompt: Prompt) -> bool:
-    """Return whether all turns stand in a prompt, in whatever spelling: as JSON, YAML, or lines of a dialogue."""
+    """Return whether all turns stand in a prompt, in whatever spelling: as JSON, YAML, or lines of a dialogue.
+
+    Those that stand in the item itself are no example: giving back its dialogue may be what it is about.
+    """
     texts = (prompt.user,) if prompt.system is None else (prompt.user, prompt.system)
-    if not any(_may_stand_in(turns[0].content, text) for text in texts):
+    if not any(_may_stand_in(turns[0].content, text) for text in texts) or not _stand_in(turns, texts):
         return False
+    return prompt.item is None or not _stand_in(turns, tuple(_texts_of(prompt.item)))
+
+
+def _stand_in(turns: Sequence[Turn], texts: Sequence[str]) -> bool:
     if all(_is_quoted(turn.content, texts) for turn in turns):
         return True
     if sum(len(turn.content) for turn in turns) < _FEW:
         return False
     return all(any(_stands_in(turn.content, text) for text in texts) for turn in turns)
+
+
+def _texts_of(item: Item) -> Iterator[str]:
+    yield item.topic
+    yield item.persona or ""
+    yield json.dumps(dict(item.parameters), ensure_ascii=False, default=str)
+    yield from (value for value in item.parameters.values() if isinstance(value, str))
 
 
 def _is_quoted(content: str, texts: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """What a model is told for one item."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -28,6 +28,8 @@ class Prompt:
 
     system: str | None
     user: str
+    item: Item | None = None
+    """What it was made for: texts that are the item's own are no example in the recipe."""
 
     def with_hint(self, hint: str) -> "Prompt":
         """Return the prompt with a line about what was wrong with an earlier answer to it."""
@@ -35,7 +37,7 @@ class Prompt:
         before, answer, after = self.user.rpartition(_ANSWER)
         # The keys stay what the prompt ends with.
         user = f"{before}{line}\n{answer}{after}" if answer else f"{self.user}\n\n{line}"
-        return Prompt(self.system, user)
+        return replace(self, user=user)
 
 
 class Prompts:
@@ -60,6 +62,7 @@ class Prompts:
         return Prompt(
             self._system.render(values, where) if self._system is not None else None,
             self._user.render(values, where).rstrip() + self._task + roles + self._task_end,
+            item,
         )
 
 

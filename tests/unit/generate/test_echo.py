@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from backstay import Item
 from backstay.generate.echo import repeats
 from backstay.generate.prompt import Prompt
 from backstay.library.conversation import Turn
@@ -61,3 +62,20 @@ def test_a_long_answer_to_a_long_prompt_takes_little_time():
     assert not repeats(_turns("a " * 399 + "b", "a " * 100_000), Prompt("a\n" * 50_000, ": a" * 30_000))
 
     assert time.process_time() - before < 5
+
+
+def test_a_dialogue_that_is_the_items_own_is_no_example():
+    """A job may turn transcripts into conversations word for word: what repeats its item is an answer."""
+    transcript = f"user: {_USER}\nassistant: {_ASSISTANT}"
+    items = [
+        Item(id="1", topic=transcript, parameters={}),
+        Item(id="1", topic="tea", parameters={"transcript": transcript}),
+        Item(id="1", topic="tea", parameters={"turns": [{"text": _USER}, {"text": _ASSISTANT}]}),
+    ]
+    for item in items:
+        prompt = Prompt(None, f"Make JSON of this:\n{transcript}{_TASK}", item)
+
+        assert not repeats(_turns(_USER, _ASSISTANT), prompt)
+
+    other = Item(id="1", topic="tea", parameters={})
+    assert repeats(_turns(_USER, _ASSISTANT), Prompt(None, f"Like this:\n{transcript}{_TASK}", other))
