@@ -139,7 +139,7 @@ class Setbacks:
         """Pause the job for a refusal that concerns all items; if that is not certain, ask for other items first."""
         if refusal.is_decisive:
             return Doom(refusal.message, code=refusal.code)
-        blame = self._suspicions.blame(call.tries.suspected_at)
+        blame = self._suspicions.blame((id(self), call.item.id), call.tries.suspected_at)
         call.tries.suspected_at = self._suspicions.latest_call
         match blame:
             case Blame.ALL:

@@ -1,5 +1,6 @@
 """Whether a refusal concerns one item or all of them, found out by asking for other items. Pure: given the time."""
 
+from collections.abc import Hashable
 from enum import StrEnum
 
 _FEWEST = 3  # refusals in a row that are blamed on the account, once all that was under way has been answered
@@ -21,7 +22,8 @@ class Suspicions:
     The item goes back, and others are asked. When one of those calls passes, and this item is refused again, it
     concerns the item; a call that was under way before says nothing about the account as it is now. When several in a
     row are refused and nothing passes, it concerns the account or the model: but not before the calls that were under
-    way at the first of them have been answered, as good answers take longer than refusals.
+    way at the first of them have been answered, as good answers take longer than refusals. Only when nobody but this
+    item was refused, and those calls were taken, is it the item's after all: there is none left who could be asked.
     """
 
     def __init__(self) -> None:
@@ -30,6 +32,10 @@ class Suspicions:
         self.taken_count = 0
         """Answers so far that show that the model took the call."""
         self._under_way: dict[int, None] = {}
+        self._suspects: dict[Hashable, tuple[int, int]] = {}
+        """Items that were refused and after which no call was made that passed. For each, as of its first refusal: the
+        latest call, and `taken_count`.
+        """
         self._latest_passed = 0
         self._in_a_row = 0
         self._faults = 0
@@ -58,6 +64,8 @@ class Suspicions:
         self.note_taken()
         self._latest_passed = max(self._latest_passed, call)
         self._in_a_row = 0
+        if self._suspects:
+            self._suspects = {item: first for item, first in self._suspects.items() if first[0] >= call}
         self._faults = self._most_under_way = 0
 
     def note_fault(self, now: float) -> int | None:
@@ -80,19 +88,24 @@ class Suspicions:
         told, self._faults = self._faults, 0
         return told
 
-    def blame(self, suspected_at: int | None) -> Blame:
+    def blame(self, item: Hashable, suspected_at: int | None) -> Blame:
         """Note that an item was refused, and return what that concerns. The refused call is still under way.
 
         Args:
-            suspected_at: the latest call when the item was refused before, None when it was not.
+            item: the one, among those of all jobs.
+            suspected_at: the latest call when it was refused before, None when it was not.
         """
         if suspected_at is not None and suspected_at < self._latest_passed:
             return Blame.ITEM
         if not self._in_a_row:
             self._first = self.latest_call
         self._in_a_row += 1
+        _, taken_before = self._suspects.setdefault(item, (self.latest_call, self.taken_count))
         all_answered = next(iter(self._under_way)) > self._first
         if self._in_a_row < (_FEWEST if all_answered else _MOST):
             return Blame.NOT_KNOWN
-        self._in_a_row = 0  # the job pauses, and what it draws after that is told anew
-        return Blame.ALL
+        is_the_only_one = len(self._suspects) == 1 and self.taken_count > taken_before
+        # The item fails or the job pauses, and what is drawn after that is told anew.
+        self._in_a_row = 0
+        self._suspects.clear()
+        return Blame.ITEM if is_the_only_one else Blame.ALL

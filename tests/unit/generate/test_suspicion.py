@@ -1,13 +1,15 @@
 """Whose matter a refusal is that could be an item's or everybody's."""
 
+import pytest
+
 from backstay.generate.recent import Recent
 from backstay.generate.suspicion import Blame, Suspicions
 
 
-def _refuse(suspicions, suspected_at=None):
+def _refuse(suspicions, suspected_at=None, *, item=None):
     """Ask for an item that was refused at that call before, be refused, and return who is blamed."""
     call = suspicions.begin()
-    blamed = suspicions.blame(suspected_at)
+    blamed = suspicions.blame(call if item is None else item, suspected_at)
     suspicions.end(call)
     return blamed
 
@@ -43,10 +45,25 @@ def test_the_only_item_is_asked_three_times():
     """Where there is nobody else to ask, the account is to blame, and the item stays pending."""
     suspicions = Suspicions()
 
-    blamed = [_refuse(suspicions)]
-    blamed += [_refuse(suspicions, suspicions.latest_call) for _ in range(2)]
+    blamed = [_refuse(suspicions, item="only")]
+    blamed += [_refuse(suspicions, suspicions.latest_call, item="only") for _ in range(2)]
 
     assert blamed == [Blame.NOT_KNOWN, Blame.NOT_KNOWN, Blame.ALL]
+
+
+@pytest.mark.parametrize(("others", "blame"), [(0, Blame.ITEM), (1, Blame.ALL)])
+def test_the_last_item_is_to_blame_when_only_it_was_refused(others, blame):
+    """Nobody is left to ask, and calls that were under way were taken; with another refused one, it is not known."""
+    suspicions = Suspicions()
+    slow = [suspicions.begin() for _ in range(8)]
+    refused = [_refuse(suspicions, item="last"), *(_refuse(suspicions, item="other") for _ in range(others))]
+    for call in slow:
+        suspicions.clear(call)
+        suspicions.end(call)
+
+    refused += [_refuse(suspicions, suspicions.latest_call, item="last") for _ in range(3)]
+
+    assert refused == [Blame.NOT_KNOWN] * (3 + others) + [blame]
 
 
 def test_what_was_under_way_at_a_refusal_does_not_speak_against_the_item():
@@ -70,7 +87,7 @@ def test_calls_under_way_are_waited_for():
     calls = [suspicions.begin() for _ in range(16)]
 
     for call in calls[:10]:
-        assert suspicions.blame(None) is Blame.NOT_KNOWN
+        assert suspicions.blame(call, None) is Blame.NOT_KNOWN
         suspicions.end(call)
     refused_at = suspicions.latest_call
     assert _refuse(suspicions, refused_at) is Blame.NOT_KNOWN
@@ -88,7 +105,7 @@ def test_when_all_calls_under_way_are_refused_the_next_one_decides():
     calls = [suspicions.begin() for _ in range(16)]
 
     for call in calls:
-        assert suspicions.blame(None) is Blame.NOT_KNOWN
+        assert suspicions.blame(call, None) is Blame.NOT_KNOWN
         suspicions.end(call)
 
     assert _refuse(suspicions) is Blame.ALL
