@@ -176,6 +176,12 @@ class ProviderServer:
         self._ready.set()
         await self._stop.wait()
         await runner.cleanup()
+        # What hangs would outlive the loop, and with it its connection.
+        hanging = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        await asyncio.sleep(0)  # connections that were closed are gone after the next turn of the loop
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         call = Call(len(self.calls) + 1, request.path, dict(request.headers), await request.json(), dict(request.query))

@@ -178,7 +178,9 @@ def _split(text: str, what: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port  # raises for a port that is no number
     except ValueError as error:
-        raise _wrong(what, "", f"it is not an address: {error}") from error
+        # What is said about brackets differs from one version of Python to the next.
+        why = "brackets hold an IPv6 address, and only a port may follow them" if "[" in text else str(error)
+        raise _wrong(what, "", f"it is not an address: {why}") from error
     if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
         raise _wrong(what, "", "it has spaces, backslashes or characters that cannot be printed")
     return parts

@@ -1,6 +1,8 @@
 """Connections that are kept between calls, and given up by the other side meanwhile."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -10,6 +12,25 @@ from backstay.generate.http import Cut, Http, Unreached
 from support.provider import KEY, ProviderServer, Reply, Reset, Said, Sent, Streamed
 
 _FINE = Sent(b"{}")
+
+
+@asynccontextmanager
+async def _raw_server(answers: Sequence[bytes]) -> AsyncIterator[tuple[str, list[asyncio.Task[None] | None]]]:
+    """Send these bytes, one after each request of a connection, and end it; give the URL, and a task a connection."""
+    connections: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())
+        for answer in answers:
+            await reader.readuntil(b"\r\n\r\n{}")
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", connections
+        await asyncio.gather(*filter(None, connections))
 
 
 async def _post(provider: ProviderServer, replies: list[Reply]) -> None:
@@ -56,27 +77,15 @@ async def test_a_connection_that_ends_later_was_not_given_up(provider, monkeypat
 
 async def test_headers_that_have_begun_are_part_of_an_answer():
     """A server that dies in the middle of its headers was at work on the call."""
-    connections = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nContent-"):
-            await reader.readuntil(b"\r\n\r\n{}")
-            writer.write(answer)
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    http = Http(f"http://127.0.0.1:{port}/v1", {})
-    await http.post(b"{}")
-    with pytest.raises(Cut):
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nContent-"]
+    async with _raw_server(answers) as (url, connections):
+        http = Http(url, {})
         await http.post(b"{}")
-    await http.close()
-    server.close()
+        with pytest.raises(Cut):
+            await http.post(b"{}")
+        await http.close()
 
-    assert connections == 1
+    assert len(connections) == 1
 
 
 @pytest.mark.parametrize("are_replaced", [True, False], ids=["", "control"])
@@ -98,16 +107,8 @@ async def test_a_job_over_connections_that_are_given_up(are_replaced, provider, 
 )
 async def test_what_does_not_speak_http_is_no_answer(junk):
     """At a wrong port nothing was asked of a model: the address is to be corrected, and no item is at fault."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(junk)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    http = Http(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", {})
-    with pytest.raises(Unreached, match="does not speak HTTP"):
-        await http.post(b"{}")
-    await http.close()
-    server.close()
+    async with _raw_server([junk]) as (url, _):
+        http = Http(url, {})
+        with pytest.raises(Unreached, match="does not speak HTTP"):
+            await http.post(b"{}")
+        await http.close()
