@@ -38,9 +38,9 @@ class Secrets:
             self._escaped and _has_escapes(body) and self._escaped.search(body)
         )
 
-    def are_in_text(self, text: str) -> bool:
+    def are_in_texts(self, texts: Iterable[str]) -> bool:
         """Return whether a text that was read out of a body holds one of them."""
-        return any(secret in text for secret in self._texts)
+        return bool(self._texts) and any(secret in text for text in texts for secret in self._texts)
 
     def hide_in(self, body: bytes) -> bytes:
         """Return a body with each of them replaced: for evidence of a failure, never for text of a conversation."""

@@ -4,14 +4,10 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
-from weakref import WeakSet
 
 import aiohttp
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 from yarl import URL
 
@@ -58,30 +54,6 @@ class BrokenReply(Exception):
         super().__init__(why)
         self.body = body
         """What came of it: as it was sent or, of a stream, as it was collected."""
-
-
-class _Stale(Exception):
-    """A connection from an earlier call was gone when it was used again: nothing of an answer came."""
-
-
-_is_reused: ContextVar[bool] = ContextVar("is_reused")
-"""Whether the connection of the request under way in this task is one from an earlier call."""
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells `_is_reused`. A trace would do so too, but takes ten times as long."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._used: WeakSet[asyncio.BaseTransport] = WeakSet()
-
-    async def connect(self, *args: Any, **options: Any) -> Connection:
-        connection = await super().connect(*args, **options)
-        transport = connection.transport
-        _is_reused.set(transport in self._used)
-        if transport is not None:
-            self._used.add(transport)
-        return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +107,38 @@ class Http:
         """
         if stream is not None:
             headers = {**_STREAMED, **(headers or {})}
-        self._session = self._session or self._open()
-        try:
-            return await self._ask(self._session, body, headers, stream)
-        except _Stale:
-            self._unpooled = self._unpooled or self._open(keeps=False)
-            return await self._ask(self._unpooled, body, headers, stream)
+        session = self._session = self._session or self._open()
+        while True:
+            began_at, is_answered, may_be_stale = time.monotonic(), False, _has_kept(session)
+            try:
+                async with session.post(
+                    self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy_url
+                ) as response:
+                    is_answered = True
+                    return await self._reply(response, stream)
+            except aiohttp.ClientConnectorError as error:
+                raise self._unreached(error) from error
+            except aiohttp.ClientHttpProxyError as error:
+                if error.status == _PROXY_AUTHENTICATION:
+                    return Reply(error.status, error.headers or {}, b"", self._proxy)
+                raise Unreached(f"{self._proxy} answered {error.status} to CONNECT", proxy=self._proxy) from error
+            except (aiohttp.ServerTimeoutError, TimeoutError) as error:
+                where = f" through {self._proxy}" if self._proxy is not None else ""
+                raise Unreached(f"no connection{where} within {_CONNECT_SECONDS:g} s", proxy=self._proxy) from error
+            except aiohttp.ClientResponseError as error:
+                if error.message.startswith("Bad status line"):  # its class is not told
+                    raise Unreached("what answers there does not speak HTTP", proxy=self._proxy) from error
+                raise BrokenReply(_why_broken(error) or "its answer breaks the rules of HTTP") from error
+            except ValueError as error:
+                if is_answered:
+                    raise BrokenReply(f"its answer cannot be read ({type(error).__name__})") from error
+                why = f"no request can be made of its address and headers ({type(error).__name__}); correct them"
+                raise Unreached(why, may_pass=False) from error
+            except (aiohttp.ClientError, OSError) as error:
+                is_at_once = not is_answered and time.monotonic() - began_at < _STALE_SECONDS
+                if session is self._unpooled or not (may_be_stale and is_at_once and _has_no_answer(error)):
+                    raise Cut(_cut_by(error)) from error
+                session = self._unpooled = self._unpooled or self._open(keeps=False)
 
     async def close(self) -> None:
         """Close all connections. Twice is safe."""
@@ -152,7 +150,7 @@ class Http:
     def _open(self, *, keeps: bool = True) -> aiohttp.ClientSession:
         """Return a session; one that does not keep its connections makes a new one for each request."""
         # The callers decide how many calls there are at once.
-        connector = _Connector(
+        connector = aiohttp.TCPConnector(
             limit=0,
             ttl_dns_cache=60,
             keepalive_timeout=30 if keeps else None,
@@ -171,49 +169,6 @@ class Http:
             # the key.
             trust_env=False,
         )
-
-    async def _ask(
-        self,
-        session: aiohttp.ClientSession,
-        body: bytes,
-        headers: Mapping[str, str] | None,
-        stream: Collector | None,
-    ) -> Reply:
-        began_at, is_answered = time.monotonic(), False
-        _is_reused.set(False)
-        try:
-            async with session.post(
-                self._url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                proxy=self._proxy_url,
-            ) as response:
-                is_answered = True
-                return await self._reply(response, stream)
-        except aiohttp.ClientConnectorError as error:
-            raise self._unreached(error) from error
-        except aiohttp.ClientHttpProxyError as error:
-            if error.status == _PROXY_AUTHENTICATION:
-                return Reply(error.status, error.headers or {}, b"", self._proxy)
-            raise Unreached(f"{self._proxy} answered {error.status} to CONNECT", proxy=self._proxy) from error
-        except (aiohttp.ServerTimeoutError, TimeoutError) as error:
-            where = f" through {self._proxy}" if self._proxy is not None else ""
-            raise Unreached(f"no connection{where} within {_CONNECT_SECONDS:g} s", proxy=self._proxy) from error
-        except aiohttp.ClientResponseError as error:
-            if error.message.startswith("Bad status line"):  # its class is not told
-                raise Unreached("what answers there does not speak HTTP", proxy=self._proxy) from error
-            raise BrokenReply(_why_broken(error) or "its answer breaks the rules of HTTP") from error
-        except ValueError as error:
-            if is_answered:
-                raise BrokenReply(f"its answer cannot be read ({type(error).__name__})") from error
-            why = f"no request can be made of its address and headers ({type(error).__name__}); correct them"
-            raise Unreached(why, may_pass=False) from error
-        except (aiohttp.ClientError, OSError) as error:
-            is_at_once = not is_answered and time.monotonic() - began_at < _STALE_SECONDS
-            if _is_reused.get() and is_at_once and _has_no_answer(error):
-                raise _Stale from error
-            raise Cut(_cut_by(error)) from error
 
     async def _reply(self, response: aiohttp.ClientResponse, stream: Collector | None) -> Reply:
         try:
@@ -300,6 +255,13 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
             raise BrokenReply(why, b"".join(pieces)) from error
         raise
     return b"".join(pieces)
+
+
+def _has_kept(session: aiohttp.ClientSession) -> bool:
+    """Return whether there is a connection from an earlier call, on which the next one is made."""
+    # A trace would tell it of each call, and take longer than all else that is done for one here.
+    kept = getattr(session.connector, "_conns", None)
+    return kept is None or any(kept.values())
 
 
 def _has_no_answer(error: Exception) -> bool:

@@ -45,7 +45,7 @@ def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
 
 def is_one_turn(value: Any) -> bool:
     """Return whether a value holds one turn, and others may follow it: one object a line."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return False
     return _pair(value) is not None or any(_folded(name) in _ROLE_NAMES for name in value)
 
@@ -55,7 +55,7 @@ def goes_on(value: Any, turns: int) -> bool:
     if is_one_turn(value):
         return True
     known = {_folded(key) for key in turn_keys(turns)}
-    return isinstance(value, Mapping) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_folded, value))
+    return isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_folded, value))
 
 
 def begins_turns(text: str, start: int) -> bool:
@@ -75,7 +75,7 @@ def begins_turns(text: str, start: int) -> bool:
 
 def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
     _check_repeated(value, "it")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         if all(map(value.__contains__, keys)) or (value := _with_keys(value, keys)).keys() & set(keys):
             return _keyed(value, keys)
         if len(value) > 1 and all(_folded(key) in _ROLES for key in value):
@@ -95,7 +95,7 @@ def _unwrapped(value: Any) -> Any:
         if len(value) != 1 or is_one_turn(value[0]):
             return None
         return _unwrapped(value[0]) if isinstance(value[0], str) else value[0]
-    if not isinstance(value, Mapping) or is_one_turn(value):
+    if not isinstance(value, dict) or is_one_turn(value):
         return None
     inner = [
         inner for name, inner in value.items() if _folded(name) in _WRAPPERS and isinstance(inner, Mapping | list | str)
@@ -148,7 +148,7 @@ def _text(value: Any, name: str) -> str:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     _check_repeated(value, name)
-    if isinstance(value, Mapping) and {_folded(key) for key in value} <= {*_TEXT_NAMES, "type", "role"}:
+    if isinstance(value, dict) and {_folded(key) for key in value} <= {*_TEXT_NAMES, "type", "role"}:
         texts = _all_of(value, _TEXT_NAMES)
         value = texts[0] if len(texts) == 1 else None
     if not isinstance(value, str):
@@ -157,7 +157,7 @@ def _text(value: Any, name: str) -> str:
 
 
 def _listed(entry: Any, number: int) -> Turn:
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         raise WrongShape(f"turn {number + 1} is not an object with a role and content")
     _check_repeated(entry, f"turn {number + 1}")
     role, content = _pair(entry) or (_only(entry, _ROLE_NAMES), _only(entry, _TEXT_NAMES))
@@ -201,7 +201,7 @@ def _check_repeated(value: Any, name: str) -> None:
 
 def _holds_only(value: Any, keys: set[str]) -> bool:
     """Return whether all keys in a value are those of turns, of their parts or of wrappers."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         known = {*keys, *_ROLES, *_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES}
         return all(_folded(key) in known and _holds_only(inner, keys) for key, inner in value.items())
     return all(_holds_only(inner, keys) for inner in value) if isinstance(value, list) else True

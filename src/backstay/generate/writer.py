@@ -1,6 +1,6 @@
 """The processor that follows a recipe: one item, one request, one conversation or the reason why there is none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -219,7 +219,7 @@ class Writer:
             call.work.raw(self._account.secrets.hide_in_text(text))
             return self._unusable(call, error)
         # Parts of a body are joined, and broken JSON is repaired: a secret may be whole only now.
-        if self._account.secrets.are_in_text(_text_of(conversation)):
+        if self._account.secrets.are_in_texts(_texts_of(conversation)):
             return self._key_in_answer()
         self._adaptation.note_conversation()
         return Done(conversation)
@@ -238,5 +238,6 @@ class Writer:
         return Retry(error.message, code=error.code)
 
 
-def _text_of(conversation: Conversation) -> str:
-    return "\n".join([*(turn.content for turn in conversation.turns), str(conversation.metadata.get("reasoning", ""))])
+def _texts_of(conversation: Conversation) -> Iterator[str]:
+    yield from (turn.content for turn in conversation.turns)
+    yield str(conversation.metadata.get("reasoning", ""))

@@ -88,7 +88,7 @@ def validate(conversation: Conversation) -> None:
 
 def validate_turns(turns: Sequence[Turn]) -> None:
     """Check that turns may be stored. Raises InvalidConversation as `validate` does."""
-    if not isinstance(turns, Sequence):
+    if type(turns) is not list and not isinstance(turns, Sequence):
         # An iterator would be used up by this check, and the conversation stored without turns.
         raise InvalidConversation(f"the turns are {kind_of(turns)}; make them a list")
     if not turns:

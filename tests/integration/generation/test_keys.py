@@ -73,7 +73,7 @@ async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog
 async def test_control_without_hiding_the_key_is_found(provider, recipe, path, monkeypatch):
     """The same search finds it when what comes back is kept as it is."""
     monkeypatch.setattr(Secrets, "are_in", lambda *_: False)
-    monkeypatch.setattr(Secrets, "are_in_text", lambda *_: False)
+    monkeypatch.setattr(Secrets, "are_in_texts", lambda *_: False)
     monkeypatch.setattr(Secrets, "hide_in", lambda _, body: body)
     provider.behaviour = _echo
 

@@ -31,8 +31,8 @@ def test_a_text_is_searched_and_cleaned_as_a_body_is():
     """Also one with half a character in it; without a secret a text stays as it is."""
     secrets = Secrets([_REAL])
 
-    assert secrets.are_in_text(f"so: {_REAL}.")
-    assert not secrets.are_in_text("so: sk-live")
+    assert secrets.are_in_texts([f"so: {_REAL}."])
+    assert not secrets.are_in_texts(["so: sk-live"])
     assert secrets.hide_in_text(f"so: {_REAL}, \ud83d") == "so: [key], ?"
     assert Secrets(["short"]).hide_in_text("short \ud83d") == "short \ud83d"
 

@@ -60,19 +60,19 @@ class OpenAICompatible(Provider):
 
     def spent(self, body: Mapping[str, Any]) -> Spent:
         usage = body.get("usage")
-        if not isinstance(usage, Mapping):
+        if not isinstance(usage, dict):
             return Spent()
         return Spent(tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens")))
 
     def answer(self, body: Mapping[str, Any]) -> Answer:
         choices = body.get("choices")
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             raise Unreadable("the answer has no choices")
         choice: Mapping[str, Any] = choices[0]
         message, reason = choice.get("message"), choice.get("finish_reason")
         if message is None and isinstance(choice.get("text"), str):
             message = {"content": choice["text"]}  # of servers that complete texts
-        if not isinstance(message, Mapping):
+        if not isinstance(message, dict):
             raise Unreadable("the answer has no message")
         content, word = message.get("content"), reason if isinstance(reason, str) else "none"
         if isinstance(content, str) and not any(map(message.get, message.keys() - _PLAIN)):
@@ -80,7 +80,7 @@ class OpenAICompatible(Provider):
         texts, thoughts = texts_in(content)
         thoughts = [next((message[name] for name in _THOUGHTS if _is_text(message.get(name))), ""), *thoughts]
         *earlier, given = [parsed] if (parsed := message.get("parsed")) else _arguments(message) or [None]
-        data = content if isinstance(content, Mapping) and given is None else given
+        data = content if isinstance(content, dict) and given is None else given
         end = end_of(reason, is_structure=given is not None)
         return Answer(
             End.REFUSAL if _refuses(message) else end,
@@ -95,15 +95,15 @@ class OpenAICompatible(Provider):
 def _arguments(message: Mapping[str, Any]) -> list[Any]:
     """Return what a tool was called with, as JSON texts or as values: the tool for conversations, or any."""
     calls = message.get("tool_calls")
-    called = [call.get("function") for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
-    functions = [each for each in (*called, message.get("function_call")) if isinstance(each, Mapping)]
+    called = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    functions = [each for each in (*called, message.get("function_call")) if isinstance(each, dict)]
     named = [each for each in functions if each.get("name") == _TOOL]
     return [arguments for each in named or functions if (arguments := each.get("arguments"))]
 
 
 def _refuses(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
-    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     return any(each.get("refusal") for each in (message, *parts))
 
 
