@@ -245,7 +245,8 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
     pieces: list[bytes] = []
     size = 0
     try:
-        while piece := await content.readany():
+        while not content.at_eof():
+            piece = await content.readany()
             pieces.append(piece)
             size += len(piece)
             if size > _LARGEST_BODY:

@@ -79,7 +79,8 @@ def validate(conversation: Conversation) -> None:
     """
     validate_turns(conversation.turns)
     for name in ("id", "topic", "persona", "content"):
-        _check_optional(getattr(conversation, name), name)
+        if (text := getattr(conversation, name)) is not None:
+            _check_text(text, name)
     if conversation.id == "":
         raise InvalidConversation("the conversation's id is empty; leave it out to have one made")
     if conversation.metadata:
@@ -120,14 +121,12 @@ def _check_turn(turn: Turn, number: int) -> None:
     if (fault := _fault_of(turn.content)) is not None:
         raise InvalidConversation(f"turn {number} {fault}")
     if turn.id is not None:
-        _check_optional(turn.id, f"the id of turn {number}")
+        _check_text(turn.id, f"the id of turn {number}")
     if turn.metadata:
         _check_json(turn.metadata, f"the metadata of turn {number}")
 
 
-def _check_optional(value: object, what: str) -> None:
-    if value is None:
-        return
+def _check_text(value: object, what: str) -> None:
     if not isinstance(value, str):
         raise InvalidConversation(f"{what} must be text, not {type(value).__name__}")
     if (fault := _fault_of(value)) is not None:
