@@ -181,7 +181,8 @@ class ProviderServer:
         for task in hanging:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
-        await asyncio.sleep(0)  # connections that were closed are gone after the next turn of the loop
+        for _ in range(10):
+            await asyncio.sleep(0)  # connections that were closed are gone after the next turns of the loop
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         call = Call(len(self.calls) + 1, request.path, dict(request.headers), await request.json(), dict(request.query))

@@ -146,6 +146,8 @@ class Http:
         for session in sessions:
             if session is not None:
                 await session.close()
+        # Connections that are not kept are gone after the next turn of the loop only, which may be the last one.
+        await asyncio.sleep(0)
 
     def _open(self, *, keeps: bool = True) -> aiohttp.ClientSession:
         """Return a session; one that does not keep its connections makes a new one for each request."""

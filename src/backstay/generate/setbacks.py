@@ -20,7 +20,7 @@ _log = get_logger("backstay.provider")
 _FAULT = "server_error"
 _MOST_TROUBLES = 3  # of one item, while others pass in between
 _IDLE_SECONDS = 120.0  # without a refusal: what was refused before is no part of the wait
-_LONGEST_ASKED_SECONDS = 3600.0
+_LONGEST_ASKED_SECONDS = 3599.0  # more than an hour ends patience at once
 _PROBE_SECONDS = 1.0  # until an item that was refused is asked again, at the least: others go first
 
 
