@@ -108,16 +108,21 @@ class _Bench:
     def __init__(self, arena: Arena, rounds: int, folder: Path) -> None:
         self.arena = arena
         self.free_seconds: dict[str, float] = {}
+        self._has_no_end: set[str] = set()
         self._rounds = rounds
         self._folder = folder
 
     def outcomes(self, trial: _Trial) -> list[_Outcome]:
         """Return what came of a trial in each round; nothing where it failed."""
+        program, _, condition = trial.way.label.partition(": ")
+        if "429" in condition and program in self._has_no_end:
+            self.arena.failures[trial.way.label] = "not asked"  # it was not done under fewer refusals
         found: list[_Outcome] = []
         for _ in range(self._rounds):
             with scratch(self._folder) as folder, refusing_provider(trial.condition) as base_url:
                 answer = self.arena.answer(trial.way, folder, "--base-url", base_url)
                 if answer is None:
+                    self._has_no_end |= {program} if "429" in condition else set()
                     break
                 found.append(_Outcome(answer["seconds"], answer["items"], measured(base_url)))
         return found
