@@ -1,7 +1,9 @@
 """Whatever a processor returns or raises, every item comes to an end, and nothing is lost on the way."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections import Counter
 
 import httpx
@@ -435,3 +437,28 @@ async def test_a_users_trigger_that_raises_fails_its_item(backstay, path, how, o
     failure = (await _failures(backstay))["item-2"]
     assert "of the database's own raised an error" in failure.error_message
     assert "secret" not in str(failure)
+
+
+async def test_an_ended_call_holds_no_answer(backstay):
+    """What was to say how it ends when its time is up holds the call, and goes with it: no collector is needed."""
+
+    class Answer:
+        """What a processor has of its call, and of what came of it."""
+
+        def __init__(self, work):
+            self.work = work
+
+    answers = []
+
+    async def process(item, work):
+        answer = Answer(work)
+        answers.append(weakref.ref(answer))
+        work.on_timeout(lambda: Retry(str(answer)))
+        return conversation(item.topic)
+
+    gc.disable()
+    try:
+        await backstay.batches.run("batch", items(3), process)
+        await until(lambda: not any(answer() for answer in answers))
+    finally:
+        gc.enable()

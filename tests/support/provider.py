@@ -221,7 +221,7 @@ class ProviderServer:
             case Streamed():
                 return await _stream(request, reply)
             case Hang():
-                await asyncio.sleep(600)  # hangs until the client gives up
+                await asyncio.Event().wait()  # hangs until the client gives up
             case Reset():
                 pass
         assert request.transport is not None
@@ -271,7 +271,7 @@ async def _stream(request: web.Request, stream: Streamed) -> web.StreamResponse:
         await response.write(piece)
         await asyncio.sleep(0)
     if stream.then == "silence":
-        await asyncio.sleep(600)  # hangs until the client gives up
+        await asyncio.Event().wait()  # hangs until the client gives up
     while stream.then == "chatter":
         await response.write(stream.pieces[-1])
         await asyncio.sleep(0.02)  # says something, again and again

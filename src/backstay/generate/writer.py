@@ -212,7 +212,7 @@ class Writer:
             answer = self._endpoint.provider.answer(body)
             conversation = read_conversation(answer, self._recipe.turns, call.prompt, self._metadata)
         except Unreadable as error:
-            call.work.raw(text_of(reply))
+            self._keep(call, reply.body)
             return Retry(f"{self._endpoint.host}: {error}", code="unreadable_answer")
         except Unusable as error:
             text = (answer.text if answer is not None else None) or text_of(reply)

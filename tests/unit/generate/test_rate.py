@@ -6,10 +6,11 @@ import random
 
 import pytest
 
+from backstay.generate import setbacks
 from backstay.generate.adaptive_limit import Mode
 from backstay.generate.bucket import Bucket
 from backstay.generate.rate import Rate
-from backstay.generate.trouble import Cause, Trouble
+from backstay.generate.trouble import Cause, Patience, Trouble
 
 LIMIT = Trouble(Cause.LIMIT, "429")
 OVERLOAD = Trouble(Cause.OVERLOAD, "503")
@@ -339,3 +340,14 @@ def test_rate_counts_good_answers():
     _succeed(rate, 0.0)
 
     assert rate.good_count == 2
+
+
+def test_the_longest_time_that_a_job_may_be_asked_to_wait_is_waited_for():
+    """An hour counted from a moment and back may be a little more than an hour, and that would end patience at once."""
+    trouble = Trouble(Cause.LIMIT, "429", setbacks._LONGEST_ASKED_SECONDS)
+    for number in range(1_000):
+        now, patience = 1_000.0 + number / 7, Patience(600.0)
+        patience.restart(is_good=True)
+        patience.refused(now, trouble)
+
+        assert patience.exhausted(now) is None
