@@ -13,8 +13,9 @@
       OutputUnwritable
       ProcessorUnusable      ProcessorNotFound
       InvalidConversation
-      BackupError            BackupFailed, BackupDiskFull, BackupUnreachable, BackupUnusable, BackupDamaged,
-                             BackupTooNew, NotABackup, ColumnsDiffer, RestoreDiffers, ClockBehind
+      BackupError            BackupFailed, BackupDiskFull, BackupFolderUnrecognized, BackupUnreachable,
+                             BackupUnusable, BackupDamaged, BackupTooNew, NotABackup, ColumnsDiffer,
+                             RestoreDiffers, ClockBehind
       StorageError           StoreBusy, StoreUnavailable, CommitUnknown, StoreDenied, StoreFull, StoreReadOnly,
                              StoreGone, StoreCorrupt, NotADatabase, SchemaTooNew, SchemaOutdated, UnsafeSQLite,
                              OutcomeRefused, StoreClosed
@@ -316,6 +317,15 @@ class BackupDiskFull(BackupError):
     """No space is left where backups are kept; nothing was deleted."""
 
     code = "backup_disk_full"
+
+
+class BackupFolderUnrecognized(BackupError):
+    """The folder of backups is not known to be this library's: a disk is not mounted, or the database is a copy.
+
+    Nothing was written or deleted.
+    """
+
+    code = "backup_folder_unrecognized"
 
 
 class BackupUnreachable(BackupError):

@@ -35,7 +35,8 @@ def written_whole(path: Path, *, spared: Iterable[Path] = ()) -> Iterator[Binary
             with target.open("wb") as out:
                 yield out
             return
-        yield from _beside(target)
+        with replacing(target) as out:
+            yield out
     except OSError as error:
         raise OutputUnwritable(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
 
@@ -45,11 +46,18 @@ def _is_among(target: Path, others: Iterable[Path]) -> bool:
     return any(other == target or (other.exists() and target.exists() and other.samefile(target)) for other in others)
 
 
-def _beside(target: Path) -> Iterator[BinaryIO]:
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """Do the same for a file, and no link or device. Raises OSError.
+
+    What is written is locked meanwhile, as `<.name>.<…>.part`, so that one which a dead process left can be told.
+    """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as out:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             if target.exists():
                 os.fchmod(out.fileno(), stat.S_IMODE(target.stat().st_mode))
             yield out

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from backstay.backup.backup import Backup, BackupState
+from backstay.backup.folder_marker import FolderState
 from backstay.backup.folders import Folders
 from backstay.backup.retention import Action, Decision, decide
 from backstay.backup.store import BackupStore
@@ -43,7 +44,8 @@ class Cleaner:
         """Remove what dead writers left, and note that their backups failed. Safe at any time, in any process."""
         if self._folders.is_known:
             folder = await self._folders.current()
-            if folder.path.is_dir() and (swept := await asyncio.to_thread(folder.sweep)):
+            is_own = await self._folders.state(folder) is FolderState.OWN
+            if is_own and (swept := await asyncio.to_thread(folder.sweep)):
                 _log.info("part_files_removed", number=swept)
         for backup in await self._store.in_use(self._owner):
             if backup.state is not BackupState.RUNNING or await self._is_being_written(backup):
@@ -60,6 +62,7 @@ class Cleaner:
             orphans: Remove files, too, that belong to no backup.
 
         Raises:
+            BackupFolderUnrecognized: orphans are to be removed from a folder that is not known to be this library's.
             ClockBehind: the clock shows a time before the newest backup was made.
             BackupUnreachable: a file cannot be removed; what was begun is finished next time.
         """
@@ -78,6 +81,8 @@ class Cleaner:
         being_written = [backup.id for backup in backups if await self._is_being_written(backup)]
         decisions = decide(backups, now, being_written=being_written)
         folder = await self._folders.current()
+        if orphans:
+            await self._folders.check(folder)
         unknown = await self._store.unknown(await asyncio.to_thread(folder.names))
         if not dry_run:
             unreachable = [error for decision in decisions if (error := await self._carried_out(decision)) is not None]
@@ -99,7 +104,11 @@ class Cleaner:
             _log.warning("cleanup_failed", code=error.code, error=error.message)
 
     async def remove(self, backup: Backup) -> None:
-        """Remove a backup before its time. Raises BackupInUse, BackupUnusable, BackupError."""
+        """Remove a backup before its time.
+
+        Raises BackupInUse, BackupUnusable, BackupFolderUnrecognized, BackupUnreachable.
+        """
+        await self._folders.check(await self._folders.of(backup))
         if backup.state is BackupState.EXPIRED and backup.removed_at is not None:
             raise BackupUnusable(f"{backup.id} was removed before", backup_id=backup.id, state=str(backup.state))
         if backup.state is not BackupState.EXPIRED and not await self._store.expire(backup, early=True):
@@ -134,7 +143,9 @@ class Cleaner:
 
     async def _remove_file(self, backup: Backup) -> None:
         folder = await self._folders.of(backup)
-        if self._folders.is_out_of_sight(backup, folder):
+        if await self._folders.state(folder) is FolderState.FOREIGN:
+            return  # a copied database forgets the backup; the file belongs to the database it was copied from
+        if await self._folders.is_out_of_sight(backup, folder):
             place = self._folders.place_of(backup, folder)
             raise BackupUnreachable(
                 f"The folder of {backup.id} cannot be seen from here: {place}. Its file is removed when it can",
@@ -150,6 +161,6 @@ class Cleaner:
             # Its machine looks after it; should that be gone for good, nobody writes for longer than this.
             return self._clock.now() - backup.created_at < _LONGEST_WRITE
         folder = await self._folders.of(backup)
-        if self._folders.is_out_of_sight(backup, folder):
+        if await self._folders.is_out_of_sight(backup, folder):
             return True
         return await asyncio.to_thread(folder.is_being_written, backup.id)

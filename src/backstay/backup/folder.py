@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from backstay.errors import BackupDamaged, BackupDiskFull, BackupError, BackupFa
 from backstay.files import drop_from_cache, sync, sync_folder
 
 SUFFIX = ".json.zst"
+MARKER = "folder.json"
+"""The name of the file that says whose the folder is; `folder_marker` reads and writes it."""
 _PART = ".part"
 _NAME = re.compile(r"backup-[0-9]{1,16}-[a-z0-9]{1,64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -104,13 +107,12 @@ class BackupFolder:
         return self.path_of(backup_id).with_name(f".{backup_id}{SUFFIX}{_PART}")
 
     def create(self, backup_id: str) -> PartFile:
-        """Begin a file, and make the folder (0700) when it is missing.
+        """Begin a file in the folder, which is there.
 
         Raises:
             BackupDiskFull, BackupFailed: it cannot be made there.
         """
         with self.failing("written"):
-            self._make()
             while (descriptor := self._locked(self.part_path(backup_id))) is None:
                 pass
             return PartFile(self, backup_id, descriptor)
@@ -176,7 +178,7 @@ class BackupFolder:
     def sweep(self) -> int:
         """Remove what dead writers have left, and say how much that was. What cannot be removed stays."""
         swept = 0
-        for path in self._files(f".*{SUFFIX}{_PART}"):
+        for path in (*self._files(f".*{SUFFIX}{_PART}"), *self._files(f".{MARKER}.*{_PART}")):
             with suppress(OSError):
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
@@ -198,16 +200,26 @@ class BackupFolder:
         except OSError:
             return []
 
-    def _make(self) -> None:
-        made = []
-        for folder in (self.path, *self.path.parents):
-            if folder.exists():
-                break
-            made.append(folder)
-        for folder in reversed(made):
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-            sync_folder(folder.parent)  # or the folder may be gone after a power cut, and what is in it
+    def make(self) -> None:
+        """Make the folder (0700) when it is missing. Raises BackupDiskFull, BackupFailed."""
+        with self.failing("written"):
+            missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+            for folder in reversed(missing):
+                with suppress(FileExistsError):
+                    folder.mkdir(mode=0o700)
+                sync_folder(folder.parent)  # or the folder may be gone after a power cut, and what is in it
+            self._refuse_open_to_all()
+
+    def _refuse_open_to_all(self) -> None:
+        """Refuse a folder in which any user of the machine could replace the file of a backup."""
+        for folder in (self.path, self.path.parent):
+            mode = folder.stat().st_mode
+            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                raise BackupFailed(
+                    f"Every user of this machine may change what is in {folder}, so no backup is made there. "
+                    f"`chmod o-w {shlex.quote(str(folder))}`, or set BACKUP_DIRECTORY. Nothing was deleted",
+                    path=str(folder),
+                )
 
     @contextmanager
     def failing(self, verb: str) -> Iterator[None]:

@@ -1,12 +1,15 @@
-"""Which folder the file of a backup is in."""
+"""Which folder the file of a backup is in, and whether that folder is this library's."""
 
+import asyncio
 import socket
 from pathlib import Path
 
 from backstay.backup.backup import Backup
 from backstay.backup.folder import BackupFolder
+from backstay.backup.folder_marker import FolderMarker, FolderState, problem_with, read_marker, state_of, write_marker
+from backstay.backup.location import Location
 from backstay.backup.store import BackupStore
-from backstay.errors import SettingsError
+from backstay.errors import BackupFolderUnrecognized, SettingsError
 
 
 class Folders:
@@ -30,8 +33,41 @@ class Folders:
         return (self._chosen or self._beside) is not None
 
     async def current(self) -> BackupFolder:
-        """Return where new backups go. Raises SettingsError: nobody has said where."""
+        """Return where new backups go. Raises SettingsError: no place is set."""
         return await self._in(self._chosen)
+
+    async def ready(self) -> BackupFolder:
+        """Return where new backups go, ready to be written to: there, and marked as this library's.
+
+        Raises:
+            SettingsError: no place is set.
+            BackupFolderUnrecognized: as `check`.
+            BackupDiskFull, BackupFailed: it cannot be made.
+        """
+        folder = await self.current()
+        await self.check(folder)
+        await self._mark(folder, was=await self._marker(folder))
+        return folder
+
+    async def use(self) -> BackupFolder:
+        """Make the folder of new backups this library's, whatever it was before; idempotent. Raises as `ready`."""
+        folder = await self.current()
+        await self._mark(folder, was=None)
+        return folder
+
+    async def check(self, folder: BackupFolder) -> None:
+        """Raise BackupFolderUnrecognized unless the folder is this library's, or new."""
+        marker = await self._marker(folder)
+        problem = problem_with(folder.path, marker, await self._state(folder, marker))
+        if problem is not None:
+            fact, remedy = problem
+            raise BackupFolderUnrecognized(
+                f"{_capital(fact)}. Nothing was written or deleted. {_capital(remedy)}", path=str(folder.path)
+            )
+
+    async def state(self, folder: BackupFolder) -> FolderState:
+        """Return what a folder is to this library. Raises BackupFolderUnrecognized: its marker cannot be read."""
+        return await self._state(folder, await self._marker(folder))
 
     async def of(self, backup: Backup) -> BackupFolder:
         """Return where a backup is: where it was made or, when it was moved there since, where new ones go."""
@@ -42,15 +78,15 @@ class Folders:
                 return current
         return folder
 
-    def is_out_of_sight(self, backup: Backup, folder: BackupFolder) -> bool:
+    async def is_out_of_sight(self, backup: Backup, folder: BackupFolder) -> bool:
         """Whether it cannot be told from here what is in the folder of a backup.
 
-        One that somebody chose may be on a disk that is not mounted, or on another machine, of which a folder of the
-        same name here says nothing. One beside the database is there or gone.
+        It may be on a disk that is not mounted, or on another machine, of which a folder of the same name here says
+        nothing.
         """
-        if backup.folder is None or folder.has(backup.id):
+        if folder.has(backup.id):
             return False
-        return not folder.path.is_dir() or self.is_elsewhere(backup)
+        return self.is_elsewhere(backup) or await self.state(folder) in (FolderState.MISSING, FolderState.FOREIGN)
 
     def is_elsewhere(self, backup: Backup) -> bool:
         """Whether another machine has made it, somewhere that is not beside the database."""
@@ -68,6 +104,41 @@ class Folders:
                 "folder on a disk of this machine",
                 setting="backup_directory",
             )
+        return BackupFolder(found / await self._id())
+
+    async def _id(self) -> str:
         if self._database_id is None:
             self._database_id = await self._store.database_id()
-        return BackupFolder(found / self._database_id)
+        return self._database_id
+
+    async def _marker(self, folder: BackupFolder) -> FolderMarker | None:
+        return await asyncio.to_thread(read_marker, folder.path)
+
+    async def _state(self, folder: BackupFolder, marker: FolderMarker | None) -> FolderState:
+        place = folder.path.parent
+        # A file is on one machine. A server's database is used from many, each with disks of its own.
+        host = self.host if self._beside is None else None
+        return state_of(
+            folder.path,
+            marker,
+            database_id=await self._id(),
+            database=await self._store.location(),
+            is_recorded=await self._store.is_folder_recorded(str(place), is_default=place == self._beside, host=host),
+        )
+
+    async def _mark(self, folder: BackupFolder, *, was: FolderMarker | None) -> None:
+        database_id, database = await self._id(), await self._store.location()
+
+        def mark() -> None:
+            folder.make()
+            marker = FolderMarker(database_id, database, Location.from_path(folder.path))
+            # Kept up to date, so that what is moved next is compared with where it was last.
+            if marker != was:
+                with folder.failing("written"):
+                    write_marker(folder.path, marker)
+
+        await asyncio.to_thread(mark)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -95,7 +95,7 @@ class Reading:
         """
         backup = _usable(await self._store.backup(self._owner, backup_id))
         folder = await self._folders.of(backup)
-        if not folder.path.is_dir() or self._folders.is_out_of_sight(backup, folder):
+        if not folder.path.is_dir() or await self._folders.is_out_of_sight(backup, folder):
             place = self._folders.place_of(backup, folder)
             raise BackupUnreachable(f"The folder of {backup_id} cannot be seen from here: {place}", path=place)
         with _told_of(backup_id), folder.opened(backup_id) as file:

@@ -70,6 +70,7 @@ class Backups:
         Raises:
             EmptySelection: nothing is selected.
             ConversationNotFound: an id is not there; nothing was written.
+            BackupFolderUnrecognized: a disk may not be mounted, or this database is a copy; nothing was written.
             BackupFailed: it could not be written, or did not pass its verification.
         """
         if not isinstance(selection, Selection):
@@ -109,6 +110,21 @@ class Backups:
     async def path_of(self, backup: Backup) -> Path:
         """Return where the file of a backup is, or was."""
         return (await self._folders.of(backup)).path_of(backup.id)
+
+    async def folder(self) -> Path:
+        """Return the folder where new backups go. Raises SettingsError: none is set."""
+        return (await self._folders.current()).path
+
+    async def use_folder(self) -> Path:
+        """Make the folder where new backups go this library's own, whatever it was before. Idempotent.
+
+        Where it is that of a database from which this one was copied, the other one is refused from then on.
+
+        Raises:
+            SettingsError: no folder is set.
+            BackupDiskFull, BackupFailed: it cannot be made.
+        """
+        return (await self._folders.use()).path
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
         """Read a backup back, decode all of it, and compare it with what its snapshot found.

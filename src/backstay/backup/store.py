@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from backstay.backup.backup import Backup, BackupItem, Sealed
+from backstay.backup.location import Location
 from backstay.backup.restoring import OnConflict, Restored, RestorePlan
 from backstay.library.record import Document, Record
 from backstay.library.removal import FiringTrigger, Obstacle, RelatedRows, Sample
@@ -86,6 +87,17 @@ class BackupStore(Protocol):
 
     async def database_id(self) -> str:
         """Return what names this database among others."""
+        ...
+
+    async def location(self) -> Location:
+        """Return where this database is: a copy of it is elsewhere."""
+        ...
+
+    async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
+        """Return whether a record says that its backup was made in a folder, by a host where one is given.
+
+        Records of the default folder, next to the database, do not name it.
+        """
         ...
 
     def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:

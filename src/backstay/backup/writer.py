@@ -69,6 +69,7 @@ class Writer:
 
         Raises:
             BackupFailed: it could not be written, or is not what was read. Nothing of it is left but its record.
+            BackupFolderUnrecognized: the folder of backups is not known to be this library's.
             EmptySelection: nothing is selected just now.
             PlanOutdated: something else is selected just now than was planned.
             BackupUnusable: the database would not let it be restored.
@@ -77,7 +78,7 @@ class Writer:
         _check_reason(reason)
         await self._store.check_restorable()
         backup_id = f"backup-{int(self._clock.now().timestamp() * 1000)}-{secrets.token_hex(10)}"
-        folder = await self._folders.current()
+        folder = await self._folders.ready()
         # The file first: without it, a record that says `running` would look like one whose writer is dead.
         part = await asyncio.to_thread(folder.create, backup_id)
         making = _Making(backup_id, reason, keep, planned=planned)
@@ -93,7 +94,7 @@ class Writer:
             BackupFailed: as of `write`; the same may be tried again.
         """
         await self._store.check_restorable()
-        folder = await self._folders.current()
+        folder = await self._folders.ready()
         try:
             part = await asyncio.to_thread(folder.create, other.backup_id)
         except BackupFailed as error:

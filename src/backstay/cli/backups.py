@@ -267,6 +267,37 @@ def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_
     in_loop(do())
 
 
+def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Make the folder where new backups go this library's own, whatever it was before. Asks on a terminal.
+
+    For when the disk with the former folder is gone for good, or when this database was moved here from another file
+    system or machine. A copy needs a folder of its own instead: set BACKUP_DIRECTORY.
+
+    \b
+    Example:
+      BACKUP_DIRECTORY=/mnt/backups backstay backups use-folder --yes
+    """
+    invocation = Invocation.of(context)
+    out = Output(invocation, as_json=as_json)
+
+    async def current() -> Path:
+        async with invocation.open() as backstay:
+            return await backstay.backups.folder()
+
+    async def do() -> None:
+        async with invocation.open() as backstay:
+            folder = await backstay.backups.use_folder()
+            if as_json:
+                from backstay.objects import BackupFolderOut
+
+                out.answer(BackupFolderOut(folder=str(folder)))
+            out.line(f"{plain(folder)} is the folder of this library's backups.")
+
+    if not yes:
+        confirm(f"Make {plain(in_loop(current()))} this library's folder of backups, and no other database's")
+    in_loop(do())
+
+
 def _set_pin(context: typer.Context, backup: str, *, pinned: bool, as_json: bool) -> None:
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
@@ -337,3 +368,4 @@ app.command(epilog=EPILOG)(pin)
 app.command(epilog=EPILOG)(unpin)
 app.command(epilog=EPILOG)(delete)
 app.command(epilog=EPILOG)(cleanup)
+app.command(epilog=EPILOG)(use_folder)

@@ -3,6 +3,7 @@
 from backstay.objects.adoption import AdoptedTableOut, AdoptionOut, GivenBackOut
 from backstay.objects.backups import (
     BackupDeletionOut,
+    BackupFolderOut,
     BackupOut,
     BackupProgressOut,
     BackupsOut,
@@ -56,6 +57,7 @@ __all__ = [
     "AdoptedTableOut",
     "AdoptionOut",
     "BackupDeletionOut",
+    "BackupFolderOut",
     "BackupOut",
     "BackupProgressOut",
     "BackupsOut",

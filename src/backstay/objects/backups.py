@@ -18,6 +18,12 @@ class BackupDeletionOut(Object):
     gone: int
 
 
+class BackupFolderOut(Object):
+    """The folder where new backups go."""
+
+    folder: str
+
+
 class BackupOut(Object):
     """A backup. `expiresAt` is null while it is written, or while its delete is unfinished."""
 

@@ -65,6 +65,7 @@ _HIDDEN: Mapping[type[BaseException], str] = {
     errors.StoreFull: "The database has no space left; nothing was changed",
     errors.BackupError: "The backup cannot be made or read just now; the server's log says why",
     errors.BackupFailed: "The backup failed, so nothing was deleted; the server's log says why",
+    errors.BackupFolderUnrecognized: "The folder of backups is missing or another library's; the log says more",
     errors.BackupDiskFull: "There is no space left for backups, so nothing was deleted",
     errors.BackupUnreachable: "The file of the backup cannot be opened; the server's log says why",
     errors.BackupDamaged: "The backup is damaged and cannot be used; the server's log says why",

@@ -13,7 +13,9 @@ _ID = "backup-1-a"
 
 @pytest.fixture
 def folder(tmp_path):
-    return BackupFolder(tmp_path / "backups" / "one")
+    folder = BackupFolder(tmp_path / "backups" / "one")
+    folder.make()
+    return folder
 
 
 def test_a_file_has_its_name_only_once_it_is_published(folder):
@@ -95,7 +97,6 @@ def test_no_path_is_made_of_anything_else_than_an_id(folder, name):
 
 def test_files_of_others_are_left_alone(folder):
     """Neither listed nor swept."""
-    folder.path.mkdir(parents=True)
     for name in ("notes.txt", "backup-x.json.zst", ".hidden.part"):
         (folder.path / name).write_text("mine")
     (folder.path / "backup-1-b.json.zst").mkdir()

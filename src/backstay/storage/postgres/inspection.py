@@ -8,6 +8,7 @@ from backstay.storage.postgres.adopting import standing as adopted
 from backstay.storage.postgres.adopting.standing import AdoptedStanding
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
@@ -56,6 +57,6 @@ def inspect(address: Address, schema: str, *, owner: str, deep: bool) -> Inspect
             known_schema=known,
             unsafe=[f"{name} is off" for name, state in states if state is not None and state[0] == "off"],
             miscounted=miscounted(session) if deep and number == known else (),
-            standing=standing(session, owner) if number == known else Standing(),
+            standing=standing(session, owner, locate(session)) if number == known else Standing(),
             adopted=adopted.standing(connection, schema, deep=deep) if number == known else (),
         )

@@ -14,6 +14,7 @@ from backstay.storage.postgres.address import Address
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.database import Database
 from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
 from backstay.storage.postgres.original import PostgresOriginal
 from backstay.storage.postgres.session import Connection
@@ -42,7 +43,7 @@ class PostgresStore:
             jobs=SqlJobs(database=self._database, clock=clock),
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
-        self.backups = SqlBackups(database=self._database, clock=clock)
+        self.backups = SqlBackups(database=self._database, clock=clock, locate=locate)
         self.notes = SqlNotes(database=self._database, clock=clock)
         self.original = PostgresOriginal(self.address, schema=schema)
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeletionState, Sealed
+from backstay.backup.location import Location
 from backstay.backup.restoring import OnConflict, Restored, RestorePlan
 from backstay.backup.store import AddedColumns, Documents, Measured, OutrightStep, Snapshot, Step
 from backstay.clock import Clock
@@ -27,12 +28,20 @@ _DROPPED_AT_ONCE = 5_000
 class SqlBackups:
     """Records of backups, and what has to happen in one transaction with them."""
 
-    def __init__(self, *, database: Database, clock: Clock) -> None:
+    def __init__(self, *, database: Database, clock: Clock, locate: Callable[[Session], Location]) -> None:
         self._database = database
         self._clock = clock
+        self._locate = locate
 
     async def database_id(self) -> str:
         return await self._database.read(lambda s: str(s.value("database_id")))
+
+    async def location(self) -> Location:
+        return await self._database.read(self._locate)
+
+    async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
+        values = {"folder": folder, "is_default": is_default, "host": host}
+        return bool(await self._database.read(lambda s: s.value("is_folder_recorded", values)))
 
     def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
         return open_snapshot(self._database, owner, selection)

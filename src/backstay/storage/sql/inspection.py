@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backstay.backup.location import Location
 from backstay.batch.store import WorkerCard
 from backstay.storage.sql.session import Session
 
@@ -47,9 +48,10 @@ class Standing:
     backups: Sequence[KeptBackup] = ()
     database_id: str = ""
     """What the folder of backups is named after."""
+    location: Location | None = None
 
 
-def standing(session: Session, owner: str) -> Standing:
+def standing(session: Session, owner: str, location: Location) -> Standing:
     """Return the unfinished jobs and deletes of an owner, and every lease there is."""
     return Standing(
         [Unfinished(*row) for row in session.rows("inspect_unfinished", {"owner": owner})],
@@ -57,6 +59,7 @@ def standing(session: Session, owner: str) -> Standing:
         [name for (name,) in session.rows("inspect_cut_off_deletes", {"owner": owner})],
         [KeptBackup(*row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
+        location,
     )
 
 

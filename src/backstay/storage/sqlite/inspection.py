@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import apsw
 
+from backstay.backup.location import Location
 from backstay.storage.sql.inspection import Standing, miscounted, standing
 from backstay.storage.sqlite.errors import translated
 from backstay.storage.sqlite.migrate import migrations
@@ -76,7 +77,7 @@ def _inspect(path: Path, owner: str, depth: Depth, *, still: bool) -> Inspection
                 journal_mode=_journal_mode(path),
                 damage=damage,
                 miscounted=miscounted(session) if readable and depth is Depth.FULL else (),
-                standing=standing(session, owner) if readable else Standing(),
+                standing=standing(session, owner, Location.from_path(path)) if readable else Standing(),
             )
         finally:
             connection.close()

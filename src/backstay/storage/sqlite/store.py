@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from backstay.backup.location import Location
 from backstay.batch.store import BatchStores
 from backstay.clock import Clock
 from backstay.errors import CannotAdopt
@@ -39,7 +40,7 @@ class SqliteStore:
             jobs=SqlJobs(database=self._database, clock=clock),
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
-        self.backups = SqlBackups(database=self._database, clock=clock)
+        self.backups = SqlBackups(database=self._database, clock=clock, locate=lambda _: Location.from_path(path))
         self.notes = SqlNotes(database=self._database, clock=clock)
         self.original = None  # never keeps its tables in a file
 

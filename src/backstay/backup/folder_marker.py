@@ -1,0 +1,90 @@
+"""Whose a folder of backups is: a small file in it says for which database it was made, and where that was.
+
+A folder without its marker is not the one that backups were written to: a disk is not mounted, or its mount point was
+taken for it. A folder with the marker of another location is that of the database which this one was copied from.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import orjson
+
+from backstay.backup.folder import MARKER
+from backstay.backup.location import Location
+from backstay.errors import BackupFolderUnrecognized
+from backstay.files import replacing
+
+
+@dataclass(frozen=True, slots=True)
+class FolderMarker:
+    """What the marker of a folder says."""
+
+    database_id: str
+    database: Location
+    folder: Location
+    """Where the folder itself was: its copy is not shared with the database that it was made for."""
+
+
+class FolderState(StrEnum):
+    """What a folder is to a library."""
+
+    OWN = "own"
+    NEW = "new"
+    """No backup was ever made there."""
+    MISSING = "missing"
+    """Backups were made there, but what is there now is not that folder: its disk may not be mounted."""
+    FOREIGN = "foreign"
+    """It is that of the database which this one was copied from, or was before it was moved."""
+
+
+def state_of(
+    folder: Path, marker: FolderMarker | None, *, database_id: str, database: Location, is_recorded: bool
+) -> FolderState:
+    """Return what a folder is to a database, by its marker and by whether records say that backups were made there."""
+    if marker is None:
+        return FolderState.MISSING if is_recorded else FolderState.NEW
+    if marker.database_id != database_id:
+        return FolderState.FOREIGN
+    # A copied folder is not shared with the database that it was made for.
+    is_own = marker.database.is_same(database) or not marker.folder.is_same(Location.from_path(folder))
+    return FolderState.OWN if is_own else FolderState.FOREIGN
+
+
+def problem_with(folder: Path, marker: FolderMarker | None, state: FolderState) -> tuple[str, str] | None:
+    """Return why nothing may be written to or removed from a folder, and the remedy; None where it may."""
+    if state is FolderState.MISSING:
+        return (
+            f"backups were made in {folder}, but what is there now is not that folder: a disk may not be mounted",
+            "mount it, or set BACKUP_DIRECTORY; if the folder is gone for good, `backstay backups use-folder` begins "
+            "a new one",
+        )
+    if state is FolderState.FOREIGN and marker is not None:
+        return (
+            f"{folder} belongs to the database {marker.database}, from which this one was copied or moved",
+            "set BACKUP_DIRECTORY to another folder; if the other database is gone, `backstay backups use-folder` "
+            "makes the folder this one's",
+        )
+    return None
+
+
+def read_marker(folder: Path) -> FolderMarker | None:
+    """Return the marker of a folder; None where there is none. Raises BackupFolderUnrecognized: it cannot be read."""
+    path = folder / MARKER
+    try:
+        fields = orjson.loads(path.read_bytes())
+        return FolderMarker(str(fields["database_id"]), Location(**fields["database"]), Location(**fields["folder"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BackupFolderUnrecognized(
+            f"{path}, which says whose backups are in that folder, cannot be read. Nothing was written or deleted. If "
+            "the folder is this library's, `backstay backups use-folder` writes that file anew",
+            path=str(path),
+        ) from error
+
+
+def write_marker(folder: Path, marker: FolderMarker) -> None:
+    """Mark a folder, which is there, in place of a marker that it may have. Whole or not at all. Raises OSError."""
+    with replacing(folder / MARKER) as file:
+        file.write(orjson.dumps(marker, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

@@ -1,0 +1,39 @@
+"""What is moved is told from what is copied."""
+
+from dataclasses import replace
+
+import pytest
+
+from backstay.backup.location import Location
+
+_HERE = Location("/data/backstay.db", "one", 5, 77)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        (_HERE, True),
+        (replace(_HERE, name="/elsewhere/backstay.db"), True),  # moved
+        (replace(_HERE, machine="two"), True),  # a container that was made anew
+        (replace(_HERE, device=6), True),  # mounted again
+        (replace(_HERE, inode=78), True),  # put back from a copy of the disk
+        (replace(_HERE, name="/elsewhere/backstay.db", inode=78), False),  # copied
+        (replace(_HERE, name="/elsewhere/backstay.db", device=6), False),  # copied to another disk
+        (replace(_HERE, name="/elsewhere/backstay.db", machine="two"), False),
+        (replace(_HERE, machine="two", inode=78), False),  # copied to another machine
+        (Location("/data/backstay.db", "one"), True),
+        (Location("/elsewhere/backstay.db", "one"), False),
+    ],
+)
+def test_a_copy_is_elsewhere(other, is_same):
+    """A copy has another inode and another place; what was moved, or came back, has one of them."""
+    assert _HERE.is_same(other) is other.is_same(_HERE) is is_same
+
+
+def test_databases_on_servers_are_told_by_name_and_cluster():
+    """A dump that was loaded elsewhere is a copy."""
+    here = Location("app, schema backstay", "cluster 1")
+
+    assert here.is_same(here)
+    assert not here.is_same(Location("copy, schema backstay", "cluster 1"))
+    assert not here.is_same(Location("app, schema backstay", "cluster 2"))
