@@ -1,5 +1,7 @@
 """Opening and closing a library."""
 
+import os
+
 import pytest
 
 from backstay import Backstay, Selection
@@ -37,6 +39,21 @@ async def test_reading_does_not_make_a_library(tmp_path):
             pytest.fail("there is nothing to open")
 
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_new_database_is_for_its_owner_only(tmp_path):
+    """Its files are 0600 in whatever folder they are; the rights of that folder stay."""
+    tmp_path.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        async with Backstay.open(tmp_path / "mine.db") as backstay:
+            await backstay.batches.run("batch", items(1), Writer())
+            files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.is_file()}
+    finally:
+        os.umask(before)
+
+    assert files == {"mine.db": 0o600, "mine.db-wal": 0o600, "mine.db-shm": 0o600}
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
 async def test_other_databases_are_refused(tmp_path):

@@ -92,6 +92,8 @@ def _check_file(path: Path, *, create: bool) -> None:
             ) from None
         with translated(path):
             _make_folder(path.parent)
+            # For its owner only, in whatever folder it is; the log and what else SQLite makes get the same rights.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return
     except OSError as error:
         raise StorageError(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error
