@@ -22,7 +22,7 @@ from backstay.server.hints import message_of
 from backstay.server.making import making_of
 from backstay.server.problems import Problem
 from backstay.server.uploads import ITEMS
-from backstay.server.web.forms import EmptyIsNone, FormName, Name, led_to
+from backstay.server.web.forms import Column, EmptyIsNone, FormName, Name, led_to
 from backstay.server.web.kept_files import KeptFile, KeptFiles, renamed
 from backstay.server.web.rendering import rendered
 
@@ -35,10 +35,6 @@ _GUESSES: Mapping[str, Sequence[str]] = {
     "id": ("id", "key", "uuid"),
     "persona": ("persona", "speaker", "audience", "role"),
 }
-
-Made = Annotated[Text | None, EmptyIsNone, Query(max_length=250)]
-Column = Annotated[Text | None, EmptyIsNone, Query(max_length=1_000)]
-FormColumn = Annotated[Text | None, EmptyIsNone, Form(max_length=1_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +75,13 @@ async def prepare(
     request: Request,
     shared: Shared,
     file: Annotated[Text, Query(max_length=100)],
-    job_id: Annotated[Text | None, EmptyIsNone, Query(alias="jobId", max_length=512)] = None,
-    made: Made = None,
-    topic: Column = None,
-    persona: Column = None,
-    id_column: Annotated[Text | None, EmptyIsNone, Query(alias="idColumn", max_length=1_000)] = None,
+    job_id: Annotated[JobName | None, EmptyIsNone, Query(alias="jobId")] = None,
+    made: Annotated[Column, Query()] = None,
+    topic: Annotated[Column, Query()] = None,
+    persona: Annotated[Column, Query()] = None,
+    id_column: Annotated[Column, Query(alias="idColumn")] = None,
+    concurrency: Annotated[Concurrency | None, EmptyIsNone, Query()] = None,
+    max_attempts: Annotated[Attempts | None, EmptyIsNone, Query(alias="maxAttempts")] = None,
 ) -> Response:
     """Choose what the columns are and what makes the conversations; the first prompts show what will be asked."""
     kept = _kept(request).find(file)
@@ -105,7 +103,8 @@ async def prepare(
         id_column=id_column,
         prompts=prompts,
         problem=message_of(error) if error is not None else None,
-        concurrency=shared.settings.concurrency,
+        concurrency=concurrency or shared.settings.concurrency,
+        max_attempts=max_attempts or 3,
     )
 
 
@@ -117,9 +116,9 @@ async def start(
     file: Annotated[Text, Form(max_length=100)],
     job_id: Annotated[JobName, Form(alias="jobId")],
     made: Annotated[Text, Form(max_length=250)],
-    topic: FormColumn = None,
-    persona: FormColumn = None,
-    id_column: Annotated[Text | None, EmptyIsNone, Form(alias="idColumn", max_length=1_000)] = None,
+    topic: Annotated[Column, Form()] = None,
+    persona: Annotated[Column, Form()] = None,
+    id_column: Annotated[Column, Form(alias="idColumn")] = None,
     concurrency: Annotated[Concurrency | None, EmptyIsNone, Form()] = None,
     max_attempts: Annotated[Attempts, Form(alias="maxAttempts")] = 3,
 ) -> Response:

@@ -4,7 +4,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Form, Query, Request
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.responses import RedirectResponse
 
 from backstay.server.api.common import LONGEST_ID, Text
@@ -23,6 +23,8 @@ Name = Annotated[Text, Query(min_length=1, max_length=LONGEST_ID, alias="id")]
 FormName = Annotated[Text, Form(min_length=1, max_length=LONGEST_ID, alias="id")]
 FormText = Annotated[str, Form(), AfterValidator(_one_line_each)]
 EmptyIsNone = BeforeValidator(_none_of_empty)
+# A limit stands inside of what may be None: behind it, it would be asked of None as well.
+Column = Annotated[Annotated[Text, Field(max_length=1_000)] | None, EmptyIsNone]
 
 
 def led_to(request: Request, page: str, **query: str | int | None) -> RedirectResponse:

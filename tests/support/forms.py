@@ -1,0 +1,146 @@
+"""The pages of a server as somebody without scripts walks them: every link followed, every form read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+_NO_PAGES = ("/static/", "/api/", "/openapi.json")
+
+
+@dataclass
+class Field:
+    """A control of a form, with what it sends when nobody touches it."""
+
+    name: str
+    value: str
+    kind: str
+    is_required: bool
+
+    @property
+    def may_be_empty(self) -> bool:
+        return not self.is_required and self.kind not in ("hidden", "checkbox", "radio", "file")
+
+
+@dataclass(frozen=True)
+class Button:
+    """What sends a form: where it goes, and what it says of itself."""
+
+    method: str
+    action: str
+    sent: dict[str, str]
+
+
+@dataclass
+class Form:
+    """A form of a page."""
+
+    page: str
+    method: str
+    action: str
+    fields: list[Field] = field(default_factory=list)
+    buttons: list[Button] = field(default_factory=list)
+
+    def sent(self, button: Button, empty: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Return the keywords of an HTTP client's call for a press of a button with these fields left empty."""
+        values: dict[str, list[str]] = {}
+        files = {}
+        for one in self.fields:
+            if one.kind == "file":
+                files[one.name] = ("topics.csv", b"topic\nBoats\n")
+            elif one.kind not in ("checkbox", "radio") or one.value:
+                values.setdefault(one.name, []).append("" if one.name in empty else one.value)
+        data = values | button.sent
+        if button.method == "get":
+            return {"method": "GET", "url": button.action, "params": data}
+        return {"method": "POST", "url": button.action, "data": data} | ({"files": files} if files else {})
+
+    def presses(self) -> Iterator[tuple[Button, tuple[str, ...]]]:
+        """Yield each button with each field that may be empty left empty, and with all of them."""
+        optional = tuple(dict.fromkeys(one.name for one in self.fields if one.may_be_empty))
+        for button in self.buttons:
+            yield from ((button, empty) for empty in dict.fromkeys([(), *((name,) for name in optional), optional]))
+
+
+class _Page(HTMLParser):
+    """Reads links, forms and the title of a page."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+        self.links: list[str] = []
+        self.forms: list[Form] = []
+        self.title = ""
+        self._form: Form | None = None
+        self._select: Field | None = None
+        self._is_first = True
+        self._is_title = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self._is_title = tag == "title"
+        if tag == "a" and "href" in given:
+            self.links.append(urljoin(self.address, given["href"]))
+        elif tag == "form":
+            self._form = Form(self.address, given.get("method", "get"), given.get("action", self.address))
+            self.forms.append(self._form)
+        elif self._form is not None:
+            self._control(self._form, tag, given)
+
+    def _control(self, form: Form, tag: str, given: dict[str, str]) -> None:
+        name, value = given.get("name", ""), given.get("value", "")
+        if tag in ("input", "select") and name:
+            form.fields.append(Field(name, value, given.get("type", tag), "required" in given))
+            self._select, self._is_first = (form.fields[-1] if tag == "select" else None), True
+        elif tag == "option" and self._select is not None:
+            if "selected" in given or self._is_first:
+                self._select.value = value
+            self._is_first = False
+        elif tag == "button" and given.get("type", "submit") == "submit":
+            method, action = given.get("formmethod", form.method), given.get("formaction", form.action)
+            form.buttons.append(Button(method, action, {name: value} if name else {}))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._form = None if tag == "form" else self._form
+        self._select = None if tag == "select" else self._select
+        self._is_title = False
+
+    def handle_data(self, data: str) -> None:
+        if self._is_title:
+            self.title += data
+
+
+@dataclass
+class Walk:
+    """All pages that links and harmless forms lead to."""
+
+    titles: dict[str, str] = field(default_factory=dict)
+    forms: list[Form] = field(default_factory=list)
+
+    async def over(self, client: httpx.AsyncClient, *starts: str) -> "Walk":
+        """Read each page that can be reached from these, one page for each set of links and forms."""
+        waiting, seen = list(starts), set(starts)
+        while waiting:
+            address = waiting.pop(0)
+            answer = await client.get(address)
+            if "text/html" not in answer.headers.get("content-type", ""):
+                continue
+            self.read(address, answer.text)
+            for link in self._links:
+                found = urlsplit(link)
+                path = f"{found.path}?{found.query}" if found.query else found.path
+                if not found.netloc and path not in seen and not path.startswith(_NO_PAGES):
+                    seen.add(path)
+                    waiting.append(path)
+        return self
+
+    def read(self, address: str, text: str) -> None:
+        """Take in one page."""
+        page = _Page(address)
+        page.feed(text)
+        self.titles[address] = page.title
+        self.forms += page.forms
+        self._links = page.links

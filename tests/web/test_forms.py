@@ -1,0 +1,102 @@
+"""Every form of every page, sent as browsers send them: with all of its fields, those too that were left empty."""
+
+import httpx
+import pytest
+
+from backstay import Doom, Selection
+from support.addresses import PAGES
+from support.cut_off import cut_off
+from support.forms import Walk
+from support.serving import KINDS, LOCAL, ORIGIN, library, serving
+
+
+@pytest.fixture
+async def local(tmp_path):
+    """An application with pages."""
+    with library(KINDS[0], tmp_path) as settings:
+        async with serving(settings, local=True) as running:
+            yield running
+
+
+@pytest.fixture
+async def browser(local):
+    """A client that came in, and sends what a browser sends."""
+    transport = httpx.ASGITransport(app=local.app)
+    headers = {"Origin": ORIGIN, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=headers) as client:
+        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+        yield client
+
+
+async def _doomed(item, work):
+    work.raw("no")
+    return Doom("it was refused", code="refused")
+
+
+async def _walked(local, browser):
+    """Read all pages of a server that has some of everything."""
+    ids = await local.made(3)
+    services = local.parts.backstay.for_owner("local")
+    await services.batches.run("paused", [{"topic": "x"}], _doomed)
+    waiting = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
+    (await local.ann.post("/api/batches", json=waiting)).raise_for_status()
+    deleted = await services.conversations.delete(Selection(ids=(ids.pop(),)))
+    walk = await Walk().over(browser, "/batches", f"/conversations?deleted={deleted.backup_id}", "/backups")
+    for rows in (b"topic,persona\nBoats,a keeper\n", b"a,b\n,1\n"):  # the second has a problem with its topics
+        chosen = await browser.post("/batches/upload", files={"file": ("topics.csv", rows)})
+        await walk.over(browser, chosen.headers["location"])
+    plan = await browser.post("/conversations/delete-plan", data={"id": ids[:2]})
+    walk.read("/conversations/delete-plan", plan.text)
+    await cut_off(services)
+    await walk.over(browser, "/backups?every=false")
+    return walk
+
+
+async def test_every_form_may_be_sent_with_its_optional_fields_empty(local, browser):
+    """A press of any button of any page is answered with a page, a file or another address, and never with a fault."""
+    walk = await _walked(local, browser)
+    presses = [(form, *press) for form in walk.forms for press in form.presses()]
+    presses.sort(key=lambda press: press[1].method)  # what changes nothing first
+
+    for form, button, empty in presses:
+        answer = await browser.request(**form.sent(button, empty))
+        what = (form.page, button, empty, answer.status_code, answer.text[:300])
+        assert answer.status_code < 500, what
+        assert answer.headers.get("content-type") != "application/json", what
+        assert button.method == "post" or answer.status_code == 200, what
+
+    pressed = {f"{button.method.upper()} {button.action.partition('?')[0]}" for _, button, _ in presses}
+    assert {page for page in PAGES if page.startswith("POST")} | {"GET /batches/new", "GET /conversations"} <= pressed
+
+
+async def test_a_file_whose_first_columns_do_not_fit_is_started_all_the_same(local, browser):
+    """Other columns are chosen, the prompts are shown again, and the batch is started with what was filled in."""
+    chosen = await browser.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,Boats\n")})
+    walk = await Walk().over(browser, chosen.headers["location"])
+    form = next(form for form in walk.forms if form.action == "/batches/new")
+    sent = form.sent(form.buttons[0]) | {"url": "/batches/new"}
+    sent["params"] |= {"topic": "b", "concurrency": "2", "maxAttempts": "7"}
+
+    again = await browser.request(**sent)
+    walk = Walk()
+    walk.read("/batches/new", again.text)
+    form = walk.forms[0]
+    started = await browser.request(**form.sent(form.buttons[1]))
+
+    assert again.status_code == 200
+    assert "Boats" in again.text
+    assert {one.name: one.value for one in form.fields}.items() >= {"concurrency": "2", "maxAttempts": "7"}.items()
+    assert started.status_code == 303
+    assert (await local.settled("t"))["completed"] == 1
+
+
+async def test_every_page_has_a_title_of_its_own(local, browser):
+    """The name of the page comes first, then that of the program, which stands alone on the first page."""
+    walk = await _walked(local, browser)
+    first = Walk()
+    first.read("/", (await local.anonymous.get("/")).text)
+
+    assert first.titles["/"] == "Backstay"
+    for address, title in walk.titles.items():
+        name, _, program = title.rpartition(" · ")
+        assert (name not in ("", "Backstay"), program) == (True, "Backstay"), (address, title)
