@@ -142,6 +142,15 @@ async def serving(settings: Settings, *, local: bool = False, **server: Any) -> 
                 await client.aclose()
 
 
+@asynccontextmanager
+async def cookied(running: Serving, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client that has exchanged the local token for a cookie, and says where its forms come from."""
+    transport = httpx.ASGITransport(app=running.app)
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN, **headers}) as client:
+        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+        yield client
+
+
 @dataclass(slots=True)
 class Server:
     """`backstay serve` in a process of its own."""

@@ -1,13 +1,12 @@
 """Every form of every page, sent as browsers send them: with all of its fields, those too that were left empty."""
 
-import httpx
 import pytest
 
 from backstay import Doom, Selection
 from support.addresses import PAGES
 from support.cut_off import cut_off
 from support.forms import Walk
-from support.serving import KINDS, LOCAL, ORIGIN, library, serving
+from support.serving import KINDS, cookied, library, serving
 
 
 @pytest.fixture
@@ -21,10 +20,7 @@ async def local(tmp_path):
 @pytest.fixture
 async def browser(local):
     """A client that came in, and sends what a browser sends."""
-    transport = httpx.ASGITransport(app=local.app)
-    headers = {"Origin": ORIGIN, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=headers) as client:
-        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+    async with cookied(local, Accept="text/html,application/xhtml+xml,*/*;q=0.8") as client:
         yield client
 
 

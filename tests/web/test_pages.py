@@ -3,13 +3,12 @@
 import re
 from html import unescape
 
-import httpx
 import pytest
 
 from backstay.server.web.rendering import distance, size
 from support.addresses import PAGES
 from support.clocks import NOON
-from support.serving import KINDS, LOCAL, ORIGIN, library, serving
+from support.serving import KINDS, ORIGIN, cookied, library, serving
 from support.sql import ask
 
 SQLITE = KINDS[0]
@@ -26,9 +25,7 @@ async def local(tmp_path):
 @pytest.fixture
 async def browser_like(local):
     """A client that has a cookie, and says where its forms come from, as browsers do."""
-    transport = httpx.ASGITransport(app=local.app)
-    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN}) as client:
-        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+    async with cookied(local) as client:
         yield client
 
 

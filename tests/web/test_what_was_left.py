@@ -2,12 +2,11 @@
 
 import re
 
-import httpx
 import pytest
 
 from backstay import Backstay, Conversation, Doom, Turn
 from support.cut_off import cut_off
-from support.serving import KINDS, LOCAL, ORIGIN, library, serving
+from support.serving import KINDS, ORIGIN, cookied, library, serving
 from support.sql import ask
 
 
@@ -61,8 +60,7 @@ async def _own(item):
 
 async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local):
     """Nobody but that program can resume it."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=local.app), base_url=ORIGIN) as client:
-        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+    async with cookied(local) as client:
         await local.parts.backstay.for_owner("local").batches.run(
             "own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1
         )
@@ -81,8 +79,7 @@ async def test_an_item_is_to_be_skipped_where_it_can_be_at_fault(local, code, is
         return Doom("it was refused", code=code)
 
     await local.parts.backstay.for_owner("local").batches.run("own", [{"topic": "x"}], doomed)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=local.app), base_url=ORIGIN) as client:
-        client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
+    async with cookied(local) as client:
         page = await client.get("/batches/one", params={"id": "own"})
 
     assert "Paused on 1 answer" in page.text

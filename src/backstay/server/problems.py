@@ -131,7 +131,7 @@ def _hidden(error: BackstayError) -> str | None:
 def install(app: FastAPI) -> None:
     """Have an application answer all errors in our shape.
 
-    `app.state.page_of_problem`, where there is one, may show it as a page instead.
+    `app.state.page_of_problem` may show it as a page instead.
     """
     app.add_exception_handler(BackstayError, _refused)
     app.add_exception_handler(HTTPException, _answered)
@@ -143,9 +143,10 @@ async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -
     await _problem(Request(scope), problem)(scope, receive, send)
 
 
-def fault() -> Response:
-    """The answer to a mistake of our own, which the log tells about."""
-    return _response(500, ErrorOut.told("fault", "This is a fault in Backstay; the server's log says where"))
+async def fault(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with a mistake of our own, which the log tells about."""
+    body = ErrorOut.told("fault", "This is a fault in Backstay; the server's log says where")
+    await _response(500, body, request=Request(scope))(scope, receive, send)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -205,11 +206,8 @@ def note_code(scope: Scope, code: str) -> None:
     scope.setdefault("state", {})["code"] = code
 
 
-def _response(
-    status: int, body: ErrorOut, headers: Mapping[str, str] | None = None, *, request: Request | None = None
-) -> Response:
-    page = getattr(request.app.state, "page_of_problem", None) if request is not None else None
-    shown: Response | None = page(request, status, body, headers or {}) if page is not None else None
-    if shown is not None:
-        return shown
+def _response(status: int, body: ErrorOut, headers: Mapping[str, str] | None = None, *, request: Request) -> Response:
+    page: Response | None = request.app.state.page_of_problem(request, status, body, headers or {})
+    if page is not None:
+        return page
     return Response(body.to_json(), status, dict(headers or {}), media_type="application/json")

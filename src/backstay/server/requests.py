@@ -49,7 +49,7 @@ class Requests:
             note_code(scope, "fault")
             _log.exception("fault", request=answer.request_id, error=type(error).__name__)
             if answer.status is None:
-                await fault()(scope, receive, answer.send)
+                await fault(scope, receive, answer.send)
         finally:
             self._note(scope, answer, time.perf_counter() - started)
 

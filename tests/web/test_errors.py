@@ -1,0 +1,90 @@
+"""What goes wrong in a browser is told by a page, and in a program by JSON."""
+
+import pytest
+
+from backstay.server.web import batches
+from support.serving import KINDS, cookied, library, serving
+
+HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+NAVIGATION = {**HTML, "Sec-Fetch-Mode": "navigate"}
+_LARGE = {"content": b"x" * 2_000}
+
+_WRONG = [
+    ("GET", "/nosuch", {}, 404, "There is no such page."),
+    ("GET", "/batches/nosuch", {}, 404, "There is no such page."),
+    ("GET", "/batches/one?id=none", {}, 404, "There is no job"),
+    ("GET", "/batches/start", {}, 405, "begin on that page"),
+    ("DELETE", "/batches", {}, 405, "begin on that page"),
+    ("POST", "/docs", {}, 405, "begin on that page"),
+    ("POST", "/batches/act", _LARGE, 413, "1,000 bytes"),
+    ("POST", "/nosuch", _LARGE, 413, "1,000 bytes"),
+    ("GET", "/batches/one", {}, 422, "id: "),
+    ("GET", "/conversations?before=soon", {}, 422, "before: "),
+    ("GET", "/batches", {}, 500, "a fault in Backstay"),
+    ("GET", "/api/backup/download/none", {"headers": NAVIGATION}, 404, "There is no backup"),
+]
+
+
+@pytest.fixture
+async def local(tmp_path, monkeypatch):
+    """An application whose list of batches has a fault."""
+
+    def faulty(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(batches.JobsOut, "of", faulty)
+    with library(KINDS[0], tmp_path) as settings:
+        async with serving(settings, local=True, body_bytes=1_000) as running:
+            yield running
+
+
+def _is_page(answer):
+    return answer.headers["content-type"].startswith("text/html") and "<header" in answer.text
+
+
+async def test_a_browser_is_told_by_a_page_in_our_layout(local):
+    """Whatever goes wrong, at pages and at addresses that are none, with the same status as programs get."""
+    async with cookied(local, **HTML) as browser:
+        for method, path, more, status, said in _WRONG:
+            answer = await browser.request(method, path, **more)
+
+            assert (answer.status_code, _is_page(answer)) == (status, True), (path, answer.text)
+            assert said in answer.text, (path, answer.text)
+            assert 'href="/batches"' in answer.text
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/nosuch", "/batches", "/api/batches"])
+async def test_a_browser_that_did_not_come_in_is_told_how(local, path):
+    """The page names where the address with the token is, and offers no pages that would not open."""
+    answer = await local.anonymous.get(path, headers=NAVIGATION)
+
+    assert (answer.status_code, _is_page(answer)) == (401, True)
+    assert "Please come in first" in answer.text
+    assert "<nav" not in answer.text
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", HTML["Accept"]])
+async def test_a_program_is_told_by_json(local, accept):
+    """At the API's addresses it may even ask for HTML, as some HTTP libraries do when they are told nothing."""
+    async with cookied(local, **({} if accept is None else {"Accept": accept})) as program:
+        paths = ["/api/batches/none", "/api/nosuch", *([] if accept == HTML["Accept"] else ["/nosuch"])]
+        answers = [await program.get(path) for path in paths]
+        answers.append(await program.post("/api/batches", content=b"x" * 2_000))
+        answers.append(await program.delete("/api/recipes"))
+
+    assert {answer.status_code for answer in answers} == {404, 413, 405}
+    assert {answer.headers["content-type"] for answer in answers} == {"application/json"}
+
+
+async def test_a_server_without_pages_tells_a_browser_by_a_page_too(tmp_path):
+    """It leads to no page, since there is none, and asks for no token of a terminal."""
+    with library(KINDS[0], tmp_path) as settings:
+        async with serving(settings) as running:
+            running.ann.headers.update(HTML)
+            missing = await running.ann.get("/batches")
+            stranger = await running.anonymous.get("/nosuch", headers=HTML)
+
+    assert (missing.status_code, _is_page(missing), stranger.status_code, _is_page(stranger)) == (404, True, 401, True)
+    assert "/batches" not in missing.text + stranger.text
+    assert "backstay serve" not in stranger.text
