@@ -21,6 +21,7 @@ PAGES = frozenset(
         "GET /backups/remove",
         "GET /backups/restore",
         "GET /batches",
+        "GET /batches/cancel",
         "GET /batches/discard",
         "GET /batches/new",
         "GET /batches/one",

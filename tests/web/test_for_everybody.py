@@ -47,6 +47,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
     for address in (
         "/batches",
         "/batches/one?id=some",
+        "/batches/cancel?id=later",
         "/batches/discard?id=some",
         "/conversations",
         "/conversations?search=nothing-like-this",
@@ -56,6 +57,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
         f"/backups/restore?id={filled}",
         f"/backups/remove?id={filled}",
         "/backups/one?id=none",
+        "/nosuch",
         "/docs",
     ):
         await drawn(page, address)

@@ -8,6 +8,15 @@ from support.cut_off import cut_off
 from support.forms import Walk
 from support.serving import KINDS, cookied, library, serving
 
+_ASKING = {
+    "cancel": "/batches/cancel",
+    "discard": "/batches/discard",
+    "remove": "/backups/remove",
+    "yes": "/conversations/delete-plan",
+    "no": "/conversations/delete-plan",
+}
+"""What cannot be taken back, or takes conversations away, by its button; and the page that asks about it."""
+
 
 @pytest.fixture
 async def local(tmp_path):
@@ -84,6 +93,32 @@ async def test_a_file_whose_first_columns_do_not_fit_is_started_all_the_same(loc
     assert {one.name: one.value for one in form.fields}.items() >= {"concurrency": "2", "maxAttempts": "7"}.items()
     assert started.status_code == 303
     assert (await local.settled("t"))["completed"] == 1
+
+
+async def test_what_cannot_be_taken_back_is_asked_about_on_a_page_of_its_own(local, browser):
+    """No list and no page of a batch or a backup has a button that ends, discards, removes or deletes at once."""
+    walk = await _walked(local, browser)
+
+    found = {
+        (value, form.page.partition("?")[0]) for form in walk.forms for b in form.buttons for value in b.sent.values()
+    }
+
+    assert {(value, page) for value, page in found if value in _ASKING} == set(_ASKING.items())
+
+
+async def test_a_batch_is_cancelled_once_somebody_agreed(local, browser):
+    """Its page leads to one that says what is lost and what stays, and the job goes on until its form is sent."""
+    body = {"jobId": "j", "items": [{"topic": "x"}, {"topic": "y"}], "processor": "scripted", "start": False}
+    (await local.ann.post("/api/batches", json=body)).raise_for_status()
+    page = await browser.get("/batches/one?id=j")
+    asking = await browser.get("/batches/cancel?id=j")
+    before = (await local.ann.get("/api/batches/j")).json()["state"]
+    done = await browser.post("/batches/act", data={"id": "j", "action": "cancel"}, follow_redirects=True)
+
+    assert 'href="/batches/cancel?id=j"' in page.text
+    assert "2 items will not be made." in asking.text
+    assert (before, (await local.ann.get("/api/batches/j")).json()["state"]) == ("pending", "cancelled")
+    assert "Cancel for good" not in done.text
 
 
 async def test_every_page_has_a_title_of_its_own(local, browser):

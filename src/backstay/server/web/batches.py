@@ -189,6 +189,12 @@ async def act(
     return led_to(request, "/batches/one", id=job_id)
 
 
+@router.get("/cancel")
+async def ask_to_cancel(request: Request, owned: Owned, job_id: Name) -> Response:
+    """Say what cancelling means, and ask."""
+    return rendered(request, "cancel.html", section="batches", job=JobOut.of(await owned.batches.checkpoint(job_id)))
+
+
 @router.get("/discard")
 async def ask_to_discard(request: Request, owned: Owned, job_id: Name) -> Response:
     """Say what discarding means, and ask."""
