@@ -126,7 +126,7 @@ def _parts(backstay: Backstay, server: ServerSettings, allowed: Allowed, token: 
     metrics = Metrics()
     local = None
     if server.mode == "token":
-        local = LocalToken(owner=backstay.settings.owner, name=f"backstay-{server.port}", token=token)
+        local = LocalToken(owner=backstay.settings.owner, port=server.port, token=token)
     supervisor = Supervisor(
         backstay=backstay,
         metrics=metrics,

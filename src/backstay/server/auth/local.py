@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
@@ -11,17 +12,18 @@ from starlette.datastructures import Headers
 class LocalToken:
     """Stands for one owner. Implements `Authenticator`."""
 
-    def __init__(self, *, owner: str, name: str, token: str | None = None) -> None:
+    def __init__(self, *, owner: str, port: int, token: str | None = None) -> None:
         self._owner = owner
-        self._cookie = hmac.digest((token := token or secrets.token_urlsafe(32)).encode(), b"cookie", hashlib.sha256)
-        self.token = token
-        self.cookie_name = name
-        """Cookies do not know ports: servers beside each other need names of their own."""
-
-    @property
-    def cookie_value(self) -> str:
+        self._prefix = f"backstay-{port}-"
+        self.token = token or secrets.token_urlsafe(32)
+        # Cookies do not know ports: each server needs a name that no other one sets, on purpose or not.
+        self.cookie_name = self._prefix + self._derived(b"name")[:16]
+        self.cookie_value = self._derived(b"cookie")
         """What a browser keeps: it is not the token, and nobody can make the one of the other."""
-        return self._cookie.hex()
+
+    def former_cookies(self, given: Iterable[str]) -> list[str]:
+        """Return those names of cookies that earlier servers at this port have set: each start adds another one."""
+        return [name for name in given if name.startswith(self._prefix) and name != self.cookie_name]
 
     def is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(errors="replace"), self.token.encode())
@@ -39,3 +41,6 @@ class LocalToken:
 
     async def close(self) -> None:
         return
+
+    def _derived(self, purpose: bytes) -> str:
+        return hmac.digest(self.token.encode(), purpose, hashlib.sha256).hex()

@@ -23,6 +23,8 @@ async def home(request: Request) -> Response:
     if not local.is_token(token):
         return rendered(request, "wrong_token.html", section="", status=401)
     answer = RedirectResponse(f"{root}/", status_code=303)
+    for name in local.former_cookies(request.cookies):
+        answer.delete_cookie(name, path=f"{root}/")
     answer.set_cookie(
         local.cookie_name,
         local.cookie_value,
