@@ -289,15 +289,15 @@ def test_what_is_wrong_is_said_in_our_words(tmp_path):
     """Nothing of the library that checks them."""
     for given, says in (
         ({"BACKSTAY_SCHEMA": "pg_mine"}, "'database_schema' is wrong: PostgreSQL keeps this name for itself"),
-        ({"BACKSTAY_RPM": "0"}, "'rpm' is wrong: it should be greater than or equal to 1"),
+        ({"BACKSTAY_RPM": "0"}, "'rpm' is wrong: it must be at least 1"),
     ):
         with pytest.raises(SettingsError, match=says):
             load(here=tmp_path, environ=given)
     for text, says in (
-        ('keys = "x"', "is wrong: it should be a table$"),
-        ('[keys]\nOPENAI_API_KEY = "x"', "is wrong: it should be a table with `command` or `file`$"),
-        ('[headers]\nhost = "x"', "is wrong: it should be a table$"),
-        ('owner = ""', "is wrong: it should have at least 1 character$"),
+        ('keys = "x"', "is wrong: it must be a table$"),
+        ('[keys]\nOPENAI_API_KEY = "x"', "is wrong: it must be a table with `command` or `file`$"),
+        ('[headers]\nhost = "x"', "is wrong: it must be a table$"),
+        ('owner = ""', "is wrong: it must not be empty$"),
     ):
         _write(tmp_path, text)
         with pytest.raises(SettingsError, match=says):

@@ -20,6 +20,7 @@ from backstay.objects import ErrorOut
 from backstay.server.hints import message_of
 from backstay.server.methods import methods_of
 from backstay.server.paths import path_of
+from backstay.wrong_values import reason_of
 
 _log = get_logger("backstay.server")
 
@@ -194,11 +195,11 @@ def _field(error: Mapping[str, Any]) -> str:
 
 
 def _reason(error: Mapping[str, Any]) -> str:
-    if error["type"] == "json_invalid":
-        return "it is not valid JSON"
     if error["type"] == "model_attributes_type" and len(error["loc"]) == 1:
         return "it must be a JSON object, sent with Content-Type: application/json"
-    return str(error["msg"]).removeprefix("Value error, ")[:300]
+    if "Expected UploadFile" in str(error["msg"]):  # a check of the framework's, which calls itself one of ours
+        return "it must be a file"
+    return reason_of(error, table="an object")[:300]
 
 
 def note_code(scope: Scope, code: str) -> None:

@@ -27,7 +27,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
     unknown = [name for name in given if name not in known]
     if unknown:
         raise RequestValidationError(
-            [{"type": "extra_forbidden", "loc": ("query", name), "msg": _message(name, known)} for name in unknown]
+            [{"type": "value_error", "loc": ("query", name), "msg": _message(name, known)} for name in unknown]
         )
 
 

@@ -80,7 +80,7 @@ def test_what_is_frozen_makes_the_same_recipe():
             'model = "openai:x"\napi_key_env = "sk-1 2"',
             "api_key_env is wrong: it should be the name of the environment",
         ),
-        ('model = "openai:x"\nroles = "x"', "roles is wrong: it should be a table"),
+        ('model = "openai:x"\nroles = "x"', "roles is wrong: it must be a table"),
     ],
 )
 def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, says):

@@ -117,8 +117,8 @@ def _example(status: int) -> dict[str, Any]:
         409: ("illegal_move", "Job 'topics' is cancelled: resume is not possible", {"job_id": "topics"}),
         422: (
             "invalid_request",
-            "jobId: Field required",
-            {"fields": [{"field": "jobId", "message": "Field required"}]},
+            "jobId: it is missing",
+            {"fields": [{"field": "jobId", "message": "it is missing"}]},
         ),
     }.get(status, ("code", _MEANINGS[status], {}))
     return {"error": {"code": code, "message": message, "details": details}}

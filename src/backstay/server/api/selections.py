@@ -9,7 +9,15 @@ from backstay.server.api.common import LONGEST_ID, Input, MomentIn, Text
 
 MOST_IDS = 10_000
 Id = Annotated[Text, Field(min_length=1, max_length=LONGEST_ID)]
-Ids = Annotated[list[Id], Field(min_length=1, max_length=MOST_IDS, examples=[["conv-1", "conv-2"]])]
+Ids = Annotated[
+    list[Id],
+    Field(
+        min_length=1,
+        max_length=MOST_IDS,
+        description=f"{MOST_IDS:,} at most; select more by what they have in common, or in several requests.",
+        examples=[["conv-1", "conv-2"]],
+    ),
+]
 
 
 class SelectionIn(Input):
