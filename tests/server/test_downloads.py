@@ -133,6 +133,39 @@ async def test_a_ticket_opens_one_download_once(api):
     assert first.headers["referrer-policy"] == "no-referrer"
 
 
+@pytest.mark.parametrize(
+    ("more", "status"), [("&fromat=zst", 422), ("&format=zip", 422), ("&ticket=" + "x" * 300, 422), ("", 429)]
+)
+async def test_a_request_that_is_refused_uses_no_ticket_up(api, more, status):
+    """Whoever mistypes a parameter, or comes when all places are taken, downloads with the same ticket afterwards."""
+    backup_id = (await _backup(api))["backupId"]
+    url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
+    api.parts.downloads.taken = api.parts.settings.most_downloads if status == 429 else 0
+    refused = await api.anonymous.get(url + more)
+    api.parts.downloads.taken = 0
+
+    assert refused.status_code == status
+    assert (await api.anonymous.get(url)).status_code == 200
+
+
+async def test_a_ticket_speaks_for_nobody_elsewhere(api):
+    """Only the download takes one: any other address, another method, or a token that is not valid, is answered 401."""
+    backup_id = (await _backup(api))["backupId"]
+    url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
+    query = url.partition("?")[2]
+
+    answers = [
+        await api.anonymous.get(f"/api/backups/{backup_id}?{query}"),
+        await api.anonymous.get(f"/api/backup/download/{backup_id}/more?{query}"),
+        await api.anonymous.delete(url),
+        await api.anonymous.get(url, headers={"Authorization": "Bearer nonsense"}),
+        await api.anonymous.get(f"/api/backup/download/{backup_id}?ticket="),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401] * 5
+    assert (await api.anonymous.get(url)).status_code == 200
+
+
 async def test_of_many_with_one_ticket_one_gets_in(api):
     """In the same moment."""
     backup_id = (await _backup(api))["backupId"]

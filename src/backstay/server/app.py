@@ -29,7 +29,6 @@ from backstay.server.auth.local import LocalToken
 from backstay.server.auth.tokens import JsonWebTokens
 from backstay.server.backing_up import BackingUp
 from backstay.server.cleaning import Cleaning
-from backstay.server.downloads import DownloadTickets
 from backstay.server.events.hub import Hub
 from backstay.server.limits import Bodies, Hosts, Places
 from backstay.server.metrics import Metrics
@@ -165,9 +164,7 @@ def _wrap(app: FastAPI, parts: Parts) -> None:
     app.add_middleware(
         Bodies, most=server.body_bytes, most_uploaded=server.upload_bytes, idle_seconds=server.idle_seconds
     )
-    app.add_middleware(
-        Authentication, authenticator=parts.authenticator, tickets=DownloadTickets(parts.backstay.tickets)
-    )
+    app.add_middleware(Authentication, authenticator=parts.authenticator)
     if server.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -15,23 +15,10 @@ from backstay.logs import get_logger
 from backstay.server.limits import Places
 from backstay.server.problems import Problem
 from backstay.server.requests import AbortedAnswer
-from backstay.serving.tickets import Tickets
 
 _log = get_logger("backstay.server")
 
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
-_PATH = re.compile(r"/api/backup/download/([^/]{1,512})")
-
-
-class DownloadTickets:
-    """Tickets of downloads. Implements `TicketHolder`."""
-
-    def __init__(self, tickets: Tickets) -> None:
-        self._tickets = tickets
-
-    async def owner_of(self, secret: str, path: str) -> str | None:
-        found = _PATH.fullmatch(path)
-        return await self._tickets.redeem(secret, purpose_of(found[1])) if found is not None else None
 
 
 def purpose_of(backup_id: str) -> str:

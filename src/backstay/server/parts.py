@@ -12,6 +12,7 @@ from backstay.server.backing_up import BackingUp
 from backstay.server.events.hub import Hub
 from backstay.server.limits import Places
 from backstay.server.metrics import Metrics
+from backstay.server.problems import unauthorized
 from backstay.server.settings import ServerSettings
 from backstay.server.supervisor import Supervisor
 
@@ -41,5 +42,7 @@ def parts_of(request: Request) -> Parts:
 
 
 def services_of(request: Request) -> Services:
-    """Return the services of whoever the request is from."""
+    """Return the services of whoever the request is from. Raises Problem: nobody has shown whose it is yet."""
+    if request.state.owner is None:
+        raise unauthorized()
     return parts_of(request).backstay.for_owner(request.state.owner)

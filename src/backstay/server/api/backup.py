@@ -11,8 +11,9 @@ from backstay.objects import BackupOut, Moment, Object
 from backstay.server.api.common import BackupId, Input, Owned, Shared, Text, errors, signed_in
 from backstay.server.api.selections import Ids
 from backstay.server.backing_up import Begun
-from backstay.server.downloads import BackupResponse
+from backstay.server.downloads import BackupResponse, purpose_of
 from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.parts import services_of
 
 router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_in])
 
@@ -101,8 +102,8 @@ async def create_backup(
     },
 )
 async def download_backup(
+    request: Request,
     backup_id: BackupId,
-    owned: Owned,
     shared: Shared,
     format: Annotated[Literal["json", "zst"], Query(description="`zst`: the file as it is stored.")] = "json",  # noqa: A002 - its name in the address
     ticket: Annotated[
@@ -111,9 +112,13 @@ async def download_backup(
     range_: Annotated[str | None, Header(alias="Range", description="One range; of the stored file only.")] = None,
 ) -> Response:
     """Download a backup, streamed. Errors after the beginning break the connection off."""
+    shared.downloads.refuse_when_full()
+    if request.state.owner is None:
+        # Last of all: a request that is refused for anything else has not used its ticket up.
+        request.state.owner = await shared.backstay.tickets.redeem(ticket or "", purpose_of(backup_id))
     stored = format == "zst"
     return BackupResponse(
-        owned.backups,
+        services_of(request).backups,
         backup_id,
         stored=stored,
         wanted=range_ if stored else None,

@@ -1,5 +1,6 @@
 """Who comes in, and as whom: before anything of a request is read but its head."""
 
+import re
 from typing import Protocol
 
 from starlette.datastructures import Headers, QueryParams
@@ -14,6 +15,7 @@ OPEN = frozenset(("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/doc
 """What needs no token. `/metrics` has one of its own."""
 STATIC = "/static/"
 """What stands below it is the same for everybody."""
+_TICKETED = re.compile(r"/api/backup/download/[^/]{1,512}")
 
 
 class Authenticator(Protocol):
@@ -38,10 +40,9 @@ class Authenticator(Protocol):
 class Authentication:
     """Lets nobody through who does not show whose request it is."""
 
-    def __init__(self, app: ASGIApp, *, authenticator: Authenticator, tickets: "TicketHolder") -> None:
+    def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
         self._app = app
         self._authenticator = authenticator
-        self._tickets = tickets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or path_of(scope) in OPEN or path_of(scope).startswith(STATIC):
@@ -54,33 +55,28 @@ class Authentication:
             return
         await self._app(scope, receive, send)
 
-    async def _owner(self, scope: Scope) -> str:
+    async def _owner(self, scope: Scope) -> str | None:
+        """Return whose a request is; None where a ticket may speak for it, which the address itself redeems."""
         headers = Headers(scope=scope)
         given = headers.getlist("authorization")
         if given:
             # Two of them: one program may have looked at the one and the next at the other.
             owner = await self._authenticator.owner_of(bearer(given[0])) if len(given) == 1 else None
-        elif (owner := await self._owner_of_ticket(scope)) is None:
+        else:
             owner = self._authenticator.owner_of_cookie(headers)
             if owner is not None and scope["method"] not in _SAFE:
                 refuse_other_origins(headers, scope["scheme"])
-        if owner is None:
+        if owner is None and (given or not _may_have_ticket(scope)):
             raise unauthorized()
         return owner
 
-    async def _owner_of_ticket(self, scope: Scope) -> str | None:
-        secret = QueryParams(scope["query_string"]).get("ticket")
-        if secret is None or scope["method"] != "GET":
-            return None
-        return await self._tickets.owner_of(secret, path_of(scope))
 
-
-class TicketHolder(Protocol):
-    """Knows which addresses take tickets."""
-
-    async def owner_of(self, secret: str, path: str) -> str | None:
-        """Use a ticket up, and return whose it is; None when it is not valid for this address."""
-        ...
+def _may_have_ticket(scope: Scope) -> bool:
+    return (
+        scope["method"] == "GET"
+        and _TICKETED.fullmatch(path_of(scope)) is not None
+        and "ticket" in QueryParams(scope["query_string"])
+    )
 
 
 def bearer(header: str) -> str:
