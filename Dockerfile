@@ -27,7 +27,7 @@ EXPOSE 8717
 STOPSIGNAL SIGTERM
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8717/readyz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:%s/readyz' % (os.environ.get('BACKSTAY_PORT') or 8717), timeout=4)"]
 
 ENTRYPOINT ["backstay", "--log-format", "json"]
 CMD ["serve"]

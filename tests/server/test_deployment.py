@@ -1,8 +1,11 @@
 """The image and the compose file: what can be seen of them without an engine."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import yaml
 
 from backstay.cli.app import app
 from backstay.server.settings import _ENVIRONMENT
+from support.serving import served
 
 _ROOT = Path(__file__).parents[2]
 _KNOWN = {
@@ -81,6 +85,20 @@ def test_the_commands_exist(instructions):
     assert json.loads(entry)[0] == "backstay"
     assert json.loads(command)[0] in typer.main.get_command(app).commands
     compile(json.loads(check.partition("CMD ")[2])[2], "healthcheck", "exec")
+
+
+def test_the_health_check_passes_whatever_the_server_is_called(instructions, tmp_path):
+    """The image's own check, run as it stands, finds a server healthy that is bound to the names users know it by."""
+    (check,) = _all(instructions, "HEALTHCHECK")
+    _, *arguments = json.loads(check.partition("CMD ")[2])
+
+    with served(tmp_path, jwt_mode=True, BACKSTAY_ALLOWED_HOSTS="api.example") as server:
+        environment = {"PATH": os.environ["PATH"], "BACKSTAY_PORT": str(server.port)}
+        checked = subprocess.run(
+            [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_settings_of_the_image_are_ours(instructions):

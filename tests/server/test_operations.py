@@ -40,6 +40,23 @@ async def test_metrics_need_their_token(settings):
     assert shown.headers["content-type"].startswith("text/plain")
 
 
+async def test_probes_answer_under_any_host(settings):
+    """A health check or Prometheus that comes by an address of its own is answered, and nothing else is."""
+    bound = ("/", "/docs", "/openapi.json", "/static/none.css", "/api/batches", "/readyz/", "/healthz/x")
+    async with serving(settings, allowed_hosts=("api.example",), metrics_token="m" * 20) as api:
+        for host in ("127.0.0.1:8717", "10.0.0.7", "evil.example", ""):
+            for path in ("/healthz", "/readyz"):
+                assert (await api.anonymous.get(path, headers={"Host": host})).status_code == 200, (path, host)
+            shown = await api.anonymous.get("/metrics", headers={"Host": host, **bearer("m" * 20)})
+            refused = await api.anonymous.get("/metrics", headers={"Host": host})
+            assert (shown.status_code, refused.status_code) == (200, 401), host
+            for path in bound:
+                answer = await api.ann.get(path, headers={"Host": host})
+                assert (answer.status_code, answer.json()["error"]["code"]) == (421, "wrong_host"), (path, host)
+
+        assert (await api.ann.get("/api/batches", headers={"Host": "api.example"})).status_code == 200
+
+
 async def test_metrics_have_few_labels(settings):
     """However many names are asked for: none is one."""
     async with serving(settings, local=True) as api:

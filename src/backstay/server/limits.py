@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backstay.server.paths import path_of
+from backstay.server.paths import PROBES, path_of
 from backstay.server.problems import Problem, refuse
 
 UPLOADS = frozenset(("/api/batches/upload", "/api/conversations/import", "/batches/upload"))
@@ -15,14 +15,17 @@ _OF_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Hosts:
-    """Refuses requests under a name that is not ours: a page elsewhere may have had its own name lead to us."""
+    """Refuses requests under a name that is not ours: a page elsewhere may have had its own name lead to us.
+
+    Probes are answered under any: they come by an address that nobody can name beforehand, and say nothing of users.
+    """
 
     def __init__(self, app: ASGIApp, *, names: Collection[str], local: bool) -> None:
         self._app = app
         self._names = frozenset(name.lower() for name in (*names, *(_OF_THIS_MACHINE if local else ())))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._names:
+        if scope["type"] == "http" and self._names and path_of(scope) not in PROBES:
             given = Headers(scope=scope).getlist("host")
             if len(given) != 1 or _name(given[0]) not in self._names:
                 await refuse(Problem(421, "wrong_host", "This server is not called so"), scope, receive, send)

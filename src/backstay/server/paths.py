@@ -2,6 +2,9 @@
 
 from starlette.types import Scope
 
+PROBES = frozenset(("/healthz", "/readyz", "/metrics"))
+"""What an orchestrator or Prometheus asks for, by whatever address or name it reaches the server."""
+
 
 def path_of(scope: Scope) -> str:
     """Return the path of a request within the application, wherever that is mounted."""
