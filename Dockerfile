@@ -1,4 +1,5 @@
-# The server, as one image. Settings come from the environment, or from a backstay.toml mounted at /srv/backstay.
+# The server, as one image. All that it writes lies in the volume, or in /tmp. Settings come from the environment, or from a
+# backstay.toml mounted into the folder it starts in.
 FROM python:3.12-slim AS build
 
 WORKDIR /build
@@ -15,13 +16,14 @@ ENV PATH="/opt/backstay/bin:$PATH" \
     BACKSTAY_HOST=0.0.0.0 \
     BACKUP_DIRECTORY=/var/lib/backstay/backups
 
-RUN useradd --system --uid 10001 --home-dir /srv/backstay --create-home --shell /usr/sbin/nologin backstay \
+RUN useradd --system --uid 10001 --home-dir /var/lib/backstay --no-create-home --shell /usr/sbin/nologin backstay \
     && install --directory --owner=backstay --group=backstay --mode=0700 /var/lib/backstay
 
 COPY --from=build /opt/backstay /opt/backstay
 
 USER 10001
-WORKDIR /srv/backstay
+# The library is made where the server starts: without a database address it must lie in the volume.
+WORKDIR /var/lib/backstay
 VOLUME ["/var/lib/backstay"]
 EXPOSE 8717
 STOPSIGNAL SIGTERM

@@ -30,7 +30,8 @@ KNOWN = frozenset(
 )
 """What settings are read from. Listed here since a command loads neither the server's settings nor its packages."""
 _ELSEWHERE = frozenset(
-    _PREFIX + name for name in ("FAILURE_RECORD", "POSTGRES_PASSWORD", "SEED_TASKS", "TEST_DATABASE_URL", "TORTURE")
+    _PREFIX + name
+    for name in ("CONFIG", "FAILURE_RECORD", "POSTGRES_PASSWORD", "SEED_TASKS", "TEST_DATABASE_URL", "TORTURE")
 )
 """What compose.yaml and the tests of this project read."""
 

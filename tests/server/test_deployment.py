@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,10 @@ import typer
 import yaml
 
 from backstay.cli.app import app
-from backstay.server.settings import _ENVIRONMENT
+from backstay.generate.providers import PROVIDERS
+from backstay.server.settings import _ENVIRONMENT, load
+from backstay.settings import load as load_settings
+from support.provider import KEY, ProviderServer
 from support.serving import served
 
 _ROOT = Path(__file__).parents[2]
@@ -32,6 +36,10 @@ _KNOWN = {
     "CMD",
 }
 _OURS = {name for names in _ENVIRONMENT.values() for name in names} | {"BACKSTAY_DATABASE_URL", "BACKUP_DIRECTORY"}
+_OF_PROVIDERS = {
+    name for one in PROVIDERS.values() for name in (one.key_variable, one.base_url_variable) if name is not None
+}
+_EXAMPLE = _ROOT / "examples" / "server"
 
 
 @pytest.fixture
@@ -41,8 +49,34 @@ def instructions():
     return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in text.splitlines() if line.strip()]
 
 
+@pytest.fixture
+def compose():
+    """The compose file, read."""
+    return yaml.safe_load((_ROOT / "compose.yaml").read_text())
+
+
 def _all(instructions, name):
     return [said for instruction, said in instructions if instruction == name]
+
+
+def _environment(instructions):
+    """The variables that the image sets."""
+    return dict(word.split("=", 1) for said in _all(instructions, "ENV") for word in shlex.split(said))
+
+
+def _volume(instructions):
+    """The folder of the image that outlives its containers."""
+    (volume,) = json.loads(_all(instructions, "VOLUME")[-1])
+    return volume
+
+
+def _resolved(environment, given):
+    """The variables of a service as compose would set them for somebody who has set the given ones."""
+    form = re.compile(r"\$\{(\w+):([-?])([^}]*)\}")
+    return {
+        name: form.sub(lambda found: given.get(found[1]) or (found[3] if found[2] == "-" else ""), str(value))
+        for name, value in environment.items()
+    }
 
 
 def test_instructions_are_known(instructions):
@@ -103,16 +137,95 @@ def test_the_health_check_passes_whatever_the_server_is_called(instructions, tmp
 
 def test_settings_of_the_image_are_ours(instructions):
     """A variable that nobody reads would say nothing."""
-    said = " ".join(_all(instructions, "ENV"))
-
-    names = set(re.findall(r"\b((?:BACKSTAY|BACKUP)_\w+)=", said))
+    names = {name for name in _environment(instructions) if name.startswith(("BACKSTAY_", "BACKUP_"))}
     assert names == {"BACKSTAY_HOST", "BACKUP_DIRECTORY"}
     assert names <= _OURS
 
 
-def test_the_compose_file_is_whole():
+def test_what_a_container_writes_outlives_it(instructions, compose):
+    """The library, backups and the home folder lie in the volume, and what is temporary in memory."""
+    volume, environment = Path(_volume(instructions)), _environment(instructions)
+    start = Path(_all(instructions, "WORKDIR")[-1])
+    (user,) = [said for said in _all(instructions, "RUN") if "useradd" in said]
+    settings = load_settings(here=start, environ=environment)
+    server = compose["services"]["server"]
+
+    for place in (settings.database, settings.backup_place, Path(re.search(r"--home-dir (\S+)", user)[1])):
+        assert place.is_relative_to(volume), place
+    assert f"library:{volume}" in server["volumes"]
+    assert "TMPDIR" not in environment
+    assert server["tmpfs"] == ["/tmp"]
+
+
+def test_every_key_is_passed_on_to_the_server(compose):
+    """Keys, and addresses of gateways, reach the server by the names that providers give them, and no other service."""
+    server, migrate = (compose["services"][name]["environment"] for name in ("server", "migrate"))
+    ours = {names[0] for names in _ENVIRONMENT.values()} - {"BACKSTAY_HOST", "BACKSTAY_PORT", "BACKSTAY_AUTH"}
+
+    assert {name for name in server if name in _OF_PROVIDERS} == _OF_PROVIDERS
+    assert not _OF_PROVIDERS & migrate.keys()
+    assert ours <= server.keys()
+    for name in _OF_PROVIDERS:
+        assert server[name] == f"${{{name}:-}}"
+
+
+def test_recipes_are_mounted_and_cannot_be_written(instructions, compose):
+    """The example that compose mounts names recipes, which are found where the server starts."""
+    start = Path(_all(instructions, "WORKDIR")[-1])
+    for name in ("server", "migrate"):
+        mounts = [mount for mount in compose["services"][name]["volumes"] if isinstance(mount, dict)]
+        assert {Path(mount["target"]) for mount in mounts} == {start / "backstay.toml", start / "recipes"}
+        for mount in mounts:
+            source = _resolved({"source": mount["source"]}, {})["source"]
+            assert (_ROOT / source).resolve() == _EXAMPLE / Path(mount["target"]).name
+            assert (_ROOT / source).exists()
+            assert (mount["read_only"], mount["bind"]) == (True, {"create_host_path": False})
+
+    server = load(here=_EXAMPLE, environ={})
+
+    assert server.allowed().recipes
+    assert all(Path(path).is_relative_to(_EXAMPLE / "recipes") for path in server.recipes.values())
+
+
+def test_a_batch_runs_as_in_a_container(instructions, compose, tmp_path):
+    """With the variables of the image and of compose alone, and a folder as it has, a recipe's job asks its model."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (tmp_path / "tmp").mkdir()
+    shutil.copytree(_EXAMPLE / "recipes", volume / "recipes")
+    image = {name: value for name, value in _environment(instructions).items() if name != "PATH"}
+
+    with ProviderServer() as model:
+        given = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model.base_url, "BACKSTAY_ALLOWED_HOSTS": "api.example"}
+        environment = _resolved(compose["services"]["server"]["environment"], given)
+        del environment[
+            "BACKSTAY_DATABASE_URL"
+        ]  # nobody is called postgres here; without it, it is the image's default
+        environment = {**image, **environment, "BACKSTAY_HOST": "127.0.0.1", "TMPDIR": str(tmp_path / "tmp")}
+        environment |= {
+            name: value.replace(_volume(instructions), str(volume))
+            for name, value in environment.items()
+            if value.startswith(_volume(instructions))
+        }
+        del environment["BACKSTAY_JWT_SECRET"], environment["BACKSTAY_JWT_ISSUER"]
+        with served(volume, (_EXAMPLE / "backstay.toml").read_text(), jwt_mode=True, **environment) as server:
+            server.client.headers["Host"] = "api.example"
+            made = server.client.post("/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "recipe": "tutor"})
+            assert made.status_code == 201, made.text
+            server.wait_for(lambda: server.client.get("/api/batches/j").json()["state"] == "completed")
+            (stored,) = server.client.get("/api/conversations").json()["conversations"]
+            server.client.post("/api/backup/create", json={"conversationIds": [stored["id"]]}).raise_for_status()
+
+    assert [call.headers["Authorization"] for call in model.calls] == [f"Bearer {KEY}"]
+    assert {path.name for path in tmp_path.iterdir()} == {"volume", "tmp"}
+    assert {path.name for path in volume.iterdir()} == {
+        ".backstay", "backups", "backstay.toml", "recipes", "server.log"
+    }  # fmt: skip
+    assert list((volume / "backups").rglob("*.json.zst"))
+
+
+def test_the_compose_file_is_whole(compose):
     """Services that others wait for are there and can be waited for; volumes are declared; secrets have no defaults."""
-    compose = yaml.safe_load((_ROOT / "compose.yaml").read_text())
     services = compose["services"]
 
     assert set(services) == {"postgres", "migrate", "server"}
@@ -120,10 +233,10 @@ def test_the_compose_file_is_whole():
         for other, how in service.get("depends_on", {}).items():
             assert other in services
             assert how["condition"] != "service_healthy" or "healthcheck" in services[other]
-        for volume in service.get("volumes", []):
+        for volume in [one for one in service.get("volumes", []) if isinstance(one, str)]:
             assert volume.partition(":")[0] in compose["volumes"]
         for name, value in service["environment"].items():
-            assert name in _OURS or name.startswith("POSTGRES_")
+            assert name in _OURS | _OF_PROVIDERS or name.startswith("POSTGRES_")
             if "PASSWORD" in value:
                 assert ":?" in value
     assert services["migrate"]["command"][0] in typer.main.get_command(app).commands
