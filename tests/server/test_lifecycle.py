@@ -15,6 +15,7 @@ from backstay.server import ServerSettings
 from backstay.server.cleaning import Cleaning
 from backstay.server.listening import _listening
 from support.commands import in_process
+from support.provider import KEY, ProviderServer, Said, Status
 from support.serving import ANN, bearer, served, serving, token_of
 from support.sql import ask
 from support.waiting import PATIENCE_SECONDS
@@ -29,8 +30,8 @@ def _begin(server, **more):
     server.wait_for(lambda: _job(server)["completed"] >= 8)
 
 
-def _job(server):
-    return server.client.get("/api/batches/j").json()
+def _job(server, job="j"):
+    return server.client.get(f"/api/batches/{job}").json()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -127,6 +128,76 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
         assert server.client.post("/api/batches/j/pause").json()["state"] == "paused"
 
         assert worker.wait(timeout=PATIENCE_SECONDS) == 5
+
+
+def test_a_server_that_calls_no_model_says_so(tmp_path):
+    """Without recipes it names the only writer there is, on the page too, until recipes are named as its words say."""
+    (tmp_path / "tutor.toml").write_text('model = "openai:writer"\n')
+    pages = []
+
+    def notes(toml):
+        with served(tmp_path, toml) as server:
+            file = {"file": ("topics.csv", b"topic\nx\n")}
+            pages.append(server.client.post("/batches/upload", files=file, follow_redirects=True).text)
+            return [line["text"] for line in server.logged("note") if "scripted" in line["text"]]
+
+    (note,) = notes("")
+    again = notes(f"[server.recipes]\n{note.partition('as in: ')[2]}\n")
+
+    assert again == [note]  # of the first start, in the same log
+    assert "calls no model" in pages[0]
+    assert "calls no model" not in pages[1]
+    assert "tutor (openai:writer)" in pages[1]
+
+
+def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
+    """A key that is missing or refused is said to need a restart of the server; one in a file reaches it without."""
+    wrong, recipes = (
+        "sk-wrong-0123456789abcdef",
+        "[server.recipes]\nopenai = 'openai.toml'\nanthropic = 'anthropic.toml'\n",
+    )
+    (tmp_path / "key").write_text(wrong)
+    for name in ("openai", "anthropic"):
+        (tmp_path / f"{name}.toml").write_text(f"model = '{name}:writer'\nturns = 2\n")
+
+    def made(server, recipe):
+        items = [{"topic": "x"}]
+        return server.client.post("/api/batches", json={"jobId": recipe, "items": items, "recipe": recipe}).json()
+
+    def settled(server, job, state):
+        return server.wait_for(lambda: (found := _job(server, job))["state"] == state and found)
+
+    def told(server, job):
+        return settled(server, job, "paused")["pause"]["message"]
+
+    def resumed(server, job):
+        server.client.post(f"/api/batches/{job}/resume", json={})
+        return settled(server, job, "completed")
+
+    with ProviderServer(lambda call: Said() if KEY in str(call.headers) else Status(401)) as model:
+        openai = {"OPENAI_BASE_URL": model.base_url}
+        with served(tmp_path, recipes, **openai) as server:
+            missing = made(server, "anthropic")["error"]["message"]
+            made(server, "openai")
+            none = told(server, "openai")
+        with served(tmp_path, recipes, **openai, OPENAI_API_KEY=wrong) as server:
+            server.client.post("/api/batches/openai/resume", json={})
+            server.wait_for(lambda: "restart" in told(server, "openai") and told(server, "openai") != none)
+            refused = told(server, "openai")
+        keys = f"{recipes}[keys.ANTHROPIC_API_KEY]\nfile = 'key'\n"
+        with served(
+            tmp_path, keys, **openai, OPENAI_API_KEY=KEY, ANTHROPIC_BASE_URL=model.base_url.removesuffix("/v1")
+        ) as server:
+            resumed(server, "openai")
+            made(server, "anthropic")
+            of_file = told(server, "anthropic")
+            (tmp_path / "key").write_text(KEY)
+            resumed(server, "anthropic")
+
+    assert "restart the server with it in ANTHROPIC_API_KEY" in missing
+    assert "put it into OPENAI_API_KEY and restart the server (a file" in none
+    assert "put a valid one there and restart the server (a file or command under [keys.OPENAI_API_KEY]" in refused
+    assert "restart" not in of_file
 
 
 @pytest.mark.parametrize(

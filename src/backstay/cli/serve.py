@@ -13,6 +13,10 @@ _NEEDED = (
     "backstay serve needs packages that are not installed; add them with `pip install '.[server]'` in a checkout of "
     "Backstay"
 )
+_SCRIPTED_ONLY = (
+    "Only the built-in scripted writer is offered, and it calls no model. Name your recipes under [server.recipes] in "
+    'backstay.toml, as in: tutor = "tutor.toml"'
+)
 
 
 def serve(
@@ -53,6 +57,8 @@ def serve(
             out.answer(ServeOut(url=place.url, token=place.token))
         out.line(f"{place.url}/?token={place.token}" if place.token is not None else place.url)
         flush()
+        if server.is_scripted_only:
+            out.note(_SCRIPTED_ONLY)
         out.note("Press Ctrl-C to stop.")
 
     listening.serve(settings, server, tell=tell)

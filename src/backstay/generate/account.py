@@ -158,8 +158,11 @@ class Accounts:
         variable = endpoint.key_variable
         key = await self._keys.obtain(variable)
         if key is None and endpoint.key_required:
+            is_server = self._keys.source_of(variable) is KeySource.SERVER_VARIABLE
+            restart = f"restart the server with it in {variable}"
             raise KeyMissing(
-                f"{endpoint.model} needs an API key: put it into the environment variable {variable}, or name a "
+                f"{endpoint.model} needs an API key: "
+                f"{restart if is_server else f'put it into the environment variable {variable}'}, or name a "
                 f"command that prints it or a file that holds it under [keys.{variable}] in backstay.toml",
                 variable=variable,
             )

@@ -33,6 +33,8 @@ class KeySource(StrEnum):
     """Where a key comes from."""
 
     VARIABLE = "variable"
+    SERVER_VARIABLE = "server_variable"
+    """Of a server, which sees it as it was when it started: to set it elsewhere changes nothing."""
     COMMAND = "command"
     FILE = "file"
 
@@ -62,6 +64,7 @@ class KeySources:
         directory: Path | None = None,
         environ: Mapping[str, str] | None = None,
         command_seconds: float = _COMMAND_SECONDS,
+        is_server: bool = False,
     ) -> None:
         """Check the settings. Raises SettingsError: a host, a header or a variable cannot be one."""
         self._keys = keys or {}
@@ -69,12 +72,13 @@ class KeySources:
         self._directory = directory or Path()
         self._environ = os.environ if environ is None else environ
         self._command_seconds = command_seconds
+        self._variable = KeySource.SERVER_VARIABLE if is_server else KeySource.VARIABLE
         self._known: dict[str, str] = {}
         self._warned: set[tuple[str, str]] = set()
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        return cls(settings.keys, settings.headers, directory=settings.file_directory)
+    def from_settings(cls, settings: Settings, *, is_server: bool = False) -> Self:
+        return cls(settings.keys, settings.headers, directory=settings.file_directory, is_server=is_server)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -91,7 +95,7 @@ class KeySources:
     def source_of(self, variable: str) -> KeySource:
         """Return where the key of a variable comes from, whether or not there is one."""
         if not self.is_renewable(variable):
-            return KeySource.VARIABLE
+            return self._variable
         return KeySource.FILE if self._keys[variable].command is None else KeySource.COMMAND
 
     def read(self, variable: str) -> str | None:

@@ -148,11 +148,14 @@ def _names(endpoint: Endpoint) -> dict[str, str]:
 
 def _key(endpoint: Endpoint, source: KeySource) -> dict[str, str]:
     """Return what the key is called, and the words around `a valid one`."""
-    is_printed = source is KeySource.COMMAND
+    is_printed, is_of_server = source is KeySource.COMMAND, source is KeySource.SERVER_VARIABLE
+    variable = endpoint.key_variable
     return {
-        "key": source.describe(endpoint.key_variable),
+        "key": source.describe(variable),
         "put": "have it print" if is_printed else "put",
         "there": "" if is_printed else " there",
+        "restart": " and restart the server" if is_of_server else "",
+        "or_file": f" (a file or command under [keys.{variable}] in backstay.toml needs none)" if is_of_server else "",
     }
 
 

@@ -4,9 +4,11 @@ _ADDRESS = "If the base URL is wrong (it often ends in /v1), resume with --base-
 
 MESSAGES = {
     # -- the key and the account
-    "no_key": "No key is set: {host} wants one ({status}); put it into {variable}, then {go_on}",
-    "bad_key": "{host} does not accept {key} ({status}); {put} a valid one{there}, then {go_on}",
-    "key_leaked": "{host} has blocked {key} as leaked ({status}); {put} a new one{there}, then {go_on}",
+    "no_key": "No key is set: {host} wants one ({status}); put it into {variable}{restart}{or_file}, then {go_on}",
+    "bad_key": "{host} does not accept {key} ({status}); {put} a valid one{there}{restart}{or_file}, then {go_on}",
+    "key_leaked": (
+        "{host} has blocked {key} as leaked ({status}); {put} a new one{there}{restart}{or_file}, then {go_on}"
+    ),
     "network_not_allowed": (
         "{host} does not allow {key} from this network ({status}); allow its address there, then {go_on}"
     ),
@@ -51,7 +53,7 @@ MESSAGES = {
     ),
     "proxy_refused": (
         "The proxy {proxy} on the way to {host} wants other credentials ({status}); "
-        "correct them in the environment, then {go_on}"
+        "correct them in the environment{restart}, then {go_on}"
     ),
     "redirected": "{host} redirects to another address ({status}), which is not followed. {address}",
     "unknown_address": "There is nothing at {url} ({status}). {address}",

@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from backstay.app import Backstay
 from backstay.generate.allowed import Allowed
+from backstay.generate.key_source import KeySources
 from backstay.generate.sources import Processors
 from backstay.logs import get_logger
 from backstay.server import problems
@@ -69,7 +70,8 @@ def create_app(
     allowed = server.allowed()
     for name in allowed.processors:
         Processors().resolve(name)
-    parts = _parts(Backstay(settings, create=create, allowed=allowed), server, allowed, token)
+    keys = KeySources.from_settings(settings, is_server=True)
+    parts = _parts(Backstay(settings, create=create, allowed=allowed, keys=keys), server, allowed, token)
     app = FastAPI(
         title="Backstay",
         version=version("backstay"),

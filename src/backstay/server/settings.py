@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_variables
 from backstay.generate.allowed import Allowed
+from backstay.generate.providers import scripted
 from backstay.generate.recipe import Recipe
 from backstay.settings import FILE, server_table
 from backstay.suggestions import did_you_mean
@@ -149,6 +150,11 @@ class ServerSettings(BaseModel):
         if self.auth is not None:
             return self.auth
         return "jwt" if self.jwt_secret is not None or self.keys_at is not None else "token"
+
+    @property
+    def is_scripted_only(self) -> bool:
+        """Whether nothing is offered but the built-in writer, which calls no model."""
+        return not self.recipes and all(name.partition(":")[0] == scripted.NAME for name in self.processors)
 
     def check(self) -> "ServerSettings":
         """Return itself, once nothing in it contradicts anything else.

@@ -146,7 +146,22 @@ def test_any_answer_is_judged(status, body, headers):
 def test_messages_of_a_probe_speak_of_no_job():
     """A probe stores nothing: there is nothing to resume, to discard or to look at, and no item."""
     facts = dict.fromkeys(
-        ["host", "url", "base_url", "model", "variable", "key", "put", "there", "status", "proxy", "parameter", "why"],
+        [
+            "host",
+            "url",
+            "base_url",
+            "model",
+            "variable",
+            "key",
+            "put",
+            "there",
+            "restart",
+            "or_file",
+            "status",
+            "proxy",
+            "parameter",
+            "why",
+        ],
         "x",
     )
     for key in MESSAGES:

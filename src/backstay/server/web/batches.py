@@ -105,6 +105,7 @@ async def prepare(
         problem=message_of(error) if error is not None else None,
         concurrency=concurrency or shared.settings.concurrency,
         max_attempts=max_attempts or 3,
+        is_scripted_only=shared.settings.is_scripted_only,
     )
 
 
