@@ -5,7 +5,7 @@ import pytest
 from backstay.server import ServerSettings, create_app
 from backstay.settings import Settings
 from support.addresses import CASES, OPEN, PAGES, addresses, description, request_of, routes
-from support.serving import ANN
+from support.serving import ANN, LOCAL
 
 pytestmark = pytest.mark.promise("K4")
 
@@ -14,7 +14,7 @@ _LISTS = [address for address, case in CASES.items() if case.names == "nothing" 
 
 
 def _app(tmp_path):
-    return create_app(Settings(here=tmp_path), ServerSettings())
+    return create_app(Settings(here=tmp_path), ServerSettings(), token=LOCAL)
 
 
 def test_every_address_has_a_case():

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from backstay.server import ServerSettings, create_app
 from backstay.settings import Settings
+from support.serving import LOCAL
 
 OPEN = {"GET /healthz", "GET /readyz", "GET /metrics"}
 """Addresses that need no token of a user."""
@@ -111,7 +112,7 @@ CASES: dict[str, Case] = {
 @cache
 def description() -> dict[str, Any]:
     """What the API says about itself."""
-    return create_app(Settings(here=Path("/nowhere")), ServerSettings()).openapi()
+    return create_app(Settings(here=Path("/nowhere")), ServerSettings(), token=LOCAL).openapi()
 
 
 def addresses() -> list[str]:

@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from backstay.app import Backstay
+from backstay.errors import SettingsError
 from backstay.generate.allowed import Allowed
 from backstay.generate.key_source import KeySources
 from backstay.generate.sources import Processors
@@ -26,7 +27,7 @@ from backstay.server.api import (
 )
 from backstay.server.auth.authenticator import Authentication
 from backstay.server.auth.keys import Keys
-from backstay.server.auth.local import LocalToken
+from backstay.server.auth.local import SHORTEST_TOKEN, LocalToken
 from backstay.server.auth.tokens import JsonWebTokens
 from backstay.server.backing_up import BackingUp
 from backstay.server.cleaning import Cleaning
@@ -60,13 +61,15 @@ def create_app(
     Args:
         settings: Which library; `backstay.settings.load` gathers them.
         server: How to serve it; `backstay.server.settings.load` gathers them.
-        token: The local token, where one lets people in; made anew when it is left out.
+        token: The local token, where no JSON Web Tokens are set up: what lets people in, as one owner.
         create: Make the database when it is missing.
 
     Raises:
+        SettingsError: nothing says who may come in, or two things do.
         SettingsError, RecipeError, ProcessorUnusable: something that the settings name cannot be used.
     """
     server = (server or ServerSettings()).check()
+    _check_entry(server, token)
     allowed = server.allowed()
     for name in allowed.processors:
         Processors().resolve(name)
@@ -118,6 +121,22 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
             pages.close(app)
 
 
+def _check_entry(server: ServerSettings, token: str | None) -> None:
+    """See that there is one way in. Raises SettingsError: there is none, so that every address would answer 401."""
+    if server.mode == "token" and len(token or "") < SHORTEST_TOKEN:
+        raise SettingsError(
+            f"Nothing says who may come in: give create_app a `token` of {SHORTEST_TOKEN} characters or more, or have "
+            "it take JSON Web Tokens: set SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER",
+            setting="auth",
+        )
+    if server.mode == "jwt" and token is not None:
+        raise SettingsError(
+            "create_app was given a `token`, and JSON Web Tokens are set up as well: leave the token out, or set "
+            "BACKSTAY_AUTH=token",
+            setting="auth",
+        )
+
+
 async def _sweep(backstay: Backstay) -> None:
     for owner in await backstay.owners():
         await backstay.for_owner(owner).backups.start()
@@ -126,7 +145,7 @@ async def _sweep(backstay: Backstay) -> None:
 def _parts(backstay: Backstay, server: ServerSettings, allowed: Allowed, token: str | None) -> Parts:
     metrics = Metrics()
     local = None
-    if server.mode == "token":
+    if token is not None:
         local = LocalToken(owner=backstay.settings.owner, port=server.port, token=token)
     supervisor = Supervisor(
         backstay=backstay,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -46,7 +47,9 @@ def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[Place],
     """
     with _listening(server) as listener:
         port = listener.getsockname()[1]
-        app = create_app(settings, server.model_copy(update={"port": port}))
+        # A new one at each start: the address that is printed is all that lets one in.
+        token = secrets.token_urlsafe(32) if server.mode == "token" else None
+        app = create_app(settings, server.model_copy(update={"port": port}), token=token)
         asyncio.run(_serve(app, listener, port, tell))
 
 

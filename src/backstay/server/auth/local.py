@@ -1,21 +1,22 @@
-"""A token for this machine, made anew at each start: whoever started the server has it."""
+"""A token for this machine: whoever started the server has it."""
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
 
+SHORTEST_TOKEN = 16  # characters
+
 
 class LocalToken:
     """Stands for one owner. Implements `Authenticator`."""
 
-    def __init__(self, *, owner: str, port: int, token: str | None = None) -> None:
+    def __init__(self, *, owner: str, port: int, token: str) -> None:
         self._owner = owner
         self._prefix = f"backstay-{port}-"
-        self.token = token or secrets.token_urlsafe(32)
+        self.token = token
         # Cookies do not know ports: each server needs a name that no other one sets, on purpose or not.
         self.cookie_name = self._prefix + self._derived(b"name")[:16]
         self.cookie_value = self._derived(b"cookie")
