@@ -7,11 +7,14 @@ import hmac
 import json
 import threading
 import time
+import tomllib
 from contextlib import contextmanager
+from pathlib import Path
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from packaging.requirements import Requirement
 
 from support.addresses import CASES, request_of
 from support.issuer import Issuer
@@ -23,6 +26,7 @@ from support.waiting import PATIENCE_SECONDS
 settings = libraries(ENOUGH)
 
 _NAMES = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "n"}
+_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 _BODY = {"error": {"code": "unauthorized", "message": "This address needs a valid token", "details": {}}}
 
 
@@ -209,6 +213,49 @@ async def test_a_symmetric_key_among_the_keys_is_not_used(settings, issuer):
     said = claims(iss=f"{issuer.project}/auth/v1")
     async with _by_keys(settings, issuer) as api:
         assert await _status(api, _made({"alg": "HS256", "kid": "o"}, said, secret)) == 401
+
+
+_MALFORMED = (
+    {"kty": "EC", "crv": ["P-256"], "x": "AA", "y": "AA"},
+    {"kty": {"a": 1}},
+    {"kty": "RSA"},
+    {"kty": "RSA", "n": 5, "e": "AQAB"},
+    {"kty": "RSA", "n": "", "e": ""},
+    {"kty": "RSA", "n": "€", "e": "AQAB"},
+    {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+    {"kty": "EC", "crv": "P-256", "x": None, "y": None},
+    {"kty": "OKP", "crv": "Ed25519", "x": "AA"},
+    {"kty": "OKP", "crv": "Ed25519", "x": [1]},
+)
+
+
+async def test_malformed_keys_lock_nobody_out(settings, issuer, monkeypatch, caplog):
+    """The issuer's other keys let their owners in, and the log names each malformed one once."""
+    monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    malformed = [{"kid": f"bad-{number}", **described} for number, described in enumerate(_MALFORMED)]
+    whole = json.loads(issuer.jwks())["keys"]
+    issuer.body = json.dumps({"keys": [*malformed, None, 5, {"kid": 7}, *whole]}).encode()
+    async with _by_keys(settings, issuer) as api:
+        assert await _status(api, issuer.token()) == 200
+        assert await _status(api, _made({"alg": "ES256", "kid": "unknown"}, claims())) == 401  # they are fetched again
+        assert await _status(api, issuer.token()) == 200
+
+    assert issuer.requests == 2
+    told = [record.key_id for record in caplog.records if record.message == "key_malformed"]
+    assert told == [one["kid"] for one in malformed]
+
+
+def test_versions_of_the_library_with_known_flaws_are_not_installed():
+    """PyJWT before 2.13 takes a part of an issuer, unknown `crit` headers, or a public key as a secret."""
+    (needed,) = [
+        requirement
+        for requirement in map(
+            Requirement, tomllib.loads(_PROJECT.read_text())["project"]["optional-dependencies"]["server"]
+        )
+        if requirement.name.lower() == "pyjwt"
+    ]
+
+    assert [version for version in ("2.10.0", "2.11.0", "2.12.1") if needed.specifier.contains(version)] == []
 
 
 async def test_rotated_keys_are_found(settings, issuer, monkeypatch):

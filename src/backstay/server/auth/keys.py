@@ -8,7 +8,6 @@ from typing import Any
 import aiohttp
 import orjson
 from jwt import PyJWK
-from jwt.exceptions import PyJWKError, PyJWTError
 
 from backstay.logs import get_logger
 from backstay.server.problems import Problem
@@ -20,6 +19,7 @@ _BETWEEN_SECONDS = 30.0  # however many unknown keys are asked for: one request 
 _TIMEOUT_SECONDS = 5.0
 _LARGEST = 256_000  # bytes
 _MOST = 100  # keys
+_LONGEST_ID = 100  # characters of a key's id that are logged
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
@@ -37,6 +37,7 @@ class Keys:
     def __init__(self, url: str) -> None:
         self._url = url
         self._keys: dict[str, Key] | None = None
+        self._malformed: frozenset[str] = frozenset()
         self._fetched_at = 0.0
         self._tried_at: float | None = None
         self._fetching: asyncio.Task[None] | None = None
@@ -81,8 +82,11 @@ class Keys:
 
     async def _fetch_now(self) -> None:
         try:
-            self._keys = _read(await self._body())
+            self._keys, malformed = _read(await self._body())
             self._fetched_at = time.monotonic()
+            for key_id in sorted(malformed - self._malformed):  # those of the last time were reported then
+                _log.warning("key_malformed", key_id=key_id)
+            self._malformed = malformed
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             _log.warning("keys_not_fetched", error=type(error).__name__, kept=len(self._keys or ()))
 
@@ -102,27 +106,34 @@ class Keys:
             return body
 
 
-def _read(body: bytes) -> dict[str, Key]:
+def _read(body: bytes) -> tuple[dict[str, Key], frozenset[str]]:
+    """Return the keys that verify signatures, and the ids of those that say they do and are malformed."""
     document = orjson.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("no JWKS")  # noqa: TRY004 - of what was read, not of an argument
     keys: dict[str, Key] = {}
+    malformed: set[str] = set()
     for described in document["keys"][:_MOST]:
-        key = _key(described)
+        key_id = described.get("kid") if isinstance(described, dict) else None
+        if not isinstance(key_id, str):
+            continue
+        try:
+            key = _key(described)
+        except Exception:  # whatever one of them is made of, the others let their owners in
+            malformed.add(key_id[:_LONGEST_ID])
+            continue
         if key is not None:
-            keys[described["kid"]] = key
-    return keys
+            keys[key_id] = key
+    return keys, frozenset(malformed)
 
 
-def _key(described: Any) -> Key | None:
-    """Return a key that verifies signatures; None for any other kind, symmetric ones above all."""
-    if not isinstance(described, dict) or not isinstance(described.get("kid"), str):
-        return None
+def _key(described: dict[str, Any]) -> Key | None:
+    """Return a key that verifies signatures; None for any other kind, symmetric ones above all.
+
+    Raises whatever the libraries raise for a key that is malformed.
+    """
     kind = described.get("kty")
     algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else described.get("crv")))  # type: ignore[arg-type]
     if algorithm is None or described.get("use", "sig") != "sig" or described.get("alg", algorithm) != algorithm:
         return None
-    try:
-        return Key(PyJWK(described, algorithm=algorithm).key, algorithm)
-    except (PyJWKError, PyJWTError, ValueError, TypeError):
-        return None
+    return Key(PyJWK(described, algorithm=algorithm).key, algorithm)
