@@ -5,6 +5,7 @@ import asyncio
 import jwt
 
 from backstay import Selection
+from backstay.server.auth.authenticator import Identity
 from backstay.server.auth.tokens import JsonWebTokens
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.limits import Hosts
@@ -31,9 +32,9 @@ async def test_without_signatures_anybody_comes_in(api, monkeypatch):
     """A token of another secret."""
 
     async def believing(_, token):
-        return jwt.decode(token, options={"verify_signature": False})["sub"]
+        return Identity(jwt.decode(token, options={"verify_signature": False})["sub"])
 
-    monkeypatch.setattr(JsonWebTokens, "owner_of", believing)
+    monkeypatch.setattr(JsonWebTokens, "identity_of", believing)
     forged = jwt.encode(claims(ANN), "b" * 40, algorithm="HS256")
 
     assert (await api.anonymous.get("/api/batches", headers=bearer(forged))).status_code == 200

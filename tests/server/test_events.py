@@ -6,10 +6,11 @@ import time
 import pytest
 
 from backstay import Backstay
+from backstay.server.auth.tokens import _LEEWAY_SECONDS
 from backstay.server.events.job_feed import JobFeed
 from support.eventstream import Listener, parsed
 from support.loop_waiting import until
-from support.serving import ANN, served, serving
+from support.serving import ANN, bearer, served, serving, token_of
 from support.waiting import PATIENCE_SECONDS
 
 _EVENTS = "/api/batches/j/events"
@@ -95,6 +96,26 @@ async def test_who_comes_back_misses_no_failure(failing):
     for seen in [0, *numbers[:-1]]:
         received = await _received(failing.ann, last=seen)
         assert [int(one.id) for one in received if one.name == "item_failed"] == [n for n in numbers if n > seen]
+
+
+async def test_a_stream_ends_with_its_token(api):
+    """Whoever listens is let go when the token is no longer taken, and others go on; a new token misses nothing."""
+    body = {"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
+    await api.ann.post("/api/batches", json=body)
+    ending = bearer(token_of(exp=int(time.time()) - _LEEWAY_SECONDS + 2))
+    going_on = asyncio.create_task(_received(api.ann))
+    await _attached(api)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        answer = await api.anonymous.get(_EVENTS, headers=ending)
+
+    received = list(parsed(iter(answer.text.split("\n"))))
+    assert [one.name for one in received] == ["progress", "state"]
+    assert (await api.anonymous.get(_EVENTS, headers=ending)).status_code == 401
+    assert not going_on.done()
+    await api.ann.post("/api/batches/j/cancel")
+    assert (await going_on)[-1].data["state"] == "cancelled"
+    assert (await api.ann.get(_EVENTS, headers={"Last-Event-ID": received[0].id})).status_code == 204
 
 
 async def test_who_comes_back_after_the_end_is_let_go(failing):

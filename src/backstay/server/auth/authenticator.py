@@ -1,6 +1,7 @@
 """Who comes in, and as whom: before anything of a request is read but its head."""
 
 import re
+from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.datastructures import Headers, QueryParams
@@ -18,11 +19,20 @@ STATIC = "/static/"
 _TICKETED = re.compile(r"/api/backup/download/[^/]{1,512}")
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose a request is, and until when that is so."""
+
+    owner: str
+    ends_at: float | None = None
+    """Seconds since 1970, from which on its token is refused; None where it stays valid."""
+
+
 class Authenticator(Protocol):
     """Knows whose a request is."""
 
-    async def owner_of(self, token: str) -> str | None:
-        """Return the owner that a bearer token stands for; None when it is not valid.
+    async def identity_of(self, token: str) -> Identity | None:
+        """Return whom a bearer token stands for; None when it is not valid.
 
         Raises Problem when nobody can tell just now.
         """
@@ -49,25 +59,33 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         try:
-            scope.setdefault("state", {})["owner"] = await self._owner(scope)
+            identity = await self._identity(scope)
+            scope.setdefault("state", {}).update(
+                owner=identity and identity.owner, ends_at=identity and identity.ends_at
+            )
         except Problem as problem:
             await refuse(problem, scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    async def _owner(self, scope: Scope) -> str | None:
+    async def _identity(self, scope: Scope) -> Identity | None:
         """Return whose a request is; None where a ticket may speak for it, which the address itself redeems."""
         headers = Headers(scope=scope)
         given = headers.getlist("authorization")
         if given:
             # Two of them: one program may have looked at the one and the next at the other.
-            owner = await self._authenticator.owner_of(bearer(given[0])) if len(given) == 1 else None
+            identity = await self._authenticator.identity_of(bearer(given[0])) if len(given) == 1 else None
         else:
-            owner = self._authenticator.owner_of_cookie(headers)
-            if owner is not None and scope["method"] not in _SAFE:
-                refuse_other_origins(headers, scope["scheme"])
-        if owner is None and (given or not _may_have_ticket(scope)):
+            owner = self._owner_of_cookie(scope, headers)
+            identity = Identity(owner) if owner is not None else None
+        if identity is None and (given or not _may_have_ticket(scope)):
             raise unauthorized()
+        return identity
+
+    def _owner_of_cookie(self, scope: Scope, headers: Headers) -> str | None:
+        owner = self._authenticator.owner_of_cookie(headers)
+        if owner is not None and scope["method"] not in _SAFE:
+            refuse_other_origins(headers, scope["scheme"])
         return owner
 
 

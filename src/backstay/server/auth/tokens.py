@@ -5,6 +5,7 @@ from typing import Any
 import jwt
 from starlette.datastructures import Headers
 
+from backstay.server.auth.authenticator import Identity
 from backstay.server.auth.keys import Key, Keys
 
 _LEEWAY_SECONDS = 30
@@ -26,7 +27,7 @@ class JsonWebTokens:
         self._keys = keys
         self._secret = Key(secret, "HS256") if secret is not None else None
 
-    async def owner_of(self, token: str) -> str | None:
+    async def identity_of(self, token: str) -> Identity | None:
         key = await self._key_of(token)
         if key is None:
             return None
@@ -42,7 +43,8 @@ class JsonWebTokens:
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             return None
-        return _owner(claims)
+        owner = _owner(claims)
+        return Identity(owner, int(claims["exp"]) + _LEEWAY_SECONDS) if owner is not None else None
 
     def owner_of_cookie(self, headers: Headers) -> str | None:
         return None

@@ -1,7 +1,7 @@
 """The answer that tells how a delete goes, from its first step to its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 from starlette.responses import Response
@@ -48,7 +48,7 @@ async def deleting(
     if task.done():
         task.result()
 
-    async def events() -> AsyncIterator[bytes]:
+    async def events() -> AsyncGenerator[bytes]:
         is_over = False
         while not is_over:
             is_over = task.done()

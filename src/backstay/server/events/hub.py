@@ -1,10 +1,13 @@
 """All feeds of a server, each as long as somebody listens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import cast
 
 from sse_starlette import EventSourceResponse
+from starlette.types import Receive, Scope, Send
 
 from backstay.server.events.feed import Feed
 from backstay.server.limits import Places
@@ -59,10 +62,38 @@ class Hub:
         self._feeds[key] = feed
         return feed
 
-    def response(self, encoded: AsyncIterator[bytes]) -> EventSourceResponse:
-        """Answer with events, heartbeats between them; a client that does not read is given up."""
-        return EventSourceResponse(encoded, ping=self._heartbeat_seconds, send_timeout=self._idle_seconds, sep="\n")
+    def response(self, encoded: AsyncGenerator[bytes]) -> EventSourceResponse:
+        """Answer with events, heartbeats between them, for as long as the listener's token is valid.
+
+        A client that does not read is given up.
+        """
+        return _Stream(encoded, ping=self._heartbeat_seconds, send_timeout=self._idle_seconds, sep="\n")
 
     async def stop(self) -> None:
         for feed in list(self._feeds.values()):
             await feed.stop()
+
+
+class _Stream(EventSourceResponse):
+    """Ends cleanly when the token it was asked for with does: whoever still listens has to show a valid one."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ends_at: float | None = scope["state"]["ends_at"]
+        if ends_at is not None:
+            self.body_iterator = _until(ends_at, cast("AsyncGenerator[bytes]", self.body_iterator))
+        await super().__call__(scope, receive, send)
+
+
+async def _until(moment: float, encoded: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + moment - time.time()
+    async with aclosing(encoded):
+        while loop.time() < end:
+            try:
+                async with asyncio.timeout_at(end):
+                    one = await anext(encoded, None)
+            except TimeoutError:
+                return
+            if one is None:
+                return
+            yield one

@@ -1,6 +1,6 @@
 """The answer that is a stream of events."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -32,6 +32,6 @@ class EventsResponse(Response):
             else:
                 await self._hub.response(self._encoded(feed))(scope, receive, send)
 
-    async def _encoded(self, feed: Feed) -> AsyncIterator[bytes]:
+    async def _encoded(self, feed: Feed) -> AsyncGenerator[bytes]:
         async for one in feed.events(self._after):
             yield one.encoded
