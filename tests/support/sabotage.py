@@ -242,6 +242,13 @@ def _no_removal(put: Put) -> None:
     put(BackupFolder, "remove", lambda *_: True)
 
 
+def _no_bound_of_heads(put: Put) -> None:
+    """Let connections wait for the head of a request for ever, however many do."""
+    from backstay.server.heads import Heads  # not every process that is sabotaged is a server
+
+    put(Heads, "begin", lambda *_: None)
+
+
 def _guess(made: bool) -> Callable[[Put], None]:
     """On a server: take a lost answer to a COMMIT for one that says this."""
 
@@ -280,4 +287,5 @@ _PROTECTIONS: dict[str, Callable[[Put], None]] = {
     "verification": _no_verification,
     "stop-at-failures": _no_stop_at_failures,
     "removal": _no_removal,
+    "heads": _no_bound_of_heads,
 }

@@ -9,13 +9,16 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from backstay.errors import SettingsError
 from backstay.server.app import create_app, running
+from backstay.server.heads import Connection, Heads
 from backstay.server.parts import Parts
 from backstay.server.settings import ServerSettings
 from backstay.settings import Settings
@@ -24,7 +27,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _INTERRUPTED = 130
 _BACKLOG = 512
 _HEAD_BYTES = 65_536  # of a request: line and headers
-_CONNECTIONS = 4_000
 _OTHERS = ("uvicorn", "apscheduler")
 
 
@@ -57,16 +59,18 @@ async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callabl
     parts: Parts = app.state.parts
     server = parts.settings
     _quieten()
+    # h11 bounds the head of a request, and takes nothing that is ambiguous.
+    connection: Any = partial(Connection, heads=Heads(most=server.most_waiting, seconds=server.head_seconds))
     config = uvicorn.Config(
         app,
-        http="h11",  # it bounds the head of a request, and takes nothing that is ambiguous
+        http=connection,
         ws="none",
         lifespan="off",  # it is entered here, so that what goes wrong is told in one line
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=parts.local is None,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=server.most_connections,
         timeout_graceful_shutdown=int(server.grace_seconds) + 1,
         h11_max_incomplete_event_size=_HEAD_BYTES,
     )

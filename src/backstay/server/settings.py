@@ -70,6 +70,12 @@ class ServerSettings(BaseModel):
     """Take interrupted jobs up when the server starts, and when their worker dies."""
     concurrency: int = Field(default=16, ge=1, le=10_000)
     """Calls in flight of one job, where a request does not say it."""
+    most_connections: int = Field(default=4_000, ge=10, le=1_000_000)
+    """Connections at once."""
+    most_waiting: int = Field(default=500, ge=5, le=1_000_000)
+    """Connections at once that wait for the head of a request; beyond, the one that waits longest is closed."""
+    head_seconds: float = Field(default=15.0, ge=0.1, le=600)
+    """How long a connection may wait for the head of a request."""
     most_jobs: int = Field(default=8, ge=1, le=1_000)
     """Jobs that this server works on at once."""
     most_listeners: int = Field(default=1_000, ge=1, le=100_000)

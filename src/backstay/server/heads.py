@@ -1,0 +1,79 @@
+"""Connections that the head of a request has yet to come on: how long each may wait for it, and how many may."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.server")
+
+
+class Heads:
+    """Bounds the waiting. A client that means well sends its head in one go, so what is closed is what waits longest.
+
+    When too many wait, one of the address with the most goes. A flood from one address so takes nothing from others;
+    behind a proxy, where all come from one address, a new connection still pushes out an old one, and is never refused.
+    """
+
+    def __init__(self, *, most: int, seconds: float) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._waiting: dict[Connection, asyncio.TimerHandle] = {}  # the one that waits longest first
+        self._by_address: Counter[str] = Counter()
+
+    def begin(self, connection: "Connection") -> None:
+        """Note that a connection waits for a head, from now on."""
+        self.end(connection)
+        self._waiting[connection] = connection.loop.call_later(self._seconds, self._close, connection)
+        self._by_address[connection.address] += 1
+        if len(self._waiting) > self._most:
+            largest = max(self._by_address.values())
+            self._close(next(one for one in self._waiting if self._by_address[one.address] == largest))
+
+    def end(self, connection: "Connection") -> None:
+        """Note that it does not any more; idempotent."""
+        timer = self._waiting.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+            self._by_address[connection.address] -= 1
+            if not self._by_address[connection.address]:
+                del self._by_address[connection.address]
+
+    def _close(self, connection: "Connection") -> None:
+        _log.debug("head_given_up", waiting=len(self._waiting))
+        self.end(connection)
+        connection.transport.abort()
+
+
+class Connection(H11Protocol):
+    """A connection of uvicorn's, which by itself waits for the head of a request for ever.
+
+    It waits from its beginning, and again from the end of each answer, until a request has begun. What comes meanwhile,
+    such as the rest of a body that was refused, makes the wait no longer.
+    """
+
+    def __init__(self, *, heads: Heads, **given: Any) -> None:
+        super().__init__(**given)
+        self._heads = heads
+        self.address = ""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._heads.begin(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heads.end(self)
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._heads.end(self)
+
+    def on_response_complete(self) -> None:
+        self._heads.begin(self)  # first, since the next request may be here already
+        super().on_response_complete()
