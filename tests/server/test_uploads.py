@@ -3,6 +3,7 @@
 import gzip
 import socket
 import time
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -14,7 +15,9 @@ _MARK = "mark"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A server that takes little and waits little."""
-    toml = "body_bytes = 100_000\nupload_bytes = 3_000_000\nidle_seconds = 1.0\nmost_uploads = 2\n"
+    toml = (
+        "body_bytes = 100_000\nbodies_bytes = 150_000\nupload_bytes = 3_000_000\nidle_seconds = 1.0\nmost_uploads = 2\n"
+    )
     with served(tmp_path_factory.mktemp("uploads"), toml) as running:
         yield running
 
@@ -194,3 +197,46 @@ def test_malformed_forms_are_refused(server, body):
 
     assert 400 <= answer.status_code < 500, answer.text
     assert set(answer.json()["error"]) == {"code", "message", "details"}
+
+
+@pytest.fixture(scope="module")
+def patient_server(tmp_path_factory):
+    """A server that takes little, and waits for the rest of it."""
+    with served(
+        tmp_path_factory.mktemp("patient"), "bodies_bytes = 150_000\nbody_bytes = 100_000\nmost_uploads = 2\n"
+    ) as running:
+        yield running
+
+
+@contextmanager
+def _begun(server, head, beginning):
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=20)) as connection:
+        connection.sendall(head + beginning)
+        yield connection
+
+
+def test_uploads_beyond_the_limit_are_refused_before_they_are_read(patient_server):
+    """A head is enough for the answer; once another upload has ended there is room again."""
+    server = patient_server
+    body = _form(b"topic\nx\n", job="waited")
+    head = _head(server, "/api/batches/upload", _MULTIPART, f"Content-Length: {len(body)}")
+    with _begun(server, head, body[:50]) as first, _begun(server, head, body[:50]):
+        server.wait_for(lambda: b'backstay_transfers{kind="upload"} 2.0' in server.client.get("/metrics").content)
+
+        with _begun(server, head, b"") as third:
+            refused = third.recv(65536)
+            assert refused.startswith(b"HTTP/1.1 429")
+            assert b"retry-after: 5" in refused
+            assert b"connection: close" in refused.lower()
+        first.sendall(body[50:])
+        assert _answer(first) == 201
+        assert _sent(server, head, body) == 201
+
+
+def test_bodies_are_bounded_together(patient_server):
+    """A body that would make too many bytes with those of others is refused; when they have gone it is read."""
+    server = patient_server
+    head, body = _head(server, "/api/batches", _JSON, "Content-Length: 100000"), b" " * 100_000
+    with _begun(server, head, body[:90_000]):
+        server.wait_for(lambda: _sent(server, head, body) == 429)
+    server.wait_for(lambda: _sent(server, head, body) == 422)

@@ -150,11 +150,15 @@ def _parts(backstay: Backstay, server: ServerSettings, allowed: Allowed, token: 
     supervisor = Supervisor(
         backstay=backstay,
         metrics=metrics,
-        most=server.most_jobs,
+        places=_places(server, "jobs being worked on", "most_jobs"),
         concurrency=server.concurrency,
         grace_seconds=server.grace_seconds,
     )
-    hub = Hub(most=server.most_listeners, heartbeat_seconds=server.heartbeat_seconds, idle_seconds=server.idle_seconds)
+    hub = Hub(
+        places=_places(server, "streams of events", "most_listeners"),
+        heartbeat_seconds=server.heartbeat_seconds,
+        idle_seconds=server.idle_seconds,
+    )
     parts = Parts(
         settings=server,
         backstay=backstay,
@@ -165,13 +169,17 @@ def _parts(backstay: Backstay, server: ServerSettings, allowed: Allowed, token: 
         backing_up=BackingUp(),
         hub=hub,
         metrics=metrics,
-        downloads=Places("downloads", server.most_downloads),
-        uploads=Places("uploads", server.most_uploads),
+        downloads=_places(server, "downloads", "most_downloads"),
+        uploads=_places(server, "uploads", "most_uploads"),
     )
     metrics.watch(jobs=lambda: supervisor.worked, listeners=lambda: hub.listeners)
     metrics.watch_transfers("download", lambda: parts.downloads.taken)
     metrics.watch_transfers("upload", lambda: parts.uploads.taken)
     return parts
+
+
+def _places(server: ServerSettings, what: str, setting: str) -> Places:
+    return Places(what, setting, getattr(server, setting), share=server.share)
 
 
 def _tokens(server: ServerSettings) -> JsonWebTokens:
@@ -183,7 +191,12 @@ def _wrap(app: FastAPI, parts: Parts) -> None:
     """Put around the routes what every request goes through; the last one here is the first to see it."""
     server = parts.settings
     app.add_middleware(
-        Bodies, most=server.body_bytes, most_uploaded=server.upload_bytes, idle_seconds=server.idle_seconds
+        Bodies,
+        most=server.body_bytes,
+        most_uploaded=server.upload_bytes,
+        idle_seconds=server.idle_seconds,
+        uploads=parts.uploads,
+        bytes_held=_places(server, "bytes of requests", "bodies_bytes"),
     )
     app.add_middleware(Authentication, authenticator=parts.authenticator)
     if server.cors_origins:

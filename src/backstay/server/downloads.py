@@ -54,7 +54,7 @@ class BackupResponse(Response):
         self._idle_seconds = idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._places.one(), self._backups.opened(self._backup_id) as found:
+        async with self._places.one(scope["state"]["owner"]), self._backups.opened(self._backup_id) as found:
             if self._stored:
                 span = span_of(self._wanted, found.size)
                 blocks = found.part(span.start, span.length)

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+from backstay.app import Services
 from backstay.errors import BackstayError
 from backstay.library.formats import FORMATS
 from backstay.library.selection import Selection
-from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.server.limits import Places
 from backstay.server.requests import AbortedAnswer
@@ -37,14 +37,12 @@ async def first_of(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     return all_of_them()
 
 
-async def exported(
-    conversations: Conversations, selection: Selection, form: str, places: Places
-) -> AsyncIterator[bytes]:
+async def exported(owned: Services, selection: Selection, form: str, places: Places) -> AsyncIterator[bytes]:
     """Yield selected conversations in one of `FORMATS`, in blocks worth sending."""
     shape = FORMATS[form]()
-    async with places.one():
+    async with places.one(owned.owner):
         block = bytearray(shape.head())
-        async for conversation in conversations.export(selection):
+        async for conversation in owned.conversations.export(selection):
             block += shape.chunk(conversation)
             if len(block) >= _BLOCK:
                 yield bytes(block)

@@ -1,6 +1,7 @@
 """What a request may cost before anybody looks at it: its host, its size, its patience; and how many at once."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
@@ -34,38 +35,65 @@ class Hosts:
 
 
 class Bodies:
-    """Bounds how much of a request is read, and how long is waited for the next piece of it."""
+    """Bounds how much of a request is read, and how long is waited for the next piece of it.
 
-    def __init__(self, app: ASGIApp, *, most: int, most_uploaded: int, idle_seconds: float) -> None:
+    An upload goes to disk, so it takes one of the places for `uploads` before any of it is read. Every other body is
+    held in memory, so each byte of it takes one of the places for `bytes_held` until the request has ended.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        most: int,
+        most_uploaded: int,
+        idle_seconds: float,
+        uploads: "Places",
+        bytes_held: "Places",
+    ) -> None:
         self._app = app
         self._most = most
         self._most_uploaded = most_uploaded
         self._idle_seconds = idle_seconds
+        self._uploads = uploads
+        self._bytes_held = bytes_held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        most = self._most_uploaded if path_of(scope) in UPLOADS else self._most
-        length = headers.get("content-length", "")
-        if headers.get("content-encoding", "identity") != "identity":
-            problem = Problem(415, "unsupported_encoding", "Send the body as it is, without Content-Encoding")
-            await refuse(problem, scope, receive, send)
-        elif length.isdecimal() and int(length[:20]) > most:
-            await refuse(_too_large(most), scope, receive, send)
-        else:
-            await self._app(scope, _Body(receive, most, self._idle_seconds).receive, send)
+        is_upload = scope["method"] == "POST" and path_of(scope) in UPLOADS
+        owner: str | None = scope.get("state", {}).get("owner")
+        try:
+            most = self._most_uploaded if is_upload else self._most
+            _check_head(Headers(scope=scope), most)
+            if is_upload:
+                self._uploads.take(owner)
+        except Problem as problem:
+            await refuse(_closing(problem), scope, receive, send)
+            return
+        body = _Body(receive, most, self._idle_seconds, owner, None if is_upload else self._bytes_held)
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            body.let_go()
+            if is_upload:
+                self._uploads.give_back(owner)
 
 
 class _Body:
     """Hands a body on, piece by piece."""
 
-    def __init__(self, receive: Receive, most: int, idle_seconds: float) -> None:
+    def __init__(
+        self, receive: Receive, most: int, idle_seconds: float, owner: str | None, places: "Places | None"
+    ) -> None:
         self._receive = receive
         self._most = most
         self._idle_seconds = idle_seconds
+        self._owner = owner
+        self._places = places
         self._read = 0
+        self._held = 0
         self._is_whole = False
 
     async def receive(self) -> Message:
@@ -74,50 +102,103 @@ class _Body:
         try:
             message = await asyncio.wait_for(self._receive(), self._idle_seconds)
         except TimeoutError:
-            raise Problem(
-                408, "too_slow", "The rest of the request did not come", headers={"Connection": "close"}
-            ) from None
-        self._read += len(message.get("body", b""))
+            raise _closing(Problem(408, "too_slow", "The rest of the request did not come")) from None
+        length = len(message.get("body", b""))
+        self._read += length
         if self._read > self._most:
-            raise _too_large(self._most)
+            raise _closing(_too_large(self._most))
+        self._hold(length)
         self._is_whole = not message.get("more_body", False)
         return message
 
+    def _hold(self, length: int) -> None:
+        if self._places is not None:
+            try:
+                self._places.take(self._owner, length)
+            except Problem as problem:
+                raise _closing(problem) from None
+            self._held += length
+
+    def let_go(self) -> None:
+        """Give back what it has taken."""
+        if self._places is not None:
+            self._places.give_back(self._owner, self._held)
+        self._held = 0
+
 
 class Places:
-    """How many of one kind may be under way at once; those beyond are refused, and do not wait."""
+    """How many of one kind may be under way at once, of all owners and of one; those beyond are refused at once.
 
-    def __init__(self, what: str, most: int) -> None:
+    Args:
+        what: What is counted, for a message.
+        setting: The setting that says how many there may be.
+        most: That setting.
+        share: The part of them that one owner may take.
+    """
+
+    def __init__(self, what: str, setting: str, most: int, *, share: float = 1.0) -> None:
         self._what = what
+        self._setting = setting
         self._most = most
-        self.taken = 0
+        self._most_of_one = max(1, int(most * share))
+        self._by_owner: Counter[str | None] = Counter()
+
+    @property
+    def taken(self) -> int:
+        """How many are under way."""
+        return self._by_owner.total()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Take a place for as long as the context lasts. Raises Problem when all are taken."""
-        self.refuse_when_full()
-        self.taken += 1
+    async def one(self, owner: str) -> AsyncIterator[None]:
+        """Take a place for as long as the context lasts. Raises Problem as `take` does."""
+        self.take(owner)
         try:
             yield
         finally:
-            self.taken -= 1
+            self.give_back(owner)
 
-    def refuse_when_full(self) -> None:
-        if self.taken >= self._most:
-            raise Problem(
-                429,
-                "too_many",
-                f"There are {self._most} {self._what} at once already; try again in a moment",
-                headers={"Retry-After": "5"},
-                limit=self._most,
-            )
+    def take(self, owner: str | None, count: int = 1) -> None:
+        """Take places, to be given back. Raises Problem when too few are left, for all or for this owner."""
+        if self.taken + count > self._most:
+            raise self._full(self._most, "There are", f"`{self._setting}` allows")
+        if self._by_owner[owner] + count > self._most_of_one:
+            raise self._full(self._most_of_one, "You have", f"`{self._setting}` and `owner_share` allow")
+        self._by_owner[owner] += count
+
+    def give_back(self, owner: str | None, count: int = 1) -> None:
+        """Give places back."""
+        self._by_owner[owner] -= count
+        if not self._by_owner[owner]:
+            del self._by_owner[owner]
+
+    def _full(self, most: int, beginning: str, allowed: str) -> Problem:
+        return Problem(
+            429,
+            "too_many",
+            f"{beginning} {most:,} {self._what} at once already, as many as {allowed}; try again in a moment",
+            headers={"Retry-After": "5"},
+            limit=most,
+            setting=self._setting,
+        )
+
+
+def _check_head(headers: Headers, most: int) -> None:
+    """Raise Problem for a body that is not read, as far as its head says so."""
+    length = headers.get("content-length", "")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise Problem(415, "unsupported_encoding", "Send the body as it is, without Content-Encoding")
+    if length.isdecimal() and int(length[:20]) > most:
+        raise _too_large(most)
 
 
 def _too_large(most: int) -> Problem:
-    # The rest of it is still coming: only closing the connection ends that.
-    return Problem(
-        413, "too_large", f"The body may have {most:,} bytes at most", headers={"Connection": "close"}, limit=most
-    )
+    return Problem(413, "too_large", f"The body may have {most:,} bytes at most", limit=most)
+
+
+def _closing(problem: Problem) -> Problem:
+    """Return a problem that ends its connection: the rest of a body is still coming, and nothing else stops it."""
+    problem.headers = {**(problem.headers or {}), "Connection": "close"}
+    return problem
 
 
 def _name(host: str) -> str:

@@ -84,6 +84,10 @@ class ServerSettings(BaseModel):
     """Downloads and exports at once."""
     most_uploads: int = Field(default=4, ge=1, le=1_000)
     """Uploads that are being read at once."""
+    owner_share: float = Field(default=0.5, gt=0, le=1)
+    """Part of each of these limits that one owner may take, where users sign in with JSON Web Tokens."""
+    bodies_bytes: int = Field(default=64_000_000, ge=1_000, le=100_000_000_000)
+    """Bytes of all requests that are read or worked on at once, uploads apart: they are held in memory."""
     body_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)
     upload_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
     idle_seconds: float = Field(default=60.0, ge=0.1, le=3_600)
@@ -162,6 +166,11 @@ class ServerSettings(BaseModel):
         """Whether nothing is offered but the built-in writer, which calls no model."""
         return not self.recipes and all(name.partition(":")[0] == scripted.NAME for name in self.processors)
 
+    @property
+    def share(self) -> float:
+        """The part of each limit that one owner may take."""
+        return self.owner_share if self.mode == "jwt" else 1.0
+
     def check(self) -> "ServerSettings":
         """Return itself, once nothing in it contradicts anything else.
 
@@ -182,6 +191,13 @@ class ServerSettings(BaseModel):
         if self.mode == "jwt" and self.issued_by is None:
             raise SettingsError(
                 "Nothing says who issues tokens: set BACKSTAY_JWT_ISSUER, or SUPABASE_URL", setting="issuer"
+            )
+        if self.body_bytes > self.bodies_bytes * self.share:
+            raise SettingsError(
+                f"A body of {self.body_bytes:,} bytes (body_bytes) could never be read: one owner may have "
+                f"{int(self.bodies_bytes * self.share):,} bytes of requests at once. Raise bodies_bytes or lower "
+                "body_bytes",
+                setting="bodies_bytes",
             )
         return self
 

@@ -37,13 +37,13 @@ class Supervisor:
     """
 
     def __init__(
-        self, *, backstay: Backstay, metrics: Metrics, most: int, concurrency: int, grace_seconds: float
+        self, *, backstay: Backstay, metrics: Metrics, places: Places, concurrency: int, grace_seconds: float
     ) -> None:
         self._backstay = backstay
         self._metrics = metrics
         self._concurrency = concurrency
         self._grace_seconds = grace_seconds
-        self._places = Places("jobs being worked on", most)
+        self._places = places
         self._runs: dict[tuple[str, str], _Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class Supervisor:
     async def start(self, owner: str, job_id: str, *, concurrency: int | None = None, limit: int | None = None) -> Job:
         """Begin to work on a job, unless this server does already; return the job.
 
-        Raises as `Batches.workable`, and Problem when too many jobs are worked on.
+        Raises as `Batches.workable`, and Problem when too many jobs are worked on, of all or of this owner.
         """
         batches = self._backstay.for_owner(owner).batches
         job = await batches.workable(job_id)
@@ -65,8 +65,7 @@ class Supervisor:
         if run is not None:
             run.is_wanted_again = run.is_wanted_again or (job.is_incomplete and job.state is not JobState.RUNNING)
         elif job.is_incomplete and not self._is_stopping:
-            self._places.refuse_when_full()
-            self._places.taken += 1
+            self._places.take(owner)
             run = self._runs[owner, job_id] = _Run(concurrency or self._concurrency, limit)
             self._tasks.add(asyncio.create_task(self._work(owner, job_id, run)))
         return job
@@ -105,7 +104,7 @@ class Supervisor:
         except Exception as error:
             _log.exception("job_run_fault", job=job_id, error=type(error).__name__)
         finally:
-            self._places.taken -= 1
+            self._places.give_back(owner)
             del self._runs[owner, job_id]
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self._metrics.run_ended(ending)

@@ -66,7 +66,7 @@ async def list_conversations(
 )
 async def export_conversations(given: ExportIn, owned: Owned, shared: Shared) -> Response:
     """Download conversations for training, the oldest first. Errors after the beginning break the connection off."""
-    blocks = exports.exported(owned.conversations, given.selection(), given.format, shared.downloads)
+    blocks = exports.exported(owned, given.selection(), given.format, shared.downloads)
     ending = "csv" if given.format == "csv" else "jsonl"
     return StreamingResponse(
         await exports.first_of(blocks),
@@ -87,7 +87,7 @@ async def import_conversations(
     key: IdempotencyKey = None,
 ) -> Response:
     """Store the conversations of a file, all or none of them."""
-    async with shared.uploads.one(), uploads.stored(file, uploads.CONVERSATIONS) as upload:
+    async with uploads.stored(file, uploads.CONVERSATIONS) as upload:
 
         async def act() -> tuple[int, ImportOut]:
             return 201, ImportOut.of(await owned.conversations.import_file(upload.path, on_conflict=on_conflict))

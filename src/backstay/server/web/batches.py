@@ -57,7 +57,7 @@ async def list_batches(request: Request, owned: Owned, shared: Shared, cursor: C
 
 
 @router.post("/upload")
-async def keep_file(request: Request, shared: Shared, file: Annotated[UploadFile, File()]) -> Response:
+async def keep_file(request: Request, file: Annotated[UploadFile, File()]) -> Response:
     """Keep a file, and lead to where its columns are chosen."""
     name = PurePosixPath((file.filename or "").replace("\\", "/")).name[:200]
     ending = PurePosixPath(name).suffix.lower()
@@ -65,8 +65,7 @@ async def keep_file(request: Request, shared: Shared, file: Annotated[UploadFile
         raise Problem(422, "invalid_request", "No file was chosen: choose one, then press the button again")
     if ending not in ITEMS:
         raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(ITEMS)}")
-    async with shared.uploads.one():
-        kept = await _kept(request).keep(file.file, name, ending)
+    kept = await _kept(request).keep(file.file, name, ending)
     return led_to(request, "/batches/new", file=kept.id)
 
 

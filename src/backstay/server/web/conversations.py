@@ -168,7 +168,7 @@ async def export(request: Request, owned: Owned, shared: Shared, wanted: Annotat
     """Download what is selected, as a file for training; where some of it is gone, say so and offer the rest."""
     if gone := await owned.conversations.missing(wanted.selection(), limit=MOST_IDS):
         return _gone(request, gone, wanted.without(gone))
-    blocks = exports.exported(owned.conversations, wanted.selection(), wanted.format, shared.downloads)
+    blocks = exports.exported(owned, wanted.selection(), wanted.format, shared.downloads)
     ending = "csv" if wanted.format == "csv" else "jsonl"
     return StreamingResponse(
         await exports.first_of(blocks),
