@@ -183,8 +183,6 @@ def test_malformed_heads_are_refused(server, head):
         b"--mark\r\n\r\n\r\n--mark--",
         _part("file", b"topic\nx\n", "t.csv"),
         b"--other--\r\n",
-        b"".join(_part(f"f{number}", b"x") for number in range(1_500)) + b"--mark--\r\n",
-        _part("jobId", b"x" * 2_000_000) + b"--mark--\r\n",
     ],
 )
 def test_malformed_forms_are_refused(server, body):
@@ -240,3 +238,34 @@ def test_bodies_are_bounded_together(patient_server):
     with _begun(server, head, body[:90_000]):
         server.wait_for(lambda: _sent(server, head, body) == 429)
     server.wait_for(lambda: _sent(server, head, body) == 422)
+
+
+@pytest.mark.parametrize(
+    "content, kind",
+    [
+        (_part("jobId", b"x" * 65_537) + b"--mark--\r\n", _MULTIPART),
+        (b"".join(_part(f"f{number}", b"x") for number in range(301)) + b"--mark--\r\n", _MULTIPART),
+        (b"".join(_part("file", b"topic\nx\n", "t.csv") for _ in range(2)) + b"--mark--\r\n", _MULTIPART),
+        (b"jobId=" + b"%41" * 21_846, "Content-Type: application/x-www-form-urlencoded"),
+    ],
+    ids=["field", "fields", "files", "encoded"],
+)
+def test_forms_beyond_their_limits_are_refused(server, content, kind):
+    """Each field, the number of fields and the number of files have a limit of their own, which the answer names."""
+    head = {"Content-Type": kind.partition(": ")[2]}
+
+    refused = server.client.post("/api/batches/upload", content=content, headers=head)
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_large")
+    assert "300 other fields of 65,536 bytes" in refused.json()["error"]["message"]
+
+
+def test_a_form_at_its_limits_is_read(server):
+    """The control: as many fields as are allowed, one of them as long as is allowed."""
+    fields = b"".join(_part(f"f{number}", b"x" * 65_536 if number == 0 else b"x") for number in range(298))
+
+    answer = server.client.post(
+        "/api/batches/upload", content=fields + _form(b"topic\nx\n", job="full"), headers=dict([_MULTIPART.split(": ")])
+    )
+
+    assert answer.status_code == 201, answer.text

@@ -13,7 +13,7 @@ from backstay.generate.allowed import Allowed
 from backstay.generate.key_source import KeySources
 from backstay.generate.sources import Processors
 from backstay.logs import get_logger
-from backstay.server import problems
+from backstay.server import form_limits, problems
 from backstay.server.api import (
     backup,
     backups,
@@ -86,6 +86,7 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(refuse_unknown_parameters)],
+        form_limits={"max_files": 1, "max_fields": form_limits.FIELDS, "max_part_size": form_limits.FIELD_BYTES},
     )
     app.state.parts = parts
     problems.install(app)

@@ -17,6 +17,7 @@ from backstay import errors
 from backstay.errors import BackstayError
 from backstay.logs import get_logger
 from backstay.objects import ErrorOut
+from backstay.server import form_limits
 from backstay.server.hints import message_of
 from backstay.server.methods import methods_of
 from backstay.server.paths import path_of
@@ -168,6 +169,8 @@ def _problem(request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
     if isinstance(error, Problem):
         body = ErrorOut.told(error.code, str(error.detail), error.details)
+    elif error.status_code == 400 and form_limits.is_beyond(str(error.detail)):
+        return _problem(request, Problem(413, "too_large", form_limits.MESSAGE))
     else:
         code = _CODES.get(error.status_code, "bad_request")
         body = ErrorOut.told(code, _MESSAGES.get(error.status_code, "The request cannot be answered"))
