@@ -1,4 +1,4 @@
-"""What a form may hold, whatever its body may: a field is held in memory, and decoding it takes many times its length."""
+"""What a form may hold, whatever its body may: a field is held in memory, and decoding it takes many times as much."""
 
 from typing import Final
 
