@@ -1,7 +1,8 @@
 """Every error Backstay raises.
 
     BackstayError
-      InputError             InputNotFound, InputEmpty, InputUnreadable, BadRow, DuplicateItem, UnknownColumn
+      InputError             InputNotFound, InputEmpty, InputUnreadable, InputTooLarge, BadRow, DuplicateItem,
+                             UnknownColumn
       NotFound               JobNotFound, ItemNotFound, ConversationNotFound, BackupNotFound, StoreNotFound
       Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked, ConversationExists,
                              RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse, KeyReused, KeyInFlight
@@ -65,6 +66,12 @@ class InputUnreadable(InputError):
     """The file as a whole is of no use: unknown kind, not UTF-8, broken JSON."""
 
     code = "input_unreadable"
+
+
+class InputTooLarge(InputError):
+    """More rows or text than may come of one file, of which a server takes but so much at once."""
+
+    code = "input_too_large"
 
 
 class BadRow(InputError):

@@ -15,9 +15,12 @@ from backstay.errors import (
     ConversationExists,
     InputEmpty,
     InputNotFound,
+    InputTooLarge,
     InputUnreadable,
     NotABackup,
 )
+from backstay.readers.ceiling import Ceiling
+from backstay.storage.sql.conversations import SqlConversations
 from support.library import ALL, digests, filled
 from support.sql import ask
 
@@ -144,6 +147,18 @@ def clashing(tmp_path):
     other = [{"role": "user", "content": "Other"}]
     rows = [{"id": "x", "messages": _MESSAGES}, {"id": "y", "messages": _MESSAGES}]
     return _jsonl(tmp_path / "in.jsonl", *rows, rows[0], {"id": "x", "messages": other}, {"messages": other})
+
+
+async def test_a_file_beyond_the_ceiling_locks_nothing(backstay, tmp_path, monkeypatch):
+    """It is refused before a transaction is begun, so that no other writer waits; without a ceiling it comes in."""
+    rows = _jsonl(tmp_path / "rows.jsonl", *({"messages": _MESSAGES} for _ in range(4)))
+    with monkeypatch.context() as locked:
+        locked.setattr(SqlConversations, "bring_in", None)
+        with pytest.raises(InputTooLarge, match="11 conversations and turns together"):
+            await backstay.conversations.import_file(rows, ceiling=Ceiling(rows=11, text_bytes=10_000))
+
+    assert (await backstay.conversations.import_file(rows, ceiling=Ceiling(rows=12, text_bytes=10_000))).imported == 4
+    assert (await backstay.conversations.import_file(rows)).imported == 4
 
 
 async def test_a_clash_imports_nothing(backstay, clashing):

@@ -1,12 +1,16 @@
 """Uploads: of any size, at any pace, in any shape; what is too much is refused while it comes."""
 
 import gzip
+import json
 import socket
 import time
 from contextlib import closing, contextmanager
 
 import pytest
 
+from backstay.library.archive import ArchiveWriter, Manifest
+from backstay.library.imports.incoming import KEYS
+from backstay.library.record import TURNS
 from support.serving import served
 
 _MARK = "mark"
@@ -269,3 +273,67 @@ def test_a_form_at_its_limits_is_read(server):
     )
 
     assert answer.status_code == 201, answer.text
+
+
+@pytest.fixture(scope="module")
+def narrow_server(tmp_path_factory):
+    """A server that lets little come of an upload."""
+    toml = "import_rows = 30\nimport_bytes = 20_000\nupload_items = 10\nitems_bytes = 20_000\n"
+    with served(tmp_path_factory.mktemp("narrow"), toml) as running:
+        yield running
+
+
+_WIDE = b"topic," + b"c" * 5_000 + b"\n" + b"x,1\n" * 5
+
+
+def _rows(count, text="x"):
+    turns = [{"role": "user", "content": text}, {"role": "assistant", "content": "y"}]
+    return b"".join(json.dumps({"messages": turns}).encode() + b"\n" for _ in range(count))
+
+
+def _compressed_backup(count, text):
+    """Write a backup of a few bytes that holds much."""
+    writer = ArchiveWriter()
+    manifest = Manifest("backup-1-a", "2026-01-01T00:00:00Z", "x", "o", "sqlite")
+    turn = {"id": None, "sequence": 1, "role": "user", "content": text, "metadata": {}}
+    document = dict.fromkeys(KEYS) | {"id": "c", "metadata": {}, TURNS: [turn]}
+    lines = [json.dumps({**document, "id": f"c{number}"}).encode() for number in range(count)]
+    return writer.head(manifest) + writer.lines(lines, count)[0] + writer.tail()
+
+
+@pytest.mark.parametrize(
+    "path, name, content, form, said",
+    [
+        ("conversations/import", "r.jsonl", _rows(11), {}, "30 conversations and turns together"),
+        ("conversations/import", "r.jsonl", _rows(4, "x" * 6_000), {}, "20,000 bytes of text"),
+        ("conversations/import", "b.json.zst", _compressed_backup(4, "x" * 6_000), {}, "20,000 bytes of text"),
+        ("batches/upload", "t.csv", b"topic\n" + b"x\n" * 11, {"processor": "scripted"}, "10 items"),
+        ("batches/upload", "t.csv", _WIDE, {"processor": "scripted"}, "20,000 bytes"),
+    ],
+    ids=["rows", "text", "compressed", "items", "names of columns"],
+)  # fmt: skip
+def test_what_comes_of_an_upload_is_bounded(narrow_server, path, name, content, form, said):
+    """A file that would become too much is refused whole, and the message names the limit and its setting."""
+    client = narrow_server.client
+
+    refused = client.post(
+        f"/api/{path}", files={"file": (name, content)}, data={"jobId": "much", **form} if form else {}
+    )
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "input_too_large")
+    assert said in refused.json()["error"]["message"]
+    assert "split it, or have whoever runs the server raise `import_rows`" in refused.json()["error"]["message"]
+    assert client.get("/api/batches/much").status_code == 404
+    assert client.get("/api/conversations").json()["conversations"] == []
+
+
+def test_the_halves_of_a_file_that_is_too_large_are_taken(tmp_path):
+    """What the message advises: each half is within the limits, and so is a file that goes up to them."""
+    with served(tmp_path, "import_rows = 30\nupload_items = 10\n") as server:
+        for half in (_rows(10), _rows(1)):
+            answer = server.client.post("/api/conversations/import", files={"file": ("r.jsonl", half)})
+            assert answer.status_code == 201, answer.text
+        items = {"file": ("t.csv", b"topic\n" + b"x\n" * 10)}
+        job = server.client.post("/api/batches/upload", files=items, data={"jobId": "j", "processor": "scripted"})
+
+    assert job.status_code == 201, job.text

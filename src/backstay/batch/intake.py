@@ -14,6 +14,7 @@ from backstay.batch.item import Draft, Item, content_digest_source
 from backstay.errors import BadRow, InputEmpty, UnknownColumn, kind_of
 from backstay.library.canonical import is_encodable
 from backstay.readers import Row, read_rows
+from backstay.readers.ceiling import Ceiling
 
 ItemLike = Item | Mapping[str, Any]
 Chunks = AsyncIterator[list[Draft]]
@@ -38,19 +39,23 @@ class Columns:
         return tuple(name for name in (self.id, self.topic, self.persona) if name is not None)
 
 
-async def drafts(items: Items, columns: Columns, *, stdin: BinaryIO | None = None) -> Chunks:
+async def drafts(
+    items: Items, columns: Columns, *, stdin: BinaryIO | None = None, ceiling: Ceiling | None = None
+) -> Chunks:
     """Yield the drafts of `items` in chunks, never holding more than one.
 
     A path is read in a thread, so that the event loop turns meanwhile; `-` means standard input.
 
     Raises:
-        InputError: an item is unusable, or there is none; the message names the place.
+        InputError: an item is unusable, or there is none, or more than the ceiling; the message names the place.
     """
-    first_line, found = 1, False
+    found = text_bytes = 0
     async for chunk in _chunks(items, columns, stdin):
-        found = found or bool(chunk)
+        found += len(chunk)
+        text_bytes += sum(map(_size, chunk))
+        if ceiling is not None:
+            ceiling.check(str(items), rows=found, text_bytes=text_bytes, what="items")
         yield chunk
-        first_line += len(chunk)
     if not found:
         raise InputEmpty("There are no items: give at least one")
 

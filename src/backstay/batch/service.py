@@ -23,6 +23,7 @@ from backstay.batch.store import BatchStores
 from backstay.batch.worker import Ending, WorkerOptions
 from backstay.errors import CallerOnly, JobIsWorked, JobNameNeeded, NothingToRun, SettingsError, Stopped
 from backstay.logs import get_logger
+from backstay.readers.ceiling import Ceiling
 
 _log = get_logger("backstay.batch")
 
@@ -114,14 +115,20 @@ class Batches:
         timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
         columns: Columns | None = None,
         stdin: BinaryIO | None = None,
+        ceiling: Ceiling | None = None,
     ) -> Job:
-        """Create a job without working on it; `resume` or another process does. Errors as of `run`."""
+        """Create a job without working on it; `resume` or another process does. Errors as of `run`.
+
+        Args:
+            ceiling: The most items, and characters in them, that may come of a file. Others are as of `run`.
+        """
         _check_run(1, max_attempts, timeout, None)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, Recipe) else None
         await self._callee(processor)
         wanted = Wanted(job_id, _name_of(processor), JobSettings(max_attempts, timeout), recipe=recipe)
-        await self._create(wanted, _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin)))
+        given = drafts(items, columns or Columns(), stdin=stdin, ceiling=ceiling)
+        await self._create(wanted, _checked(recipe, items, given))
         return await self.checkpoint(job_id)
 
     async def resume(

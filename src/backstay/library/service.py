@@ -1,5 +1,6 @@
 """What one can do with conversations that are stored."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -13,6 +14,7 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.removal import DeletePlan, Deletion, Remover
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
+from backstay.readers.ceiling import Ceiling
 
 _PAGE = 500  # conversations read at once while streaming: a few megabytes at most of the usual ones
 
@@ -70,6 +72,7 @@ class Conversations:
         *,
         on_conflict: OnClash | str = OnClash.FAIL,
         stdin: BinaryIO | None = None,
+        ceiling: Ceiling | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Imported:
         """Store the conversations of a file, all or none of them.
@@ -80,16 +83,20 @@ class Conversations:
             on_conflict: When another conversation has the id: `fail`, `skip` it, or give it a `new` id. One with the
                 same content is left as it is in any case.
             stdin: What `-` reads; by default the standard input of the process.
+            ceiling: The most that may come of the file: all of it is read once before anything is stored, since other
+                writers wait for as long as an import is under way.
             on_progress: Called, from any thread, with the number of rows done.
 
         Raises:
-            InputError: the file, or a row of it, is of no use.
+            InputError: the file, or a row of it, is of no use, or it is larger than the ceiling.
             BackupError: it is a backup that is not whole, or of a newer version.
             ConversationExists: another conversation has the id, and it was not said what to do.
         """
         path = None if str(source) == "-" else Path(source)
         tell = on_progress if on_progress is not None else lambda _: None
         with closing(ImportSource(path, stdin=stdin)) as reading:
+            if ceiling is not None:
+                await asyncio.to_thread(reading.check, ceiling)
             return await self._store.bring_in(self._owner, reading, OnClash(on_conflict), tell)
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:

@@ -20,6 +20,10 @@ HINTS: Mapping[type[BaseException], str] = {
     errors.ItemsDiffer: "choose another name",
     errors.ProcessorNotAllowed: "whoever runs the server can add it there",
     errors.KeyNotAllowed: "whoever runs the server can allow it in `allowed_keys` of its settings",
+    errors.InputTooLarge: (
+        "split it, or have whoever runs the server raise `import_rows` and `import_bytes`, or for items `upload_items` "
+        "and `items_bytes`"
+    ),
     errors.UnknownColumn: "say which column the topic is",
     errors.ConversationExists: "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id",
     errors.RestoreConflict: "onConflict can be `skip`, which restores the others, or `replace`, which restores all",

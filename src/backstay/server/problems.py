@@ -29,6 +29,7 @@ _log = get_logger("backstay.server")
 STATUSES: Mapping[type[BaseException], int] = {
     errors.BackstayError: 500,
     errors.InputError: 422,
+    errors.InputTooLarge: 413,
     errors.NotFound: 404,
     errors.StoreNotFound: 503,
     errors.Conflict: 409,

@@ -16,6 +16,7 @@ from backstay.former_name import refuse_variables
 from backstay.generate.allowed import Allowed
 from backstay.generate.providers import scripted
 from backstay.generate.recipe import Recipe
+from backstay.readers.ceiling import Ceiling
 from backstay.settings import FILE, server_table
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of
@@ -90,6 +91,14 @@ class ServerSettings(BaseModel):
     """Bytes of all requests that are read or worked on at once, uploads apart: they are held in memory."""
     body_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)
     upload_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
+    import_rows: int = Field(default=250_000, ge=1, le=1_000_000_000)
+    """Conversations and turns together that may come of one imported file: others wait while it is written."""
+    import_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
+    """Bytes of text that may come of one imported file, once decompressed."""
+    upload_items: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
+    """Items that may come of one uploaded file."""
+    items_bytes: int = Field(default=1_000_000_000, ge=1_000, le=100_000_000_000)
+    """Bytes of their text, with the name of its column beside each value."""
     idle_seconds: float = Field(default=60.0, ge=0.1, le=3_600)
     """How long a client may neither send nor read before its connection is given up."""
     poll_seconds: float = Field(default=0.5, ge=0.02, le=60)
@@ -170,6 +179,14 @@ class ServerSettings(BaseModel):
     def share(self) -> float:
         """The part of each limit that one owner may take."""
         return self.owner_share if self.mode == "jwt" else 1.0
+
+    @property
+    def ceiling_of_imports(self) -> Ceiling:
+        return Ceiling(self.import_rows, self.import_bytes)
+
+    @property
+    def ceiling_of_items(self) -> Ceiling:
+        return Ceiling(self.upload_items, self.items_bytes)
 
     def check(self) -> "ServerSettings":
         """Return itself, once nothing in it contradicts anything else.

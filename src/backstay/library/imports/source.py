@@ -16,6 +16,7 @@ from backstay.library.imports.incoming import KEYS, TURN_KEYS, Incoming
 from backstay.library.imports.shapes import read
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
+from backstay.readers.ceiling import Ceiling
 from backstay.readers.origin import Origin
 from backstay.readers.row import Row
 from backstay.readers.text import MAX_RECORD_BYTES
@@ -36,11 +37,25 @@ class ImportSource:
         self._path = path
         self._stdin = stdin
         self._spooled: BinaryIO | None = None
+        self._text_bytes = 0
+        """How much text the chunks yielded so far had, or more."""
 
     def close(self) -> None:
         """Let go of what was kept of standard input. Twice is safe."""
         if self._spooled is not None:
             self._spooled.close()
+
+    def check(self, ceiling: Ceiling) -> None:
+        """Read all of it, so that a file that is of no use, or too large, is found while nothing is locked for it.
+
+        Blocks. Raises InputTooLarge, and what `chunks` raises.
+        """
+        rows = 0
+        for chunk in self.chunks():
+            rows += sum(1 + len(incoming.document[TURNS]) for incoming in chunk)
+            ceiling.check(
+                self.origin.path, rows=rows, text_bytes=self._text_bytes, what="conversations and turns together"
+            )
 
     def chunks(self) -> Iterator[Sequence[Incoming]]:
         """Yield the conversations in their order, many at a time, from the beginning at each call. Blocks.
@@ -71,6 +86,7 @@ class ImportSource:
             return self._backup(decompressed(file))
         if head.startswith(BEGINNING) and b'"conversations":[' in head.split(b"\n", 1)[0]:
             return self._backup(iter(lambda: file.read(_BLOCK), b""))
+        self._text_bytes = os.fstat(file.fileno()).st_size
         if head.startswith(BEGINNING) or (self._path is not None and self._path.suffix == ".zst"):
             raise self.origin.unreadable(
                 "not a backup as Backstay writes it; if another program formatted it anew, use the file it was made of"
@@ -84,8 +100,9 @@ class ImportSource:
 
     def _backup(self, blocks: Iterator[bytes]) -> Iterator[Sequence[Incoming]]:
         try:
-            line = 1
-            for lines in ArchiveReader(blocks, longest_line=MAX_RECORD_BYTES).batches():
+            line, reader = 1, ArchiveReader(blocks, longest_line=MAX_RECORD_BYTES)
+            for lines in reader.batches():
+                self._text_bytes = reader.content_bytes
                 yield [self._of_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
                 line += len(lines)
         except BackupError as error:

@@ -46,7 +46,13 @@ async def upload_batch(
 
         async def act() -> tuple[int, JobOut]:
             job = await owned.batches.create(
-                job_id, upload.path, making, max_attempts=max_attempts, timeout=timeout_seconds, columns=columns
+                job_id,
+                upload.path,
+                making,
+                max_attempts=max_attempts,
+                timeout=timeout_seconds,
+                columns=columns,
+                ceiling=shared.settings.ceiling_of_items,
             )
             if start == "true":
                 job = await shared.supervisor.start(owned.owner, job.id, concurrency=concurrency)

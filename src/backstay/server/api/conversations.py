@@ -90,7 +90,10 @@ async def import_conversations(
     async with uploads.stored(file, uploads.CONVERSATIONS) as upload:
 
         async def act() -> tuple[int, ImportOut]:
-            return 201, ImportOut.of(await owned.conversations.import_file(upload.path, on_conflict=on_conflict))
+            done = await owned.conversations.import_file(
+                upload.path, on_conflict=on_conflict, ceiling=shared.settings.ceiling_of_imports
+            )
+            return 201, ImportOut.of(done)
 
         return await once(request, key, [upload.digest, on_conflict], act)
 

@@ -130,7 +130,14 @@ async def start(
     )
     columns = Columns(id_column, topic, persona)
     try:
-        job = await owned.batches.create(job_id, kept.path, making, max_attempts=max_attempts, columns=columns)
+        job = await owned.batches.create(
+            job_id,
+            kept.path,
+            making,
+            max_attempts=max_attempts,
+            columns=columns,
+            ceiling=shared.settings.ceiling_of_items,
+        )
     except BackstayError as error:
         raise renamed(error, kept.path, kept.name) from error
     await shared.supervisor.start(owned.owner, job.id, concurrency=concurrency)
