@@ -70,11 +70,13 @@ class Backstay:
         create: bool = True,
         allowed: "Allowed | None" = None,
         keys: KeySources | None = None,
+        read_seconds: float | None = None,
     ) -> None:
+        """Name the library to open, as `open` does; a read is stopped after `read_seconds`, where they are given."""
         self.settings = settings
         self._create = create
         self._clock = SystemClock()
-        self._store = _store(settings, self._clock)
+        self._store = _store(settings, self._clock, read_seconds)
         self._folders = Folders(
             store=self._store.backups, beside=self._store.backup_place, chosen=settings.backup_place
         )
@@ -300,10 +302,10 @@ class Backstay:
             await self._store.stop()
 
 
-def _store(settings: Settings, clock: Clock) -> "SqliteStore | PostgresStore":
+def _store(settings: Settings, clock: Clock, read_seconds: float | None) -> "SqliteStore | PostgresStore":
     if settings.server is None:
         _report_ignored(settings.ignored_parameters)
-        return SqliteStore(path=settings.database, clock=clock)
+        return SqliteStore(path=settings.database, clock=clock, read_seconds=read_seconds)
     # Here and not above: who stores in a file need not have what speaks to a server.
     try:
         from backstay.storage.postgres import PostgresStore
@@ -311,7 +313,7 @@ def _store(settings: Settings, clock: Clock) -> "SqliteStore | PostgresStore":
         raise SettingsError(
             "PostgreSQL needs one more package: pip install 'psycopg[binary]'", setting="database_url"
         ) from error
-    store = PostgresStore(url=settings.server, schema=settings.database_schema, clock=clock)
+    store = PostgresStore(url=settings.server, schema=settings.database_schema, clock=clock, read_seconds=read_seconds)
     _report_ignored(store.address.ignored)
     return store
 

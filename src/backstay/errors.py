@@ -17,9 +17,9 @@
       BackupError            BackupFailed, BackupDiskFull, BackupFolderUnrecognized, BackupUnreachable,
                              BackupUnusable, BackupDamaged, BackupTooNew, NotABackup, ColumnsDiffer,
                              RestoreDiffers, ClockBehind
-      StorageError           StoreBusy, StoreUnavailable, CommitUnknown, StoreDenied, StoreFull, StoreReadOnly,
-                             StoreGone, StoreCorrupt, NotADatabase, SchemaTooNew, SchemaOutdated, UnsafeSQLite,
-                             OutcomeRefused, StoreClosed
+      StorageError           StoreBusy, ReadTooLong, StoreUnavailable, CommitUnknown, StoreDenied, StoreFull,
+                             StoreReadOnly, StoreGone, StoreCorrupt, NotADatabase, SchemaTooNew, SchemaOutdated,
+                             UnsafeSQLite, OutcomeRefused, StoreClosed
 
 Each class has a stable `code`; each instance a message for people that names the thing and the next step, and a
 `context` of plain values for machines. Errors know nothing of HTTP or of exit statuses: the edges hold one table each.
@@ -393,6 +393,12 @@ class StoreBusy(StorageError):
     """Another program holds the database's write lock for longer than we wait."""
 
     code = "store_busy"
+
+
+class ReadTooLong(StorageError):
+    """A read took longer than a server lets one take, and was stopped; nothing was changed."""
+
+    code = "read_too_long"
 
 
 class StoreUnavailable(StorageError):

@@ -31,6 +31,7 @@ from backstay.server.auth.local import SHORTEST_TOKEN, LocalToken
 from backstay.server.auth.tokens import JsonWebTokens
 from backstay.server.backing_up import BackingUp
 from backstay.server.cleaning import Cleaning
+from backstay.server.disconnects import Disconnects
 from backstay.server.events.hub import Hub
 from backstay.server.limits import Bodies, Hosts, Places
 from backstay.server.metrics import Metrics
@@ -74,7 +75,8 @@ def create_app(
     for name in allowed.processors:
         Processors().resolve(name)
     keys = KeySources.from_settings(settings, is_server=True)
-    parts = _parts(Backstay(settings, create=create, allowed=allowed, keys=keys), server, allowed, token)
+    backstay = Backstay(settings, create=create, allowed=allowed, keys=keys, read_seconds=server.read_seconds)
+    parts = _parts(backstay, server, allowed, token)
     app = FastAPI(
         title="Backstay",
         version=version("backstay"),
@@ -191,6 +193,7 @@ def _tokens(server: ServerSettings) -> JsonWebTokens:
 def _wrap(app: FastAPI, parts: Parts) -> None:
     """Put around the routes what every request goes through; the last one here is the first to see it."""
     server = parts.settings
+    app.add_middleware(Disconnects)
     app.add_middleware(
         Bodies,
         most=server.body_bytes,

@@ -76,7 +76,7 @@ _HIDDEN: Mapping[type[BaseException], str] = {
     errors.OutputUnwritable: "The server cannot write this; its log says why",
 }
 _TOLD = (errors.BackupUnusable, errors.BackupTooNew, errors.NotABackup, errors.ColumnsDiffer, errors.RestoreDiffers,
-         errors.OutcomeRefused)  # fmt: skip
+         errors.OutcomeRefused, errors.ReadTooLong)  # fmt: skip
 
 # Of what Starlette and FastAPI raise.
 _CODES = {404: "no_such_address", 405: "method_not_allowed", 400: "bad_request", 413: "too_large"}

@@ -99,6 +99,8 @@ class ServerSettings(BaseModel):
     """Items that may come of one uploaded file."""
     items_bytes: int = Field(default=1_000_000_000, ge=1_000, le=100_000_000_000)
     """Bytes of their text, with the name of its column beside each value."""
+    read_seconds: float = Field(default=120.0, ge=0.1, le=86_400)
+    """How long one read of the database may take before it is stopped."""
     idle_seconds: float = Field(default=60.0, ge=0.1, le=3_600)
     """How long a client may neither send nor read before its connection is given up."""
     poll_seconds: float = Field(default=0.5, ge=0.02, le=60)

@@ -98,7 +98,7 @@ class Channel:
         except psycopg.Error as error:
             if not (self.connection.closed or is_lost(error)):
                 raise
-            self._drop()
+            self.drop()
             if self._is_made(patience_seconds):
                 _log.info("commit_confirmed", database=self._address.place)
                 return
@@ -109,9 +109,9 @@ class Channel:
         if ended != "COMMIT":
             raise StorageError(f"{self._address} undid a transaction that had failed", database=self._address.place)
 
-    def begin_reading(self, how: str) -> None:
-        """Begin to read, as `how` says."""
-        begin(self._open(), how)
+    def begin_reading(self, how: str, seconds: float | None) -> None:
+        """Begin to read, as `how` says; a statement is canceled after so many seconds, where they are given."""
+        begin(self._open(), how, statement_seconds=seconds)
 
     def end_reading(self) -> None:
         """End it."""
@@ -125,7 +125,7 @@ class Channel:
             if not self._connection.closed:
                 self._connection.execute("ROLLBACK")
                 return
-        self._drop()
+        self.drop()
 
     def end(self) -> None:
         """Close the connection. Raises nothing."""
@@ -133,7 +133,7 @@ class Channel:
             with suppress(psycopg.Error):
                 mine, forgotten = f"channel = '{self._id}'", f"committed_at < now() - interval '{_FORGOTTEN}'"
                 self._connection.execute(f"DELETE FROM {self._schema}.receipts WHERE {mine} OR {forgotten}")
-        self._drop()
+        self.drop()
 
     def cancel(self) -> None:
         """Have the server give up what it does on this connection. From any thread; raises nothing."""
@@ -156,7 +156,8 @@ class Channel:
             self._connection = connect(self._address)
         return self._connection
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Close the connection, so that the next transaction opens another. Raises nothing."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):
@@ -169,7 +170,7 @@ class Channel:
             try:
                 return self._ask()
             except (psycopg.Error, BackstayError) as error:
-                self._drop()
+                self.drop()
                 if time.monotonic() > deadline or self._leaving.wait(wait):
                     raise CommitUnknown(
                         f"{self._address} was lost during a commit and does not come back; whether it was made is not "

@@ -45,9 +45,13 @@ def connect(address: Address, **parameters: object) -> Connection:
         raise unavailable(error, address) from error
 
 
-def begin(connection: Connection, how: str) -> None:
-    """Begin a transaction, `how` it is to be said after BEGIN, in which nothing depends on what others have set."""
-    connection.execute(f"BEGIN {how}; {SETTINGS}")
+def begin(connection: Connection, how: str, *, statement_seconds: float | None = None) -> None:
+    """Begin a transaction, `how` it is to be said after BEGIN, in which nothing depends on what others have set.
+
+    None of its statements may take longer than `statement_seconds`, where they are given.
+    """
+    limit = f"SET LOCAL statement_timeout = {max(1, int(1000 * statement_seconds))};" if statement_seconds else ""
+    connection.execute(f"BEGIN {how}; {SETTINGS} {limit}")
 
 
 def check_server(connection: Connection, address: Address) -> None:

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from typing import Any, TypeVar
+
+import psycopg
 
 from backstay.errors import BackstayError, StoreClosed, StoreUnavailable
 from backstay.storage.postgres.address import Address
@@ -17,12 +20,12 @@ from backstay.storage.postgres.connection import begin, connect
 from backstay.storage.postgres.errors import AGAIN, translated
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
+from backstay.storage.sql.reader_pool import Deadline, ReaderPool
 from backstay.storage.sql.session import Session
 
 T = TypeVar("T")
 
 _WRITERS = 4
-_READERS = 2
 _TRIES = 20  # of a transaction that others have got in the way of
 PATIENCE_SECONDS = 5.0  # with a server that has gone, before the caller hears of it
 DOUBT_SECONDS = 120.0  # with one that went during a commit: what became of it is worth more of a wait
@@ -35,13 +38,15 @@ class Database:
     When the answer to a COMMIT is lost, nothing is decided before the database has said whether it was made.
     """
 
-    def __init__(self, address: Address, *, schema: str) -> None:
+    def __init__(self, address: Address, *, schema: str, read_seconds: float | None = None) -> None:
+        """Name it. A statement that reads is stopped after `read_seconds`, where they are given."""
         self.address = address
+        self._read_seconds = read_seconds
         self._schema = schema
         self._statements = Statements(schema)
         self._known = 0
         self._writers: ThreadPoolExecutor | None = None
-        self._readers: ThreadPoolExecutor | None = None
+        self._readers: ReaderPool | None = None
         self._guard = threading.Lock()
         self._local = threading.local()
         self._channels: list[Channel] = []
@@ -60,7 +65,7 @@ class Database:
         self._leaving.clear()
         self._statements = Statements(self._schema, collation=collation)
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="backstay-writer")
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="backstay-reader")
+        self._readers = ReaderPool()
 
     def stop(self) -> None:
         """Let writes that were handed in finish, as long as the server answers, then close. Twice is safe.
@@ -79,9 +84,10 @@ class Database:
                 if is_there:
                     channel.cancel()
                 channel.cut()
-        for executor in (readers, writers):
-            if executor is not None:
-                executor.shutdown(wait=True)
+        if readers is not None:
+            readers.close()
+        if writers is not None:
+            writers.shutdown(wait=True)
         while self._channels:
             self._channels.pop().end()
 
@@ -98,10 +104,17 @@ class Database:
         future: Future[T] = self._hand_in(self._writers, self._write, function, PATIENCE_SECONDS)
         return future.result()
 
-    async def read(self, function: Callable[[Session], T]) -> T:
-        future: Future[T] = self._hand_in(self._readers, self._read, function)
-        with self._waiting_for(future):
-            return await asyncio.wrap_future(future)
+    async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
+        if self._readers is None:
+            raise StoreClosed("The database is not open; use it within `async with`")
+        reading = _Reading(self._read_seconds)
+        future = self._noted(self._readers.submit(owner, partial(self._read, function, reading)))
+        try:
+            with self._waiting_for(future):
+                return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            asyncio.get_running_loop().run_in_executor(None, reading.give_up)  # in a thread: the server is asked
+            raise
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
@@ -118,7 +131,9 @@ class Database:
     def _hand_in(self, executor: ThreadPoolExecutor | None, function: Callable[..., T], *given: object) -> "Future[T]":
         if executor is None:
             raise StoreClosed("The database is not open; use it within `async with`")
-        future = executor.submit(function, *given)
+        return self._noted(executor.submit(function, *given))
+
+    def _noted(self, future: "Future[T]") -> "Future[T]":
         self._under_way.add(future)
         future.add_done_callback(self._under_way.discard)
         return future
@@ -158,14 +173,20 @@ class Database:
 
         return self._again_and_again(once)
 
-    def _read(self, function: Callable[[Session], T]) -> T:
+    def _read(self, function: Callable[[Session], T], reading: "_Reading") -> T:
         def once(channel: Channel) -> T:
-            channel.begin_reading(_READ)
-            result = function(PostgresSession(channel.connection, self._statements))
+            channel.begin_reading(_READ, self._read_seconds)
+            try:
+                result = function(PostgresSession(channel.connection, self._statements))
+            except psycopg.errors.QueryCanceled as error:
+                if reading.is_over():
+                    raise reading.error() from error
+                raise
             channel.end_reading()
             return result
 
-        return self._again_and_again(once)
+        with reading.on(self._channel()):
+            return self._again_and_again(once)
 
     def _again_and_again(self, once: Callable[[Channel], T]) -> T:
         channel = self._channel()
@@ -191,3 +212,33 @@ class Database:
         if time.monotonic() > max(failed_at, channel.answered_at) + PATIENCE_SECONDS:
             return False
         return not self._leaving.wait(min(0.5, 0.05 * 2**tries))
+
+
+class _Reading(Deadline):
+    """A read, which another thread may give up."""
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__(seconds)
+        self._guard = threading.Lock()
+        self._channel: Channel | None = None
+
+    @contextmanager
+    def on(self, channel: Channel) -> Iterator[None]:
+        """Read on this channel for as long as the context lasts."""
+        with self._guard:
+            self.begin()
+            self._channel = channel
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._channel = None
+            if self.is_given_up:
+                channel.drop()  # what cancels its statement may be still on its way, and would meet the next one
+
+    def give_up(self) -> None:
+        """Have the server stop it. From any thread; raises nothing."""
+        self.is_given_up = True
+        with self._guard:
+            if self._channel is not None:
+                self._channel.cancel()

@@ -33,10 +33,10 @@ _COLLATIONS = ("und-x-icu", "pg_unicode_fast", "pg_c_utf8", "C.utf8", "en_US.utf
 class PostgresStore:
     """Everything that is stored in one schema of a database. Nothing is opened before `start`."""
 
-    def __init__(self, *, url: str, schema: str, clock: Clock) -> None:
+    def __init__(self, *, url: str, schema: str, clock: Clock, read_seconds: float | None = None) -> None:
         self.address = Address.of(url)
         self._schema = schema
-        self._database = Database(self.address, schema=schema)
+        self._database = Database(self.address, schema=schema, read_seconds=read_seconds)
         self.batches = BatchStores(
             intake=SqlIntake(database=self._database, clock=clock),
             work=SqlWork(database=self._database, clock=clock),

@@ -59,7 +59,7 @@ class SqlBackups:
             )
 
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> Measured:
-        return await self._database.read(lambda s: measuring.measure(s, owner, selection, sample=sample))
+        return await self._database.read(lambda s: measuring.measure(s, owner, selection, sample=sample), owner=owner)
 
     # -- records -----------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class SqlBackups:
         return await self._database.write(lambda s: s.execute("backup_failed", values) > 0)
 
     async def backup(self, owner: str, backup_id: str) -> Backup:
-        return await self._database.read(lambda s: find_backup(s, owner, backup_id))
+        return await self._database.read(lambda s: find_backup(s, owner, backup_id), owner=owner)
 
     async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
         values = {"owner": owner, "every": every, "before": _NO_END if before is None else before, "limit": limit}
@@ -153,19 +153,22 @@ class SqlBackups:
             found = session.value("newest_backup", {"owner": owner})
             return from_micros(found) if found is not None else None
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
-        return await self._database.read(lambda s: items_from(s, backup, first, limit))
+        return await self._database.read(lambda s: items_from(s, backup, first, limit), owner=backup.owner)
 
     async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
         values = {**_key_of(backup), "first": first, "limit": limit}
         return await self._database.read(
-            lambda s: [(name, digest) for name, digest in s.rows("backup_digests_after", values)]
+            lambda s: [(name, digest) for name, digest in s.rows("backup_digests_after", values)],
+            owner=backup.owner,
         )
 
     async def written(self, backup: Backup) -> int:
-        return int(await self._database.read(lambda s: s.value("count_backup_items", _key_of(backup))))
+        return int(
+            await self._database.read(lambda s: s.value("count_backup_items", _key_of(backup)), owner=backup.owner)
+        )
 
     async def unknown(self, backup_ids: Sequence[str]) -> Sequence[str]:
         values = {"ids": orjson.dumps(list(backup_ids)).decode()}
@@ -199,7 +202,7 @@ class SqlBackups:
             found = session.value("last_cleanup", {"name": _cleanup_of(owner)})
             return from_micros(int(found)) if found is not None else None
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def note_cleanup(self, owner: str) -> None:
         values = {"name": _cleanup_of(owner), "now": str(now_micros(self._clock))}
@@ -219,7 +222,7 @@ class SqlBackups:
 
     async def outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
         values = {**_key_of(backup), "limit": limit}
-        found = await self._database.read(lambda s: s.rows("backup_outcomes", values))
+        found = await self._database.read(lambda s: s.rows("backup_outcomes", values), owner=backup.owner)
         return [(conversation_id, outcome) for conversation_id, outcome in found]
 
     async def delete_outright(
@@ -235,7 +238,7 @@ class SqlBackups:
         return await self._database.read(lambda s: int(s.value("last_conversation_key")))
 
     async def plan_restore(self, backup: Backup, documents: Documents, columns: AddedColumns) -> RestorePlan:
-        return await self._database.read(lambda s: restoring.plan(s, backup, documents, columns))
+        return await self._database.read(lambda s: restoring.plan(s, backup, documents, columns), owner=backup.owner)
 
     async def restore(
         self,
@@ -261,7 +264,9 @@ class SqlBackups:
         return await self._database.write(do)
 
     async def _all(self, name: str, values: dict[str, Any]) -> Sequence[Backup]:
-        return await self._database.read(lambda s: [_backup(row) for row in s.rows(name, values)])
+        return await self._database.read(
+            lambda s: [_backup(row) for row in s.rows(name, values)], owner=values["owner"]
+        )
 
 
 def find_backup(session: Session, owner: str, backup_id: str, *, name: str = "backup") -> Backup:

@@ -37,7 +37,7 @@ class SqlConversations:
                 )
             return _with_turns(session, owner, rows)[0]
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def summaries(
         self, owner: str, selection: Selection, *, before: int | None, limit: int
@@ -48,7 +48,7 @@ class SqlConversations:
             found = session.rows("conversation_summaries", values, selection=selection)
             return [ConversationSummary(*row) for row in found]
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> Page:
         values = {**values_of(owner, selection), "after": after, "limit": limit}
@@ -57,17 +57,19 @@ class SqlConversations:
             rows = session.rows("conversations_after", values, selection=selection)
             return Page(_with_turns(session, owner, rows), rows[-1][0] if len(rows) == limit else None)
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def count(self, owner: str, selection: Selection) -> int:
         def do(session: Session) -> int:
             return int(session.value("count_conversations", values_of(owner, selection), selection=selection))
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
         values = {"owner": owner, "ids": orjson.dumps(list(ids)).decode(), "limit": limit}
-        return await self._database.read(lambda s: [name for (name,) in s.rows("missing_conversations", values)])
+        return await self._database.read(
+            lambda s: [name for (name,) in s.rows("missing_conversations", values)], owner=owner
+        )
 
     async def bring_in(
         self, owner: str, source: ImportSource, on_clash: OnClash, on_progress: Callable[[int], None]

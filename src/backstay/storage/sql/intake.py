@@ -170,7 +170,7 @@ class SqlIntake:
                     examples.append(f"missing: {item_id}")
             return Difference(**counts, examples=tuple(examples))
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=staged.owner)
 
     async def accept_new(self, staged: Staged, job_id: str) -> int:
         def do(session: Session) -> int:
@@ -232,7 +232,9 @@ class SqlIntake:
 
     async def identities(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemIdentity]:
         values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
-        return await self._database.read(lambda s: [ItemIdentity(*row) for row in s.rows("identities", values)])
+        return await self._database.read(
+            lambda s: [ItemIdentity(*row) for row in s.rows("identities", values)], owner=owner
+        )
 
     async def unowned(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
         def do(session: Session) -> list[tuple[int, WorkerRow | None]]:
@@ -242,7 +244,7 @@ class SqlIntake:
                 for key, token, beat, *card in rows
             ]
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
 
 class _Place:

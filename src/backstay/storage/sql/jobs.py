@@ -35,12 +35,12 @@ class SqlJobs:
         self._clock = clock
 
     async def job(self, owner: str, job_id: str) -> Job:
-        return await self._database.read(lambda s: find_job(s, owner, job_id)[1])
+        return await self._database.read(lambda s: find_job(s, owner, job_id)[1], owner=owner)
 
     async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
         end = _NO_END if before is None else before
         values = {"owner": owner, "incomplete": incomplete, "before": end, "limit": limit}
-        return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)])
+        return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)], owner=owner)
 
     async def move(self, owner: str, job_id: str, move: Move, pause: Pause | None = None) -> Job:
         def do(session: Session) -> Job:
@@ -95,7 +95,7 @@ class SqlJobs:
             find_job(session, owner, job_id)
             return [_standing(row) for row in session.rows("items_after", values)]
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failure]:
         values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
@@ -104,7 +104,7 @@ class SqlJobs:
             find_job(session, owner, job_id)
             return [_failure(row) for row in session.rows("failures", values)]
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:
         def do(session: Session) -> dict[str, bool]:
@@ -113,21 +113,21 @@ class SqlJobs:
                 code: bool(is_kept) for code, is_kept in session.rows("failure_codes", {"job_key": key, "owner": owner})
             }
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def pause_evidence(self, owner: str, job_id: str) -> Sequence[Failure]:
         def do(session: Session) -> list[Failure]:
             key, _ = find_job(session, owner, job_id)
             return [_failure(row) for row in session.rows("pause_evidence", {"job_key": key, "owner": owner})]
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def last_failure(self, owner: str, job_id: str) -> int:
         def do(session: Session) -> int:
             key, _ = find_job(session, owner, job_id)
             return int(session.value("last_failure", {"job_key": key, "owner": owner}))
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failing]:
         def do(session: Session) -> list[Failing]:
@@ -135,7 +135,7 @@ class SqlJobs:
             values = {"job_key": key, "owner": owner, "after": after, "limit": limit}
             return [_failing(row) for row in session.rows("failures_since", values)]
 
-        return await self._database.read(do)
+        return await self._database.read(do, owner=owner)
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
         def do(session: Session) -> bool:
@@ -156,7 +156,9 @@ class SqlJobs:
         return await self._names("uncleaned_jobs", owner)
 
     async def _names(self, name: str, owner: str) -> Sequence[str]:
-        return await self._database.read(lambda s: [job_id for (job_id,) in s.rows(name, {"owner": owner})])
+        return await self._database.read(
+            lambda s: [job_id for (job_id,) in s.rows(name, {"owner": owner})], owner=owner
+        )
 
     async def discard(self, owner: str, job_id: str) -> int:
         def do(session: Session) -> int:

@@ -136,8 +136,12 @@ class Database(Protocol):
         """The same for a thread that is not the event loop's, of something that may as well be done twice."""
         ...
 
-    async def read(self, function: Callable[[Session], T]) -> T:
-        """Run `function` over one consistent snapshot. Raises StorageError, and whatever `function` raises."""
+    async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
+        """Run `function` over one consistent snapshot. Raises StorageError, and whatever `function` raises.
+
+        Owners take turns, so that one with many long reads keeps no other waiting. A read is stopped when it is
+        cancelled, or takes longer than reads of this database may: ReadTooLong.
+        """
         ...
 
     def snapshot(self) -> AbstractContextManager[Session]:

@@ -159,7 +159,8 @@ class SqlWork:
     async def workers(self, owner: str, job_id: str) -> Sequence[WorkerRow]:
         values = {"owner": owner, "job_id": job_id}
         return await self._database.read(
-            lambda s: [WorkerRow(token, beat, WorkerCard(*card)) for token, beat, *card in s.rows("workers", values)]
+            lambda s: [WorkerRow(token, beat, WorkerCard(*card)) for token, beat, *card in s.rows("workers", values)],
+            owner=owner,
         )
 
     async def take_over(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:

@@ -1,17 +1,19 @@
-"""One database file: a writer thread, readers apart. Implements `storage.sql.session.Database`."""
+"""One database file: a writer thread, readers apart from it. Implements `storage.sql.session.Database`."""
 
 import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 
 from backstay.errors import StoreClosed
+from backstay.storage.sql.reader_pool import THREADS, Deadline, ReaderPool
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.errors import translated
@@ -21,7 +23,7 @@ from backstay.storage.sqlite.session import SqliteSession
 
 T = TypeVar("T")
 
-_READERS = 2
+_STEPS = 50_000  # of SQLite's machine between two looks at the clock: some milliseconds
 
 
 class Database:
@@ -34,11 +36,13 @@ class Database:
     while its schema is the one that this code knows.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_seconds: float | None = None) -> None:
+        """Name it. A read is stopped after `read_seconds`, where they are given."""
         self.path = path
+        self._read_seconds = read_seconds
         self._writes: queue.SimpleQueue[Callable[[apsw.Connection, Identity], None] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
-        self._readers: ThreadPoolExecutor | None = None
+        self._readers: ReaderPool | None = None
         self._reader_connections: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._identity: Identity | None = None
         self._guard = threading.Lock()
@@ -52,9 +56,9 @@ class Database:
         # Noted before it is opened: what is put in its place in between is noticed as well.
         identity = Identity(self.path, schema)
         connection = connect(self.path)
-        for _ in range(_READERS):
+        for _ in range(THREADS):
             self._reader_connections.put(connect(self.path, read_only=True))
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="backstay-reader")
+        self._readers = ReaderPool()
         self._identity = identity
         self._writer = threading.Thread(
             target=self._write_all, args=(connection, identity), name="backstay-writer", daemon=True
@@ -70,7 +74,7 @@ class Database:
                 self._writes.put(None)
         if writer is None or readers is None or self._identity is None:
             return
-        readers.shutdown(wait=True)
+        readers.close()
         while not self._reader_connections.empty():
             _close(self._reader_connections.get(), self._identity)
         writer.join()
@@ -82,10 +86,16 @@ class Database:
     def write_blocking(self, function: Callable[[Session], T]) -> T:
         return self._submit(function).result()
 
-    async def read(self, function: Callable[[Session], T]) -> T:
+    async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
         if self._readers is None:
             raise StoreClosed("The database is not open; use it within `async with`")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, function)
+        deadline = Deadline(self._read_seconds)
+        future = self._readers.submit(owner, partial(self._read, function, deadline))
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            deadline.is_given_up = True
+            raise
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
@@ -99,11 +109,20 @@ class Database:
     def in_our_words(self) -> AbstractContextManager[None]:
         return translated(self.path)
 
-    def _read(self, function: Callable[[Session], T]) -> T:
+    def _read(self, function: Callable[[Session], T], deadline: Deadline) -> T:
+        def until_over(connection: apsw.Connection) -> T:
+            try:
+                return function(SqliteSession(connection))
+            except apsw.InterruptError as error:
+                raise deadline.error() from error
+
         connection = self._reader_connections.get()
+        deadline.begin()
+        connection.set_progress_handler(deadline.is_over, _STEPS)
         try:
-            return in_transaction(connection, "BEGIN", lambda c: function(SqliteSession(c)), self.path)
+            return in_transaction(connection, "BEGIN", until_over, self.path)
         finally:
+            connection.set_progress_handler(None)
             self._reader_connections.put(connection)
 
     def _submit(self, function: Callable[[Session], T]) -> "Future[T]":

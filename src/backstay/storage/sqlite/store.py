@@ -30,10 +30,10 @@ _NO_SERVER = (
 class SqliteStore:
     """Everything that is stored in one file. Nothing is opened before `start`."""
 
-    def __init__(self, *, path: Path, clock: Clock) -> None:
+    def __init__(self, *, path: Path, clock: Clock, read_seconds: float | None = None) -> None:
         # SQLite, too, follows links: the log is beside the file itself, and so must be the lock files.
         self.path = path = Path(os.path.realpath(path))
-        self._database = Database(path)
+        self._database = Database(path, read_seconds=read_seconds)
         self.batches = BatchStores(
             intake=SqlIntake(database=self._database, clock=clock),
             work=SqlWork(database=self._database, clock=clock),

@@ -1,0 +1,137 @@
+"""One owner's long reads: others are answered next to them, and no one reads on for a client that has gone."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from backstay.library.service import Conversations
+from backstay.storage.sql import reader_pool
+from backstay.storage.sqlite import session
+from support.loop_waiting import until
+from support.serving import ANN, ORIGIN, bearer, serving, token_of
+from support.waiting import locks_waited_for
+
+_SEARCH = "/api/conversations?search=nowhere"
+
+
+@contextmanager
+def _held_searches(settings, monkeypatch):
+    """Hold searches up in the middle; yields what says how many are held."""
+    if settings.server is not None:
+        with psycopg.connect(settings.server) as other:
+            other.execute("LOCK TABLE backstay.turns IN ACCESS EXCLUSIVE MODE")
+            yield lambda: locks_waited_for(settings.server)
+        return
+    entered, gate = [], threading.Event()
+
+    def has(*_):
+        if threading.get_ident() not in entered:
+            entered.append(threading.get_ident())
+            gate.wait()
+        return False
+
+    monkeypatch.setattr(session, "has", has)
+    try:
+        yield lambda: len(entered)
+    finally:
+        gate.set()
+
+
+async def test_searches_of_one_owner_hold_up_no_other(settings, monkeypatch):
+    """Another owner reads, and the server is ready, while an owner's searches take all threads that owners may have."""
+    async with serving(settings) as api:
+        await api.made(1)
+        with _held_searches(settings, monkeypatch) as held:
+            searches = [asyncio.create_task(api.ann.get(_SEARCH)) for _ in range(4)]
+            await until(lambda: held() == 2)
+
+            assert (await api.bob.get("/api/batches")).status_code == 200
+            assert (await api.anonymous.get("/readyz")).status_code == 200
+            assert not any(search.done() for search in searches)
+        assert [(await search).status_code for search in searches] == [200] * 4
+
+
+async def test_without_turns_searches_of_one_owner_hold_up_all(settings, monkeypatch):
+    """The control: where an owner may have every thread, another owner's read and the health of the server wait."""
+    monkeypatch.setattr(reader_pool.ReaderPool, "_has_room_for", lambda pool, _: pool._running.total() < 2)
+    async with serving(settings) as api:
+        await api.made(1)
+        pool = api.parts.backstay._store._database._readers
+        with _held_searches(settings, monkeypatch) as held:
+            searches = [asyncio.create_task(api.ann.get(_SEARCH)) for _ in range(2)]
+            await until(lambda: held() == 2)
+            others = [
+                asyncio.create_task(api.bob.get("/api/batches")),
+                asyncio.create_task(api.anonymous.get("/readyz")),
+            ]
+
+            await until(lambda: pool.waiting == 2)
+        assert [(await answer).status_code for answer in (*searches, *others)] == [200] * 4
+
+
+@pytest.mark.parametrize("method, is_stopped", [("GET", True), ("POST", False)])
+async def test_a_request_of_a_client_that_has_gone(settings, monkeypatch, method, is_stopped):
+    """What only reads is stopped before its answer has begun; what changes something is done to its end."""
+    begun, go_on, stopped = asyncio.Event(), asyncio.Event(), []
+
+    async def endless(*_, **__):
+        begun.set()
+        try:
+            await go_on.wait()
+        except asyncio.CancelledError:
+            stopped.append(True)
+            raise
+        return []
+
+    monkeypatch.setattr(Conversations, "list", endless)
+    monkeypatch.setattr(Conversations, "plan_delete", endless)
+    path = "/api/conversations" if method == "GET" else "/api/conversations/delete-plan"
+    async with serving(settings) as api:
+        working = asyncio.create_task(
+            api.app(_scope(method, path), _leaving_after(begun, b'{"selection": {"search": "x"}}'), _unheard)
+        )
+        await begun.wait()
+        if not is_stopped:
+            for _ in range(20):  # turns of the loop, in which it could be stopped
+                await asyncio.sleep(0)
+            go_on.set()
+        await asyncio.wait([working])
+
+    assert bool(stopped) == is_stopped
+
+
+def _scope(method, path):
+    headers = {**bearer(token_of(ANN)), "host": ORIGIN.partition("//")[2], "content-type": "application/json"}
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "http_version": "1.1",
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 1),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+
+
+def _leaving_after(begun, body):
+    """Send a body, and go away once the request is worked on."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive():
+        if (message := next(messages, None)) is not None:
+            return message
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+async def _unheard(_):
+    pass

@@ -1,0 +1,100 @@
+"""Reads that would not end: they are stopped, and the threads they were made in are free again."""
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+
+from backstay.clock import SystemClock
+from backstay.errors import ReadTooLong
+from backstay.storage.postgres import PostgresStore
+from backstay.storage.sql.reader_pool import Deadline
+from backstay.storage.sqlite import SqliteStore
+from support import postgres
+from support.loop_waiting import until
+from support.stores import DATABASES, SAMPLED, require
+
+_ENDLESS = {
+    "sqlite": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n",
+    "postgresql": "SELECT pg_sleep(3600)",
+}
+_KINDS = [kind for kind in DATABASES if kind.name not in SAMPLED]
+
+
+@asynccontextmanager
+async def _opened(kind, folder, read_seconds=None):
+    require(kind)
+    with kind.place(folder) as where:
+        if kind.name == "sqlite":
+            store = SqliteStore(path=where, clock=SystemClock(), read_seconds=read_seconds)
+        else:
+            store = PostgresStore(url=where, schema=postgres.SCHEMA, clock=SystemClock(), read_seconds=read_seconds)
+        await store.start(create=False)
+        try:
+            yield store._database
+        finally:
+            await store.stop()
+
+
+class _Reading:
+    """Reads that do not end, of one owner."""
+
+    def __init__(self, database):
+        self._database = database
+        self.begun = 0
+
+    def read(self):
+        def endless(session):
+            self.begun += 1
+            return session.connection.execute(_ENDLESS[session.kind]).fetchone()
+
+        return asyncio.create_task(self._database.read(endless, owner="a"))
+
+
+def _small(session):
+    return session.value("database_id")
+
+
+@pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.name)
+async def test_a_read_that_no_one_waits_for_is_stopped(kind, tmp_path):
+    """The same owner's next read, which had no thread before, is made."""
+    async with _opened(kind, tmp_path) as database:
+        reading = _Reading(database)
+        endless = [reading.read() for _ in range(3)]
+        await until(lambda: reading.begun == 2)
+        after = asyncio.create_task(database.read(_small, owner="a"))
+
+        for task in endless:
+            task.cancel()
+
+        assert await after
+        assert reading.begun == 2
+
+
+async def test_without_giving_up_a_read_keeps_its_thread(tmp_path, monkeypatch):
+    """The control: nothing stops the reads but the test, and until then the owner's next one waits."""
+    let_go = threading.Event()
+    monkeypatch.setattr(Deadline, "is_over", lambda _: let_go.is_set())
+    async with _opened(_KINDS[0], tmp_path) as database:
+        reading = _Reading(database)
+        endless = [reading.read() for _ in range(2)]
+        await until(lambda: reading.begun == 2)
+        for task in endless:
+            task.cancel()
+        after = asyncio.create_task(database.read(_small, owner="a"))
+        assert await database.read(_small, owner="b")
+
+        assert database._readers.waiting == 1
+        let_go.set()
+        assert await after
+
+
+@pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.name)
+async def test_a_read_that_takes_too_long_is_stopped(kind, tmp_path):
+    """The error names the setting; what is quick is read as ever."""
+    async with _opened(kind, tmp_path, read_seconds=0.2) as database:
+        with pytest.raises(ReadTooLong, match=r"0\.2 seconds of `read_seconds`"):
+            await _Reading(database).read()
+
+        assert await database.read(_small, owner="a")
