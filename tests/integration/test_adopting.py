@@ -782,7 +782,7 @@ _REFUSED = {
     "no table's name": (('"a', "public.messages"), {}, "no table"),
     "no such column": (WANTED[:2], {"id": "nothing"}, "public.chats has no column 'nothing'; it has: chat_id"),
     "nothing of ours": (WANTED[:2], {"title": "title"}, "nothing called title to map"),
-    "no unique id": (WANTED[:2], {"id": "parent"}, "is no id: give it NOT NULL and a unique index"),
+    "no unique id": (WANTED[:2], {"id": "parent"}, "is no id: name another column with --map id=…, or"),
     "no id at all": (WANTED[:2], {"id": ""}, "Say which column of public.chats is the id"),
     "another type": (WANTED[:2], {"topic": "cost"}, "public.chats.cost is of type numeric"),
     "a computed column": (WANTED[:2], {"topic": "words"}, "words is computed from other columns"),

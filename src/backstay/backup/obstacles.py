@@ -19,8 +19,8 @@ _WHY = {
         "not be changed back; give the table one"
     ),
     ObstacleKind.DENIED: (
-        "{rows} of {table} would go or change with these conversations, and our role may not bring them back; grant it "
-        "INSERT and UPDATE on that table"
+        "{rows} of {table} would go or change with these conversations, and our role may not bring them back; have "
+        "that granted: `{remedy}`"
     ),
 }
 
@@ -29,7 +29,7 @@ def blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
     """Return the error that names what is in the way."""
     first = obstacles[0]
     rows = f"{first.rows:,} row{'s' if first.rows != 1 else ''}"
-    why = _WHY[first.kind].format(rows=rows, table=first.table, key=first.key)
+    why = _WHY[first.kind].format(rows=rows, table=first.table, key=first.key, remedy=first.remedy)
     more = f" ({len(obstacles) - 1} more such keys)" if len(obstacles) > 1 else ""
     return DeleteBlocked(
         f"Nothing can be deleted: {why}{more}",

@@ -50,8 +50,10 @@ def _backups(place: Path | None) -> Iterator[Check]:
 
 def _durability(found: Inspection) -> Iterator[Check]:
     if found.unsafe:
-        text = f"the server is set not to keep commits through a loss of power: {', '.join(found.unsafe)}"
-        yield Check("durability", Level.WARNING, text, "have them set to on")
+        text = f"the server is set not to keep commits through a loss of power: {' and '.join(found.unsafe)} off"
+        statements = " and ".join(f"`ALTER SYSTEM SET {name} = on`" for name in found.unsafe)
+        remedy = f"have a superuser run {statements}, then `SELECT pg_reload_conf()`"
+        yield Check("durability", Level.WARNING, text, remedy)
     else:
         yield Check("durability", Level.OK, "commits are on disk when they are answered")
 

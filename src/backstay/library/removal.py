@@ -54,6 +54,8 @@ class Obstacle:
     key: str
     rows: int
     kind: ObstacleKind
+    remedy: str = ""
+    """The statement that grants what is denied."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ async def test_hidden_rows_are_no_reason_to_lose_them(tmp_path, monkeypatch):
                 await backstay.conversations.delete(ALL)
 
             ask(url, "ALTER TABLE public.notes DISABLE ROW LEVEL SECURITY")
-            with pytest.raises(DeleteBlocked, match=r"1 row of public\.notes would go .* grant it INSERT"):
+            with pytest.raises(DeleteBlocked, match=r"1 row of public\.notes would go .* `GRANT INSERT, UPDATE ON"):
                 await backstay.conversations.delete(ALL)
 
         assert ask(url, "SELECT count(*) FROM public.notes") == [(1,)]

@@ -5,6 +5,7 @@ import psycopg
 from backstay.errors import StorageError, StoreReadOnly
 from backstay.storage.postgres.address import Address
 from backstay.storage.postgres.errors import unavailable
+from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 
 OLDEST = 14
@@ -77,6 +78,7 @@ def check_server(connection: Connection, address: Address) -> None:
         )
     if encoding != "UTF8":
         raise StorageError(
-            f"{address} stores text as {encoding}, which cannot hold all of it; make a database with ENCODING 'UTF8'",
+            f"{address} stores text as {encoding}, which cannot hold all of it; make another database with "
+            f"`CREATE DATABASE {quoted(address.database + '_utf8')} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0`",
             database=address.place,
         )

@@ -119,14 +119,14 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         # Closed, and not committed: it may still be in the middle of what nobody wants any more.
-        with translated(self.address), closing(connect(self.address)) as connection:
+        with translated(self.address, self._schema), closing(connect(self.address)) as connection:
             begin(connection, _READ)
             # Whoever reads decides how long it lasts, not a limit that was set for other programs.
             connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield PostgresSession(connection, self._statements)
 
     def in_our_words(self) -> AbstractContextManager[None]:
-        return translated(self.address)
+        return translated(self.address, self._schema)
 
     def _hand_in(self, executor: ThreadPoolExecutor | None, function: Callable[..., T], *given: object) -> "Future[T]":
         if executor is None:
@@ -193,7 +193,7 @@ class Database:
         failed_at, tries = math.inf, 0
         while True:
             try:
-                with translated(self.address):
+                with translated(self.address, self._schema):
                     return once(channel)
             except BaseException as error:
                 channel.undo()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import errors as pg
@@ -21,6 +21,7 @@ from backstay.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import Address
 
 # What another value in the same statement would not have met: these fail the one outcome that holds the value.
@@ -56,12 +57,6 @@ _INDEX = re.compile(r'index "(\w+)"')
 _IDS = ("conversations_by_id", "adopted_conversations_their_id_key", "adopted_conversations_id_key")
 _TOO_LARGE = "a value is too large"
 _HIDING = re.compile(r"query would be affected by row-level security policy for table (.+)")
-_BARRED = re.compile(r"^permission denied for (table|view|sequence|schema) ([\w$]+)$")
-_NEEDED = {
-    "table": "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES",
-    "view": "GRANT SELECT ON ALL TABLES",
-    "sequence": "GRANT USAGE, SELECT ON ALL SEQUENCES",
-}
 _PREFIX = re.compile(r"^(connection (failed|is bad): )?(connection to server [^\n]*? failed: )?((FATAL|ERROR): +)?")
 
 
@@ -78,8 +73,13 @@ _RAISE = re.compile(r"\bRAISE$", re.MULTILINE)
 
 
 @contextmanager
-def translated(address: Address) -> Iterator[None]:
-    """Turn what psycopg raises within into errors of ours, each naming the database and the next step."""
+def translated(address: Address, schema: str) -> Iterator[None]:
+    """Turn what psycopg raises within into errors of ours, each naming the database and the next step.
+
+    Args:
+        address: Where the database is. Which right is lacking is asked there, over another connection.
+        schema: The schema that is ours.
+    """
     try:
         yield
     except BackstayError:
@@ -91,6 +91,8 @@ def translated(address: Address) -> Iterator[None]:
             raise OutcomeRefused(f"The database refused it: {_OURS[error.sqlstate]}", database=address.place) from error
         if _is_raised(error):
             raise OutcomeRefused(f"The database refused it: {RAISED}", database=address.place) from error
+        if isinstance(error, pg.InsufficientPrivilege):
+            raise _barred(error, address, schema) from error
         raise in_our_words(error, address) from error
 
 
@@ -161,8 +163,6 @@ def in_our_words(error: psycopg.Error, address: Address) -> BackstayError:
             return SchemaOutdated(
                 f"{place} does not have the tables that this Backstay uses; run `backstay migrate`", database=place
             )
-        case pg.InsufficientPrivilege():
-            return StoreDenied(f"{place}: the role {address.user!r} {_lacking(error, address)}", database=place)
         case pg.ReadOnlySqlTransaction():
             return StoreReadOnly(f"{place} is read-only, perhaps a replica; name the primary server", database=place)
         case pg.DiskFull():
@@ -242,17 +242,14 @@ def _denied(address: Address) -> StoreDenied:
     )
 
 
-def _lacking(error: psycopg.Error, address: Address) -> str:
-    said = _first_line(error)
-    if hiding := _HIDING.match(said):
-        return f"may not see every row of {hiding[1]}: row-level security is in the way; use a role that has BYPASSRLS"
-    barred = _BARRED.match(said)
-    if barred is None:
-        return f"lacks a right ({_named(error)}); have it granted"
-    kind, name = barred.groups()
-    role = '"' + address.user.replace('"', '""') + '"'
-    grant = f"GRANT USAGE ON SCHEMA {name}" if kind == "schema" else f"{_NEEDED[kind]} IN SCHEMA … "
-    return f"lacks a right on the {kind} {name}; have it granted: {grant.rstrip()} TO {role}"
+def _barred(error: psycopg.Error, address: Address, schema: str) -> StoreDenied:
+    lacking, said = None, _first_line(error)
+    # The transaction that failed answers no question, so another session is asked; without one, less is known.
+    with suppress(psycopg.Error), psycopg.connect(**address.parameters, prepare_threshold=None) as connection:
+        lacking = privileges.denial(connection, schema, said)
+    if lacking is None:
+        lacking = privileges.Denial(address.user, f"lacks a right ({_named(error)})", None)
+    return StoreDenied(f"{address.place}: {lacking}", database=address.place)
 
 
 def _named(error: psycopg.Error) -> str:

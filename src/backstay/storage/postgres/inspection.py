@@ -27,7 +27,7 @@ class Inspection:
     schema: int
     known_schema: int
     unsafe: Sequence[str]
-    """Settings of the server that keep it from keeping what it was given."""
+    """Settings of the server that are off, which keeps it from keeping what it was given."""
     miscounted: Sequence[str]
     """Jobs whose counters are wrong; looked for only when looking deep."""
     standing: Standing
@@ -40,7 +40,7 @@ def inspect(address: Address, schema: str, *, owner: str, deep: bool) -> Inspect
     Raises:
         StorageError, StoreNotFound, SettingsError: the server cannot be used.
     """
-    with translated(address), connect(address) as connection:
+    with translated(address, schema), connect(address) as connection:
         check_server(connection, address)
         begin(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute("SELECT current_setting('server_version'), current_user").fetchone()
@@ -55,7 +55,7 @@ def inspect(address: Address, schema: str, *, owner: str, deep: bool) -> Inspect
             user=str(user),
             schema=number,
             known_schema=known,
-            unsafe=[f"{name} is off" for name, state in states if state is not None and state[0] == "off"],
+            unsafe=[name for name, state in states if state is not None and state[0] == "off"],
             miscounted=miscounted(session) if deep and number == known else (),
             standing=standing(session, owner, locate(session)) if number == known else Standing(),
             adopted=adopted.standing(connection, schema, deep=deep) if number == known else (),

@@ -12,6 +12,7 @@ from backstay import former_name
 from backstay.batch import host
 from backstay.batch.store import WorkerCard
 from backstay.errors import SchemaOutdated, SchemaTooNew, SettingsError, StorageError, StoreCorrupt, StoreDenied
+from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import Address
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translated
@@ -40,13 +41,14 @@ def migrations() -> list[Migration]:
 def check(address: Address, schema: str, known: Sequence[Migration] | None = None) -> Migrated:
     """Say what `migrate` would do. Changes nothing. Raises as `migrate`."""
     known = migrations() if known is None else known
-    with translated(address), connect(address) as connection:
+    with translated(address, schema), connect(address) as connection:
         check_server(connection, address)
         before = version_of(connection, schema)
         _refuse_newer(address, before, known)
+        if before < known[-1][0]:
+            _refuse_without_right(connection, address, schema)
         if before == 0:
             _refuse_others(connection, address, schema, known)
-            _refuse_without_right(connection, address, schema)
         elif before == known[-1][0]:
             refuse_incomplete(connection, address, schema, known)
         return Migrated(before, known[-1][0], [number for number, _ in known if number > before])
@@ -63,7 +65,7 @@ def migrate(address: Address, schema: str, known: Sequence[Migration] | None = N
         SettingsError: a schema cannot have that name, or it belongs to another program.
     """
     known = migrations() if known is None else known
-    with translated(address), connect(address) as connection:
+    with translated(address, schema), connect(address) as connection:
         check_server(connection, address)
         before = None
         applied = []
@@ -76,6 +78,7 @@ def migrate(address: Address, schema: str, known: Sequence[Migration] | None = N
                 _refuse_newer(address, version, known)
                 if version >= number:
                     continue
+                _refuse_without_right(connection, address, schema)
                 if version == 0:
                     _refuse_others(connection, address, schema, known)
                     _begin(connection, address, schema)
@@ -196,17 +199,8 @@ def _refuse_others(connection: Connection, address: Address, schema: str, known:
 
 
 def _refuse_without_right(connection: Connection, address: Address, schema: str) -> None:
-    row = connection.execute(
-        """SELECT CASE WHEN to_regnamespace(%(schema)s) IS NULL
-                       THEN has_database_privilege(current_database(), 'CREATE')
-                       ELSE has_schema_privilege(to_regnamespace(%(schema)s), 'CREATE') END""",
-        {"schema": schema},
-    ).fetchone()
-    if row is None or not row[0]:
-        raise StoreDenied(
-            f"{address}: the role {address.user!r} may not make the schema {schema!r} or tables in it; have it granted",
-            database=address.place,
-        )
+    if lacking := privileges.to_migrate(connection, schema):
+        raise StoreDenied(f"{address}: {lacking}", database=address.place)
 
 
 def _refuse_former(connection: Connection, address: Address) -> None:

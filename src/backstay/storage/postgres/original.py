@@ -40,7 +40,7 @@ class PostgresOriginal:
     @contextmanager
     def opened(self, source: str) -> Iterator["PostgresTables"]:
         statements = Statements(self._schema)
-        with translated(self._address), connect(self._address) as connection:
+        with translated(self._address, self._schema), connect(self._address) as connection:
             check_server(connection, self._address)
             with _reading(connection):
                 rows = connection.execute(statements.text("original_columns"), {"source": source}).fetchall()
@@ -107,7 +107,7 @@ class PostgresTables:
     def _all(self, table: str, name: str) -> list[Row]:
         if table not in self._found or self._missing(table):
             return []
-        with translated(self._address), _reading(self._connection):
+        with translated(self._address, self._statements.schema), _reading(self._connection):
             return self._connection.execute(self._text(name, table), {}).fetchall()  # values, so that %% is %
 
     def _elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[Element]]:
@@ -115,7 +115,7 @@ class PostgresTables:
             return
         columns = {"key": _of_row(key), "column": _of_row(column)}
         asked = {"key": value}
-        with translated(self._address), _reading(self._connection):
+        with translated(self._address, self._statements.schema), _reading(self._connection):
             try:
                 kinds = self._connection.execute(self._text("original_kinds", table, columns), asked).fetchall()
                 if wrong := [kind for (kind,) in kinds if kind != "array"]:

@@ -32,10 +32,10 @@ PLAIN = re.compile(r"boolean|smallint|integer|bigint|text|character varying(\(\d
 # A function of somebody else's that takes exactly what is given goes before one of PostgreSQL's that takes anything,
 # wherever its schema stands in the search path: so each is named in full. `unnest` of several arrays is syntax.
 _FUNCTIONS = re.compile(
-    r"(?<![\w.\"])(array_agg|array_position|bool_or|clock_timestamp|concat|count|format_type|generate_series"
+    r"(?<![\w.\"])(array_agg|array_position|bool_or|clock_timestamp|concat|count|format(_type)?|generate_series"
     r"|hashtextextended|jsonb_array_elements(_text)?|jsonb_typeof|left|lower|max|min|nextval|octet_length"
-    r"|pg_advisory_xact_lock|pg_get_expr|pg_get_serial_sequence|pg_sequence_last_value|pg_terminate_backend|row_number"
-    r"|row_security_active|string_agg|sum|to_jsonb?|to_regclass|unnest(?=\([^,]*\)))(?=\()"
+    r"|pg_advisory_xact_lock|pg_get_expr|pg_get_serial_sequence|pg_has_role|pg_sequence_last_value|pg_terminate_backend"
+    r"|row_number|row_security_active|string_agg|sum|to_jsonb?|to_regclass|unnest(?=\([^,]*\)))(?=\()"
 )
 
 

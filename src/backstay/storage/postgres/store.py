@@ -90,7 +90,7 @@ class PostgresStore:
         await asyncio.to_thread(self._database.stop)
 
     def _look(self) -> str:
-        with translated(self.address), connect(self.address) as connection:
+        with translated(self.address, self._schema), connect(self.address) as connection:
             check_server(connection, self.address)
             begin(connection, "READ ONLY")
             refuse_unmigrated(connection, self.address, self._schema)

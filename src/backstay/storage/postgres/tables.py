@@ -1,6 +1,6 @@
 """Tables of a user's own on a server. Implements `storage.sql.tables.Tables`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,14 +215,17 @@ class PostgresTables:
         bound = [[_text(value) for value in column] for column in zip(*rows, strict=True)]
         return self._ask(text, bound).rowcount
 
-    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Sequence[str]:
-        asked = [*((name, "INSERT") for name in going), *((name, "UPDATE") for name in changing)]
+    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Mapping[str, str]:
+        # A row that goes is locked first, for which a role needs the right to change it.
+        asked = [*((name, "INSERT") for name in going), *((name, "UPDATE") for name in (*going, *changing))]
         rows = self._ask(
-            "SELECT w.name FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (name, place, wanted)"
-            " WHERE NOT pg_catalog.has_table_privilege(w.place::regclass, w.wanted)",
+            "SELECT w.name, pg_catalog.format('GRANT %%s ON %%s TO %%I',"
+            " pg_catalog.string_agg(DISTINCT w.wanted, ', '), w.place, current_user)"
+            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS w (name, place, wanted)"
+            " WHERE NOT pg_catalog.has_table_privilege(w.place::regclass, w.wanted) GROUP BY w.name, w.place",
             ([name for name, _ in asked], [self._places[name] for name, _ in asked], [right for _, right in asked]),
         )
-        return [str(name) for (name,) in rows]
+        return {str(name): str(grant) for name, grant in rows}
 
     def defer(self) -> None:
         self._ask("SET CONSTRAINTS ALL DEFERRED", {})

@@ -47,15 +47,15 @@ class SqlBackups:
         return open_snapshot(self._database, owner, selection)
 
     async def check_restorable(self) -> None:
-        for table, constraint in await self._database.read(lambda s: s.rows("restore_hindered")):
+        for table, constraint, remedy in await self._database.read(lambda s: s.rows("restore_hindered")):
             if constraint is None:
                 raise BackupUnusable(
                     f"Row-level security stands between Backstay's role and {table}: what is deleted could not be "
-                    "restored, so nothing is. ALTER TABLE … NO FORCE ROW LEVEL SECURITY, or give the role BYPASSRLS"
+                    f"restored, so nothing is. Have this run: `{remedy}`"
                 )
             raise BackupUnusable(
                 f"The constraint {constraint} of {table} is NOT VALID: what is deleted could break it, and not be "
-                f"restored, so nothing is. ALTER TABLE … VALIDATE CONSTRAINT {constraint}, or drop it"
+                f"restored, so nothing is. Correct the rows that break it, then run `{remedy}`, or drop it"
             )
 
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> Measured:

@@ -85,9 +85,9 @@ class _Hanging:
     def obstacles(self) -> list[Obstacle]:
         """Return what keeps the conversations from being deleted."""
         found = [Obstacle(key.table, key.name, rows, ObstacleKind.UNFIT) for key, rows in self._unfit.items()]
-        unwritable = set(self._session.tables.unwritable(self._closure.going, self._closure.changing))
-        denied = [(table, rows) for (table, _), rows in sorted(self._counts.items()) if table in unwritable]
-        found += [Obstacle(table, "", rows, ObstacleKind.DENIED) for table, rows in denied]
+        grants = self._session.tables.unwritable(self._closure.going, self._closure.changing)
+        denied = [(table, rows) for (table, _), rows in sorted(self._counts.items()) if table in grants]
+        found += [Obstacle(table, "", rows, ObstacleKind.DENIED, grants[table]) for table, rows in denied]
         for key, identities in self._blocking.items():
             left = identities - self._going[key.table] if key.on_delete is OnDelete.NO_ACTION else identities
             kind = ObstacleKind.FORBIDS if key.on_delete.forbids else ObstacleKind.CARRIES

@@ -110,8 +110,8 @@ class Tables(Protocol):
         """
         ...
 
-    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Sequence[str]:
-        """Return which of these tables our role may not put rows into, or not change rows of."""
+    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Mapping[str, str]:
+        """Return, of tables that our role may not put rows into or change rows of, the statement that grants it."""
         ...
 
     def defer(self) -> None:

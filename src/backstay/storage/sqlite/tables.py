@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -121,8 +121,8 @@ class SqliteTables:
             changed += self._connection.changes()
         return changed
 
-    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Sequence[str]:
-        return ()
+    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Mapping[str, str]:
+        return {}
 
     def defer(self) -> None:
         self._connection.execute("PRAGMA defer_foreign_keys = ON")

@@ -29,7 +29,7 @@ _OTHERWISE = "Tables are adopted already, in another way; `backstay adopt --undo
 
 def check(address: Address, schema: str, wanted: Wanted, owner: str) -> Adoption:
     """Say what adopting would come to. Nothing is written. Raises as `adopt`."""
-    with _transaction(address, "READ ONLY") as connection:
+    with _transaction(address, schema, "READ ONLY") as connection:
         before, mapped = _mapped(connection, address, schema, wanted, owner)
         if before is None:
             _refuse_own(connection, schema)
@@ -45,7 +45,7 @@ def adopt(address: Address, schema: str, wanted: Wanted, owner: str) -> Adoption
         SchemaOutdated: a worker is on it, or it is not migrated.
         StorageError: it cannot be done there.
     """
-    with _transaction(address, "") as connection:
+    with _transaction(address, schema, "") as connection:
         hold_schema(connection, schema)
         before, mapped = _mapped(connection, address, schema, wanted, owner)
         if before is not None:
@@ -76,7 +76,7 @@ def undo(address: Address, schema: str, *, is_check: bool = False) -> GivenBack:
         CannotAdopt: something else is built upon our views, or a delete has not come to its end.
         SchemaOutdated: a worker is on it, or it is not migrated.
     """
-    with _transaction(address, "READ ONLY" if is_check else "") as connection:
+    with _transaction(address, schema, "READ ONLY" if is_check else "") as connection:
         if not is_check:
             hold_schema(connection, schema)
         refuse_unmigrated(connection, address, schema, without=frozenset(OURS))
@@ -96,8 +96,8 @@ def undo(address: Address, schema: str, *, is_check: bool = False) -> GivenBack:
 
 
 @contextmanager
-def _transaction(address: Address, how: str) -> Iterator[Connection]:
-    with translated(address), connect(address) as connection:
+def _transaction(address: Address, schema: str, how: str) -> Iterator[Connection]:
+    with translated(address, schema), connect(address) as connection:
         check_server(connection, address)
         with connection.transaction():
             if how:

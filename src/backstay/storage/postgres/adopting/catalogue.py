@@ -8,7 +8,8 @@ from backstay.storage.postgres.session import Connection
 
 _FOUND = """
 SELECT pg_class.oid, nspname::text, relname::text, relkind::text, relhassubclass, relispartition,
-       pg_has_role(current_user, relowner, 'USAGE'), relforcerowsecurity
+       pg_has_role(current_user, relowner, 'USAGE'), relforcerowsecurity,
+       quote_ident(pg_get_userbyid(relowner)), quote_ident(current_user)
   FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
  WHERE pg_class.oid = to_regclass(%s)
 """
@@ -116,7 +117,7 @@ def find(connection: Connection, name: str, schema: str) -> Theirs:
     row = connection.execute(_FOUND, (name,)).fetchone() if _is_name(connection, name) else None
     if row is None:
         raise CannotAdopt(f"There is no table {name}; write it as schema.table, for instance public.chats", table=name)
-    _, found_in, table, kind, has_children, is_partition, is_ours, is_forced = row
+    _, found_in, table, kind, has_children, is_partition, is_ours, is_forced, owner, us = row
     told, place = f"{found_in}.{table}", f"{quoted(found_in)}.{quoted(table)}"
     if found_in == schema:
         raise CannotAdopt(f"{told} is a table of Backstay's own; name one of yours", table=told)
@@ -124,10 +125,14 @@ def find(connection: Connection, name: str, schema: str) -> Theirs:
         what = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}.get(kind, "made of several tables")
         raise CannotAdopt(f"{told} is {what}; only a table by itself can be adopted", table=told)
     if not is_ours:
-        raise StoreDenied(f"{told} belongs to another role; adopt it as its owner, or be granted that role", table=told)
+        raise StoreDenied(
+            f"{told} belongs to another role; adopt it as its owner, or be granted that role: `GRANT {owner} TO {us}`",
+            table=told,
+        )
     if is_forced:
         raise CannotAdopt(
-            f"{told} hides rows from its owner, too (FORCE ROW LEVEL SECURITY), so nothing could be backed up whole",
+            f"{told} hides rows from its owner, too (FORCE ROW LEVEL SECURITY), so nothing could be backed up whole; "
+            f"`ALTER TABLE {place} NO FORCE ROW LEVEL SECURITY` ends that",
             table=told,
         )
     columns = [Column(*given) for given in connection.execute(_COLUMNS, {"place": place}).fetchall()]

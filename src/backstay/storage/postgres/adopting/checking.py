@@ -60,7 +60,7 @@ def remarks(connection: Connection, mapped: Mapped) -> Iterator[str]:
     if whose not in turns.indexed:
         yield (
             f"{turns.told}.{whose} has no index, so each conversation is looked for in the whole table: "
-            f"CREATE INDEX ON {turns.place} ({quoted(whose)})"
+            f"`CREATE INDEX ON {turns.place} ({quoted(whose)})`"
         )
     if (owner := mapped.of_conversations.get("owner")) is not None and not owner.required:
         row = connection.execute(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backstay.errors import CannotAdopt
 from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, Wanted
 from backstay.storage.postgres.adopting.catalogue import Column, Key, Theirs
+from backstay.storage.postgres.queries import quoted
 
 NUMBERS = frozenset({"int2", "int4", "int8"})
 TIMES = frozenset({"timestamptz", "timestamp"})
@@ -71,8 +72,8 @@ def map_columns(
     identity = _needed(ours, "id", conversations, "")
     if not conversations.is_unique(identity.name):
         raise CannotAdopt(
-            f"{conversations.told}.{identity.name} is no id: give it NOT NULL and a unique index, or name another "
-            "column with --map id=…",
+            f"{conversations.told}.{identity.name} is no id: name another column with --map id=…, or have it unique "
+            f"and never null: `{_unique(conversations, identity)}`",
             table=conversations.told,
             column=identity.name,
         )
@@ -168,12 +169,24 @@ def _key(
     if not fit:
         what = f"{turns.told}.{asked.name}" if asked is not None else f"No column of {turns.told}"
         verb = "does not refer" if asked is not None else "refers"
+        made = "" if asked is None else f": `{_foreign_key(turns, asked, conversations, identity)}`"
         raise CannotAdopt(
             f"{what} {verb} to {conversations.told}.{identity.name}; give it a foreign key, which alone keeps turns "
-            "from coming to a conversation that is being deleted",
+            f"from coming to a conversation that is being deleted{made}",
             table=turns.told,
         )
     return fit[0]
+
+
+def _unique(table: Theirs, *columns: Column) -> str:
+    names = [quoted(column.name) for column in columns]
+    required = "".join(f"ALTER COLUMN {name} SET NOT NULL, " for name in names)
+    return f"ALTER TABLE {table.place} {required}ADD UNIQUE ({', '.join(names)})"
+
+
+def _foreign_key(turns: Theirs, column: Column, conversations: Theirs, identity: Column) -> str:
+    referred = f"{conversations.place} ({quoted(identity.name)})"
+    return f"ALTER TABLE {turns.place} ADD FOREIGN KEY ({quoted(column.name)}) REFERENCES {referred} ON DELETE CASCADE"
 
 
 def _check_order(turns: Theirs, theirs: dict[str, Column], order: Column | None, conversation: Column) -> None:
@@ -194,8 +207,8 @@ def _check_order(turns: Theirs, theirs: dict[str, Column], order: Column | None,
         return
     if order is None and sequence is not None:
         raise CannotAdopt(
-            f"{turns.told}.{sequence.name} does not number the turns of a conversation: give ({conversation.name}, "
-            f"{sequence.name}) NOT NULL and a unique index, or say --map turns.order={sequence.name}",
+            f"{turns.told}.{sequence.name} does not number the turns of a conversation: say --map "
+            f"turns.order={sequence.name}, or have each number there once: `{_unique(turns, conversation, sequence)}`",
             table=turns.told,
             column=sequence.name,
         )

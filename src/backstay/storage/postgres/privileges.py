@@ -1,0 +1,138 @@
+"""What our role may not do, and the SQL that lets it: whole statements, for another role to run."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from backstay.storage.postgres.queries import quoted
+from backstay.storage.postgres.session import Connection
+
+_DENIED = re.compile(r"^permission denied for (table|view|sequence|function|schema|database) ([\w$]+)$")
+_HIDING = re.compile(r"^query would be affected by row-level security policy for table (.+)$")
+_NOT_OWNER = re.compile(r"^must be owner of (table|view|sequence) ([\w$]+)$")
+
+_WHO = "SELECT current_user::text, quote_ident(current_user), quote_ident(current_database())"
+# The server names a table without its schema: it is one of that name that we may not use, ours before others.
+_RELATIONS = """
+SELECT quote_ident(nspname), quote_ident(relname), nspname = %(schema)s AS is_ours,
+       has_schema_privilege(pg_namespace.oid, 'USAGE'), quote_ident(pg_get_userbyid(relowner))
+  FROM pg_class
+  JOIN pg_namespace ON pg_namespace.oid = relnamespace
+ WHERE relname = %(name)s
+   AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+   AND NOT pg_has_role(current_user, relowner, 'USAGE')
+ ORDER BY has_table_privilege(pg_class.oid, 'SELECT')
+          AND (nspname <> %(schema)s OR has_table_privilege(pg_class.oid, 'INSERT')
+                                        AND has_table_privilege(pg_class.oid, 'UPDATE')
+                                        AND has_table_privilege(pg_class.oid, 'DELETE')), is_ours DESC, nspname
+"""
+_HAS_FUNCTION = "SELECT EXISTS (SELECT FROM pg_proc WHERE proname = %s AND pronamespace = to_regnamespace(%s))"
+_HAS_TABLES = "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = 'migrations')"
+_IS_GUARDED = "SELECT coalesce(bool_or(relrowsecurity), FALSE) FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+_CREATING = """
+SELECT to_regnamespace(%(schema)s) IS NULL,
+       CASE WHEN to_regnamespace(%(schema)s) IS NULL
+            THEN has_database_privilege(current_database(), 'CREATE')
+            ELSE has_schema_privilege(to_regnamespace(%(schema)s), 'CREATE')
+                 AND has_schema_privilege(to_regnamespace(%(schema)s), 'USAGE') END
+"""
+# Not by `to_regclass`, which fails where the schema may not be looked into.
+_USERS = """
+SELECT has_schema_privilege(pg_namespace.oid, 'USAGE'), coalesce(has_table_privilege(pg_class.oid, 'REFERENCES'), TRUE)
+  FROM pg_namespace
+  LEFT JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = 'users'
+ WHERE nspname = 'auth'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A right that is lacking."""
+
+    role: str
+    """The role that lacks it: behind a pooler the address has another name."""
+    what: str
+    """What it may not do, to follow the name of the role."""
+    remedy: str | None
+    """The statements that grant it; None where they are not known."""
+
+    def __str__(self) -> str:
+        granted = "have it granted" if self.remedy is None else f"have another role grant it: `{self.remedy}`"
+        return f"the role {self.role!r} {self.what}; {granted}"
+
+
+def denial(connection: Connection, schema: str, message: str) -> Denial | None:
+    """Return what the message of an error says is lacking; None when it says something else. Changes nothing."""
+    role, us, database = connection.execute(_WHO).fetchone() or ("", "", "")
+    if match := _HIDING.match(message):
+        remedy = f"ALTER ROLE {us} BYPASSRLS"
+        return Denial(role, f"may not see every row of {match[1]}: row-level security is in the way", remedy)
+    if match := _NOT_OWNER.match(message):
+        kind, name = match.groups()
+        for _, _, is_ours, _, owner in _relations(connection, schema, name):
+            if is_ours:
+                return Denial(
+                    role, f"does not own the {kind} {name}, which is that of {owner}", f"GRANT {owner} TO {us}"
+                )
+        return None
+    if not (match := _DENIED.match(message)):
+        return None
+    kind, name = match.groups()
+    what = f"lacks a right on the {kind} {name}"
+    if kind == "database":
+        return Denial(role, what, f"GRANT CREATE ON DATABASE {database} TO {us}")
+    if kind == "schema" and name == schema:
+        return Denial(role, what, _on_library(connection, schema, us))
+    if kind == "schema":
+        return Denial(role, what, _usage(quoted(name), us))
+    if kind == "function":
+        is_ours = _value(connection, _HAS_FUNCTION, name, schema)
+        return Denial(role, what, _on_library(connection, schema, us) if is_ours else None)
+    for place, relation, is_ours, may_enter, _ in _relations(connection, schema, name):
+        if is_ours:
+            return Denial(role, what, _on_library(connection, schema, us))
+        right = "USAGE ON SEQUENCE" if kind == "sequence" else "SELECT ON"
+        grants = [] if may_enter else [_usage(place, us)]
+        return Denial(role, what, "; ".join([*grants, f"GRANT {right} {place}.{relation} TO {us}"]))
+    return Denial(role, what, None)
+
+
+def to_migrate(connection: Connection, schema: str) -> Denial | None:
+    """Return what of another's is lacking to apply migrations; None when nothing is. Changes nothing."""
+    role, us, database = connection.execute(_WHO).fetchone() or ("", "", "")
+    is_new, may_create = connection.execute(_CREATING, {"schema": schema}).fetchone() or (True, True)
+    if not may_create:
+        grant = f"CREATE ON DATABASE {database}" if is_new else f"CREATE, USAGE ON SCHEMA {schema}"
+        return Denial(role, f"may not make the schema {schema!r} or tables in it", f"GRANT {grant} TO {us}")
+    may_enter, may_refer = connection.execute(_USERS).fetchone() or (True, True)
+    grants = [] if may_enter else [_usage("auth", us)]
+    grants += [] if may_refer else [f"GRANT REFERENCES ON auth.users TO {us}"]
+    return Denial(role, "may not refer to the users in auth.users", "; ".join(grants)) if grants else None
+
+
+def _relations(connection: Connection, schema: str, name: str) -> list[tuple[Any, ...]]:
+    return connection.execute(_RELATIONS, {"schema": schema, "name": name}).fetchall()
+
+
+def _on_library(connection: Connection, schema: str, us: str) -> str:
+    """Return all that a role needs to work with what another has migrated, or to migrate where nothing is yet."""
+    if not _value(connection, _HAS_TABLES, schema):
+        return f"GRANT CREATE, USAGE ON SCHEMA {schema} TO {us}"
+    grants = [
+        _usage(schema, us),
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {us}",
+        f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {us}",
+        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {us}",
+    ]
+    if _value(connection, _IS_GUARDED, schema):  # policies show it to Supabase's roles only
+        grants.append(f"ALTER ROLE {us} BYPASSRLS")
+    return "; ".join(grants)
+
+
+def _usage(schema: str, us: str) -> str:
+    return f"GRANT USAGE ON SCHEMA {schema} TO {us}"
+
+
+def _value(connection: Connection, statement: str, *values: str) -> object:
+    row = connection.execute(statement, values).fetchone()
+    return None if row is None else row[0]
