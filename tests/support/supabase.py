@@ -16,6 +16,9 @@ _AUTH = f"""
 CREATE SCHEMA auth;
 CREATE TABLE auth.users (id uuid PRIMARY KEY, email text);
 INSERT INTO auth.users VALUES ('{ANN}', 'ann@example.com'), ('{BOB}', 'bob@example.com');
+CREATE FUNCTION auth.uid() RETURNS uuid LANGUAGE sql STABLE AS
+    $$ SELECT (nullif(current_setting('request.jwt.claims', TRUE), '')::jsonb ->> 'sub')::uuid $$;
+GRANT USAGE ON SCHEMA auth TO anon, authenticated, service_role;
 """
 
 

@@ -8,7 +8,9 @@ import pytest
 from backstay import Backstay
 from backstay.errors import OutcomeRefused
 from backstay.library.selection import Selection
-from support import supabase
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.migrate import migrate, migrations
+from support import postgres, supabase
 from support.invariants import violations
 from support.sql import ask
 from support.supabase import ANN, BOB, as_role
@@ -48,7 +50,7 @@ def url(tmp_path_factory):
 
 
 def _owner(name):
-    return "user_id" if name == "backup_exports" else "owner"
+    return "coalesce(user_id::text, 'local')" if name == "backup_exports" else "owner"
 
 
 def _tables(url):
@@ -78,6 +80,16 @@ def test_a_user_sees_their_own_rows_only(url, name):
 
     assert {owner for (owner,) in seen} == {ANN}
     assert every == {ANN, BOB, "local"}
+
+
+def test_a_user_is_compared_with_a_user(url):
+    """The view of backups names users by their ids, as a policy or a query of an app compares them; others are none."""
+    with as_role(url, "authenticated", ANN) as ann:
+        seen = ann.execute("SELECT user_id::text FROM backstay.backup_exports WHERE user_id = auth.uid()").fetchall()
+    every = ask(url, "SELECT user_id::text FROM backup_exports ORDER BY user_id")
+
+    assert seen == [(ANN,)]
+    assert every == [(ANN,), (BOB,), (None,)]
 
 
 @pytest.mark.parametrize("name", _HIDDEN)
@@ -191,10 +203,30 @@ async def test_with_a_user_goes_everything_of_theirs(tmp_path, monkeypatch):
         assert violations(fresh, at_rest=False) == []
 
 
+def test_views_that_are_made_anew_are_shown_to_whom_they_were():
+    """A migration that changes them keeps what the operator has granted, and grants to nobody else."""
+    number = next(at for at, (_, text) in enumerate(migrations()) if "$views$" in text)
+    with supabase.database(migrated=False) as url:
+        migrate(Address.of(url), postgres.SCHEMA, migrations()[:number])
+        ask(url, "GRANT SELECT ON backup_exports TO anon; REVOKE ALL ON batch_checkpoints FROM service_role")
+        ask(url, "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO anon, authenticated")
+        before = _grants(url)
+        migrate(Address.of(url), postgres.SCHEMA)
+
+        assert _grants(url) == before
+        assert ("backup_exports", "anon", "SELECT") in before
+
+
+def _grants(url):
+    return ask(
+        url,
+        "SELECT relname::text, grantee::regrole::text, privilege_type FROM pg_class, aclexplode(relacl)"
+        " WHERE relnamespace = 'backstay'::regnamespace AND relkind = 'v' ORDER BY 1, 2, 3",
+    )
+
+
 def test_elsewhere_nothing_is_changed():
     """Without that schema there are no such columns, policies and functions."""
-    from support import postgres
-
     postgres.need_a_server()
     url = postgres.fresh_database()
     try:

@@ -1,0 +1,52 @@
+"""The views for an app that expects the tables of the design with one row a job, and one a backup."""
+
+import pytest
+
+from support import supabase
+from support.sql import ask
+
+# As that design has them, but that names and reasons are text, and so are owners without a table of users.
+_CHECKPOINT = {
+    "id": "uuid",
+    "job_id": "text",
+    "completed_items": "jsonb",
+    "failed_items": "jsonb",
+    "progress_percentage": "integer",
+    "last_checkpoint_at": "timestamp with time zone",
+    "created_at": "timestamp with time zone",
+    "updated_at": "timestamp with time zone",
+    "owner": "text",
+}
+_EXPORT = {
+    "id": "uuid",
+    "backup_id": "text",
+    "user_id": "text",
+    "file_path": "text",
+    "conversation_ids": "jsonb",
+    "backup_reason": "text",
+    "expires_at": "timestamp with time zone",
+    "created_at": "timestamp with time zone",
+}
+
+
+def _columns(url: str, view: str) -> list[tuple[str, str]]:
+    return ask(
+        url,
+        "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute"
+        " WHERE attrelid = ?::regclass AND attnum > 0 ORDER BY attnum",
+        view,
+    )
+
+
+def test_columns_have_the_types_of_the_design(url):
+    """An app finds each column under its name, in the order and the type that it expects."""
+    assert _columns(url, "batch_checkpoints") == list(_CHECKPOINT.items())
+    assert _columns(url, "backup_exports") == list(_EXPORT.items())
+
+
+@pytest.mark.promise("K4")
+def test_a_user_is_a_uuid_next_to_supabase():
+    """Where there is a table of users, a backup belongs to one by the id that the table has."""
+    with supabase.database() as url:
+        assert _columns(url, "batch_checkpoints") == list(_CHECKPOINT.items())
+        assert _columns(url, "backup_exports") == list({**_EXPORT, "user_id": "uuid"}.items())
