@@ -35,7 +35,7 @@ _SERVER_IGNORED = _names(
     "connectTimeout tcpKeepAlive reWriteBatchedInserts binaryTransfer preferQueryMode defaultRowFetchSize stringtype "
     "assumeMinServerVersion "
     # Limits on a session, which each of our transactions sets for itself
-    "statement_timeout lock_timeout idle_in_transaction_session_timeout"
+    "statement_timeout lock_timeout transaction_timeout idle_in_transaction_session_timeout"
 )
 _SCHEMA = "our tables are in the schema that BACKSTAY_SCHEMA names, by default backstay; leave it out"
 _SSL = "use sslmode=require, or verify-full with sslrootcert, instead"

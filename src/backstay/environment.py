@@ -1,6 +1,7 @@
-"""Environment variables that begin with BACKSTAY_, and which of them mean something."""
+"""Environment variables: which that begin with BACKSTAY_ mean something, and what others do not say."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from backstay.suggestions import nearest_name
 
@@ -46,3 +47,26 @@ def nearest_variable(name: str) -> str | None:
     """Return the variable that was probably meant; None when none is near."""
     near = nearest_name(name.removeprefix(_PREFIX), [one.removeprefix(_PREFIX) for one in KNOWN])
     return _PREFIX + near if near is not None else None
+
+
+_SUPABASE = ("NEXT_PUBLIC_SUPABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY")
+_ENV_FILE = ".env.local"
+NAME_SUPABASE = (
+    "to use a Supabase project, set BACKSTAY_DATABASE_URL to its connection string, which Connect at the top of the "
+    "project's dashboard shows (Transaction pooler); the service role key is not used"
+)
+
+
+def supabase_unused(environ: Mapping[str, str], here: Path, library: Path) -> str | None:
+    """Return why a library is kept in a file, where a Supabase project was probably meant; None where it was not.
+
+    Args:
+        environ: The environment.
+        here: The directory in which an app may keep a file of variables, which is not read.
+        library: The file of the library, as no database is named.
+    """
+    names = [name for name in _SUPABASE if environ.get(name)]
+    is_ignored = (here / _ENV_FILE).is_file() and (bool(names) or not library.exists())
+    reasons = [f"{' and '.join(names)} {'names' if len(names) == 1 else 'name'} no database"] if names else []
+    reasons += [f"{_ENV_FILE} is not read"] if is_ignored else []
+    return f"{' and '.join(reasons)}, so the library is {library}" if reasons else None

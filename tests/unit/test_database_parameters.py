@@ -14,6 +14,7 @@ _URL = f"postgresql://ann:{_SECRET}@db.test:6543/app"
     "query",
     [
         "pgbouncer=true&connection_limit=1&pool_timeout=0",
+        "statement_timeout=1&lock_timeout=1&transaction_timeout=1&idle_in_transaction_session_timeout=1",
         "supa=base-pooler.x&workaround=supabase-pooler.vercel",
         "statement_cache_size=0&prepared_statement_cache_size=0",
         "prepared_statements=false&pool=5",

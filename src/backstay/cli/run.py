@@ -1,5 +1,6 @@
 """`backstay run`: a file of items becomes a job, and the job is worked on."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,7 @@ from backstay.cli.options import (
 )
 from backstay.cli.output import Output
 from backstay.cli.running import SCRIPTED, Live, supervise
+from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ def run(
     _check_readable(file)
     invocation.pace(rpm, tpm, patience)
     settings = invocation.settings()
+    warn_of_supabase(settings, os.environ, out)
     invocation.keys = keys = KeySources.from_settings(settings)
     key_permission.allowing(lambda: making.check(process, keys, settings.allowed_keys), allow_key)
     if not isinstance(process, str):

@@ -1,5 +1,6 @@
 """`backstay serve`: the HTTP API."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output, flush
+from backstay.cli.variables import warn_of_supabase
 from backstay.errors import SettingsError
 
 _NEEDED = (
@@ -49,6 +51,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise SettingsError(_NEEDED, setting="server", missing=error.name) from error
     settings, server = invocation.settings(), load(host=host, port=port)
+    warn_of_supabase(settings, os.environ, out)
 
     def tell(place: listening.Place) -> None:
         if as_json:

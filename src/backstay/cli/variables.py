@@ -1,10 +1,14 @@
-"""A warning about variables that are set and mean nothing, most often because of a typo."""
+"""Warnings about variables that are set and do not mean what may have been meant."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from backstay.cli.output import to_stderr
+from backstay.cli.output import Output, to_stderr
 from backstay.cli.text import plain
-from backstay.environment import nearest_variable, unknown_variables
+from backstay.environment import NAME_SUPABASE, nearest_variable, supabase_unused, unknown_variables
+
+if TYPE_CHECKING:
+    from backstay.settings import Settings
 
 
 def warn_of_unknown(environ: Mapping[str, str], *, as_json: bool) -> None:
@@ -18,3 +22,9 @@ def warn_of_unknown(environ: Mapping[str, str], *, as_json: bool) -> None:
         else:
             hint = f"; did you mean {near}?" if near is not None else ""
             to_stderr(f"Warning: {plain(name)} is not a setting of Backstay{hint}")
+
+
+def warn_of_supabase(settings: "Settings", environ: Mapping[str, str], out: Output) -> None:
+    """Say on standard error that a library is kept in a file, where a Supabase project was probably meant."""
+    if settings.database_url is None and (reason := supabase_unused(environ, settings.here, settings.database)):
+        out.note(f"Warning: {plain(reason)}; {NAME_SUPABASE}.", always=True)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from backstay import former_name
 from backstay.doctor.check import Check, Level
 from backstay.doctor.file import check_file, check_library
+from backstay.environment import NAME_SUPABASE, supabase_unused
 from backstay.errors import SettingsError
 from backstay.settings import Settings, load
 
@@ -41,6 +42,8 @@ def examine(
     if isinstance(where, str):
         yield from _server(where, settings, deep=deep)
     else:
+        if settings.database_url is None and (reason := supabase_unused(environ, settings.here, where)):
+            yield Check("settings", Level.WARNING, reason, NAME_SUPABASE)
         if ignored:
             yield Check("settings", Level.OK, f"for other drivers, and ignored in the address: {', '.join(ignored)}")
         yield check_library()
