@@ -342,7 +342,7 @@ class BackupUnreachable(BackupError):
 
 
 class BackupUnusable(BackupError):
-    """The state of the backup does not allow it: it is not verified, or it has expired."""
+    """The state of the backup does not allow it: it is not verified, is damaged, or has expired."""
 
     code = "backup_unusable"
 

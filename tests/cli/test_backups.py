@@ -374,6 +374,65 @@ def test_doctor_misses_the_file_of_a_backup(within, backstay, library):
     assert f"the file is missing of {backup}: nothing can be restored from it" in told.out
 
 
+def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
+    """What it finds damaged is recorded, named with what to do, and gone once the file is back and verified."""
+    backup = within("backups", "create", "--all", "--json").json["backupId"]
+    (file,) = backstay.folder.rglob(f"{backup}.json.zst")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100] + bytes(100))
+
+    shallow = within("doctor")
+    deep = within("doctor", "--deep")
+    listed, shown = within("backups", "list"), within("backups", "show", backup)
+    known = within("doctor")
+    file.write_bytes(whole)
+    back = within("doctor", "--deep")
+    verified = within("backups", "verify", backup)
+    sound = within("doctor", "--deep")
+
+    assert (shallow.code, deep.code, known.code, back.code, sound.code) == (0, 1, 1, 0, 0)
+    assert f"{backup} is damaged: nothing can be deleted or restored with it" in deep.out
+    assert f"{backup} is damaged since 20" in known.out
+    assert f"put back a copy of its file, then `backstay backups verify {backup}`" in known.out
+    assert "damaged since 20" in listed.out
+    assert shown.out.startswith(f"{backup}: damaged since 20")
+    assert "its file is sound again" in back.out
+    assert f"→ `backstay backups verify {backup}`" in back.out
+    assert verified.out.startswith(f"{backup}: sound, 30 conversations")
+    assert "1 verified, read back" in sound.out
+
+
+def test_a_cut_off_delete_of_a_damaged_backup_says_what_is_left_to_do(within, backstay, library, monkeypatch):
+    """Neither going on nor undoing is offered; what is offered instead works."""
+    step, steps = SqlBackups.delete_step, []
+
+    async def interrupted(self, backup, **options):
+        steps.append(backup)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+        return await step(self, backup, **options)
+
+    monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
+    backup = _ID.search(within("conversations", "delete", "--all", "--yes").err)[0]
+    monkeypatch.undo()
+    monkeypatch.chdir(backstay.folder)
+    (file,) = backstay.folder.rglob(f"{backup}.json.zst")
+    file.write_bytes(file.read_bytes()[:-100])
+    within("backups", "verify", backup)
+
+    listed, told = within("backups", "list"), within("doctor")
+    refused = [within("conversations", "delete", "--continue", backup), within("backups", "restore", backup)]
+    given_up = within("backups", "delete", backup, "--yes")
+
+    assert "the backup is damaged since 20" in listed.err
+    assert f"backstay backups verify {backup}" in listed.err
+    assert f"`backstay backups delete {backup}` gives it up" in told.out
+    assert "--continue" not in listed.err + told.out
+    assert [ended.code for ended in refused] == [1, 1]
+    assert given_up.out == f"{backup}: removed.\n"
+    assert "unfinished" not in within("backups", "list").err
+
+
 @pytest.mark.parametrize("words", ["verify", "restore", "download"])
 def test_a_damaged_backup_is_named_with_what_to_do(within, backstay, library, words):
     """Whatever met the damage."""
@@ -387,7 +446,7 @@ def test_a_damaged_backup_is_named_with_what_to_do(within, backstay, library, wo
     told = ended.err.splitlines()[-1]
     assert told.startswith("Error: ")
     assert backup in told
-    assert told.endswith("Put back a copy of its file, or use another of `backstay backups list`")
+    assert told.endswith(f"Put back a copy of its file, then `backstay backups verify {backup}`; or use another backup")
 
 
 def test_a_restore_over_a_reimport_says_that_only_times_differ(within, backstay, library):

@@ -188,6 +188,11 @@ async def test_a_damaged_file_is_told_before_it_begins(api, settings):
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "backup_damaged")
     assert (verified.status_code, verified.json()["error"]["code"]) == (409, "backup_damaged")
+    restored = await api.ann.post(f"/api/backups/{backup_id}/restore")
+    shown = (await api.ann.get(f"/api/backups/{backup_id}")).json()
+    assert (restored.status_code, restored.json()["error"]["code"]) == (409, "backup_unusable")
+    assert restored.json()["error"]["message"].endswith("; put back a copy of its file, then have it verified")
+    assert (shown["state"], shown["damagedAt"] is not None) == ("damaged", True)
     assert str(settings.here) not in answer.text + verified.text
 
 
@@ -296,8 +301,10 @@ def test_an_error_in_the_middle_breaks_the_connection(big):
         with pytest.raises(httpx.RemoteProtocolError):
             server.client.get(f"/api/backup/download/{backup_id}")
         assert server.logged("download_aborted")
+        assert server.client.get(f"/api/backups/{backup_id}").json()["state"] == "damaged"
     finally:
         path.write_bytes(whole)
+    assert server.client.post(f"/api/backups/{backup_id}/verify").json()["state"] == "verified"
     assert server.client.get(f"/api/backup/download/{backup_id}").status_code == 200
 
 

@@ -122,6 +122,42 @@ async def test_a_backup_goes_through_its_states(store):
     assert (await store.backups.backup(OWNER, backup.id)).state == "expired"
 
 
+async def test_damage_stays_until_it_is_known_to_be_cleared(store):
+    """Only a verification that began when it was known clears it; a damaged backup may be pinned, and expires."""
+    verified = await _verified(store, deleting=False)
+    first = await store.backups.damaged(verified)
+    since = store.clock.now()
+    store.clock.move(10)
+    second = await store.backups.damaged(verified)
+    damaged = await store.backups.sound(verified)
+    cleared = await store.backups.sound(damaged)
+    await store.backups.damaged(cleared)
+    newer = await store.backups.sound(damaged)
+    await store.backups.pin(OWNER, newer.id, pinned=True)
+    await store.backups.pin(OWNER, newer.id, pinned=False)
+    expired = await store.backups.expire(newer, early=True)
+
+    assert (first, second, expired) == (True, False, True)
+    assert (damaged.state, damaged.damaged_at) == ("damaged", since)
+    assert (cleared.state, cleared.damaged_at) == ("verified", None)
+    assert (newer.state, newer.damaged_at) == ("damaged", store.clock.now())
+
+
+async def test_no_step_of_a_delete_is_made_behind_a_damaged_backup(store):
+    """The transaction's own look at the record refuses it; only removing the backup ends the delete then."""
+    backup = await _verified(store, deleting=True)
+    await store.backups.damaged(backup)
+
+    with pytest.raises(BackupUnusable, match="is damaged since"):
+        await store.backups.delete_step(backup, limit=2, is_there=_there)
+    by_itself = await store.backups.expire(backup, early=False)
+    asked = await store.backups.expire(backup, early=True)
+
+    assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
+    assert (by_itself, asked) == (False, True)
+    assert (await store.backups.backup(OWNER, backup.id)).deletion == "abandoned"
+
+
 async def test_a_writer_that_was_taken_for_dead_verifies_nothing(store):
     """Whoever took it for dead has removed its file."""
     backup = await _begun(store)

@@ -36,6 +36,31 @@ async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, 
     assert "A delete was cut off" not in (await local.ann.get("/backups")).text
 
 
+async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
+    """List and page say since when; a delete that was cut off waits for its file, which a verification makes good."""
+    await local.made(3)
+    owned = local.parts.backstay.for_owner("local")
+    backup = await cut_off(owned)
+    path = await owned.backups.path_of(await owned.backups.show(backup))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    refused = await local.ann.post("/backups/act", data={"id": backup, "action": "verify"})
+    listed, page = await local.ann.get("/backups"), await local.ann.get("/backups/one", params={"id": backup})
+    path.write_bytes(whole)
+    await local.ann.post("/backups/act", data={"id": backup, "action": "verify"})
+    sound = await local.ann.get("/backups/one", params={"id": backup})
+
+    assert refused.status_code == 409
+    assert "chip-damaged" in listed.text
+    assert "whose file is damaged: found" in listed.text
+    assert "Damaged: found" in page.text
+    for offer in ("Undo it", "Finish deleting"):
+        assert offer not in listed.text + page.text
+        assert offer in sound.text
+    assert "Restore…" not in page.text
+    assert "Verify again" in page.text
+
+
 async def test_a_restore_over_other_content_asks_what_to_do(local):
     """What is there stays, unless it is said to be replaced; then it is backed up first."""
     (one,) = await local.made(1)

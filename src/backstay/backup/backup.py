@@ -10,6 +10,8 @@ from typing import NamedTuple
 class BackupState(StrEnum):
     RUNNING = "running"
     VERIFIED = "verified"
+    DAMAGED = "damaged"
+    """It was verified, and its file was found to be something else since."""
     FAILED = "failed"
     EXPIRED = "expired"
 
@@ -21,6 +23,8 @@ class DeletionState(StrEnum):
     DELETED = "deleted"
     UNDONE = "undone"
     """It was cut off, and all of the backup was restored."""
+    ABANDONED = "abandoned"
+    """It was cut off, its backup was found damaged, and the backup was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,12 @@ class Backup:
     """How long it is kept once it is verified, or once its delete has come to its end."""
     expires_at: datetime | None
     """None while it is being written or its delete is unfinished."""
+    first_seen_expired_at: datetime | None
+    """When a cleanup first found that it has expired."""
     created_at: datetime
     verified_at: datetime | None
+    damaged_at: datetime | None
+    """Since when it is known to be damaged; None once it is sound again."""
     removed_at: datetime | None
     deletion: DeletionState | None
     """None when it was made for no delete."""

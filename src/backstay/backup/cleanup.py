@@ -133,6 +133,8 @@ class Cleaner:
             await self._finish(decision.backup)
         except BackupUnreachable as error:
             return error
+        if decision.backup.damaged_at is not None:
+            _log.warning("damaged_backup_removed", backup=decision.backup.id, reason=decision.reason)
         return None
 
     async def _finish(self, backup: Backup) -> None:

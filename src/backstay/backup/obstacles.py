@@ -1,8 +1,10 @@
-"""What keeps conversations from being deleted, in words."""
+"""What keeps conversations from being deleted, and backups from being used, in words."""
 
 from collections.abc import Sequence
 
-from backstay.errors import DeleteBlocked
+from backstay.backup.backup import Backup, BackupState
+from backstay.clock import to_text
+from backstay.errors import BackupUnusable, DeleteBlocked
 from backstay.library.removal import Obstacle, ObstacleKind
 
 _WHY = {
@@ -35,3 +37,18 @@ def blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
         f"Nothing can be deleted: {why}{more}",
         obstacles=[{"table": one.table, "key": one.key, "rows": one.rows, "kind": str(one.kind)} for one in obstacles],
     )
+
+
+def unusable(backup: Backup) -> BackupUnusable:
+    """Return the error that says why nothing can be done with a backup that is not verified."""
+    match backup.state:
+        case BackupState.RUNNING:
+            why = "is still being written; wait for it"
+        case BackupState.FAILED:
+            why = f"failed and holds nothing ({backup.error})"
+        case BackupState.DAMAGED:
+            since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
+            why = f"is damaged{since}; put back a copy of its file, then `backstay backups verify {backup.id}`"
+        case _:
+            why = "has expired, its file is gone"
+    return BackupUnusable(f"{backup.id} {why}", backup_id=backup.id, state=str(backup.state))

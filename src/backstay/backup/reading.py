@@ -1,8 +1,8 @@
 """Opening backups: for verification, download and restore."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -10,11 +10,15 @@ import orjson
 
 from backstay.backup.backup import Backup, BackupState, Listener, Sealed
 from backstay.backup.folders import Folders
+from backstay.backup.obstacles import unusable
 from backstay.backup.progress import Teller
 from backstay.backup.store import BackupStore, Kept
 from backstay.backup.verifier import Verifier
-from backstay.errors import BackupDamaged, BackupUnreachable, BackupUnusable, NotABackup
+from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
 from backstay.library.archive import ArchiveReader, Line, Manifest, decompressed
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.backup")
 
 _BLOCK = 1024 * 1024
 
@@ -68,6 +72,24 @@ class OpenBackup:
         self.file.seek(0)
         return decompressed(self.file)
 
+    def whole(self, *, compressed: bool) -> Iterator[bytes]:
+        """Yield the JSON of the file or, compressed, the file as it is on disk. Blocks.
+
+        Raises BackupDamaged, at its end at the latest, when it is longer or shorter than what was verified.
+        """
+        different = BackupDamaged(f"The file of {self.backup.id} is longer or shorter than it was")
+        if compressed:
+            if self.size != self.backup.file_bytes:
+                raise different
+            yield from self.part(0, self.size)
+            return
+        left = self.backup.content_bytes
+        for block in self.blocks():
+            left -= len(block)
+            yield block
+        if left:  # a compressed file that is cut off may just end
+            raise different
+
     def _reader(self) -> ArchiveReader:
         reader = ArchiveReader(self.blocks())
         if reader.manifest.backup_id != self.backup.id:
@@ -85,26 +107,41 @@ class Reading:
         self._owner = owner
 
     @asynccontextmanager
-    async def opened(self, backup_id: str) -> AsyncIterator[OpenBackup]:
+    async def opened(self, backup_id: str, *, even_damaged: bool = False) -> AsyncIterator[OpenBackup]:
         """Open the file of a verified backup.
+
+        Whoever reads it and raises BackupDamaged or NotABackup within has the record say that it is damaged.
+
+        Args:
+            backup_id: The backup.
+            even_damaged: Open it, too, when it is known to be damaged.
 
         Raises:
             BackupNotFound: there is none of this id.
-            BackupUnusable: it is not verified, or has expired.
+            BackupUnusable: it is not verified, is damaged, or has expired.
             BackupUnreachable: its file or folder cannot be seen from here.
         """
-        backup = _usable(await self._store.backup(self._owner, backup_id))
+        usable = (BackupState.VERIFIED, BackupState.DAMAGED) if even_damaged else (BackupState.VERIFIED,)
+        backup = await self._in_state(usable, backup_id)
         folder = await self._folders.of(backup)
         if not folder.path.is_dir() or await self._folders.is_out_of_sight(backup, folder):
             place = self._folders.place_of(backup, folder)
             raise BackupUnreachable(f"The folder of {backup_id} cannot be seen from here: {place}", path=place)
-        with _told_of(backup_id), folder.opened(backup_id) as file:
-            # Once more: had it expired before it was opened, what was opened may be something else by now.
-            yield OpenBackup(_usable(await self._store.backup(self._owner, backup_id)), file)
+        try:
+            with folder.opened(backup_id) as file:
+                # Once more: had it expired before it was opened, what was opened may be something else by now.
+                await self._in_state(usable, backup_id)
+                yield OpenBackup(backup, file)
+        except (BackupDamaged, NotABackup) as error:
+            await self._record_damage(backup)
+            raise _damaged(backup_id, error) from error
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
-        """Read a backup back and compare all of it. Raises as `opened`, and BackupDamaged."""
-        async with self.opened(backup_id) as found:
+        """Read a backup back and compare all of it; its record says then what was found.
+
+        Raises as `opened`, and BackupDamaged.
+        """
+        async with self.opened(backup_id, even_damaged=True) as found:
             backup = found.backup
             sealed = Sealed(
                 backup.conversations,
@@ -114,31 +151,27 @@ class Reading:
                 backup.file_sha256 or b"",
             )
             await self._verifier.verify(backup, sealed, found.file, Teller(backup_id, on_progress))
-            return backup
+            return await self._store.sound(backup)
 
-
-@contextmanager
-def _told_of(backup_id: str) -> Iterator[None]:
-    """Have an error about a damaged file say which backup it is, and what one can do."""
-    try:
-        yield
-    except (BackupDamaged, NotABackup) as error:
-        named = error.message if backup_id in error.message else f"{backup_id}: {error.message}"
-        error.context.setdefault("backup_id", backup_id)
-        raise type(error)(
-            f"{named}. Put back a copy of its file, or use another of `backstay backups list`", **error.context
-        ) from error
-
-
-def _usable(backup: Backup) -> Backup:
-    if backup.state is BackupState.VERIFIED:
+    async def _in_state(self, usable: Collection[BackupState], backup_id: str) -> Backup:
+        backup = await self._store.backup(self._owner, backup_id)
+        if backup.state not in usable:
+            raise unusable(backup)
         return backup
-    why = {
-        BackupState.RUNNING: "is still being written; wait for it",
-        BackupState.FAILED: f"failed and holds nothing ({backup.error})",
-        BackupState.EXPIRED: "has expired, its file is gone",
-    }[backup.state]
-    raise BackupUnusable(f"{backup.id} {why}", backup_id=backup.id, state=str(backup.state))
+
+    async def _record_damage(self, backup: Backup) -> None:
+        try:
+            if await self._store.damaged(backup):
+                _log.warning("backup_damaged", backup=backup.id)
+        except BackstayError as error:  # the damage is the error to report
+            _log.warning("backup_damage_unrecorded", backup=backup.id, error=error.message)
+
+
+def _damaged(backup_id: str, error: BackstayError) -> BackupDamaged:
+    """Return the error about what was read of a file that says which backup it is, and what one can do."""
+    named = error.message if backup_id in error.message else f"{backup_id}: {error.message}"
+    remedy = f"Put back a copy of its file, then `backstay backups verify {backup_id}`; or use another backup"
+    return BackupDamaged(f"{named}. {remedy}", **{"backup_id": backup_id, **error.context})
 
 
 def _wanted(lines: Sequence[Line], first: int, holds: Holds | None) -> Iterator[Kept]:

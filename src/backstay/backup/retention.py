@@ -48,4 +48,5 @@ def _fate(backup: Backup, now: datetime, is_being_written: bool) -> tuple[Action
     if backup.expires_at is None or backup.expires_at > now:
         until = to_text(backup.expires_at) if backup.expires_at is not None else "it is said when"
         return Action.KEEP, f"it is kept until {until}"
-    return Action.REMOVE, f"it expired at {to_text(backup.expires_at)}"
+    damaged = f", damaged since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
+    return Action.REMOVE, f"it expired at {to_text(backup.expires_at)}{damaged}"

@@ -15,7 +15,7 @@ from backstay.backup.restorer import Restorer
 from backstay.backup.restoring import OnConflict, Restored, RestorePlan
 from backstay.backup.store import BackupStore, Snapshot
 from backstay.backup.writer import Writer
-from backstay.errors import BackstayError, BackupDamaged
+from backstay.errors import BackstayError
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 
@@ -129,6 +129,8 @@ class Backups:
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
         """Read a backup back, decode all of it, and compare it with what its snapshot found.
 
+        It is `verified` then, or `damaged`, whatever it was before.
+
         Raises:
             BackupNotFound, BackupUnusable, BackupUnreachable: there is nothing to verify.
             BackupDamaged: it is not what was backed up.
@@ -153,13 +155,9 @@ class Backups:
         was yielded is of no use.
         """
         async with self._reading.opened(backup_id) as found:
-            blocks = found.part(0, found.size) if compressed else found.blocks()
-            left = found.backup.file_bytes if compressed else found.backup.content_bytes
+            blocks = found.whole(compressed=compressed)
             while block := await asyncio.to_thread(next, blocks, b""):
-                left -= len(block)
                 yield block
-            if left:  # a compressed file that is cut off may just end
-                raise BackupDamaged(f"The file of {backup_id} is longer or shorter than it was", backup_id=backup_id)
 
     async def plan_restore(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
         """Say what `restore` would do. Errors as of `restore`."""

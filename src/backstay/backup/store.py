@@ -148,6 +148,17 @@ class BackupStore(Protocol):
         """Return places in the order of storing for so many conversations that are not of this library."""
         ...
 
+    async def damaged(self, backup: Backup) -> bool:
+        """verified → damaged, if it is verified; whether it was. Idempotent: since when stays as it is."""
+        ...
+
+    async def sound(self, backup: Backup) -> Backup:
+        """damaged → verified, if it has been damaged since the same time as the given record says.
+
+        Who found the file damaged meanwhile has looked at it later. Returns the record as it is now.
+        """
+        ...
+
     async def failed(self, backup: Backup, error: str) -> bool:
         """running → failed, if it is running; whether it was. Twice is safe."""
         ...
@@ -191,13 +202,13 @@ class BackupStore(Protocol):
     # -- retention
 
     async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
-        """Pin or unpin. Raises BackupNotFound, BackupUnusable (failed or expired)."""
+        """Pin or unpin. Raises BackupNotFound, BackupUnusable (running, failed or expired)."""
         ...
 
     async def expire(self, backup: Backup, *, early: bool) -> bool:
-        """verified or failed → expired, unless it is pinned or its delete is unfinished; whether it did.
+        """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; whether it did.
 
-        Only when its time has come, unless `early`.
+        Only when its time has come, unless `early`: then also one that is damaged, whose delete is abandoned with it.
         """
         ...
 

@@ -110,9 +110,7 @@ def list_backups(
             else:
                 out.note("There are no backups.")
             for backup in await backstay.backups.unfinished():
-                go_on = invocation.command("conversations", "delete", "--continue", backup.id)
-                undo = invocation.command("backups", "restore", backup.id)
-                out.note(f"The delete of {backup.id} is unfinished.\n  go on with  {go_on}\n  undo with   {undo}")
+                out.note(_unfinished(invocation, backup))
             await hints.remind(invocation, out, backstay)
 
     in_loop(do())
@@ -143,6 +141,9 @@ def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False
 
 def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
     """Read a backup back, decode all of it, and compare every conversation with what was backed up.
+
+    A backup that is not what it was is damaged from then on: nothing is deleted or restored with it until a copy of its
+    file is back and is verified.
 
     \b
     Example:
@@ -239,7 +240,7 @@ def unpin(context: typer.Context, backup: BackupArgument, as_json: AsJson = Fals
 def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_json: AsJson = False) -> None:
     """Remove a backup before its time. Asks on a terminal; elsewhere --yes must be given.
 
-    One that is pinned, or whose delete is unfinished, is not removed.
+    One that is pinned, or whose delete is unfinished, is not removed; a damaged one is, and its delete is abandoned.
 
     \b
     Example:
@@ -328,7 +329,23 @@ def _row(backup: "Backup") -> tuple[object, ...]:
 
 
 def _standing(backup: "Backup") -> str:
-    return f"{backup.state}, {backup.deletion}" if backup.deletion is not None else str(backup.state)
+    state = str(backup.state)
+    if backup.state == "damaged" and backup.damaged_at is not None:
+        state += f" since {_moment(to_text(backup.damaged_at))}"
+    return f"{state}, {backup.deletion}" if backup.deletion is not None else state
+
+
+def _unfinished(invocation: Invocation, backup: "Backup") -> str:
+    if backup.state == "damaged":
+        verify = invocation.command("backups", "verify", backup.id)
+        give_up = invocation.command("backups", "delete", backup.id)
+        return (
+            f"The delete of {backup.id} is unfinished, and the backup is {_standing(backup)}.\n"
+            f"  once a copy of its file is back  {verify}\n  give it up with                  {give_up}"
+        )
+    go_on = invocation.command("conversations", "delete", "--continue", backup.id)
+    undo = invocation.command("backups", "restore", backup.id)
+    return f"The delete of {backup.id} is unfinished.\n  go on with  {go_on}\n  undo with   {undo}"
 
 
 def _expiry(backup: "Backup") -> str:

@@ -20,12 +20,15 @@ _PLAIN = "\x1b[0m"
 
 def doctor(
     context: typer.Context,
-    deep: Annotated[bool, typer.Option("--deep", help="Search the whole database for damage, however large.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Search the whole database, and each backup, for damage, however large.")
+    ] = False,
     as_json: AsJson = False,
 ) -> Status:
     """Look for what may be wrong.
 
-    Checks versions, settings, the database and what surrounds it; changes nothing and makes nothing.
+    Checks versions, settings, the database and what surrounds it; changes nothing and makes nothing. With --deep, the
+    record of a backup that is found damaged says so afterwards.
 
     Ends with 0 when there is no problem (a warning is none), else with 1.
 

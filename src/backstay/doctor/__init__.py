@@ -1,4 +1,6 @@
-"""What may be wrong around a library, found without changing anything: the checks behind `backstay doctor`.
+"""What may be wrong around a library: the checks behind `backstay doctor`.
+
+They change nothing, but for one thing: a backup whose file is found damaged is known to be so afterwards.
 
 Every check answers by itself, so that one which cannot be made hides none of the others.
 """
@@ -20,13 +22,13 @@ __all__ = ["Check", "Level", "examine"]
 def examine(
     *, database_url: str | None, owner: str | None, environ: Mapping[str, str], deep: bool = False
 ) -> Iterator[Check]:
-    """Yield what each check finds. Nothing is made, migrated or written.
+    """Yield what each check finds. Nothing is made, migrated or written, but the records of damaged backups.
 
     Args:
         database_url: As of `settings.load`.
         owner: As of `settings.load`.
         environ: The environment to speak of.
-        deep: Search the whole database for damage, however large it is.
+        deep: Search the whole database, and the file of each backup, for damage, however large they are.
     """
     yield Check("backstay", Level.OK, version("backstay"))
     yield Check("python", Level.OK, f"{platform.python_version()} ({platform.python_implementation()})")

@@ -1,36 +1,61 @@
-"""Whether the files of backups are where their records say."""
+"""Whether the files of backups are where their records say, and are what was verified."""
 
+import asyncio
+import hashlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from backstay.app import Backstay
 from backstay.backup.folder import BackupFolder
 from backstay.backup.folder_marker import problem_with, read_marker, state_of
+from backstay.clock import to_text
 from backstay.doctor.check import Check, Level
-from backstay.errors import BackupFolderUnrecognized
-from backstay.storage.sql.inspection import Standing
+from backstay.errors import BackstayError, BackupDamaged, BackupFolderUnrecognized, BackupUnreachable
+from backstay.logs import get_logger
+from backstay.settings import Settings
+from backstay.storage.sql.inspection import KeptBackup, Standing
+
+_log = get_logger("backstay.doctor")
 
 _NAMED = 5
+_BLOCK = 1024 * 1024
 
 
-def check_backups(found: Standing, *, beside: Path | None, chosen: Path | None) -> Iterator[Check]:
-    """Look for the file of each verified backup, where it was made and where new ones go, and whose folder that is."""
-    yield from _folder(found, beside=beside, chosen=chosen)
-    missing = []
+def check_backups(found: Standing, settings: Settings, *, beside: Path | None, deep: bool) -> Iterator[Check]:
+    """Look for the file of each backup, and whose the folder of new ones is; `deep` reads all files."""
+    yield from _folder(found, beside=beside, chosen=settings.backup_place)
+    missing, wrong, sound = [], [], 0
     for backup in found.backups:
         if backup.folder is not None and backup.host not in (None, socket.gethostname()):
             continue  # on another machine, of which nothing can be told from here
-        places = (Path(backup.folder) if backup.folder is not None else beside, chosen or beside)
+        places = (Path(backup.folder) if backup.folder is not None else beside, settings.backup_place or beside)
         folders = [BackupFolder(place / found.database_id) for place in places if place is not None]
-        if not any(folder.has(backup.id) for folder in folders):
+        folder = next((folder for folder in folders if folder.has(backup.id)), None)
+        if folder is None:
             missing.append(backup.id)
+            continue
+        try:
+            is_sound = _is_what_was_verified(folder, backup) if deep else None
+        except BackupUnreachable as error:
+            yield Check("backups", Level.WARNING, error.message, "check its rights and its disk")
+            continue
+        if backup.damaged_at is not None:
+            yield _damaged(backup, is_sound=is_sound)
+        elif is_sound is False:
+            wrong.append(backup)
+        else:
+            sound += 1
+    if wrong:
+        asyncio.run(_recorded(wrong, settings))
+        yield from (_damaged(backup, is_sound=False) for backup in wrong)
     if missing:
-        more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
-        text = f"the file is missing of {', '.join(missing[:_NAMED])}{more}: nothing can be restored from it"
+        text = f"the file is missing of {_listed(missing)}: nothing can be restored from it"
         remedy = "put it back, or `backstay backups delete BACKUP` if it is gone for good"
         yield Check("backups", Level.PROBLEM, text, remedy)
-    elif found.backups:
-        yield Check("backups", Level.OK, f"{len(found.backups):,} verified, with their files")
+    elif sound:
+        yield Check("backups", Level.OK, f"{sound:,} verified, {'read back' if deep else 'with their files'}")
 
 
 def _folder(found: Standing, *, beside: Path | None, chosen: Path | None) -> Iterator[Check]:
@@ -50,3 +75,43 @@ def _folder(found: Standing, *, beside: Path | None, chosen: Path | None) -> Ite
     problem = problem_with(folder, marker, state)
     if problem is not None:
         yield Check("backups", Level.PROBLEM, *problem)
+
+
+def _is_what_was_verified(folder: BackupFolder, backup: KeptBackup) -> bool:
+    try:
+        with folder.opened(backup.id) as file:
+            sha = hashlib.sha256()
+            for block in iter(partial(file.read, _BLOCK), b""):
+                sha.update(block)
+            return sha.digest() == backup.file_sha256
+    except BackupDamaged:
+        return False
+    except OSError as error:
+        raise BackupUnreachable(f"the file of {backup.id} cannot be read: {error.strerror}") from error
+
+
+async def _recorded(wrong: Sequence[KeptBackup], settings: Settings) -> None:
+    """Have the records say it, which verifying them does; what keeps one from it is no reason to hide the damage."""
+    try:
+        async with Backstay(settings, create=False) as backstay:
+            for backup in wrong:
+                try:
+                    await backstay.backups.verify(backup.id)
+                except BackupDamaged:
+                    continue
+    except BackstayError as error:
+        _log.warning("backup_damage_unrecorded", code=error.code, error=error.message)
+
+
+def _damaged(backup: KeptBackup, *, is_sound: bool | None) -> Check:
+    since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
+    verify = f"`backstay backups verify {backup.id}`"
+    if is_sound:
+        return Check("backups", Level.WARNING, f"{backup.id} was damaged{since}, and its file is sound again", verify)
+    text = f"{backup.id} is damaged{since}: nothing can be deleted or restored with it"
+    return Check("backups", Level.PROBLEM, text, f"put back a copy of its file, then {verify}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

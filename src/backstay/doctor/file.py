@@ -58,7 +58,7 @@ def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]
     if found.schema == found.known_schema and not found.damage:
         yield from check_work(found.standing)
         beside = path.parent / f"{path.stem}.backups"
-        yield from check_backups(found.standing, beside=beside, chosen=settings.backup_place)
+        yield from check_backups(found.standing, settings, beside=beside, deep=deep)
 
 
 def _access(path: Path, size: int) -> Check:

@@ -37,7 +37,7 @@ def check_server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]
     yield from _adopted(found)
     if found.schema == found.known_schema:
         yield from check_work(found.standing)
-        yield from check_backups(found.standing, beside=None, chosen=settings.backup_place)
+        yield from check_backups(found.standing, settings, beside=None, deep=deep)
 
 
 def _backups(place: Path | None) -> Iterator[Check]:

@@ -33,11 +33,15 @@ def check_work(found: Standing) -> Iterator[Check]:
         text = f"process {holder.card.pid} on {holder.card.host} died while it worked on {holder.job_id}"
         yield Check("workers", Level.WARNING, text, "the next resume of that job takes its items back")
     yield Check("workers", Level.OK, f"{len(found.leaseholders) - len(dead)} at work")
-    for name in found.cut_off_deletes:
+    for name, is_damaged in found.cut_off_deletes:
+        text = f"the delete of {name} is unfinished{', and that backup is damaged' if is_damaged else ''}"
         remedy = (
             f"`backstay conversations delete --continue {name}` goes on, `backstay backups restore {name}` undoes it"
         )
-        yield Check("deletes", Level.WARNING, f"the delete of {name} is unfinished", remedy)
+        if is_damaged:
+            verify = f"put back a copy of its file, then `backstay backups verify {name}`"
+            remedy = f"{verify}; `backstay backups delete {name}` gives it up"
+        yield Check("deletes", Level.WARNING, text, remedy)
 
 
 def _remedy(waiting: Sequence[Unfinished]) -> str:

@@ -25,7 +25,10 @@ class BackupFolderOut(Object):
 
 
 class BackupOut(Object):
-    """A backup. `expiresAt` is null while it is written, or while its delete is unfinished."""
+    """A backup. `expiresAt` is null while it is written, or while its delete is unfinished.
+
+    `damagedAt` says since when it is known to be damaged, and is null where it is not.
+    """
 
     backup_id: str
     file_path: str
@@ -39,6 +42,7 @@ class BackupOut(Object):
     error: str | None
     created_at: Moment
     verified_at: Moment | None
+    damaged_at: Moment | None
     expires_at: Moment | None
     deletion: BackupDeletionOut | None
 
@@ -62,6 +66,7 @@ class BackupOut(Object):
             error=backup.error,
             created_at=backup.created_at,
             verified_at=backup.verified_at,
+            damaged_at=backup.damaged_at,
             expires_at=backup.expires_at,
             deletion=deletion,
         )

@@ -54,15 +54,25 @@ class BackupResponse(Response):
         self._idle_seconds = idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._places.one(scope["state"]["owner"]), self._backups.opened(self._backup_id) as found:
-            if self._stored:
-                span = span_of(self._wanted, found.size)
-                blocks = found.part(span.start, span.length)
-                head = self._head_of_stored(found, span)
-            else:
-                blocks, head = found.blocks(), self._head("application/json", ".json")
-            first = await asyncio.to_thread(next, blocks, b"")
-            await _streamed(head, first, blocks, scope, receive, send, idle_seconds=self._idle_seconds)
+        is_begun = False
+        try:
+            async with self._places.one(scope["state"]["owner"]), self._backups.opened(self._backup_id) as found:
+                if self._stored:
+                    span = span_of(self._wanted, found.size)
+                    is_all = span.length == found.size
+                    blocks = found.whole(compressed=True) if is_all else found.part(span.start, span.length)
+                    head = self._head_of_stored(found, span)
+                else:
+                    blocks, head = found.whole(compressed=False), self._head("application/json", ".json")
+                first = await asyncio.to_thread(next, blocks, b"")
+                is_begun = True
+                await _streamed(head, first, blocks, scope, receive, send, idle_seconds=self._idle_seconds)
+        except (BackstayError, TimeoutError) as error:
+            if not is_begun:
+                raise
+            reason = error.message if isinstance(error, BackstayError) else "the client does not read"
+            _log.warning("download_aborted", error=reason)
+            raise AbortedAnswer from error
 
     def _head(self, media_type: str, ending: str) -> Response:
         name = f"{self._backup_id}{ending}"
@@ -115,7 +125,7 @@ async def _streamed(
     """Send an answer block by block, until its end, or until nobody reads it any more.
 
     Raises:
-        AbortedAnswer: what is to be sent cannot be read on.
+        BackstayError, TimeoutError: what is to be sent cannot be read on, or the client does not read.
     """
     await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
     gone = asyncio.create_task(_gone(receive))
@@ -127,10 +137,6 @@ async def _streamed(
             block = await asyncio.to_thread(next, blocks, b"")
         if not gone.done():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-    except (BackstayError, TimeoutError) as error:
-        reason = error.message if isinstance(error, BackstayError) else "the client does not read"
-        _log.warning("download_aborted", error=reason)
-        raise AbortedAnswer from error
     finally:
         gone.cancel()
 

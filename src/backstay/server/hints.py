@@ -11,6 +11,7 @@ HINTS: Mapping[type[BaseException], str] = {
     errors.JobNotFound: "the list of batches shows those there are",
     errors.ConversationNotFound: "the list of conversations shows those there are",
     errors.BackupNotFound: "the list of backups shows those there are",
+    errors.BackupUnusable: "put back a copy of its file, then have it verified",
     errors.EmptySelection: "the list of conversations shows those there are",
     errors.IllegalMove: "its state says what is possible: see it anew",
     errors.JobIsWorked: "pause or cancel it first",

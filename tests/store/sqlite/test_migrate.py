@@ -304,6 +304,36 @@ def test_job_that_was_paused_before_evidence_was_kept_has_none(path):
     assert paused == [("paused", "bad_key", "no key", None)]
 
 
+def test_backups_of_the_schema_before_keep_what_they_have(path):
+    """Their table is made anew: rows, keys and what refers to them stay, and no key is given twice."""
+    prepare(path, create=True, known=migrations()[:7])
+    for number in (3, 8):
+        _sql(
+            path,
+            "INSERT INTO backups (key, owner, id, state, reason, keep_micros, created_at, deletion, deleted)"
+            " VALUES (?, 'local', ?, 'verified', 'why', 7, 5, 'deleting', 2)",
+            number,
+            f"backup-{number}-a",
+        )
+        _sql(path, "INSERT INTO backup_items VALUES (?, 0, 'local', 'c', 1, x'00', x'00', NULL)", number)
+
+    prepare(path, create=False)
+    _sql(path, "UPDATE backups SET state = 'damaged', damaged_at = 9, deletion = 'abandoned' WHERE key = 3")
+    _sql(
+        path,
+        "INSERT INTO backups (owner, id, state, reason, keep_micros, created_at) VALUES ('o', 'b', 'failed', '', 1, 1)",
+    )
+
+    assert _sql(path, "SELECT key, id, deleted, damaged_at FROM backups") == [
+        (3, "backup-3-a", 2, 9),
+        (8, "backup-8-a", 2, None),
+        (9, "b", 0, None),
+    ]
+    assert _sql(path, "SELECT backup_id FROM backup_exports") == [("backup-8-a",)]
+    assert _sql(path, "SELECT backup_key FROM backup_items") == [(3,), (8,)]
+    assert _sql(path, "PRAGMA foreign_key_check") == _sql(path, "PRAGMA integrity_check(1)")[1:] == []
+
+
 def test_copy_is_the_database_as_it_was(path):
     """Whole, and the user's own; it can be put back."""
     prepare(path, create=True)

@@ -9,6 +9,7 @@ import orjson
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeletionState, Sealed
 from backstay.backup.location import Location
+from backstay.backup.obstacles import unusable
 from backstay.backup.restoring import OnConflict, Restored, RestorePlan
 from backstay.backup.store import AddedColumns, Documents, Measured, OutrightStep, Snapshot, Step
 from backstay.clock import Clock
@@ -129,6 +130,17 @@ class SqlBackups:
             return find_backup(session, backup.owner, backup.id)
 
         return await self._database.write(do)
+
+    async def damaged(self, backup: Backup) -> bool:
+        values = {**_key_of(backup), "now": now_micros(self._clock)}
+
+        return await self._database.write(lambda s: s.execute("backup_damaged", values) > 0)
+
+    async def sound(self, backup: Backup) -> Backup:
+        if backup.damaged_at is not None:
+            values = {**_key_of(backup), "damaged_at": to_micros(backup.damaged_at)}
+            await self._database.write(lambda s: s.execute("backup_sound", values))
+        return await self.backup(backup.owner, backup.id)
 
     async def failed(self, backup: Backup, error: str) -> bool:
         values = {**_key_of(backup), "error": error, "now": now_micros(self._clock)}
@@ -287,6 +299,8 @@ def items_from(session: Session, backup: Backup, first: int, limit: int) -> list
 
 def check_deletable(backup: Backup, *, is_there: Callable[[], bool]) -> None:
     """Refuse to delete what a backup holds. Raises BackupUnusable."""
+    if backup.state is BackupState.DAMAGED:
+        raise unusable(backup)
     if backup.state is not BackupState.VERIFIED or not backup.is_delete_unfinished:
         standing = backup.deletion or backup.state
         raise BackupUnusable(f"{backup.id} is {standing}; there is no delete to go on with", backup_id=backup.id)
@@ -307,8 +321,8 @@ def _cleanup_of(owner: str) -> str:
 
 def _backup(row: Row) -> Backup:
     (key, backup_id, owner, state, reason, folder, host, conversations, turns, content_bytes, file_bytes, file_sha256,
-     error, pinned, keep, expires_at, created_at, verified_at, removed_at, deletion, deleted, changed,
-     gone) = row  # fmt: skip
+     error, pinned, keep, expires_at, first_seen_expired_at, created_at, verified_at, damaged_at, removed_at, deletion,
+     deleted, changed, gone) = row  # fmt: skip
     return Backup(
         key=key,
         id=backup_id,
@@ -326,8 +340,10 @@ def _backup(row: Row) -> Backup:
         is_pinned=bool(pinned),
         keep=keep * _MICROSECOND,
         expires_at=_moment(expires_at),
+        first_seen_expired_at=_moment(first_seen_expired_at),
         created_at=from_micros(created_at),
         verified_at=_moment(verified_at),
+        damaged_at=_moment(damaged_at),
         removed_at=_moment(removed_at),
         deletion=DeletionState(deletion) if deletion else None,
         deleted=deleted,

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from backstay.backup.location import Location
 from backstay.batch.store import WorkerCard
-from backstay.storage.sql.session import Session
+from backstay.storage.sql.session import Row, Session
+from backstay.storage.sql.times import from_micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,14 @@ class Leaseholder:
 
 @dataclass(frozen=True, slots=True)
 class KeptBackup:
-    """A verified backup, as its record is stored."""
+    """A backup whose file is to be there, as its record is stored."""
 
     id: str
     folder: str | None
     host: str | None
+    file_bytes: int
+    file_sha256: bytes
+    damaged_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,8 @@ class Standing:
 
     unfinished: Sequence[Unfinished] = ()
     leaseholders: Sequence[Leaseholder] = ()
-    cut_off_deletes: Sequence[str] = ()
-    """Backups whose delete has not come to its end."""
+    cut_off_deletes: Sequence[tuple[str, bool]] = ()
+    """Backups whose delete has not come to its end, each with whether it is damaged."""
     backups: Sequence[KeptBackup] = ()
     database_id: str = ""
     """What the folder of backups is named after."""
@@ -56,11 +61,17 @@ def standing(session: Session, owner: str, location: Location) -> Standing:
     return Standing(
         [Unfinished(*row) for row in session.rows("inspect_unfinished", {"owner": owner})],
         [Leaseholder(name, job_id, WorkerCard(*card)) for name, job_id, *card in session.rows("inspect_workers")],
-        [name for (name,) in session.rows("inspect_cut_off_deletes", {"owner": owner})],
-        [KeptBackup(*row) for row in session.rows("inspect_backups", {"owner": owner})],
+        [(name, bool(is_damaged)) for name, is_damaged in session.rows("inspect_cut_off_deletes", {"owner": owner})],
+        [_backup(row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
         location,
     )
+
+
+def _backup(row: Row) -> KeptBackup:
+    name, folder, host, file_bytes, sha256, damaged_at = row
+    since = from_micros(damaged_at) if damaged_at is not None else None
+    return KeptBackup(name, folder, host, file_bytes, bytes(sha256), since)
 
 
 def miscounted(session: Session) -> list[str]:

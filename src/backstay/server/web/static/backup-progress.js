@@ -117,7 +117,7 @@ export class BackupProgress extends BackstayElement {
     this.#parts = null;
     const backup = this.#backup;
     if (backup.state !== "verified") {
-      this.show(element("p", { class: "problem", role: "alert" }, backup.error ?? `The backup is ${backup.state}.`));
+      this.show(element("p", { class: "problem", role: "alert" }, backup.error ?? `The backup is ${backup.state}${backup.damagedAt ? `: found ${distance(backup.damagedAt)}` : ""}.`));
       this.tell("failed", { backup });
       return;
     }

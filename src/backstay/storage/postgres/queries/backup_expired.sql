@@ -1,9 +1,10 @@
--- verified or failed → expired, unless somebody needs it
+-- verified, damaged or failed → expired, unless somebody needs it; nothing can go on with a delete once its backup is damaged
 UPDATE {schema}.backups
-   SET state = 'expired', expires_at = coalesce(expires_at, :now)
+   SET state = 'expired', expires_at = coalesce(expires_at, :now),
+       deletion = CASE deletion WHEN 'deleting' THEN 'abandoned' ELSE deletion END
  WHERE key = :key
    AND owner = :owner
-   AND state IN ('verified', 'failed')
+   AND state IN ('verified', 'damaged', 'failed')
    AND NOT pinned
-   AND deletion IS DISTINCT FROM 'deleting'
+   AND (deletion IS DISTINCT FROM 'deleting' OR (:early AND state = 'damaged'))
    AND (:early OR expires_at <= :now)

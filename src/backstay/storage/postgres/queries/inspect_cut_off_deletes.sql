@@ -1,5 +1,5 @@
 -- Backups of one owner whose delete has not come to its end.
-SELECT id
+SELECT id, state = 'damaged'
   FROM {schema}.backups
  WHERE owner = :owner
    AND deletion = 'deleting'

@@ -1,9 +1,10 @@
 -- Backups, the latest first; those whose files are gone only when asked for.
 SELECT key, id, owner, state, reason, folder, host, conversations, turns, content_bytes, file_bytes, file_sha256,
-       error, pinned, keep_micros, expires_at, created_at, verified_at, removed_at, deletion, deleted, changed, gone
+       error, pinned, keep_micros, expires_at, first_seen_expired_at, created_at, verified_at, damaged_at, removed_at,
+       deletion, deleted, changed, gone
   FROM backups
  WHERE owner = :owner
-   AND (:every OR state IN ('running', 'verified') OR (state = 'failed' AND removed_at IS NULL))
+   AND (:every OR state IN ('running', 'verified', 'damaged') OR (state = 'failed' AND removed_at IS NULL))
    AND key < :before
  ORDER BY key DESC
  LIMIT :limit

@@ -3,4 +3,4 @@ UPDATE backups
    SET pinned = :pinned
  WHERE key = :key
    AND owner = :owner
-   AND state = 'verified'
+   AND state IN ('verified', 'damaged')

@@ -1,0 +1,164 @@
+"""A backup whose file is not what was verified is known to be damaged, until a verification finds it sound again."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from backstay import Backstay
+from backstay.errors import BackupDamaged, BackupError, BackupUnreachable, BackupUnusable
+from support.library import ALL, digests
+from support.sql import ask
+
+pytestmark = pytest.mark.promise("K1", "K2")
+
+
+async def _download(backstay, backup_id):
+    async with aclosing(backstay.backups.download(backup_id)) as blocks:
+        async for _ in blocks:
+            pass
+
+
+async def _download_compressed(backstay, backup_id):
+    async with aclosing(backstay.backups.download(backup_id, compressed=True)) as blocks:
+        async for _ in blocks:
+            pass
+
+
+_READERS = {
+    "verify": lambda backstay, backup_id: backstay.backups.verify(backup_id),
+    "restore": lambda backstay, backup_id: backstay.backups.restore(backup_id),
+    "plan": lambda backstay, backup_id: backstay.backups.plan_restore(backup_id),
+    "download": _download,
+    "download compressed": _download_compressed,
+}
+
+
+async def _truncated(backstay, backup_id):
+    """Cut the file of a backup short; return its path and what it was."""
+    path = await backstay.backups.path_of(await backstay.backups.show(backup_id))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    return path, whole
+
+
+@pytest.mark.parametrize("read", _READERS.values(), ids=_READERS)
+async def test_damage_is_recorded_by_whoever_reads_it(kept_anywhere, read):
+    """Each reading that finds a file damaged has the record say so, and a verification of the whole file clears it."""
+    async with Backstay.open(kept_anywhere.database) as backstay:
+        backup_id = (await backstay.conversations.delete(ALL)).backup_id
+        path, whole = await _truncated(backstay, backup_id)
+
+        with pytest.raises(BackupDamaged, match=f"then `backstay backups verify {backup_id}`"):
+            await read(backstay, backup_id)
+        found = await backstay.backups.show(backup_id)
+        with pytest.raises(BackupUnusable, match=r"is damaged since 20.*; put back a copy of its file, then"):
+            await backstay.backups.restore(backup_id)
+        with pytest.raises(BackupDamaged):
+            await backstay.backups.verify(backup_id)
+        (again,) = await backstay.backups.list()
+        shown = await asyncio.to_thread(ask, kept_anywhere.database, "SELECT count(*) FROM backup_exports")
+        path.write_bytes(whole)
+        sound = await backstay.backups.verify(backup_id)
+        await backstay.backups.restore(backup_id)
+
+        assert (found.state, again.damaged_at, shown) == ("damaged", found.damaged_at, [(0,)])
+        assert (sound.state, sound.damaged_at) == ("verified", None)
+        assert await digests(backstay) == kept_anywhere.originals
+
+
+async def test_a_file_that_cannot_be_reached_is_not_damaged(kept):
+    """A disk that is not there, or a file that was moved away, says nothing about the backup."""
+    async with Backstay.open(kept.database) as backstay:
+        backup = await backstay.backups.create(ALL)
+        path = await backstay.backups.path_of(backup)
+        for gone in (path, path.parent):
+            gone.rename(kept.database.with_name("unplugged"))
+            with pytest.raises(BackupUnreachable):
+                await backstay.backups.verify(backup.id)
+            kept.database.with_name("unplugged").rename(gone)
+
+        assert (await backstay.backups.show(backup.id)).state == "verified"
+
+
+def _damaging(backstay, monkeypatch):
+    """Have the backup of a delete found damaged between its first and its second step; return what undoes it."""
+    step, undo = backstay._store.backups.delete_step, []
+
+    async def damaged(backup, **options):
+        if len(undo) < 2:
+            undo.append(None)
+            if len(undo) == 2:
+                undo[1] = await _truncated(backstay, backup.id)
+                with pytest.raises(BackupDamaged):
+                    await backstay.backups.verify(backup.id)
+        return await step(backup, **options)
+
+    monkeypatch.setattr(backstay._store.backups, "delete_step", damaged)
+    return undo
+
+
+async def test_no_delete_goes_on_behind_a_damaged_backup(kept_anywhere, monkeypatch):
+    """What a verification finds while the delete runs stops it; once the file is back and verified, it goes on."""
+    kept = kept_anywhere
+    async with Backstay.open(kept.database) as backstay:
+        undo = _damaging(backstay, monkeypatch)
+        with pytest.raises(BackupUnusable, match="is damaged since"):
+            await backstay.conversations.delete(ALL)
+        left = await backstay.conversations.count(ALL)
+        (backup,) = await backstay.backups.unfinished()
+        with pytest.raises(BackupDamaged):
+            await backstay.conversations.resume_delete(backup.id)
+        path, whole = undo[1]
+        path.write_bytes(whole)
+        done = await backstay.conversations.resume_delete(backup.id)
+
+        assert 0 < left < len(kept.originals)
+        assert done.deleted == len(kept.originals)
+        await backstay.backups.restore(backup.id)
+        assert await digests(backstay) == kept.originals
+
+
+async def test_without_the_record_of_damage(kept, monkeypatch):
+    """The control: where nobody notes the damage, the delete goes on to its end behind a file that holds nothing."""
+    async with Backstay.open(kept.database) as backstay:
+        _damaging(backstay, monkeypatch)
+
+        async def unnoted(backup):
+            return False
+
+        monkeypatch.setattr(backstay._store.backups, "damaged", unnoted)
+        await backstay.conversations.delete(ALL)
+
+        assert await backstay.conversations.count(ALL) == 0
+        with pytest.raises(BackupError):
+            await backstay.backups.restore((await backstay.backups.list())[0].id)
+
+
+async def test_a_delete_behind_a_damaged_backup_can_be_given_up(kept, monkeypatch):
+    """Whoever has no copy of the file removes the backup: the delete stays as far as it came, and nobody names it."""
+    async with Backstay.open(kept.database) as backstay:
+        _damaging(backstay, monkeypatch)
+        with pytest.raises(BackupUnusable):
+            await backstay.conversations.delete(ALL)
+        (backup,) = await backstay.backups.unfinished()
+        await backstay.backups.delete(backup.id)
+
+        removed = await backstay.backups.show(backup.id)
+        assert (removed.state, removed.deletion) == ("expired", "abandoned")
+        assert await backstay.backups.unfinished() == []
+
+
+async def test_a_damaged_backup_is_named_when_it_goes(kept):
+    """Retention treats it as it did before, and says that it was damaged."""
+    async with Backstay.open(kept.database) as backstay:
+        backup_id = (await backstay.conversations.delete(ALL)).backup_id
+        await _truncated(backstay, backup_id)
+        with pytest.raises(BackupDamaged):
+            await backstay.backups.verify(backup_id)
+        early = await backstay.backups.cleanup()
+        ask(kept.database, "UPDATE backups SET expires_at = created_at")
+        late = await backstay.backups.cleanup()
+
+        assert [one.action for one in (*early.decisions, *late.decisions)] == ["keep", "remove"]
+        assert "damaged since 20" in late.decisions[0].reason
