@@ -34,6 +34,7 @@ _ENVIRONMENT = {
     "backup_directory": "BACKUP_DIRECTORY",
     "backup_retention_days": "BACKUP_RETENTION_DAYS",
 }
+VARIABLES = tuple(_ENVIRONMENT.values())
 
 
 class KeySetting(BaseModel):
@@ -175,7 +176,7 @@ def load(
     """
     here = here or Path.cwd()
     environ = os.environ if environ is None else environ
-    refuse_variables(environ, _ENVIRONMENT.values())
+    refuse_variables(environ, VARIABLES)
     values: dict[str, Any] = {"here": here, "file_directory": here}
     said: dict[str, Any] = {name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
     given: dict[str, str | float | None] = {

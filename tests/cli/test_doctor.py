@@ -30,6 +30,10 @@ def _told(ended, name: str) -> str:
     return " | ".join(check["message"] for check in ended.json["checks"] if check["name"] == name)
 
 
+def _remedy(ended, name: str) -> str:
+    return " | ".join(check["remedy"] for check in ended.json["checks"] if check["name"] == name)
+
+
 def _everything_in(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
 
@@ -208,6 +212,77 @@ def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
 
     assert checks["disk"].level is Level.WARNING
     assert "local disk" in checks["disk"].remedy
+
+
+def test_a_file_in_the_place_of_backups_is_a_problem(within, backstay, database, monkeypatch):
+    """The remedy names the setting, and either half of it works."""
+    (backstay.folder / "taken").write_text("x")
+    monkeypatch.setenv("BACKUP_DIRECTORY", "taken")
+    inside = within("doctor", "--json")
+    monkeypatch.setenv("BACKUP_DIRECTORY", "taken/deeper")
+    below = within("doctor", "--json")
+    (backstay.folder / "taken").unlink()
+    removed = within("doctor", "--json")
+
+    for ended in (inside, below):
+        assert ended.code == 1
+        assert _told(ended, "backups") == f"{backstay.folder / 'taken'} is not a folder"
+        assert _remedy(ended, "backups") == "remove what is there, or set BACKUP_DIRECTORY to a folder"
+    assert removed.code == 0
+    assert within("backups", "create", "--all").code == 0
+    assert within("doctor", "--json").code == 0
+
+
+def test_a_place_of_backups_whose_disk_may_not_be_mounted_is_a_warning(within, backstay, database, monkeypatch):
+    """The first backup would make the folders on another disk; one that has only its last folder to make is sound."""
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(backstay.folder / "mnt" / "disk" / "backups"))
+    missing = within("doctor", "--json")
+    (backstay.folder / "mnt" / "disk").mkdir(parents=True)
+    made = within("doctor", "--json")
+
+    assert (missing.code, _levels(missing)["backups"]) == (0, "warning")
+    assert "mnt/disk is not there" in _told(missing, "backups")
+    assert _remedy(missing, "backups") == "mount the disk that it is on, or make that folder"
+    assert _levels(made)["backups"] == "ok"
+    assert _told(made, "backups").startswith(f"new ones go to {backstay.folder / 'mnt' / 'disk' / 'backups'}, ")
+
+
+def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monkeypatch):
+    """Key files, headers, adopted tables and what a server is told: each that is wrong is a problem."""
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GATEWAY"):
+        monkeypatch.delenv(name, raising=False)
+    wrong = """
+        [keys.OPENAI_API_KEY]
+        file = "key"
+        [keys.ANTHROPIC_API_KEY]
+        command = "touch ran"
+        [headers."models.example"]
+        X-Team = "GATEWAY"
+        [adopt]
+        conversation = "chats"
+        [server]
+        recipes = { talk = "talk.toml" }
+    """
+    (backstay.folder / "backstay.toml").write_text(wrong)
+    found = within("doctor", "--json")
+    (backstay.folder / "key").write_text("sk-secret\n")
+    (backstay.folder / "key").chmod(0o600)
+    right = wrong.replace("conversation =", "conversations =").replace(
+        'recipes = { talk = "talk.toml" }', "port = 8718"
+    )
+    (backstay.folder / "backstay.toml").write_text(right)
+    monkeypatch.setenv("GATEWAY", "blue")
+    corrected = within("doctor", "--json")
+
+    assert found.code == 1
+    assert {one for one, level in _levels(found).items() if level == "problem"} == {"keys", "headers", "adopt", "serve"}
+    assert "cannot be read" in _told(found, "keys")
+    assert "GATEWAY, which is not set" in _told(found, "headers")
+    assert "talk.toml" in _told(found, "serve")
+    assert {_levels(corrected)[name] for name in ("keys", "serve")} == {"ok"}
+    assert corrected.code == 0, corrected.out
+    assert not (backstay.folder / "ran").exists()
+    assert "sk-secret" not in corrected.out
 
 
 def test_a_broken_settings_file_is_a_problem(within, backstay):

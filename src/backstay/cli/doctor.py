@@ -37,11 +37,17 @@ def doctor(
       backstay doctor
       backstay doctor --deep --json
     """
-    from backstay.doctor import Level, examine
+    from backstay.doctor import Check, Level, examine
 
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
     checks = list(examine(database_url=invocation.database, owner=invocation.owner, environ=os.environ, deep=deep))
+    try:
+        from backstay.server.examination import examine_server
+    except ModuleNotFoundError as error:
+        checks.append(Check("serve", Level.OK, f"cannot be used without {error.name}, which is not installed"))
+    else:
+        checks += examine_server(os.environ)
     sound = all(check.level is not Level.PROBLEM for check in checks)
     if as_json:
         from backstay.objects import CheckOut, DoctorOut

@@ -12,9 +12,10 @@ from importlib.metadata import version
 from backstay import former_name
 from backstay.doctor.check import Check, Level
 from backstay.doctor.file import check_file, check_library
+from backstay.doctor.sources import check_sources
 from backstay.environment import NAME_SUPABASE, supabase_unused
 from backstay.errors import SettingsError
-from backstay.settings import Settings, load
+from backstay.settings import VARIABLES, Settings, load
 
 __all__ = ["Check", "Level", "examine"]
 
@@ -41,6 +42,7 @@ def examine(
     except SettingsError as error:
         yield Check("settings", Level.PROBLEM, error.message)
         return
+    yield from check_sources(settings, environ)
     if isinstance(where, str):
         yield from _server(where, settings, deep=deep)
     else:
@@ -53,8 +55,7 @@ def examine(
 
 
 def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
-    ours = ("BACKSTAY_DATABASE_URL", "BACKSTAY_SCHEMA", "BACKSTAY_OWNER", "BACKUP_DIRECTORY", "BACKUP_RETENTION_DAYS")
-    names = [name for name in ours if environ.get(name)]
+    names = [name for name in VARIABLES if environ.get(name)]
     # Names only: an address may carry a password.
     yield Check("environment", Level.OK, f"{' and '.join(names) or 'nothing of ours'} set")
     for name in former_name.variables(environ):

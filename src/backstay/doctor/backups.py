@@ -12,6 +12,7 @@ from backstay.backup.folder import BackupFolder
 from backstay.backup.folder_marker import problem_with, read_marker, state_of
 from backstay.clock import to_text
 from backstay.doctor.check import Check, Level
+from backstay.doctor.surroundings import check_backup_folder
 from backstay.errors import BackstayError, BackupDamaged, BackupFolderUnrecognized, BackupUnreachable
 from backstay.logs import get_logger
 from backstay.settings import Settings
@@ -27,6 +28,8 @@ def check_backups(found: Standing, settings: Settings, *, beside: Path | None, d
     """Look for the file of each backup, and whose the folder of new ones is; `deep` reads all files."""
     yield from _folder(found, beside=beside, chosen=settings.backup_place)
     missing, wrong, sound = [], [], 0
+    if (place := settings.backup_place or beside) is not None:
+        yield from check_backup_folder(place / found.database_id)
     for backup in found.backups:
         if backup.folder is not None and backup.host not in (None, socket.gethostname()):
             continue  # on another machine, of which nothing can be told from here

@@ -9,7 +9,7 @@ import apsw
 
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, Level, in_bytes
-from backstay.doctor.surroundings import check_surroundings
+from backstay.doctor.surroundings import check_backup_place, check_surroundings
 from backstay.doctor.work import check_work
 from backstay.errors import BackstayError, UnsafeSQLite
 from backstay.settings import Settings
@@ -32,6 +32,9 @@ def check_library() -> Check:
 def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
     """Check the database at a path, where there need not be one."""
     yield from check_surroundings(path)
+    beside = path.parent / f"{path.stem}.backups"
+    if settings.backup_place is not None or os.path.lexists(beside):
+        yield from check_backup_place(settings.backup_place or beside)
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -57,7 +60,6 @@ def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]
         yield _counters(found)
     if found.schema == found.known_schema and not found.damage:
         yield from check_work(found.standing)
-        beside = path.parent / f"{path.stem}.backups"
         yield from check_backups(found.standing, settings, beside=beside, deep=deep)
 
 

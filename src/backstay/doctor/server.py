@@ -5,7 +5,7 @@ from pathlib import Path
 
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, Level
-from backstay.doctor.surroundings import check_surroundings
+from backstay.doctor.surroundings import check_backup_place
 from backstay.doctor.work import check_work
 from backstay.errors import BackstayError
 from backstay.settings import Settings
@@ -45,7 +45,7 @@ def _backups(place: Path | None) -> Iterator[Check]:
         remedy = "set BACKUP_DIRECTORY to a folder on a disk of this machine; without it nothing can be deleted safely"
         yield Check("backups", Level.WARNING, "nothing says where backups go", remedy)
         return
-    yield from check_surroundings(place / "backups")
+    yield from check_backup_place(place)
 
 
 def _durability(found: Inspection) -> Iterator[Check]:

@@ -1,60 +1,100 @@
-"""The disk and the folder that a file is on."""
+"""The disk and the folder that the database is on, and those of backups."""
 
 import os
 import shutil
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from backstay.doctor.check import Check, Level, in_bytes
 
 _LITTLE_SPACE = 512 * 1024 * 1024
+_NO_SPACE = 1024 * 1024
 _MOUNTS = Path("/proc/mounts")
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "fuse.rclone", "virtiofs")
 
 
+@dataclass(frozen=True, slots=True)
+class _Remedies:
+    """What to do about a place, by what is to be kept there."""
+
+    not_a_folder: str
+    not_writable: str
+    shared: str
+    full: str
+
+
+_DATABASE = _Remedies(
+    not_a_folder="name another database with --database",
+    not_writable="change its rights, or name another database with --database",
+    shared="put the database on a local disk: SQLite's log needs memory that all who use it share",
+    full="make room; a run that finds none pauses and can be resumed",
+)
+_BACKUPS = _Remedies(
+    not_a_folder="remove what is there, or set BACKUP_DIRECTORY to a folder",
+    not_writable="change its rights, or set BACKUP_DIRECTORY to a folder that can be written",
+    shared="set BACKUP_DIRECTORY to a folder on a local disk: the locks of who writes a backup may not hold there",
+    full="make room, or set BACKUP_DIRECTORY to a folder on another disk; without a backup nothing is deleted",
+)
+
+
 def check_surroundings(path: Path) -> Iterator[Check]:
-    """Check what surrounds a file, which need not be there."""
+    """Check what surrounds the file of a database, which need not be there."""
     folder = next((folder for folder in path.parents if folder.exists()), path.parent)
-    yield _rights(folder)
-    yield _file_system(folder)
+    yield _rights("folder", folder, _DATABASE)
+    yield _file_system("disk", folder, _DATABASE)
+    yield _space("space", folder, _DATABASE)
+
+
+def check_backup_place(place: Path) -> Iterator[Check]:
+    """Check where new backups go, which the first one makes where it is missing: one line, or what is wrong."""
+    there = next((one for one in (place, *place.parents) if os.path.lexists(one)), place)
+    checks = [_rights("backups", there, _BACKUPS)]
+    if checks[0].level is not Level.PROBLEM:
+        checks += [_file_system("backups", there, _BACKUPS), _space("backups", there, _BACKUPS)]
+        if there not in (place, place.parent):
+            text = f"{place.parent} is not there; the first backup makes it, on the disk of {there}"
+            checks.append(Check("backups", Level.WARNING, text, "mount the disk that it is on, or make that folder"))
+    wrong = [check for check in checks if check.level is not Level.OK]
+    yield from wrong or [Check("backups", Level.OK, f"new ones go to {place}, {checks[-1].message}")]
+
+
+def check_backup_folder(folder: Path) -> Iterator[Check]:
+    """Check the folder of one database within that place, where it is there; say nothing of one that can be used."""
+    if os.path.lexists(folder) and (check := _rights("backups", folder, _BACKUPS)).level is not Level.OK:
+        yield check
+
+
+def _rights(name: str, folder: Path, remedies: _Remedies) -> Check:
+    if not folder.is_dir():
+        return Check(name, Level.PROBLEM, f"{folder} is not a folder", remedies.not_a_folder)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return Check(name, Level.PROBLEM, f"{folder} cannot be written", remedies.not_writable)
+    mode = folder.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        return Check(name, Level.WARNING, f"everybody may write into {folder}", f"chmod o-w {folder}")
+    return Check(name, Level.OK, f"{folder} can be written")
+
+
+def _file_system(name: str, folder: Path, remedies: _Remedies) -> Check:
+    kind = file_system(folder)
+    if kind is None:
+        return Check(name, Level.OK, "the kind of file system cannot be told here")
+    if kind.startswith(_NETWORK):
+        text = f"{folder} is on a file system shared over a network or with a host ({kind})"
+        return Check(name, Level.WARNING, text, remedies.shared)
+    return Check(name, Level.OK, f"{kind}")
+
+
+def _space(name: str, folder: Path, remedies: _Remedies) -> Check:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        yield Check("space", Level.WARNING, f"the free space of {folder} cannot be told: {error.strerror}")
-        return
-    enough = free >= _LITTLE_SPACE
-    yield Check(
-        "space",
-        Level.OK if enough else Level.WARNING,
-        f"{in_bytes(free)} free on the disk of {folder}",
-        None if enough else "make room; a run that finds none pauses and can be resumed",
-    )
-
-
-def _rights(folder: Path) -> Check:
-    if not folder.is_dir():
-        return Check("folder", Level.PROBLEM, f"{folder} is not a folder", "name another database with --database")
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return Check("folder", Level.PROBLEM, f"{folder} cannot be written", "change its rights, or name another place")
-    mode = folder.stat().st_mode
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        return Check("folder", Level.WARNING, f"everybody may write into {folder}", f"chmod o-w {folder}")
-    return Check("folder", Level.OK, f"{folder} can be written")
-
-
-def _file_system(folder: Path) -> Check:
-    kind = file_system(folder)
-    if kind is None:
-        return Check("disk", Level.OK, "the kind of file system cannot be told here")
-    if kind.startswith(_NETWORK):
-        return Check(
-            "disk",
-            Level.WARNING,
-            f"{folder} is on a file system shared over a network or with a host ({kind})",
-            "put the database on a local disk: SQLite's log needs memory that all who use it share",
-        )
-    return Check("disk", Level.OK, f"{kind}")
+        return Check(name, Level.WARNING, f"the free space of {folder} cannot be told: {error.strerror}")
+    level = Level.PROBLEM if free < _NO_SPACE else Level.WARNING if free < _LITTLE_SPACE else Level.OK
+    text = f"{in_bytes(free)} free on the disk of {folder}"
+    return Check(name, level, text, None if level is Level.OK else remedies.full)
 
 
 def file_system(folder: Path, *, mounts: Path = _MOUNTS) -> str | None:

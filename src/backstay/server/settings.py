@@ -34,6 +34,7 @@ _ENVIRONMENT = {
     "allowed_hosts": ("BACKSTAY_ALLOWED_HOSTS",),
     "cors_origins": ("BACKSTAY_CORS_ORIGINS",),
 }
+VARIABLES = tuple(chain.from_iterable(_ENVIRONMENT.values()))
 _LISTS = ("allowed_hosts", "cors_origins")
 _SECRETS = ("jwt_secret", "metrics_token")
 _SHORTEST_SECRET = 32  # bytes: what HS256 asks for
@@ -238,7 +239,7 @@ def load(
         SettingsError: a value or name is wrong; the message says which.
     """
     environ = os.environ if environ is None else environ
-    refuse_variables(environ, chain.from_iterable(_ENVIRONMENT.values()))
+    refuse_variables(environ, VARIABLES)
     table, folder = server_table(here or Path.cwd())
     if not isinstance(table, dict):
         raise SettingsError("[server] must be a table of settings", setting="server")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -71,6 +72,30 @@ def test_nothing_is_deleted_when_the_folder_may_not_be_written(kept, mounts, pla
     assert refused.stderr.startswith(f"Error: No backup can be written in {place}")
     assert "Nothing was deleted" in refused.stderr
     assert _count(kept, place) == len(kept.originals)
+
+
+@pytest.mark.parametrize("kind", ["full", "read-only", "own folder read-only"])
+def test_doctor_finds_a_place_that_takes_no_backup(kept, mounts, place, tmp_path, kind):
+    """It says so before a delete needs it, with a remedy that fits a folder of backups, and that works."""
+    made = _backstay(kept, place, "backups", "create", "--all", "--json")
+    folder = place / ask(kept.database, "SELECT value FROM meta WHERE name = 'database_id'")[0][0]
+    if kind == "full":
+        mounts.bounded(place, "32k")
+    else:
+        mounts.read_only(folder if kind == "own folder read-only" else place)
+
+    told = _backstay(kept, place, "doctor", inside=mounts.inside)
+    remedied = _backstay(kept, tmp_path / "other", "doctor", inside=mounts.inside)
+    again = _backstay(kept, tmp_path / "other", "backups", "create", "--all", inside=mounts.inside)
+
+    assert made.returncode == 0, made.stderr
+    problem, remedy = re.search(r"^problem +backups +(.*)\n +→ (.*)$", told.stdout, re.MULTILINE).groups()
+    assert told.returncode == 1
+    assert str(place) in problem
+    assert "set BACKUP_DIRECTORY to a folder" in remedy
+    assert "database" not in remedy
+    assert remedied.returncode == 0 if kind != "full" else "missing" in remedied.stdout
+    assert again.returncode == 0, again.stderr
 
 
 def test_the_folder_of_a_backup_that_cannot_be_seen_is_told(kept, place):
