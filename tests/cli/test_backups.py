@@ -279,12 +279,16 @@ def test_cleanup_says_why(within, backstay, library):
     (folder,) = (backstay.database.parent / "backstay.backups").iterdir()
     (folder / "backup-1-stray.json.zst").write_bytes(b"x")
 
-    dry = within("backups", "cleanup", "--dry-run")
+    first = within("backups", "cleanup")
+    dry = within("backups", "cleanup", "--dry-run", "--now")
+    waiting = within("backups", "cleanup", "--dry-run")
     still = list(folder.iterdir())
-    done = within("backups", "cleanup")
+    done = within("backups", "cleanup", "--now")
     left = [path.name for path in folder.glob("*.zst")]
     last = within("backups", "cleanup", "--orphans", "--json").json
 
+    assert re.match(f"expired      {old}: it expired at .*, and will be removed after 20", first.out)
+    assert waiting.out == first.out
     assert re.match(f"would remove {old}: it expired at ", dry.out)
     assert "orphan       backup-1-stray: its file belongs to no backup" in dry.out
     assert len(still) == 3
@@ -295,14 +299,23 @@ def test_cleanup_says_why(within, backstay, library):
 
 
 def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
-    """Nobody can say then what has expired."""
-    within("backups", "create", "--all")
-    _sql(backstay, "UPDATE backups SET created_at = created_at + 86400000000, expires_at = 1")
+    """It names the backup that is ahead, and either way on that it offers works."""
+    old, ahead = (within("backups", "create", "--all", "--json").json["backupId"] for _ in range(2))
+    _sql(backstay, f"UPDATE backups SET created_at = created_at + 86400000000 WHERE id = '{ahead}'")
+    _sql(backstay, f"UPDATE backups SET expires_at = 1 WHERE id = '{old}'")
 
     refused = within("backups", "cleanup")
+    dry = within("backups", "cleanup", "--now", "--dry-run")
+    removed = within("backups", "delete", ahead, "--yes")
+    done = within("backups", "cleanup")
 
     assert refused.code == 1
-    assert "set the clock. Nothing was removed" in refused.one_line_error()
+    assert f"but {ahead} is of 20" in refused.one_line_error()
+    assert "Nothing was removed; set the clock. If it was wrong when that backup was made" in refused.err
+    assert f"`backstay backups delete {ahead}` removes that one" in refused.err
+    assert f"would remove {old}" in dry.out
+    assert (removed.code, done.code) == (0, 0)
+    assert done.out.startswith(f"expired      {old}")
 
 
 def test_a_restore_shows_its_plan(within, backstay, library):

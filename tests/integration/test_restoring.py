@@ -463,7 +463,7 @@ async def test_an_expired_backup_cannot_be_restored(library):
     """Its record says so, and its file is gone."""
     backup = await library.backups.create(ALL)
     await _sql(library, "UPDATE backups SET expires_at = created_at")
-    cleaned = await library.backups.cleanup()
+    cleaned = await library.backups.cleanup(at_once=True)
 
     with pytest.raises(BackupUnusable, match="has expired, its file is gone"):
         await library.backups.restore(backup.id)

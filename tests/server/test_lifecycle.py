@@ -260,7 +260,7 @@ def test_the_log_tells_requests_and_no_secrets(tmp_path):
 async def _expired_backup(api, settings):
     ids = await api.made(1)
     backup = (await api.ann.post("/api/backup/create", json={"conversationIds": ids})).json()["backupId"]
-    ask(settings.database_url, "UPDATE backups SET expires_at = 1")
+    ask(settings.database_url, "UPDATE backups SET expires_at = 1, first_seen_expired_at = 1")
     return backup
 
 

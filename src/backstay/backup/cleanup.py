@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from backstay.backup.backup import Backup, BackupState
 from backstay.backup.folder_marker import FolderState
@@ -54,32 +54,30 @@ class Cleaner:
             if await self._store.failed(backup, "the process that wrote it died"):
                 await self._remove_file(backup)
 
-    async def clean(self, *, dry_run: bool = False, orphans: bool = False) -> Cleanup:
+    async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> Cleanup:
         """Remove what has expired, unless it is pinned or in use.
+
+        No clock is believed alone: what is found to have expired is noted, and goes when that is found again, 24 hours
+        later at the least.
 
         Args:
             dry_run: Only say what would be done, and why.
             orphans: Remove files, too, that belong to no backup.
+            at_once: Remove at once what has expired, by the clock as it is.
 
         Raises:
             BackupFolderUnrecognized: orphans are to be removed from a folder that is not known to be this library's.
-            ClockBehind: the clock shows a time before the newest backup was made.
+            ClockBehind: the clock shows a time before a backup was made that is still there; not `at_once`.
             BackupUnreachable: a file cannot be removed; what was begun is finished next time.
         """
-        newest = await self._store.newest_at(self._owner)
         now = self._clock.now()
-        if newest is not None and newest > now:
-            raise ClockBehind(
-                f"The clock shows {to_text(now)}, but the newest backup is of {to_text(newest)}; set the clock. "
-                "Nothing was removed",
-                now=to_text(now),
-                newest=to_text(newest),
-            )
+        if not at_once:
+            await self._refuse_a_clock_behind(now)
         if not dry_run:
             await self.sweep()
         backups = await self._store.unremoved(self._owner)
         being_written = [backup.id for backup in backups if await self._is_being_written(backup)]
-        decisions = decide(backups, now, being_written=being_written)
+        decisions = decide(backups, now, being_written=being_written, at_once=at_once)
         folder = await self._folders.current()
         if orphans:
             await self._folders.check(folder)
@@ -97,8 +95,8 @@ class Cleaner:
     async def clean_daily(self) -> None:
         """Do the same without orphans, unless it was done within a day. What goes wrong is logged, not raised."""
         try:
-            last = await self._store.last_cleanup(self._owner)
-            if last is None or self._clock.now() - last >= _DAILY:
+            last, now = await self._store.last_cleanup(self._owner), self._clock.now()
+            if last is None or last > now or now - last >= _DAILY:  # one that lies ahead was of a clock that was wrong
                 await self.clean()
         except BackstayError as error:
             _log.warning("cleanup_failed", code=error.code, error=error.message)
@@ -122,10 +120,26 @@ class Cleaner:
             raise BackupInUse(f"{backup.id} {why}", backup_id=backup.id)
         await self._finish(backup)
 
+    async def _refuse_a_clock_behind(self, now: datetime) -> None:
+        newest = await self._store.newest(self._owner)
+        if newest is None or newest[1] <= now:
+            return
+        backup_id, made_at = newest[0], to_text(newest[1])
+        raise ClockBehind(
+            f"The clock shows {to_text(now)}, but {backup_id} is of {made_at}. Nothing was removed; set the clock. If "
+            "it was wrong when that backup was made, `backstay backups cleanup --now` removes what has expired all the "
+            f"same, and `backstay backups delete {backup_id}` removes that one",
+            now=to_text(now),
+            newest=made_at,
+            backup_id=backup_id,
+        )
+
     async def _carried_out(self, decision: Decision) -> BackupUnreachable | None:
         """Carry a decision out; return what kept its file from being removed. The others go all the same."""
         match decision.action:
-            case Action.KEEP:
+            case Action.KEEP | Action.WAIT:
+                if decision.first_seen_expired_at != decision.backup.first_seen_expired_at:
+                    await self._store.seen_expired(decision.backup, decision.first_seen_expired_at)
                 return None
             case Action.REMOVE if not await self._store.expire(decision.backup, early=False):
                 return None  # it was pinned, or a delete needs it, since the decision was made

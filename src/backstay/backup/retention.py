@@ -2,15 +2,20 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from backstay.backup.backup import Backup, BackupState
 from backstay.clock import to_text
 
+CONFIRMED_AFTER = timedelta(hours=24)
+"""How long after the first cleanup that finds a backup expired another one has to find the same before it goes."""
+
 
 class Action(StrEnum):
     KEEP = "keep"
+    WAIT = "wait"
+    """It has expired, and goes when a later cleanup finds the same: this clock may be wrong."""
     REMOVE = "remove"
     FINISH = "finish"
     """Its removal was begun."""
@@ -23,30 +28,43 @@ class Decision:
     backup: Backup
     action: Action
     reason: str
+    first_seen_expired_at: datetime | None = None
+    """What its record is to say from now on, while it waits."""
 
 
-def decide(backups: Iterable[Backup], now: datetime, *, being_written: Collection[str]) -> list[Decision]:
+def decide(
+    backups: Iterable[Backup], now: datetime, *, being_written: Collection[str], at_once: bool = False
+) -> list[Decision]:
     """Decide about every backup that may have a file.
 
     Args:
         backups: Their records.
         now: The present.
         being_written: Ids of those whose writer is alive.
+        at_once: Whether what has expired goes without having been seen so before.
     """
-    return [Decision(backup, *_fate(backup, now, backup.id in being_written)) for backup in backups]
+    return [_fate(backup, now, is_being_written=backup.id in being_written, at_once=at_once) for backup in backups]
 
 
-def _fate(backup: Backup, now: datetime, is_being_written: bool) -> tuple[Action, str]:
+def _fate(backup: Backup, now: datetime, *, is_being_written: bool, at_once: bool) -> Decision:
     if backup.state is BackupState.EXPIRED:
-        return Action.FINISH, "its removal was cut off"
+        return Decision(backup, Action.FINISH, "its removal was cut off")
     if backup.state is BackupState.RUNNING:
-        return Action.KEEP, "it is being written" if is_being_written else "its writer died; it counts as failed now"
+        why = "it is being written" if is_being_written else "its writer died; it counts as failed now"
+        return Decision(backup, Action.KEEP, why)
     if backup.is_pinned:
-        return Action.KEEP, "it is pinned"
+        return Decision(backup, Action.KEEP, "it is pinned")
     if backup.is_delete_unfinished:
-        return Action.KEEP, "its delete is unfinished"
+        return Decision(backup, Action.KEEP, "its delete is unfinished")
     if backup.expires_at is None or backup.expires_at > now:
         until = to_text(backup.expires_at) if backup.expires_at is not None else "it is said when"
-        return Action.KEEP, f"it is kept until {until}"
+        return Decision(backup, Action.KEEP, f"it is kept until {until}")
     damaged = f", damaged since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
-    return Action.REMOVE, f"it expired at {to_text(backup.expires_at)}{damaged}"
+    expired = f"it expired at {to_text(backup.expires_at)}{damaged}"
+    seen_at = backup.first_seen_expired_at
+    if seen_at is None or seen_at > now:  # one that lies ahead was noted by a clock that was wrong
+        seen_at = now.replace(second=0, microsecond=0)  # so that the same minute of the next day is 24 hours later
+    if at_once or now - seen_at >= CONFIRMED_AFTER:
+        return Decision(backup, Action.REMOVE, expired)
+    why = f"{expired}, and will be removed after {to_text(seen_at + CONFIRMED_AFTER)}"
+    return Decision(backup, Action.WAIT, why, seen_at)

@@ -200,6 +200,15 @@ class Backups:
         """Remove a backup before its time. Raises BackupNotFound, BackupInUse."""
         await self._cleaner.remove(await self._store.backup(self._owner, backup_id))
 
-    async def cleanup(self, *, dry_run: bool = False, orphans: bool = False) -> Cleanup:
-        """Remove what has expired. Raises ClockBehind, BackupUnreachable."""
-        return await self._cleaner.clean(dry_run=dry_run, orphans=orphans)
+    async def cleanup(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> Cleanup:
+        """Remove what was found to have expired 24 hours ago or longer, and still has; note what has expired since.
+
+        Args:
+            dry_run: Only say what would be done, and why.
+            orphans: Remove files, too, that belong to no backup.
+            at_once: Remove all that has expired by the clock as it is, and refuse no clock.
+
+        Raises:
+            ClockBehind, BackupUnreachable.
+        """
+        return await self._cleaner.clean(dry_run=dry_run, orphans=orphans, at_once=at_once)

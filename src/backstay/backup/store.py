@@ -179,8 +179,8 @@ class BackupStore(Protocol):
         """Return those that may have a file, the oldest first."""
         ...
 
-    async def newest_at(self, owner: str) -> datetime | None:
-        """Return when a backup was last made or verified."""
+    async def newest(self, owner: str) -> tuple[str, datetime] | None:
+        """Return which backup was made or verified last, of those that are still there, and when."""
         ...
 
     async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
@@ -210,6 +210,10 @@ class BackupStore(Protocol):
 
         Only when its time has come, unless `early`: then also one that is damaged, whose delete is abandoned with it.
         """
+        ...
+
+    async def seen_expired(self, backup: Backup, seen_at: datetime | None) -> None:
+        """Note when a cleanup first found that it has expired; None: that it has not. Idempotent."""
         ...
 
     async def removed(self, backup: Backup) -> None:

@@ -17,15 +17,18 @@ def cleanup(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed, and why.")] = False,
     orphans: Annotated[bool, typer.Option("--orphans", help="Remove files, too, that belong to no backup.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Remove at once what has expired, by the clock as it is.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove backups that have expired, and say why each stays or goes.
 
-    Never removes one that is pinned, is being written, or whose delete is unfinished. Good for cron.
+    One that has expired goes when two cleanups, 24 hours or more apart, have found so: the clock may be wrong once.
+    Never removes one that is pinned, is being written, or whose delete is unfinished. Good for cron, once a day.
 
     \b
     Examples:
       backstay backups cleanup --dry-run
+      backstay backups cleanup --now
       backstay backups cleanup --json
     """
     invocation = Invocation.of(context)
@@ -33,7 +36,7 @@ def cleanup(
 
     async def do() -> None:
         async with invocation.open() as backstay:
-            done = await backstay.backups.cleanup(dry_run=dry_run, orphans=orphans)
+            done = await backstay.backups.cleanup(dry_run=dry_run, orphans=orphans, at_once=now)
             if as_json:
                 from backstay.objects import CleanupOut
 
@@ -44,9 +47,9 @@ def cleanup(
 
 
 def _print(invocation: Invocation, out: Output, done: "Cleanup") -> None:
-    verbs = {"keep": "keep", "remove": "would remove", "finish": "would remove"}
+    verbs = {"keep": "keep", "wait": "expired", "remove": "would remove", "finish": "would remove"}
     if not done.is_dry_run:
-        verbs = {"keep": "kept", "remove": "removed", "finish": "removed"}
+        verbs = {"keep": "kept", "wait": "expired", "remove": "removed", "finish": "removed"}
     for decision in done.decisions:
         out.line(f"{verbs[decision.action]:<12} {decision.backup.id}: {decision.reason}")
     for name in done.orphans:

@@ -67,7 +67,7 @@ class Cleaning:
         except BackstayError as error:
             self._failed(owner, error)
             return
-        removed = sum(decision.action is not Action.KEEP for decision in done.decisions)
+        removed = sum(decision.action in (Action.REMOVE, Action.FINISH) for decision in done.decisions)
         self._metrics.cleaned_up("done")
         _log.info(
             "cleanup_done", owner=owner, removed=removed, kept=len(done.decisions) - removed, orphans=len(done.orphans)

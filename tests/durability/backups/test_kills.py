@@ -70,7 +70,7 @@ def _restore(kept) -> list[str]:
 
 
 def _cleanup(kept) -> list[str]:
-    return ["backups", "cleanup"]
+    return ["backups", "cleanup", "--now"]
 
 
 _COMMANDS = {

@@ -51,7 +51,7 @@ _COMMANDS = {
     "create": (lambda _: None, lambda _: ["backups", "create", "--all"]),
     "delete": (lambda _: None, lambda _: ["conversations", "delete", "--all", "--yes"]),
     "restore": (_delete, lambda kept: ["backups", "restore", kept.latest_backup()]),
-    "cleanup": (_make, lambda _: ["backups", "cleanup"]),
+    "cleanup": (_make, lambda _: ["backups", "cleanup", "--now"]),
 }
 
 

@@ -59,7 +59,7 @@ async def test_cleanup_beside_a_reader(kept_anywhere, read):
                     return True
                 return False
 
-            is_late, _ = await asyncio.gather(reading(number % 6 * 0.001), other.backups.cleanup())
+            is_late, _ = await asyncio.gather(reading(number % 6 * 0.001), other.backups.cleanup(at_once=True))
             late += is_late
 
         assert await digests(backstay) == kept.originals
@@ -165,7 +165,7 @@ async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept_anywhere):
         for act in (other.backups.show, other.backups.verify, other.backups.restore, other.backups.pin):
             with pytest.raises(BackupNotFound, match="There is no backup"):
                 await act(backup.id)
-        cleaned = await other.backups.cleanup()
+        cleaned = await other.backups.cleanup(at_once=True)
         assert (cleaned.decisions, cleaned.orphans) == ([], [])
         await backstay.backups.verify(backup.id)
 
@@ -181,7 +181,7 @@ async def test_a_sweep_that_looked_too_early(kept_anywhere, monkeypatch):
             return [stale]
 
         monkeypatch.setattr(other._store.backups, "in_use", looked_too_early)
-        await other.backups.cleanup()
+        await other.backups.cleanup(at_once=True)
 
         assert (await backstay.backups.verify(backup.id)).state == "verified"
 

@@ -42,13 +42,22 @@ _BACKUP = Backup(
 @pytest.mark.parametrize(
     ("changes", "action", "reason"),
     [
-        ({}, Action.REMOVE, "it expired at 2025-06-01T00:00:00.000000Z"),
-        ({"expires_at": _NOW}, Action.REMOVE, "it expired at"),
+        ({}, Action.WAIT, "it expired at 2025-06-01T00:00:00.000000Z, and will be removed after 2025-06-03T00:00:00"),
+        ({"expires_at": _NOW}, Action.WAIT, "it expired at"),
+        ({"first_seen_expired_at": _NOW - _DAY}, Action.REMOVE, "it expired at 2025-06-01T00:00:00.000000Z"),
+        (
+            {"first_seen_expired_at": _NOW - _DAY / 2},
+            Action.WAIT,
+            "it expired at 2025-06-01T00:00:00.000000Z, and will",
+        ),
+        ({"first_seen_expired_at": _NOW + _DAY}, Action.WAIT, "it expired at 2025-06-01T00:00:00.000000Z, and will"),
+        ({"first_seen_expired_at": _NOW - _DAY, "expires_at": _NOW + _DAY}, Action.KEEP, "it is kept until"),
+        ({"first_seen_expired_at": _NOW - _DAY, "is_pinned": True}, Action.KEEP, "it is pinned"),
         ({"expires_at": _NOW + _DAY}, Action.KEEP, "it is kept until 2025-06-03"),
         ({"is_pinned": True}, Action.KEEP, "it is pinned"),
         ({"deletion": DeletionState.DELETING}, Action.KEEP, "its delete is unfinished"),
-        ({"deletion": DeletionState.DELETED}, Action.REMOVE, "it expired"),
-        ({"state": BackupState.FAILED}, Action.REMOVE, "it expired"),
+        ({"deletion": DeletionState.DELETED}, Action.WAIT, "it expired"),
+        ({"state": BackupState.FAILED}, Action.WAIT, "it expired"),
         ({"state": BackupState.EXPIRED}, Action.FINISH, "its removal was cut off"),
         ({"state": BackupState.RUNNING, "expires_at": None}, Action.KEEP, "its writer died"),
         ({"state": BackupState.RUNNING, "id": "busy"}, Action.KEEP, "it is being written"),
@@ -60,3 +69,15 @@ def test_every_backup_has_its_fate(changes, action, reason):
 
     assert decision.action is action
     assert decision.reason.startswith(reason)
+    assert (decision.first_seen_expired_at is not None) == (action is Action.WAIT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "action"),
+    [({}, Action.REMOVE), ({"expires_at": _NOW + _DAY}, Action.KEEP), ({"is_pinned": True}, Action.KEEP)],
+)
+def test_at_once_only_what_has_expired_goes(changes, action):
+    """Whoever asks for it at once waits for no second look, and loses nothing that is kept."""
+    (decision,) = decide([replace(_BACKUP, **changes)], _NOW, being_written=[], at_once=True)
+
+    assert decision.action is action

@@ -160,10 +160,10 @@ class SqlBackups:
     async def unremoved(self, owner: str) -> Sequence[Backup]:
         return await self._all("backups_unremoved", {"owner": owner})
 
-    async def newest_at(self, owner: str) -> datetime | None:
-        def do(session: Session) -> datetime | None:
-            found = session.value("newest_backup", {"owner": owner})
-            return from_micros(found) if found is not None else None
+    async def newest(self, owner: str) -> tuple[str, datetime] | None:
+        def do(session: Session) -> tuple[str, datetime] | None:
+            found = session.row("newest_backup", {"owner": owner})
+            return (found[0], from_micros(found[1])) if found is not None else None
 
         return await self._database.read(do, owner=owner)
 
@@ -201,6 +201,10 @@ class SqlBackups:
         values = {**_key_of(backup), "early": early, "now": now_micros(self._clock)}
 
         return await self._database.write(lambda s: s.execute("backup_expired", values) > 0)
+
+    async def seen_expired(self, backup: Backup, seen_at: datetime | None) -> None:
+        values = {**_key_of(backup), "seen_at": to_micros(seen_at) if seen_at is not None else None}
+        await self._database.write(lambda s: s.execute("backup_seen_expired", values))
 
     async def removed(self, backup: Backup) -> None:
         values = {**_key_of(backup), "limit": _DROPPED_AT_ONCE}

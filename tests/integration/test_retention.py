@@ -1,0 +1,98 @@
+"""When expired backups go: never because one clock, once, was wrong."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backstay import Backstay
+from backstay.backup import retention
+from backstay.clock import SystemClock
+from backstay.errors import ClockBehind
+from support.library import ALL, filled
+
+pytestmark = pytest.mark.promise("K5")
+
+_DAY = timedelta(days=1)
+
+
+class _Clock:
+    """Has the clock of this process be ahead of, or behind, the real one."""
+
+    def __init__(self, monkeypatch):
+        self.ahead = timedelta()
+        monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + self.ahead)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return _Clock(monkeypatch)
+
+
+@pytest.fixture
+async def library(tmp_path):
+    """A library with a backup that is kept for seven days."""
+    await filled(tmp_path / "library.db", 3, job=False)
+    async with Backstay.open(tmp_path / "library.db") as backstay:
+        await backstay.backups.create(ALL)
+        yield backstay
+
+
+async def _standing(library):
+    return [str(one.state) for one in reversed(await library.backups.list(every=True))]
+
+
+async def _one_command_with_a_clock_ahead(library, clock):
+    """Make a backup, and with it the daily cleanup, while the clock is eight days ahead."""
+    clock.ahead = 8 * _DAY
+    made = await library.backups.create(ALL)
+    clock.ahead = timedelta()
+    return made
+
+
+async def test_one_command_with_a_clock_ahead_removes_nothing(library, clock):
+    """What it took for expired is noted and no more; by the right clock the note is taken back."""
+    wrong = await _one_command_with_a_clock_ahead(library, clock)
+    noted = (await library.backups.list())[-1].first_seen_expired_at
+    await library.backups.delete(wrong.id)
+    await library.backups.cleanup()
+    (kept,) = await library.backups.list()
+
+    assert await _standing(library) == ["verified", "expired"]
+    assert noted is not None
+    assert kept.first_seen_expired_at is None
+
+
+async def test_without_the_second_look(library, clock, monkeypatch):
+    """The control: where one look is enough, that command removes every backup there is."""
+    monkeypatch.setattr(retention, "CONFIRMED_AFTER", timedelta())
+    await _one_command_with_a_clock_ahead(library, clock)
+
+    assert await _standing(library) == ["expired", "verified"]
+
+
+async def test_a_backup_goes_when_two_looks_agree(library, clock):
+    """The second is 24 hours after the first, or later; an earlier one removes nothing."""
+    found = []
+    for days in (7, 7.9, 8):
+        clock.ahead = days * _DAY
+        (decision,) = (await library.backups.cleanup()).decisions
+        found.append(decision.action)
+
+    assert found == ["wait", "wait", "remove"]
+    assert await _standing(library) == ["expired"]
+
+
+async def test_a_clock_that_was_ahead_keeps_no_cleanup_from_being_made(library, clock):
+    """The refusal names the backup of the future; once that is removed, cleanups are made again, daily ones too."""
+    clock.ahead = 30 * _DAY
+    ahead = await library.backups.create(ALL)
+    clock.ahead = 7 * _DAY
+    with pytest.raises(ClockBehind, match=f"but {ahead.id} is of 20"):
+        await library.backups.cleanup()
+    dry = await library.backups.cleanup(dry_run=True, at_once=True)
+    await library.backups.delete(ahead.id)
+    await library.backups.create(ALL)  # its daily cleanup looks for the first time since the clock was ahead
+    (first, _) = reversed(await library.backups.list())
+
+    assert [decision.action for decision in dry.decisions] == ["remove", "keep"]
+    assert first.first_seen_expired_at == (SystemClock().now()).replace(second=0, microsecond=0)
