@@ -157,10 +157,14 @@ class Places:
         finally:
             self.give_back(owner)
 
-    def take(self, owner: str | None, count: int = 1) -> None:
-        """Take places, to be given back. Raises Problem when too few are left, for all or for this owner."""
+    def refuse_when_full(self, count: int = 1) -> None:
+        """Raise Problem when too few places are left for all."""
         if self.taken + count > self._most:
             raise self._full(self._most, "There are", f"`{self._setting}` allows")
+
+    def take(self, owner: str | None, count: int = 1) -> None:
+        """Take places, to be given back. Raises Problem when too few are left, for all or for this owner."""
+        self.refuse_when_full(count)
         if self._by_owner[owner] + count > self._most_of_one:
             raise self._full(self._most_of_one, "You have", f"`{self._setting}` and `owner_share` allow")
         self._by_owner[owner] += count

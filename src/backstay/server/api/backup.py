@@ -112,8 +112,8 @@ async def download_backup(
     range_: Annotated[str | None, Header(alias="Range", description="One range; of the stored file only.")] = None,
 ) -> Response:
     """Download a backup, streamed. Errors after the beginning break the connection off."""
-    shared.downloads.refuse_when_full()
     if request.state.owner is None:
+        shared.downloads.refuse_when_full()
         # Last of all: a request that is refused for anything else has not used its ticket up.
         request.state.owner = await shared.backstay.tickets.redeem(ticket or "", purpose_of(backup_id))
     stored = format == "zst"
