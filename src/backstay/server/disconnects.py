@@ -41,6 +41,9 @@ class Disconnects:
             for task in (working, watching):
                 task.cancel()
             await asyncio.wait((working, watching))
+            # The traceback of an error holds this frame. Holding the task that holds the error, it would keep all that
+            # the request had in memory until the collector comes by.
+            del task, working, watching
 
 
 class _Client:
