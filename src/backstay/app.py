@@ -15,7 +15,7 @@ from backstay.backup.service import Backups
 from backstay.backup.verifier import Verifier
 from backstay.backup.writer import Writer
 from backstay.batch.processor import ProcessorSource
-from backstay.batch.service import Batches
+from backstay.batch.service import CONCURRENCY, Batches
 from backstay.batch.taking_over import TakingOver
 from backstay.clock import Clock, SystemClock
 from backstay.errors import SettingsError
@@ -71,10 +71,12 @@ class Backstay:
         allowed: "Allowed | None" = None,
         keys: KeySources | None = None,
         read_seconds: float | None = None,
+        concurrency: int = CONCURRENCY,
     ) -> None:
         """Name the library to open, as `open` does; a read is stopped after `read_seconds`, where they are given."""
         self.settings = settings
         self._create = create
+        self._concurrency = concurrency
         self._clock = SystemClock()
         self._store = _store(settings, self._clock, read_seconds)
         self._folders = Folders(
@@ -121,6 +123,7 @@ class Backstay:
                 source=self._source,
                 folder=self._store.locks,
                 lease_seconds=self.settings.lease_seconds,
+                concurrency=self._concurrency,
             ),
             conversations=Conversations(store=self._store.conversations, remover=deletions, owner=owner),
             backups=Backups(

@@ -173,3 +173,29 @@ def test_a_name_like_an_option_can_be_pasted(within, backstay):
 
     assert "Resume with: backstay resume -- -x\n" in ended.err
     assert within("resume", "--", "-x").code == 0
+
+
+def test_status_shows_the_limits_that_a_job_keeps(within, backstay):
+    """They are those that a run was given last, and `resume` changes them."""
+    _stop_at_limit(within, backstay, "topics")
+
+    first = within("status", "topics")
+    within("resume", "topics", "--concurrency", "3", "--limit", "1")
+    second = within("status", "topics")
+    as_json = within("status", "topics", "--json")
+
+    assert "  limits     1 call at once\n" in first.out
+    assert "  limits     3 calls at once\n" in second.out
+    assert (as_json.json["concurrency"], as_json.json["rpm"]) == (3, None)
+
+
+def test_requests_are_bounded_only_where_there_are_any(within, backstay):
+    """A bound beside a processor is refused before a database is made."""
+    backstay.write("topics.csv", "Gardens")
+
+    ended = within("run", "topics.csv", "--processor", "made:picky", "--rpm", "5")
+
+    assert (ended.code, ended.one_line_error()) == (
+        2, "--processor cannot go with --rpm; give one of them"
+    )  # fmt: skip
+    assert not (backstay.folder / ".backstay").exists()

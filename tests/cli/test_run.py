@@ -90,6 +90,9 @@ def test_run_as_json_prints_the_job_and_nothing_else(backstay):
         "cleaned": True,
         "maxAttempts": 5,
         "timeoutSeconds": 9.0,
+        "concurrency": None,
+        "rpm": None,
+        "tpm": None,
     }
 
 

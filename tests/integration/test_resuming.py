@@ -18,6 +18,7 @@ from backstay.errors import (
     JobNameNeeded,
     JobNotFound,
     NothingToRun,
+    SettingsError,
 )
 from support.conversations import conversation, items
 from support.processors import Writer
@@ -343,3 +344,29 @@ async def test_large_input_is_compared_whole(backstay):
     result = await backstay.batches.run("batch", items(2_500), Writer())
 
     assert result.counts == Counts(completed=2_500)
+
+
+async def test_a_job_keeps_how_many_calls_it_may_have_at_once(path):
+    """A run that is told no concurrency has the one that the job was given last, in another process too."""
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("batch", items(60), Writer(), concurrency=7, limit=8)
+    kept, anew, after = Writer(), Writer(), Writer()
+
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.resume("batch", kept, limit=20)
+        await backstay.batches.run("batch", items(60), anew, concurrency=3, limit=9)
+        await backstay.batches.run("batch", items(60), after)
+
+    assert (kept.most_at_once, anew.most_at_once, after.most_at_once) == (7, 3, 3)
+
+
+async def test_requests_can_be_bounded_only_where_a_recipe_is_followed(backstay):
+    """A bound that nothing would keep to is refused, whichever way it is given."""
+    for refused in (
+        backstay.batches.run("batch", items(1), Writer(), rpm=5),
+        backstay.batches.create("batch", items(1), "scripted", tpm=5),
+    ):
+        with pytest.raises(SettingsError, match=r"[rt]pm bounds the requests of a recipe, and this job follows none"):
+            await refused
+
+    assert await backstay.batches.list() == []

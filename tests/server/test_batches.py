@@ -10,6 +10,7 @@ import pytest
 from backstay import Backstay, Doom, Recipe
 from backstay.batch.service import Batches
 from support.loop_waiting import until
+from support.processors import Writer
 from support.serving import ANN, serving
 
 _ITEMS = [{"id": "a", "topic": "Lighthouses", "audience": "children"}, {"id": "b", "topic": "Tides"}]
@@ -396,3 +397,21 @@ async def test_any_name_has_an_address(api, name):
     assert shown.status_code == 200, shown.text
     assert shown.json()["id"] == name
     assert (await api.ann.get(created.headers["location"])).json()["id"] == name
+
+
+async def test_a_job_keeps_the_limits_that_it_was_given(settings, monkeypatch):
+    """What a request says of its speed holds for the later ones, and a bound of requests needs a recipe."""
+    items = [{"topic": f"t{number}"} for number in range(40)]
+    module = ModuleType("kept")
+    module.write = Writer()
+    monkeypatch.setitem(sys.modules, "kept", module)
+    async with serving(settings, processors=("kept:write",), concurrency=9) as api:
+        made = await _create(api, items=items, processor="kept:write", concurrency=3, start=False)
+        await api.ann.post("/api/batches/topics/resume", json={"limit": 20})
+        await api.settled("topics")
+        refused = await api.ann.post("/api/batches/topics/resume", json={"rpm": 60})
+        again = await api.ann.post("/api/batches/topics/resume", json={"concurrency": 5})
+
+    assert (made.json()["concurrency"], module.write.most_at_once) == (3, 3)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "settings_error")
+    assert again.json()["concurrency"] == 5

@@ -1,9 +1,11 @@
 """What is done to a job as a whole."""
 
+from dataclasses import replace
+
 import pytest
 
 from backstay.batch.checkpoint import Counts
-from backstay.batch.job import JobState, Move, Pause
+from backstay.batch.job import JobState, Move, Pause, RunLimits
 from backstay.batch.outcome import Usage
 from backstay.errors import IllegalMove, ItemNotFound, JobIsWorked, JobNotFound
 from backstay.library.selection import Selection
@@ -55,6 +57,7 @@ async def test_unknown_job_is_told(store):
         jobs.failure_codes(OWNER, "none"),
         jobs.pause_evidence(OWNER, "none"),
         jobs.clean_step(OWNER, "none"),
+        jobs.set_limits(OWNER, "none", RunLimits(1)),
         jobs.discard(OWNER, "none"),
     ):
         with pytest.raises(JobNotFound) as caught:
@@ -415,3 +418,18 @@ async def test_job_is_not_discarded_under_a_worker(store):
 
     with pytest.raises(JobNotFound):
         await job(store)
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+
+async def test_limits_are_kept_until_they_are_given_anew(store):
+    """Each by itself, and nothing else of the job changes."""
+    created = await create(store)
+
+    await store.batches.jobs.set_limits(OWNER, "job", RunLimits(concurrency=4, rpm=60))
+    await store.batches.jobs.set_limits(OWNER, "job", RunLimits(rpm=90, tpm=7))
+
+    found = await job(store)
+    assert found.settings.limits == RunLimits(4, 90, 7)
+    assert replace(found, settings=created.settings) == created

@@ -68,6 +68,12 @@ async def test_resumed_it_skips_completed_items(browser, tmp_path):
     async with _interrupted(browser, tmp_path) as (server, page):
         done = _job(server)["completed"]
         before = calls(tmp_path)
+        at_once = page.get_by_role("dialog").get_by_label("Items at once")
+        assert await at_once.input_value() == "2"  # as the batch was started with
+        await at_once.fill("0")
+        await page.get_by_role("button", name="Resume", exact=True).click()
+        await page.get_by_role("alert").get_by_text("Items at once:").wait_for()
+        await at_once.fill("3")
         await page.get_by_role("button", name="Resume", exact=True).click()
         await page.wait_for_url("**/batches/one*")
         await page.get_by_text("Completed: 100% of 24 items.").wait_for()
@@ -75,7 +81,7 @@ async def test_resumed_it_skips_completed_items(browser, tmp_path):
         after = calls(tmp_path) - before
         assert sum(after.values()) == 24 - done
         assert all(count <= 2 for count in calls(tmp_path).values())
-        assert _job(server)["completed"] == 24
+        assert (_job(server)["completed"], _job(server)["concurrency"]) == (24, 3)
 
 
 async def test_once_complete_the_checkpoint_is_gone(browser, tmp_path):

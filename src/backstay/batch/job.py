@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -95,14 +95,41 @@ def _remedy(job_id: str, state: JobState) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class RunLimits:
+    """How fast the runs of a job work, each as it was given last; None for what was never given."""
+
+    concurrency: int | None = None
+    """Calls in flight at most."""
+    rpm: int | None = None
+    """Requests a minute at most, where a recipe is followed."""
+    tpm: int | None = None
+    """Tokens a minute at most, likewise."""
+
+    def to_dict(self) -> dict[str, int]:
+        """Return what was given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def updated(self, given: "RunLimits") -> "RunLimits":
+        """Return the limits that hold once these are given."""
+        return RunLimits(**{**self.to_dict(), **given.to_dict()})
+
+
+@dataclass(frozen=True, slots=True)
 class JobSettings:
-    """What is frozen into a job when it is created."""
+    """What a job keeps of how it is worked on: its limits may be given anew, all else is frozen."""
 
     max_attempts: int = 3
     timeout_seconds: float = 600.0
+    limits: RunLimits = RunLimits()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "JobSettings":
+        return cls(values["max_attempts"], values["timeout_seconds"], RunLimits(**values.get("limits", {})))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"max_attempts": self.max_attempts, "timeout_seconds": self.timeout_seconds}
+        limits = self.limits.to_dict()
+        frozen = {"max_attempts": self.max_attempts, "timeout_seconds": self.timeout_seconds}
+        return {**frozen, "limits": limits} if limits else frozen
 
 
 MAX_EVIDENCE = 20

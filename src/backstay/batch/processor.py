@@ -116,6 +116,15 @@ class Waits(Protocol):
         ...
 
 
+@runtime_checkable
+class RateBound(Protocol):
+    """A processor whose requests can be bounded, besides the bounds of its account with the provider."""
+
+    def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
+        """Make at most so many requests, and take so many tokens, in a minute; None means without bound."""
+        ...
+
+
 class ProcessorSource(Protocol):
     """Turns what a job keeps (a name as `scripted` or `module:function`, or a recipe) into a processor."""
 

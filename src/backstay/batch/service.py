@@ -11,9 +11,19 @@ from backstay.batch import host
 from backstay.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
 from backstay.batch.intake import Chunks, Columns, Items, check_id, drafts
 from backstay.batch.item import Failing, Failure, ItemStanding, item_of
-from backstay.batch.job import FINISHED, Job, JobSettings, JobState, Move, Pause, check_move, items_needed
+from backstay.batch.job import (
+    FINISHED,
+    Job,
+    JobSettings,
+    JobState,
+    Move,
+    Pause,
+    RunLimits,
+    check_move,
+    items_needed,
+)
 from backstay.batch.lease import LEASE_SECONDS, Watch
-from backstay.batch.processor import CALLER, Callee, Processor, ProcessorSource
+from backstay.batch.processor import CALLER, Callee, Processor, ProcessorSource, RateBound
 from backstay.batch.progress import Listener, ProgressTeller
 from backstay.batch.recipe import Recipe
 from backstay.batch.result import BatchResult
@@ -26,6 +36,9 @@ from backstay.logs import get_logger
 from backstay.readers.ceiling import Ceiling
 
 _log = get_logger("backstay.batch")
+
+CONCURRENCY = 16
+"""Calls in flight of a run at most, where nothing else says it."""
 
 _PAGE = 500
 
@@ -41,12 +54,14 @@ class Batches:
         source: ProcessorSource,
         folder: Path,
         lease_seconds: float = LEASE_SECONDS,
+        concurrency: int = CONCURRENCY,
     ) -> None:
         self._stores = stores
         self._owner = owner
         self._source = source
         self._folder = folder
         self._lease_seconds = lease_seconds
+        self._concurrency = concurrency
 
     async def run(
         self,
@@ -54,7 +69,9 @@ class Batches:
         items: Items,
         process: Processor | Recipe | str,
         *,
-        concurrency: int = 16,
+        concurrency: int | None = None,
+        rpm: int | None = None,
+        tpm: int | None = None,
         max_attempts: int = 3,
         timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
         limit: int | None = None,
@@ -73,7 +90,10 @@ class Batches:
             items: Items, dictionaries, an iterator of either (async too), or the path of a file.
             process: A callable taking `(item)` or `(item, work)`, sync or async; or its name, as `scripted` or
                 `module:function`, or a recipe: both let any program resume the job.
-            concurrency: Calls in flight at most.
+            concurrency: Calls in flight at most; without it as many as this job was given last, else 16.
+            rpm: Requests a minute at most, of a recipe; without it as this job was given last. Bounds of the account
+                with the provider hold as well.
+            tpm: Tokens a minute at most, likewise.
             max_attempts: Tries of an item that fails in a way that may pass.
             timeout: Seconds that one try may take.
             limit: Items that this run claims at most.
@@ -93,16 +113,20 @@ class Batches:
             Stopped: a stop was asked for before all items were in; no job was made.
             StorageError: the database could not go on; the job stays resumable.
         """
-        _check_run(concurrency, max_attempts, timeout, limit)
+        limits = RunLimits(concurrency, rpm, tpm)
+        _check_run(limits, max_attempts, timeout, limit)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = process if isinstance(process, Recipe) else None
         callee = await self._callee(process, retry_on)
-        wanted = Wanted(job_id, _name_of(process), JobSettings(max_attempts, timeout), accept_new_items, recipe)
+        _check_bounds(limits, callee)
+        settings = JobSettings(max_attempts, timeout, limits)
+        wanted = Wanted(job_id, _name_of(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or Stop()
         given = _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin))
         created = await self._create(wanted, _until(stop, given))
-        options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
-        result = await self._work(job_id, callee, options, on_progress, stop, created)
+        if not created.is_new:
+            await self._set_limits(job_id, limits)
+        result = await self._work(job_id, callee, limit, grace_seconds, on_progress, stop, created)
         return replace(result, seconds=time.monotonic() - started)
 
     async def create(
@@ -111,6 +135,9 @@ class Batches:
         items: Items,
         processor: Recipe | str,
         *,
+        concurrency: int | None = None,
+        rpm: int | None = None,
+        tpm: int | None = None,
         max_attempts: int = 3,
         timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
         columns: Columns | None = None,
@@ -122,13 +149,15 @@ class Batches:
         Args:
             ceiling: The most items, and characters in them, that may come of a file. Others are as of `run`.
         """
-        _check_run(1, max_attempts, timeout, None)
+        limits = RunLimits(concurrency, rpm, tpm)
+        _check_run(limits, max_attempts, timeout, None)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, Recipe) else None
-        await self._callee(processor)
-        wanted = Wanted(job_id, _name_of(processor), JobSettings(max_attempts, timeout), recipe=recipe)
+        _check_bounds(limits, await self._callee(processor))
+        wanted = Wanted(job_id, _name_of(processor), JobSettings(max_attempts, timeout, limits), recipe=recipe)
         given = drafts(items, columns or Columns(), stdin=stdin, ceiling=ceiling)
-        await self._create(wanted, _checked(recipe, items, given))
+        if not (await self._create(wanted, _checked(recipe, items, given))).is_new:
+            await self._set_limits(job_id, limits)
         return await self.checkpoint(job_id)
 
     async def resume(
@@ -136,7 +165,9 @@ class Batches:
         job_id: str | None = None,
         process: Processor | None = None,
         *,
-        concurrency: int = 16,
+        concurrency: int | None = None,
+        rpm: int | None = None,
+        tpm: int | None = None,
         limit: int | None = None,
         retry_failed: bool = False,
         accept_new_items: Items | None = None,
@@ -166,9 +197,11 @@ class Batches:
             ItemsNeeded: it was taken over; `run` it with all its items.
             IllegalMove: the job was cancelled.
         """
-        _check_run(concurrency, 1, 1.0, limit)
+        limits = RunLimits(concurrency, rpm, tpm)
+        _check_run(limits, 1, 1.0, limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
         callee = await self._callee_of(job, process, retry_on, base_url)
+        _check_bounds(limits, callee)
         created, stop = None, stop or Stop()
         if accept_new_items is not None:
             wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
@@ -177,8 +210,8 @@ class Batches:
             created = await self._create(wanted, _until(stop, added))
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)
-        options = WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds)
-        return await self._work(job.id, callee, options, on_progress, stop, created)
+        await self._set_limits(job.id, limits)
+        return await self._work(job.id, callee, limit, grace_seconds, on_progress, stop, created)
 
     async def checkpoint(self, job_id: str) -> Job:
         """Return where a job stands. Raises JobNotFound."""
@@ -194,10 +227,11 @@ class Batches:
         jobs = await self._stores.jobs.jobs(self._owner, incomplete=True, before=before, limit=limit)
         return [await self._as_seen(job) for job in jobs]
 
-    async def workable(self, job_id: str) -> Job:
-        """Return a job after seeing that this program can go on with it.
+    async def workable(self, job_id: str, limits: RunLimits | None = None) -> Job:
+        """Return a job after seeing that this program can go on with it; keep the limits that its runs are given.
 
         Raises:
+            SettingsError: it follows no recipe, so that its requests cannot be bounded.
             JobNotFound: there is no job of this name.
             IllegalMove: it was cancelled.
             CallerOnly: only the program that made the job can go on with it.
@@ -209,7 +243,11 @@ class Batches:
         if job.state is JobState.CANCELLED:
             check_move(job_id, job.state, Move.WORK)
         if job.state not in FINISHED:
-            await self._callee_of(job, None)
+            callee = await self._callee_of(job, None)
+            if limits is not None and limits.to_dict():
+                _check_bounds(limits, callee)
+                await self._set_limits(job_id, limits)
+                return await self.checkpoint(job_id)
         return job
 
     async def failed(self, job_id: str) -> AsyncIterator[Failure]:
@@ -297,11 +335,16 @@ class Batches:
             # When something is left behind, the file stays and, unlocked, proves that nobody needs it any more.
             life.close(remove=creation.is_tidy)
 
+    async def _set_limits(self, job_id: str, limits: RunLimits) -> None:
+        if limits.to_dict():
+            await self._stores.jobs.set_limits(self._owner, job_id, limits)
+
     async def _work(
         self,
         job_id: str,
         callee: Callee,
-        options: WorkerOptions,
+        limit: int | None,
+        grace_seconds: float,
         on_progress: Listener | None,
         stop: Stop,
         created: Created | None,
@@ -312,13 +355,17 @@ class Batches:
         ending = Ending.FINISHED
         did_nothing = job.state in FINISHED
         if not did_nothing:
+            limits = job.settings.limits
+            if isinstance(callee.function, RateBound):
+                callee.function.bound_rate(rpm=limits.rpm, tpm=limits.tpm)
+            concurrency = limits.concurrency or self._concurrency
             teller = ProgressTeller(job_id=job_id, listener=on_progress)
             run = Run(
                 store=self._stores.work,
                 owner=self._owner,
                 job=job,
                 callee=callee,
-                options=options,
+                options=WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds),
                 watch=self._watch(job_id),
                 stop=stop,
                 folder=self._folder,
@@ -458,9 +505,20 @@ async def _until(stop: Stop, chunks: Chunks) -> Chunks:
         yield chunk
 
 
-def _check_run(concurrency: int, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:
+_MOST = {"concurrency": 10_000, "rpm": 10_000_000, "tpm": 10_000_000_000}
+
+
+def _check_bounds(limits: RunLimits, callee: Callee) -> None:
+    given = [name for name in ("rpm", "tpm") if getattr(limits, name) is not None]
+    if given and not isinstance(callee.function, RateBound):
+        raise SettingsError(
+            f"{given[0]} bounds the requests of a recipe, and this job follows none; leave it out", setting=given[0]
+        )
+
+
+def _check_run(limits: RunLimits, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:
     checks: tuple[tuple[str, Any, type[int | float], float, float], ...] = (
-        ("concurrency", concurrency, int, 1, 10_000),
+        *((name, value, int, 1, _MOST[name]) for name, value in limits.to_dict().items()),
         ("max_attempts", max_attempts, int, 1, 1_000),
         ("timeout", timeout_seconds, float, 0.001, 604_800),
         ("limit", 1 if limit is None else limit, int, 1, 10**12),

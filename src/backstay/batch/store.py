@@ -11,7 +11,7 @@ from typing import Protocol
 
 from backstay.batch.checkpoint import Counts, Tokens, Waiting
 from backstay.batch.item import ClaimedItem, Draft, Failing, Failure, ItemStanding, SettledItem
-from backstay.batch.job import Difference, Job, JobSettings, JobState, Move, Pause
+from backstay.batch.job import Difference, Job, JobSettings, JobState, Move, Pause, RunLimits
 from backstay.batch.outcome import Verdict
 from backstay.batch.recipe import FrozenRecipe
 
@@ -246,6 +246,10 @@ class JobStore(Protocol):
 
     async def move(self, owner: str, job_id: str, move: Move, pause: Pause | None = None) -> Job:
         """Pause or cancel. Raises JobNotFound, IllegalMove."""
+        ...
+
+    async def set_limits(self, owner: str, job_id: str, given: RunLimits) -> None:
+        """Keep the limits that are given with a job; the others stay. Raises JobNotFound."""
         ...
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:

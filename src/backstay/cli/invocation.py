@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -43,6 +43,8 @@ class Invocation:
     """Where `resume` asks the model in this run alone."""
     keys: "KeySources | None" = None
     """The keys that a command has read before it opens the library."""
+    _repeated: list[str] = field(default_factory=list)
+    """Options that the next run needs again."""
 
     @classmethod
     def of(cls, context: typer.Context) -> "Invocation":
@@ -50,7 +52,15 @@ class Invocation:
 
     def pace(self, rpm: int | None, tpm: int | None, patience: str | None) -> None:
         """Take the options that say how a provider is asked. Raises SettingsError."""
+        usual = self.settings()
         self.rpm, self.tpm = rpm, tpm
+        # The job keeps what was given. An account that is bounded lower by the settings has to be given it again.
+        self._repeated = [
+            word
+            for option, given, bound in (("--rpm", rpm, usual.rpm), ("--tpm", tpm, usual.tpm))
+            if given is not None and bound is not None and given > bound
+            for word in (option, str(given))
+        ]
         if patience is not None:
             self.patience_seconds = parse_duration(patience, option="--patience").total_seconds()
 
@@ -88,8 +98,9 @@ class Invocation:
         return self.command(verb, name, *options)
 
     def resuming(self, name: str, *options: str) -> str:
-        """Return the command that goes on with this run, at the address that it was given: no job keeps that one."""
-        return self.about("resume", name, *options, *(["--base-url", self.base_url] if self.base_url else []))
+        """Return the command that goes on with this run, with what it was given and no job keeps."""
+        moved = ["--base-url", self.base_url] if self.base_url else []
+        return self.about("resume", name, *options, *moved, *self._repeated)
 
 
 def _without_password(database: str) -> str:

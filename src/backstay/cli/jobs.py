@@ -164,6 +164,7 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]", 
         f"  processor  {plain(job.processor)}",
         *([f"  recipe     {_fingerprint(job.recipe)}"] if job.recipe is not None else []),
         f"  each item  {job.settings.max_attempts} tries of at most {duration(job.settings.timeout_seconds)}",
+        *([f"  limits     {_limits(job)}"] if job.settings.limits.to_dict() else []),
         f"  created    {job.created_at:%Y-%m-%d %H:%M:%S}Z",
         f"  updated    {job.updated_at:%Y-%m-%d %H:%M:%S}Z",
     ]
@@ -187,6 +188,16 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]", 
     elif job.is_incomplete and job.state != "running":
         lines.append(f"  go on with {invocation.about('resume', job.id)}")
     return lines
+
+
+def _limits(job: "Job") -> str:
+    limits = job.settings.limits
+    shown = (
+        (limits.concurrency, "call", "at once"),
+        (limits.rpm, "request", "a minute"),
+        (limits.tpm, "token", "a minute"),
+    )
+    return ", ".join(f"{counted(value, what)} {when}" for value, what, when in shown if value is not None)
 
 
 def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]") -> list[str]:

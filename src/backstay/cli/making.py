@@ -1,7 +1,7 @@
 """What makes the conversations of a run: the scripted writer, a function, or a model after a recipe."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ class Making:
     recipe: str | None
     fields: dict[str, Any]
     """Fields of the recipe that were given as options; None for those that were not."""
+    bounds: dict[str, Any] = field(default_factory=dict)
+    """Options that bound the requests of a recipe, likewise."""
 
     @property
     def is_scripted(self) -> bool:
@@ -39,7 +41,8 @@ class Making:
             SettingsError: the options contradict each other, or none of them says it.
             RecipeError: the recipe cannot be used.
         """
-        given = [f"--{name.replace('_', '-')}" for name, value in self.fields.items() if value is not None]
+        options = {**self.fields, **self.bounds}
+        given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
         if self.processor is not None:
             _refuse_beside("--processor", [*(["--model"] if self.model else []), *self._recipe_option(), *given])
             return self.processor

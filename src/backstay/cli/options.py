@@ -7,10 +7,15 @@ import typer
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
-Concurrency = Annotated[int, typer.Option(metavar="N", help="Calls in flight at most.")]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Calls in flight at most [default: as this job was given last, else 16].", show_default=False
+    ),
+]
 Rpm = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Requests a minute at most, of each account.", show_default=False),
+    typer.Option(metavar="N", min=1, help="Requests a minute at most; kept with the job.", show_default=False),
 ]
 Tpm = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Tokens a minute at most, likewise.", show_default=False)

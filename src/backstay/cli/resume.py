@@ -46,7 +46,7 @@ def resume(
         ),
     ] = None,
     allow_key: AllowKey = None,
-    concurrency: Concurrency = 16,
+    concurrency: Concurrency = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
     patience: Patience = None,
@@ -59,6 +59,9 @@ def resume(
     """Go on with an unfinished job.
 
     It may have been interrupted, paused, stopped by a limit, or never begun.
+
+    It works as fast as it was told last: --concurrency, --rpm and --tpm are kept with the job, and changed by giving
+    them again.
 
     Finished items are not processed again, and failed ones stay failed unless --retry-failed is given. Started twice at
     once, both share the work.
@@ -85,6 +88,8 @@ def resume(
         return await backstay.batches.resume(
             job,
             concurrency=concurrency,
+            rpm=rpm,
+            tpm=tpm,
             limit=limit,
             retry_failed=retry_failed,
             accept_new_items=accept_new_items,

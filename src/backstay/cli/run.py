@@ -66,7 +66,7 @@ def run(
         str | None,
         typer.Option(metavar="MOD:FUNC", help="Python function, sync or async, that makes an item's conversation."),
     ] = None,
-    concurrency: Concurrency = 16,
+    concurrency: Concurrency = None,
     id_column: IdColumn = None,
     topic_column: TopicColumn = None,
     persona_column: PersonaColumn = None,
@@ -112,7 +112,7 @@ def run(
         "temperature": temperature,
         "max_tokens": max_tokens,
     }
-    making = Making(model, processor, recipe, fields)
+    making = Making(model, processor, recipe, fields, {"rpm": rpm, "tpm": tpm})
     process = making.chosen()
     columns = _columns(id_column, topic_column, persona_column)
     if dry_run is not None:
@@ -139,6 +139,8 @@ def run(
             file,
             process,
             concurrency=concurrency,
+            rpm=rpm,
+            tpm=tpm,
             max_attempts=max_attempts,
             timeout=timeout,
             limit=limit,

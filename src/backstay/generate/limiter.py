@@ -8,13 +8,33 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from backstay.batch.processor import Work
-from backstay.generate.rate import Permit, Rate
+from backstay.generate.rate import Bounds, Permit, Rate
 from backstay.generate.trouble import Trouble, Waiting
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
 
 _LONGEST_TIMER_SECONDS = 3600.0
+
+
+class JobLimiter:
+    """The bounds of one job, which hold besides those of its account: its calls pass in the order in which they ask."""
+
+    def __init__(self, bounds: Bounds, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bounds = bounds
+        self._clock = clock
+        self._turn = asyncio.Lock()
+
+    async def enter(self, tokens: int, work: Work) -> None:
+        """Wait until a call of about so many tokens may start."""
+        with work.waiting():
+            async with self._turn:
+                await asyncio.sleep(self._bounds.wait(self._clock(), tokens))
+                self._bounds.start(self._clock(), tokens)
+
+    def end(self, expected_tokens: int, used_tokens: int | None) -> None:
+        """Note the tokens that a call took, where they are known."""
+        self._bounds.end(self._clock(), expected_tokens, used_tokens)
 
 
 class RateLimiter:

@@ -26,14 +26,35 @@ class Permit:
     tokens: int
 
 
+class Bounds:
+    """So many requests and tokens a minute at most; None means without bound."""
+
+    def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
+        self._requests = Bucket(rpm, burst=max(1.0, (rpm or 0) / _MINUTE))
+        self._tokens = Bucket(tpm, burst=max(1.0, (tpm or 0) * _TOKEN_BURST_SECONDS / _MINUTE))
+
+    def wait(self, now: float, tokens: int) -> float:
+        """Return the seconds until a call of that size may start."""
+        return max(self._requests.wait(now, 1), self._tokens.wait(now, tokens))
+
+    def start(self, now: float, tokens: int) -> None:
+        """Note that a call of about that size starts."""
+        self._requests.take(now, 1)
+        self._tokens.take(now, tokens)
+
+    def end(self, now: float, expected_tokens: int, used_tokens: int | None) -> None:
+        """Note the tokens that a call took, where the provider reported them."""
+        if used_tokens:
+            self._tokens.take(now, used_tokens - expected_tokens)
+
+
 class Rate:
     """The bounds that were set, the limit that was found, and the patience of one account."""
 
     def __init__(
         self, *, rpm: int | None = None, tpm: int | None = None, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
-        self._requests = Bucket(rpm, burst=max(1.0, (rpm or 0) / _MINUTE))
-        self._tokens = Bucket(tpm, burst=max(1.0, (tpm or 0) * _TOKEN_BURST_SECONDS / _MINUTE))
+        self._bounds = Bounds(rpm=rpm, tpm=tpm)
         self._limit = AdaptiveLimit()
         self._patience = Patience(patience_seconds)
         self._trouble: Trouble | None = None
@@ -59,22 +80,20 @@ class Rate:
 
     def wait(self, now: float, tokens: int) -> float:
         """Return the seconds until a call of that size may start; infinite when one has to end first."""
-        return max(self._limit.wait(now), self._requests.wait(now, 1), self._tokens.wait(now, tokens))
+        return max(self._limit.wait(now), self._bounds.wait(now, tokens))
 
     def start(self, now: float, tokens: int) -> Permit:
         """Note that a call starts."""
         if not self._limit.in_flight and now - self._ended_at > _IDLE_SECONDS:
             self._patience.restart()
-        self._requests.take(now, 1)
-        self._tokens.take(now, tokens)
+        self._bounds.start(now, tokens)
         return Permit(self._limit.start(now), tokens)
 
     def end(self, now: float, permit: Permit, used_tokens: int | None) -> None:
         """Note that a call ended, with its tokens where the provider reported them."""
         self._limit.end(permit.start)
         self._ended_at = now
-        if used_tokens:
-            self._tokens.take(now, used_tokens - permit.tokens)
+        self._bounds.end(now, permit.tokens, used_tokens)
 
     def succeeded(self, now: float, permit: Permit) -> None:
         """Note a good answer."""

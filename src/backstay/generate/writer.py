@@ -17,9 +17,11 @@ from backstay.generate.account import Account
 from backstay.generate.call import Call, Tries
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.http import BrokenReply, Cut, Reply, Unreached
+from backstay.generate.limiter import JobLimiter
 from backstay.generate.parse import Unusable, read_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import Answer, Ask, Structure, Unreadable
+from backstay.generate.rate import Bounds
 from backstay.generate.recent import Recent
 from backstay.generate.recipe import Recipe
 from backstay.generate.refusal import Refusal, not_json, refusal_of
@@ -47,7 +49,7 @@ _CAUSES = {
 
 
 class Writer:
-    """Writes the conversations of one job. A processor; implements `Waits`."""
+    """Writes the conversations of one job. A processor; implements `Waits` and `RateBound`."""
 
     def __init__(self, recipe: Recipe, account: Account, endpoint: Endpoint) -> None:
         self._recipe = recipe
@@ -55,6 +57,7 @@ class Writer:
         self._account = account
         self._limiter = account.limiter
         self._limiter.begin_run()
+        self._job_limiter: JobLimiter | None = None
         self._suspicions = account.suspicions(endpoint.model)
         available = self._endpoint.provider.structures
         wanted = recipe.structured
@@ -86,6 +89,11 @@ class Writer:
             self._tries.forget(item.id)
         return outcome
 
+    def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
+        """Make at most so many requests, and take so many tokens, in a minute, whatever the account allows."""
+        bounded = rpm is not None or tpm is not None
+        self._job_limiter = JobLimiter(Bounds(rpm=rpm, tpm=tpm)) if bounded else None
+
     def waiting_for_provider(self) -> Waiting | None:
         """Return what all calls of the account wait for just now; None while calls get through."""
         waiting = self._limiter.waiting()
@@ -99,6 +107,8 @@ class Writer:
     async def _attempt(self, item: Item, prompt: Prompt, tries: Tries, work: Work) -> Outcome | Differently:
         """Make one request once there is a permit, and return its outcome."""
         expected = estimate.tokens_in(prompt) + round(self._tokens_out)
+        if self._job_limiter is not None:
+            await self._job_limiter.enter(expected, work)
         permit = await self._limiter.enter(expected, work)
         # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
@@ -120,6 +130,8 @@ class Writer:
         finally:
             self._suspicions.end(number)
             self._limiter.end(permit, call.used)
+            if self._job_limiter is not None:
+                self._job_limiter.end(expected, call.used)
 
     def _structure(self, tries: Tries) -> Structure:
         structures = self._adaptation.structures

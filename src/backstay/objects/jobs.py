@@ -29,7 +29,10 @@ class WaitingOut(Object):
 
 
 class JobOut(Object):
-    """A job. `planned` is always the sum of the five counts after it."""
+    """A job. `planned` is always the sum of the five counts after it.
+
+    `concurrency`, `rpm` and `tpm` are what its runs were given last; null for what they were never given.
+    """
 
     id: str
     state: str
@@ -49,6 +52,9 @@ class JobOut(Object):
     cleaned: bool
     max_attempts: int
     timeout_seconds: float
+    concurrency: int | None
+    rpm: int | None
+    tpm: int | None
     recipe: dict[str, Any] | None
     created_at: Moment
     updated_at: Moment
@@ -76,6 +82,9 @@ class JobOut(Object):
             cleaned=job.cleaned,
             max_attempts=job.settings.max_attempts,
             timeout_seconds=job.settings.timeout_seconds,
+            concurrency=job.settings.limits.concurrency,
+            rpm=job.settings.limits.rpm,
+            tpm=job.settings.limits.tpm,
             recipe=dict(job.recipe) if job.recipe is not None else None,
             created_at=job.created_at,
             updated_at=job.updated_at,

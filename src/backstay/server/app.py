@@ -75,7 +75,14 @@ def create_app(
     for name in allowed.processors:
         Processors().resolve(name)
     keys = KeySources.from_settings(settings, is_server=True)
-    backstay = Backstay(settings, create=create, allowed=allowed, keys=keys, read_seconds=server.read_seconds)
+    backstay = Backstay(
+        settings,
+        create=create,
+        allowed=allowed,
+        keys=keys,
+        read_seconds=server.read_seconds,
+        concurrency=server.concurrency,
+    )
     parts = _parts(backstay, server, allowed, token)
     app = FastAPI(
         title="Backstay",
@@ -154,7 +161,6 @@ def _parts(backstay: Backstay, server: ServerSettings, allowed: Allowed, token: 
         backstay=backstay,
         metrics=metrics,
         places=_places(server, "jobs being worked on", "most_jobs"),
-        concurrency=server.concurrency,
         grace_seconds=server.grace_seconds,
     )
     hub = Hub(

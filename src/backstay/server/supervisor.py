@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from backstay.app import Backstay
-from backstay.batch.job import Job, JobState
+from backstay.batch.job import Job, JobState, RunLimits
 from backstay.batch.stop import Stop
 from backstay.batch.worker import Ending
 from backstay.errors import BackstayError
@@ -23,7 +23,6 @@ _PATIENCE_SECONDS = 5.0  # beyond the grace, for the last commits
 class _Run:
     """A run, and what it was told since it began."""
 
-    concurrency: int
     limit: int | None
     stop: Stop = field(default_factory=Stop)
     is_wanted_again: bool = False
@@ -36,12 +35,9 @@ class Supervisor:
     A job is worked on by one run in this process at most. Other processes may work on it too: they share it.
     """
 
-    def __init__(
-        self, *, backstay: Backstay, metrics: Metrics, places: Places, concurrency: int, grace_seconds: float
-    ) -> None:
+    def __init__(self, *, backstay: Backstay, metrics: Metrics, places: Places, grace_seconds: float) -> None:
         self._backstay = backstay
         self._metrics = metrics
-        self._concurrency = concurrency
         self._grace_seconds = grace_seconds
         self._places = places
         self._runs: dict[tuple[str, str], _Run] = {}
@@ -54,19 +50,21 @@ class Supervisor:
         """How many jobs are being worked on here."""
         return len(self._runs)
 
-    async def start(self, owner: str, job_id: str, *, concurrency: int | None = None, limit: int | None = None) -> Job:
+    async def start(self, owner: str, job_id: str, *, limits: RunLimits | None = None, limit: int | None = None) -> Job:
         """Begin to work on a job, unless this server does already; return the job.
+
+        The limits that are given are kept with it. A run that works already goes on with those it began with.
 
         Raises as `Batches.workable`, and Problem when too many jobs are worked on, of all or of this owner.
         """
         batches = self._backstay.for_owner(owner).batches
-        job = await batches.workable(job_id)
+        job = await batches.workable(job_id, limits)
         run = self._runs.get((owner, job_id))
         if run is not None:
             run.is_wanted_again = run.is_wanted_again or (job.is_incomplete and job.state is not JobState.RUNNING)
         elif job.is_incomplete and not self._is_stopping:
             self._places.take(owner)
-            run = self._runs[owner, job_id] = _Run(concurrency or self._concurrency, limit)
+            run = self._runs[owner, job_id] = _Run(limit)
             self._tasks.add(asyncio.create_task(self._work(owner, job_id, run)))
         return job
 
@@ -112,13 +110,7 @@ class Supervisor:
     async def _until_ended(self, owner: str, job_id: str, run: _Run) -> Ending:
         batches = self._backstay.for_owner(owner).batches
         while True:
-            result = await batches.resume(
-                job_id,
-                concurrency=run.concurrency,
-                limit=run.limit,
-                stop=run.stop,
-                grace_seconds=self._grace_seconds,
-            )
+            result = await batches.resume(job_id, limit=run.limit, stop=run.stop, grace_seconds=self._grace_seconds)
             counts = result.counts
             _log.info(
                 "job_run_ended", job=job_id, ending=result.ending, completed=counts.completed, failed=counts.failed

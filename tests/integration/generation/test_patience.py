@@ -273,3 +273,17 @@ async def test_control_without_time_that_speaks_against_it_the_last_item_is_aske
 
     assert (result.pause.code, result.counts) == ("provider_unavailable", Counts(completed=3, pending=1))
     assert provider.calls_about("t3") > 3
+
+
+async def test_a_job_keeps_its_requests_a_minute(path, provider, recipe):
+    """A run that is told no bound keeps to the one that the job was given last."""
+    at = []
+    provider.behaviour = lambda _: at.append(time.monotonic()) or Said()
+    async with Backstay.open(path) as backstay:
+        given = [{"topic": f"t{n}"} for n in range(5)]
+        await backstay.batches.run("job", given, recipe, concurrency=5, rpm=120, limit=1)
+        await backstay.batches.resume("job")
+        limits = (await backstay.batches.checkpoint("job")).settings.limits
+
+    assert (limits.concurrency, limits.rpm, limits.tpm) == (5, 120, None)
+    assert at[4] - at[1] >= 0.8  # two at once, then one each half second

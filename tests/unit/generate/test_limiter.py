@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from backstay.batch.processor import Work, waits
-from backstay.generate.limiter import RateLimiter
-from backstay.generate.rate import Rate
+from backstay.generate.limiter import JobLimiter, RateLimiter
+from backstay.generate.rate import Bounds, Rate
 from backstay.generate.trouble import Cause, Trouble
 
 OVERLOAD = Trouble(Cause.OVERLOAD, "503: overloaded")
@@ -178,3 +178,22 @@ async def test_a_closed_limiter_has_no_timer():
     limiter.close()
 
     assert limiter._timer is None
+
+
+async def test_the_bounds_of_a_job_hold_in_the_order_of_its_calls():
+    """Calls of a bounded job pass first come, first served; one that is cancelled in the queue takes no turn."""
+    limiter, done = JobLimiter(Bounds(rpm=1_200)), []
+
+    async def call(number: int) -> None:
+        await limiter.enter(0, Work(1))
+        done.append(number)
+
+    started = asyncio.get_running_loop().time()
+    calls = [asyncio.create_task(call(number)) for number in range(24)]
+    await asyncio.sleep(0)
+    calls[22].cancel()
+    async with asyncio.timeout(20):
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    assert done == [*range(22), 23]
+    assert asyncio.get_running_loop().time() - started >= 0.1  # twenty at once, then one each 50 ms

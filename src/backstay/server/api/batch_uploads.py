@@ -9,7 +9,7 @@ from starlette.responses import Response
 from backstay.batch.intake import Columns
 from backstay.objects import JobOut
 from backstay.server import uploads
-from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Seconds
+from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
 from backstay.server.api.common import Owned, Shared, Text, errors, signed_in
 from backstay.server.keyed import IdempotencyKey, once
 from backstay.server.making import making_of
@@ -37,6 +37,8 @@ async def upload_batch(
     persona_column: Annotated[Column | None, Form(alias="personaColumn")] = None,
     start: Annotated[Literal["true", "false"], Form(description="Begin to work on it at once.")] = "true",
     concurrency: Annotated[Concurrency | None, Form()] = None,
+    rpm: Annotated[Rpm | None, Form()] = None,
+    tpm: Annotated[Tpm | None, Form()] = None,
     key: IdempotencyKey = None,
 ) -> Response:
     """Make a job of a file's rows. Columns other than id, topic and persona are parameters."""
@@ -53,10 +55,14 @@ async def upload_batch(
                 timeout=timeout_seconds,
                 columns=columns,
                 ceiling=shared.settings.ceiling_of_items,
+                concurrency=concurrency,
+                rpm=rpm,
+                tpm=tpm,
             )
             if start == "true":
-                job = await shared.supervisor.start(owned.owner, job.id, concurrency=concurrency)
+                job = await shared.supervisor.start(owned.owner, job.id)
             return 201, JobOut.of(job)
 
-        asked = [job_id, upload.digest, recipe, processor, max_attempts, timeout_seconds, start, columns.named]
+        limits = [concurrency, rpm, tpm]
+        asked = [job_id, upload.digest, recipe, processor, max_attempts, timeout_seconds, start, columns.named, limits]
         return await once(request, key, asked, act, location="/api/batches/{id}")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
+from backstay.batch.job import RunLimits
 from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
     LONGEST_ID,
@@ -31,6 +32,8 @@ Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False, strict=False)]
 Concurrency = Annotated[int, Field(ge=1, le=10_000)]
+Rpm = Annotated[int, Field(ge=1, le=10_000_000)]
+Tpm = Annotated[int, Field(ge=1, le=10_000_000_000)]
 ItemIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
 
 
@@ -66,10 +69,20 @@ class BatchIn(Input):
     start: bool = True
     """Begin to work on it at once."""
     concurrency: Concurrency | None = None
+    """Calls in flight at most; this, `rpm` and `tpm` are kept with the job, until they are given anew."""
+    rpm: Rpm | None = None
+    """Requests a minute at most, where a recipe is followed."""
+    tpm: Tpm | None = None
+    """Tokens a minute at most, likewise."""
 
 
 class ResumeIn(Input):
     concurrency: Concurrency | None = None
+    """Calls in flight at most; this, `rpm` and `tpm` are kept with the job, and without them what is kept holds."""
+    rpm: Rpm | None = None
+    """Requests a minute at most, where a recipe is followed."""
+    tpm: Tpm | None = None
+    """Tokens a minute at most, likewise."""
     limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
     """Items that this run claims at most."""
     retry_failed: bool = False
@@ -117,9 +130,12 @@ async def create_batch(
             making,
             max_attempts=given.max_attempts,
             timeout=given.timeout_seconds,
+            concurrency=given.concurrency,
+            rpm=given.rpm,
+            tpm=given.tpm,
         )
         if given.start:
-            job = await shared.supervisor.start(owned.owner, job.id, concurrency=given.concurrency)
+            job = await shared.supervisor.start(owned.owner, job.id)
         return 201, JobOut.of(job)
 
     return await once(request, key, given.model_dump(mode="json"), act, location="/api/batches/{id}")
@@ -134,7 +150,8 @@ async def resume_batch(job_id: JobId, owned: Owned, shared: Shared, given: Resum
         await owned.batches.retry(job_id)
     elif given.retry_items is not None:
         await owned.batches.retry(job_id, given.retry_items)
-    job = await shared.supervisor.start(owned.owner, job_id, concurrency=given.concurrency, limit=given.limit)
+    limits = RunLimits(given.concurrency, given.rpm, given.tpm)
+    job = await shared.supervisor.start(owned.owner, job_id, limits=limits, limit=given.limit)
     return JobOut.of(job)
 
 

@@ -15,7 +15,7 @@ from backstay.errors import BackstayError
 from backstay.generate.advice import may_concern_one_item
 from backstay.generate.recipe import Recipe
 from backstay.objects import ItemsOut, JobDetailOut, JobOut, JobsOut
-from backstay.server.api.batches import Attempts, Concurrency, JobName
+from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
 from backstay.server.api.common import Cursor, Owned, Shared, Text
 from backstay.server.api.selections import Id
 from backstay.server.hints import message_of
@@ -80,6 +80,7 @@ async def prepare(
     persona: Annotated[Column, Query()] = None,
     id_column: Annotated[Column, Query(alias="idColumn")] = None,
     concurrency: Annotated[Concurrency | None, EmptyIsNone, Query()] = None,
+    rpm: Annotated[Rpm | None, EmptyIsNone, Query()] = None,
     max_attempts: Annotated[Attempts | None, EmptyIsNone, Query(alias="maxAttempts")] = None,
 ) -> Response:
     """Choose what the columns are and what makes the conversations; the first prompts show what will be asked."""
@@ -103,7 +104,9 @@ async def prepare(
         prompts=prompts,
         problem=message_of(error) if error is not None else None,
         concurrency=concurrency or shared.settings.concurrency,
+        rpm=rpm,
         max_attempts=max_attempts or 3,
+        bounds_rate=any(choice.startswith("recipe:") for choice in choices),
         is_scripted_only=shared.settings.is_scripted_only,
     )
 
@@ -120,6 +123,7 @@ async def start(
     persona: Annotated[Column, Form()] = None,
     id_column: Annotated[Column, Form(alias="idColumn")] = None,
     concurrency: Annotated[Concurrency | None, EmptyIsNone, Form()] = None,
+    rpm: Annotated[Rpm | None, EmptyIsNone, Form()] = None,
     max_attempts: Annotated[Attempts, Form(alias="maxAttempts")] = 3,
 ) -> Response:
     """Make the job, and begin to work on it."""
@@ -137,10 +141,12 @@ async def start(
             max_attempts=max_attempts,
             columns=columns,
             ceiling=shared.settings.ceiling_of_items,
+            concurrency=concurrency,
+            rpm=rpm if kind == "recipe" else None,  # the field is there whatever is chosen above it
         )
     except BackstayError as error:
         raise renamed(error, kept.path, kept.name) from error
-    await shared.supervisor.start(owned.owner, job.id, concurrency=concurrency)
+    await shared.supervisor.start(owned.owner, job.id)
     return led_to(request, "/batches/one", id=job.id)
 
 

@@ -13,7 +13,7 @@ from backstay.clock import Clock
 from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.storage.sql.accepting import accept, put_settled
 from backstay.storage.sql.hindered import refuse_hindered
-from backstay.storage.sql.jobs import drop_rows, find_job, held_job, set_state
+from backstay.storage.sql.jobs import drop_rows, find_job, held_job, set_state, settings_text
 from backstay.storage.sql.session import Database, Row, Session, Value, Values
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.work import check_current, fence
@@ -321,7 +321,7 @@ def _clash(draft: Draft, other_line: int | None) -> DuplicateItem:
 
 def _way(processor: str, settings: JobSettings) -> dict[str, Value]:
     """Return how a job is worked, as its row has it."""
-    return {"processor": processor, "settings": orjson.dumps(settings.to_dict()).decode()}
+    return {"processor": processor, "settings": settings_text(settings)}
 
 
 def _text(recipe: FrozenRecipe | None) -> str | None:

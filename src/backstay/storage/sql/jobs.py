@@ -1,6 +1,7 @@
 """Jobs as a whole. Implements `batch.store.JobStore`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -14,6 +15,7 @@ from backstay.batch.job import (
     JobState,
     Move,
     Pause,
+    RunLimits,
     check_move,
     items_needed,
 )
@@ -50,6 +52,15 @@ class SqlJobs:
             return find_job(session, owner, job_id)[1]
 
         return await self._database.write(do)
+
+    async def set_limits(self, owner: str, job_id: str, given: RunLimits) -> None:
+        def do(session: Session) -> None:
+            key, job = held_job(session, owner, job_id)
+            settings = replace(job.settings, limits=job.settings.limits.updated(given))
+            if settings != job.settings:
+                session.execute("set_settings", {"job_key": key, "owner": owner, "settings": settings_text(settings)})
+
+        await self._database.write(do)
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         def do(session: Session) -> int:
@@ -231,6 +242,11 @@ def _failing(row: Row) -> Failing:
     return Failing(sequence, position, item_id, topic, attempt, code, message, to_text(from_micros(ended_at)))
 
 
+def settings_text(settings: JobSettings) -> str:
+    """Return the settings of a job as its row keeps them."""
+    return orjson.dumps(settings.to_dict()).decode()
+
+
 def waiting_text(waiting: Waiting) -> str:
     """Return what a worker waits for as its row keeps it."""
     return orjson.dumps([waiting.reason, waiting.detail, to_micros(waiting.until)]).decode()
@@ -264,7 +280,7 @@ def _job(row: Row) -> Job:
         state=JobState(state),
         processor=processor,
         recipe=orjson.loads(recipe) if recipe is not None else None,
-        settings=JobSettings(**orjson.loads(settings)),
+        settings=JobSettings.from_dict(orjson.loads(settings)),
         counts=Counts(pending, running, completed, failed, skipped),
         tokens=Tokens(tokens_in, tokens_out),
         workers=workers,

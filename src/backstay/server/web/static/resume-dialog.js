@@ -3,7 +3,7 @@
 // Attributes: api, job-id (only this job), job-page (address of a page that takes ?id=).
 // Properties: token. Methods: look(), close().
 // Events: found {jobs}, resume {job, retryFailed} (cancelable: the page then resumes itself), resumed {job},
-// later {jobs}, discard {job} (cancelable), discarded {jobId}, close.
+// later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also says `limits`: concurrency and rpm, where they were given.
 
 import { clipped, counted, distance, element, number } from "./dom.js";
 import { BackstayElement, problem } from "./element.js";
@@ -18,6 +18,9 @@ const RULES = `
 .counts { display: flex; flex-wrap: wrap; gap: 0.15rem 1.1rem; margin: 0.4rem 0 0.6rem; font-variant-numeric: tabular-nums; }
 .why { color: var(--_warn); }
 progress { margin: 0.5rem 0 0.6rem; }
+.limits { width: 100%; display: flex; flex-wrap: wrap; gap: 0.4rem 1.1rem; }
+.limits label { display: flex; align-items: center; gap: 0.5rem; }
+.limits input { width: 7rem; }
 `;
 
 export class ResumeDialog extends BackstayElement {
@@ -109,9 +112,14 @@ export class ResumeDialog extends BackstayElement {
       buttons.replaceChildren(discard);
       return;
     }
+    const limits = {
+      concurrency: limit("Items at once", job.concurrency, 10_000, "as the server has it"),
+      ...(job.recipe !== null && { rpm: limit("Requests a minute at most", job.rpm, 10_000_000, "no bound") }),
+    };
     buttons.replaceChildren(
-      act("Resume", "primary", () => this.#resume(job, false)),
-      ...(job.failed > 0 ? [act(`Resume, and retry ${counted(job.failed, "failed item")}`, "", () => this.#resume(job, true))] : []),
+      element("div", { class: "limits" }, Object.values(limits).map((input) => input.parentElement)),
+      act("Resume", "primary", () => this.#resume(job, false, limits)),
+      ...(job.failed > 0 ? [act(`Resume, and retry ${counted(job.failed, "failed item")}`, "", () => this.#resume(job, true, limits))] : []),
       discard,
     );
   }
@@ -127,9 +135,13 @@ export class ResumeDialog extends BackstayElement {
     }
   }
 
-  async #resume(job, retryFailed) {
-    if (!this.tell("resume", { job, retryFailed }, { cancelable: true })) return this.close();
-    const resumed = await this.client.post(`/api/batches/${encodeURIComponent(job.id)}/resume`, { retryFailed });
+  async #resume(job, retryFailed, inputs) {
+    const given = Object.entries(inputs).filter(([, input]) => input.value !== "");
+    const wrong = Object.values(inputs).find((input) => !input.checkValidity());
+    if (wrong) throw new Error(`${wrong.parentElement.textContent}: ${wrong.validationMessage}`);
+    const limits = Object.fromEntries(given.map(([name, input]) => [name, Number(input.value)]));
+    if (!this.tell("resume", { job, retryFailed, limits }, { cancelable: true })) return this.close();
+    const resumed = await this.client.post(`/api/batches/${encodeURIComponent(job.id)}/resume`, { retryFailed, ...limits });
     this.#forget(job);
     this.tell("resumed", { job: resumed });
   }
@@ -174,6 +186,13 @@ export class ResumeDialog extends BackstayElement {
     this.show();
     this.tell("close");
   }
+}
+
+// A field of a limit that a job keeps, inside of its label.
+function limit(label, value, most, otherwise) {
+  const input = element("input", { type: "number", min: 1, max: most, placeholder: otherwise, value: value ?? "" });
+  element("label", {}, label, input);
+  return input;
 }
 
 function isLeft(job) {
