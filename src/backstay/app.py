@@ -88,8 +88,8 @@ class Backstay:
             patience_seconds=settings.patience_seconds,
             keys=keys or KeySources.from_settings(settings),
         )
-        every = Processors(self._accounts, allowed_keys=settings.allowed_keys)
-        self._source = _source_of(every, allowed)
+        self._every = Processors(self._accounts, allowed_keys=settings.allowed_keys)
+        self._allowed = allowed
         self._own = self.for_owner(settings.owner)
         self.batches = self._own.batches
         self.conversations = self._own.conversations
@@ -98,8 +98,13 @@ class Backstay:
         self.tickets = Tickets(store=self._store.notes, clock=self._clock)
         self.duties = Duties(store=self._store.notes)
 
-    def for_owner(self, owner: str) -> Services:
-        """Return the services of one owner. All share this library's store, and none sees what is another owner's."""
+    def for_owner(self, owner: str, allowed: "Allowed | None" = None) -> Services:
+        """Return the services of one owner. All share this library's store, and none sees what is another owner's.
+
+        Args:
+            owner: Whose.
+            allowed: What their jobs may run, where that is not what this library was opened with.
+        """
         store, keep = self._store.backups, self.settings.backup_keep
         verifier = Verifier(store=store)
         reading = Reading(store=store, folders=self._folders, verifier=verifier, owner=owner)
@@ -120,7 +125,7 @@ class Backstay:
             batches=Batches(
                 stores=self._store.batches,
                 owner=owner,
-                source=self._source,
+                source=_source_of(self._every, allowed or self._allowed),
                 folder=self._store.locks,
                 lease_seconds=self.settings.lease_seconds,
                 concurrency=self._concurrency,

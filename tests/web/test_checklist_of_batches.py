@@ -1,6 +1,8 @@
 """The checklist of batches that people once went through by hand: each line of it, in a real browser."""
 
 import signal
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -181,3 +183,35 @@ async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path)
                 other = await page.context.new_page()
                 await come_in(other, again)  # a new server has a new token: the cookie is the whole browser's
                 await page.get_by_text("Completed: 100% of 24 items.").wait_for(timeout=30_000)
+
+
+async def test_what_a_command_started_is_resumed_once_its_function_was_named(browser, tmp_path):
+    """The dialog of one's own server asks before it calls a function that no setting names, and then resumes."""
+    prepared(tmp_path)
+    command = ["run", "topics.csv", "--job", "boats", "--processor", "slow:slow", "--limit", "4"]
+    subprocess.run([sys.executable, "-m", "backstay", *command], cwd=tmp_path, check=False, capture_output=True)
+    with served(tmp_path) as server:
+        async with page_of(browser, server) as (page, seen):
+            await page.get_by_role("button", name="Resume", exact=True).click()
+            await page.get_by_role("dialog").get_by_text("would call its function slow:slow").wait_for()
+            assert sum(calls(tmp_path).values()) == 4
+            await page.get_by_role("button", name="Resume with slow:slow").click()
+            await page.get_by_text("Completed: 100% of 24 items.").wait_for()
+        assert seen.everything == []
+    assert sum(calls(tmp_path).values()) == 24
+
+
+async def test_what_only_a_command_resumes_says_which(browser, tmp_path):
+    """Where the server may not, the dialog shows the command in place of a button."""
+    prepared(tmp_path)
+    command = ["run", "topics.csv", "--job", "boats", "--processor", "slow:slow", "--limit", "4"]
+    subprocess.run([sys.executable, "-m", "backstay", *command], cwd=tmp_path, check=False, capture_output=True)
+    with served(tmp_path, BACKSTAY_ALLOWED_HOSTS="pages.example,127.0.0.1") as server:
+        async with page_of(browser, server) as (page, seen):
+            dialog = page.get_by_role("dialog")
+            await dialog.get_by_text("backstay resume boats").wait_for()
+            assert await dialog.get_by_role("button", name="Resume").count() == 0
+            await page.goto("/batches/one?id=boats")
+            await page.get_by_role("button", name="Later").click()
+            assert await page.get_by_text("backstay resume boats").is_visible()
+        assert seen.everything == []

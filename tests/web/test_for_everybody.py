@@ -49,6 +49,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
         "/batches/one?id=some",
         "/batches/cancel?id=later",
         "/batches/discard?id=some",
+        "/batches/resume?id=some",
         "/conversations",
         "/conversations?search=nothing-like-this",
         f"/conversations/one?id={conversation}",

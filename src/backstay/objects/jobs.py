@@ -132,6 +132,15 @@ class RunOut(Object):
         return cls(job=None, ending="finished", did_nothing=True, added=0, repeated=0, seconds=0.0)
 
 
+class ResumeOptionsOut(Object):
+    """How a job can be resumed: by this server, once `confirm` is named where that is not null, or by `command`."""
+
+    possible: bool
+    confirm: str | None
+    reason: str | None
+    command: str | None
+
+
 class RetryOut(Object):
     job: JobOut
     retried: int

@@ -36,6 +36,7 @@ from backstay.server.events.hub import Hub
 from backstay.server.limits import Bodies, Hosts, Places
 from backstay.server.metrics import Metrics
 from backstay.server.parts import Parts
+from backstay.server.permission import ResumePermission
 from backstay.server.queries import refuse_unknown_parameters
 from backstay.server.requests import Requests
 from backstay.server.settings import ServerSettings
@@ -54,6 +55,7 @@ def create_app(
     *,
     token: str | None = None,
     create: bool = True,
+    listens_alone: bool = False,
 ) -> FastAPI:
     """Return the API as an application, to be run by itself or mounted in another one.
 
@@ -64,6 +66,7 @@ def create_app(
         server: How to serve it; `backstay.server.settings.load` gathers them.
         token: The local token, where no JSON Web Tokens are set up: what lets people in, as one owner.
         create: Make the database when it is missing.
+        listens_alone: It is reached only at the address of its settings; mounted in another application nobody knows.
 
     Raises:
         SettingsError: nothing says who may come in, or two things do.
@@ -83,7 +86,8 @@ def create_app(
         read_seconds=server.read_seconds,
         concurrency=server.concurrency,
     )
-    parts = _parts(backstay, server, allowed, token)
+    permission = ResumePermission(settings=settings, server=server, allowed=allowed, listens_alone=listens_alone)
+    parts = _parts(backstay, server, allowed, permission, token)
     app = FastAPI(
         title="Backstay",
         version=version("backstay"),
@@ -152,13 +156,16 @@ async def _sweep(backstay: Backstay) -> None:
         await backstay.for_owner(owner).backups.start()
 
 
-def _parts(backstay: Backstay, server: ServerSettings, allowed: Allowed, token: str | None) -> Parts:
+def _parts(
+    backstay: Backstay, server: ServerSettings, allowed: Allowed, permission: ResumePermission, token: str | None
+) -> Parts:
     metrics = Metrics()
     local = None
     if token is not None:
         local = LocalToken(owner=backstay.settings.owner, port=server.port, token=token)
     supervisor = Supervisor(
         backstay=backstay,
+        permission=permission,
         metrics=metrics,
         places=_places(server, "jobs being worked on", "most_jobs"),
         grace_seconds=server.grace_seconds,
@@ -174,6 +181,7 @@ def _parts(backstay: Backstay, server: ServerSettings, allowed: Allowed, token: 
         authenticator=local or _tokens(server),
         local=local,
         allowed=allowed,
+        permission=permission,
         supervisor=supervisor,
         backing_up=BackingUp(),
         hub=hub,

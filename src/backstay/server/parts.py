@@ -12,6 +12,7 @@ from backstay.server.backing_up import BackingUp
 from backstay.server.events.hub import Hub
 from backstay.server.limits import Places
 from backstay.server.metrics import Metrics
+from backstay.server.permission import ResumePermission
 from backstay.server.problems import unauthorized
 from backstay.server.settings import ServerSettings
 from backstay.server.supervisor import Supervisor
@@ -28,6 +29,7 @@ class Parts:
     """The local token, where it is what lets people in."""
     allowed: Allowed
     """What requests may have run."""
+    permission: ResumePermission
     supervisor: Supervisor
     backing_up: BackingUp
     hub: Hub

@@ -1,6 +1,7 @@
 """Jobs that this server works on, in the background of its requests."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -9,9 +10,11 @@ from backstay.batch.job import Job, JobState, RunLimits
 from backstay.batch.stop import Stop
 from backstay.batch.worker import Ending
 from backstay.errors import BackstayError
+from backstay.generate.allowed import Allowed
 from backstay.logs import get_logger
 from backstay.server.limits import Places
 from backstay.server.metrics import Metrics
+from backstay.server.permission import ResumePermission
 
 _log = get_logger("backstay.server")
 
@@ -24,6 +27,7 @@ class _Run:
     """A run, and what it was told since it began."""
 
     limit: int | None
+    allowed: Allowed | None
     stop: Stop = field(default_factory=Stop)
     is_wanted_again: bool = False
     """A request to resume came while it was ending: the job had been paused, or had ended and got items back."""
@@ -35,8 +39,17 @@ class Supervisor:
     A job is worked on by one run in this process at most. Other processes may work on it too: they share it.
     """
 
-    def __init__(self, *, backstay: Backstay, metrics: Metrics, places: Places, grace_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        backstay: Backstay,
+        permission: ResumePermission,
+        metrics: Metrics,
+        places: Places,
+        grace_seconds: float,
+    ) -> None:
         self._backstay = backstay
+        self._permission = permission
         self._metrics = metrics
         self._grace_seconds = grace_seconds
         self._places = places
@@ -50,21 +63,50 @@ class Supervisor:
         """How many jobs are being worked on here."""
         return len(self._runs)
 
-    async def start(self, owner: str, job_id: str, *, limits: RunLimits | None = None, limit: int | None = None) -> Job:
+    async def resume(
+        self,
+        owner: str,
+        job_id: str,
+        *,
+        confirm: str | None = None,
+        limits: RunLimits | None = None,
+        limit: int | None = None,
+        retries: Sequence[str] | None = (),
+    ) -> Job:
+        """Begin to work on a job that may have been started elsewhere, unless this server does already; return it.
+
+        Args:
+            owner: Whose job.
+            job_id: Its name.
+            confirm: The function that the job may call although the settings do not name it.
+            limits: Kept with the job. A run that works already goes on with those it began with.
+            limit: Items claimed at most.
+            retries: Failed items that are put back to pending first; None for all.
+
+        Raises as `Batches.workable` and `Batches.retry`; ConfirmationNeeded; Problem when too many jobs are worked on.
+        """
+        job = await self._backstay.for_owner(owner).batches.checkpoint(job_id)
+        allowed = self._permission.allowed_for(job, confirm)
+        batches = self._backstay.for_owner(owner, allowed).batches
+        await batches.workable(job_id, limits)
+        if retries is None or retries:
+            await batches.retry(job_id, retries)
+        return await self.start(owner, job_id, limit=limit, allowed=allowed)
+
+    async def start(self, owner: str, job_id: str, *, limit: int | None = None, allowed: Allowed | None = None) -> Job:
         """Begin to work on a job, unless this server does already; return the job.
 
-        The limits that are given are kept with it. A run that works already goes on with those it began with.
-
-        Raises as `Batches.workable`, and Problem when too many jobs are worked on, of all or of this owner.
+        Without `allowed` it runs what the settings name. Raises as `Batches.workable`, and Problem when too many jobs
+        are worked on, of all or of this owner.
         """
-        batches = self._backstay.for_owner(owner).batches
-        job = await batches.workable(job_id, limits)
+        batches = self._backstay.for_owner(owner, allowed).batches
+        job = await batches.workable(job_id)
         run = self._runs.get((owner, job_id))
         if run is not None:
             run.is_wanted_again = run.is_wanted_again or (job.is_incomplete and job.state is not JobState.RUNNING)
         elif job.is_incomplete and not self._is_stopping:
             self._places.take(owner)
-            run = self._runs[owner, job_id] = _Run(limit)
+            run = self._runs[owner, job_id] = _Run(limit, allowed)
             self._tasks.add(asyncio.create_task(self._work(owner, job_id, run)))
         return job
 
@@ -108,7 +150,7 @@ class Supervisor:
             self._metrics.run_ended(ending)
 
     async def _until_ended(self, owner: str, job_id: str, run: _Run) -> Ending:
-        batches = self._backstay.for_owner(owner).batches
+        batches = self._backstay.for_owner(owner, run.allowed).batches
         while True:
             result = await batches.resume(job_id, limit=run.limit, stop=run.stop, grace_seconds=self._grace_seconds)
             counts = result.counts

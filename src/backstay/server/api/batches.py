@@ -1,6 +1,7 @@
 """Batch jobs: made, looked at, steered."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -8,7 +9,7 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from backstay.batch.job import RunLimits
-from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, RetryOut, SkipOut
+from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
     LONGEST_ID,
     Cursor,
@@ -85,6 +86,8 @@ class ResumeIn(Input):
     """Tokens a minute at most, likewise."""
     limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
     """Items that this run claims at most."""
+    confirm: Name | None = None
+    """The function that the job calls, where `GET` of this address asks for it."""
     retry_failed: bool = False
     """Put all failed items back to pending first."""
     retry_items: ItemIds | None = None
@@ -141,17 +144,28 @@ async def create_batch(
     return await once(request, key, given.model_dump(mode="json"), act, location="/api/batches/{id}")
 
 
+@router.get("/{jobId:path}/resume", responses=errors(404))
+async def resume_options(job_id: JobId, owned: Owned, shared: Shared) -> ResumeOptionsOut:
+    """Say whether this server may resume a job, and what has to be confirmed first.
+
+    A server resumes what its settings name; on one's own machine also what was started by command there.
+    """
+    options = shared.permission.options(await owned.batches.checkpoint(job_id))
+    return ResumeOptionsOut(**asdict(options))
+
+
 @router.post("/{jobId:path}/resume", status_code=202, responses=errors(403, 404, 409, 429))
 async def resume_batch(job_id: JobId, owned: Owned, shared: Shared, given: ResumeIn | None = None) -> JobOut:
     """Have this server go on with a job; it works in the background. While it does, asking again changes nothing."""
     given = given or ResumeIn()
-    await owned.batches.workable(job_id)
-    if given.retry_failed:
-        await owned.batches.retry(job_id)
-    elif given.retry_items is not None:
-        await owned.batches.retry(job_id, given.retry_items)
-    limits = RunLimits(given.concurrency, given.rpm, given.tpm)
-    job = await shared.supervisor.start(owned.owner, job_id, limits=limits, limit=given.limit)
+    job = await shared.supervisor.resume(
+        owned.owner,
+        job_id,
+        confirm=given.confirm,
+        limits=RunLimits(given.concurrency, given.rpm, given.tpm),
+        limit=given.limit,
+        retries=None if given.retry_failed else given.retry_items or (),
+    )
     return JobOut.of(job)
 
 

@@ -162,6 +162,7 @@ async def show_batch(request: Request, owned: Owned, shared: Shared, job_id: Nam
         section="batches",
         job=JobDetailOut.with_evidence(job, evidence),
         may_skip=job.pause is not None and may_concern_one_item(job.pause.code),
+        options=shared.permission.options(job),
         is_finished=job.state in FINISHED,
         is_cancelled=job.state is JobState.CANCELLED,
         is_worked=_is_worked(job),
@@ -178,18 +179,14 @@ async def act(
     job_id: FormName,
     action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "skip", "discard"], Form()],
     item: Annotated[list[Id] | None, Form()] = None,
+    confirm: Annotated[Text | None, EmptyIsNone, Form(max_length=1_000)] = None,
 ) -> Response:
     """Do one thing to a job, and show it again."""
     match action:
-        case "resume" | "resume-failed":
-            await owned.batches.workable(job_id)
-            if action == "resume-failed":
-                await owned.batches.retry(job_id)
-            await shared.supervisor.start(owned.owner, job_id)
-        case "retry":
-            await owned.batches.workable(job_id)
-            await owned.batches.retry(job_id, item)
-            await shared.supervisor.start(owned.owner, job_id)
+        case "resume":
+            await shared.supervisor.resume(owned.owner, job_id, confirm=confirm)
+        case "resume-failed" | "retry":
+            await shared.supervisor.resume(owned.owner, job_id, confirm=confirm, retries=item)
         case "skip":
             await owned.batches.skip(job_id, item or [])
         case "pause":
@@ -206,6 +203,14 @@ async def act(
 async def ask_to_cancel(request: Request, owned: Owned, job_id: Name) -> Response:
     """Say what cancelling means, and ask."""
     return rendered(request, "cancel.html", section="batches", job=JobOut.of(await owned.batches.checkpoint(job_id)))
+
+
+@router.get("/resume")
+async def ask_to_resume(request: Request, owned: Owned, shared: Shared, job_id: Name) -> Response:
+    """Name the function that a batch calls, and ask."""
+    job = await owned.batches.checkpoint(job_id)
+    options = shared.permission.options(job)
+    return rendered(request, "resume.html", section="batches", job=JobOut.of(job), options=options)
 
 
 @router.get("/discard")

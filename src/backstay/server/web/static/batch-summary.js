@@ -243,13 +243,13 @@ export class BatchSummary extends BackstayElement {
     );
   }
 
-  async #retry(button, itemIds) {
+  async #retry(button, itemIds, confirm) {
     if (!this.tell("retry", { itemIds }, { cancelable: true })) return;
     await this.#act(button, async () => {
       // One request: the items it puts back change the state, for which a page may load itself anew.
-      const job = await this.client.post(`${this.#path}/resume`, itemIds === null ? { retryFailed: true } : { retryItems: itemIds });
+      const job = await this.client.post(`${this.#path}/resume`, { ...(itemIds === null ? { retryFailed: true } : { retryItems: itemIds }), ...(confirm && { confirm }) });
       this.tell("retried", { job });
-    });
+    }, (name) => this.#retry(button, itemIds, name));
   }
 
   async #skip(button, itemIds) {
@@ -260,13 +260,23 @@ export class BatchSummary extends BackstayElement {
     });
   }
 
-  async #act(button, action) {
+  // A function that the server's settings do not name is called when the button is pressed once more, with its name on it.
+  #ask(button, error, confirmed) {
+    const name = error.details.processor;
+    const again = element("button", { type: "button", class: "small", onclick: () => confirmed(name) }, `Call ${name}`);
+    button.replaceWith(again);
+    again.focus();
+    this.#say(`It was started by a command: this server would call its function ${name}.`);
+  }
+
+  async #act(button, action, confirmed) {
     button.disabled = true;
     try {
       await action();
       await this.#follow();
     } catch (error) {
       button.disabled = false;
+      if (error.code === "confirmation_needed" && confirmed) return this.#ask(button, error, confirmed);
       this.#say(error.message, "problem");
     }
   }

@@ -9,8 +9,6 @@ import { clipped, counted, distance, element, number } from "./dom.js";
 import { BackstayElement, problem } from "./element.js";
 
 const PUT_OFF = "backstay-later";
-const CALLER = "caller";
-const TAKEN_OVER = "taken-over";
 
 const RULES = `
 .job { padding: 1rem 0; border-top: 1px solid var(--_line); }
@@ -26,6 +24,7 @@ progress { margin: 0.5rem 0 0.6rem; }
 export class ResumeDialog extends BackstayElement {
   #dialog = null;
   #jobs = [];
+  #options = new Map();
 
   constructor() {
     super(RULES);
@@ -40,6 +39,7 @@ export class ResumeDialog extends BackstayElement {
     const only = this.getAttribute("job-id");
     const found = only === null ? await this.#incomplete() : [await this.client.get(`/api/batches/${encodeURIComponent(only)}`, { signal: this.signal })];
     this.#jobs = found.filter((job) => isLeft(job) && (again || !isPutOff(job)));
+    this.#options = new Map(await Promise.all(this.#jobs.map(async (job) => [job, await this.#optionsOf(job)])));
     this.tell("found", { jobs: this.#jobs });
     if (this.#jobs.length > 0 && this.isConnected) this.#open();
     return this.#jobs;
@@ -56,6 +56,12 @@ export class ResumeDialog extends BackstayElement {
   async #incomplete() {
     const { jobs } = await this.client.get("/api/batches?incomplete=true&limit=20", { signal: this.signal });
     return jobs;
+  }
+
+  // How it can be resumed. What cannot be known just now is seen when it is tried.
+  async #optionsOf(job) {
+    const otherwise = { possible: true, confirm: null, reason: null, command: null };
+    return this.client.get(`/api/batches/${encodeURIComponent(job.id)}/resume`, { signal: this.signal }).catch(() => otherwise);
   }
 
   #open() {
@@ -102,24 +108,25 @@ export class ResumeDialog extends BackstayElement {
   #choices(job, item, buttons, place) {
     const act = (label, kind, action) => element("button", { type: "button", class: kind, onclick: () => this.#try(buttons, place, action) }, label);
     const discard = element("button", { type: "button", class: "quiet", onclick: () => this.#ask(job, item, buttons, place) }, "Discard…");
-    if (job.processor === CALLER) {
-      place.replaceChildren(element("p", { class: "muted" }, "Its conversations are made by a program's own function: only that program can go on with it. Run it again."));
+    const options = this.#options.get(job);
+    if (!options.possible) {
+      const command = options.command === null ? "." : [": ", element("code", { part: "command" }, options.command)];
+      place.replaceChildren(element("p", { class: "muted" }, options.reason, ...command));
       buttons.replaceChildren(discard);
       return;
     }
-    if (job.processor === TAKEN_OVER && job.recipe === null) {
-      place.replaceChildren(element("p", { class: "muted" }, "It was taken over from another program, and does not know its items yet."));
-      buttons.replaceChildren(discard);
-      return;
-    }
+    const resume = (retryFailed) =>
+      options.confirm === null
+        ? this.#resume(job, retryFailed, limits)
+        : this.#askForFunction(job, item, buttons, place, () => this.#resume(job, retryFailed, limits, options.confirm));
     const limits = {
       concurrency: limit("Items at once", job.concurrency, 10_000, "as the server has it"),
       ...(job.recipe !== null && { rpm: limit("Requests a minute at most", job.rpm, 10_000_000, "no bound") }),
     };
     buttons.replaceChildren(
       element("div", { class: "limits" }, Object.values(limits).map((input) => input.parentElement)),
-      act("Resume", "primary", () => this.#resume(job, false, limits)),
-      ...(job.failed > 0 ? [act(`Resume, and retry ${counted(job.failed, "failed item")}`, "", () => this.#resume(job, true, limits))] : []),
+      act("Resume", "primary", () => resume(false)),
+      ...(job.failed > 0 ? [act(`Resume, and retry ${counted(job.failed, "failed item")}`, "", () => resume(true))] : []),
       discard,
     );
   }
@@ -135,19 +142,33 @@ export class ResumeDialog extends BackstayElement {
     }
   }
 
-  async #resume(job, retryFailed, inputs) {
+  async #resume(job, retryFailed, inputs, confirm) {
     const given = Object.entries(inputs).filter(([, input]) => input.value !== "");
     const wrong = Object.values(inputs).find((input) => !input.checkValidity());
     if (wrong) throw new Error(`${wrong.parentElement.textContent}: ${wrong.validationMessage}`);
     const limits = Object.fromEntries(given.map(([name, input]) => [name, Number(input.value)]));
     if (!this.tell("resume", { job, retryFailed, limits }, { cancelable: true })) return this.close();
-    const resumed = await this.client.post(`/api/batches/${encodeURIComponent(job.id)}/resume`, { retryFailed, ...limits });
+    const resumed = await this.client.post(`/api/batches/${encodeURIComponent(job.id)}/resume`, { retryFailed, ...limits, ...(confirm && { confirm }) });
     this.#forget(job);
     this.tell("resumed", { job: resumed });
   }
 
+  // Back from a question to what can be done.
+  #no(label, job, item, buttons, place) {
+    return element("button", { type: "button", onclick: () => { place.replaceChildren(); this.#choices(job, item, buttons, place); buttons.querySelector("button").focus(); } }, label);
+  }
+
+  #askForFunction(job, item, buttons, place, action) {
+    const no = this.#no("Not now", job, item, buttons, place);
+    const name = this.#options.get(job).confirm;
+    const yes = element("button", { type: "button", class: "primary", onclick: () => this.#try(buttons, place, action) }, `Resume with ${name}`);
+    place.replaceChildren(element("p", {}, "It was started by a command. This server would call its function ", element("code", {}, name), ", from the folder that the server runs in, as the command did."));
+    buttons.replaceChildren(yes, no);
+    no.focus();
+  }
+
   #ask(job, item, buttons, place) {
-    const no = element("button", { type: "button", onclick: () => { place.replaceChildren(); this.#choices(job, item, buttons, place); buttons.querySelector("button").focus(); } }, "Keep it");
+    const no = this.#no("Keep it", job, item, buttons, place);
     const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, place, () => this.#discard(job)) }, "Discard");
     const made = counted(job.completed, "conversation");
     place.replaceChildren(element("p", {}, `Discard it? What is left will not be made. The ${made} that it made stay.`));

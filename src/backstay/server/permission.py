@@ -1,0 +1,120 @@
+"""What a server may resume: what its settings name, and on one's own machine what was started by command."""
+
+import os
+import shlex
+import stat
+from dataclasses import dataclass, replace
+
+from backstay.batch.job import Job
+from backstay.batch.processor import CALLER
+from backstay.errors import ConfirmationNeeded, RecipeError
+from backstay.generate.allowed import Allowed
+from backstay.generate.providers import scripted
+from backstay.generate.sources import Processors
+from backstay.server.settings import ServerSettings
+from backstay.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeOptions:
+    """How a job can be resumed."""
+
+    possible: bool
+    """Whether this server may."""
+    confirm: str | None = None
+    """The function that has to be named first, as it is called by this server."""
+    reason: str | None = None
+    """Why this server may not."""
+    command: str | None = None
+    """What to run on the server's machine instead, where that helps."""
+
+
+class ResumePermission:
+    """Decides for each job, from its row as it is, what may be run for it.
+
+    Whoever has the local token of a server on their own machine may run commands there as the same user. So that
+    server may do what `backstay resume` does, but not what a request makes up: the job's row says what is run, and the
+    file that it is in belongs to that user.
+    """
+
+    def __init__(self, *, settings: Settings, server: ServerSettings, allowed: Allowed, listens_alone: bool) -> None:
+        self._settings = settings
+        self._server = server
+        self._allowed = allowed
+        self._listens_alone = listens_alone
+        self._fingerprints = frozenset(recipe.fingerprint for recipe in allowed.recipes.values())
+
+    def options(self, job: Job) -> ResumeOptions:
+        """Return how a job can be resumed."""
+        if job.processor == CALLER:
+            return ResumeOptions(
+                False,
+                reason="Its conversations are made by a program's own function: only that program can go on with it. "
+                "Run it again",
+            )
+        if job.lacks_items:
+            return ResumeOptions(
+                False, reason="It was taken over from another program, and does not know its items yet"
+            )
+        if self._is_listed(job):
+            return ResumeOptions(True)
+        if self._is_own_machine():
+            return ResumeOptions(True, confirm=job.processor if self._is_function(job) else None)
+        return ResumeOptions(
+            False,
+            reason=f"This server does not run {job.processor}: its settings do not name "
+            f"{'the recipe of this batch' if job.recipe is not None else 'it'}. Resume it where it was started",
+            command=self._command(job),
+        )
+
+    def allowed_for(self, job: Job, confirm: str | None = None) -> Allowed:
+        """Return what may be run for a job: as the settings say, and as its row does where the server may resume it.
+
+        Raises:
+            ConfirmationNeeded: it calls a function that the settings do not name, and `confirm` does not either.
+            RecipeError: this version does not understand the job's recipe.
+        """
+        options = self.options(job)
+        if not options.possible or self._is_listed(job):
+            return self._allowed
+        if job.recipe is not None:
+            recipe = Processors().recipe(job.recipe)
+            return replace(self._allowed, recipes={**self._allowed.recipes, "": recipe})
+        if options.confirm is not None and confirm != options.confirm:
+            raise ConfirmationNeeded(
+                f"Job {job.id!r} calls the function {job.processor} of this server's folder, which the server's "
+                "settings do not name. Name it in `confirm` if it is to be called",
+                job_id=job.id,
+                processor=job.processor,
+            )
+        return replace(self._allowed, processors=(*self._allowed.processors, job.processor))
+
+    def _is_listed(self, job: Job) -> bool:
+        if job.recipe is None:
+            return job.processor in self._allowed.processors
+        try:
+            return Processors().recipe(job.recipe).fingerprint in self._fingerprints
+        except RecipeError:
+            return False
+
+    @staticmethod
+    def _is_function(job: Job) -> bool:
+        return job.recipe is None and job.processor.partition(":")[0] != scripted.NAME
+
+    def _is_own_machine(self) -> bool:
+        server = self._server
+        is_own_server = self._listens_alone and server.mode == "token" and server.is_loopback
+        is_for_others = bool(server.allowed_hosts or server.cors_origins)
+        return is_own_server and not is_for_others and self._settings.server is None and self._has_own_file()
+
+    def _has_own_file(self) -> bool:
+        try:
+            found = self._settings.database.stat()
+        except OSError:
+            return False
+        return found.st_uid == os.geteuid() and not found.st_mode & stat.S_IWOTH
+
+    def _command(self, job: Job) -> str:
+        owner = ["--owner", job.owner] if job.owner != self._settings.owner else []
+        name = ["--", job.id] if job.id.startswith("-") else [job.id]
+        return shlex.join(["backstay", *owner, "resume", *name])

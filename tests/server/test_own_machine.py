@@ -1,0 +1,150 @@
+"""What was started by command, and is resumed by the server of one's own machine."""
+
+import os
+import sys
+
+import pytest
+
+from backstay import Backstay, Recipe
+from backstay.errors import ProcessorNotAllowed
+from support.conversations import items
+from support.processors import Writer
+from support.provider import ProviderServer
+from support.serving import ANN, ENOUGH, KINDS, libraries, serving
+
+settings = libraries(ENOUGH)
+on_any_database = libraries(KINDS)
+_OWN = {"local": True, "listens_alone": True}
+_PICKY = {"confirm": "picky:picky"}
+
+
+async def _started_by_command(settings, processor="picky:picky", *, owner="local"):
+    async with Backstay.open(settings.database_url, owner=owner) as backstay:
+        await backstay.batches.create("job", items(3), processor)
+
+
+async def _options(api):
+    return (await api.ann.get("/api/batches/job/resume")).json()
+
+
+async def _resumed(api, **body):
+    answer = await api.ann.post("/api/batches/job/resume", json=body)
+    return answer.status_code, answer.json().get("error", {}).get("code")
+
+
+async def test_a_recipe_is_followed_as_it_is_frozen_in_the_job(on_any_database):
+    """A job of a recipe that the settings do not name is resumed where its database is the user's own file."""
+    settings = on_any_database
+    with ProviderServer() as provider:
+        await _started_by_command(settings, Recipe(model="tiny", base_url=provider.base_url, turns=2))
+        async with serving(settings, **_OWN) as api:
+            options, resumed = await _options(api), await _resumed(api)
+            job = await api.settled("job")
+
+    if settings.server is None:
+        assert (options, resumed) == ({"possible": True, "confirm": None, "reason": None, "command": None}, (202, None))
+        assert (job["completed"], len(provider.calls)) == (3, 3)
+    else:
+        assert (options["possible"], resumed) == (False, (403, "processor_not_allowed"))
+        assert provider.calls == []
+
+
+async def test_a_function_is_called_once_it_was_named(settings, picky):
+    """Until then it is not even imported, and a request that names another one is no answer."""
+    await _started_by_command(settings)
+    sys.modules.pop("picky", None)
+    async with serving(settings, **_OWN) as api:
+        options = await _options(api)
+        without, wrong = await _resumed(api), await _resumed(api, confirm="json:dumps")
+        was_imported = "picky" in sys.modules
+        page = await api.ann.post("/batches/act", data={"id": "job", "action": "resume"})
+        resumed = await _resumed(api, **_PICKY)
+        job = await api.settled("job")
+
+    assert (options["possible"], options["confirm"]) == (True, "picky:picky")
+    assert without == wrong == (422, "confirmation_needed")
+    assert (page.status_code, was_imported) == (422, False)
+    assert (resumed, job["completed"]) == ((202, None), 3)
+
+
+async def test_the_page_asks_before_a_function_is_called(settings, picky):
+    """It names the function, and its button is the answer."""
+    await _started_by_command(settings)
+    async with serving(settings, **_OWN) as api:
+        shown = (await api.ann.get("/batches/one", params={"id": "job"})).text
+        asked = (await api.ann.get("/batches/resume", params={"id": "job"})).text
+        answer = await api.ann.post("/batches/act", data={"id": "job", "action": "resume", "confirm": "picky:picky"})
+        job = await api.settled("job")
+
+    assert "/batches/resume?id=job" in shown
+    assert "<code>picky:picky</code>" in asked
+    assert (answer.status_code, job["completed"]) == (303, 3)
+
+
+async def test_a_job_of_a_programs_own_function_is_never_resumed(settings):
+    """Only that program knows what to call."""
+    async with Backstay.open(settings.database_url) as backstay:
+        await backstay.batches.run("job", items(3), Writer(), limit=1)
+    async with serving(settings, **_OWN) as api:
+        options, resumed = await _options(api), await _resumed(api, confirm="caller")
+
+    assert (options["possible"], options["command"]) == (False, None)
+    assert "only that program can go on with it" in options["reason"]
+    assert resumed == (409, "caller_only")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"local": False}, {"listens_alone": False}, {"allowed_hosts": ("x",)}, {"cors_origins": ("https://x.example",)}],
+    ids=["with JSON Web Tokens", "within another application", "under other names", "for other pages"],
+)
+async def test_a_server_that_others_may_reach_resumes_what_its_settings_name(settings, picky, change):
+    """It refuses a function that it is told to call, and says which command resumes the job."""
+    await _started_by_command(settings, owner="local" if change.get("local", True) else ANN)
+    sys.modules.pop("picky", None)
+    async with serving(settings, **{**_OWN, **change}) as api:
+        options, resumed = await _options(api), await _resumed(api, **_PICKY)
+        page = (await api.ann.get("/batches/one", params={"id": "job"})).text
+
+    owner = "" if change.get("local", True) else f"--owner {ANN} "
+    assert (options["possible"], options["command"]) == (False, f"backstay {owner}resume job")
+    assert (resumed, "picky" in sys.modules) == ((403, "processor_not_allowed"), False)
+    assert change.get("local", True) is False or f"<code>backstay {owner}resume job</code>" in page
+    assert "/batches/resume" not in page
+
+
+@pytest.mark.parametrize("change", ["owner", "mode"])
+async def test_a_file_that_others_may_write_is_not_trusted(settings, picky, change):
+    """A row of a database that is another user's, or that all may write, is not run."""
+    if change == "owner" and os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    await _started_by_command(settings)
+    async with serving(settings, **_OWN) as api:
+        if change == "owner":
+            os.chown(settings.database, 12_345, -1)
+        else:
+            settings.database.chmod(0o666)
+        options, resumed = await _options(api), await _resumed(api, **_PICKY)
+        os.chown(settings.database, os.geteuid(), -1)
+        settings.database.chmod(0o644)
+        then = await _options(api)
+
+    assert (options["possible"], resumed) == (False, (403, "processor_not_allowed"))
+    assert then["possible"]
+
+
+async def test_a_key_goes_only_where_that_was_allowed(settings, monkeypatch):
+    """A job's recipe is not what the user says: the host that it names gets no key by being resumed."""
+    recipe = Recipe(model="tiny", base_url="https://models.example/v1", turns=2)
+    await _started_by_command(settings, recipe)
+    monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
+    async with serving(settings, **_OWN) as api:
+        assert await _resumed(api) == (503, "key_not_allowed")
+
+
+async def test_nothing_is_taken_up_by_itself(settings, picky):
+    """What the settings do not name is resumed when somebody asks for it, never automatically."""
+    await _started_by_command(settings)
+    async with serving(settings, **_OWN) as api:
+        with pytest.raises(ProcessorNotAllowed):
+            await api.parts.supervisor.start("local", "job")
