@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from backstay.cli.interruption import GRACE_SECONDS
+from backstay.signals import SAME_SIGNAL_SECONDS
 from support.waiting import unread, until
 
 
@@ -73,6 +75,7 @@ def test_second_signal_leaves_at_once(backstay):
     until((backstay.folder / "called").exists)
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline().startswith(b"Stopping: ")
+    time.sleep(1.1 * SAME_SIGNAL_SECONDS)  # sooner, it would be the first signal once more
 
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -83,6 +86,49 @@ def test_second_signal_leaves_at_once(backstay):
     assert err.decode() == "Left at once; everything finished is kept. Resume with: backstay resume topics\n"
     job = backstay.job("topics")
     assert (job.state, job.counts.planned) == ("interrupted", 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_that_comes_twice_is_one(backstay, number):
+    """A wrapper that passes on what its whole group was sent does not throw away the calls in flight."""
+    process = _holding(backstay)
+
+    process.send_signal(number)
+    assert process.stderr.readline().startswith(b"Stopping: ")
+    process.send_signal(number)
+    _let_go(backstay)
+    out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, b"Left at once" in err) == (130, False)
+    assert backstay.job("topics").counts.completed == int(out.split()[1]) == 4
+
+
+@pytest.mark.skipif(shutil.which("timeout") is None, reason="there is no timeout command")
+def test_a_run_under_timeout_stops_gracefully(backstay):
+    """`timeout` signals its child and the child's group: calls in flight end, and nothing is called again."""
+    backstay.write("topics.csv", *(f"Topic {number}" for number in range(40)))
+    words = ("run", "topics.csv", "--processor", "made:held", "--concurrency", "4")
+    process = subprocess.Popen(
+        ["timeout", "600", sys.executable, "-m", "backstay", *words],
+        cwd=backstay.folder,
+        env=backstay.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: len(list(backstay.folder.glob("held-*"))) == 4)
+        process.send_signal(signal.SIGTERM)  # it does with it as when the time is up
+        assert process.stderr.readline().startswith(b"Stopping: ")
+        _let_go(backstay)
+        _, err = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+    assert "Interrupted; everything finished is kept." in err.decode()
+    assert backstay.job("topics").counts.completed == 4
 
 
 def test_a_closing_terminal_is_no_second_press(backstay):

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from backstay.server import ServerSettings
 from backstay.server.cleaning import Cleaning
 from backstay.server.listening import _listening
+from backstay.signals import SAME_SIGNAL_SECONDS
 from support.commands import in_process
 from support.provider import KEY, ProviderServer, Said, Status
 from support.serving import ANN, bearer, served, serving, token_of
@@ -56,7 +57,10 @@ def test_a_second_signal_leaves_at_once(tmp_path):
         server.client.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "scripted:30"})
         server.wait_for(lambda: _job(server)["running"])
         server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGTERM)  # as a wrapper does that passes on what its whole group was sent
         server.wait_for(lambda: _lets_nobody_in(server))
+        time.sleep(1.1 * SAME_SIGNAL_SECONDS)  # until then it is the first signal once more
+        assert server.process.poll() is None
 
         assert server.stop(signal.SIGTERM) == 130
 

@@ -1,4 +1,4 @@
-"""Signals while a run works: the first asks it to stop, the second leaves."""
+"""Signals while a run works: the first asks it to stop, a later one leaves."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from backstay.cli.exits import Status
 from backstay.cli.progress import Watcher
 from backstay.cli.text import counted
 from backstay.clock import SystemClock, to_text
+from backstay.signals import SignalCounter
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,6 +47,7 @@ class Interruption:
         self._farewell = farewell
         self._json_logs = json_logs
         self._asked = False
+        self._signals = SignalCounter()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = threading.Event()
         self._before: dict[signal.Signals, Any] = {}
@@ -69,6 +71,7 @@ class Interruption:
         self._loop = loop
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        is_second = self._signals.is_second()
         if not self._asked:
             self._asked = True
             self._stop.request()
@@ -78,7 +81,9 @@ class Interruption:
             threading.Thread(
                 target=self._leave_what_does_not_end, args=seconds, name="backstay-grace", daemon=True
             ).start()
-        elif number != signal.SIGHUP:  # a terminal that closes sends more than one: nobody pressed anything
+        elif (
+            is_second and number != signal.SIGHUP
+        ):  # a terminal that closes sends more than one: nobody pressed anything
             self._leave()
 
     def _leave(self) -> None:

@@ -22,6 +22,7 @@ from backstay.server.heads import Connection, Heads
 from backstay.server.parts import Parts
 from backstay.server.settings import ServerSettings
 from backstay.settings import Settings
+from backstay.signals import SignalCounter
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _INTERRUPTED = 130
@@ -41,7 +42,7 @@ class Place:
 def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[Place], None]) -> None:
     """Serve until a signal says to stop; `tell` is told where once requests are taken.
 
-    The first signal stops gracefully, a second leaves at once.
+    The first signal stops gracefully, a later one leaves at once.
 
     Raises:
         SettingsError: it cannot listen there, or the settings name something that cannot be used.
@@ -51,7 +52,7 @@ def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[Place],
         port = listener.getsockname()[1]
         # A new one at each start: the address that is printed is all that lets one in.
         token = secrets.token_urlsafe(32) if server.mode == "token" else None
-        app = create_app(settings, server.model_copy(update={"port": port}), token=token)
+        app = create_app(settings, server.model_copy(update={"port": port}), token=token, listens_alone=True)
         asyncio.run(_serve(app, listener, port, tell))
 
 
@@ -88,6 +89,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
         super().__init__(config)
         self._parts = parts
+        self._signals = SignalCounter()
 
     @contextmanager
     def handling(self) -> Iterator[None]:
@@ -104,7 +106,7 @@ class _Server(uvicorn.Server):
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
+        if self._signals.is_second():
             os._exit(_INTERRUPTED)
         self.should_exit = True
         self._parts.supervisor.stop_soon()
