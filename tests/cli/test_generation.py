@@ -45,6 +45,31 @@ def test_init_dry_run_run_export(backstay, provider):
     assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["user", "assistant"] * 2
 
 
+def test_the_starting_recipe_works_with_a_file_of_ones_own(within, backstay):
+    """A file with a column of topics and nothing else is all that the recipe of `init` needs."""
+    within("init")
+    (backstay.folder / "own.csv").write_text("topic\nRain\n")
+
+    shown = within("run", "own.csv", "--recipe", "recipe.toml", "--dry-run")
+
+    assert (shown.code, "about: Rain\n" in shown.out) == (0, True)
+
+
+@pytest.mark.parametrize("turns, said", [(1, "With 1 turn each"), (3, "With 3 turns each"), (4, None)])
+def test_an_odd_number_of_turns_is_said_before_anything_is_asked(backstay, provider, turns, said):
+    """Each conversation would end with the user; a dry run says so and so does a run, which goes on."""
+    backstay.write("t.csv", "Rain")
+    recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\nturns = {turns}\n')
+
+    shown = backstay("run", "t.csv", "--recipe", recipe, "--dry-run")
+    ran = backstay("run", "t.csv", "--recipe", recipe, "--json")
+
+    assert [shown.code, ran.code, len(provider.calls)] == [0, 0, 1]
+    for ended in (shown, ran):
+        assert ("each conversation ends with the user" in ended.err) == (said is not None)
+        assert said is None or ended.err.startswith(said)
+
+
 def test_init_makes_its_folder(within, backstay):
     """However deep."""
     assert within("init", "new/er").code == 0

@@ -65,7 +65,7 @@ async def test_columns_that_do_not_fit_are_said(browser_like):
 
 async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):
     """Filled from the file, for the columns that are chosen."""
-    (tmp_path / "r.toml").write_text('model = "openai:m"\nprompt = "Write about {{ topic }} for {{ who }}."\n')
+    (tmp_path / "r.toml").write_text('model = "openai:m"\nprompt = "Write about {{ topic }} for {{ who }}."\nturns = 3')
     with library(SQLITE, tmp_path) as settings:
         async with serving(settings, local=True, recipes={"r": str(tmp_path / "r.toml")}) as running:
             upload = {"file": ("t.csv", b"subject,who\nBoats,children\n")}
@@ -74,6 +74,7 @@ async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):
             page = await running.ann.get(chosen.headers["location"])
 
     assert "Write about Boats for children." in page.text
+    assert "With 3 turns each conversation ends with the user" in page.text
 
 
 async def test_a_delete_is_planned_done_and_undone_without_a_script(local, browser_like):

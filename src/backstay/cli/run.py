@@ -114,6 +114,8 @@ def run(
     }
     making = Making(model, processor, recipe, fields, {"rpm": rpm, "tpm": tpm})
     process = making.chosen()
+    if not isinstance(process, str) and process.caution is not None:
+        out.note(f"{process.caution}.", always=True)
     columns = _columns(id_column, topic_column, persona_column)
     if dry_run is not None:
         if isinstance(process, str):

@@ -166,6 +166,14 @@ class Recipe(BaseModel):
         """For people: where it stands."""
         return self._where if self._where.startswith("the ") else f"the recipe {self._where}"
 
+    @property
+    def caution(self) -> str | None:
+        """For people: what they may not have meant, though it can be followed."""
+        if self.turns % 2 == 0:
+            return None
+        turns = "1 turn" if self.turns == 1 else f"{self.turns} turns"
+        return f"With {turns} each conversation ends with the user, unanswered; an even number ends with the assistant"
+
     @cached_property
     def endpoint(self) -> Endpoint:
         """Where its model is asked, before the environment is read."""

@@ -179,7 +179,9 @@ def test_the_starting_files_fit_each_other(tmp_path):
     lines = paths[1].read_text().splitlines()
     for line in lines[1:]:
         values = dict(zip(lines[0].split(","), line.split(","), strict=True))
-        recipe.check(Item(values["topic"], values["id"], values["persona"] or None, {"mood": values["mood"]}), "x")
+        item = Item(values["topic"], values["id"], values["persona"] or None, {"mood": values["mood"]})
+        assert f"mood: {values['mood']}.\n" in recipe.prompts.of(item, "x").user
+    assert "mood" not in recipe.prompts.of(Item("Tea", "1", None, {}), "a file with topics only").user
     with pytest.raises(OutputUnwritable, match="is there already"):
         starter.write(tmp_path)
 

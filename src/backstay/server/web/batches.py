@@ -89,7 +89,8 @@ async def prepare(
     if "topic" not in request.query_params:
         topic, persona, id_column = (_guess(kept, what) for what in ("topic", "persona", "id"))
     chosen = made if made in choices else next(iter(choices), None)
-    prompts, error = await _prompts(kept, Columns(id_column, topic, persona), _recipe(shared, chosen))
+    recipe = _recipe(shared, chosen)
+    prompts, error = await _prompts(kept, Columns(id_column, topic, persona), recipe)
     return rendered(
         request,
         "batch_new.html",
@@ -102,6 +103,7 @@ async def prepare(
         persona=persona,
         id_column=id_column,
         prompts=prompts,
+        caution=recipe.caution if recipe is not None else None,
         problem=message_of(error) if error is not None else None,
         concurrency=concurrency or shared.settings.concurrency,
         rpm=rpm,
