@@ -128,6 +128,11 @@ class Settings(BaseModel):
         return (self.here / Path(_file_of(self.database_url)[0]).expanduser()).absolute()
 
     @property
+    def folder(self) -> Path:
+        """Absolute path of the nearest `.backstay`, which may not be there. Raises as `database`."""
+        return _nearest_folder(self.here)
+
+    @property
     def ignored_parameters(self) -> tuple[str, ...]:
         """Names of parameters in the address of an SQLite file that are for other drivers. Raises as `database`."""
         return _file_of(self.database_url)[1] if self.database_url is not None else ()

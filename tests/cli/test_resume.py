@@ -1,6 +1,7 @@
 """`backstay resume`, and the reminder that something waits to be resumed."""
 
 import asyncio
+import os
 
 from backstay import Backstay
 
@@ -121,25 +122,49 @@ def test_unknown_jobs_are_named(within, backstay):
 
 
 def test_other_commands_remind_of_what_is_unfinished(within, backstay):
-    """One line says what waits, on the commands that are about something else."""
+    """One line says what waits, once a day, on the commands that are about something else."""
     _stop_at_limit(within, backstay, "topics")
     reminder = "1 unfinished job: topics ({}, 1 of 3); go on with: backstay resume topics\n"
     state = within("status", "topics", "--json").json["state"]
 
     listed = within("conversations", "list")
+    again = within("conversations", "list")
+    _is_a_day_old(backstay)
     about_it = within("status", "topics")
     as_json = within("conversations", "list", "--json")
+    after_a_day = within("conversations", "list")
 
-    assert listed.err == reminder.format(state)
-    assert about_it.err == ""
-    assert as_json.err == ""
+    assert listed.err == after_a_day.err == reminder.format(state)
+    assert (again.err, about_it.err, as_json.err) == ("", "", "")
     assert within("jobs").err == ""
+
+
+def _is_a_day_old(backstay) -> None:
+    stamp = backstay.folder / ".backstay" / "reminded"
+    os.utime(stamp, (0, stamp.stat().st_mtime - 86_401))
+
+
+def test_nothing_is_reminded_of_where_that_cannot_be_noted(within, backstay):
+    """In a folder that cannot be written every command would say it; `resume` does, whose matter it is."""
+    for name in ("a", "b"):
+        _stop_at_limit(within, backstay, name)
+    stamp = backstay.folder / ".backstay" / "reminded"
+    stamp.unlink(missing_ok=True)
+    stamp.symlink_to(backstay.folder / "missing" / "reminded")
+
+    listed = within("conversations", "list")
+    resumed = within("resume", "a")
+
+    assert (listed.code, listed.err) == (0, "")
+    assert resumed.code == 0
+    assert resumed.err.splitlines()[-1].startswith("1 unfinished job: b (")
 
 
 def test_several_unfinished_jobs_are_one_reminder(within, backstay):
     """However many wait, it is one line."""
     for name in ("a", "b"):
         _stop_at_limit(within, backstay, name)
+    _is_a_day_old(backstay)  # the second of them reminded of the first
     backstay.write("c.csv", "Tea")
 
     ended = within("run", "c.csv", "--model", "scripted")

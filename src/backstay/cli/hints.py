@@ -1,6 +1,8 @@
 """Where jobs stand, in words, and the reminder that some are unfinished."""
 
+import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backstay.cli.invocation import Invocation
@@ -14,20 +16,39 @@ if TYPE_CHECKING:
 
 _NAMED = 5
 _LOOKED_AT = 100
+_STAMP = "reminded"
+_DAY_SECONDS = 86_400
 
 
-async def remind(invocation: Invocation, out: Output, backstay: "Backstay", *, about: str | None = None) -> None:
-    """Say in one line which jobs, other than the one a command was about, wait for somebody to go on with them."""
+async def remind(
+    invocation: Invocation, out: Output, backstay: "Backstay", *, about: str | None = None, always: bool = False
+) -> None:
+    """Say in one line which jobs, other than the one a command was about, wait for somebody to go on with them.
+
+    Once a day in a folder with a library, unless `always`; never where that cannot be noted.
+    """
     if out.as_json:
         return
     # The command has done its work: a reminder that cannot be made is no reason to call it failed.
-    with suppress(BackstayError):
+    with suppress(BackstayError, OSError):
+        stamp = backstay.settings.folder / _STAMP
+        if not always and _is_recent(stamp):
+            return
         from backstay.batch.job import JobState
 
         jobs = await backstay.batches.incomplete(limit=_LOOKED_AT)
         waiting = [job for job in jobs if job.id != about and job.state is not JobState.RUNNING]
+        if waiting and not always:
+            stamp.touch()
         if waiting:
             out.note(_reminder(invocation, waiting))
+
+
+def _is_recent(stamp: Path) -> bool:
+    try:
+        return abs(time.time() - stamp.stat().st_mtime) < _DAY_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:

@@ -101,7 +101,9 @@ def resume(
         )
 
     try:
-        return key_permission.allowing(lambda: supervise(invocation, out, begin, name=job or "resume"), allow_key)
+        return key_permission.allowing(
+            lambda: supervise(invocation, out, begin, name=job or "resume", is_resumed=True), allow_key
+        )
     except NothingToRun:
         return _say_nothing(out)
 

@@ -38,7 +38,9 @@ class Live:
 Begin = Callable[["Backstay", Live], Awaitable["BatchResult"]]
 
 
-def supervise(invocation: Invocation, out: Output, begin: Begin, *, name: str, create: bool = False) -> Status:
+def supervise(
+    invocation: Invocation, out: Output, begin: Begin, *, name: str, create: bool = False, is_resumed: bool = False
+) -> Status:
     """Let a run work to its end, say what it came to, and return the status to exit with."""
     from backstay.batch.stop import Stop
 
@@ -51,10 +53,14 @@ def supervise(invocation: Invocation, out: Output, begin: Begin, *, name: str, c
 
     interruption = Interruption(stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=out.json_logs)
     with interruption:
-        return in_loop(_supervise(invocation, out, begin, live, create=create), interruption.watch)
+        return in_loop(
+            _supervise(invocation, out, begin, live, create=create, is_resumed=is_resumed), interruption.watch
+        )
 
 
-async def _supervise(invocation: Invocation, out: Output, begin: Begin, live: Live, *, create: bool) -> Status:
+async def _supervise(
+    invocation: Invocation, out: Output, begin: Begin, live: Live, *, create: bool, is_resumed: bool
+) -> Status:
     result = None
     try:
         async with invocation.open(create=create) as backstay:
@@ -63,7 +69,7 @@ async def _supervise(invocation: Invocation, out: Output, begin: Begin, live: Li
                 result = await begin(backstay, live)
             # The run is over, whether or not anybody reads what it came to.
             with contextlib.suppress(ReaderGone):
-                await _conclude(invocation, out, backstay, result)
+                await _conclude(invocation, out, backstay, result, is_resumed=is_resumed)
     except StorageError as error:
         if result is not None:
             raise
@@ -77,7 +83,9 @@ async def _supervise(invocation: Invocation, out: Output, begin: Begin, live: Li
     return of_result(result)
 
 
-async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", result: "BatchResult") -> None:
+async def _conclude(
+    invocation: Invocation, out: Output, backstay: "Backstay", result: "BatchResult", *, is_resumed: bool
+) -> None:
     if out.as_json:
         from backstay.objects import RunOut
 
@@ -88,7 +96,8 @@ async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", r
     if result.created is not None and result.created.repeated:
         out.note(f"{counted(result.created.repeated, 'row')} of the input repeated an earlier one; each counts once.")
     await _say_next(invocation, out, backstay, result)
-    await hints.remind(invocation, out, backstay, about=result.job_id)
+    # Whoever resumes one job asks what is left.
+    await hints.remind(invocation, out, backstay, about=result.job_id, always=is_resumed)
 
 
 def _resume(invocation: Invocation, live: Live) -> str:
