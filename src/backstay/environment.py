@@ -24,6 +24,7 @@ KNOWN = frozenset(
         "PATIENCE_SECONDS",
         "PORT",
         "RPM",
+        "SAFE_DIRECTORIES",
         "SCHEMA",
         "TPM",
         "TRACEBACK",

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from backstay import database_parameters
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
+from backstay.ownership import VARIABLE, foreign_owner
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of
 
@@ -121,7 +122,7 @@ class Settings(BaseModel):
 
         Raises:
             SettingsError: the address names a kind of database that Backstay does not support, or no database is named
-                and the nearest library has the former name.
+                and the nearest library has the former name or belongs to another user.
         """
         if self.database_url is None:
             return _nearest_folder(self.here) / "backstay.db"
@@ -192,7 +193,7 @@ def load(
         "patience_seconds": patience_seconds,
     }
     said |= {name: value for name, value in given.items() if value is not None}
-    path = _nearest_file(here)
+    path = _nearest_file(here, environ)
     if path is not None:
         values |= {name: value for name, value in _read(path).items() if name not in (SERVER, ADOPT)}
         values["file_directory"] = path.parent
@@ -221,7 +222,7 @@ def adopt_table(here: Path) -> tuple[Any, Path]:
 
 
 def _table(name: str, here: Path) -> tuple[Any, Path]:
-    path = _nearest_file(here)
+    path = _nearest_file(here, os.environ)
     if path is None:
         return {}, here
     return _read(path).get(name, {}), path.parent
@@ -237,20 +238,36 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _nearest_file(here: Path) -> Path | None:
+def _nearest_file(here: Path, environ: Mapping[str, str]) -> Path | None:
     for folder in (here, *here.parents):
-        if (folder / FILE).is_file():
-            return folder / FILE
+        file = folder / FILE
+        if file.is_file():
+            otherwise = "" if folder == here else f", put a {FILE} of your own, which may be empty, into {here}"
+            _refuse_foreign(file, environ, f"Make it yours with chown{otherwise}")
+            return file
         refuse_settings_file(folder, FILE)
     return None
 
 
 def _nearest_folder(here: Path) -> Path:
     for folder in (here, *here.parents):
-        if (folder / FOLDER).is_dir():
-            return folder / FOLDER
+        library = folder / FOLDER
+        if library.is_dir():
+            remedy = f"Make it yours with chown, name a database with --database or {_ENVIRONMENT['database_url']}"
+            _refuse_foreign(library, os.environ, remedy)
+            return library
         refuse_library(folder)
     return here / FOLDER
+
+
+def _refuse_foreign(path: Path, environ: Mapping[str, str], remedy: str) -> None:
+    owner = foreign_owner(path, environ)
+    if owner is not None:
+        raise SettingsError(
+            f"{path} belongs to another user (uid {owner}), and is not used: what is in it can run commands as you. "
+            f"{remedy}, or trust the folder with {VARIABLE}={path.parent}",
+            path=str(path),
+        )
 
 
 def _wrong(error: ValidationError, path: Path | None) -> SettingsError:

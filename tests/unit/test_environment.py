@@ -8,12 +8,18 @@ import backstay
 from backstay import settings
 from backstay.cli.logs import TRACEBACK
 from backstay.environment import KNOWN, nearest_variable, unknown_variables
+from backstay.ownership import VARIABLE
 from backstay.server import settings as server_settings
 
 
 def test_every_variable_that_is_read_is_known():
     """What settings are read from, and what a message or docstring of ours names, is known, and nothing else is."""
-    read = {*settings._ENVIRONMENT.values(), *chain.from_iterable(server_settings._ENVIRONMENT.values()), TRACEBACK}
+    read = {
+        *settings._ENVIRONMENT.values(),
+        *chain.from_iterable(server_settings._ENVIRONMENT.values()),
+        TRACEBACK,
+        VARIABLE,
+    }
     source = "".join(path.read_text() for path in Path(backstay.__file__).parent.rglob("*.py"))
     named = set(re.findall(r"\bBACKSTAY_[A-Z][A-Z_]*[A-Z]", source))
 
