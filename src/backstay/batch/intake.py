@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from backstay.batch.given_values import plain_values
 from backstay.batch.item import Draft, Item, content_digest_source
 from backstay.errors import BadRow, InputEmpty, UnknownColumn, kind_of
 from backstay.library.canonical import is_encodable
@@ -129,11 +130,14 @@ def _refuse_unknown_columns(row: Row, columns: Columns, where: str) -> None:
 
 def _draft_of(item: object, columns: Columns, line: int) -> Draft:
     where = f"item {line}"
-    if isinstance(item, Item):
-        item_id = _identifier(item.id, where, line) if item.id else None
-        return _checked(item_id, item.topic, item.persona, dict(item.parameters), where, line)
-    if isinstance(item, Mapping):
-        return _draft(item, columns, where, line)
+    try:
+        if isinstance(item, Item):
+            item_id = _identifier(item.id, where, line) if item.id else None
+            return _checked(item_id, item.topic, item.persona, plain_values(item.parameters), where, line)
+        if isinstance(item, Mapping):
+            return _draft(plain_values(item), columns, where, line)
+    except ValueError as error:
+        raise BadRow(f"{where}: {error}", line=line) from error
     raise BadRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
 
 
@@ -157,10 +161,20 @@ def _checked(
         source = content_digest_source(topic, persona, parameters)
         parameters_json = orjson.dumps(parameters).decode() if parameters else "{}"
     except (ValueError, TypeError) as error:
-        raise BadRow(f"{where}: a parameter cannot be kept as JSON: {error}", line=line) from error
+        raise BadRow(f"{where}: {_unfit(parameters)} cannot be kept as JSON: {error}", line=line) from error
     digest = hashlib.sha256(source).digest()
     base_id = item_id or digest.hex()[:_HASH_ID_DIGITS]
     return Draft(item_id, base_id, digest, topic, persona, parameters_json, line)
+
+
+def _unfit(parameters: Mapping[str, Any]) -> str:
+    """Name the parameter that JSON cannot keep."""
+    for name, value in parameters.items():
+        try:
+            content_digest_source("", None, {name: value})
+        except (ValueError, TypeError):
+            return f"the parameter {name!r} ({_kind(value)})"
+    return "a parameter"
 
 
 def _identifier(value: object, where: str, line: int) -> str:

