@@ -80,7 +80,7 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
 
     assert (ended.code, told.code) == (3, 3)
     assert "0 unfinished jobs taken over, 1 finished, 1 left.\n" in ended.out
-    assert "  bad[31m was left: the job_id has characters that cannot be printed\n" in ended.out
+    assert "  bad[31m was left: the job_id has a control character or a line break; remove it\n" in ended.out
     assert "  backup-1-x was left: its file lacks conversations of its conversation_ids: conv-2\n" in ended.out
     assert told.json == {
         "source": "public",
@@ -90,7 +90,7 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
             "takenOver": [],
             "there": 0,
             "finished": 1,
-            "left": [{"id": "bad\x1b[31m", "reason": "the job_id has characters that cannot be printed"}],
+            "left": [{"id": "bad\x1b[31m", "reason": "the job_id has a control character or a line break; remove it"}],
         },
         "backups": {
             "takenOver": [],

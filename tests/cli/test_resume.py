@@ -196,8 +196,8 @@ def test_a_name_like_an_option_can_be_pasted(within, backstay):
 
     ended = within("run", "topics.csv", "--job=-x", "--model", "scripted", "--limit", "1", "--concurrency", "1")
 
-    assert "Resume with: backstay resume -- -x\n" in ended.err
-    assert within("resume", "--", "-x").code == 0
+    assert "Resume with: backstay resume '\\x2dx'\n" in ended.err
+    assert within("resume", "\\x2dx").code == 0
 
 
 def test_status_shows_the_limits_that_a_job_keeps(within, backstay):

@@ -272,10 +272,10 @@ _HOSTILE = [
     ("fraction", "[1.5]", "completed_items[0] is a number that is not whole"),
     ("huge-number", "[1e600]", "completed_items[0] is longer than 512"),
     ("long", json.dumps(["x" * 1_000_000]), "completed_items[0] is longer than 512"),
-    ("controls", '["a\\u0007b"]', "completed_items[0] has characters that cannot be printed"),
+    ("controls", '["a\\u0007b"]', "completed_items[0] has a control character or a line break; remove it"),
     ("empty-id", '[""]', "completed_items[0] is empty"),
     ("", "[]", "the job_id is empty"),
-    ("a\nb", "[]", "the job_id has characters that cannot be printed"),
+    ("a\nb", "[]", "the job_id has a control character or a line break; remove it"),
     ("x" * 600, "[]", "the job_id is longer than 512"),
 ]
 

@@ -387,13 +387,13 @@ async def test_resuming_twice_works_once(settings, gate):
         assert (await api.settled("topics"))["completed"] == 2
 
 
-@pytest.mark.parametrize("name", ["a/b", "a b", "ü→", "..", "a%2Fb", "x?y#z", "events", "upload"])
+@pytest.mark.parametrize("name", ["a/b", "a b", "ü→", "...", "a/items", "a%2Fb", "x?y#z", "events", "upload"])
 async def test_any_name_has_an_address(api, name):
     """Percent-encoded, as every part of an address is."""
     created = await _create(api, name, start=False)
 
     assert created.status_code == 201
-    shown = await api.ann.get(f"/api/batches/{quote(name, safe='').replace('..', '%2e%2e')}")
+    shown = await api.ann.get(f"/api/batches/{quote(name, safe='')}")
     assert shown.status_code == 200, shown.text
     assert shown.json()["id"] == name
     assert (await api.ann.get(created.headers["location"])).json()["id"] == name

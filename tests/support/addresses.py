@@ -126,7 +126,7 @@ def routes(app: FastAPI) -> Iterator[str]:
     """Yield `METHOD /path` of every route that there is, described or not."""
     for route in _all_routes(app.router.routes):
         for method in sorted(getattr(route, "methods", None) or ()):
-            yield f"{method} {re.sub(r':path}', '}', route.path)}"
+            yield f"{method} {re.sub(r':(id|path)}', '}', route.path)}"
 
 
 def _all_routes(found: Any) -> Iterator[Any]:

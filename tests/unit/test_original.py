@@ -78,7 +78,10 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
         (Element("number", "1e5", None), "completed_items[7] is a number that is not whole"),
         (Element("string", "", None), "the id at completed_items[7] is empty"),
         (Element("string", "x" * 1000, None), "the id at completed_items[7] is longer than 512"),
-        (Element("string", "a\nb", None), "the id at completed_items[7] has characters that cannot be printed"),
+        (
+            Element("string", "a\nb", None),
+            "the id at completed_items[7] has a control character or a line break; remove it",
+        ),
     ],
 )
 def test_what_is_no_id_is_named_with_its_place(element, reason):

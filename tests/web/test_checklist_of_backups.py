@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -194,3 +195,25 @@ async def test_a_failed_backup_deletes_nothing(page, server, job):
     finally:
         folders.unlink()
         moved.rename(folders)
+
+
+async def test_an_old_id_with_a_line_break_selects_no_others(page, server):
+    """An id that is two others with a line break between is deleted alone, and those two stay."""
+    rows = [
+        {"id": one, "topic": "lines", "messages": [{"role": "user", "content": "Hi"}]} for one in ("one", "two", "x")
+    ]
+    files = {"file": ("in.jsonl", "".join(json.dumps(row) + "\n" for row in rows))}
+    server.client.post("/api/conversations/import", files=files).raise_for_status()
+    with sqlite3.connect(server.log.parent / ".backstay" / "backstay.db") as direct:
+        direct.execute("UPDATE conversations SET id = char(111, 110, 101, 10, 116, 119, 111) WHERE id = 'x'")
+
+    await page.goto("/conversations?search=lines")
+    await page.locator("input[name=id]").first.check()
+    await page.goto("/conversations?search=lines")
+    await page.get_by_text("1 conversation selected").wait_for()
+    await page.get_by_role("button", name="Delete…").click()
+    await page.get_by_role("button", name="Back up and delete").click()
+    await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
+
+    left = server.client.get("/api/conversations", params={"search": "lines"}).json()["conversations"]
+    assert [one["id"] for one in left] == ["two", "one"]

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
+from backstay.library.id_text import id_fault
 from support.browsing import page_of, prepared, put_off
 from support.hostile import HOSTILE, MILLION
 from support.loop_waiting import until
@@ -51,7 +52,11 @@ def _fill(server):
     lines = "\n".join(json.dumps(row) for row in rows)
     files = {"file": ("hostile.jsonl", lines.encode())}
     server.client.post("/api/conversations/import", files=files).raise_for_status()
-    items = [{"id": text, "topic": text, "persona": text, "number": at} for at, text in enumerate(_NAMES)]
+    ids = [text if id_fault(text) is None else f"i{at}" for at, text in enumerate(_NAMES)]
+    items = [
+        {"id": one, "topic": text, "persona": text, "number": at}
+        for at, (one, text) in enumerate(zip(ids, _NAMES, strict=True))
+    ]
     for name in ("<img src=x onerror=alert(1)>", "'\"><script>alert(1)</script>"):
         body = {"jobId": name, "items": items, "processor": "failing:failing", "maxAttempts": 1}
         server.client.post("/api/batches", json=body).raise_for_status()

@@ -27,6 +27,7 @@ from backstay.errors import (
     SettingsError,
 )
 from backstay.library.archive import LONGEST_LINE, ArchiveWriter, Manifest
+from backstay.library.id_text import quoted_id
 from backstay.library.record import Record
 from backstay.library.removal import line_of_plan
 from backstay.library.selection import Selection
@@ -274,7 +275,7 @@ def _append(part: PartFile, archive: ArchiveWriter, contents: _Contents, records
     for record in records:
         if len(record.line) > LONGEST_LINE:
             raise BackupFailed(
-                f"Conversation {record.id!r} is larger than {LONGEST_LINE:,} bytes, which no backup takes. "
+                f"Conversation {quoted_id(record.id)} is larger than {LONGEST_LINE:,} bytes, which no backup takes. "
                 "Nothing was deleted",
                 conversation_id=record.id,
             )

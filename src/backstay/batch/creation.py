@@ -14,6 +14,7 @@ from backstay.batch.processor import CALLER
 from backstay.batch.recipe import Recipe
 from backstay.batch.store import BatchStores, Staged, WorkerCard
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
+from backstay.library.id_text import quoted_id, typed_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,8 @@ class Creation:
             return job  # it has no processor to differ from
         if job.processor != wanted.processor and not (wanted.recipe is not None and job.recipe is not None):
             raise JobDiffers(
-                f"Job {wanted.job_id!r} exists and is made by {job.processor!r}, not by {wanted.processor!r}; "
-                f"choose another name with --job, or free this one with `backstay discard {wanted.job_id}`",
+                f"Job {quoted_id(wanted.job_id)} exists and is made by {job.processor!r}, not by {wanted.processor!r}; "
+                f"choose another name with --job, or free this one with `backstay discard {typed_id(wanted.job_id)}`",
                 job_id=wanted.job_id,
                 stored=job.processor,
                 given=wanted.processor,
@@ -133,9 +134,9 @@ class Creation:
             moved = any(difference.startswith("base_url:") for difference in differences)
             elsewhere = ", and with --base-url at another address" if moved else ""
             raise JobDiffers(
-                f"Job {wanted.job_id!r} exists with another recipe: {'; '.join(differences)}. `backstay resume "
-                f"{wanted.job_id}` goes on with the one it has{elsewhere}; choose another name with --job for the new "
-                "one",
+                f"Job {quoted_id(wanted.job_id)} exists with another recipe: {'; '.join(differences)}. "
+                f"`backstay resume {typed_id(wanted.job_id)}` goes on with the one it has{elsewhere}; "
+                "choose another name with --job for the new one",
                 job_id=wanted.job_id,
                 differences=list(differences),
             )
@@ -172,9 +173,9 @@ def _items_differ(wanted: Wanted, difference: Difference) -> ItemsDiffer:
     elif by_a_program:
         remedy = "to add the new ones, run it with accept_new_items=True; else give these a job of another name"
     else:
-        remedy = f"to add the new ones: `backstay resume {job_id} --accept-new-items FILE`"
+        remedy = f"to add the new ones: `backstay resume {typed_id(job_id)} --accept-new-items FILE`"
     return ItemsDiffer(
-        f"Job {job_id!r} exists with other items: {difference}; {remedy}",
+        f"Job {quoted_id(job_id)} exists with other items: {difference}; {remedy}",
         job_id=job_id,
         new=difference.new,
         missing=difference.missing,
@@ -186,7 +187,7 @@ def _items_missing(wanted: Wanted, difference: Difference) -> ItemsDiffer:
     job_id = wanted.job_id
     accept = "accept_new_items=True" if wanted.processor == CALLER else "--accept-new-items"
     return ItemsDiffer(
-        f"Job {job_id!r} was taken over, and items that were settled before are not among these: "
+        f"Job {quoted_id(job_id)} was taken over, and items that were settled before are not among these: "
         f"{difference.only_missing}. Give all of them, under the ids that they had; {accept} goes on without these",
         job_id=job_id,
         missing=difference.missing,

@@ -14,6 +14,7 @@ from backstay.batch.given_values import plain_values
 from backstay.batch.item import Draft, Item, content_digest_source
 from backstay.errors import BadRow, InputEmpty, UnknownColumn, kind_of
 from backstay.library.canonical import is_encodable
+from backstay.library.id_text import check_id
 from backstay.readers import Row, read_rows
 from backstay.readers.ceiling import Ceiling
 
@@ -23,7 +24,6 @@ Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
 
 CHUNK = 4_000  # drafts that travel and are stored together, at most: they share a commit
 _CHUNK_CHARACTERS = 4_000_000  # or so many, where the drafts are long
-_ID_LENGTH = 512  # characters
 _HASH_ID_DIGITS = 20  # 80 bits: a clash among a billion items is less likely than one in a million
 
 
@@ -184,20 +184,6 @@ def _identifier(value: object, where: str, line: int) -> str:
         raise BadRow(f"{where}: the id must be text or a whole number, not {_kind(value)}", line=line)
     check_id(value, f"{where}: the id", line=line)
     return value
-
-
-def check_id(value: str, what: str, **context: Any) -> None:
-    """Check a text that names something.
-
-    Raises:
-        BadRow: it is empty, longer than 512 characters, or has control characters or half of a surrogate pair.
-    """
-    if not value.strip():
-        raise BadRow(f"{what} is empty", **context)
-    if len(value) > _ID_LENGTH:
-        raise BadRow(f"{what} is longer than {_ID_LENGTH} characters", **context)
-    if not value.isprintable():
-        raise BadRow(f"{what} has characters that cannot be printed", **context)
 
 
 def _text(value: object, what: str, where: str, line: int) -> str | None:

@@ -1,6 +1,5 @@
 """Jobs: their states, the legal moves as one table, and what is kept of each."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import Any
 from backstay.batch.checkpoint import Counts, Tokens, Waiting
 from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import IllegalMove, ItemsNeeded
+from backstay.library.id_text import quoted_id, typed_id
 
 TAKEN_OVER = "taken-over"
 """Stands for the processor of a job that was taken over from another program, until its items come with one."""
@@ -64,7 +64,7 @@ def check_move(job_id: str, state: JobState, move: Move) -> JobState:
     if state not in allowed:
         shown = str(state).replace("_", " ")
         raise IllegalMove(
-            f"Job {job_id!r} is {shown}: {move} is not possible. {_remedy(job_id, state)}",
+            f"Job {quoted_id(job_id)} is {shown}: {move} is not possible. {_remedy(job_id, state)}",
             job_id=job_id,
             state=str(state),
         )
@@ -76,22 +76,22 @@ def check_move(job_id: str, state: JobState, move: Move) -> JobState:
 def items_needed(job_id: str) -> ItemsNeeded:
     """Return the error that says how to go on with a job that was taken over."""
     return ItemsNeeded(
-        f"Job {job_id!r} was taken over and does not know its items yet; {how_to_go_on(job_id)}", job_id=job_id
+        f"Job {quoted_id(job_id)} was taken over and does not know its items yet; {how_to_go_on(job_id)}", job_id=job_id
     )
 
 
 def how_to_go_on(job_id: str) -> str:
     """Say how a job that was taken over gets its items."""
-    command = shlex.join(["backstay", "run", "FILE", "--job", job_id])
+    command = f"backstay run FILE --job {typed_id(job_id)}"
     return f"run it with all its items, finished ones too, under the ids that they had: `{command}`, or from a program"
 
 
 def _remedy(job_id: str, state: JobState) -> str:
     if state == JobState.CANCELLED:
-        return f"`backstay discard {job_id}` frees its name; its conversations stay"
+        return f"`backstay discard {typed_id(job_id)}` frees its name; its conversations stay"
     if state == JobState.PAUSED:
-        return f"`backstay resume {job_id}` goes on with it"
-    return f"`backstay status {job_id}` shows where it stands"
+        return f"`backstay resume {typed_id(job_id)}` goes on with it"
+    return f"`backstay status {typed_id(job_id)}` shows where it stands"
 
 
 @dataclass(frozen=True, slots=True)

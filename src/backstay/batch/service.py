@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from backstay.batch import host
 from backstay.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
-from backstay.batch.intake import Chunks, Columns, Items, check_id, drafts
+from backstay.batch.intake import Chunks, Columns, Items, drafts
 from backstay.batch.item import Failing, Failure, ItemStanding, item_of
 from backstay.batch.job import (
     FINISHED,
@@ -32,6 +32,7 @@ from backstay.batch.stop import Stop
 from backstay.batch.store import BatchStores
 from backstay.batch.worker import Ending, WorkerOptions
 from backstay.errors import CallerOnly, JobIsWorked, JobNameNeeded, NothingToRun, SettingsError, Stopped
+from backstay.library.id_text import check_id, quoted_id, typed_id
 from backstay.logs import get_logger
 from backstay.readers.ceiling import Ceiling
 
@@ -400,7 +401,8 @@ class Batches:
             rows = await self._stores.work.workers(self._owner, job_id)
             if any(host.life_of(row.card) is host.Life.ALIVE for row in rows) or time.monotonic() > patience:
                 raise JobIsWorked(
-                    f"A worker is on job {job_id!r}; stop it first, for instance with `backstay cancel {job_id}`",
+                    f"A worker is on job {quoted_id(job_id)}; stop it first, for instance with "
+                    f"`backstay cancel {typed_id(job_id)}`",
                     job_id=job_id,
                 )
             await asyncio.sleep(self._lease_seconds / 20)
@@ -442,8 +444,8 @@ class Batches:
             raise items_needed(job.id)
         if base_url is not None and (process is not None or job.recipe is None):
             raise SettingsError(
-                f"This run of job {job.id!r} follows no recipe, so there is no model to ask at another address; leave "
-                "the base URL out",
+                f"This run of job {quoted_id(job.id)} follows no recipe, so there is no model to ask at another "
+                "address; leave the base URL out",
                 setting="base_url",
             )
         if process is not None:
@@ -452,7 +454,8 @@ class Batches:
             raise _retry_on_refused(job.processor)
         if job.processor == CALLER:
             raise CallerOnly(
-                f"Job {job.id!r} was started with a function of a program; run that program again to go on with it",
+                f"Job {quoted_id(job.id)} was started with a function of a program; run that program again to "
+                "go on with it",
                 job_id=job.id,
             )
         if job.recipe is not None:

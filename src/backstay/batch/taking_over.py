@@ -6,11 +6,11 @@ from pathlib import Path
 
 from backstay.batch import host
 from backstay.batch.creation import drop, drop_leftovers
-from backstay.batch.intake import check_id
 from backstay.batch.item import SettledItem
 from backstay.batch.job import JobSettings, Pause, how_to_go_on
 from backstay.batch.store import BatchStores, WorkerCard
 from backstay.errors import JobNotFound
+from backstay.library.id_text import check_id
 
 _CODE = "taken_over"
 

@@ -14,6 +14,7 @@ from backstay.cli.options import AsJson
 from backstay.cli.output import Output
 from backstay.cli.selecting import Job, OlderThan, Persona, Search, selection_of, words_of
 from backstay.cli.text import plain, plain_lines
+from backstay.library.id_text import id_of_printed, printed_id
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
@@ -73,7 +74,9 @@ def list_conversations(
 
 def show(
     context: typer.Context,
-    conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", show_default=False)],
+    conversation: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=id_of_printed, show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Show one conversation with all its turns.
@@ -100,18 +103,19 @@ def show(
 
 
 def _row(summary: "ConversationSummary") -> tuple[object, ...]:
-    known = (summary.topic, summary.persona, summary.job_id, summary.item_id)
-    return summary.id, *(value or "" for value in known), summary.turns, summary.created_at
+    known = (summary.topic, summary.persona)
+    ids = (printed_id(value or "") for value in (summary.job_id, summary.item_id))
+    return printed_id(summary.id), *(value or "" for value in known), *ids, summary.turns, summary.created_at
 
 
 def _in_full(conversation: "Conversation") -> list[str]:
     about = (
-        ("id", conversation.id),
+        ("id", printed_id(conversation.id or "")),
         ("topic", conversation.topic),
         ("persona", conversation.persona),
         ("content", conversation.content),
-        ("job", conversation.job_id),
-        ("item", conversation.item_id),
+        ("job", conversation.job_id and printed_id(conversation.job_id)),
+        ("item", conversation.item_id and printed_id(conversation.item_id)),
         ("created", conversation.created_at and f"{conversation.created_at:%Y-%m-%d %H:%M:%S}Z"),
         *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
     )

@@ -26,6 +26,7 @@ from backstay.cli.selecting import (
 from backstay.cli.text import counted, plain, shortened
 from backstay.clock import to_text
 from backstay.errors import ConfirmationNeeded, EmptySelection, SettingsError
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -139,7 +140,7 @@ def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
     tell(f"{_counted(plan)}, about {size(plan.estimated_bytes)}, would be deleted:")
     for one in plan.sample:
         topic = shortened(plain(one.topic), _LONGEST_TOPIC) if one.topic else "(no topic)"
-        tell(f"  {plain(one.id)}  {topic}, {counted(one.turns, 'turn')}")
+        tell(f"  {printed_id(one.id)}  {topic}, {counted(one.turns, 'turn')}")
     if plan.conversations > len(plan.sample):
         tell(f"  and {plan.conversations - len(plan.sample):,} more")
     for rows in plan.related:
@@ -148,7 +149,7 @@ def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
     for trigger in plan.triggers:
         tell(f"The trigger {plain(trigger.name)} of {plain(trigger.table)} would fire; no backup knows what it does")
     if plan.missing:
-        tell(f"Not there, and left out: {', '.join(plain(name) for name in plan.missing)}")
+        tell(f"Not there, and left out: {', '.join(printed_id(name) for name in plan.missing)}")
 
 
 def _ask(plan: "DeletePlan", *, no_backup: bool, lose_them: bool, yes: bool) -> None:
@@ -199,7 +200,7 @@ async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", d
         (done.gone, done.gone_ids, "already gone"),
     ):
         if number:
-            named = ", ".join(plain(one) for one in ids)
+            named = ", ".join(printed_id(one) for one in ids)
             out.line(f"{counted(number, 'conversation')} {what}{f' ({named})' if named else ''}.")
     if done.backup_id is not None and undo is not None:
         backup = await backstay.backups.show(done.backup_id)

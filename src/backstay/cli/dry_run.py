@@ -10,6 +10,7 @@ from backstay.cli.invocation import in_loop
 from backstay.cli.output import Output
 from backstay.cli.text import counted, plain, plain_lines
 from backstay.errors import KeyNotAllowed
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.batch.intake import Columns
@@ -52,7 +53,7 @@ def show(
         out.answer(PreviewOut.of(seen, endpoint, environ))
         return
     for sample in seen.samples:
-        out.line(f"── {plain(sample.item_id)}, about {counted(sample.tokens_in, 'token')}")
+        out.line(f"── {printed_id(sample.item_id)}, about {counted(sample.tokens_in, 'token')}")
         for name, text in (("system", sample.prompt.system), ("user", sample.prompt.user)):
             if text is not None:
                 out.line(f"{name}:")

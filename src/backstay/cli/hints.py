@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
-from backstay.cli.text import counted, plain
+from backstay.cli.text import counted
 from backstay.errors import BackstayError
+from backstay.library.id_text import printed_id, typed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -52,11 +53,11 @@ def _is_recent(stamp: Path) -> bool:
 
 
 def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
-    named = ", ".join(f"{plain(job.id)} ({in_words(job)})" for job in jobs[:_NAMED])
+    named = ", ".join(f"{printed_id(job.id)} ({in_words(job)})" for job in jobs[:_NAMED])
     more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
     resume = invocation.about("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
     if all(job.lacks_items for job in jobs):
-        name = plain(jobs[0].id) if len(jobs) == 1 else "JOB"
+        name = typed_id(jobs[0].id) if len(jobs) == 1 else "JOB"
         resume = f"{invocation.command('run')} FILE --job {name}, where FILE has all its items"
     elif all(job.processor == "caller" for job in jobs):
         resume = f"the program{'' if len(jobs) == 1 else 's'} that made {'it' if len(jobs) == 1 else 'them'}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import typer
 
 from backstay.cli.durations import parse_duration
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     import asyncio
@@ -92,10 +93,8 @@ class Invocation:
         return shlex.join([*line, *words])
 
     def about(self, verb: str, name: str, *options: str) -> str:
-        """Return a command about one job, whatever its name begins with."""
-        if name.startswith("-"):
-            return self.command(verb, *options, "--", name)
-        return self.command(verb, name, *options)
+        """Return a command about one job."""
+        return self.command(verb, printed_id(name), *options)
 
     def resuming(self, name: str, *options: str) -> str:
         """Return the command that goes on with this run, with what it was given and no job keeps."""

@@ -10,6 +10,7 @@ from backstay.cli.options import AsJson, JobArgument
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import counted, duration, plain, plain_lines, shortened
 from backstay.clock import SystemClock
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -53,7 +54,7 @@ def jobs(
         elif found:
             out.table(_COLUMNS, [_row(job) for job in found], whole=("UPDATED",))
             for job in [job for job in found if job.lacks_items and job.pause is not None][:_TOLD]:
-                out.note(f"{plain(job.id)}: {plain(job.pause.message if job.pause else '')}")
+                out.note(f"{printed_id(job.id)}: {plain(job.pause.message if job.pause else '')}")
         else:
             out.note("No job is unfinished." if incomplete else "There are no jobs.")
 
@@ -149,7 +150,8 @@ def _row(job: "Job") -> tuple[object, ...]:
     counts = job.counts
     settled = hints.settled_in_words(job) if job.lacks_items else f"{counts.settled} of {counts.planned}"
     state = hints.state_in_words(job)
-    return job.id, state, settled, counts.failed, counts.skipped, job.processor, f"{job.updated_at:%Y-%m-%d %H:%M}Z"
+    updated = f"{job.updated_at:%Y-%m-%d %H:%M}Z"
+    return printed_id(job.id), state, settled, counts.failed, counts.skipped, job.processor, updated
 
 
 def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]", *, has_answers: bool) -> list[str]:
@@ -157,7 +159,7 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]", 
 
     counts, tokens = job.counts, job.tokens
     lines = [
-        f"{plain(job.id)}: {hints.in_words(job)}",
+        f"{printed_id(job.id)}: {hints.in_words(job)}",
         f"  items      {counts.completed:,} completed, {counts.failed:,} failed, {counts.skipped:,} skipped, "
         f"{counts.running:,} running, {counts.pending:,} pending",
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",
@@ -209,7 +211,7 @@ def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]"
     sample, more = evidence[0], " or more" if len(evidence) == MAX_EVIDENCE else ""
     message = shortened(plain(sample.error_message), _LONGEST_SAMPLE)
     return [
-        f"  paused on  {plain(sample.item_id)} ({sample.state}): {plain(sample.error_code)}, {message}",
+        f"  paused on  {printed_id(sample.item_id)} ({sample.state}): {plain(sample.error_code)}, {message}",
         f"             {counted(len(evidence), 'call')}{more} led to it: {invocation.about('failed', job.id, '--raw')}",
     ]
 
@@ -221,7 +223,7 @@ def _fingerprint(frozen: "FrozenRecipe") -> str:
 
 
 def _print_failure(out: Output, failure: "Failure", *, raw: bool, traceback: bool, mark: str = "") -> None:
-    error = (failure.item_id, failure.error_code, failure.attempts, failure.failed_at)
+    error = (printed_id(failure.item_id), failure.error_code, failure.attempts, failure.failed_at)
     if not raw and not traceback and not is_terminal(1):
         out.line("\t".join(plain(cell) for cell in (*error, failure.topic or "", failure.error_message)))
         return

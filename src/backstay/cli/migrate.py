@@ -9,6 +9,7 @@ from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
 from backstay.cli.text import counted, plain
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.original.report import Part, Report
@@ -85,7 +86,7 @@ def _from_original(invocation: Invocation, out: Output, source: str, *, check: b
 
 def _say_jobs(out: Output, report: "Report") -> None:
     for job in report.jobs:
-        out.line(f"  {plain(job.id)}: {job.completed:,} completed, {job.failed:,} failed, of {plain(job.owner)}")
+        out.line(f"  {printed_id(job.id)}: {job.completed:,} completed, {job.failed:,} failed, of {plain(job.owner)}")
     _conclude(out, report, "unfinished job", len(report.jobs), report.of_jobs, "finished")
 
 

@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.", show_default=False)]
+from backstay.library.id_text import id_of_printed
+
+JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="Name of the job.", parser=id_of_printed, show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 Concurrency = Annotated[

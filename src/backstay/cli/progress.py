@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import counted, duration, plain, shortened
 from backstay.clock import SystemClock
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.batch.checkpoint import Progress
@@ -69,7 +70,7 @@ class Lines(Watcher):
 
     def _tell(self, progress: "Progress") -> None:
         self._told_at, self._told = self._now(), progress
-        self._out.note(f"{plain(progress.job_id)}: {in_words(progress)}")
+        self._out.note(f"{printed_id(progress.job_id)}: {in_words(progress)}")
 
 
 class Bar(Watcher):
@@ -89,7 +90,7 @@ class Bar(Watcher):
             transient=True,
             redirect_stdout=False,
         )
-        self._task = self._bar.add_task(shortened(plain(name), _LONGEST_NAME), total=None, told="reading items")
+        self._task = self._bar.add_task(shortened(printed_id(name), _LONGEST_NAME), total=None, told="reading items")
 
     def __call__(self, progress: "Progress") -> None:
         super().__call__(progress)

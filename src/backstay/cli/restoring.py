@@ -13,7 +13,8 @@ from backstay.cli.options import AsJson, BackupArgument, Yes
 from backstay.cli.output import Output
 from backstay.cli.safekeeping import interruptible, watcher
 from backstay.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
-from backstay.cli.text import counted, plain
+from backstay.cli.text import counted
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.backup.restoring import Clash, Restored, RestorePlan
@@ -111,7 +112,7 @@ def _show(out: Output, plan: "RestorePlan") -> None:
     if plan.clashes:
         out.line(f"{len(plan.clashes):,} {'is' if len(plan.clashes) == 1 else 'are'} in conflict:")
         for clash in plan.clashes[:_SHOWN]:
-            out.line(f"  {plain(clash.id)}: {_in_words(clash)}")
+            out.line(f"  {printed_id(clash.id)}: {_in_words(clash)}")
         if len(plan.clashes) > _SHOWN:
             out.line(f"  and {len(plan.clashes) - _SHOWN:,} more")
 
@@ -120,7 +121,7 @@ def _in_words(clash: "Clash") -> str:
     return {
         "content": "is there with other content",
         "times": "is there with the same content and other times",
-        "item": f"its item has conversation {plain(clash.other_id)} now",
+        "item": f"its item has conversation {printed_id(clash.other_id or '')} now",
         "busy": "its item is being worked on",
     }[clash.kind]
 

@@ -24,6 +24,7 @@ from backstay.cli.options import (
 from backstay.cli.output import Output
 from backstay.cli.running import SCRIPTED, Live, supervise
 from backstay.errors import NothingToRun
+from backstay.library.id_text import id_of_printed
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 def resume(
     context: typer.Context,
     job: Annotated[
-        str | None, typer.Argument(metavar="JOB", help="Name of the job; not needed when one is unfinished.")
+        str | None,
+        typer.Argument(metavar="JOB", help="Name of the job; not needed when one is unfinished.", parser=id_of_printed),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed items again, too.")] = False,
     accept_new_items: Annotated[

@@ -30,6 +30,7 @@ from backstay.cli.output import Output
 from backstay.cli.running import SCRIPTED, Live, supervise
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
+from backstay.library.id_text import id_of_printed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -43,7 +44,10 @@ def run(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL or JSON array; - for standard input.")],
     job: Annotated[
-        str | None, typer.Option(metavar="ID", help="Name of the job [default: the file's name without its ending].")
+        str | None,
+        typer.Option(
+            metavar="ID", help="Name of the job [default: the file's name without its ending].", parser=id_of_printed
+        ),
     ] = None,
     model: Annotated[
         str | None,

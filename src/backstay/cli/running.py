@@ -15,6 +15,7 @@ from backstay.cli.output import Output, ReaderGone
 from backstay.cli.progress import Watcher, in_tokens, watcher
 from backstay.cli.text import counted, duration, plain
 from backstay.errors import CommitUnknown, StorageError, StoreBusy, StoreUnavailable
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -109,7 +110,7 @@ def _resume(invocation: Invocation, live: Live) -> str:
 def _summary(result: "BatchResult") -> str:
     counts, tokens = result.counts, result.tokens
     told = (
-        f"{plain(result.job_id)}: {counts.completed:,} of {counts.planned:,} completed, "
+        f"{printed_id(result.job_id)}: {counts.completed:,} of {counts.planned:,} completed, "
         f"{counts.failed:,} failed, {counts.skipped:,} skipped"
     )
     if tokens.tokens_in or tokens.tokens_out:
@@ -144,5 +145,5 @@ async def _say_next(invocation: Invocation, out: Output, backstay: "Backstay", r
         case Status.ERROR:
             out.note(f"Cancelled; its conversations stay. Free its name with: {invocation.about('discard', name)}")
         case _ if result.completed:
-            export = ("conversations", "export", "--job", name, "-o", "conversations.jsonl")
+            export = ("conversations", "export", "--job", printed_id(name), "-o", "conversations.jsonl")
             out.note(f"Export them with: {invocation.command(*export)}")

@@ -11,14 +11,18 @@ from backstay.cli.durations import parse_duration
 from backstay.cli.text import plain
 from backstay.clock import SystemClock
 from backstay.errors import EmptySelection, InputNotFound, InputUnreadable, SettingsError
+from backstay.library.id_text import id_of_printed, printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.library.selection import Selection
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="IDS", help="Ids of conversations.", show_default=False)]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="IDS", help="Ids of conversations.", parser=id_of_printed, show_default=False),
+]
 IdsFile = Annotated[str | None, typer.Option(metavar="F", help="File with an id a line; - for standard input.")]
-Job = Annotated[str | None, typer.Option(metavar="J", help="Only those that this job made.")]
+Job = Annotated[str | None, typer.Option(metavar="J", help="Only those that this job made.", parser=id_of_printed)]
 Search = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Only those with this in topic, persona or a turn, in any case.")
 ]
@@ -77,7 +81,12 @@ async def refuse_unknown_job(backstay: "Backstay", selection: "Selection") -> No
 
 def words_of(*, job: str | None, search: str | None, persona: str | None, older_than: str | None) -> list[str]:
     """Return the options as one would type them again."""
-    given = (("--job", job), ("--search", search), ("--persona", persona), ("--older-than", older_than))
+    given = (
+        ("--job", job and printed_id(job)),
+        ("--search", search),
+        ("--persona", persona),
+        ("--older-than", older_than),
+    )
     return [word for name, value in given if value is not None for word in (name, value)]
 
 
@@ -100,4 +109,4 @@ def _read_ids(name: str) -> list[str]:
         raise InputUnreadable(f"{plain(name)} cannot be read: {error.strerror}", path=name) from error
     except UnicodeDecodeError as error:
         raise InputUnreadable(f"{plain(name)}: not UTF-8 text", path=name) from error
-    return [line.strip() for line in lines if line.strip()]
+    return [id_of_printed(line.strip()) for line in lines if line.strip()]

@@ -9,7 +9,8 @@ from backstay.cli.confirm import confirm
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, JobArgument, Yes
 from backstay.cli.output import Output
-from backstay.cli.text import counted, plain
+from backstay.cli.text import counted
+from backstay.library.id_text import id_of_printed, printed_id
 
 if TYPE_CHECKING:
     from backstay.batch.job import Job
@@ -19,7 +20,8 @@ def retry(
     context: typer.Context,
     job: JobArgument,
     items: Annotated[
-        list[str] | None, typer.Argument(metavar="ITEM", help="Ids of failed items; without any, all of them.")
+        list[str] | None,
+        typer.Argument(metavar="ITEM", help="Ids of failed items; without any, all of them.", parser=id_of_printed),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +44,7 @@ def retry(
                 from backstay.objects import JobOut, RetryOut
 
                 out.answer(RetryOut(job=JobOut.of(await backstay.batches.checkpoint(job)), retried=number))
-            out.line(f"{plain(job)}: {counted(number, 'failed item')} put back to pending.")
+            out.line(f"{printed_id(job)}: {counted(number, 'failed item')} put back to pending.")
             if number:
                 out.note(f"Go on with: {invocation.about('resume', job)}")
             await hints.remind(invocation, out, backstay, about=job)
@@ -54,7 +56,10 @@ def skip(
     context: typer.Context,
     job: JobArgument,
     items: Annotated[
-        list[str], typer.Argument(metavar="ITEM", help="Ids of pending or failed items.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="ITEM", help="Ids of pending or failed items.", parser=id_of_printed, show_default=False
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -79,7 +84,7 @@ def skip(
                 from backstay.objects import JobOut, SkipOut
 
                 out.answer(SkipOut(job=JobOut.of(shown), skipped=number))
-            out.line(f"{plain(job)}: {counted(number, 'item')} skipped; {hints.in_words(shown)}.")
+            out.line(f"{printed_id(job)}: {counted(number, 'item')} skipped; {hints.in_words(shown)}.")
             if shown.is_incomplete and shown.state != "running":
                 out.note(f"Continue with: {invocation.about('resume', job)}")
             await hints.remind(invocation, out, backstay, about=job)
@@ -103,7 +108,7 @@ def pause(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> 
         async with invocation.open() as backstay:
             paused = await backstay.batches.pause(job)
             workers = ", its workers finish what they have in flight" if paused.workers else ""
-            _print(out, paused, f"{plain(job)}: {hints.in_words(paused)}{workers}.")
+            _print(out, paused, f"{printed_id(job)}: {hints.in_words(paused)}{workers}.")
             out.note(f"Go on with: {invocation.about('resume', job)}")
             await hints.remind(invocation, out, backstay, about=job)
 
@@ -125,7 +130,7 @@ def cancel(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: 
     async def do() -> None:
         async with invocation.open() as backstay:
             cancelled = await backstay.batches.cancel(job)
-            _print(out, cancelled, f"{plain(job)}: {hints.in_words(cancelled)}; its conversations stay.")
+            _print(out, cancelled, f"{printed_id(job)}: {hints.in_words(cancelled)}; its conversations stay.")
             await hints.remind(invocation, out, backstay, about=job)
 
     if not yes:
@@ -154,7 +159,7 @@ def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json:
                 from backstay.objects import DiscardOut
 
                 out.answer(DiscardOut(id=job))
-            out.line(f"{plain(job)}: discarded; its conversations stay.")
+            out.line(f"{printed_id(job)}: discarded; its conversations stay.")
             await hints.remind(invocation, out, backstay, about=job)
 
     if not yes:
@@ -169,7 +174,7 @@ async def _job(invocation: Invocation, job: str) -> "Job":
 
 
 def _standing(job: "Job") -> str:
-    return f"{plain(job.id)} ({hints.in_words(job)})"
+    return f"{printed_id(job.id)} ({hints.in_words(job)})"
 
 
 def _what_stays(job: "Job") -> str:
@@ -177,7 +182,7 @@ def _what_stays(job: "Job") -> str:
     if not completed:
         return ""
     stay, them = ("stays", "it") if completed == 1 else ("stay", "them")
-    made = f"{counted(completed, 'conversation')} of {plain(job.id)} {stay} in the library"
+    made = f"{counted(completed, 'conversation')} of {printed_id(job.id)} {stay} in the library"
     return f"{made}, and a job of the same items would ask for {them} again. "
 
 

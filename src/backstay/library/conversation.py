@@ -8,6 +8,7 @@ from typing import Any
 from backstay.clock import to_text
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.canonical import canonical_json, digest_of
+from backstay.library.id_text import id_fault
 
 _USUAL_ROLES = ("user", "assistant", "system")
 
@@ -78,11 +79,16 @@ def validate(conversation: Conversation) -> None:
             or metadata that JSON cannot say. The message names the turn, never its text.
     """
     validate_turns(conversation.turns)
-    for name in ("id", "topic", "persona", "content"):
+    for name in ("topic", "persona", "content"):
         if (text := getattr(conversation, name)) is not None:
             _check_text(text, name)
     if conversation.id == "":
         raise InvalidConversation("the conversation's id is empty; leave it out to have one made")
+    for name in ("id", "job_id", "item_id"):
+        if (text := getattr(conversation, name)) is not None:
+            _check_text(text, name)
+            if (fault := id_fault(text)) is not None:
+                raise InvalidConversation(f"the conversation's {name} {fault}")
     if conversation.metadata:
         _check_json(conversation.metadata, "the metadata")
 

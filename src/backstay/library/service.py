@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from backstay.errors import ConversationNotFound, PlanOutdated
 from backstay.library.conversation import Conversation
+from backstay.library.id_text import quoted_id
 from backstay.library.imports.incoming import Imported, OnClash
 from backstay.library.imports.source import ImportSource
 from backstay.library.removal import DeletePlan, Deletion, Remover
@@ -147,6 +148,6 @@ class Conversations:
     async def _refuse_unknown(self, selection: Selection) -> None:
         for conversation_id in await self.missing(selection, limit=1):
             raise ConversationNotFound(
-                f"There is no conversation {conversation_id!r}; `backstay conversations list` shows all",
+                f"There is no conversation {quoted_id(conversation_id)}; `backstay conversations list` shows all",
                 conversation_id=conversation_id,
             )

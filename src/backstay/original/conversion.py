@@ -8,9 +8,9 @@ metadata, too.
 from datetime import datetime
 from typing import Any
 
-from backstay.batch.intake import check_id
 from backstay.clock import to_text
 from backstay.errors import BadRow
+from backstay.library.id_text import check_id
 from backstay.library.imports.incoming import Incoming, folded
 from backstay.library.imports.shapes import read
 from backstay.library.record import TURNS, Document, Record, digest_of_document, line_of

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from backstay.batch.intake import check_id
 from backstay.batch.item import SettledItem
 from backstay.errors import BadRow, InputUnreadable
+from backstay.library.id_text import check_id
 from backstay.original.store import Element
 
 NO_REASON = "the original recorded no reason"

@@ -14,7 +14,6 @@ from pathlib import Path
 from backstay.backup.backup import BackupState, TakenOver
 from backstay.backup.folder import is_backup_id
 from backstay.backup.service import Backups
-from backstay.batch.intake import check_id
 from backstay.batch.item import SettledItem
 from backstay.batch.taking_over import TakingOver
 from backstay.clock import Clock
@@ -28,6 +27,7 @@ from backstay.errors import (
     OutcomeRefused,
     SettingsError,
 )
+from backstay.library.id_text import check_id
 from backstay.logs import get_logger
 from backstay.original import file as files
 from backstay.original import reading

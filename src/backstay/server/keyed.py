@@ -48,11 +48,6 @@ async def once(request: Request, key: str | None, asked: Any, act: Act, *, locat
     answer, was_kept = await parts.backstay.once.answer(request.state.owner, key, hashlib.sha256(meant).digest(), do)
     headers = {"Idempotency-Replayed": "true"} if was_kept else {}
     if location is not None:
-        named = {name: _in_address(value) for name, value in answer.body.items() if isinstance(value, str)}
+        named = {name: quote(value, safe="") for name, value in answer.body.items() if isinstance(value, str)}
         headers["Location"] = f"{request.scope.get('root_path', '')}{location.format(**named)}"
     return Response(orjson.dumps(answer.body), answer.status, headers, media_type="application/json")
-
-
-def _in_address(name: str) -> str:
-    # A part of an address that is nothing but dots would be taken for a way up.
-    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")

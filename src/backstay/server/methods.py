@@ -18,7 +18,7 @@ def methods_of(app: FastAPI, path: str) -> str | None:
 @cache
 def _described(app: FastAPI) -> list[tuple[re.Pattern[str], int, str]]:
     return [
-        (re.compile(_NAME.sub(".+", re.escape(path))), len(_NAME.sub("", re.escape(path))), _listed(methods))
+        (re.compile(_NAME.sub(".+", re.escape(path)), re.DOTALL), len(_NAME.sub("", re.escape(path))), _listed(methods))
         for path, methods in app.openapi()["paths"].items()
     ]
 

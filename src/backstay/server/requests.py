@@ -93,4 +93,4 @@ def _id_of(scope: Scope) -> str:
 
 def _route_of(scope: Scope) -> str:
     # The template, never the path: ids in it would be without bound, and somebody's.
-    return str(getattr(scope.get("route"), "path", "unmatched")).replace(":path}", "}")
+    return str(getattr(scope.get("route"), "path", "unmatched")).replace(":id}", "}").replace(":path}", "}")

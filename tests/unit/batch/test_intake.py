@@ -11,9 +11,10 @@ from types import MappingProxyType
 import orjson
 import pytest
 
-from backstay.batch.intake import CHUNK, Columns, check_id, drafts
+from backstay.batch.intake import CHUNK, Columns, drafts
 from backstay.batch.item import Item, content_digest_source
 from backstay.errors import BadRow, InputEmpty, InputNotFound, UnknownColumn
+from backstay.library.id_text import check_id
 from support.conversations import drafts_of
 from support.loop_waiting import until
 
@@ -215,10 +216,13 @@ async def test_id_may_be_text_or_a_whole_number(given, kept):
         (1.5, "the id must be text or a whole number, not a float"),
         ([1], "the id must be text or a whole number, not a list"),
         ({}, "the id must be text or a whole number, not an object"),
-        ("a" * 513, "the id is longer than 512 characters"),
-        ("a\nb", "the id has characters that cannot be printed"),
-        ("a\x00", "the id has characters that cannot be printed"),
-        ("\ud800", "the id has characters that cannot be printed"),
+        ("a" * 513, "the id is longer than 512 characters; shorten it"),
+        ("a\nb", "the id has a control character or a line break; remove it"),
+        ("a\x00", "the id has a control character or a line break; remove it"),
+        (" a", "the id begins or ends with a space; remove it"),
+        ("a\u3000", "the id begins or ends with a space; remove it"),
+        ("..", "the id is '..', which addresses cannot name; choose another"),
+        ("\ud800", "the id has half of a surrogate pair, which is no character; remove it"),
     ],
 )
 async def test_bad_id_is_refused(given, reason):

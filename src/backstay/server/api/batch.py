@@ -7,11 +7,12 @@ from backstay.objects import JobDetailOut
 from backstay.server.api.common import STREAM, JobId, LastEventId, Owned, Shared, errors, signed_in
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse
+from backstay.server.id_routes import IdRoute
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
 
 
-@router.get("/{jobId:path}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
+@router.get("/{jobId:id}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
 async def batch_events(job_id: JobId, owned: Owned, shared: Shared, last_event_id: LastEventId = None) -> Response:
     """Follow a job, whoever works on it, by server-sent events.
 
@@ -27,7 +28,7 @@ async def batch_events(job_id: JobId, owned: Owned, shared: Shared, last_event_i
     return EventsResponse(shared.hub, "job", owned.owner, job_id, make, after=after)
 
 
-@router.get("/{jobId:path}", responses=errors(404))
+@router.get("/{jobId:id}", responses=errors(404))
 async def show_batch(job_id: JobId, owned: Owned) -> JobDetailOut:
     """Show where a job stands; of one that paused by itself also the answers that led to it, in `pauseEvidence`."""
     job = await owned.batches.checkpoint(job_id)

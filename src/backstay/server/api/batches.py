@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from backstay.batch.job import RunLimits
+from backstay.library.id_text import LONGEST_ID
 from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
-    LONGEST_ID,
     Cursor,
     Input,
     JobId,
@@ -23,10 +23,11 @@ from backstay.server.api.common import (
     signed_in,
 )
 from backstay.server.api.selections import Id
+from backstay.server.id_routes import IdRoute
 from backstay.server.keyed import IdempotencyKey, once
 from backstay.server.making import making_of
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
 
 JobName = Annotated[Text, Field(min_length=1, max_length=LONGEST_ID, examples=["topics"])]
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
@@ -144,7 +145,7 @@ async def create_batch(
     return await once(request, key, given.model_dump(mode="json"), act, location="/api/batches/{id}")
 
 
-@router.get("/{jobId:path}/resume", responses=errors(404))
+@router.get("/{jobId:id}/resume", responses=errors(404))
 async def resume_options(job_id: JobId, owned: Owned, shared: Shared) -> ResumeOptionsOut:
     """Say whether this server may resume a job, and what has to be confirmed first.
 
@@ -154,7 +155,7 @@ async def resume_options(job_id: JobId, owned: Owned, shared: Shared) -> ResumeO
     return ResumeOptionsOut(**asdict(options))
 
 
-@router.post("/{jobId:path}/resume", status_code=202, responses=errors(403, 404, 409, 429))
+@router.post("/{jobId:id}/resume", status_code=202, responses=errors(403, 404, 409, 429))
 async def resume_batch(job_id: JobId, owned: Owned, shared: Shared, given: ResumeIn | None = None) -> JobOut:
     """Have this server go on with a job; it works in the background. While it does, asking again changes nothing."""
     given = given or ResumeIn()
@@ -169,47 +170,47 @@ async def resume_batch(job_id: JobId, owned: Owned, shared: Shared, given: Resum
     return JobOut.of(job)
 
 
-@router.post("/{jobId:path}/pause", responses=errors(404, 409))
+@router.post("/{jobId:id}/pause", responses=errors(404, 409))
 async def pause_batch(job_id: JobId, owned: Owned) -> JobOut:
     """Stop a job for now: every worker on it stops gracefully, wherever it runs."""
     return JobOut.of(await owned.batches.pause(job_id))
 
 
-@router.post("/{jobId:path}/cancel", responses=errors(404, 409))
+@router.post("/{jobId:id}/cancel", responses=errors(404, 409))
 async def cancel_batch(job_id: JobId, owned: Owned) -> JobOut:
     """Stop a job for good. What it made stays."""
     return JobOut.of(await owned.batches.cancel(job_id))
 
 
-@router.post("/{jobId:path}/retry", responses=errors(404, 409))
+@router.post("/{jobId:id}/retry", responses=errors(404, 409))
 async def retry_items(job_id: JobId, owned: Owned, given: RetryIn | None = None) -> RetryOut:
     """Put failed items back to pending; resuming works on them."""
     number = await owned.batches.retry(job_id, given.item_ids if given is not None else None)
     return RetryOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), retried=number)
 
 
-@router.post("/{jobId:path}/skip", responses=errors(404, 409))
+@router.post("/{jobId:id}/skip", responses=errors(404, 409))
 async def skip_items(job_id: JobId, owned: Owned, given: SkipIn) -> SkipOut:
     """Skip pending or failed items; a job with nothing left is then finished."""
     number = await owned.batches.skip(job_id, given.item_ids)
     return SkipOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), skipped=number)
 
 
-@router.post("/{jobId:path}/discard", responses=errors(404, 409))
+@router.post("/{jobId:id}/discard", responses=errors(404, 409))
 async def discard_batch(job_id: JobId, owned: Owned) -> DiscardOut:
     """Forget a job and free its name. Its conversations stay."""
     await owned.batches.discard(job_id)
     return DiscardOut(id=job_id)
 
 
-@router.get("/{jobId:path}/items", responses=errors(404))
+@router.get("/{jobId:id}/items", responses=errors(404))
 async def list_items(job_id: JobId, owned: Owned, cursor: Cursor = None, limit: Limit = 50) -> ItemsOut:
     """List the items of a job in their order, each with where it stands."""
     page = await owned.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
     return ItemsOut.of(page, limit=limit)
 
 
-@router.get("/{jobId:path}/failed", responses=errors(404))
+@router.get("/{jobId:id}/failed", responses=errors(404))
 async def list_failed_items(job_id: JobId, owned: Owned, cursor: Cursor = None, limit: Limit = 50) -> FailedItemsOut:
     """List failed items in their order, each with the attempt that settled it."""
     page = await owned.batches.failed_page(job_id, after=-1 if cursor is None else cursor, limit=limit)

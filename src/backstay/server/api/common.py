@@ -14,7 +14,6 @@ from backstay.server.parts import Parts, parts_of, services_of
 from backstay.server.problems import Problem
 
 LARGEST = 2**63 - 1
-LONGEST_ID = 512
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?")
 
 Owned = Annotated[Services, Depends(services_of)]
@@ -34,10 +33,11 @@ def _is_text(text: str) -> str:
 
 
 def _is_name(text: str) -> str:
-    # What can be no id is not there: databases need not be asked, and some would not take the question.
-    if len(text) > LONGEST_ID or not text.isprintable():
-        raise Problem(404, "not_found", "There is nothing of this name")
-    return text
+    # What can be no id is not there: some databases would not take the question.
+    try:
+        return _is_text(text)
+    except ValueError:
+        raise Problem(404, "not_found", "There is nothing of this name") from None
 
 
 def _is_moment(given: Any) -> Any:

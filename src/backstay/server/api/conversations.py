@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response, StreamingResponse
 
+from backstay.library.id_text import LONGEST_ID
 from backstay.library.selection import Selection
 from backstay.objects import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads
 from backstay.server.api.common import (
-    LONGEST_ID,
     ConversationId,
     Cursor,
     Limit,
@@ -21,9 +21,10 @@ from backstay.server.api.common import (
     signed_in,
 )
 from backstay.server.api.selections import SelectionIn
+from backstay.server.id_routes import IdRoute
 from backstay.server.keyed import IdempotencyKey, once
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
 
 Given = Annotated[Text | None, Query(min_length=1, max_length=LONGEST_ID)]
 
@@ -98,7 +99,7 @@ async def import_conversations(
         return await once(request, key, [upload.digest, on_conflict], act)
 
 
-@router.get("/{conversationId:path}", responses=errors(404))
+@router.get("/{conversationId:id}", responses=errors(404))
 async def show_conversation(conversation_id: ConversationId, owned: Owned) -> ConversationOut:
     """Show one conversation with all its turns."""
     return ConversationOut.of(await owned.conversations.show(conversation_id))

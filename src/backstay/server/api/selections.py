@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from backstay.library.selection import Selection
-from backstay.server.api.common import LONGEST_ID, Input, MomentIn, Text
+from backstay.server.api.common import Input, MomentIn, Text
 
 MOST_IDS = 10_000
-Id = Annotated[Text, Field(min_length=1, max_length=LONGEST_ID)]
+Id = Annotated[Text, Field(min_length=1)]
 Ids = Annotated[
     list[Id],
     Field(

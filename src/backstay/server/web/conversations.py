@@ -5,17 +5,18 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Form, Query, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from starlette.responses import Response, StreamingResponse
 
 from backstay.errors import BackstayError
+from backstay.library.id_text import LONGEST_ID, id_of_printed, printed_id
 from backstay.library.selection import Selection
 from backstay.objects import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
-from backstay.server.api.common import LONGEST_ID, Owned, Shared, Text
+from backstay.server.api.common import Owned, Shared, Text
 from backstay.server.api.selections import MOST_IDS
 from backstay.server.problems import Problem
-from backstay.server.web.forms import EmptyIsNone, FormText, Name, led_to
+from backstay.server.web.forms import EmptyIsNone, FormText, led_to
 from backstay.server.web.rendering import rendered
 
 router = APIRouter(include_in_schema=False, prefix="/conversations")
@@ -24,6 +25,9 @@ _PAGE = 50
 _WITHOUT_BACKUP = "delete for good"
 
 Search = Annotated[Text | None, EmptyIsNone]
+ConversationName = Annotated[Text, Query(min_length=1, alias="id")]
+PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
+"""Browsers would send the line breaks of an old id otherwise than they are."""
 
 
 class Filters(BaseModel):
@@ -59,15 +63,15 @@ class Filters(BaseModel):
 
 
 class Chosen(Filters):
-    """What a form has selected: the ids of `id` and, a line each, of `ids`; or all that match."""
+    """What a form has selected: the ids of `id` and, a line each, of `ids`, as they are printed; or all that match."""
 
     scope: Literal["selected", "all"] = "selected"
-    id: list[Annotated[Text, Query(max_length=LONGEST_ID)]] = []
+    id: list[PrintedId] = []
     ids: FormText = ""
 
     @property
     def chosen_ids(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.id, *(line for line in self.ids.split("\n") if line)]))
+        return tuple(dict.fromkeys([*self.id, *(id_of_printed(line) for line in self.ids.split("\n") if line)]))
 
     def selection(self) -> Selection:
         """Return what is selected. Raises EmptySelection: nothing is."""
@@ -80,7 +84,7 @@ class Chosen(Filters):
     def without(self, gone: Sequence[str]) -> Self:
         """Return the same without some of its ids."""
         rest = [one for one in self.chosen_ids if one not in frozenset(gone)]
-        return self.model_copy(update={"id": [], "ids": "\n".join(rest)})
+        return self.model_copy(update={"id": [], "ids": "\n".join(printed_id(one) for one in rest)})
 
 
 class Doomed(Chosen):
@@ -120,7 +124,7 @@ async def list_conversations(
 
 
 @router.get("/one")
-async def show_conversation(request: Request, owned: Owned, conversation_id: Name) -> Response:
+async def show_conversation(request: Request, owned: Owned, conversation_id: ConversationName) -> Response:
     """One conversation with its turns."""
     shown = ConversationOut.of(await owned.conversations.show(conversation_id))
     return rendered(request, "conversation.html", section="conversations", conversation=shown)

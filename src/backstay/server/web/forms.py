@@ -7,7 +7,8 @@ from fastapi import Form, Query, Request
 from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.responses import RedirectResponse
 
-from backstay.server.api.common import LONGEST_ID, Text
+from backstay.library.id_text import LONGEST_ID
+from backstay.server.api.common import Text
 
 
 def _none_of_empty(given: object) -> object:

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from backstay.clock import SystemClock, from_text
+from backstay.library.id_text import printed_id
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -80,6 +81,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"moment": moment, "iso": iso, "distance": distance, "size": size, "worded": worded}
+    made.filters |= {"printed_id": printed_id}
     made.globals |= {"counted": counted}
     return made
 

@@ -7,6 +7,7 @@ import orjson
 from backstay.clock import Clock, from_text
 from backstay.errors import ConversationNotFound
 from backstay.library.conversation import Conversation, Turn
+from backstay.library.id_text import quoted_id
 from backstay.library.imports.incoming import Imported, OnClash
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
@@ -32,7 +33,7 @@ class SqlConversations:
             rows = session.rows("conversation", values)
             if not rows:
                 raise ConversationNotFound(
-                    f"There is no conversation {conversation_id!r}; `backstay conversations list` shows all",
+                    f"There is no conversation {quoted_id(conversation_id)}; `backstay conversations list` shows all",
                     conversation_id=conversation_id,
                 )
             return _with_turns(session, owner, rows)[0]

@@ -9,6 +9,7 @@ import orjson
 
 from backstay.clock import to_text
 from backstay.errors import ConversationExists
+from backstay.library.id_text import quoted_id
 from backstay.library.ids import new_id
 from backstay.library.imports.incoming import KEYS, TURN_KEYS, Imported, Incoming, OnClash, folded, is_same
 from backstay.library.imports.source import ImportSource
@@ -79,8 +80,8 @@ class Importing:
                 return self._new_id()
         origin = self._source.origin
         raise ConversationExists(
-            f"{origin.path} line {incoming.line}: another conversation has the id {wanted!r}; nothing was imported. "
-            "--on-conflict skip leaves it out, new gives it another id",
+            f"{origin.path} line {incoming.line}: another conversation has the id {quoted_id(wanted)}; nothing was "
+            "imported. --on-conflict skip leaves it out, new gives it another id",
             path=origin.path,
             line=incoming.line,
             conversation_id=wanted,

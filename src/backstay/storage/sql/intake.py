@@ -11,6 +11,7 @@ from backstay.batch.recipe import FrozenRecipe
 from backstay.batch.store import ItemIdentity, Staged, WorkerCard, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import DuplicateItem, OutcomeRefused
+from backstay.library.id_text import quoted_id
 from backstay.storage.sql.accepting import accept, put_settled
 from backstay.storage.sql.hindered import refuse_hindered
 from backstay.storage.sql.jobs import drop_rows, find_job, held_job, set_state, settings_text
@@ -312,7 +313,7 @@ class _Naming:
 def _clash(draft: Draft, other_line: int | None) -> DuplicateItem:
     places = f"lines {other_line} and {draft.line}" if other_line is not None else f"line {draft.line} and the job"
     return DuplicateItem(
-        f"The id {draft.base_id!r} stands for two different items ({places}); give each its own id",
+        f"The id {quoted_id(draft.base_id)} stands for two different items ({places}); give each its own id",
         item_id=draft.base_id,
         line=draft.line,
         other_line=other_line,

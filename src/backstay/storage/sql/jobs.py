@@ -21,6 +21,7 @@ from backstay.batch.job import (
 )
 from backstay.clock import Clock, to_text
 from backstay.errors import JobIsWorked, JobNotFound
+from backstay.library.id_text import quoted_id
 from backstay.storage.sql.named_items import retry_item, skip_items
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
@@ -175,7 +176,7 @@ class SqlJobs:
         def do(session: Session) -> int:
             key, job = held_job(session, owner, job_id)
             if job.workers:
-                raise JobIsWorked(f"A worker is on job {job_id!r}; cancel it first", job_id=job_id)
+                raise JobIsWorked(f"A worker is on job {quoted_id(job_id)}; cancel it first", job_id=job_id)
             session.execute("hide_job", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
             return key
 
@@ -186,7 +187,7 @@ def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
     """Return a job with its key. Raises JobNotFound."""
     row = session.row("job", {"owner": owner, "job_id": job_id})
     if row is None:
-        raise JobNotFound(f"There is no job {job_id!r}; `backstay jobs` lists those there are", job_id=job_id)
+        raise JobNotFound(f"There is no job {quoted_id(job_id)}; `backstay jobs` lists those there are", job_id=job_id)
     return row[0], _job(row)
 
 

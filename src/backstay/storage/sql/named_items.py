@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from backstay.batch.item import ItemState
 from backstay.errors import BackstayError, IllegalMove, ItemNotFound
+from backstay.library.id_text import quoted_id
 from backstay.storage.sql.session import Row, Session
 
 _SKIPPED_CODE = "skipped"  # as for a processor's `Skip`
@@ -63,11 +64,14 @@ def _skip_item(session: Session, owner: str, key: int, job_id: str, item_id: str
 def _stored_state(session: Session, owner: str, key: int, job_id: str, item_id: str) -> tuple[str, int | None]:
     row = session.row("item_state", {"job_key": key, "owner": owner, "id": item_id})
     if row is None:
-        raise ItemNotFound(f"Job {job_id!r} has no item {item_id!r}", job_id=job_id, item_id=item_id)
+        raise ItemNotFound(f"Job {quoted_id(job_id)} has no item {quoted_id(item_id)}", job_id=job_id, item_id=item_id)
     return row[0], row[1]
 
 
 def _refused(job_id: str, item_id: str, state: str, reason: str) -> BackstayError:
     return IllegalMove(
-        f"Item {item_id!r} of job {job_id!r} is {state}; {reason}", job_id=job_id, item_id=item_id, state=state
+        f"Item {quoted_id(item_id)} of job {quoted_id(job_id)} is {state}; {reason}",
+        job_id=job_id,
+        item_id=item_id,
+        state=state,
     )

@@ -9,6 +9,7 @@ import orjson
 
 from backstay.backup.backup import Backup
 from backstay.errors import RestoreDiffers
+from backstay.library.id_text import quoted_id
 from backstay.library.record import RELATED, TURNS, Document
 from backstay.storage.sql.bringing_back import BringingBack, Restored
 from backstay.storage.sql.records import Columns, at_keys
@@ -98,8 +99,8 @@ def differs(backup: Backup, conversation_id: str, wanted: Document, found: Docum
     """Return the error that names what did not come back as it was."""
     column = _first_difference(wanted, found) if found is not None else "id"
     return RestoreDiffers(
-        f"Conversation {conversation_id!r} would not come back as it was: its {column} reads otherwise, perhaps "
-        "because of a trigger; nothing was restored",
+        f"Conversation {quoted_id(conversation_id)} would not come back as it was: its {column} reads otherwise, "
+        "perhaps because of a trigger; nothing was restored",
         backup_id=backup.id,
         conversation_id=conversation_id,
         column=column,

@@ -12,6 +12,7 @@ from backstay.backup.store import AddedColumns, Documents
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
 from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
+from backstay.library.id_text import quoted_id
 from backstay.library.record import Document, Record
 from backstay.storage.sql.closure import Closure
 from backstay.storage.sql.jobs import find_job, held_job, set_state
@@ -106,7 +107,7 @@ class Restoring:
         for other in live.values():
             if self._replaced.get(other.id) != other.version:
                 raise RestoreConflict(
-                    f"Conversation {other.id!r} was changed while it was being backed up; try again",
+                    f"Conversation {quoted_id(other.id)} was changed while it was being backed up; try again",
                     conversation_id=other.id,
                 )
         delete(self._session, self._backup.owner, [other.key for other in live.values()])
@@ -168,13 +169,15 @@ def conflict(backup_id: str, clashes: Sequence[Clash]) -> RestoreConflict:
     first = clashes[0]
     match first.kind:
         case ClashKind.CONTENT:
-            what = f"conversation {first.id!r} is there with other content"
+            what = f"conversation {quoted_id(first.id)} is there with other content"
         case ClashKind.TIMES:
-            what = f"conversation {first.id!r} is there with the same content and other times"
+            what = f"conversation {quoted_id(first.id)} is there with the same content and other times"
         case ClashKind.ITEM:
-            what = f"the item of conversation {first.id!r} has conversation {first.other_id!r} now"
+            what = (
+                f"the item of conversation {quoted_id(first.id)} has conversation {quoted_id(str(first.other_id))} now"
+            )
         case ClashKind.BUSY:
-            what = f"the item of conversation {first.id!r} is being worked on; pause its job first"
+            what = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
     more = f", and {len(clashes) - 1:,} more are in conflict" if len(clashes) > 1 else ""
     remedy = "" if first.kind is ClashKind.BUSY else "; --on-conflict skip restores the others, replace restores all"
     return RestoreConflict(

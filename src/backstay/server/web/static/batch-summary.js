@@ -5,7 +5,7 @@
 // Events: progress {job, rate, etaSeconds}, state {job}, finished {job}, retry {itemIds} and skip {itemIds} (cancelable), retried
 // {job}, skipped {job}.
 
-import { clipped, counted, drawing, element, number, span } from "./dom.js";
+import { clipped, counted, drawing, element, number, printedId, span } from "./dom.js";
 import { BackstayElement, problem, skeleton } from "./element.js";
 
 const LOST = "The connection was lost. Trying again…";
@@ -229,7 +229,7 @@ export class BatchSummary extends BackstayElement {
   }
 
   #failure(item, canRetry, canSkip) {
-    const name = clipped(item.topic ?? item.id, 120);
+    const name = clipped(item.topic ?? printedId(item.id), 120);
     return element(
       "li",
       { class: "failed", part: "failure" },

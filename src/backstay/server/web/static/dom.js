@@ -62,3 +62,15 @@ export function distance(moment) {
   if (Math.abs(seconds) < 5) return "just now";
   return seconds > 0 ? `in ${span(seconds)}` : `${span(-seconds)} ago`;
 }
+
+const HIDDEN = /\\|[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}|^[ -]| $|(?<= ) /gu;
+
+// An id with every character to be seen: those that cannot be are escaped, as the pages and commands read them again.
+export function printedId(id) {
+  return id.replace(HIDDEN, (one) => {
+    if (one === "\\") return "\\\\";
+    const code = one.codePointAt(0);
+    const [letter, digits] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
+    return `\\${letter}${code.toString(16).padStart(digits, "0")}`;
+  });
+}

@@ -7,7 +7,7 @@
 
 import "./backup-progress.js";
 import { downloadLink } from "./backup-progress.js";
-import { clipped, counted, distance, element, number, size } from "./dom.js";
+import { clipped, counted, distance, element, number, printedId, size } from "./dom.js";
 import { BackstayElement, problem, skeleton } from "./element.js";
 
 const PHRASE = "delete for good";
@@ -131,7 +131,7 @@ export class PreDeleteBackup extends BackstayElement {
       element(
         "ul",
         { class: "sample", part: "sample" },
-        plan.sample.map((one) => element("li", {}, clipped(one.topic ?? one.id, 120), " ", element("span", { class: "muted" }, counted(one.turns, "turn")))),
+        plan.sample.map((one) => element("li", {}, clipped(one.topic ?? printedId(one.id), 120), " ", element("span", { class: "muted" }, counted(one.turns, "turn")))),
         others > 0 && element("li", { class: "muted" }, `and ${counted(others, "other")}`),
       ),
       gone > 0 && element("p", { class: "muted" }, `${counted(gone, "selected conversation is", "selected conversations are")} not there any more.`),

@@ -5,7 +5,7 @@
 // Events: found {jobs}, resume {job, retryFailed} (cancelable: the page then resumes itself), resumed {job},
 // later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also says `limits`: concurrency and rpm, where they were given.
 
-import { clipped, counted, distance, element, number } from "./dom.js";
+import { clipped, counted, distance, element, number, printedId } from "./dom.js";
 import { BackstayElement, problem } from "./element.js";
 
 const PUT_OFF = "backstay-later";
@@ -82,7 +82,7 @@ export class ResumeDialog extends BackstayElement {
     const left = job.pending + job.running;
     const place = element("div", { "aria-live": "polite" });
     const page = this.getAttribute("job-page");
-    const name = clipped(job.id);
+    const name = clipped(printedId(job.id));
     const buttons = element("div", { class: "row" });
     const item = element(
       "li",

@@ -2,9 +2,9 @@
 
 import "../pre-delete-backup.js";
 import { Client } from "../client.js";
-import { counted } from "../dom.js";
+import { counted, printedId } from "../dom.js";
 import { listAfter } from "./list_after.js";
-import { Selection } from "./selection.js";
+import { Selection, idOf } from "./selection.js";
 
 const form = document.querySelector("[data-selecting]");
 const dialog = document.querySelector("pre-delete-backup");
@@ -24,7 +24,7 @@ function enhance(page) {
 
   const draw = () => {
     for (const box of boxes) {
-      box.checked = selection.has(box.value);
+      box.checked = selection.has(idOf(box.value));
       box.closest("tr").classList.toggle("is-selected", box.checked);
     }
     const count = selection.isEverything ? null : selection.size;
@@ -39,12 +39,12 @@ function enhance(page) {
   all.disabled = false;
   match.hidden = false;
   all.addEventListener("change", () => {
-    selection.set(boxes.map((box) => box.value), all.checked);
+    selection.set(boxes.map((box) => idOf(box.value)), all.checked);
     draw();
   });
   page.addEventListener("change", (event) => {
     if (event.target.name !== "id") return;
-    selection.set([event.target.value], event.target.checked);
+    selection.set([idOf(event.target.value)], event.target.checked);
     draw();
   });
   clear.addEventListener("click", () => {
@@ -71,7 +71,7 @@ function enhance(page) {
   page.addEventListener("formdata", (event) => {
     event.formData.delete("id");
     if (selection.isEverything) event.formData.set("scope", "all");
-    else event.formData.set("ids", selection.ids.join("\n"));
+    else event.formData.set("ids", selection.ids.map(printedId).join("\n"));
   });
   remove.addEventListener("click", (event) => {
     event.preventDefault();

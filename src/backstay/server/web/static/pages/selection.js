@@ -3,6 +3,12 @@
 const KEPT = "backstay-selection";
 const MOST = 10_000;
 const PAGE = 200;
+const ESCAPE = /\\(?:(\\)|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))/gi;
+
+// The id that a page has printed; what stands for a character that cannot be seen is that character again.
+export function idOf(printed) {
+  return printed.replace(ESCAPE, (all, backslash, ...codes) => backslash ?? String.fromCodePoint(Number.parseInt(codes.slice(0, 3).join(""), 16)));
+}
 
 export class Selection {
   #filters;
@@ -18,8 +24,9 @@ export class Selection {
     keep([]);
   }
 
-  static drop(ids) {
-    const gone = new Set(ids);
+  // Ids as a page has printed them.
+  static drop(printed) {
+    const gone = new Set(printed.map(idOf));
     keep(kept().filter((id) => !gone.has(id)));
   }
 
@@ -85,7 +92,7 @@ export class Selection {
 
 function kept() {
   try {
-    return (sessionStorage.getItem(KEPT) ?? "").split("\n").filter(Boolean);
+    return JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
   } catch {
     return [];
   }
@@ -93,7 +100,7 @@ function kept() {
 
 function keep(ids) {
   try {
-    sessionStorage.setItem(KEPT, ids.join("\n"));
+    sessionStorage.setItem(KEPT, JSON.stringify(ids));
   } catch {
     // A page without storage keeps its selection for itself.
   }

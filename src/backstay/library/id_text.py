@@ -1,0 +1,110 @@
+r"""Ids as texts: which may come in, how one is printed, and how what was printed is read again.
+
+What is printed shows every character: one that cannot be seen, or not be told from another, is escaped as `\x20`,
+`\u200e` or `\U000e0067`, and a backslash as two. Reading that gives the same id again, and no other.
+"""
+
+import re
+import shlex
+import unicodedata
+from typing import Any
+
+from backstay.errors import BadRow
+
+LONGEST_ID = 512
+"""Characters. PostgreSQL has no index over texts of more than 2,704 bytes."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_WAYS_UP = (".", "..")
+# Most ids: what is printed as it is, without a look at each character.
+_PLAIN = re.compile(r"(?!-)[!-\[\]-~]+(?: [!-\[\]-~]+)*")
+# What Unicode says is printable, although nothing, or nothing but a blank, is seen of it.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_ESCAPE = re.compile(r"\\(?:(\\)|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
+
+
+def id_fault(value: str) -> str | None:
+    """Say why a text may be no id, and what to do about it; None where it may be one."""
+    if not value.strip():
+        return "is empty"
+    if len(value) > LONGEST_ID:
+        return f"is longer than {LONGEST_ID} characters; shorten it"
+    if _CONTROL.search(value):
+        return "has a control character or a line break; remove it"
+    if value != value.strip():
+        return "begins or ends with a space; remove it"
+    if value in _WAYS_UP:
+        return f"is {value!r}, which addresses cannot name; choose another"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "has half of a surrogate pair, which is no character; remove it"
+    return None
+
+
+def check_id(value: str, what: str, **context: Any) -> None:
+    """Check a text that shall name something. Raises BadRow; the message says what to do."""
+    if (fault := id_fault(value)) is not None:
+        raise BadRow(f"{what} {fault}", **context)
+
+
+def printed_id(value: str) -> str:
+    """Return an id as it is shown to people: `id_of_printed` makes the same id of it."""
+    if _PLAIN.fullmatch(value):
+        return value
+    # Two texts that look alike because one is composed and the other is not: the latter is spelled out.
+    is_composed = unicodedata.is_normalized("NFC", value)
+    printed: list[str] = []
+    for at, one in enumerate(value):
+        # An accent would be drawn on, and be composed with, the last character of an escape.
+        is_loose = unicodedata.category(one)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
+        if one == "\\":
+            printed.append("\\\\")
+        elif is_loose or _is_hidden(one, at, value, is_composed=is_composed):
+            printed.append(_escaped(one))
+        else:
+            printed.append(one)
+    return "".join(printed)
+
+
+def quoted_id(value: str) -> str:
+    """Return an id as a sentence names it."""
+    return f"'{printed_id(value)}'"
+
+
+def typed_id(value: str) -> str:
+    """Return an id as one types it in a command."""
+    return shlex.quote(printed_id(value))
+
+
+def id_of_printed(text: str) -> str:
+    """Return the id that a person means by a text: a printed id, or one as it is.
+
+    A backslash that begins no escape stands for itself.
+    """
+    return _ESCAPE.sub(_character, text) if "\\" in text else text
+
+
+def _is_hidden(one: str, at: int, value: str, *, is_composed: bool) -> bool:
+    if one == " ":
+        return at in (0, len(value) - 1) or value[at - 1] == " "
+    if one == "-":
+        return at == 0  # a command would take it for an option
+    if one.isascii():
+        return not one.isprintable()
+    return not is_composed or not one.isprintable() or _UNSEEN.match(one) is not None
+
+
+def _escaped(one: str) -> str:
+    code = ord(one)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _character(found: re.Match[str]) -> str:
+    if found[1]:
+        return "\\"
+    code = int(found[2] or found[3] or found[4], 16)
+    # No id has NUL, and some databases would not take the question.
+    return chr(code) if 0 < code <= 0x10FFFF else found[0]

@@ -1,0 +1,45 @@
+"""Addresses with ids in them, whatever an id is made of."""
+
+import re
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.routing import Match
+
+_SLASH = re.compile(rb"%2[fF]")
+_STAND_IN = "\x00"  # no id has it
+
+
+class _IdConvertor(Convertor[str]):
+    regex = "(?s:.*)"  # an old id may have a line break, which `path` would not match
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _IdConvertor())
+
+
+class IdRoute(APIRoute):
+    """A route of `{…:id}`: a slash that is percent-encoded is of the id, and parts no address.
+
+    So `/api/batches/a%2Fitems` is the job `a/items`, while `/api/batches/a/items` are the items of `a`. Of the others a
+    slash may be sent as it is.
+    """
+
+    def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:
+        raw: bytes = scope.get("raw_path") or b""
+        if not _SLASH.search(raw) or b"%00" in raw:
+            return super().matches(scope)
+        path = unquote(_SLASH.sub(b"%00", raw).decode("latin-1"))
+        match, child = super().matches({**scope, "path": path})
+        if match is not Match.NONE:
+            given = child["path_params"].items()
+            child["path_params"] = {name: value.replace(_STAND_IN, "/") for name, value in given}
+        return match, child

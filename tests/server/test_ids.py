@@ -1,0 +1,215 @@
+"""Ids of all kinds: each goes in through every way, and selects itself, and nothing else, wherever it is shown."""
+
+import asyncio
+import json
+import re
+import sqlite3
+from html import unescape
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backstay import Backstay, Conversation, Turn
+from backstay.library.id_text import id_fault, printed_id
+from backstay.settings import Settings
+from support.commands import in_process
+from support.serving import serving
+from support.torture import FULL
+
+_USUAL = ["a/b", "user@example.com", "item #3", "a/items", "用户 1", "👩\u200d🚀", "x?y=1&z", "%2e%2e", "a/../b", "/a/"]
+_ODD = [
+    "good",
+    "good\u200e",
+    "g\u043eod",
+    "e\u0301",
+    "é",
+    "a  b",
+    "a b",
+    "a\u00a0b",
+    "-v",
+    "\\x20",
+    "a\\b",
+    "...",
+    "\ufeffa",
+]
+_IDS = st.text(
+    st.characters(exclude_categories=["Cs"]) | st.sampled_from("/?#%.\\ -\u200e\u0301"), min_size=1, max_size=12
+)
+_MANY = st.lists(_IDS.filter(lambda one: id_fault(one) is None), min_size=1, max_size=4)
+_OLD = [" a", "a", "a ", "a\nb", "b", "a\tb", "a\rb", "..", "\u200b", " ", "x" * 600]
+
+
+@pytest.fixture
+def command(capfd):
+    """Return a function that runs `backstay` in this process."""
+    return in_process(capfd)
+
+
+def _with_rivals(ids):
+    """Return ids together with what is printed of them, which is another id wherever that differs."""
+    return list(dict.fromkeys([*ids, *(one for one in map(printed_id, ids) if id_fault(one) is None)]))
+
+
+def _file(path, ids):
+    rows = [{"id": one, "messages": [{"role": "user", "content": "Hi"}]} for one in ids]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+async def _answer(item):
+    return Conversation([Turn("user", item.topic)], id=item.id)
+
+
+async def _made(database, ids):
+    async with Backstay.open(database) as backstay:
+        done = await backstay.batches.run("made", [{"id": one, "topic": "x"} for one in ids], _answer)
+    assert done.completed == len(ids)
+
+
+async def _through_the_server(options, ids, *, are_new=True):
+    """Read and select each of the ids of conversations; and each as the name of a job, where they are new."""
+    async with serving(options, local=True) as api:
+        listed = (await api.ann.get("/api/conversations", params={"limit": 200})).json()["conversations"]
+        assert sorted(one["id"] for one in listed) == sorted(ids)
+        page = (await api.ann.get("/conversations")).text
+        boxes = [unescape(box) for box in re.findall(r'type="checkbox" name="id" value="([^"]*)"', page)]
+        assert boxes == [printed_id(one["id"]) for one in listed]
+        for one in ids:
+            if one != "..":  # a client takes it for a way up
+                assert (await api.ann.get(f"/api/conversations/{quote(one, safe='')}")).json()["id"] == one
+            read = await api.ann.get("/conversations/one", params={"id": one})
+            assert f"<code>{printed_id(one)}</code>" in unescape(read.text)
+            asked = {"selection": {"conversationIds": [one]}}
+            plan = (await api.ann.post("/api/conversations/delete-plan", json=asked)).json()
+            assert [sample["id"] for sample in plan["sample"]] == [one]
+            for field in ("id", "ids"):
+                asked = await api.ann.post("/conversations/export", data={field: printed_id(one), "format": "native"})
+                assert [json.loads(line)["id"] for line in asked.text.splitlines()] == [one]
+        for name in ids[::3] if are_new else ():
+            await _as_a_job(api, name, ids)
+
+
+async def _as_a_job(api, name, ids):
+    body = {
+        "jobId": name, "items": [{"id": one, "topic": "x"} for one in ids], "processor": "scripted", "start": False
+    }  # fmt: skip
+    made = await api.ann.post("/api/batches", json=body)
+    assert made.status_code == 201, made.text
+    address = f"/api/batches/{quote(name, safe='')}"
+    assert unquote(made.headers["location"]) == f"/api/batches/{name}"
+    assert (await api.ann.get(address)).json()["id"] == name
+    listed = (await api.ann.get(f"{address}/items", params={"limit": 200})).json()["items"]
+    assert [one["id"] for one in listed] == ids
+    assert f'<h1 class="clip">{printed_id(name)}</h1>' in unescape(
+        (await api.ann.get("/batches/one", params={"id": name})).text
+    )
+
+
+def _listed(command, database):
+    return [line.split("\t")[0] for line in command("--database", database, "conversations", "list").out.splitlines()]
+
+
+def _through_commands(command, database, ids):
+    assert sorted(_listed(command, database)) == sorted(map(printed_id, ids))
+    for one in ids:
+        shown = command("--database", database, "conversations", "show", printed_id(one), "--json")
+        assert shown.json["id"] == one
+    chosen = [printed_id(one) for one in ids[::2]]
+    plan = command("--database", database, "conversations", "delete", *chosen, "--dry-run", "--json").json
+    assert plan["conversations"] == len(chosen)
+    assert {sample["id"] for sample in plan["sample"]} <= set(ids[::2])
+
+
+def _jobs_through_commands(command, database, ids):
+    listed = command("--database", database, "jobs").out.splitlines()
+    assert sorted(line.split("\t")[0] for line in listed) == sorted(map(printed_id, ids[::3]))
+    for one in ids[::3]:
+        assert command("--database", database, "status", printed_id(one), "--json").json["id"] == one
+        done = command("--database", database, "skip", printed_id(one), printed_id(ids[0]), "--json")
+        assert (done.json["job"]["id"], done.json["skipped"]) == (one, 1)
+
+
+def _check(command, folder, ids):
+    ids = _with_rivals(ids)
+    database, other = str(folder / "brought.db"), str(folder / "made.db")
+    assert command("--database", database, "conversations", "import", _file(folder / "in.jsonl", ids)).code == 0
+    asyncio.run(_made(other, ids))
+    assert sorted(_listed(command, other)) == sorted(map(printed_id, ids))
+    _through_commands(command, database, ids)
+    options = Settings(database_url=database, backup_directory=str(folder / "backups"), here=folder)
+    asyncio.run(_through_the_server(options, ids))
+    _jobs_through_commands(command, database, ids)
+
+
+def test_each_id_selects_itself(command, tmp_path):
+    """Ids that people have, and ids that look like one another, are each listed and selected as themselves."""
+    _check(command, tmp_path, _USUAL + _ODD)
+
+
+@settings(
+    max_examples=100 if FULL else 2, deadline=None, database=None, derandomize=not FULL,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(ids=_MANY)
+def test_any_id_selects_itself(command, tmp_path_factory, ids):
+    """Whatever id is taken is listed and selected as itself, through every way."""
+    _check(command, tmp_path_factory.mktemp("ids"), ids)
+
+
+def test_what_was_printed_without_escapes_selected_another(command, tmp_path, monkeypatch):
+    """The control: without the escapes two ids are printed alike, and the innocent one is selected."""
+    monkeypatch.setattr("backstay.cli.conversations.printed_id", lambda one: one)
+    database = str(tmp_path / "backstay.db")
+    command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", ["good\u200e", "good"]))
+
+    listed = command("--database", database, "conversations", "list").out.splitlines()
+
+    assert {line.split("\t")[0] for line in listed} == {"good"}
+
+
+def test_old_ids_stay_of_use(command, tmp_path):
+    """What an older library has under ids that none gets now is read, deleted alone, and restored."""
+    database = str(tmp_path / "backstay.db")
+    command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", map(str, range(len(_OLD)))))
+    with sqlite3.connect(database) as direct:
+        direct.executemany(
+            "UPDATE conversations SET id = ? WHERE id = ?", [(one, str(at)) for at, one in enumerate(_OLD)]
+        )
+    before = command("--database", database, "conversations", "export", "--all", "--format", "native").out
+
+    _through_commands(command, database, _OLD)
+    options = Settings(database_url=database, backup_directory=str(tmp_path / "backups"), here=tmp_path)
+    asyncio.run(_through_the_server(options, _OLD, are_new=False))
+    for one in (" a", "a\nb", "..", "x" * 600):
+        deleted = command("--database", database, "conversations", "delete", printed_id(one), "--yes", "--json").json
+        left = [
+            line.split("\t")[0] for line in command("--database", database, "conversations", "list").out.splitlines()
+        ]
+        assert sorted(left) == sorted(printed_id(other) for other in _OLD if other != one)
+        command("--database", database, "backups", "restore", deleted["backupId"], "--yes")
+
+    after = command("--database", database, "conversations", "export", "--all", "--format", "native").out
+    assert sorted(after.splitlines()) == sorted(before.splitlines())
+
+
+@pytest.mark.parametrize("one", [" a", "a\nb", "..", "x" * 513])
+async def test_what_is_no_id_is_refused_at_every_way_in(one, settings):
+    """An id that could not be named is refused with its place, through a batch, a job's name and an import."""
+    async with serving(settings) as api:
+        body = {
+            "jobId": "job",
+            "items": [{"id": "good", "topic": "x"}, {"id": one, "topic": "x"}],
+            "processor": "scripted",
+        }
+        item = await api.ann.post("/api/batches", json=body)
+        job = await api.ann.post("/api/batches", json={**body, "jobId": one, "items": [{"topic": "x"}]})
+        rows = b"\n".join(
+            json.dumps({"id": name, "messages": [{"role": "user", "content": "Hi"}]}).encode() for name in ("good", one)
+        )
+        brought = await api.ann.post("/api/conversations/import", files={"file": ("in.jsonl", rows)})
+
+        assert [answer.status_code for answer in (item, job, brought)] == [422] * 3, item.text
+        assert item.json()["error"]["details"]["line"] == brought.json()["error"]["details"]["line"] == 2
+        assert (await api.ann.get("/api/conversations")).json()["conversations"] == []

@@ -1,0 +1,81 @@
+"""Ids as texts: which may come in, and how they are printed and read again."""
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from backstay.library.id_text import id_fault, id_of_printed, printed_id, quoted_id, typed_id
+
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.text("\\ -xu20ea\u200e\u0301")
+
+
+@given(_TEXTS)
+@example("\\x20")
+@example("-\\")
+@example("\\\u200e\\\\")
+def test_what_is_printed_is_read_as_the_same_id(value):
+    """What is printed of an id is read as that id, and shows every character it has in one line."""
+    printed = printed_id(value)
+
+    assert id_of_printed(printed) == value
+    assert printed.isprintable()
+    assert printed == printed.strip()
+    assert "  " not in printed
+    assert not printed.startswith("-")
+    assert unicodedata.is_normalized("NFC", printed)
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ("a/b", "a/b"),
+        ("item #3", "item #3"),
+        ("用户-1", "用户-1"),
+        ("🙂", "🙂"),
+        ("good\u200e", "good\\u200e"),
+        ("👩\u200d🚀", "👩\\u200d🚀"),
+        ("❤\ufe0f", "❤\\ufe0f"),
+        ("a\u00a0b", "a\\xa0b"),
+        ("a  b", "a \\x20b"),
+        (" a ", "\\x20a\\x20"),
+        ("e\u0301", "e\\u0301"),
+        ("\u3164", "\\u3164"),
+        ("\U000e0067", "\\U000e0067"),
+        ("-v", "\\x2dv"),
+        ("a\\b", "a\\\\b"),
+        ("a\nb", "a\\x0ab"),
+    ],
+)
+def test_printed(value, printed):
+    """Usual ids are printed as they are, and what cannot be seen or told apart is escaped."""
+    assert printed_id(value) == printed
+    assert quoted_id(value) == f"'{printed}'"
+
+
+def test_a_backslash_that_begins_no_escape_stands_for_itself():
+    """A path of Windows may be typed as it is, and NUL, which no id has, is never made."""
+    for text in (r"C:\new\users", r"a\x0", r"\U99999999", r"a\x00b"):
+        assert id_of_printed(text) == text
+
+
+def test_typed():
+    """An id in a command that a message names is quoted for the shell."""
+    assert typed_id("it's here") == """'it'"'"'s here'"""
+
+
+@pytest.mark.parametrize(
+    "value", ["a/b", "user@example.com", "item #3", "a\u200e", "👩\u200d🚀", "e\u0301", "a\\b", "x" * 512]
+)
+def test_ids_that_come_in(value):
+    """Ids that people have are taken as they are."""
+    assert id_fault(value) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", " a", "a\u3000", "a\nb", "a\u2028b", "a\x85", ".", "..", "x" * 513, "\ud800"]
+)
+def test_ids_that_do_not_come_in(value):
+    """What an address or a line could not name is refused, with a reason."""
+    assert id_fault(value)
