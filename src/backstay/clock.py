@@ -21,7 +21,7 @@ class SystemClock:
 
 def to_text(moment: datetime) -> str:
     """Write a moment as RFC 3339 with microseconds and `Z`; text of this form sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def from_text(text: str) -> datetime:

@@ -57,3 +57,8 @@ def test_other_text_is_no_time():
     """It says so."""
     with pytest.raises(ValueError, match="yesterday"):
         from_text("yesterday")
+
+
+def test_an_early_year_has_four_digits():
+    """A moment of an early year is written so that it is read again, and sorts."""
+    assert to_text(datetime(500, 1, 2, tzinfo=UTC)) == "0500-01-02T00:00:00.000000Z"

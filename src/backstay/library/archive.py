@@ -87,6 +87,9 @@ class Manifest:
                 )
             columns = {table: dict(names) for table, names in head["columns"].items()}
             known = (head["backupId"], head["createdAt"], head["backupReason"], head["owner"], head["database"])
+            texts = (*known, *(declared for names in columns.values() for declared in names.values()))
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError
             return cls(*known, columns=columns)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise NotABackup(

@@ -10,6 +10,8 @@ from backstay.errors import InvalidConversation, kind_of
 from backstay.library.canonical import canonical_json, digest_of
 from backstay.library.id_text import id_fault
 
+_IDS = ("id", "job_id", "item_id")
+_DEEPEST = 200  # of metadata: what stands around it in a file, or an answer, comes on top of it
 _USUAL_ROLES = ("user", "assistant", "system")
 
 
@@ -75,20 +77,23 @@ def validate(conversation: Conversation) -> None:
     """Check that a conversation may be stored.
 
     Raises:
-        InvalidConversation: it has no turns, a turn without role or text, text with NUL or a lone surrogate,
-            or metadata that JSON cannot say. The message names the turn, never its text.
+        InvalidConversation: it has no turns, a turn without role or text, text with NUL or a lone surrogate, an id that
+            cannot be named, or metadata that JSON cannot say. The message names the turn, never its text.
     """
+    validate_again(conversation)
+    for name in _IDS:
+        if (text := getattr(conversation, name)) is not None and (fault := id_fault(text)) is not None:
+            raise InvalidConversation(f"the conversation's {name} {fault}")
+
+
+def validate_again(conversation: Conversation) -> None:
+    """Check that a conversation which was stored may be stored again: like `validate`, but with any ids it had."""
     validate_turns(conversation.turns)
-    for name in ("topic", "persona", "content"):
+    for name in ("topic", "persona", "content", *_IDS):
         if (text := getattr(conversation, name)) is not None:
             _check_text(text, name)
     if conversation.id == "":
         raise InvalidConversation("the conversation's id is empty; leave it out to have one made")
-    for name in ("id", "job_id", "item_id"):
-        if (text := getattr(conversation, name)) is not None:
-            _check_text(text, name)
-            if (fault := id_fault(text)) is not None:
-                raise InvalidConversation(f"the conversation's {name} {fault}")
     if conversation.metadata:
         _check_json(conversation.metadata, "the metadata")
 
@@ -122,9 +127,9 @@ def _check_turn(turn: Turn, number: int) -> None:
         raise InvalidConversation(f"turn {number} has no role")
     if not turn.content or turn.content.isspace():
         raise InvalidConversation(f"turn {number} is empty")
-    if (fault := _fault_of(turn.role)) is not None:
+    if (fault := text_fault(turn.role)) is not None:
         raise InvalidConversation(f"the role of turn {number} {fault}")
-    if (fault := _fault_of(turn.content)) is not None:
+    if (fault := text_fault(turn.content)) is not None:
         raise InvalidConversation(f"turn {number} {fault}")
     if turn.id is not None:
         _check_text(turn.id, f"the id of turn {number}")
@@ -135,11 +140,11 @@ def _check_turn(turn: Turn, number: int) -> None:
 def _check_text(value: object, what: str) -> None:
     if not isinstance(value, str):
         raise InvalidConversation(f"{what} must be text, not {type(value).__name__}")
-    if (fault := _fault_of(value)) is not None:
+    if (fault := text_fault(value)) is not None:
         raise InvalidConversation(f"{what} {fault}")
 
 
-def _fault_of(text: str) -> str | None:
+def text_fault(text: str) -> str | None:
     """Say what keeps a text from being stored."""
     if "\x00" in text:
         return "contains a NUL character"
@@ -159,3 +164,16 @@ def _check_json(value: Mapping[str, Any], what: str) -> None:
         canonical_json(dict(value))
     except ValueError as error:
         raise InvalidConversation(f"{what} cannot be kept as JSON: {error}") from error
+    if _is_deeper(value, _DEEPEST):
+        raise InvalidConversation(f"{what} is nested more than {_DEEPEST} deep")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Return whether objects and lists are nested more than so many levels deep."""
+    nested = [value]
+    for _ in range(levels):
+        inner = [one.values() if isinstance(one, Mapping) else one for one in nested]
+        nested = [one for values in inner for one in values if isinstance(one, Mapping | list | tuple)]
+        if not nested:
+            return False
+    return True

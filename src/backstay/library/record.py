@@ -83,9 +83,11 @@ def metadata_to_line(stored: Any) -> Any:
     if isinstance(stored, str) and stored.startswith("{"):
         try:
             value = orjson.loads(stored)
-        except orjson.JSONDecodeError:
+            # With what stands around it in a line: a value may be nested only so deep.
+            written = orjson.dumps([[[value]]])[3:-3].decode()
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
             return stored
-        return value if value and orjson.dumps(value).decode() == stored else stored
+        return value if value and written == stored else stored
     return value_to_line(stored)
 
 
@@ -96,6 +98,18 @@ def metadata_from_line(value: Any) -> Any:
     return value_from_line(value)
 
 
+def metadata_of(stored: Any) -> dict[str, Any]:
+    """Return the metadata that a conversation has; what is stored and is no object stands in it as `metadata`."""
+    if not stored:
+        return {}
+    try:
+        value = orjson.loads(stored) if isinstance(stored, str | bytes) else value_to_line(stored)
+        orjson.dumps([[[value]]])  # what stands around it in a file comes on top of its depth
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        value = value_to_line(stored)
+    return value if isinstance(value, dict) else {"metadata": value}
+
+
 def value_to_line(stored: Any) -> Any:
     """Return what stands for the value of a column in a line."""
     if isinstance(stored, float) and not math.isfinite(stored):
@@ -104,11 +118,15 @@ def value_to_line(stored: Any) -> Any:
 
 
 def value_from_line(value: Any) -> Any:
-    """Return what to store for the value of a column in a line."""
-    if isinstance(value, list):
-        kind, text = value
-        return bytes.fromhex(text) if kind == "blob" else float(text)
-    return value
+    """Return what to store for the value of a column in a line. Raises ValueError: no line has such a value."""
+    if not isinstance(value, list | dict):
+        return value
+    match value:
+        case ["blob", str(text)]:
+            return bytes.fromhex(text)
+        case ["real", str(text)]:
+            return float(text)
+    raise ValueError
 
 
 def beyond_json(value: Any) -> list[str]:

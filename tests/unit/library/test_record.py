@@ -13,6 +13,7 @@ from backstay.library.record import (
     digest_of_document,
     line_of,
     metadata_from_line,
+    metadata_of,
     metadata_to_line,
     value_from_line,
     value_to_line,
@@ -61,3 +62,23 @@ def test_digest_is_that_of_the_conversation():
     )
 
     assert digest_of_document(orjson.loads(line_of(known.to_dict()))).hex() == known.digest()
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (None, {}),
+        ("", {}),
+        ('{"a":1}', {"a": 1}),
+        ("[1]", {"metadata": [1]}),
+        ("5", {"metadata": 5}),
+        ("no JSON", {"metadata": "no JSON"}),
+        ('{"a":NaN}', {"metadata": '{"a":NaN}'}),
+        (b"\xff", {"metadata": ["blob", "ff"]}),
+        (float("inf"), {"metadata": ["real", "inf"]}),
+        ('{"a":' * 252 + "1" + "}" * 252, {"metadata": '{"a":' * 252 + "1" + "}" * 252}),
+    ],
+)
+def test_metadata_is_an_object_whatever_is_stored(stored, shown):
+    """What another program has stored as metadata is shown, and its conversation read, whatever it is."""
+    assert metadata_of(stored) == shown

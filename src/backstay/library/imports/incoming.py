@@ -1,17 +1,20 @@
 """One conversation on its way into the library."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from backstay.library.record import TURNS, Document
+from backstay.errors import InvalidConversation
+from backstay.library.conversation import Conversation, Turn, text_fault, validate, validate_again
+from backstay.library.record import TURNS, Document, value_from_line
 from backstay.readers.origin import Origin
 
 KEYS = frozenset(
     ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at", TURNS)
 )
 TURN_KEYS = frozenset(("id", "sequence", "role", "content", "metadata"))
+_LONGEST_NAME = 40
 
 
 class OnClash(StrEnum):
@@ -54,13 +57,19 @@ class Imported:
 
 
 def folded(incoming: Incoming, columns: Collection[str], turn_columns: Collection[str], origin: Origin) -> Document:
-    """Return the conversation with every key that is no column put into `metadata`. Raises BadRow."""
+    """Return the conversation as it is to be stored: with every key that is no column put into `metadata`.
+
+    Raises:
+        BadRow: it may not be stored; the message names the line, the turn and the field, never the text.
+    """
     document = _folded(incoming, incoming.document, KEYS, columns, "the conversation", origin)
     turns = [
         _folded(incoming, turn, TURN_KEYS, turn_columns, f"turn {number}", origin)
         for number, turn in enumerate(document[TURNS], start=1)
     ]
-    return {**document, TURNS: turns}
+    whole = {**document, TURNS: turns}
+    _check(whole, incoming, origin)
+    return whole
 
 
 def is_same(incoming: Mapping[str, Any], stored: Mapping[str, Any], *, exactly: bool) -> bool:
@@ -89,11 +98,15 @@ def _folded(
     what: str,
     origin: Origin,
 ) -> Document:
+    added = {name: value for name, value in given.items() if name not in keys}
     others = [
         name
-        for name, value in given.items()
-        if name not in keys and (name not in columns or (isinstance(value, list | dict) and not incoming.is_exact))
+        for name, value in added.items()
+        if name not in columns or (isinstance(value, list | dict) and not incoming.is_exact)
     ]
+    for name in added.keys() - set(others):
+        if (fault := _fault_of_column(added[name])) is not None:
+            raise origin.bad_row(incoming.line, f"{_named(name)} of {what} {fault}")
     if not others:
         return given
     metadata, line = given["metadata"], incoming.line
@@ -101,9 +114,48 @@ def _folded(
         raise origin.bad_row(line, f"the metadata of {what} cannot be read, so other keys cannot be put into it")
     for name in others:
         if name in metadata and metadata[name] != given[name]:
-            raise origin.bad_row(line, f"{what} has {name!r} in its metadata and beside it; rename one of them")
+            raise origin.bad_row(line, f"{what} has {_named(name)} in its metadata and beside it; rename one of them")
     kept = {name: value for name, value in given.items() if name not in others}
     return {**kept, "metadata": {**metadata, **{name: given[name] for name in others}}}
 
 
-Chunk = Sequence[Incoming]
+def _fault_of_column(value: Any) -> str | None:
+    """Say why a value of a column cannot be stored."""
+    if isinstance(value, str):
+        return text_fault(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "is a whole number of more than 64 bits"
+    try:
+        value_from_line(value)
+    except ValueError:
+        return "is a value that no backup has"
+    return None
+
+
+def _named(name: str) -> str:
+    return repr(name[:_LONGEST_NAME])  # a key of a file may be anything
+
+
+def _check(document: Document, incoming: Incoming, origin: Origin) -> None:
+    parts = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
+    for what, part in parts.items():
+        # Only a backup has metadata that is no object.
+        fault = None if isinstance(part["metadata"], dict) else _fault_of_metadata(part["metadata"])
+        if fault is not None:
+            raise origin.bad_row(incoming.line, f"the metadata of {what} {fault}")
+    known = {name: document[name] for name in ("id", "topic", "persona", "content", "job_id", "item_id")}
+    turns = [Turn(turn["role"], turn["content"], turn["id"], _as_object(turn)) for turn in document[TURNS]]
+    check = validate_again if incoming.is_exact else validate
+    try:
+        check(Conversation(turns, metadata=_as_object(document), **known))
+    except InvalidConversation as error:
+        raise origin.bad_row(incoming.line, error.message) from error
+
+
+def _fault_of_metadata(value: Any) -> str | None:
+    return _fault_of_column(value) if isinstance(value, str | list | None) else "is neither an object nor text"
+
+
+def _as_object(part: Document) -> dict[str, Any]:
+    found = part["metadata"]
+    return found if isinstance(found, dict) else {}

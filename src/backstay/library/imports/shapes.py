@@ -1,11 +1,10 @@
 """The shapes in which conversations come: each row tells its own by the key that holds its turns."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from backstay.clock import from_text, to_text
-from backstay.errors import InvalidConversation
-from backstay.library.conversation import Conversation, Turn, validate
 from backstay.library.imports.incoming import KEYS, TURN_KEYS
 from backstay.library.record import TURNS, Document
 from backstay.readers.origin import Origin
@@ -27,7 +26,8 @@ def read(row: Row, origin: Origin) -> Document:
     """Return a row in the native shape, every key that it has included.
 
     Raises:
-        BadRow: it has no turns, or may not be stored; the message names the line and the turn, never the text.
+        BadRow: it has no turns, or one without role and content; the message names the line and the turn,
+            never the text.
     """
     values = dict(row.values)
     for key, role, content in _SHAPES:
@@ -36,11 +36,32 @@ def read(row: Row, origin: Origin) -> Document:
             turns = [_turn(turn, number, role, content, row, origin) for number, turn in enumerate(given, start=1)]
             document = _conversation(values, row, origin)
             document[TURNS] = _numbered(turns)
-            _check(document, row, origin)
             return document
     raise origin.bad_row(
         row.line, "no list of turns; it is expected as messages, conversations (ShareGPT) or conversation_turns"
     )
+
+
+def read_exact(row: Row, origin: Origin) -> Document:
+    """Return a row of a backup, which has every key, and every value as it is to be stored. Raises BadRow."""
+    document, turns = row.values, row.values.get(TURNS)
+    is_whole = document.keys() >= KEYS and isinstance(turns, list)
+    if not is_whole or not all(isinstance(turn, dict) and turn.keys() >= TURN_KEYS for turn in turns or ()):
+        raise origin.bad_row(row.line, "not a conversation as a backup has it: a key is missing, or a turn is none")
+    for number, turn in enumerate(turns or (), start=1):
+        if type(turn["sequence"]) is not int or turn["sequence"] != number:
+            raise origin.bad_row(row.line, f"turn {number} has another sequence than {number}, its place")
+    for name in _TIMES:
+        if not _is_moment(document[name]):
+            raise origin.bad_row(row.line, f"{name} is not a moment such as 2026-01-31T00:00:00.000000Z")
+    return document
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(from_text(value)) and datetime.fromisoformat(value).tzinfo is not None
+    except (ValueError, OverflowError):
+        return False
 
 
 def _conversation(values: dict[str, Any], row: Row, origin: Origin) -> Document:
@@ -112,12 +133,3 @@ def _numbered(turns: list[Document]) -> list[Document]:
     if None not in numbers and len(set(numbers)) == len(numbers):
         turns = sorted(turns, key=lambda turn: int(turn["sequence"]))
     return [{**turn, "sequence": number} for number, turn in enumerate(turns, start=1)]
-
-
-def _check(document: Document, row: Row, origin: Origin) -> None:
-    turns = [Turn(turn["role"], turn["content"], turn["id"]) for turn in document[TURNS]]
-    known = {name: document[name] for name in ("id", "topic", "persona", "content")}
-    try:
-        validate(Conversation(turns, **known))
-    except InvalidConversation as error:
-        raise origin.bad_row(row.line, error.message) from error

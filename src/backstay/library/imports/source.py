@@ -8,15 +8,14 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO, cast
 
-import orjson
-
 from backstay.errors import BackupError, InputUnreadable
 from backstay.library.archive import BEGINNING, MAGIC, ArchiveReader, decompressed
-from backstay.library.imports.incoming import KEYS, TURN_KEYS, Incoming
-from backstay.library.imports.shapes import read
+from backstay.library.imports.incoming import Incoming
+from backstay.library.imports.shapes import read, read_exact
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
 from backstay.readers.ceiling import Ceiling
+from backstay.readers.json_object import parse_object
 from backstay.readers.origin import Origin
 from backstay.readers.row import Row
 from backstay.readers.text import MAX_RECORD_BYTES
@@ -109,16 +108,8 @@ class ImportSource:
             raise type(error)(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
 
     def _of_backup(self, text: bytes, line: int) -> Incoming:
-        try:
-            document = orjson.loads(text)
-            is_whole = document.keys() >= KEYS and all(turn.keys() >= TURN_KEYS for turn in document[TURNS])
-        except (orjson.JSONDecodeError, AttributeError, TypeError):
-            is_whole = False
-        if not is_whole:
-            raise self.origin.bad_row(line, "not a conversation as a backup has it")
-        # Whether it is worth keeping is asked of everybody, so that no way in is easier than another.
-        read(Row(line, document), self.origin)
-        return Incoming(line, document, is_exact=True)
+        row = Row(line, parse_object(text, self.origin, line))
+        return Incoming(line, read_exact(row, self.origin), is_exact=True)
 
     def _from_stdin(self) -> BinaryIO:
         # The database is not to wait, locked, for whoever writes into the other end; and it may ask for all again.

@@ -25,7 +25,14 @@ from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import Address
 
 # What another value in the same statement would not have met: these fail the one outcome that holds the value.
-_REFUSALS = (psycopg.IntegrityError, psycopg.DataError, pg.ProgramLimitExceeded, UnicodeEncodeError, OverflowError)
+_REFUSALS = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    pg.ProgramLimitExceeded,
+    pg.DatatypeMismatch,
+    UnicodeEncodeError,
+    OverflowError,
+)
 
 # The transaction met another one, and would have gone well alone.
 AGAIN = (pg.SerializationFailure, pg.DeadlockDetected)

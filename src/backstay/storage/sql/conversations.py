@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from backstay.clock import Clock, from_text
-from backstay.errors import ConversationNotFound
+from backstay.errors import ConversationNotFound, OutcomeRefused
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.incoming import Imported, OnClash
 from backstay.library.imports.source import ImportSource
+from backstay.library.record import metadata_of
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationSummary, Page
 from backstay.storage.sql.importing import Importing
@@ -76,13 +77,27 @@ class SqlConversations:
         self, owner: str, source: ImportSource, on_clash: OnClash, on_progress: Callable[[int], None]
     ) -> Imported:
         now = now_micros(self._clock)
-        return await self._database.write(lambda s: Importing(s, owner, source, on_clash, now).do(on_progress))
+        try:
+            return await self._database.write(lambda s: Importing(s, owner, source, on_clash, now).do(on_progress))
+        except OutcomeRefused:
+            pass
+        # Once more, to say which row it is: nothing of this is kept either.
+        slow: list[Importing] = []
+
+        def one_by_one(session: Session) -> Imported:
+            slow[:] = [Importing(session, owner, source, on_clash, now)]
+            return slow[0].do(lambda _: None, one_by_one=True)
+
+        try:
+            return await self._database.write(one_by_one)
+        except OutcomeRefused as error:
+            raise slow[0].refused(error) from error
 
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conversation]:
     turns: dict[int, list[Turn]] = {row[0]: [] for row in rows}
     for key, turn_id, role, content, metadata in session.select_rows("turns_of", [(key,) for key in turns], owner):
-        turns[key].append(Turn(role, content, turn_id, orjson.loads(metadata) if metadata else None))
+        turns[key].append(Turn(role, content, turn_id, metadata_of(metadata) or None))
     return [_conversation(row, turns[row[0]]) for row in rows]
 
 
@@ -94,7 +109,7 @@ def _conversation(row: Row, turns: list[Turn]) -> Conversation:
         topic=topic,
         persona=persona,
         content=content,
-        metadata=orjson.loads(metadata) if metadata else {},
+        metadata=metadata_of(metadata),
         job_id=job_id,
         item_id=item_id,
         created_at=from_text(created_at),

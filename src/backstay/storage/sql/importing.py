@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from backstay.clock import to_text
-from backstay.errors import ConversationExists
+from backstay.errors import BadRow, ConversationExists, OutcomeRefused
 from backstay.library.id_text import quoted_id
 from backstay.library.ids import new_id
 from backstay.library.imports.incoming import KEYS, TURN_KEYS, Imported, Incoming, OnClash, folded, is_same
@@ -31,31 +31,39 @@ class Importing:
         self._owner = owner
         self._source = source
         self._on_clash = on_clash
+        self._line = 0
         self._stored_at = to_text(from_micros(now))
         self._columns = Columns.of(session, related=False)
         self._count = Imported(0, 0, 0, 0, 0)
         self._ids: Iterator[str | None] = iter(())
 
-    def do(self, on_progress: Callable[[int], None]) -> Imported:
+    def do(self, on_progress: Callable[[int], None], *, one_by_one: bool = False) -> Imported:
         """Bring everything in; raises as `ConversationStore.bring_in`."""
         done = 0
         refuse_hindered(self._session, self._owner)
         self._session.hold("hold_library", {"owner": self._owner})
         for chunk in self._source.chunks():
-            self._bring_in(chunk)
+            for some in ([one] for one in chunk) if one_by_one else (chunk,):
+                self._line = some[0].line
+                self._bring_in(some)
             done += len(chunk)
             on_progress(done)
         return self._count
 
+    def refused(self, error: OutcomeRefused) -> BadRow:
+        """Return the error of a row that the database refuses; of one of many unless they are stored one by one."""
+        return self._source.origin.bad_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
+
     def _bring_in(self, chunk: Sequence[Incoming]) -> None:
-        named = [incoming.document["id"] for incoming in chunk if incoming.document["id"] is not None]
+        columns, origin = self._columns, self._source.origin
+        documents = [folded(incoming, columns.conversations, columns.turns, origin) for incoming in chunk]
+        named = [document["id"] for document in documents if document["id"] is not None]
         stored: dict[str, Mapping[str, Any]] = {
             name: orjson.loads(record.line)
             for name, record in by_ids(self._session, self._owner, named, self._columns).items()
         }
         coming: dict[str, Mapping[str, Any]] = {}
-        for incoming in chunk:
-            document = folded(incoming, self._columns.conversations, self._columns.turns, self._source.origin)
+        for incoming, document in zip(chunk, documents, strict=True):
             conversation_id = self._id(incoming, document, ChainMap(coming, stored))
             if conversation_id is not None:
                 coming[conversation_id] = self._completed(document, conversation_id)
