@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from support.eventstream import parsed
 from support.serving import serving
 
 _BODY = {"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted"}
@@ -113,3 +116,64 @@ async def test_a_key_is_printable(api):
         answer = await api.ann.post("/api/batches", json=_BODY, headers=_key(key))
         assert answer.status_code == 422
         assert answer.json()["error"]["details"]["fields"][0]["field"] == "Idempotency-Key"
+
+
+async def test_a_delete_is_done_once(api):
+    """Who has lost the events of a delete learns from the same request what it came to."""
+    await api.made(3)
+    plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": {"all": True}})
+    body = {"selection": {"all": True}, "digest": plan.json()["digest"]}
+
+    first, second = [
+        list(
+            parsed(
+                iter(
+                    (
+                        await api.ann.post("/api/conversations/delete/events", json=body, headers=_key())
+                    ).text.splitlines()
+                )
+            )
+        )
+        for _ in range(2)
+    ]
+
+    assert [event.name for event in second] == ["deleted"]
+    assert second[0].data == first[-1].data
+    assert len((await api.ann.get("/api/backups")).json()["backups"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [("pause", {}), ("cancel", {}), ("skip", {"itemIds": ["i0"]}), ("retry", {}), ("discard", {}), ("resume", {})],
+)
+async def test_a_job_is_steered_once(api, action, body):
+    """What would be refused a second time, or done a second time, is answered as it was the first time."""
+    job = {"jobId": "j", "items": [{"id": "i0", "topic": "x"}], "processor": "scripted:0.5", "start": action == "pause"}
+    await api.ann.post("/api/batches", json=job)
+
+    first, second = [await api.ann.post(f"/api/batches/j/{action}", json=body, headers=_key()) for _ in range(2)]
+
+    assert first.is_success, first.text
+    assert (first.status_code, first.json()) == (second.status_code, second.json())
+    assert second.headers["idempotency-replayed"] == "true"
+
+
+async def test_another_job_under_the_same_key(api):
+    """A key stands for one job: under that of one, another is not steered."""
+    for name in ("one", "two"):
+        await api.ann.post("/api/batches", json={**_BODY, "jobId": name, "start": False})
+    await api.ann.post("/api/batches/one/cancel", headers=_key())
+
+    assert (await api.ann.post("/api/batches/two/cancel", headers=_key())).json()["error"]["code"] == "key_reused"
+
+
+async def test_a_restore_is_done_once(api):
+    """And says the second time, too, how many it has restored."""
+    ids = await api.made(2)
+    plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": {"conversationIds": ids}})
+    body = {"selection": {"conversationIds": ids}, "digest": plan.json()["digest"]}
+    undo = (await api.ann.post("/api/conversations/delete", json=body)).json()["undo"]
+
+    restored = [(await api.ann.post(undo, headers=_key())).json()["restored"] for _ in range(2)]
+
+    assert restored == [2, 2]

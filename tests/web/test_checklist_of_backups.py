@@ -190,7 +190,7 @@ async def test_a_failed_backup_deletes_nothing(page, server, job):
     try:
         await _asked(page, job)
         await page.get_by_role("button", name="Back up and delete").click()
-        await page.get_by_role("dialog", name="Nothing more was done").wait_for()
+        await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
         assert len(_left(server, job)) == 6
     finally:
         folders.unlink()

@@ -101,7 +101,7 @@ async def test_axe_finds_nothing_in_dialogs(page, server):
     held.set_result(
         {"status": 507, "json": {"error": {"code": "x", "message": "There is no space left", "details": {}}}}
     )
-    await page.get_by_role("dialog", name="Nothing more was done").wait_for()
+    await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
     assert await axe.violations(page) == []
     await page.get_by_role("button", name="Close").click()
     await page.get_by_role("button", name="Delete…").click()

@@ -28,15 +28,14 @@ IdempotencyKey = Annotated[
 Act = Callable[[], Awaitable[tuple[int, Object]]]
 
 
-async def once(request: Request, key: str | None, asked: Any, act: Act, *, location: str | None = None) -> Response:
-    """Answer with what `act` comes to, or with what it came to before under this key.
+async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -> tuple[Answer, bool]:
+    """Return what `act` comes to, or what it came to before under this key, and whether it was before.
 
     Args:
         request: Says whose key it is, and which address is meant.
         key: The key, if there is one.
         asked: What is asked for, as plain JSON: the same key stands for the same only.
         act: Does it, and returns the status and the object of the answer.
-        location: Where what was made is found; the `{field}`s of the answer stand for themselves.
     """
 
     async def do() -> Answer:
@@ -45,7 +44,15 @@ async def once(request: Request, key: str | None, asked: Any, act: Act, *, locat
 
     meant = json.dumps([request.scope["route"].path, asked], sort_keys=True).encode()
     parts = parts_of(request)
-    answer, was_kept = await parts.backstay.once.answer(request.state.owner, key, hashlib.sha256(meant).digest(), do)
+    return await parts.backstay.once.answer(request.state.owner, key, hashlib.sha256(meant).digest(), do)
+
+
+async def once(request: Request, key: str | None, asked: Any, act: Act, *, location: str | None = None) -> Response:
+    """Answer a request as `answer_once` does.
+
+    `location` is where what was made is found; the `{field}`s of the answer stand for themselves.
+    """
+    answer, was_kept = await answer_once(request, key, asked, act)
     headers = {"Idempotency-Replayed": "true"} if was_kept else {}
     if location is not None:
         named = {name: quote(value, safe="") for name, value in answer.body.items() if isinstance(value, str)}

@@ -23,6 +23,7 @@ from backstay.server.api.selections import Ids
 from backstay.server.downloads import purpose_of
 from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
+from backstay.server.keyed import IdempotencyKey, once
 
 router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
 
@@ -88,11 +89,18 @@ async def plan_restore(backup_id: BackupId, owned: Owned, given: RestoreIn | Non
     return RestorePlanOut.of(await owned.backups.plan_restore(backup_id, selection))
 
 
-@router.post("/{backupId}/restore", responses=errors(404, 409))
-async def restore_backup(backup_id: BackupId, owned: Owned, given: RestoreIn | None = None) -> RestoredOut:
+@router.post("/{backupId}/restore", response_model=RestoredOut, responses=errors(404, 409))
+async def restore_backup(
+    request: Request, backup_id: BackupId, owned: Owned, given: RestoreIn | None = None, key: IdempotencyKey = None
+) -> Response:
     """Bring back what a backup holds, all or nothing; twice is safe."""
-    given = given or RestoreIn()
-    return RestoredOut.of(await owned.backups.restore(backup_id, given.selection(), on_conflict=given.on_conflict))
+    wanted = given or RestoreIn()
+
+    async def act() -> tuple[int, RestoredOut]:
+        done = await owned.backups.restore(backup_id, wanted.selection(), on_conflict=wanted.on_conflict)
+        return 200, RestoredOut.of(done)
+
+    return await once(request, key, [backup_id, wanted.model_dump(mode="json")], act)
 
 
 @router.post("/{backupId}/pin", responses=errors(404, 409))

@@ -155,52 +155,88 @@ async def resume_options(job_id: JobId, owned: Owned, shared: Shared) -> ResumeO
     return ResumeOptionsOut(**asdict(options))
 
 
-@router.post("/{jobId:id}/resume", status_code=202, responses=errors(403, 404, 409, 429))
-async def resume_batch(job_id: JobId, owned: Owned, shared: Shared, given: ResumeIn | None = None) -> JobOut:
+@router.post("/{jobId:id}/resume", status_code=202, response_model=JobOut, responses=errors(403, 404, 409, 429))
+async def resume_batch(
+    request: Request,
+    job_id: JobId,
+    owned: Owned,
+    shared: Shared,
+    given: ResumeIn | None = None,
+    key: IdempotencyKey = None,
+) -> Response:
     """Have this server go on with a job; it works in the background. While it does, asking again changes nothing."""
-    given = given or ResumeIn()
-    job = await shared.supervisor.resume(
-        owned.owner,
-        job_id,
-        confirm=given.confirm,
-        limits=RunLimits(given.concurrency, given.rpm, given.tpm),
-        limit=given.limit,
-        retries=None if given.retry_failed else given.retry_items or (),
-    )
-    return JobOut.of(job)
+    wanted = given or ResumeIn()
+
+    async def act() -> tuple[int, JobOut]:
+        job = await shared.supervisor.resume(
+            owned.owner,
+            job_id,
+            confirm=wanted.confirm,
+            limits=RunLimits(wanted.concurrency, wanted.rpm, wanted.tpm),
+            limit=wanted.limit,
+            retries=None if wanted.retry_failed else wanted.retry_items or (),
+        )
+        return 202, JobOut.of(job)
+
+    return await once(request, key, [job_id, wanted.model_dump(mode="json")], act)
 
 
-@router.post("/{jobId:id}/pause", responses=errors(404, 409))
-async def pause_batch(job_id: JobId, owned: Owned) -> JobOut:
+@router.post("/{jobId:id}/pause", response_model=JobOut, responses=errors(404, 409))
+async def pause_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
     """Stop a job for now: every worker on it stops gracefully, wherever it runs."""
-    return JobOut.of(await owned.batches.pause(job_id))
+
+    async def act() -> tuple[int, JobOut]:
+        return 200, JobOut.of(await owned.batches.pause(job_id))
+
+    return await once(request, key, [job_id], act)
 
 
-@router.post("/{jobId:id}/cancel", responses=errors(404, 409))
-async def cancel_batch(job_id: JobId, owned: Owned) -> JobOut:
+@router.post("/{jobId:id}/cancel", response_model=JobOut, responses=errors(404, 409))
+async def cancel_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
     """Stop a job for good. What it made stays."""
-    return JobOut.of(await owned.batches.cancel(job_id))
+
+    async def act() -> tuple[int, JobOut]:
+        return 200, JobOut.of(await owned.batches.cancel(job_id))
+
+    return await once(request, key, [job_id], act)
 
 
-@router.post("/{jobId:id}/retry", responses=errors(404, 409))
-async def retry_items(job_id: JobId, owned: Owned, given: RetryIn | None = None) -> RetryOut:
+@router.post("/{jobId:id}/retry", response_model=RetryOut, responses=errors(404, 409))
+async def retry_items(
+    request: Request, job_id: JobId, owned: Owned, given: RetryIn | None = None, key: IdempotencyKey = None
+) -> Response:
     """Put failed items back to pending; resuming works on them."""
-    number = await owned.batches.retry(job_id, given.item_ids if given is not None else None)
-    return RetryOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), retried=number)
+    wanted = given or RetryIn()
+
+    async def act() -> tuple[int, RetryOut]:
+        number = await owned.batches.retry(job_id, wanted.item_ids)
+        return 200, RetryOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), retried=number)
+
+    return await once(request, key, [job_id, wanted.model_dump(mode="json")], act)
 
 
-@router.post("/{jobId:id}/skip", responses=errors(404, 409))
-async def skip_items(job_id: JobId, owned: Owned, given: SkipIn) -> SkipOut:
+@router.post("/{jobId:id}/skip", response_model=SkipOut, responses=errors(404, 409))
+async def skip_items(
+    request: Request, job_id: JobId, owned: Owned, given: SkipIn, key: IdempotencyKey = None
+) -> Response:
     """Skip pending or failed items; a job with nothing left is then finished."""
-    number = await owned.batches.skip(job_id, given.item_ids)
-    return SkipOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), skipped=number)
+
+    async def act() -> tuple[int, SkipOut]:
+        number = await owned.batches.skip(job_id, given.item_ids)
+        return 200, SkipOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), skipped=number)
+
+    return await once(request, key, [job_id, given.model_dump(mode="json")], act)
 
 
-@router.post("/{jobId:id}/discard", responses=errors(404, 409))
-async def discard_batch(job_id: JobId, owned: Owned) -> DiscardOut:
+@router.post("/{jobId:id}/discard", response_model=DiscardOut, responses=errors(404, 409))
+async def discard_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
     """Forget a job and free its name. Its conversations stay."""
-    await owned.batches.discard(job_id)
-    return DiscardOut(id=job_id)
+
+    async def act() -> tuple[int, DiscardOut]:
+        await owned.batches.discard(job_id)
+        return 200, DiscardOut(id=job_id)
+
+    return await once(request, key, [job_id], act)
 
 
 @router.get("/{jobId:id}/items", responses=errors(404))

@@ -1,9 +1,9 @@
 """Deleting conversations: planned, backed up, verified, then deleted. Any other way has to be spelled out."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from fastapi import APIRouter, Request
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from starlette.responses import Response
 
 from backstay.backup.backup import Listener
@@ -11,9 +11,9 @@ from backstay.library.removal import Deletion
 from backstay.objects import DeletePlanOut, DeletionOut
 from backstay.server.api.backup import Reason
 from backstay.server.api.common import STREAM, Input, Owned, Shared, errors, signed_in
-from backstay.server.api.selections import Id, SelectionIn
+from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.deleting import deleting
-from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.keyed import IdempotencyKey, answer_once, once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
 
@@ -28,7 +28,7 @@ class DeleteIn(Input):
     """A delete that was planned, by its selection and the plan's digest; or one that was cut off, by its backup."""
 
     selection: SelectionIn | None = None
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    digest: Digest | None = None
     """Of the plan: when anything else is selected by now, nothing is deleted."""
     reason: Reason = "bulk_delete"
     continue_backup_id: Id | None = None
@@ -69,15 +69,24 @@ async def delete_conversations(request: Request, given: DeleteIn, owned: Owned, 
 
 
 @router.post("/delete/events", responses={**errors(404, 409, 413, 429, 507), **STREAM}, response_class=Response)
-async def follow_delete(request: Request, given: DeleteIn, owned: Owned, shared: Shared) -> Response:
+async def follow_delete(
+    request: Request, given: DeleteIn, owned: Owned, shared: Shared, key: IdempotencyKey = None
+) -> Response:
     """Delete as above, and tell how it goes by server-sent events.
 
     `progress` tells the phase (`writing`, `verifying`, `deleting`) and how far it has come; the last event is
-    `deleted`, or `error`. The delete goes on when nobody listens any more; its backup's record says how it ends.
+    `deleted`, or `error`. The delete goes on when nobody listens any more; its backup's record says how it ends, and
+    so does the same request under the same key.
     """
-    return await deleting(
-        shared, lambda tell: _delete(given, owned, tell), told=lambda deletion: _told(request, deletion)
-    )
+
+    async def work(tell: Listener) -> DeletionOut:
+        async def act() -> tuple[int, DeletionOut]:
+            return 200, _told(request, await _delete(given, owned, tell))
+
+        answer, _ = await answer_once(request, key, given.model_dump(mode="json"), act)
+        return DeletionOut.model_validate(answer.body)
+
+    return await deleting(shared, work)
 
 
 async def _delete(given: DeleteIn, owned: Owned, tell: Listener | None = None) -> Deletion:

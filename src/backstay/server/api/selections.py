@@ -9,6 +9,7 @@ from backstay.server.api.common import Input, MomentIn, Text
 
 MOST_IDS = 10_000
 Id = Annotated[Text, Field(min_length=1)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Ids = Annotated[
     list[Id],
     Field(

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from backstay.backup.backup import BackupProgress, Listener, Phase
 from backstay.errors import BackstayError
-from backstay.library.removal import Deletion
 from backstay.objects import DeletionOut, DeletionProgressOut
 from backstay.server.events.event import event
 from backstay.server.parts import Parts
@@ -34,9 +33,7 @@ class _Phases:
 
 async def deleting(
     parts: Parts,
-    work: Callable[[Listener], Coroutine[Any, Any, Deletion]],
-    *,
-    told: Callable[[Deletion], DeletionOut],
+    work: Callable[[Listener], Coroutine[Any, Any, DeletionOut]],
 ) -> Response:
     """Begin a delete that goes on whoever listens, and answer with what it tells.
 
@@ -56,13 +53,13 @@ async def deleting(
                 yield event("progress", DeletionProgressOut.of(progress)).encoded
             if not is_over:
                 await asyncio.wait((task,), timeout=_LOOK_SECONDS)
-        yield _end(task, told)
+        yield _end(task)
 
     return parts.hub.response(events())
 
 
-def _end(task: "asyncio.Task[Deletion]", told: Callable[[Deletion], DeletionOut]) -> bytes:
+def _end(task: "asyncio.Task[DeletionOut]") -> bytes:
     try:
-        return event("deleted", told(task.result())).encoded
+        return event("deleted", task.result()).encoded
     except BackstayError as error:
         return event("error", told_error(error)).encoded

@@ -4,7 +4,7 @@
 // what the page knows itself. Events: progress, ready {backup}, failed {backup}.
 
 import { counted, distance, element, number, size } from "./dom.js";
-import { BackstayElement, problem, skeleton } from "./element.js";
+import { BackstayElement, lostContact, problem, sayLost, skeleton } from "./element.js";
 
 const PHASES = [
   ["writing", "Backing up"],
@@ -62,16 +62,19 @@ export class BackupProgress extends BackstayElement {
     const following = (this.#following = new AbortController());
     const path = `/api/backups/${encodeURIComponent(this.getAttribute("backup-id"))}`;
     if (this.#parts === null) this.show(skeleton("", "short"));
+    const { signal } = following;
+    const lost = (error) => (this.#parts === null ? sayLost(this.shadowRoot, error) : this.say(lostContact(error), "lost"));
     try {
       await this.client.follow(`${path}/events`, (name, data) => this.#told(name, data), {
-        signal: following.signal,
+        signal,
+        lost,
         isOver: () => this.#backup !== null && this.#backup.state !== "running" && this.#backup.deletion?.state !== "deleting",
       });
-      if (following.signal.aborted) return;
-      this.#backup = await this.client.get(path, { signal: following.signal });
+      if (signal.aborted) return;
+      this.#backup = await this.client.ask(path, { signal, lost });
       await this.#end();
     } catch (error) {
-      if (following.signal.aborted) return;
+      if (signal.aborted) return;
       this.#parts = null;
       this.show(problem(error));
     }
@@ -87,7 +90,7 @@ export class BackupProgress extends BackstayElement {
 
   #draw(phase, conversations, total, bytes) {
     this.#parts ??= this.#build();
-    const { steps, bar, said } = this.#parts;
+    const { steps, bar } = this.#parts;
     const place = PHASES.findIndex(([name]) => name === phase);
     steps.forEach((step, at) => {
       step.className = at < place ? "done" : "";
@@ -102,7 +105,15 @@ export class BackupProgress extends BackstayElement {
       bar.removeAttribute("value");
     }
     const amount = total ? `${number(conversations)} of ${counted(total, "conversation")}` : counted(conversations, "conversation");
-    said.textContent = bytes ? `${amount}, ${size(bytes)}` : amount;
+    this.say(bytes ? `${amount}, ${size(bytes)}` : amount);
+  }
+
+  // Say something in place of the amount.
+  say(text, kind = "muted") {
+    const { said } = this.#parts;
+    if (said.textContent === text) return;
+    said.className = kind;
+    said.textContent = text;
   }
 
   #build() {

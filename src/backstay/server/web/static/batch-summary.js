@@ -6,10 +6,8 @@
 // {job}, skipped {job}.
 
 import { clipped, counted, drawing, element, number, printedId, span } from "./dom.js";
-import { BackstayElement, problem, skeleton } from "./element.js";
+import { BackstayElement, lostContact, problem, sayLost, skeleton } from "./element.js";
 
-const LOST = "The connection was lost. Trying again…";
-const OUTSIDE = "This page is not let in any more. Open the address that the server has printed, or sign in; it goes on by itself.";
 const AT_REST = ["completed", "completed_with_failures", "cancelled"];
 const SHOWN_FAILED = 50;
 const POINTS = 60;
@@ -31,7 +29,6 @@ ul, p:last-child { margin-bottom: 0; }
 .failed { border-top: 1px solid var(--_line); padding: 0.6rem 0; display: flex; gap: 0.6rem 1rem; align-items: start; justify-content: space-between; }
 .failed > div { min-width: 0; overflow-wrap: anywhere; }
 .reason { color: var(--_danger); font-size: 0.92rem; }
-.lost { color: var(--_warn); }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 `;
 
@@ -92,28 +89,31 @@ export class BatchSummary extends BackstayElement {
     this.#failed.clear();
     this.#rates = [];
     this.#announced = -1;
+    this.#parts = null;
     this.show(skeleton("", "short", ""));
+    const { signal } = following;
+    const lost = (error) => (this.#parts === null ? sayLost(this.shadowRoot, error) : this.#say(lostContact(error), "lost"));
     try {
       const [job, page] = await Promise.all([
-        this.client.get(this.#path, { signal: following.signal }),
-        this.client.get(`${this.#path}/failed?limit=${SHOWN_FAILED}`, { signal: following.signal }),
+        this.client.ask(this.#path, { signal, lost }),
+        this.client.ask(`${this.#path}/failed?limit=${SHOWN_FAILED}`, { signal, lost }),
       ]);
       this.#build();
       for (const item of page.items) this.#failed.set(item.id, item);
       this.#take(job, null, null);
       await this.client.follow(`${this.#path}/events`, (name, data) => this.#told(name, data), {
-        signal: following.signal,
+        signal,
         isOver: () => AT_REST.includes(this.#job.state) && this.#job.workers === 0,
-        lost: (error) => this.#say(error?.status === 401 ? OUTSIDE : LOST, "lost"),
+        lost,
       });
-      if (following.signal.aborted) return;
+      if (signal.aborted) return;
       // The end may have come while nobody listened: what is over then has no events left to tell it.
       this.#announced = -1;
-      this.#take(await this.client.get(this.#path, { signal: following.signal }), null, null);
+      this.#take(await this.client.ask(this.#path, { signal, lost }), null, null);
       this.tell("state", { job: this.#job, id: this.#job.id, state: this.#job.state, pause: this.#job.pause });
       this.tell("finished", { job: this.#job });
     } catch (error) {
-      if (!following.signal.aborted) this.show(problem(error));
+      if (!signal.aborted) this.show(problem(error));
     }
   }
 
@@ -184,6 +184,7 @@ export class BatchSummary extends BackstayElement {
   }
 
   #say(text, kind = "muted") {
+    if (this.#parts.said.textContent === text) return;
     this.#parts.said.className = kind;
     this.#parts.said.textContent = text;
   }
@@ -245,19 +246,15 @@ export class BatchSummary extends BackstayElement {
 
   async #retry(button, itemIds, confirm) {
     if (!this.tell("retry", { itemIds }, { cancelable: true })) return;
-    await this.#act(button, async () => {
-      // One request: the items it puts back change the state, for which a page may load itself anew.
-      const job = await this.client.post(`${this.#path}/resume`, { ...(itemIds === null ? { retryFailed: true } : { retryItems: itemIds }), ...(confirm && { confirm }) });
-      this.tell("retried", { job });
-    }, (name) => this.#retry(button, itemIds, name));
+    // One request: the items it puts back change the state, for which a page may load itself anew.
+    const asked = { ...(itemIds === null ? { retryFailed: true } : { retryItems: itemIds }), ...(confirm && { confirm }) };
+    const confirmed = (name) => this.#retry(button, itemIds, name);
+    await this.#act(button, "resume", asked, "they are tried again", (job) => this.tell("retried", { job }), confirmed);
   }
 
   async #skip(button, itemIds) {
     if (!this.tell("skip", { itemIds }, { cancelable: true })) return;
-    await this.#act(button, async () => {
-      const { job } = await this.client.post(`${this.#path}/skip`, { itemIds });
-      this.tell("skipped", { job });
-    });
+    await this.#act(button, "skip", { itemIds }, "it is skipped", ({ job }) => this.tell("skipped", { job }));
   }
 
   // A function that the server's settings do not name is called when the button is pressed once more, with its name on it.
@@ -269,12 +266,14 @@ export class BatchSummary extends BackstayElement {
     this.#say(`It was started by a command: this server would call its function ${name}.`);
   }
 
-  async #act(button, action, confirmed) {
+  async #act(button, action, asked, what, done, confirmed) {
+    const { signal } = this;
     button.disabled = true;
     try {
-      await action();
+      done(await this.client.act(`${this.#path}/${action}`, asked, { signal, lost: (error) => this.#say(lostContact(error, what), "lost") }));
       await this.#follow();
     } catch (error) {
+      if (signal.aborted) return;
       button.disabled = false;
       if (error.code === "confirmation_needed" && confirmed) return this.#ask(button, error, confirmed);
       this.#say(error.message, "problem");

@@ -64,6 +64,21 @@ export class BackstayElement extends HTMLElement {
   }
 }
 
+const LOST = "The connection was lost. Trying again…";
+const OUTSIDE = "This page is not let in any more. Open the address that the server has printed, or sign in; it goes on by itself.";
+
+// What there is to say while there is no contact; `what` is what may have been done, or not.
+export function lostContact(error, what = null) {
+  const why = error?.status === 401 ? OUTSIDE : LOST;
+  return what === null ? why : `${why} Until then it is not known whether ${what}.`;
+}
+
+// Say so in a place; once, however often it is found.
+export function sayLost(place, error, what, found = "") {
+  const text = `${lostContact(error, what)}${found}`;
+  if (place.textContent !== text) place.replaceChildren(element("p", { class: "lost", role: "status" }, text));
+}
+
 export function skeleton(...widths) {
   return element("div", { role: "status", "aria-label": "Loading" }, widths.map((width) => element("div", { class: `skeleton ${width}` })));
 }

@@ -7,10 +7,15 @@
 
 import "./backup-progress.js";
 import { downloadLink } from "./backup-progress.js";
+import { ApiError, newKey, outOfContact } from "./client.js";
 import { clipped, counted, distance, element, number, printedId, size } from "./dom.js";
-import { BackstayElement, problem, skeleton } from "./element.js";
+import { BackstayElement, problem, sayLost, skeleton } from "./element.js";
 
 const PHRASE = "delete for good";
+// Whoever deletes is seldom silent for so long.
+const STANDSTILL = 2_000;
+// What a delete is refused with that has been made before.
+const AFTERMATH = ["plan_outdated", "empty_selection"];
 
 const RULES = `
 .sample { margin: 0 0 1rem; padding-left: 1.2rem; list-style: disc; }
@@ -26,6 +31,8 @@ export class PreDeleteBackup extends BackstayElement {
   #selection = null;
   #dialog = null;
   #isBusy = false;
+  #asking = new AbortController();
+  #unknown = null;
 
   constructor() {
     super(RULES);
@@ -91,15 +98,33 @@ export class PreDeleteBackup extends BackstayElement {
       },
     }));
     this.show(this.#dialog);
-    this.#put("Delete conversations?", skeleton("", "", "short"), this.#row());
+    this.#asking = new AbortController();
+    this.#put("Delete conversations?", skeleton("", "", "short"), element("div", { class: "lost-contact" }), this.#row());
     this.#dialog.showModal();
+    const place = this.#dialog.querySelector(".lost-contact");
     try {
-      const plan = await this.client.post("/api/conversations/delete-plan", { selection: this.#selection, ignoreMissing: true }, { signal: this.signal });
+      const plan = await this.#plan((error) => sayLost(place, error));
       if (opened !== this.#dialog) return; // closed meanwhile, or opened anew about something else
-      if (plan.conversations === 0) this.#put("Nothing to delete", element("p", {}, "What was selected is not there any more."), this.#row("Close"));
+      if (plan === null) this.#put("Nothing to delete", element("p", {}, "What was selected is not there any more."), this.#row("Close"));
       else this.#propose(plan);
     } catch (error) {
-      if (opened === this.#dialog) this.#stopped(error);
+      if (opened === this.#dialog && !this.#signal.aborted) this.#stopped(error);
+    }
+  }
+
+  // Aborted when nobody waits for an answer any more: the dialog is closed, or the element has left the page.
+  get #signal() {
+    return AbortSignal.any([this.signal, this.#asking.signal]);
+  }
+
+  // What the delete would remove; null when nothing of it is there.
+  async #plan(lost) {
+    const asked = { selection: this.#selection, ignoreMissing: true };
+    try {
+      return await this.client.act("/api/conversations/delete-plan", asked, { signal: this.#signal, lost });
+    } catch (error) {
+      if (error.code === "empty_selection") return null;
+      throw error;
     }
   }
 
@@ -146,35 +171,162 @@ export class PreDeleteBackup extends BackstayElement {
 
   async #delete(plan, backup) {
     if (!this.tell("confirm-delete", { selection: this.#selection, backup }, { cancelable: true })) return this.close();
-    const shown = element("backup-progress", { deleting: true });
-    this.#isBusy = true;
-    this.#put(backup ? "Backing up, then deleting" : "Deleting", shown);
-    shown.progress = { phase: backup ? "writing" : "deleting", conversations: 0, total: plan.conversations, contentBytes: 0 };
-    const body = { selection: this.#selection, digest: plan.digest, ignoreMissing: true };
-    if (!backup) body.withoutBackup = PHRASE;
+    const work = new Work(plan, backup);
+    const signal = this.#signal;
+    this.#show(work);
     try {
-      let deletion = null;
-      await this.client.stream("/api/conversations/delete/events", body, (name, data) => {
-        if (name === "progress") {
-          shown.progress = data;
-          this.tell("progress", data);
-        } else if (name === "deleted") {
-          deletion = data;
-        } else if (name === "error") {
-          throw Object.assign(new Error(data.error.message), data.error);
-        }
-      });
-      if (deletion === null) throw new Error("The connection was lost. The page of backups shows whether the delete was finished.");
+      const deletion = await this.client.until(() => this.#attempt(work, signal), { signal, lost: (error) => this.#lost(work, error) });
       this.#isBusy = false;
       this.#deleted(deletion);
     } catch (error) {
+      if (signal.aborted) return;
       this.#isBusy = false;
-      this.#stopped(error);
+      await this.#explain(work, error);
+    }
+  }
+
+  // Begin the delete, or find out what came of it. Resolves to that; may be called again whenever contact was lost.
+  async #attempt(work, signal) {
+    if (work.backupId !== null) return this.#settled(work, signal);
+    if (work.isLost) work.left = await this.#left();
+    let end = null;
+    await this.client.stream("/api/conversations/delete/events", work.asked(this.#selection), (name, data) => {
+      if (name === "progress") this.#progress(work, data);
+      else end = { name, data };
+    }, { signal, headers: { "Idempotency-Key": work.key } });
+    if (end === null) throw outOfContact();
+    if (end.name === "error") throw new ApiError(500, end.data.error);
+    return end.data;
+  }
+
+  // Follow a delete by the record of its backup. Resolves to what it came to, or throws when it came to nothing.
+  async #settled(work, signal) {
+    const path = `/api/backups/${encodeURIComponent(work.backupId)}`;
+    const standstill = new AbortController();
+    let backup = null;
+    let isWorked = false; // by the server that we hear; another one may be at it
+    let timer = null;
+    await this.client.follow(`${path}/events`, (name, data) => {
+      clearTimeout(timer);
+      if (name === "state") backup = data;
+      else this.#progress(work, inItsPhase(data));
+      isWorked = name === "progress" ? data.phase !== null : isWorked;
+      if (!isWorked && backup?.deletion?.state === "deleting") timer = setTimeout(() => standstill.abort(), STANDSTILL);
+    }, {
+      signal: AbortSignal.any([signal, standstill.signal]),
+      isOver: () => backup !== null && backup.state !== "running" && backup.deletion?.state !== "deleting",
+      lost: (error) => {
+        clearTimeout(timer);
+        this.#lost(work, error);
+      },
+    });
+    clearTimeout(timer);
+    signal.throwIfAborted();
+    const now = await this.client.get(path, { signal });
+    if (now.deletion === null) throw new ApiError(500, { code: "backup_failed", message: now.error ?? "The backup was made, and nothing was deleted." });
+    if (now.deletion.state === "undone") throw new ApiError(409, { code: "undone", message: "The delete was interrupted, and was undone: all of them are in the library." });
+    if (now.deletion.state === "deleting" && now.deletion.deleted > backup.deletion.deleted) return this.#settled(work, signal); // another server is at it
+    if (now.deletion.state === "deleting") throw new Interrupted(now);
+    // A delete that has come to its end says what it came to.
+    return this.client.post("/api/conversations/delete", { continueBackupId: work.backupId }, { signal });
+  }
+
+  #show(work) {
+    this.#isBusy = true;
+    this.#put(work.backup ? "Backing up, then deleting" : "Deleting", work.shown, work.place);
+    work.shown.progress = { phase: work.backup ? "writing" : "deleting", conversations: 0, total: work.plan.conversations, contentBytes: 0 };
+  }
+
+  #progress(work, data) {
+    this.#isBusy = true;
+    this.#unknown = null;
+    work.heard(data);
+    this.tell("progress", data);
+  }
+
+  // While nothing is known, the dialog may be closed: the delete depends on nobody who watches.
+  #lost(work, error) {
+    work.isLost = true;
+    this.#isBusy = false;
+    this.#unknown = error ?? outOfContact();
+    if (work.place.textContent === "") {
+      work.place.replaceChildren(
+        work.said,
+        element("p", { class: "muted" }, work.backup ? "What was begun goes on without this page, and the backup is in the list of backups." : "What was begun goes on without this page."),
+        this.#row("Close"),
+      );
+    }
+    const found = work.left === null ? "" : ` ${counted(work.left, "conversation")} of ${number(work.plan.conversations)} ${work.left === 1 ? "is" : "are"} in the library now.`;
+    sayLost(work.said, error, "they were deleted", found);
+  }
+
+  // How many of what was to be deleted is in the library.
+  async #left() {
+    return (await this.#plan())?.conversations ?? 0;
+  }
+
+  // What a delete has come to that did not end as it should.
+  async #explain(work, error) {
+    const signal = this.#signal;
+    try {
+      if (error instanceof Interrupted) {
+        this.#interrupted(work, error.backup);
+      } else if (work.backupId !== null) {
+        const backup = await this.client.ask(`/api/backups/${encodeURIComponent(work.backupId)}`, { signal, lost: (lost) => this.#lost(work, lost) });
+        if (backup.deletion?.state === "deleting") this.#interrupted(work, backup, error);
+        else this.#stopped(error);
+      } else if (work.isLost || !work.backup) {
+        const left = await this.#left();
+        this.#put(
+          left === 0 ? "They are not in the library any more" : `${counted(left, "conversation")} of ${number(work.plan.conversations)} ${left === 1 ? "is" : "are"} in the library`,
+          work.isLost && element("p", {}, "The connection was lost, and the server does not know the delete any more."),
+          work.isLost && work.backup && element("p", {}, "If they were backed up before, they are in the list of backups."),
+          AFTERMATH.includes(error.code) ? null : problem(error),
+          this.#row("Close"),
+        );
+      } else {
+        this.#stopped(error);
+      }
+      this.#unknown = null;
       this.tell("failed", { error });
+    } catch (other) {
+      if (!signal.aborted) this.#stopped(other, "It is not known what was deleted");
+    }
+  }
+
+  // A delete that nobody is at any more: its backup finishes it or undoes it.
+  #interrupted(work, backup, error = null) {
+    const { deleted } = backup.deletion;
+    const place = element("div", { "aria-live": "polite" });
+    const undo = element("button", { type: "button", class: "primary", part: "undo", onclick: () => this.#undo(undo, place, backup, [finish]) }, "Undo");
+    const finish = element("button", { type: "button", class: "danger", part: "confirm", onclick: () => this.#finish(work) }, "Finish deleting");
+    this.#put(
+      "The delete stands still",
+      error !== null && problem(error),
+      element("p", {}, `${counted(deleted, "conversation")} of ${number(backup.conversationCount)} ${deleted === 1 ? "is" : "are"} deleted so far. All of them are in a verified backup.`),
+      place,
+      this.#row("Close", undo, finish, downloadLink(this.client, backup.backupId)),
+    );
+    undo.focus();
+  }
+
+  async #finish(work) {
+    const signal = this.#signal;
+    this.#show(work);
+    try {
+      const asked = { continueBackupId: work.backupId };
+      const deletion = await this.client.act("/api/conversations/delete", asked, { signal, lost: (error) => this.#lost(work, error) });
+      this.#isBusy = false;
+      this.#deleted(deletion);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#isBusy = false;
+      await this.#explain(work, error);
     }
   }
 
   async #deleted(deletion) {
+    this.#unknown = null;
     const place = element("div", { "aria-live": "polite" });
     const done = element("button", { type: "button", class: "primary", onclick: () => this.close() }, "Done");
     const kept = deletion.changed > 0 && element("p", {}, `${counted(deletion.changed, "conversation")} kept, because somebody changed them meanwhile.`);
@@ -185,7 +337,7 @@ export class PreDeleteBackup extends BackstayElement {
       const undo = element("button", { type: "button", part: "undo", onclick: () => this.#undo(undo, place, deletion) }, "Undo");
       const expiry = element("p", {}, "All of them are in a verified backup.");
       this.#put(heading, kept, expiry, place, element("div", { class: "row" }, done, undo, downloadLink(this.client, deletion.backupId)));
-      this.client.get(`/api/backups/${encodeURIComponent(deletion.backupId)}`).then(
+      this.client.ask(`/api/backups/${encodeURIComponent(deletion.backupId)}`, { signal: this.#signal }).then(
         (backup) => {
           if (backup.expiresAt !== null) expiry.textContent = `All of them are in a verified backup, which expires ${distance(backup.expiresAt)}.`;
         },
@@ -196,21 +348,26 @@ export class PreDeleteBackup extends BackstayElement {
     this.tell("deleted", { deletion });
   }
 
-  async #undo(button, place, deletion) {
-    button.disabled = true;
+  async #undo(button, place, { backupId }, others = []) {
+    const signal = this.#signal;
+    for (const one of [button, ...others]) one.disabled = true;
     try {
-      const restored = await this.client.post(`/api/backups/${encodeURIComponent(deletion.backupId)}/restore`);
+      const restored = await this.client.act(`/api/backups/${encodeURIComponent(backupId)}/restore`, {}, {
+        signal,
+        lost: (error) => sayLost(place, error, "they were restored"),
+      });
       place.replaceChildren(element("p", { class: "good" }, `${number(restored.restored)} restored: all is as it was.`));
-      button.remove();
+      for (const one of [button, ...others]) one.remove();
       this.tell("undone", { restored });
     } catch (error) {
+      if (signal.aborted) return;
       place.replaceChildren(problem(error));
-      button.disabled = false;
+      for (const one of [button, ...others]) one.disabled = false;
     }
   }
 
-  #stopped(error) {
-    this.#put("Nothing more was done", problem(error), this.#row("Close"));
+  #stopped(error, heading = "Nothing was deleted") {
+    this.#put(heading, problem(error), this.#row("Close"));
     this.#dialog?.querySelector("button").focus();
   }
 
@@ -223,10 +380,58 @@ export class PreDeleteBackup extends BackstayElement {
   }
 
   #closed() {
+    this.#asking.abort();
     this.#dialog = null;
+    if (this.#unknown !== null) this.tell("failed", { error: this.#unknown });
+    this.#unknown = null;
     this.show();
     this.isOpen = false;
     this.tell("close");
+  }
+}
+
+// One delete on its way, and where the dialog shows it.
+class Work {
+  key = newKey();
+  backupId = null;
+  isLost = false;
+  // How many are in the library, when that had to be asked.
+  left = null;
+  shown = element("backup-progress", { deleting: true });
+  place = element("div");
+  said = element("div");
+
+  constructor(plan, backup) {
+    this.plan = plan;
+    this.backup = backup;
+  }
+
+  asked(selection) {
+    const asked = { selection, digest: this.plan.digest, ignoreMissing: true };
+    return this.backup ? asked : { ...asked, withoutBackup: PHRASE };
+  }
+
+  heard(data) {
+    this.backupId ??= data.backupId || null;
+    this.place.replaceChildren();
+    this.said.replaceChildren();
+    this.shown.progress = data;
+  }
+}
+
+// The progress of a backup, as that of the delete it is made for.
+function inItsPhase(data) {
+  if (data.state === "running") return { ...data, phase: data.phase ?? "writing" };
+  const { backupId, deleted, changed, gone, conversations: total } = data;
+  return { backupId, phase: "deleting", conversations: deleted + changed + gone, total, contentBytes: 0 };
+}
+
+// A delete that was begun, and that nobody is at any more.
+class Interrupted extends Error {
+  constructor(backup) {
+    super("The delete stands still.");
+    this.code = "interrupted";
+    this.backup = backup;
   }
 }
 

@@ -6,7 +6,7 @@
 // later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also says `limits`: concurrency and rpm, where they were given.
 
 import { clipped, counted, distance, element, number, printedId } from "./dom.js";
-import { BackstayElement, problem } from "./element.js";
+import { BackstayElement, problem, sayLost } from "./element.js";
 
 const PUT_OFF = "backstay-later";
 
@@ -25,6 +25,7 @@ export class ResumeDialog extends BackstayElement {
   #dialog = null;
   #jobs = [];
   #options = new Map();
+  #asking = null;
 
   constructor() {
     super(RULES);
@@ -65,6 +66,7 @@ export class ResumeDialog extends BackstayElement {
   }
 
   #open() {
+    this.#asking = new AbortController();
     this.#dialog = element(
       "dialog",
       { "aria-labelledby": "heading", part: "dialog", onclose: () => this.#closed(), oncancel: () => this.#putOff() },
@@ -117,8 +119,8 @@ export class ResumeDialog extends BackstayElement {
     }
     const resume = (retryFailed) =>
       options.confirm === null
-        ? this.#resume(job, retryFailed, limits)
-        : this.#askForFunction(job, item, buttons, place, () => this.#resume(job, retryFailed, limits, options.confirm));
+        ? this.#resume(job, retryFailed, place, limits)
+        : this.#askForFunction(job, item, buttons, place, () => this.#resume(job, retryFailed, place, limits, options.confirm));
     const limits = {
       concurrency: limit("Items at once", job.concurrency, 10_000, "as the server has it"),
       ...(job.recipe !== null && { rpm: limit("Requests a minute at most", job.rpm, 10_000_000, "no bound") }),
@@ -142,13 +144,26 @@ export class ResumeDialog extends BackstayElement {
     }
   }
 
-  async #resume(job, retryFailed, inputs, confirm) {
+  // Resolves to the answer, or to null when nobody waits for it any more.
+  async #act(job, action, asked, place, what) {
+    const signal = AbortSignal.any([this.signal, this.#asking.signal]);
+    const lost = (error) => sayLost(place, error, what);
+    try {
+      return await this.client.act(`/api/batches/${encodeURIComponent(job.id)}/${action}`, asked, { signal, lost });
+    } catch (error) {
+      if (signal.aborted) return null;
+      throw error;
+    }
+  }
+
+  async #resume(job, retryFailed, place, inputs, confirm) {
     const given = Object.entries(inputs).filter(([, input]) => input.value !== "");
     const wrong = Object.values(inputs).find((input) => !input.checkValidity());
     if (wrong) throw new Error(`${wrong.parentElement.textContent}: ${wrong.validationMessage}`);
     const limits = Object.fromEntries(given.map(([name, input]) => [name, Number(input.value)]));
     if (!this.tell("resume", { job, retryFailed, limits }, { cancelable: true })) return this.close();
-    const resumed = await this.client.post(`/api/batches/${encodeURIComponent(job.id)}/resume`, { retryFailed, ...limits, ...(confirm && { confirm }) });
+    const resumed = await this.#act(job, "resume", { retryFailed, ...limits, ...(confirm && { confirm }) }, place, "it was resumed");
+    if (resumed === null) return;
     this.#forget(job);
     this.tell("resumed", { job: resumed });
   }
@@ -169,16 +184,16 @@ export class ResumeDialog extends BackstayElement {
 
   #ask(job, item, buttons, place) {
     const no = this.#no("Keep it", job, item, buttons, place);
-    const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, place, () => this.#discard(job)) }, "Discard");
+    const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, place, () => this.#discard(job, place)) }, "Discard");
     const made = counted(job.completed, "conversation");
     place.replaceChildren(element("p", {}, `Discard it? What is left will not be made. The ${made} that it made stay.`));
     buttons.replaceChildren(yes, no);
     no.focus();
   }
 
-  async #discard(job) {
+  async #discard(job, place) {
     if (!this.tell("discard", { job }, { cancelable: true })) return;
-    await this.client.post(`/api/batches/${encodeURIComponent(job.id)}/discard`);
+    if ((await this.#act(job, "discard", {}, place, "it was discarded")) === null) return;
     this.#forget(job);
     this.tell("discarded", { jobId: job.id });
   }
@@ -204,6 +219,7 @@ export class ResumeDialog extends BackstayElement {
   }
 
   #closed() {
+    this.#asking.abort();
     this.show();
     this.tell("close");
   }

@@ -21,6 +21,7 @@ function enhance(page) {
   const boxes = [...page.querySelectorAll("input[name=id]")];
   const [all, said, match, clear, remove, send] = ["all", "selected", "match", "clear", "delete", "export"].map((name) => page.querySelector(`[data-${name}]`));
   let gone = null;
+  let isStale = false;
 
   const draw = () => {
     for (const box of boxes) {
@@ -85,9 +86,11 @@ function enhance(page) {
     gone = null;
     draw();
   });
+  dialog.addEventListener("failed", () => { isStale = true; });
   // The list anew, and on it what undoes the delete.
   dialog.addEventListener("close", () => {
     if (gone !== null) window.location.assign(listAfter(gone, window.location.href));
+    else if (isStale) window.location.reload();
   });
   draw();
 }

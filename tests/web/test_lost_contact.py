@@ -1,0 +1,257 @@
+"""Contact with the server is lost after a request has got through: no element says what it cannot know."""
+
+import asyncio
+import re
+import signal
+import sqlite3
+from contextlib import asynccontextmanager, closing
+
+import pytest
+
+from support import axe
+from support.browsing import SETTINGS, calls, come_in, page_of, prepared, put_off
+from support.cutting_proxy import CuttingProxy
+from support.serving import Server, served
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_SLOWLY = """
+CREATE TRIGGER slowly BEFORE DELETE ON conversations BEGIN
+    SELECT count(*) FROM (
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n
+    );
+END
+"""
+_CLAIMS = re.compile(r"Nothing|failed|not found|was done|stands still|deleted$", re.IGNORECASE)
+
+
+@pytest.fixture
+def job(server, request):
+    """A job with three conversations; its name."""
+    name = re.sub(r"\W+", "-", request.node.name)
+    items = [{"id": f"i{number}", "topic": f"{name} {number}"} for number in range(3)]
+    server.client.post("/api/batches", json={"jobId": name, "items": items, "processor": "scripted"}).raise_for_status()
+    server.wait_for(lambda: server.client.get(f"/api/batches/{name}").json()["state"] == "completed")
+    return name
+
+
+@asynccontextmanager
+async def _page(browser, server):
+    """Give a page that has come in through a proxy, and the proxy."""
+    with CuttingProxy(server.port) as proxy:
+        behind = Server(server.process, proxy.url, server.token, server.log)
+        async with page_of(browser, behind) as (page, seen):
+            yield page, proxy
+        behind.client.close()
+        assert seen.everything == []
+
+
+def _left(server, job):
+    return len(server.client.get("/api/conversations", params={"jobId": job}).json()["conversations"])
+
+
+def _backups(server, job):
+    listed = server.client.get("/api/backups?every=true&limit=200").json()["backups"]
+    return [one for one in listed if one["deletion"] is not None]
+
+
+async def _begin_to_delete(page, job, *, backup=True):
+    await page.goto(f"/conversations?job={job}")
+    await page.get_by_label("This page").check()
+    await page.get_by_role("button", name="Delete…").click()
+    await page.get_by_role("dialog", name="Delete 3 conversations?").wait_for()
+    if not backup:
+        await page.get_by_label("Back them up first").uncheck()
+        await page.get_by_label("Type “delete for good”").fill("delete for good")
+    await page.get_by_role("button", name="Back up and delete" if backup else "Delete for good").click()
+
+
+async def _does_not_know(page):
+    """Wait until the dialog says that it does not know; return all that it says."""
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_text("Until then it is not known whether they were deleted.").wait_for()
+    assert await axe.violations(page) == []
+    return await dialog.inner_text()
+
+
+@pytest.mark.parametrize(
+    ("backup", "answer"),
+    [(True, b"HTTP/1.1 "), (True, b'"verifying"'), (False, b"HTTP/1.1 ")],
+    ids=["backup unknown", "backup known", "for good"],
+)
+async def test_a_delete_without_an_answer_is_found_out(browser, server, job, backup, answer):
+    """The dialog says that it does not know, and shows what came of the delete once there is contact again."""
+    before = len(_backups(server, job))
+    async with _page(browser, server) as (page, proxy):
+        proxy.cut_at(b"POST /api/conversations/delete/events", answer)
+        await _begin_to_delete(page, job, backup=backup)
+        said = await _does_not_know(page)
+        server.wait_for(lambda: _left(server, job) == 0)
+        proxy.mend()
+        await page.get_by_role("dialog", name="3 conversations deleted").wait_for()
+
+        assert not _CLAIMS.search(said)
+        assert len(_backups(server, job)) - before == backup  # asked for twice, done once
+        assert await page.get_by_role("button", name="Undo").count() == backup
+        if backup:
+            proxy.cut_at(b"/restore")
+            await page.get_by_role("button", name="Undo").click()
+            await page.get_by_text("Until then it is not known whether they were restored.").wait_for()
+            server.wait_for(lambda: _left(server, job) == 3)
+            proxy.mend()
+            await page.get_by_text("3 restored: all is as it was.").wait_for()
+
+
+async def _altered(page, file, before, after):
+    """Have a page get one of its scripts with a protection taken out."""
+
+    async def answer(route):
+        got = await route.fetch()
+        text = await got.text()
+        assert before in text
+        await route.fulfill(response=got, body=text.replace(before, after))
+
+    await page.route(f"**/static/{file}", answer)
+
+
+async def test_an_element_that_does_not_ask_again_claims_what_is_wrong(browser, server, job):
+    """The control: without asking again, the dialog says something else than that it does not know."""
+    async with _page(browser, server) as (page, proxy):
+        await _altered(page, "client.js", "if (!isLost || !isPassing(error)) throw error;", "throw error;")
+        proxy.cut_at(b"POST /api/conversations/delete/events")
+        await _begin_to_delete(page, job)
+        await page.get_by_role("dialog").get_by_role("alert").wait_for()
+        server.wait_for(lambda: _left(server, job) == 0)
+
+        assert _CLAIMS.search(await page.get_by_role("dialog").inner_text())
+
+
+async def test_without_its_key_a_delete_that_is_asked_for_again_is_refused(browser, server, job):
+    """The other control: asked for anew, a delete that was made cannot be found again."""
+    async with _page(browser, server) as (page, proxy):
+        await _altered(page, "pre-delete-backup.js", '"Idempotency-Key": work.key', "")
+        proxy.cut_at(b"POST /api/conversations/delete/events")
+        await _begin_to_delete(page, job)
+        await _does_not_know(page)
+        server.wait_for(lambda: _left(server, job) == 0)
+        proxy.mend()
+        await page.get_by_role("dialog", name="They are not in the library any more").wait_for()
+
+        assert not _CLAIMS.search(await page.get_by_role("dialog").inner_text())
+
+
+async def test_a_dialog_that_does_not_know_can_be_closed(browser, server, job):
+    """The page hears that the end is not known, and shows what is there."""
+    async with _page(browser, server) as (page, proxy):
+        proxy.cut_at(b"POST /api/conversations/delete/events")
+        await _begin_to_delete(page, job)
+        await _does_not_know(page)
+        server.wait_for(lambda: _left(server, job) == 0)
+        proxy.mend()
+        await page.keyboard.press("Escape")
+        await page.get_by_text("No conversation").or_(page.locator(".empty")).first.wait_for()
+
+        assert await page.locator("input[name=id]").count() == 0
+
+
+async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, tmp_path):
+    """The dialog waits for the server to come back, and offers both."""
+    folder = prepared(tmp_path)
+    items = [{"id": f"i{number}", "topic": f"Topic {number}"} for number in range(60)]
+    async with asyncio.timeout(120):
+        with served(folder, SETTINGS) as server:
+            body = {"jobId": "many", "items": items, "processor": "scripted"}
+            server.client.post("/api/batches", json=body).raise_for_status()
+            server.wait_for(lambda: server.client.get("/api/batches/many").json()["state"] == "completed")
+            with closing(sqlite3.connect(folder / ".backstay" / "backstay.db")) as database:
+                database.execute(_SLOWLY)
+            async with page_of(browser, server) as (page, _):
+                await page.goto("/conversations?job=many")
+                await page.get_by_role("button", name="Select all that match").click()
+                await page.get_by_text("60 conversations selected").wait_for()
+                await page.get_by_role("button", name="Delete…").click()
+                await page.get_by_role("button", name="Back up and delete").click()
+                await page.get_by_text("16 of 60 conversations").wait_for()
+                port = server.port
+                server.stop(signal.SIGKILL)
+                assert not _CLAIMS.search(await _does_not_know(page))
+                with served(folder, SETTINGS, port=port) as again:
+                    await page.get_by_text("This page is not let in any more.").wait_for()
+                    other = await page.context.new_page()
+                    await come_in(other, again)
+                    await page.get_by_role("dialog", name="The delete stands still").wait_for()
+                    assert await axe.violations(page) == []
+                    said = await page.get_by_role("dialog").inner_text()
+                    assert re.search(r"(\d+) conversations of 60 are deleted so far", said)
+                    await page.get_by_role("button", name="Finish deleting").click()
+                    await page.get_by_role("dialog", name="60 conversations deleted").wait_for()
+                    assert _left(again, "many") == 0
+                    await page.get_by_role("button", name="Undo").click()
+                    await page.get_by_text("60 restored: all is as it was.").wait_for()
+
+
+@pytest.fixture
+def paused(server, request):
+    """A batch with a failed item, and one that is left; its name."""
+    name = re.sub(r"\W+", "-", request.node.name)
+    items = [{"id": f"{name}-bad", "topic": "bad"}, {"id": f"{name}-good", "topic": "good"}]
+    body = {"jobId": name, "items": items, "processor": "slow:slow", "maxAttempts": 1, "start": False}
+    server.client.post("/api/batches", json=body).raise_for_status()
+    server.client.post(f"/api/batches/{name}/resume", json={"limit": 1}).raise_for_status()
+    server.wait_for(lambda: (job := _job(server, name))["failed"] == 1 and not job["workers"])
+    return name
+
+
+def _job(server, name):
+    return server.client.get(f"/api/batches/{name}").json()
+
+
+@pytest.mark.parametrize(
+    ("press", "request_", "what", "tried", "is_keyed"),
+    [
+        ("Resume, and retry 1 failed item", b"/resume", "it was resumed", 2, True),
+        ("Retry all", b"/resume", "they are tried again", 2, True),
+        ("Retry all", b"/resume", "they are tried again", 3, False),
+        ("Skip", b"/skip", "it is skipped", 1, True),
+    ],
+)
+async def test_what_is_asked_of_a_batch_is_done_once(browser, server, paused, press, request_, what, tried, is_keyed):
+    """A failed item is tried again once although contact was lost; without a key, each time that it is asked for."""
+    async with _page(browser, server) as (page, proxy):
+        if not is_keyed:
+            await _altered(page, "client.js", '"Idempotency-Key": newKey()', "")
+        await page.goto(f"/batches/one?id={paused}")
+        await page.get_by_role("dialog").wait_for()
+        if not press.startswith("Resume"):
+            await put_off(page)
+        proxy.cut_at(request_)
+        await page.get_by_role("button", name=press).first.click()
+        await page.get_by_text(f"Until then it is not known whether {what}.").wait_for()
+        if tried > 1:
+            server.wait_for(lambda: _job(server, paused)["state"] == "completed_with_failures")
+        proxy.mend()
+        await page.get_by_text("Until then it is not known").wait_for(state="detached")
+
+        server.wait_for(lambda: calls(server.log.parent)[f"{paused}-bad"] == tried)
+        server.wait_for(lambda: not _job(server, paused)["workers"])
+        assert calls(server.log.parent)[f"{paused}-bad"] == tried
+        assert _job(server, paused)["skipped"] == (tried == 1)
+
+
+async def test_a_connection_that_is_silent_is_lost(browser, server):
+    """A summary whose stream has no heartbeat for a minute says so, and is live again when the network is back."""
+    items = [{"id": f"s{number}", "topic": f"Topic {number}"} for number in range(3)]
+    body = {"jobId": "silent", "items": items, "processor": "scripted", "start": False}
+    server.client.post("/api/batches", json=body).raise_for_status()
+    async with _page(browser, server) as (page, proxy):
+        await page.clock.install()
+        await page.goto("/batches/one?id=silent")
+        await put_off(page)
+        await page.get_by_text("Pending: 0% of 3 items.").wait_for()
+        proxy.fall_silent()
+        await page.clock.fast_forward(61_000)
+        await page.get_by_text("The connection was lost. Trying again…").wait_for()
+        server.client.post("/api/batches/silent/resume").raise_for_status()
+        proxy.mend()
+        await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await page.get_by_text("Completed: 100% of 3 items.").wait_for()
