@@ -171,3 +171,21 @@ async def test_edited_meanwhile_is_kept_and_named(api, settings, monkeypatch):
     assert (deleted["deleted"], deleted["changed"], deleted["changedIds"]) == (1, 1, [second])
     assert await _ids(api) == [second]
     assert first != second
+
+
+async def test_a_backup_of_what_a_plan_shows_deletes_nothing(api):
+    """Whoever deletes by himself backs up what the plan shows: without ids that are missing, and nothing else."""
+    ids = await api.made(2)
+    selection = {"conversationIds": [*ids, "gone"]}
+    plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": selection, "ignoreMissing": True})
+    body = {"selection": selection, "digest": plan.json()["digest"]}
+    created = await api.ann.post("/api/backup/create", json=body)
+    outdated = await api.ann.post("/api/backup/create", json={**body, "digest": "0" * 64})
+    both = await api.ann.post("/api/backup/create", json={**body, "conversationIds": ids})
+
+    assert created.json()["conversationCount"] == 2
+    shown = (await api.ann.get(f"/api/backups/{created.json()['backupId']}")).json()
+    assert (shown["state"], shown["deletion"]) == ("verified", None)
+    assert (outdated.status_code, outdated.json()["error"]["code"]) == (409, "plan_outdated")
+    assert both.status_code == 422
+    assert len(await _ids(api)) == 2

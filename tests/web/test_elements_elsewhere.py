@@ -1,7 +1,10 @@
 """The elements on a page of another site, with a token of that site's: as the reference shows it."""
 
+import json
 import re
+import sqlite3
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,6 +28,11 @@ def site(tmp_path_factory):
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.end_headers()
             self.wfile.write(self.server.content.encode())
+
+        def do_POST(self):
+            ids = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(self.server.delete(ids) if self.path == "/conversations/delete" else 404)
+            self.end_headers()
 
         def log_message(self, *_):
             """Say nothing."""
@@ -129,5 +137,81 @@ async def test_attributes_may_come_late(browser, server, site):
         await page.get_by_text("There is no job 'none'").wait_for()
         await page.evaluate("document.querySelector('batch-summary').setAttribute('job-id', 'topics')")
         await page.get_by_text("Completed: 100% of 5 items.").wait_for()
+    finally:
+        await context.close()
+
+
+@pytest.mark.parametrize(("deleted", "status"), [(2, 200), (1, 500), (0, 200)])
+async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
+    """It is handed a verified backup; the dialog shows what has become of the conversations, and undoes it."""
+    html, snippet = re.findall(r"```html\n(.*?)```", _REFERENCE.read_text(), re.DOTALL)
+    assert 'delete-by="app"' in snippet
+    listed = server.client.get("/api/conversations?jobId=topics").json()["conversations"]
+    ids = sorted(one["id"] for one in listed)[:2]
+    head = (
+        html.replace("https://backstay.example", server.url).replace("TOKEN", server.token).partition("<resume-dialog>")
+    )
+    site.content = head[0] + snippet.replace('"conv-1", "conv-2"', ", ".join(f'"{one}"' for one in ids))
+    found = []
+
+    def delete(asked):
+        (backup, *_) = server.client.get("/api/backups").json()["backups"]
+        found.append((asked, backup["state"], backup["deletion"], backup["conversationCount"]))
+        with closing(sqlite3.connect(server.log.parent / ".backstay" / "backstay.db")) as database:
+            database.execute("PRAGMA foreign_keys = ON")
+            database.executemany("DELETE FROM conversations WHERE id = ?", [(one,) for one in asked[:deleted]])
+            database.commit()
+        return status
+
+    site.delete = delete
+    context = await browser.new_context()
+    try:
+        context.set_default_timeout(30_000)
+        page = await context.new_page()
+        await page.goto(f"http://127.0.0.1:{site.server_port}/")
+        await page.get_by_role("dialog", name="Delete 2 conversations?").wait_for()
+        assert await page.get_by_label("Back them up first").count() == 0
+        await page.get_by_role("button", name="Back up and delete").click()
+        heading = {0: "Nothing was deleted", 1: "1 conversation deleted", 2: "2 conversations deleted"}[deleted]
+        await page.get_by_role("dialog", name=heading).wait_for()
+        said = await page.get_by_role("dialog").inner_text()
+        left = server.client.get("/api/conversations?jobId=topics").json()["conversations"]
+
+        assert found == [(ids, "verified", None, 2)]
+        assert len(listed) - len(left) == deleted
+        assert ("could not be deleted" in said) == (status == 500)
+        assert ("in the library as before" in said) == (deleted < 2)
+        assert await page.get_by_role("button", name="Undo").count() == (deleted > 0)
+        if deleted:
+            await page.get_by_role("button", name="Undo").click()
+            await page.get_by_text(f"{deleted} restored: all is as it was.").wait_for()
+    finally:
+        await context.close()
+
+
+async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server, site):
+    """What was selected has changed since it was shown: there is no backup, and no event."""
+    site.content = f"""<!doctype html><html lang="en"><title>x</title>
+        <pre-delete-backup delete-by="app"></pre-delete-backup><script type="module">
+        import {{ configure }} from "{server.url}/static/backstay.js";
+        configure({{ api: "{server.url}", token: "{server.token}" }});
+        const dialog = document.querySelector("pre-delete-backup");
+        dialog.addEventListener("backup-ready", () => {{ window.isReady = true; }});
+        dialog.ask({{ all: true }});
+        </script></html>"""
+    context = await browser.new_context()
+    try:
+        context.set_default_timeout(30_000)
+        page = await context.new_page()
+        await page.goto(f"http://127.0.0.1:{site.server_port}/")
+        await page.get_by_role("button", name="Back up and delete").wait_for()
+        body = {"jobId": "more", "items": [{"topic": "x"}], "processor": "scripted"}
+        server.client.post("/api/batches", json=body).raise_for_status()
+        server.wait_for(lambda: server.client.get("/api/batches/more").json()["state"] == "completed")
+        await page.get_by_role("button", name="Back up and delete").click()
+        await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
+
+        assert "has changed since the plan was made" in await page.get_by_role("dialog").inner_text()
+        assert await page.evaluate("window.isReady") is None
     finally:
         await context.close()

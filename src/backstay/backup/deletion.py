@@ -87,9 +87,9 @@ class Deletions:
             found.triggers,
         )
 
-    async def count(self, selection: Selection) -> int:
+    async def count(self, selection: Selection, *, ignore_missing: bool = False) -> int:
         """Return how many conversations are selected. Raises as `plan`."""
-        await self._missing(selection, ignored=False)
+        await self._missing(selection, ignored=ignore_missing)
         count = await self._conversations.count(self._owner, selection)
         _refuse_nothing(count)
         return count
@@ -112,6 +112,7 @@ class Deletions:
             keep=expires_in or self._keep,
             expected=plan.conversations,
             planned=plan.digest,
+            deleting=True,
             on_progress=on_progress,
         )
         deletion = await self._delete(record, on_progress)

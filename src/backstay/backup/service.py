@@ -61,26 +61,37 @@ class Backups:
         self,
         selection: Selection | Iterable[str],
         *,
+        digest: str | None = None,
         reason: str = _REASON,
         expires_in: timedelta | None = None,
         on_progress: Listener | None = None,
     ) -> Backup:
         """Back up conversations, named by ids or by a selection; return the verified backup.
 
+        Args:
+            selection: Which conversations.
+            digest: Of the plan of a delete: the backup holds what the plan shows, and ids that it left out are left
+                out. The delete itself is the caller's.
+            reason: Why, for people; kept with the backup.
+            expires_in: How long it is kept; by default BACKUP_RETENTION_DAYS.
+            on_progress: Told how far it has come.
+
         Raises:
             EmptySelection: nothing is selected.
             ConversationNotFound: an id is not there; nothing was written.
             BackupFolderUnrecognized: a disk may not be mounted, or this database is a copy; nothing was written.
+            PlanOutdated: something else is selected than the plan shows.
             BackupFailed: it could not be written, or did not pass its verification.
         """
         if not isinstance(selection, Selection):
             selection = Selection(ids=tuple(selection))
-        expected = await self._deletions.count(selection)
+        expected = await self._deletions.count(selection, ignore_missing=digest is not None)
         backup = await self._writer.write(
             selection,
             reason=reason,
             keep=expires_in or self._keep,
             expected=expected,
+            planned=digest,
             on_progress=on_progress,
         )
         await self._cleaner.clean_daily()

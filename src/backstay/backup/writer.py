@@ -56,6 +56,7 @@ class Writer:
         keep: timedelta,
         expected: int,
         planned: str | None = None,
+        deleting: bool = False,
         on_progress: Listener | None = None,
     ) -> Backup:
         """Back up what is selected, and return the verified record.
@@ -65,7 +66,8 @@ class Writer:
             reason: Why, for people: a short line.
             keep: How long it is kept.
             expected: How many these are likely to be, for whoever watches.
-            planned: Digest of the plan of a delete that this backup is for, which begins with it.
+            planned: Digest of the plan of a delete that this backup is for.
+            deleting: The delete begins with it.
             on_progress: Told how far it has come.
 
         Raises:
@@ -82,7 +84,7 @@ class Writer:
         folder = await self._folders.ready()
         # The file first: without it, a record that says `running` would look like one whose writer is dead.
         part = await asyncio.to_thread(folder.create, backup_id)
-        making = _Making(backup_id, reason, keep, planned=planned)
+        making = _Making(backup_id, reason, keep, planned=planned, deleting=deleting)
         source = self._store.snapshot(self._owner, selection)
         return await self._make(making, part, source, Teller(backup_id, on_progress), expected=expected)
 
@@ -145,7 +147,7 @@ class Writer:
                 done = await self._store.verified(
                     backup,
                     sealed,
-                    deleting=making.planned is not None,
+                    deleting=making.deleting,
                     expires_at=making.other.expires_at if making.other else None,
                     pinned=making.other is not None and making.other.expires_at is None,
                 )
@@ -232,6 +234,7 @@ class _Making:
     keep: timedelta
     other: TakenOver | None = None
     planned: str | None = None
+    deleting: bool = False
 
 
 def _manifest(backup: Backup, making: _Making, snapshot: Snapshot) -> Manifest:

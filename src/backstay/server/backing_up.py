@@ -1,13 +1,14 @@
 """Backups that go on after their request was answered."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from backstay.app import Services
 from backstay.backup.backup import Backup, BackupProgress, Listener
 from backstay.errors import BackstayError
+from backstay.library.selection import Selection
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.server")
@@ -34,12 +35,14 @@ class BackingUp:
         return self._latest.get(backup_id)
 
     async def create(
-        self, services: Services, ids: Sequence[str], reason: str, *, respond_early: bool
+        self, services: Services, selection: Selection, reason: str, *, digest: str | None, respond_early: bool
     ) -> Backup | Begun:
         """Make a backup; with `respond_early` return once it has a record. Raises as `Backups.create`."""
         if not respond_early:
-            return await services.backups.create(ids, reason=reason)
-        task, begun = self.begin(lambda tell: services.backups.create(ids, reason=reason, on_progress=tell))
+            return await services.backups.create(selection, digest=digest, reason=reason)
+        task, begun = self.begin(
+            lambda tell: services.backups.create(selection, digest=digest, reason=reason, on_progress=tell)
+        )
         await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else Begun(begun.result())
 

@@ -1,15 +1,16 @@
 """The two addresses that apps written for the original know."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import Field
+from pydantic import Field, model_validator
 from starlette.responses import Response
 
 from backstay.backup.backup import Backup
+from backstay.library.selection import Selection
 from backstay.objects import BackupOut, Moment, Object
 from backstay.server.api.common import BackupId, Input, Owned, Shared, Text, errors, signed_in
-from backstay.server.api.selections import Ids
+from backstay.server.api.selections import Digest, Ids, SelectionIn
 from backstay.server.backing_up import Begun
 from backstay.server.downloads import BackupResponse, purpose_of
 from backstay.server.keyed import IdempotencyKey, once
@@ -25,8 +26,25 @@ RespondAsync = Annotated[
 
 
 class BackupIn(Input):
-    conversation_ids: Ids
+    """Conversations, by their ids or as a delete takes them."""
+
+    conversation_ids: Ids | None = None
+    selection: SelectionIn | None = None
+    digest: Digest | None = None
+    """Of the plan of a delete: when anything else is selected by now, there is no backup. Deleting is the caller's."""
     reason: Reason = "manual_backup"
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        if (self.conversation_ids is None) == (self.selection is None):
+            raise ValueError("give conversationIds or selection")
+        return self
+
+    def chosen(self) -> Selection:
+        """Return what is to be backed up. Raises EmptySelection: nothing is."""
+        if self.selection is not None:
+            return self.selection.selection()
+        return Selection(ids=tuple(self.conversation_ids or ()))
 
 
 class CreatedBackupOut(Object):
@@ -69,12 +87,13 @@ async def create_backup(
     prefer: RespondAsync = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Back up conversations: all of those named, verified, or nothing."""
-    many = len(given.conversation_ids) > shared.settings.async_above
+    """Back up conversations: all of those named or selected, verified, or nothing."""
+    chosen = given.chosen()
+    many = len(chosen.ids) > shared.settings.async_above
     early = many or "respond-async" in (prefer or "").replace(",", " ").split()
 
     async def act() -> tuple[int, Object]:
-        made = await shared.backing_up.create(owned, given.conversation_ids, given.reason, respond_early=early)
+        made = await shared.backing_up.create(owned, chosen, given.reason, digest=given.digest, respond_early=early)
         if isinstance(made, Begun):
             status = f"{request.scope.get('root_path', '')}/api/backups/{made.backup_id}"
             return 202, BegunBackupOut(backup_id=made.backup_id, status=status)

@@ -1,9 +1,9 @@
 // <pre-delete-backup>: shows what a delete would remove, backs it up, verifies, and only then deletes.
 //
-// Attributes: api, open. Properties: token, isOpen, conversationIds, selection (as the API takes it).
+// Attributes: api, open, delete-by ("app": the page deletes, once there is a verified backup). Properties: token, isOpen, conversationIds, selection (as the API takes it).
 // Methods: ask(selection), close().
-// Events: confirm-delete {selection, backup} (cancelable), progress, deleted {deletion}, failed {error}, undone {restored},
-// close.
+// Events: confirm-delete {selection, backup} (cancelable), progress, backup-ready {backupId, selection, waitUntil} (with
+// delete-by="app"), deleted {deletion}, failed {error}, undone {restored}, close.
 
 import "./backup-progress.js";
 import { downloadLink } from "./backup-progress.js";
@@ -52,6 +52,10 @@ export class PreDeleteBackup extends BackstayElement {
 
   set conversationIds(ids) {
     this.#selection = { conversationIds: [...ids] };
+  }
+
+  get #isOurs() {
+    return this.getAttribute("delete-by") !== "app";
   }
 
   get isOpen() {
@@ -161,7 +165,7 @@ export class PreDeleteBackup extends BackstayElement {
       ),
       gone > 0 && element("p", { class: "muted" }, `${counted(gone, "selected conversation is", "selected conversations are")} not there any more.`),
       ...along(plan),
-      element("label", { for: "backup" }, backup, "Back them up first"),
+      this.#isOurs && element("label", { for: "backup" }, backup, "Back them up first"),
       element("p", { class: "muted" }, "The backup is read back and compared before anything is deleted. With it, the delete can be undone."),
       warning,
       this.#row("Keep them", go),
@@ -173,11 +177,12 @@ export class PreDeleteBackup extends BackstayElement {
     if (!this.tell("confirm-delete", { selection: this.#selection, backup }, { cancelable: true })) return this.close();
     const work = new Work(plan, backup);
     const signal = this.#signal;
+    const lost = (error) => this.#lost(work, error);
     this.#show(work);
     try {
-      const deletion = await this.client.until(() => this.#attempt(work, signal), { signal, lost: (error) => this.#lost(work, error) });
+      const deletion = await (this.#isOurs ? this.client.until(() => this.#attempt(work, signal), { signal, lost }) : this.#deleteByPage(work, signal, lost));
       this.#isBusy = false;
-      this.#deleted(deletion);
+      this.#deleted(deletion, work);
     } catch (error) {
       if (signal.aborted) return;
       this.#isBusy = false;
@@ -231,6 +236,33 @@ export class PreDeleteBackup extends BackstayElement {
     return this.client.post("/api/conversations/delete", { continueBackupId: work.backupId }, { signal });
   }
 
+  // Have the page delete, once there is a verified backup. Resolves to what that came to, by what the backup misses then.
+  async #deleteByPage(work, signal, lost) {
+    const asked = { selection: this.#selection, digest: work.plan.digest, reason: "bulk_delete" };
+    work.what = "they were backed up";
+    work.after = "Nothing is deleted before that.";
+    const { backupId } = await this.client.act("/api/backup/create", asked, { signal, lost, headers: { Prefer: "respond-async" } });
+    const path = `/api/backups/${encodeURIComponent(backupId)}`;
+    let backup = null;
+    work.backupId = backupId;
+    await this.client.follow(`${path}/events`, (name, data) => {
+      if (name === "state") backup = data;
+      else this.#progress(work, inItsPhase(data));
+    }, { signal, lost, isOver: () => backup !== null && backup.state !== "running" });
+    signal.throwIfAborted();
+    if (backup.state !== "verified") throw new ApiError(500, { code: "backup_failed", message: backup.error ?? `The backup is ${backup.state}.` });
+    const waiting = [];
+    work.isHandedOver = true;
+    work.what = "they were deleted";
+    work.after = "All of them are in a verified backup.";
+    this.tell("backup-ready", { backupId, selection: this.#selection, waitUntil: (promise) => waiting.push(promise) });
+    const ended = await Promise.allSettled(waiting);
+    const found = await this.client.act(`${path}/restore-plan`, {}, { signal, lost });
+    work.error = ended.find((one) => one.status === "rejected")?.reason ?? null;
+    work.left = found.identical;
+    return { backupId, deleted: found.new, changed: found.conflicts.length, gone: 0, changedIds: found.conflicts.map((one) => one.id), goneIds: [], undo: `${path}/restore` };
+  }
+
   #show(work) {
     this.#isBusy = true;
     this.#put(work.backup ? "Backing up, then deleting" : "Deleting", work.shown, work.place);
@@ -252,12 +284,12 @@ export class PreDeleteBackup extends BackstayElement {
     if (work.place.textContent === "") {
       work.place.replaceChildren(
         work.said,
-        element("p", { class: "muted" }, work.backup ? "What was begun goes on without this page, and the backup is in the list of backups." : "What was begun goes on without this page."),
+        element("p", { class: "muted" }, work.after),
         this.#row("Close"),
       );
     }
     const found = work.left === null ? "" : ` ${counted(work.left, "conversation")} of ${number(work.plan.conversations)} ${work.left === 1 ? "is" : "are"} in the library now.`;
-    sayLost(work.said, error, "they were deleted", found);
+    sayLost(work.said, error, work.what, found);
   }
 
   // How many of what was to be deleted is in the library.
@@ -269,7 +301,9 @@ export class PreDeleteBackup extends BackstayElement {
   async #explain(work, error) {
     const signal = this.#signal;
     try {
-      if (error instanceof Interrupted) {
+      if (work.isHandedOver) {
+        this.#stopped(error, "It is not known what was deleted");
+      } else if (error instanceof Interrupted) {
         this.#interrupted(work, error.backup);
       } else if (work.backupId !== null) {
         const backup = await this.client.ask(`/api/backups/${encodeURIComponent(work.backupId)}`, { signal, lost: (lost) => this.#lost(work, lost) });
@@ -317,7 +351,7 @@ export class PreDeleteBackup extends BackstayElement {
       const asked = { continueBackupId: work.backupId };
       const deletion = await this.client.act("/api/conversations/delete", asked, { signal, lost: (error) => this.#lost(work, error) });
       this.#isBusy = false;
-      this.#deleted(deletion);
+      this.#deleted(deletion, work);
     } catch (error) {
       if (signal.aborted) return;
       this.#isBusy = false;
@@ -325,18 +359,22 @@ export class PreDeleteBackup extends BackstayElement {
     }
   }
 
-  async #deleted(deletion) {
+  async #deleted(deletion, { error = null, left = null, isHandedOver }) {
     this.#unknown = null;
     const place = element("div", { "aria-live": "polite" });
     const done = element("button", { type: "button", class: "primary", onclick: () => this.close() }, "Done");
-    const kept = deletion.changed > 0 && element("p", {}, `${counted(deletion.changed, "conversation")} kept, because somebody changed them meanwhile.`);
-    const heading = `${counted(deletion.deleted, "conversation")} deleted`;
+    const kept = [
+      error !== null && problem(error),
+      deletion.changed > 0 && element("p", {}, `${counted(deletion.changed, "conversation")} kept, because somebody changed them meanwhile.`),
+      isHandedOver && left > 0 && element("p", {}, `${counted(left, "conversation is", "conversations are")} in the library as before.`),
+    ];
+    const heading = deletion.deleted === 0 ? "Nothing was deleted" : `${counted(deletion.deleted, "conversation")} deleted`;
     if (deletion.backupId === null) {
-      this.#put(heading, kept, element("p", {}, "There is no backup of them."), element("div", { class: "row" }, done));
+      this.#put(heading, ...kept, element("p", {}, "There is no backup of them."), element("div", { class: "row" }, done));
     } else {
-      const undo = element("button", { type: "button", part: "undo", onclick: () => this.#undo(undo, place, deletion) }, "Undo");
+      const undo = deletion.deleted > 0 && element("button", { type: "button", part: "undo", onclick: () => this.#undo(undo, place, deletion) }, "Undo");
       const expiry = element("p", {}, "All of them are in a verified backup.");
-      this.#put(heading, kept, expiry, place, element("div", { class: "row" }, done, undo, downloadLink(this.client, deletion.backupId)));
+      this.#put(heading, ...kept, expiry, place, element("div", { class: "row" }, done, undo, downloadLink(this.client, deletion.backupId)));
       this.client.ask(`/api/backups/${encodeURIComponent(deletion.backupId)}`, { signal: this.#signal }).then(
         (backup) => {
           if (backup.expiresAt !== null) expiry.textContent = `All of them are in a verified backup, which expires ${distance(backup.expiresAt)}.`;
@@ -345,7 +383,8 @@ export class PreDeleteBackup extends BackstayElement {
       );
     }
     done.focus();
-    this.tell("deleted", { deletion });
+    if (error === null) this.tell("deleted", { deletion });
+    else this.tell("failed", { error });
   }
 
   async #undo(button, place, { backupId }, others = []) {
@@ -400,10 +439,15 @@ class Work {
   shown = element("backup-progress", { deleting: true });
   place = element("div");
   said = element("div");
+  what = "they were deleted";
+  // The page deletes, and had its turn; what it has failed with.
+  isHandedOver = false;
+  error = null;
 
   constructor(plan, backup) {
     this.plan = plan;
     this.backup = backup;
+    this.after = `What was begun goes on without this page${backup ? ", and the backup is in the list of backups" : ""}.`;
   }
 
   asked(selection) {
