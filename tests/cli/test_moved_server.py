@@ -72,7 +72,7 @@ def test_what_the_pause_says_finishes_the_job(code, within, job, before, closing
     ended = within("resume", job, "--base-url", now.base_url)
 
     assert (paused.code, why["code"]) == (5, code)
-    assert "(it often ends in /v1), resume with --base-url and the right one. Resume with: backstay" in paused.err
+    assert "with the right one: `backstay resume JOB --base-url URL`. Resume with: backstay" in paused.err
     assert ended.code == 0, ended.err
     assert ended.err.startswith(f"openai, at {now.base_url}; ")
     assert ended.out.startswith("mv: 40 of 40 completed, 0 failed")

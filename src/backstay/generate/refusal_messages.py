@@ -1,6 +1,9 @@
 """What the user reads about each refusal: the facts, and what to do. Nothing of the answer is in it."""
 
-_ADDRESS = "If the base URL is wrong (it often ends in /v1), resume with --base-url and the right one"
+# Pages show these messages too: an option stands in its command, which a terminal takes.
+_ADDRESS = (
+    "If the base URL is wrong (it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`"
+)
 
 MESSAGES = {
     # -- the key and the account
@@ -120,7 +123,7 @@ _OF_JOB = {
     "use": "discard the job and run it with",
     # A recipe is frozen into its job, and so are the items.
     "start": "start a new job with",
-    "wait": "wait, or lower `--rpm` and `--tpm`",
+    "wait": "wait, or pause the job and resume it at a lower rate: `backstay resume JOB --rpm N --tpm N`",
     "address": _ADDRESS,
 }
 

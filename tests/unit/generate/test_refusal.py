@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import Counter
+from string import Formatter
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from backstay.generate import refusal_rules
 from backstay.generate.endpoint import endpoint_of
 from backstay.generate.refusal import Kind, Refusal, not_json, refusal_of, unreachable
-from backstay.generate.refusal_messages import MESSAGES, message
+from backstay.generate.refusal_messages import _OF_JOB, MESSAGES, message
 from support.refusals import MODEL, NOW, REFUSALS, Row
 
 _ENDPOINT = endpoint_of(f"openai:{MODEL}", None, None)
@@ -253,6 +254,16 @@ def test_judging_is_fast():
     assert min(rounds) < 100e-6
 
 
+@pytest.mark.parametrize("key", MESSAGES)
+def test_an_option_is_named_in_its_command_only(key):
+    """A page shows why a job paused, and has no options: what a terminal takes is said as a whole command."""
+    facts = {name for _, name, _, _ in Formatter().parse(MESSAGES[key]) if name} - set(_OF_JOB)
+
+    said = message(key, **dict.fromkeys(facts, "x"))
+
+    assert "--" not in re.sub(r"`backstay [^`]+`", "", said)
+
+
 def test_a_web_page_pauses_until_the_endpoint_is_proven():
     """At first the address is wrong; after a good answer a page is trouble that passes."""
     page = "\n<!DOCTYPE html><html>…"
@@ -262,7 +273,7 @@ def test_a_web_page_pauses_until_the_endpoint_is_proven():
     broken = not_json(200, "{half", _ENDPOINT, is_proven=False)
 
     assert (first.kind, first.is_decisive, first.code) == (Kind.ACCOUNT, True, "html_answer")
-    assert "If the base URL is wrong (it often ends in /v1), resume with --base-url and the right one" in first.message
+    assert "(it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`" in first.message
     assert (later.kind, later.code) == (Kind.PASSING, "html_answer")
     assert (broken.kind, broken.code) == (Kind.PASSING, "broken_json")
 
