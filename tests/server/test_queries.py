@@ -2,11 +2,12 @@
 
 import pytest
 
-from support.addresses import CASES, PAGES, addresses, description, filled, request_of
-from support.serving import ENOUGH, libraries, serving
+from support.addresses import CASES, OPEN, PAGES, addresses, description, filled, request_of, routes
+from support.serving import ENOUGH, cookied, libraries, serving
 
 settings = libraries(ENOUGH)
 
+_FILES = ("/static/{name}", "/openapi.json")
 _NAMES = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "made"}
 
 
@@ -66,11 +67,23 @@ async def test_who_is_not_signed_in_learns_nothing_of_parameters(api):
     assert (await api.anonymous.get("/api/batches?nope=1")).status_code == 401
 
 
-async def test_pages_are_read_whatever_a_link_adds(settings):
-    """A link to a page may carry parameters of mail programs, and a form those of the list that it leads back to."""
-    async with serving(settings, local=True) as local:
-        for address in sorted(PAGES):
+async def test_every_page_refuses_a_parameter_it_does_not_have(settings):
+    """A misspelt filter would be a list of everything: pages and their forms name it, as the API's addresses do."""
+    async with serving(settings, local=True) as local, cookied(local) as browser:
+        walked = {address for address in routes(local.app) if not address.endswith(_FILES)} - set(CASES)
+        for address in sorted(walked):
             method, _, path = address.partition(" ")
-            answer = await local.ann.request(method, path, params={"utm_source": "mail"})
+            answer = await browser.request(method, path, params={"surely-not": "1"})
 
-            assert "query parameter" not in answer.text, (address, answer.status_code)
+            assert answer.status_code == 422, (address, answer.text)
+            assert "surely-not: " in answer.text, address
+        misspelt = await browser.get("/conversations", params={"jobId": "x"})
+
+    assert walked >= PAGES | OPEN | {"GET /", "GET /docs"}
+    assert "jobId: Unknown query parameter; did you mean job?" in misspelt.text
+
+
+async def test_scripts_take_a_version(settings):
+    """Pages of other sites may add one, so that a browser fetches them anew."""
+    async with serving(settings, local=True) as local:
+        assert (await local.anonymous.get("/static/backstay.js", params={"v": "2"})).status_code == 200

@@ -1,18 +1,19 @@
 """Query parameters that an address does not have are refused, as unknown fields of a body are."""
 
-from functools import cache
-
-from fastapi import FastAPI, Request
+from fastapi import Request
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Cookie, Header, Path
+from fastapi.routing import APIRoute
 
+from backstay.server.auth.authenticator import STATIC
 from backstay.suggestions import did_you_mean
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse a request whose query names a parameter that the description of its address does not have.
+    """Refuse a request whose query names a parameter that its address does not have.
 
-    A page takes any: links that lead to it are given parameters by mail programs and search engines, and its forms
-    carry those of the list that they lead back to.
+    Scripts and styles take any: pages of other sites may add a version to their addresses.
 
     Raises:
         RequestValidationError: names each such parameter, and the nearest that there is.
@@ -21,9 +22,9 @@ async def refuse_unknown_parameters(request: Request) -> None:
     if not given:
         return
     route = request.scope["route"]
-    if not route.include_in_schema:
+    if route.path.startswith(STATIC):
         return
-    known = _parameters_of(request.app, route.path_format, request.method.lower())
+    known = _parameters_of(route)
     unknown = [name for name in given if name not in known]
     if unknown:
         raise RequestValidationError(
@@ -31,10 +32,9 @@ async def refuse_unknown_parameters(request: Request) -> None:
         )
 
 
-@cache
-def _parameters_of(app: FastAPI, path: str, method: str) -> tuple[str, ...]:
-    operation = app.openapi()["paths"].get(path, {}).get(method, {})
-    return tuple(one["name"] for one in operation.get("parameters", ()) if one["in"] == "query")
+def _parameters_of(route: APIRoute) -> tuple[str, ...]:
+    others = (Path, Header, Cookie)
+    return tuple(one.alias for one in get_flat_params(route.dependant) if not isinstance(one.field_info, others))
 
 
 def _message(name: str, known: tuple[str, ...]) -> str:

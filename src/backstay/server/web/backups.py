@@ -25,9 +25,14 @@ _NOTICES = {
     "removed": "The backup was removed.",
 }
 
+Done = Annotated[str | None, Query()]
+"""What was done to the backup, by a form that has led here."""
+
 
 @router.get("")
-async def list_backups(request: Request, owned: Owned, cursor: Cursor = None, every: bool = False) -> Response:
+async def list_backups(
+    request: Request, owned: Owned, cursor: Cursor = None, every: bool = False, done: Done = None
+) -> Response:
     """All backups, the latest first; deletes that were cut off before them."""
     found = await owned.backups.list(every=every, before=cursor, limit=_PAGE)
     unfinished = await owned.backups.unfinished() if cursor is None else ()
@@ -39,16 +44,16 @@ async def list_backups(request: Request, owned: Owned, cursor: Cursor = None, ev
         unfinished=[BackupOut.of(backup) for backup in unfinished],
         is_first=cursor is None,
         every=every,
-        notice=_notice(request),
+        notice=_NOTICES.get(done or ""),
         now=SystemClock().now(),
     )
 
 
 @router.get("/one")
-async def show_backup(request: Request, owned: Owned, backup_id: Name) -> Response:
+async def show_backup(request: Request, owned: Owned, backup_id: Name, done: Done = None) -> Response:
     """One backup, and what can be done with it."""
     shown = BackupOut.of(await owned.backups.show(backup_id))
-    return rendered(request, "backup.html", section="backups", backup=shown, notice=_notice(request))
+    return rendered(request, "backup.html", section="backups", backup=shown, notice=_NOTICES.get(done or ""))
 
 
 @router.get("/restore")
@@ -110,7 +115,3 @@ async def act(
             await owned.backups.restore(backup_id)
             done = "undone"
     return led_to(request, "/backups/one", id=backup_id, done=done)
-
-
-def _notice(request: Request) -> str | None:
-    return _NOTICES.get(request.query_params.get("done", ""))

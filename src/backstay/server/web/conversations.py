@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Form, Query, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from backstay.errors import BackstayError
@@ -13,7 +13,7 @@ from backstay.library.id_text import LONGEST_ID, id_of_printed, printed_id
 from backstay.library.selection import Selection
 from backstay.objects import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
-from backstay.server.api.common import Owned, Shared, Text
+from backstay.server.api.common import LARGEST, Owned, Shared, Text
 from backstay.server.api.selections import MOST_IDS
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, led_to
@@ -62,6 +62,15 @@ class Filters(BaseModel):
         )
 
 
+class Listed(Filters):
+    """What the list is asked for: a page of it, and how the delete or its undoing ended that has led here."""
+
+    cursor: Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, EmptyIsNone] = None
+    deleted: str | None = None
+    deleted_for_good: Annotated[str, Query(alias="deletedForGood")] = ""
+    restored: str | None = None
+
+
 class Chosen(Filters):
     """What a form has selected: the ids of `id` and, a line each, of `ids`, as they are printed; or all that match."""
 
@@ -105,21 +114,20 @@ class Wanted(Chosen):
 async def list_conversations(
     request: Request,
     owned: Owned,
-    filters: Annotated[Filters, Query()],
+    listed: Annotated[Listed, Query()],
 ) -> Response:
     """Those that match, the newest first; and how the last delete ended, where one has led here."""
-    cursor = _cursor(request)
-    found = await owned.conversations.list(filters.selection(), before=cursor, limit=_PAGE)
+    found = await owned.conversations.list(listed.selection(), before=listed.cursor, limit=_PAGE)
     return rendered(
         request,
         "conversations.html",
         section="conversations",
         page=ConversationsOut.of(found, limit=_PAGE),
-        filters=filters,
-        is_first=cursor is None,
-        done=await _done(request, owned),
-        deleted_for_good=request.query_params.get("deletedForGood", "")[:20],
-        is_restored="restored" in request.query_params,
+        filters=listed,
+        is_first=listed.cursor is None,
+        done=await _done(owned, listed.deleted),
+        deleted_for_good=listed.deleted_for_good[:20],
+        is_restored=listed.restored is not None,
     )
 
 
@@ -190,14 +198,8 @@ def owned_days(request: Request) -> int:
     return int(request.app.state.parts.backstay.settings.backup_keep.days)
 
 
-def _cursor(request: Request) -> int | None:
-    given = request.query_params.get("cursor", "")
-    return int(given) if given.isdecimal() and len(given) < 19 else None
-
-
-async def _done(request: Request, owned: Owned) -> BackupOut | None:
+async def _done(owned: Owned, backup_id: str | None) -> BackupOut | None:
     """Return the backup of the delete that has led here, or that was undone."""
-    backup_id = request.query_params.get("deleted")
     if backup_id is None or len(backup_id) > LONGEST_ID or not backup_id.isprintable():
         return None
     try:

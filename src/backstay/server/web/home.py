@@ -12,10 +12,9 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def home(request: Request) -> Response:
+async def home(request: Request, token: str | None = None) -> Response:
     """Exchange `?token=` for a cookie, so that it stands in no address, no history and no log; or lead on."""
     root, local = request.scope.get("root_path", ""), parts_of(request).local
-    token = request.query_params.get("token")
     if local is None or token is None:
         if local is not None and local.owner_of_cookie(request.headers) is not None:
             return RedirectResponse(f"{root}/batches", status_code=303)
