@@ -107,8 +107,10 @@ class Serving:
         """Wait until a job has come to rest, and nobody works on it."""
         async with asyncio.timeout(60):
             while True:
+                # Asked before the job is read: a run that ends in between has left what was read behind.
+                is_worked = self.parts.supervisor.worked
                 job = (await (client or self.ann).get(f"/api/batches/{job_id}")).json()
-                if job["state"] != "running" and not job["workers"] and not self.parts.supervisor.worked:
+                if job["state"] != "running" and not job["workers"] and not is_worked:
                     return job
                 await asyncio.sleep(0.02)
 
