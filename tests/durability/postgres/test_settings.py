@@ -6,6 +6,11 @@ import psycopg
 import pytest
 
 from backstay import Backstay, Selection
+from backstay.errors import StorageError
+from backstay.storage.postgres import channel
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.connection import connect
+from backstay.storage.postgres.errors import translated
 from support.invariants import violations
 from support.library import ALL, digests, filled
 from support.sql import ask
@@ -110,3 +115,79 @@ async def test_a_session_that_was_ended_while_it_was_idle_is_made_again(url, saf
         result = await backstay.batches.run("two", [{"topic": "a"}], "scripted")
 
     assert result.completed == 1
+
+
+_NEW = "the server has no transaction_timeout, which is new in PostgreSQL 17"
+_LIMITS = {
+    "statement_timeout": "150ms",
+    "lock_timeout": "150ms",
+    "transaction_timeout": "250ms",
+    "idle_in_transaction_session_timeout": "150ms",
+}
+_LONG = "BEGIN; SELECT pg_sleep(5)"  # ended by the limit
+# A statement that stores or restores rows takes longer than each limit.
+_SLOW = """
+    CREATE FUNCTION backstay.slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF NEW.id IN ('c00003', 'c00007') THEN PERFORM pg_sleep(0.19); END IF; RETURN NEW; END $$;
+    CREATE TRIGGER slow BEFORE INSERT ON backstay.conversations FOR EACH ROW EXECUTE FUNCTION backstay.slow();
+"""
+
+
+def _knows(url, setting):
+    return bool(ask(url, "SELECT 1 FROM pg_settings WHERE name = ?", setting))
+
+
+def _limited(url):
+    """Have every program on the database be ended by the limits that this server has."""
+    database = url.rpartition("/")[2]
+    limits = {name: limit for name, limit in _LIMITS.items() if _knows(url, name)}
+    _asked(url, _SLOW, *(f"ALTER DATABASE {database} SET {name} = '{limit}'" for name, limit in limits.items()))
+
+
+async def test_no_limit_of_the_server_ends_an_import_or_a_restore(url, safe):
+    """A transaction of ours takes as long as it needs, whatever limits are set for other programs."""
+    _limited(url)
+
+    before = await filled(url, 10, job=False)
+    async with Backstay.open(url) as backstay:
+        deleted = await backstay.conversations.delete(ALL)
+        restored = await backstay.backups.restore(deleted.backup_id)
+
+        assert restored.restored == 10
+        assert await digests(backstay) == before
+
+
+async def test_an_import_whose_limit_is_not_lifted_is_ended(url, safe, monkeypatch):
+    """The control: the server ends the import of one who leaves the limit as it is."""
+    if not _knows(url, "transaction_timeout"):
+        pytest.skip(_NEW)
+    _limited(url)
+    kept = channel.SETTINGS.replace("set_config('transaction_timeout', '0', true)", "current_setting('work_mem')")
+    monkeypatch.setattr(channel, "SETTINGS", kept)
+
+    with pytest.raises(StorageError, match="ended the session by its transaction_timeout"):
+        await filled(url, 10, job=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked"), [("transaction_timeout", _LONG), ("idle_session_timeout", "SELECT 1")], ids=["long", "idle"]
+)
+def test_a_limit_that_ends_a_session_is_named_with_what_lifts_it(url, setting, asked):
+    """The statement in the message is run by the role itself, and then its sessions are not ended."""
+    if not _knows(url, setting):
+        pytest.skip(_NEW)
+    database = url.rpartition("/")[2]
+    _asked(url, f"ALTER ROLE postgres IN DATABASE {database} SET {setting} = '100ms'")
+
+    connection = connect(Address.of(url))
+    until(lambda: setting == "transaction_timeout" or not _sessions(url))
+    with (
+        pytest.raises(StorageError, match=f"ended the session by its {setting}") as ended,
+        translated(Address.of(url), "backstay"),
+    ):
+        connection.execute(asked)
+    connection.close()
+    _asked(url, ended.value.message.split("`")[1])
+
+    with connect(Address.of(url)) as connection:
+        assert connection.execute(f"SHOW {setting}").fetchone() == ("0",)

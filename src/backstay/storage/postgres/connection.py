@@ -26,7 +26,9 @@ SETTINGS = """
     SET LOCAL lock_timeout = 0;
     SET LOCAL statement_timeout = 0;
     SELECT pg_catalog.set_config('search_path', pg_catalog.concat('pg_catalog', pg_catalog.regexp_replace(
-               pg_catalog.current_setting('search_path'), '^(?=.)', ', ')), true);
+               pg_catalog.current_setting('search_path'), '^(?=.)', ', ')), true),
+           CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL  -- since PostgreSQL 17
+                THEN pg_catalog.set_config('transaction_timeout', '0', true) END;
 """
 
 
@@ -47,12 +49,13 @@ def connect(address: Address, **parameters: object) -> Connection:
 
 
 def begin(connection: Connection, how: str, *, statement_seconds: float | None = None) -> None:
-    """Begin a transaction, `how` it is to be said after BEGIN, in which nothing depends on what others have set.
+    """Begin to read, `how` it is to be said after BEGIN: nothing depends on what others have set.
 
-    None of its statements may take longer than `statement_seconds`, where they are given.
+    Whoever reads decides how long it takes, also to work on what was read; but none of its statements may take longer
+    than `statement_seconds`, where they are given.
     """
     limit = f"SET LOCAL statement_timeout = {max(1, int(1000 * statement_seconds))};" if statement_seconds else ""
-    connection.execute(f"BEGIN {how}; {SETTINGS} {limit}")
+    connection.execute(f"BEGIN {how}; {SETTINGS} SET LOCAL idle_in_transaction_session_timeout = 0; {limit}")
 
 
 def check_server(connection: Connection, address: Address) -> None:

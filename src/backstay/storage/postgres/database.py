@@ -121,8 +121,6 @@ class Database:
         # Closed, and not committed: it may still be in the middle of what nobody wants any more.
         with translated(self.address, self._schema), closing(connect(self.address)) as connection:
             begin(connection, _READ)
-            # Whoever reads decides how long it lasts, not a limit that was set for other programs.
-            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield PostgresSession(connection, self._statements)
 
     def in_our_words(self) -> AbstractContextManager[None]:

@@ -23,6 +23,7 @@ from backstay.errors import (
 )
 from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.queries import quoted
 
 # What another value in the same statement would not have met: these fail the one outcome that holds the value.
 _REFUSALS = (
@@ -48,6 +49,10 @@ _LATER = (
     pg.TooManyConnections,
     pg.ConnectionException,
 )
+
+# By SQLSTATE, since an older psycopg has no class for each. Another session is as good as one that was idle; another
+# transaction would take as long.
+_LIMITS = {"25P04": (StorageError, "transaction_timeout"), "57P05": (StoreUnavailable, "idle_session_timeout")}
 
 # A certificate, or what is asked for: nothing that passes by itself, as a connection that breaks while it is encrypted.
 _ENCRYPTION = (
@@ -132,7 +137,7 @@ def _refusal(error: Exception) -> str:
 
 def _is_raised(error: psycopg.Error) -> bool:
     """Whether it comes from a function somebody wrote, under whatever code: one of theirs, or one of the server's."""
-    if error.sqlstate is None:
+    if error.sqlstate is None or error.sqlstate in _LIMITS:
         return False
     try:
         psycopg.errors.lookup(error.sqlstate)
@@ -181,6 +186,13 @@ def in_our_words(error: psycopg.Error, address: Address) -> BackstayError:
         case pg.TooManyConnections():
             return StoreUnavailable(
                 f"{place} takes no more connections; end some, or go through a pooler", database=place
+            )
+        case _ if error.sqlstate in _LIMITS:
+            kind, setting = _LIMITS[error.sqlstate]
+            lifted = f"ALTER ROLE CURRENT_USER IN DATABASE {quoted(address.database)} SET {setting} = 0"
+            return kind(
+                f"{place} ended the session by its {setting}; lift that, as {address.user!r}: `{lifted}`",
+                database=place,
             )
         case _ if is_lost(error):
             return StoreUnavailable(

@@ -14,9 +14,8 @@ from backstay.storage.postgres.queries import Statements, quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.session import Row
 
-# Rows that a policy hides must not look like rows that are not there; whoever reads decides how long it takes.
-_READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off; \
-SET LOCAL idle_in_transaction_session_timeout = 0"
+# Rows that a policy hides must not look like rows that are not there.
+_READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
 _FETCHED = 4_000
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
