@@ -19,6 +19,7 @@ from backstay.batch.service import CONCURRENCY, Batches
 from backstay.batch.taking_over import TakingOver
 from backstay.clock import Clock, SystemClock
 from backstay.errors import SettingsError
+from backstay.files import is_own
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
 from backstay.generate.sources import Processors
@@ -30,6 +31,7 @@ from backstay.original.report import Report
 from backstay.original.service import FromOriginal, Keeper
 from backstay.serving.duties import Duties
 from backstay.serving.once import Once
+from backstay.serving.store import OtherOwners, Owned
 from backstay.serving.tickets import Tickets
 from backstay.settings import Settings, load
 from backstay.storage.sql.migrated import Migrated
@@ -147,6 +149,12 @@ class Backstay:
     async def owners(self) -> Sequence[str]:
         """Return who has unfinished jobs, or backups."""
         return await self._store.notes.owners()
+
+    async def others(self, noun: Owned) -> OtherOwners:
+        """Count what other owners have, as far as our role may see it; in a file of another user nothing is counted."""
+        if not all(is_own(path) for path in self._store.files):
+            return OtherOwners(noun, 0, 0)
+        return await self._store.notes.others(self.settings.owner, noun)
 
     async def forget_expired(self) -> None:
         """Remove what was to be remembered for a while only: kept answers, tickets, claims."""

@@ -94,3 +94,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_own(path: Path) -> bool:
+    """Return whether a file belongs to the user of this process; one that is not there does to nobody else."""
+    try:
+        return path.stat().st_uid == os.geteuid()
+    except FileNotFoundError:
+        return True

@@ -19,6 +19,7 @@ from backstay.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Per
 from backstay.cli.text import counted, plain
 from backstay.clock import to_text
 from backstay.errors import SettingsError
+from backstay.serving.store import Owned
 
 if TYPE_CHECKING:
     from backstay.backup.backup import Backup
@@ -109,6 +110,7 @@ def list_backups(
                 out.table(_COLUMNS, [_row(backup) for backup in found], whole=("CREATED", "EXPIRES"))
             else:
                 out.note("There are no backups.")
+                await hints.tell_of_others(out, backstay, Owned.BACKUP)
             for backup in await backstay.backups.unfinished():
                 out.note(_unfinished(invocation, backup))
             await hints.remind(invocation, out, backstay)

@@ -15,6 +15,7 @@ from backstay.cli.output import Output
 from backstay.cli.selecting import Job, OlderThan, Persona, Search, selection_of, words_of
 from backstay.cli.text import plain, plain_lines
 from backstay.library.id_text import id_of_printed, printed_id
+from backstay.serving.store import Owned
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
@@ -67,6 +68,8 @@ def list_conversations(
                     out.note(f"The next: {invocation.command(*words, f'--before={found[-1].cursor}')}")
             else:
                 out.note("There are no conversations." if narrowed is None else "No conversation is like that.")
+                if not await backstay.conversations.list(None, limit=1):
+                    await hints.tell_of_others(out, backstay, Owned.CONVERSATION)
             await hints.remind(invocation, out, backstay)
 
     in_loop(do())

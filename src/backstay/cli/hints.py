@@ -14,6 +14,7 @@ from backstay.library.id_text import printed_id, typed_id
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.job import Job, Pause
+    from backstay.serving.store import Owned
 
 _NAMED = 5
 _LOOKED_AT = 100
@@ -50,6 +51,19 @@ def _is_recent(stamp: Path) -> bool:
         return abs(time.time() - stamp.stat().st_mtime) < _DAY_SECONDS
     except FileNotFoundError:
         return False
+
+
+async def tell_of_others(out: Output, backstay: "Backstay", noun: "Owned") -> None:
+    """Say, where an owner has none of something, how much of it others have: perhaps another owner was meant."""
+    if out.as_json:
+        return
+    # As with a reminder: what the command was asked is answered.
+    with suppress(BackstayError):
+        found = await backstay.others(noun)
+        if found.count:
+            owner, has = plain(backstay.settings.owner), "has" if found.owners == 1 else "have"
+            owners, count = counted(found.owners, "owner"), counted(found.count, noun)
+            out.note(f"{owners} other than {owner!r} {has} {count}; name one with --owner.")
 
 
 def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:

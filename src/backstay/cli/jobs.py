@@ -11,6 +11,7 @@ from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import counted, duration, plain, plain_lines, shortened
 from backstay.clock import SystemClock
 from backstay.library.id_text import printed_id
+from backstay.serving.store import Owned
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -47,16 +48,17 @@ def jobs(
         async with invocation.open() as backstay:
             batches = backstay.batches
             found = await (batches.incomplete(limit=_MOST) if incomplete else batches.list(limit=_MOST))
-        if as_json:
-            from backstay.objects import JobsOut
+            if as_json:
+                from backstay.objects import JobsOut
 
-            out.answer(JobsOut.of(found, limit=_MOST))
-        elif found:
-            out.table(_COLUMNS, [_row(job) for job in found], whole=("UPDATED",))
-            for job in [job for job in found if job.lacks_items and job.pause is not None][:_TOLD]:
-                out.note(f"{printed_id(job.id)}: {plain(job.pause.message if job.pause else '')}")
-        else:
-            out.note("No job is unfinished." if incomplete else "There are no jobs.")
+                out.answer(JobsOut.of(found, limit=_MOST))
+            elif found:
+                out.table(_COLUMNS, [_row(job) for job in found], whole=("UPDATED",))
+                for job in [job for job in found if job.lacks_items and job.pause is not None][:_TOLD]:
+                    out.note(f"{printed_id(job.id)}: {plain(job.pause.message if job.pause else '')}")
+            else:
+                out.note("No job is unfinished." if incomplete else "There are no jobs.")
+                await hints.tell_of_others(out, backstay, Owned.UNFINISHED_JOB if incomplete else Owned.JOB)
 
     in_loop(do())
 

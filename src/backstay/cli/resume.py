@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import key_permission
+from backstay.cli import hints, key_permission
 from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import Status
 from backstay.cli.interruption import GRACE_SECONDS
@@ -23,8 +23,9 @@ from backstay.cli.options import (
 )
 from backstay.cli.output import Output
 from backstay.cli.running import SCRIPTED, Live, supervise
-from backstay.errors import NothingToRun
+from backstay.errors import JobNotFound, NothingToRun
 from backstay.library.id_text import id_of_printed
+from backstay.serving.store import Owned
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -86,21 +87,26 @@ def resume(
     async def begin(backstay: "Backstay", live: Live) -> "BatchResult":
         from backstay.batch.intake import Columns
 
-        await _say_what_is_asked(out, backstay, job, base_url)
-        return await backstay.batches.resume(
-            job,
-            concurrency=concurrency,
-            rpm=rpm,
-            tpm=tpm,
-            limit=limit,
-            retry_failed=retry_failed,
-            accept_new_items=accept_new_items,
-            base_url=base_url,
-            columns=Columns(id_column, topic_column, persona_column),
-            on_progress=live.watcher,
-            stop=live.stop,
-            grace_seconds=GRACE_SECONDS,
-        )
+        try:
+            await _say_what_is_asked(out, backstay, job, base_url)
+            return await backstay.batches.resume(
+                job,
+                concurrency=concurrency,
+                rpm=rpm,
+                tpm=tpm,
+                limit=limit,
+                retry_failed=retry_failed,
+                accept_new_items=accept_new_items,
+                base_url=base_url,
+                columns=Columns(id_column, topic_column, persona_column),
+                on_progress=live.watcher,
+                stop=live.stop,
+                grace_seconds=GRACE_SECONDS,
+            )
+        except (NothingToRun, JobNotFound) as error:
+            noun = Owned.UNFINISHED_JOB if isinstance(error, NothingToRun) else Owned.JOB
+            await hints.tell_of_others(out, backstay, noun)
+            raise
 
     try:
         return key_permission.allowing(

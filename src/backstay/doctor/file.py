@@ -10,8 +10,9 @@ import apsw
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, Level, in_bytes
 from backstay.doctor.surroundings import check_backup_place, check_surroundings
-from backstay.doctor.work import check_work
+from backstay.doctor.work import check_others, check_work
 from backstay.errors import BackstayError, UnsafeSQLite
+from backstay.files import is_own
 from backstay.settings import Settings
 from backstay.storage.sqlite.connection import check_sqlite
 from backstay.storage.sqlite.inspection import Depth, Inspection, inspect
@@ -60,6 +61,8 @@ def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]
         yield _counters(found)
     if found.schema == found.known_schema and not found.damage:
         yield from check_work(found.standing)
+        if is_own(path):
+            yield from check_others(found.standing, settings.owner)
         yield from check_backups(found.standing, settings, beside=beside, deep=deep)
 
 

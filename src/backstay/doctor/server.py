@@ -6,7 +6,7 @@ from pathlib import Path
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, Level
 from backstay.doctor.surroundings import check_backup_place
-from backstay.doctor.work import check_work
+from backstay.doctor.work import check_others, check_work
 from backstay.errors import BackstayError
 from backstay.settings import Settings
 from backstay.storage.postgres.address import Address
@@ -37,6 +37,7 @@ def check_server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]
     yield from _adopted(found)
     if found.schema == found.known_schema:
         yield from check_work(found.standing)
+        yield from check_others(found.standing, settings.owner)
         yield from check_backups(found.standing, settings, beside=None, deep=deep)
 
 

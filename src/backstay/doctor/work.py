@@ -44,6 +44,18 @@ def check_work(found: Standing) -> Iterator[Check]:
         yield Check("deletes", Level.WARNING, text, remedy)
 
 
+def check_others(found: Standing, owner: str) -> Iterator[Check]:
+    """Say by number what other owners have: perhaps one of them was meant."""
+    counts = [f"{_counted(one.count, one.noun)} ({_counted(one.owners, 'owner')})" for one in found.others]
+    if counts:
+        remedy = "name another owner with --owner or BACKSTAY_OWNER"
+        yield Check("owners", Level.OK, f"owners other than {owner!r} have {', '.join(counts)}", remedy)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _remedy(waiting: Sequence[Unfinished]) -> str:
     remedies = []
     if any(job.processor != CALLER and not _lacks_items(job) for job in waiting):

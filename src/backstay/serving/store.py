@@ -3,7 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol
+
+
+class Owned(StrEnum):
+    """What an owner has."""
+
+    JOB = "job"
+    UNFINISHED_JOB = "unfinished job"
+    CONVERSATION = "conversation"
+    BACKUP = "backup"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherOwners:
+    """How many other owners there are who have something, and how much that is; never who."""
+
+    noun: Owned
+    owners: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +64,8 @@ class NoteStore(Protocol):
 
     async def owners(self) -> Sequence[str]:
         """Return who has unfinished jobs or backups: whom a server's own duties concern."""
+        ...
+
+    async def others(self, owner: str, noun: Owned) -> OtherOwners:
+        """Count what owners other than this one have. For whoever runs the database alone, never over HTTP."""
         ...

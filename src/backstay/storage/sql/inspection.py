@@ -6,8 +6,11 @@ from datetime import datetime
 
 from backstay.backup.location import Location
 from backstay.batch.store import WorkerCard
+from backstay.serving.store import OtherOwners, Owned
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
+
+_COUNTED = (Owned.JOB, Owned.CONVERSATION, Owned.BACKUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Standing:
     database_id: str = ""
     """What the folder of backups is named after."""
     location: Location | None = None
+    others: Sequence[OtherOwners] = ()
+    """What other owners have, of each noun of which they have any."""
 
 
 def standing(session: Session, owner: str, location: Location) -> Standing:
@@ -65,7 +70,14 @@ def standing(session: Session, owner: str, location: Location) -> Standing:
         [_backup(row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
         location,
+        [found for noun in _COUNTED if (found := count_of_others(session, owner, noun)).count],
     )
+
+
+def count_of_others(session: Session, owner: str, noun: Owned) -> OtherOwners:
+    """Count what owners other than this one have."""
+    owners, count = session.row("other_owners", {"owner": owner, "noun": noun.value}) or (0, 0)
+    return OtherOwners(noun, owners, count)
 
 
 def _backup(row: Row) -> KeptBackup:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from backstay.clock import Clock
-from backstay.serving.store import TakenNote
+from backstay.serving.store import OtherOwners, Owned, TakenNote
+from backstay.storage.sql.inspection import count_of_others
 from backstay.storage.sql.session import Database, Session, Values
 from backstay.storage.sql.times import now_micros
 
@@ -49,6 +50,9 @@ class SqlNotes:
 
     async def owners(self) -> Sequence[str]:
         return await self._database.read(lambda s: [owner for (owner,) in s.rows("owners")])
+
+    async def others(self, owner: str, noun: Owned) -> OtherOwners:
+        return await self._database.read(lambda s: count_of_others(s, owner, noun))
 
     def _written(self, owner: str, kind: str, name: str, value: str, lasts: timedelta) -> Values:
         now = now_micros(self._clock)

@@ -1,0 +1,15 @@
+-- How many other owners have how many of what is asked for; nothing else is counted.
+SELECT count(DISTINCT owner), count(*)
+  FROM (SELECT owner FROM jobs
+         WHERE :noun = 'job' AND state <> 'creating'
+         UNION ALL
+        SELECT owner FROM jobs
+         WHERE :noun = 'unfinished job' AND state IN ('pending', 'running', 'paused')
+         UNION ALL
+        SELECT owner FROM conversations
+         WHERE :noun = 'conversation'
+         UNION ALL
+        SELECT owner FROM backups
+         WHERE :noun = 'backup' AND (state IN ('running', 'verified') OR (state = 'failed' AND removed_at IS NULL))
+       ) AS kept
+ WHERE owner <> :owner
