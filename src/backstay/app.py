@@ -19,6 +19,7 @@ from backstay.batch.service import CONCURRENCY, Batches
 from backstay.batch.taking_over import TakingOver
 from backstay.clock import Clock, SystemClock
 from backstay.errors import SettingsError
+from backstay.extras import packages_missing
 from backstay.files import is_own
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
@@ -326,9 +327,7 @@ def _store(settings: Settings, clock: Clock, read_seconds: float | None) -> "Sql
     try:
         from backstay.storage.postgres import PostgresStore
     except ImportError as error:
-        raise SettingsError(
-            "PostgreSQL needs one more package: pip install 'psycopg[binary]'", setting="database_url"
-        ) from error
+        raise SettingsError(packages_missing("PostgreSQL", "postgres"), setting="database_url") from error
     store = PostgresStore(url=settings.server, schema=settings.database_schema, clock=clock, read_seconds=read_seconds)
     _report_ignored(store.address.ignored)
     return store

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
-from backstay.cli.text import counted
+from backstay.cli.text import counted, plain
 from backstay.errors import BackstayError
 from backstay.library.id_text import printed_id, typed_id
 

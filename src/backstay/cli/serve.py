@@ -10,11 +10,8 @@ from backstay.cli.options import AsJson
 from backstay.cli.output import Output, flush
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import SettingsError
+from backstay.extras import packages_missing
 
-_NEEDED = (
-    "backstay serve needs packages that are not installed; add them with `pip install '.[server]'` in a checkout of "
-    "Backstay"
-)
 _SCRIPTED_ONLY = (
     "Only the built-in scripted writer is offered, and it calls no model. Name your recipes under [server.recipes] in "
     'backstay.toml, as in: tutor = "tutor.toml"'
@@ -49,7 +46,8 @@ def serve(
         from backstay.server import listening
         from backstay.server.settings import load
     except ModuleNotFoundError as error:
-        raise SettingsError(_NEEDED, setting="server", missing=error.name) from error
+        message = packages_missing("backstay serve", "server")
+        raise SettingsError(message, setting="server", missing=error.name) from error
     settings, server = invocation.settings(), load(host=host, port=port)
     warn_of_supabase(settings, os.environ, out)
 

@@ -15,6 +15,7 @@ from backstay.doctor.file import check_file, check_library
 from backstay.doctor.sources import check_sources
 from backstay.environment import NAME_SUPABASE, supabase_unused
 from backstay.errors import SettingsError
+from backstay.extras import installation
 from backstay.settings import VARIABLES, Settings, load
 
 __all__ = ["Check", "Level", "examine"]
@@ -68,7 +69,7 @@ def _server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
     try:
         from backstay.doctor.server import check_server
     except ImportError:
-        remedy = "pip install 'psycopg[binary]'"
-        yield Check("postgres", Level.PROBLEM, "the package that speaks to the server is not installed", remedy)
+        text = "the packages that speak to the server are not installed"
+        yield Check("postgres", Level.PROBLEM, text, f"add them with {installation('postgres')}")
         return
     yield from check_server(url, settings, deep=deep)

@@ -1,6 +1,14 @@
-"""The HTTP API: `create_app` makes it, `running` runs it within another application."""
+"""The HTTP API: `create_app` makes it, `running` runs it within another application.
 
-from backstay.server.app import create_app, running
-from backstay.server.settings import ServerSettings
+Raises ModuleNotFoundError, with what to install, where the packages of the extra `server` are not there.
+"""
+
+from backstay.extras import packages_missing
+
+try:
+    from backstay.server.app import create_app, running
+    from backstay.server.settings import ServerSettings
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(packages_missing("backstay.server", "server"), name=error.name) from error
 
 __all__ = ["ServerSettings", "create_app", "running"]

@@ -374,7 +374,7 @@ def test_without_the_package(tmp_path):
 
         said = ended.stdout + ended.stderr
         assert ended.returncode == (1 if words == ("doctor",) else 2), said
-        assert "pip install 'psycopg[binary]'" in said
+        assert "add them with `pip install '.[postgres]'` in a checkout of Backstay" in said
         assert _SECRET not in said
         assert "Traceback" not in said
 
