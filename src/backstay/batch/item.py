@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from backstay.library.canonical import canonical_json
+from backstay.readers.depth import TOO_DEEP, is_too_deep
 
 
 class ItemState(StrEnum):
@@ -135,4 +136,7 @@ def content_digest_source(topic: str, persona: str | None, parameters: Mapping[s
     Raises:
         ValueError: a parameter cannot be kept as JSON.
     """
-    return canonical_json([topic, persona, dict(parameters)])
+    written = canonical_json([topic, persona, dict(parameters)])
+    if is_too_deep(dict(parameters)):
+        raise ValueError(TOO_DEEP)
+    return written

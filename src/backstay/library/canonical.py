@@ -10,6 +10,9 @@ from typing import Any
 
 import orjson
 
+from backstay.readers.depth import TOO_DEEP
+
+_RECURSION = "Recursion limit reached"  # as orjson says it
 # Dates and dataclasses would silently come back as text and dictionaries: refused instead.
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -23,7 +26,7 @@ def canonical_json(value: Any) -> bytes:
     try:
         written = orjson.dumps(value, option=_OPTIONS)
     except orjson.JSONEncodeError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(TOO_DEEP if str(error) == _RECURSION else str(error)) from error
     _refuse_not_finite(value)
     return written
 

@@ -9,9 +9,9 @@ from backstay.clock import to_text
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.canonical import canonical_json, digest_of
 from backstay.library.id_text import id_fault
+from backstay.readers.depth import AROUND_METADATA, TOO_DEEP, is_too_deep
 
 _IDS = ("id", "job_id", "item_id")
-_DEEPEST = 200  # of metadata: what stands around it in a file, or an answer, comes on top of it
 _USUAL_ROLES = ("user", "assistant", "system")
 
 
@@ -164,16 +164,5 @@ def _check_json(value: Mapping[str, Any], what: str) -> None:
         canonical_json(dict(value))
     except ValueError as error:
         raise InvalidConversation(f"{what} cannot be kept as JSON: {error}") from error
-    if _is_deeper(value, _DEEPEST):
-        raise InvalidConversation(f"{what} is nested more than {_DEEPEST} deep")
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Return whether objects and lists are nested more than so many levels deep."""
-    nested = [value]
-    for _ in range(levels):
-        inner = [one.values() if isinstance(one, Mapping) else one for one in nested]
-        nested = [one for values in inner for one in values if isinstance(one, Mapping | list | tuple)]
-        if not nested:
-            return False
-    return True
+    if is_too_deep(dict(value), around=AROUND_METADATA):
+        raise InvalidConversation(f"{what} cannot be kept as JSON: with the conversation it is {TOO_DEEP}")

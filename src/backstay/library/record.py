@@ -2,8 +2,8 @@
 
 The line is the native shape (`Conversation.to_dict`) with whatever columns a user has added. It loses nothing:
 
-* `metadata` is an object where reading and writing it gives the stored text again; else it is that text as a string.
-  A missing one is `{}`.
+* `metadata` is an object where reading and writing it gives the stored text again and it is not too deep; else it is
+  that text as a string. A missing one is `{}`.
 * Rows of other tables that hang on it are under `related`, by table: those that would be `deleted` with it whole, those
   that would be `changed` with what tells them and what they refer to. Without any there is no such key.
 * A value JSON has no word for is a list of a type and a text: `["blob", "00ff"]`, `["real", "inf"]`. No column holds a
@@ -18,6 +18,8 @@ import math
 from typing import Any, NamedTuple
 
 import orjson
+
+from backstay.readers.depth import AROUND_METADATA, is_too_deep, may_be_too_deep
 
 TURNS = "conversation_turns"
 RELATED = "related"
@@ -83,11 +85,11 @@ def metadata_to_line(stored: Any) -> Any:
     if isinstance(stored, str) and stored.startswith("{"):
         try:
             value = orjson.loads(stored)
-            # With what stands around it in a line: a value may be nested only so deep.
-            written = orjson.dumps([[[value]]])[3:-3].decode()
-        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        except orjson.JSONDecodeError:
             return stored
-        return value if value and written == stored else stored
+        if may_be_too_deep(stored, around=AROUND_METADATA) and is_too_deep(value, around=AROUND_METADATA):
+            return stored  # as another program has stored it
+        return value if value and orjson.dumps(value).decode() == stored else stored
     return value_to_line(stored)
 
 

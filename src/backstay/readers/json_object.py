@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from backstay.readers.depth import TOO_DEEP, is_too_deep, may_be_too_deep
 from backstay.readers.origin import Origin
 from backstay.readers.text import decode
 
@@ -30,6 +31,8 @@ def parse_object(raw: bytes | bytearray, origin: Origin, line: int) -> dict[str,
         if error.lineno > 1:
             where = f"line {line + error.lineno - 1} {where}"
         raise origin.bad_row(line, f"not valid JSON: {error.msg} (at {where})") from None
+    if may_be_too_deep(raw) and is_too_deep(values):
+        raise origin.bad_row(line, TOO_DEEP)
     if type(values) is not dict:
         raise origin.bad_row(line, 'not a JSON object; write a row as {"column": value}')
     # A rounded whole number is a float, so rows without floats, at the top or nested, need no second look.

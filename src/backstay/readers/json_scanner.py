@@ -2,9 +2,9 @@
 
 import re
 
+from backstay.readers.depth import DEEPEST, TOO_DEEP
 from backstay.readers.text import MAX_RECORD_BYTES, Text, too_long
 
-_MAX_DEPTH = 1024
 # Nothing is tried twice: every repeat of a character is possessive (`*+`), every repeat of a group stands in an atomic
 # group. A possessive repeat of a group would say the same, but matches too little before Python 3.11.5.
 _SCALAR = re.compile(rb"[0-9A-Za-z+.-]*+")
@@ -56,7 +56,7 @@ class JsonScanner:
     def take_object(self) -> bytearray:
         """Step over the object that starts here and return its text: brackets are paired, nothing else is checked.
 
-        Raises BadRow if it is nested more than 1024 deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
+        Raises BadRow if it is too deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
         """
         whole = _SHALLOW.match(self._window, self._at)
         size = whole.end() - self._at if whole else self._size_of_object()
@@ -106,8 +106,8 @@ class JsonScanner:
                 depth += 1
             else:
                 depth -= 1
-            if depth > _MAX_DEPTH:
-                raise self._origin.bad_row(self.line, f"nested more than {_MAX_DEPTH} deep")
+            if depth > DEEPEST:
+                raise self._origin.bad_row(self.line, TOO_DEEP)
         return size
 
     def _size_to_end_of_string(self, size: int) -> int:

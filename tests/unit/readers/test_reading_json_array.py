@@ -45,7 +45,7 @@ def test_elements_read_back_equal_however_they_arrive(trickle, objects, indent, 
     assert rows == [Row(line, item) for line, item in zip(lines, objects, strict=True)]
 
 
-@pytest.mark.parametrize("depth", [1, 4, 5, 6, 7, 100, 1024])
+@pytest.mark.parametrize("depth", [1, 4, 5, 6, 7, 100])
 @pytest.mark.parametrize("size", [7, 100_000])
 def test_nesting_up_to_the_limit_is_read(trickle, depth, size):
     """Each depth is read, whichever way its end is found."""
@@ -56,7 +56,6 @@ def test_nesting_up_to_the_limit_is_read(trickle, depth, size):
 
     assert [row.line for row in rows] == [2, 3]
     for row in rows:
-        # Python itself cannot compare values this deep.
         inner = row.values
         for _ in range(depth - 1):
             inner = inner["a"]
@@ -69,7 +68,7 @@ def test_nesting_beyond_the_limit_is_refused(refusal, opening):
     error = refusal("topics.json", b'[{"id":1},\n{"a":' + opening * 1_000_000)
 
     assert isinstance(error, BadRow)
-    assert error.message.endswith("line 2: nested more than 1024 deep")
+    assert error.message.endswith("line 2: nested more than 100 deep")
     assert error.context["line"] == 2
 
 

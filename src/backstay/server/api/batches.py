@@ -11,6 +11,7 @@ from starlette.responses import Response
 from backstay.batch.job import RunLimits
 from backstay.library.id_text import LONGEST_ID
 from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
+from backstay.readers.depth import TOO_DEEP, is_too_deep
 from backstay.server.api.common import (
     Cursor,
     Input,
@@ -46,7 +47,9 @@ def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     except UnicodeEncodeError:
         raise ValueError("it is not valid Unicode") from None
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(f"it is {TOO_DEEP}") from None
+    if any(map(is_too_deep, items)):
+        raise ValueError(f"it is {TOO_DEEP}")
     return items
 
 

@@ -1,0 +1,119 @@
+"""JSON that is nested deeply: refused on every way in, and what is taken can be backed up, exported and read again."""
+
+import json
+
+import pytest
+
+from backstay import Conversation, Turn
+from backstay.errors import InvalidConversation
+from backstay.library.conversation import validate
+from support.serving import ENOUGH, libraries
+from support.sql import ask
+
+settings = libraries(ENOUGH)
+
+_DEEP = [101, 200, 254, 500, 900, 960, 1_018, 1_023, 1_030, 5_000]
+
+
+def _nested(levels, opening):
+    closing = {"[": "]", '{"a":': "}"}[opening]
+    return opening * levels + ("" if opening == "[" else "1") + closing * levels
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _items(value):
+    """Each way in for the parameter of an item."""
+    item = f'{{"id":"i","topic":"x","p":{value}}}'
+    body = f'{{"jobId":"j","items":[{item}],"processor":"scripted","start":false}}'
+    yield "/api/batches", {"content": body, "headers": _JSON}
+    yield "/api/batches", {"content": body, "headers": {**_JSON, "Idempotency-Key": "k"}}
+    for name, content in (("r.jsonl", item), ("r.json", f"[{item}]")):
+        form = {"jobId": "j", "processor": "scripted", "start": "false"}
+        yield "/api/batches/upload", {"files": {"file": (name, content)}, "data": form}
+
+
+def _conversations(value):
+    """Each way in for what becomes metadata."""
+    turn = '{"role":"user","content":"x"'
+    for number, row in enumerate(
+        (
+            f'{{"messages":[{turn}}}],"key":{value}',
+            f'{{"messages":[{turn}}}],"metadata":{{"key":{value}}}',
+            f'{{"messages":[{turn},"key":{value}}}]',
+            f'{{"messages":[{turn},"metadata":{{"key":{value}}}}}]',
+        )
+    ):
+        for name, content in (("r.jsonl", f'{row},"id":"c{number}"}}'), ("r.json", f'[{row},"id":"c{number}"}}]')):
+            yield "/api/conversations/import", {"files": {"file": (name, content)}}
+
+
+def _others(value):
+    """Each kind of body that takes no such value."""
+    yield "/api/backup/create", {"content": f'{{"conversationIds":{value}}}', "headers": _JSON}
+    yield "/api/conversations/export", {"content": f'{{"format":{value}}}', "headers": _JSON}
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+async def test_deep_json_is_refused_on_every_way_in(api, opening):
+    """With a 4xx in our shape, whichever parser or writer would give up at that depth."""
+    for levels in _DEEP:
+        value = _nested(levels, opening)
+        for path, request in (*_items(value), *_conversations(value), *_others(value)):
+            answer = await api.ann.post(path, **request)
+
+            assert 400 <= answer.status_code < 500, (levels, path, answer.text)
+            assert answer.json()["error"]["code"] in {"invalid_request", "bad_request", "bad_row"}
+
+
+async def test_json_as_deep_as_is_allowed_comes_back(api):
+    """The control: it is stored, backed up, exported, and that export is the same conversations again."""
+    for path, request in (*_items(_nested(99, "[")), *_conversations(_nested(96, "["))):
+        answer = await api.ann.post(path, **request)
+        assert answer.status_code == 201, answer.text
+
+    ids = [f"c{number}" for number in range(4)]
+    backup = await api.ann.post("/api/backup/create", json={"conversationIds": ids})
+    exported = await api.ann.post("/api/conversations/export", json={"conversationIds": ids, "format": "native"})
+    again = await api.ann.post("/api/conversations/import", files={"file": ("r.jsonl", exported.content)})
+
+    assert backup.status_code == 201, backup.text
+    assert (again.status_code, again.json()["identical"]) == (201, 4), again.text
+
+
+async def test_deep_metadata_that_another_program_has_stored_is_backed_up(api, settings):
+    """As the text that it is, and brought back as it was."""
+    await api.made(1)
+    ask(settings.database_url, "UPDATE conversations SET metadata = ?", _nested(300, '{"a":'))
+    (conversation,) = (await api.ann.get("/api/conversations")).json()["conversations"]
+
+    plan = {"selection": {"conversationIds": [conversation["id"]]}}
+    planned = await api.ann.post("/api/conversations/delete-plan", json=plan)
+    gone = await api.ann.post("/api/conversations/delete", json={**plan, "digest": planned.json()["digest"]})
+    back = await api.ann.post(gone.json()["undo"], json={})
+
+    assert back.status_code == 200, back.text
+    assert ask(settings.database_url, "SELECT metadata FROM conversations") == [(_nested(300, '{"a":'),)]
+
+
+def test_deep_metadata_of_a_processor_is_refused():
+    """As deep as a row allows is taken; one level more is an outcome that cannot be stored."""
+    for levels, is_taken in ((97, True), (98, False), (300, False), (1_500, False)):
+        metadata = json.loads(_nested(levels, '{"a":')) if levels < 900 else _made(levels)
+        for conversation in (
+            Conversation([Turn("user", "x")], metadata=metadata),
+            Conversation([Turn("user", "x", None, metadata)]),
+        ):
+            if is_taken:
+                validate(conversation)
+            else:
+                with pytest.raises(InvalidConversation, match="nested more than 100 deep"):
+                    validate(conversation)
+
+
+def _made(levels):
+    value = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
