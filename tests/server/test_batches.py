@@ -270,7 +270,7 @@ async def test_a_bad_file_is_refused(api, name, content, status, code):
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
     assert "/tmp" not in answer.text
-    assert "backstay-upload" not in answer.text
+    assert "backstay-server" not in answer.text
     assert (await api.ann.get("/api/batches/up")).status_code == 404
 
 

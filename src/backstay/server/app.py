@@ -1,5 +1,6 @@
 """The application: put together, and run for as long as it is entered."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -41,6 +42,7 @@ from backstay.server.queries import refuse_unknown_parameters
 from backstay.server.requests import Requests
 from backstay.server.settings import ServerSettings
 from backstay.server.supervisor import Supervisor
+from backstay.server.temporary_folder import TemporaryFolder, remove_left_folders
 from backstay.server.web import pages
 from backstay.settings import Settings
 
@@ -120,6 +122,7 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     async with parts.backstay:
         cleaning = Cleaning(backstay=parts.backstay, metrics=parts.metrics, cron=parts.settings.cleanup)
+        await asyncio.to_thread(remove_left_folders)
         await _sweep(parts.backstay)
         cleaning.start()
         if parts.settings.automatic_resume:
@@ -132,7 +135,7 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
             await parts.supervisor.stop()
             await parts.backing_up.stop()
             await parts.authenticator.close()
-            pages.close(app)
+            parts.files.close()
 
 
 def _check_entry(server: ServerSettings, token: str | None) -> None:
@@ -188,6 +191,7 @@ def _parts(
         metrics=metrics,
         downloads=_places(server, "downloads", "most_downloads"),
         uploads=_places(server, "uploads", "most_uploads"),
+        files=TemporaryFolder(),
     )
     metrics.watch(jobs=lambda: supervisor.worked, listeners=lambda: hub.listeners)
     metrics.watch_transfers("download", lambda: parts.downloads.taken)

@@ -16,6 +16,7 @@ from backstay.server.permission import ResumePermission
 from backstay.server.problems import unauthorized
 from backstay.server.settings import ServerSettings
 from backstay.server.supervisor import Supervisor
+from backstay.server.temporary_folder import TemporaryFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Parts:
     metrics: Metrics
     downloads: Places
     uploads: Places
+    files: TemporaryFolder
 
 
 def parts_of(request: Request) -> Parts:

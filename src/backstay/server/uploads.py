@@ -13,6 +13,7 @@ from fastapi import UploadFile
 
 from backstay.errors import BackstayError
 from backstay.server.problems import Problem
+from backstay.server.temporary_folder import TemporaryFolder
 
 ITEMS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 CONVERSATIONS = (".jsonl", ".ndjson", ".json", ".zst")
@@ -28,7 +29,7 @@ class Upload:
 
 
 @asynccontextmanager
-async def stored(upload: UploadFile, kinds: tuple[str, ...]) -> AsyncIterator[Upload]:
+async def stored(upload: UploadFile, kinds: tuple[str, ...], files: TemporaryFolder) -> AsyncIterator[Upload]:
     """Give an upload as a file; it is gone afterwards. Errors that name it call it `upload`.
 
     Only the ending of the name it came with is looked at: it says what kind of file it is.
@@ -39,7 +40,7 @@ async def stored(upload: UploadFile, kinds: tuple[str, ...]) -> AsyncIterator[Up
     ending = PurePosixPath(upload.filename or "").suffix.lower()
     if ending not in kinds:
         raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(kinds)}", field="file")
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="backstay-upload-"))
+    folder = Path(await asyncio.to_thread(lambda: tempfile.mkdtemp(prefix="upload-", dir=files.path())))
     path = folder / f"upload{ending}"
     try:
         yield Upload(path, await asyncio.to_thread(_copy, upload, path))

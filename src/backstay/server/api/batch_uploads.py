@@ -44,7 +44,7 @@ async def upload_batch(
     """Make a job of a file's rows. Columns other than id, topic and persona are parameters."""
     making = making_of(shared, recipe=recipe, processor=processor)
     columns = Columns(id_column, topic_column, persona_column)
-    async with uploads.stored(file, uploads.ITEMS) as upload:
+    async with uploads.stored(file, uploads.ITEMS, shared.files) as upload:
 
         async def act() -> tuple[int, JobOut]:
             job = await owned.batches.create(

@@ -88,7 +88,7 @@ async def import_conversations(
     key: IdempotencyKey = None,
 ) -> Response:
     """Store the conversations of a file, all or none of them."""
-    async with uploads.stored(file, uploads.CONVERSATIONS) as upload:
+    async with uploads.stored(file, uploads.CONVERSATIONS, shared.files) as upload:
 
         async def act() -> tuple[int, ImportOut]:
             done = await owned.conversations.import_file(

@@ -1,9 +1,9 @@
 """Files that are to become jobs, kept from the page where they were dropped to the one where the job is started."""
 
 import asyncio
+import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 from backstay.errors import BackstayError
 from backstay.readers import Row, read_rows
 from backstay.server.problems import Problem
+from backstay.server.temporary_folder import TemporaryFolder
 
 _MOST = 20
 _SECONDS = 3_600.0
@@ -30,6 +31,7 @@ class KeptFile:
     name: str
     columns: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
+    size: int
     kept_at: float
     """By a monotonic clock."""
 
@@ -40,10 +42,11 @@ class KeptFile:
 
 
 class KeptFiles:
-    """Keeps the latest ones, an hour at most, in a folder of their own."""
+    """Keeps the latest ones, an hour at most, and `most_bytes` of them together, which the largest may have."""
 
-    def __init__(self) -> None:
-        self._folder: Path | None = None
+    def __init__(self, folder: TemporaryFolder, *, most_bytes: int) -> None:
+        self._folder = folder
+        self._most_bytes = most_bytes
         self._files: dict[str, KeptFile] = {}
 
     async def keep(self, source: Any, name: str, ending: str) -> KeptFile:
@@ -57,21 +60,14 @@ class KeptFiles:
     def find(self, kept_id: str) -> KeptFile:
         """Return a file. Raises Problem when it is not there any more."""
         kept = self._files.get(kept_id)
-        if kept is None:
+        if kept is None or not kept.path.is_file():  # a cleaner of temporary files may have come by
             raise Problem(404, "not_found", "This file is not kept any more: choose it again")
         return kept
 
-    def close(self) -> None:
-        """Remove all of them."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
     def _keep(self, source: Any, name: str, ending: str) -> KeptFile:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="backstay-kept-"))
-        self._make_room()
+        self._make_room(source.seek(0, os.SEEK_END))
         kept_id = secrets.token_urlsafe(16)
-        path = self._folder / f"{kept_id}{ending}"
+        path = self._folder.path() / f"{kept_id}{ending}"
         source.seek(0)
         try:
             with path.open("xb") as file:
@@ -81,15 +77,18 @@ class KeptFiles:
             path.unlink(missing_ok=True)
             raise
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        kept = self._files[kept_id] = KeptFile(kept_id, path, name, columns, rows, time.monotonic())
+        size = path.stat().st_size
+        kept = self._files[kept_id] = KeptFile(kept_id, path, name, columns, rows, size, time.monotonic())
         return kept
 
-    def _make_room(self) -> None:
+    def _make_room(self, size: int) -> None:
+        """Remove files that were kept for too long, and the oldest until there is room for one of that size."""
         oldest = sorted(self._files.values(), key=lambda kept: kept.kept_at)
-        surplus = max(0, len(oldest) - _MOST + 1)
-        for number, kept in enumerate(oldest):
-            if number < surplus or time.monotonic() - kept.kept_at > _SECONDS:
-                del self._files[kept.id]
+        count, total = len(oldest), size + sum(kept.size for kept in oldest)
+        for kept in oldest:
+            if count >= _MOST or total > self._most_bytes or time.monotonic() - kept.kept_at > _SECONDS:
+                count, total = count - 1, total - kept.size
+                self._files.pop(kept.id, None)
                 kept.path.unlink(missing_ok=True)
 
 

@@ -9,15 +9,10 @@ from backstay.server.web.kept_files import KeptFiles
 
 def install(app: FastAPI) -> None:
     """Add the pages to an application. Those of the library are for a browser that a local token let in."""
-    app.state.kept_files = KeptFiles()
+    app.state.kept_files = KeptFiles(app.state.parts.files, most_bytes=app.state.parts.settings.upload_bytes)
     app.state.page_of_problem = page_of_problem
     for module in (home, static_files):
         app.include_router(module.router)
     if app.state.parts.local is not None:
         for module in (batches, conversations, backups):
             app.include_router(module.router)
-
-
-def close(app: FastAPI) -> None:
-    """Remove what was kept for the pages. Twice is safe."""
-    app.state.kept_files.close()

@@ -1,0 +1,85 @@
+"""The folder that a server keeps its temporary files in: there while it is needed, and gone with its server."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.server")
+
+_PREFIX = "backstay-server-"
+
+
+class TemporaryFolder:
+    """One folder, made when it is first asked for, and again when something has removed it meanwhile.
+
+    It is locked for as long as its server lives. By that the next server tells it from those of servers that were
+    killed, and systemd-tmpfiles leaves it alone; other cleaners of temporary files may not.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._path: Path | None = None
+        self._lock = -1
+
+    def path(self) -> Path:
+        """Return the folder, which is there. Raises OSError."""
+        with self._guard:
+            if self._path is not None and self._path.is_dir():
+                return self._path
+            self._let_go()
+            return self._make()
+
+    def close(self) -> None:
+        """Remove it with all that is in it. Idempotent."""
+        with self._guard:
+            if self._path is not None:
+                shutil.rmtree(self._path, ignore_errors=True)
+            self._let_go()
+
+    def _make(self) -> Path:
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            lock = _locked(path)
+            if lock is not None and path.is_dir():
+                self._path, self._lock = path, lock
+                return path
+            if lock is not None:  # it was taken for one of a server that was killed, before it was locked
+                os.close(lock)
+
+    def _let_go(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._path, self._lock = None, -1
+
+
+def remove_left_folders() -> None:
+    """Remove the folders of servers that were killed. Raises nothing."""
+    with suppress(OSError):
+        for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            lock = _locked(path)
+            if lock is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
+                _log.info("temporary_files_removed", folder=path.name)
+
+
+def _locked(path: Path) -> int | None:
+    """Lock a folder of this user's, and return what holds the lock; None where another server has it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
