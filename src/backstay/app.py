@@ -30,6 +30,7 @@ from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.original.report import Report
 from backstay.original.service import FromOriginal, Keeper
+from backstay.serving.cursors import Cursors
 from backstay.serving.duties import Duties
 from backstay.serving.once import Once
 from backstay.serving.store import OtherOwners, Owned
@@ -80,6 +81,7 @@ class Backstay:
         self.settings = settings
         self._create = create
         self._concurrency = concurrency
+        self._database_id: str | None = None
         self._clock = SystemClock()
         self._store = _store(settings, self._clock, read_seconds)
         self._folders = Folders(
@@ -156,6 +158,12 @@ class Backstay:
         if not all(is_own(path) for path in self._store.files):
             return OtherOwners(noun, 0, 0)
         return await self._store.notes.others(self.settings.owner, noun)
+
+    async def cursors(self, owner: str) -> Cursors:
+        """Return the cursors of an owner's lists, for whoever is not to learn of other owners' rows."""
+        if self._database_id is None:
+            self._database_id = await self._store.backups.database_id()
+        return Cursors(database_id=self._database_id, owner=owner)
 
     async def forget_expired(self) -> None:
         """Remove what was to be remembered for a while only: kept answers, tickets, claims."""

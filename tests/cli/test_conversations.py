@@ -37,7 +37,6 @@ def test_conversations_are_listed(within, three):
         "jobId": "other",
         "itemId": "i1",
         "turns": 4,
-        "cursor": newest["cursor"],
     }
     assert shown["nextCursor"] is None
     assert [line[0] for line in lines] == [one["id"] for one in shown["conversations"]]

@@ -1,5 +1,7 @@
 """Nobody reaches what is somebody else's: generated from the API's own description."""
 
+from itertools import pairwise
+
 import pytest
 
 from backstay.server import ServerSettings, create_app
@@ -129,3 +131,34 @@ async def _everything(api, names):
         )
     ]
     return [answer.json() for answer in shown]
+
+
+async def test_cursors_do_not_count_what_others_store(api):
+    """Paging leads to everything of one's own, once, and its cursors tell nothing of what others stored in between."""
+    for number in range(6):
+        await _owned(api, number)
+        await api.made(number + 1, job_id=f"bobs-{number}", client=api.bob)
+    owned = api.parts.backstay.for_owner(ANN)
+    lists = {
+        "conversations": [one.cursor for one in await owned.conversations.list()],
+        "batches": [one.key for one in await owned.batches.list()],
+        "backups": [one.key for one in await owned.backups.list()],
+    }
+
+    for name, keys in lists.items():
+        whole = (await api.ann.get(f"/api/{name}")).json()
+        (rows,) = [value for value in whole.values() if isinstance(value, list)]
+        assert len(rows) == 6
+        paged, cursors = [], []
+        more = {}
+        while more is not None:
+            page = (await api.ann.get(f"/api/{name}", params={"limit": 1, **more})).json()
+            paged += next(value for value in page.values() if isinstance(value, list))
+            cursors.append(page["nextCursor"])
+            more = {"cursor": page["nextCursor"]} if page["nextCursor"] is not None else None
+
+        assert paged == rows
+        assert not set(keys) & set(cursors)
+        # As far apart as any two numbers of 52 bits; keys lie a few rows apart.
+        assert all(abs(one - other) > 1_000_000 for one, other in pairwise(cursors[:-1]))
+        assert all("cursor" not in row for row in rows)

@@ -1,6 +1,6 @@
 """Backups, restores and cleanups."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from backstay.backup.backup import Backup, BackupProgress
@@ -79,9 +79,10 @@ class BackupsOut(Object):
     next_cursor: int | None
 
     @classmethod
-    def of(cls, backups: Sequence[Backup], *, limit: int) -> Self:
+    def of(cls, backups: Sequence[Backup], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
         full = bool(backups) and len(backups) >= limit
-        return cls(backups=[BackupOut.of(backup) for backup in backups], next_cursor=backups[-1].key if full else None)
+        shown = [BackupOut.of(backup) for backup in backups]
+        return cls(backups=shown, next_cursor=cursor(backups[-1].key) if full else None)
 
 
 class BackupProgressOut(Object):

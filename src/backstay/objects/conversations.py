@@ -1,6 +1,6 @@
 """Conversations, and bringing them in, out and away."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from backstay.library.conversation import Conversation
@@ -11,7 +11,7 @@ from backstay.objects.base import Moment, Object
 
 
 class ConversationSummaryOut(Object):
-    """A conversation without its turns' text; `cursor` is its place in the order of storing."""
+    """A conversation without its turns' text."""
 
     id: str
     topic: str | None
@@ -20,7 +20,6 @@ class ConversationSummaryOut(Object):
     item_id: str | None
     turns: int
     created_at: str
-    cursor: int
 
     @classmethod
     def of(cls, summary: ConversationSummary) -> Self:
@@ -32,7 +31,6 @@ class ConversationSummaryOut(Object):
             item_id=summary.item_id,
             turns=summary.turns,
             created_at=summary.created_at,
-            cursor=summary.cursor,
         )
 
 
@@ -43,11 +41,11 @@ class ConversationsOut(Object):
     next_cursor: int | None
 
     @classmethod
-    def of(cls, summaries: Sequence[ConversationSummary], *, limit: int) -> Self:
+    def of(cls, summaries: Sequence[ConversationSummary], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
         full = bool(summaries) and len(summaries) >= limit
         return cls(
             conversations=[ConversationSummaryOut.of(summary) for summary in summaries],
-            next_cursor=summaries[-1].cursor if full else None,
+            next_cursor=cursor(summaries[-1].cursor) if full else None,
         )
 
 

@@ -1,7 +1,7 @@
 """Jobs and their items."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from pydantic import Field
@@ -99,9 +99,9 @@ class JobsOut(Object):
     next_cursor: int | None
 
     @classmethod
-    def of(cls, jobs: Sequence[Job], *, limit: int) -> Self:
+    def of(cls, jobs: Sequence[Job], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
         full = bool(jobs) and len(jobs) >= limit
-        return cls(jobs=[JobOut.of(job) for job in jobs], next_cursor=jobs[-1].key if full else None)
+        return cls(jobs=[JobOut.of(job) for job in jobs], next_cursor=cursor(jobs[-1].key) if full else None)
 
 
 class RunOut(Object):

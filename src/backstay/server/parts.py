@@ -17,6 +17,7 @@ from backstay.server.problems import unauthorized
 from backstay.server.settings import ServerSettings
 from backstay.server.supervisor import Supervisor
 from backstay.server.temporary_folder import TemporaryFolder
+from backstay.serving.cursors import Cursors
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,8 @@ def services_of(request: Request) -> Services:
     if request.state.owner is None:
         raise unauthorized()
     return parts_of(request).backstay.for_owner(request.state.owner)
+
+
+async def cursors_of(request: Request) -> Cursors:
+    """Return the cursors of whoever the request is from."""
+    return await parts_of(request).backstay.cursors(request.state.owner)

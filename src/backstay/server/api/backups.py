@@ -14,6 +14,7 @@ from backstay.server.api.common import (
     Input,
     LastEventId,
     Limit,
+    OwnCursors,
     Owned,
     Shared,
     errors,
@@ -47,12 +48,14 @@ class TicketOut(Object):
 @router.get("", responses=errors())
 async def list_backups(
     owned: Owned,
+    cursors: OwnCursors,
     every: Annotated[bool, Query(description="Those too whose files are gone.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> BackupsOut:
     """List backups, the latest first."""
-    return BackupsOut.of(await owned.backups.list(every=every, before=cursor, limit=limit), limit=limit)
+    found = await owned.backups.list(every=every, before=cursors.decode(cursor), limit=limit)
+    return BackupsOut.of(found, limit=limit, cursor=cursors.encode)
 
 
 @router.get("/{backupId}", responses=errors(404))

@@ -17,6 +17,7 @@ from backstay.server.api.common import (
     Input,
     JobId,
     Limit,
+    OwnCursors,
     Owned,
     Shared,
     Text,
@@ -111,13 +112,15 @@ class SkipIn(Input):
 @router.get("", responses=errors())
 async def list_batches(
     owned: Owned,
+    cursors: OwnCursors,
     incomplete: Annotated[bool, Query(description="Only jobs with work left.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobsOut:
     """List jobs, the latest first."""
     listed = owned.batches.incomplete if incomplete else owned.batches.list
-    return JobsOut.of(await listed(before=cursor, limit=limit), limit=limit)
+    found = await listed(before=cursors.decode(cursor), limit=limit)
+    return JobsOut.of(found, limit=limit, cursor=cursors.encode)
 
 
 @router.post("", status_code=201, response_model=JobOut, responses=errors(403, 409, 413, 429))

@@ -10,14 +10,16 @@ from pydantic.alias_generators import to_camel
 
 from backstay.app import Services
 from backstay.objects import ErrorOut
-from backstay.server.parts import Parts, parts_of, services_of
+from backstay.server.parts import Parts, cursors_of, parts_of, services_of
 from backstay.server.problems import Problem
+from backstay.serving.cursors import Cursors
 
 LARGEST = 2**63 - 1
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?")
 
 Owned = Annotated[Services, Depends(services_of)]
 Shared = Annotated[Parts, Depends(parts_of)]
+OwnCursors = Annotated[Cursors, Depends(cursors_of)]
 signed_in = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
 """Describes what `Authentication` has seen to by then."""
 

@@ -14,6 +14,7 @@ from backstay.server.api.common import (
     Cursor,
     Limit,
     MomentIn,
+    OwnCursors,
     Owned,
     Shared,
     Text,
@@ -36,6 +37,7 @@ class ExportIn(SelectionIn):
 @router.get("", responses=errors())
 async def list_conversations(
     owned: Owned,
+    cursors: OwnCursors,
     job_id: Annotated[Text | None, Query(alias="jobId", min_length=1, max_length=LONGEST_ID)] = None,
     search: Annotated[
         Text | None, Query(min_length=1, max_length=1_000, description="Part of topic, persona or a turn.")
@@ -47,8 +49,9 @@ async def list_conversations(
 ) -> ConversationsOut:
     """List conversations, the newest first, without the text of their turns."""
     chosen = Selection(job_id=job_id, search=search, persona=persona, created_before=created_before)
-    found = await owned.conversations.list(chosen if chosen.is_narrowed else None, before=cursor, limit=limit)
-    return ConversationsOut.of(found, limit=limit)
+    narrowed = chosen if chosen.is_narrowed else None
+    found = await owned.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)
+    return ConversationsOut.of(found, limit=limit, cursor=cursors.encode)
 
 
 @router.post(
