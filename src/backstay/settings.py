@@ -193,7 +193,7 @@ def load(
         "patience_seconds": patience_seconds,
     }
     said |= {name: value for name, value in given.items() if value is not None}
-    path = _nearest_file(here, environ)
+    path = settings_file(here, environ)
     if path is not None:
         values |= {name: value for name, value in _read(path).items() if name not in (SERVER, ADOPT)}
         values["file_directory"] = path.parent
@@ -222,7 +222,7 @@ def adopt_table(here: Path) -> tuple[Any, Path]:
 
 
 def _table(name: str, here: Path) -> tuple[Any, Path]:
-    path = _nearest_file(here, os.environ)
+    path = settings_file(here, os.environ)
     if path is None:
         return {}, here
     return _read(path).get(name, {}), path.parent
@@ -238,7 +238,12 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _nearest_file(here: Path, environ: Mapping[str, str]) -> Path | None:
+def settings_file(here: Path, environ: Mapping[str, str]) -> Path | None:
+    """Return the settings file that holds in a folder, the nearest above it; None where there is none.
+
+    Raises:
+        SettingsError: it is another user's, or one of the project's former name is nearer.
+    """
     for folder in (here, *here.parents):
         file = folder / FILE
         if file.is_file():

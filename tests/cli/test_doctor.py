@@ -293,3 +293,111 @@ def test_a_broken_settings_file_is_a_problem(within, backstay):
 
     assert ended.code == 1
     assert "backstay.toml cannot be read" in _told(ended, "settings")
+
+
+def test_the_settings_file_is_named(within, backstay):
+    """Which file was read is said, or that there is none."""
+    without = within("doctor", "--json")
+    (backstay.folder / "backstay.toml").write_text("rpm = 5\n")
+
+    assert _told(without, "settings") == f"there is no backstay.toml in {backstay.folder} or above it"
+    assert _told(within("doctor", "--json"), "settings") == f"from {backstay.folder / 'backstay.toml'}"
+
+
+def _checks(ended, name: str) -> list[tuple[str, str]]:
+    return [(check["level"], check["message"]) for check in ended.json["checks"] if check["name"] == name]
+
+
+def test_keys_that_the_settings_name_are_looked_at_without_running_anything(within, backstay, monkeypatch):
+    """A file must be there, hold a key and be its owner's alone; a command's program must be there; none is run."""
+    folder = backstay.folder
+    for name, text, mode in (("good", "sk-1", 0o600), ("open", "sk-2", 0o644), ("empty", "", 0o600)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(mode)
+    (folder / "tool").write_text("#!/bin/sh\necho sk-3\ntouch ran\n")
+    (folder / "tool").chmod(0o755)
+    (folder / "plain").write_text("sk-4")
+    (folder / "plain").chmod(0o600)
+    sources = {
+        "GOOD": 'file = "good"',
+        "OPEN": 'file = "open"',
+        "EMPTY": 'file = "empty"',
+        "GONE": 'file = "gone"',
+        "FOLDER": 'file = "."',
+        "TOOL": 'command = "TOKEN=1 ./tool --secret sk-5"',
+        "PLAIN": 'command = "./plain"',
+        "MISSING": 'command = "no-such-program show"',
+        "LINE": 'command = "$(cat good) && touch ran"',
+        "SET": 'command = "touch ran"',
+    }
+    (folder / "backstay.toml").write_text("".join(f"[keys.{name}]\n{text}\n" for name, text in sources.items()))
+    monkeypatch.setenv("SET", "sk-6")
+
+    ended = within("doctor", "--json")
+
+    assert ended.code == 1
+    assert _checks(ended, "keys") == [
+        ("ok", "the key from the file for GOOD named in backstay.toml can be read"),
+        ("warning", f"others can read {folder / 'open'}, the key of OPEN"),
+        ("problem", "What the key file for EMPTY holds is empty ([keys.EMPTY] in backstay.toml)"),
+        (
+            "problem",
+            f"The key file {folder / 'gone'} for GONE ([keys.GONE] in backstay.toml) cannot be read: "
+            "No such file or directory",
+        ),
+        (
+            "problem",
+            f"The key file {folder} for FOLDER ([keys.FOLDER] in backstay.toml) cannot be read: it is no regular file; "
+            "what gives its key only once can be read by a `command`, as in cat",
+        ),
+        ("ok", "the key from the command for TOOL in backstay.toml is not asked for here; `backstay probe` does"),
+        ("problem", "./plain, the command for PLAIN in [keys.PLAIN], is not there or cannot be run"),
+        ("warning", "no-such-program, the command for MISSING in [keys.MISSING], is not there or cannot be run"),
+        ("ok", "the key from the command for LINE in backstay.toml is not asked for here; `backstay probe` does"),
+        ("ok", "SET is set, so [keys.SET] in backstay.toml is not used"),
+    ]
+    assert not (folder / "ran").exists()
+    assert "sk-" not in ended.out
+
+
+def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
+    """Each file must be there and be a recipe, its key may go where it says, and there should be one."""
+    recipes = {
+        "good": 'model = "openai:m"',
+        "filed": 'model = "groq:m"',
+        "local": 'model = "m"\nbase_url = "http://127.0.0.1:1/v1"',
+        "keyless": 'model = "anthropic:m"',
+        "elsewhere": 'model = "m"\nbase_url = "https://models.example/v1"',
+        "wrong": 'model = "openai:m"\nturms = 2',
+        "broken": "model = ",
+    }
+    for name, text in recipes.items():
+        (backstay.folder / f"{name}.toml").write_text(text + "\n")
+    (backstay.folder / "key").write_text("sk-1")
+    (backstay.folder / "key").chmod(0o600)
+    named = "".join(f'{name} = "{name}.toml"\n' for name in [*recipes, "gone"])
+    (backstay.folder / "backstay.toml").write_text(f'[keys.GROQ_API_KEY]\nfile = "key"\n[server.recipes]\n{named}')
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef0123456789")
+    for name in ("ANTHROPIC_API_KEY", "GROQ_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    ended = within("doctor", "--json")
+
+    found = [check for check in _checks(ended, "serve") if check[1].startswith("recipe ")]
+    assert ended.code == 1
+    assert [level for level, _ in found] == ["ok", "ok", "ok", "warning", *["problem"] * 4]
+    for (_, message), said in zip(
+        found,
+        [
+            "good: openai:m at api.openai.com, the key in OPENAI_API_KEY",
+            "filed: groq:m at api.groq.com, the key from the file for GROQ_API_KEY",
+            "local: m at 127.0.0.1",
+            "keyless: anthropic:m at api.anthropic.com: there is no key, ANTHROPIC_API_KEY is not set here",
+            "elsewhere: The recipe",
+            "there is no field 'turms'",
+            "broken.toml is not valid TOML",
+            "There is no recipe",
+        ],
+        strict=True,
+    ):
+        assert said in message

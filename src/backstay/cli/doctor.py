@@ -27,8 +27,9 @@ def doctor(
 ) -> Status:
     """Look for what may be wrong.
 
-    Checks versions, settings, the database and what surrounds it; changes nothing and makes nothing. With --deep, the
-    record of a backup that is found damaged says so afterwards.
+    Checks versions, settings, the keys and recipes that they name, the database and what surrounds it; changes nothing,
+    makes nothing, and runs no command of the settings. With --deep, the record of a backup that is found damaged says
+    so afterwards.
 
     Ends with 0 when there is no problem (a warning is none), else with 1.
 

@@ -16,7 +16,7 @@ from backstay.doctor.sources import check_sources
 from backstay.environment import NAME_SUPABASE, supabase_unused
 from backstay.errors import SettingsError
 from backstay.extras import installation
-from backstay.settings import VARIABLES, Settings, load
+from backstay.settings import FILE, VARIABLES, Settings, load, settings_file
 
 __all__ = ["Check", "Level", "examine"]
 
@@ -43,6 +43,8 @@ def examine(
     except SettingsError as error:
         yield Check("settings", Level.PROBLEM, error.message)
         return
+    path = settings_file(settings.here, environ)
+    yield Check("settings", Level.OK, f"from {path}" if path else f"there is no {FILE} in {settings.here} or above it")
     yield from check_sources(settings, environ)
     if isinstance(where, str):
         yield from _server(where, settings, deep=deep)

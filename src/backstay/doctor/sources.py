@@ -1,12 +1,20 @@
 """What the settings take from elsewhere: keys, headers, and the tables that are to be adopted."""
 
+import os
+import re
+import shlex
+import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from backstay.doctor.check import Check, Level
 from backstay.errors import BackstayError, SettingsError
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.library.adoption_file import adoption_from_settings
 from backstay.settings import Settings, adopt_table
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_OF_SHELL = re.compile(r"[$`(){}<>|&;*?!~#\[\]]")
 
 
 def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -17,7 +25,7 @@ def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Ch
         yield Check("headers", Level.PROBLEM, error.message, "correct it in backstay.toml")
         return
     for variable in settings.keys:
-        yield _key(sources, variable)
+        yield _key(sources, settings, variable, environ)
     for host in settings.headers:
         try:
             sources.headers(host)
@@ -30,16 +38,43 @@ def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Ch
         yield Check("adopt", Level.PROBLEM, error.message, "correct [adopt] in backstay.toml")
 
 
-def _key(sources: KeySources, variable: str) -> Check:
+def _key(sources: KeySources, settings: Settings, variable: str, environ: Mapping[str, str]) -> Check:
     match sources.source_of(variable):
-        case KeySource.VARIABLE:
-            text = f"{variable} is set, so [keys.{variable}] in backstay.toml is not used"
         case KeySource.COMMAND:
-            text = f"{KeySource.COMMAND.describe(variable)} is not asked for here; `backstay probe` does"
+            return _command(variable, str(settings.keys[variable].command), settings.file_directory, environ)
         case KeySource.FILE:
-            try:
-                sources.read(variable)
-            except BackstayError as error:
-                return Check("keys", Level.PROBLEM, error.message, "correct the file, or its name in backstay.toml")
-            text = f"{KeySource.FILE.describe(variable)} can be read"
-    return Check("keys", Level.OK, text)
+            return _file(sources, variable, settings.file_directory / Path(str(settings.keys[variable].file)))
+        case _:
+            return Check("keys", Level.OK, f"{variable} is set, so [keys.{variable}] in backstay.toml is not used")
+
+
+def _file(sources: KeySources, variable: str, path: Path) -> Check:
+    try:
+        sources.read(variable)
+    except BackstayError as error:
+        return Check("keys", Level.PROBLEM, error.message, "correct the file, or its name in backstay.toml")
+    path = path.expanduser()
+    if path.stat().st_mode & 0o044:
+        return Check("keys", Level.WARNING, f"others can read {path}, the key of {variable}", f"chmod 600 {path}")
+    return Check("keys", Level.OK, f"{KeySource.FILE.describe(variable)} can be read")
+
+
+def _command(variable: str, command: str, directory: Path, environ: Mapping[str, str]) -> Check:
+    """Look for the program that a command starts; the rest of the line may hold what is secret."""
+    text = f"{KeySource.COMMAND.describe(variable)} is not asked for here; `backstay probe` does"
+    try:
+        words = [word for word in shlex.split(command) if not _ASSIGNMENT.match(word)]
+    except ValueError:
+        words = []
+    program = words[0] if words else ""
+    if not program or _OF_SHELL.search(program):
+        return Check("keys", Level.OK, text)
+    if "/" in program:
+        is_there = os.access(directory / program, os.X_OK)
+    else:
+        is_there = shutil.which(program, path=environ.get("PATH")) is not None
+    if is_there:
+        return Check("keys", Level.OK, text)
+    level = Level.PROBLEM if "/" in program else Level.WARNING  # the shell may have a word of its own for it
+    text = f"{program}, the command for {variable} in [keys.{variable}], is not there or cannot be run"
+    return Check("keys", level, text, "install it, correct its path, or chmod +x it")

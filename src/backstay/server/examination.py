@@ -4,9 +4,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from backstay.doctor import Check, Level
-from backstay.errors import BackstayError, SettingsError
+from backstay.errors import KeyNotAllowed, RecipeError, SettingsError
+from backstay.generate.key_permission import allowed_endpoint
+from backstay.generate.key_source import KeySources
+from backstay.generate.recipe import Recipe
 from backstay.server.settings import VARIABLES, load
-from backstay.settings import server_table
+from backstay.settings import Settings, server_table
+from backstay.settings import load as load_settings
 
 
 def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> Iterator[Check]:
@@ -23,13 +27,35 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
         yield Check("serve", Level.PROBLEM, error.message)
         return
     try:
-        settings.allowed()
-    except BackstayError as error:
-        yield Check("serve", Level.PROBLEM, error.message, "correct the file, or recipes in [server] of backstay.toml")
-        return
+        of_library = load_settings(here=here, environ=environ)
+    except SettingsError:
+        return  # said elsewhere as well
+    for name, path in settings.recipes.items():
+        yield _recipe(name, Path(path), of_library, environ)
     yield Check(
         "serve", Level.OK, f"would listen at {settings.host}:{settings.port}, and ask for {_asked[settings.mode]}"
     )
 
 
 _asked = {"token": "its local token", "jwt": "JSON Web Tokens"}
+
+
+def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str]) -> Check:
+    """Check that a recipe can be read, that its key may go where it says, and that there is one."""
+    keys = KeySources(settings.keys, directory=settings.file_directory, environ=environ)
+    try:
+        recipe = Recipe.load(path)
+        endpoint = allowed_endpoint(recipe, settings.allowed_keys, keys.environment)
+    except RecipeError as error:
+        remedy = "correct the file, or recipes in [server] of backstay.toml"
+        return Check("serve", Level.PROBLEM, f"recipe {name}: {error.message}", remedy)
+    except KeyNotAllowed as error:  # which says what to do
+        return Check("serve", Level.PROBLEM, f"recipe {name}: {error.message}")
+    variable = endpoint.key_variable
+    text = f"recipe {name}: {recipe.model} at {endpoint.host}"
+    if keys.environment.get(variable, "").strip():
+        return Check("serve", Level.OK, f"{text}, {keys.source_of(variable).describe(variable)}")
+    if not endpoint.key_required:
+        return Check("serve", Level.OK, f"{text}, without a key")
+    remedy = f"set {variable} where the server is started, or name a file or command under [keys.{variable}]"
+    return Check("serve", Level.WARNING, f"{text}: there is no key, {variable} is not set here", remedy)
