@@ -40,7 +40,7 @@ async def test_metrics_need_their_token(settings):
     assert shown.headers["content-type"].startswith("text/plain")
 
 
-async def test_probes_answer_under_any_host(settings):
+async def test_health_and_metrics_answer_under_any_host(settings):
     """A health check or Prometheus that comes by an address of its own is answered, and nothing else is."""
     bound = ("/", "/docs", "/openapi.json", "/static/none.css", "/api/batches", "/readyz/", "/healthz/x")
     async with serving(settings, allowed_hosts=("api.example",), metrics_token="m" * 20) as api:

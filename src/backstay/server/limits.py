@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backstay.server.paths import PROBES, path_of
+from backstay.server.paths import OPERATIONS, path_of
 from backstay.server.problems import Problem, refuse
 
 UPLOADS = frozenset(("/api/batches/upload", "/api/conversations/import", "/batches/upload"))
@@ -18,7 +18,8 @@ _OF_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 class Hosts:
     """Refuses requests under a name that is not ours: a page elsewhere may have had its own name lead to us.
 
-    Probes are answered under any: they come by an address that nobody can name beforehand, and say nothing of users.
+    Health checks and metrics are answered under any: they are asked for by an address that nobody can name beforehand,
+    and say nothing of users.
     """
 
     def __init__(self, app: ASGIApp, *, names: Collection[str], local: bool) -> None:
@@ -26,10 +27,11 @@ class Hosts:
         self._names = frozenset(name.lower() for name in (*names, *(_OF_THIS_MACHINE if local else ())))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._names and path_of(scope) not in PROBES:
+        if scope["type"] == "http" and self._names and path_of(scope) not in OPERATIONS:
             given = Headers(scope=scope).getlist("host")
             if len(given) != 1 or _name(given[0]) not in self._names:
-                await refuse(Problem(421, "wrong_host", "This server is not called so"), scope, receive, send)
+                text = "This server does not answer under this name; `allowed_hosts` of its settings can add it"
+                await refuse(Problem(421, "wrong_host", text), scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

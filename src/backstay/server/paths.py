@@ -2,7 +2,7 @@
 
 from starlette.types import Scope
 
-PROBES = frozenset(("/healthz", "/readyz", "/metrics"))
+OPERATIONS = frozenset(("/healthz", "/readyz", "/metrics"))
 """What an orchestrator or Prometheus asks for, by whatever address or name it reaches the server."""
 
 

@@ -7,12 +7,12 @@ from typing import Protocol
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backstay.server.paths import PROBES, path_of
+from backstay.server.paths import OPERATIONS, path_of
 from backstay.server.problems import Problem, refuse, unauthorized
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _LONGEST_TOKEN = 16_384
-OPEN = PROBES | {"/", "/openapi.json", "/docs"}
+OPEN = OPERATIONS | {"/", "/openapi.json", "/docs"}
 """What needs no token. `/metrics` has one of its own."""
 STATIC = "/static/"
 """What stands below it is the same for everybody."""
