@@ -17,6 +17,8 @@ from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageE
 from backstay.storage.sqlite import SqliteStore, connection
 from backstay.storage.sqlite.migrate import migrations, prepare
 from backstay.storage.sqlite.schema import APPLICATION_ID
+from support import needs
+from support.mounts import Mounts
 from support.workers import card
 
 _ADDED = (99, "ALTER TABLE jobs ADD COLUMN note TEXT; CREATE TABLE extras (name TEXT);")
@@ -366,7 +368,47 @@ def test_migration_that_fails_leaves_the_database(path):
 
     assert _schema(path) == migrations()[-1][0]
     assert "note" not in _columns(path, "jobs")
+    assert _names(path.parent) == [path.name]  # nor a copy of what is as it was
     prepare(path, create=False)
+
+
+@pytest.mark.parametrize("size", ["600k", "900k"], ids=["no space for the copy", "no space for the migration"])
+def test_migration_on_a_full_disk_leaves_nothing_behind(tmp_path, size):
+    """A copy that does not fit is refused before it is made; where the migration does not fit, the copy goes again."""
+    with Mounts(needs.mounts_of_its_own()) as mounts:
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        mounts.bounded(folder, "8m")
+        program = (
+            "import sys\n"
+            "from pathlib import Path\n"
+            "from backstay.errors import StoreFull\n"
+            "from backstay.storage.sqlite.migrate import migrations, prepare\n"
+            "from backstay.storage.sqlite.connection import connect\n"
+            "path, step = Path(sys.argv[1]), sys.argv[2]\n"
+            "if step == 'make':\n"
+            "    prepare(path, create=True)\n"
+            "    with connect(path) as connection:\n"
+            "        connection.execute(\"INSERT INTO meta VALUES ('mark', hex(zeroblob(100000)))\")\n"
+            "else:\n"
+            "    more = \"INSERT INTO meta VALUES ('more', hex(zeroblob(200000)))\"\n"
+            "    try:\n"
+            "        prepare(path, create=False, known=[*migrations(), (99, more)])\n"
+            "    except StoreFull as error:\n"
+            "        print(error.message)\n"
+        )
+        command = [*mounts.inside, sys.executable, "-c", program, str(folder / "library.db")]
+        subprocess.run([*command, "make"], check=True)
+        mounts.resize(folder, size)
+        told = subprocess.run([*command, "migrate"], check=True, capture_output=True, text=True).stdout
+        left = [entry.name for entry in (mounts.root / folder.relative_to("/")).iterdir()]
+        mounts.resize(folder, "8m")
+        again = subprocess.run([*command, "migrate"], check=True, capture_output=True, text=True).stdout
+
+    assert [name for name in left if "bak" in name or "part" in name] == []
+    assert told != ""
+    assert ("a copy of it is kept: that takes" in told) == (size == "600k")
+    assert again == ""
 
 
 def test_many_migrate_at_once(path):
@@ -383,6 +425,7 @@ def test_many_migrate_at_once(path):
             future.result(timeout=60)
 
     assert _schema(path) == 99
+    assert len(list(path.parent.glob("*.bak"))) == 1  # of the one that did
     assert _columns(path, "jobs").count("note") == 1
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
 from importlib.resources import files
@@ -12,7 +13,8 @@ import apsw
 
 from backstay.batch import host
 from backstay.batch.store import WorkerCard
-from backstay.errors import NotADatabase, SchemaOutdated, StorageError, StoreNotFound
+from backstay.errors import NotADatabase, SchemaOutdated, StorageError, StoreFull, StoreNotFound
+from backstay.files import sync_folder
 from backstay.storage.sql.migrated import Migrated
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
@@ -43,6 +45,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
         NotADatabase: the file is something else.
         SchemaTooNew: a newer Backstay wrote it.
         SchemaOutdated: it must be migrated, but a worker is alive on it.
+        StoreFull: it must be migrated, and there is no space for a copy of it. Nothing is changed or left behind.
     """
     check_sqlite()
     known = known if known is not None else migrations()
@@ -52,10 +55,16 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
         version = in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
         refuse_newer(path, version, known[-1][0])
         if version < known[-1][0]:
+            copy = None
             if version > 0:
                 in_transaction(connection, "BEGIN", lambda c: _refuse_under_a_worker(c, path, version), path)
-                _keep_copy(connection, path, version)
-            in_transaction(connection, "BEGIN IMMEDIATE", lambda c: _migrate(c, path, known), path)
+                copy = _keep_copy(connection, path, version)
+            is_migrated = False
+            try:
+                is_migrated = in_transaction(connection, "BEGIN IMMEDIATE", lambda c: _migrate(c, path, known), path)
+            finally:
+                if copy is not None and not is_migrated:
+                    copy.unlink(missing_ok=True)  # the database is as it was, or another process keeps a copy
         return known[-1][0]
     finally:
         connection.close()
@@ -128,11 +137,12 @@ def _make_folder(folder: Path) -> None:
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
-def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> None:
+def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> bool:
+    """Migrate it, unless another process has; whether this one did."""
     # Read again under the write lock: of many starters at once, the first has done it for all.
     version = check_header(connection, path)
     if version >= known[-1][0]:
-        return  # and may be at work already
+        return False  # and may be at work already
     _refuse_under_a_worker(connection, path, version)
     for number, statements in known:
         if number > version:
@@ -141,6 +151,7 @@ def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) ->
     if version == 0:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("INSERT INTO meta (name, value) VALUES ('database_id', ?)", (secrets.token_hex(8),))
+    return True
 
 
 def _refuse_under_a_worker(connection: apsw.Connection, path: Path, version: int) -> None:
@@ -157,13 +168,35 @@ def _refuse_under_a_worker(connection: apsw.Connection, path: Path, version: int
             )
 
 
-def _keep_copy(connection: apsw.Connection, path: Path, version: int) -> None:
+def _keep_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
+    """Return a copy of the database, whole and on disk, or leave none. Raises StoreFull, StorageError."""
+    _refuse_a_full_disk(connection, path)
     copy = path.with_name(f"{path.name}.schema-{version}-{time.time_ns()}.bak")
-    with translated(copy):
-        connection.execute("VACUUM INTO ?", (str(copy),))
-        copy.chmod(0o600)
-        descriptor = os.open(copy, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    part = copy.with_suffix(".part")
+    try:
+        with translated(part):
+            connection.execute("VACUUM INTO ?", (str(part),))
+            part.chmod(0o600)
+            descriptor = os.open(part, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            part.rename(copy)
+            sync_folder(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return copy
+
+
+def _refuse_a_full_disk(connection: apsw.Connection, path: Path) -> None:
+    # Its own pages that a migration writes are more: what is lacking then undoes it, and the copy goes.
+    numbers = [connection.execute(f"PRAGMA {name}").get for name in ("page_count", "freelist_count", "page_size")]
+    needed, free = (numbers[0] - numbers[1]) * numbers[2], shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise StoreFull(
+            f"{path} needs a migration, and a copy of it is kept: that takes {needed / 1e6:,.1f} MB, and "
+            f"{free / 1e6:,.1f} MB are free on its disk. Make room, then try again. Nothing was changed",
+            path=str(path),
+        )
