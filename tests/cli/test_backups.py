@@ -68,6 +68,7 @@ def test_a_delete_answers_with_an_object(within, library):
         "changedIds": [],
         "goneIds": [],
         "undo": f"backstay backups restore {backup}",
+        "erased": False,
     }
 
 

@@ -182,7 +182,9 @@ class Deletions:
             await teller.tell(Phase.DELETING, deleted, plan.conversations)
             await asyncio.sleep(min(took, _LONGEST_BREAK))
         _log.info("conversations_deleted", backup=None, deleted=deleted)
-        return Deletion(None, deleted, changed=kept, gone=plan.conversations - deleted - kept)
+        is_erased = await self._store.erase()
+        gone = plan.conversations - deleted - kept
+        return Deletion(None, deleted, changed=kept, gone=gone, is_erased=is_erased)
 
 
 def _refuse_nothing(count: int) -> None:

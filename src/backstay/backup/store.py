@@ -249,6 +249,10 @@ class BackupStore(Protocol):
         """Delete selected conversations without any backup, in one transaction, in the order of storing."""
         ...
 
+    async def erase(self) -> bool:
+        """Write over what was deleted outright, where the database is a file; whether nothing of it is left there."""
+        ...
+
     async def last_key(self) -> int:
         """Return the last place given in the order of storing."""
         ...

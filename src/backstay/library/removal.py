@@ -100,6 +100,8 @@ class Deletion:
     gone_ids: Sequence[str] = ()
     was_finished: bool = False
     """It had come to its end before, so that nothing was done now."""
+    is_erased: bool = False
+    """Nothing of the texts is left in the database's file and its log. Never with a backup, nor on a server."""
 
 
 class Remover(Protocol):

@@ -174,7 +174,10 @@ class DeletePlanOut(Object):
 
 
 class DeletionOut(Object):
-    """What a delete came to; `undo` is the command that brings everything back."""
+    """What a delete came to; `undo` is the command that brings everything back.
+
+    `erased` says, of a delete without a backup, that nothing of the texts is left in the database's file.
+    """
 
     backup_id: str | None
     deleted: int
@@ -183,6 +186,7 @@ class DeletionOut(Object):
     changed_ids: list[str]
     gone_ids: list[str]
     undo: str | None
+    erased: bool
 
     @classmethod
     def of(cls, done: Deletion, *, undo: str | None) -> Self:
@@ -194,4 +198,5 @@ class DeletionOut(Object):
             changed_ids=list(done.changed_ids),
             gone_ids=list(done.gone_ids),
             undo=undo,
+            erased=done.is_erased,
         )

@@ -91,7 +91,7 @@ class Database:
         while self._channels:
             self._channels.pop().end()
 
-    async def write(self, function: Callable[[Session], T], *, until_known: bool = False) -> T:
+    async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
         doubt_seconds = math.inf if until_known else DOUBT_SECONDS
         future: Future[T] = self._hand_in(self._writers, self._write, function, doubt_seconds)
         writing: asyncio.Future[T] = asyncio.wrap_future(future)
@@ -115,6 +115,9 @@ class Database:
         except asyncio.CancelledError:
             asyncio.get_running_loop().run_in_executor(None, reading.give_up)  # in a thread: the server is asked
             raise
+
+    async def erase(self) -> bool:
+        return False  # the server removes dead rows in its own time
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:

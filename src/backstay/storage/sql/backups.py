@@ -248,7 +248,10 @@ class SqlBackups:
             now = now_micros(self._clock)
             return deleting.delete_selected(session, owner, selection, after, last, limit, now)
 
-        return await self._database.write(do)
+        return await self._database.write(do, erases=True)
+
+    async def erase(self) -> bool:
+        return await self._database.erase()
 
     async def last_key(self) -> int:
         return await self._database.read(lambda s: int(s.value("last_conversation_key")))

@@ -121,7 +121,7 @@ class Database(Protocol):
     function is run again from its beginning, with nothing kept of what it did before: it must be fit for that.
     """
 
-    async def write(self, function: Callable[[Session], T], *, until_known: bool = False) -> T:
+    async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
         """Run `function` in a write transaction; it is committed, to disk, when this returns.
 
         When it raises anything but CommitUnknown, nothing of it is kept. Raises StorageError, and whatever `function`
@@ -129,6 +129,14 @@ class Database(Protocol):
 
         Args:
             until_known: Rather wait, until the database is closed, than raise CommitUnknown.
+            erases: What it deletes is to be written over in a file, whatever that costs.
+        """
+        ...
+
+    async def erase(self) -> bool:
+        """Write over what deleted rows have left in a file and its log; whether nothing is left. Raises nothing.
+
+        A large file is not written anew, because others would wait for it; on a server it is up to that.
         """
         ...
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 import apsw
 
 from backstay.errors import StoreClosed
+from backstay.logs import get_logger
 from backstay.storage.sql.reader_pool import THREADS, Deadline, ReaderPool
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite.connection import connect
@@ -21,9 +22,13 @@ from backstay.storage.sqlite.identity import Identity
 from backstay.storage.sqlite.log import Log
 from backstay.storage.sqlite.session import SqliteSession
 
+_log = get_logger("backstay.storage")
+
 T = TypeVar("T")
 
 _STEPS = 50_000  # of SQLite's machine between two looks at the clock: some milliseconds
+_WRITTEN_ANEW_UP_TO = 256 * 1024 * 1024  # bytes of a database: others wait for the write lock meanwhile, a few seconds
+_ERASING_BUSY_MS = 5_000
 
 
 class Database:
@@ -79,9 +84,9 @@ class Database:
             _close(self._reader_connections.get(), self._identity)
         writer.join()
 
-    async def write(self, function: Callable[[Session], T], *, until_known: bool = False) -> T:
+    async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
         # A file answers: what became of a commit is known at once.
-        return await asyncio.wrap_future(self._submit(function))
+        return await asyncio.wrap_future(self._submit(function, erases=erases))
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
         return self._submit(function).result()
@@ -106,6 +111,9 @@ class Database:
         finally:
             connection.close(True)
 
+    async def erase(self) -> bool:
+        return await asyncio.to_thread(self._erase)
+
     def in_our_words(self) -> AbstractContextManager[None]:
         return translated(self.path)
 
@@ -125,12 +133,34 @@ class Database:
             connection.set_progress_handler(None)
             self._reader_connections.put(connection)
 
-    def _submit(self, function: Callable[[Session], T]) -> "Future[T]":
+    def _erase(self) -> bool:
+        connection = connect(self.path)
+        try:
+            connection.set_busy_timeout(_ERASING_BUSY_MS)
+            # Zeros over what goes leave copies that SQLite made when it moved rows between pages.
+            is_small = self.path.stat().st_size <= _WRITTEN_ANEW_UP_TO
+            if is_small:
+                connection.execute("VACUUM")
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except (apsw.Error, OSError) as error:
+            _log.warning("erasing_unfinished", error=type(error).__name__)
+            return False
+        finally:
+            connection.close()
+        return is_small
+
+    def _submit(self, function: Callable[[Session], T], *, erases: bool = False) -> "Future[T]":
         future: Future[T] = Future()
 
         def run(connection: apsw.Connection, identity: Identity) -> None:
             try:
-                result = self._write(connection, identity, function)
+                if erases:
+                    connection.execute("PRAGMA secure_delete = ON")
+                try:
+                    result = self._write(connection, identity, function)
+                finally:
+                    if erases:
+                        connection.execute("PRAGMA secure_delete = FAST")
             except BaseException as error:
                 _settle(future, error=error)
             else:

@@ -1,0 +1,81 @@
+"""What was deleted for good is not in the file of the database any more, nor in its log."""
+
+import json
+import random
+import re
+
+import apsw
+
+from backstay import Backstay, Selection
+from backstay.storage.sqlite import database
+
+_COUNT = 1_500
+
+
+def _rows():
+    """Yield conversations from a line to several pages, each with a word of its own all over it."""
+    chance = random.Random(1)
+    for number in range(_COUNT):
+        text = f"word{number:05}x " * chance.choice([2, 20, 90, 300, 900])
+        id_ = f"c{chance.getrandbits(60):x}"
+        yield {"id": id_, "messages": [{"role": "user", "content": text}, {"role": "assistant", "content": text}]}
+
+
+async def _half_deleted(path):
+    """Delete every other conversation for good, after some were deleted and restored; return what is left, too."""
+    rows = list(_rows())
+    (path.parent / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    async with Backstay.open(path) as backstay:
+        await backstay.conversations.import_file(path.parent / "in.jsonl")
+        undone = await backstay.conversations.delete(Selection(ids=tuple(row["id"] for row in rows[:500])))
+        await backstay.backups.restore(undone.backup_id)
+        done = await backstay.conversations.delete(Selection(ids=tuple(row["id"] for row in rows[1::2])), backup=False)
+        # While it is open, for its log is gone when it is closed.
+        left = {
+            int(word)
+            for file in path.parent.glob(f"{path.name}*")
+            for word in re.findall(rb"word(\d{5})x", file.read_bytes())
+        }
+    assert set(range(0, _COUNT, 2)) <= left
+    return done, left & set(range(1, _COUNT, 2))
+
+
+async def test_nothing_of_what_was_deleted_for_good_is_left_in_the_file(tmp_path):
+    """Neither in the database nor in its log, where rows were moved about before."""
+    done, left = await _half_deleted(tmp_path / "library.db")
+
+    assert done.is_erased
+    assert left == set()
+
+
+async def test_a_large_database_is_not_written_anew(tmp_path, monkeypatch):
+    """It says that rests may be left, of which there are few; VACUUM by any program removes them."""
+    path = tmp_path / "library.db"
+    monkeypatch.setattr(database, "_WRITTEN_ANEW_UP_TO", 1_000)
+    done, left = await _half_deleted(path)
+    connection = apsw.Connection(str(path))
+    connection.execute("VACUUM")
+    connection.close()
+
+    assert not done.is_erased
+    assert len(left) < _COUNT // 50
+    after = {int(word) for word in re.findall(rb"word(\d{5})x", path.read_bytes())}
+    assert after == set(range(0, _COUNT, 2))
+
+
+async def test_without_erasing(tmp_path, monkeypatch):
+    """The control: a delete as SQLite makes it by itself leaves nearly all of it in the file."""
+
+    async def not_at_all(self):
+        return False
+
+    submit = database.Database._submit
+
+    def as_usual(self, function, *, erases=False):
+        return submit(self, function)
+
+    monkeypatch.setattr(database.Database, "erase", not_at_all)
+    monkeypatch.setattr(database.Database, "_submit", as_usual)
+    _, left = await _half_deleted(tmp_path / "library.db")
+
+    assert len(left) > _COUNT // 8
