@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from backstay.backup.backup import Listener, Phase
+from backstay.backup.backup import Backup, Listener, Phase
 from backstay.backup.progress import Teller
 from backstay.backup.reading import OpenBackup, Reading
 from backstay.backup.restoring import OnConflict, Restored, RestorePlan
@@ -56,16 +56,17 @@ class Restorer:
         """
         async with self._reading.opened(backup_id) as found:
             wanted = _Wanted(found, selection)
-            saved: str | None = None
-            versions: dict[str, bytes] = {}
+            saved: Backup | None = None
             if on_conflict is OnConflict.REPLACE:
-                plan = await self._plan(found, wanted)
-                others = tuple(dict.fromkeys(clash.other_id for clash in plan.clashes if clash.other_id is not None))
-                if others:
-                    saved, versions = await self._save(others)
-            restored = await self._restore(found, wanted, on_conflict, versions, on_progress)
+                ids = tuple((await self._plan(found, wanted)).in_the_way)
+                if ids:
+                    saved = await self._writer.write(
+                        Selection(ids=ids), reason=_REASON, keep=self._keep, expected=len(ids)
+                    )
+                del ids  # there may be many
+            restored = await self._restore(found, wanted, on_conflict, saved, on_progress)
         _log.info("backup_restored", backup=backup_id, restored=restored.restored)
-        return replace(restored, replaced_backup_id=saved)
+        return replace(restored, replaced_backup_id=saved.id if saved is not None else None)
 
     async def _plan(self, found: OpenBackup, wanted: "_Wanted") -> RestorePlan:
         manifest = await asyncio.to_thread(found.manifest)
@@ -78,7 +79,7 @@ class Restorer:
         found: OpenBackup,
         wanted: "_Wanted",
         on_conflict: OnConflict,
-        versions: dict[str, bytes],
+        replaced: Backup | None,
         on_progress: Listener | None,
     ) -> Restored:
         manifest = await asyncio.to_thread(found.manifest)
@@ -97,15 +98,9 @@ class Restorer:
             manifest.columns,
             undoes=wanted.is_all,
             on_conflict=on_conflict,
-            replaced=versions,
+            replaced=replaced,
             on_progress=tell if on_progress is not None else lambda _: None,
         )
-
-    async def _save(self, ids: tuple[str, ...]) -> tuple[str, dict[str, bytes]]:
-        """Back up what is to be replaced; return the backup's id, and the row versions that may go."""
-        saved = await self._writer.write(Selection(ids=ids), reason=_REASON, keep=self._keep, expected=len(ids))
-        items = await self._store.items(saved, first=0, limit=saved.conversations)
-        return saved.id, {item.id: item.row_version for item in items}
 
 
 class _Wanted:

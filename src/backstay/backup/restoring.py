@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+NAMED_CLASHES = 1_000
+
 
 class OnConflict(StrEnum):
     """What to do with conversations that meet something else in the library."""
@@ -46,7 +48,11 @@ class RestorePlan:
     identical: int
     unlinked: int
     """Of the new ones: the items they name have other results, which they keep."""
+    conflicts: int
     clashes: Sequence[Clash]
+    """The first `NAMED_CLASHES` of them."""
+    in_the_way: Sequence[str]
+    """Ids of the conversations that would be replaced: all of them."""
 
 
 @dataclass(frozen=True, slots=True)

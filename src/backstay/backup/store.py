@@ -271,14 +271,14 @@ class BackupStore(Protocol):
         *,
         undoes: bool,
         on_conflict: OnConflict,
-        replaced: Mapping[str, bytes],
+        replaced: Backup | None,
         on_progress: Callable[[int], None],
     ) -> Restored:
         """Bring conversations back in one transaction, each compared with the snapshot's digest before the commit.
 
         A restore of all of it `undoes` the delete that the backup was made for: one that is unfinished ends so.
-        `replaced` has the row versions of those that may be replaced, by id: they are in a backup. `on_progress` is
-        called with the number of conversations done, from any thread.
+        `replaced` is the verified backup of those that are replaced: they go first, where they are as its snapshot
+        found them. `on_progress` is called with the number of conversations done, from any thread.
 
         Raises:
             BackupDamaged: a conversation is not what the snapshot found.

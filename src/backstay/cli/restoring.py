@@ -84,8 +84,8 @@ def restore(
         return Status.DONE
     if on_conflict is Choice.REPLACE and not yes:
         planned = in_loop(plan())
-        if planned.clashes:
-            confirm(f"Replace {counted(len(planned.clashes), 'conversation')} (backed up first)", backup_id=backup)
+        if planned.conflicts:
+            confirm(f"Replace {counted(planned.conflicts, 'conversation')} (backed up first)", backup_id=backup)
     try:
         with interruptible():
             in_loop(do())
@@ -109,12 +109,12 @@ def _show(out: Output, plan: "RestorePlan") -> None:
     if plan.identical:
         are = "is there already, as it was" if plan.identical == 1 else "are there already, as they were"
         out.line(f"{plan.identical:,} {are}.")
-    if plan.clashes:
-        out.line(f"{len(plan.clashes):,} {'is' if len(plan.clashes) == 1 else 'are'} in conflict:")
+    if plan.conflicts:
+        out.line(f"{plan.conflicts:,} {'is' if plan.conflicts == 1 else 'are'} in conflict:")
         for clash in plan.clashes[:_SHOWN]:
             out.line(f"  {printed_id(clash.id)}: {_in_words(clash)}")
-        if len(plan.clashes) > _SHOWN:
-            out.line(f"  and {len(plan.clashes) - _SHOWN:,} more")
+        if plan.conflicts > _SHOWN:
+            out.line(f"  and {plan.conflicts - _SHOWN:,} more")
 
 
 def _in_words(clash: "Clash") -> str:

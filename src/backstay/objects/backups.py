@@ -149,10 +149,13 @@ class ClashOut(Object):
 
 
 class RestorePlanOut(Object):
+    """What a restore would do. `conflicts` lists the first thousand; `conflictCount` says how many there are."""
+
     backup_id: str
     new: int
     identical: int
     unlinked: int
+    conflict_count: int
     conflicts: list[ClashOut]
 
     @classmethod
@@ -163,6 +166,7 @@ class RestorePlanOut(Object):
             new=plan.new,
             identical=plan.identical,
             unlinked=plan.unlinked,
+            conflict_count=plan.conflicts,
             conflicts=clashes,
         )
 

@@ -1,4 +1,4 @@
-"""Memory does not grow with the library: import, backup, verification, delete and restore stream."""
+"""Memory does not grow with the library: import, backup, verification, delete, restore and replacing stream."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ _COUNT = 1_000_000 if FULL else 6_000
 
 _PROGRAM = """
 import asyncio, json, sys
-import psutil
+import apsw, psutil
 from backstay import Backstay, Selection
 
 ALL = Selection(everything=True)
@@ -29,6 +29,13 @@ async def all_of_it(backstay, path):
     deleted = await backstay.conversations.delete(ALL)
     await backstay.backups.verify(deleted.backup_id)
     restored = await backstay.backups.restore(deleted.backup_id)
+    other = apsw.Connection(sys.argv[1])
+    other.set_busy_timeout(60_000)
+    other.execute("UPDATE conversations SET topic = 'other'")
+    other.close()
+    replaced = await backstay.backups.restore(deleted.backup_id, on_conflict="replace")
+    assert replaced.replaced == restored.restored
+    await backstay.backups.delete(replaced.replaced_backup_id)
     await backstay.backups.delete(deleted.backup_id)
     return restored.restored
 
@@ -57,7 +64,7 @@ asyncio.run(main())
 
 
 @pytest.mark.sweep
-def test_a_library_is_backed_up_deleted_and_restored_with_flat_memory(tmp_path):
+def test_a_library_is_backed_up_deleted_restored_and_replaced_with_flat_memory(tmp_path):
     """Within 150 MB of what a small one takes."""
     command = [sys.executable, "-c", _PROGRAM, str(tmp_path / "library.db"), str(tmp_path / "in.jsonl"), str(_COUNT)]
 

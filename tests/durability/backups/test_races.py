@@ -8,8 +8,9 @@ import pytest
 
 from backstay import Backstay
 from backstay.backup.backup import BackupState
-from backstay.errors import BackupError, BackupNotFound
+from backstay.errors import BackupError, BackupNotFound, RestoreConflict
 from backstay.settings import Settings
+from backstay.storage.sql import restoring
 from support.keeping import contents
 from support.library import ALL, digests
 from support.sql import ask
@@ -91,6 +92,55 @@ async def test_two_restores_of_one_backup(kept_anywhere):
 
         assert sorted((first.restored, second.restored)) == [0, len(kept.originals)]
         assert await digests(one) == kept.originals
+
+
+def _edited_before_it_is_replaced(backstay, kept, monkeypatch):
+    """Have somebody edit a conversation after the backup of what is replaced was made, and before it is replaced."""
+    restore = backstay._store.backups.restore
+
+    async def meddled(backup, documents, columns, **options):
+        await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newest' WHERE key = 40")
+        return await restore(backup, documents, columns, **options)
+
+    monkeypatch.setattr(backstay._store.backups, "restore", meddled)
+
+
+async def test_what_is_edited_before_it_is_replaced_is_kept(kept_anywhere, monkeypatch):
+    """Nothing is restored then; the same command replaces that, too, and its backup has all that was replaced."""
+    kept = kept_anywhere
+    async with Backstay.open(kept.database) as backstay:
+        backup = await backstay.backups.create(ALL)
+        await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newer'")
+        with monkeypatch.context() as patched:
+            _edited_before_it_is_replaced(backstay, kept, patched)
+            with pytest.raises(RestoreConflict, match="was changed while it was being backed up; try again"):
+                await backstay.backups.restore(backup.id, on_conflict="replace")
+        before = await digests(backstay)
+        monkeypatch.setattr(restoring, "NAMED_CLASHES", 7)
+        plan = await backstay.backups.plan_restore(backup.id)
+        done = await backstay.backups.restore(backup.id, on_conflict="replace")
+        after = await digests(backstay)
+        await backstay.conversations.delete(ALL, backup=False)
+        await backstay.backups.restore(done.replaced_backup_id)
+
+        assert (plan.conflicts, len(plan.clashes), len(plan.in_the_way)) == (65, 7, 65)
+        assert (done.restored, done.replaced) == (65, 65)
+        assert after == kept.originals
+        assert await digests(backstay) == before
+
+
+async def test_replacing_without_the_row_version(kept_anywhere, monkeypatch):
+    """The control: what nobody compares is replaced, and the edit is in no backup."""
+    kept = kept_anywhere
+    async with Backstay.open(kept.database) as backstay:
+        backup = await backstay.backups.create(ALL)
+        await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newer'")
+        _edited_before_it_is_replaced(backstay, kept, monkeypatch)
+        monkeypatch.setattr(restoring, "held_by_ids", lambda *_: {})
+
+        done = await backstay.backups.restore(backup.id, on_conflict="replace")
+
+        assert done.replaced == len(kept.originals)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Records of backups in tables. Implements `backup.store.BackupStore`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
@@ -267,14 +267,17 @@ class SqlBackups:
         *,
         undoes: bool,
         on_conflict: OnConflict,
-        replaced: Mapping[str, bytes],
+        replaced: Backup | None,
         on_progress: Callable[[int], None],
     ) -> Restored:
         def do(session: Session) -> Restored:
             session.hold("hold_library", {"owner": backup.owner})
             find_backup(session, backup.owner, backup.id, name="held_backup")
             now = now_micros(self._clock)
-            work = restoring.Restoring(session, backup, columns, on_conflict, replaced, now)
+            work = restoring.Restoring(session, backup, columns, on_conflict, now)
+            if replaced is not None:
+                check_sound(find_backup(session, backup.owner, replaced.id, name="held_backup"))
+                work.make_way(replaced)
             restored = work.do(documents, on_progress)
             if undoes:
                 session.execute("delete_undone", {**_key_of(backup), "now": now})
@@ -302,6 +305,12 @@ def items_from(session: Session, backup: Backup, first: int, limit: int) -> list
     """Return what the snapshot of a backup held, in order, from a position on."""
     values = {**_key_of(backup), "first": first, "limit": limit}
     return list(map(BackupItem._make, session.rows("backup_items_after", values)))
+
+
+def check_sound(backup: Backup) -> None:
+    """Refuse to replace what a backup holds that is not verified any more. Raises BackupUnusable."""
+    if backup.state is not BackupState.VERIFIED:
+        raise unusable(backup)
 
 
 def check_deletable(backup: Backup, *, is_there: Callable[[], bool]) -> None:

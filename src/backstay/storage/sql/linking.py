@@ -1,5 +1,6 @@
 """Which of the conversations that come back are results of items, and of which."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,24 @@ from backstay.storage.sql.times import from_micros
 
 Place = tuple[int, int]
 """Of an item: the key of its job, and its position in that."""
+
+
+class Places:
+    """A set of places, in a bit for each item of a job: there may be millions."""
+
+    def __init__(self) -> None:
+        self._of_jobs: dict[int, bytearray] = defaultdict(bytearray)
+
+    def add(self, place: Place) -> None:
+        job_key, position = place
+        bits, (at, bit) = self._of_jobs[job_key], divmod(position, 8)
+        bits.extend(bytes(max(0, at + 1 - len(bits))))
+        bits[at] |= 1 << bit
+
+    def __contains__(self, place: Place) -> bool:
+        job_key, position = place
+        bits, (at, bit) = self._of_jobs.get(job_key, b""), divmod(position, 8)
+        return at < len(bits) and bool(bits[at] >> bit & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +58,8 @@ class Linking:
     """Says which conversations are results of the items they name, over all chunks of a backup."""
 
     def __init__(self) -> None:
-        self._heirs: set[Place] = set()
-        self.places: set[Place] = set()
+        self._heirs = Places()
+        self.places = Places()
         """Of the items that have a result among those seen so far."""
         self.linked = 0
         self.unlinked = 0
@@ -66,7 +85,8 @@ class Linking:
                 self._heirs.add(item.place)
             if is_its_result or item.place in self._heirs:
                 found[item.place] = (entry, item)
-        self.places.update(found)
+        for place in found:
+            self.places.add(place)
         return found
 
 

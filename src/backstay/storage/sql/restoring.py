@@ -1,13 +1,13 @@
 """Conversations come back from a backup, in one transaction of the caller's."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
 
-from backstay.backup.backup import Backup
-from backstay.backup.restoring import Clash, ClashKind, OnConflict, Restored, RestorePlan
+from backstay.backup.backup import Backup, BackupItem
+from backstay.backup.restoring import NAMED_CLASHES, Clash, ClashKind, OnConflict, Restored, RestorePlan
 from backstay.backup.store import AddedColumns, Documents
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
@@ -16,12 +16,15 @@ from backstay.library.id_text import quoted_id
 from backstay.library.record import Document, Record
 from backstay.storage.sql.closure import Closure
 from backstay.storage.sql.jobs import find_job, held_job, set_state
-from backstay.storage.sql.linking import Item, Linking, Place, items_named, result_of
+from backstay.storage.sql.linking import Item, Linking, Places, items_named, result_of
 from backstay.storage.sql.proven import Entry, proven
-from backstay.storage.sql.records import Columns, at_keys, by_ids, delete, held_by_ids, put
+from backstay.storage.sql.records import Columns, at_keys, by_ids, delete, held_by_ids, hold, put
 from backstay.storage.sql.related import RelatedRows, Wanted, differs
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.tables import OURS
+
+_NONE = Places()
+_COMPARED = 500  # conversations that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,18 @@ class _Sorted:
 def plan(session: Session, backup: Backup, documents: Documents, added: AddedColumns) -> RestorePlan:
     """Say what a restore would do."""
     columns = _columns(session, added)
-    new, identical, clashes, linking = 0, 0, [], Linking()
+    new, identical, conflicts, linking = 0, 0, 0, Linking()
+    clashes: list[Clash] = []
+    in_the_way: list[str] = []
     for entries in proven(session, backup, documents, columns):
         found = _sort(session, backup.owner, entries, columns)
         new += len(found.new)
         identical += found.identical
-        clashes += [clash for _, clash in found.clashes]
+        conflicts += len(found.clashes)
+        clashes += [clash for _, clash in found.clashes[: NAMED_CLASHES - len(clashes)]]
+        in_the_way += [clash.other_id for _, clash in found.clashes if clash.other_id is not None]
         linking.of(found.new, found.items)
-    return RestorePlan(backup.id, new, identical, linking.unlinked, clashes)
+    return RestorePlan(backup.id, new, identical, linking.unlinked, conflicts, clashes, in_the_way)
 
 
 class Restoring:
@@ -57,18 +64,34 @@ class Restoring:
         backup: Backup,
         added: AddedColumns,
         on_conflict: OnConflict,
-        replaced: Mapping[str, bytes],
         now: int,
     ) -> None:
         self._session = session
         self._backup = backup
         self._columns = _columns(session, added)
         self._on_conflict = on_conflict
-        self._replaced = replaced
         self._now = now
         self._linking = Linking()
         self._relinked: dict[tuple[str, int], Counter[ItemState]] = defaultdict(Counter)
         self._count = Restored(backup.id, 0, 0, 0, 0, 0, 0)
+
+    def make_way(self, saved: Backup) -> None:
+        """Delete what is in the way: all that a backup of it holds. Raises RestoreConflict: it was changed since."""
+        columns = Columns.of(self._session)
+        # All are compared before any of them goes: what goes with one may be part of another.
+        for items in self._saved(saved):
+            versions = {item.id: item.row_version for item in items}
+            for live in held_by_ids(self._session, saved.owner, list(versions), columns).values():
+                if live.version != versions[live.id]:
+                    raise _changed(live.id)
+        for items in self._saved(saved):
+            keys = hold(self._session, saved.owner, [item.id for item in items], columns).keys
+            self._add(replaced=len(delete(self._session, saved.owner, keys)))
+
+    def _saved(self, saved: Backup) -> Iterator[list[BackupItem]]:
+        values = {"key": saved.key, "owner": saved.owner, "limit": _COMPARED}
+        for first in range(0, saved.conversations, _COMPARED):
+            yield list(map(BackupItem._make, self._session.rows("backup_items_after", {**values, "first": first})))
 
     def do(self, documents: Documents, on_progress: Callable[[int], None]) -> Restored:
         """Bring everything back; raises as `BackupStore.restore`."""
@@ -93,7 +116,7 @@ class Restoring:
         return replace(self._count, relinked=self._linking.linked, unlinked=self._linking.unlinked)
 
     def _heed(self, found: _Sorted) -> list[Entry]:
-        """Return what comes in spite of something in its way, which is gone then."""
+        """Return what comes although something else was its item's result; what was in the way is gone before."""
         if not found.clashes:
             return []
         if self._on_conflict is OnConflict.SKIP:
@@ -104,14 +127,8 @@ class Restoring:
             raise conflict(self._backup.id, [clash for _, clash in found.clashes])
         others = [clash.other_id for _, clash in found.clashes if clash.other_id is not None]
         live = held_by_ids(self._session, self._backup.owner, others, Columns.of(self._session))
-        for other in live.values():
-            if self._replaced.get(other.id) != other.version:
-                raise RestoreConflict(
-                    f"Conversation {quoted_id(other.id)} was changed while it was being backed up; try again",
-                    conversation_id=other.id,
-                )
-        delete(self._session, self._backup.owner, [other.key for other in live.values()])
-        self._add(replaced=len(live))
+        for other in live:
+            raise _changed(other)
         return [entry for entry, _ in found.clashes]
 
     def _put(self, coming: Sequence[Entry]) -> None:
@@ -164,6 +181,13 @@ class Restoring:
         )
 
 
+def _changed(conversation_id: str) -> RestoreConflict:
+    return RestoreConflict(
+        f"Conversation {quoted_id(conversation_id)} was changed while it was being backed up; try again",
+        conversation_id=conversation_id,
+    )
+
+
 def conflict(backup_id: str, clashes: Sequence[Clash]) -> RestoreConflict:
     """Return the error that tells what is in the way."""
     first = clashes[0]
@@ -207,7 +231,7 @@ def _sort(
     columns: Columns,
     *,
     held: bool = False,
-    linked: Collection[Place] = (),
+    linked: Places = _NONE,
 ) -> _Sorted:
     """Compare a chunk with what is there; `linked` are the items that have got a result of this restore."""
     live = by_ids(session, owner, [entry.id for entry in entries], columns)
@@ -223,13 +247,18 @@ def _sort(
     return _Sorted(new, len(entries) - len(absent), clashes, items)
 
 
-def _clash(entry: Entry, live: Record | None, item: Item | None, linked: Collection[Place]) -> Clash | None:
+def _clash(entry: Entry, live: Record | None, item: Item | None, linked: Places) -> Clash | None:
     if item is not None and item.state is ItemState.RUNNING:
         return Clash(entry.id, ClashKind.BUSY, None)
     if live is not None:
         is_same = _without_times(entry.coming.line) == _without_times(live.line)
         return Clash(entry.id, ClashKind.TIMES if is_same else ClashKind.CONTENT, entry.id)
-    if item is None or item.is_deleted or item.conversation_id in (None, entry.id) or item.place in linked:
+    if (
+        item is None
+        or item.is_deleted
+        or item.conversation_id in (None, entry.id)
+        or (linked is not None and item.place in linked)
+    ):
         return None
     # What is older than the job was made by another of its name, which was discarded.
     return Clash(entry.id, ClashKind.ITEM, item.conversation_id) if entry.coming.created_at >= item.since else None
