@@ -1,11 +1,14 @@
 """Idempotency-Key: the same key with the same request is done once."""
 
 import asyncio
+import json
 
+import httpx
 import pytest
 
 from support.eventstream import parsed
-from support.serving import serving
+from support.serving import served, serving
+from support.sql import ask
 
 _BODY = {"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted"}
 
@@ -177,3 +180,102 @@ async def test_a_restore_is_done_once(api):
     restored = [(await api.ann.post(undo, headers=_key())).json()["restored"] for _ in range(2)]
 
     assert restored == [2, 2]
+
+
+_ROWS = json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode()
+
+
+def _bring_in(client):
+    files = {"file": ("in.jsonl", _ROWS)}
+    return client.post("/api/conversations/import", files=files, headers=_key())
+
+
+def _create(client):
+    return client.post("/api/batches", json={**_BODY, "start": False}, headers=_key())
+
+
+def _after_a_crash(folder, ask_for, address, *, without="answering"):
+    """Ask a server that dies once it has done it, then another one twice; return both answers, and what is there."""
+    toml = 'processors = ["scripted"]\n'
+    with served(folder, toml, without=without) as dying, pytest.raises(httpx.TransportError):
+        ask_for(dying.client)
+    with served(folder, toml) as server:
+        # Three minutes later: a claim has lapsed, a receipt has not.
+        ask(folder / ".backstay" / "backstay.db", "UPDATE notes SET expires_at = expires_at - 180000000")
+        answers = [ask_for(server.client) for _ in range(2)]
+        return answers, server.client.get(address).json()
+
+
+async def test_an_import_is_done_once_over_a_crash(tmp_path):
+    """A server that dies after an import's commit has answered: the same key brings that answer, and nothing twice."""
+    answers, there = _after_a_crash(tmp_path, _bring_in, "/api/conversations")
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].json()["imported"] == 1
+    assert answers[0].headers["idempotency-replayed"] == "true"
+    assert len(there["conversations"]) == 1
+
+
+async def test_without_a_receipt_an_import_is_done_twice(tmp_path):
+    """The control: where the receipt is not written with the import, a crash between them has it done again."""
+    _, there = _after_a_crash(tmp_path, _bring_in, "/api/conversations", without="answering,receipts")
+
+    assert len(there["conversations"]) == 2
+
+
+async def test_a_job_is_made_once_over_a_crash(tmp_path):
+    """A job is made again under its name by the same items only, so the same key comes to the same job."""
+    answers, there = _after_a_crash(tmp_path, _create, "/api/batches")
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert [job["id"] for job in there["jobs"]] == ["j"]
+
+
+async def test_options_are_part_of_the_request(api):
+    """The same file under the same key, with another option or as another kind of file, is another request."""
+    upload = {"jobId": "j", "processor": "scripted", "start": "false", "idColumn": "topic", "topicColumn": "topic"}
+    rows = b"topic,other\nx,y\n"
+
+    async def send(name="t.csv", **changed):
+        said = {name: value for name, value in {**upload, **changed}.items() if value is not None}
+        return await api.ann.post("/api/batches/upload", files={"file": (name, rows)}, data=said, headers=_key("u"))
+
+    first = await send(idColumn="other")
+    others = [
+        await send(idColumn=None, topicColumn="other"),
+        await send(idColumn="other", concurrency="3"),
+        await send(name="t.tsv", idColumn="other"),
+    ]
+    answers = [
+        await api.ann.post("/api/conversations/import", files={"file": (name, _ROWS)}, headers=_key("i"))
+        for name in ("x.jsonl", "x.ndjson")
+    ]
+    conversation, *_ = await api.made(1)
+    body = {"conversationIds": [conversation]}
+    made = await api.ann.post("/api/backup/create", json=body, headers=_key("b"))
+    early = await api.ann.post("/api/backup/create", json=body, headers={**_key("b"), "Prefer": "respond-async"})
+
+    assert (first.status_code, made.status_code) == (201, 201), first.text
+    assert answers[0].status_code == 201
+    refused = (*others, early, answers[1])
+    assert [other.json()["error"]["code"] for other in refused] == ["key_reused"] * 5
+
+
+async def test_a_receipt_outlasts_a_request_that_was_given_up(api, monkeypatch):
+    """A client that goes away after the commit leaves the receipt: sent again, nothing is stored twice."""
+    store = api.parts.backstay.once._store  # the last step of a request under a key
+
+    async def gone(*_, **__):
+        raise asyncio.CancelledError
+
+    asked = {"url": "/api/conversations/import", "files": {"file": ("in.jsonl", _ROWS)}, "headers": _key("g")}
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "keep", gone)
+        with pytest.raises(asyncio.CancelledError):
+            await api.ann.post(**asked)
+    again = await api.ann.post(**asked)
+
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len((await api.ann.get("/api/conversations")).json()["conversations"]) == 1

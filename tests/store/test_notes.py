@@ -71,8 +71,8 @@ async def test_an_expired_note_is_not_taken(store):
 async def test_a_dropped_note_is_gone(store):
     """And may be claimed again."""
     await _claim(store)
-    await store.notes.drop(OWNER, "kind", "n")
-    await store.notes.drop(OWNER, "kind", "n")
+    await store.notes.drop(OWNER, "kind", "n", "mine")
+    await store.notes.drop(OWNER, "kind", "n", "mine")
 
     assert await _claim(store) is None
 
@@ -123,3 +123,18 @@ async def test_a_ticket_is_good_for_a_minute(store):
 async def test_a_made_up_ticket_is_none(store, secret):
     """Whatever it looks like."""
     assert await Tickets(store=store.notes, clock=store.clock).redeem(secret, "one") is None
+
+
+async def test_what_says_something_else_by_now_is_neither_renewed_nor_dropped(store):
+    """A claim that became a receipt meanwhile is left as it is."""
+    await _claim(store, "receipt")
+
+    await store.notes.renew(OWNER, "kind", "n", "claim", lasts=10 * _MINUTE)
+    await store.notes.drop(OWNER, "kind", "n", "claim")
+    assert await _claim(store) == "receipt"
+    store.clock.move(61)
+    assert await _claim(store, "next") is None
+    await store.notes.renew(OWNER, "kind", "n", "next", lasts=10 * _MINUTE)
+    store.clock.move(61)
+
+    assert await _claim(store) == "next"

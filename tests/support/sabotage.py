@@ -20,7 +20,7 @@ from backstay.errors import BackupError
 from backstay.library.removal import DeletePlan, Deletion
 from backstay.storage.postgres import channel
 from backstay.storage.postgres import queries as server_queries
-from backstay.storage.sql import results, work
+from backstay.storage.sql import conversations, notes, results, work
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite import database, identity, migrate, queries, session
 
@@ -269,7 +269,24 @@ def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> No
     queries._expanded.cache_clear()
 
 
+def _dies_before_answering(put: Put) -> None:
+    """Die once something was done under a key, before its answer is kept. No protection; what others are for."""
+    put(notes.SqlNotes, "keep", lambda *_, **__: _die())
+
+
+def _no_receipts(put: Put) -> None:
+    """Leave the receipt out of the transaction of what it tells of."""
+    bring_in = conversations.SqlConversations.bring_in
+
+    async def without(self: conversations.SqlConversations, *given: object) -> object:
+        return await bring_in(self, *given[:4])
+
+    put(conversations.SqlConversations, "bring_in", without)
+
+
 _PROTECTIONS: dict[str, Callable[[Put], None]] = {
+    "answering": _dies_before_answering,
+    "receipts": _no_receipts,
     "fence": _no_fence,
     "shared-transaction": _no_shared_transaction,
     "replay": _no_replay,

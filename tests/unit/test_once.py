@@ -26,8 +26,9 @@ class _Notes:
     async def keep(self, owner, kind, name, value, *, lasts):
         self.notes[owner, kind, name] = value
 
-    async def drop(self, owner, kind, name):
-        self.notes.pop((owner, kind, name), None)
+    async def drop(self, owner, kind, name, value):
+        if self.notes.get((owner, kind, name)) == value:
+            del self.notes[owner, kind, name]
 
 
 class _Act:
@@ -35,7 +36,7 @@ class _Act:
         self.done = 0
         self.error = error
 
-    async def __call__(self):
+    async def __call__(self, receipt=None):
         self.done += 1
         if self.error is not None:
             raise self.error
@@ -84,7 +85,7 @@ async def test_a_key_in_flight_is_refused(once):
     """Whoever sends it twice at once is told so."""
     begun, go = asyncio.Event(), asyncio.Event()
 
-    async def slow():
+    async def slow(receipt):
         begun.set()
         await go.wait()
         return Answer(200, None)

@@ -12,6 +12,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.incoming import Imported, OnClash
 from backstay.library.imports.source import ImportSource
+from backstay.library.note import Note
 from backstay.library.removal import DeletePlan, Deletion, Remover
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
@@ -75,6 +76,7 @@ class Conversations:
         stdin: BinaryIO | None = None,
         ceiling: Ceiling | None = None,
         on_progress: Callable[[int], None] | None = None,
+        receipt: Callable[[Imported], Note | None] | None = None,
     ) -> Imported:
         """Store the conversations of a file, all or none of them.
 
@@ -87,6 +89,7 @@ class Conversations:
             ceiling: The most that may come of the file: all of it is read once before anything is stored, since other
                 writers wait for as long as an import is under way.
             on_progress: Called, from any thread, with the number of rows done.
+            receipt: Makes a note of what it comes to, which is written in the same transaction.
 
         Raises:
             InputError: the file, or a row of it, is of no use, or it is larger than the ceiling.
@@ -98,7 +101,7 @@ class Conversations:
         with closing(ImportSource(path, stdin=stdin)) as reading:
             if ceiling is not None:
                 await asyncio.to_thread(reading.check, ceiling)
-            return await self._store.bring_in(self._owner, reading, OnClash(on_conflict), tell)
+            return await self._store.bring_in(self._owner, reading, OnClash(on_conflict), tell, receipt)
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Say what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""

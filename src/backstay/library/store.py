@@ -7,6 +7,7 @@ from typing import Protocol
 from backstay.library.conversation import Conversation
 from backstay.library.imports.incoming import Imported, OnClash
 from backstay.library.imports.source import ImportSource
+from backstay.library.note import Note
 from backstay.library.selection import Selection
 
 
@@ -59,9 +60,14 @@ class ConversationStore(Protocol):
         ...
 
     async def bring_in(
-        self, owner: str, source: ImportSource, on_clash: OnClash, on_progress: Callable[[int], None]
+        self,
+        owner: str,
+        source: ImportSource,
+        on_clash: OnClash,
+        on_progress: Callable[[int], None],
+        receipt: Callable[[Imported], Note | None] | None = None,
     ) -> Imported:
-        """Store what a file holds, in one transaction; `on_progress` may be called from any thread.
+        """Store what a file holds, and its receipt, in one transaction; `on_progress` may be called from any thread.
 
         Raises InputError, BackupError, ConversationExists; nothing is stored then.
         """

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -10,9 +11,10 @@ import orjson
 from fastapi import Header, Request
 from starlette.responses import Response
 
+from backstay.library.note import Note
 from backstay.objects import Object
 from backstay.server.parts import parts_of
-from backstay.serving.once import Answer
+from backstay.serving.once import Answer, Receipt
 
 IdempotencyKey = Annotated[
     str | None,
@@ -25,7 +27,9 @@ IdempotencyKey = Annotated[
         examples=["0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"],
     ),
 ]
-Act = Callable[[], Awaitable[tuple[int, Object]]]
+MakeNote = Callable[[int, Object], Note]
+"""Makes the receipt of an answer, to be written in the transaction that does what is asked for."""
+Act = Callable[[MakeNote | None], Awaitable[tuple[int, Object]]]
 
 
 async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -> tuple[Answer, bool]:
@@ -34,15 +38,16 @@ async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -
     Args:
         request: Says whose key it is, and which address is meant.
         key: The key, if there is one.
-        asked: What is asked for, as plain JSON: the same key stands for the same only.
-        act: Does it, and returns the status and the object of the answer.
+        asked: All that is asked for, as plain JSON: the same key stands for the same only.
+        act: Does it, and returns the status and the object of the answer; given what makes its receipt, if there is a
+            key. What writes none must come to the same when it is done again.
     """
 
-    async def do() -> Answer:
-        status, shown = await act()
-        return Answer(status, shown.model_dump(mode="json", by_alias=True))
+    async def do(receipt: Receipt | None) -> Answer:
+        return _answer(*await act(partial(_note, receipt) if receipt is not None else None))
 
-    meant = json.dumps([request.scope["route"].path, asked], sort_keys=True).encode()
+    query = sorted(request.query_params.multi_items())
+    meant = json.dumps([request.scope["route"].path, query, asked], sort_keys=True).encode()
     parts = parts_of(request)
     return await parts.backstay.once.answer(request.state.owner, key, hashlib.sha256(meant).digest(), do)
 
@@ -58,3 +63,11 @@ async def once(request: Request, key: str | None, asked: Any, act: Act, *, locat
         named = {name: quote(value, safe="") for name, value in answer.body.items() if isinstance(value, str)}
         headers["Location"] = f"{request.scope.get('root_path', '')}{location.format(**named)}"
     return Response(orjson.dumps(answer.body), answer.status, headers, media_type="application/json")
+
+
+def _answer(status: int, shown: Object) -> Answer:
+    return Answer(status, shown.model_dump(mode="json", by_alias=True))
+
+
+def _note(receipt: Receipt, status: int, shown: Object) -> Note:
+    return receipt.note(_answer(status, shown))

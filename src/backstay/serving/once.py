@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from backstay.errors import BackstayError, KeyInFlight, KeyReused
+from backstay.library.note import Note
 from backstay.logs import get_logger
 from backstay.serving.store import NoteStore
 
@@ -30,53 +31,70 @@ class Answer:
     body: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Makes the note of a request's answer, for what can write it together with what it does."""
+
+    owner: str
+    name: str
+    digest: str
+
+    def note(self, answer: Answer) -> Note:
+        """Return what says that the request was answered so."""
+        return Note(self.owner, _KIND, self.name, _value(self.digest, answer), _KEPT)
+
+
+Act = Callable[[Receipt | None], Awaitable[Answer]]
+
+
 class Once:
     """Keeps the answers of requests that came with a key, for a day.
 
-    A server that dies over a request leaves a claim that lapses after two minutes; until then the key is in flight. A
-    request that failed leaves nothing: under the same key it may be tried again.
+    A server that dies over a request leaves a claim that lapses after two minutes; until then the key is in flight. So
+    what is done under a key is fit to be done again, or writes its receipt in its own transaction. A request that
+    failed leaves nothing: under the same key it may be tried again.
     """
 
     def __init__(self, *, store: NoteStore) -> None:
         self._store = store
 
-    async def answer(
-        self, owner: str, key: str | None, request: bytes, act: Callable[[], Awaitable[Answer]]
-    ) -> tuple[Answer, bool]:
+    async def answer(self, owner: str, key: str | None, request: bytes, act: Act) -> tuple[Answer, bool]:
         """Return the answer of `act`, or the one that was kept, and whether it was kept.
 
         Args:
             owner: Whose key it is.
             key: The key; without one `act` is simply done.
             request: What is asked for; the same key stands for the same request only.
-            act: Does it.
+            act: Does it; with a receipt, where there is a key.
 
         Raises:
             KeyReused: the key was used for another request.
             KeyInFlight: a request under this key is being worked on.
         """
         if key is None:
-            return await act(), False
+            return await act(None), False
         name, digest = hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(request).hexdigest()
-        claimed = await self._store.claim(owner, _KIND, name, _value(digest, None), lasts=_CLAIMED)
+        claim = _value(digest, None)
+        claimed = await self._store.claim(owner, _KIND, name, claim, lasts=_CLAIMED)
         if claimed is not None:
             return _kept(orjson.loads(claimed), digest), True
-        async with self._renewing(owner, name, digest):
+        async with self._renewing(owner, name, claim):
             try:
-                answer = await act()
+                answer = await act(Receipt(owner, name, digest))
             except BaseException:
-                await asyncio.shield(self._store.drop(owner, _KIND, name))
+                # A receipt stays: what was asked for is done, whatever became of the answer.
+                await asyncio.shield(self._store.drop(owner, _KIND, name, claim))
                 raise
         await self._store.keep(owner, _KIND, name, _value(digest, answer), lasts=_KEPT)
         return answer, False
 
     @contextlib.asynccontextmanager
-    async def _renewing(self, owner: str, name: str, digest: str) -> AsyncIterator[None]:
+    async def _renewing(self, owner: str, name: str, claim: str) -> AsyncIterator[None]:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(_RENEWED_SECONDS)
                 try:
-                    await self._store.keep(owner, _KIND, name, _value(digest, None), lasts=_CLAIMED)
+                    await self._store.renew(owner, _KIND, name, claim, lasts=_CLAIMED)
                 except BackstayError as error:
                     _log.warning("claim_not_renewed", code=error.code)
 

@@ -54,8 +54,12 @@ class NoteStore(Protocol):
         """
         ...
 
-    async def drop(self, owner: str, kind: str, name: str) -> None:
-        """Remove a note. Twice is safe."""
+    async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
+        """Have a note last so long from now, if it still says `value`."""
+        ...
+
+    async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
+        """Remove a note, if it still says `value`. Twice is safe."""
         ...
 
     async def drop_expired(self) -> None:

@@ -13,7 +13,7 @@ from backstay.server.api.common import BackupId, Input, Owned, Shared, Text, err
 from backstay.server.api.selections import Digest, Ids, SelectionIn
 from backstay.server.backing_up import Begun
 from backstay.server.downloads import BackupResponse, purpose_of
-from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.keyed import IdempotencyKey, MakeNote, once
 from backstay.server.parts import services_of
 
 router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_in])
@@ -92,14 +92,14 @@ async def create_backup(
     many = len(chosen.ids) > shared.settings.async_above
     early = many or "respond-async" in (prefer or "").replace(",", " ").split()
 
-    async def act() -> tuple[int, Object]:
+    async def act(_: MakeNote | None) -> tuple[int, Object]:
         made = await shared.backing_up.create(owned, chosen, given.reason, digest=given.digest, respond_early=early)
         if isinstance(made, Begun):
             status = f"{request.scope.get('root_path', '')}/api/backups/{made.backup_id}"
             return 202, BegunBackupOut(backup_id=made.backup_id, status=status)
         return 201, CreatedBackupOut.of(made)
 
-    return await once(request, key, given.model_dump(mode="json"), act, location="/api/backups/{backupId}")
+    return await once(request, key, [given.model_dump(mode="json"), early], act, location="/api/backups/{backupId}")
 
 
 @router.get(

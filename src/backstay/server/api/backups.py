@@ -24,7 +24,7 @@ from backstay.server.api.selections import Ids
 from backstay.server.downloads import purpose_of
 from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
-from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.keyed import IdempotencyKey, MakeNote, once
 
 router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
 
@@ -99,7 +99,7 @@ async def restore_backup(
     """Bring back what a backup holds, all or nothing; twice is safe."""
     wanted = given or RestoreIn()
 
-    async def act() -> tuple[int, RestoredOut]:
+    async def act(_: MakeNote | None) -> tuple[int, RestoredOut]:
         done = await owned.backups.restore(backup_id, wanted.selection(), on_conflict=wanted.on_conflict)
         return 200, RestoredOut.of(done)
 

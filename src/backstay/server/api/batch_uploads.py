@@ -11,7 +11,7 @@ from backstay.objects import JobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
 from backstay.server.api.common import Owned, Shared, Text, errors, signed_in
-from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.keyed import IdempotencyKey, MakeNote, once
 from backstay.server.making import making_of
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
@@ -46,7 +46,7 @@ async def upload_batch(
     columns = Columns(id_column, topic_column, persona_column)
     async with uploads.stored(file, uploads.ITEMS, shared.files) as upload:
 
-        async def act() -> tuple[int, JobOut]:
+        async def act(_: MakeNote | None) -> tuple[int, JobOut]:
             job = await owned.batches.create(
                 job_id,
                 upload.path,
@@ -64,5 +64,6 @@ async def upload_batch(
             return 201, JobOut.of(job)
 
         limits = [concurrency, rpm, tpm]
-        asked = [job_id, upload.digest, recipe, processor, max_attempts, timeout_seconds, start, columns.named, limits]
+        file_asked = [upload.digest, upload.path.suffix, id_column, topic_column, persona_column]
+        asked = [job_id, *file_asked, recipe, processor, max_attempts, timeout_seconds, start, limits]
         return await once(request, key, asked, act, location="/api/batches/{id}")

@@ -26,7 +26,7 @@ from backstay.server.api.common import (
 )
 from backstay.server.api.selections import Id
 from backstay.server.id_routes import IdRoute
-from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.keyed import IdempotencyKey, MakeNote, once
 from backstay.server.making import making_of
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
@@ -133,7 +133,7 @@ async def create_batch(
     """
     making = making_of(shared, recipe=given.recipe, processor=given.processor)
 
-    async def act() -> tuple[int, JobOut]:
+    async def act(_: MakeNote | None) -> tuple[int, JobOut]:
         job = await owned.batches.create(
             given.job_id,
             given.items,
@@ -173,7 +173,7 @@ async def resume_batch(
     """Have this server go on with a job; it works in the background. While it does, asking again changes nothing."""
     wanted = given or ResumeIn()
 
-    async def act() -> tuple[int, JobOut]:
+    async def act(_: MakeNote | None) -> tuple[int, JobOut]:
         job = await shared.supervisor.resume(
             owned.owner,
             job_id,
@@ -191,7 +191,7 @@ async def resume_batch(
 async def pause_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
     """Stop a job for now: every worker on it stops gracefully, wherever it runs."""
 
-    async def act() -> tuple[int, JobOut]:
+    async def act(_: MakeNote | None) -> tuple[int, JobOut]:
         return 200, JobOut.of(await owned.batches.pause(job_id))
 
     return await once(request, key, [job_id], act)
@@ -201,7 +201,7 @@ async def pause_batch(request: Request, job_id: JobId, owned: Owned, key: Idempo
 async def cancel_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
     """Stop a job for good. What it made stays."""
 
-    async def act() -> tuple[int, JobOut]:
+    async def act(_: MakeNote | None) -> tuple[int, JobOut]:
         return 200, JobOut.of(await owned.batches.cancel(job_id))
 
     return await once(request, key, [job_id], act)
@@ -214,7 +214,7 @@ async def retry_items(
     """Put failed items back to pending; resuming works on them."""
     wanted = given or RetryIn()
 
-    async def act() -> tuple[int, RetryOut]:
+    async def act(_: MakeNote | None) -> tuple[int, RetryOut]:
         number = await owned.batches.retry(job_id, wanted.item_ids)
         return 200, RetryOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), retried=number)
 
@@ -227,7 +227,7 @@ async def skip_items(
 ) -> Response:
     """Skip pending or failed items; a job with nothing left is then finished."""
 
-    async def act() -> tuple[int, SkipOut]:
+    async def act(_: MakeNote | None) -> tuple[int, SkipOut]:
         number = await owned.batches.skip(job_id, given.item_ids)
         return 200, SkipOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), skipped=number)
 
@@ -238,7 +238,7 @@ async def skip_items(
 async def discard_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
     """Forget a job and free its name. Its conversations stay."""
 
-    async def act() -> tuple[int, DiscardOut]:
+    async def act(_: MakeNote | None) -> tuple[int, DiscardOut]:
         await owned.batches.discard(job_id)
         return 200, DiscardOut(id=job_id)
 

@@ -6,6 +6,8 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from backstay.library.id_text import LONGEST_ID
+from backstay.library.imports.incoming import Imported
+from backstay.library.note import Note
 from backstay.library.selection import Selection
 from backstay.objects import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads
@@ -23,7 +25,7 @@ from backstay.server.api.common import (
 )
 from backstay.server.api.selections import SelectionIn
 from backstay.server.id_routes import IdRoute
-from backstay.server.keyed import IdempotencyKey, once
+from backstay.server.keyed import IdempotencyKey, MakeNote, once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
 
@@ -93,13 +95,16 @@ async def import_conversations(
     """Store the conversations of a file, all or none of them."""
     async with uploads.stored(file, uploads.CONVERSATIONS, shared.files) as upload:
 
-        async def act() -> tuple[int, ImportOut]:
+        async def act(note: MakeNote | None) -> tuple[int, ImportOut]:
+            def receipt(done: Imported) -> Note | None:
+                return note(201, ImportOut.of(done)) if note is not None else None
+
             done = await owned.conversations.import_file(
-                upload.path, on_conflict=on_conflict, ceiling=shared.settings.ceiling_of_imports
+                upload.path, on_conflict=on_conflict, ceiling=shared.settings.ceiling_of_imports, receipt=receipt
             )
             return 201, ImportOut.of(done)
 
-        return await once(request, key, [upload.digest, on_conflict], act)
+        return await once(request, key, [upload.digest, upload.path.suffix, on_conflict], act)
 
 
 @router.get("/{conversationId:id}", responses=errors(404))

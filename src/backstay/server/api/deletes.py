@@ -13,7 +13,7 @@ from backstay.server.api.backup import Reason
 from backstay.server.api.common import STREAM, Input, Owned, Shared, errors, signed_in
 from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.deleting import deleting
-from backstay.server.keyed import IdempotencyKey, answer_once, once
+from backstay.server.keyed import IdempotencyKey, MakeNote, answer_once, once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
 
@@ -62,7 +62,7 @@ async def delete_conversations(request: Request, given: DeleteIn, owned: Owned, 
     Conversations that somebody changed after the backup had read them are kept, and named.
     """
 
-    async def act() -> tuple[int, DeletionOut]:
+    async def act(_: MakeNote | None) -> tuple[int, DeletionOut]:
         return 200, _told(request, await _delete(given, owned))
 
     return await once(request, key, given.model_dump(mode="json"), act)
@@ -80,7 +80,7 @@ async def follow_delete(
     """
 
     async def work(tell: Listener) -> DeletionOut:
-        async def act() -> tuple[int, DeletionOut]:
+        async def act(_: MakeNote | None) -> tuple[int, DeletionOut]:
             return 200, _told(request, await _delete(given, owned, tell))
 
         answer, _ = await answer_once(request, key, given.model_dump(mode="json"), act)

@@ -1,6 +1,8 @@
 """Conversations in tables. Implements `library.store.ConversationStore`."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
 import orjson
 
@@ -10,10 +12,12 @@ from backstay.library.conversation import Conversation, Turn
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.incoming import Imported, OnClash
 from backstay.library.imports.source import ImportSource
+from backstay.library.note import Note
 from backstay.library.record import metadata_of
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationSummary, Page
 from backstay.storage.sql.importing import Importing
+from backstay.storage.sql.notes import written
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros
@@ -74,24 +78,31 @@ class SqlConversations:
         )
 
     async def bring_in(
-        self, owner: str, source: ImportSource, on_clash: OnClash, on_progress: Callable[[int], None]
+        self,
+        owner: str,
+        source: ImportSource,
+        on_clash: OnClash,
+        on_progress: Callable[[int], None],
+        receipt: Callable[[Imported], Note | None] | None = None,
     ) -> Imported:
         now = now_micros(self._clock)
-        try:
-            return await self._database.write(lambda s: Importing(s, owner, source, on_clash, now).do(on_progress))
-        except OutcomeRefused:
-            pass
-        # Once more, to say which row it is: nothing of this is kept either.
-        slow: list[Importing] = []
+        latest: list[Importing] = []
 
-        def one_by_one(session: Session) -> Imported:
-            slow[:] = [Importing(session, owner, source, on_clash, now)]
-            return slow[0].do(lambda _: None, one_by_one=True)
+        def do(session: Session, *, one_by_one: bool = False) -> Imported:
+            latest[:] = [Importing(session, owner, source, on_clash, now)]
+            done = latest[0].do(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
+            note = receipt(done) if receipt is not None else None
+            if note is not None:
+                session.execute("keep_note", written(note, now_micros(self._clock)))
+            return done
 
+        with suppress(OutcomeRefused):
+            return await self._database.write(do)
         try:
-            return await self._database.write(one_by_one)
+            # Once more, to say which row it is: nothing of this is kept either.
+            return await self._database.write(partial(do, one_by_one=True))
         except OutcomeRefused as error:
-            raise slow[0].refused(error) from error
+            raise latest[0].refused(error) from error
 
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conversation]:

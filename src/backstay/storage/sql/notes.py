@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from backstay.clock import Clock
+from backstay.library.note import Note
 from backstay.serving.store import OtherOwners, Owned, TakenNote
 from backstay.storage.sql.inspection import count_of_others
 from backstay.storage.sql.session import Database, Session, Values
@@ -21,7 +22,8 @@ class SqlNotes:
         self._clock = clock
 
     async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
-        values = self._written(owner, kind, name, value, lasts)
+        now = now_micros(self._clock)
+        values = {**written(Note(owner, kind, name, value, lasts), now), "now": now}
 
         def do(session: Session) -> str | None:
             if session.execute("claim_note", values):
@@ -32,7 +34,7 @@ class SqlNotes:
         return await self._database.write(do)
 
     async def keep(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        values = {key: one for key, one in self._written(owner, kind, name, value, lasts).items() if key != "now"}
+        values = written(Note(owner, kind, name, value, lasts), now_micros(self._clock))
         await self._database.write(lambda s: s.execute("keep_note", values))
 
     async def take(self, kind: str, name: str) -> TakenNote | None:
@@ -40,8 +42,13 @@ class SqlNotes:
         rows = await self._database.write(lambda s: s.rows("take_note", values))
         return TakenNote(*rows[0]) if rows else None
 
-    async def drop(self, owner: str, kind: str, name: str) -> None:
-        await self._database.write(lambda s: s.execute("drop_note", {"kind": kind, "owner": owner, "name": name}))
+    async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
+        values = written(Note(owner, kind, name, value, lasts), now_micros(self._clock))
+        await self._database.write(lambda s: s.execute("renew_note", values))
+
+    async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
+        values = {"kind": kind, "owner": owner, "name": name, "value": value}
+        await self._database.write(lambda s: s.execute("drop_note", values))
 
     async def drop_expired(self) -> None:
         values = {"now": now_micros(self._clock), "limit": _DROPPED_AT_ONCE}
@@ -54,13 +61,13 @@ class SqlNotes:
     async def others(self, owner: str, noun: Owned) -> OtherOwners:
         return await self._database.read(lambda s: count_of_others(s, owner, noun))
 
-    def _written(self, owner: str, kind: str, name: str, value: str, lasts: timedelta) -> Values:
-        now = now_micros(self._clock)
-        return {
-            "kind": kind,
-            "owner": owner,
-            "name": name,
-            "value": value,
-            "now": now,
-            "expires_at": now + lasts // _MICROSECOND,
-        }
+
+def written(note: Note, now: int) -> Values:
+    """Return the row of a note, as `keep_note` takes it."""
+    return {
+        "kind": note.kind,
+        "owner": note.owner,
+        "name": note.name,
+        "value": note.value,
+        "expires_at": now + note.lasts // _MICROSECOND,
+    }

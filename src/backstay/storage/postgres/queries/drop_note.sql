@@ -1,5 +1,6 @@
--- Remove a note.
+-- Remove a note that still says this.
 DELETE FROM {schema}.notes
  WHERE kind = :kind
    AND owner = :owner
    AND name = :name
+   AND value = :value

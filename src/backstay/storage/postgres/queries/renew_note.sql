@@ -1,0 +1,7 @@
+-- Have a note that still says this last longer.
+UPDATE {schema}.notes
+   SET expires_at = :expires_at
+ WHERE kind = :kind
+   AND owner = :owner
+   AND name = :name
+   AND value = :value
