@@ -1,22 +1,31 @@
 """Templates of prompts: Jinja2, sandboxed, and bounded in what one rendering may do.
 
-The sandbox keeps a template from Python's internals. It does not keep one from running for ever, so every turn of a
-loop and every call is counted here, and what makes a huge text out of a small one is left out.
+The sandbox keeps a template from Python's internals. It does not keep one from running for ever, or from filling the
+memory. So every turn of a loop, call, filter and comparison is a step here, and more than one where it is about large
+values: all that is made in one rendering is bounded by that. What makes a huge text out of a small one at once is left
+out, or measured before. Nothing is computed when a template is compiled.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, nodes
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+from jinja2.visitor import NodeTransformer
 
 from backstay.errors import RecipeError, UnknownVariable
 
 _MOST_STEPS = 20_000
-_LONGEST_TEXT = 2_000_000  # characters of one prompt
+_STEP_CHARACTERS = 1_000  # of a value: so many more are one more step
+_ENTRY_CHARACTERS = 20  # that each entry of a list counts for
+_LONGEST_TEXT = 2_000_000  # characters of one prompt, and of any value in it
+_LONGEST_MARKUP = 100_000  # what takes the square of it
+_MOST_DIGITS = 30
 _NOT_FILTERS = ("batch", "center", "format", "indent", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
 _NOT_METHODS = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"})
 
@@ -80,41 +89,187 @@ class Template:
         except RecursionError as error:
             raise RecipeError(f"{where}: {self._what} calls itself too often") from error
         except Exception as error:
-            # Whatever an expression can raise, such as a division by zero. Its text may quote the item: it stays out.
-            raise RecipeError(f"{where}: {self._what} cannot be rendered ({type(error).__name__})") from error
+            # Whatever an expression can raise. Its text may quote the item: it stays out.
+            line = f", line {found}" if (found := _line_of(error)) else ""
+            raise RecipeError(f"{where}: {self._what}{line} cannot be rendered: {_reason_of(error)}") from error
         finally:
             _steps.reset(token)
 
 
 def _compiled(source: str) -> Any:
-    tree = _ENVIRONMENT.parse(source)
-    for loop in list(tree.find_all(nodes.For)):
-        loop.iter = nodes.Filter(loop.iter, "counted", [], [], None, None, lineno=loop.lineno)
+    tree = _Measuring().visit(_ENVIRONMENT.parse(source))
     code = _ENVIRONMENT.compile(tree)
     return _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
 
 
-def _step() -> None:
-    taken = _steps.get(0) + 1
+class _Measuring(NodeTransformer):
+    """Has loops counted, and values measured where the environment is not asked: lists, parts, joined texts."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named after the node
+        literal = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
+        self.generic_visit(node)
+        turn = nodes.Const(1 + literal // _STEP_CHARACTERS, lineno=node.lineno)
+        node.iter = _filtered(node.iter, "counted", turn)
+        return node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.expr = _filtered(node.expr)
+        for operand in node.ops:
+            operand.expr = _filtered(operand.expr)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.nodes = [_filtered(one) for one in node.nodes]
+        return _filtered(node)
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.filter = nodes.Filter(node.filter, "measured", [], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _filtered(node) if isinstance(node.arg, nodes.Slice) else node
+
+    def visit_List(self, node: nodes.Expr) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _filtered(node) if getattr(node, "ctx", "load") == "load" else node
+
+    visit_Dict = visit_Tuple = visit_List  # noqa: N815
+
+
+def _filtered(node: Any, name: str = "measured", *given: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, list(given), [], None, None, lineno=node.lineno)
+
+
+def _spend(steps: int = 1) -> None:
+    taken = _steps.get(0) + steps
     if taken > _MOST_STEPS:
         raise SecurityError(f"it takes more than {_MOST_STEPS:,} steps")
     _steps.set(taken)
 
 
-def _counted(values: Iterable[Any]) -> Iterator[Any]:
+def _counted(values: Iterable[Any], steps: int) -> Iterator[Any]:
     for value in values:
-        _step()
+        _spend(steps)
         yield value
 
 
+def _measured(*values: Any) -> Any:
+    """Spend as many steps as values are large, and return the first of them."""
+    size, pending = 0, list(values)
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str | bytes):
+            size += len(value)
+        elif isinstance(value, list | tuple | set | frozenset):
+            size += _ENTRY_CHARACTERS * len(value)
+            pending.extend(value)
+        elif isinstance(value, Mapping) and not isinstance(value, Context):
+            size += 2 * _ENTRY_CHARACTERS * len(value)
+            pending.extend(value.keys())
+            pending.extend(value.values())
+        elif isinstance(value, Namespace):
+            pending.append(object.__getattribute__(value, "_Namespace__attrs"))
+        size += 1
+        if size > _LONGEST_TEXT:
+            raise SecurityError(f"a value is larger than {_LONGEST_TEXT:,} characters")
+    _spend(1 + size // _STEP_CHARACTERS)
+    return values[0] if values else None
+
+
+@pass_context  # so that nothing is printed ahead, when the template is compiled
+def _printed(_: Context, value: Any) -> Any:
+    return _measured(value)
+
+
+def _in_bounds(function: Callable[..., Any], before: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return a filter or test that measures what it is given and what it returns."""
+
+    @functools.wraps(function)
+    def bounded(*given: Any, **named: Any) -> Any:
+        _measured(*given, *named.values())
+        if before is not None:
+            given = before(*given, **named)
+        return _measured(function(*given, **named))
+
+    return bounded
+
+
+def _refuse_longer(length: int) -> None:
+    if length > _LONGEST_TEXT:
+        raise SecurityError(f"a text is longer than {_LONGEST_TEXT:,} characters")
+
+
+def _before_replace(*given: Any, **named: Any) -> tuple[Any, ...]:
+    _, text, old, new = (*given, *(named.get(name, "") for name in ("old", "new")[len(given) - 2 :]))[:4]
+    _refuse_longer(len(str(text)) + str(text).count(str(old)) * len(str(new)))
+    return given
+
+
+def _before_join(context: Any, values: Iterable[Any], *given: Any, **named: Any) -> tuple[Any, ...]:
+    parts = list(values)
+    _measured(parts)
+    _refuse_longer(len(parts) * max(0, *(len(str(text)) for text in (*given, *named.values())), 0))
+    return context, parts, *given
+
+
+def _before_round(*given: Any, **named: Any) -> tuple[Any, ...]:
+    return _refuse_large(given, given[1:], named)
+
+
+def _before_tojson(*given: Any, **named: Any) -> tuple[Any, ...]:
+    return _refuse_large(given, given[2:], named)
+
+
+def _refuse_large(given: tuple[Any, ...], options: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
+    for number in (*options, *named.values()):
+        if isinstance(number, int) and abs(number) > _MOST_DIGITS:
+            raise SecurityError(f"it asks for more than {_MOST_DIGITS} digits or blanks")
+    return given
+
+
+def _before_sum(*given: Any, **named: Any) -> tuple[Any, ...]:
+    if not all(isinstance(start, int | float | str | None) for start in (*given[2:], *named.values())):
+        raise SecurityError("it adds up what are no numbers")
+    return given
+
+
+def _before_markup(*given: Any, **_: Any) -> tuple[Any, ...]:
+    if any(isinstance(text, str) and len(text) > _LONGEST_MARKUP for text in given):
+        raise SecurityError(f"it takes markup of at most {_LONGEST_MARKUP:,} characters")
+    return given
+
+
+_BEFORE: Mapping[str, Callable[..., Any]] = {
+    "replace": _before_replace,
+    "join": _before_join,
+    "round": _before_round,
+    "tojson": _before_tojson,
+    "sum": _before_sum,
+    "striptags": _before_markup,
+}
+_ADDING = frozenset({"replace", "join"})
+
+
 class _Environment(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**", "%", "<<"})
+    intercepted_binops = frozenset({"+", "*", "**", "%", "<<"})
 
     def call(self, context: Context, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        _step()
-        return super().call(context, function, *given, **named)
+        owner = getattr(function, "__self__", None)
+        _measured(owner, *given, *named.values())
+        if isinstance(owner, str) and (name := getattr(function, "__name__", "")) in _ADDING:
+            # As the filters of these names, which take first what is not ours.
+            given = _BEFORE[name](None, *((owner, *given) if name == "replace" else (*given, owner)), **named)
+            given = given[2:] if name == "replace" else given[1:2]
+        return _measured(super().call(context, function, *given, **named))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "+":
+            _measured(left, right)
+            return super().call_binop(context, operator, left, right)
         numbers = isinstance(left, int | float) and isinstance(right, int | float)
         if not numbers or operator == "**" or max(abs(left), abs(right)) > 1e15:
             raise SecurityError(f"it may use {operator} with small numbers only")
@@ -126,14 +281,41 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().is_safe_attribute(obj, attr, value)
 
 
+def _line_of(error: BaseException) -> int | None:
+    """Return the line of the template in which something was raised."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            found = trace.tb_lineno
+        trace = trace.tb_next
+    return found
+
+
+def _reason_of(error: Exception) -> str:
+    match error:
+        case ZeroDivisionError():
+            return "it divides by zero"
+        case OverflowError() | MemoryError():
+            return "a number is too large"
+        case TypeError() | ValueError() | AttributeError():
+            return "a value is of another kind than is needed there"
+        case _:
+            return "an expression fails"
+
+
 def _one_line(text: str | None) -> str:
     # Names of variables come from the recipe, so they may be quoted; anything longer may be text of an item.
     line = " ".join((text or "").split())
     return line if len(line) <= 160 else f"{line[:159]}…"
 
 
-_ENVIRONMENT = _Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
+_ENVIRONMENT = _Environment(
+    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, optimized=False, finalize=_printed
+)
 for _name in _NOT_FILTERS:
     _ENVIRONMENT.filters.pop(_name, None)
-_ENVIRONMENT.filters["counted"] = _counted
+for _known in (_ENVIRONMENT.filters, _ENVIRONMENT.tests):
+    for _name, _function in dict(_known).items():
+        _known[_name] = _in_bounds(_function, _BEFORE.get(_name))
+_ENVIRONMENT.filters |= {"counted": _counted, "measured": _measured}
 _ENVIRONMENT.globals = {"range": _ENVIRONMENT.globals["range"], "namespace": _ENVIRONMENT.globals["namespace"]}

@@ -1,5 +1,6 @@
 """Templates of prompts: what they may use, what they may not, and that they come to an end."""
 
+import resource
 import time
 
 import pytest
@@ -105,6 +106,76 @@ _ENDLESS = (
 )
 
 
+_HUGE = (
+    "{{ 'a' ~ 'b' }}{% set t = namespace(x='ab') %}{% for n in range(99) %}{% set t.x = t.x + t.x %}{% endfor %}",
+    "{% set t = namespace(x='ab') %}{% for n in range(99) %}{% set t.x = t.x ~ t.x %}{% endfor %}",
+    "{% set t = namespace(x='ab') %}{% for n in range(99) %}{% set x %}{{ t.x }}{{ t.x }}{% endset %}"
+    "{% set t.x = x %}{% endfor %}",
+    "{% set t = namespace(x=[1]) %}{% for n in range(99) %}{% set t.x = [t.x, t.x] %}{% endfor %}{{ t.x }}",
+    "{% set t = namespace(x=(1,)) %}{% for n in range(99) %}{% set t.x = (t.x, t.x) %}{% endfor %}{{ t.x }}",
+    "{% set t = namespace(x={}) %}{% for n in range(99) %}{% set t.x = {'a': t.x, 'b': t.x} %}{% endfor %}{{ t.x }}",
+    "{% set t = namespace(x=1) %}{% for n in range(99) %}{% set t.x = namespace(a=t.x, b=t.x) %}{% endfor %}{{ t.x }}",
+    "{{ 'aaaaaaaaaa'" + "|replace('a', 'aaaaaaaaaa')" * 12 + " }}",
+    "{{ text|replace('a', text)|length }}",
+    "{{ text|replace(new=text, old='a')|length }}",
+    "{{ text.replace('a', text)|length }}",
+    "{{ range(90000)|join(text)|length }}",
+    "{{ text.join(range(90000)|map('string'))|length }}",
+    "{{ 1.5|round(1000000000, 'ceil') }}",
+    "{{ [1]|tojson(indent=1000000000) }}",
+    "{% for n in range(19000) %}{% set x = text[1:] ~ n %}{% endfor %}",
+    "{% for n in range(19000) %}{% if text == text ~ '' %}{% endif %}{% endfor %}",
+    "{% for n in range(19000) %}{% if text is in [text, text] %}{% endif %}{% endfor %}",
+    "{% set x %}{% for n in range(19000) %}" + "a" * 100_000 + "{% endfor %}{% endset %}",
+    "{% macro f() %}" + "a" * 100_000 + "{% endmacro %}{% for n in range(19000) %}{% set x = f() %}{% endfor %}",
+    "{{ range(90000)|map('upper')|list }}",
+    "{{ [[1]]|sum(start=[1]) }}",
+)
+
+
+@pytest.mark.parametrize("source", _HUGE, ids=range(len(_HUGE)))
+def test_a_template_makes_nothing_huge(source):
+    """What grows with each step is refused within a moment, and before the memory of a machine is full."""
+    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(RecipeError, match=r"takes more than|larger than|longer than|more than 30|no numbers"):
+        _render(source, text="a" * 1_000_000)
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kilobytes
+    assert time.process_time() - started < 20
+
+
+def test_control_without_the_measure_a_text_grows(monkeypatch):
+    """What refuses a text that doubles is that values are measured, nothing else."""
+    source = "{% set t = namespace(x='ab') %}{% for n in range(22) %}{% set t.x = t.x + t.x %}{% endfor %}{{ t.x[:9] }}"
+    with pytest.raises(RecipeError):
+        _render(source)
+
+    monkeypatch.setattr(template, "_LONGEST_TEXT", 10**9)
+    monkeypatch.setattr(template, "_STEP_CHARACTERS", 10**9)
+
+    assert _render(source) == "ababababa"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ 31|tojson }} {{ 2.345|round(2) }} {{ [1]|tojson(indent=2) }}", "31 2.35 [\n  1\n]"),
+        ("{{ tags|join(', ') }} {{ ', '.join(tags) }} {{ tags|map('upper')|join('|') }}", "a, b a, b A|B"),
+        ("{{ 'abc'|replace('b', 'x') }} {{ 'abc'.replace('b', 'x') }} {{ 'aaa'|replace('a', 'b', 1) }}", "axc axc baa"),
+        ("{% if 'a' in tags and 1 < 2 <= 2 and tags[:1] == ['a'] %}yes{% endif %}", "yes"),
+        ("{% for a, b in [(1, 2), (3, 4)] %}{{ a }}{{ b }}{% endfor %}{% set c, d = 5, 6 %}{{ c + d }}", "123411"),
+        ("{% set x %}in {{ tags[0] }}{% endset %}{{ x|upper }}{{ [1, 2]|sum }}{{ [1, 2]|sum(start=3) }}", "IN A36"),
+        ("{{ tags }} {{ {'a': 1}['a'] }} {{ '<b>x</b>'|striptags }}", "['a', 'b'] 1 x"),
+        ("{% filter upper %}a{{ tags[1] }}{% endfilter %}{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(1) ~ m(2) }}",
+         "AB<1><2>"),
+    ],
+)  # fmt: skip
+def test_what_templates_are_for_works(source, text):
+    """Filters, methods, loops, blocks and comparisons of everyday size come to what Jinja makes of them."""
+    assert _render(source, tags=["a", "b"]) == text
+
+
 @pytest.mark.parametrize("source", _ENDLESS)
 def test_a_template_comes_to_an_end(source):
     """What would run for hours is refused after a bounded number of steps."""
@@ -139,7 +210,8 @@ def test_a_long_text_is_refused():
         ("{% if %}", "line 1"),
         ("one\n{{ two", "line 2"),
         ("{% include 'other' %}", "cannot be rendered"),
-        ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("one\n{{ 1 / 0 }}", "the prompt, line 2 cannot be rendered: it divides by zero"),
+        ("{{ topic - 1 }}", "line 1 cannot be rendered: a value is of another kind than is needed there"),
         ("{{ topic|nothing }}", "nothing"),
         ("{{ " + "(" * 5_000, "the prompt"),
     ],
