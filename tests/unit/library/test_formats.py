@@ -103,6 +103,24 @@ def test_formula_is_made_text(start, column):
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in rows[1])
 
 
+def test_control_characters_are_written_out():
+    """What a terminal would obey is shown as an escape; tabs and line breaks stay."""
+    turns = [Turn("user", "a\x1b[2Jb\x00\x9b\x7f"), Turn("assistant", "one\ttwo\r\nthree")]
+
+    written = Csv().chunk(Conversation(turns=turns, id="c", topic="\x07=1")).decode()
+    rows = list(csv.reader(io.StringIO(written, newline="")))
+
+    assert [row[5] for row in rows] == ["a\\x1b[2Jb\\x00\\x9b\\x7f", "one\ttwo\r\nthree"]
+    assert rows[0][1] == "\\x07=1"
+    assert not set(written) & {
+        *map(chr, range(9)),
+        "\x0b",
+        "\x0c",
+        *map(chr, range(14, 32)),
+        *map(chr, range(127, 160)),
+    }
+
+
 def test_every_format_goes_by_its_name():
     """As the export command has them."""
     assert list(FORMATS.items()) == [

@@ -2,16 +2,22 @@
 
 import csv
 import io
+import re
 
 from backstay.library.conversation import Conversation
 
 _COLUMNS = ("conversation_id", "topic", "persona", "sequence", "role", "content")
 # A cell that starts so is run as a formula by spreadsheets (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a terminal obeys, and what readers of CSV stumble over; tabs and line breaks stay within their quotes.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Csv:
-    """One row a turn, UTF-8, CRLF line ends (RFC 4180); cells that a spreadsheet would run are made text."""
+    """One row a turn, UTF-8, CRLF line ends (RFC 4180).
+
+    Cells that a spreadsheet would run are made text, and control characters are written as `\\x1b`.
+    """
 
     def head(self) -> bytes:
         return _line(_COLUMNS)
@@ -27,7 +33,8 @@ class Csv:
 def _neutral(cell: str | None) -> str:
     if cell is None:
         return ""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    shown = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", cell)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
 def _line(cells: tuple[str, ...] | list[str]) -> bytes:
