@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import math
 import os
 import pty
 import subprocess
@@ -136,10 +137,12 @@ class Commands:
         self._started.append(process)
         return process
 
-    def on_terminal(self, *words: str, typed: Sequence[tuple[bytes, bytes]] = (), columns: int = 100) -> Ended:
+    def on_terminal(
+        self, *words: str, typed: Sequence[tuple[bytes, bytes]] = (), columns: int = 100, apart_seconds: float = 0.0
+    ) -> Ended:
         """Run a command on a terminal of so many columns; all that it showed is its `out`.
 
-        `typed` says what to wait for and what to type then, one after the other.
+        `typed` says what to wait for and what to type then, one after the other, and at least so many seconds apart.
         """
         master, slave = pty.openpty()
         os.set_blocking(master, False)
@@ -157,15 +160,16 @@ class Commands:
         )
         self._started.append(process)
         os.close(slave)
-        shown, left = b"", list(typed)
+        shown, left, typed_at = b"", list(typed), -math.inf
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             ended = process.poll() is not None
             with contextlib.suppress(BlockingIOError, OSError):
                 while piece := os.read(master, 65536):
                     shown += piece
-            if left and left[0][0] in shown:
+            if left and left[0][0] in shown and time.monotonic() - typed_at > apart_seconds:
                 os.write(master, left.pop(0)[1])
+                typed_at = time.monotonic()
             if ended:
                 break
             time.sleep(0.02)

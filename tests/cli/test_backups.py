@@ -188,9 +188,9 @@ def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monk
 
     assert ended.code == 130
     assert "Interrupted after 16 of 30 conversations." in ended.err
-    assert f"Go on with: backstay conversations delete --continue {backup}\n" in ended.err
+    assert f"Continue with: backstay conversations delete --continue {backup}\n" in ended.err
     assert f"Undo with: backstay backups restore {backup}\n" in ended.err
-    assert f"The delete of {backup} is unfinished.\n  go on with  backstay " in listed.err
+    assert f"The delete of {backup} is unfinished.\n  continue with  backstay " in listed.err
     assert f"the delete of {backup} is unfinished" in told.out
     assert "is needed by its delete, which is unfinished" in kept.one_line_error()
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"

@@ -24,6 +24,7 @@ _USAGE = {
     "ItemsNeeded",
     "EmptySelection",
     "NothingToRun",
+    "InputNotFound",
     "UnknownColumn",
     "KeyMissing",
     "KeyNotAllowed",

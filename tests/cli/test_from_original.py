@@ -45,7 +45,7 @@ def test_it_says_what_it_does_and_how_to_go_on(command, app):
     assert "Apply with: backstay migrate --from-original --source public" in planned.err
     assert "  batch-1: 2 completed, 1 failed, of local\n1 unfinished job taken over.\n" in done.out
     assert re.search(rf"  {BACKUP}: 1 conversation, until \S+ \S+Z, of local\n1 live backup taken over\.\n", done.out)
-    assert "Go on with each by a run with all its items: backstay run FILE --job JOB" in done.err
+    assert "Continue with each by a run with all its items: backstay run FILE --job JOB" in done.err
     assert again.out.endswith(
         "0 unfinished jobs taken over, 1 here already.\n0 live backups taken over, 1 here already.\n"
     )

@@ -61,7 +61,7 @@ def test_status_shows_where_a_job_stands(within, stopped):
     assert ended.code == 0
     assert ended.out.splitlines()[0].endswith(", 1 of 3")
     assert "1 completed, 0 failed, 0 skipped, 0 running, 2 pending" in ended.out
-    assert "go on with backstay resume topics" in ended.out
+    assert "continue with backstay resume topics" in ended.out
     job = within("status", "topics", "--json").json
     assert (job["id"], job["planned"], job["percentage"]) == ("topics", 3, 33.3)
 
@@ -124,7 +124,8 @@ def test_status_shows_what_a_job_paused_on(within, paused_by_itself):
     ended = within("status", "topics")
     evidence = within("status", "topics", "--json").json["pauseEvidence"]
 
-    assert "  paused on  i2 (pending): refused, the prompt was refused\n" in ended.out
+    assert "  paused     the prompt was refused (refused)\n" in ended.out
+    assert "  paused on  i2 (pending): refused\n" in ended.out  # what it says was said
     assert "  1 call led to it: backstay failed topics --raw\n" in ended.out
     assert [(one["id"], one["state"], one["errorCode"], one["raw"]) for one in evidence] == [
         ("i2", "pending", "refused", "<html>refused</html>")
@@ -201,7 +202,7 @@ def test_retry_puts_items_back(within, with_failures):
     assert unfailed.code == 1
     assert "only failed items can be retried" in unfailed.one_line_error()
     assert (ended.code, ended.out) == (0, "topics: 1 failed item put back to pending.\n")
-    assert ended.err == "Go on with: backstay resume topics\n"
+    assert ended.err == "Continue with: backstay resume topics\n"
     assert again.json["retried"] == 0
     assert again.json["job"]["pending"] == 1
 

@@ -13,6 +13,7 @@ from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
 from backstay.cli.progress import Lines
 from backstay.cli.text import counted, duration, plain, plain_lines, shortened
+from backstay.signals import SAME_SIGNAL_SECONDS
 
 _HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
 
@@ -145,7 +146,8 @@ def test_leaving_at_once_gives_the_cursor_back(backstay):
     backstay.write("topics.csv", "Gardens")
     words = ("run", "topics.csv", "--processor", "made:endless")
 
-    ended = backstay.on_terminal(*words, typed=[(b"0 of 1", b"\x03"), (b"Stopping", b"\x03")])
+    typed = [(b"0 of 1", b"\x03"), (b"Stopping", b"\x03")]
+    ended = backstay.on_terminal(*words, typed=typed, apart_seconds=1.1 * SAME_SIGNAL_SECONDS)
 
     assert ended.code == 130
     assert "Stopping: 1 call in flight gets up to 10 s; press again to leave now" in ended.out
@@ -179,7 +181,7 @@ def test_json_logs_carry_errors_with_code_and_context(within):
     ended = within("--log-format", "json", "run", "none.csv", "--model", "scripted")
 
     (line,) = [json.loads(line) for line in ended.err.splitlines() if '"error"' in line]
-    assert ended.code == 1
+    assert ended.code == 2
     assert (line["event"], line["level"], line["code"]) == ("error", "error", "input_not_found")
     assert line["error"] == "none.csv: there is no such file"
     assert line["context"] == {"path": "none.csv"}
@@ -201,7 +203,7 @@ def test_a_file_name_of_any_bytes_can_be_told(backstay):
     text = backstay("run", "b\udcffd.csv", "--model", "scripted")
     as_json = backstay("run", "b\udcffd.csv", "--model", "scripted", "--json")
 
-    assert text.code == as_json.code == 1
+    assert text.code == as_json.code == 2
     assert text.one_line_error() == "b\\xffd.csv: there is no such file"
     assert as_json.error["code"] == "input_not_found"
 

@@ -124,7 +124,7 @@ def test_unknown_jobs_are_named(within, backstay):
 def test_other_commands_remind_of_what_is_unfinished(within, backstay):
     """One line says what waits, once a day, on the commands that are about something else."""
     _stop_at_limit(within, backstay, "topics")
-    reminder = "1 unfinished job: topics ({}, 1 of 3); go on with: backstay resume topics\n"
+    reminder = "1 unfinished job: topics ({}, 1 of 3); continue with: backstay resume topics\n"
     state = within("status", "topics", "--json").json["state"]
 
     listed = within("conversations", "list")
@@ -171,7 +171,7 @@ def test_several_unfinished_jobs_are_one_reminder(within, backstay):
 
     last = ended.err.splitlines()[-1]
     assert last.startswith("2 unfinished jobs: b (")
-    assert last.endswith("; go on with: backstay resume JOB")
+    assert last.endswith("; continue with: backstay resume JOB")
 
 
 def test_printed_commands_reach_the_same_library(within, backstay):

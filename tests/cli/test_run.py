@@ -231,7 +231,7 @@ def test_useless_input_is_told_in_one_line(within, backstay, name, content, told
     ended = within("run", name, "--model", "scripted")
     error = ended.one_line_error()
 
-    assert ended.code == 1
+    assert ended.code == (2 if content is None else 1)  # as for a recipe that is not there
     assert told in error
     assert within("status", name.partition(".")[0]).code == 1
 
@@ -281,3 +281,15 @@ def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
     assert ended.code == 5
     assert ended.one_line_error() == "No space is left for here.db; free some, then resume"
     assert "Resume with: backstay resume topics\n" in ended.err
+
+
+def test_a_refused_run_does_not_say_who_composes(within, backstay):
+    """That no model is called is said of a run that has begun, and not before one that is refused."""
+    backstay.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    backstay.write("topics.csv", "Bridges")
+
+    ended = within("run", "topics.csv", "--model", "scripted")
+
+    assert ended.code == 1
+    assert ended.one_line_error().startswith("Job 'topics' exists with other items")

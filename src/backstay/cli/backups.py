@@ -347,7 +347,7 @@ def _unfinished(invocation: Invocation, backup: "Backup") -> str:
         )
     go_on = invocation.command("conversations", "delete", "--continue", backup.id)
     undo = invocation.command("backups", "restore", backup.id)
-    return f"The delete of {backup.id} is unfinished.\n  go on with  {go_on}\n  undo with   {undo}"
+    return f"The delete of {backup.id} is unfinished.\n  continue with  {go_on}\n  undo with      {undo}"
 
 
 def _expiry(backup: "Backup") -> str:

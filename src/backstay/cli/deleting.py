@@ -229,7 +229,7 @@ def _say_where(invocation: Invocation, out: Output, shown: Watcher) -> None:
     go_on = invocation.command("conversations", "delete", "--continue", latest.backup_id)
     undo = invocation.command("backups", "restore", latest.backup_id)
     out.note(f"Interrupted after {latest.conversations:,} of {latest.total:,} conversations.", always=True)
-    out.note(f"Go on with: {go_on}", always=True)
+    out.note(f"Continue with: {go_on}", always=True)
     out.note(f"Undo with: {undo}", always=True)
 
 

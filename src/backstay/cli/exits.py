@@ -41,6 +41,7 @@ _ERRORS: Mapping[type[BaseException], Status] = {
     errors.SettingsError: Status.USAGE,
     errors.RecipeError: Status.USAGE,
     errors.Refused: Status.USAGE,
+    errors.InputNotFound: Status.USAGE,
     errors.UnknownColumn: Status.USAGE,
     errors.ProcessorUnusable: Status.USAGE,
     errors.StoreFull: Status.PAUSED,

@@ -76,7 +76,7 @@ def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
     elif all(job.processor == "caller" for job in jobs):
         resume = f"the program{'' if len(jobs) == 1 else 's'} that made {'it' if len(jobs) == 1 else 'them'}"
     at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
-    return f"{at_least}{counted(len(jobs), 'unfinished job')}: {named}{more}; go on with: {resume}"
+    return f"{at_least}{counted(len(jobs), 'unfinished job')}: {named}{more}; continue with: {resume}"
 
 
 def after_pause(invocation: Invocation, name: str, pause: "Pause | None") -> str:

@@ -186,11 +186,13 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]", 
     if job.lacks_items:
         return lines  # the pause says how to go on
     if job.processor == "caller" and job.is_incomplete:
-        lines.append("  go on by running the program that made it again: its processor is a function of that program")
+        lines.append(
+            "  continue by running the program that made it again: its processor is a function of that program"
+        )
     elif job.pause is not None and not may_resume(job.pause.code):
         lines.append(f"  discard it with {invocation.about('discard', job.id)}")
     elif job.is_incomplete and job.state != "running":
-        lines.append(f"  go on with {invocation.about('resume', job.id)}")
+        lines.append(f"  continue with {invocation.about('resume', job.id)}")
     return lines
 
 
@@ -211,9 +213,11 @@ def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]"
     from backstay.batch.job import MAX_EVIDENCE
 
     sample, more = evidence[0], " or more" if len(evidence) == MAX_EVIDENCE else ""
-    message = shortened(plain(sample.error_message), _LONGEST_SAMPLE)
+    # Most pauses say it already.
+    is_said = job.pause is not None and sample.error_message in job.pause.message
+    message = "" if is_said else f", {shortened(plain(sample.error_message), _LONGEST_SAMPLE)}"
     return [
-        f"  paused on  {printed_id(sample.item_id)} ({sample.state}): {plain(sample.error_code)}, {message}",
+        f"  paused on  {printed_id(sample.item_id)} ({sample.state}): {plain(sample.error_code)}{message}",
         f"             {counted(len(evidence), 'call')}{more} led to it: {invocation.about('failed', job.id, '--raw')}",
     ]
 

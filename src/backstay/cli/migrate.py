@@ -80,7 +80,7 @@ def _from_original(invocation: Invocation, out: Output, source: str, *, check: b
     _say_jobs(out, report)
     _say_backups(out, report)
     if report.jobs and not check:
-        out.note(f"Go on with each by a run with all its items: {invocation.command('run')} FILE --job JOB")
+        out.note(f"Continue with each by a run with all its items: {invocation.command('run')} FILE --job JOB")
     return Status.WITH_FAILURES if report.left else Status.DONE
 
 

@@ -18,15 +18,24 @@ _LONGEST_NAME = 40
 
 
 class Watcher:
-    """Listens to a run and shows nothing. The others show something."""
+    """Listens to a run and shows nothing of its progress. The others show something."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self.announcement: str | None = None
+        """What is said once the run has begun: one that is refused is no run."""
         self.latest: Progress | None = None
         self.is_live = False
         """Whether the cursor is hidden, and the last line of the terminal ours."""
 
     def __call__(self, progress: "Progress") -> None:
         self.latest = progress
+        if self.announcement is not None:
+            self._announce(self.announcement)
+            self.announcement = None
+
+    def _announce(self, text: str) -> None:
+        self._out.note(text)
 
     @property
     def in_flight(self) -> int:
@@ -51,8 +60,7 @@ class Lines(Watcher):
     """Prints a line at most every few seconds, and one at the end."""
 
     def __init__(self, out: Output, *, now: Clock = time.monotonic) -> None:
-        super().__init__()
-        self._out = out
+        super().__init__(out)
         self._now = now
         self._told_at = now()
         self._told: Progress | None = None
@@ -76,12 +84,12 @@ class Lines(Watcher):
 class Bar(Watcher):
     """A bar that moves, made by Rich; it is gone when the run has ended."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, out: Output, name: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
-        super().__init__()
+        super().__init__(out)
         self._bar = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),  # short of the edge: a ^C that the terminal shows must not wrap
@@ -96,6 +104,9 @@ class Bar(Watcher):
         super().__call__(progress)
         counts = progress.counts
         self._bar.update(self._task, total=counts.planned, completed=counts.settled, told=in_words(progress))
+
+    def _announce(self, text: str) -> None:
+        self._bar.console.print(text, markup=False, highlight=False)  # above the bar, which is the last line
 
     def __enter__(self) -> Self:
         self.is_live = True
@@ -112,8 +123,8 @@ class Bar(Watcher):
 def watcher(out: Output, name: str) -> Watcher:
     """Choose how to show the progress of a job."""
     if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
-        return Bar(name)
-    return Watcher() if out.as_json else Lines(out)
+        return Bar(out, name)
+    return Watcher(out) if out.as_json else Lines(out)
 
 
 def in_words(progress: "Progress") -> str:

@@ -88,7 +88,7 @@ def resume(
         from backstay.batch.intake import Columns
 
         try:
-            await _say_what_is_asked(out, backstay, job, base_url)
+            await _say_what_is_asked(out, live, backstay, job, base_url)
             return await backstay.batches.resume(
                 job,
                 concurrency=concurrency,
@@ -116,10 +116,12 @@ def resume(
         return _say_nothing(out)
 
 
-async def _say_what_is_asked(out: Output, backstay: "Backstay", name: str | None, base_url: str | None) -> None:
+async def _say_what_is_asked(
+    out: Output, live: Live, backstay: "Backstay", name: str | None, base_url: str | None
+) -> None:
     jobs = [await backstay.batches.checkpoint(name)] if name is not None else await backstay.batches.incomplete(limit=2)
     if len(jobs) == 1 and jobs[0].processor.partition(":")[0] == "scripted":
-        out.note(SCRIPTED)
+        live.watcher.announcement = SCRIPTED
     elif len(jobs) == 1 and jobs[0].recipe is not None and jobs[0].is_incomplete:
         from backstay.generate.key_source import KeySources
         from backstay.generate.sources import Processors

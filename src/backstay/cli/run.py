@@ -140,6 +140,7 @@ def run(
         out.note(f"{describe(process, keys)}.")
 
     def begin(backstay: "Backstay", live: Live) -> "Awaitable[BatchResult]":
+        live.watcher.announcement = SCRIPTED if making.is_scripted else None
         return backstay.batches.run(
             name,
             file,
@@ -157,8 +158,6 @@ def run(
             grace_seconds=GRACE_SECONDS,
         )
 
-    if making.is_scripted:
-        out.note(SCRIPTED)
     return supervise(invocation, out, begin, name=name, create=True)
 
 

@@ -46,7 +46,7 @@ def retry(
                 out.answer(RetryOut(job=JobOut.of(await backstay.batches.checkpoint(job)), retried=number))
             out.line(f"{printed_id(job)}: {counted(number, 'failed item')} put back to pending.")
             if number:
-                out.note(f"Go on with: {invocation.about('resume', job)}")
+                out.note(f"Continue with: {invocation.about('resume', job)}")
             await hints.remind(invocation, out, backstay, about=job)
 
     in_loop(do())
@@ -109,7 +109,7 @@ def pause(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> 
             paused = await backstay.batches.pause(job)
             workers = ", its workers finish what they have in flight" if paused.workers else ""
             _print(out, paused, f"{printed_id(job)}: {hints.in_words(paused)}{workers}.")
-            out.note(f"Go on with: {invocation.about('resume', job)}")
+            out.note(f"Continue with: {invocation.about('resume', job)}")
             await hints.remind(invocation, out, backstay, about=job)
 
     in_loop(do())
