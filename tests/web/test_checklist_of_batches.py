@@ -201,6 +201,25 @@ async def test_what_a_command_started_is_resumed_once_its_function_was_named(bro
     assert sum(calls(tmp_path).values()) == 24
 
 
+async def test_a_retry_of_what_a_command_started_names_its_function_first(browser, tmp_path):
+    """The button of a failed item becomes the question; pressed once more, it calls the function."""
+    prepared(tmp_path)
+    (tmp_path / "topics.csv").write_text("id,topic\na,good\nb,bad luck\n")
+    command = ["run", "topics.csv", "--job", "boats", "--processor", "slow:slow"]
+    subprocess.run([sys.executable, "-m", "backstay", *command], cwd=tmp_path, check=False, capture_output=True)
+    (tmp_path / "mended").touch()
+    with served(tmp_path) as server:
+        async with page_of(browser, server) as (page, seen):
+            await page.goto("/batches/one?id=boats")
+            await page.get_by_role("button", name="Retry bad luck").click()
+            await page.get_by_text("this server would call its function slow:slow").wait_for()
+            assert calls(tmp_path) == {"a": 1, "b": 1}
+            await page.get_by_role("button", name="Call slow:slow").click()
+            await page.get_by_text("Completed: 100% of 2 items.").wait_for()
+        assert [told for told in seen.everything if "422" not in told] == []  # what the server asked back
+    assert calls(tmp_path) == {"a": 1, "b": 2}
+
+
 async def test_what_only_a_command_resumes_says_which(browser, tmp_path):
     """Where the server may not, the dialog shows the command in place of a button."""
     prepared(tmp_path)
