@@ -91,6 +91,7 @@ async def test_a_delete_without_an_answer_is_found_out(browser, server, job, bac
         await page.get_by_role("dialog", name="3 conversations deleted").wait_for()
 
         assert not _CLAIMS.search(said)
+        assert ("✓" in said or "Backing up" in said) == backup
         assert len(_backups(server, job)) - before == backup  # asked for twice, done once
         assert await page.get_by_role("button", name="Undo").count() == backup
         if backup:

@@ -96,7 +96,8 @@ export class BackupProgress extends BackstayElement {
       step.className = at < place ? "done" : "";
       if (at === place) step.setAttribute("aria-current", "step");
       else step.removeAttribute("aria-current");
-      step.hidden = PHASES[at][0] === "deleting" && phase !== "deleting" && !this.hasAttribute("deleting");
+      const isDelete = PHASES[at][0] === "deleting";
+      step.hidden = isDelete ? phase !== "deleting" && !this.hasAttribute("deleting") : this.getAttribute("deleting") === "only";
     });
     if (total) {
       bar.max = total;

@@ -41,6 +41,8 @@ export class BatchSummary extends BackstayElement {
   #parts = null;
   #announced = -1;
   #following = null;
+  // What has been asked for and may have been done, while there is no answer.
+  #asked = null;
 
   constructor() {
     super(RULES);
@@ -92,14 +94,10 @@ export class BatchSummary extends BackstayElement {
     this.#parts = null;
     this.show(skeleton("", "short", ""));
     const { signal } = following;
-    const lost = (error) => (this.#parts === null ? sayLost(this.shadowRoot, error) : this.#say(lostContact(error), "lost"));
+    const lost = (error) => this.#lost(error);
     try {
-      const [job, page] = await Promise.all([
-        this.client.ask(this.#path, { signal, lost }),
-        this.client.ask(`${this.#path}/failed?limit=${SHOWN_FAILED}`, { signal, lost }),
-      ]);
+      const [job] = await Promise.all([this.client.ask(this.#path, { signal, lost }), this.#collectFailed({ signal, lost })]);
       this.#build();
-      for (const item of page.items) this.#failed.set(item.id, item);
       this.#take(job, null, null);
       await this.client.follow(`${this.#path}/events`, (name, data) => this.#told(name, data), {
         signal,
@@ -117,12 +115,19 @@ export class BatchSummary extends BackstayElement {
     }
   }
 
+  async #collectFailed(options) {
+    const page = await this.client.ask(`${this.#path}/failed?limit=${SHOWN_FAILED}`, options);
+    for (const item of page.items) this.#failed.set(item.id, item);
+  }
+
   #told(name, data) {
     if (name === "progress") {
       this.#take(data.job, data.rate, data.etaSeconds);
       this.tell("progress", data);
     } else if (name === "state") {
       this.tell("state", { job: this.#job, ...data });
+      // What failed before the events began is in none of them.
+      this.#collectFailed({ signal: this.#following.signal }).then(() => this.#list(), () => {});
     } else if (name === "item_failed" && this.#failed.size < SHOWN_FAILED) {
       this.#failed.set(data.id, data);
       this.#list();
@@ -181,6 +186,12 @@ export class BatchSummary extends BackstayElement {
     if (key === this.#announced) return;
     this.#announced = key;
     this.#say(`${state(this.#job)}: ${Math.floor(this.#job.percentage)}% of ${counted(this.#job.planned, "item")}.`);
+  }
+
+  #lost(error) {
+    if (this.#parts === null) return sayLost(this.shadowRoot, error);
+    this.#announced = -1;
+    this.#say(lostContact(error, this.#asked), "lost");
   }
 
   #say(text, kind = "muted") {
@@ -269,11 +280,14 @@ export class BatchSummary extends BackstayElement {
   async #act(button, action, asked, what, done, confirmed) {
     const { signal } = this;
     button.disabled = true;
+    this.#asked = what;
     try {
-      done(await this.client.act(`${this.#path}/${action}`, asked, { signal, lost: (error) => this.#say(lostContact(error, what), "lost") }));
+      done(await this.client.act(`${this.#path}/${action}`, asked, { signal, lost: (error) => this.#lost(error) }));
+      this.#asked = null;
       await this.#follow();
     } catch (error) {
       if (signal.aborted) return;
+      this.#asked = null;
       button.disabled = false;
       if (error.code === "confirmation_needed" && confirmed) return this.#ask(button, error, confirmed);
       this.#say(error.message, "problem");

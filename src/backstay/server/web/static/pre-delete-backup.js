@@ -436,7 +436,6 @@ class Work {
   isLost = false;
   // How many are in the library, when that had to be asked.
   left = null;
-  shown = element("backup-progress", { deleting: true });
   place = element("div");
   said = element("div");
   what = "they were deleted";
@@ -447,7 +446,8 @@ class Work {
   constructor(plan, backup) {
     this.plan = plan;
     this.backup = backup;
-    this.after = `What was begun goes on without this page${backup ? ", and the backup is in the list of backups" : ""}.`;
+    this.shown = element("backup-progress", { deleting: backup || "only" });
+    this.after = `This can be closed: what the server has begun does not depend on it.${backup ? " The list of backups shows what it came to." : ""}`;
   }
 
   asked(selection) {
