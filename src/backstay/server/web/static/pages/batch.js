@@ -1,18 +1,17 @@
-// The page of one batch: its summary goes live, and the rest of the page follows when its state changes.
+// The page of one batch: its summary goes live, and so does what the server draws around it, items above all.
 
 import "../batch-summary.js";
 import "../resume-dialog.js";
+import { LivePage } from "./live.js";
 
 const summary = document.querySelector("batch-summary");
 const dialog = document.querySelector("resume-dialog");
-const again = () => window.location.reload();
-const drawn = document.querySelector("[data-state]").dataset.state;
+const page = new LivePage({ pause: 2_000 });
 
-// What can be done depends on the state, and so do the items: the server draws both.
-summary.addEventListener("state", ({ detail }) => {
-  if (detail.state !== drawn) again();
+summary.addEventListener("progress", () => {
+  // Of a large batch, the items of this page may all be settled.
+  if (document.querySelector("[data-live=items] :is(.chip-pending, .chip-running)") !== null) page.refresh();
 });
-summary.addEventListener("retried", again);
-summary.addEventListener("skipped", again);
-dialog.addEventListener("resumed", again);
+for (const name of ["state", "retried", "skipped", "finished"]) summary.addEventListener(name, () => page.refresh());
+dialog.addEventListener("resumed", () => page.refresh());
 dialog.addEventListener("discarded", () => window.location.assign(dialog.getAttribute("job-page").replace(/\/one$/, "")));
