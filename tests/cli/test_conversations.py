@@ -180,7 +180,7 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
         (["--all", "--job", "topics"], 2, "--all is everything"),
         (["--all", "--json"], 2, "say where to write with -o"),
         (["--job", "topics", "--ids-file", "empty.txt"], 2, "empty.txt names no conversations"),
-        (["--ids-file", "none.txt"], 1, "none.txt: there is no such file"),
+        (["--ids-file", "none.txt"], 2, "none.txt: there is no such file"),
         (["--ids-file", "."], 1, ". cannot be read: Is a directory"),
         (["--ids-file", "latin.txt"], 1, "latin.txt: not UTF-8 text"),
     ],

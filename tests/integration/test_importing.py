@@ -3,9 +3,12 @@
 import io
 import json
 import shutil
+import tracemalloc
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from backstay import Backstay, Selection
 from backstay.errors import (
@@ -19,6 +22,7 @@ from backstay.errors import (
     InputUnreadable,
     NotABackup,
 )
+from backstay.library.imports.source import ImportSource
 from backstay.readers.ceiling import Ceiling
 from backstay.storage.sql.conversations import SqlConversations
 from support.library import ALL, digests, filled
@@ -45,9 +49,10 @@ async def _only(backstay):
         {"conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi"}]},
         {"conversation_turns": _MESSAGES},
         {"turns": _MESSAGES},
+        {"version": "1.0", "createdAt": "2025-11-04T10:00:00Z", "messages": _MESSAGES},
         {"conversation_turns": [{**_MESSAGES[1], "sequence": 7}, {**_MESSAGES[0], "sequence": 3}]},
     ],
-    ids=["messages", "sharegpt", "native", "turns", "out of order"],
+    ids=["messages", "sharegpt", "native", "turns", "with a version", "out of order"],
 )
 async def test_shapes_are_told_by_their_turns(backstay, tmp_path, row):
     """The same conversation in each."""
@@ -193,10 +198,12 @@ async def test_clashes_by_policy(backstay, clashing, policy, stored, counts):
         ("in.jsonl", "[" * 1_000_000, BadRow, "line 1: not valid JSON"),
         ("in.jsonl", "", InputEmpty, "there are no rows"),
         ("in.txt", "x", InputUnreadable, "the kind of file is not known"),
-        ("in.json", '{"a": 1}', InputUnreadable, "must be an array"),
-        ("in.json", '{\n "version": "1.0", "conversations": []}', InputUnreadable, "must be an array"),
-        ("in.json", '{"version":"1.0",\n"conversations":[]}', InputUnreadable, "not a backup as Backstay writes it"),
-        ("in.zst", "x", InputUnreadable, "not a backup as Backstay writes it"),
+        ("in.json", '{"a": 1}', InputUnreadable, "line 1: neither an array of conversations nor a backup"),
+        ("in.json", '{\n "version": "1.0", "conversations": []}', InputEmpty, "there are no rows"),
+        ("in.json", '{"version":"1.0",\n"conversations":[', InputUnreadable, "the file is cut off"),
+        ("in.json", '{"version":"1.0","conversations":[5]}', BadRow, "line 1: not a conversation"),
+        ("in.json", '{"version":"2.0",\n"conversations":[]}', BackupTooNew, "not of version 1.0"),
+        ("in.zst", "x", InputUnreadable, "not compressed by zstd, as its name says"),
         ("in.json", '{"version":"9.0","conversations":[\n', BackupTooNew, "of version '9.0'"),
         ("in.json", '{"version":"1.0","conversations":[\n', NotABackup, "not a backup"),
     ],
@@ -275,3 +282,78 @@ async def test_annotated_dialogues_come_back_as_they_were(backstay, tmp_path):
     for dialogue in dialogues:
         frames = [turn.metadata["frames"] for turn in restored[dialogue["dialogue_id"]].turns]
         assert frames == [turn["frames"] for turn in dialogue["turns"]]
+
+
+def _originals(count=1):
+    """Return a backup as the original writes it."""
+    conversations = [
+        {
+            "id": f"conv-{number}",
+            "content": "Conversation content",
+            "persona": "Expert",
+            "title": "Of its own",
+            "created_at": "2025-11-04T10:00:00",
+            "conversation_turns": [
+                {"id": "turn-2", "content": "Answer", "role": "assistant", "sequence": 2},
+                {"id": "turn-1", "content": "Turn content", "role": "user", "sequence": 1},
+            ],
+        }
+        for number in range(count)
+    ]
+    at = "2025-11-04T10:00:00.000Z"
+    return {"version": "1.0", "createdAt": at, "backupReason": "bulk_delete", "conversations": conversations}
+
+
+@pytest.mark.parametrize("name", ["in.json", "in.jsonl", "in.json.zst", "-"])
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_a_backup_of_the_original_comes_in(backstay, tmp_path, name, indent):
+    """However it is laid out, compressed or through a pipe, with what its app has added."""
+    data = json.dumps(_originals(), indent=indent).encode()
+    stdin = io.BytesIO(data) if name == "-" else None
+    if stdin is None:
+        (tmp_path / name).write_bytes(zstandard.compress(data) if name.endswith("zst") else data)
+
+    done = await backstay.conversations.import_file("-" if stdin else tmp_path / name, stdin=stdin)
+
+    one = await _only(backstay)
+    assert done.imported == 1
+    assert (one.id, one.persona, one.content, one.metadata) == (
+        "conv-0", "Expert", "Conversation content", {"title": "Of its own"}
+    )  # fmt: skip
+    assert [(turn.id, turn.role, turn.content) for turn in one.turns] == [
+        ("turn-1", "user", "Turn content"),
+        ("turn-2", "assistant", "Answer"),
+    ]
+    assert one.created_at == datetime(2025, 11, 4, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("layout", [{"indent": 2}, {"indent": 1, "sort_keys": True}, {}])
+async def test_a_backup_that_was_formatted_anew_comes_in(backstay, tmp_path, layout):
+    """One of ours that an editor or `jq` has formatted brings the same conversations, digest for digest."""
+    wanted = await filled(tmp_path / "other" / "backstay.db", 20)
+    async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
+        backup = await other.backups.create(ALL)
+        data = b"".join([block async for block in other.backups.download(backup.id, compressed=False)])
+    (tmp_path / "in.json").write_text(json.dumps(json.loads(data), **layout))
+
+    await backstay.conversations.import_file(tmp_path / "in.json")
+
+    assert await digests(backstay) == wanted
+
+
+def test_a_backup_in_one_object_is_read_with_flat_memory(tmp_path):
+    """A file of 20 MB takes a fraction of that, however it is laid out."""
+    whole = _originals(2_000)
+    whole["conversations"] = [{**one, "content": "x" * 10_000} for one in whole["conversations"]]
+    (tmp_path / "in.json").write_text(json.dumps(whole, indent=2))
+    del whole
+    tracemalloc.start()
+    try:
+        found = sum(len(chunk) for chunk in ImportSource(tmp_path / "in.json").chunks())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert found == 2_000
+    assert most < 8_000_000
+    assert (tmp_path / "in.json").stat().st_size > 20_000_000

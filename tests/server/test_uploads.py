@@ -337,3 +337,30 @@ def test_the_halves_of_a_file_that_is_too_large_are_taken(tmp_path):
         job = server.client.post("/api/batches/upload", files=items, data={"jobId": "j", "processor": "scripted"})
 
     assert job.status_code == 201, job.text
+
+
+async def test_a_backup_of_the_original_is_brought_in(api):
+    """The file that the original writes is uploaded as it is."""
+    turns = [{"id": "turn-1", "content": "Turn content", "role": "user", "sequence": 1}]
+    conversation = {"id": "conv-1", "content": "Conversation content", "persona": "Expert", "conversation_turns": turns}
+    backup = {"version": "1.0", "createdAt": "2025-11-04T10:00:00.000Z", "backupReason": "bulk_delete"}
+    data = json.dumps({**backup, "conversations": [conversation]}, indent=2).encode()
+
+    done = await api.ann.post("/api/conversations/import", files={"file": ("backup-1-a.json", data)})
+
+    assert (done.status_code, done.json()["imported"]) == (201, 1), done.text
+    shown = (await api.ann.get("/api/conversations/conv-1")).json()
+    assert (shown["persona"], shown["turns"][0]["content"]) == ("Expert", "Turn content")
+
+
+async def test_items_of_the_original_make_a_job(api):
+    """Items with `parameters` and a `status` are the items they would be without."""
+    items = [{"id": "1", "topic": "AI Ethics", "parameters": {"tone": "calm"}, "status": "completed"}]
+    body = {"jobId": "job", "processor": "scripted", "start": False}
+
+    made = await api.ann.post("/api/batches", json={**body, "items": items})
+    same = [{"id": "1", "topic": "AI Ethics", "tone": "calm"}]
+    again = await api.ann.post("/api/batches", json={**body, "items": same})
+
+    assert (made.status_code, again.status_code) == (201, 201), again.text
+    assert (made.json()["pending"], again.json()["planned"]) == (1, 1)

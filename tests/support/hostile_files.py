@@ -54,12 +54,12 @@ _SHAPES = {
     "messages": (_messages, "messages"),
     "sharegpt": (_sharegpt, "conversations"),
 }
-KINDS = ("backup", *_SHAPES)
+KINDS = ("backup", "original", *_SHAPES)
 
 
 def rows(kind: str) -> Iterator[tuple[str, bytes]]:
     """Yield what is wrong with a conversation, and the conversation, a line each."""
-    make, turns = _SHAPES["native" if kind == "backup" else kind]
+    make, turns = _SHAPES.get(kind, _SHAPES["native"])
     first, second = make()[turns]
     for name in (*native(), "score", "note", "related", "conversation_turns", "turns"):
         for value in _VALUES:
@@ -95,6 +95,8 @@ def files(kind: str) -> Iterator[tuple[str, bytes]]:
     for wrong, row in rows(kind):
         if kind == "backup":
             yield wrong, archive(row)
+        elif kind == "original":
+            yield wrong, b'{"version": "1.0", "backupReason": "r",\n"conversations": [' + row + b"]}"
         else:
             yield wrong, row + b"\n"
 

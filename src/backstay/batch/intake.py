@@ -147,7 +147,24 @@ def _draft(values: Mapping[str, Any], columns: Columns, where: str, line: int) -
     item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if id_given else None
     topic = rest.pop(columns.topic or "topic", None)
     persona = rest.pop(columns.persona or "persona", None)
-    return _checked(item_id, topic, persona, rest, where, line)
+    return _checked(item_id, topic, persona, _parameters(rest, where, line), where, line)
+
+
+def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
+    """Return the parameters of a row: all that is left of it.
+
+    An item of the original has them under `parameters`, and next to it a `status`, which is no parameter: what is done
+    stands in the checkpoint.
+    """
+    if not isinstance(rest.get("parameters", ""), Mapping | None):
+        return rest
+    given = rest["parameters"] or {}
+    others = {name: value for name, value in rest.items() if name not in ("parameters", "status")}
+    for name in given:
+        if name in others:
+            shown = repr(str(name)[:40])
+            raise BadRow(f"{where}: {shown} stands in `parameters` and next to it; rename one of them", line=line)
+    return {**given, **others}
 
 
 def _checked(

@@ -35,7 +35,7 @@ _BLOCK = 1024 * 1024
 _TOGETHER = 32  # lines joined at once: few enough that memory for them is at hand, and not asked of the system
 _WINDOW = 128 * 1024 * 1024  # bytes that decompressing may hold: what zstd itself takes without being told
 _END = b"],\n"
-_OPENING = b'"conversations":['
+OPENING = b'"conversations":['
 _RELATED = b'"related":{},\n'
 _INTEGRITY = b'"integrity":'
 
@@ -67,7 +67,7 @@ class Manifest:
             "database": self.database,
             "columns": self.columns,
         }
-        return orjson.dumps(head)[:-1] + b"," + _OPENING + b"\n"
+        return orjson.dumps(head)[:-1] + b"," + OPENING + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> "Manifest":

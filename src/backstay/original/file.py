@@ -10,13 +10,10 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
-
-import orjson
+from typing import BinaryIO
 
 from backstay.errors import InputNotFound, InputUnreadable
-from backstay.readers.json_object import parse_object
-from backstay.readers.json_scanner import JsonScanner
+from backstay.readers.json_member import JsonMember
 from backstay.readers.origin import Origin
 from backstay.readers.row import Row
 from backstay.readers.text import Text
@@ -82,63 +79,12 @@ class OriginalFile:
             InputError: the file is not whole, or is none of the original's; or a conversation is of no use.
         """
         try:
-            yield from self._read(JsonScanner(Text.begin(self._file, self.origin)))
+            text = Text.begin(self._file, self.origin)
+            member = JsonMember(text, _CONVERSATIONS, otherwise="not a backup as the original writes it")
+            yield from member.rows()
         except OSError as error:
             raise self.origin.unreadable(f"it cannot be read: {error.strerror}") from error
-
-    def _read(self, scanner: JsonScanner) -> Iterator[Row]:
-        self._expect(scanner, "{")
-        seen: dict[str, Any] = {}
-        more = scanner.peek() != "}"
-        while more:
-            name = self._parsed(scanner)
-            if not isinstance(name, str) or name in seen:
-                raise self._not_one(scanner)
-            self._expect(scanner, ":")
-            if name == _CONVERSATIONS:
-                seen[name] = True
-                yield from self._elements(scanner)
-            else:
-                seen[name] = self._parsed(scanner)
-            more = self._takes_comma(scanner, "}")
-        self._expect(scanner, "}")
-        if scanner.peek():
-            raise self.origin.unreadable("the file goes on behind its end", line=scanner.line)
-        if _CONVERSATIONS not in seen:
-            raise self._not_one(scanner)
-        if seen.get("version") != VERSION:
+        if member.others.get("version") != VERSION:
             raise self.origin.unreadable(f"not a backup of version {VERSION}")
-        created = seen.get("createdAt")
+        created = member.others.get("createdAt")
         self.created_at = created if isinstance(created, str) else None
-
-    def _elements(self, scanner: JsonScanner) -> Iterator[Row]:
-        self._expect(scanner, "[")
-        more = scanner.peek() != "]"
-        while more:
-            if scanner.peek() != "{":
-                raise self.origin.bad_row(scanner.line, "not a conversation")
-            line = scanner.line
-            yield Row(line, parse_object(scanner.take_object(), self.origin, line))
-            more = self._takes_comma(scanner, "]")
-        self._expect(scanner, "]")
-
-    def _parsed(self, scanner: JsonScanner) -> Any:
-        try:
-            return orjson.loads(scanner.take_value())
-        except orjson.JSONDecodeError as error:
-            raise self._not_one(scanner) from error
-
-    def _takes_comma(self, scanner: JsonScanner, end: str) -> bool:
-        if scanner.peek() == end:
-            return False
-        self._expect(scanner, ",")
-        return True
-
-    def _expect(self, scanner: JsonScanner, character: str) -> None:
-        found = scanner.peek()
-        if found != character:
-            raise self.origin.unreadable("the file is cut off") if not found else self._not_one(scanner)
-        scanner.skip()
-
-    def _not_one(self, scanner: JsonScanner) -> InputUnreadable:
-        return self.origin.unreadable("not a backup as the original writes it", line=scanner.line)

@@ -290,8 +290,8 @@ async def test_half_of_a_surrogate_pair_is_refused(column):
 
 
 async def test_parameters_keep_their_shape():
-    """Nested, of any JSON type, and under any name, `parameters` included."""
-    given = {"a": None, "b": [1, {"c": 2.5}], "parameters": {"depth": 3}, "": True, "ü": "\x00"}
+    """Nested, of any JSON type, and under any name, `status` included, and `parameters` where it is no object."""
+    given = {"a": None, "b": [1, {"c": 2.5}], "parameters": "3", "status": "single", "": True, "ü": "\x00"}
 
     draft = await _one({"topic": "tea", **given})
 
@@ -474,3 +474,26 @@ async def test_what_an_item_is_not_is_said_in_words():
     """With the right article."""
     with pytest.raises(BadRow, match=r"is an int; give an Item"):
         await drafts_of([7])
+
+
+@pytest.mark.parametrize("status", ["pending", "failed", "completed", None])
+async def test_an_item_of_the_original_has_its_parameters_at_the_top(status):
+    """Its `parameters` are those of the item, and its `status` is none: what is done is known by the job alone."""
+    draft = await _one({"id": "1", "topic": "AI Ethics", "parameters": {"tone": "calm"}, "status": status})
+
+    assert (draft.id, _parameters(draft)) == ("1", {"tone": "calm"})
+    assert draft.digest == (await _one({"id": "1", "topic": "AI Ethics", "tone": "calm"})).digest
+
+
+@pytest.mark.parametrize("given", [{}, None])
+async def test_an_item_of_the_original_may_be_without_parameters(given):
+    """No parameters are none, and not one of that name."""
+    assert _parameters(await _one({"topic": "tea", "parameters": given, "status": "pending"})) == {}
+
+
+async def test_a_parameter_stands_in_one_place():
+    """One that is in `parameters` and next to it is refused with its place."""
+    with pytest.raises(BadRow) as caught:
+        await _one({"topic": "tea", "parameters": {"tone": "calm"}, "tone": "loud"})
+
+    assert caught.value.message == "item 1: 'tone' stands in `parameters` and next to it; rename one of them"

@@ -1,7 +1,7 @@
 """The shapes in which conversations come: each row tells its own by the key that holds its turns."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from backstay.clock import from_text, to_text
@@ -108,7 +108,10 @@ def _time(values: dict[str, Any], name: str) -> str | None:
     if text is None:
         return None
     try:
-        moment = from_text(text)
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:  # the same moment wherever it is read
+            moment = moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         values[name] = text
         return None

@@ -1,34 +1,41 @@
 """The file of an import: which kind it is, and what is in it."""
 
+import codecs
+import io
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from shutil import copyfileobj
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from backstay.errors import BackupError, InputUnreadable
-from backstay.library.archive import BEGINNING, MAGIC, ArchiveReader, decompressed
+from backstay.errors import BackupError, BackupTooNew, InputUnreadable
+from backstay.library.archive import BEGINNING, MAGIC, OPENING, VERSION, ArchiveReader, decompressed
 from backstay.library.imports.incoming import Incoming
 from backstay.library.imports.shapes import read, read_exact
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
 from backstay.readers.ceiling import Ceiling
+from backstay.readers.json_member import JsonMember
 from backstay.readers.json_object import parse_object
 from backstay.readers.origin import Origin
 from backstay.readers.row import Row
-from backstay.readers.text import MAX_RECORD_BYTES
+from backstay.readers.text import MAX_RECORD_BYTES, Text
 
 _CHUNK = 256
 _BLOCK = 1024 * 1024
 _HEAD = 64 * 1024
+_BACKUP = re.compile(rb'\{[^{\[]*"backupReason"\s*:')  # which no row of another shape has before its turns
+_NOT_ONE = "neither an array of conversations nor a backup: an object with an array `conversations`"
 
 
 class ImportSource:
     """A file, or standard input.
 
-    A backup is told by its first bytes; of other files the suffix says what they are.
+    A backup is recognised by its first bytes; of other files the suffix says what they are.
     """
 
     def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None) -> None:
@@ -36,6 +43,7 @@ class ImportSource:
         self._path = path
         self._stdin = stdin
         self._spooled: BinaryIO | None = None
+        self._ceiling: Ceiling | None = None
         self._text_bytes = 0
         """How much text the chunks yielded so far had, or more."""
 
@@ -49,12 +57,23 @@ class ImportSource:
 
         Blocks. Raises InputTooLarge, and what `chunks` raises.
         """
-        rows = 0
+        rows, self._ceiling = 0, ceiling
         for chunk in self.chunks():
             rows += sum(1 + len(incoming.document[TURNS]) for incoming in chunk)
-            ceiling.check(
-                self.origin.path, rows=rows, text_bytes=self._text_bytes, what="conversations and turns together"
-            )
+            self._refuse_more(rows)
+
+    def _refuse_more(self, rows: int) -> None:
+        if self._ceiling is not None:
+            what = "conversations and turns together"
+            self._ceiling.check(self.origin.path, rows=rows, text_bytes=self._text_bytes, what=what)
+
+    def _measured(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Hand blocks on, and refuse what is more than may come of the file, whatever is in it."""
+        self._text_bytes = 0
+        for block in blocks:
+            self._text_bytes += len(block)
+            self._refuse_more(0)
+            yield block
 
     def chunks(self) -> Iterator[Sequence[Incoming]]:
         """Yield the conversations in their order, many at a time, from the beginning at each call. Blocks.
@@ -77,20 +96,53 @@ class ImportSource:
 
     def _chunks(self, file: BinaryIO) -> Iterator[Sequence[Incoming]]:
         try:
+            yield from self._in_any_shape(file)
+        except BackupError as error:
+            raise type(error)(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
+
+    def _in_any_shape(self, file: BinaryIO) -> Iterator[Sequence[Incoming]]:
+        try:
             head = file.read(_HEAD)
             file.seek(0)
         except OSError:
             head = b""  # a folder, for instance
         if head.startswith(MAGIC):
-            return self._backup(decompressed(file))
-        if head.startswith(BEGINNING) and b'"conversations":[' in head.split(b"\n", 1)[0]:
-            return self._backup(iter(lambda: file.read(_BLOCK), b""))
+            blocks = self._measured(decompressed(file))
+            first = next(blocks, b"")
+            return self._unpacked(first, chain((first,), blocks), lambda: cast("BinaryIO", _Blocks(first, blocks)))
         self._text_bytes = os.fstat(file.fileno()).st_size
-        if head.startswith(BEGINNING) or (self._path is not None and self._path.suffix == ".zst"):
-            raise self.origin.unreadable(
-                "not a backup as Backstay writes it; if another program formatted it anew, use the file it was made of"
-            )
+        if _is_object(head, self._path):
+            return self._unpacked(head, iter(lambda: file.read(_BLOCK), b""), lambda: file)
+        if self._path is not None and self._path.suffix == ".zst":
+            raise self.origin.unreadable("not a backup: it is not compressed by zstd, as its name says")
         return _in_chunks(self._rows(file))
+
+    def _unpacked(
+        self, head: bytes, blocks: Iterator[bytes], stream: Callable[[], BinaryIO]
+    ) -> Iterator[Sequence[Incoming]]:
+        """Read a backup: ours in lines, with what proves that it is whole; or any other that is one JSON object."""
+        first, is_ended, _ = head.partition(b"\n")
+        if first.startswith(BEGINNING) and is_ended and first.endswith(OPENING):
+            return self._backup(blocks)
+        return _in_chunks(self._object(stream()))
+
+    def _object(self, stream: BinaryIO) -> Iterator[Incoming]:
+        member = JsonMember(Text.begin(stream, self.origin), "conversations", otherwise=_NOT_ONE)
+        row = None
+        for row in member.rows():
+            self._check_version(member.others)
+            # One of ours that was formatted anew names itself; what another program wrote has columns of its own.
+            if "backupId" in member.others:
+                yield Incoming(row.line, read_exact(row, self.origin), is_exact=True)
+            else:
+                yield Incoming(row.line, read(row, self.origin))
+        self._check_version(member.others)
+        if row is None:
+            raise self.origin.empty()
+
+    def _check_version(self, others: Mapping[str, Any]) -> None:
+        if others.get("version", VERSION) != VERSION:
+            raise BackupTooNew(f"The backup is not of version {VERSION}, which this Backstay reads")
 
     def _rows(self, file: BinaryIO | None) -> Iterator[Incoming]:
         rows = read_rows(self._path) if self._path is not None else read_rows(None, stdin=file)
@@ -98,14 +150,10 @@ class ImportSource:
             yield Incoming(row.line, read(row, self.origin))
 
     def _backup(self, blocks: Iterator[bytes]) -> Iterator[Sequence[Incoming]]:
-        try:
-            line, reader = 1, ArchiveReader(blocks, longest_line=MAX_RECORD_BYTES)
-            for lines in reader.batches():
-                self._text_bytes = reader.content_bytes
-                yield [self._of_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
-                line += len(lines)
-        except BackupError as error:
-            raise type(error)(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
+        line = 1
+        for lines in ArchiveReader(blocks, longest_line=MAX_RECORD_BYTES).batches():
+            yield [self._of_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
+            line += len(lines)
 
     def _of_backup(self, text: bytes, line: int) -> Incoming:
         row = Row(line, parse_object(text, self.origin, line))
@@ -127,6 +175,31 @@ class ImportSource:
             stream = sys.stdin.buffer
         copyfileobj(stream, file, _BLOCK)
         file.seek(0)
+
+
+class _Blocks(io.RawIOBase):
+    """Blocks that were made elsewhere as a stream to read from."""
+
+    def __init__(self, first: bytes, more: Iterator[bytes]) -> None:
+        self._rest = first
+        self._more = more
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            self._rest = next(self._more, b"")
+        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def _is_object(head: bytes, path: Path | None) -> bool:
+    """Return whether a file is one JSON object, by its name, or because it begins as backups do; else it has rows."""
+    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    is_json = path is not None and path.suffix.lower() == ".json"
+    return (is_json and head.startswith(b"{")) or _BACKUP.match(head) is not None
 
 
 def _in_chunks(rows: Iterator[Incoming]) -> Iterator[Sequence[Incoming]]:
