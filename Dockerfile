@@ -1,5 +1,5 @@
-# The server, as one image. All that it writes lies in the volume, or in /tmp. Settings come from the environment, or from a
-# backstay.toml mounted into the folder it starts in.
+# The server, as one image. It writes only to the volume and to /tmp. Settings come from the environment, or from a
+# backstay.toml mounted into the folder where it starts.
 FROM python:3.12-slim AS build
 
 WORKDIR /build
@@ -22,7 +22,7 @@ RUN useradd --system --uid 10001 --home-dir /var/lib/backstay --no-create-home -
 COPY --from=build /opt/backstay /opt/backstay
 
 USER 10001
-# The library is made where the server starts: without a database address it must lie in the volume.
+# Without a database address the library is created where the server starts, so that folder must be the volume.
 WORKDIR /var/lib/backstay
 VOLUME ["/var/lib/backstay"]
 EXPOSE 8717
