@@ -77,7 +77,7 @@ class Backstay:
         read_seconds: float | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
-        """Name the library to open, as `open` does; a read is stopped after `read_seconds`, where they are given."""
+        """Name the library to open, like `open`; `read_seconds` limits the time of a read."""
         self.settings = settings
         self._create = create
         self._concurrency = concurrency
@@ -104,11 +104,11 @@ class Backstay:
         self.duties = Duties(store=self._store.notes)
 
     def for_owner(self, owner: str, allowed: "Allowed | None" = None) -> Services:
-        """Return the services of one owner. All share this library's store, and none sees what is another owner's.
+        """Return the services of one owner. All share this library's store, and none sees another owner's rows.
 
         Args:
-            owner: Whose.
-            allowed: What their jobs may run, where that is not what this library was opened with.
+            owner: The owner.
+            allowed: What their jobs may run; by default what this library was opened with.
         """
         store, keep = self._store.backups, self.settings.backup_keep
         verifier = Verifier(store=store)
@@ -154,13 +154,13 @@ class Backstay:
         return await self._store.notes.owners()
 
     async def others(self, noun: Owned) -> OtherOwners:
-        """Count what other owners have, as far as our role may see it; in a file of another user nothing is counted."""
+        """Count what other owners have, as far as our role may see it; in another user's file count nothing."""
         if not all(is_own(path) for path in self._store.files):
             return OtherOwners(noun, 0, 0)
         return await self._store.notes.others(self.settings.owner, noun)
 
     async def cursors(self, owner: str) -> Cursors:
-        """Return the cursors of an owner's lists, for whoever is not to learn of other owners' rows."""
+        """Return the cursors of an owner's lists, which reveal nothing of other owners' rows."""
         if self._database_id is None:
             self._database_id = await self._store.backups.database_id()
         return Cursors(database_id=self._database_id, owner=owner)

@@ -1,4 +1,4 @@
-"""Environment variables: which that begin with BACKSTAY_ mean something, and what others do not say."""
+"""Environment variables: the known ones that begin with BACKSTAY_, and Supabase's, which are not used."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,12 +59,12 @@ NAME_SUPABASE = (
 
 
 def supabase_unused(environ: Mapping[str, str], here: Path, library: Path) -> str | None:
-    """Return why a library is kept in a file, where a Supabase project was probably meant; None where it was not.
+    """Return why the library is a file although a Supabase project was probably meant; None where it was not.
 
     Args:
         environ: The environment.
         here: The directory in which an app may keep a file of variables, which is not read.
-        library: The file of the library, as no database is named.
+        library: The file of the library.
     """
     names = [name for name in _SUPABASE if environ.get(name)]
     is_ignored = (here / _ENV_FILE).is_file() and (bool(names) or not library.exists())

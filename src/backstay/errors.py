@@ -69,7 +69,7 @@ class InputUnreadable(InputError):
 
 
 class InputTooLarge(InputError):
-    """More rows or text than may come of one file, of which a server takes but so much at once."""
+    """A file expands to more rows or text than a server takes at once."""
 
     code = "input_too_large"
 
@@ -396,7 +396,7 @@ class StoreBusy(StorageError):
 
 
 class ReadTooLong(StorageError):
-    """A read took longer than a server lets one take, and was stopped; nothing was changed."""
+    """A read took longer than the server allows and was stopped; nothing was changed."""
 
     code = "read_too_long"
 

@@ -50,7 +50,7 @@ def _is_among(target: Path, others: Iterable[Path]) -> bool:
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """Do the same for a file, and no link or device. Raises OSError.
 
-    What is written is locked meanwhile, as `<.name>.<…>.part`, so that one which a dead process left can be told.
+    The temporary file `<.name>.<…>.part` is locked meanwhile, so that one left by a dead process can be recognized.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -97,7 +97,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_own(path: Path) -> bool:
-    """Return whether a file belongs to the user of this process; one that is not there does to nobody else."""
+    """Return whether a file belongs to the user of this process; true for a missing one."""
     try:
         return path.stat().st_uid == os.geteuid()
     except FileNotFoundError:

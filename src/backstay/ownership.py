@@ -1,7 +1,7 @@
-"""Whose files are taken from folders above: the user's own and root's, as git does it.
+"""Which files of parent folders are trusted: the user's own and root's, as in git.
 
-A settings file can have commands run, and a library can name functions to call. Where several people write, in /tmp for
-instance, either may be somebody else's.
+A settings file can make commands run, and a library can name functions to call. In a folder that several users can
+write to, such as /tmp, either may be another user's.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 VARIABLE = "BACKSTAY_SAFE_DIRECTORIES"
-"""Folders whose files are taken whoever owns them, with a colon between each two."""
+"""Folders whose files are trusted whoever owns them, separated by colons."""
 
 _ROOT = 0
 
@@ -27,6 +27,6 @@ def foreign_owner(path: Path, environ: Mapping[str, str]) -> int | None:
 
 def _trusted(environ: Mapping[str, str]) -> frozenset[int]:
     user = os.geteuid()
-    # Root itself is careful too; under sudo it works for whoever has called it.
+    # Root trusts only its own files too; under sudo it also trusts its caller's.
     sudo = environ.get("SUDO_UID", "") if user == _ROOT else ""
     return frozenset({_ROOT, user, *([int(sudo)] if sudo.isdecimal() else [])})

@@ -130,7 +130,7 @@ class Settings(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """Absolute path of the nearest `.backstay`, which may not be there. Raises as `database`."""
+        """Absolute path of the nearest `.backstay`, which may be missing. Raises like `database`."""
         return _nearest_folder(self.here)
 
     @property
@@ -239,7 +239,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def settings_file(here: Path, environ: Mapping[str, str]) -> Path | None:
-    """Return the settings file that holds in a folder, the nearest above it; None where there is none.
+    """Return the settings file of a folder, its own or the nearest above it; None where there is none.
 
     Raises:
         SettingsError: it is another user's, or one of the project's former name is nearer.

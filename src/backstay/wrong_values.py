@@ -5,9 +5,9 @@ from typing import Any
 
 _FALLBACK = "it is not valid"
 _DATE = "it must be a date such as 2026-01-31"
-_MOMENT = "it must be a moment such as 2026-01-31T00:00:00Z"
+_MOMENT = "it must be a time such as 2026-01-31T00:00:00Z"
 
-# By the library's name of the error. What stands in braces is a limit, or what is expected.
+# By the library's name of the error. Braces stand for a limit, or for what is expected.
 REASONS: Mapping[str, str] = {
     "missing": "it is missing",
     "extra_forbidden": "there is no such field",
@@ -45,7 +45,7 @@ REASONS: Mapping[str, str] = {
     "datetime_object_invalid": _MOMENT,
     "timezone_aware": "it must name its time zone, as in 2026-01-31T00:00:00Z",
     "timezone_offset": "its time zone must be within a day",
-    # -- what holds other values
+    # -- containers
     "list_type": "it must be a list",
     "tuple_type": "it must be a list",
     "too_short": "it must have at least {min_length} {unit}",

@@ -311,8 +311,8 @@ def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
     done = within("backups", "cleanup")
 
     assert refused.code == 1
-    assert f"but {ahead} is of 20" in refused.one_line_error()
-    assert "Nothing was removed; set the clock. If it was wrong when that backup was made" in refused.err
+    assert f"but {ahead} was made at 20" in refused.one_line_error()
+    assert "Nothing was removed. Set the clock; if it was wrong when that backup was made" in refused.err
     assert f"`backstay backups delete {ahead}` removes that one" in refused.err
     assert f"would remove {old}" in dry.out
     assert (removed.code, done.code) == (0, 0)

@@ -350,10 +350,10 @@ def test_keys_that_the_settings_name_are_looked_at_without_running_anything(with
             f"The key file {folder} for FOLDER ([keys.FOLDER] in backstay.toml) cannot be read: it is no regular file; "
             "what gives its key only once can be read by a `command`, as in cat",
         ),
-        ("ok", "the key from the command for TOOL in backstay.toml is not asked for here; `backstay probe` does"),
-        ("problem", "./plain, the command for PLAIN in [keys.PLAIN], is not there or cannot be run"),
-        ("warning", "no-such-program, the command for MISSING in [keys.MISSING], is not there or cannot be run"),
-        ("ok", "the key from the command for LINE in backstay.toml is not asked for here; `backstay probe` does"),
+        ("ok", "the key from the command for TOOL in backstay.toml was not checked: `backstay probe` runs the command"),
+        ("problem", "./plain, the command for PLAIN in [keys.PLAIN], is missing or cannot be run"),
+        ("warning", "no-such-program, the command for MISSING in [keys.MISSING], is missing or cannot be run"),
+        ("ok", "the key from the command for LINE in backstay.toml was not checked: `backstay probe` runs the command"),
         ("ok", "SET is set, so [keys.SET] in backstay.toml is not used"),
     ]
     assert not (folder / "ran").exists()
@@ -392,7 +392,7 @@ def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
             "good: openai:m at api.openai.com, the key in OPENAI_API_KEY",
             "filed: groq:m at api.groq.com, the key from the file for GROQ_API_KEY",
             "local: m at 127.0.0.1",
-            "keyless: anthropic:m at api.anthropic.com: there is no key, ANTHROPIC_API_KEY is not set here",
+            "keyless: anthropic:m at api.anthropic.com: no key: ANTHROPIC_API_KEY is not set here",
             "elsewhere: The recipe",
             "there is no field 'turms'",
             "broken.toml is not valid TOML",

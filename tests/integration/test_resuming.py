@@ -366,7 +366,7 @@ async def test_requests_can_be_bounded_only_where_a_recipe_is_followed(backstay)
         backstay.batches.run("batch", items(1), Writer(), rpm=5),
         backstay.batches.create("batch", items(1), "scripted", tpm=5),
     ):
-        with pytest.raises(SettingsError, match=r"[rt]pm bounds the requests of a recipe, and this job follows none"):
+        with pytest.raises(SettingsError, match=r"[rt]pm limits the requests of a recipe, and this job has none"):
             await refused
 
     assert await backstay.batches.list() == []

@@ -87,7 +87,7 @@ async def test_a_clock_that_was_ahead_keeps_no_cleanup_from_being_made(library, 
     clock.ahead = 30 * _DAY
     ahead = await library.backups.create(ALL)
     clock.ahead = 7 * _DAY
-    with pytest.raises(ClockBehind, match=f"but {ahead.id} is of 20"):
+    with pytest.raises(ClockBehind, match=f"but {ahead.id} was made at 20"):
         await library.backups.cleanup()
     dry = await library.backups.cleanup(dry_run=True, at_once=True)
     await library.backups.delete(ahead.id)

@@ -108,7 +108,7 @@ def test_deep_metadata_of_a_processor_is_refused():
             if is_taken:
                 validate(conversation)
             else:
-                with pytest.raises(InvalidConversation, match="nested more than 100 deep"):
+                with pytest.raises(InvalidConversation, match="nested more than 100 levels deep"):
                     validate(conversation)
 
 

@@ -89,7 +89,7 @@ async def test_a_job_of_a_programs_own_function_is_never_resumed(settings):
         options, resumed = await _options(api), await _resumed(api, confirm="caller")
 
     assert (options["possible"], options["command"]) == (False, None)
-    assert "only that program can go on with it" in options["reason"]
+    assert "only that program can resume it" in options["reason"]
     assert resumed == (409, "caller_only")
 
 

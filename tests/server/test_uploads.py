@@ -322,7 +322,7 @@ def test_what_comes_of_an_upload_is_bounded(narrow_server, path, name, content, 
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (413, "input_too_large")
     assert said in refused.json()["error"]["message"]
-    assert "split it, or have whoever runs the server raise `import_rows`" in refused.json()["error"]["message"]
+    assert "split it, or ask the server's operator to raise `import_rows`" in refused.json()["error"]["message"]
     assert client.get("/api/batches/much").status_code == 404
     assert client.get("/api/conversations").json()["conversations"] == []
 

@@ -22,7 +22,7 @@ CREATE TRIGGER slowly BEFORE DELETE ON conversations BEGIN
     );
 END
 """
-_CLAIMS = re.compile(r"Nothing|failed|not found|was done|stands still|deleted$", re.IGNORECASE)
+_CLAIMS = re.compile(r"Nothing|failed|not found|was done|has stopped|deleted$", re.IGNORECASE)
 
 
 @pytest.fixture
@@ -177,10 +177,10 @@ async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, t
                 server.stop(signal.SIGKILL)
                 assert not _CLAIMS.search(await _does_not_know(page))
                 with served(folder, SETTINGS, port=port) as again:
-                    await page.get_by_text("This page is not let in any more.").wait_for()
+                    await page.get_by_text("This page is signed out.").wait_for()
                     other = await page.context.new_page()
                     await come_in(other, again)
-                    await page.get_by_role("dialog", name="The delete stands still").wait_for()
+                    await page.get_by_role("dialog", name="The delete has stopped").wait_for()
                     assert await axe.violations(page) == []
                     said = await page.get_by_role("dialog").inner_text()
                     assert re.search(r"(\d+) conversations of 60 are deleted so far", said)

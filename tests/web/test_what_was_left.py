@@ -91,7 +91,7 @@ async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local)
         )
         page = await client.get("/batches/one", params={"id": "own"})
 
-    assert "only that program can go on with it" in page.text
+    assert "only that program can resume it" in page.text
     assert ">Resume<" not in page.text
 
 
@@ -122,7 +122,7 @@ async def test_the_dialog_lists_several_and_tells_which_it_cannot_resume(page, s
     await page.get_by_role("dialog", name="2 batches are not finished").wait_for()
     own = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="own", exact=True))
 
-    assert "only that program can go on with it" in await own.inner_text()
+    assert "only that program can resume it" in await own.inner_text()
     assert await own.get_by_role("button", name="Resume").count() == 0
     await own.get_by_role("button", name="Discard…").click()
     await own.get_by_role("button", name="Discard", exact=True).click()

@@ -57,17 +57,17 @@ class Cleaner:
     async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> Cleanup:
         """Remove what has expired, unless it is pinned or in use.
 
-        No clock is believed alone: what is found to have expired is noted, and goes when that is found again, 24 hours
-        later at the least.
+        The clock may be wrong once, so a backup that is found expired is noted, and removed when a cleanup at least 24
+        hours later finds the same.
 
         Args:
             dry_run: Only say what would be done, and why.
             orphans: Remove files, too, that belong to no backup.
-            at_once: Remove at once what has expired, by the clock as it is.
+            at_once: Remove expired backups at once.
 
         Raises:
-            BackupFolderUnrecognized: orphans are to be removed from a folder that is not known to be this library's.
-            ClockBehind: the clock shows a time before a backup was made that is still there; not `at_once`.
+            BackupFolderUnrecognized: `orphans`, and the folder is not known to be this library's.
+            ClockBehind: the clock is behind the time of a backup that still exists; not with `at_once`.
             BackupUnreachable: a file cannot be removed; what was begun is finished next time.
         """
         now = self._clock.now()
@@ -96,7 +96,7 @@ class Cleaner:
         """Do the same without orphans, unless it was done within a day. What goes wrong is logged, not raised."""
         try:
             last, now = await self._store.last_cleanup(self._owner), self._clock.now()
-            if last is None or last > now or now - last >= _DAILY:  # one that lies ahead was of a clock that was wrong
+            if last is None or last > now or now - last >= _DAILY:  # a time in the future came from a wrong clock
                 await self.clean()
         except BackstayError as error:
             _log.warning("cleanup_failed", code=error.code, error=error.message)
@@ -126,9 +126,9 @@ class Cleaner:
             return
         backup_id, made_at = newest[0], to_text(newest[1])
         raise ClockBehind(
-            f"The clock shows {to_text(now)}, but {backup_id} is of {made_at}. Nothing was removed; set the clock. If "
-            "it was wrong when that backup was made, `backstay backups cleanup --now` removes what has expired all the "
-            f"same, and `backstay backups delete {backup_id}` removes that one",
+            f"The clock shows {to_text(now)}, but {backup_id} was made at {made_at}. Nothing was removed. Set the "
+            "clock; if it was wrong when that backup was made, `backstay backups cleanup --now` removes expired ones "
+            f"anyway, and `backstay backups delete {backup_id}` removes that one",
             now=to_text(now),
             newest=made_at,
             backup_id=backup_id,

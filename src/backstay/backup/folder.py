@@ -207,7 +207,7 @@ class BackupFolder:
             for folder in reversed(missing):
                 with suppress(FileExistsError):
                     folder.mkdir(mode=0o700)
-                sync_folder(folder.parent)  # or the folder may be gone after a power cut, and what is in it
+                sync_folder(folder.parent)  # otherwise a power cut may lose the folder and its content
             self._refuse_open_to_all()
 
     def _refuse_open_to_all(self) -> None:
@@ -216,7 +216,7 @@ class BackupFolder:
             mode = folder.stat().st_mode
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
                 raise BackupFailed(
-                    f"Every user of this machine may change what is in {folder}, so no backup is made there. "
+                    f"Every user of this machine can write to {folder}, so no backup is made there. "
                     f"`chmod o-w {shlex.quote(str(folder))}`, or set BACKUP_DIRECTORY. Nothing was deleted",
                     path=str(folder),
                 )

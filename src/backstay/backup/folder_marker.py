@@ -1,7 +1,7 @@
-"""Whose a folder of backups is: a small file in it says for which database it was made, and where that was.
+"""The marker of a folder of backups: a small file that says which database the folder was made for, and where that was.
 
-A folder without its marker is not the one that backups were written to: a disk is not mounted, or its mount point was
-taken for it. A folder with the marker of another location is that of the database which this one was copied from.
+A folder without a marker is not the one that backups were written to: its disk is not mounted. A folder with the marker
+of another location belongs to the database from which this one was copied.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from backstay.files import replacing
 
 @dataclass(frozen=True, slots=True)
 class FolderMarker:
-    """What the marker of a folder says."""
+    """The content of a marker."""
 
     database_id: str
     database: Location
     folder: Location
-    """Where the folder itself was: its copy is not shared with the database that it was made for."""
+    """Where the folder itself was: a copy of the folder is not shared with the original database."""
 
 
 class FolderState(StrEnum):
-    """What a folder is to a library."""
+    """The relation of a folder to a library."""
 
     OWN = "own"
     NEW = "new"
@@ -35,18 +35,18 @@ class FolderState(StrEnum):
     MISSING = "missing"
     """Backups were made there, but what is there now is not that folder: its disk may not be mounted."""
     FOREIGN = "foreign"
-    """It is that of the database which this one was copied from, or was before it was moved."""
+    """It belongs to the database from which this one was copied, or to this one before it was moved."""
 
 
 def state_of(
     folder: Path, marker: FolderMarker | None, *, database_id: str, database: Location, is_recorded: bool
 ) -> FolderState:
-    """Return what a folder is to a database, by its marker and by whether records say that backups were made there."""
+    """Return the state of a folder for a database, from its marker and from whether backups were recorded there."""
     if marker is None:
         return FolderState.MISSING if is_recorded else FolderState.NEW
     if marker.database_id != database_id:
         return FolderState.FOREIGN
-    # A copied folder is not shared with the database that it was made for.
+    # A copied folder is not shared with the original database.
     is_own = marker.database.is_same(database) or not marker.folder.is_same(Location.from_path(folder))
     return FolderState.OWN if is_own else FolderState.FOREIGN
 
@@ -63,7 +63,7 @@ def problem_with(folder: Path, marker: FolderMarker | None, state: FolderState) 
         return (
             f"{folder} belongs to the database {marker.database}, from which this one was copied or moved",
             "set BACKUP_DIRECTORY to another folder; if the other database is gone, `backstay backups use-folder` "
-            "makes the folder this one's",
+            "gives the folder to this database",
         )
     return None
 
@@ -79,12 +79,12 @@ def read_marker(folder: Path) -> FolderMarker | None:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BackupFolderUnrecognized(
             f"{path}, which says whose backups are in that folder, cannot be read. Nothing was written or deleted. If "
-            "the folder is this library's, `backstay backups use-folder` writes that file anew",
+            "the folder is this library's, `backstay backups use-folder` writes a new one",
             path=str(path),
         ) from error
 
 
 def write_marker(folder: Path, marker: FolderMarker) -> None:
-    """Mark a folder, which is there, in place of a marker that it may have. Whole or not at all. Raises OSError."""
+    """Write the marker of an existing folder, or replace it; whole or not at all. Raises OSError."""
     with replacing(folder / MARKER) as file:
         file.write(orjson.dumps(marker, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

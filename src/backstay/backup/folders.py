@@ -41,7 +41,7 @@ class Folders:
 
         Raises:
             SettingsError: no place is set.
-            BackupFolderUnrecognized: as `check`.
+            BackupFolderUnrecognized: like `check`.
             BackupDiskFull, BackupFailed: it cannot be made.
         """
         folder = await self.current()
@@ -50,7 +50,7 @@ class Folders:
         return folder
 
     async def use(self) -> BackupFolder:
-        """Make the folder of new backups this library's, whatever it was before; idempotent. Raises as `ready`."""
+        """Make the folder of new backups this library's, whatever it was before. Idempotent. Raises like `ready`."""
         folder = await self.current()
         await self._mark(folder, was=None)
         return folder
@@ -66,7 +66,7 @@ class Folders:
             )
 
     async def state(self, folder: BackupFolder) -> FolderState:
-        """Return what a folder is to this library. Raises BackupFolderUnrecognized: its marker cannot be read."""
+        """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker cannot be read."""
         return await self._state(folder, await self._marker(folder))
 
     async def of(self, backup: Backup) -> BackupFolder:
@@ -132,7 +132,7 @@ class Folders:
         def mark() -> None:
             folder.make()
             marker = FolderMarker(database_id, database, Location.from_path(folder.path))
-            # Kept up to date, so that what is moved next is compared with where it was last.
+            # Kept up to date, so that the next move is compared with the last location.
             if marker != was:
                 with folder.failing("written"):
                     write_marker(folder.path, marker)

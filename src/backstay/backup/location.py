@@ -1,4 +1,4 @@
-"""Where a file or a database is, in so far as a copy of it can be told from what was moved."""
+"""The location of a file or a database, by which a copy differs from a moved original."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where something is: on which machine, under which name and, for a file or folder, as which inode."""
+    """Where something is: its machine, its name and, for a file or folder, its inode."""
 
     name: str
     """The path or, of a database on a server, its name and schema."""
@@ -27,10 +27,10 @@ class Location:
         return cls(os.path.realpath(path), socket.gethostname(), status.st_dev, status.st_ino)
 
     def is_same(self, other: "Location") -> bool:
-        """Whether both are one thing: in the same place, or moved, but no copy.
+        """Return whether both are the same thing: in the same place, or moved, but not copied.
 
         A copy has another inode. A file that was put back in its place has one too, so the place counts as well. The
-        host name of a container changes whenever it is made anew, and the number of a device when it is mounted.
+        host name of a container changes whenever it is recreated, and the number of a device when it is mounted.
         """
         has_same_inode = self.inode is not None and self.inode == other.inode
         if self.name == other.name:

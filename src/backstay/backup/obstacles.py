@@ -21,8 +21,8 @@ _WHY = {
         "not be changed back; give the table one"
     ),
     ObstacleKind.DENIED: (
-        "{rows} of {table} would go or change with these conversations, and our role may not bring them back; have "
-        "that granted: `{remedy}`"
+        "{rows} of {table} would go or change with these conversations, and our role may not restore them; have "
+        "another role grant it: `{remedy}`"
     ),
 }
 

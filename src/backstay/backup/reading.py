@@ -75,7 +75,7 @@ class OpenBackup:
     def whole(self, *, compressed: bool) -> Iterator[bytes]:
         """Yield the JSON of the file or, compressed, the file as it is on disk. Blocks.
 
-        Raises BackupDamaged, at its end at the latest, when it is longer or shorter than what was verified.
+        Raises BackupDamaged, at the end at the latest, when it is longer or shorter than it was when verified.
         """
         different = BackupDamaged(f"The file of {self.backup.id} is longer or shorter than it was")
         if compressed:
@@ -87,7 +87,7 @@ class OpenBackup:
         for block in self.blocks():
             left -= len(block)
             yield block
-        if left:  # a compressed file that is cut off may just end
+        if left:  # a truncated compressed file may just end
             raise different
 
     def _reader(self) -> ArchiveReader:
@@ -110,11 +110,11 @@ class Reading:
     async def opened(self, backup_id: str, *, even_damaged: bool = False) -> AsyncIterator[OpenBackup]:
         """Open the file of a verified backup.
 
-        Whoever reads it and raises BackupDamaged or NotABackup within has the record say that it is damaged.
+        When the context ends with BackupDamaged or NotABackup, the backup is recorded as damaged.
 
         Args:
             backup_id: The backup.
-            even_damaged: Open it, too, when it is known to be damaged.
+            even_damaged: Open it even if it is known to be damaged.
 
         Raises:
             BackupNotFound: there is none of this id.
@@ -129,7 +129,7 @@ class Reading:
             raise BackupUnreachable(f"The folder of {backup_id} cannot be seen from here: {place}", path=place)
         try:
             with folder.opened(backup_id) as file:
-                # Once more: had it expired before it was opened, what was opened may be something else by now.
+                # Check again: if it expired before it was opened, the file may have been replaced.
                 await self._in_state(usable, backup_id)
                 yield OpenBackup(backup, file)
         except (BackupDamaged, NotABackup) as error:
@@ -137,9 +137,9 @@ class Reading:
             raise _damaged(backup_id, error) from error
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
-        """Read a backup back and compare all of it; its record says then what was found.
+        """Read a backup back, compare all of it, and record what was found.
 
-        Raises as `opened`, and BackupDamaged.
+        Raises like `opened`, and BackupDamaged.
         """
         async with self.opened(backup_id, even_damaged=True) as found:
             backup = found.backup
@@ -168,7 +168,7 @@ class Reading:
 
 
 def _damaged(backup_id: str, error: BackstayError) -> BackupDamaged:
-    """Return the error about what was read of a file that says which backup it is, and what one can do."""
+    """Return the error of reading a backup's file, with the backup's id and the remedy."""
     named = error.message if backup_id in error.message else f"{backup_id}: {error.message}"
     remedy = f"Put back a copy of its file, then `backstay backups verify {backup_id}`; or use another backup"
     return BackupDamaged(f"{named}. {remedy}", **{"backup_id": backup_id, **error.context})

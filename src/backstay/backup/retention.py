@@ -9,13 +9,13 @@ from backstay.backup.backup import Backup, BackupState
 from backstay.clock import to_text
 
 CONFIRMED_AFTER = timedelta(hours=24)
-"""How long after the first cleanup that finds a backup expired another one has to find the same before it goes."""
+"""Minimum time between two cleanups that find a backup expired before it is removed."""
 
 
 class Action(StrEnum):
     KEEP = "keep"
     WAIT = "wait"
-    """It has expired, and goes when a later cleanup finds the same: this clock may be wrong."""
+    """It has expired, and is removed when a later cleanup finds the same: this clock may be wrong."""
     REMOVE = "remove"
     FINISH = "finish"
     """Its removal was begun."""
@@ -29,7 +29,7 @@ class Decision:
     action: Action
     reason: str
     first_seen_expired_at: datetime | None = None
-    """What its record is to say from now on, while it waits."""
+    """When it was first found expired, to be recorded while it waits."""
 
 
 def decide(
@@ -41,14 +41,14 @@ def decide(
         backups: Their records.
         now: The present.
         being_written: Ids of those whose writer is alive.
-        at_once: Whether what has expired goes without having been seen so before.
+        at_once: Whether an expired backup is removed although no earlier cleanup found it expired.
     """
     return [_fate(backup, now, is_being_written=backup.id in being_written, at_once=at_once) for backup in backups]
 
 
 def _fate(backup: Backup, now: datetime, *, is_being_written: bool, at_once: bool) -> Decision:
     if backup.state is BackupState.EXPIRED:
-        return Decision(backup, Action.FINISH, "its removal was cut off")
+        return Decision(backup, Action.FINISH, "its removal was interrupted")
     if backup.state is BackupState.RUNNING:
         why = "it is being written" if is_being_written else "its writer died; it counts as failed now"
         return Decision(backup, Action.KEEP, why)
@@ -62,7 +62,7 @@ def _fate(backup: Backup, now: datetime, *, is_being_written: bool, at_once: boo
     damaged = f", damaged since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
     expired = f"it expired at {to_text(backup.expires_at)}{damaged}"
     seen_at = backup.first_seen_expired_at
-    if seen_at is None or seen_at > now:  # one that lies ahead was noted by a clock that was wrong
+    if seen_at is None or seen_at > now:  # a time in the future was noted by a wrong clock
         seen_at = now.replace(second=0, microsecond=0)  # so that the same minute of the next day is 24 hours later
     if at_once or now - seen_at >= CONFIRMED_AFTER:
         return Decision(backup, Action.REMOVE, expired)

@@ -70,8 +70,7 @@ class Backups:
 
         Args:
             selection: Which conversations.
-            digest: Of the plan of a delete: the backup holds what the plan shows, and ids that it left out are left
-                out. The delete itself is the caller's.
+            digest: The digest of a delete's plan: the backup holds exactly what the plan shows. The caller deletes.
             reason: Why, for people; kept with the backup.
             expires_in: How long it is kept; by default BACKUP_RETENTION_DAYS.
             on_progress: Told how far it has come.
@@ -129,7 +128,7 @@ class Backups:
     async def use_folder(self) -> Path:
         """Make the folder where new backups go this library's own, whatever it was before. Idempotent.
 
-        Where it is that of a database from which this one was copied, the other one is refused from then on.
+        If it belonged to the database from which this one was copied, that database is refused there from then on.
 
         Raises:
             SettingsError: no folder is set.
@@ -212,12 +211,12 @@ class Backups:
         await self._cleaner.remove(await self._store.backup(self._owner, backup_id))
 
     async def cleanup(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> Cleanup:
-        """Remove what was found to have expired 24 hours ago or longer, and still has; note what has expired since.
+        """Remove backups found expired now and at least 24 hours ago; note newly expired ones.
 
         Args:
             dry_run: Only say what would be done, and why.
-            orphans: Remove files, too, that belong to no backup.
-            at_once: Remove all that has expired by the clock as it is, and refuse no clock.
+            orphans: Also remove files that belong to no backup.
+            at_once: Remove every expired backup by the current clock, whatever that shows.
 
         Raises:
             ClockBehind, BackupUnreachable.

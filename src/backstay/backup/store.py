@@ -90,7 +90,7 @@ class BackupStore(Protocol):
         ...
 
     async def location(self) -> Location:
-        """Return where this database is: a copy of it is elsewhere."""
+        """Return the location of this database; a copy has another one."""
         ...
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
@@ -149,13 +149,13 @@ class BackupStore(Protocol):
         ...
 
     async def damaged(self, backup: Backup) -> bool:
-        """verified → damaged, if it is verified; whether it was. Idempotent: since when stays as it is."""
+        """verified → damaged; return whether it was verified. Idempotent: a recorded time stays."""
         ...
 
     async def sound(self, backup: Backup) -> Backup:
-        """damaged → verified, if it has been damaged since the same time as the given record says.
+        """damaged → verified, unless it was recorded as damaged after the given record was read.
 
-        Who found the file damaged meanwhile has looked at it later. Returns the record as it is now.
+        A later read may have found the file damaged meanwhile. Returns the current record.
         """
         ...
 
@@ -180,7 +180,7 @@ class BackupStore(Protocol):
         ...
 
     async def newest(self, owner: str) -> tuple[str, datetime] | None:
-        """Return which backup was made or verified last, of those that are still there, and when."""
+        """Return the id and time of the existing backup that was made or verified last."""
         ...
 
     async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
@@ -208,7 +208,7 @@ class BackupStore(Protocol):
     async def expire(self, backup: Backup, *, early: bool) -> bool:
         """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; whether it did.
 
-        Only when its time has come, unless `early`: then also one that is damaged, whose delete is abandoned with it.
+        Only when it has expired, unless `early`; then also a damaged one, whose delete is abandoned with it.
         """
         ...
 
@@ -250,7 +250,7 @@ class BackupStore(Protocol):
         ...
 
     async def erase(self) -> bool:
-        """Write over what was deleted outright, where the database is a file; whether nothing of it is left there."""
+        """Overwrite what was deleted without a backup, in a database file; return whether nothing is left."""
         ...
 
     async def last_key(self) -> int:

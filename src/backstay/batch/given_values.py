@@ -1,6 +1,6 @@
-"""Values that a program gives in its items, as JSON can keep them: what a data frame or a database hands out, too.
+"""Conversion of a program's values to JSON, including values from data frames and databases.
 
-Nothing is imported for it: NumPy's and pandas' values are told by what they can do.
+Imports neither NumPy nor pandas: their values are recognized by their methods.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from typing import Any
 from uuid import UUID
 
 _AS_THEY_ARE = frozenset({str, int, bool, NoneType})
-_DATES = ("M", "m")  # kinds of NumPy's: its own conversion makes numbers of them
+_DATES = ("M", "m")  # NumPy's kinds of dates, which its own conversion turns into numbers
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of one item as JSON can keep them, each under its name.
+    """Return the values of one item, converted to JSON types, each under its name.
 
-    Numbers stay numbers, missing ones (NaN, NaT, NA) are None, moments and dates are ISO 8601 text; what JSON has no
-    word for, and this has no meaning for, stays as it is and is refused later.
+    Numbers stay numbers, missing values (NaN, NaT, NA) become None, dates and times become ISO 8601 text. Values of
+    unknown types stay as they are and are refused later.
 
     Raises:
-        ValueError: one cannot be kept; the message names it.
+        ValueError: a value cannot be converted; the message names it.
     """
     changed, name = {}, ""
     try:
@@ -47,7 +47,7 @@ def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - a list of kinds
     if isinstance(value, Enum):
         return _plain(value.value, name)
     if isinstance(value, Decimal):
-        return None if value.is_nan() else str(value)  # exact, as no float would be
+        return None if value.is_nan() else str(value)  # text is exact, a float is not
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, PathLike):
@@ -67,15 +67,15 @@ def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - a list of kinds
 
 
 def _number(value: float, name: str) -> float | None:
-    if value != value:  # noqa: PLR0124 - so only NaN is
+    if value != value:  # noqa: PLR0124 - true only for NaN
         return None
     if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{name!r} is infinite, which JSON cannot say; leave it out or give a text")
+        raise ValueError(f"{name!r} is infinite, which JSON cannot represent; leave it out or give it as text")
     return value
 
 
 def _of_numpy(value: Any, name: str) -> Any:
-    """Return a number, a moment or an array of NumPy's, or a series of pandas', as Python's."""
+    """Return a NumPy number, date or array, or a pandas series, as Python values."""
     if getattr(value.dtype, "kind", "") not in _DATES:
         plain = value.tolist()
         return _plain(plain, name) if type(plain) is not type(value) else value  # of a kind that Python lacks

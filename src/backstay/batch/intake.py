@@ -48,7 +48,7 @@ async def drafts(
     A path is read in a thread, so that the event loop turns meanwhile; `-` means standard input.
 
     Raises:
-        InputError: an item is unusable, or there is none, or more than the ceiling; the message names the place.
+        InputError: an item is unusable, there is none, or there are more than the ceiling; the message names the place.
     """
     found = text_bytes = 0
     async for chunk in _chunks(items, columns, stdin):
@@ -185,7 +185,7 @@ def _checked(
 
 
 def _unfit(parameters: Mapping[str, Any]) -> str:
-    """Name the parameter that JSON cannot keep."""
+    """Name the parameter that cannot be stored as JSON."""
     for name, value in parameters.items():
         try:
             content_digest_source("", None, {name: value})

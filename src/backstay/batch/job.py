@@ -90,33 +90,33 @@ def _remedy(job_id: str, state: JobState) -> str:
     if state == JobState.CANCELLED:
         return f"`backstay discard {typed_id(job_id)}` frees its name; its conversations stay"
     if state == JobState.PAUSED:
-        return f"`backstay resume {typed_id(job_id)}` goes on with it"
+        return f"`backstay resume {typed_id(job_id)}` continues it"
     return f"`backstay status {typed_id(job_id)}` shows where it stands"
 
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """How fast the runs of a job work, each as it was given last; None for what was never given."""
+    """Limits of a job's runs, each with its last given value, or None if it was never given."""
 
     concurrency: int | None = None
     """Calls in flight at most."""
     rpm: int | None = None
     """Requests a minute at most, where a recipe is followed."""
     tpm: int | None = None
-    """Tokens a minute at most, likewise."""
+    """Tokens a minute at most, where a recipe is followed."""
 
     def to_dict(self) -> dict[str, int]:
-        """Return what was given."""
+        """Return the limits that were given."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def updated(self, given: "RunLimits") -> "RunLimits":
-        """Return the limits that hold once these are given."""
+        """Return these limits, updated with the given ones."""
         return RunLimits(**{**self.to_dict(), **given.to_dict()})
 
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """What a job keeps of how it is worked on: its limits may be given anew, all else is frozen."""
+    """The settings of a job: its limits can be changed, everything else is frozen."""
 
     max_attempts: int = 3
     timeout_seconds: float = 600.0

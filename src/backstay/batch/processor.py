@@ -118,10 +118,10 @@ class Waits(Protocol):
 
 @runtime_checkable
 class RateBound(Protocol):
-    """A processor whose requests can be bounded, besides the bounds of its account with the provider."""
+    """A processor whose requests can be limited, in addition to the limits of its provider account."""
 
     def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
-        """Make at most so many requests, and take so many tokens, in a minute; None means without bound."""
+        """Limit the requests and tokens of a minute; None means no limit."""
         ...
 
 

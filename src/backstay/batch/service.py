@@ -39,7 +39,7 @@ from backstay.readers.ceiling import Ceiling
 _log = get_logger("backstay.batch")
 
 CONCURRENCY = 16
-"""Calls in flight of a run at most, where nothing else says it."""
+"""Default number of calls in flight of a run."""
 
 _PAGE = 500
 
@@ -91,10 +91,10 @@ class Batches:
             items: Items, dictionaries, an iterator of either (async too), or the path of a file.
             process: A callable taking `(item)` or `(item, work)`, sync or async; or its name, as `scripted` or
                 `module:function`, or a recipe: both let any program resume the job.
-            concurrency: Calls in flight at most; without it as many as this job was given last, else 16.
-            rpm: Requests a minute at most, of a recipe; without it as this job was given last. Bounds of the account
-                with the provider hold as well.
-            tpm: Tokens a minute at most, likewise.
+            concurrency: Calls in flight at most; by default the job's last value, else 16.
+            rpm: Requests a minute at most, of a recipe; by default the job's last value. The limits of the provider
+                account apply as well.
+            tpm: Tokens a minute at most, of a recipe; by default the job's last value.
             max_attempts: Tries of an item that fails in a way that may pass.
             timeout: Seconds that one try may take.
             limit: Items that this run claims at most.
@@ -145,10 +145,10 @@ class Batches:
         stdin: BinaryIO | None = None,
         ceiling: Ceiling | None = None,
     ) -> Job:
-        """Create a job without working on it; `resume` or another process does. Errors as of `run`.
+        """Create a job without working on it; `resume` or another process does. Raises like `run`.
 
         Args:
-            ceiling: The most items, and characters in them, that may come of a file. Others are as of `run`.
+            ceiling: The most items and characters that a file may contain. The others are those of `run`.
         """
         limits = RunLimits(concurrency, rpm, tpm)
         _check_run(limits, max_attempts, timeout, None)
@@ -229,10 +229,10 @@ class Batches:
         return [await self._as_seen(job) for job in jobs]
 
     async def workable(self, job_id: str, limits: RunLimits | None = None) -> Job:
-        """Return a job after seeing that this program can go on with it; keep the limits that its runs are given.
+        """Return a job that this program can resume, after storing the given limits of its runs.
 
         Raises:
-            SettingsError: it follows no recipe, so that its requests cannot be bounded.
+            SettingsError: it follows no recipe, so its requests cannot be limited.
             JobNotFound: there is no job of this name.
             IllegalMove: it was cancelled.
             CallerOnly: only the program that made the job can go on with it.
@@ -515,7 +515,7 @@ def _check_bounds(limits: RunLimits, callee: Callee) -> None:
     given = [name for name in ("rpm", "tpm") if getattr(limits, name) is not None]
     if given and not isinstance(callee.function, RateBound):
         raise SettingsError(
-            f"{given[0]} bounds the requests of a recipe, and this job follows none; leave it out", setting=given[0]
+            f"{given[0]} limits the requests of a recipe, and this job has none; leave it out", setting=given[0]
         )
 
 

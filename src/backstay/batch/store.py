@@ -249,7 +249,7 @@ class JobStore(Protocol):
         ...
 
     async def set_limits(self, owner: str, job_id: str, given: RunLimits) -> None:
-        """Keep the limits that are given with a job; the others stay. Raises JobNotFound."""
+        """Store the given limits of a job; the others stay. Raises JobNotFound."""
         ...
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:

@@ -144,8 +144,8 @@ def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False
 def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
     """Read a backup back, decode all of it, and compare every conversation with what was backed up.
 
-    A backup that is not what it was is damaged from then on: nothing is deleted or restored with it until a copy of its
-    file is back and is verified.
+    A backup whose file differs from what was verified becomes `damaged`: nothing is deleted or restored with it until a
+    copy of its file is back and verified.
 
     \b
     Example:
@@ -242,7 +242,8 @@ def unpin(context: typer.Context, backup: BackupArgument, as_json: AsJson = Fals
 def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_json: AsJson = False) -> None:
     """Remove a backup before its time. Asks on a terminal; elsewhere --yes must be given.
 
-    One that is pinned, or whose delete is unfinished, is not removed; a damaged one is, and its delete is abandoned.
+    A backup that is pinned, or whose delete is unfinished, is not removed. A damaged one is removed even then, and its
+    delete is abandoned.
 
     \b
     Example:
@@ -273,8 +274,8 @@ def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_
 def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False) -> None:
     """Make the folder where new backups go this library's own, whatever it was before. Asks on a terminal.
 
-    For when the disk with the former folder is gone for good, or when this database was moved here from another file
-    system or machine. A copy needs a folder of its own instead: set BACKUP_DIRECTORY.
+    Use it when the disk with the former folder is gone for good, or when this database was moved from another file
+    system or machine. A copy of a database needs its own folder instead: set BACKUP_DIRECTORY.
 
     \b
     Example:

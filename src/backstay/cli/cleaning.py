@@ -17,13 +17,13 @@ def cleanup(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed, and why.")] = False,
     orphans: Annotated[bool, typer.Option("--orphans", help="Remove files, too, that belong to no backup.")] = False,
-    now: Annotated[bool, typer.Option("--now", help="Remove at once what has expired, by the clock as it is.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Remove expired backups at once.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove backups that have expired, and say why each stays or goes.
 
-    One that has expired goes when two cleanups, 24 hours or more apart, have found so: the clock may be wrong once.
-    Never removes one that is pinned, is being written, or whose delete is unfinished. Good for cron, once a day.
+    A backup is removed when two cleanups, at least 24 hours apart, have found it expired, in case the clock is wrong
+    once. Never removes one that is pinned, is being written, or whose delete is unfinished. Good for cron, once a day.
 
     \b
     Examples:

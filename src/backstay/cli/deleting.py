@@ -204,8 +204,12 @@ async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", d
             out.line(f"{counted(number, 'conversation')} {what}{f' ({named})' if named else ''}.")
     if done.backup_id is None and done.deleted and not done.is_erased:
         where = invocation.settings()
-        remedy = "VACUUM on the server" if where.server else f"VACUUM on {plain(where.database)}, when nobody uses it,"
-        out.note(f"Rests of their texts may be left where the database keeps what is free; {remedy} removes them.")
+        remedy = (
+            "VACUUM on the server"
+            if where.server
+            else f"VACUUM on {plain(where.database)}, while no other program uses it,"
+        )
+        out.note(f"Remnants of their texts may be left in free pages of the database; {remedy} removes them.")
     if done.backup_id is not None and undo is not None:
         backup = await backstay.backups.show(done.backup_id)
         until = f", kept until {to_text(backup.expires_at)[:16]}Z" if backup.expires_at is not None else ""

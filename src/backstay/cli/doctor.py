@@ -28,8 +28,8 @@ def doctor(
     """Look for what may be wrong.
 
     Checks versions, settings, the keys and recipes that they name, the database and what surrounds it; changes nothing,
-    makes nothing, and runs no command of the settings. With --deep, the record of a backup that is found damaged says
-    so afterwards.
+    makes nothing, and runs no command of the settings. With --deep, a backup that is found damaged is
+    recorded as damaged.
 
     Ends with 0 when there is no problem (a warning is none), else with 1.
 

@@ -25,9 +25,9 @@ _DAY_SECONDS = 86_400
 async def remind(
     invocation: Invocation, out: Output, backstay: "Backstay", *, about: str | None = None, always: bool = False
 ) -> None:
-    """Say in one line which jobs, other than the one a command was about, wait for somebody to go on with them.
+    """Say in one line which jobs are unfinished, other than the one that the command was about.
 
-    Once a day in a folder with a library, unless `always`; never where that cannot be noted.
+    Once a day in a folder with a library, unless `always`; never where the time cannot be stored.
     """
     if out.as_json:
         return
@@ -54,10 +54,10 @@ def _is_recent(stamp: Path) -> bool:
 
 
 async def tell_of_others(out: Output, backstay: "Backstay", noun: "Owned") -> None:
-    """Say, where an owner has none of something, how much of it others have: perhaps another owner was meant."""
+    """Say how much other owners have, for an owner who has nothing: perhaps another one was meant."""
     if out.as_json:
         return
-    # As with a reminder: what the command was asked is answered.
+    # Like a reminder: the command has already answered.
     with suppress(BackstayError):
         found = await backstay.others(noun)
         if found.count:

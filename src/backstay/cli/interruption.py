@@ -83,7 +83,7 @@ class Interruption:
             ).start()
         elif (
             is_second and number != signal.SIGHUP
-        ):  # a terminal that closes sends more than one: nobody pressed anything
+        ):  # a closing terminal sends several signals, without a key being pressed
             self._leave()
 
     def _leave(self) -> None:

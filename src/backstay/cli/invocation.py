@@ -97,7 +97,7 @@ class Invocation:
         return self.command(verb, printed_id(name), *options)
 
     def resuming(self, name: str, *options: str) -> str:
-        """Return the command that goes on with this run, with what it was given and no job keeps."""
+        """Return the command that continues this run, with the options that no job keeps."""
         moved = ["--base-url", self.base_url] if self.base_url else []
         return self.about("resume", name, *options, *moved, *self._repeated)
 

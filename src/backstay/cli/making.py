@@ -28,7 +28,7 @@ class Making:
     fields: dict[str, Any]
     """Fields of the recipe that were given as options; None for those that were not."""
     bounds: dict[str, Any] = field(default_factory=dict)
-    """Options that bound the requests of a recipe, likewise."""
+    """Options that limit the requests of a recipe."""
 
     @property
     def is_scripted(self) -> bool:

@@ -14,7 +14,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 Concurrency = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Calls in flight at most [default: as this job was given last, else 16].", show_default=False
+        metavar="N", help="Calls in flight at most [default: the job's last value, else 16].", show_default=False
     ),
 ]
 Rpm = Annotated[
@@ -22,7 +22,7 @@ Rpm = Annotated[
     typer.Option(metavar="N", min=1, help="Requests a minute at most; kept with the job.", show_default=False),
 ]
 Tpm = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Tokens a minute at most, likewise.", show_default=False)
+    int | None, typer.Option(metavar="N", min=1, help="Tokens a minute at most; kept with the job.", show_default=False)
 ]
 Patience = Annotated[
     str | None,

@@ -18,12 +18,12 @@ _LONGEST_NAME = 40
 
 
 class Watcher:
-    """Listens to a run and shows nothing of its progress. The others show something."""
+    """Listens to a run without showing its progress; subclasses show it."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
         self.announcement: str | None = None
-        """What is said once the run has begun: one that is refused is no run."""
+        """A note to print once the run has begun, and not if it is refused."""
         self.latest: Progress | None = None
         self.is_live = False
         """Whether the cursor is hidden, and the last line of the terminal ours."""

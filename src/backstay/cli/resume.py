@@ -63,8 +63,7 @@ def resume(
 
     It may have been interrupted, paused, stopped by a limit, or never begun.
 
-    It works as fast as it was told last: --concurrency, --rpm and --tpm are kept with the job, and changed by giving
-    them again.
+    The job keeps --concurrency, --rpm and --tpm: give them to change them, or leave them out to use the last values.
 
     Finished items are not processed again, and failed ones stay failed unless --retry-failed is given. Started twice at
     once, both share the work.

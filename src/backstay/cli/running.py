@@ -97,7 +97,7 @@ async def _conclude(
     if result.created is not None and result.created.repeated:
         out.note(f"{counted(result.created.repeated, 'row')} of the input repeated an earlier one; each counts once.")
     await _say_next(invocation, out, backstay, result)
-    # Whoever resumes one job asks what is left.
+    # After a resume, always list what is left.
     await hints.remind(invocation, out, backstay, about=result.job_id, always=is_resumed)
 
 

@@ -1,4 +1,4 @@
-"""Warnings about variables that are set and do not mean what may have been meant."""
+"""Warnings about variables that are set but have no effect."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -25,6 +25,6 @@ def warn_of_unknown(environ: Mapping[str, str], *, as_json: bool) -> None:
 
 
 def warn_of_supabase(settings: "Settings", environ: Mapping[str, str], out: Output) -> None:
-    """Say on standard error that a library is kept in a file, where a Supabase project was probably meant."""
+    """Warn on standard error that the library is a file, if a Supabase project was probably meant."""
     if settings.database_url is None and (reason := supabase_unused(environ, settings.here, settings.database)):
         out.note(f"Warning: {plain(reason)}; {NAME_SUPABASE}.", always=True)

@@ -1,6 +1,6 @@
 """What may be wrong around a library: the checks behind `backstay doctor`.
 
-They change nothing, but for one thing: a backup whose file is found damaged is known to be so afterwards.
+They change nothing, with one exception: a backup whose file is found damaged is recorded as damaged.
 
 Every check answers by itself, so that one which cannot be made hides none of the others.
 """
@@ -24,7 +24,7 @@ __all__ = ["Check", "Level", "examine"]
 def examine(
     *, database_url: str | None, owner: str | None, environ: Mapping[str, str], deep: bool = False
 ) -> Iterator[Check]:
-    """Yield what each check finds. Nothing is made, migrated or written, but the records of damaged backups.
+    """Yield what each check finds. Make, migrate and write nothing except the records of damaged backups.
 
     Args:
         database_url: As of `settings.load`.

@@ -1,4 +1,4 @@
-"""Whether the files of backups are where their records say, and are what was verified."""
+"""Checks of the files of backups: in their places, and unchanged since they were verified."""
 
 import asyncio
 import hashlib
@@ -25,7 +25,7 @@ _BLOCK = 1024 * 1024
 
 
 def check_backups(found: Standing, settings: Settings, *, beside: Path | None, deep: bool) -> Iterator[Check]:
-    """Look for the file of each backup, and whose the folder of new ones is; `deep` reads all files."""
+    """Check the file of each backup, and the marker of the folder for new ones; `deep` reads all files."""
     yield from _folder(found, beside=beside, chosen=settings.backup_place)
     missing, wrong, sound = [], [], 0
     if (place := settings.backup_place or beside) is not None:
@@ -94,7 +94,7 @@ def _is_what_was_verified(folder: BackupFolder, backup: KeptBackup) -> bool:
 
 
 async def _recorded(wrong: Sequence[KeptBackup], settings: Settings) -> None:
-    """Have the records say it, which verifying them does; what keeps one from it is no reason to hide the damage."""
+    """Record the damage by verifying the backups; the damage is reported even if this fails."""
     try:
         async with Backstay(settings, create=False) as backstay:
             for backup in wrong:

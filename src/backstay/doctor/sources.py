@@ -1,4 +1,4 @@
-"""What the settings take from elsewhere: keys, headers, and the tables that are to be adopted."""
+"""Checks of what the settings refer to: keys, headers, and tables to adopt."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _OF_SHELL = re.compile(r"[$`(){}<>|&;*?!~#\[\]]")
 
 
 def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Check that each can be had. No command is run, and nothing of a key is shown."""
+    """Check that each is there. Run no command, and show nothing of a key."""
     try:
         sources = KeySources(settings.keys, settings.headers, directory=settings.file_directory, environ=environ)
     except SettingsError as error:
@@ -33,7 +33,7 @@ def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Ch
             yield Check("headers", Level.PROBLEM, error.message)
     try:
         if adopt_table(settings.here)[0]:
-            adoption_from_settings(settings.here, conversations="any", turns="any")  # the command may name them
+            adoption_from_settings(settings.here, conversations="any", turns="any")  # the command line may name them
     except SettingsError as error:
         yield Check("adopt", Level.PROBLEM, error.message, "correct [adopt] in backstay.toml")
 
@@ -60,8 +60,8 @@ def _file(sources: KeySources, variable: str, path: Path) -> Check:
 
 
 def _command(variable: str, command: str, directory: Path, environ: Mapping[str, str]) -> Check:
-    """Look for the program that a command starts; the rest of the line may hold what is secret."""
-    text = f"{KeySource.COMMAND.describe(variable)} is not asked for here; `backstay probe` does"
+    """Look for the program that a command starts; the rest of the line may be secret."""
+    text = f"{KeySource.COMMAND.describe(variable)} was not checked: `backstay probe` runs the command"
     try:
         words = [word for word in shlex.split(command) if not _ASSIGNMENT.match(word)]
     except ValueError:
@@ -75,6 +75,6 @@ def _command(variable: str, command: str, directory: Path, environ: Mapping[str,
         is_there = shutil.which(program, path=environ.get("PATH")) is not None
     if is_there:
         return Check("keys", Level.OK, text)
-    level = Level.PROBLEM if "/" in program else Level.WARNING  # the shell may have a word of its own for it
-    text = f"{program}, the command for {variable} in [keys.{variable}], is not there or cannot be run"
+    level = Level.PROBLEM if "/" in program else Level.WARNING  # it may be a shell builtin
+    text = f"{program}, the command for {variable} in [keys.{variable}], is missing or cannot be run"
     return Check("keys", level, text, "install it, correct its path, or chmod +x it")

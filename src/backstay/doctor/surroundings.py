@@ -17,7 +17,7 @@ _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fus
 
 @dataclass(frozen=True, slots=True)
 class _Remedies:
-    """What to do about a place, by what is to be kept there."""
+    """The remedies for a place, by its purpose."""
 
     not_a_folder: str
     not_writable: str
@@ -34,13 +34,13 @@ _DATABASE = _Remedies(
 _BACKUPS = _Remedies(
     not_a_folder="remove what is there, or set BACKUP_DIRECTORY to a folder",
     not_writable="change its rights, or set BACKUP_DIRECTORY to a folder that can be written",
-    shared="set BACKUP_DIRECTORY to a folder on a local disk: the locks of who writes a backup may not hold there",
+    shared="set BACKUP_DIRECTORY to a folder on a local disk: locks on backups in progress may not work there",
     full="make room, or set BACKUP_DIRECTORY to a folder on another disk; without a backup nothing is deleted",
 )
 
 
 def check_surroundings(path: Path) -> Iterator[Check]:
-    """Check what surrounds the file of a database, which need not be there."""
+    """Check the surroundings of a database file, which may be missing."""
     folder = next((folder for folder in path.parents if folder.exists()), path.parent)
     yield _rights("folder", folder, _DATABASE)
     yield _file_system("disk", folder, _DATABASE)
@@ -48,7 +48,7 @@ def check_surroundings(path: Path) -> Iterator[Check]:
 
 
 def check_backup_place(place: Path) -> Iterator[Check]:
-    """Check where new backups go, which the first one makes where it is missing: one line, or what is wrong."""
+    """Check where new backups go (the first backup makes a missing folder): one line, or what is wrong."""
     there = next((one for one in (place, *place.parents) if os.path.lexists(one)), place)
     checks = [_rights("backups", there, _BACKUPS)]
     if checks[0].level is not Level.PROBLEM:
@@ -61,7 +61,7 @@ def check_backup_place(place: Path) -> Iterator[Check]:
 
 
 def check_backup_folder(folder: Path) -> Iterator[Check]:
-    """Check the folder of one database within that place, where it is there; say nothing of one that can be used."""
+    """Check the folder of one database within that place, if it exists; yield nothing if it can be used."""
     if os.path.lexists(folder) and (check := _rights("backups", folder, _BACKUPS)).level is not Level.OK:
         yield check
 
@@ -73,14 +73,14 @@ def _rights(name: str, folder: Path, remedies: _Remedies) -> Check:
         return Check(name, Level.PROBLEM, f"{folder} cannot be written", remedies.not_writable)
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        return Check(name, Level.WARNING, f"everybody may write into {folder}", f"chmod o-w {folder}")
+        return Check(name, Level.WARNING, f"every user can write to {folder}", f"chmod o-w {folder}")
     return Check(name, Level.OK, f"{folder} can be written")
 
 
 def _file_system(name: str, folder: Path, remedies: _Remedies) -> Check:
     kind = file_system(folder)
     if kind is None:
-        return Check(name, Level.OK, "the kind of file system cannot be told here")
+        return Check(name, Level.OK, "the kind of file system is unknown here")
     if kind.startswith(_NETWORK):
         text = f"{folder} is on a file system shared over a network or with a host ({kind})"
         return Check(name, Level.WARNING, text, remedies.shared)
@@ -91,7 +91,7 @@ def _space(name: str, folder: Path, remedies: _Remedies) -> Check:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Check(name, Level.WARNING, f"the free space of {folder} cannot be told: {error.strerror}")
+        return Check(name, Level.WARNING, f"the free space of {folder} is unknown: {error.strerror}")
     level = Level.PROBLEM if free < _NO_SPACE else Level.WARNING if free < _LITTLE_SPACE else Level.OK
     text = f"{in_bytes(free)} free on the disk of {folder}"
     return Check(name, level, text, None if level is Level.OK else remedies.full)

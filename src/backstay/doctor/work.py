@@ -45,7 +45,7 @@ def check_work(found: Standing) -> Iterator[Check]:
 
 
 def check_others(found: Standing, owner: str) -> Iterator[Check]:
-    """Say by number what other owners have: perhaps one of them was meant."""
+    """Count what other owners have: perhaps one of them was meant."""
     counts = [f"{_counted(one.count, one.noun)} ({_counted(one.owners, 'owner')})" for one in found.others]
     if counts:
         remedy = "name another owner with --owner or BACKSTAY_OWNER"

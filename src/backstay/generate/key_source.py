@@ -34,7 +34,7 @@ class KeySource(StrEnum):
 
     VARIABLE = "variable"
     SERVER_VARIABLE = "server_variable"
-    """Of a server, which sees it as it was when it started: to set it elsewhere changes nothing."""
+    """A server's environment variable: it keeps its value until a restart."""
     COMMAND = "command"
     FILE = "file"
 

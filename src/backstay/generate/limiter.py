@@ -18,7 +18,7 @@ _LONGEST_TIMER_SECONDS = 3600.0
 
 
 class JobLimiter:
-    """The bounds of one job, which hold besides those of its account: its calls pass in the order in which they ask."""
+    """The limits of one job, in addition to those of its account. Calls pass first come, first served."""
 
     def __init__(self, bounds: Bounds, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds

@@ -27,7 +27,7 @@ class Permit:
 
 
 class Bounds:
-    """So many requests and tokens a minute at most; None means without bound."""
+    """The maximum requests and tokens of a minute; None means no limit."""
 
     def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
         self._requests = Bucket(rpm, burst=max(1.0, (rpm or 0) / _MINUTE))

@@ -168,7 +168,7 @@ class Recipe(BaseModel):
 
     @property
     def caution(self) -> str | None:
-        """For people: what they may not have meant, though it can be followed."""
+        """A warning for people about a valid but unlikely recipe, or None."""
         if self.turns % 2 == 0:
             return None
         turns = "1 turn" if self.turns == 1 else f"{self.turns} turns"

@@ -1,6 +1,6 @@
 """What the user reads about each refusal: the facts, and what to do. Nothing of the answer is in it."""
 
-# Pages show these messages too: an option stands in its command, which a terminal takes.
+# Pages show these messages too, so an option is given in a whole command.
 _ADDRESS = (
     "If the base URL is wrong (it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`"
 )

@@ -3,7 +3,7 @@
 The sandbox keeps a template from Python's internals. It does not keep one from running for ever, or from filling the
 memory. So every turn of a loop, call, filter and comparison is a step here, and more than one where it is about large
 values: all that is made in one rendering is bounded by that. What makes a huge text out of a small one at once is left
-out, or measured before. Nothing is computed when a template is compiled.
+out, or measured before. Nothing is computed while a template is compiled.
 """
 
 import functools
@@ -21,10 +21,10 @@ from jinja2.visitor import NodeTransformer
 from backstay.errors import RecipeError, UnknownVariable
 
 _MOST_STEPS = 20_000
-_STEP_CHARACTERS = 1_000  # of a value: so many more are one more step
-_ENTRY_CHARACTERS = 20  # that each entry of a list counts for
+_STEP_CHARACTERS = 1_000  # characters of a value that cost one more step
+_ENTRY_CHARACTERS = 20  # what each entry of a list counts as
 _LONGEST_TEXT = 2_000_000  # characters of one prompt, and of any value in it
-_LONGEST_MARKUP = 100_000  # what takes the square of it
+_LONGEST_MARKUP = 100_000  # for filters whose time grows with its square
 _MOST_DIGITS = 30
 _NOT_FILTERS = ("batch", "center", "format", "indent", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
 _NOT_METHODS = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"})
@@ -89,7 +89,7 @@ class Template:
         except RecursionError as error:
             raise RecipeError(f"{where}: {self._what} calls itself too often") from error
         except Exception as error:
-            # Whatever an expression can raise. Its text may quote the item: it stays out.
+            # An expression can raise anything. Its message may quote the item, so it is left out.
             line = f", line {found}" if (found := _line_of(error)) else ""
             raise RecipeError(f"{where}: {self._what}{line} cannot be rendered: {_reason_of(error)}") from error
         finally:
@@ -103,7 +103,7 @@ def _compiled(source: str) -> Any:
 
 
 class _Measuring(NodeTransformer):
-    """Has loops counted, and values measured where the environment is not asked: lists, parts, joined texts."""
+    """Counts loops, and measures values that the environment does not see: lists, items, joined texts."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named after the node
         literal = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
@@ -158,7 +158,7 @@ def _counted(values: Iterable[Any], steps: int) -> Iterator[Any]:
 
 
 def _measured(*values: Any) -> Any:
-    """Spend as many steps as values are large, and return the first of them."""
+    """Spend steps for the size of the values, and return the first of them."""
     size, pending = 0, list(values)
     while pending:
         value = pending.pop()
@@ -180,13 +180,13 @@ def _measured(*values: Any) -> Any:
     return values[0] if values else None
 
 
-@pass_context  # so that nothing is printed ahead, when the template is compiled
+@pass_context  # so that nothing is computed when the template is compiled
 def _printed(_: Context, value: Any) -> Any:
     return _measured(value)
 
 
 def _in_bounds(function: Callable[..., Any], before: Callable[..., Any] | None) -> Callable[..., Any]:
-    """Return a filter or test that measures what it is given and what it returns."""
+    """Return a filter or test that measures its arguments and its result."""
 
     @functools.wraps(function)
     def bounded(*given: Any, **named: Any) -> Any:
@@ -227,13 +227,13 @@ def _before_tojson(*given: Any, **named: Any) -> tuple[Any, ...]:
 def _refuse_large(given: tuple[Any, ...], options: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
     for number in (*options, *named.values()):
         if isinstance(number, int) and abs(number) > _MOST_DIGITS:
-            raise SecurityError(f"it asks for more than {_MOST_DIGITS} digits or blanks")
+            raise SecurityError(f"it asks for more than {_MOST_DIGITS} digits or spaces")
     return given
 
 
 def _before_sum(*given: Any, **named: Any) -> tuple[Any, ...]:
     if not all(isinstance(start, int | float | str | None) for start in (*given[2:], *named.values())):
-        raise SecurityError("it adds up what are no numbers")
+        raise SecurityError("it adds up values that are not numbers")
     return given
 
 
@@ -282,7 +282,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 def _line_of(error: BaseException) -> int | None:
-    """Return the line of the template in which something was raised."""
+    """Return the line of the template that raised an error."""
     found, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<template>":
@@ -298,7 +298,7 @@ def _reason_of(error: Exception) -> str:
         case OverflowError() | MemoryError():
             return "a number is too large"
         case TypeError() | ValueError() | AttributeError():
-            return "a value is of another kind than is needed there"
+            return "a value has the wrong type"
         case _:
             return "an expression fails"
 

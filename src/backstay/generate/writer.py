@@ -90,7 +90,7 @@ class Writer:
         return outcome
 
     def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
-        """Make at most so many requests, and take so many tokens, in a minute, whatever the account allows."""
+        """Limit the requests and tokens of a minute, in addition to the limits of the account."""
         bounded = rpm is not None or tpm is not None
         self._job_limiter = JobLimiter(Bounds(rpm=rpm, tpm=tpm)) if bounded else None
 

@@ -12,7 +12,7 @@ import orjson
 
 from backstay.readers.depth import TOO_DEEP
 
-_RECURSION = "Recursion limit reached"  # as orjson says it
+_RECURSION = "Recursion limit reached"  # orjson's message
 # Dates and dataclasses would silently come back as text and dictionaries: refused instead.
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 

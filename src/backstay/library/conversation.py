@@ -78,7 +78,7 @@ def validate(conversation: Conversation) -> None:
 
     Raises:
         InvalidConversation: it has no turns, a turn without role or text, text with NUL or a lone surrogate, an id that
-            cannot be named, or metadata that JSON cannot say. The message names the turn, never its text.
+            is not allowed, or metadata that JSON cannot represent. The message names the turn, never its text.
     """
     validate_again(conversation)
     for name in _IDS:
@@ -87,7 +87,7 @@ def validate(conversation: Conversation) -> None:
 
 
 def validate_again(conversation: Conversation) -> None:
-    """Check that a conversation which was stored may be stored again: like `validate`, but with any ids it had."""
+    """Check that a stored conversation may be stored again: like `validate`, but with any id."""
     validate_turns(conversation.turns)
     for name in ("topic", "persona", "content", *_IDS):
         if (text := getattr(conversation, name)) is not None:

@@ -1,7 +1,7 @@
-r"""Ids as texts: which may come in, how one is printed, and how what was printed is read again.
+r"""Ids as text: which are allowed, how they are printed, and how a printed one is read again.
 
-What is printed shows every character: one that cannot be seen, or not be told from another, is escaped as `\x20`,
-`\u200e` or `\U000e0067`, and a backslash as two. Reading that gives the same id again, and no other.
+A printed id shows every character: invisible and ambiguous ones are escaped as `\x20`, `\u200e` or `\U000e0067`, and a
+backslash is doubled. Reading a printed id gives the same id, and no other.
 """
 
 import re
@@ -16,9 +16,9 @@ LONGEST_ID = 512
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _WAYS_UP = (".", "..")
-# Most ids: what is printed as it is, without a look at each character.
+# Most ids are printed unchanged; this skips the check of each character.
 _PLAIN = re.compile(r"(?!-)[!-\[\]-~]+(?: [!-\[\]-~]+)*")
-# What Unicode says is printable, although nothing, or nothing but a blank, is seen of it.
+# Printable according to Unicode, although they are invisible or look like a space.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -26,7 +26,7 @@ _ESCAPE = re.compile(r"\\(?:(\\)|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-
 
 
 def id_fault(value: str) -> str | None:
-    """Say why a text may be no id, and what to do about it; None where it may be one."""
+    """Return why a text is not allowed as an id, with the remedy; None where it is."""
     if not value.strip():
         return "is empty"
     if len(value) > LONGEST_ID:
@@ -45,20 +45,20 @@ def id_fault(value: str) -> str | None:
 
 
 def check_id(value: str, what: str, **context: Any) -> None:
-    """Check a text that shall name something. Raises BadRow; the message says what to do."""
+    """Check that a text is allowed as an id. Raises BadRow; the message names the remedy."""
     if (fault := id_fault(value)) is not None:
         raise BadRow(f"{what} {fault}", **context)
 
 
 def printed_id(value: str) -> str:
-    """Return an id as it is shown to people: `id_of_printed` makes the same id of it."""
+    """Return an id as it is shown to people; `id_of_printed` reverses it."""
     if _PLAIN.fullmatch(value):
         return value
-    # Two texts that look alike because one is composed and the other is not: the latter is spelled out.
+    # Composed and decomposed texts look alike, so a decomposed one is escaped.
     is_composed = unicodedata.is_normalized("NFC", value)
     printed: list[str] = []
     for at, one in enumerate(value):
-        # An accent would be drawn on, and be composed with, the last character of an escape.
+        # An accent would combine with the last character of an escape.
         is_loose = unicodedata.category(one)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
         if one == "\\":
             printed.append("\\\\")
@@ -70,19 +70,19 @@ def printed_id(value: str) -> str:
 
 
 def quoted_id(value: str) -> str:
-    """Return an id as a sentence names it."""
+    """Return an id, quoted for a sentence."""
     return f"'{printed_id(value)}'"
 
 
 def typed_id(value: str) -> str:
-    """Return an id as one types it in a command."""
+    """Return an id, quoted for a command line."""
     return shlex.quote(printed_id(value))
 
 
 def id_of_printed(text: str) -> str:
-    """Return the id that a person means by a text: a printed id, or one as it is.
+    """Return the id for a text that a person typed: a printed id, or the id itself.
 
-    A backslash that begins no escape stands for itself.
+    A backslash that does not begin an escape stands for itself.
     """
     return _ESCAPE.sub(_character, text) if "\\" in text else text
 
@@ -106,5 +106,5 @@ def _character(found: re.Match[str]) -> str:
     if found[1]:
         return "\\"
     code = int(found[2] or found[3] or found[4], 16)
-    # No id has NUL, and some databases would not take the question.
+    # No id contains NUL, and some databases reject it in a query.
     return chr(code) if 0 < code <= 0x10FFFF else found[0]

@@ -1,4 +1,4 @@
-"""A note that is written in the transaction of what it tells of: either both are there, or neither is."""
+"""A note that is written in the same transaction as the change it records."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A small value of an owner's under a kind and a name, which expires."""
+    """A small value of an owner, under a kind and a name, that expires."""
 
     owner: str
     kind: str

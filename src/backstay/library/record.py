@@ -88,7 +88,7 @@ def metadata_to_line(stored: Any) -> Any:
         except orjson.JSONDecodeError:
             return stored
         if may_be_too_deep(stored, around=AROUND_METADATA) and is_too_deep(value, around=AROUND_METADATA):
-            return stored  # as another program has stored it
+            return stored  # stored by another program
         return value if value and orjson.dumps(value).decode() == stored else stored
     return value_to_line(stored)
 
@@ -101,12 +101,12 @@ def metadata_from_line(value: Any) -> Any:
 
 
 def metadata_of(stored: Any) -> dict[str, Any]:
-    """Return the metadata that a conversation has; what is stored and is no object stands in it as `metadata`."""
+    """Return the metadata of a conversation as an object; a stored value of another type is its entry `metadata`."""
     if not stored:
         return {}
     try:
         value = orjson.loads(stored) if isinstance(stored, str | bytes) else value_to_line(stored)
-        orjson.dumps([[[value]]])  # what stands around it in a file comes on top of its depth
+        orjson.dumps([[[value]]])  # a file adds levels around it
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         value = value_to_line(stored)
     return value if isinstance(value, dict) else {"metadata": value}

@@ -101,7 +101,7 @@ class Deletion:
     was_finished: bool = False
     """It had come to its end before, so that nothing was done now."""
     is_erased: bool = False
-    """Nothing of the texts is left in the database's file and its log. Never with a backup, nor on a server."""
+    """Whether nothing of the texts is left in the database's file and its log. False with a backup, and on a server."""
 
 
 class Remover(Protocol):

@@ -86,13 +86,13 @@ class Conversations:
             on_conflict: When another conversation has the id: `fail`, `skip` it, or give it a `new` id. One with the
                 same content is left as it is in any case.
             stdin: What `-` reads; by default the standard input of the process.
-            ceiling: The most that may come of the file: all of it is read once before anything is stored, since other
-                writers wait for as long as an import is under way.
+            ceiling: Limits of the file. With it, the whole file is read once before anything is stored, because other
+                writers wait during an import.
             on_progress: Called, from any thread, with the number of rows done.
-            receipt: Makes a note of what it comes to, which is written in the same transaction.
+            receipt: Makes a note of the result, which is written in the same transaction.
 
         Raises:
-            InputError: the file, or a row of it, is of no use, or it is larger than the ceiling.
+            InputError: the file or a row is unusable, or the file is beyond the ceiling.
             BackupError: it is a backup that is not whole, or of a newer version.
             ConversationExists: another conversation has the id, and it was not said what to do.
         """

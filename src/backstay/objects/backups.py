@@ -27,7 +27,7 @@ class BackupFolderOut(Object):
 class BackupOut(Object):
     """A backup. `expiresAt` is null while it is written, or while its delete is unfinished.
 
-    `damagedAt` says since when it is known to be damaged, and is null where it is not.
+    `damagedAt` is when it was found damaged; null if it is not damaged.
     """
 
     backup_id: str

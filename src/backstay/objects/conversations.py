@@ -174,9 +174,9 @@ class DeletePlanOut(Object):
 
 
 class DeletionOut(Object):
-    """What a delete came to; `undo` is the command that brings everything back.
+    """The result of a delete; `undo` is the command that restores everything.
 
-    `erased` says, of a delete without a backup, that nothing of the texts is left in the database's file.
+    `erased`: after a delete without a backup, whether nothing of the texts is left in the database's file.
     """
 
     backup_id: str | None

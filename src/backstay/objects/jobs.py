@@ -31,7 +31,7 @@ class WaitingOut(Object):
 class JobOut(Object):
     """A job. `planned` is always the sum of the five counts after it.
 
-    `concurrency`, `rpm` and `tpm` are what its runs were given last; null for what they were never given.
+    `concurrency`, `rpm` and `tpm` are the last values given; null if none was given.
     """
 
     id: str
@@ -133,7 +133,7 @@ class RunOut(Object):
 
 
 class ResumeOptionsOut(Object):
-    """How a job can be resumed: by this server, once `confirm` is named where that is not null, or by `command`."""
+    """How a job can be resumed: by this server (if `confirm` is not null, repeat it), or by `command`."""
 
     possible: bool
     confirm: str | None

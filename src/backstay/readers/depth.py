@@ -1,18 +1,18 @@
-"""How deep JSON may be nested: what is kept is written again, by all that read it, with some levels around it."""
+"""How deep JSON may be nested: stored values are written again inside other levels."""
 
 from typing import Any
 
 DEEPEST = 100
 """Levels of a row: of an item, or of a conversation with its turns and their metadata."""
 AROUND_METADATA = 3
-"""Levels that such a row has around the metadata of a turn. That of a conversation may be no deeper, for simplicity."""
-TOO_DEEP = f"nested more than {DEEPEST} deep"
+"""Levels that such a row has around the metadata of a turn; the same limit holds for a conversation's metadata."""
+TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 
 _NESTING = (dict, list, tuple)
 
 
 def is_too_deep(value: Any, *, around: int = 0) -> bool:
-    """Whether a value is too deep when so many levels are around it."""
+    """Return whether a value is too deep inside `around` levels."""
     level = [value] if isinstance(value, _NESTING) else []
     for _ in range(DEEPEST - around):
         if not level:
@@ -22,7 +22,7 @@ def is_too_deep(value: Any, *, around: int = 0) -> bool:
 
 
 def may_be_too_deep(text: str | bytes | bytearray, *, around: int = 0) -> bool:
-    """Whether JSON text has brackets enough; most has not, and counting them is quick."""
+    """Return whether JSON text has enough brackets to be too deep; counting them is quick, and most text has few."""
     opening = ("{", "[") if isinstance(text, str) else (b"{", b"[")
     return sum(map(text.count, opening)) > DEEPEST - around  # type: ignore[arg-type]  # each of the text's own kind
 

@@ -1,6 +1,6 @@
 """The HTTP API: `create_app` makes it, `running` runs it within another application.
 
-Raises ModuleNotFoundError, with what to install, where the packages of the extra `server` are not there.
+Raises ModuleNotFoundError, which names the extra to install, if its packages are missing.
 """
 
 from backstay.extras import packages_missing

@@ -66,12 +66,12 @@ def create_app(
     Args:
         settings: Which library; `backstay.settings.load` gathers them.
         server: How to serve it; `backstay.server.settings.load` gathers them.
-        token: The local token, where no JSON Web Tokens are set up: what lets people in, as one owner.
+        token: The local token, where no JSON Web Tokens are set up. It signs everyone in as one owner.
         create: Make the database when it is missing.
-        listens_alone: It is reached only at the address of its settings; mounted in another application nobody knows.
+        listens_alone: Whether it is reached only at the address in its settings.
 
     Raises:
-        SettingsError: nothing says who may come in, or two things do.
+        SettingsError: no way to sign in is set up, or two ways are.
         SettingsError, RecipeError, ProcessorUnusable: something that the settings name cannot be used.
     """
     server = (server or ServerSettings()).check()
@@ -139,11 +139,11 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _check_entry(server: ServerSettings, token: str | None) -> None:
-    """See that there is one way in. Raises SettingsError: there is none, so that every address would answer 401."""
+    """Check that there is exactly one way to sign in. Raises SettingsError."""
     if server.mode == "token" and len(token or "") < SHORTEST_TOKEN:
         raise SettingsError(
-            f"Nothing says who may come in: give create_app a `token` of {SHORTEST_TOKEN} characters or more, or have "
-            "it take JSON Web Tokens: set SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER",
+            f"No way to sign in is set up: give create_app a `token` of {SHORTEST_TOKEN} characters or more, or set "
+            "SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, to accept JSON Web Tokens",
             setting="auth",
         )
     if server.mode == "jwt" and token is not None:

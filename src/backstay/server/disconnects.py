@@ -1,4 +1,4 @@
-"""Clients that go away while something is read for them: it is read no further."""
+"""Disconnects: a read stops when its client is gone."""
 
 import asyncio
 from contextlib import suppress
@@ -11,9 +11,9 @@ _READING = frozenset(("GET", "HEAD"))
 
 
 class Disconnects:
-    """Cancels a request that changes nothing when its client goes away before the answer has begun.
+    """Cancels a read-only request when its client disconnects before the answer has begun.
 
-    One that changes something runs to its end, and an answer that has begun sees for itself that no one reads it.
+    A request that changes something runs to its end. An answer that has begun notices the disconnect itself.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -42,12 +42,12 @@ class Disconnects:
                 task.cancel()
             await asyncio.wait((working, watching))
             # The traceback of an error holds this frame. Holding the task that holds the error, it would keep all that
-            # the request had in memory until the collector comes by.
+            # the request had in memory until the garbage collector runs.
             del task, working, watching
 
 
 class _Client:
-    """The other end of one request, which has no body that anything would read."""
+    """The client of one request, whose body is not read."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -55,12 +55,12 @@ class _Client:
         self._gone = asyncio.Event()
         self._is_asked = False
         self.is_answered = False
-        """The answer has begun."""
+        """Whether the answer has begun."""
         self.problem: Problem | None = None
-        """Why no more is read from it, though it is there."""
+        """The error that stopped reading from it, although it is connected."""
 
     async def watch(self) -> None:
-        """Return when it has gone."""
+        """Return when it has disconnected."""
         try:
             while (await self._receive())["type"] != "http.disconnect":
                 pass

@@ -125,7 +125,7 @@ async def _streamed(
     """Send an answer block by block, until its end, or until nobody reads it any more.
 
     Raises:
-        BackstayError, TimeoutError: what is to be sent cannot be read on, or the client does not read.
+        BackstayError, TimeoutError: the content cannot be read further, or the client does not read.
     """
     await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
     gone = asyncio.create_task(_gone(receive))

@@ -1,4 +1,4 @@
-"""What may be wrong with the settings of a server, for `backstay doctor`."""
+"""Checks of a server's settings, for `backstay doctor`."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,11 +14,11 @@ from backstay.settings import load as load_settings
 
 
 def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> Iterator[Check]:
-    """Check what `backstay serve` would be told here, where anything is said of it. Nothing is opened."""
+    """Check the settings that `backstay serve` would use here, if there are any. Open nothing."""
     try:
         is_said = bool(server_table(here or Path.cwd())[0]) or any(environ.get(name) for name in VARIABLES)
     except SettingsError:
-        return  # the file as a whole cannot be read, which is said elsewhere
+        return  # an unreadable file is reported elsewhere
     if not is_said:
         return
     try:
@@ -29,7 +29,7 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
     try:
         of_library = load_settings(here=here, environ=environ)
     except SettingsError:
-        return  # said elsewhere as well
+        return  # reported elsewhere too
     for name, path in settings.recipes.items():
         yield _recipe(name, Path(path), of_library, environ)
     yield Check(
@@ -41,7 +41,7 @@ _asked = {"token": "its local token", "jwt": "JSON Web Tokens"}
 
 
 def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str]) -> Check:
-    """Check that a recipe can be read, that its key may go where it says, and that there is one."""
+    """Check that a recipe can be read, that its key may be sent to its address, and that the key is there."""
     keys = KeySources(settings.keys, directory=settings.file_directory, environ=environ)
     try:
         recipe = Recipe.load(path)
@@ -49,7 +49,7 @@ def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str
     except RecipeError as error:
         remedy = "correct the file, or recipes in [server] of backstay.toml"
         return Check("serve", Level.PROBLEM, f"recipe {name}: {error.message}", remedy)
-    except KeyNotAllowed as error:  # which says what to do
+    except KeyNotAllowed as error:  # its message names the remedy
         return Check("serve", Level.PROBLEM, f"recipe {name}: {error.message}")
     variable = endpoint.key_variable
     text = f"recipe {name}: {recipe.model} at {endpoint.host}"
@@ -58,4 +58,4 @@ def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str
     if not endpoint.key_required:
         return Check("serve", Level.OK, f"{text}, without a key")
     remedy = f"set {variable} where the server is started, or name a file or command under [keys.{variable}]"
-    return Check("serve", Level.WARNING, f"{text}: there is no key, {variable} is not set here", remedy)
+    return Check("serve", Level.WARNING, f"{text}: no key: {variable} is not set here", remedy)

@@ -1,4 +1,4 @@
-"""What a form may hold, whatever its body may: a field is held in memory, and decoding it takes many times as much."""
+"""Limits of a form, in addition to those of its body: decoding a field takes many times its length in memory."""
 
 from typing import Final
 
@@ -12,5 +12,5 @@ _BEGINNINGS = ("Part exceeded", "Field exceeded", "Too many fields", "Too many f
 
 
 def is_beyond(detail: str) -> bool:
-    """Whether this is how Starlette says that a form is beyond its limits."""
+    """Return whether this is Starlette's message for a form beyond its limits."""
     return detail.startswith(_BEGINNINGS)

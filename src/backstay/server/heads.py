@@ -1,4 +1,4 @@
-"""Connections that the head of a request has yet to come on: how long each may wait for it, and how many may."""
+"""Limits of connections that wait for the head of a request: how long each may wait, and how many."""
 
 import asyncio
 from collections import Counter
@@ -12,10 +12,10 @@ _log = get_logger("backstay.server")
 
 
 class Heads:
-    """Bounds the waiting. A client that means well sends its head in one go, so what is closed is what waits longest.
+    """Limits the waiting. Honest clients send a head at once, so the connection that waits longest is closed.
 
-    When too many wait, one of the address with the most goes. A flood from one address so takes nothing from others;
-    behind a proxy, where all come from one address, a new connection still pushes out an old one, and is never refused.
+    When too many wait, one of the address with the most is closed, so a flood from one address does not harm others.
+    Behind a proxy, where all have one address, a new connection replaces an old one, and is never refused.
     """
 
     def __init__(self, *, most: int, seconds: float) -> None:
@@ -34,7 +34,7 @@ class Heads:
             self._close(next(one for one in self._waiting if self._by_address[one.address] == largest))
 
     def end(self, connection: "Connection") -> None:
-        """Note that it does not any more; idempotent."""
+        """Note that it no longer waits. Idempotent."""
         timer = self._waiting.pop(connection, None)
         if timer is not None:
             timer.cancel()
@@ -49,10 +49,10 @@ class Heads:
 
 
 class Connection(H11Protocol):
-    """A connection of uvicorn's, which by itself waits for the head of a request for ever.
+    """A connection of uvicorn with a limit: uvicorn itself waits for the head of a request for ever.
 
-    It waits from its beginning, and again from the end of each answer, until a request has begun. What comes meanwhile,
-    such as the rest of a body that was refused, makes the wait no longer.
+    It waits from its beginning, and again from the end of each answer, until a request has begun. Other bytes, such as
+    the rest of a refused body, do not extend the wait.
     """
 
     def __init__(self, *, heads: Heads, **given: Any) -> None:
@@ -75,5 +75,5 @@ class Connection(H11Protocol):
             self._heads.end(self)
 
     def on_response_complete(self) -> None:
-        self._heads.begin(self)  # first, since the next request may be here already
+        self._heads.begin(self)  # first, because the next request may already have arrived
         super().on_response_complete()

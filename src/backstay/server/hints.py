@@ -22,7 +22,7 @@ HINTS: Mapping[type[BaseException], str] = {
     errors.ProcessorNotAllowed: "whoever runs the server can add it there",
     errors.KeyNotAllowed: "whoever runs the server can allow it in `allowed_keys` of its settings",
     errors.InputTooLarge: (
-        "split it, or have whoever runs the server raise `import_rows` and `import_bytes`, or for items `upload_items` "
+        "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
         "and `items_bytes`"
     ),
     errors.UnknownColumn: "say which column the topic is",

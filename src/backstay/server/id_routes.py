@@ -1,4 +1,4 @@
-"""Addresses with ids in them, whatever an id is made of."""
+"""Addresses that contain ids, with any characters."""
 
 import re
 from collections.abc import MutableMapping
@@ -10,7 +10,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Match
 
 _SLASH = re.compile(rb"%2[fF]")
-_STAND_IN = "\x00"  # no id has it
+_STAND_IN = "\x00"  # no id contains it
 
 
 class _IdConvertor(Convertor[str]):
@@ -27,10 +27,10 @@ register_url_convertor("id", _IdConvertor())
 
 
 class IdRoute(APIRoute):
-    """A route of `{…:id}`: a slash that is percent-encoded is of the id, and parts no address.
+    """A route with `{…:id}`: a percent-encoded slash belongs to the id.
 
-    So `/api/batches/a%2Fitems` is the job `a/items`, while `/api/batches/a/items` are the items of `a`. Of the others a
-    slash may be sent as it is.
+    So `/api/batches/a%2Fitems` is the job `a/items`, while `/api/batches/a/items` are the items of `a`. Elsewhere a
+    slash in an id may be sent unencoded.
     """
 
     def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:

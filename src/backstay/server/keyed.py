@@ -28,19 +28,19 @@ IdempotencyKey = Annotated[
     ),
 ]
 MakeNote = Callable[[int, Object], Note]
-"""Makes the receipt of an answer, to be written in the transaction that does what is asked for."""
+"""Makes the receipt of an answer, to be written in the transaction of the request's work."""
 Act = Callable[[MakeNote | None], Awaitable[tuple[int, Object]]]
 
 
 async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -> tuple[Answer, bool]:
-    """Return what `act` comes to, or what it came to before under this key, and whether it was before.
+    """Return the answer of `act`, or the earlier answer under this key, and whether it is an earlier one.
 
     Args:
         request: Says whose key it is, and which address is meant.
         key: The key, if there is one.
-        asked: All that is asked for, as plain JSON: the same key stands for the same only.
-        act: Does it, and returns the status and the object of the answer; given what makes its receipt, if there is a
-            key. What writes none must come to the same when it is done again.
+        asked: The whole request as plain JSON: a key stands for one request.
+        act: Does the work and returns the status and the object of the answer. With a key it is given the maker of its
+            receipt; if it writes none, it must be idempotent.
     """
 
     async def do(receipt: Receipt | None) -> Answer:
@@ -53,9 +53,9 @@ async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -
 
 
 async def once(request: Request, key: str | None, asked: Any, act: Act, *, location: str | None = None) -> Response:
-    """Answer a request as `answer_once` does.
+    """Answer a request, like `answer_once`.
 
-    `location` is where what was made is found; the `{field}`s of the answer stand for themselves.
+    `location` is the address of what was made, with `{field}`s of the answer.
     """
     answer, was_kept = await answer_once(request, key, asked, act)
     headers = {"Idempotency-Replayed": "true"} if was_kept else {}

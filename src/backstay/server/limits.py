@@ -18,8 +18,8 @@ _OF_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 class Hosts:
     """Refuses requests under a name that is not ours: a page elsewhere may have had its own name lead to us.
 
-    Health checks and metrics are answered under any: they are asked for by an address that nobody can name beforehand,
-    and say nothing of users.
+    Health checks and metrics answer under any name: orchestrators use addresses that are not known beforehand, and the
+    answers reveal nothing of users.
     """
 
     def __init__(self, app: ASGIApp, *, names: Collection[str], local: bool) -> None:
@@ -37,7 +37,7 @@ class Hosts:
 
 
 class Bodies:
-    """Bounds how much of a request is read, and how long is waited for the next piece of it.
+    """Limits how much of a request is read, and how long to wait for its next part.
 
     An upload goes to disk, so it takes one of the places for `uploads` before any of it is read. Every other body is
     held in memory, so each byte of it takes one of the places for `bytes_held` until the request has ended.
@@ -122,20 +122,20 @@ class _Body:
             self._held += length
 
     def let_go(self) -> None:
-        """Give back what it has taken."""
+        """Release what it has taken."""
         if self._places is not None:
             self._places.give_back(self._owner, self._held)
         self._held = 0
 
 
 class Places:
-    """How many of one kind may be under way at once, of all owners and of one; those beyond are refused at once.
+    """A limit of concurrent requests of one kind, in total and per owner; more are refused at once.
 
     Args:
-        what: What is counted, for a message.
-        setting: The setting that says how many there may be.
-        most: That setting.
-        share: The part of them that one owner may take.
+        what: What is counted, for messages.
+        setting: The name of the setting with the limit.
+        most: The limit.
+        share: The part of it that one owner may take.
     """
 
     def __init__(self, what: str, setting: str, most: int, *, share: float = 1.0) -> None:
@@ -147,7 +147,7 @@ class Places:
 
     @property
     def taken(self) -> int:
-        """How many are under way."""
+        """The number of places taken."""
         return self._by_owner.total()
 
     @asynccontextmanager
@@ -189,7 +189,7 @@ class Places:
 
 
 def _check_head(headers: Headers, most: int) -> None:
-    """Raise Problem for a body that is not read, as far as its head says so."""
+    """Raise Problem for a body that its head already rules out."""
     length = headers.get("content-length", "")
     if headers.get("content-encoding", "identity") != "identity":
         raise Problem(415, "unsupported_encoding", "Send the body as it is, without Content-Encoding")

@@ -50,7 +50,7 @@ def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[Place],
     """
     with _listening(server) as listener:
         port = listener.getsockname()[1]
-        # A new one at each start: the address that is printed is all that lets one in.
+        # A new one at each start: only the printed address signs in.
         token = secrets.token_urlsafe(32) if server.mode == "token" else None
         app = create_app(settings, server.model_copy(update={"port": port}), token=token, listens_alone=True)
         asyncio.run(_serve(app, listener, port, tell))
@@ -60,7 +60,7 @@ async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callabl
     parts: Parts = app.state.parts
     server = parts.settings
     _quieten()
-    # h11 bounds the head of a request, and takes nothing that is ambiguous.
+    # h11 limits the head of a request, and refuses an ambiguous one.
     connection: Any = partial(Connection, heads=Heads(most=server.most_waiting, seconds=server.head_seconds))
     config = uvicorn.Config(
         app,

@@ -47,12 +47,12 @@ def parts_of(request: Request) -> Parts:
 
 
 def services_of(request: Request) -> Services:
-    """Return the services of whoever the request is from. Raises Problem: nobody has shown whose it is yet."""
+    """Return the services of the request's owner. Raises Problem: the request is not authenticated."""
     if request.state.owner is None:
         raise unauthorized()
     return parts_of(request).backstay.for_owner(request.state.owner)
 
 
 async def cursors_of(request: Request) -> Cursors:
-    """Return the cursors of whoever the request is from."""
+    """Return the cursors of the request's owner."""
     return await parts_of(request).backstay.cursors(request.state.owner)

@@ -3,7 +3,7 @@
 from starlette.types import Scope
 
 OPERATIONS = frozenset(("/healthz", "/readyz", "/metrics"))
-"""What an orchestrator or Prometheus asks for, by whatever address or name it reaches the server."""
+"""Paths for orchestrators and Prometheus, which answer under any host name."""
 
 
 def path_of(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""What a server may resume: what its settings name, and on one's own machine what was started by command."""
+"""What a server may resume: what its settings name, and on one's own machine also what a command started."""
 
 import os
 import shlex
@@ -20,21 +20,20 @@ class ResumeOptions:
     """How a job can be resumed."""
 
     possible: bool
-    """Whether this server may."""
+    """Whether this server may resume it."""
     confirm: str | None = None
-    """The function that has to be named first, as it is called by this server."""
+    """The function that this server would call, which a request has to name."""
     reason: str | None = None
-    """Why this server may not."""
+    """Why this server may not resume it."""
     command: str | None = None
-    """What to run on the server's machine instead, where that helps."""
+    """The command to run on the server's machine instead, if one helps."""
 
 
 class ResumePermission:
-    """Decides for each job, from its row as it is, what may be run for it.
+    """Decides for each job, from its current row, what may be run for it.
 
-    Whoever has the local token of a server on their own machine may run commands there as the same user. So that
-    server may do what `backstay resume` does, but not what a request makes up: the job's row says what is run, and the
-    file that it is in belongs to that user.
+    A user with the local token of a server on their own machine can run commands there anyway. So that server may do
+    what `backstay resume` does. A request cannot choose what is run: the job's row says it, in a file of that user.
     """
 
     def __init__(self, *, settings: Settings, server: ServerSettings, allowed: Allowed, listens_alone: bool) -> None:
@@ -49,8 +48,8 @@ class ResumePermission:
         if job.processor == CALLER:
             return ResumeOptions(
                 False,
-                reason="Its conversations are made by a program's own function: only that program can go on with it. "
-                "Run it again",
+                reason="Its conversations are made by a program's own function: only that program can resume it. "
+                "Run the program again",
             )
         if job.lacks_items:
             return ResumeOptions(
@@ -68,7 +67,7 @@ class ResumePermission:
         )
 
     def allowed_for(self, job: Job, confirm: str | None = None) -> Allowed:
-        """Return what may be run for a job: as the settings say, and as its row does where the server may resume it.
+        """Return what may be run for a job: what the settings name, and its row if the server may resume it.
 
         Raises:
             ConfirmationNeeded: it calls a function that the settings do not name, and `confirm` does not either.
@@ -83,7 +82,7 @@ class ResumePermission:
         if options.confirm is not None and confirm != options.confirm:
             raise ConfirmationNeeded(
                 f"Job {job.id!r} calls the function {job.processor} of this server's folder, which the server's "
-                "settings do not name. Name it in `confirm` if it is to be called",
+                "settings do not name. To have it called, repeat its name in `confirm`",
                 job_id=job.id,
                 processor=job.processor,
             )

@@ -147,7 +147,7 @@ async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -
 
 
 async def fault(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with a mistake of our own, which the log tells about."""
+    """Answer with a fault of our own, which is in the log."""
     body = ErrorOut.told("fault", "This is a fault in Backstay; the server's log says where")
     await _response(500, body, request=Request(scope))(scope, receive, send)
 
@@ -201,7 +201,7 @@ def _field(error: Mapping[str, Any]) -> str:
 def _reason(error: Mapping[str, Any]) -> str:
     if error["type"] == "model_attributes_type" and len(error["loc"]) == 1:
         return "it must be a JSON object, sent with Content-Type: application/json"
-    if "Expected UploadFile" in str(error["msg"]):  # a check of the framework's, which calls itself one of ours
+    if "Expected UploadFile" in str(error["msg"]):  # the framework's check, which looks like one of ours
         return "it must be a file"
     return reason_of(error, table="an object")[:300]
 

@@ -13,7 +13,7 @@ from backstay.suggestions import did_you_mean
 async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse a request whose query names a parameter that its address does not have.
 
-    Scripts and styles take any: pages of other sites may add a version to their addresses.
+    Scripts and styles accept any: a page may add a version to their addresses.
 
     Raises:
         RequestValidationError: names each such parameter, and the nearest that there is.

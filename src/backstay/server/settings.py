@@ -75,7 +75,7 @@ class ServerSettings(BaseModel):
     most_connections: int = Field(default=4_000, ge=10, le=1_000_000)
     """Connections at once."""
     most_waiting: int = Field(default=500, ge=5, le=1_000_000)
-    """Connections at once that wait for the head of a request; beyond, the one that waits longest is closed."""
+    """Connections that may wait for the head of a request; if there are more, one is closed."""
     head_seconds: float = Field(default=15.0, ge=0.1, le=600)
     """How long a connection may wait for the head of a request."""
     most_jobs: int = Field(default=8, ge=1, le=1_000)
@@ -89,17 +89,17 @@ class ServerSettings(BaseModel):
     owner_share: float = Field(default=0.5, gt=0, le=1)
     """Part of each of these limits that one owner may take, where users sign in with JSON Web Tokens."""
     bodies_bytes: int = Field(default=64_000_000, ge=1_000, le=100_000_000_000)
-    """Bytes of all requests that are read or worked on at once, uploads apart: they are held in memory."""
+    """Bytes of all bodies at once, without uploads: they are held in memory."""
     body_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)
     upload_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
     import_rows: int = Field(default=250_000, ge=1, le=1_000_000_000)
-    """Conversations and turns together that may come of one imported file: others wait while it is written."""
+    """Conversations and turns together in one imported file: other writers wait while it is written."""
     import_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
-    """Bytes of text that may come of one imported file, once decompressed."""
+    """Bytes of decompressed text in one imported file."""
     upload_items: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
-    """Items that may come of one uploaded file."""
+    """Items in one uploaded file."""
     items_bytes: int = Field(default=1_000_000_000, ge=1_000, le=100_000_000_000)
-    """Bytes of their text, with the name of its column beside each value."""
+    """Bytes of their text, with the name of the column next to each value."""
     read_seconds: float = Field(default=120.0, ge=0.1, le=86_400)
     """How long one read of the database may take before it is stopped."""
     idle_seconds: float = Field(default=60.0, ge=0.1, le=3_600)
@@ -175,7 +175,7 @@ class ServerSettings(BaseModel):
 
     @property
     def is_scripted_only(self) -> bool:
-        """Whether nothing is offered but the built-in writer, which calls no model."""
+        """Whether only the built-in writer is offered, which calls no model."""
         return not self.recipes and all(name.partition(":")[0] == scripted.NAME for name in self.processors)
 
     @property

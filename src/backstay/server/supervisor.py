@@ -73,17 +73,17 @@ class Supervisor:
         limit: int | None = None,
         retries: Sequence[str] | None = (),
     ) -> Job:
-        """Begin to work on a job that may have been started elsewhere, unless this server does already; return it.
+        """Begin to work on a job that may have been started elsewhere, unless this server already does; return the job.
 
         Args:
-            owner: Whose job.
+            owner: The owner of the job.
             job_id: Its name.
             confirm: The function that the job may call although the settings do not name it.
-            limits: Kept with the job. A run that works already goes on with those it began with.
+            limits: Kept with the job; a run that is already at work keeps its own.
             limit: Items claimed at most.
-            retries: Failed items that are put back to pending first; None for all.
+            retries: Failed items to put back to pending first; None for all.
 
-        Raises as `Batches.workable` and `Batches.retry`; ConfirmationNeeded; Problem when too many jobs are worked on.
+        Raises like `Batches.workable` and `Batches.retry`; ConfirmationNeeded; Problem when too many jobs are running.
         """
         job = await self._backstay.for_owner(owner).batches.checkpoint(job_id)
         allowed = self._permission.allowed_for(job, confirm)
@@ -96,8 +96,8 @@ class Supervisor:
     async def start(self, owner: str, job_id: str, *, limit: int | None = None, allowed: Allowed | None = None) -> Job:
         """Begin to work on a job, unless this server does already; return the job.
 
-        Without `allowed` it runs what the settings name. Raises as `Batches.workable`, and Problem when too many jobs
-        are worked on, of all or of this owner.
+        Without `allowed` it runs what the settings name. Raises like `Batches.workable`, and Problem when too many jobs
+        are running, in total or of this owner.
         """
         batches = self._backstay.for_owner(owner, allowed).batches
         job = await batches.workable(job_id)

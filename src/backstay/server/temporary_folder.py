@@ -1,4 +1,4 @@
-"""The folder that a server keeps its temporary files in: there while it is needed, and gone with its server."""
+"""The folder of a server's temporary files, which is removed with its server."""
 
 import fcntl
 import os
@@ -16,10 +16,10 @@ _PREFIX = "backstay-server-"
 
 
 class TemporaryFolder:
-    """One folder, made when it is first asked for, and again when something has removed it meanwhile.
+    """A folder that is created when first needed, and again if something has removed it.
 
-    It is locked for as long as its server lives. By that the next server tells it from those of servers that were
-    killed, and systemd-tmpfiles leaves it alone; other cleaners of temporary files may not.
+    It is locked as long as its server lives. The lock shows the next server that it is in use, and keeps
+    systemd-tmpfiles from removing it; other cleaners of temporary files may ignore the lock.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class TemporaryFolder:
         self._lock = -1
 
     def path(self) -> Path:
-        """Return the folder, which is there. Raises OSError."""
+        """Return the folder, which exists then. Raises OSError."""
         with self._guard:
             if self._path is not None and self._path.is_dir():
                 return self._path
@@ -36,7 +36,7 @@ class TemporaryFolder:
             return self._make()
 
     def close(self) -> None:
-        """Remove it with all that is in it. Idempotent."""
+        """Remove it with its content. Idempotent."""
         with self._guard:
             if self._path is not None:
                 shutil.rmtree(self._path, ignore_errors=True)
@@ -49,7 +49,7 @@ class TemporaryFolder:
             if lock is not None and path.is_dir():
                 self._path, self._lock = path, lock
                 return path
-            if lock is not None:  # it was taken for one of a server that was killed, before it was locked
+            if lock is not None:  # another server removed it before it was locked
                 os.close(lock)
 
     def _let_go(self) -> None:
@@ -59,7 +59,7 @@ class TemporaryFolder:
 
 
 def remove_left_folders() -> None:
-    """Remove the folders of servers that were killed. Raises nothing."""
+    """Remove the folders of killed servers. Raises nothing."""
     with suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
             lock = _locked(path)
@@ -70,7 +70,7 @@ def remove_left_folders() -> None:
 
 
 def _locked(path: Path) -> int | None:
-    """Lock a folder of this user's, and return what holds the lock; None where another server has it."""
+    """Lock a folder of this user and return the file descriptor of the lock; None if another server holds it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Places in a list, as numbers that say nothing of what lies between them."""
+"""Cursors of a list, as numbers that do not reveal how many rows lie between them."""
 
 import hashlib
 
@@ -10,9 +10,9 @@ _ROUNDS = 6
 class Cursors:
     """The cursors of one owner's lists.
 
-    Rows of all owners are numbered together, so that the difference of two keys would tell how many rows others have
-    stored in between. A cursor is the key in another order, by a permutation (a Feistel network) that only whoever
-    reads the database can undo. Servers that share a database understand each other's.
+    Rows of all owners are numbered together, so the difference of two keys would reveal how many rows other owners have
+    stored in between. A cursor is the key under a permutation (a Feistel network) that needs the database to undo.
+    Servers that share a database understand each other's cursors.
     """
 
     def __init__(self, *, database_id: str, owner: str) -> None:
@@ -20,7 +20,7 @@ class Cursors:
 
     def encode(self, key: int) -> int:
         """Return the cursor of a row's key."""
-        if key >> 2 * _BITS:  # no table comes so far; what a request makes up may
+        if key >> 2 * _BITS:  # no table is so large, but a request may contain any number
             return key
         left, right = key >> _BITS, key & _HALF
         for number in range(_ROUNDS):
@@ -28,7 +28,7 @@ class Cursors:
         return right << _BITS | left
 
     def decode(self, cursor: int | None) -> int | None:
-        """Return the key that a cursor stands for, whatever number it is; None where there is none."""
+        """Return the key of a cursor, which may be any number; None for no cursor."""
         if cursor is None or cursor >> 2 * _BITS:
             return cursor
         right, left = cursor >> _BITS, cursor & _HALF

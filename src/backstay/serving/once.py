@@ -33,14 +33,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Makes the note of a request's answer, for what can write it together with what it does."""
+    """Makes the note of a request's answer, to be written in the transaction of the request's work."""
 
     owner: str
     name: str
     digest: str
 
     def note(self, answer: Answer) -> Note:
-        """Return what says that the request was answered so."""
+        """Return the note that records this answer."""
         return Note(self.owner, _KIND, self.name, _value(self.digest, answer), _KEPT)
 
 
@@ -50,9 +50,9 @@ Act = Callable[[Receipt | None], Awaitable[Answer]]
 class Once:
     """Keeps the answers of requests that came with a key, for a day.
 
-    A server that dies over a request leaves a claim that lapses after two minutes; until then the key is in flight. So
-    what is done under a key is fit to be done again, or writes its receipt in its own transaction. A request that
-    failed leaves nothing: under the same key it may be tried again.
+    A server that dies during a request leaves a claim that lapses after two minutes; until then the key is in flight.
+    So work under a key must be idempotent, or write its receipt in its own transaction. A failed request leaves
+    nothing: it may be tried again under the same key.
     """
 
     def __init__(self, *, store: NoteStore) -> None:
@@ -65,7 +65,7 @@ class Once:
             owner: Whose key it is.
             key: The key; without one `act` is simply done.
             request: What is asked for; the same key stands for the same request only.
-            act: Does it; with a receipt, where there is a key.
+            act: Does the work; with a key it is given a receipt.
 
         Raises:
             KeyReused: the key was used for another request.
@@ -82,7 +82,7 @@ class Once:
             try:
                 answer = await act(Receipt(owner, name, digest))
             except BaseException:
-                # A receipt stays: what was asked for is done, whatever became of the answer.
+                # A receipt stays: the work is done, even if the answer is lost.
                 await asyncio.shield(self._store.drop(owner, _KIND, name, claim))
                 raise
         await self._store.keep(owner, _KIND, name, _value(digest, answer), lasts=_KEPT)

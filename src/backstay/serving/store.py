@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Owned(StrEnum):
-    """What an owner has."""
+    """A kind of thing that an owner has."""
 
     JOB = "job"
     UNFINISHED_JOB = "unfinished job"
@@ -18,7 +18,7 @@ class Owned(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OtherOwners:
-    """How many other owners there are who have something, and how much that is; never who."""
+    """How many other owners have something, and how much; never their names."""
 
     noun: Owned
     owners: int
@@ -55,11 +55,11 @@ class NoteStore(Protocol):
         ...
 
     async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        """Have a note last so long from now, if it still says `value`."""
+        """Extend a note to last so long from now, if its value is still `value`."""
         ...
 
     async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
-        """Remove a note, if it still says `value`. Twice is safe."""
+        """Remove a note, if its value is still `value`. Idempotent."""
         ...
 
     async def drop_expired(self) -> None:
@@ -71,5 +71,5 @@ class NoteStore(Protocol):
         ...
 
     async def others(self, owner: str, noun: Owned) -> OtherOwners:
-        """Count what owners other than this one have. For whoever runs the database alone, never over HTTP."""
+        """Count what owners other than this one have. Only for the operator of the database, never over HTTP."""
         ...

@@ -245,5 +245,5 @@ def test_a_folder_that_everybody_may_change_is_refused(backstay, kept, place):
     made = backstay(kept.database, place, "backups", "create", "--all")
 
     assert refused.code == 1
-    assert "Every user of this machine may change what is in" in refused.err
+    assert "Every user of this machine can write to" in refused.err
     assert (sticky.code, made.code) == (0, 0)

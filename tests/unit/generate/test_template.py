@@ -138,7 +138,7 @@ def test_a_template_makes_nothing_huge(source):
     """What grows with each step is refused within a moment, and before the memory of a machine is full."""
     started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    with pytest.raises(RecipeError, match=r"takes more than|larger than|longer than|more than 30|no numbers"):
+    with pytest.raises(RecipeError, match=r"takes more than|larger than|longer than|more than 30|not numbers"):
         _render(source, text="a" * 1_000_000)
 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kilobytes
@@ -211,7 +211,7 @@ def test_a_long_text_is_refused():
         ("one\n{{ two", "line 2"),
         ("{% include 'other' %}", "cannot be rendered"),
         ("one\n{{ 1 / 0 }}", "the prompt, line 2 cannot be rendered: it divides by zero"),
-        ("{{ topic - 1 }}", "line 1 cannot be rendered: a value is of another kind than is needed there"),
+        ("{{ topic - 1 }}", "line 1 cannot be rendered: a value has the wrong type"),
         ("{{ topic|nothing }}", "nothing"),
         ("{{ " + "(" * 5_000, "the prompt"),
     ],

@@ -125,5 +125,5 @@ def test_endless_and_very_deep_values_are_refused():
         deep = [deep]
 
     for value in (endless, deep):
-        with pytest.raises(ValueError, match="nested more than 100 deep"):
+        with pytest.raises(ValueError, match="nested more than 100 levels deep"):
             canonical_json(value)

@@ -68,7 +68,7 @@ def test_nesting_beyond_the_limit_is_refused(refusal, opening):
     error = refusal("topics.json", b'[{"id":1},\n{"a":' + opening * 1_000_000)
 
     assert isinstance(error, BadRow)
-    assert error.message.endswith("line 2: nested more than 100 deep")
+    assert error.message.endswith("line 2: nested more than 100 levels deep")
     assert error.context["line"] == 2
 
 

@@ -9,14 +9,14 @@ from backstay.library.conversation import Conversation
 _COLUMNS = ("conversation_id", "topic", "persona", "sequence", "role", "content")
 # A cell that starts so is run as a formula by spreadsheets (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-# What a terminal obeys, and what readers of CSV stumble over; tabs and line breaks stay within their quotes.
+# Characters that control a terminal or break CSV readers; tabs and line breaks stay, within quotes.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Csv:
     """One row a turn, UTF-8, CRLF line ends (RFC 4180).
 
-    Cells that a spreadsheet would run are made text, and control characters are written as `\\x1b`.
+    Formulas become text, and control characters become escapes such as `\\x1b`.
     """
 
     def head(self) -> bytes:

@@ -114,13 +114,13 @@ def _folded(
         raise origin.bad_row(line, f"the metadata of {what} cannot be read, so other keys cannot be put into it")
     for name in others:
         if name in metadata and metadata[name] != given[name]:
-            raise origin.bad_row(line, f"{what} has {_named(name)} in its metadata and beside it; rename one of them")
+            raise origin.bad_row(line, f"{what} has {_named(name)} in its metadata and next to it; rename one of them")
     kept = {name: value for name, value in given.items() if name not in others}
     return {**kept, "metadata": {**metadata, **{name: given[name] for name in others}}}
 
 
 def _fault_of_column(value: Any) -> str | None:
-    """Say why a value of a column cannot be stored."""
+    """Return why the value of a column cannot be stored; None where it can."""
     if isinstance(value, str):
         return text_fault(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -128,18 +128,18 @@ def _fault_of_column(value: Any) -> str | None:
     try:
         value_from_line(value)
     except ValueError:
-        return "is a value that no backup has"
+        return "is a value that a backup cannot hold"
     return None
 
 
 def _named(name: str) -> str:
-    return repr(name[:_LONGEST_NAME])  # a key of a file may be anything
+    return repr(name[:_LONGEST_NAME])  # a key may be any text of the file
 
 
 def _check(document: Document, incoming: Incoming, origin: Origin) -> None:
     parts = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
     for what, part in parts.items():
-        # Only a backup has metadata that is no object.
+        # Only in a backup may metadata be something other than an object.
         fault = None if isinstance(part["metadata"], dict) else _fault_of_metadata(part["metadata"])
         if fault is not None:
             raise origin.bad_row(incoming.line, f"the metadata of {what} {fault}")

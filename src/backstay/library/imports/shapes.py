@@ -47,13 +47,13 @@ def read_exact(row: Row, origin: Origin) -> Document:
     document, turns = row.values, row.values.get(TURNS)
     is_whole = document.keys() >= KEYS and isinstance(turns, list)
     if not is_whole or not all(isinstance(turn, dict) and turn.keys() >= TURN_KEYS for turn in turns or ()):
-        raise origin.bad_row(row.line, "not a conversation as a backup has it: a key is missing, or a turn is none")
+        raise origin.bad_row(row.line, "not a conversation of a backup: a key is missing, or a turn is not an object")
     for number, turn in enumerate(turns or (), start=1):
         if type(turn["sequence"]) is not int or turn["sequence"] != number:
-            raise origin.bad_row(row.line, f"turn {number} has another sequence than {number}, its place")
+            raise origin.bad_row(row.line, f"the sequence of turn {number} is not {number}")
     for name in _TIMES:
         if not _is_moment(document[name]):
-            raise origin.bad_row(row.line, f"{name} is not a moment such as 2026-01-31T00:00:00.000000Z")
+            raise origin.bad_row(row.line, f"{name} is not a time such as 2026-01-31T00:00:00.000000Z")
     return document
 
 

@@ -45,7 +45,7 @@ class ImportSource:
         self._spooled: BinaryIO | None = None
         self._ceiling: Ceiling | None = None
         self._text_bytes = 0
-        """How much text the chunks yielded so far had, or more."""
+        """An upper bound of the text in the chunks yielded so far."""
 
     def close(self) -> None:
         """Let go of what was kept of standard input. Twice is safe."""
@@ -53,7 +53,7 @@ class ImportSource:
             self._spooled.close()
 
     def check(self, ceiling: Ceiling) -> None:
-        """Read all of it, so that a file that is of no use, or too large, is found while nothing is locked for it.
+        """Read the whole file, so that an unusable or too large one is found before anything is locked.
 
         Blocks. Raises InputTooLarge, and what `chunks` raises.
         """

@@ -26,12 +26,12 @@ RespondAsync = Annotated[
 
 
 class BackupIn(Input):
-    """Conversations, by their ids or as a delete takes them."""
+    """Conversations, by ids or by a selection as in a delete."""
 
     conversation_ids: Ids | None = None
     selection: SelectionIn | None = None
     digest: Digest | None = None
-    """Of the plan of a delete: when anything else is selected by now, there is no backup. Deleting is the caller's."""
+    """The digest of a delete's plan: if the selection has changed since, no backup is made. The caller deletes."""
     reason: Reason = "manual_backup"
 
     @model_validator(mode="after")
@@ -41,7 +41,7 @@ class BackupIn(Input):
         return self
 
     def chosen(self) -> Selection:
-        """Return what is to be backed up. Raises EmptySelection: nothing is."""
+        """Return the selection to back up. Raises EmptySelection."""
         if self.selection is not None:
             return self.selection.selection()
         return Selection(ids=tuple(self.conversation_ids or ()))
@@ -133,7 +133,7 @@ async def download_backup(
     """Download a backup, streamed. Errors after the beginning break the connection off."""
     if request.state.owner is None:
         shared.downloads.refuse_when_full()
-        # Last of all: a request that is refused for anything else has not used its ticket up.
+        # Last, so that a request refused for another reason does not use up its ticket.
         request.state.owner = await shared.backstay.tickets.redeem(ticket or "", purpose_of(backup_id))
     stored = format == "zst"
     return BackupResponse(

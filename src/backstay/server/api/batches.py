@@ -75,24 +75,24 @@ class BatchIn(Input):
     start: bool = True
     """Begin to work on it at once."""
     concurrency: Concurrency | None = None
-    """Calls in flight at most; this, `rpm` and `tpm` are kept with the job, until they are given anew."""
+    """Calls in flight at most. The job keeps this, `rpm` and `tpm` until new ones are given."""
     rpm: Rpm | None = None
     """Requests a minute at most, where a recipe is followed."""
     tpm: Tpm | None = None
-    """Tokens a minute at most, likewise."""
+    """Tokens a minute at most, where a recipe is followed."""
 
 
 class ResumeIn(Input):
     concurrency: Concurrency | None = None
-    """Calls in flight at most; this, `rpm` and `tpm` are kept with the job, and without them what is kept holds."""
+    """Calls in flight at most. The job keeps this, `rpm` and `tpm`; without them its last values apply."""
     rpm: Rpm | None = None
     """Requests a minute at most, where a recipe is followed."""
     tpm: Tpm | None = None
-    """Tokens a minute at most, likewise."""
+    """Tokens a minute at most, where a recipe is followed."""
     limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
     """Items that this run claims at most."""
     confirm: Name | None = None
-    """The function that the job calls, where `GET` of this address asks for it."""
+    """The function that the job calls, if `GET` of this address returns one in `confirm`."""
     retry_failed: bool = False
     """Put all failed items back to pending first."""
     retry_items: ItemIds | None = None
@@ -155,7 +155,7 @@ async def create_batch(
 async def resume_options(job_id: JobId, owned: Owned, shared: Shared) -> ResumeOptionsOut:
     """Say whether this server may resume a job, and what has to be confirmed first.
 
-    A server resumes what its settings name; on one's own machine also what was started by command there.
+    A server resumes what its settings name, and on one's own machine also the jobs that a command started there.
     """
     options = shared.permission.options(await owned.batches.checkpoint(job_id))
     return ResumeOptionsOut(**asdict(options))

@@ -35,7 +35,7 @@ def _is_text(text: str) -> str:
 
 
 def _is_name(text: str) -> str:
-    # What can be no id is not there: some databases would not take the question.
+    # Not an id, so not found: some databases reject such text in a query.
     try:
         return _is_text(text)
     except ValueError:
@@ -45,7 +45,7 @@ def _is_name(text: str) -> str:
 def _is_moment(given: Any) -> Any:
     # A number would be taken for seconds, or for milliseconds, whichever seems likelier.
     if not isinstance(given, str) or not _MOMENT.fullmatch(given):
-        raise ValueError("it must be a moment such as 2026-01-31T00:00:00Z")
+        raise ValueError("it must be a time such as 2026-01-31T00:00:00Z")
     return given
 
 

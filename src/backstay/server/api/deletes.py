@@ -75,8 +75,8 @@ async def follow_delete(
     """Delete as above, and tell how it goes by server-sent events.
 
     `progress` tells the phase (`writing`, `verifying`, `deleting`) and how far it has come; the last event is
-    `deleted`, or `error`. The delete goes on when nobody listens any more; its backup's record says how it ends, and
-    so does the same request under the same key.
+    `deleted`, or `error`. The delete continues when the client disconnects; its backup's record shows the
+    result, and the same request under the same key returns it.
     """
 
     async def work(tell: Listener) -> DeletionOut:

@@ -21,18 +21,18 @@ _TICKETED = re.compile(r"/api/backup/download/[^/]{1,512}")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose a request is, and until when that is so."""
+    """The owner of a request, and until when the token is valid."""
 
     owner: str
     ends_at: float | None = None
-    """Seconds since 1970, from which on its token is refused; None where it stays valid."""
+    """When its token expires, in seconds since 1970; None if it does not."""
 
 
 class Authenticator(Protocol):
     """Knows whose a request is."""
 
     async def identity_of(self, token: str) -> Identity | None:
-        """Return whom a bearer token stands for; None when it is not valid.
+        """Return the identity of a bearer token; None if it is not valid.
 
         Raises Problem when nobody can tell just now.
         """
@@ -69,7 +69,7 @@ class Authentication:
         await self._app(scope, receive, send)
 
     async def _identity(self, scope: Scope) -> Identity | None:
-        """Return whose a request is; None where a ticket may speak for it, which the address itself redeems."""
+        """Return the identity of a request; None where the address itself may accept a ticket instead."""
         headers = Headers(scope=scope)
         given = headers.getlist("authorization")
         if given:

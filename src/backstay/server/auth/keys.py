@@ -19,7 +19,7 @@ _BETWEEN_SECONDS = 30.0  # however many unknown keys are asked for: one request 
 _TIMEOUT_SECONDS = 5.0
 _LARGEST = 256_000  # bytes
 _MOST = 100  # keys
-_LONGEST_ID = 100  # characters of a key's id that are logged
+_LONGEST_ID = 100  # characters logged of a key's id
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
@@ -84,7 +84,7 @@ class Keys:
         try:
             self._keys, malformed = _read(await self._body())
             self._fetched_at = time.monotonic()
-            for key_id in sorted(malformed - self._malformed):  # those of the last time were reported then
+            for key_id in sorted(malformed - self._malformed):  # the earlier ones have been logged
                 _log.warning("key_malformed", key_id=key_id)
             self._malformed = malformed
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -107,7 +107,7 @@ class Keys:
 
 
 def _read(body: bytes) -> tuple[dict[str, Key], frozenset[str]]:
-    """Return the keys that verify signatures, and the ids of those that say they do and are malformed."""
+    """Return the keys that verify signatures, and the ids of the malformed ones."""
     document = orjson.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("no JWKS")  # noqa: TRY004 - of what was read, not of an argument
@@ -119,7 +119,7 @@ def _read(body: bytes) -> tuple[dict[str, Key], frozenset[str]]:
             continue
         try:
             key = _key(described)
-        except Exception:  # whatever one of them is made of, the others let their owners in
+        except Exception:  # a malformed key must not disable the others
             malformed.add(key_id[:_LONGEST_ID])
             continue
         if key is not None:
@@ -128,7 +128,7 @@ def _read(body: bytes) -> tuple[dict[str, Key], frozenset[str]]:
 
 
 def _key(described: dict[str, Any]) -> Key | None:
-    """Return a key that verifies signatures; None for any other kind, symmetric ones above all.
+    """Return a key that verifies signatures; None for any other kind, in particular a symmetric one.
 
     Raises whatever the libraries raise for a key that is malformed.
     """

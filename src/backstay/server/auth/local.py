@@ -1,4 +1,4 @@
-"""A token for this machine: whoever started the server has it."""
+"""The local token: it signs in the user who started the server on this machine."""
 
 import hashlib
 import hmac
@@ -19,13 +19,13 @@ class LocalToken:
         self._owner = owner
         self._prefix = f"backstay-{port}-"
         self.token = token
-        # Cookies do not know ports: each server needs a name that no other one sets, on purpose or not.
+        # Cookies ignore ports: each server needs a name that no other server sets.
         self.cookie_name = self._prefix + self._derived(b"name")[:16]
         self.cookie_value = self._derived(b"cookie")
         """What a browser keeps: it is not the token, and nobody can make the one of the other."""
 
     def former_cookies(self, given: Iterable[str]) -> list[str]:
-        """Return those names of cookies that earlier servers at this port have set: each start adds another one."""
+        """Return the names of cookies that earlier servers at this port have set."""
         return [name for name in given if name.startswith(self._prefix) and name != self.cookie_name]
 
     def is_token(self, given: str) -> bool:

@@ -75,7 +75,7 @@ class Hub:
 
 
 class _Stream(EventSourceResponse):
-    """Ends cleanly when the token it was asked for with does: whoever still listens has to show a valid one."""
+    """A stream that ends when the token of its request expires: to continue, a client needs a valid one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ends_at: float | None = scope["state"]["ends_at"]

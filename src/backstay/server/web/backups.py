@@ -26,7 +26,7 @@ _NOTICES = {
 }
 
 Done = Annotated[str | None, Query()]
-"""What was done to the backup, by a form that has led here."""
+"""What the form that led here did to the backup."""
 
 
 @router.get("")

@@ -144,7 +144,7 @@ async def start(
             columns=columns,
             ceiling=shared.settings.ceiling_of_items,
             concurrency=concurrency,
-            rpm=rpm if kind == "recipe" else None,  # the field is there whatever is chosen above it
+            rpm=rpm if kind == "recipe" else None,  # the form has this field for every choice
         )
     except BackstayError as error:
         raise renamed(error, kept.path, kept.name) from error

@@ -27,7 +27,7 @@ _WITHOUT_BACKUP = "delete for good"
 Search = Annotated[Text | None, EmptyIsNone]
 ConversationName = Annotated[Text, Query(min_length=1, alias="id")]
 PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
-"""Browsers would send the line breaks of an old id otherwise than they are."""
+"""Browsers change the line breaks of an old id when they send it."""
 
 
 class Filters(BaseModel):
@@ -63,7 +63,7 @@ class Filters(BaseModel):
 
 
 class Listed(Filters):
-    """What the list is asked for: a page of it, and how the delete or its undoing ended that has led here."""
+    """The query of the list: a page of it, and the result of the delete or undo that led here."""
 
     cursor: Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, EmptyIsNone] = None
     deleted: str | None = None
@@ -72,7 +72,7 @@ class Listed(Filters):
 
 
 class Chosen(Filters):
-    """What a form has selected: the ids of `id` and, a line each, of `ids`, as they are printed; or all that match."""
+    """The selection of a form: printed ids, in `id` and, one a line, in `ids`; or all that match."""
 
     scope: Literal["selected", "all"] = "selected"
     id: list[PrintedId] = []

@@ -18,7 +18,7 @@ _MESSAGES = {
 
 
 def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapping[str, str]) -> HTMLResponse | None:
-    """Return the page that tells of an error; None where a program asked, and not a browser for its user."""
+    """Return the page for an error; None if the client is a program and not a user's browser."""
     has_pages = parts_of(request).local is not None
     first = path_of(request.scope).strip("/").partition("/")[0]
     section = first if has_pages and first in _SECTIONS else ""
@@ -39,9 +39,9 @@ def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapp
 
 
 def _is_for_a_reader(request: Request, first: str) -> bool:
-    """Say whether a browser will show the answer.
+    """Return whether a browser will show the answer.
 
-    At the API's own addresses `Accept` alone does not tell: some HTTP libraries ask for HTML by default.
+    At the API's own addresses `Accept` alone is not enough: some HTTP libraries ask for HTML by default.
     """
     if "text/html" not in request.headers.get("accept", "").lower():
         return False

@@ -24,7 +24,7 @@ Name = Annotated[Text, Query(min_length=1, max_length=LONGEST_ID, alias="id")]
 FormName = Annotated[Text, Form(min_length=1, max_length=LONGEST_ID, alias="id")]
 FormText = Annotated[str, Form(), AfterValidator(_one_line_each)]
 EmptyIsNone = BeforeValidator(_none_of_empty)
-# A limit stands inside of what may be None: behind it, it would be asked of None as well.
+# The limit is inside the optional type: outside, it would apply to None as well.
 Column = Annotated[Annotated[Text, Field(max_length=1_000)] | None, EmptyIsNone]
 
 

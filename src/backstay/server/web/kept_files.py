@@ -42,7 +42,7 @@ class KeptFile:
 
 
 class KeptFiles:
-    """Keeps the latest ones, an hour at most, and `most_bytes` of them together, which the largest may have."""
+    """Keeps the latest ones, for an hour at most and up to `most_bytes` together."""
 
     def __init__(self, folder: TemporaryFolder, *, most_bytes: int) -> None:
         self._folder = folder
@@ -60,7 +60,7 @@ class KeptFiles:
     def find(self, kept_id: str) -> KeptFile:
         """Return a file. Raises Problem when it is not there any more."""
         kept = self._files.get(kept_id)
-        if kept is None or not kept.path.is_file():  # a cleaner of temporary files may have come by
+        if kept is None or not kept.path.is_file():  # a cleaner of temporary files may have removed it
             raise Problem(404, "not_found", "This file is not kept any more: choose it again")
         return kept
 

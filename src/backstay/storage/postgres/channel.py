@@ -110,7 +110,7 @@ class Channel:
             raise StorageError(f"{self._address} undid a transaction that had failed", database=self._address.place)
 
     def begin_reading(self, how: str, seconds: float | None) -> None:
-        """Begin to read, as `how` says; a statement is canceled after so many seconds, where they are given."""
+        """Begin a transaction that reads, in the mode `how`; cancel a statement after `seconds`, if given."""
         begin(self._open(), how, statement_seconds=seconds)
 
     def end_reading(self) -> None:
@@ -157,7 +157,7 @@ class Channel:
         return self._connection
 
     def drop(self) -> None:
-        """Close the connection, so that the next transaction opens another. Raises nothing."""
+        """Close the connection, so that the next transaction opens a new one. Raises nothing."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):

@@ -49,10 +49,9 @@ def connect(address: Address, **parameters: object) -> Connection:
 
 
 def begin(connection: Connection, how: str, *, statement_seconds: float | None = None) -> None:
-    """Begin to read, `how` it is to be said after BEGIN: nothing depends on what others have set.
+    """Begin a transaction that reads, with the options `how`; it does not depend on settings of others.
 
-    Whoever reads decides how long it takes, also to work on what was read; but none of its statements may take longer
-    than `statement_seconds`, where they are given.
+    The transaction may last as long as it needs, but none of its statements longer than `statement_seconds`, if given.
     """
     limit = f"SET LOCAL statement_timeout = {max(1, int(1000 * statement_seconds))};" if statement_seconds else ""
     connection.execute(f"BEGIN {how}; {SETTINGS} SET LOCAL idle_in_transaction_session_timeout = 0; {limit}")

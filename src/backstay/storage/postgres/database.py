@@ -39,7 +39,7 @@ class Database:
     """
 
     def __init__(self, address: Address, *, schema: str, read_seconds: float | None = None) -> None:
-        """Name it. A statement that reads is stopped after `read_seconds`, where they are given."""
+        """Name the database. `read_seconds` limits the time of a statement that reads."""
         self.address = address
         self._read_seconds = read_seconds
         self._schema = schema
@@ -113,7 +113,7 @@ class Database:
             with self._waiting_for(future):
                 return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            asyncio.get_running_loop().run_in_executor(None, reading.give_up)  # in a thread: the server is asked
+            asyncio.get_running_loop().run_in_executor(None, reading.give_up)  # in a thread: it calls the server
             raise
 
     async def erase(self) -> bool:
@@ -216,7 +216,7 @@ class Database:
 
 
 class _Reading(Deadline):
-    """A read, which another thread may give up."""
+    """A read that another thread may cancel."""
 
     def __init__(self, seconds: float | None) -> None:
         super().__init__(seconds)
@@ -235,10 +235,10 @@ class _Reading(Deadline):
             with self._guard:
                 self._channel = None
             if self.is_given_up:
-                channel.drop()  # what cancels its statement may be still on its way, and would meet the next one
+                channel.drop()  # its cancel request may still be on its way, and would hit the next statement
 
     def give_up(self) -> None:
-        """Have the server stop it. From any thread; raises nothing."""
+        """Have the server cancel it. From any thread; raises nothing."""
         self.is_given_up = True
         with self._guard:
             if self._channel is not None:

@@ -50,8 +50,8 @@ _LATER = (
     pg.ConnectionException,
 )
 
-# By SQLSTATE, since an older psycopg has no class for each. Another session is as good as one that was idle; another
-# transaction would take as long.
+# By SQLSTATE, because an older psycopg has no class for each. An idle session can simply be replaced; a transaction
+# that is run again would take as long.
 _LIMITS = {"25P04": (StorageError, "transaction_timeout"), "57P05": (StoreUnavailable, "idle_session_timeout")}
 
 # A certificate, or what is asked for: nothing that passes by itself, as a connection that breaks while it is encrypted.
@@ -89,7 +89,7 @@ def translated(address: Address, schema: str) -> Iterator[None]:
     """Turn what psycopg raises within into errors of ours, each naming the database and the next step.
 
     Args:
-        address: Where the database is. Which right is lacking is asked there, over another connection.
+        address: The database. Another connection to it finds out which right is lacking.
         schema: The schema that is ours.
     """
     try:
@@ -263,7 +263,7 @@ def _denied(address: Address) -> StoreDenied:
 
 def _barred(error: psycopg.Error, address: Address, schema: str) -> StoreDenied:
     lacking, said = None, _first_line(error)
-    # The transaction that failed answers no question, so another session is asked; without one, less is known.
+    # The failed transaction takes no more queries, so a new session finds out; without one, less is known.
     with suppress(psycopg.Error), psycopg.connect(**address.parameters, prepare_threshold=None) as connection:
         lacking = privileges.denial(connection, schema, said)
     if lacking is None:

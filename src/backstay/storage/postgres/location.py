@@ -1,10 +1,10 @@
-"""Where a database on a server is."""
+"""The location of a database on a server."""
 
 from backstay.backup.location import Location
 from backstay.storage.sql.session import Session
 
 
 def locate(session: Session) -> Location:
-    """Return it. A copy made by the server's own replication, or of its disk, has the same location."""
+    """Return the location. A copy by the server's own replication, or of its disk, has the same one."""
     ((name, machine),) = session.rows("database_location")
     return Location(name, machine)

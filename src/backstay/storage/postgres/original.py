@@ -14,7 +14,7 @@ from backstay.storage.postgres.queries import Statements, quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.session import Row
 
-# Rows that a policy hides must not look like rows that are not there.
+# Rows hidden by a policy must not look like missing rows.
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
 _FETCHED = 4_000
 

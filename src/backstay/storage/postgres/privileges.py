@@ -1,4 +1,4 @@
-"""What our role may not do, and the SQL that lets it: whole statements, for another role to run."""
+"""Rights that our role lacks, and whole SQL statements with which another role grants them."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _HIDING = re.compile(r"^query would be affected by row-level security policy for
 _NOT_OWNER = re.compile(r"^must be owner of (table|view|sequence) ([\w$]+)$")
 
 _WHO = "SELECT current_user::text, quote_ident(current_user), quote_ident(current_database())"
-# The server names a table without its schema: it is one of that name that we may not use, ours before others.
+# The server names a table without its schema: take one of that name that we may not use, ours first.
 _RELATIONS = """
 SELECT quote_ident(nspname), quote_ident(relname), nspname = %(schema)s AS is_ours,
        has_schema_privilege(pg_namespace.oid, 'USAGE'), quote_ident(pg_get_userbyid(relowner))
@@ -36,7 +36,7 @@ SELECT to_regnamespace(%(schema)s) IS NULL,
             ELSE has_schema_privilege(to_regnamespace(%(schema)s), 'CREATE')
                  AND has_schema_privilege(to_regnamespace(%(schema)s), 'USAGE') END
 """
-# Not by `to_regclass`, which fails where the schema may not be looked into.
+# Not with `to_regclass`, which fails without USAGE on the schema.
 _USERS = """
 SELECT has_schema_privilege(pg_namespace.oid, 'USAGE'), coalesce(has_table_privilege(pg_class.oid, 'REFERENCES'), TRUE)
   FROM pg_namespace
@@ -50,11 +50,11 @@ class Denial:
     """A right that is lacking."""
 
     role: str
-    """The role that lacks it: behind a pooler the address has another name."""
+    """The role that lacks it; behind a pooler the address has another name."""
     what: str
-    """What it may not do, to follow the name of the role."""
+    """What it may not do, as a phrase after the role's name."""
     remedy: str | None
-    """The statements that grant it; None where they are not known."""
+    """The statements that grant it; None if they are not known."""
 
     def __str__(self) -> str:
         granted = "have it granted" if self.remedy is None else f"have another role grant it: `{self.remedy}`"
@@ -62,7 +62,7 @@ class Denial:
 
 
 def denial(connection: Connection, schema: str, message: str) -> Denial | None:
-    """Return what the message of an error says is lacking; None when it says something else. Changes nothing."""
+    """Return the right that an error message says is lacking; None for other messages. Changes nothing."""
     role, us, database = connection.execute(_WHO).fetchone() or ("", "", "")
     if match := _HIDING.match(message):
         remedy = f"ALTER ROLE {us} BYPASSRLS"
@@ -98,7 +98,7 @@ def denial(connection: Connection, schema: str, message: str) -> Denial | None:
 
 
 def to_migrate(connection: Connection, schema: str) -> Denial | None:
-    """Return what of another's is lacking to apply migrations; None when nothing is. Changes nothing."""
+    """Return the right that is lacking to apply migrations; None if none is. Changes nothing."""
     role, us, database = connection.execute(_WHO).fetchone() or ("", "", "")
     is_new, may_create = connection.execute(_CREATING, {"schema": schema}).fetchone() or (True, True)
     if not may_create:
@@ -115,7 +115,7 @@ def _relations(connection: Connection, schema: str, name: str) -> list[tuple[Any
 
 
 def _on_library(connection: Connection, schema: str, us: str) -> str:
-    """Return all that a role needs to work with what another has migrated, or to migrate where nothing is yet."""
+    """Return all grants that a role needs to use a schema that another role migrated, or to migrate an empty one."""
     if not _value(connection, _HAS_TABLES, schema):
         return f"GRANT CREATE, USAGE ON SCHEMA {schema} TO {us}"
     grants = [
@@ -124,7 +124,7 @@ def _on_library(connection: Connection, schema: str, us: str) -> str:
         f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {us}",
         f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {us}",
     ]
-    if _value(connection, _IS_GUARDED, schema):  # policies show it to Supabase's roles only
+    if _value(connection, _IS_GUARDED, schema):  # its policies show rows to Supabase's roles only
         grants.append(f"ALTER ROLE {us} BYPASSRLS")
     return "; ".join(grants)
 

@@ -216,7 +216,7 @@ class PostgresTables:
         return self._ask(text, bound).rowcount
 
     def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Mapping[str, str]:
-        # A row that goes is locked first, for which a role needs the right to change it.
+        # A row is locked before it is deleted, which needs the right UPDATE.
         asked = [*((name, "INSERT") for name in going), *((name, "UPDATE") for name in (*going, *changing))]
         rows = self._ask(
             "SELECT w.name, pg_catalog.format('GRANT %%s ON %%s TO %%I',"

@@ -308,7 +308,7 @@ def items_from(session: Session, backup: Backup, first: int, limit: int) -> list
 
 
 def check_sound(backup: Backup) -> None:
-    """Refuse to replace what a backup holds that is not verified any more. Raises BackupUnusable."""
+    """Check that the backup of what is replaced is still verified. Raises BackupUnusable."""
     if backup.state is not BackupState.VERIFIED:
         raise unusable(backup)
 

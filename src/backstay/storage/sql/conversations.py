@@ -99,7 +99,7 @@ class SqlConversations:
         with suppress(OutcomeRefused):
             return await self._database.write(do)
         try:
-            # Once more, to say which row it is: nothing of this is kept either.
+            # Again, one by one, to find the row; this is rolled back too.
             return await self._database.write(partial(do, one_by_one=True))
         except OutcomeRefused as error:
             raise latest[0].refused(error) from error

@@ -51,7 +51,7 @@ class Importing:
         return self._count
 
     def refused(self, error: OutcomeRefused) -> BadRow:
-        """Return the error of a row that the database refuses; of one of many unless they are stored one by one."""
+        """Return the error for a row that the database refuses; it names the row only if rows are stored one by one."""
         return self._source.origin.bad_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
 
     def _bring_in(self, chunk: Sequence[Incoming]) -> None:

@@ -35,7 +35,7 @@ class Leaseholder:
 
 @dataclass(frozen=True, slots=True)
 class KeptBackup:
-    """A backup whose file is to be there, as its record is stored."""
+    """The stored record of a backup whose file should exist."""
 
     id: str
     folder: str | None
@@ -52,13 +52,13 @@ class Standing:
     unfinished: Sequence[Unfinished] = ()
     leaseholders: Sequence[Leaseholder] = ()
     cut_off_deletes: Sequence[tuple[str, bool]] = ()
-    """Backups whose delete has not come to its end, each with whether it is damaged."""
+    """Backups whose delete is unfinished, each with whether it is damaged."""
     backups: Sequence[KeptBackup] = ()
     database_id: str = ""
     """What the folder of backups is named after."""
     location: Location | None = None
     others: Sequence[OtherOwners] = ()
-    """What other owners have, of each noun of which they have any."""
+    """What other owners have; only nouns that they have any of."""
 
 
 def standing(session: Session, owner: str, location: Location) -> Standing:

@@ -15,7 +15,7 @@ Place = tuple[int, int]
 
 
 class Places:
-    """A set of places, in a bit for each item of a job: there may be millions."""
+    """A set of items' places in a job, one bit each: there may be millions."""
 
     def __init__(self) -> None:
         self._of_jobs: dict[int, bytearray] = defaultdict(bytearray)

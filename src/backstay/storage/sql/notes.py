@@ -63,7 +63,7 @@ class SqlNotes:
 
 
 def written(note: Note, now: int) -> Values:
-    """Return the row of a note, as `keep_note` takes it."""
+    """Return the values of a note for `keep_note`."""
     return {
         "kind": note.kind,
         "owner": note.owner,

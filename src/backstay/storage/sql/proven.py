@@ -75,7 +75,7 @@ def _has_digest(coming: Coming, digest: bytes) -> bool:
     try:
         return digest_of_document(orjson.loads(coming.line)) == digest
     except TypeError:
-        return False  # nested deeper than any line of ours
+        return False  # nested deeper than any line that we write
 
 
 def _damaged(backup: Backup, position: int) -> BackupDamaged:

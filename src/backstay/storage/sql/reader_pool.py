@@ -1,4 +1,4 @@
-"""Threads that read, which owners take turns on."""
+"""A pool of threads that read, shared fairly among owners."""
 
 import math
 import threading
@@ -17,20 +17,20 @@ _OF_ONE_OWNER = 2
 _OF_NO_OWNER = 1
 
 THREADS = _READERS + _OF_NO_OWNER
-"""How many reads are under way at most."""
+"""Maximum reads at once."""
 
 _Read = tuple["Future[Any]", Callable[[], Any]]
 
 
 class ReaderPool:
-    """Runs reads in threads: of each owner two at a time, of all owners four, and the owner is next who waits longest.
+    """Runs reads in threads: at most two at once per owner and four in total. The owner who waits longest is next.
 
-    What is read for no owner, such as whether the database answers, has a thread of its own.
+    Reads for no owner, such as a readiness check, have their own thread.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: dict[str | None, deque[_Read]] = {}  # the owner whose turn it is first
+        self._waiting: dict[str | None, deque[_Read]] = {}  # in order of turn
         self._running: Counter[str | None] = Counter()
         self._threads: list[threading.Thread] = []
         self._is_closed = False
@@ -41,7 +41,7 @@ class ReaderPool:
         return sum(map(len, self._waiting.values()))
 
     def submit(self, owner: str | None, function: Callable[[], T]) -> "Future[T]":
-        """Have `function` called in a thread; one that is cancelled while it waits is not. Raises StoreClosed."""
+        """Call `function` in a thread, unless it is cancelled while it waits. Raises StoreClosed."""
         future: Future[T] = Future()
         with self._changed:
             if self._is_closed:
@@ -54,7 +54,7 @@ class ReaderPool:
         return future
 
     def close(self) -> None:
-        """Let what was submitted end, and its threads with it. Idempotent."""
+        """Finish the submitted reads, then end the threads. Idempotent."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -69,13 +69,13 @@ class ReaderPool:
                 if future.set_running_or_notify_cancel():
                     _settle(future, function)
             finally:
-                del future, function, taken  # while it waits for the next, a thread holds nothing
+                del future, function, taken  # a waiting thread holds no references
                 with self._changed:
                     self._running[owner] -= 1
                     self._changed.notify_all()
 
     def _take(self) -> tuple[str | None, _Read] | None:
-        """Wait for the next read; None when there will be none."""
+        """Wait for the next read; return None when the pool is closed."""
         with self._changed:
             while True:
                 for owner, reads in self._waiting.items():
@@ -107,7 +107,7 @@ def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
 
 
 class Deadline:
-    """When one read is over: its time is up, or no one waits for it any more."""
+    """The limit of one read: its time is up, or its client is gone."""
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = math.inf if seconds is None else seconds
@@ -115,17 +115,17 @@ class Deadline:
         self.is_given_up = False
 
     def begin(self) -> None:
-        """Note that the read has begun: what it waited for a thread does not count."""
+        """Start the time of the read; the wait for a thread does not count."""
         self._ends_at = time.monotonic() + self._seconds
 
     def is_over(self) -> bool:
-        """Whether it is to be stopped. From any thread."""
+        """Return whether the read must stop. From any thread."""
         return self.is_given_up or time.monotonic() >= self._ends_at
 
     def error(self) -> ReadTooLong:
-        """The error for a read that was stopped because of this."""
+        """Return the error of the stopped read."""
         if self.is_given_up:
-            return ReadTooLong("The read was stopped, since no one waits for it any more")
+            return ReadTooLong("The read was stopped, because its client is gone")
         return ReadTooLong(
             f"The read took longer than the {self._seconds:g} seconds of `read_seconds` and was stopped; "
             "ask for less at once",

@@ -24,7 +24,7 @@ from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.tables import OURS
 
 _NONE = Places()
-_COMPARED = 500  # conversations that are read at once
+_COMPARED = 500  # conversations read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Restoring:
         self._count = Restored(backup.id, 0, 0, 0, 0, 0, 0)
 
     def make_way(self, saved: Backup) -> None:
-        """Delete what is in the way: all that a backup of it holds. Raises RestoreConflict: it was changed since."""
+        """Delete what is replaced: everything in its backup. Raises RestoreConflict: it was changed since."""
         columns = Columns.of(self._session)
-        # All are compared before any of them goes: what goes with one may be part of another.
+        # Compare all before deleting any: what one takes along may be part of another.
         for items in self._saved(saved):
             versions = {item.id: item.row_version for item in items}
             for live in held_by_ids(self._session, saved.owner, list(versions), columns).values():

@@ -129,14 +129,14 @@ class Database(Protocol):
 
         Args:
             until_known: Rather wait, until the database is closed, than raise CommitUnknown.
-            erases: What it deletes is to be written over in a file, whatever that costs.
+            erases: Overwrite what it deletes, in a file, whatever that costs.
         """
         ...
 
     async def erase(self) -> bool:
-        """Write over what deleted rows have left in a file and its log; whether nothing is left. Raises nothing.
+        """Overwrite what deleted rows have left in a file and its log; return whether nothing is left. Raises nothing.
 
-        A large file is not written anew, because others would wait for it; on a server it is up to that.
+        A large file is not rewritten, because others would wait for it; a server does this itself.
         """
         ...
 
@@ -147,8 +147,8 @@ class Database(Protocol):
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
         """Run `function` over one consistent snapshot. Raises StorageError, and whatever `function` raises.
 
-        Owners take turns, so that one with many long reads keeps no other waiting. A read is stopped when it is
-        cancelled, or takes longer than reads of this database may: ReadTooLong.
+        Owners take turns, so that many long reads of one do not block the others. A read stops when it is cancelled, or
+        exceeds the time limit of this database: ReadTooLong.
         """
         ...
 

@@ -111,7 +111,7 @@ class Tables(Protocol):
         ...
 
     def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Mapping[str, str]:
-        """Return, of tables that our role may not put rows into or change rows of, the statement that grants it."""
+        """Return the tables that our role may not insert into or update, each with the statement that grants it."""
         ...
 
     def defer(self) -> None:

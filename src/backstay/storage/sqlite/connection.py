@@ -46,7 +46,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
             _use_wal(connection, path)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA secure_delete = FAST")  # zeros over what goes, where that writes no page more
+            connection.execute("PRAGMA secure_delete = FAST")  # zero deleted content where that writes no extra page
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")
             if platform.system() == "Darwin":
                 # There, fsync leaves data in the drive's cache; this asks for F_FULLFSYNC.

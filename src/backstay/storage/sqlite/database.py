@@ -26,8 +26,8 @@ _log = get_logger("backstay.storage")
 
 T = TypeVar("T")
 
-_STEPS = 50_000  # of SQLite's machine between two looks at the clock: some milliseconds
-_WRITTEN_ANEW_UP_TO = 256 * 1024 * 1024  # bytes of a database: others wait for the write lock meanwhile, a few seconds
+_STEPS = 50_000  # of SQLite's virtual machine between two checks of the clock: some milliseconds
+_LARGEST_REWRITTEN = 256 * 1024 * 1024  # bytes of a database: others wait for the write lock meanwhile, a few seconds
 _ERASING_BUSY_MS = 5_000
 
 
@@ -42,7 +42,7 @@ class Database:
     """
 
     def __init__(self, path: Path, *, read_seconds: float | None = None) -> None:
-        """Name it. A read is stopped after `read_seconds`, where they are given."""
+        """Name the database. `read_seconds` limits the time of a read."""
         self.path = path
         self._read_seconds = read_seconds
         self._writes: queue.SimpleQueue[Callable[[apsw.Connection, Identity], None] | None] = queue.SimpleQueue()
@@ -137,8 +137,8 @@ class Database:
         connection = connect(self.path)
         try:
             connection.set_busy_timeout(_ERASING_BUSY_MS)
-            # Zeros over what goes leave copies that SQLite made when it moved rows between pages.
-            is_small = self.path.stat().st_size <= _WRITTEN_ANEW_UP_TO
+            # Zeroing leaves the copies that SQLite made when it moved rows between pages.
+            is_small = self.path.stat().st_size <= _LARGEST_REWRITTEN
             if is_small:
                 connection.execute("VACUUM")
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

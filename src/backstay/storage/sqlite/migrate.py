@@ -45,7 +45,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
         NotADatabase: the file is something else.
         SchemaTooNew: a newer Backstay wrote it.
         SchemaOutdated: it must be migrated, but a worker is alive on it.
-        StoreFull: it must be migrated, and there is no space for a copy of it. Nothing is changed or left behind.
+        StoreFull: it needs a migration, and there is no space for its copy. Nothing is changed or left behind.
     """
     check_sqlite()
     known = known if known is not None else migrations()
@@ -64,7 +64,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
                 is_migrated = in_transaction(connection, "BEGIN IMMEDIATE", lambda c: _migrate(c, path, known), path)
             finally:
                 if copy is not None and not is_migrated:
-                    copy.unlink(missing_ok=True)  # the database is as it was, or another process keeps a copy
+                    copy.unlink(missing_ok=True)  # the database is unchanged, or another process keeps a copy
         return known[-1][0]
     finally:
         connection.close()
@@ -101,7 +101,7 @@ def _check_file(path: Path, *, create: bool) -> None:
             ) from None
         with translated(path):
             _make_folder(path.parent)
-            # For its owner only, in whatever folder it is; the log and what else SQLite makes get the same rights.
+            # For its owner only, in any folder; SQLite gives its log and other files the same rights.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return
     except OSError as error:
@@ -138,11 +138,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> bool:
-    """Migrate it, unless another process has; whether this one did."""
+    """Migrate the database unless another process has; return whether this one did."""
     # Read again under the write lock: of many starters at once, the first has done it for all.
     version = check_header(connection, path)
     if version >= known[-1][0]:
-        return False  # and may be at work already
+        return False  # and may already be at work
     _refuse_under_a_worker(connection, path, version)
     for number, statements in known:
         if number > version:
@@ -169,7 +169,7 @@ def _refuse_under_a_worker(connection: apsw.Connection, path: Path, version: int
 
 
 def _keep_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
-    """Return a copy of the database, whole and on disk, or leave none. Raises StoreFull, StorageError."""
+    """Make a whole copy of the database on disk and return its path, or leave none. Raises StoreFull, StorageError."""
     _refuse_a_full_disk(connection, path)
     copy = path.with_name(f"{path.name}.schema-{version}-{time.time_ns()}.bak")
     part = copy.with_suffix(".part")
@@ -191,7 +191,7 @@ def _keep_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
 
 
 def _refuse_a_full_disk(connection: apsw.Connection, path: Path) -> None:
-    # Its own pages that a migration writes are more: what is lacking then undoes it, and the copy goes.
+    # The migration's own pages come on top; if they do not fit, it is rolled back and the copy removed.
     numbers = [connection.execute(f"PRAGMA {name}").get for name in ("page_count", "freelist_count", "page_size")]
     needed, free = (numbers[0] - numbers[1]) * numbers[2], shutil.disk_usage(path.parent).free
     if free < needed:

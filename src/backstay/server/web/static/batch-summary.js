@@ -257,7 +257,7 @@ export class BatchSummary extends BackstayElement {
 
   async #retry(button, itemIds, confirm) {
     if (!this.tell("retry", { itemIds }, { cancelable: true })) return;
-    // One request: the items it puts back change the state, for which a page may load itself anew.
+    // One request: the items it puts back change the state, for which a page may reload.
     const asked = { ...(itemIds === null ? { retryFailed: true } : { retryItems: itemIds }), ...(confirm && { confirm }) };
     const confirmed = (name) => this.#retry(button, itemIds, name);
     await this.#act(button, "resume", asked, "they are tried again", (job) => this.tell("retried", { job }), confirmed);

@@ -1,5 +1,5 @@
-// The API: where it is, what lets one in, how its errors and events come back, and what holds when contact is lost: a
-// request without an answer may have been done. So nobody says that it was not: it is asked again, under the same key.
+// The API: its address, its token, how its errors and events come back, and what holds when contact is lost. A request
+// without an answer may have been carried out, so it is not reported as failed: it is sent again, under the same key.
 
 const settings = { api: "", token: null };
 
@@ -24,7 +24,7 @@ const UNREACHABLE = { code: "unreachable", message: "The server does not answer.
 const PASSING = [0, 401, 429, 503];
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 5_000;
-// Streams have a heartbeat: one that is silent for so long has lost its other end, though nobody has closed it.
+// Streams have a heartbeat: one that is silent for so long has lost its other end, although it was not closed.
 const LONGEST_SILENCE = 60_000;
 
 // Contact is lost: there is no answer of the server's, only silence, a broken connection or a proxy that says so.

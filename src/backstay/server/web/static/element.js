@@ -65,7 +65,7 @@ export class BackstayElement extends HTMLElement {
 }
 
 const LOST = "The connection was lost. Trying again…";
-const OUTSIDE = "This page is not let in any more. Open the address that the server has printed, or sign in; it goes on by itself.";
+const OUTSIDE = "This page is signed out. Open the address that the server has printed, or sign in; this page then continues.";
 
 // What there is to say while there is no contact; `what` is what may have been done, or not.
 export function lostContact(error, what = null) {

@@ -12,9 +12,9 @@ import { clipped, counted, distance, element, number, printedId, size } from "./
 import { BackstayElement, problem, sayLost, skeleton } from "./element.js";
 
 const PHRASE = "delete for good";
-// Whoever deletes is seldom silent for so long.
+// A server that is deleting is seldom silent for so long.
 const STANDSTILL = 2_000;
-// What a delete is refused with that has been made before.
+// The errors that refuse a delete when an earlier attempt has already done it.
 const AFTERMATH = ["plan_outdated", "empty_selection"];
 
 const RULES = `
@@ -109,14 +109,14 @@ export class PreDeleteBackup extends BackstayElement {
     try {
       const plan = await this.#plan((error) => sayLost(place, error));
       if (opened !== this.#dialog) return; // closed meanwhile, or opened anew about something else
-      if (plan === null) this.#put("Nothing to delete", element("p", {}, "What was selected is not there any more."), this.#row("Close"));
+      if (plan === null) this.#put("Nothing to delete", element("p", {}, "The selected conversations are not there any more."), this.#row("Close"));
       else this.#propose(plan);
     } catch (error) {
       if (opened === this.#dialog && !this.#signal.aborted) this.#stopped(error);
     }
   }
 
-  // Aborted when nobody waits for an answer any more: the dialog is closed, or the element has left the page.
+  // Aborted when the answer is no longer needed: the dialog is closed, or the element has left the page.
   get #signal() {
     return AbortSignal.any([this.signal, this.#asking.signal]);
   }
@@ -190,7 +190,7 @@ export class PreDeleteBackup extends BackstayElement {
     }
   }
 
-  // Begin the delete, or find out what came of it. Resolves to that; may be called again whenever contact was lost.
+  // Begin the delete, or find out its result. Resolves to the result; may be called again whenever contact was lost.
   async #attempt(work, signal) {
     if (work.backupId !== null) return this.#settled(work, signal);
     if (work.isLost) work.left = await this.#left();
@@ -204,7 +204,7 @@ export class PreDeleteBackup extends BackstayElement {
     return end.data;
   }
 
-  // Follow a delete by the record of its backup. Resolves to what it came to, or throws when it came to nothing.
+  // Follow a delete by the record of its backup. Resolves to its result, or throws when nothing was deleted.
   async #settled(work, signal) {
     const path = `/api/backups/${encodeURIComponent(work.backupId)}`;
     const standstill = new AbortController();
@@ -232,11 +232,11 @@ export class PreDeleteBackup extends BackstayElement {
     if (now.deletion.state === "undone") throw new ApiError(409, { code: "undone", message: "The delete was interrupted, and was undone: all of them are in the library." });
     if (now.deletion.state === "deleting" && now.deletion.deleted > backup.deletion.deleted) return this.#settled(work, signal); // another server is at it
     if (now.deletion.state === "deleting") throw new Interrupted(now);
-    // A delete that has come to its end says what it came to.
+    // A finished delete is in the answer.
     return this.client.post("/api/conversations/delete", { continueBackupId: work.backupId }, { signal });
   }
 
-  // Have the page delete, once there is a verified backup. Resolves to what that came to, by what the backup misses then.
+  // Have the page delete, once there is a verified backup. Resolves to the result, by comparing the library with the backup.
   async #deleteByPage(work, signal, lost) {
     const asked = { selection: this.#selection, digest: work.plan.digest, reason: "bulk_delete" };
     work.what = "they were backed up";
@@ -276,7 +276,7 @@ export class PreDeleteBackup extends BackstayElement {
     this.tell("progress", data);
   }
 
-  // While nothing is known, the dialog may be closed: the delete depends on nobody who watches.
+  // While the result is unknown, the dialog may be closed: the delete does not depend on it.
   #lost(work, error) {
     work.isLost = true;
     this.#isBusy = false;
@@ -297,7 +297,7 @@ export class PreDeleteBackup extends BackstayElement {
     return (await this.#plan())?.conversations ?? 0;
   }
 
-  // What a delete has come to that did not end as it should.
+  // Show the result of a delete that did not end as it should.
   async #explain(work, error) {
     const signal = this.#signal;
     try {
@@ -328,14 +328,14 @@ export class PreDeleteBackup extends BackstayElement {
     }
   }
 
-  // A delete that nobody is at any more: its backup finishes it or undoes it.
+  // A delete that no server works on: its backup finishes it or undoes it.
   #interrupted(work, backup, error = null) {
     const { deleted } = backup.deletion;
     const place = element("div", { "aria-live": "polite" });
     const undo = element("button", { type: "button", class: "primary", part: "undo", onclick: () => this.#undo(undo, place, backup, [finish]) }, "Undo");
     const finish = element("button", { type: "button", class: "danger", part: "confirm", onclick: () => this.#finish(work) }, "Finish deleting");
     this.#put(
-      "The delete stands still",
+      "The delete has stopped",
       error !== null && problem(error),
       element("p", {}, `${counted(deleted, "conversation")} of ${number(backup.conversationCount)} ${deleted === 1 ? "is" : "are"} deleted so far. All of them are in a verified backup.`),
       place,
@@ -365,7 +365,7 @@ export class PreDeleteBackup extends BackstayElement {
     const done = element("button", { type: "button", class: "primary", onclick: () => this.close() }, "Done");
     const kept = [
       error !== null && problem(error),
-      deletion.changed > 0 && element("p", {}, `${counted(deletion.changed, "conversation")} kept, because somebody changed them meanwhile.`),
+      deletion.changed > 0 && element("p", {}, `${counted(deletion.changed, "conversation")} kept, because they were changed meanwhile.`),
       isHandedOver && left > 0 && element("p", {}, `${counted(left, "conversation is", "conversations are")} in the library as before.`),
     ];
     const heading = deletion.deleted === 0 ? "Nothing was deleted" : `${counted(deletion.deleted, "conversation")} deleted`;
@@ -447,7 +447,7 @@ class Work {
     this.plan = plan;
     this.backup = backup;
     this.shown = element("backup-progress", { deleting: backup || "only" });
-    this.after = `This can be closed: what the server has begun does not depend on it.${backup ? " The list of backups shows what it came to." : ""}`;
+    this.after = `This dialog can be closed: the delete continues without it.${backup ? " The list of backups shows its result." : ""}`;
   }
 
   asked(selection) {
@@ -470,10 +470,10 @@ function inItsPhase(data) {
   return { backupId, phase: "deleting", conversations: deleted + changed + gone, total, contentBytes: 0 };
 }
 
-// A delete that was begun, and that nobody is at any more.
+// A delete that was begun, and that no server works on.
 class Interrupted extends Error {
   constructor(backup) {
-    super("The delete stands still.");
+    super("The delete has stopped.");
     this.code = "interrupted";
     this.backup = backup;
   }

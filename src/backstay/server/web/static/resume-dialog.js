@@ -122,7 +122,7 @@ export class ResumeDialog extends BackstayElement {
         ? this.#resume(job, retryFailed, place, limits)
         : this.#askForFunction(job, item, buttons, place, () => this.#resume(job, retryFailed, place, limits, options.confirm));
     const limits = {
-      concurrency: limit("Items at once", job.concurrency, 10_000, "as the server has it"),
+      concurrency: limit("Items at once", job.concurrency, 10_000, "server's default"),
       ...(job.recipe !== null && { rpm: limit("Requests a minute at most", job.rpm, 10_000_000, "no bound") }),
     };
     buttons.replaceChildren(
@@ -144,7 +144,7 @@ export class ResumeDialog extends BackstayElement {
     }
   }
 
-  // Resolves to the answer, or to null when nobody waits for it any more.
+  // Resolves to the answer, or to null when it is no longer needed.
   async #act(job, action, asked, place, what) {
     const signal = AbortSignal.any([this.signal, this.#asking.signal]);
     const lost = (error) => sayLost(place, error, what);

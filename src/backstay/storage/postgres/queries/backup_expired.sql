@@ -1,4 +1,4 @@
--- verified, damaged or failed → expired, unless somebody needs it; nothing can go on with a delete once its backup is damaged
+-- verified, damaged or failed → expired, unless a pin or an unfinished delete needs it; a delete cannot be resumed from a damaged backup
 UPDATE {schema}.backups
    SET state = 'expired', expires_at = coalesce(expires_at, :now),
        deletion = CASE deletion WHEN 'deleting' THEN 'abandoned' ELSE deletion END

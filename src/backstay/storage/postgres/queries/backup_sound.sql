@@ -1,4 +1,4 @@
--- damaged → verified, if it was known to be so before its file was read
+-- damaged → verified, if it was recorded as damaged before its file was read
 UPDATE {schema}.backups
    SET state = 'verified', damaged_at = NULL
  WHERE key = :key

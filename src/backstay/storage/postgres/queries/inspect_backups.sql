@@ -1,4 +1,4 @@
--- Backups of one owner whose files are to be there, the latest first.
+-- Backups of one owner whose files should exist, the latest first.
 SELECT id, folder, host, file_bytes, file_sha256, damaged_at
   FROM {schema}.backups
  WHERE owner = :owner

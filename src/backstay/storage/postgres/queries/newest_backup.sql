@@ -1,4 +1,4 @@
--- The backup that was made or verified last, of those that are still there.
+-- The backup that was made or verified last, of those that still exist.
 SELECT id, greatest(created_at, coalesce(verified_at, 0)) AS made_at
   FROM {schema}.backups
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Have a note that still says this last longer.
+-- Extend a note that still has this value.
 UPDATE {schema}.notes
    SET expires_at = :expires_at
  WHERE kind = :kind

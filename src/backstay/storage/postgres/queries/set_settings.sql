@@ -1,4 +1,4 @@
--- Limits of a job were given anew.
+-- Change the limits of a job.
 UPDATE {schema}.jobs
    SET settings = :settings
  WHERE key = :job_key

@@ -1,4 +1,4 @@
--- Remove a note that still says this.
+-- Remove a note that still has this value.
 DELETE FROM notes
  WHERE kind = :kind
    AND owner = :owner

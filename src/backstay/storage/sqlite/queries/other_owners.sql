@@ -1,4 +1,4 @@
--- How many other owners have how many of what is asked for; nothing else is counted.
+-- Count one kind of thing of other owners, and those owners.
 SELECT count(DISTINCT owner), count(*)
   FROM (SELECT owner FROM jobs
          WHERE :noun = 'job' AND state <> 'creating'
