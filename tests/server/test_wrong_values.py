@@ -17,7 +17,7 @@ from backstay.generate.recipe import Recipe
 from backstay.server import ServerSettings, create_app, problems
 from backstay.settings import Settings
 from support.addresses import _all_routes, description
-from support.serving import ENOUGH, cookied, libraries, serving
+from support.serving import ENOUGH, LOCAL, cookied, libraries, serving
 
 settings = libraries(ENOUGH)
 
@@ -38,7 +38,7 @@ _BAD: list[Any] = [
 
 
 def _app() -> FastAPI:
-    return create_app(Settings(here=Path("/nowhere")), ServerSettings())
+    return create_app(Settings(here=Path("/nowhere")), ServerSettings(), token=LOCAL)
 
 
 def _models(found: Any) -> Iterator[type[BaseModel]]:
@@ -110,7 +110,7 @@ _REFUSED = [
     ("POST", "/api/backup/create", {"conversationIds": []}, "conversationIds: it must not be empty"),
     ("POST", "/api/backup/create", {"conversationIds": "x"}, "conversationIds: it must be a list"),
     ("POST", "/api/backup/create", {"conversationIds": [1]}, "conversationIds.0: it must be text"),
-    ("POST", "/api/backup/create", {}, "conversationIds: it is missing"),
+    ("POST", "/api/backup/create", {}, "body: give conversationIds or selection"),
     ("POST", "/api/batches/j/resume", {"concurency": 1}, "concurency: there is no such field"),
     ("POST", "/api/conversations/export", _IDS, "conversationIds: it may have 10,000 entries at most"),
     ("POST", "/api/conversations/delete-plan", {"selection": _IDS},

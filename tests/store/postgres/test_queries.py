@@ -20,7 +20,14 @@ _OURS_ALONE = {name for name in _FILES if name.startswith("hold_")}
 # What is asked of the original's tables, which are never in a file.
 _ORIGINAL = {name for name in _FILES if name.startswith("original_")}
 # What is asked of the catalogues, which are not alike.
-_CATALOGUE = {"adopted_tables", "table_named", "sequences_of", "table_names", "tables_without_rowid"}
+_CATALOGUE = {
+    "adopted_tables",
+    "database_location",
+    "table_named",
+    "sequences_of",
+    "table_names",
+    "tables_without_rowid",
+}
 
 
 @pytest.fixture(scope="module")
