@@ -55,6 +55,9 @@ class KeySetting(BaseModel):
         return self
 
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
 class Settings(BaseModel):
     """All settings. `load` makes one."""
 
@@ -87,6 +90,12 @@ class Settings(BaseModel):
     """What relative paths are relative to."""
     file_directory: Path = Field(default_factory=Path.cwd, exclude=True)
     """Directory of the settings file: key files are relative to it, and key commands run in it."""
+
+    @field_validator("owner")
+    @classmethod
+    def _as_databases_write_it(cls, owner: str) -> str:
+        # The id of a user of Supabase is one owner, in whatever case it was copied.
+        return owner.lower() if _UUID.fullmatch(owner) else owner
 
     @field_validator("database_schema")
     @classmethod

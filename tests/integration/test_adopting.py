@@ -13,9 +13,9 @@ import pytest
 from backstay import Backstay, Selection
 from backstay.errors import (
     BackupError,
+    BadRow,
     CannotAdopt,
     ConversationNotFound,
-    OutcomeRefused,
     SchemaOutdated,
     SettingsError,
     StoreCorrupt,
@@ -371,7 +371,7 @@ async def test_an_import_is_stored_as_far_as_there_are_columns(backstay, url, tm
     assert (await backstay.conversations.show(chat)).turns[1].metadata == {"a": 1}
     for unfit in ("not-a-uuid", chat.upper()):
         path.write_text(json.dumps({"id": unfit, "conversation_turns": turns}) + "\n")
-        with pytest.raises(OutcomeRefused):
+        with pytest.raises(BadRow, match="line 1"):
             await backstay.conversations.import_file(path)
 
 

@@ -57,13 +57,16 @@ class Folders:
 
     async def check(self, folder: BackupFolder) -> None:
         """Raise BackupFolderUnrecognized unless the folder is this library's, or new."""
-        marker = await self._marker(folder)
-        problem = problem_with(folder.path, marker, await self._state(folder, marker))
-        if problem is not None:
+        if (problem := await self.problem(folder)) is not None:
             fact, remedy = problem
             raise BackupFolderUnrecognized(
                 f"{_capital(fact)}. Nothing was written or deleted. {_capital(remedy)}", path=str(folder.path)
             )
+
+    async def problem(self, folder: BackupFolder) -> tuple[str, str] | None:
+        """Return why nothing may be written to a folder, and the remedy; None where it may. Raises as `state`."""
+        marker = await self._marker(folder)
+        return problem_with(folder.path, marker, await self._state(folder, marker))
 
     async def state(self, folder: BackupFolder) -> FolderState:
         """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker cannot be read."""

@@ -15,7 +15,7 @@ from backstay.backup.restorer import Restorer
 from backstay.backup.restoring import OnConflict, Restored, RestorePlan
 from backstay.backup.store import BackupStore, Snapshot
 from backstay.backup.writer import Writer
-from backstay.errors import BackstayError
+from backstay.errors import BackstayError, BackupFolderUnrecognized
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 
@@ -121,9 +121,14 @@ class Backups:
         """Return where the file of a backup is, or was."""
         return (await self._folders.of(backup)).path_of(backup.id)
 
-    async def folder(self) -> Path:
-        """Return the folder where new backups go. Raises SettingsError: none is set."""
-        return (await self._folders.current()).path
+    async def folder(self) -> tuple[Path, str | None]:
+        """Return the folder where new backups go, and why it is refused, if so. Raises SettingsError: none is set."""
+        folder = await self._folders.current()
+        try:
+            problem = await self._folders.problem(folder)
+        except BackupFolderUnrecognized:
+            return folder.path, "its marker cannot be read"
+        return folder.path, problem[0] if problem is not None else None
 
     async def use_folder(self) -> Path:
         """Make the folder where new backups go this library's own, whatever it was before. Idempotent.

@@ -62,6 +62,8 @@ async def drafts(
 
 
 async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> Chunks:
+    if hasattr(items, "to_dict"):
+        raise BadRow("A data frame is no list of items; give its rows: frame.to_dict('records')")
     if isinstance(items, str | Path):
         source = None if str(items) == "-" else Path(items)
         rows = _file_drafts(source, columns, stdin)
@@ -145,8 +147,11 @@ def _draft(values: Mapping[str, Any], columns: Columns, where: str, line: int) -
     rest = dict(values)
     id_given = columns.id is not None or "id" in rest
     item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if id_given else None
-    topic = rest.pop(columns.topic or "topic", None)
-    persona = rest.pop(columns.persona or "persona", None)
+    topic_name, persona_name = columns.topic or "topic", columns.persona or "persona"
+    # Of all values, not of the rest: one column may be the id and the topic.
+    topic, persona = values.get(topic_name), values.get(persona_name)
+    rest.pop(topic_name, None)
+    rest.pop(persona_name, None)
     return _checked(item_id, topic, persona, _parameters(rest, where, line), where, line)
 
 

@@ -110,8 +110,8 @@ class RunLimits:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def updated(self, given: "RunLimits") -> "RunLimits":
-        """Return these limits, updated with the given ones."""
-        return RunLimits(**{**self.to_dict(), **given.to_dict()})
+        """Return these limits, updated with the given ones. A given 0 lifts a limit."""
+        return RunLimits(**{name: value for name, value in {**self.to_dict(), **given.to_dict()}.items() if value})
 
 
 @dataclass(frozen=True, slots=True)

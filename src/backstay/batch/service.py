@@ -94,7 +94,7 @@ class Batches:
             concurrency: Calls in flight at most; by default the job's last value, else 16.
             rpm: Requests a minute at most, of a recipe; by default the job's last value. The limits of the provider
                 account apply as well.
-            tpm: Tokens a minute at most, of a recipe; by default the job's last value.
+            tpm: Tokens a minute at most, of a recipe; by default the job's last value. 0 lifts the limit, as of `rpm`.
             max_attempts: Tries of an item that fails in a way that may pass.
             timeout: Seconds that one try may take.
             limit: Items that this run claims at most.
@@ -120,7 +120,7 @@ class Batches:
         recipe = process if isinstance(process, Recipe) else None
         callee = await self._callee(process, retry_on)
         _check_bounds(limits, callee)
-        settings = JobSettings(max_attempts, timeout, limits)
+        settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
         wanted = Wanted(job_id, _name_of(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or Stop()
         given = _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin))
@@ -155,7 +155,8 @@ class Batches:
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, Recipe) else None
         _check_bounds(limits, await self._callee(processor))
-        wanted = Wanted(job_id, _name_of(processor), JobSettings(max_attempts, timeout, limits), recipe=recipe)
+        settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
+        wanted = Wanted(job_id, _name_of(processor), settings, recipe=recipe)
         given = drafts(items, columns or Columns(), stdin=stdin, ceiling=ceiling)
         if not (await self._create(wanted, _checked(recipe, items, given))).is_new:
             await self._set_limits(job_id, limits)
@@ -521,7 +522,7 @@ def _check_bounds(limits: RunLimits, callee: Callee) -> None:
 
 def _check_run(limits: RunLimits, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:
     checks: tuple[tuple[str, Any, type[int | float], float, float], ...] = (
-        *((name, value, int, 1, _MOST[name]) for name, value in limits.to_dict().items()),
+        *((name, value, int, int(name == "concurrency"), _MOST[name]) for name, value in limits.to_dict().items()),
         ("max_attempts", max_attempts, int, 1, 1_000),
         ("timeout", timeout_seconds, float, 0.001, 604_800),
         ("limit", 1 if limit is None else limit, int, 1, 10**12),

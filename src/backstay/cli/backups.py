@@ -284,9 +284,11 @@ def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
 
-    async def current() -> Path:
+    async def question() -> str:
         async with invocation.open() as backstay:
-            return await backstay.backups.folder()
+            folder, problem = await backstay.backups.folder()
+            why = f" ({plain(problem)})" if problem is not None else ""
+            return f"Make {plain(folder)} this library's folder of backups, and no other database's{why}"
 
     async def do() -> None:
         async with invocation.open() as backstay:
@@ -298,7 +300,7 @@ def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False
             out.line(f"{plain(folder)} is the folder of this library's backups.")
 
     if not yes:
-        confirm(f"Make {plain(in_loop(current()))} this library's folder of backups, and no other database's")
+        confirm(in_loop(question()))
     in_loop(do())
 
 

@@ -1,6 +1,5 @@
 """Where jobs stand, in words, and the reminder that some are unfinished."""
 
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
 from backstay.cli.text import counted, plain
+from backstay.clock import SystemClock
 from backstay.errors import BackstayError
 from backstay.library.id_text import printed_id, typed_id
 
@@ -48,7 +48,7 @@ async def remind(
 
 def _is_recent(stamp: Path) -> bool:
     try:
-        return abs(time.time() - stamp.stat().st_mtime) < _DAY_SECONDS
+        return abs(SystemClock().now().timestamp() - stamp.stat().st_mtime) < _DAY_SECONDS
     except FileNotFoundError:
         return False
 

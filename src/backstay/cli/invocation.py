@@ -54,7 +54,7 @@ class Invocation:
     def pace(self, rpm: int | None, tpm: int | None, patience: str | None) -> None:
         """Take the options that say how a provider is asked. Raises SettingsError."""
         usual = self.settings()
-        self.rpm, self.tpm = rpm, tpm
+        self.rpm, self.tpm = rpm or None, tpm or None
         # The job keeps what was given. An account that is bounded lower by the settings has to be given it again.
         self._repeated = [
             word

@@ -19,10 +19,15 @@ Concurrency = Annotated[
 ]
 Rpm = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Requests a minute at most; kept with the job.", show_default=False),
+    typer.Option(
+        metavar="N", min=0, help="Requests a minute at most, 0 for no limit; kept with the job.", show_default=False
+    ),
 ]
 Tpm = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Tokens a minute at most; kept with the job.", show_default=False)
+    int | None,
+    typer.Option(
+        metavar="N", min=0, help="Tokens a minute at most, 0 for no limit; kept with the job.", show_default=False
+    ),
 ]
 Patience = Annotated[
     str | None,

@@ -12,6 +12,10 @@ from backstay.cli.variables import warn_of_supabase
 from backstay.errors import SettingsError
 from backstay.extras import packages_missing
 
+_NO_PAGES = (
+    "Requests need a JSON Web Token, as the settings say, so there are no pages for a browser. For pages on this "
+    "machine: BACKSTAY_AUTH=token backstay serve"
+)
 _SCRIPTED_ONLY = (
     "Only the built-in scripted writer is offered, and it calls no model. Name your recipes under [server.recipes] in "
     'backstay.toml, as in: tutor = "tutor.toml"'
@@ -58,6 +62,8 @@ def serve(
             out.answer(ServeOut(url=place.url, token=place.token))
         out.line(f"{place.url}/?token={place.token}" if place.token is not None else place.url)
         flush()
+        if place.token is None:
+            out.note(_NO_PAGES)
         if server.is_scripted_only:
             out.note(_SCRIPTED_ONLY)
         out.note("Press Ctrl-C to stop.")

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from backstay.app import Backstay
-from backstay.backup.folder import BackupFolder
+from backstay.backup.folder import MARKER, BackupFolder
 from backstay.backup.folder_marker import problem_with, read_marker, state_of
-from backstay.clock import to_text
+from backstay.clock import SystemClock, to_text
 from backstay.doctor.check import Check, Level
 from backstay.doctor.surroundings import check_backup_folder
 from backstay.errors import BackstayError, BackupDamaged, BackupFolderUnrecognized, BackupUnreachable
@@ -26,8 +26,12 @@ _BLOCK = 1024 * 1024
 
 def check_backups(found: Standing, settings: Settings, *, beside: Path | None, deep: bool) -> Iterator[Check]:
     """Check the file of each backup, and the marker of the folder for new ones; `deep` reads all files."""
-    yield from _folder(found, beside=beside, chosen=settings.backup_place)
-    missing, wrong, sound = [], [], 0
+    of_folder = list(_folder(found, beside=beside, chosen=settings.backup_place))
+    yield from of_folder
+    yield from _clock(found)
+    missing: list[str] = []
+    unseen: list[str] = []
+    wrong, sound = [], 0
     if (place := settings.backup_place or beside) is not None:
         yield from check_backup_folder(place / found.database_id)
     for backup in found.backups:
@@ -37,7 +41,8 @@ def check_backups(found: Standing, settings: Settings, *, beside: Path | None, d
         folders = [BackupFolder(place / found.database_id) for place in places if place is not None]
         folder = next((folder for folder in folders if folder.has(backup.id)), None)
         if folder is None:
-            missing.append(backup.id)
+            is_there = any((folder.path / MARKER).is_file() for folder in folders)
+            (missing if is_there else unseen).append(backup.id)
             continue
         try:
             is_sound = _is_what_was_verified(folder, backup) if deep else None
@@ -53,12 +58,28 @@ def check_backups(found: Standing, settings: Settings, *, beside: Path | None, d
     if wrong:
         asyncio.run(_recorded(wrong, settings))
         yield from (_damaged(backup, is_sound=False) for backup in wrong)
+    if unseen and not of_folder:
+        text = f"the folder cannot be seen of {_listed(unseen)}"
+        yield Check("backups", Level.PROBLEM, text, "mount its disk; nothing can be restored from there until then")
     if missing:
         text = f"the file is missing of {_listed(missing)}: nothing can be restored from it"
         remedy = "put it back, or `backstay backups delete BACKUP` if it is gone for good"
         yield Check("backups", Level.PROBLEM, text, remedy)
-    elif sound:
+    elif sound and not unseen:
         yield Check("backups", Level.OK, f"{sound:,} verified, {'read back' if deep else 'with their files'}")
+
+
+def _clock(found: Standing) -> Iterator[Check]:
+    """Check that no backup is newer than now: until then no cleanup removes anything."""
+    now = SystemClock().now()
+    newest = max(found.backups, key=lambda backup: backup.made_at, default=None)
+    if newest is not None and newest.made_at > now:
+        text = f"the clock shows {to_text(now)}, but {newest.id} was made at {to_text(newest.made_at)}"
+        remedy = (
+            "set the clock; if it was wrong then, `backstay backups cleanup --now` removes what has expired, and "
+            f"`backstay backups delete {newest.id}` removes that backup"
+        )
+        yield Check("clock", Level.PROBLEM, text, remedy)
 
 
 def _folder(found: Standing, *, beside: Path | None, chosen: Path | None) -> Iterator[Check]:

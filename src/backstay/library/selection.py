@@ -42,7 +42,7 @@ class Selection:
             EmptySelection: no condition was given, and "all" was not said.
         """
         if not (self.is_narrowed or self.everything):
-            raise EmptySelection("Nothing is selected; give ids, a job or another condition, or say all")
+            raise EmptySelection("Nothing is selected; give ids, a job or another condition, or ask for all")
         return self
 
     @property

@@ -13,7 +13,7 @@ HINTS: Mapping[type[BaseException], str] = {
     errors.BackupNotFound: "the list of backups shows those there are",
     errors.BackupUnusable: "put back a copy of its file, then have it verified",
     errors.EmptySelection: "the list of conversations shows those there are",
-    errors.IllegalMove: "its state says what is possible: see it anew",
+    errors.IllegalMove: "look at it again: its state has changed, and says what is possible",
     errors.JobIsWorked: "pause or cancel it first",
     errors.ItemsNeeded: "make it with all its items, finished ones too, under the ids that they had",
     errors.NothingToRun: "the list of batches shows all there are",

@@ -1,6 +1,7 @@
 """Whatever tables an app has: adopted, deleted from, restored and given back, they are as they were."""
 
 import asyncio
+import tempfile
 
 import psycopg
 import pytest
@@ -21,26 +22,25 @@ _OPTIONS = settings(
 pytestmark = [pytest.mark.promise("K1", "K2"), pytest.mark.sweep]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _safe(tmp_path_factory):
-    postgres.need_a_server()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("BACKUP_DIRECTORY", str(tmp_path_factory.mktemp("safe")))
-        yield
-
-
 @given(app=made_up_apps.apps(), places=st.sets(st.integers(0, 6), min_size=1))
 @_OPTIONS
 def test_there_and_back(app, places):
     """Every row of every table, compared by the database itself; its sequences go on."""
+    postgres.need_a_server()
     url = postgres.fresh_database()
     try:
-        with psycopg.connect(url, autocommit=True) as connection:
-            for statement in app.statements:
-                connection.execute(statement)
-        asyncio.run(_there_and_back(url, app, places))
+        with tempfile.TemporaryDirectory() as safe, pytest.MonkeyPatch.context() as patched:
+            patched.setenv("BACKUP_DIRECTORY", safe)
+            _made(url, app)
+            asyncio.run(_there_and_back(url, app, places))
     finally:
         postgres.drop_database(url)
+
+
+def _made(url, app):
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in app.statements:
+            connection.execute(statement)
 
 
 def _rows(url, app):

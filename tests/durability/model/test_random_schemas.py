@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -35,14 +34,11 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
+def url():
     postgres.need_a_server()
     url = postgres.fresh_database()
-    safe = tmp_path_factory.mktemp("safe")
-    os.environ["BACKUP_DIRECTORY"] = str(safe)
     fill(url, 6, job=False)
     yield url
-    del os.environ["BACKUP_DIRECTORY"]
     postgres.drop_database(url)
 
 
@@ -63,7 +59,9 @@ def test_on_a_server(url, tables, keys, again):
     copy = postgres.copied_database(url)
     try:
         ask(copy, f"SET search_path = public; {made_up.statements(tables, server=True)}")
-        asyncio.run(_there_and_back(copy, tables, keys, again))
+        with tempfile.TemporaryDirectory() as safe, pytest.MonkeyPatch.context() as patched:
+            patched.setenv("BACKUP_DIRECTORY", safe)
+            asyncio.run(_there_and_back(copy, tables, keys, again))
     finally:
         postgres.drop_database(copy)
 

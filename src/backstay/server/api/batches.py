@@ -36,8 +36,8 @@ Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False, strict=False)]
 Concurrency = Annotated[int, Field(ge=1, le=10_000)]
-Rpm = Annotated[int, Field(ge=1, le=10_000_000)]
-Tpm = Annotated[int, Field(ge=1, le=10_000_000_000)]
+Rpm = Annotated[int, Field(ge=0, le=10_000_000, description="0 lifts the limit.")]
+Tpm = Annotated[int, Field(ge=0, le=10_000_000_000, description="0 lifts the limit.")]
 ItemIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
 from backstay.clock import SystemClock
+from backstay.errors import BackupDamaged
 from backstay.objects import BackupOut, BackupsOut, RestorePlanOut
 from backstay.server.api.common import Cursor, Owned
 from backstay.server.web.conversations import Filters
@@ -97,7 +98,10 @@ async def act(
     """Do one thing to a backup, and show it again."""
     match action:
         case "verify":
-            await owned.backups.verify(backup_id)
+            try:
+                await owned.backups.verify(backup_id)
+            except BackupDamaged:
+                return led_to(request, "/backups/one", id=backup_id)  # which says so, and since when
             done = "verified"
         case "pin":
             await owned.backups.pin(backup_id)

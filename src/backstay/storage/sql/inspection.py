@@ -43,6 +43,8 @@ class KeptBackup:
     file_bytes: int
     file_sha256: bytes
     damaged_at: datetime | None
+    made_at: datetime
+    """When it was made or last verified, whichever is later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ def count_of_others(session: Session, owner: str, noun: Owned) -> OtherOwners:
 
 
 def _backup(row: Row) -> KeptBackup:
-    name, folder, host, file_bytes, sha256, damaged_at = row
+    name, folder, host, file_bytes, sha256, damaged_at, made_at = row
     since = from_micros(damaged_at) if damaged_at is not None else None
-    return KeptBackup(name, folder, host, file_bytes, bytes(sha256), since)
+    return KeptBackup(name, folder, host, file_bytes, bytes(sha256), since, from_micros(made_at))
 
 
 def miscounted(session: Session) -> list[str]:

@@ -43,6 +43,7 @@ export class BatchSummary extends BackstayElement {
   #following = null;
   // What has been asked for and may have been done, while there is no answer.
   #asked = null;
+  #stateWhenAsked = null; // while a question stands: the state of the job it is about
 
   constructor() {
     super(RULES);
@@ -177,6 +178,7 @@ export class BatchSummary extends BackstayElement {
 
   // A screen reader hears every tenth, not every item.
   #announce() {
+    if (this.#hasQuestion()) return;
     if (this.#job.waiting) {
       this.#announced = -1;
       return this.#say(waiting(this.#job.waiting), "lost");
@@ -223,7 +225,7 @@ export class BatchSummary extends BackstayElement {
     const { failed } = this.#parts;
     const count = this.#job.failed;
     const items = [...this.#failed.values()].slice(0, count);
-    if (failed.dataset.shown === `${count} ${items.length} ${this.#job.state}`) return;
+    if (this.#hasQuestion() || failed.dataset.shown === `${count} ${items.length} ${this.#job.state}`) return;
     failed.dataset.shown = `${count} ${items.length} ${this.#job.state}`;
     if (count === 0 || items.length === 0) return failed.replaceChildren();
     const canSkip = this.getAttribute("job-id") !== null && this.#job.processor !== "taken-over" && this.#job.state !== "cancelled";
@@ -272,13 +274,21 @@ export class BatchSummary extends BackstayElement {
   #ask(button, error, confirmed) {
     const name = error.details.processor;
     const again = element("button", { type: "button", class: "small", onclick: () => confirmed(name) }, `Call ${name}`);
-    button.replaceWith(again);
+    // The list may have been drawn anew since the button was pressed.
+    if (button.isConnected) button.replaceWith(again);
+    else this.#parts.failed.prepend(again);
     again.focus();
+    this.#stateWhenAsked = this.#job.state;
     this.#say(`It was started by a command: this server would call its function ${name}.`);
+  }
+
+  #hasQuestion() {
+    return this.#stateWhenAsked !== null && this.#stateWhenAsked === this.#job.state;
   }
 
   async #act(button, action, asked, what, done, confirmed) {
     const { signal } = this;
+    this.#stateWhenAsked = null;
     button.disabled = true;
     this.#asked = what;
     try {

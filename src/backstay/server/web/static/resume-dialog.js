@@ -157,7 +157,8 @@ export class ResumeDialog extends BackstayElement {
   }
 
   async #resume(job, retryFailed, place, inputs, confirm) {
-    const given = Object.entries(inputs).filter(([, input]) => input.value !== "");
+    // A limit whose field was emptied is lifted. Calls in flight always have one.
+    const given = Object.entries(inputs).filter(([name, input]) => input.value !== "" || (name === "rpm" && job.rpm !== null));
     const wrong = Object.values(inputs).find((input) => !input.checkValidity());
     if (wrong) throw new Error(`${wrong.parentElement.textContent}: ${wrong.validationMessage}`);
     const limits = Object.fromEntries(given.map(([name, input]) => [name, Number(input.value)]));

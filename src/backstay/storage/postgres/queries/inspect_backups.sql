@@ -1,5 +1,5 @@
 -- Backups of one owner whose files should exist, the latest first.
-SELECT id, folder, host, file_bytes, file_sha256, damaged_at
+SELECT id, folder, host, file_bytes, file_sha256, damaged_at, greatest(created_at, coalesce(verified_at, 0))
   FROM {schema}.backups
  WHERE owner = :owner
    AND state IN ('verified', 'damaged')

@@ -17,6 +17,7 @@ export class LivePage {
   constructor({ pause }) {
     this.#pause = this.#next = pause;
     document.addEventListener("visibilitychange", () => this.#go());
+    if (isSettling()) this.refresh();
   }
 
   // Bring the page up to date, soon: however often it is asked for, there is one request at a time. Hidden pages wait.
@@ -32,6 +33,7 @@ export class LivePage {
     try {
       draw(await load(window.location.href));
       this.#next = this.#pause;
+      this.#isWanted ||= isSettling();
     } catch {
       this.#isWanted = true;
       this.#next = Math.min(2 * this.#next, LONGEST_PAUSE);
@@ -85,10 +87,19 @@ function drawCell(cell, now) {
 
 function drawPart(part, now) {
   if (part.isEqualNode(now)) return;
-  const hadFocus = part.contains(document.activeElement);
+  const focused = part.contains(document.activeElement) ? document.activeElement.textContent : null;
   for (const { name, value } of now.attributes) part.setAttribute(name, value);
   part.replaceChildren(...document.importNode(now, true).childNodes);
-  if (hadFocus) part.querySelector("button, a")?.focus();
+  if (focused === null) return;
+  // On the same button, if it is still there, and on no other: a key that is pressed next may mean something else there.
+  const same = [...part.querySelectorAll("button, a")].find((one) => one.textContent === focused);
+  part.tabIndex = -1;
+  (same ?? part).focus();
+}
+
+// What is about to change without an event, as when the last worker of a paused job leaves.
+function isSettling() {
+  return document.querySelector("[data-settling]") !== null;
 }
 
 function isInUse(node) {
