@@ -22,7 +22,7 @@ from backstay.server.hints import message_of
 from backstay.server.making import making_of
 from backstay.server.problems import Problem
 from backstay.server.uploads import ITEMS
-from backstay.server.web.forms import Column, EmptyIsNone, FormName, Name, led_to
+from backstay.server.web.forms import EmptyIsNone, FormName, Name, ShortText, led_to
 from backstay.server.web.kept_files import KeptFile, KeptFiles, renamed
 from backstay.server.web.rendering import rendered
 
@@ -75,10 +75,10 @@ async def prepare(
     shared: Shared,
     file: Annotated[Text, Query(max_length=100)],
     job_id: Annotated[JobName | None, EmptyIsNone, Query(alias="jobId")] = None,
-    made: Annotated[Column, Query()] = None,
-    topic: Annotated[Column, Query()] = None,
-    persona: Annotated[Column, Query()] = None,
-    id_column: Annotated[Column, Query(alias="idColumn")] = None,
+    made: Annotated[ShortText, Query()] = None,
+    topic: Annotated[ShortText, Query()] = None,
+    persona: Annotated[ShortText, Query()] = None,
+    id_column: Annotated[ShortText, Query(alias="idColumn")] = None,
     concurrency: Annotated[Concurrency | None, EmptyIsNone, Query()] = None,
     rpm: Annotated[Rpm | None, EmptyIsNone, Query()] = None,
     max_attempts: Annotated[Attempts | None, EmptyIsNone, Query(alias="maxAttempts")] = None,
@@ -121,9 +121,9 @@ async def start(
     file: Annotated[Text, Form(max_length=100)],
     job_id: Annotated[JobName, Form(alias="jobId")],
     made: Annotated[Text, Form(max_length=250)],
-    topic: Annotated[Column, Form()] = None,
-    persona: Annotated[Column, Form()] = None,
-    id_column: Annotated[Column, Form(alias="idColumn")] = None,
+    topic: Annotated[ShortText, Form()] = None,
+    persona: Annotated[ShortText, Form()] = None,
+    id_column: Annotated[ShortText, Form(alias="idColumn")] = None,
     concurrency: Annotated[Concurrency | None, EmptyIsNone, Form()] = None,
     rpm: Annotated[Rpm | None, EmptyIsNone, Form()] = None,
     max_attempts: Annotated[Attempts, Form(alias="maxAttempts")] = 3,
@@ -181,7 +181,7 @@ async def act(
     job_id: FormName,
     action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "skip", "discard"], Form()],
     item: Annotated[list[Id] | None, Form()] = None,
-    confirm: Annotated[Text | None, EmptyIsNone, Form(max_length=1_000)] = None,
+    confirm: Annotated[ShortText, Form()] = None,
 ) -> Response:
     """Do one thing to a job, and show it again."""
     match action:

@@ -25,7 +25,7 @@ FormName = Annotated[Text, Form(min_length=1, max_length=LONGEST_ID, alias="id")
 FormText = Annotated[str, Form(), AfterValidator(_one_line_each)]
 EmptyIsNone = BeforeValidator(_none_of_empty)
 # The limit is inside the optional type: outside, it would apply to None as well.
-Column = Annotated[Annotated[Text, Field(max_length=1_000)] | None, EmptyIsNone]
+ShortText = Annotated[Annotated[Text, Field(max_length=1_000)] | None, EmptyIsNone]
 
 
 def led_to(request: Request, page: str, **query: str | int | None) -> RedirectResponse:
