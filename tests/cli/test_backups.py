@@ -300,7 +300,7 @@ def test_cleanup_says_why(within, backstay, library):
 
 
 def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
-    """It names the backup that is ahead, and either way on that it offers works."""
+    """Cleanup with a clock that is behind names the backup that is ahead, and both of its remedies work."""
     old, ahead = (within("backups", "create", "--all", "--json").json["backupId"] for _ in range(2))
     _sql(backstay, f"UPDATE backups SET created_at = created_at + 86400000000 WHERE id = '{ahead}'")
     _sql(backstay, f"UPDATE backups SET expires_at = 1 WHERE id = '{old}'")
@@ -389,7 +389,7 @@ def test_doctor_misses_the_file_of_a_backup(within, backstay, library):
 
 
 def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
-    """What it finds damaged is recorded, named with what to do, and gone once the file is back and verified."""
+    """`doctor --deep` records and names a damaged backup with its remedy, until its file is back and verified."""
     backup = within("backups", "create", "--all", "--json").json["backupId"]
     (file,) = backstay.folder.rglob(f"{backup}.json.zst")
     whole = file.read_bytes()
@@ -417,7 +417,7 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
 
 
 def test_a_cut_off_delete_of_a_damaged_backup_says_what_is_left_to_do(within, backstay, library, monkeypatch):
-    """Neither going on nor undoing is offered; what is offered instead works."""
+    """For a delete whose backup is damaged neither resuming nor undoing is offered, and the remedies offered work."""
     step, steps = SqlBackups.delete_step, []
 
     async def interrupted(self, backup, **options):

@@ -215,7 +215,7 @@ def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
 
 
 def test_a_file_in_the_place_of_backups_is_a_problem(within, backstay, database, monkeypatch):
-    """The remedy names the setting, and either half of it works."""
+    """An unusable place of backups is a problem whose remedy names the setting, and either half of it works."""
     (backstay.folder / "taken").write_text("x")
     monkeypatch.setenv("BACKUP_DIRECTORY", "taken")
     inside = within("doctor", "--json")
@@ -248,7 +248,7 @@ def test_a_place_of_backups_whose_disk_may_not_be_mounted_is_a_warning(within, b
 
 
 def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monkeypatch):
-    """Key files, headers, adopted tables and what a server is told: each that is wrong is a problem."""
+    """Each wrong key file, header, adopted table and setting of a server is a problem."""
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GATEWAY"):
         monkeypatch.delenv(name, raising=False)
     wrong = """
@@ -296,7 +296,7 @@ def test_a_broken_settings_file_is_a_problem(within, backstay):
 
 
 def test_the_settings_file_is_named(within, backstay):
-    """Which file was read is said, or that there is none."""
+    """`doctor` names the settings file that it read, or says that there is none."""
     without = within("doctor", "--json")
     (backstay.folder / "backstay.toml").write_text("rpm = 5\n")
 
@@ -309,7 +309,7 @@ def _checks(ended, name: str) -> list[tuple[str, str]]:
 
 
 def test_keys_that_the_settings_name_are_looked_at_without_running_anything(within, backstay, monkeypatch):
-    """A file must be there, hold a key and be its owner's alone; a command's program must be there; none is run."""
+    """A key file must hold a key that only its owner can read; a command's program must exist, and is not run."""
     folder = backstay.folder
     for name, text, mode in (("good", "sk-1", 0o600), ("open", "sk-2", 0o644), ("empty", "", 0o600)):
         (folder / name).write_text(text)
@@ -361,7 +361,7 @@ def test_keys_that_the_settings_name_are_looked_at_without_running_anything(with
 
 
 def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
-    """Each file must be there and be a recipe, its key may go where it says, and there should be one."""
+    """Each file of `[server.recipes]` must be a recipe whose key exists and may be sent to its address."""
     recipes = {
         "good": 'model = "openai:m"',
         "filed": 'model = "groq:m"',

@@ -1,4 +1,4 @@
-"""Settings and libraries in folders above that belong to somebody else."""
+"""Settings and libraries in parent folders that belong to another user."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ def _write(folder: Path, *, owner: int) -> Path:
 
 @pytest.fixture
 def here():
-    """A folder below the one that others write to. Not below pytest's, which only its user may look into."""
+    """A folder below one that others write to; not below pytest's, which only its own user can enter."""
     with tempfile.TemporaryDirectory() as above:
         Path(above).chmod(0o755)
         folder = Path(above) / "project"
@@ -55,7 +55,7 @@ def here():
 
 @pytest.mark.parametrize("owner", [0, _READER], ids=["root's", "one's own"])
 def test_settings_of_root_and_of_ones_own_are_used(here, owner):
-    """They stand in the nearest folder above that has some, and so does the library."""
+    """Settings and library are those of the nearest parent folder that has them."""
     _write(here.parent, owner=owner)
     library = here.parent / ".backstay"
     library.mkdir()
@@ -65,7 +65,7 @@ def test_settings_of_root_and_of_ones_own_are_used(here, owner):
 
 
 def test_settings_of_another_user_are_refused_by_name(here):
-    """The message says whose they are, and each way out of it works."""
+    """The refusal of another user's settings names their owner, and each of its remedies works."""
     file = _write(here.parent, owner=_SOMEBODY)
 
     refused = _as_reader(here)
@@ -87,7 +87,7 @@ def test_settings_of_another_user_are_refused_by_name(here):
 
 
 def test_a_link_is_as_safe_as_what_is_behind_it(here):
-    """A link to a file of one's own that another user has laid is refused, and so is one's own to another user's."""
+    """A link of another user to one's own file is refused, and so is one's own link to another user's file."""
     own = _write(here, owner=_READER)
     link = here.parent / "backstay.toml"
     link.symlink_to(own)
@@ -122,7 +122,7 @@ def test_a_library_of_another_user_has_to_be_named(here):
 
 @pytest.mark.parametrize("owner, sudo, runs", [(0, "", True), (_SOMEBODY, "", False), (_SOMEBODY, _SOMEBODY, True)])
 def test_a_key_command_of_another_user_is_not_run(backstay, owner, sudo, runs):
-    """Root itself refuses it too, unless it works for that very user under sudo."""
+    """Root refuses another user's settings too, unless that user has called sudo."""
     marker = backstay.folder / "was-run"
     file = backstay.folder.parent / "backstay.toml"
     file.write_text(f"[keys.OPENAI_API_KEY]\ncommand = \"sh -c 'touch {marker}; echo 0123456789abcdef'\"\n")

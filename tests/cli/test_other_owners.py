@@ -1,4 +1,4 @@
-"""What a command says to an owner who has nothing, where other owners have something."""
+"""What commands say to an owner who has nothing, if other owners have something."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ def database(request, backstay, within, monkeypatch, tmp_path):
     ],
 )
 def test_owner_who_has_nothing_is_told_that_others_have(within, database, words, says):
-    """A command that finds nothing says by number what other owners have, and nothing of it to a program."""
+    """A command that finds nothing counts what other owners have, but not in JSON."""
     ended, as_json = within(*words.split()), within(*words.split(), "--json")
 
     assert ended.err.splitlines().count(f"{says}; name one with --owner.") == 1
@@ -70,7 +70,7 @@ def test_doctor_counts_what_other_owners_have(within, database):
 
 
 def test_owner_who_has_something_is_told_nothing_of_others(within, database):
-    """A list that is not empty is what was asked for."""
+    """A list that is not empty says nothing of other owners."""
     for words in (
         "jobs",
         "conversations list",
@@ -82,7 +82,7 @@ def test_owner_who_has_something_is_told_nothing_of_others(within, database):
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_nothing_is_told_of_a_file_of_another_user(within, database):
-    """Whoever may only read a file that is another user's hears nothing of the owners in it."""
+    """A user who may only read another user's file learns nothing of the owners in it."""
     if os.geteuid() != 0:
         refused("only root can give a file to another user")
     os.chown(database, 65_534, 65_534)

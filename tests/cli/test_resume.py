@@ -122,7 +122,7 @@ def test_unknown_jobs_are_named(within, backstay):
 
 
 def test_other_commands_remind_of_what_is_unfinished(within, backstay):
-    """One line says what waits, once a day, on the commands that are about something else."""
+    """Commands about something else name unfinished jobs in one line, once a day."""
     _stop_at_limit(within, backstay, "topics")
     reminder = "1 unfinished job: topics ({}, 1 of 3); continue with: backstay resume topics\n"
     state = within("status", "topics", "--json").json["state"]
@@ -145,7 +145,7 @@ def _is_a_day_old(backstay) -> None:
 
 
 def test_nothing_is_reminded_of_where_that_cannot_be_noted(within, backstay):
-    """In a folder that cannot be written every command would say it; `resume` does, whose matter it is."""
+    """In a folder that cannot be written no command reminds of unfinished jobs except `resume`."""
     for name in ("a", "b"):
         _stop_at_limit(within, backstay, name)
     stamp = backstay.folder / ".backstay" / "reminded"
@@ -201,7 +201,7 @@ def test_a_name_like_an_option_can_be_pasted(within, backstay):
 
 
 def test_status_shows_the_limits_that_a_job_keeps(within, backstay):
-    """They are those that a run was given last, and `resume` changes them."""
+    """A job keeps the limits that a run was given last, and `resume` changes them."""
     _stop_at_limit(within, backstay, "topics")
 
     first = within("status", "topics")
@@ -215,7 +215,7 @@ def test_status_shows_the_limits_that_a_job_keeps(within, backstay):
 
 
 def test_requests_are_bounded_only_where_there_are_any(within, backstay):
-    """A bound beside a processor is refused before a database is made."""
+    """A limit on the requests of a processor is refused before a database is made."""
     backstay.write("topics.csv", "Gardens")
 
     ended = within("run", "topics.csv", "--processor", "made:picky", "--rpm", "5")

@@ -284,7 +284,7 @@ def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
 
 
 def test_a_refused_run_does_not_say_who_composes(within, backstay):
-    """That no model is called is said of a run that has begun, and not before one that is refused."""
+    """The note that no model is called appears once a run has begun, and not before a refusal."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
     backstay.write("topics.csv", "Bridges")

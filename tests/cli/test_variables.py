@@ -81,7 +81,7 @@ def test_supabase_without_an_address_of_its_database_is_said(within, backstay, m
 
 
 def test_a_file_of_variables_that_is_not_read_is_said_before_a_library_is_made(within, backstay):
-    """An app's own file of variables means nothing here, which is said until there is a library."""
+    """A warning says that an app's own file of variables is not read, until there is a library."""
     (backstay.folder / ".env.local").write_text("".join(f"{name}={value}\n" for name, value in _SUPABASE.items()))
     backstay.write("topics.csv", "Gardens")
 
@@ -95,7 +95,7 @@ def test_a_file_of_variables_that_is_not_read_is_said_before_a_library_is_made(w
 
 @pytest.mark.parametrize("how", ["variable", "file", "option"])
 def test_a_library_that_was_named_needs_no_warning(within, backstay, monkeypatch, how):
-    """Whoever names a database means that one."""
+    """A command that names a database gives no warning."""
     _set(monkeypatch, _SUPABASE)
     backstay.write("topics.csv", "Gardens")
     if how == "variable":
@@ -111,7 +111,7 @@ def test_a_library_that_was_named_needs_no_warning(within, backstay, monkeypatch
 
 
 def test_server_says_once_that_supabase_names_no_database(tmp_path):
-    """`backstay serve` says it when it starts, and not again with a request."""
+    """`backstay serve` gives the warning when it starts, and not again with a request."""
     with served(tmp_path, **_SUPABASE) as server:
         for _ in range(3):
             assert server.client.get("/healthz").status_code == 200

@@ -1,4 +1,4 @@
-"""What was deleted for good is not in the file of the database any more, nor in its log."""
+"""A delete without a backup leaves no text in the file of the database or its log."""
 
 import json
 import random
@@ -41,7 +41,7 @@ async def _half_deleted(path):
 
 
 async def test_nothing_of_what_was_deleted_for_good_is_left_in_the_file(tmp_path):
-    """Neither in the database nor in its log, where rows were moved about before."""
+    """A deleted text is neither in the database nor in its log, even after SQLite has moved rows."""
     done, left = await _half_deleted(tmp_path / "library.db")
 
     assert done.is_erased
@@ -49,7 +49,7 @@ async def test_nothing_of_what_was_deleted_for_good_is_left_in_the_file(tmp_path
 
 
 async def test_a_large_database_is_not_written_anew(tmp_path, monkeypatch):
-    """It says that rests may be left, of which there are few; VACUUM by any program removes them."""
+    """In a large file a few remnants may be left, as the delete says, and VACUUM by any program removes them."""
     path = tmp_path / "library.db"
     monkeypatch.setattr(database, "_WRITTEN_ANEW_UP_TO", 1_000)
     done, left = await _half_deleted(path)
@@ -64,7 +64,7 @@ async def test_a_large_database_is_not_written_anew(tmp_path, monkeypatch):
 
 
 async def test_without_erasing(tmp_path, monkeypatch):
-    """The control: a delete as SQLite makes it by itself leaves nearly all of it in the file."""
+    """The control: an ordinary delete of SQLite leaves nearly all texts in the file."""
 
     async def not_at_all(self):
         return False

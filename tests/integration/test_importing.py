@@ -155,7 +155,7 @@ def clashing(tmp_path):
 
 
 async def test_a_file_beyond_the_ceiling_locks_nothing(backstay, tmp_path, monkeypatch):
-    """It is refused before a transaction is begun, so that no other writer waits; without a ceiling it comes in."""
+    """A file beyond the ceiling is refused before a transaction begins; without a ceiling it is imported."""
     rows = _jsonl(tmp_path / "rows.jsonl", *({"messages": _MESSAGES} for _ in range(4)))
     with monkeypatch.context() as locked:
         locked.setattr(SqlConversations, "bring_in", None)

@@ -42,7 +42,7 @@ async def test_reading_does_not_make_a_library(tmp_path):
 
 
 async def test_a_new_database_is_for_its_owner_only(tmp_path):
-    """Its files are 0600 in whatever folder they are; the rights of that folder stay."""
+    """The files of a new library are 0600 in any folder, whose own rights stay."""
     tmp_path.chmod(0o755)
     before = os.umask(0o022)
     try:

@@ -347,7 +347,7 @@ async def test_large_input_is_compared_whole(backstay):
 
 
 async def test_a_job_keeps_how_many_calls_it_may_have_at_once(path):
-    """A run that is told no concurrency has the one that the job was given last, in another process too."""
+    """A run without a concurrency uses the job's last one, in another process too."""
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(60), Writer(), concurrency=7, limit=8)
     kept, anew, after = Writer(), Writer(), Writer()
@@ -361,7 +361,7 @@ async def test_a_job_keeps_how_many_calls_it_may_have_at_once(path):
 
 
 async def test_requests_can_be_bounded_only_where_a_recipe_is_followed(backstay):
-    """A bound that nothing would keep to is refused, whichever way it is given."""
+    """A limit on requests that nothing would apply is refused, however it is given."""
     for refused in (
         backstay.batches.run("batch", items(1), Writer(), rpm=5),
         backstay.batches.create("batch", items(1), "scripted", tpm=5),

@@ -1,4 +1,4 @@
-"""When expired backups go: never because one clock, once, was wrong."""
+"""When expired backups are removed: never because a clock was wrong once."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ _DAY = timedelta(days=1)
 
 
 class _Clock:
-    """Has the clock of this process be ahead of, or behind, the real one."""
+    """Sets the clock of this process ahead of, or behind, the real one."""
 
     def __init__(self, monkeypatch):
         self.ahead = timedelta()
@@ -50,7 +50,7 @@ async def _one_command_with_a_clock_ahead(library, clock):
 
 
 async def test_one_command_with_a_clock_ahead_removes_nothing(library, clock):
-    """What it took for expired is noted and no more; by the right clock the note is taken back."""
+    """A wrong clock only notes backups as expired, and the right clock removes the note."""
     wrong = await _one_command_with_a_clock_ahead(library, clock)
     noted = (await library.backups.list())[-1].first_seen_expired_at
     await library.backups.delete(wrong.id)
@@ -63,7 +63,7 @@ async def test_one_command_with_a_clock_ahead_removes_nothing(library, clock):
 
 
 async def test_without_the_second_look(library, clock, monkeypatch):
-    """The control: where one look is enough, that command removes every backup there is."""
+    """The control: if one look is enough, that command removes every backup."""
     monkeypatch.setattr(retention, "CONFIRMED_AFTER", timedelta())
     await _one_command_with_a_clock_ahead(library, clock)
 
@@ -71,7 +71,7 @@ async def test_without_the_second_look(library, clock, monkeypatch):
 
 
 async def test_a_backup_goes_when_two_looks_agree(library, clock):
-    """The second is 24 hours after the first, or later; an earlier one removes nothing."""
+    """A second cleanup removes an expired backup only 24 hours or more after the first."""
     found = []
     for days in (7, 7.9, 8):
         clock.ahead = days * _DAY
@@ -83,7 +83,7 @@ async def test_a_backup_goes_when_two_looks_agree(library, clock):
 
 
 async def test_a_clock_that_was_ahead_keeps_no_cleanup_from_being_made(library, clock):
-    """The refusal names the backup of the future; once that is removed, cleanups are made again, daily ones too."""
+    """The refusal names the backup from the future; once that is removed, cleanups work again, daily ones too."""
     clock.ahead = 30 * _DAY
     ahead = await library.backups.create(ALL)
     clock.ahead = 7 * _DAY

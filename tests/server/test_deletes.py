@@ -174,7 +174,7 @@ async def test_edited_meanwhile_is_kept_and_named(api, settings, monkeypatch):
 
 
 async def test_a_backup_of_what_a_plan_shows_deletes_nothing(api):
-    """Whoever deletes by himself backs up what the plan shows: without ids that are missing, and nothing else."""
+    """A backup for a delete by the app holds exactly what the plan shows, without missing ids."""
     ids = await api.made(2)
     selection = {"conversationIds": [*ids, "gone"]}
     plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": selection, "ignoreMissing": True})

@@ -137,7 +137,7 @@ async def test_a_ticket_opens_one_download_once(api):
     ("more", "status"), [("&fromat=zst", 422), ("&format=zip", 422), ("&ticket=" + "x" * 300, 422), ("", 429)]
 )
 async def test_a_request_that_is_refused_uses_no_ticket_up(api, more, status):
-    """Whoever mistypes a parameter, or comes when all places are taken, downloads with the same ticket afterwards."""
+    """After a mistyped parameter, or a refusal because all places are taken, the same ticket still downloads."""
     backup_id = (await _backup(api))["backupId"]
     url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
     taken = api.parts.settings.most_downloads if status == 429 else 0

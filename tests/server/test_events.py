@@ -99,7 +99,7 @@ async def test_who_comes_back_misses_no_failure(failing):
 
 
 async def test_a_stream_ends_with_its_token(api):
-    """Whoever listens is let go when the token is no longer taken, and others go on; a new token misses nothing."""
+    """A stream ends when its token expires, others continue, and a new token misses nothing."""
     body = {"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     await api.ann.post("/api/batches", json=body)
     ending = bearer(token_of(exp=int(time.time()) - _LEEWAY_SECONDS + 2))

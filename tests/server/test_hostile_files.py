@@ -1,4 +1,4 @@
-"""Files of conversations that somebody made by hand: refused whole, with the place, or stored so that it comes out."""
+"""Handmade files of conversations: refused whole, with the place, or stored so that they can be exported."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ async def _comes_out(api):
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_is_refused_or_works(settings, kind, capfd):
-    """Each file is refused whole with its place, or comes out in every format and in a backup; no text is told."""
+    """Each file is refused whole with its place and none of its text, or comes out in every format and in a backup."""
     stored, without_place = 0, []
     async with serving(settings, async_above=10_000) as api:
         for column in _COLUMNS:

@@ -122,7 +122,7 @@ async def test_a_key_is_printable(api):
 
 
 async def test_a_delete_is_done_once(api):
-    """Who has lost the events of a delete learns from the same request what it came to."""
+    """A client that lost the events of a delete gets its result from the same request."""
     await api.made(3)
     plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": {"all": True}})
     body = {"selection": {"all": True}, "digest": plan.json()["digest"]}
@@ -150,7 +150,7 @@ async def test_a_delete_is_done_once(api):
     [("pause", {}), ("cancel", {}), ("skip", {"itemIds": ["i0"]}), ("retry", {}), ("discard", {}), ("resume", {})],
 )
 async def test_a_job_is_steered_once(api, action, body):
-    """What would be refused a second time, or done a second time, is answered as it was the first time."""
+    """A request that would be refused or repeated the second time gets the first answer again."""
     job = {"jobId": "j", "items": [{"id": "i0", "topic": "x"}], "processor": "scripted:0.5", "start": action == "pause"}
     await api.ann.post("/api/batches", json=job)
 
@@ -171,7 +171,7 @@ async def test_another_job_under_the_same_key(api):
 
 
 async def test_a_restore_is_done_once(api):
-    """And says the second time, too, how many it has restored."""
+    """A restore is done once, and the second answer has the same number of restored conversations."""
     ids = await api.made(2)
     plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": {"conversationIds": ids}})
     body = {"selection": {"conversationIds": ids}, "digest": plan.json()["digest"]}

@@ -1,4 +1,4 @@
-"""What was started by command, and is resumed by the server of one's own machine."""
+"""Jobs that a command started, resumed by the server of one's own machine."""
 
 import os
 import sys
@@ -50,7 +50,7 @@ async def test_a_recipe_is_followed_as_it_is_frozen_in_the_job(on_any_database):
 
 
 async def test_a_function_is_called_once_it_was_named(settings, picky):
-    """Until then it is not even imported, and a request that names another one is no answer."""
+    """A function is not even imported before it is confirmed, and another name does not confirm it."""
     await _started_by_command(settings)
     sys.modules.pop("picky", None)
     async with serving(settings, **_OWN) as api:
@@ -68,7 +68,7 @@ async def test_a_function_is_called_once_it_was_named(settings, picky):
 
 
 async def test_the_page_asks_before_a_function_is_called(settings, picky):
-    """It names the function, and its button is the answer."""
+    """The page that asks names the function, and its button confirms it."""
     await _started_by_command(settings)
     async with serving(settings, **_OWN) as api:
         shown = (await api.ann.get("/batches/one", params={"id": "job"})).text
@@ -82,7 +82,7 @@ async def test_the_page_asks_before_a_function_is_called(settings, picky):
 
 
 async def test_a_job_of_a_programs_own_function_is_never_resumed(settings):
-    """Only that program knows what to call."""
+    """A job of a program's own callable is not resumed by a server."""
     async with Backstay.open(settings.database_url) as backstay:
         await backstay.batches.run("job", items(3), Writer(), limit=1)
     async with serving(settings, **_OWN) as api:
@@ -99,7 +99,7 @@ async def test_a_job_of_a_programs_own_function_is_never_resumed(settings):
     ids=["with JSON Web Tokens", "within another application", "under other names", "for other pages"],
 )
 async def test_a_server_that_others_may_reach_resumes_what_its_settings_name(settings, picky, change):
-    """It refuses a function that it is told to call, and says which command resumes the job."""
+    """Any other server refuses to call the function, and shows the command that resumes the job."""
     await _started_by_command(settings, owner="local" if change.get("local", True) else ANN)
     sys.modules.pop("picky", None)
     async with serving(settings, **{**_OWN, **change}) as api:
@@ -143,7 +143,7 @@ async def test_a_key_goes_only_where_that_was_allowed(settings, monkeypatch):
 
 
 async def test_nothing_is_taken_up_by_itself(settings, picky):
-    """What the settings do not name is resumed when somebody asks for it, never automatically."""
+    """What the settings do not name is resumed on request, never automatically."""
     await _started_by_command(settings)
     async with serving(settings, **_OWN) as api:
         with pytest.raises(ProcessorNotAllowed):

@@ -38,7 +38,7 @@ def _answers(server, address):
 
 
 def test_many_half_heads_lock_no_one_out(tmp_path):
-    """Whoever sends a whole head is answered, and from another address also who took time over it."""
+    """A whole head is answered, and from another address even a slow one."""
     with served(tmp_path, _CROWDED) as server, ExitStack() as stack:
         early = stack.enter_context(_connected(server, "127.0.0.2"))
         early.sendall(_HALF)

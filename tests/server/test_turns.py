@@ -1,4 +1,4 @@
-"""One owner's long reads: others are answered next to them, and no one reads on for a client that has gone."""
+"""One owner's long reads do not block others, and end when their client is gone."""
 
 import asyncio
 import threading

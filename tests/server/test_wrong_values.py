@@ -78,7 +78,7 @@ def _errors() -> Iterator[tuple[Any, str]]:
 
 
 def test_every_error_of_the_libraries_has_words_of_ours():
-    """No bad value at any address, in any body, settings file or recipe is told about in another's words."""
+    """No message about a bad value at any address, in any body, settings file or recipe uses a library's words."""
     kinds = set()
     for error, said in _errors():
         kinds.add(error["type"])
@@ -144,7 +144,7 @@ def test_how_many_ids_a_request_takes_is_described():
 
 
 async def test_pages_name_the_field_and_its_limit(settings):
-    """A form that somebody has tampered with is refused by a page in the same words."""
+    """A manipulated form is refused by a page in the same words."""
     async with serving(settings, local=True) as running, cookied(running) as browser:
         answers = [
             await browser.get("/conversations?before=soon"),

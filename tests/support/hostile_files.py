@@ -1,4 +1,4 @@
-"""Files of conversations that somebody made by hand: what is wrong with each, and the bytes of it."""
+"""Handmade files of conversations: what is wrong with each, and its bytes."""
 
 import hashlib
 import json

@@ -243,7 +243,7 @@ def _no_removal(put: Put) -> None:
 
 
 def _no_bound_of_heads(put: Put) -> None:
-    """Let connections wait for the head of a request for ever, however many do."""
+    """Let any number of connections wait for the head of a request for ever."""
     from backstay.server.heads import Heads  # not every process that is sabotaged is a server
 
     put(Heads, "begin", lambda *_: None)
@@ -270,12 +270,12 @@ def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> No
 
 
 def _dies_before_answering(put: Put) -> None:
-    """Die once something was done under a key, before its answer is kept. No protection; what others are for."""
+    """Die after the work under a key, before its answer is stored: the fault that receipts protect from."""
     put(notes.SqlNotes, "keep", lambda *_, **__: _die())
 
 
 def _no_receipts(put: Put) -> None:
-    """Leave the receipt out of the transaction of what it tells of."""
+    """Leave the receipt out of the transaction of the work."""
     bring_in = conversations.SqlConversations.bring_in
 
     async def without(self: conversations.SqlConversations, *given: object) -> object:

@@ -1,4 +1,4 @@
-"""What goes wrong in a browser is told by a page, and in a program by JSON."""
+"""A browser gets an error as a page, and a program as JSON."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Contact with the server is lost after a request has got through: no element says what it cannot know."""
+"""Contact with the server is lost after a request has arrived: no element claims what it cannot know."""
 
 import asyncio
 import re
@@ -80,7 +80,7 @@ async def _does_not_know(page):
     ids=["backup unknown", "backup known", "for good"],
 )
 async def test_a_delete_without_an_answer_is_found_out(browser, server, job, backup, answer):
-    """The dialog says that it does not know, and shows what came of the delete once there is contact again."""
+    """The dialog says that the result is unknown, and shows it once there is contact again."""
     before = len(_backups(server, job))
     async with _page(browser, server) as (page, proxy):
         proxy.cut_at(b"POST /api/conversations/delete/events", answer)

@@ -31,8 +31,8 @@ def import_(
 ) -> None:
     """Bring conversations in from a file, all of them or none.
 
-    Takes OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, also those that
-    were formatted anew, and the original's. Ids are kept where there are any; keys that are not ours become metadata.
+    Takes OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, also
+    reformatted ones, and the original's. Ids are kept where there are any; keys that are not ours become metadata.
     What is there already, with the same content, is left as it is, so that importing a file with ids twice is safe.
 
     \b

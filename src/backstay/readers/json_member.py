@@ -13,13 +13,13 @@ from backstay.readers.text import Text
 
 
 class JsonMember:
-    """Reads the elements under `key` with flat memory; what stands under other keys is in `others` once it was passed.
+    """Reads the elements under `key` with constant memory; values of other keys are in `others` once they were passed.
 
-    What `rows` yields counts only once its end was reached without an error.
+    The result of `rows` is valid only if it ends without an error.
     """
 
     def __init__(self, text: Text, key: str, *, otherwise: str) -> None:
-        """Name the key; `otherwise` says what is wrong with a text that is no such object."""
+        """Name the key; `otherwise` is the message for a text that is not such an object."""
         self.others: dict[str, Any] = {}
         self._origin = text.origin
         self._scanner = JsonScanner(text)

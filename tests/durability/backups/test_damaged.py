@@ -44,7 +44,7 @@ async def _truncated(backstay, backup_id):
 
 @pytest.mark.parametrize("read", _READERS.values(), ids=_READERS)
 async def test_damage_is_recorded_by_whoever_reads_it(kept_anywhere, read):
-    """Each reading that finds a file damaged has the record say so, and a verification of the whole file clears it."""
+    """Each read that finds a file damaged records it, and a verification of the whole file clears the record."""
     async with Backstay.open(kept_anywhere.database) as backstay:
         backup_id = (await backstay.conversations.delete(ALL)).backup_id
         path, whole = await _truncated(backstay, backup_id)
@@ -68,7 +68,7 @@ async def test_damage_is_recorded_by_whoever_reads_it(kept_anywhere, read):
 
 
 async def test_a_file_that_cannot_be_reached_is_not_damaged(kept):
-    """A disk that is not there, or a file that was moved away, says nothing about the backup."""
+    """A missing disk or a file that was moved away does not make a backup damaged."""
     async with Backstay.open(kept.database) as backstay:
         backup = await backstay.backups.create(ALL)
         path = await backstay.backups.path_of(backup)
@@ -120,7 +120,7 @@ async def test_no_delete_goes_on_behind_a_damaged_backup(kept_anywhere, monkeypa
 
 
 async def test_without_the_record_of_damage(kept, monkeypatch):
-    """The control: where nobody notes the damage, the delete goes on to its end behind a file that holds nothing."""
+    """The control: if the damage is not recorded, the delete runs to its end although its backup holds nothing."""
     async with Backstay.open(kept.database) as backstay:
         _damaging(backstay, monkeypatch)
 
@@ -136,7 +136,7 @@ async def test_without_the_record_of_damage(kept, monkeypatch):
 
 
 async def test_a_delete_behind_a_damaged_backup_can_be_given_up(kept, monkeypatch):
-    """Whoever has no copy of the file removes the backup: the delete stays as far as it came, and nobody names it."""
+    """Without a copy of its file a backup can be removed, and its delete stays as far as it came."""
     async with Backstay.open(kept.database) as backstay:
         _damaging(backstay, monkeypatch)
         with pytest.raises(BackupUnusable):
@@ -150,7 +150,7 @@ async def test_a_delete_behind_a_damaged_backup_can_be_given_up(kept, monkeypatc
 
 
 async def test_a_damaged_backup_is_named_when_it_goes(kept):
-    """Retention treats it as it did before, and says that it was damaged."""
+    """Retention treats a damaged backup like any other, and says that it was damaged."""
     async with Backstay.open(kept.database) as backstay:
         backup_id = (await backstay.conversations.delete(ALL)).backup_id
         await _truncated(backstay, backup_id)

@@ -95,7 +95,7 @@ async def test_two_restores_of_one_backup(kept_anywhere):
 
 
 def _edited_before_it_is_replaced(backstay, kept, monkeypatch):
-    """Have somebody edit a conversation after the backup of what is replaced was made, and before it is replaced."""
+    """Edit a conversation between the backup of what is replaced and its replacement."""
     restore = backstay._store.backups.restore
 
     async def meddled(backup, documents, columns, **options):
@@ -106,7 +106,7 @@ def _edited_before_it_is_replaced(backstay, kept, monkeypatch):
 
 
 async def test_what_is_edited_before_it_is_replaced_is_kept(kept_anywhere, monkeypatch):
-    """Nothing is restored then; the same command replaces that, too, and its backup has all that was replaced."""
+    """A restore stops at such an edit; run again, it replaces the edit too, and backs up all that it replaces."""
     kept = kept_anywhere
     async with Backstay.open(kept.database) as backstay:
         backup = await backstay.backups.create(ALL)
@@ -130,7 +130,7 @@ async def test_what_is_edited_before_it_is_replaced_is_kept(kept_anywhere, monke
 
 
 async def test_replacing_without_the_row_version(kept_anywhere, monkeypatch):
-    """The control: what nobody compares is replaced, and the edit is in no backup."""
+    """The control: without the comparison the edit is replaced, and is in no backup."""
     kept = kept_anywhere
     async with Backstay.open(kept.database) as backstay:
         backup = await backstay.backups.create(ALL)

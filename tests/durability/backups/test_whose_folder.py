@@ -67,7 +67,7 @@ def _files(place) -> list[str]:
 
 
 def _copy(database, folder):
-    """Return a copy of the database alone, as one makes it to try something out."""
+    """Return a copy of the database without its other files."""
     if not isinstance(database, Path):
         return postgres.copied_database(database)
     folder.mkdir()
@@ -76,7 +76,7 @@ def _copy(database, folder):
 
 @pytest.fixture
 def disk(tmp_path, place):
-    """A disk that can be mounted at `place`, as those see it who are inside."""
+    """A disk that can be mounted at `place`, inside the mount namespace of the test."""
     disk = tmp_path / "disk"
     disk.mkdir()
     with Mounts(needs.mounts_of_its_own()) as mounts:
@@ -164,7 +164,7 @@ def test_a_copy_of_the_database_removes_no_backup_of_the_original(
 
 
 def test_a_copy_forgets_what_expires_and_leaves_the_file(backstay, kept, place, tmp_path):
-    """The file is the original's, which may still need it."""
+    """An orphan of a copied database is kept, because the original may still need it."""
     backstay(kept.database, place, "backups", "create", "--all")
     copy = _copy(kept.database, tmp_path / "copy")
     ask(copy, "UPDATE backups SET expires_at = created_at")
@@ -176,7 +176,7 @@ def test_a_copy_forgets_what_expires_and_leaves_the_file(backstay, kept, place, 
 
 
 def test_a_copy_that_took_over_has_the_folder_and_the_original_is_refused(backstay, library, place, tmp_path):
-    """The other remedy that the refusal names works."""
+    """`use-folder`, the other remedy of the refusal, works."""
     database = library.database
     backstay(database, place, "backups", "create", "--all")
     copy = _copy(database, tmp_path / "copy")
@@ -191,7 +191,7 @@ def test_a_copy_that_took_over_has_the_folder_and_the_original_is_refused(backst
 
 
 def test_a_database_that_was_moved_keeps_its_folder(backstay, kept, place):
-    """Nothing has to be told: it is the same file, or it came with its folder."""
+    """A renamed database, or one moved together with its folder, needs no `use-folder`."""
     backstay(kept.database, place, "backups", "create", "--all")
     library = kept.database.parent
     moved = library.rename(library.with_name("moved"))
@@ -205,7 +205,7 @@ def test_a_database_that_was_moved_keeps_its_folder(backstay, kept, place):
 
 
 def test_a_database_that_was_put_back_keeps_its_folder(backstay, kept, place):
-    """A file that came back from a copy of the disk is another one, in the same place."""
+    """A database restored to its place from a copy of the disk keeps its folder."""
     backstay(kept.database, place, "backups", "create", "--all")
     saved = shutil.copy(kept.database, kept.database.with_name("saved"))
     kept.database.unlink()
@@ -217,7 +217,7 @@ def test_a_database_that_was_put_back_keeps_its_folder(backstay, kept, place):
 
 
 def test_a_folder_whose_marker_cannot_be_read_is_refused(backstay, kept, place):
-    """What says whose it is counts, and not that it is there."""
+    """A marker that cannot be read is refused: its content counts, not its existence."""
     backstay(kept.database, place, "backups", "create", "--all")
     (marker,) = place.rglob("folder.json")
     marker.write_text("{")
@@ -233,7 +233,7 @@ def test_a_folder_whose_marker_cannot_be_read_is_refused(backstay, kept, place):
 
 
 def test_a_folder_that_everybody_may_change_is_refused(backstay, kept, place):
-    """Another user of the machine could replace a backup there; the remedy that is named works."""
+    """No backup is made in a folder that every user can write to, and the remedy in the message works."""
     place.chmod(0o777)
 
     refused = backstay(kept.database, place, "conversations", "delete", "--all", "--yes")

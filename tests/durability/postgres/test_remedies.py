@@ -1,4 +1,4 @@
-"""What a message says to do in SQL is done, word by word: then what was refused goes well."""
+"""The SQL in a message is run word by word, and then what was refused succeeds."""
 
 import asyncio
 import re
@@ -113,7 +113,7 @@ class Case:
     known: int | None = None
     """The number of migrations that were applied; None: all."""
     more: Sequence[str] = ()
-    """What further messages say once the first was followed."""
+    """What further messages say once the first one was followed."""
 
 
 CASES = {
@@ -212,7 +212,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_remedies_in_sql_help(name, tmp_path, monkeypatch):
-    """A message names whole statements, which another role runs as they stand, and then it goes well."""
+    """A message contains whole statements; once another role has run them, the refused step succeeds."""
     case = CASES[name]
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path))
     postgres.server_of_ours()

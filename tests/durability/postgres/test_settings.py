@@ -138,7 +138,7 @@ def _knows(url, setting):
 
 
 def _limited(url):
-    """Have every program on the database be ended by the limits that this server has."""
+    """Set the limits of this server for every program on the database."""
     database = url.rpartition("/")[2]
     limits = {name: limit for name, limit in _LIMITS.items() if _knows(url, name)}
     _asked(url, _SLOW, *(f"ALTER DATABASE {database} SET {name} = '{limit}'" for name, limit in limits.items()))
@@ -158,7 +158,7 @@ async def test_no_limit_of_the_server_ends_an_import_or_a_restore(url, safe):
 
 
 async def test_an_import_whose_limit_is_not_lifted_is_ended(url, safe, monkeypatch):
-    """The control: the server ends the import of one who leaves the limit as it is."""
+    """The control: the server ends an import that does not lift the limit."""
     if not _knows(url, "transaction_timeout"):
         pytest.skip(_NEW)
     _limited(url)
@@ -173,7 +173,7 @@ async def test_an_import_whose_limit_is_not_lifted_is_ended(url, safe, monkeypat
     ("setting", "asked"), [("transaction_timeout", _LONG), ("idle_session_timeout", "SELECT 1")], ids=["long", "idle"]
 )
 def test_a_limit_that_ends_a_session_is_named_with_what_lifts_it(url, setting, asked):
-    """The statement in the message is run by the role itself, and then its sessions are not ended."""
+    """Once the role has run the statement in the message, its sessions are not ended."""
     if not _knows(url, setting):
         pytest.skip(_NEW)
     database = url.rpartition("/")[2]

@@ -276,7 +276,7 @@ async def test_control_without_time_that_speaks_against_it_the_last_item_is_aske
 
 
 async def test_a_job_keeps_its_requests_a_minute(path, provider, recipe):
-    """A run that is told no bound keeps to the one that the job was given last."""
+    """A run without limits applies the job's last ones."""
     at = []
     provider.behaviour = lambda _: at.append(time.monotonic()) or Said()
     async with Backstay.open(path) as backstay:

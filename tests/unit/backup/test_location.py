@@ -1,4 +1,4 @@
-"""What is moved is told from what is copied."""
+"""A moved file is distinguished from a copied one."""
 
 from dataclasses import replace
 

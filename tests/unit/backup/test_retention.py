@@ -77,7 +77,7 @@ def test_every_backup_has_its_fate(changes, action, reason):
     [({}, Action.REMOVE), ({"expires_at": _NOW + _DAY}, Action.KEEP), ({"is_pinned": True}, Action.KEEP)],
 )
 def test_at_once_only_what_has_expired_goes(changes, action):
-    """Whoever asks for it at once waits for no second look, and loses nothing that is kept."""
+    """With `at_once` an expired backup needs no second look, and backups that are kept stay."""
     (decision,) = decide([replace(_BACKUP, **changes)], _NOW, being_written=[], at_once=True)
 
     assert decision.action is action

@@ -146,7 +146,7 @@ def test_a_template_makes_nothing_huge(source):
 
 
 def test_control_without_the_measure_a_text_grows(monkeypatch):
-    """What refuses a text that doubles is that values are measured, nothing else."""
+    """The control: a text that doubles is refused only because values are measured."""
     source = "{% set t = namespace(x='ab') %}{% for n in range(22) %}{% set t.x = t.x + t.x %}{% endfor %}{{ t.x[:9] }}"
     with pytest.raises(RecipeError):
         _render(source)

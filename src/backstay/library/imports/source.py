@@ -35,7 +35,7 @@ _NOT_ONE = "neither an array of conversations nor a backup: an object with an ar
 class ImportSource:
     """A file, or standard input.
 
-    A backup is recognised by its first bytes; of other files the suffix says what they are.
+    A backup is recognized by its first bytes, other files by their suffix.
     """
 
     def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None) -> None:
@@ -68,7 +68,7 @@ class ImportSource:
             self._ceiling.check(self.origin.path, rows=rows, text_bytes=self._text_bytes, what=what)
 
     def _measured(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """Hand blocks on, and refuse what is more than may come of the file, whatever is in it."""
+        """Yield the blocks; refuse more of them than the ceiling allows."""
         self._text_bytes = 0
         for block in blocks:
             self._text_bytes += len(block)
@@ -120,7 +120,7 @@ class ImportSource:
     def _unpacked(
         self, head: bytes, blocks: Iterator[bytes], stream: Callable[[], BinaryIO]
     ) -> Iterator[Sequence[Incoming]]:
-        """Read a backup: ours in lines, with what proves that it is whole; or any other that is one JSON object."""
+        """Read a backup: ours in lines, with the proof that it is whole, or any other as one JSON object."""
         first, is_ended, _ = head.partition(b"\n")
         if first.startswith(BEGINNING) and is_ended and first.endswith(OPENING):
             return self._backup(blocks)
@@ -131,7 +131,7 @@ class ImportSource:
         row = None
         for row in member.rows():
             self._check_version(member.others)
-            # One of ours that was formatted anew names itself; what another program wrote has columns of its own.
+            # A reformatted backup of ours names itself; another program's has different columns.
             if "backupId" in member.others:
                 yield Incoming(row.line, read_exact(row, self.origin), is_exact=True)
             else:
@@ -178,7 +178,7 @@ class ImportSource:
 
 
 class _Blocks(io.RawIOBase):
-    """Blocks that were made elsewhere as a stream to read from."""
+    """A readable stream of given blocks."""
 
     def __init__(self, first: bytes, more: Iterator[bytes]) -> None:
         self._rest = first

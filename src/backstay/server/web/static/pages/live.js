@@ -1,7 +1,7 @@
-// What of a page goes live: parts with `data-live` are drawn by the server, and brought up to date in place.
+// The live parts of a page: the server renders parts with `data-live`, and they are updated in place.
 //
-// Nobody is to notice but by looking: rows and cells that have not changed are left alone, and so is what has the focus or
-// is being selected. Nothing is announced; a summary is there for that. What goes wrong is quiet, and tried again later.
+// Updates do not disturb the reader: unchanged rows and cells stay, and so does what has the focus or is being selected.
+// Nothing is announced, because the summary does that. Errors are silent, and the update is tried again later.
 
 const LONGEST_PAUSE = 30_000;
 const LONGEST_ANSWER = 20_000;
@@ -20,7 +20,7 @@ export class LivePage {
     if (isSettling()) this.refresh();
   }
 
-  // Bring the page up to date, soon: however often it is asked for, there is one request at a time. Hidden pages wait.
+  // Update the page soon, with one request at a time, however often this is called. Hidden pages wait.
   refresh() {
     this.#isWanted = true;
     this.#go();
