@@ -5,6 +5,7 @@ from types import ModuleType
 
 import pytest
 
+from support.commands import in_process
 from support.processors import Gate
 from support.serving import KINDS, libraries, serving
 
@@ -34,6 +35,12 @@ class Picky:
 
     def mend(self) -> None:
         self._mended.touch()
+
+
+@pytest.fixture
+def command(capfd):
+    """Return a function that runs `backstay` in this process."""
+    return in_process(capfd)
 
 
 @pytest.fixture

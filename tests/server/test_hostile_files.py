@@ -15,7 +15,6 @@ from backstay import Backstay, Selection
 from backstay.errors import BackupError, InputError
 from backstay.library.formats import FORMATS
 from backstay.objects import ConversationOut
-from support.commands import in_process
 from support.hostile_files import KINDS, SECRET, archive, files, native, rows
 from support.serving import serving
 from support.sql import ask
@@ -29,12 +28,6 @@ _COLUMNS = (
 
 
 _ALL = Selection(everything=True)
-
-
-@pytest.fixture
-def command(capfd):
-    """Return a function that runs `backstay` in this process."""
-    return in_process(capfd)
 
 
 async def _comes_out(api):

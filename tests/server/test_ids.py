@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from backstay import Backstay, Conversation, Turn
 from backstay.library.id_text import id_fault, printed_id
 from backstay.settings import Settings
-from support.commands import in_process
 from support.serving import serving
 from support.torture import FULL
 
@@ -39,12 +38,6 @@ _IDS = st.text(
 )
 _MANY = st.lists(_IDS.filter(lambda one: id_fault(one) is None), min_size=1, max_size=4)
 _OLD = [" a", "a", "a ", "a\nb", "b", "a\tb", "a\rb", "..", "\u200b", " ", "x" * 600]
-
-
-@pytest.fixture
-def command(capfd):
-    """Return a function that runs `backstay` in this process."""
-    return in_process(capfd)
 
 
 def _with_rivals(ids):
