@@ -217,7 +217,7 @@ class BackupFolder:
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
                 raise BackupFailed(
                     f"Every user of this machine can write to {folder}, so no backup is made there. "
-                    f"`chmod o-w {shlex.quote(str(folder))}`, or set BACKUP_DIRECTORY. Nothing was deleted",
+                    f"Nothing was deleted. Run `chmod o-w {shlex.quote(str(folder))}`, or set BACKUP_DIRECTORY",
                     path=str(folder),
                 )
 

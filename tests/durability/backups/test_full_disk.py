@@ -117,7 +117,7 @@ def test_the_folder_of_a_backup_that_cannot_be_seen_is_told(kept, place):
     assert removed.returncode == cleaned.returncode == 1
     assert "Its file is removed when it can" in cleaned.stderr
     assert len(files) == 1
-    assert "its removal was cut off" in again.stdout
+    assert "its removal was interrupted" in again.stdout
     assert list(place.rglob("*.zst")) == []
 
 

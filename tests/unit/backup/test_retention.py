@@ -58,7 +58,7 @@ _BACKUP = Backup(
         ({"deletion": DeletionState.DELETING}, Action.KEEP, "its delete is unfinished"),
         ({"deletion": DeletionState.DELETED}, Action.WAIT, "it expired"),
         ({"state": BackupState.FAILED}, Action.WAIT, "it expired"),
-        ({"state": BackupState.EXPIRED}, Action.FINISH, "its removal was cut off"),
+        ({"state": BackupState.EXPIRED}, Action.FINISH, "its removal was interrupted"),
         ({"state": BackupState.RUNNING, "expires_at": None}, Action.KEEP, "its writer died"),
         ({"state": BackupState.RUNNING, "id": "busy"}, Action.KEEP, "it is being written"),
     ],
