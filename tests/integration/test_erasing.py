@@ -51,7 +51,7 @@ async def test_nothing_of_what_was_deleted_for_good_is_left_in_the_file(tmp_path
 async def test_a_large_database_is_not_written_anew(tmp_path, monkeypatch):
     """In a large file a few remnants may be left, as the delete says, and VACUUM by any program removes them."""
     path = tmp_path / "library.db"
-    monkeypatch.setattr(database, "_WRITTEN_ANEW_UP_TO", 1_000)
+    monkeypatch.setattr(database, "_LARGEST_REWRITTEN", 1_000)
     done, left = await _half_deleted(path)
     connection = apsw.Connection(str(path))
     connection.execute("VACUUM")
