@@ -71,6 +71,12 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
     sync_folder(target.parent)
 
 
+def is_open_to_all(folder: Path) -> bool:
+    """Whether every user of the machine can replace what others have put into a folder. Raises OSError."""
+    mode = folder.stat().st_mode
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+
+
 def sync(descriptor: int) -> None:
     """Have what was written to a file on the disk itself."""
     if sys.platform == "darwin":

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backstay.errors import BackupDamaged, BackupDiskFull, BackupError, BackupFailed, BackupUnreachable
-from backstay.files import drop_from_cache, sync, sync_folder
+from backstay.files import drop_from_cache, is_open_to_all, sync, sync_folder
 
 SUFFIX = ".json.zst"
 MARKER = "folder.json"
@@ -213,8 +213,7 @@ class BackupFolder:
     def _refuse_open_to_all(self) -> None:
         """Refuse a folder in which any user of the machine could replace the file of a backup."""
         for folder in (self.path, self.path.parent):
-            mode = folder.stat().st_mode
-            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            if is_open_to_all(folder):
                 raise BackupFailed(
                     f"Every user of this machine can write to {folder}, so no backup is made there. "
                     f"Nothing was deleted. Run `chmod o-w {shlex.quote(str(folder))}`, or set BACKUP_DIRECTORY",

@@ -1,13 +1,14 @@
 """The disk and the folder that the database is on, and those of backups."""
 
 import os
+import shlex
 import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from backstay.doctor.check import Check, Level, in_bytes
+from backstay.files import is_open_to_all
 
 _LITTLE_SPACE = 512 * 1024 * 1024
 _NO_SPACE = 1024 * 1024
@@ -71,9 +72,10 @@ def _rights(name: str, folder: Path, remedies: _Remedies) -> Check:
         return Check(name, Level.PROBLEM, f"{folder} is not a folder", remedies.not_a_folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Check(name, Level.PROBLEM, f"{folder} cannot be written", remedies.not_writable)
-    mode = folder.stat().st_mode
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        return Check(name, Level.WARNING, f"every user can write to {folder}", f"chmod o-w {folder}")
+    if is_open_to_all(folder):
+        # No backup is made there.
+        level = Level.PROBLEM if remedies is _BACKUPS else Level.WARNING
+        return Check(name, level, f"every user can write to {folder}", f"chmod o-w {shlex.quote(str(folder))}")
     return Check(name, Level.OK, f"{folder} can be written")
 
 

@@ -1,7 +1,6 @@
 """All feeds of a server, each as long as somebody listens."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import cast
@@ -9,6 +8,7 @@ from typing import cast
 from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
+from backstay.clock import SystemClock
 from backstay.server.events.feed import Feed
 from backstay.server.limits import Places
 
@@ -86,7 +86,7 @@ class _Stream(EventSourceResponse):
 
 async def _until(moment: float, encoded: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     loop = asyncio.get_running_loop()
-    end = loop.time() + moment - time.time()
+    end = loop.time() + moment - SystemClock().now().timestamp()
     async with aclosing(encoded):
         while loop.time() < end:
             try:
