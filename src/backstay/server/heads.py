@@ -1,6 +1,7 @@
 """Limits of connections that wait for the head of a request: how long each may wait, and how many."""
 
 import asyncio
+import select
 from collections import Counter
 from typing import Any
 
@@ -10,12 +11,16 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.server")
 
+_UNREAD_SECONDS = 1.0
+
 
 class Heads:
     """Limits the waiting. Honest clients send a head at once, so the connection that waits longest is closed.
 
     When too many wait, one of the address with the most is closed, so a flood from one address does not harm others.
     Behind a proxy, where all have one address, a new connection replaces an old one, and is never refused.
+
+    A connection on which something lies unread waits for the server, and not for its client: it is left alone.
     """
 
     def __init__(self, *, most: int, seconds: float) -> None:
@@ -27,11 +32,14 @@ class Heads:
     def begin(self, connection: "Connection") -> None:
         """Note that a connection waits for a head, from now on."""
         self.end(connection)
-        self._waiting[connection] = connection.loop.call_later(self._seconds, self._close, connection)
+        self._waiting[connection] = connection.loop.call_later(self._seconds, self._time_out, connection)
         self._by_address[connection.address] += 1
-        if len(self._waiting) > self._most:
-            largest = max(self._by_address.values())
-            self._close(next(one for one in self._waiting if self._by_address[one.address] == largest))
+        self.close_surplus()
+
+    def close_surplus(self) -> None:
+        """Close as many as are too many."""
+        while len(self._waiting) > self._most and (silent := self._silent_of_the_most()) is not None:
+            self._close(silent)
 
     def end(self, connection: "Connection") -> None:
         """Note that it no longer waits. Idempotent."""
@@ -42,9 +50,22 @@ class Heads:
             if not self._by_address[connection.address]:
                 del self._by_address[connection.address]
 
+    def _silent_of_the_most(self) -> "Connection | None":
+        """Return the silent connection that waits longest, of the address that has the most."""
+        largest = max(self._by_address.values())
+        crowd = (one for one in self._waiting if self._by_address[one.address] == largest)
+        return next((one for one in crowd if one.is_silent()), None)
+
+    def _time_out(self, connection: "Connection") -> None:
+        if connection.is_silent():
+            self._close(connection)
+        else:
+            self._waiting[connection] = connection.loop.call_later(_UNREAD_SECONDS, self._time_out, connection)
+
     def _close(self, connection: "Connection") -> None:
         _log.debug("head_given_up", waiting=len(self._waiting))
         self.end(connection)
+        connection.connections.discard(connection)  # which uvicorn counts; it would only do so a moment later
         connection.transport.abort()
 
 
@@ -60,6 +81,12 @@ class Connection(H11Protocol):
         self._heads = heads
         self.address = ""
 
+    def is_silent(self) -> bool:
+        """Whether all that has come on it was read."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return not poll.poll(0)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
@@ -73,6 +100,8 @@ class Connection(H11Protocol):
         super().handle_events()
         if self.cycle is not None and not self.cycle.response_complete:
             self._heads.end(self)
+        else:
+            self._heads.close_surplus()  # what lay unread before, and so was left alone, is half a head
 
     def on_response_complete(self) -> None:
         self._heads.begin(self)  # first, because the next request may already have arrived
