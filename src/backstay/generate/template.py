@@ -7,7 +7,7 @@ out, or measured before. Nothing is computed while a template is compiled.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -27,7 +27,21 @@ _LONGEST_TEXT = 2_000_000  # characters of one prompt, and of any value in it
 _LONGEST_MARKUP = 100_000  # for filters whose time grows with its square
 _MOST_DIGITS = 30
 _NOT_FILTERS = ("batch", "center", "format", "indent", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
-_NOT_METHODS = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"})
+# Of values, these methods may be called, none of which makes a large value out of a small one without being measured.
+_OF_TEXT = """
+capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric
+isprintable isspace istitle isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex
+rpartition rsplit rstrip split splitlines startswith strip swapcase title upper
+"""
+_METHODS: Mapping[type, Collection[str]] = {
+    str: frozenset(_OF_TEXT.split()),
+    Mapping: ("get", "items", "keys", "values"),
+    list: ("count", "index"),
+    tuple: ("count", "index"),
+    float: ("is_integer",),
+    int: (),
+    bytes: (),
+}
 
 _steps: ContextVar[int] = ContextVar("steps")
 
@@ -275,8 +289,12 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise SecurityError(f"it may use {operator} with small numbers only")
         return super().call_binop(context, operator, left, right)
 
+    def wrap_str_format(self, value: Any) -> None:
+        """Leave `format` to `is_safe_attribute`: the sandbox would allow it otherwise, and it makes any width."""
+
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, str) and attr in _NOT_METHODS:
+        methods = next((names for kind, names in _METHODS.items() if isinstance(obj, kind)), None)
+        if methods is not None and attr not in methods:
             return False
         return super().is_safe_attribute(obj, attr, value)
 

@@ -145,6 +145,34 @@ def test_a_template_makes_nothing_huge(source):
     assert time.process_time() - started < 20
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ '{:>1500000000}'.format(1) }}",
+        "{{ '{:>1500000000}'|attr('format')(1) }}",
+        "{{ '{x:>1500000000}'.format_map({'x': 1}) }}",
+        "{{ (1).to_bytes(1500000000) }}",
+        "{{ (1).from_bytes('a') }}",
+        "{{ 'x'.encode() }}",
+        "{{ text.translate({97: text}) }}",
+        "{{ 'x'.ljust(1500000000) }}",
+        "{{ 'x'['zfill'](1500000000) }}",
+    ],
+)
+def test_a_template_calls_only_methods_that_are_known_to_be_bounded(source):
+    """A method that makes a huge value at once, before it could be measured, cannot be called."""
+    with pytest.raises(RecipeError, match="unsafe"):
+        _render(source, text="a" * 1_000)
+
+
+def test_a_template_calls_the_methods_of_texts_lists_and_objects():
+    """What templates of prompts are written with works."""
+    loop = "{% for key, value in one.items() %}{{ key }}{{ value }}{% endfor %}"
+    source = "{{ text.upper().split('-')[0].strip() }} {{ many.index(2) }} " + loop
+
+    assert _render(source, text=" a-b", many=[1, 2], one={"c": 3}) == "A 1 c3"
+
+
 def test_control_without_the_measure_a_text_grows(monkeypatch):
     """The control: a text that doubles is refused only because values are measured."""
     source = "{% set t = namespace(x='ab') %}{% for n in range(22) %}{% set t.x = t.x + t.x %}{% endfor %}{{ t.x[:9] }}"
