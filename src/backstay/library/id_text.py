@@ -35,6 +35,8 @@ def id_fault(value: str) -> str | None:
         return "has a control character or a line break; remove it"
     if value != value.strip():
         return "begins or ends with a space; remove it"
+    if _ESCAPE.search(value):
+        return "has a backslash that reads as an escape, such as \\x41; write the character itself"
     if value in _WAYS_UP:
         return f"is {value!r}, which addresses cannot name; choose another"
     try:

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from backstay.library.id_text import id_fault, id_of_printed, printed_id, quoted_id, typed_id
@@ -79,3 +79,18 @@ def test_ids_that_come_in(value):
 def test_ids_that_do_not_come_in(value):
     """What an address or a line could not name is refused, with a reason."""
     assert id_fault(value)
+
+
+@pytest.mark.parametrize("value", ["a\\x41", "\\u200e", "a\\\\b", "\\U0001f600"])
+def test_an_id_that_reads_as_another_is_refused(value):
+    """JSON has ids as they are: what a script reads there and gives to a command must mean the same id."""
+    assert id_of_printed(value) != value
+    assert "reads as an escape" in id_fault(value)
+
+
+@given(_TEXTS)
+def test_an_id_that_is_taken_is_read_as_itself(value):
+    """Typed as it is or as it is printed, an id that may come in selects itself."""
+    assume(id_fault(value) is None)
+
+    assert id_of_printed(value) == id_of_printed(printed_id(value)) == value
