@@ -8,7 +8,8 @@ from backstay.library.conversation import Conversation
 
 _COLUMNS = ("conversation_id", "topic", "persona", "sequence", "role", "content")
 # A cell that starts so is run as a formula by spreadsheets (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_BLANKS = " \u00a0\u3000\ufeff"  # which some spreadsheets skip
 # Characters that control a terminal or break CSV readers; tabs and line breaks stay, within quotes.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -34,7 +35,7 @@ def _neutral(cell: str | None) -> str:
     if cell is None:
         return ""
     shown = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", cell)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+    return f"'{shown}" if shown.lstrip(_BLANKS).startswith(_FORMULA) else shown
 
 
 def _line(cells: tuple[str, ...] | list[str]) -> bytes:
