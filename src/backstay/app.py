@@ -141,7 +141,9 @@ class Backstay:
                 folders=self._folders,
                 writer=writer,
                 reading=reading,
-                restorer=Restorer(store=store, reading=reading, writer=writer, owner=owner, keep=keep),
+                restorer=Restorer(
+                    store=store, folders=self._folders, reading=reading, writer=writer, owner=owner, keep=keep
+                ),
                 cleaner=cleaner,
                 deletions=deletions,
                 owner=owner,

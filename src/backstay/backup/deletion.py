@@ -142,7 +142,7 @@ class Deletions:
 
     async def _delete(self, backup: Backup, on_progress: Listener | None) -> Deletion:
         folder = await self._folders.of(backup)
-        is_there = partial(folder.has, backup.id)
+        is_there = partial(folder.has, backup.id, size=backup.file_bytes)
         teller, limit, is_last = Teller(backup.id, on_progress), _FIRST_STEP, backup.deletion is DeletionState.DELETED
         while not is_last:
             started = time.monotonic()

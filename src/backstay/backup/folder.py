@@ -153,10 +153,11 @@ class BackupFolder:
         with os.fdopen(descriptor, "rb") as file:
             yield file
 
-    def has(self, backup_id: str) -> bool:
-        """Whether its file is there."""
+    def has(self, backup_id: str, *, size: int | None = None) -> bool:
+        """Whether its file is there, and has this many bytes where they are given."""
         with suppress(OSError):
-            return stat.S_ISREG(self.path_of(backup_id).lstat().st_mode)
+            status = self.path_of(backup_id).lstat()
+            return stat.S_ISREG(status.st_mode) and size in (None, status.st_size)
         return False
 
     def remove(self, backup_id: str) -> bool:

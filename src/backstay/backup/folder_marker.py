@@ -4,6 +4,8 @@ A folder without a marker is not the one that backups were written to: its disk 
 of another location belongs to the database from which this one was copied.
 """
 
+import os
+import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +16,8 @@ from backstay.backup.folder import MARKER
 from backstay.backup.location import Location
 from backstay.errors import BackupFolderUnrecognized
 from backstay.files import replacing
+
+_LONGEST_MARKER = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class FolderState(StrEnum):
     MISSING = "missing"
     """Backups were made there, but what is there now is not that folder: its disk may not be mounted."""
     FOREIGN = "foreign"
-    """It belongs to the database from which this one was copied, or to this one before it was moved."""
+    """It belongs to the database from which this one was copied, or to this one before it was moved or put back."""
 
 
 def state_of(
@@ -46,9 +50,10 @@ def state_of(
         return FolderState.MISSING if is_recorded else FolderState.NEW
     if marker.database_id != database_id:
         return FolderState.FOREIGN
-    # A copied folder is not shared with the original database.
-    is_own = marker.database.is_same(database) or not marker.folder.is_same(Location.from_path(folder))
-    return FolderState.OWN if is_own else FolderState.FOREIGN
+    here, then = Location.from_path(folder), marker.folder
+    # A folder that was copied together with its database is not shared with the original.
+    is_copied = not then.is_same(here) and (then.name, then.machine) != (here.name, here.machine)
+    return FolderState.OWN if is_copied or marker.database.is_same(database) else FolderState.FOREIGN
 
 
 def problem_with(folder: Path, marker: FolderMarker | None, state: FolderState) -> tuple[str, str] | None:
@@ -61,7 +66,8 @@ def problem_with(folder: Path, marker: FolderMarker | None, state: FolderState) 
         )
     if state is FolderState.FOREIGN and marker is not None:
         return (
-            f"{folder} belongs to the database {marker.database}, from which this one was copied or moved",
+            f"{folder} belongs to the database {marker.database}; this one is a copy of it, was moved from another "
+            "disk, or was put back in its place",
             "set BACKUP_DIRECTORY to another folder; if the other database is gone, `backstay backups use-folder` "
             "gives the folder to this database",
         )
@@ -72,7 +78,11 @@ def read_marker(folder: Path) -> FolderMarker | None:
     """Return the marker of a folder; None where there is none. Raises BackupFolderUnrecognized: it cannot be read."""
     path = folder / MARKER
     try:
-        fields = orjson.loads(path.read_bytes())
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError("it is no file")
+            fields = orjson.loads(file.read(_LONGEST_MARKER))
         return FolderMarker(str(fields["database_id"]), Location(**fields["database"]), Location(**fields["folder"]))
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -66,7 +66,12 @@ class Folders:
     async def problem(self, folder: BackupFolder) -> tuple[str, str] | None:
         """Return why nothing may be written to a folder, and the remedy; None where it may. Raises as `state`."""
         marker = await self._marker(folder)
-        return problem_with(folder.path, marker, await self._state(folder, marker))
+        state = await self._state(folder, marker)
+        if state is FolderState.MISSING:
+            # Another process may have made the first backup between the two looks.
+            marker = await self._marker(folder)
+            state = await self._state(folder, marker)
+        return problem_with(folder.path, marker, state)
 
     async def state(self, folder: BackupFolder) -> FolderState:
         """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker cannot be read."""

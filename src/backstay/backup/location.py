@@ -27,15 +27,17 @@ class Location:
         return cls(os.path.realpath(path), socket.gethostname(), status.st_dev, status.st_ino)
 
     def is_same(self, other: "Location") -> bool:
-        """Return whether both are the same thing: in the same place, or moved, but not copied.
+        """Return whether both are certainly the same thing, moved or not.
 
-        A copy has another inode. A file that was put back in its place has one too, so the place counts as well. The
-        host name of a container changes whenever it is recreated, and the number of a device when it is mounted.
+        A copy has another inode, also one that was put in the place of what it was copied from. The host name of a
+        container changes whenever it is recreated, and the number of a device when it is mounted. A database on a
+        server has no inode: its name and cluster tell it.
         """
-        has_same_inode = self.inode is not None and self.inode == other.inode
-        if self.name == other.name:
-            return self.machine == other.machine or has_same_inode
-        return self.machine == other.machine and has_same_inode and self.device == other.device
+        is_in_place = self.name == other.name
+        if self.inode is None and other.inode is None:
+            return is_in_place and self.machine == other.machine
+        is_on_same_disk = self.machine == other.machine and self.device == other.device
+        return self.inode == other.inode and (is_in_place or is_on_same_disk)
 
     def __str__(self) -> str:
         return f"{self.name} on {self.machine}"

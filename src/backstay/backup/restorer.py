@@ -1,12 +1,14 @@
 """Bringing back what a backup holds: planned first, all or nothing."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from backstay.backup.backup import Backup, Listener, Phase
+from backstay.backup.folders import Folders
 from backstay.backup.progress import Teller
 from backstay.backup.reading import OpenBackup, Reading
 from backstay.backup.restoring import OnConflict, Restored, RestorePlan
@@ -24,8 +26,11 @@ _REASON = "before_restore"
 class Restorer:
     """Restores backups of one owner."""
 
-    def __init__(self, *, store: BackupStore, reading: Reading, writer: Writer, owner: str, keep: timedelta) -> None:
+    def __init__(
+        self, *, store: BackupStore, folders: Folders, reading: Reading, writer: Writer, owner: str, keep: timedelta
+    ) -> None:
         self._store = store
+        self._folders = folders
         self._reading = reading
         self._writer = writer
         self._owner = owner
@@ -99,8 +104,15 @@ class Restorer:
             undoes=wanted.is_all,
             on_conflict=on_conflict,
             replaced=replaced,
+            is_there=await self._file_check(replaced),
             on_progress=tell if on_progress is not None else lambda _: None,
         )
+
+    async def _file_check(self, backup: Backup | None) -> Callable[[], bool]:
+        """Return what looks whether the file of a backup is there; without a backup, none is missing."""
+        if backup is None:
+            return lambda: True
+        return partial((await self._folders.of(backup)).has, backup.id, size=backup.file_bytes)
 
 
 class _Wanted:

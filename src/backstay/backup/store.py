@@ -272,13 +272,15 @@ class BackupStore(Protocol):
         undoes: bool,
         on_conflict: OnConflict,
         replaced: Backup | None,
+        is_there: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> Restored:
         """Bring conversations back in one transaction, each compared with the snapshot's digest before the commit.
 
         A restore of all of it `undoes` the delete that the backup was made for: one that is unfinished ends so.
         `replaced` is the verified backup of those that are replaced: they go first, where they are as its snapshot
-        found them. `on_progress` is called with the number of conversations done, from any thread.
+        found them, and `is_there` must say at the end that the file of that backup is. `on_progress` is called with the
+        number of conversations done, from any thread.
 
         Raises:
             BackupDamaged: a conversation is not what the snapshot found.

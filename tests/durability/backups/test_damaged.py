@@ -1,11 +1,13 @@
 """A backup whose file is not what was verified is known to be damaged, until a verification finds it sound again."""
 
 import asyncio
+import os
 from contextlib import aclosing
 
 import pytest
 
 from backstay import Backstay
+from backstay.backup.folder import BackupFolder
 from backstay.errors import BackupDamaged, BackupError, BackupUnreachable, BackupUnusable
 from support.library import ALL, digests
 from support.sql import ask
@@ -98,6 +100,52 @@ def _damaging(backstay, monkeypatch):
     return undo
 
 
+async def test_no_delete_goes_on_behind_a_file_that_was_emptied(kept_anywhere, monkeypatch):
+    """Each step looks whether the file is there and of the size that was verified; nobody has to verify it first."""
+    kept = kept_anywhere
+    async with Backstay.open(kept.database) as backstay:
+        step, begun = backstay._store.backups.delete_step, []
+
+        async def emptied(backup, **options):
+            begun.append(backup.id)
+            if len(begun) == 2:
+                os.truncate(await backstay.backups.path_of(backup), 0)
+            return await step(backup, **options)
+
+        monkeypatch.setattr(backstay._store.backups, "delete_step", emptied)
+        with pytest.raises(BackupUnusable, match="not whole; nothing further is deleted"):
+            await backstay.conversations.delete(ALL)
+
+        assert await backstay.conversations.count(ALL) > 0
+
+
+@pytest.mark.parametrize("is_checked", [True, False], ids=["checked", "control"])
+async def test_nothing_is_replaced_whose_backup_is_gone(kept_anywhere, monkeypatch, is_checked):
+    """A restore that replaces is rolled back where the file that holds what is replaced is gone before its end."""
+    kept = kept_anywhere
+    async with Backstay.open(kept.database) as backstay:
+        backup = await backstay.backups.create(ALL)
+        await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newer'")
+        before = await digests(backstay)
+        restore, lost = backstay._store.backups.restore, []
+
+        async def unlinking(restored, documents, columns, *, replaced, is_there, **options):
+            lost.append(await backstay.backups.path_of(replaced))
+            lost[0].unlink()
+            look = is_there if is_checked else lambda: True
+            return await restore(restored, documents, columns, replaced=replaced, is_there=look, **options)
+
+        monkeypatch.setattr(backstay._store.backups, "restore", unlinking)
+        if not is_checked:
+            await backstay.backups.restore(backup.id, on_conflict="replace")
+            assert await digests(backstay) != before
+            return
+        with pytest.raises(BackupUnusable, match="which holds what would be replaced"):
+            await backstay.backups.restore(backup.id, on_conflict="replace")
+
+        assert await digests(backstay) == before
+
+
 async def test_no_delete_goes_on_behind_a_damaged_backup(kept_anywhere, monkeypatch):
     """What a verification finds while the delete runs stops it; once the file is back and verified, it goes on."""
     kept = kept_anywhere
@@ -128,6 +176,8 @@ async def test_without_the_record_of_damage(kept, monkeypatch):
             return False
 
         monkeypatch.setattr(backstay._store.backups, "damaged", unnoted)
+        has = BackupFolder.has
+        monkeypatch.setattr(BackupFolder, "has", lambda folder, backup_id, **_: has(folder, backup_id))  # of any size
         await backstay.conversations.delete(ALL)
 
         assert await backstay.conversations.count(ALL) == 0

@@ -94,7 +94,7 @@ def test_doctor_finds_a_place_that_takes_no_backup(kept, mounts, place, tmp_path
     assert str(place) in problem
     assert "set BACKUP_DIRECTORY to a folder" in remedy
     assert "database" not in remedy
-    assert remedied.returncode == 0 if kind != "full" else "missing" in remedied.stdout
+    assert remedied.returncode == 0 if kind != "full" else "the folder cannot be seen of" in remedied.stdout
     assert again.returncode == 0, again.stderr
 
 

@@ -156,7 +156,7 @@ def test_a_copy_of_the_database_removes_no_backup_of_the_original(
     own = backstay(copy, tmp_path / "own", "conversations", "delete", "--all", "--yes")
 
     assert (orphans.code, deleted.code) == (1, 1)
-    assert "from which this one was copied or moved" in orphans.err
+    assert "this one is a copy of it" in orphans.err
     assert "belongs to the database" in doctor.out
     assert _files(place) == before
     assert own.code == 0, own.err
@@ -204,16 +204,33 @@ def test_a_database_that_was_moved_keeps_its_folder(backstay, kept, place):
     assert [done.err for done in (elsewhere, with_folder, copied) if done.code] == []
 
 
-def test_a_database_that_was_put_back_keeps_its_folder(backstay, kept, place):
-    """A database restored to its place from a copy of the disk keeps its folder."""
-    backstay(kept.database, place, "backups", "create", "--all")
+def test_a_database_that_was_put_back_has_to_be_told(backstay, kept, place):
+    """A file that came back from a copy of the disk may be older than the backups: it removes none of them unasked."""
     saved = shutil.copy(kept.database, kept.database.with_name("saved"))
-    kept.database.unlink()
+    backstay(kept.database, place, "backups", "create", "--all")
+    kept.database.rename(kept.database.with_name("broken"))
     shutil.copy(saved, kept.database)
 
+    orphans = backstay(kept.database, place, "backups", "cleanup", "--orphans")
+    left = _files(place)
+    told = backstay(kept.database, place, "backups", "use-folder", "--yes")
     done = backstay(kept.database, place, "backups", "create", "--all")
 
-    assert done.code == 0, done.err
+    assert (orphans.code, len(left)) == (1, 1)
+    assert (told.code, done.code) == (0, 0)
+
+
+def test_a_copy_in_the_place_of_the_original_has_no_right_to_its_folder(backstay, kept, place):
+    """The original was moved aside, and keeps the folder; the copy that now has its name does not."""
+    backstay(kept.database, place, "backups", "create", "--all")
+    original = kept.database.rename(kept.database.with_name("aside.db"))
+    shutil.copy(original, kept.database)
+
+    copy = backstay(kept.database, place, "conversations", "delete", "--all", "--yes")
+    moved = backstay(original, place, "conversations", "delete", "--all", "--yes")
+
+    assert (copy.code, moved.code) == (1, 0)
+    assert _count(kept.database) == len(kept.originals)
 
 
 def test_a_folder_whose_marker_cannot_be_read_is_refused(backstay, kept, place):
@@ -230,6 +247,25 @@ def test_a_folder_whose_marker_cannot_be_read_is_refused(backstay, kept, place):
     assert (refused.code, told.code, made.code) == (1, 0, 0)
     assert f"{marker}, which says whose backups are in that folder, cannot be read" in refused.err
     assert str(marker) in doctor.out
+
+
+@pytest.mark.parametrize("kind", ["pipe", "huge"])
+def test_a_marker_that_is_none_holds_nothing_up(backstay, kept, place, kind):
+    """A pipe is not waited for, and no more is read than a marker has; the remedy works."""
+    backstay(kept.database, place, "backups", "create", "--all")
+    (marker,) = place.rglob("folder.json")
+    marker.unlink()
+    if kind == "pipe":
+        os.mkfifo(marker)
+    else:
+        with marker.open("wb") as file:
+            file.truncate(3 * 10**9)
+
+    refused = backstay(kept.database, place, "backups", "create", "--all")
+    told = backstay(kept.database, place, "backups", "use-folder", "--yes")
+    made = backstay(kept.database, place, "backups", "create", "--all")
+
+    assert (refused.code, told.code, made.code) == (1, 0, 0)
 
 
 def test_a_folder_that_everybody_may_change_is_refused(backstay, kept, place):

@@ -16,17 +16,17 @@ _HERE = Location("/data/backstay.db", "one", 5, 77)
         (replace(_HERE, name="/elsewhere/backstay.db"), True),  # moved
         (replace(_HERE, machine="two"), True),  # a container that was made anew
         (replace(_HERE, device=6), True),  # mounted again
-        (replace(_HERE, inode=78), True),  # put back from a copy of the disk
+        (replace(_HERE, inode=78), False),  # a copy in its place
         (replace(_HERE, name="/elsewhere/backstay.db", inode=78), False),  # copied
         (replace(_HERE, name="/elsewhere/backstay.db", device=6), False),  # copied to another disk
         (replace(_HERE, name="/elsewhere/backstay.db", machine="two"), False),
         (replace(_HERE, machine="two", inode=78), False),  # copied to another machine
-        (Location("/data/backstay.db", "one"), True),
+        (Location("/data/backstay.db", "one"), False),  # not there
         (Location("/elsewhere/backstay.db", "one"), False),
     ],
 )
 def test_a_copy_is_elsewhere(other, is_same):
-    """A copy has another inode and another place; what was moved, or came back, has one of them."""
+    """A copy has another inode, wherever it is; what was moved or mounted again has the same."""
     assert _HERE.is_same(other) is other.is_same(_HERE) is is_same
 
 

@@ -268,6 +268,7 @@ class SqlBackups:
         undoes: bool,
         on_conflict: OnConflict,
         replaced: Backup | None,
+        is_there: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> Restored:
         def do(session: Session) -> Restored:
@@ -281,6 +282,13 @@ class SqlBackups:
             restored = work.do(documents, on_progress)
             if undoes:
                 session.execute("delete_undone", {**_key_of(backup), "now": now})
+            # Last of all, since all that came before took its time.
+            if replaced is not None and not is_there():
+                raise BackupUnusable(
+                    f"The file of {replaced.id}, which holds what would be replaced, is not there any more; nothing "
+                    "was restored. Try again",
+                    backup_id=replaced.id,
+                )
             return restored
 
         return await self._database.write(do)
@@ -322,7 +330,7 @@ def check_deletable(backup: Backup, *, is_there: Callable[[], bool]) -> None:
         raise BackupUnusable(f"{backup.id} is {standing}; there is no delete to go on with", backup_id=backup.id)
     if not is_there():
         raise BackupUnusable(
-            f"The file of {backup.id} is not there any more; nothing further is deleted. Make a new plan",
+            f"The file of {backup.id} is not there any more, or not whole; nothing further is deleted. Make a new plan",
             backup_id=backup.id,
         )
 
