@@ -7,6 +7,7 @@ import pytest
 
 from backstay.doctor import Level, examine, file, surroundings
 from backstay.doctor.surroundings import file_system
+from support.sql import ask
 from support.waiting import until
 
 
@@ -401,3 +402,35 @@ def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
         strict=True,
     ):
         assert said in message
+
+
+def test_a_backup_from_the_future_is_named(within, backstay):
+    """Until the clock passes it, no cleanup removes anything; the remedy that is named works."""
+    backstay.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    made = within("backups", "create", "--all", "--json").json["backupId"]
+    ask(backstay.database, "UPDATE backups SET created_at = created_at + 2592000000000, verified_at = NULL")
+
+    found = within("doctor", "--json")
+    within("backups", "delete", made, "--yes")
+    corrected = within("doctor", "--json")
+
+    assert found.code == 1
+    assert _levels(found)["clock"] == "problem"
+    assert f"`backstay backups delete {made}`" in found.out
+    assert "clock" not in _levels(corrected)
+
+
+def test_a_folder_of_backups_that_cannot_be_seen_is_not_called_empty(within, backstay, monkeypatch):
+    """While a disk is not mounted, nobody is led to remove the record of a backup that is on it."""
+    backstay.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(backstay.folder / "disk"))
+    within("backups", "create", "--all")
+    (backstay.folder / "disk").rename(backstay.folder / "unplugged")
+
+    found = within("doctor", "--json")
+
+    assert found.code == 1
+    assert "a disk may not be mounted" in found.out
+    assert "the file is missing" not in found.out

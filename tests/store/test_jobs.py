@@ -431,5 +431,8 @@ async def test_limits_are_kept_until_they_are_given_anew(store):
     await store.batches.jobs.set_limits(OWNER, "job", RunLimits(rpm=90, tpm=7))
 
     found = await job(store)
+    await store.batches.jobs.set_limits(OWNER, "job", RunLimits(rpm=0))
+
     assert found.settings.limits == RunLimits(4, 90, 7)
+    assert (await job(store)).settings.limits == RunLimits(4, None, 7)
     assert replace(found, settings=created.settings) == created

@@ -31,6 +31,8 @@ async def slow(item, work):
     with Path("calls.txt").open("a") as calls:
         calls.write(item.id + "\\n")
     await asyncio.sleep(0.05)
+    while item.topic.startswith("held") and not Path("released").exists():
+        await asyncio.sleep(0.05)
     if item.topic.startswith("refused"):
         work.raw("<b>refused</b>")
         return Doom("the prompt was refused", code="refused")

@@ -314,3 +314,12 @@ def test_allowed_keys_come_from_the_file_or_the_environment(tmp_path):
     for wrong in ("models.example", "models.example/v1 OPENAI_API_KEY", "ftp://models.example OPENAI_API_KEY"):
         with pytest.raises(SettingsError, match="each entry is a host and a variable"):
             _load(tmp_path, environ={"BACKSTAY_ALLOWED_KEYS": wrong})
+
+
+def test_the_id_of_a_user_is_one_owner_in_any_case(tmp_path):
+    """A database writes a UUID in lower case; any other owner is kept as it is."""
+    for given, kept in (
+        ("00000000-0000-4000-8000-00000000000A", "00000000-0000-4000-8000-00000000000a"),
+        ("Ann", "Ann"),
+    ):
+        assert _load(tmp_path, owner=given).owner == kept

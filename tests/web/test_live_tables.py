@@ -98,3 +98,22 @@ async def test_a_table_without_contact_is_quiet(browser, server, request):
             await page.locator(f'[data-row="{name}"] .chip-completed').wait_for()
             assert seen.everything == []
         behind.client.close()
+
+
+async def test_the_buttons_of_a_paused_batch_follow_its_last_worker(page, server, request):
+    """A batch that is paused while calls are in flight can be resumed once they have ended, and the focus stays put."""
+    name = _named(request)
+    _begin(server, name, [f"held {number}" for number in range(8)])
+    await page.goto(f"/batches/one?id={name}")
+    await page.locator("[data-live=items] .chip-running").first.wait_for()
+
+    await page.get_by_role("button", name="Pause").click()
+    await page.locator("[data-live=state] .chip-paused").wait_for()
+    assert await page.get_by_role("button", name="Pause").is_visible()
+    (server.log.parent / "released").touch()
+    await page.get_by_role("button", name="Resume", exact=True).wait_for()
+
+    (server.log.parent / "released").unlink()
+
+    assert await page.locator("[data-live=items] .chip-running").count() == 0
+    assert await page.evaluate("document.activeElement.textContent !== 'Resume'")

@@ -50,7 +50,7 @@ async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
     await local.ann.post("/backups/act", data={"id": backup, "action": "verify"})
     sound = await local.ann.get("/backups/one", params={"id": backup})
 
-    assert refused.status_code == 409
+    assert (refused.status_code, refused.headers["location"]) == (303, f"/backups/one?id={backup}")
     assert "chip-damaged" in listed.text
     assert "whose file is damaged: found" in listed.text
     assert "Damaged: found" in page.text

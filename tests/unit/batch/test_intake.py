@@ -497,3 +497,21 @@ async def test_a_parameter_stands_in_one_place():
         await _one({"topic": "tea", "parameters": {"tone": "calm"}, "tone": "loud"})
 
     assert caught.value.message == "item 1: 'tone' stands in `parameters` and next to it; rename one of them"
+
+
+async def test_one_column_may_be_id_and_topic():
+    """What names an item may say what it is about."""
+    draft = await _one({"question": "Why?"}, Columns("question", "question"))
+
+    assert (draft.base_id, draft.topic, draft.parameters_json) == ("Why?", "Why?", "{}")
+
+
+async def test_a_data_frame_is_named_as_what_it_is():
+    """Iterated, it would yield the names of its columns."""
+
+    class Frame(list):
+        def to_dict(self, orient):
+            raise AssertionError(orient)
+
+    with pytest.raises(BadRow, match=r"frame\.to_dict\('records'\)"):
+        await drafts_of(Frame(["topic"]))

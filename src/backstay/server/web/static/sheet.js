@@ -59,7 +59,7 @@ button[disabled] { opacity: 0.55; cursor: not-allowed; }
 button.small { min-height: 2.1rem; padding: 0.25rem 0.7rem; font-size: 0.88rem; }
 label { display: flex; gap: 0.55rem; align-items: center; min-height: 2rem; }
 input[type="checkbox"] { width: 1.25rem; height: 1.25rem; accent-color: var(--_accent); margin: 0; flex: none; }
-input[type="text"] { font: inherit; color: inherit; width: 100%; min-height: 2.6rem; padding: 0.4rem 0.7rem; border: 1px solid var(--_control); border-radius: 8px; background: var(--_raised); }
+input:is([type="text"], [type="number"]) { font: inherit; color: inherit; width: 100%; min-height: 2.6rem; padding: 0.4rem 0.7rem; border: 1px solid var(--_control); border-radius: 8px; background: var(--_raised); }
 .problem { padding: 0.7rem 1rem; border-radius: 8px; background: var(--_danger-soft); border-left: 4px solid var(--_danger); }
 .lost { color: var(--_warn); }
 .good { padding: 0.7rem 1rem; border-radius: 8px; background: var(--_good-soft); border-left: 4px solid var(--_good); }
