@@ -15,7 +15,8 @@ from backstay.server.hints import HINTS, message_of
         ),
         (
             errors.IllegalMove("Job 'x' is cancelled: resume is not possible. `backstay discard x` frees its name"),
-            "Job 'x' is cancelled: resume is not possible; its state says what is possible: see it anew",
+            "Job 'x' is cancelled: resume is not possible; look at it again: its state has changed, and says what is "
+            "possible",
         ),
         (
             errors.JobDiffers("Job 'x' exists with another recipe: a; b. `backstay resume x` goes on; or use --job y"),

@@ -188,7 +188,7 @@ async def test_a_delete_needs_its_backup(store):
     """Verified, for a delete, and with its file."""
     backup = await _verified(store, deleting=True)
 
-    with pytest.raises(BackupUnusable, match="is not there any more; nothing further is deleted"):
+    with pytest.raises(BackupUnusable, match="is not there any more, or not whole; nothing further is deleted"):
         await store.backups.delete_step(backup, limit=2, is_there=lambda: False)
     await store.backups.delete_step(backup, limit=3, is_there=_there)
     with pytest.raises(BackupUnusable, match="is deleted; there is no delete to go on with"):

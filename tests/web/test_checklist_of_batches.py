@@ -232,5 +232,5 @@ async def test_what_only_a_command_resumes_says_which(browser, tmp_path):
             assert await dialog.get_by_role("button", name="Resume").count() == 0
             await page.goto("/batches/one?id=boats")
             await page.get_by_role("button", name="Later").click()
-            assert await page.get_by_text("backstay resume boats").is_visible()
+            await page.locator("[data-elsewhere]").get_by_text("backstay resume boats").wait_for()
         assert seen.everything == []
