@@ -181,8 +181,12 @@ class ProviderServer:
         for task in hanging:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
-        for _ in range(10):
-            await asyncio.sleep(0)  # connections that were closed are gone after the next turns of the loop
+        # A connection that was accepted at the last moment belongs to no one yet; asyncio knows each.
+        transports: list[Any] = list(self._loop._transports.values())  # type: ignore[attr-defined]
+        for transport in transports:
+            transport.abort()
+        while any(transport._sock is not None for transport in transports):
+            await asyncio.sleep(0)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         call = Call(len(self.calls) + 1, request.path, dict(request.headers), await request.json(), dict(request.query))

@@ -1,7 +1,7 @@
 // The page of conversations: a selection that holds across pages, and deletes that open the dialog.
 
 import "../pre-delete-backup.js";
-import { Client } from "../client.js";
+import { Client, isOutOfContact } from "../client.js";
 import { counted, printedId } from "../dom.js";
 import { listAfter } from "./list_after.js";
 import { Selection, idOf } from "./selection.js";
@@ -86,7 +86,8 @@ function enhance(page) {
     gone = null;
     draw();
   });
-  dialog.addEventListener("failed", () => { isStale = true; });
+  // What was refused has changed nothing here, and may be tried again at once.
+  dialog.addEventListener("failed", ({ detail }) => { isStale = isOutOfContact(detail.error); });
   // The list anew, and on it what undoes the delete.
   dialog.addEventListener("close", () => {
     if (gone !== null) window.location.assign(listAfter(gone, window.location.href));
