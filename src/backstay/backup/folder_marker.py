@@ -51,9 +51,13 @@ def state_of(
     if marker.database_id != database_id:
         return FolderState.FOREIGN
     here, then = Location.from_path(folder), marker.folder
+    has_same_inode = then.inode == here.inode
     # A folder that was copied together with its database is not shared with the original.
-    is_copied = not then.is_same(here) and (then.name, then.machine) != (here.name, here.machine)
-    return FolderState.OWN if is_copied or marker.database.is_same(database) else FolderState.FOREIGN
+    is_copied = not has_same_inode and (then.name, then.machine) != (here.name, here.machine)
+    # Both are the same under other names, as a container sees what its host has.
+    is_seen_otherwise = has_same_inode and database.inode is not None and marker.database.inode == database.inode
+    is_own = is_copied or is_seen_otherwise or marker.database.is_same(database)
+    return FolderState.OWN if is_own else FolderState.FOREIGN
 
 
 def problem_with(folder: Path, marker: FolderMarker | None, state: FolderState) -> tuple[str, str] | None:
