@@ -3,6 +3,7 @@
 import asyncio
 import select
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -12,6 +13,7 @@ from backstay.logs import get_logger
 _log = get_logger("backstay.server")
 
 _UNREAD_SECONDS = 1.0
+_LOOKED_AT = 16
 
 
 class Heads:
@@ -51,10 +53,11 @@ class Heads:
                 del self._by_address[connection.address]
 
     def _silent_of_the_most(self) -> "Connection | None":
-        """Return the silent connection that waits longest, of the address that has the most."""
+        """Return a silent connection among those that wait longest, of the address that has the most."""
         largest = max(self._by_address.values())
         crowd = (one for one in self._waiting if self._by_address[one.address] == largest)
-        return next((one for one in crowd if one.is_silent()), None)
+        # Of a few: were none of many read yet, looking at all for each new one would hold up the reading.
+        return next((one for one in islice(crowd, _LOOKED_AT) if one.is_silent()), None)
 
     def _time_out(self, connection: "Connection") -> None:
         if connection.is_silent():
