@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from backstay.backup.backup import Backup, BackupState
 from backstay.backup.folder_marker import FolderState
-from backstay.backup.folders import Folders
-from backstay.backup.retention import Action, Decision, decide
+from backstay.backup.folders import Folders, capitalized
+from backstay.backup.retention import Action, Decision, clock_problem, decide
 from backstay.backup.store import BackupStore
 from backstay.clock import Clock, to_text
 from backstay.errors import BackstayError, BackupInUse, BackupUnreachable, BackupUnusable, ClockBehind
@@ -122,17 +122,12 @@ class Cleaner:
 
     async def _refuse_a_clock_behind(self, now: datetime) -> None:
         newest = await self._store.newest(self._owner)
-        if newest is None or newest[1] <= now:
-            return
-        backup_id, made_at = newest[0], to_text(newest[1])
-        raise ClockBehind(
-            f"The clock shows {to_text(now)}, but {backup_id} was made at {made_at}. Nothing was removed. Set the "
-            "clock; if it was wrong when that backup was made, `backstay backups cleanup --now` removes expired ones "
-            f"anyway, and `backstay backups delete {backup_id}` removes that one",
-            now=to_text(now),
-            newest=made_at,
-            backup_id=backup_id,
-        )
+        if newest is not None and (problem := clock_problem(now, *newest)) is not None:
+            fact, remedy = map(capitalized, problem)
+            backup_id, made_at = newest
+            raise ClockBehind(
+                f"{fact}. Nothing was removed. {remedy}", now=to_text(now), newest=to_text(made_at), backup_id=backup_id
+            )
 
     async def _carried_out(self, decision: Decision) -> BackupUnreachable | None:
         """Carry a decision out; return what kept its file from being removed. The others go all the same."""

@@ -58,10 +58,8 @@ class Folders:
     async def check(self, folder: BackupFolder) -> None:
         """Raise BackupFolderUnrecognized unless the folder is this library's, or new."""
         if (problem := await self.problem(folder)) is not None:
-            fact, remedy = problem
-            raise BackupFolderUnrecognized(
-                f"{_capital(fact)}. Nothing was written or deleted. {_capital(remedy)}", path=str(folder.path)
-            )
+            fact, remedy = map(capitalized, problem)
+            raise BackupFolderUnrecognized(f"{fact}. Nothing was written or deleted. {remedy}", path=str(folder.path))
 
     async def problem(self, folder: BackupFolder) -> tuple[str, str] | None:
         """Return why nothing may be written to a folder, and the remedy; None where it may. Raises as `state`."""
@@ -123,16 +121,18 @@ class Folders:
         return await asyncio.to_thread(read_marker, folder.path)
 
     async def _state(self, folder: BackupFolder, marker: FolderMarker | None) -> FolderState:
-        place = folder.path.parent
-        # A file is on one machine. A server's database is used from many, each with disks of its own.
-        host = self.host if self._beside is None else None
         return state_of(
             folder.path,
             marker,
             database_id=await self._id(),
             database=await self._store.location(),
-            is_recorded=await self._store.is_folder_recorded(str(place), is_default=place == self._beside, host=host),
+            is_recorded=marker is None and await self._is_recorded(folder.path.parent),
         )
+
+    async def _is_recorded(self, place: Path) -> bool:
+        # A file is on one machine. A server's database is used from many, each with disks of its own.
+        host = self.host if self._beside is None else None
+        return await self._store.is_folder_recorded(str(place), is_default=place == self._beside, host=host)
 
     async def _mark(self, folder: BackupFolder, *, was: FolderMarker | None) -> None:
         database_id, database = await self._id(), await self._store.location()
@@ -148,5 +148,6 @@ class Folders:
         await asyncio.to_thread(mark)
 
 
-def _capital(text: str) -> str:
+def capitalized(text: str) -> str:
+    """Return a text that begins a sentence."""
     return text[0].upper() + text[1:]

@@ -32,6 +32,17 @@ class Decision:
     """When it was first found expired, to be recorded while it waits."""
 
 
+def clock_problem(now: datetime, backup_id: str, made_at: datetime) -> tuple[str, str] | None:
+    """Return why nothing is removed while a backup is newer than now, and the remedy; None where it is not."""
+    if made_at <= now:
+        return None
+    return (
+        f"the clock shows {to_text(now)}, but {backup_id} was made at {to_text(made_at)}",
+        "set the clock; if it was wrong when that backup was made, `backstay backups cleanup --now` removes expired "
+        f"ones anyway, and `backstay backups delete {backup_id}` removes that one",
+    )
+
+
 def decide(
     backups: Iterable[Backup], now: datetime, *, being_written: Collection[str], at_once: bool = False
 ) -> list[Decision]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from backstay.app import Backstay
 from backstay.backup.folder import MARKER, BackupFolder
 from backstay.backup.folder_marker import problem_with, read_marker, state_of
+from backstay.backup.retention import clock_problem
 from backstay.clock import SystemClock, to_text
 from backstay.doctor.check import Check, Level
 from backstay.doctor.surroundings import check_backup_folder
@@ -71,15 +72,9 @@ def check_backups(found: Standing, settings: Settings, *, beside: Path | None, d
 
 def _clock(found: Standing) -> Iterator[Check]:
     """Check that no backup is newer than now: until then no cleanup removes anything."""
-    now = SystemClock().now()
     newest = max(found.backups, key=lambda backup: backup.made_at, default=None)
-    if newest is not None and newest.made_at > now:
-        text = f"the clock shows {to_text(now)}, but {newest.id} was made at {to_text(newest.made_at)}"
-        remedy = (
-            "set the clock; if it was wrong then, `backstay backups cleanup --now` removes what has expired, and "
-            f"`backstay backups delete {newest.id}` removes that backup"
-        )
-        yield Check("clock", Level.PROBLEM, text, remedy)
+    if newest is not None and (problem := clock_problem(SystemClock().now(), newest.id, newest.made_at)) is not None:
+        yield Check("clock", Level.PROBLEM, *problem)
 
 
 def _folder(found: Standing, *, beside: Path | None, chosen: Path | None) -> Iterator[Check]:
