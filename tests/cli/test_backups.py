@@ -199,8 +199,8 @@ def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monk
     assert within("conversations", "list", "--json").json["conversations"] == []
 
 
-def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypatch):
-    """Then it has ended, too: nobody goes on with it by mistake."""
+def _interrupted_delete(within, backstay, monkeypatch) -> str:
+    """Delete all, with Ctrl-C before the second step; return the id of the backup."""
     step, steps = SqlBackups.delete_step, []
 
     async def interrupted(self, backup, **options):
@@ -210,9 +210,15 @@ def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypa
         return await step(self, backup, **options)
 
     monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
-    backup = _ID.search(within("conversations", "delete", "--all", "--yes").err)[0]
+    ended = within("conversations", "delete", "--all", "--yes")
     monkeypatch.undo()
     monkeypatch.chdir(backstay.folder)
+    return _ID.search(ended.err)[0]
+
+
+def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypatch):
+    """Then it has ended, too: nobody goes on with it by mistake."""
+    backup = _interrupted_delete(within, backstay, monkeypatch)
 
     part = within("backups", "restore", backup, "c00001")
     undone = within("backups", "restore", backup)
@@ -418,18 +424,7 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
 
 def test_a_cut_off_delete_of_a_damaged_backup_says_what_is_left_to_do(within, backstay, library, monkeypatch):
     """For a delete whose backup is damaged neither resuming nor undoing is offered, and the remedies offered work."""
-    step, steps = SqlBackups.delete_step, []
-
-    async def interrupted(self, backup, **options):
-        steps.append(backup)
-        if len(steps) == 2:
-            raise KeyboardInterrupt
-        return await step(self, backup, **options)
-
-    monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
-    backup = _ID.search(within("conversations", "delete", "--all", "--yes").err)[0]
-    monkeypatch.undo()
-    monkeypatch.chdir(backstay.folder)
+    backup = _interrupted_delete(within, backstay, monkeypatch)
     (file,) = backstay.folder.rglob(f"{backup}.json.zst")
     file.write_bytes(file.read_bytes()[:-100])
     within("backups", "verify", backup)

@@ -134,6 +134,20 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
         assert worker.wait(timeout=PATIENCE_SECONDS) == 5
 
 
+def test_a_server_without_pages_says_why(tmp_path):
+    """Where requests need JSON Web Tokens it says so, and how pages are had on this machine, which works."""
+    with served(tmp_path, jwt_mode=True) as server:
+        told = lambda: [line["text"] for line in server.logged("note") if "no pages" in line["text"]]  # noqa: E731
+        server.wait_for(told)
+        (note,) = told()
+    variable, value = note.split()[-3].split("=")
+    with served(tmp_path, jwt_mode=True, **{variable: value}) as server:
+        page = server.client.get("/batches", headers={"Accept": "text/html"})
+
+    assert "JSON Web Token" in note
+    assert page.status_code == 200
+
+
 def test_a_server_that_calls_no_model_says_so(tmp_path):
     """Without recipes it names the only writer there is, on the page too, until recipes are named as its words say."""
     (tmp_path / "tutor.toml").write_text('model = "openai:writer"\n')

@@ -129,6 +129,7 @@ def test_a_folder_that_is_gone_for_good_is_begun_anew_when_asked_for(backstay, l
     removed = backstay(database, place, "backups", "delete", lost, "--yes")
 
     assert (refused.code, unasked.code) == (1, 2)
+    assert "what is there now is not that folder" in unasked.err
     assert "`backstay backups use-folder`" in refused.err
     assert "what is there now is not that folder" in doctor.out
     assert told.out.strip().endswith("is the folder of this library's backups.")
