@@ -23,9 +23,17 @@ class Disconnects:
         if scope["type"] != "http" or scope["method"] not in _READING:
             await self._app(scope, receive, send)
             return
-        client = _Client(receive, send)
-        working = asyncio.ensure_future(self._app(scope, client.receive, client.send))
-        watching = asyncio.create_task(client.watch())
+        client, failed = _Client(receive, send), list[Exception]()
+
+        async def work() -> None:
+            # The error is not left to the task: a time-out in its traceback refers to the task, which would then keep
+            # itself, and all that the request had in memory, until the collector comes by.
+            try:
+                await self._app(scope, client.receive, client.send)
+            except Exception as error:
+                failed.append(error)
+
+        working, watching = asyncio.create_task(work()), asyncio.create_task(client.watch())
         try:
             await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
             if not working.done() and not client.is_answered:
@@ -41,9 +49,8 @@ class Disconnects:
             for task in (working, watching):
                 task.cancel()
             await asyncio.wait((working, watching))
-            # The traceback of an error holds this frame. Holding the task that holds the error, it would keep all that
-            # the request had in memory until the garbage collector runs.
-            del task, working, watching
+        if failed:
+            raise failed.pop()
 
 
 class _Client:
