@@ -175,6 +175,11 @@ class ProviderServer:
         self._port = runner.addresses[0][1]
         self._ready.set()
         await self._stop.wait()
+        # A connection that was accepted but has no transport yet would never be closed: asyncio cannot finish making
+        # one once the server is closed. So accepting ends first, and a turn of the loop makes those that are due.
+        for listener in site._server.sockets:  # type: ignore[union-attr]
+            self._loop.remove_reader(listener.fileno())
+        await asyncio.sleep(0)
         await runner.cleanup()
         # What hangs would outlive the loop, and with it its connection.
         hanging = asyncio.all_tasks() - {asyncio.current_task()}
