@@ -6,6 +6,7 @@ import os
 import pytest
 
 from backstay import Backstay
+from backstay.errors import BackupDamaged
 from support import postgres
 from support.library import ALL
 from support.needs import refused
@@ -19,13 +20,17 @@ async def _fill(database):
             own = backstay.for_owner(owner)
             for number in range(count):
                 await own.batches.run(f"job {number}", _ITEMS, "scripted")
-            await own.backups.create(ALL)
+            backup = await own.backups.create(ALL)
+        path = await own.backups.path_of(backup)
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(BackupDamaged):
+            await own.backups.verify(backup.id)
         await backstay.for_owner("bob").batches.run("half", _ITEMS, "scripted", limit=1)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request, backstay, within, monkeypatch, tmp_path):
-    """A library in which two owners have jobs, conversations and backups, and `local` has none."""
+    """A library in which two owners have jobs, conversations and a backup each, one damaged, and `local` has none."""
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
     if request.param == "sqlite":
         asyncio.run(_fill(backstay.database))

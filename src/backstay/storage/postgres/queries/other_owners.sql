@@ -10,6 +10,6 @@ SELECT count(DISTINCT owner), count(*)
          WHERE :noun = 'conversation'
          UNION ALL
         SELECT owner FROM {schema}.backups
-         WHERE :noun = 'backup' AND (state IN ('running', 'verified') OR (state = 'failed' AND removed_at IS NULL))
+         WHERE :noun = 'backup' AND state <> 'expired' AND removed_at IS NULL
        ) AS kept
  WHERE owner <> :owner
