@@ -215,3 +215,39 @@ async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server,
         assert await page.evaluate("window.isReady") is None
     finally:
         await context.close()
+
+
+async def test_an_app_that_edits_instead_is_told_how_many_are_left(browser, server, site):
+    """All are counted that were changed meanwhile, although the plan of the restore names the first thousand only."""
+    body = {"jobId": "many", "items": [{"topic": f"x {number}"} for number in range(1_001)], "processor": "scripted"}
+    server.client.post("/api/batches", json=body).raise_for_status()
+    server.wait_for(lambda: server.client.get("/api/batches/many").json()["state"] == "completed")
+
+    def edit(_):
+        with closing(sqlite3.connect(server.log.parent / ".backstay" / "backstay.db")) as database:
+            database.execute("UPDATE conversations SET topic = 'y' WHERE job_id = 'many'")
+            database.commit()
+        return 200
+
+    site.delete = edit
+    site.content = f"""<!doctype html><html lang="en"><title>x</title>
+        <pre-delete-backup delete-by="app"></pre-delete-backup><script type="module">
+        import {{ configure }} from "{server.url}/static/backstay.js";
+        configure({{ api: "{server.url}", token: "{server.token}" }});
+        const dialog = document.querySelector("pre-delete-backup");
+        dialog.addEventListener("backup-ready", ({{ detail }}) => {{
+          detail.waitUntil(fetch("/conversations/delete", {{ method: "POST", body: "[]" }}));
+        }});
+        dialog.ask({{ jobId: "many" }});
+        </script></html>"""
+    context = await browser.new_context()
+    try:
+        context.set_default_timeout(30_000)
+        page = await context.new_page()
+        await page.goto(f"http://127.0.0.1:{site.server_port}/")
+        await page.get_by_role("button", name="Back up and delete").click()
+        await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
+
+        assert "1,001 conversations kept, because they were changed" in await page.get_by_role("dialog").inner_text()
+    finally:
+        await context.close()

@@ -260,7 +260,7 @@ export class PreDeleteBackup extends BackstayElement {
     const found = await this.client.act(`${path}/restore-plan`, {}, { signal, lost });
     work.error = ended.find((one) => one.status === "rejected")?.reason ?? null;
     work.left = found.identical;
-    return { backupId, deleted: found.new, changed: found.conflicts.length, gone: 0, changedIds: found.conflicts.map((one) => one.id), goneIds: [], undo: `${path}/restore` };
+    return { backupId, deleted: found.new, changed: found.conflictCount, gone: 0, changedIds: found.conflicts.map((one) => one.id), goneIds: [], undo: `${path}/restore` };
   }
 
   #show(work) {
