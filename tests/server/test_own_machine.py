@@ -1,12 +1,15 @@
 """Jobs that a command started, resumed by the server of one's own machine."""
 
 import os
+import shlex
 import sys
+from urllib.parse import quote
 
 import pytest
 
 from backstay import Backstay, Recipe
 from backstay.errors import ProcessorNotAllowed
+from backstay.library.id_text import id_of_printed
 from support.conversations import items
 from support.processors import Writer
 from support.provider import ProviderServer
@@ -111,6 +114,19 @@ async def test_a_server_that_others_may_reach_resumes_what_its_settings_name(set
     assert (resumed, "picky" in sys.modules) == ((403, "processor_not_allowed"), False)
     assert change.get("local", True) is False or f"<code>backstay {owner}resume job</code>" in page
     assert "/batches/resume" not in page
+
+
+@pytest.mark.parametrize("name", ["-f", "good\u200e", "two words"])
+async def test_the_command_names_the_job_so_that_it_can_be_pasted(settings, picky, name):
+    """A name that begins as an option does, or has invisible characters, is printed as commands read it."""
+    async with Backstay.open(settings.database_url) as backstay:
+        await backstay.batches.create(name, items(1), "picky:picky")
+    async with serving(settings, **{**_OWN, "listens_alone": False}) as api:
+        options = (await api.ann.get(f"/api/batches/{quote(name)}/resume")).json()
+
+    *command, printed = shlex.split(options["command"])
+    assert command == ["backstay", "resume"]
+    assert (printed.isprintable(), printed[0] != "-", id_of_printed(printed)) == (True, True, name)
 
 
 @pytest.mark.parametrize("change", ["owner", "mode"])

@@ -11,6 +11,7 @@ from backstay.errors import ConfirmationNeeded, RecipeError
 from backstay.generate.allowed import Allowed
 from backstay.generate.providers import scripted
 from backstay.generate.sources import Processors
+from backstay.library.id_text import printed_id, quoted_id
 from backstay.server.settings import ServerSettings
 from backstay.settings import Settings
 
@@ -81,8 +82,8 @@ class ResumePermission:
             return replace(self._allowed, recipes={**self._allowed.recipes, "": recipe})
         if options.confirm is not None and confirm != options.confirm:
             raise ConfirmationNeeded(
-                f"Job {job.id!r} calls the function {job.processor} of this server's folder, which the server's "
-                "settings do not name. To have it called, repeat its name in `confirm`",
+                f"Job {quoted_id(job.id)} calls the function {job.processor} of this server's folder, which the "
+                "server's settings do not name. To have it called, repeat its name in `confirm`",
                 job_id=job.id,
                 processor=job.processor,
             )
@@ -115,5 +116,4 @@ class ResumePermission:
 
     def _command(self, job: Job) -> str:
         owner = ["--owner", job.owner] if job.owner != self._settings.owner else []
-        name = ["--", job.id] if job.id.startswith("-") else [job.id]
-        return shlex.join(["backstay", *owner, "resume", *name])
+        return shlex.join(["backstay", *owner, "resume", printed_id(job.id)])
