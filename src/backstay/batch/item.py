@@ -136,7 +136,8 @@ def content_digest_source(topic: str, persona: str | None, parameters: Mapping[s
     Raises:
         ValueError: a parameter cannot be kept as JSON.
     """
-    written = canonical_json([topic, persona, dict(parameters)])
-    if is_too_deep(dict(parameters)):
+    plain = dict(parameters)
+    written = canonical_json([topic, persona, plain])
+    if is_too_deep(plain):
         raise ValueError(TOO_DEEP)
     return written

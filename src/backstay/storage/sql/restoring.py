@@ -253,12 +253,7 @@ def _clash(entry: Entry, live: Record | None, item: Item | None, linked: Places)
     if live is not None:
         is_same = _without_times(entry.coming.line) == _without_times(live.line)
         return Clash(entry.id, ClashKind.TIMES if is_same else ClashKind.CONTENT, entry.id)
-    if (
-        item is None
-        or item.is_deleted
-        or item.conversation_id in (None, entry.id)
-        or (linked is not None and item.place in linked)
-    ):
+    if item is None or item.is_deleted or item.conversation_id in (None, entry.id) or item.place in linked:
         return None
     # What is older than the job was made by another of its name, which was discarded.
     return Clash(entry.id, ClashKind.ITEM, item.conversation_id) if entry.coming.created_at >= item.since else None
