@@ -4,7 +4,7 @@ import json
 import re
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -60,14 +60,22 @@ def server(site, tmp_path_factory):
         yield running
 
 
+@asynccontextmanager
+async def _page(browser):
+    """Give a page of a browser that knows nothing yet."""
+    context = await browser.new_context()
+    try:
+        context.set_default_timeout(30_000)
+        yield await context.new_page()
+    finally:
+        await context.close()
+
+
 async def test_the_page_of_the_reference_works(browser, server, site):
     """Resume, summary, delete with its download by a ticket, and events that the page hears."""
     page_of_reference = re.search(r"```html\n(.*?)```", _REFERENCE.read_text(), re.DOTALL)[1]
     site.content = page_of_reference.replace("https://backstay.example", server.url).replace("TOKEN", server.token)
-    context = await browser.new_context()
-    try:
-        context.set_default_timeout(30_000)
-        page = await context.new_page()
+    async with _page(browser) as page:
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         await page.goto(f"http://127.0.0.1:{site.server_port}/")
@@ -85,8 +93,6 @@ async def test_the_page_of_the_reference_works(browser, server, site):
         assert errors == []
         assert "deleted 2" in await page.inner_text("#log")
         assert "resumed waiting" in await page.inner_text("#log")
-    finally:
-        await context.close()
 
 
 async def test_a_page_may_do_it_its_own_way(browser, server, site):
@@ -100,10 +106,7 @@ async def test_a_page_may_do_it_its_own_way(browser, server, site):
         const dialog = document.querySelector("pre-delete-backup");
         dialog.addEventListener("confirm-delete", (event) => event.preventDefault());
         </script></html>"""
-    context = await browser.new_context()
-    try:
-        context.set_default_timeout(30_000)
-        page = await context.new_page()
+    async with _page(browser) as page:
         await page.goto(f"http://127.0.0.1:{site.server_port}/")
         await page.get_by_text("50%").first.wait_for()
         before = server.client.get("/api/conversations").json()["conversations"]
@@ -117,8 +120,6 @@ async def test_a_page_may_do_it_its_own_way(browser, server, site):
 
         assert [address.rpartition("/")[2] for address in sent] == ["late"]
         assert server.client.get("/api/conversations").json()["conversations"] == before
-    finally:
-        await context.close()
 
 
 async def test_attributes_may_come_late(browser, server, site):
@@ -128,17 +129,12 @@ async def test_attributes_may_come_late(browser, server, site):
         import {{ configure }} from "{server.url}/static/backstay.js";
         configure({{ api: "{server.url}", token: "{server.token}" }});
         </script></html>"""
-    context = await browser.new_context()
-    try:
-        context.set_default_timeout(30_000)
-        page = await context.new_page()
+    async with _page(browser) as page:
         await page.goto(f"http://127.0.0.1:{site.server_port}/")
         await page.evaluate("document.querySelector('batch-summary').setAttribute('job-id', 'none')")
         await page.get_by_text("There is no job 'none'").wait_for()
         await page.evaluate("document.querySelector('batch-summary').setAttribute('job-id', 'topics')")
         await page.get_by_text("Completed: 100% of 5 items.").wait_for()
-    finally:
-        await context.close()
 
 
 @pytest.mark.parametrize(("deleted", "status"), [(2, 200), (1, 500), (0, 200)])
@@ -164,10 +160,7 @@ async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
         return status
 
     site.delete = delete
-    context = await browser.new_context()
-    try:
-        context.set_default_timeout(30_000)
-        page = await context.new_page()
+    async with _page(browser) as page:
         await page.goto(f"http://127.0.0.1:{site.server_port}/")
         await page.get_by_role("dialog", name="Delete 2 conversations?").wait_for()
         assert await page.get_by_label("Back them up first").count() == 0
@@ -185,8 +178,6 @@ async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
         if deleted:
             await page.get_by_role("button", name="Undo").click()
             await page.get_by_text(f"{deleted} restored: all is as it was.").wait_for()
-    finally:
-        await context.close()
 
 
 async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server, site):
@@ -199,10 +190,7 @@ async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server,
         dialog.addEventListener("backup-ready", () => {{ window.isReady = true; }});
         dialog.ask({{ all: true }});
         </script></html>"""
-    context = await browser.new_context()
-    try:
-        context.set_default_timeout(30_000)
-        page = await context.new_page()
+    async with _page(browser) as page:
         await page.goto(f"http://127.0.0.1:{site.server_port}/")
         await page.get_by_role("button", name="Back up and delete").wait_for()
         body = {"jobId": "more", "items": [{"topic": "x"}], "processor": "scripted"}
@@ -213,8 +201,6 @@ async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server,
 
         assert "has changed since the plan was made" in await page.get_by_role("dialog").inner_text()
         assert await page.evaluate("window.isReady") is None
-    finally:
-        await context.close()
 
 
 async def test_an_app_that_edits_instead_is_told_how_many_are_left(browser, server, site):
@@ -240,14 +226,9 @@ async def test_an_app_that_edits_instead_is_told_how_many_are_left(browser, serv
         }});
         dialog.ask({{ jobId: "many" }});
         </script></html>"""
-    context = await browser.new_context()
-    try:
-        context.set_default_timeout(30_000)
-        page = await context.new_page()
+    async with _page(browser) as page:
         await page.goto(f"http://127.0.0.1:{site.server_port}/")
         await page.get_by_role("button", name="Back up and delete").click()
         await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
 
         assert "1,001 conversations kept, because they were changed" in await page.get_by_role("dialog").inner_text()
-    finally:
-        await context.close()
