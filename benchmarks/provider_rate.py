@@ -15,7 +15,7 @@ from pathlib import Path
 import bare_client
 import workload
 from backstay import Backstay, Recipe
-from backstay.cli import collector, descriptors
+from backstay.cli import file_limits, gc_tuning
 from local_provider import local_provider
 from measuring import measure, parse, print_heading, print_table, spread
 
@@ -36,7 +36,7 @@ _DIGITS = {_SHARE: 2, _RATE: 0, _CPU: 2}
 def main() -> None:
     chosen = parse(QUESTION, items=10_000, rounds=3, in_flight=1_000)
     print_heading(QUESTION, "provider_rate.py", chosen)
-    descriptors.allow_many()
+    file_limits.allow_many()
     with local_provider(_SECONDS) as base_url:
         measured = measure(
             [partial(_measured, way, chosen.items, chosen.in_flight, base_url) for way in _WAYS],
@@ -88,7 +88,7 @@ async def _timed(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
 @contextmanager
 def _rested_collector() -> Iterator[None]:
     before = gc.get_threshold()
-    collector.let_rest()
+    gc_tuning.let_rest()
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from arena import Arena, Way
+from harness import Harness, Way
 from measuring import print_table, scratch
 from refusing_provider import BUCKET_PER_SECOND, OUTAGE, OUTAGE_SECONDS, measured, refusing_provider
 
@@ -86,11 +86,11 @@ def main() -> int:
     print(f"## {QUESTION}\n\n`python benchmarks/provider_refusals.py {said}--rounds {chosen.rounds}`\n", flush=True)
     with scratch(chosen.folder) as folder:
         bench = _Bench(
-            Arena(folder, ["--in-flight", str(_IN_FLIGHT)], timeout=_TIMEOUT, may_lose=True),
+            Harness(folder, ["--in-flight", str(_IN_FLIGHT)], timeout=_TIMEOUT, may_lose=True),
             chosen.rounds,
             chosen.folder,
         )
-        bench.arena.install([_Trial.of(program, _FREE, _ITEMS).way for program in programs])
+        bench.harness.install([_Trial.of(program, _FREE, _ITEMS).way for program in programs])
         names = [name for name, *_ in programs]
         rows = [_rate_cells(bench, condition, programs) for condition in _RATES]
         print(f"{_ITEMS:,} items: seconds; beside its own time without refusals, or the bucket's; calls refused.\n")
@@ -98,15 +98,15 @@ def main() -> int:
         rows = [_middle_cells(bench, programs), *_start_cells(bench, programs)]
         print("A minute's outage: seconds from its end, calls refused.\n")
         print_table(["job", *names], rows)
-        bench.arena.print_versions()
-    return sum(why.startswith("not measured") for why in bench.arena.failures.values())
+        bench.harness.print_versions()
+    return sum(why.startswith("not measured") for why in bench.harness.failures.values())
 
 
 class _Bench:
     """Runs trials, and remembers each program's rate without refusals."""
 
-    def __init__(self, arena: Arena, rounds: int, folder: Path) -> None:
-        self.arena = arena
+    def __init__(self, harness: Harness, rounds: int, folder: Path) -> None:
+        self.harness = harness
         self.free_seconds: dict[str, float] = {}
         self._has_no_end: set[str] = set()
         self._rounds = rounds
@@ -116,11 +116,11 @@ class _Bench:
         """Return what came of a trial in each round; nothing where it failed."""
         program, _, condition = trial.way.label.partition(": ")
         if "429" in condition and program in self._has_no_end:
-            self.arena.failures[trial.way.label] = "not asked"  # it was not done under fewer refusals
+            self.harness.failures[trial.way.label] = "not asked"  # it was not done under fewer refusals
         found: list[_Outcome] = []
         for _ in range(self._rounds):
             with scratch(self._folder) as folder, refusing_provider(trial.condition) as base_url:
-                answer = self.arena.answer(trial.way, folder, "--base-url", base_url)
+                answer = self.harness.answer(trial.way, folder, "--base-url", base_url)
                 if answer is None:
                     self._has_no_end |= {program} if "429" in condition else set()
                     break
@@ -129,8 +129,8 @@ class _Bench:
 
     def cell(self, trial: _Trial, outcomes: Sequence[_Outcome], figure: str) -> str:
         """Return a figure with what was lost and refused, or why there is none."""
-        if trial.way.label in self.arena.failures:
-            return self.arena.failures[trial.way.label]
+        if trial.way.label in self.harness.failures:
+            return self.harness.failures[trial.way.label]
         lost = trial.way.items - min(outcome.kept for outcome in outcomes)
         refused = round(statistics.median(len(outcome.sent.refused_at) for outcome in outcomes))
         return f"{figure}, {refused:,} refused" + (f", **{lost:,} lost**" if lost else "")

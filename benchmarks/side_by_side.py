@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import workload
-from arena import Arena, Way
+from harness import Harness, Way
 from measuring import measure, scratch, spread
 
 RATES = (
@@ -51,13 +51,13 @@ def main() -> int:
     chosen = _parse()
     print(f"`python benchmarks/side_by_side.py --rounds {chosen.rounds} --resume-rounds {chosen.resume_rounds}`\n")
     with scratch(chosen.folder) as folder:
-        arena = Arena(folder, ["--conversations", conversations_file(folder)])
-        arena.install([*RATES, *PREPARED, *AGAIN])
-        _compare_rates(arena, chosen)
+        harness = Harness(folder, ["--conversations", conversations_file(folder)])
+        harness.install([*RATES, *PREPARED, *AGAIN])
+        _compare_rates(harness, chosen)
         if chosen.resume_rounds:
-            _compare_resumes(arena, chosen)
-    arena.print_versions()
-    return len(arena.failures)
+            _compare_resumes(harness, chosen)
+    harness.print_versions()
+    return len(harness.failures)
 
 
 def _parse() -> argparse.Namespace:
@@ -70,9 +70,9 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare_rates(arena: Arena, chosen: argparse.Namespace) -> None:
+def _compare_rates(harness: Harness, chosen: argparse.Namespace) -> None:
     print("### How many items a second are kept?\n", flush=True)
-    seconds = measure([partial(arena.seconds, way) for way in RATES], rounds=chosen.rounds, folder=chosen.folder)
+    seconds = measure([partial(harness.seconds, way) for way in RATES], rounds=chosen.rounds, folder=chosen.folder)
     rates = {way.label: [way.items / one for one in seconds[way.label]] for way in RATES}
     ours = rates[RATES[0].label]
 
@@ -81,18 +81,18 @@ def _compare_rates(arena: Arena, chosen: argparse.Namespace) -> None:
         digits = 0 if min(figures) > 100 else 1
         return [f"{way.items:,}", spread(figures, digits), spread(times(ours, figures), 1)]
 
-    arena.print(RATES, ["way", "items measured", "items a second", "Backstay's rate beside it, times"], cells)
+    harness.print(RATES, ["way", "items measured", "items a second", "Backstay's rate beside it, times"], cells)
 
 
-def _compare_resumes(arena: Arena, chosen: argparse.Namespace) -> None:
+def _compare_resumes(harness: Harness, chosen: argparse.Namespace) -> None:
     print(f"### How long until a finished set of {_SET:,} is known to need nothing?\n", flush=True)
     # One folder for all rounds: a set is finished once, and asking again changes nothing in it.
     with scratch(chosen.folder) as finished:
         for way in PREPARED:
-            if not arena.seconds(way, finished):
-                reason = f"no finished set: {arena.failures[way.label]}"
-                arena.failures |= {other.label: reason for other in AGAIN if other.script == way.script}
-        measurements = [partial(_over, arena, way, finished) for way in AGAIN]
+            if not harness.seconds(way, finished):
+                reason = f"no finished set: {harness.failures[way.label]}"
+                harness.failures |= {other.label: reason for other in AGAIN if other.script == way.script}
+        measurements = [partial(_over, harness, way, finished) for way in AGAIN]
         seconds = measure(measurements, rounds=chosen.resume_rounds, folder=chosen.folder)
     ours = seconds[AGAIN[0].label]
 
@@ -100,12 +100,12 @@ def _compare_resumes(arena: Arena, chosen: argparse.Namespace) -> None:
         figures = seconds[way.label]
         return [spread(figures, 2), spread(times(figures, ours), 2)]
 
-    arena.print(AGAIN, ["way", "seconds", "beside the first, times"], cells)
+    harness.print(AGAIN, ["way", "seconds", "beside the first, times"], cells)
 
 
-def _over(arena: Arena, way: Way, finished: Path, _: Path) -> dict[str, float]:
+def _over(harness: Harness, way: Way, finished: Path, _: Path) -> dict[str, float]:
     """Measure in the folder of the finished set, not in the empty one of the round."""
-    return arena.seconds(way, finished)
+    return harness.seconds(way, finished)
 
 
 def times(figures: Sequence[float], others: Sequence[float]) -> list[float]:

@@ -11,7 +11,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from arena import Arena, Way
+from harness import Harness, Way
 from local_provider import local_provider
 from measuring import measure, scratch, spread
 
@@ -42,12 +42,12 @@ def main() -> int:
     print("### How long do 2,000 items take when each answer takes half a second?\n")
     print(f"`python benchmarks/side_by_side_generation.py --rounds {chosen.rounds}`\n", flush=True)
     with scratch(chosen.folder) as folder, local_provider(_SECONDS) as base_url:
-        arena = Arena(folder, ["--base-url", base_url])
-        arena.install(WAYS)
-        _compare(arena, chosen)
+        harness = Harness(folder, ["--base-url", base_url])
+        harness.install(WAYS)
+        _compare(harness, chosen)
     print(f"The ideal, of a program that costs nothing: {_IDEAL:g} s.\n")
-    arena.print_versions()
-    return len(arena.failures)
+    harness.print_versions()
+    return len(harness.failures)
 
 
 def _parse() -> argparse.Namespace:
@@ -59,8 +59,8 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(arena: Arena, chosen: argparse.Namespace) -> None:
-    measured = measure([partial(_figures, arena, way) for way in WAYS], rounds=chosen.rounds, folder=chosen.folder)
+def _compare(harness: Harness, chosen: argparse.Namespace) -> None:
+    measured = measure([partial(_figures, harness, way) for way in WAYS], rounds=chosen.rounds, folder=chosen.folder)
 
     def cells(way: Way) -> list[str]:
         seconds = measured[_seconds(way)]
@@ -73,11 +73,11 @@ def _compare(arena: Arena, chosen: argparse.Namespace) -> None:
         ]
 
     header = ["way", "seconds", "beside Backstay, times", "CPU, milliseconds an item", "what is done survives"]
-    arena.print(WAYS, header, cells)
+    harness.print(WAYS, header, cells)
 
 
-def _figures(arena: Arena, way: Way, folder: Path) -> dict[str, float]:
-    answer = arena.answer(way, folder)
+def _figures(harness: Harness, way: Way, folder: Path) -> dict[str, float]:
+    answer = harness.answer(way, folder)
     return {} if answer is None else {_seconds(way): answer["seconds"], _cpu(way): answer["cpu_seconds"]}
 
 

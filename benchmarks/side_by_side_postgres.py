@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from arena import Arena, Way
+from harness import Harness, Way
 from measuring import measure, scratch, spread
 from servers import Server, database, described, fresh, server
 from side_by_side import conversations_file, times
@@ -29,9 +29,9 @@ def main() -> int:
     print("### On PostgreSQL: how many items a second are kept?\n")
     print(f"`python benchmarks/side_by_side_postgres.py --rounds {chosen.rounds}`\n", flush=True)
     with scratch(chosen.folder) as folder, server(chosen.folder) as running:
-        arena = Arena(folder, ["--conversations", conversations_file(folder)])
-        arena.install(RATES)
-        measurements = [partial(_seconds, arena=arena, way=way, running=running) for way in RATES]
+        harness = Harness(folder, ["--conversations", conversations_file(folder)])
+        harness.install(RATES)
+        measurements = [partial(_seconds, harness=harness, way=way, running=running) for way in RATES]
         seconds = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
         print(f"{described(running)}.\n")
     rates = {way.label: [way.items / one for one in seconds[way.label]] for way in RATES}
@@ -41,9 +41,9 @@ def main() -> int:
         figures = rates[way.label]
         return [f"{way.items:,}", spread(figures), spread(times(ours, figures), 1)]
 
-    arena.print(RATES, ["way", "items measured", "items a second", "Backstay's rate beside it, times"], cells)
-    arena.print_versions()
-    return len(arena.failures)
+    harness.print(RATES, ["way", "items measured", "items a second", "Backstay's rate beside it, times"], cells)
+    harness.print_versions()
+    return len(harness.failures)
 
 
 def _parse() -> argparse.Namespace:
@@ -55,10 +55,10 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _seconds(folder: Path, *, arena: Arena, way: Way, running: Server) -> dict[str, float]:
+def _seconds(folder: Path, *, harness: Harness, way: Way, running: Server) -> dict[str, float]:
     # Each program makes its own tables; ours are made by a command that comes before any run.
     with (fresh if way.peer else database)(running) as url:
-        return replace(arena, options=[*arena.options, "--database-url", url]).seconds(way, folder)
+        return replace(harness, options=[*harness.options, "--database-url", url]).seconds(way, folder)
 
 
 if __name__ == "__main__":

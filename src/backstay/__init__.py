@@ -12,7 +12,7 @@ from backstay import errors
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.backup.backup import Backup, BackupProgress, BackupState
-    from backstay.backup.restoring import Restored, RestorePlan
+    from backstay.backup.restore_plan import Restored, RestorePlan
     from backstay.batch.checkpoint import Counts, Progress, Tokens
     from backstay.batch.intake import Columns
     from backstay.batch.item import Failure, Item
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from backstay.errors import BackstayError
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation, Turn
+    from backstay.library.deletion import DeletePlan, Deletion
     from backstay.library.imports.incoming import Imported
-    from backstay.library.removal import DeletePlan, Deletion
     from backstay.library.selection import Selection
 
 __all__ = [
@@ -73,8 +73,8 @@ _HOMES = {
     "Columns": "backstay.batch.intake",
     "Conversation": "backstay.library.conversation",
     "Counts": "backstay.batch.checkpoint",
-    "DeletePlan": "backstay.library.removal",
-    "Deletion": "backstay.library.removal",
+    "DeletePlan": "backstay.library.deletion",
+    "Deletion": "backstay.library.deletion",
     "Done": "backstay.batch.outcome",
     "Doom": "backstay.batch.outcome",
     "Fail": "backstay.batch.outcome",
@@ -85,8 +85,8 @@ _HOMES = {
     "JobState": "backstay.batch.job",
     "Progress": "backstay.batch.checkpoint",
     "Recipe": "backstay.generate.recipe",
-    "RestorePlan": "backstay.backup.restoring",
-    "Restored": "backstay.backup.restoring",
+    "RestorePlan": "backstay.backup.restore_plan",
+    "Restored": "backstay.backup.restore_plan",
     "Retry": "backstay.batch.outcome",
     "Selection": "backstay.library.selection",
     "Skip": "backstay.batch.outcome",

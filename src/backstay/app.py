@@ -7,40 +7,40 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from backstay.backup.cleanup import Cleaner
-from backstay.backup.deletion import Deletions
-from backstay.backup.folders import Folders
-from backstay.backup.reading import Reading
+from backstay.backup.deleter import Deletions
+from backstay.backup.locations import Folders
+from backstay.backup.reader import Reading
 from backstay.backup.restorer import Restorer
 from backstay.backup.service import Backups
 from backstay.backup.verifier import Verifier
 from backstay.backup.writer import Writer
 from backstay.batch.processor import ProcessorSource
 from backstay.batch.service import CONCURRENCY, Batches
-from backstay.batch.taking_over import TakingOver
 from backstay.clock import Clock, SystemClock
+from backstay.coordination.cursors import Cursors
+from backstay.coordination.idempotency import Once
+from backstay.coordination.scheduled import Duties
+from backstay.coordination.store import OtherOwners, Owned
+from backstay.coordination.tickets import Tickets
 from backstay.errors import SettingsError
 from backstay.extras import packages_missing
 from backstay.files import is_own
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
-from backstay.generate.sources import Processors
+from backstay.generate.processor_registry import Processors
+from backstay.legacy.jobs import TakingOver
+from backstay.legacy.report import Report
+from backstay.legacy.service import FromOriginal, Keeper
 from backstay.library.adoption import Adoption, GivenBack
 from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
-from backstay.original.report import Report
-from backstay.original.service import FromOriginal, Keeper
-from backstay.serving.cursors import Cursors
-from backstay.serving.duties import Duties
-from backstay.serving.once import Once
-from backstay.serving.store import OtherOwners, Owned
-from backstay.serving.tickets import Tickets
 from backstay.settings import Settings, load
 from backstay.storage.sql.migrated import Migrated
 from backstay.storage.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from backstay.generate.allowed import Allowed
+    from backstay.generate.allowlist import Allowed
     from backstay.storage.postgres import PostgresStore
 
 _log = get_logger("backstay")
@@ -353,6 +353,6 @@ def _report_ignored(parameters: Sequence[str]) -> None:
 def _source_of(every: Processors, allowed: "Allowed | None") -> ProcessorSource:
     if allowed is None:
         return every
-    from backstay.generate.allowed import AllowedProcessors
+    from backstay.generate.allowlist import AllowedProcessors
 
     return AllowedProcessors(every, allowed)

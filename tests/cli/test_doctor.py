@@ -5,8 +5,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from backstay.doctor import Level, examine, file, surroundings
-from backstay.doctor.surroundings import file_system
+from backstay.doctor import Level, examine, file, filesystem
+from backstay.doctor.filesystem import file_system
 from support.sql import ask
 from support.waiting import until
 
@@ -207,7 +207,7 @@ def test_file_systems_are_told_by_the_nearest_mount(tmp_path):
 
 def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
     """SQLite's log does not work over a network."""
-    monkeypatch.setattr(surroundings, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(filesystem, "file_system", lambda _: "nfs4")
 
     checks = {check.name: check for check in examine(database_url=str(tmp_path / "a.db"), owner=None, environ={})}
 

@@ -8,7 +8,7 @@ import pytest
 
 from backstay import Backstay, Conversation, Turn
 from backstay.batch.checkpoint import Counts, Progress, Tokens
-from backstay.cli import failures
+from backstay.cli import error_output
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
 from backstay.cli.progress import Lines
@@ -244,7 +244,7 @@ def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
 
 def test_a_command_line_error_is_told_without_the_library(capsys):
     """Telling an error needs nothing but the error."""
-    status = failures.faulty(Invocation(), ValueError(), as_json=True)
+    status = error_output.faulty(Invocation(), ValueError(), as_json=True)
 
     assert status == 1
     assert json.loads(capsys.readouterr().err)["error"]["code"] == "fault"

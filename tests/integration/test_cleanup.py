@@ -5,8 +5,8 @@ from contextlib import contextmanager
 import pytest
 
 from backstay import Backstay, Counts, Fail, JobState, Selection
-from backstay.batch.host import LifeLine
 from backstay.batch.job import JobSettings
+from backstay.batch.liveness import LifeLine
 from backstay.errors import JobNotFound, StoreFull
 from support.conversations import conversation, drafts_of, items
 from support.processors import Writer

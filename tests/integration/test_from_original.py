@@ -26,8 +26,8 @@ from backstay.errors import (
     SettingsError,
     StoreDenied,
 )
+from backstay.legacy.source import FileSource
 from backstay.library.selection import Selection
-from backstay.original.source import FileSource
 from backstay.storage.postgres.migrate import migrations
 from support.invariants import violations
 from support.original import BACKUP, MADE_AT, TABLES, conversation, original
@@ -690,7 +690,7 @@ def kill(app, when):
 
 @pytest.mark.parametrize(
     ("when", "protection"),
-    [("after:2", "backstay.batch.taking_over.drop_leftovers"), ("before:18", "backstay.backup.service.Backups.start")],
+    [("after:2", "backstay.legacy.jobs.drop_leftovers"), ("before:18", "backstay.backup.service.Backups.start")],
 )
 def test_what_a_killed_one_has_left_would_be_noticed(app, monkeypatch, when, protection):
     """The control of the one below: without what removes it."""

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from backstay import Backstay, Columns, Counts, Fail, JobState, Retry
-from backstay.batch.host import LifeLine
 from backstay.batch.lease import Watch
+from backstay.batch.liveness import LifeLine
 from backstay.batch.store import Claim
 from backstay.errors import (
     CallerOnly,

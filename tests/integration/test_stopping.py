@@ -7,7 +7,7 @@ import time
 import pytest
 
 from backstay import Backstay, Counts, JobState, Retry, Stop
-from backstay.batch.calls import Calls
+from backstay.batch.executor import Calls
 from backstay.batch.worker import Ending
 from backstay.errors import IllegalMove, JobIsWorked, Stopped
 from support.conversations import conversation, items

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backstay import Backstay, Selection
 from backstay.errors import BackupError, InputError
 from backstay.library.formats import FORMATS
-from backstay.objects import ConversationOut
+from backstay.schemas import ConversationOut
 from support.hostile_files import KINDS, SECRET, archive, files, native, rows
 from support.serving import serving
 from support.sql import ask

@@ -12,8 +12,8 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.server import ServerSettings
-from backstay.server.cleaning import Cleaning
-from backstay.server.listening import _listening
+from backstay.server.scheduled_cleanup import Cleaning
+from backstay.server.serve import _listening
 from backstay.signals import SAME_SIGNAL_SECONDS
 from support.commands import in_process
 from support.provider import KEY, ProviderServer, Said, Status

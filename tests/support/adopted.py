@@ -6,7 +6,7 @@ import psycopg
 
 from backstay.library.adoption import Wanted
 from backstay.storage.postgres.address import Address
-from backstay.storage.postgres.adopting import adopt
+from backstay.storage.postgres.adoption import adopt
 from support import postgres
 
 # Texts are held as texts, so that whatever our own tables take, these take as well.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from backstay import Backstay, Stop
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.item import ClaimedItem, ItemState
 from backstay.batch.lease import CRASH_LIMIT, LEASE_SECONDS, Watch
 from backstay.batch.outcome import Verdict
@@ -305,7 +305,7 @@ class EngineMachine(RuleBasedStateMachine):
         library, job = self._pick(which)
         if job.is_settled or job.state not in UNFINISHED:
             return
-        life = host.LifeLine.open(library.backstay._store.locks)
+        life = liveness.LifeLine.open(library.backstay._store.locks)
         lease, _ = self._enter(library, job, life, room=2)
         self._refused(JobIsWorked, library.backstay.batches.discard(job.name))
         self._await(library.backstay._store.batches.work.leave(lease))
@@ -336,7 +336,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _work_and_die(self, library: Library, job: ModelJob, room: int, commits: int, stopping: bool) -> None:
         work = library.backstay._store.batches.work
-        life = host.LifeLine.open(library.backstay._store.locks)
+        life = liveness.LifeLine.open(library.backstay._store.locks)
         lease, claimed = self._enter(library, job, life, room=room)
         done, held = claimed[:commits], claimed[commits:]
         for one in done:
@@ -380,7 +380,7 @@ class EngineMachine(RuleBasedStateMachine):
         """A process dies while it creates a job: nobody ever sees it."""
         library = self._libraries[which % len(self._libraries)]
         intake = library.backstay._store.batches.intake
-        life = host.LifeLine.open(library.backstay._store.locks)
+        life = liveness.LifeLine.open(library.backstay._store.locks)
 
         async def stage() -> None:
             staged = await intake.stage(library.owner, life.card)
@@ -667,7 +667,7 @@ class EngineMachine(RuleBasedStateMachine):
     # -- the same for a worker that a test plays ----------------------------------------------------------------------
 
     def _enter(
-        self, library: Library, job: ModelJob, life: host.LifeLine, *, room: int
+        self, library: Library, job: ModelJob, life: liveness.LifeLine, *, room: int
     ) -> tuple[Lease, Sequence[ClaimedItem]]:
         """Take a lease and claim items, beside whatever dead workers still hold."""
         work = library.backstay._store.batches.work

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from backstay.generate.refusal import Change, Kind
+from backstay.generate.error_response import Change, Kind
 
 MODEL = "m"
 """The model that is asked in all of them."""

@@ -10,17 +10,17 @@ from types import ModuleType
 
 import apsw
 
-from backstay.backup.deletion import Deletions
-from backstay.backup.folder import BackupFolder
+from backstay.backup.deleter import Deletions
+from backstay.backup.directory import BackupFolder
 from backstay.backup.writer import Writer
-from backstay.batch import committer, host
+from backstay.batch import committer, liveness
 from backstay.batch.service import Batches
 from backstay.batch.store import Claim, CommitReport
 from backstay.errors import BackupError
-from backstay.library.removal import DeletePlan, Deletion
-from backstay.storage.postgres import channel
+from backstay.library.deletion import DeletePlan, Deletion
 from backstay.storage.postgres import queries as server_queries
-from backstay.storage.sql import conversations, notes, results, work
+from backstay.storage.postgres import write_connection
+from backstay.storage.sql import conversations, expiring_values, verdicts, work
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite import database, identity, migrate, queries, session
 
@@ -66,9 +66,9 @@ def die_at_commit(when: str, number: int) -> None:
 
     database.in_transaction = counted
     migrate.in_transaction = counted
-    made = channel.Channel.commit
+    made = write_connection.Channel.commit
 
-    def commit_counted(self: channel.Channel, *given: object) -> None:
+    def commit_counted(self: write_connection.Channel, *given: object) -> None:
         nonlocal count
         count += 1
         if count == number and when == "before":
@@ -77,7 +77,7 @@ def die_at_commit(when: str, number: int) -> None:
         if count == number:
             _die()
 
-    channel.Channel.commit = commit_counted
+    write_connection.Channel.commit = commit_counted
 
 
 def freeze_within_commit(number: int) -> None:
@@ -136,7 +136,7 @@ def _standing_without_row(standing: Callable, session: Session, lease: object) -
 
 def _no_shared_transaction(put: Put) -> None:
     """Commit the conversations by themselves, and the items' states in a transaction after it."""
-    insert = results._insert_conversations
+    insert = verdicts._insert_conversations
 
     def alone(session: Session, *rest: object) -> object:
         ids = insert(session, *rest)
@@ -144,7 +144,7 @@ def _no_shared_transaction(put: Put) -> None:
         session.connection.execute("BEGIN IMMEDIATE" if session.kind == "sqlite" else "BEGIN")
         return ids
 
-    put(results, "_insert_conversations", alone)
+    put(verdicts, "_insert_conversations", alone)
 
 
 def _no_replay(put: Put) -> None:
@@ -174,24 +174,24 @@ def _no_row_lock(put: Put) -> None:
 
 def _no_idle_limit(put: Put) -> None:
     """On a server: let a session hold its transaction for as long as its client is silent."""
-    put(channel, "_IDLE", "1h")
+    put(write_connection, "_IDLE", "1h")
     _replace_query(put, server_queries, "hold_worker", "SELECT 1")
 
 
 def _one_machine(put: Put) -> None:
     """Take every machine of one name for the same."""
-    put(host, "machine_id", lambda: "the only one")
+    put(liveness, "machine_id", lambda: "the only one")
 
 
 def _any_schema(put: Put) -> None:
     """On a server: write whatever the number of the schema is."""
-    begin = channel.Channel.begin
+    begin = write_connection.Channel.begin
 
-    def asking_for_what_is_there(self: channel.Channel) -> float:
+    def asking_for_what_is_there(self: write_connection.Channel) -> float:
         self._known = f"(SELECT max(number) FROM {self._schema}.migrations)"
         return begin(self)
 
-    put(channel.Channel, "begin", asking_for_what_is_there)
+    put(write_connection.Channel, "begin", asking_for_what_is_there)
 
 
 def _no_outcomes(put: Put) -> None:
@@ -253,7 +253,7 @@ def _guess(made: bool) -> Callable[[Put], None]:
     """On a server: take a lost answer to a COMMIT for one that says this."""
 
     def guess(put: Put) -> None:
-        put(channel.Channel, "_is_made", lambda *_: made)
+        put(write_connection.Channel, "_is_made", lambda *_: made)
 
     return guess
 
@@ -271,7 +271,7 @@ def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> No
 
 def _dies_before_answering(put: Put) -> None:
     """Die after the work under a key, before its answer is stored: the fault that receipts protect from."""
-    put(notes.SqlNotes, "keep", lambda *_, **__: _die())
+    put(expiring_values.SqlNotes, "keep", lambda *_, **__: _die())
 
 
 def _no_receipts(put: Put) -> None:

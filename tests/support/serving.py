@@ -21,7 +21,7 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.server import ServerSettings, create_app, running
-from backstay.server.parts import Parts
+from backstay.server.state import Parts
 from backstay.settings import Settings
 from support.stores import DATABASES, SAMPLED, Kind, require
 from support.torture import FULL

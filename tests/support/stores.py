@@ -13,8 +13,8 @@ import pytest
 
 from backstay.backup.store import BackupStore
 from backstay.batch.store import BatchStores
+from backstay.coordination.store import NoteStore
 from backstay.library.store import ConversationStore
-from backstay.serving.store import NoteStore
 from backstay.storage.postgres import PostgresStore
 from backstay.storage.sqlite import SqliteStore
 from backstay.storage.sqlite.migrate import prepare

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.serving.cursors import Cursors
+from backstay.coordination.cursors import Cursors
 
 _ANN, _BOB = (Cursors(database_id="0123456789abcdef", owner=owner) for owner in ("ann", "bob"))
 

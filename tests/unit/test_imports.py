@@ -15,7 +15,7 @@ _LATER = {
 }
 
 
-@pytest.mark.parametrize("module", ["backstay", "backstay.app", "backstay.objects", "backstay.cli.app"])
+@pytest.mark.parametrize("module", ["backstay", "backstay.app", "backstay.schemas", "backstay.cli.app"])
 def test_what_only_some_need_is_not_loaded(module):
     """Asked of a process that has loaded nothing else."""
     program = f"import sys, {module}; print(*sys.modules)"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from backstay.backup.backup import Backup, BackupState
 from backstay.backup.folder_marker import FolderState
-from backstay.backup.folders import Folders, capitalized
+from backstay.backup.locations import Folders, capitalized
 from backstay.backup.retention import Action, Decision, clock_problem, decide
 from backstay.backup.store import BackupStore
 from backstay.clock import Clock, to_text

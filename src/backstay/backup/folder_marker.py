@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from backstay.backup.folder import MARKER
+from backstay.backup.directory import MARKER
 from backstay.backup.location import Location
 from backstay.errors import BackupFolderUnrecognized
 from backstay.files import replacing

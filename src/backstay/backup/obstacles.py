@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from backstay.backup.backup import Backup, BackupState
 from backstay.clock import to_text
 from backstay.errors import BackupUnusable, DeleteBlocked
-from backstay.library.removal import Obstacle, ObstacleKind
+from backstay.library.deletion import Obstacle, ObstacleKind
 
 _WHY = {
     ObstacleKind.FORBIDS: (

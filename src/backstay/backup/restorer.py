@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from backstay.backup.backup import Backup, Listener, Phase
-from backstay.backup.folders import Folders
+from backstay.backup.locations import Folders
 from backstay.backup.progress import Teller
-from backstay.backup.reading import OpenBackup, Reading
-from backstay.backup.restoring import OnConflict, Restored, RestorePlan
+from backstay.backup.reader import OpenBackup, Reading
+from backstay.backup.restore_plan import OnConflict, Restored, RestorePlan
 from backstay.backup.store import BackupStore, Kept
 from backstay.backup.writer import Writer
 from backstay.errors import ConversationNotFound, EmptySelection

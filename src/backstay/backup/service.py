@@ -8,11 +8,11 @@ from pathlib import Path
 
 from backstay.backup.backup import Backup, Listener, TakenOver
 from backstay.backup.cleanup import Cleaner, Cleanup
-from backstay.backup.deletion import Deletions
-from backstay.backup.folders import Folders
-from backstay.backup.reading import OpenBackup, Reading
+from backstay.backup.deleter import Deletions
+from backstay.backup.locations import Folders
+from backstay.backup.reader import OpenBackup, Reading
+from backstay.backup.restore_plan import OnConflict, Restored, RestorePlan
 from backstay.backup.restorer import Restorer
-from backstay.backup.restoring import OnConflict, Restored, RestorePlan
 from backstay.backup.store import BackupStore, Snapshot
 from backstay.backup.writer import Writer
 from backstay.errors import BackstayError, BackupFolderUnrecognized

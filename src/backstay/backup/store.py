@@ -8,9 +8,9 @@ from typing import Protocol
 
 from backstay.backup.backup import Backup, BackupItem, Sealed
 from backstay.backup.location import Location
-from backstay.backup.restoring import OnConflict, Restored, RestorePlan
+from backstay.backup.restore_plan import OnConflict, Restored, RestorePlan
+from backstay.library.deletion import FiringTrigger, Obstacle, RelatedRows, Sample
 from backstay.library.record import Document, Record
-from backstay.library.removal import FiringTrigger, Obstacle, RelatedRows, Sample
 from backstay.library.selection import Selection
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from backstay.backup.backup import Backup, Listener, Phase, Sealed, TakenOver
-from backstay.backup.folder import PartFile
-from backstay.backup.folders import Folders
+from backstay.backup.directory import PartFile
+from backstay.backup.locations import Folders
 from backstay.backup.progress import Teller
 from backstay.backup.store import BackupStore, Snapshot
 from backstay.backup.verifier import Verifier
@@ -27,9 +27,9 @@ from backstay.errors import (
     SettingsError,
 )
 from backstay.library.archive import LONGEST_LINE, ArchiveWriter, Manifest
+from backstay.library.deletion import line_of_plan
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Record
-from backstay.library.removal import line_of_plan
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 

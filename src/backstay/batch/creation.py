@@ -6,7 +6,7 @@ leaves nothing, and of two that run at once the first to finish makes the job an
 
 from dataclasses import dataclass
 
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.intake import Chunks
 from backstay.batch.item import Draft
 from backstay.batch.job import Difference, Job, JobSettings
@@ -203,7 +203,7 @@ async def drop(stores: BatchStores, owner: str, job_key: int) -> None:
 async def drop_leftovers(stores: BatchStores, owner: str) -> None:
     """Remove what creations and discards that were cut off left behind."""
     for job_key, creator in await stores.intake.unowned(owner):
-        if creator is None or host.is_proven_dead(creator.card):
+        if creator is None or liveness.is_proven_dead(creator.card):
             await drop(stores, owner, job_key)
             if creator is not None:
-                host.forget(creator.card)
+                liveness.forget(creator.card)

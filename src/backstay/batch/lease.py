@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.store import Lease, WorkerRow, WorkStore
 from backstay.errors import LeaseLost, StorageError
 from backstay.logs import get_logger
@@ -99,15 +99,15 @@ class Watch:
                 alive += 1
             elif await self._store.take_over(self._owner, row, crash_limit=CRASH_LIMIT):
                 # After a kill this is how a resume begins; a worker that is only silent may yet wake up and wonder.
-                level = logging.INFO if host.is_proven_dead(row.card) else logging.WARNING
+                level = logging.INFO if liveness.is_proven_dead(row.card) else logging.WARNING
                 _log.log(level, "worker_taken_over", job=self._job_id, host=row.card.host, pid=row.card.pid)
-                host.forget(row.card)
+                liveness.forget(row.card)
             else:
                 alive += 1
         return alive
 
     def _is_dead(self, row: WorkerRow, watched: float) -> bool:
-        if host.is_proven_dead(row.card):
+        if liveness.is_proven_dead(row.card):
             return True
         beat, still = self._seen.get(row.token, (None, 0.0))
         still = still + watched if beat == row.beat else 0.0

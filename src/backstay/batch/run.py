@@ -5,7 +5,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.checkpoint import Waiting
 from backstay.batch.job import Job, JobState
 from backstay.batch.lease import Heart, Watch
@@ -91,7 +91,7 @@ class Run:
                     return Ending.LIMIT
 
     async def _under_one_lease(self, *, again: bool) -> Ending:
-        life = await asyncio.to_thread(host.LifeLine.open, self._folder)
+        life = await asyncio.to_thread(liveness.LifeLine.open, self._folder)
         proves = False
         try:
             await self._watch.look()

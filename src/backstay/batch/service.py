@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
 from backstay.batch.intake import Chunks, Columns, Items, drafts
 from backstay.batch.item import Failing, Failure, ItemStanding, item_of
@@ -329,7 +329,7 @@ class Batches:
     # -- within ------------------------------------------------------------------------------------------------------
 
     async def _create(self, wanted: Wanted, chunks: Chunks) -> Created:
-        life = await asyncio.to_thread(host.LifeLine.open, self._folder)
+        life = await asyncio.to_thread(liveness.LifeLine.open, self._folder)
         creation = Creation(stores=self._stores, owner=self._owner, card=life.card)
         try:
             return await creation.create(wanted, chunks)
@@ -400,7 +400,7 @@ class Batches:
         patience = time.monotonic() + 1.2 * self._lease_seconds
         while await watch.look():
             rows = await self._stores.work.workers(self._owner, job_id)
-            if any(host.life_of(row.card) is host.Life.ALIVE for row in rows) or time.monotonic() > patience:
+            if any(liveness.life_of(row.card) is liveness.Life.ALIVE for row in rows) or time.monotonic() > patience:
                 raise JobIsWorked(
                     f"A worker is on job {quoted_id(job_id)}; stop it first, for instance with "
                     f"`backstay cancel {typed_id(job_id)}`",
@@ -421,7 +421,7 @@ class Batches:
         if job.state is not JobState.RUNNING:
             return job
         for row in await self._stores.work.workers(self._owner, job.id):
-            if not host.is_proven_dead(row.card):
+            if not liveness.is_proven_dead(row.card):
                 return job
         return replace(job, state=JobState.INTERRUPTED, waiting=None)
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from backstay.batch.backoff import Backoff
 from backstay.batch.breaker import Breaker
-from backstay.batch.calls import Calls
 from backstay.batch.checkpoint import Waiting
 from backstay.batch.committer import GROUP, Committer
+from backstay.batch.executor import Calls
 from backstay.batch.item import ClaimedItem, ItemState
 from backstay.batch.job import FINISHED, MAX_EVIDENCE, UNFINISHED, JobSettings, JobState, Pause
 from backstay.batch.lease import LEASE_SECONDS, Watch

@@ -64,7 +64,7 @@ def adopt(
 
     done = in_loop(invocation.open().adopt(conversations, turns, columns_of(mapped or ()), check=check))
     if as_json:
-        from backstay.objects import AdoptionOut
+        from backstay.schemas import AdoptionOut
 
         out.answer(AdoptionOut.of(done, is_check=check))
     _tell(out, done, check=check)
@@ -81,7 +81,7 @@ def _give_back(invocation: Invocation, out: Output, *, check: bool, yes: bool) -
         confirm(f"Give {' and '.join(found.places)} back, and lose what is kept beside {lost}, having no column there")
     done = found if check else in_loop(invocation.open().give_back())
     if out.as_json:
-        from backstay.objects import GivenBackOut
+        from backstay.schemas import GivenBackOut
 
         out.answer(GivenBackOut.of(done, is_check=check))
     if done.is_nothing:

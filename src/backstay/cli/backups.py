@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import hints
+from backstay.cli import reminders
 from backstay.cli.cleaning import cleanup
 from backstay.cli.confirm import confirm
 from backstay.cli.durations import parse_duration
@@ -15,11 +15,11 @@ from backstay.cli.options import AsJson, BackupArgument, ExpiresIn, Reason, Yes
 from backstay.cli.output import Output, flush
 from backstay.cli.restoring import restore
 from backstay.cli.safekeeping import interruptible, size, watcher
-from backstay.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
+from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
 from backstay.cli.text import counted, plain
 from backstay.clock import to_text
+from backstay.coordination.store import Owned
 from backstay.errors import SettingsError
-from backstay.serving.store import Owned
 
 if TYPE_CHECKING:
     from backstay.backup.backup import Backup
@@ -63,14 +63,14 @@ def create(
                     chosen, reason=reason or "manual_backup", expires_in=keep, on_progress=shown
                 )
             if as_json:
-                from backstay.objects import BackupOut
+                from backstay.schemas import BackupOut
 
                 out.answer(BackupOut.of(backup))
             out.line(
                 f"{backup.id}: {counted(backup.conversations, 'conversation')}, {size(backup.file_bytes)}, verified."
             )
             out.note(f"Bring them back with: {invocation.command('backups', 'restore', backup.id)}")
-            await hints.remind(invocation, out, backstay)
+            await reminders.remind(invocation, out, backstay)
 
     try:
         with interruptible():
@@ -103,17 +103,17 @@ def list_backups(
         async with invocation.open() as backstay:
             found = await backstay.backups.list(every=every, limit=limit)
             if as_json:
-                from backstay.objects import BackupsOut
+                from backstay.schemas import BackupsOut
 
                 out.answer(BackupsOut.of(found, limit=limit))
             elif found:
                 out.table(_COLUMNS, [_row(backup) for backup in found], whole=("CREATED", "EXPIRES"))
             else:
                 out.note("There are no backups.")
-                await hints.tell_of_others(out, backstay, Owned.BACKUP)
+                await reminders.tell_of_others(out, backstay, Owned.BACKUP)
             for backup in await backstay.backups.unfinished():
                 out.note(_unfinished(invocation, backup))
-            await hints.remind(invocation, out, backstay)
+            await reminders.remind(invocation, out, backstay)
 
     in_loop(do())
 
@@ -132,7 +132,7 @@ def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False
         async with invocation.open() as backstay:
             found = await backstay.backups.show(backup)
             if as_json:
-                from backstay.objects import BackupOut
+                from backstay.schemas import BackupOut
 
                 out.answer(BackupOut.of(found))
             for line in _in_full(found, await backstay.backups.path_of(found)):
@@ -159,7 +159,7 @@ def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = Fal
             with watcher(out) as shown:
                 found = await backstay.backups.verify(backup, on_progress=shown)
             if as_json:
-                from backstay.objects import BackupOut
+                from backstay.schemas import BackupOut
 
                 out.answer(BackupOut.of(found))
             out.line(f"{found.id}: sound, {counted(found.conversations, 'conversation')}, {size(found.content_bytes)}.")
@@ -210,7 +210,7 @@ def download(
                 async for block in blocks:
                     number += file.write(block)
             if as_json:
-                from backstay.objects import DownloadOut
+                from backstay.schemas import DownloadOut
 
                 out.answer(DownloadOut(backup_id=backup, path=path, bytes=number))
             else:
@@ -261,7 +261,7 @@ def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_
         async with invocation.open() as backstay:
             await backstay.backups.delete(backup)
             if as_json:
-                from backstay.objects import BackupOut
+                from backstay.schemas import BackupOut
 
                 out.answer(BackupOut.of(await backstay.backups.show(backup)))
             out.line(f"{plain(backup)}: removed.")
@@ -294,7 +294,7 @@ def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False
         async with invocation.open() as backstay:
             folder = await backstay.backups.use_folder()
             if as_json:
-                from backstay.objects import BackupFolderOut
+                from backstay.schemas import BackupFolderOut
 
                 out.answer(BackupFolderOut(folder=str(folder)))
             out.line(f"{plain(folder)} is the folder of this library's backups.")
@@ -312,7 +312,7 @@ def _set_pin(context: typer.Context, backup: str, *, pinned: bool, as_json: bool
         async with invocation.open() as backstay:
             found = await (backstay.backups.pin(backup) if pinned else backstay.backups.unpin(backup))
             if as_json:
-                from backstay.objects import BackupOut
+                from backstay.schemas import BackupOut
 
                 out.answer(BackupOut.of(found))
             out.line(f"{found.id}: {'pinned' if pinned else f'expires {_expiry(found)}'}.")

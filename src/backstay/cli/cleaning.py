@@ -38,7 +38,7 @@ def cleanup(
         async with invocation.open() as backstay:
             done = await backstay.backups.cleanup(dry_run=dry_run, orphans=orphans, at_once=now)
             if as_json:
-                from backstay.objects import CleanupOut
+                from backstay.schemas import CleanupOut
 
                 out.answer(CleanupOut.of(done))
             _print(invocation, out, done)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import hints
+from backstay.cli import reminders
 from backstay.cli.deleting import delete
 from backstay.cli.exits import EPILOG
 from backstay.cli.export import export
@@ -12,10 +12,10 @@ from backstay.cli.importing import import_
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
-from backstay.cli.selecting import Job, OlderThan, Persona, Search, selection_of, words_of
+from backstay.cli.selection_options import Job, OlderThan, Persona, Search, selection_of, words_of
 from backstay.cli.text import plain, plain_lines
+from backstay.coordination.store import Owned
 from backstay.library.id_text import id_of_printed, printed_id
-from backstay.serving.store import Owned
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
@@ -57,7 +57,7 @@ def list_conversations(
         async with invocation.open() as backstay:
             found = await backstay.conversations.list(narrowed, before=before, limit=limit)
             if as_json:
-                from backstay.objects import ConversationsOut
+                from backstay.schemas import ConversationsOut
 
                 out.answer(ConversationsOut.of(found, limit=limit))
             elif found:
@@ -69,8 +69,8 @@ def list_conversations(
             else:
                 out.note("There are no conversations." if narrowed is None else "No conversation is like that.")
                 if not await backstay.conversations.list(None, limit=1):
-                    await hints.tell_of_others(out, backstay, Owned.CONVERSATION)
-            await hints.remind(invocation, out, backstay)
+                    await reminders.tell_of_others(out, backstay, Owned.CONVERSATION)
+            await reminders.remind(invocation, out, backstay)
 
     in_loop(do())
 
@@ -95,12 +95,12 @@ def show(
         async with invocation.open() as backstay:
             found = await backstay.conversations.show(conversation)
             if as_json:
-                from backstay.objects import ConversationOut
+                from backstay.schemas import ConversationOut
 
                 out.answer(ConversationOut.of(found))
             for line in _in_full(found):
                 out.line(line)
-            await hints.remind(invocation, out, backstay)
+            await reminders.remind(invocation, out, backstay)
 
     in_loop(do())
 

@@ -12,7 +12,7 @@ from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, ExpiresIn, Reason, Yes
 from backstay.cli.output import Output
 from backstay.cli.safekeeping import Watcher, interruptible, size, watcher
-from backstay.cli.selecting import (
+from backstay.cli.selection_options import (
     Everything,
     Ids,
     IdsFile,
@@ -30,7 +30,7 @@ from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
-    from backstay.library.removal import DeletePlan, Deletion
+    from backstay.library.deletion import DeletePlan, Deletion
     from backstay.library.selection import Selection
 
 _LONGEST_TOPIC = 60
@@ -120,8 +120,8 @@ def delete(
 def _say_nothing(out: Output, chosen: "Selection", *, dry_run: bool) -> Status:
     """Nothing is like what was asked for: a command that runs every night has done its work."""
     if out.as_json:
-        from backstay.library.removal import DeletePlan, Deletion
-        from backstay.objects import DeletePlanOut, DeletionOut
+        from backstay.library.deletion import DeletePlan, Deletion
+        from backstay.schemas import DeletePlanOut, DeletionOut
 
         plan, done = DeletePlan(chosen, 0, 0, 0, "", (), ()), Deletion(None, 0, 0, 0)
         out.answer(DeletePlanOut.of(plan) if dry_run else DeletionOut.of(done, undo=None))
@@ -132,7 +132,7 @@ def _say_nothing(out: Output, chosen: "Selection", *, dry_run: bool) -> Status:
 def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
     """Print a plan: as the result of a dry run, else for whoever is about to say yes."""
     if would and out.as_json:
-        from backstay.objects import DeletePlanOut
+        from backstay.schemas import DeletePlanOut
 
         out.answer(DeletePlanOut.of(plan))
         return
@@ -188,7 +188,7 @@ def _carry_out(invocation: Invocation, out: Output, work: "Work") -> Status:
 async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", done: "Deletion") -> Status:
     undo = invocation.command("backups", "restore", done.backup_id) if done.backup_id is not None else None
     if out.as_json:
-        from backstay.objects import DeletionOut
+        from backstay.schemas import DeletionOut
 
         out.answer(DeletionOut.of(done, undo=undo))
     if done.was_finished:

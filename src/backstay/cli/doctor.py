@@ -51,7 +51,7 @@ def doctor(
         checks += examine_server(os.environ)
     sound = all(check.level is not Level.PROBLEM for check in checks)
     if as_json:
-        from backstay.objects import CheckOut, DoctorOut
+        from backstay.schemas import CheckOut, DoctorOut
 
         shown = [
             CheckOut(name=check.name, level=check.level, message=check.message, remedy=check.remedy) for check in checks

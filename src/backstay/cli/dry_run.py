@@ -48,7 +48,7 @@ def show(
     endpoint = recipe.endpoint.in_environment(environ)
     seen = in_loop(preview(recipe, file, count, columns=columns))
     if out.as_json:
-        from backstay.objects import PreviewOut
+        from backstay.schemas import PreviewOut
 
         out.answer(PreviewOut.of(seen, endpoint, environ))
         return

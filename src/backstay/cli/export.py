@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from backstay.cli import hints
+from backstay.cli import reminders
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output, flush
-from backstay.cli.selecting import (
+from backstay.cli.selection_options import (
     Everything,
     Ids,
     IdsFile,
@@ -97,7 +97,7 @@ def export(
             if path is None:
                 flush()  # whoever reads may have left, and is to be told of as other programs do
             _report(out, number, form, path)
-            await hints.remind(invocation, out, backstay)
+            await reminders.remind(invocation, out, backstay)
 
     in_loop(do())
 
@@ -115,7 +115,7 @@ def _target(path: str | None, out: Output, spared: Sequence[Path]) -> Iterator[W
 
 def _report(out: Output, number: int, form: FormatName, path: str | None) -> None:
     if out.as_json:
-        from backstay.objects import ExportOut
+        from backstay.schemas import ExportOut
 
         out.answer(ExportOut(exported=number, format=form, path=path))
     else:

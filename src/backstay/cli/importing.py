@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from backstay.cli import hints
+from backstay.cli import reminders
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
@@ -47,7 +47,7 @@ def import_(
         async with invocation.open(create=True) as backstay:
             done = await backstay.conversations.import_file(file, on_conflict=on_conflict)
             if as_json:
-                from backstay.objects import ImportOut
+                from backstay.schemas import ImportOut
 
                 out.answer(ImportOut.of(done))
             told = [counted(done.imported, "conversation") + " imported"]
@@ -57,6 +57,6 @@ def import_(
             told += [f"{done.skipped:,} left out, because others have their ids"] if done.skipped else []
             name = "standard input" if file == "-" else plain(file)
             out.line(f"{name}: {', '.join(told)}.")
-            await hints.remind(invocation, out, backstay)
+            await reminders.remind(invocation, out, backstay)
 
     in_loop(do())

@@ -36,7 +36,7 @@ def init(
     out = Output(invocation, as_json=as_json)
     paths = starter.write(folder)
     if as_json:
-        from backstay.objects import InitOut
+        from backstay.schemas import InitOut
 
         out.answer(InitOut(files=[str(path) for path in paths]))
     for path in paths:

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import hints
+from backstay.cli import reminders
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, JobArgument
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import counted, duration, plain, plain_lines, shortened
 from backstay.clock import SystemClock
+from backstay.coordination.store import Owned
 from backstay.library.id_text import printed_id
-from backstay.serving.store import Owned
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backstay.batch.item import Failure
     from backstay.batch.job import Job
     from backstay.batch.recipe import FrozenRecipe
-    from backstay.objects import Object
+    from backstay.schemas import Object
 
 _MOST = 1_000_000  # jobs in a list
 _LONGEST_SAMPLE = 300  # characters of a message that stands for others
@@ -49,7 +49,7 @@ def jobs(
             batches = backstay.batches
             found = await (batches.incomplete(limit=_MOST) if incomplete else batches.list(limit=_MOST))
             if as_json:
-                from backstay.objects import JobsOut
+                from backstay.schemas import JobsOut
 
                 out.answer(JobsOut.of(found, limit=_MOST))
             elif found:
@@ -58,7 +58,7 @@ def jobs(
                     out.note(f"{printed_id(job.id)}: {plain(job.pause.message if job.pause else '')}")
             else:
                 out.note("No job is unfinished." if incomplete else "There are no jobs.")
-                await hints.tell_of_others(out, backstay, Owned.UNFINISHED_JOB if incomplete else Owned.JOB)
+                await reminders.tell_of_others(out, backstay, Owned.UNFINISHED_JOB if incomplete else Owned.JOB)
 
     in_loop(do())
 
@@ -78,13 +78,13 @@ def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
             shown = await backstay.batches.checkpoint(job)
             evidence = await backstay.batches.evidence(job)
             if as_json:
-                from backstay.objects import JobDetailOut
+                from backstay.schemas import JobDetailOut
 
                 out.answer(JobDetailOut.with_evidence(shown, evidence))
             codes = await backstay.batches.failure_codes(job) if shown.counts.failed else {}
             for line in _in_full(invocation, shown, evidence, has_answers=any(codes.values())):
                 out.line(line)
-            await hints.remind(invocation, out, backstay, about=job)
+            await reminders.remind(invocation, out, backstay, about=job)
 
     in_loop(do())
 
@@ -120,7 +120,7 @@ def failed(
             failures = backstay.batches.failed(job)
             evidence = await backstay.batches.evidence(job)
             if as_json:
-                from backstay.objects import PauseEvidenceOut
+                from backstay.schemas import PauseEvidenceOut
 
                 found = {"pauseEvidence": [PauseEvidenceOut.of(failure) for failure in evidence]}
                 await out.answer_each("items", _as_objects(failures), then=found)
@@ -136,13 +136,13 @@ def failed(
                 out.note(f"{counted(number, 'failed item')}{paused_on}.")
                 if has_answers and not raw:
                     out.note(f"Show the answers: {invocation.about('failed', job, '--raw')}")
-            await hints.remind(invocation, out, backstay, about=job)
+            await reminders.remind(invocation, out, backstay, about=job)
 
     in_loop(do())
 
 
 async def _as_objects(failures: "AsyncIterator[Failure]") -> "AsyncIterator[Object]":
-    from backstay.objects import FailureOut
+    from backstay.schemas import FailureOut
 
     async for failure in failures:
         yield FailureOut.of(failure)
@@ -150,8 +150,8 @@ async def _as_objects(failures: "AsyncIterator[Failure]") -> "AsyncIterator[Obje
 
 def _row(job: "Job") -> tuple[object, ...]:
     counts = job.counts
-    settled = hints.settled_in_words(job) if job.lacks_items else f"{counts.settled} of {counts.planned}"
-    state = hints.state_in_words(job)
+    settled = reminders.settled_in_words(job) if job.lacks_items else f"{counts.settled} of {counts.planned}"
+    state = reminders.state_in_words(job)
     updated = f"{job.updated_at:%Y-%m-%d %H:%M}Z"
     return printed_id(job.id), state, settled, counts.failed, counts.skipped, job.processor, updated
 
@@ -161,7 +161,7 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]", 
 
     counts, tokens = job.counts, job.tokens
     lines = [
-        f"{printed_id(job.id)}: {hints.in_words(job)}",
+        f"{printed_id(job.id)}: {reminders.in_words(job)}",
         f"  items      {counts.completed:,} completed, {counts.failed:,} failed, {counts.skipped:,} skipped, "
         f"{counts.running:,} running, {counts.pending:,} pending",
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",

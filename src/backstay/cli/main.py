@@ -19,7 +19,7 @@ def _run(given: list[str]) -> int:
     # Here and not above: Ctrl-C while these are loaded is as quiet as later.
     import typer
 
-    from backstay.cli import failures, output
+    from backstay.cli import error_output, output
     from backstay.cli.app import app
     from backstay.cli.invocation import Invocation
     from backstay.errors import BackstayError
@@ -34,18 +34,18 @@ def _run(given: list[str]) -> int:
     except output.ReaderGone:
         return READER_GONE
     except BackstayError as error:
-        return failures.refused(invocation, error, as_json=as_json)
+        return error_output.refused(invocation, error, as_json=as_json)
     except typer.Abort:
         output.to_stderr("Nothing was done.")
         return Status.ERROR
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's word for a command line it does not understand
-            return failures.misused(invocation, error, as_json=as_json)
-        return failures.faulty(invocation, error, as_json=as_json)
+            return error_output.misused(invocation, error, as_json=as_json)
+        return error_output.faulty(invocation, error, as_json=as_json)
     try:
         output.flush()
     except output.ReaderGone:
         return status  # what the command does was done, whether or not anybody hears of it
     except BackstayError as error:
-        return failures.refused(invocation, error, as_json=as_json)
+        return error_output.refused(invocation, error, as_json=as_json)
     return status

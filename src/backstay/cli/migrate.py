@@ -12,7 +12,7 @@ from backstay.cli.text import counted, plain
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
-    from backstay.original.report import Part, Report
+    from backstay.legacy.report import Part, Report
     from backstay.storage.sql.migrated import Migrated
 
 
@@ -52,7 +52,7 @@ def migrate(
         return _from_original(invocation, out, source, check=check)
     done = in_loop(invocation.open().migrate(check=check))
     if as_json:
-        from backstay.objects import MigrationOut
+        from backstay.schemas import MigrationOut
 
         out.answer(MigrationOut.of(done, is_check=check))
     _say_migrated(invocation, out, done, "migrate", check=check)
@@ -73,7 +73,7 @@ def _from_original(invocation: Invocation, out: Output, source: str, *, check: b
     done = in_loop(invocation.open().migrate_from_original(source, check=check))
     report = done.report
     if out.as_json:
-        from backstay.objects import FromOriginalOut, MigrationOut
+        from backstay.schemas import FromOriginalOut, MigrationOut
 
         out.answer(FromOriginalOut.of(report, MigrationOut.of(done.migrated, is_check=check)))
     _say_migrated(invocation, out, done.migrated, "migrate", "--from-original", "--source", source, check=check)

@@ -15,7 +15,7 @@ from backstay.errors import OutputUnwritable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backstay.objects import Object
+    from backstay.schemas import Object
 
 _NARROWEST = 8  # characters of a column that gives way
 _LONGEST_ID = 44  # of those we make; a job's name may be longer, and is folded then

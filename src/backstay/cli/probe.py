@@ -84,7 +84,7 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
 
     lines = recipe_lines(recipe, report) if report.problem is None else []
     if out.as_json:
-        from backstay.objects import ProbeOut
+        from backstay.schemas import ProbeOut
 
         out.answer(ProbeOut.of(report, lines, recipe.endpoint.in_environment(environ), environ))
         return

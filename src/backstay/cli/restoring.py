@@ -5,26 +5,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import hints
+from backstay.cli import reminders
 from backstay.cli.confirm import confirm
 from backstay.cli.exits import Status
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, BackupArgument, Yes
 from backstay.cli.output import Output
 from backstay.cli.safekeeping import interruptible, watcher
-from backstay.cli.selecting import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
+from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
 from backstay.cli.text import counted
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
-    from backstay.backup.restoring import Clash, Restored, RestorePlan
+    from backstay.backup.restore_plan import Clash, Restored, RestorePlan
 
 _SHOWN = 10
 _ITS_ITEM_HAS_ANOTHER = "the item it was made for has another result"
 
 
 class Choice(StrEnum):
-    """The choices of `backstay.backup.restoring.OnConflict`, known without loading it."""
+    """The choices of `backstay.backup.restore_plan.OnConflict`, known without loading it."""
 
     FAIL = "fail"
     SKIP = "skip"
@@ -77,7 +77,7 @@ def restore(
             with watcher(out) as shown:
                 done = await backstay.backups.restore(backup, chosen, on_conflict=on_conflict, on_progress=shown)
             _conclude(invocation, out, done)
-            await hints.remind(invocation, out, backstay)
+            await reminders.remind(invocation, out, backstay)
 
     if dry_run:
         _show(out, in_loop(plan()))
@@ -99,7 +99,7 @@ def restore(
 
 def _show(out: Output, plan: "RestorePlan") -> None:
     if out.as_json:
-        from backstay.objects import RestorePlanOut
+        from backstay.schemas import RestorePlanOut
 
         out.answer(RestorePlanOut.of(plan))
         return
@@ -128,7 +128,7 @@ def _in_words(clash: "Clash") -> str:
 
 def _conclude(invocation: Invocation, out: Output, done: "Restored") -> None:
     if out.as_json:
-        from backstay.objects import RestoredOut
+        from backstay.schemas import RestoredOut
 
         out.answer(RestoredOut.of(done))
     told = [counted(done.restored, "conversation") + " restored"]

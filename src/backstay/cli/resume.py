@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import hints, key_permission
+from backstay.cli import key_permission, reminders
 from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import Status
 from backstay.cli.interruption import GRACE_SECONDS
@@ -22,10 +22,10 @@ from backstay.cli.options import (
     Tpm,
 )
 from backstay.cli.output import Output
-from backstay.cli.running import SCRIPTED, Live, supervise
+from backstay.cli.run_session import SCRIPTED, Live, supervise
+from backstay.coordination.store import Owned
 from backstay.errors import JobNotFound, NothingToRun
 from backstay.library.id_text import id_of_printed
-from backstay.serving.store import Owned
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -104,7 +104,7 @@ def resume(
             )
         except (NothingToRun, JobNotFound) as error:
             noun = Owned.UNFINISHED_JOB if isinstance(error, NothingToRun) else Owned.JOB
-            await hints.tell_of_others(out, backstay, noun)
+            await reminders.tell_of_others(out, backstay, noun)
             raise
 
     try:
@@ -123,7 +123,7 @@ async def _say_what_is_asked(
         live.watcher.announcement = SCRIPTED
     elif len(jobs) == 1 and jobs[0].recipe is not None and jobs[0].is_incomplete:
         from backstay.generate.key_source import KeySources
-        from backstay.generate.sources import Processors
+        from backstay.generate.processor_registry import Processors
 
         keys = KeySources.from_settings(backstay.settings)
         out.note(f"{describe(Processors().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
@@ -131,7 +131,7 @@ async def _say_what_is_asked(
 
 def _say_nothing(out: Output) -> Status:
     if out.as_json:
-        from backstay.objects import RunOut
+        from backstay.schemas import RunOut
 
         out.answer(RunOut.of_nothing())
     out.line("No job is unfinished; `backstay jobs` lists all there are.")

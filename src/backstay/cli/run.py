@@ -13,7 +13,6 @@ from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import Status
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.invocation import Invocation
-from backstay.cli.making import Making
 from backstay.cli.options import (
     AllowKey,
     AsJson,
@@ -27,7 +26,8 @@ from backstay.cli.options import (
     Tpm,
 )
 from backstay.cli.output import Output
-from backstay.cli.running import SCRIPTED, Live, supervise
+from backstay.cli.processor_options import Making
+from backstay.cli.run_session import SCRIPTED, Live, supervise
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
 from backstay.library.id_text import id_of_printed

@@ -47,7 +47,7 @@ def serve(
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
     try:
-        from backstay.server import listening
+        from backstay.server import serve
         from backstay.server.settings import load
     except ModuleNotFoundError as error:
         message = packages_missing("backstay serve", "server")
@@ -55,9 +55,9 @@ def serve(
     settings, server = invocation.settings(), load(host=host, port=port)
     warn_of_supabase(settings, os.environ, out)
 
-    def tell(place: listening.Place) -> None:
+    def tell(place: serve.Place) -> None:
         if as_json:
-            from backstay.objects import ServeOut
+            from backstay.schemas import ServeOut
 
             out.answer(ServeOut(url=place.url, token=place.token))
         out.line(f"{place.url}/?token={place.token}" if place.token is not None else place.url)
@@ -68,4 +68,4 @@ def serve(
             out.note(_SCRIPTED_ONLY)
         out.note("Press Ctrl-C to stop.")
 
-    listening.serve(settings, server, tell=tell)
+    serve.serve(settings, server, tell=tell)

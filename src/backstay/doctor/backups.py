@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from backstay.app import Backstay
-from backstay.backup.folder import MARKER, BackupFolder
+from backstay.backup.directory import MARKER, BackupFolder
 from backstay.backup.folder_marker import problem_with, read_marker, state_of
 from backstay.backup.retention import clock_problem
 from backstay.clock import SystemClock, to_text
 from backstay.doctor.check import Check, Level
-from backstay.doctor.surroundings import check_backup_folder
+from backstay.doctor.filesystem import check_backup_folder
 from backstay.errors import BackstayError, BackupDamaged, BackupFolderUnrecognized, BackupUnreachable
 from backstay.logs import get_logger
 from backstay.settings import Settings

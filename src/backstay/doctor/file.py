@@ -9,7 +9,7 @@ import apsw
 
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, Level, in_bytes
-from backstay.doctor.surroundings import check_backup_place, check_surroundings
+from backstay.doctor.filesystem import check_backup_place, check_surroundings
 from backstay.doctor.work import check_others, check_work
 from backstay.errors import BackstayError, UnsafeSQLite
 from backstay.files import is_own

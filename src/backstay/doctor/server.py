@@ -5,7 +5,7 @@ from pathlib import Path
 
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, Level
-from backstay.doctor.surroundings import check_backup_place
+from backstay.doctor.filesystem import check_backup_place
 from backstay.doctor.work import check_others, check_work
 from backstay.errors import BackstayError
 from backstay.settings import Settings

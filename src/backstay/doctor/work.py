@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.job import TAKEN_OVER, JobState, how_to_go_on
 from backstay.batch.processor import CALLER
 from backstay.doctor.check import Check, Level
@@ -13,7 +13,7 @@ _NAMED = 5  # of many jobs
 
 def check_work(found: Standing) -> Iterator[Check]:
     """Check what a database says of jobs, workers and deletes."""
-    dead = [holder for holder in found.leaseholders if host.is_proven_dead(holder.card)]
+    dead = [holder for holder in found.leaseholders if liveness.is_proven_dead(holder.card)]
     alive = {(holder.owner, holder.job_id) for holder in found.leaseholders if holder not in dead}
     working = {job_id for _, job_id in alive}
     unfinished = [

@@ -4,8 +4,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from backstay.generate.error_response import Change, Refusal
 from backstay.generate.providers.provider import Structure
-from backstay.generate.refusal import Change, Refusal
 
 _TELLING_ANSWERS = 8
 _TELLING_DOUBTS = 3

@@ -14,12 +14,12 @@ from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
 from backstay.generate.endpoint import Endpoint
+from backstay.generate.error_response import Change, Kind, not_json, refusal_of, unreachable
 from backstay.generate.http import BrokenReply, Cut, Reply, Unreached
 from backstay.generate.parse import Unusable, read_conversation
 from backstay.generate.prompt import PROMPT, Prompts
 from backstay.generate.providers.provider import Ask, End, Structure, Unreadable
 from backstay.generate.recipe import Recipe
-from backstay.generate.refusal import Change, Kind, not_json, refusal_of, unreachable
 from backstay.generate.reply_body import object_in, status_of, text_of
 from backstay.generate.stream_collector import AnyCollector
 

@@ -14,10 +14,10 @@ from backstay.batch.item import Item
 from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import RecipeError, kind_of
 from backstay.generate import credentials
-from backstay.generate.difference import differences
 from backstay.generate.endpoint import Endpoint, endpoint_of
 from backstay.generate.prompt import PROMPT, Prompts
 from backstay.generate.providers.anthropic import refused_parameters
+from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
 from backstay.generate.request_fields import check_header_name, check_headers, check_query
 from backstay.library.canonical import canonical_json

@@ -9,8 +9,8 @@ from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
 from backstay.generate.call import Call
 from backstay.generate.endpoint import Endpoint
+from backstay.generate.error_response import Change, Kind, Refusal, unreachable
 from backstay.generate.http import Unreached
-from backstay.generate.refusal import Change, Kind, Refusal, unreachable
 from backstay.generate.suspicion import Blame
 from backstay.generate.trouble import Cause, Patience, Trouble, format_seconds
 from backstay.logs import get_logger

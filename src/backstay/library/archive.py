@@ -23,7 +23,7 @@ import orjson
 import zstandard
 
 from backstay.errors import BackupDamaged, BackupTooNew, BackupUnreachable, NotABackup
-from backstay.library.ahead import made_ahead
+from backstay.library.prefetch import made_ahead
 
 VERSION = "1.0"
 LONGEST_LINE = 256 * 1024 * 1024  # bytes of one conversation: more is not backed up, and so not deleted

@@ -9,11 +9,11 @@ from typing import Any, BinaryIO
 
 from backstay.errors import ConversationNotFound, PlanOutdated
 from backstay.library.conversation import Conversation
+from backstay.library.deletion import DeletePlan, Deletion, Remover
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.incoming import Imported, OnClash
 from backstay.library.imports.source import ImportSource
 from backstay.library.note import Note
-from backstay.library.removal import DeletePlan, Deletion, Remover
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
 from backstay.readers.ceiling import Ceiling

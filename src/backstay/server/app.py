@@ -10,9 +10,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from backstay.app import Backstay
 from backstay.errors import SettingsError
-from backstay.generate.allowed import Allowed
+from backstay.generate.allowlist import Allowed
 from backstay.generate.key_source import KeySources
-from backstay.generate.sources import Processors
+from backstay.generate.processor_registry import Processors
 from backstay.logs import get_logger
 from backstay.server import form_limits, problems
 from backstay.server.api import (
@@ -30,17 +30,17 @@ from backstay.server.auth.authenticator import Authentication
 from backstay.server.auth.keys import Keys
 from backstay.server.auth.local import SHORTEST_TOKEN, LocalToken
 from backstay.server.auth.tokens import JsonWebTokens
-from backstay.server.backing_up import BackingUp
-from backstay.server.cleaning import Cleaning
+from backstay.server.background_backups import BackingUp
 from backstay.server.disconnects import Disconnects
 from backstay.server.events.hub import Hub
 from backstay.server.limits import Bodies, Hosts, Places
 from backstay.server.metrics import Metrics
-from backstay.server.parts import Parts
 from backstay.server.permission import ResumePermission
 from backstay.server.queries import refuse_unknown_parameters
 from backstay.server.requests import Requests
+from backstay.server.scheduled_cleanup import Cleaning
 from backstay.server.settings import ServerSettings
+from backstay.server.state import Parts
 from backstay.server.supervisor import Supervisor
 from backstay.server.temporary_folder import TemporaryFolder, remove_left_folders
 from backstay.server.web import pages

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from backstay.backup.reading import OpenBackup
+from backstay.backup.reader import OpenBackup
 from backstay.backup.service import Backups
 from backstay.errors import BackstayError
 from backstay.logs import get_logger

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from backstay.batch.job import Job
 from backstay.batch.processor import CALLER
 from backstay.errors import ConfirmationNeeded, RecipeError
-from backstay.generate.allowed import Allowed
-from backstay.generate.providers import scripted
-from backstay.generate.sources import Processors
+from backstay.generate import scripted
+from backstay.generate.allowlist import Allowed
+from backstay.generate.processor_registry import Processors
 from backstay.library.id_text import printed_id, quoted_id
 from backstay.server.settings import ServerSettings
 from backstay.settings import Settings

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from backstay import errors
 from backstay.errors import BackstayError
 from backstay.logs import get_logger
-from backstay.objects import ErrorOut
+from backstay.schemas import ErrorOut
 from backstay.server import form_limits
 from backstay.server.hints import message_of
 from backstay.server.methods import methods_of

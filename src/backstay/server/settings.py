@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_variables
-from backstay.generate.allowed import Allowed
-from backstay.generate.providers import scripted
+from backstay.generate import scripted
+from backstay.generate.allowlist import Allowed
 from backstay.generate.recipe import Recipe
 from backstay.readers.ceiling import Ceiling
 from backstay.settings import FILE, server_table

@@ -10,7 +10,7 @@ from backstay.batch.job import Job, JobState, RunLimits
 from backstay.batch.stop import Stop
 from backstay.batch.worker import Ending
 from backstay.errors import BackstayError
-from backstay.generate.allowed import Allowed
+from backstay.generate.allowlist import Allowed
 from backstay.logs import get_logger
 from backstay.server.limits import Places
 from backstay.server.metrics import Metrics

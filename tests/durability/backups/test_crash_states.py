@@ -5,7 +5,7 @@ import random
 import pytest
 
 from backstay import Backstay
-from backstay.backup import folder as folders
+from backstay.backup import directory as folders
 from support.keeping import contents
 from support.library import ALL
 from support.recorded_disk import Noted

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from backstay import Backstay
-from backstay.backup.folder import BackupFolder
+from backstay.backup.directory import BackupFolder
 from backstay.errors import BackupDamaged, BackupError, BackupUnreachable, BackupUnusable
 from support.library import ALL, digests
 from support.sql import ask

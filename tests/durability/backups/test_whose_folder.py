@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.backup import folders
+from backstay.backup import locations
 from support import needs, postgres
 from support.commands import in_process
 from support.mounts import Mounts
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.promise("K1", "K5")
 
 _UNCHECKED = """
 import sys
-from backstay.backup import folders
+from backstay.backup import locations
 from backstay.cli.main import main
-folders.problem_with = lambda *_: None
+locations.problem_with = lambda *_: None
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -147,7 +147,7 @@ def test_a_copy_of_the_database_removes_no_backup_of_the_original(
     before = _files(place)
 
     if not is_checked:
-        monkeypatch.setattr(folders, "problem_with", lambda *_: None)
+        monkeypatch.setattr(locations, "problem_with", lambda *_: None)
     orphans = backstay(copy, place, "backups", "cleanup", "--orphans")
     if not is_checked:
         assert (orphans.code, _files(place)) == (0, [])

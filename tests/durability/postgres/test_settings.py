@@ -7,7 +7,7 @@ import pytest
 
 from backstay import Backstay, Selection
 from backstay.errors import StorageError
-from backstay.storage.postgres import channel
+from backstay.storage.postgres import write_connection
 from backstay.storage.postgres.address import Address
 from backstay.storage.postgres.connection import connect
 from backstay.storage.postgres.errors import translated
@@ -162,8 +162,10 @@ async def test_an_import_whose_limit_is_not_lifted_is_ended(url, safe, monkeypat
     if not _knows(url, "transaction_timeout"):
         pytest.skip(_NEW)
     _limited(url)
-    kept = channel.SETTINGS.replace("set_config('transaction_timeout', '0', true)", "current_setting('work_mem')")
-    monkeypatch.setattr(channel, "SETTINGS", kept)
+    kept = write_connection.SETTINGS.replace(
+        "set_config('transaction_timeout', '0', true)", "current_setting('work_mem')"
+    )
+    monkeypatch.setattr(write_connection, "SETTINGS", kept)
 
     with pytest.raises(StorageError, match="ended the session by its transaction_timeout"):
         await filled(url, 10, job=False)

@@ -16,7 +16,7 @@ async def far(url, tmp_path, monkeypatch):
     """A library of some hundreds, behind a proxy from which each answer takes its time; what each step came to."""
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
     # A farther server, and as much more time for a step: beside it, what else this machine does is little.
-    monkeypatch.setattr("backstay.backup.deletion._STEP_SECONDS", 0.2)
+    monkeypatch.setattr("backstay.backup.deleter._STEP_SECONDS", 0.2)
     await filled(url, _COUNT, job=False)
     with Proxy(url, delay_seconds=0.03) as proxy:
         async with Backstay.open(proxy.url) as backstay:

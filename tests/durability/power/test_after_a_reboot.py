@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from backstay import Backstay
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.item import ItemState
 from backstay.batch.job import JobSettings
 from backstay.batch.outcome import Verdict
@@ -27,10 +27,10 @@ def database(tmp_path):
 @pytest.fixture(params=["there", "gone"])
 def reboot(request, monkeypatch, database):
     """Have this machine be started anew; the files that workers had locked are there still, or, never synced, gone."""
-    monkeypatch.setattr(host, "machine_id", lambda: "this-machine")
+    monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
 
     def start_anew():
-        monkeypatch.setattr(host, "boot_id", lambda: "the-next-boot")
+        monkeypatch.setattr(liveness, "boot_id", lambda: "the-next-boot")
         if request.param == "gone":
             shutil.rmtree(database.parent / "backstay.workers")
 
@@ -48,7 +48,7 @@ async def answer(item):
 async def test_a_creation_that_was_cut_off_is_dropped(database, reboot):
     """Its creator is dead for certain: the next run removes what it staged."""
     async with library(database) as backstay:
-        life = host.LifeLine.open(backstay._store.locks)
+        life = liveness.LifeLine.open(backstay._store.locks)
         await backstay._store.batches.intake.stage("local", life.card)
         life.close(remove=False)
     reboot()
@@ -65,7 +65,7 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
         staged = await backstay._store.batches.intake.stage("local", card("creator"))
         await backstay._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
         await backstay._store.batches.intake.publish(staged, "job", "caller", JobSettings())
-        work, life = backstay._store.batches.work, host.LifeLine.open(backstay._store.locks)
+        work, life = backstay._store.batches.work, liveness.LifeLine.open(backstay._store.locks)
         lease = (await work.enter("local", "job", life.card, again=False)).lease
         (claimed,) = (await work.commit(lease, [], Claim(room=1))).claimed
         done = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
@@ -83,7 +83,7 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
 async def test_a_newer_schema_is_not_kept_away_for_ever(database, reboot):
     """A worker of an earlier boot is no reason to refuse a migration: nothing could ever end it."""
     async with library(database) as backstay:
-        life = host.LifeLine.open(backstay._store.locks)
+        life = liveness.LifeLine.open(backstay._store.locks)
         await backstay._store.batches.intake.stage("local", life.card)
         life.close(remove=False)
     reboot()

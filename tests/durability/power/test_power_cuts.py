@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.storage.sqlite.migrate import prepare
 from support import memory
 from support.power_cut import Contents, Disk
@@ -74,11 +74,11 @@ def folder() -> Iterator[Path]:
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a cut the machine is started anew, which names each boot differently."""
     boots = iter(range(10**9))
-    monkeypatch.setattr(host, "machine_id", lambda: "this-machine")
+    monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
 
     def start_anew() -> None:
         boot = f"boot-{next(boots)}"
-        monkeypatch.setattr(host, "boot_id", lambda: boot)
+        monkeypatch.setattr(liveness, "boot_id", lambda: boot)
 
     start_anew()
     return start_anew

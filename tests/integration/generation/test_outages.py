@@ -10,8 +10,8 @@ import pytest
 from backstay import Backstay, Counts, Recipe
 from backstay.batch.outcome import Retry
 from backstay.generate import setbacks
+from backstay.generate.error_response import Kind
 from backstay.generate.limiter import RateLimiter
-from backstay.generate.refusal import Kind
 from support.loop_waiting import until
 from support.provider import KEY, CutOff, Hang, ProviderServer, Reply, Reset, Said, Sent, Status
 from support.refusals import REFUSALS

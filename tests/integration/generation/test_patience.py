@@ -9,8 +9,8 @@ import pytest
 
 from backstay import Backstay, Counts, JobState, Recipe, Stop
 from backstay.batch.worker import Ending
-from backstay.generate import writer
-from backstay.generate.refusal import Kind, Refusal
+from backstay.generate import model_writer
+from backstay.generate.error_response import Kind, Refusal
 from support.invariants import violations
 from support.provider import Hang, Reset, Said, Sent, Status
 
@@ -105,7 +105,7 @@ async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, 
 async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, generate, monkeypatch):
     """With what is everybody's taken for each item's own trouble, the whole job is asked for nothing."""
     codes = (f"code_{number}" for number in itertools.count())
-    monkeypatch.setattr(writer, "refusal_of", lambda *_, **__: Refusal(Kind.ITEM, next(codes), "not this one"))
+    monkeypatch.setattr(model_writer, "refusal_of", lambda *_, **__: Refusal(Kind.ITEM, next(codes), "not this one"))
     provider.behaviour = lambda _: Status(401)
 
     result = await generate(40, concurrency=8, max_attempts=2)  # fewer than the breaker looks at

@@ -8,8 +8,8 @@ import apsw
 import pytest
 
 from backstay import Backstay, BatchResult, Counts, JobState, Recipe, Stop
-from backstay.generate import setbacks, writer
-from backstay.generate.refusal import Change, Kind
+from backstay.generate import model_writer, setbacks
+from backstay.generate.error_response import Change, Kind
 from backstay.generate.suspicion import Blame, Suspicions
 from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
 from support.refusals import MODEL, NOW, REFUSALS, Row
@@ -126,7 +126,7 @@ async def _is_asked_differently(trial: _Trial) -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, provider, tmp_path, monkeypatch):
     """Every refusal of the corpus is laid at the right door, whoever sends it and in whatever words."""
-    monkeypatch.setattr(writer, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
+    monkeypatch.setattr(model_writer, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
     monkeypatch.setattr(setbacks, "_PROBE_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         for row in REFUSALS:

@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from backstay import former_name
-from backstay.batch.host import LifeLine
+from backstay.batch.liveness import LifeLine
 from backstay.clock import SystemClock
 from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
 from backstay.storage.sqlite import SqliteStore, connection

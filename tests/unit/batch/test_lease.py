@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from backstay.batch import lease as lease_module
-from backstay.batch.host import LifeLine
 from backstay.batch.lease import CRASH_LIMIT, Heart, Watch
+from backstay.batch.liveness import LifeLine
 from backstay.batch.store import Lease, WorkerRow
 from backstay.errors import LeaseLost, StoreBusy
 from support.loop_waiting import until

@@ -6,8 +6,8 @@ import pytest
 
 from backstay.batch.item import Item
 from backstay.errors import ProcessorNotFound
-from backstay.generate.providers.scripted import compose, scripted
-from backstay.generate.sources import Processors
+from backstay.generate.processor_registry import Processors
+from backstay.generate.scripted import compose, scripted
 from backstay.library.conversation import validate
 
 _ITEM = Item("tea", id="a", persona="a monk", parameters={"depth": 3, "tags": ["x"]})

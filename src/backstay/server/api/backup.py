@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from backstay.backup.backup import Backup
 from backstay.library.selection import Selection
-from backstay.objects import BackupOut, Moment, Object
+from backstay.schemas import BackupOut, Moment, Object
 from backstay.server.api.common import BackupId, Input, Owned, Shared, Text, errors, signed_in
 from backstay.server.api.selections import Digest, Ids, SelectionIn
-from backstay.server.backing_up import Begun
+from backstay.server.background_backups import Begun
 from backstay.server.downloads import BackupResponse, purpose_of
-from backstay.server.keyed import IdempotencyKey, MakeNote, once
-from backstay.server.parts import services_of
+from backstay.server.idempotency import IdempotencyKey, MakeNote, once
+from backstay.server.state import services_of
 
 router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_in])
 

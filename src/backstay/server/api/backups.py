@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from backstay.library.selection import Selection
-from backstay.objects import BackupOut, BackupsOut, Moment, Object, RestoredOut, RestorePlanOut
+from backstay.schemas import BackupOut, BackupsOut, Moment, Object, RestoredOut, RestorePlanOut
 from backstay.server.api.common import (
     STREAM,
     BackupId,
@@ -24,7 +24,7 @@ from backstay.server.api.selections import Ids
 from backstay.server.downloads import purpose_of
 from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
-from backstay.server.keyed import IdempotencyKey, MakeNote, once
+from backstay.server.idempotency import IdempotencyKey, MakeNote, once
 
 router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
 

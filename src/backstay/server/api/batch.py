@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from backstay.objects import JobDetailOut
+from backstay.schemas import JobDetailOut
 from backstay.server.api.common import STREAM, JobId, LastEventId, Owned, Shared, errors, signed_in
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse

@@ -7,12 +7,12 @@ from pydantic import Field
 from starlette.responses import Response
 
 from backstay.batch.intake import Columns
-from backstay.objects import JobOut
+from backstay.schemas import JobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
 from backstay.server.api.common import Owned, Shared, Text, errors, signed_in
-from backstay.server.keyed import IdempotencyKey, MakeNote, once
-from backstay.server.making import making_of
+from backstay.server.idempotency import IdempotencyKey, MakeNote, once
+from backstay.server.processors import making_of
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from backstay.batch.job import RunLimits
 from backstay.library.id_text import LONGEST_ID
-from backstay.objects import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.readers.depth import TOO_DEEP, is_too_deep
+from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
     Cursor,
     Input,
@@ -26,8 +26,8 @@ from backstay.server.api.common import (
 )
 from backstay.server.api.selections import Id
 from backstay.server.id_routes import IdRoute
-from backstay.server.keyed import IdempotencyKey, MakeNote, once
-from backstay.server.making import making_of
+from backstay.server.idempotency import IdempotencyKey, MakeNote, once
+from backstay.server.processors import making_of
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
 

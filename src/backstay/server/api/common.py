@@ -9,10 +9,10 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic.alias_generators import to_camel
 
 from backstay.app import Services
-from backstay.objects import ErrorOut
-from backstay.server.parts import Parts, cursors_of, parts_of, services_of
+from backstay.coordination.cursors import Cursors
+from backstay.schemas import ErrorOut
 from backstay.server.problems import Problem
-from backstay.serving.cursors import Cursors
+from backstay.server.state import Parts, cursors_of, parts_of, services_of
 
 LARGEST = 2**63 - 1
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?")

@@ -9,7 +9,7 @@ from backstay.library.id_text import LONGEST_ID
 from backstay.library.imports.incoming import Imported
 from backstay.library.note import Note
 from backstay.library.selection import Selection
-from backstay.objects import ConversationOut, ConversationsOut, ImportOut
+from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads
 from backstay.server.api.common import (
     ConversationId,
@@ -25,7 +25,7 @@ from backstay.server.api.common import (
 )
 from backstay.server.api.selections import SelectionIn
 from backstay.server.id_routes import IdRoute
-from backstay.server.keyed import IdempotencyKey, MakeNote, once
+from backstay.server.idempotency import IdempotencyKey, MakeNote, once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
 

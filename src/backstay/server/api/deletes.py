@@ -7,13 +7,13 @@ from pydantic import model_validator
 from starlette.responses import Response
 
 from backstay.backup.backup import Listener
-from backstay.library.removal import Deletion
-from backstay.objects import DeletePlanOut, DeletionOut
+from backstay.library.deletion import Deletion
+from backstay.schemas import DeletePlanOut, DeletionOut
 from backstay.server.api.backup import Reason
 from backstay.server.api.common import STREAM, Input, Owned, Shared, errors, signed_in
 from backstay.server.api.selections import Digest, Id, SelectionIn
-from backstay.server.events.deleting import deleting
-from backstay.server.keyed import IdempotencyKey, MakeNote, answer_once, once
+from backstay.server.events.delete_stream import deleting
+from backstay.server.idempotency import IdempotencyKey, MakeNote, answer_once, once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
 

@@ -5,7 +5,7 @@ import hmac
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from backstay.objects import Object
+from backstay.schemas import Object
 from backstay.server.api.common import Shared, errors
 from backstay.server.auth.authenticator import bearer
 from backstay.server.problems import unauthorized

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from backstay.objects import Object
+from backstay.schemas import Object
 from backstay.server.api.common import Shared, errors, signed_in
 
 router = APIRouter(prefix="/api/recipes", tags=["batches"], dependencies=[signed_in])

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 from backstay.backup.backup import Backup, BackupProgress, BackupState
 from backstay.backup.service import Backups
-from backstay.objects import BackupOut, BackupProgressOut
+from backstay.schemas import BackupOut, BackupProgressOut
 from backstay.server.events.event import Event, event
 from backstay.server.events.feed import Feed
 

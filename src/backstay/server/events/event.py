@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backstay.objects import Object
+from backstay.schemas import Object
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from backstay.batch.item import Failing
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.batch.service import Batches
-from backstay.objects import ItemFailedOut, JobProgressOut, JobStateOut
+from backstay.schemas import ItemFailedOut, JobProgressOut, JobStateOut
 from backstay.server.events.event import Event, event
 from backstay.server.events.feed import Feed
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from backstay.clock import SystemClock
 from backstay.errors import BackupDamaged
-from backstay.objects import BackupOut, BackupsOut, RestorePlanOut
+from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
 from backstay.server.api.common import Cursor, Owned
 from backstay.server.web.conversations import Filters
 from backstay.server.web.forms import FormName, Name, led_to

@@ -14,16 +14,16 @@ from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
 from backstay.generate.advice import may_concern_one_item
 from backstay.generate.recipe import Recipe
-from backstay.objects import ItemsOut, JobDetailOut, JobOut, JobsOut
+from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
 from backstay.server.api.common import Cursor, Owned, Shared, Text
 from backstay.server.api.selections import Id
 from backstay.server.hints import message_of
-from backstay.server.making import making_of
 from backstay.server.problems import Problem
+from backstay.server.processors import making_of
 from backstay.server.uploads import ITEMS
 from backstay.server.web.forms import EmptyIsNone, FormName, Name, ShortText, led_to
-from backstay.server.web.kept_files import KeptFile, KeptFiles, renamed
+from backstay.server.web.pending_uploads import KeptFile, KeptFiles, renamed
 from backstay.server.web.rendering import rendered
 
 router = APIRouter(include_in_schema=False, prefix="/batches")

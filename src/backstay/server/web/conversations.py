@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from backstay.errors import BackstayError
 from backstay.library.id_text import LONGEST_ID, id_of_printed, printed_id
 from backstay.library.selection import Selection
-from backstay.objects import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
+from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
 from backstay.server.api.common import LARGEST, Owned, Shared, Text
 from backstay.server.api.selections import MOST_IDS

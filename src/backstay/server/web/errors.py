@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
-from backstay.objects import ErrorOut
-from backstay.server.parts import parts_of
+from backstay.schemas import ErrorOut
 from backstay.server.paths import path_of
+from backstay.server.state import parts_of
 from backstay.server.web.rendering import rendered
 
 _SECTIONS = ("batches", "conversations", "backups")

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from backstay.server.parts import parts_of
+from backstay.server.state import parts_of
 from backstay.server.web.rendering import rendered
 
 router = APIRouter(include_in_schema=False)

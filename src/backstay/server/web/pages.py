@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from backstay.server.web import backups, batches, conversations, home, static_files
 from backstay.server.web.errors import page_of_problem
-from backstay.server.web.kept_files import KeptFiles
+from backstay.server.web.pending_uploads import KeptFiles
 
 
 def install(app: FastAPI) -> None:

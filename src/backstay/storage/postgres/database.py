@@ -15,11 +15,11 @@ import psycopg
 
 from backstay.errors import BackstayError, StoreClosed, StoreUnavailable
 from backstay.storage.postgres.address import Address
-from backstay.storage.postgres.channel import Channel
 from backstay.storage.postgres.connection import begin, connect
 from backstay.storage.postgres.errors import AGAIN, translated
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
+from backstay.storage.postgres.write_connection import Channel
 from backstay.storage.sql.reader_pool import Deadline, ReaderPool
 from backstay.storage.sql.session import Session
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backstay.storage.postgres.address import Address
-from backstay.storage.postgres.adopting import standing as adopted
-from backstay.storage.postgres.adopting.standing import AdoptedStanding
+from backstay.storage.postgres.adoption import status as adopted
+from backstay.storage.postgres.adoption.status import AdoptedStanding
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translated
 from backstay.storage.postgres.location import locate

@@ -9,7 +9,7 @@ from importlib.resources import files
 from psycopg import errors as pg
 
 from backstay import former_name
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.store import WorkerCard
 from backstay.errors import SchemaOutdated, SchemaTooNew, SettingsError, StorageError, StoreCorrupt, StoreDenied
 from backstay.storage.postgres import privileges
@@ -17,8 +17,8 @@ from backstay.storage.postgres.address import Address
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translated
 from backstay.storage.postgres.session import Connection
+from backstay.storage.sql.cascade.tables import OURS
 from backstay.storage.sql.migrated import Migrated
-from backstay.storage.sql.tables import OURS
 
 Migration = tuple[int, str]
 
@@ -257,7 +257,7 @@ def refuse_under_a_worker(connection: Connection, address: Address, schema: str,
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     for row in connection.execute(f"SELECT {columns} FROM {schema}.workers"):
         card = WorkerCard(*row)
-        if not host.is_proven_dead(card):
+        if not liveness.is_proven_dead(card):
             raise SchemaOutdated(
                 f"{address} {what}, but a worker (process {card.pid} on {card.host}) is using it; "
                 "stop it first, then try again",

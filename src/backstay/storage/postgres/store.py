@@ -9,21 +9,21 @@ from pathlib import Path
 from backstay.batch.store import BatchStores
 from backstay.clock import Clock
 from backstay.library.adoption import Adoption, GivenBack, Wanted
-from backstay.storage.postgres import adopting, migrate
+from backstay.storage.postgres import adoption, migrate
 from backstay.storage.postgres.address import Address
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.database import Database
 from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.legacy import PostgresOriginal
 from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
-from backstay.storage.postgres.original import PostgresOriginal
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.backups import SqlBackups
 from backstay.storage.sql.conversations import SqlConversations
+from backstay.storage.sql.expiring_values import SqlNotes
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.migrated import Migrated
-from backstay.storage.sql.notes import SqlNotes
 from backstay.storage.sql.work import SqlWork
 
 # By which upper and lower case are told apart in a search: the database's own, unless that knows only A to Z.
@@ -77,13 +77,13 @@ class PostgresStore:
         return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.address, self._schema)
 
     async def adopt(self, wanted: Wanted, owner: str, *, check: bool) -> Adoption:
-        """Put tables of a user's own in the place of ours, or say what that would do. Errors as of `adopting.adopt`."""
-        do = adopting.check if check else adopting.adopt
+        """Put tables of a user's own in the place of ours, or say what that would do. Errors as of `adoption.adopt`."""
+        do = adoption.check if check else adoption.adopt
         return await asyncio.to_thread(do, self.address, self._schema, wanted, owner)
 
     async def give_back(self, *, check: bool) -> GivenBack:
-        """Take an adoption back, or say what that would do. Errors as of `adopting.undo`."""
-        return await asyncio.to_thread(adopting.undo, self.address, self._schema, is_check=check)
+        """Take an adoption back, or say what that would do. Errors as of `adoption.undo`."""
+        return await asyncio.to_thread(adoption.undo, self.address, self._schema, is_check=check)
 
     async def stop(self) -> None:
         """Let writes that were handed in finish, then close. Twice is safe."""

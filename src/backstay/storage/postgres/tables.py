@@ -8,8 +8,8 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from backstay.storage.postgres.queries import PLAIN, Statements, quoted
-from backstay.storage.sql.hindered import changed_since
-from backstay.storage.sql.tables import CONVERSATIONS, OURS, TURNS, ForeignKey, OnDelete, Row, Table, Trigger
+from backstay.storage.sql.adoption_guard import changed_since
+from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, TURNS, ForeignKey, OnDelete, Row, Table, Trigger
 
 _ON_DELETE = {
     "c": OnDelete.CASCADE,

@@ -10,13 +10,13 @@ import orjson
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeletionState, Sealed
 from backstay.backup.location import Location
 from backstay.backup.obstacles import unusable
-from backstay.backup.restoring import OnConflict, Restored, RestorePlan
+from backstay.backup.restore_plan import OnConflict, Restored, RestorePlan
 from backstay.backup.store import AddedColumns, Documents, Measured, OutrightStep, Snapshot, Step
 from backstay.clock import Clock
 from backstay.errors import BackupInUse, BackupNotFound, BackupUnusable
 from backstay.library.record import Record
 from backstay.library.selection import Selection
-from backstay.storage.sql import deleting, measuring, restoring
+from backstay.storage.sql import delete_plan, deleting, restoring
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.snapshot import open_snapshot
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
@@ -60,7 +60,7 @@ class SqlBackups:
             )
 
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> Measured:
-        return await self._database.read(lambda s: measuring.measure(s, owner, selection, sample=sample), owner=owner)
+        return await self._database.read(lambda s: delete_plan.measure(s, owner, selection, sample=sample), owner=owner)
 
     # -- records -----------------------------------------------------------------------------------------------------
 

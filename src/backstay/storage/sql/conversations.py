@@ -16,8 +16,8 @@ from backstay.library.note import Note
 from backstay.library.record import metadata_of
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationSummary, Page
+from backstay.storage.sql.expiring_values import written
 from backstay.storage.sql.importing import Importing
-from backstay.storage.sql.notes import written
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros

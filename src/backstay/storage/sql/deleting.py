@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from backstay.backup.backup import Backup
 from backstay.backup.store import OutrightStep
 from backstay.library.selection import Selection
-from backstay.storage.sql.parts import in_parts
+from backstay.storage.sql.batched import in_parts
 from backstay.storage.sql.records import Columns, at_keys, delete, hold
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Row, Session

@@ -14,10 +14,10 @@ from backstay.library.ids import new_id
 from backstay.library.imports.incoming import KEYS, TURN_KEYS, Imported, Incoming, OnClash, folded, is_same
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
-from backstay.storage.sql.hindered import refuse_hindered
+from backstay.storage.sql.adoption_guard import refuse_hindered
+from backstay.storage.sql.cascade.tables import OURS
 from backstay.storage.sql.records import Columns, by_ids, put, rows_of
 from backstay.storage.sql.session import Row, Session
-from backstay.storage.sql.tables import OURS
 from backstay.storage.sql.times import from_micros
 
 _DRAWN = 100  # ids that are asked for together

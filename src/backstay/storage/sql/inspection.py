@@ -6,7 +6,7 @@ from datetime import datetime
 
 from backstay.backup.location import Location
 from backstay.batch.store import WorkerCard
-from backstay.serving.store import OtherOwners, Owned
+from backstay.coordination.store import OtherOwners, Owned
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 

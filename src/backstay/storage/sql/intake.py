@@ -12,8 +12,8 @@ from backstay.batch.store import ItemIdentity, Staged, WorkerCard, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.library.id_text import quoted_id
-from backstay.storage.sql.accepting import accept, put_settled
-from backstay.storage.sql.hindered import refuse_hindered
+from backstay.storage.sql.adoption_guard import refuse_hindered
+from backstay.storage.sql.append_items import accept, put_settled
 from backstay.storage.sql.jobs import drop_rows, find_job, held_job, set_state, settings_text
 from backstay.storage.sql.session import Database, Row, Session, Value, Values
 from backstay.storage.sql.times import now_micros

@@ -21,8 +21,8 @@ from backstay.library.record import (
     with_metadata,
 )
 from backstay.library.selection import Selection
-from backstay.storage.sql.closure import Closure, Found, Reach, late_columns
-from backstay.storage.sql.hindered import changed_since
+from backstay.storage.sql.adoption_guard import changed_since
+from backstay.storage.sql.cascade.closure import Closure, Found, Reach, late_columns
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Row, Session
 

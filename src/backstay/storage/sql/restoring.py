@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 import orjson
 
 from backstay.backup.backup import Backup, BackupItem
-from backstay.backup.restoring import NAMED_CLASHES, Clash, ClashKind, OnConflict, Restored, RestorePlan
+from backstay.backup.restore_plan import NAMED_CLASHES, Clash, ClashKind, OnConflict, Restored, RestorePlan
 from backstay.backup.store import AddedColumns, Documents
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
 from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Document, Record
-from backstay.storage.sql.closure import Closure
+from backstay.storage.sql.cascade.closure import Closure
+from backstay.storage.sql.cascade.related import RelatedRows, Wanted, differs
+from backstay.storage.sql.cascade.tables import OURS
 from backstay.storage.sql.jobs import find_job, held_job, set_state
-from backstay.storage.sql.linking import Item, Linking, Places, items_named, result_of
-from backstay.storage.sql.proven import Entry, proven
 from backstay.storage.sql.records import Columns, at_keys, by_ids, delete, held_by_ids, hold, put
-from backstay.storage.sql.related import RelatedRows, Wanted, differs
+from backstay.storage.sql.relink import Item, Linking, Places, items_named, result_of
 from backstay.storage.sql.session import Row, Session
-from backstay.storage.sql.tables import OURS
+from backstay.storage.sql.verified_entries import Entry, proven
 
 _NONE = Places()
 _COMPARED = 500  # conversations read at once

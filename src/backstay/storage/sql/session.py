@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from backstay.library.selection import Selection
-from backstay.storage.sql.tables import Tables
+from backstay.storage.sql.cascade.tables import Tables
 
 T = TypeVar("T")
 

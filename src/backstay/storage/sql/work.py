@@ -12,11 +12,11 @@ from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, CommitReport, Entered, Lease, WorkerCard, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import LeaseLost
-from backstay.storage.sql.hindered import refuse_hindered
+from backstay.storage.sql.adoption_guard import refuse_hindered
 from backstay.storage.sql.jobs import find_job, held_job, set_state, settled_state, waiting_text
-from backstay.storage.sql.results import Moved, write_verdicts
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros
+from backstay.storage.sql.verdicts import Moved, write_verdicts
 
 _LONGEST_WAIT = 900 * 1_000_000  # microseconds; no back-off is longer, so what lies further ahead is a clock set back
 

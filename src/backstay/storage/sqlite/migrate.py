@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from backstay.batch import host
+from backstay.batch import liveness
 from backstay.batch.store import WorkerCard
 from backstay.errors import NotADatabase, SchemaOutdated, StorageError, StoreFull, StoreNotFound
 from backstay.files import sync_folder
@@ -160,7 +160,7 @@ def _refuse_under_a_worker(connection: apsw.Connection, path: Path, version: int
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     for row in connection.execute(f"SELECT {columns} FROM workers"):  # noqa: S608 - the names just above
         card = WorkerCard(*row)
-        if not host.is_proven_dead(card):
+        if not liveness.is_proven_dead(card):
             raise SchemaOutdated(
                 f"{path} needs a migration, but a worker (process {card.pid} on {card.host}) is using it; "
                 "stop it first, then try again",

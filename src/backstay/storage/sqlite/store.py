@@ -12,10 +12,10 @@ from backstay.errors import CannotAdopt
 from backstay.library.adoption import Adoption, GivenBack, Wanted
 from backstay.storage.sql.backups import SqlBackups
 from backstay.storage.sql.conversations import SqlConversations
+from backstay.storage.sql.expiring_values import SqlNotes
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.migrated import Migrated
-from backstay.storage.sql.notes import SqlNotes
 from backstay.storage.sql.work import SqlWork
 from backstay.storage.sqlite import migrate
 from backstay.storage.sqlite.database import Database

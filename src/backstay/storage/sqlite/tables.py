@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from backstay.storage.sql.tables import OURS, ForeignKey, OnDelete, Row, Table, Trigger
+from backstay.storage.sql.cascade.tables import OURS, ForeignKey, OnDelete, Row, Table, Trigger
 from backstay.storage.sqlite.queries import query, quoted
 
 _VALUES = 20_000  # bound at once

@@ -1,0 +1,255 @@
+"""The processor that follows a recipe: one item, one request, one conversation or the reason why there is none."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import orjson
+
+from backstay.batch.checkpoint import Waiting
+from backstay.batch.item import Item
+from backstay.batch.outcome import Done, Fail, Outcome, Retry
+from backstay.batch.processor import Work
+from backstay.clock import SystemClock
+from backstay.generate import estimate
+from backstay.generate.account import Account
+from backstay.generate.call import Call, Tries
+from backstay.generate.endpoint import Endpoint
+from backstay.generate.error_response import Refusal, not_json, refusal_of
+from backstay.generate.http import BrokenReply, Cut, Reply, Unreached
+from backstay.generate.limiter import JobLimiter
+from backstay.generate.parse import Unusable, read_conversation
+from backstay.generate.prompt import Prompt
+from backstay.generate.providers.provider import Answer, Ask, Structure, Unreadable
+from backstay.generate.rate import Bounds
+from backstay.generate.recent import Recent
+from backstay.generate.recipe import Recipe
+from backstay.generate.reply_body import object_in, status_of, text_of
+from backstay.generate.setbacks import Differently, Setbacks
+from backstay.generate.stream_collector import AnyCollector
+from backstay.generate.trouble import Cause
+from backstay.library.conversation import Conversation
+
+_MOST_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently
+_MOST_PUT_BACK = 3  # times that an item goes back with what was learnt: an endpoint may refuse something new for ever
+_FAULT = 500
+_WEIGHT = 0.05  # of one answer in the mean that the next one's tokens are guessed by
+
+# A recipe is frozen into its job.
+_REMEDIES = {"length": "start a new job with a higher `max_tokens`, or with fewer turns"}
+
+_CAUSES = {
+    Cause.LIMIT: "Rate limited by {host}",
+    Cause.OVERLOAD: "{host} is not available",
+    Cause.UNREACHED: "{host} cannot be reached",
+    Cause.CUT: "{host} drops connections",
+    Cause.SILENT: "{host} does not answer in time",
+}
+
+
+class Writer:
+    """Writes the conversations of one job. A processor; implements `Waits` and `RateBound`."""
+
+    def __init__(self, recipe: Recipe, account: Account, endpoint: Endpoint) -> None:
+        self._recipe = recipe
+        self._endpoint = endpoint
+        self._account = account
+        self._limiter = account.limiter
+        self._limiter.begin_run()
+        self._job_limiter: JobLimiter | None = None
+        self._suspicions = account.suspicions(endpoint.model)
+        available = self._endpoint.provider.structures
+        wanted = recipe.structured
+        structures = list(available) if wanted == "auto" else [Structure(wanted)]
+        self._adaptation = account.adaptation(self._endpoint.model, structures)
+        self._setbacks = Setbacks(
+            account, endpoint, adaptation=self._adaptation, own_parameters=frozenset(recipe.parameters)
+        )
+        self._collector = AnyCollector if endpoint.stream else None
+        self._metadata = {"writer": recipe.model}
+        self._tries: Recent[str, Tries] = Recent()
+        self._tokens_out = float(estimate.tokens_out(recipe.turns, recipe.max_tokens))
+
+    async def __call__(self, item: Item, work: Work) -> Outcome:
+        """Ask, and return the outcome. Tokens are always reported, the raw answer only if it is unusable."""
+        prompt = self._recipe.prompts.of(item, f"item {item.id}")
+        tries = self._tries.get(item.id) or Tries()
+        self._tries.put(item.id, tries)
+        learnt_before = self._adaptation.learnt
+        outcome = await self._attempt(item, prompt, tries, work)
+        changes = 0
+        # Where the endpoint does not take the request as it was made, it is made differently at once.
+        while isinstance(outcome, Differently):
+            if (changes := changes + 1) > _MOST_CHANGES:
+                outcome = self._refused_in_each_way(outcome.reason, tries, learnt_before)
+            else:
+                outcome = await self._attempt(item, prompt, tries, work)
+        if not isinstance(outcome, Retry):
+            self._tries.forget(item.id)
+        return outcome
+
+    def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
+        """Limit the requests and tokens of a minute, in addition to the limits of the account."""
+        bounded = rpm is not None or tpm is not None
+        self._job_limiter = JobLimiter(Bounds(rpm=rpm, tpm=tpm)) if bounded else None
+
+    def waiting_for_provider(self) -> Waiting | None:
+        """Return what all calls of the account wait for just now; None while calls get through."""
+        waiting = self._limiter.waiting()
+        if waiting is None:
+            return None
+        reason = _CAUSES[waiting.cause].format(host=self._endpoint.host)
+        return Waiting(reason, waiting.reason, SystemClock().now() + timedelta(seconds=waiting.seconds))
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    async def _attempt(self, item: Item, prompt: Prompt, tries: Tries, work: Work) -> Outcome | Differently:
+        """Make one request once there is a permit, and return its outcome."""
+        expected = estimate.tokens_in(prompt) + round(self._tokens_out)
+        if self._job_limiter is not None:
+            await self._job_limiter.enter(expected, work)
+        permit = await self._limiter.enter(expected, work)
+        # Not before the wait, in which other calls may have found out what is available.
+        structure = self._structure(tries)
+        number = self._suspicions.begin()
+        call = Call(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
+        work.on_timeout(partial(self._setbacks.lost, call, "no answer within its timeout", Cause.SILENT))
+        try:
+            # Nothing of how the request came about is kept while it is under way.
+            reply = await self._account.post(self._request(call), stream=self._collector)
+            return self._read(call, reply)
+        except Unreached as error:
+            return self._setbacks.unreached(call, error)
+        except Cut as error:
+            return self._setbacks.lost(call, f"the connection was cut ({error})", Cause.CUT)
+        except BrokenReply as error:
+            # It may have been paid for, and the next one may be whole.
+            self._keep(call, error.body)
+            return Retry(f"{self._endpoint.host}: {error}", code="broken_answer")
+        finally:
+            self._suspicions.end(number)
+            self._limiter.end(permit, call.used)
+            if self._job_limiter is not None:
+                self._job_limiter.end(expected, call.used)
+
+    def _structure(self, tries: Tries) -> Structure:
+        structures = self._adaptation.structures
+        if tries.doubted:
+            structures = [each for each in structures if each not in tries.doubted] or structures[-1:]
+        return structures[min(tries.plainer, len(structures) - 1)]
+
+    def _request(self, call: Call) -> bytes:
+        recipe, hint = self._recipe, call.tries.hint or self._adaptation.hint
+        ask = Ask(
+            model=self._endpoint.model,
+            prompt=call.prompt.with_hint(hint) if hint is not None else call.prompt,
+            turns=recipe.turns,
+            structure=call.structure,
+            temperature=recipe.temperature,
+            max_tokens=recipe.max_tokens,
+            parameters=recipe.parameters,
+            stream=self._endpoint.stream,
+        )
+        return orjson.dumps(self._adaptation.body_as_taken(self._endpoint.provider.body(ask), recipe.parameters))
+
+    def _refused_in_each_way(self, why: str, tries: Tries, learnt_before: int) -> Outcome:
+        """Give up on an item that was asked for in several ways: for now, if the account knows another one by now."""
+        reason = f"The request was refused in each of the ways in which it was made: {why}"
+        if self._adaptation.learnt == learnt_before or tries.put_back >= _MOST_PUT_BACK:
+            return Fail(reason, code="bad_request")
+        tries.put_back += 1
+        return Retry(reason, after=0.0, code="bad_request", counts=False)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def _read(self, call: Call, reply: Reply) -> Outcome | Differently:
+        body = object_in(reply)
+        self._note_spent(body, call)
+        if (status := status_of(reply, body)) != 200:
+            self._keep(call, reply.body)
+            # With a body of its own, as opposed to a gateway's page about a server that is down.
+            is_fault = reply.status == _FAULT and body is not None
+            return self._setbacks.refused(call, self._refusal(status, reply), is_fault=is_fault)
+        if body is None:
+            return self._not_json(call, reply)
+        self._setbacks.passed(call)
+        if self._account.secrets.are_in(reply.body):
+            return self._key_in_answer()
+        return self._conversation(call, body, reply)
+
+    def _key_in_answer(self) -> Fail:
+        key = self._account.key_source.describe(self._endpoint.key_variable)
+        reason = f"The answer holds {key}, or another secret that was sent"
+        return Fail(f"{reason}; nothing of it is kept", code="key_in_answer")
+
+    def _refusal(self, status: int, reply: Reply) -> Refusal:
+        return refusal_of(
+            status,
+            reply.headers,
+            text_of(reply),
+            self._endpoint,
+            SystemClock().now(),
+            has_key=self._account.has_key,
+            key_source=self._account.key_source,
+            proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
+        )
+
+    def _not_json(self, call: Call, reply: Reply) -> Outcome | Differently:
+        self._keep(call, reply.body)
+        refusal = not_json(reply.status, text_of(reply), self._endpoint, is_proven=self._limiter.is_proven)
+        if refusal.code == "broken_json":
+            # It may have been paid for, and the next one may be whole.
+            return Retry(refusal.message, code=refusal.code)
+        return self._setbacks.refused(call, refusal)
+
+    def _keep(self, call: Call, body: bytes) -> None:
+        """Keep an unusable answer as evidence, without the secrets that it may repeat."""
+        call.work.raw(self._account.secrets.hide_in(body).decode("utf-8", "replace"))
+
+    def _note_spent(self, body: Mapping[str, Any] | None, call: Call) -> None:
+        if body is None:
+            return
+        spent = self._endpoint.provider.spent(body)
+        if not spent.tokens_in and not spent.tokens_out:
+            return
+        call.work.usage(tokens_in=spent.tokens_in or 0, tokens_out=spent.tokens_out or 0)
+        if spent.tokens_out is not None:
+            self._tokens_out += _WEIGHT * (spent.tokens_out - self._tokens_out)
+        call.used = spent.total
+
+    def _conversation(self, call: Call, body: Mapping[str, Any], reply: Reply) -> Outcome:
+        answer: Answer | None = None
+        try:
+            answer = self._endpoint.provider.answer(body)
+            conversation = read_conversation(answer, self._recipe.turns, call.prompt, self._metadata)
+        except Unreadable as error:
+            self._keep(call, reply.body)
+            return Retry(f"{self._endpoint.host}: {error}", code="unreadable_answer")
+        except Unusable as error:
+            text = (answer.text if answer is not None else None) or text_of(reply)
+            call.work.raw(self._account.secrets.hide_in_text(text))
+            return self._unusable(call, error)
+        # Parts of a body are joined, and broken JSON is repaired: a secret may be whole only now.
+        if self._account.secrets.are_in_texts(_texts_of(conversation)):
+            return self._key_in_answer()
+        self._adaptation.note_conversation()
+        return Done(conversation)
+
+    def _unusable(self, call: Call, error: Unusable) -> Outcome:
+        if not error.may_pass:
+            remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
+            return Fail(f"{error.message}{remedy}", code=error.code)
+        # A try that failed by its shape is not repeated as it was: the next one says what was wrong with it, and from
+        # the second on asks in a plainer way as well.
+        tries = call.tries
+        tries.hint = error.hint
+        tries.plainer += 1 if tries.unusable else 0
+        tries.unusable += 1
+        self._adaptation.note_unusable(call.structure, error.hint)
+        return Retry(error.message, code=error.code)
+
+
+def _texts_of(conversation: Conversation) -> Iterator[str]:
+    yield from (turn.content for turn in conversation.turns)
+    yield str(conversation.metadata.get("reasoning", ""))

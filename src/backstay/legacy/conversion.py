@@ -1,0 +1,87 @@
+"""From a conversation as the original keeps it to one of ours. Nothing that it says is lost.
+
+What is not ours becomes metadata under its own name, of a turn as well: columns of the app's, and what has a name of
+ours but is of another kind. Turns are numbered from 1 without gaps; where the original counts otherwise, its number is
+metadata, too.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from backstay.clock import to_text
+from backstay.errors import BadRow
+from backstay.legacy.reading import with_offset
+from backstay.library.id_text import check_id
+from backstay.library.imports.incoming import Incoming, folded
+from backstay.library.imports.shapes import read
+from backstay.library.record import TURNS, Document, Record, digest_of_document, line_of
+from backstay.readers.origin import Origin
+from backstay.readers.row import Row
+
+_TIMES = ("created_at", "updated_at")
+_SEQUENCE = "sequence"
+
+
+def document_of(row: Row, origin: Origin, since: datetime) -> Document:
+    """Return a conversation in our shape; `since` is when it was made where it does not say so itself.
+
+    Raises:
+        BadRow: it has no id or no turns, or may not be stored; the message names the line, never a text.
+    """
+    given = {name: with_offset(value) if name in _TIMES else value for name, value in row.values.items()}
+    numbers = _numbers(given.get(TURNS))
+    document = folded(Incoming(row.line, read(Row(row.line, given), origin)), (), (), origin)
+    if document["id"] is None:
+        raise origin.bad_row(row.line, "a conversation without an id")
+    for name in ("id", "job_id", "item_id"):
+        _check_length(document[name], name, row, origin)
+    created_at = document["created_at"] or to_text(since)
+    turns = [_sorted(turn) for turn in document[TURNS]]
+    for turn, number in zip(turns, numbers, strict=bool(numbers)):
+        if number != turn[_SEQUENCE] and turn["metadata"].setdefault(_SEQUENCE, number) != number:
+            raise origin.bad_row(
+                row.line, f"turn {turn[_SEQUENCE]} has a sequence in its metadata and another beside it"
+            )
+    whole = {
+        **document,
+        TURNS: turns,
+        "created_at": created_at,
+        "updated_at": document["updated_at"] or created_at,
+    }
+    return dict(sorted(whole.items()))
+
+
+def record_of(document: Document, key: int) -> Record:
+    """Return what a backup keeps of it."""
+    return Record(
+        document["id"],
+        key,
+        document["job_id"],
+        document["item_id"],
+        len(document[TURNS]),
+        line_of(document),
+        digest_of_document(document),
+    )
+
+
+def _numbers(turns: Any) -> list[int]:
+    """Return the numbers that turns have, in the order in which they will stand; none where they do not order them."""
+    if not isinstance(turns, list):
+        return []
+    found = [number for turn in turns if isinstance(turn, dict) and type(number := turn.get(_SEQUENCE)) is int]
+    if len(found) != len(turns):
+        return []
+    return sorted(found) if len(set(found)) == len(found) else found
+
+
+def _sorted(turn: Document) -> Document:
+    return dict(sorted({**turn, "metadata": dict(turn["metadata"])}.items()))
+
+
+def _check_length(value: str | None, name: str, row: Row, origin: Origin) -> None:
+    if value is None:
+        return
+    try:
+        check_id(value, f"the {name}")
+    except BadRow as error:
+        raise origin.bad_row(row.line, error.message) from error

@@ -1,0 +1,65 @@
+"""Jobs that another program has begun, and that are gone on with here."""
+
+import asyncio
+from collections.abc import AsyncIterable, Sequence
+from pathlib import Path
+
+from backstay.batch import liveness
+from backstay.batch.creation import drop, drop_leftovers
+from backstay.batch.item import SettledItem
+from backstay.batch.job import JobSettings, Pause, how_to_go_on
+from backstay.batch.store import BatchStores, WorkerCard
+from backstay.errors import JobNotFound
+from backstay.library.id_text import check_id
+
+_CODE = "taken_over"
+
+
+class TakingOver:
+    """Takes over the jobs of one owner."""
+
+    def __init__(self, *, stores: BatchStores, owner: str, folder: Path) -> None:
+        self._stores = stores
+        self._owner = owner
+        self._folder = folder
+
+    async def has(self, job_id: str) -> bool:
+        """Whether there is a job of that name."""
+        try:
+            await self._stores.jobs.job(self._owner, job_id)
+        except JobNotFound:
+            return False
+        return True
+
+    async def take_over(self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]]) -> bool:
+        """Make a paused job of what another program has settled; whether it was made: one that is there stays.
+
+        Whoever runs it with all its items goes on with it. Cut off, nothing is left of it; twice is safe, and so are
+        many at once.
+
+        Raises:
+            BadRow: it cannot have that name.
+        """
+        check_id(job_id, "the job's name", job_id=job_id)
+        if await self.has(job_id):
+            return False
+        await drop_leftovers(self._stores, self._owner)
+        life = await asyncio.to_thread(liveness.LifeLine.open, self._folder)
+        is_tidy = False
+        try:
+            is_new = await self._take_over(job_id, chunks, life.card)
+            is_tidy = True
+        finally:
+            life.close(remove=is_tidy)
+        return is_new
+
+    async def _take_over(self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]], card: WorkerCard) -> bool:
+        intake = self._stores.intake
+        staged = await intake.stage(self._owner, card)
+        try:
+            async for chunk in chunks:
+                await intake.stage_settled(staged, chunk)
+            pause = Pause(_CODE, f"taken over; {how_to_go_on(job_id)}")
+            return await intake.publish_settled(staged, job_id, JobSettings(), pause)
+        finally:
+            await drop(self._stores, self._owner, staged.job_key)

@@ -1,0 +1,127 @@
+"""What the original's values mean. Pure: every rule is here, and none needs a database or a clock."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from backstay.batch.item import SettledItem
+from backstay.errors import BadRow, InputUnreadable
+from backstay.legacy.store import Element
+from backstay.library.id_text import check_id
+
+NO_REASON = "the original recorded no reason"
+
+_IDS = ("string", "number")
+_WHOLE = re.compile(r"-?[0-9]+")
+_HUNDRED = 100.0
+# The original rounds: with fewer items than this, a hundred percent is not said of a job that has any left.
+_TOLD_BY_ROUNDING = 199
+_LONGEST_REASON = 100
+_EXAMPLES = 3
+_NEVER, _LONG_AGO = "infinity", "-infinity"
+_NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
+
+
+def identifier(element: Element, what: str) -> str:
+    """Return the id of an element; `what` says which one that is. Raises InputUnreadable: it has none of use."""
+    if element.kind not in _IDS or element.id is None:
+        found = {None: "an object without an id", "null": "null", "array": "an array", "boolean": "true or false"}
+        raise InputUnreadable(f"{what} is {found.get(element.kind, 'an object')}, and not the id of anything")
+    if element.kind == "number" and not _WHOLE.fullmatch(element.id):
+        raise InputUnreadable(f"{what} is a number that is not whole, and not the id of anything")
+    try:
+        check_id(element.id, f"the id at {what}")
+    except BadRow as error:
+        raise InputUnreadable(error.message) from error
+    return element.id
+
+
+def settled(elements: Iterable[Element], first: int, *, has_failed: bool) -> list[SettledItem]:
+    """Return the items of a part of an array, which begins with element `first`. Raises InputUnreadable."""
+    column = "failed_items" if has_failed else "completed_items"
+    return [
+        SettledItem(identifier(element, f"{column}[{number}]"), _error(element) if has_failed else None)
+        for number, element in enumerate(elements, start=first)
+    ]
+
+
+def _error(element: Element) -> str:
+    text = (element.error or "").replace("\0", "").strip()
+    return text or NO_REASON
+
+
+def is_finished(progress: Sequence[str | None], items: int) -> bool:
+    """Whether a checkpoint, which the original has forgotten to clean, says of its job that nothing is left of it."""
+    return items < _TOLD_BY_ROUNDING and any(_is_hundred(text) for text in progress)
+
+
+def _is_hundred(text: str | None) -> bool:
+    try:
+        return text is not None and float(text) >= _HUNDRED
+    except ValueError:
+        return False
+
+
+def moment(text: str) -> datetime:
+    """Read a time as the original's columns and files have it; without an offset it is UTC.
+
+    Raises InputUnreadable: it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InputUnreadable("is not a time") from error
+
+
+def since(created_at: str | None, backup_id: str) -> datetime:
+    """Return when a backup was made, by its record, else by its id, which begins with the milliseconds since 1970.
+
+    Raises InputUnreadable: the record says something else than a time.
+    """
+    if created_at is not None:
+        try:
+            return moment(created_at)
+        except InputUnreadable as error:
+            raise InputUnreadable("its created_at is not a time") from error
+    try:
+        return datetime.fromtimestamp(int(backup_id.split("-")[1]) / 1000, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InputUnreadable("neither its created_at nor its id says when it was made") from error
+
+
+def expiry(text: str | None) -> datetime | None:
+    """Return when a backup of the original expires; None where it never does. Raises InputUnreadable."""
+    if text is None or text == _NEVER:
+        return None
+    if text == _LONG_AGO:
+        return datetime.min.replace(tzinfo=UTC)
+    try:
+        return moment(text)
+    except InputUnreadable as error:
+        raise InputUnreadable("its expires_at is not a time") from error
+
+
+def with_offset(text: object) -> object:
+    """Return a time without an offset with that of UTC, so that it is the same moment wherever it is read."""
+    return f"{text}Z" if isinstance(text, str) and _NAIVE.fullmatch(text) else text
+
+
+def reason(text: str | None) -> str:
+    """Return a backup's reason as one of ours can be."""
+    shown = "".join(character if character.isprintable() else " " for character in text or "").strip()
+    return shown[:_LONGEST_REASON] or "taken_over"
+
+
+def difference(said: set[str], held: set[str]) -> str | None:
+    """Say how the conversations that a file holds differ from those that it is said to hold; None when they do not."""
+    if missing := said - held:
+        return f"its file lacks conversations of its conversation_ids: {_named(missing)}"
+    if others := held - said:
+        return f"its file holds conversations that are not among its conversation_ids: {_named(others)}"
+    return None
+
+
+def _named(ids: set[str]) -> str:
+    more = f" and {len(ids) - _EXAMPLES:,} more" if len(ids) > _EXAMPLES else ""
+    return ", ".join(sorted(ids)[:_EXAMPLES]) + more

@@ -1,0 +1,69 @@
+"""Tables of a user's own in the place of ours."""
+
+from backstay.library.adoption import Adoption, GivenBack
+from backstay.schemas.base import Object
+
+
+class AdoptedTableOut(Object):
+    """`columns` says which column of theirs is which of ours; `beside` what of ours has none there."""
+
+    name: str
+    place: str
+    rows: int
+    columns: dict[str, str]
+    beside: list[str]
+    kept: list[str]
+
+
+class AdoptionOut(Object):
+    """What adopting came to. With `is_check` nothing was written; `hindered` says why nothing new can be stored."""
+
+    is_check: bool
+    was_there: bool
+    tables: list[AdoptedTableOut]
+    hindered: str | None
+    remarks: list[str]
+
+    @classmethod
+    def of(cls, adoption: Adoption, *, is_check: bool) -> "AdoptionOut":
+        return cls(
+            is_check=is_check,
+            was_there=adoption.was_there,
+            tables=[
+                AdoptedTableOut(
+                    name=table.name,
+                    place=table.place,
+                    rows=table.rows,
+                    columns=dict(table.columns),
+                    beside=list(table.beside),
+                    kept=list(table.kept),
+                )
+                for table in adoption.tables
+            ],
+            hindered=adoption.hindered,
+            remarks=list(adoption.remarks),
+        )
+
+
+class GivenBackOut(Object):
+    """Which tables are their own again; none where none were adopted. `dropped` ones are not there any more.
+
+    `conversations` and `turns` count those of which something had no column there: it is lost. With `is_check` nothing
+    was written.
+    """
+
+    is_check: bool
+    given_back: list[str]
+    dropped: list[str]
+    conversations: int
+    turns: int
+
+    @classmethod
+    def of(cls, done: GivenBack, *, is_check: bool) -> "GivenBackOut":
+        return cls(
+            is_check=is_check,
+            given_back=list(done.places),
+            dropped=list(done.dropped),
+            conversations=done.conversations,
+            turns=done.turns,
+        )

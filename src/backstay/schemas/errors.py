@@ -1,0 +1,47 @@
+"""Errors."""
+
+from typing import Any, Self
+
+from pydantic.alias_generators import to_camel
+
+from backstay.errors import BackstayError
+from backstay.schemas.base import Object
+
+
+class ErrorDetail(Object):
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class ErrorOut(Object):
+    """How every error is told: a stable code, a line for people, plain values for machines."""
+
+    error: ErrorDetail
+
+    @classmethod
+    def of(cls, error: BackstayError) -> Self:
+        return cls.told(error.code, error.message, error.context)
+
+    @classmethod
+    def told(cls, code: str, message: str, details: dict[str, Any] | None = None) -> Self:
+        shown = {to_camel(name): value for name, value in (details or {}).items()}
+        return cls(error=ErrorDetail(code=code, message=_valid(message), details=_plain(shown)))
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can say of a value."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case dict():
+            return {_valid(str(name)): _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _:
+            return _valid(str(value))
+
+
+def _valid(text: str) -> str:
+    # A file's name can be any bytes; Python keeps those that are no UTF-8 as halves of surrogate pairs.
+    return text.encode(errors="backslashreplace").decode()

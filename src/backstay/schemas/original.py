@@ -1,0 +1,84 @@
+"""What taking over from the original came to."""
+
+from typing import Self
+
+from backstay.legacy.report import Left, Part, Report
+from backstay.schemas.base import Moment, Object
+from backstay.schemas.migrations import MigrationOut
+
+
+class LeftOut(Object):
+    """Something that was not taken over, and why."""
+
+    id: str
+    reason: str
+
+    @classmethod
+    def of(cls, left: Left) -> Self:
+        return cls(id=left.id, reason=left.reason)
+
+
+class TakenJobOut(Object):
+    id: str
+    owner: str
+    completed: int
+    failed: int
+
+
+class TakenBackupOut(Object):
+    """`expires_at` is null where it is pinned, because the original never lets it expire."""
+
+    backup_id: str
+    owner: str
+    conversations: int
+    expires_at: Moment | None
+
+
+class TakenJobsOut(Object):
+    """Checkpoints: those that became jobs, how many were here already or say that nothing is left, and the rest."""
+
+    taken_over: list[TakenJobOut]
+    there: int
+    finished: int
+    left: list[LeftOut]
+
+
+class TakenBackupsOut(Object):
+    """Backups: those that became ours, how many were here already or have expired, and the rest."""
+
+    taken_over: list[TakenBackupOut]
+    there: int
+    expired: int
+    left: list[LeftOut]
+
+
+class FromOriginalOut(Object):
+    """With `is_check` nothing was done, and this is what would be."""
+
+    source: str
+    is_check: bool
+    migration: MigrationOut
+    jobs: TakenJobsOut
+    backups: TakenBackupsOut
+
+    @classmethod
+    def of(cls, report: Report, migration: MigrationOut) -> Self:
+        jobs = [TakenJobOut(id=j.id, owner=j.owner, completed=j.completed, failed=j.failed) for j in report.jobs]
+        backups = [
+            TakenBackupOut(backup_id=b.id, owner=b.owner, conversations=b.conversations, expires_at=b.expires_at)
+            for b in report.backups
+        ]
+        of_jobs, of_backups = report.of_jobs, report.of_backups
+        return cls(
+            source=report.source,
+            is_check=report.is_check,
+            migration=migration,
+            jobs=TakenJobsOut(taken_over=jobs, there=of_jobs.there, finished=of_jobs.over, left=_left(of_jobs)),
+            backups=TakenBackupsOut(
+                taken_over=backups, there=of_backups.there, expired=of_backups.over, left=_left(of_backups)
+            ),
+        )
+
+
+def _left(part: Part) -> list[LeftOut]:
+    return [LeftOut.of(left) for left in part.left]

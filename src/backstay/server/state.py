@@ -1,0 +1,58 @@
+"""What the routes of one application work with."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from backstay.app import Backstay, Services
+from backstay.coordination.cursors import Cursors
+from backstay.generate.allowlist import Allowed
+from backstay.server.auth.authenticator import Authenticator
+from backstay.server.auth.local import LocalToken
+from backstay.server.background_backups import BackingUp
+from backstay.server.events.hub import Hub
+from backstay.server.limits import Places
+from backstay.server.metrics import Metrics
+from backstay.server.permission import ResumePermission
+from backstay.server.problems import unauthorized
+from backstay.server.settings import ServerSettings
+from backstay.server.supervisor import Supervisor
+from backstay.server.temporary_folder import TemporaryFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that an application is made of."""
+
+    settings: ServerSettings
+    backstay: Backstay
+    authenticator: Authenticator
+    local: LocalToken | None
+    """The local token, where it is what lets people in."""
+    allowed: Allowed
+    """What requests may have run."""
+    permission: ResumePermission
+    supervisor: Supervisor
+    backing_up: BackingUp
+    hub: Hub
+    metrics: Metrics
+    downloads: Places
+    uploads: Places
+    files: TemporaryFolder
+
+
+def parts_of(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the request's owner. Raises Problem: the request is not authenticated."""
+    if request.state.owner is None:
+        raise unauthorized()
+    return parts_of(request).backstay.for_owner(request.state.owner)
+
+
+async def cursors_of(request: Request) -> Cursors:
+    """Return the cursors of the request's owner."""
+    return await parts_of(request).backstay.cursors(request.state.owner)

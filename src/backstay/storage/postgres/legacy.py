@@ -1,0 +1,151 @@
+"""The original's tables, beside ours or elsewhere in the same database. Implements `original.store.OriginalStore`."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import psycopg
+
+from backstay.errors import InputUnreadable, SettingsError
+from backstay.legacy.store import CHECKPOINTS, EXPORTS, Checkpoint, Element, Export
+from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.connection import begin, check_server, connect
+from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.queries import Statements, quoted
+from backstay.storage.postgres.session import Connection
+from backstay.storage.sql.session import Row
+
+# Rows hidden by a policy must not look like missing rows.
+_READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
+_FETCHED = 4_000
+
+_COLUMNS: Mapping[str, Sequence[str]] = {
+    CHECKPOINTS: ("job_id", "completed_items", "failed_items", "progress_percentage"),
+    EXPORTS: ("backup_id", "user_id", "file_path", "conversation_ids", "backup_reason", "expires_at", "created_at"),
+}
+_NEEDED: Mapping[str, Sequence[str]] = {
+    CHECKPOINTS: ("job_id", "completed_items"),
+    EXPORTS: ("backup_id", "conversation_ids"),
+}
+
+
+class PostgresOriginal:
+    """A database in which the original may keep its tables."""
+
+    def __init__(self, address: Address, *, schema: str) -> None:
+        """Name it, and the schema that is ours."""
+        self._address = address
+        self._schema = schema
+
+    @contextmanager
+    def opened(self, source: str) -> Iterator["PostgresTables"]:
+        statements = Statements(self._schema)
+        with translated(self._address, self._schema), connect(self._address) as connection:
+            check_server(connection, self._address)
+            with _reading(connection):
+                rows = connection.execute(statements.text("original_columns"), {"source": source}).fetchall()
+            if source == self._schema or any(is_ours for _, _, is_ours in rows):
+                raise SettingsError(
+                    f"The schema {source!r} is Backstay's own, and so are the views in it; name the one that the "
+                    "original's tables are in with --source",
+                    setting="source",
+                )
+            if not rows:
+                raise SettingsError(
+                    f"{self._address} has neither {CHECKPOINTS} nor {EXPORTS} in a schema {source!r}; name the one "
+                    "they are in with --source",
+                    setting="source",
+                )
+            found: dict[str, set[str]] = {}
+            for table, column, _ in rows:
+                found.setdefault(table, set()).add(column)
+            yield PostgresTables(connection, self._address, statements, source, found)
+
+
+class PostgresTables:
+    """The original's tables in one schema. A missing column holds nothing; without some, a table is of no use."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        address: Address,
+        statements: Statements,
+        source: str,
+        found: Mapping[str, set[str]],
+    ) -> None:
+        self._connection = connection
+        self._address = address
+        self._statements = statements
+        self._source = source
+        self._found = found
+
+    @property
+    def faults(self) -> Sequence[tuple[str, str]]:
+        return [
+            (table, f"the table in schema {self._source} has no column {column}")
+            for table in self._found
+            for column in self._missing(table)
+        ]
+
+    def checkpoints(self) -> Sequence[Checkpoint]:
+        return [Checkpoint(job_id, progress) for job_id, progress in self._all(CHECKPOINTS, "original_checkpoints")]
+
+    def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[Element]]]:
+        for has_failed, column in ((False, "completed_items"), (True, "failed_items")):
+            for elements in self._elements(CHECKPOINTS, "job_id", job_id, column):
+                yield has_failed, elements
+
+    def exports(self) -> Sequence[Export]:
+        return [Export(*row) for row in self._all(EXPORTS, "original_exports")]
+
+    def conversation_ids(self, backup_id: str) -> Iterator[Sequence[Element]]:
+        return self._elements(EXPORTS, "backup_id", backup_id, "conversation_ids")
+
+    def _missing(self, table: str) -> list[str]:
+        return [column for column in _NEEDED[table] if column not in self._found[table]]
+
+    def _all(self, table: str, name: str) -> list[Row]:
+        if table not in self._found or self._missing(table):
+            return []
+        with translated(self._address, self._statements.schema), _reading(self._connection):
+            return self._connection.execute(self._text(name, table), {}).fetchall()  # values, so that %% is %
+
+    def _elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[Element]]:
+        if column not in self._found[table]:
+            return
+        columns = {"key": _of_row(key), "column": _of_row(column)}
+        asked = {"key": value}
+        with translated(self._address, self._statements.schema), _reading(self._connection):
+            try:
+                kinds = self._connection.execute(self._text("original_kinds", table, columns), asked).fetchall()
+                if wrong := [kind for (kind,) in kinds if kind != "array"]:
+                    raise InputUnreadable(f"{column} is no array, but of the kind {wrong[0]!r}")
+                with self._connection.cursor(name="backstay_original") as cursor:
+                    cursor.execute(self._text("original_elements", table, columns), asked)
+                    while rows := cursor.fetchmany(_FETCHED):
+                        yield [Element(*row) for row in rows]
+            except psycopg.DataError as error:
+                raise InputUnreadable(f"{column} is text, and not JSON that can be read") from error
+
+    def _text(self, name: str, table: str, columns: Mapping[str, str] | None = None) -> str:
+        text = self._statements.text(name)
+        for column in _COLUMNS[table]:
+            text = text.replace(f"{{{column}}}", _of_row(column) if column in self._found[table] else "NULL::text")
+        for column, said in (columns or {}).items():
+            text = text.replace(f"{{{column}}}", said)
+        # The schema's name may hold anything, so it comes last.
+        place = f"{quoted(self._source)}.{quoted(table)}"
+        return text.replace("{original}", place.replace("%", "%%"))
+
+
+def _of_row(column: str) -> str:
+    return f"kept.{quoted(column)}"
+
+
+@contextmanager
+def _reading(connection: Connection) -> Generator[None]:
+    """Read in a transaction of its own, so that one that fails ends by itself."""
+    begin(connection, _READ)
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")

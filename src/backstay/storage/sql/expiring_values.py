@@ -1,0 +1,73 @@
+"""Notes that expire. Implements `serving.store.NoteStore`."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from backstay.clock import Clock
+from backstay.coordination.store import OtherOwners, Owned, TakenNote
+from backstay.library.note import Note
+from backstay.storage.sql.inspection import count_of_others
+from backstay.storage.sql.session import Database, Session, Values
+from backstay.storage.sql.times import now_micros
+
+_DROPPED_AT_ONCE = 1_000
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class SqlNotes:
+    """Notes."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
+        now = now_micros(self._clock)
+        values = {**written(Note(owner, kind, name, value, lasts), now), "now": now}
+
+        def do(session: Session) -> str | None:
+            if session.execute("claim_note", values):
+                return None
+            found = session.value("note", {key: values[key] for key in ("kind", "owner", "name", "now")})
+            return str(found)
+
+        return await self._database.write(do)
+
+    async def keep(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
+        values = written(Note(owner, kind, name, value, lasts), now_micros(self._clock))
+        await self._database.write(lambda s: s.execute("keep_note", values))
+
+    async def take(self, kind: str, name: str) -> TakenNote | None:
+        values = {"kind": kind, "name": name, "now": now_micros(self._clock)}
+        rows = await self._database.write(lambda s: s.rows("take_note", values))
+        return TakenNote(*rows[0]) if rows else None
+
+    async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
+        values = written(Note(owner, kind, name, value, lasts), now_micros(self._clock))
+        await self._database.write(lambda s: s.execute("renew_note", values))
+
+    async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
+        values = {"kind": kind, "owner": owner, "name": name, "value": value}
+        await self._database.write(lambda s: s.execute("drop_note", values))
+
+    async def drop_expired(self) -> None:
+        values = {"now": now_micros(self._clock), "limit": _DROPPED_AT_ONCE}
+        while await self._database.write(lambda s: s.execute("drop_expired_notes", values)) == _DROPPED_AT_ONCE:
+            pass
+
+    async def owners(self) -> Sequence[str]:
+        return await self._database.read(lambda s: [owner for (owner,) in s.rows("owners")])
+
+    async def others(self, owner: str, noun: Owned) -> OtherOwners:
+        return await self._database.read(lambda s: count_of_others(s, owner, noun))
+
+
+def written(note: Note, now: int) -> Values:
+    """Return the values of a note for `keep_note`."""
+    return {
+        "kind": note.kind,
+        "owner": note.owner,
+        "name": note.name,
+        "value": note.value,
+        "expires_at": now + note.lasts // _MICROSECOND,
+    }

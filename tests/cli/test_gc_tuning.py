@@ -1,0 +1,24 @@
+"""The garbage collector of a process that is there for one run."""
+
+import gc
+
+import pytest
+
+from backstay.cli import gc_tuning
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+def test_it_leaves_out_what_is_loaded_and_comes_by_less_often():
+    """And still comes by: garbage in circles does not pile up without end."""
+    gc_tuning.let_rest()
+
+    assert gc.get_freeze_count() > 1_000
+    assert gc.get_threshold()[0] == 50_000
+    assert gc.isenabled()

@@ -1,0 +1,255 @@
+"""When every item would fail, few do, and none is harmed."""
+
+import asyncio
+
+import pytest
+
+from backstay import Counts, Doom, Fail, JobState, Retry, Selection
+from backstay.batch.executor import Calls
+from backstay.batch.worker import Ending, Worker
+from support.conversations import conversation, items
+from support.loop_waiting import until
+from support.processors import Gate, Writer
+
+pytestmark = pytest.mark.promise("B5", "B6")
+
+
+async def test_doom_pauses_the_job(backstay):
+    """With the reason; its items stay pending, and no further call is made."""
+    write = Writer(lambda item, _: Doom("the key is wrong", code="http_401"))
+
+    result = await backstay.batches.run("batch", items(50), write, concurrency=4)
+
+    assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
+    assert (result.pause.code, result.pause.message) == ("http_401", "the key is wrong")
+    assert result.counts == Counts(pending=50)
+    assert len(write.calls) <= 8
+    assert (await backstay.batches.checkpoint("batch")).workers == 0
+
+
+async def test_what_was_in_flight_beside_a_doom_is_kept(backstay):
+    """It was paid for."""
+
+    def answer(item, _):
+        return Doom("quota exhausted") if item.id == "item-3" else conversation(item.topic)
+
+    result = await backstay.batches.run("batch", items(5), Writer(answer), concurrency=5)
+
+    assert result.counts == Counts(pending=1, completed=4)
+    assert await backstay.conversations.count(Selection(job_id="batch")) == 4
+
+
+async def test_mended_job_goes_on(backstay):
+    """The tries that were doomed do not count."""
+    attempts = {}
+
+    def answer(item, work):
+        attempts[item.id] = work.attempt
+        return conversation(item.topic)
+
+    for _ in range(3):
+        await backstay.batches.run("batch", items(3), Writer(lambda *_: Doom("no key")), max_attempts=1, concurrency=1)
+    result = await backstay.batches.run("batch", items(3), Writer(answer), max_attempts=1)
+
+    assert (result.state, result.pause) == (JobState.COMPLETED, None)
+    assert attempts == {"item-1": 4, "item-2": 1, "item-3": 1}
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 20), (8, 20), (50, 50)])
+async def test_one_error_over_all_first_calls_pauses_the_job(backstay, concurrency, most):
+    """No more than max(20, concurrency) calls are made; the items are put back unharmed."""
+    write = Writer(lambda *_: Fail("no such model", code="http_404"))
+
+    result = await backstay.batches.run("batch", items(120), write, concurrency=concurrency)
+
+    assert len(write.calls) == most
+    assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
+    assert result.counts == Counts(pending=120)
+    assert result.pause.code == "http_404"
+    assert result.pause.message == f"the first {most} calls all ended in http_404: no such model"
+
+
+async def test_processor_with_a_mistake_pauses_the_job(backstay):
+    """A slip in the user's own function costs twenty calls, not a night."""
+
+    def process(item):
+        return item.parameters["temprature"]
+
+    result = await backstay.batches.run("batch", items(200), process, concurrency=4)
+
+    assert result.counts == Counts(pending=200)
+    assert result.pause.code == "processor_error.KeyError"
+
+
+async def test_mended_job_has_lost_nothing(backstay):
+    """Items that were put back have all their tries."""
+    await backstay.batches.run("batch", items(30), Writer(lambda *_: Fail("no")), max_attempts=1)
+
+    result = await backstay.batches.run("batch", items(30), Writer(), max_attempts=1)
+
+    assert result.counts == Counts(completed=30)
+
+
+@pytest.mark.parametrize("innocent", [1, 10, 20])
+async def test_one_that_works_lets_the_others_be_tried(backstay, innocent):
+    """Failures are then taken for the items' own, as long as they do not fill the window."""
+    write = Writer(lambda item, _: conversation() if item.id == f"item-{innocent}" else Fail("no"))
+
+    result = await backstay.batches.run("batch", items(45), write, concurrency=4)
+
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=1, failed=44))
+    assert len(write.calls) == 45
+
+
+async def test_what_breaks_after_a_good_run_pauses_the_job(backstay):
+    """A hundred good answers hide nothing: the window finds out, and nothing that it saw is lost."""
+    write = Writer(lambda item, _: conversation() if int(item.id[5:]) <= 100 else Fail("no", code="length"))
+
+    result = await backstay.batches.run("batch", items(400), write, concurrency=4)
+
+    assert (result.ending, result.pause.code) == (Ending.PAUSED, "length")
+    assert result.counts == Counts(completed=100, pending=300)
+    assert len(write.calls) <= 100 + 50 + 4
+
+
+async def test_tries_that_are_repeated_pause_the_job_too(backstay):
+    """Items that have tries left cost as much as those that have none: the job pauses, all tries given back."""
+
+    def answer(item, work):
+        work.raw("I would rather talk.")
+        return Retry("it is no JSON", after=0.0, code="unreadable_answer")
+
+    write = Writer(answer)
+
+    result = await backstay.batches.run("batch", items(200), write, concurrency=4)
+    mended = await backstay.batches.run("batch", items(200), Writer(), max_attempts=3)
+
+    assert (result.ending, result.pause.code) == (Ending.PAUSED, "unreadable_answer")
+    assert len(write.calls) <= 50 + 4
+    assert mended.counts == Counts(completed=200)
+
+
+async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backstay, monkeypatch):
+    """What was under way when the breaker tripped fails like the others, and is as little to blame."""
+    late, put_back = asyncio.Event(), Worker._put_back
+
+    async def put_back_while_it_ends(worker, pause):
+        await put_back(worker, pause)
+        late.set()
+        await until(lambda: not len(worker._calls))
+
+    async def process(item):
+        if item.id == "item-1":
+            return conversation()
+        if item.id == "item-30":
+            await late.wait()
+        return Fail("no")
+
+    monkeypatch.setattr(Worker, "_put_back", put_back_while_it_ends)
+    result = await backstay.batches.run("batch", items(100), process, concurrency=4)
+
+    assert (result.state, result.counts) == (JobState.PAUSED, Counts(completed=1, pending=99))
+
+
+async def test_different_errors_are_no_doom(backstay):
+    """Each item has its own trouble."""
+    write = Writer(lambda item, _: Fail("no", code=f"code_{int(item.id[5:]) % 2}"))
+
+    result = await backstay.batches.run("batch", items(40), write)
+
+    assert result.counts == Counts(failed=40)
+
+
+async def test_small_job_simply_fails(backstay):
+    """Fewer items than the first calls: they are tried, and told."""
+    result = await backstay.batches.run("batch", items(19), Writer(lambda *_: Fail("no")))
+
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(failed=19))
+
+
+async def test_job_of_just_the_first_calls_is_doomed(backstay):
+    """Though the last of them settled it."""
+    result = await backstay.batches.run("batch", items(20), Writer(lambda *_: Fail("no")))
+
+    assert (result.ending, result.state, result.counts) == (Ending.PAUSED, JobState.PAUSED, Counts(pending=20))
+
+
+async def test_cancelled_job_is_not_paused_by_its_last_calls(backstay):
+    """What the user decided while they were under way stands."""
+    calls = []
+
+    async def process(item):
+        calls.append(item.id)
+        if len(calls) == 20:
+            await backstay.batches.cancel("batch")
+        return Fail("no")
+
+    result = await backstay.batches.run("batch", items(60), process, concurrency=20)
+
+    assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
+
+
+async def _is_paused(backstay):
+    return [job.state for job in await backstay.batches.incomplete()] == [JobState.PAUSED]
+
+
+async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(backstay):
+    """The pause stops the run; what the user decides until its last call has ended is what it ends with."""
+    gate = asyncio.Event()
+
+    async def process(item):
+        if item.id == "item-1":
+            return Doom("the key is wrong")
+        await gate.wait()
+        return conversation(item.topic)
+
+    running = asyncio.create_task(backstay.batches.run("batch", items(5), process, concurrency=2))
+    await until(lambda: _is_paused(backstay))
+    await backstay.batches.cancel("batch")
+    gate.set()
+    result = await running
+
+    assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
+    assert result.counts == Counts(pending=4, completed=1)
+
+
+async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay):
+    """There is nothing left to resume."""
+    gate, calls = asyncio.Event(), []
+
+    async def first_is_kept():
+        return (await backstay.batches.checkpoint("batch")).counts.completed == 1
+
+    async def process(item):
+        calls.append(item.id)
+        await gate.wait()
+        if item.id == "item-2":
+            await until(first_is_kept)  # its commit shows the pause to the worker
+        return conversation(item.topic)
+
+    running = asyncio.create_task(backstay.batches.run("batch", items(2), process, concurrency=2))
+    await until(lambda: len(calls) == 2)
+    await backstay.batches.pause("batch")
+    gate.set()
+    result = await running
+
+    assert (result.ending, result.state) == (Ending.FINISHED, JobState.COMPLETED)
+
+
+async def test_a_job_that_pauses_itself_waits_for_the_calls_under_way(backstay, monkeypatch):
+    """They may have to be paid: nobody asked for haste, so none is thrown away, whatever the grace of a stop."""
+    gate, looks, abandon_waiting = Gate(), [], Calls.abandon_waiting
+    # A worker of a paused job does so each time that it looks whether it may leave.
+    monkeypatch.setattr(Calls, "abandon_waiting", lambda calls: (looks.append(None), abandon_waiting(calls)))
+
+    async def process(item):
+        return Doom("the key is blocked") if item.id == "item-1" else await gate(item)
+
+    run = backstay.batches.run("batch", items(3), process, concurrency=3, grace_seconds=0.01)
+    running = asyncio.create_task(run)
+    await until(lambda: len(looks) > 2 or running.done())
+    gate.open()
+    result = await running
+
+    assert (result.ending, result.counts) == (Ending.PAUSED, Counts(pending=1, completed=2))
+    assert gate.cancelled == []

@@ -1,0 +1,140 @@
+"""Notes that expire: claimed by one, taken by one."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from backstay.batch.job import Move
+from backstay.coordination.store import TakenNote
+from backstay.coordination.tickets import Tickets
+from support.jobs import OWNER, create
+
+_MINUTE = timedelta(minutes=1)
+
+
+async def _claim(store, value="mine", *, owner=OWNER, name="n"):
+    return await store.notes.claim(owner, "kind", name, value, lasts=_MINUTE)
+
+
+async def test_of_many_claims_one_succeeds(store):
+    """The others are told what it said."""
+    results = await asyncio.gather(*(_claim(store, f"value {number}") for number in range(8)))
+
+    assert results.count(None) == 1
+    (winner,) = set(results) - {None}
+    assert winner == f"value {results.index(None)}"
+
+
+async def test_a_claim_lapses(store):
+    """Then it is anybody's."""
+    await _claim(store, "first")
+    store.clock.move(60)
+
+    assert await _claim(store, "second") is None
+    assert await _claim(store, "third") == "second"
+
+
+async def test_what_is_kept_replaces_what_is_there(store):
+    """And lasts as long as it says."""
+    await _claim(store, "first")
+    await store.notes.keep(OWNER, "kind", "n", "answer", lasts=2 * _MINUTE)
+    store.clock.move(60)
+
+    assert await _claim(store) == "answer"
+
+
+async def test_a_note_is_one_owners(store):
+    """The same name is another note for another owner."""
+    await _claim(store)
+
+    assert await _claim(store, owner="you") is None
+
+
+async def test_a_note_is_taken_once(store):
+    """Of many at once, one gets it."""
+    await _claim(store, "secret", owner="you")
+
+    taken = await asyncio.gather(*(store.notes.take("kind", "n") for _ in range(5)))
+
+    assert sorted(taken, key=lambda one: one is None)[:2] == [TakenNote("you", "secret"), None]
+
+
+async def test_an_expired_note_is_not_taken(store):
+    """It is as if it were not there."""
+    await _claim(store)
+    store.clock.move(60)
+
+    assert await store.notes.take("kind", "n") is None
+
+
+async def test_a_dropped_note_is_gone(store):
+    """And may be claimed again."""
+    await _claim(store)
+    await store.notes.drop(OWNER, "kind", "n", "mine")
+    await store.notes.drop(OWNER, "kind", "n", "mine")
+
+    assert await _claim(store) is None
+
+
+async def test_what_has_expired_is_dropped(store):
+    """However much it is; the rest stays."""
+    for number in range(3):
+        await _claim(store, name=f"old {number}")
+    store.clock.move(60)
+    await _claim(store, name="new")
+
+    await store.notes.drop_expired()
+
+    assert store.sql("SELECT name FROM notes") == [("new",)]
+
+
+async def test_owners_are_those_with_something_to_look_after(store):
+    """Unfinished jobs or backups, not finished jobs."""
+    await create(store, 1, owner="ann")
+    await create(store, 1, owner="bob")
+    await store.batches.jobs.move("bob", "job", Move.CANCEL)
+    await store.backups.begin("cyd", "backup-1-a", reason="r", folder=None, host="h", keep=_MINUTE)
+
+    assert list(await store.notes.owners()) == ["ann", "cyd"]
+
+
+async def test_a_ticket_is_good_once_for_its_purpose(store):
+    """Another purpose does not even use it up."""
+    tickets = Tickets(store=store.notes, clock=store.clock)
+    ticket = await tickets.issue("ann", "one")
+
+    assert await tickets.redeem(ticket.secret, "other") is None
+    assert await tickets.redeem(ticket.secret, "one") == "ann"
+    assert await tickets.redeem(ticket.secret, "one") is None
+
+
+async def test_a_ticket_is_good_for_a_minute(store):
+    """Its secret is nowhere in the database."""
+    tickets = Tickets(store=store.notes, clock=store.clock)
+    ticket = await tickets.issue("ann", "one")
+    assert ticket.secret not in str(store.sql("SELECT * FROM notes"))
+    store.clock.move(60)
+
+    assert await tickets.redeem(ticket.secret, "one") is None
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 10_000, "\x00", "\ud800", "' OR 1=1"])
+async def test_a_made_up_ticket_is_none(store, secret):
+    """Whatever it looks like."""
+    assert await Tickets(store=store.notes, clock=store.clock).redeem(secret, "one") is None
+
+
+async def test_what_says_something_else_by_now_is_neither_renewed_nor_dropped(store):
+    """A claim that became a receipt meanwhile is left as it is."""
+    await _claim(store, "receipt")
+
+    await store.notes.renew(OWNER, "kind", "n", "claim", lasts=10 * _MINUTE)
+    await store.notes.drop(OWNER, "kind", "n", "claim")
+    assert await _claim(store) == "receipt"
+    store.clock.move(61)
+    assert await _claim(store, "next") is None
+    await store.notes.renew(OWNER, "kind", "n", "next", lasts=10 * _MINUTE)
+    store.clock.move(61)
+
+    assert await _claim(store) == "next"

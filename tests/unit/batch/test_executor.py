@@ -1,0 +1,624 @@
+"""The calls in flight: every item that was started ends exactly once, or is abandoned."""
+
+import asyncio
+import gc
+import threading
+import time
+from typing import NamedTuple
+
+import pytest
+
+from backstay.batch.executor import Calls
+from backstay.batch.item import ClaimedItem
+from backstay.batch.outcome import Done, Doom, Fail, Outcome, Retry, Skip, Usage
+from backstay.batch.processor import Callee, Work, waits
+from support import waiting
+from support.conversations import claimed, conversation
+from support.loop_waiting import until
+from support.waiting import PATIENCE_SECONDS
+
+
+class _Ended(NamedTuple):
+    claimed: ClaimedItem
+    outcome: Outcome
+    usage: Usage
+
+
+class _Ear:
+    """Hears of calls that ended."""
+
+    def __init__(self):
+        self.ended = []
+        self._news = asyncio.Event()
+
+    def hear(self, claimed, outcome, usage):
+        self.ended.append(_Ended(claimed, outcome, usage))
+        self._news.set()
+
+    async def wait(self, count):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(self.ended) < count:
+                self._news.clear()
+                await self._news.wait()
+
+    @property
+    def outcomes(self):
+        return [ended.outcome for ended in self.ended]
+
+
+@pytest.fixture
+async def ear():
+    return _Ear()
+
+
+@pytest.fixture
+def calls_of(ear):
+    """Return Calls of a processor."""
+
+    def make(processor, *, timeout_seconds=10.0):
+        return Calls(callee=Callee.of(processor), timeout_seconds=timeout_seconds, on_ended=ear.hear)
+
+    return make
+
+
+def _async(function):
+    async def process(item, work):
+        return function(item, work)
+
+    return process
+
+
+def _blocking(function):
+    def process(item, work):
+        return function(item, work)
+
+    return process
+
+
+both = pytest.mark.parametrize("kind", [_async, _blocking])
+
+
+async def _hang():
+    """Wait for ever."""
+    await asyncio.Event().wait()
+
+
+async def _threads_rest(calls, count=1):
+    """Wait until so many threads are idle and the loop has received their results."""
+    await until(lambda: calls._threads._idle == count)
+    await asyncio.sleep(0)
+
+
+def _time_is_up(calls):
+    """Make the timer find every deadline expired."""
+    for call in calls._in_flight.values():
+        call.deadline = 0.0
+    calls._stop_timer()
+    calls._expire()
+
+
+@both
+async def test_call_ends_with_what_it_returned(calls_of, ear, kind):
+    """Item and attempt reach the processor, its result the listener."""
+    calls = calls_of(kind(lambda item, work: conversation(f"{item.id} {work.attempt}")))
+
+    calls.start(claimed(3, attempt=2))
+    assert len(calls) == 1
+    await ear.wait(1)
+
+    assert len(calls) == 0
+    assert ear.outcomes == [Done(conversation("item-3 2"))]
+    assert ear.ended[0].claimed == claimed(3, attempt=2)
+
+
+@both
+@pytest.mark.parametrize("returned", [None, Skip("no"), Retry("later"), Fail("no"), Doom("no key")])
+async def test_outcome_is_passed_on(calls_of, ear, kind, returned):
+    """An outcome that the processor chose itself."""
+    calls_of(kind(lambda *_: returned)).start(claimed())
+
+    await ear.wait(1)
+
+    assert ear.outcomes == [returned or Done()]
+
+
+@both
+async def test_usage_is_reported_whatever_comes_of_it(calls_of, ear, kind):
+    """Tokens of a call that failed were paid for, too."""
+
+    def process(_, work):
+        work.usage(tokens_in=3)
+        work.usage(tokens_in=4, tokens_out=5)
+        work.raw("half an ans")
+        raise ValueError("cut")
+
+    calls_of(kind(process)).start(claimed())
+    await ear.wait(1)
+
+    usage = ear.ended[0].usage
+    assert (usage.tokens_in, usage.tokens_out, usage.raw) == (7, 5, "half an ans")
+    assert ear.outcomes == [Fail("ValueError: cut", code="processor_error.ValueError")]
+
+
+@both
+async def test_frames_of_an_exception_are_kept_from_the_processor_on(calls_of, ear, kind):
+    """A processor that raised leaves its own frames without the engine's; one that returned a failure leaves none."""
+
+    def process(item, _):
+        if item.id == "item-1":
+            raise ValueError("cut")
+        return Fail("no")
+
+    calls = calls_of(kind(process))
+    for number in (1, 2):
+        calls.start(claimed(number))
+    await ear.wait(2)
+
+    raised, returned = sorted(ear.ended, key=lambda ended: ended.claimed.position)
+    lines = raised.usage.traceback.splitlines()
+    assert lines[-1].endswith("in test_frames_of_an_exception_are_kept_from_the_processor_on.<locals>.process")
+    assert all("test_executor.py" in line for line in lines)
+    assert returned.usage.traceback is None
+
+
+@both
+async def test_exception_is_an_outcome(calls_of, ear, kind):
+    """A lost connection may pass, and does not reach the event loop as an error."""
+
+    def process(*_):
+        raise ConnectionResetError("cut")
+
+    calls_of(kind(process)).start(claimed())
+    await ear.wait(1)
+
+    assert ear.outcomes == [Retry("ConnectionResetError: cut", code="connection")]
+
+
+@both
+async def test_exception_without_a_text_ends_its_call(calls_of, ear, kind):
+    """Even one whose text cannot be had: an item without an outcome would run for ever."""
+
+    class Unprintable(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    def process(*_):
+        raise Unprintable
+
+    calls_of(kind(process)).start(claimed())
+    await ear.wait(1)
+
+    assert ear.outcomes == [Fail("Unprintable", code="processor_error.Unprintable")]
+
+
+@both
+async def test_processor_may_ask_to_exit(calls_of, ear, kind):
+    """`sys.exit` in one is its own failure, not the end of the program."""
+
+    def process(*_):
+        raise SystemExit(3)
+
+    calls_of(kind(process)).start(claimed())
+    await ear.wait(1)
+
+    assert ear.outcomes == [Fail("SystemExit: 3", code="processor_error.SystemExit")]
+
+
+async def test_function_that_returns_a_coroutine_is_awaited(calls_of, ear):
+    """A lambda around an async function is as good as the function."""
+
+    async def process(item):
+        await asyncio.sleep(0)
+        return conversation(item.topic)
+
+    calls_of(lambda item, work=None: process(item)).start(claimed(4))
+    await ear.wait(1)
+
+    assert ear.outcomes == [Done(conversation("topic 4"))]
+
+
+# -- deadlines -------------------------------------------------------------------------------------
+
+
+async def test_call_over_its_deadline_is_cancelled(calls_of, ear):
+    """Its outcome is a time-out, and the processor is told."""
+    cancelled = asyncio.Event()
+
+    async def process(_):
+        try:
+            await _hang()
+        finally:
+            cancelled.set()
+
+    calls_of(process, timeout_seconds=0.02).start(claimed())
+    await ear.wait(1)
+    await asyncio.wait_for(cancelled.wait(), PATIENCE_SECONDS)
+
+    assert ear.outcomes == [Retry("no answer within 0.02 s", code="timeout")]
+
+
+async def test_late_result_is_dropped(calls_of, ear):
+    """A processor that does not heed its cancellation is abandoned; what it returns then is nobody's."""
+    returned = asyncio.Event()
+
+    async def process(_):
+        try:
+            await _hang()
+        except asyncio.CancelledError:
+            returned.set()
+        return conversation("late")
+
+    calls = calls_of(process, timeout_seconds=0.02)
+    calls.start(claimed())
+    await ear.wait(1)
+    await asyncio.wait_for(returned.wait(), PATIENCE_SECONDS)
+    await until(lambda: not calls._abandoned)
+
+    assert [outcome.code for outcome in ear.outcomes] == ["timeout"]
+
+
+async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
+    """The same item is called again while its first call is still under way: only the second one counts."""
+    may_end = {1: threading.Event(), 2: threading.Event()}
+
+    def process(_, work):
+        may_end[work.attempt].wait(PATIENCE_SECONDS)
+        return conversation(f"attempt {work.attempt}")
+
+    calls = calls_of(process)
+    calls.start(claimed(attempt=1))
+    _time_is_up(calls)
+    await ear.wait(1)
+    calls.start(claimed(attempt=2))
+    may_end[1].set()
+    await _threads_rest(calls)
+    assert (len(ear.ended), len(calls)) == (1, 1)
+    may_end[2].set()
+    await ear.wait(2)
+
+    assert ear.outcomes[1:] == [Done(conversation("attempt 2"))]
+
+
+async def test_blocking_call_over_its_deadline_is_abandoned(calls_of, ear):
+    """A thread cannot be cancelled: its slot is free all the same, and its result is dropped."""
+    release = threading.Event()
+
+    def process(_):
+        release.wait(PATIENCE_SECONDS)
+        return conversation("late")
+
+    calls = calls_of(process, timeout_seconds=0.03)
+    calls.start(claimed())
+    await ear.wait(1)
+    assert len(calls) == 0
+    release.set()
+    await _threads_rest(calls)
+
+    assert [outcome.code for outcome in ear.outcomes] == ["timeout"]
+
+
+async def test_each_call_has_its_own_deadline(calls_of, ear):
+    """One timer watches all: those in time end well, later ones are given their full time."""
+
+    async def process(item):
+        if item.id != "item-0":
+            await _hang()
+        return conversation()
+
+    calls, started = calls_of(process, timeout_seconds=0.3), []
+    for position in range(3):
+        started.append(time.monotonic())
+        calls.start(claimed(position))
+        await asyncio.sleep(0.1)  # keeps the deadlines at least this far apart
+    waited = []
+    for count in (2, 3):
+        await ear.wait(count)
+        waited.append(time.monotonic() - started[ear.ended[count - 1].claimed.position])
+
+    assert [ended.claimed.position for ended in ear.ended] == [0, 1, 2]
+    assert [type(outcome) for outcome in ear.outcomes] == [Done, Retry, Retry]
+    assert all(seconds >= 0.299 for seconds in waited)
+
+
+async def test_timer_is_gone_when_nothing_is_in_flight(calls_of, ear):
+    """It would keep the calls alive for as long as their deadline."""
+    calls = calls_of(lambda _: None, timeout_seconds=600)
+    calls.start(claimed())
+    await ear.wait(1)
+
+    assert calls._timer is None
+
+
+# -- cancellation ----------------------------------------------------------------------------------
+
+
+async def _all_had_their_turn(calls):
+    """Wait until every queued call has had its turn and every cancelled one has ended."""
+    await until(lambda: not calls._stagger._waiting and not calls._abandoned)
+    await asyncio.sleep(0)
+
+
+async def test_processor_that_cancels_itself_may_try_again(calls_of, ear):
+    """Some client library leaks a cancellation: that is no stop of ours."""
+
+    async def raises(_):
+        raise asyncio.CancelledError
+
+    async def cancels(_):
+        asyncio.current_task().cancel()
+        await _hang()
+
+    calls_of(raises).start(claimed(0))
+    calls_of(cancels).start(claimed(1))
+    await ear.wait(2)
+
+    assert ear.outcomes == [Retry("the processor cancelled itself", code="cancelled")] * 2
+
+
+async def test_abandoned_calls_are_cancelled_and_silent(calls_of, ear):
+    """After that nothing is reported, and no timer is left."""
+    cancelled = []
+
+    async def process(item):
+        try:
+            await _hang()
+        finally:
+            cancelled.append(item.id)
+
+    calls = calls_of(process)
+    for position in range(3):
+        calls.start(claimed(position))
+    await asyncio.sleep(0)
+    calls.abandon_all()
+    await until(lambda: not calls._abandoned)
+
+    assert sorted(cancelled) == ["item-0", "item-1", "item-2"]
+    assert len(calls) == 0
+    assert calls._timer is None
+    assert ear.ended == []
+
+
+async def test_calls_that_have_not_begun_do_not_when_all_are_abandoned(calls_of, ear):
+    """Nobody is asked anything after it."""
+    begun = []
+
+    async def process(item):
+        begun.append(item.id)
+        await _hang()
+
+    calls = calls_of(process)
+    for position in range(100):
+        calls.start(claimed(position))
+    calls.abandon_all()
+    await _all_had_their_turn(calls)
+
+    assert begun == []  # a task that is cancelled before its first step takes none
+    assert ear.ended == []
+
+
+async def test_calls_that_have_not_begun_wait_for_leave(calls_of, ear):
+    """A stop gives them back as it does those in line before a provider; those under way go on."""
+    begun, may_end = [], asyncio.Event()
+
+    async def process(item):
+        begun.append(item.id)
+        await may_end.wait()
+
+    calls = calls_of(process)
+    for position in range(100):
+        calls.start(claimed(position))
+    await asyncio.sleep(0)
+    calls.abandon_waiting()
+    under_way = len(calls)
+    may_end.set()
+    await ear.wait(under_way)
+    await _all_had_their_turn(calls)
+
+    assert 0 < under_way < 100
+    assert len(begun) == under_way == len(ear.ended)
+    assert len(calls) == 0
+
+
+async def test_abandoned_blocking_call_is_silent(calls_of, ear):
+    """Its thread goes on; its result goes nowhere."""
+    release = threading.Event()
+    calls = calls_of(lambda _: release.wait(PATIENCE_SECONDS))
+    calls.start(claimed())
+    calls.abandon_all()
+    release.set()
+    await _threads_rest(calls)
+
+    assert ear.ended == []
+
+
+def test_abandoned_blocking_call_outlives_the_loop():
+    """A result that comes when the event loop is closed is dropped without a word."""
+    begun, release = threading.Event(), threading.Event()
+
+    def process(_):
+        begun.set()
+        release.wait(PATIENCE_SECONDS)
+        return conversation()
+
+    async def run():
+        calls = Calls(callee=Callee.of(process), timeout_seconds=10, on_ended=lambda *_: None)
+        calls.start(claimed())
+        await until(begun.is_set)
+        calls.abandon_all()
+        return calls
+
+    calls = asyncio.run(run())
+    release.set()
+
+    waiting.until(lambda: calls._threads._idle == 1)  # its thread is unharmed and could serve the next call
+
+
+async def test_blocking_calls_share_threads(calls_of, ear):
+    """A call that follows another uses its thread."""
+    threads = []
+    calls = calls_of(lambda _: threads.append(threading.get_ident()))
+
+    for position in range(10):
+        calls.start(claimed(position))
+        await ear.wait(position + 1)
+        await _threads_rest(calls)
+
+    assert len(set(threads)) == 1
+
+
+# -- waiting for permission to begin --------------------------------------------------------------
+
+
+async def test_a_wait_for_leave_is_not_part_of_the_deadline(calls_of, ear):
+    """The time allowed counts from the end of the wait."""
+    leave, begun, waited_until = asyncio.Event(), [], []
+
+    async def process(item, work):
+        begun.append(work)
+        with work.waiting():
+            await leave.wait()
+            waited_until.append(time.monotonic())
+        return conversation("done")
+
+    calls = calls_of(process)
+    calls.start(claimed())
+    await until(lambda: begun)
+    for _ in range(2):
+        _time_is_up(calls)
+    assert ear.ended == []
+
+    leave.set()
+    await ear.wait(1)
+
+    assert isinstance(ear.outcomes[0], Done)
+    assert begun[0].deadline >= waited_until[0] + 10.0
+
+
+async def test_a_blocking_processor_may_wait_too(calls_of, ear):
+    """It waits in its thread; its deadline counts from the end of the wait all the same."""
+    leave, begun, waited_until = threading.Event(), [], []
+
+    def process(item, work):
+        with work.waiting():
+            begun.append(work)
+            leave.wait(PATIENCE_SECONDS)
+            waited_until.append(time.monotonic())
+        return conversation("done")
+
+    calls = calls_of(process)
+    calls.start(claimed())
+    await until(lambda: begun and waits(begun[0]))
+    for _ in range(2):
+        _time_is_up(calls)
+    assert ear.ended == []
+
+    leave.set()
+    await ear.wait(1)
+
+    assert isinstance(ear.outcomes[0], Done)
+    assert begun[0].deadline >= waited_until[0] + 10.0
+
+
+async def test_a_wait_that_has_just_ended_in_a_thread_is_no_timeout(calls_of, ear):
+    """Between the end of a wait and its note on the event loop, the old deadline is not held against a call."""
+    leave, begun, over, going = threading.Event(), [], threading.Event(), threading.Event()
+
+    def process(item, work):
+        with work.waiting():
+            begun.append(work)
+            leave.wait(PATIENCE_SECONDS)
+        over.set()
+        going.wait(PATIENCE_SECONDS)
+        return conversation("done")
+
+    calls = calls_of(process)
+    calls.start(claimed())
+    await until(lambda: begun and waits(begun[0]))
+    leave.set()
+    over.wait(PATIENCE_SECONDS)  # blocks the loop, so that nothing is noted in between
+    _time_is_up(calls)
+    going.set()
+    await ear.wait(1)
+
+    assert isinstance(ear.outcomes[0], Done)
+
+
+async def test_a_processor_says_what_a_timeout_comes_to(calls_of, ear):
+    """What it says is taken for the outcome; what it says wrongly is its own mistake, and nothing hangs."""
+
+    async def process(item, work):
+        work.on_timeout(lambda: Retry("nobody answers", code="timeout", counts=False) if item.id == "item-1" else 1 / 0)
+        await _hang()
+
+    calls = calls_of(process)
+    calls.start(claimed(1))
+    calls.start(claimed(2))
+    await asyncio.sleep(0)
+    _time_is_up(calls)
+    await ear.wait(2)
+
+    assert [outcome.code for outcome in ear.outcomes] == ["timeout", "processor_error.ZeroDivisionError"]
+    assert not ear.outcomes[0].counts
+
+
+async def test_after_the_wait_the_deadline_holds(calls_of, ear):
+    """Waiting for permission to begin does not lift the deadline; calls beside it keep their own."""
+
+    async def process(item, work):
+        if item.id == "item-1":
+            with work.waiting():
+                await asyncio.sleep(0.01)
+        await _hang()
+
+    calls = calls_of(process, timeout_seconds=0.2)
+    calls.start(claimed(1))
+    calls.start(claimed(2))
+    await ear.wait(2)
+
+    assert [outcome.code for outcome in ear.outcomes] == ["timeout", "timeout"]
+    assert len(calls) == 0
+
+
+async def test_who_waits_is_abandoned_without_an_outcome(calls_of, ear):
+    """A run that ends waits only for calls that were made."""
+    going = asyncio.Event()
+
+    async def process(item, work):
+        if item.id == "item-1":
+            with work.waiting():
+                await _hang()
+        await going.wait()
+        return conversation("done")
+
+    calls = calls_of(process)
+    calls.start(claimed(1))
+    calls.start(claimed(2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    calls.abandon_waiting()
+    assert len(calls) == 1
+    going.set()
+    await ear.wait(1)
+
+    assert [ended.claimed.item.id for ended in ear.ended] == ["item-2"]
+
+
+async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
+    """Of a million calls that each keep something alive in a circle, the collector's passes would be felt."""
+
+    async def process(_item, _work):
+        return None
+
+    gc.collect()
+    gc.disable()
+    try:
+        calls_of(process).start(claimed(attempt=4_711))
+        await ear.wait(1)
+        for _ in range(5):
+            await asyncio.sleep(0)  # lets its task finish
+        left = [one for one in gc.get_objects() if isinstance(one, Work) and one.attempt == 4_711]
+    finally:
+        gc.enable()
+
+    assert left == []

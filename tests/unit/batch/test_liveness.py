@@ -1,0 +1,291 @@
+"""Proof of life on one liveness, with real processes where only they prove anything."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from backstay.batch import liveness
+from backstay.batch.liveness import Life, LifeLine, forget, is_proven_dead, life_of
+from backstay.batch.store import WorkerCard
+from support.waiting import PATIENCE_SECONDS
+
+_HOLD = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+from backstay.batch.liveness import LifeLine
+life = LifeLine.open(Path(sys.argv[1]))
+print(json.dumps(asdict(life.card)), flush=True)
+sys.stdin.read()
+"""
+
+_HOLD_AND_FORK = """
+import json, os, sys
+from dataclasses import asdict
+from pathlib import Path
+from backstay.batch.liveness import LifeLine
+life = LifeLine.open(Path(sys.argv[1]))
+child = os.fork()
+if child == 0:
+    sys.stdin.read()
+    os._exit(0)
+print(json.dumps([child, asdict(life.card)]), flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+_PROBE = """
+import json, sys
+from backstay.batch.liveness import life_of
+from backstay.batch.store import WorkerCard
+print(life_of(WorkerCard(**json.loads(sys.argv[1]))).value)
+"""
+
+
+@contextmanager
+def _process(script, *arguments):
+    """A process that runs until its standard input is closed."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _seen_by_another_process(card):
+    """What a process of its own says of a card."""
+    command = [sys.executable, "-c", _PROBE, json.dumps(asdict(card))]
+    return Life(
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS).stdout.strip()
+    )
+
+
+@pytest.fixture
+def abandoned(tmp_path):
+    """The card of a worker of this process that let go of its lock and left its file."""
+    life = LifeLine.open(tmp_path)
+    life.close(remove=False)
+    return life.card
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+def test_life_line_says_who_holds_it(tmp_path):
+    """The card names liveness, boot, process and the very file."""
+    life = LifeLine.open(tmp_path / "workers")
+    try:
+        card = life.card
+        status = Path(card.lock_path).stat()
+        assert (card.pid, card.boot_id) == (os.getpid(), f"{liveness.boot_id()}/{liveness.machine_id()}")
+        assert card.host
+        assert (card.lock_device, card.lock_inode) == (status.st_dev, status.st_ino)
+    finally:
+        life.close()
+
+
+def test_files_are_the_users_own(tmp_path):
+    """Nobody else may hold or remove them; folders above are made as well."""
+    folder = tmp_path / "deep" / "workers"
+
+    life = LifeLine.open(folder)
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(life.card.lock_path).stat().st_mode) == 0o600
+    life.close()
+
+
+def test_folder_of_others_keeps_its_rights(tmp_path):
+    """One that is there already is used as it is."""
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+
+    LifeLine.open(folder).close()
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+def test_two_life_lines_have_a_file_each(tmp_path):
+    """Two runs in one process are two workers."""
+    first, second = LifeLine.open(tmp_path), LifeLine.open(tmp_path)
+
+    assert first.card.lock_path != second.card.lock_path
+    first.close()
+    second.close()
+
+
+def test_closing_removes_the_file(tmp_path):
+    """Unless it is to stay."""
+    removed, kept = LifeLine.open(tmp_path), LifeLine.open(tmp_path)
+
+    removed.close()
+    kept.close(remove=False)
+
+    assert [str(path) for path in tmp_path.iterdir()] == [kept.card.lock_path]
+
+
+def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
+    """Somebody tidied up."""
+    life = LifeLine.open(tmp_path)
+    Path(life.card.lock_path).unlink()
+
+    life.close()
+
+
+# -- what it proves --------------------------------------------------------------------------------
+
+
+def test_own_file_is_alive_and_stays_locked(tmp_path):
+    """A process that opens and closes its own file would lose its lock on it: it must not look."""
+    life = LifeLine.open(tmp_path)
+    try:
+        assert life_of(life.card) is Life.ALIVE
+        assert not is_proven_dead(life.card)
+        assert _seen_by_another_process(life.card) is Life.ALIVE
+    finally:
+        life.close()
+
+
+def test_file_left_unlocked_proves_death(abandoned):
+    """Its worker could not give back what it held, and left it for this."""
+    assert life_of(abandoned) is Life.DEAD
+    assert is_proven_dead(abandoned)
+    assert _seen_by_another_process(abandoned) is Life.DEAD
+
+
+def test_killed_process_is_dead_at_once(tmp_path):
+    """The kernel drops the lock, whatever the process was doing."""
+    with _process(_HOLD, tmp_path) as worker:
+        card = WorkerCard(**json.loads(worker.stdout.readline()))
+        assert life_of(card) is Life.ALIVE
+
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(PATIENCE_SECONDS)
+
+        assert is_proven_dead(card)
+
+
+def test_stopped_process_is_alive(tmp_path):
+    """One that is only frozen keeps its lock: it may wake up and go on."""
+    with _process(_HOLD, tmp_path) as worker:
+        card = WorkerCard(**json.loads(worker.stdout.readline()))
+        worker.send_signal(signal.SIGSTOP)
+
+        assert life_of(card) is Life.ALIVE
+
+
+def test_forked_child_does_not_keep_its_parent_alive(tmp_path):
+    """A processor may have forked one that outlives the worker."""
+    with _process(_HOLD_AND_FORK, tmp_path) as worker:
+        child, card = json.loads(worker.stdout.readline())
+        worker.wait(PATIENCE_SECONDS)
+        try:
+            os.kill(child, 0)
+            assert is_proven_dead(WorkerCard(**card))
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_missing_file_proves_nothing(abandoned):
+    """Somebody may have removed the file of a living worker."""
+    Path(abandoned.lock_path).unlink()
+
+    assert life_of(abandoned) is Life.UNKNOWN
+    assert not is_proven_dead(abandoned)
+
+
+def test_file_of_another_proves_nothing(abandoned, tmp_path):
+    """Under the same name, but not the one that was locked."""
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    other.replace(abandoned.lock_path)
+
+    assert life_of(abandoned) is Life.UNKNOWN
+
+
+def test_link_proves_nothing(abandoned, tmp_path):
+    """Links are not followed."""
+    Path(abandoned.lock_path).rename(tmp_path / "moved")
+    Path(abandoned.lock_path).symlink_to(tmp_path / "moved")
+
+    assert life_of(abandoned) is Life.UNKNOWN
+
+
+@pytest.mark.parametrize("boot", ["", "another-boot"])
+def test_other_machine_proves_nothing(abandoned, boot):
+    """A lock of another machine cannot be seen here, even where its file can."""
+    assert life_of(replace(abandoned, boot_id=boot, host="elsewhere")) is Life.UNKNOWN
+
+
+def test_machines_without_a_boot_id_are_told_apart_by_name(abandoned, monkeypatch):
+    """Two machines that both have none are not the same."""
+    monkeypatch.setattr(liveness, "boot_id", lambda: "")
+
+    assert life_of(replace(abandoned, boot_id="", host="elsewhere")) is Life.UNKNOWN
+
+
+@pytest.mark.parametrize("file", ["there", "gone"])
+def test_restart_of_this_machine_is_death(abandoned, monkeypatch, file):
+    """Whether or not the file is still there: nobody outlives a boot."""
+    monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
+    if file == "gone":
+        Path(abandoned.lock_path).unlink()
+
+    assert life_of(replace(abandoned, boot_id="an-earlier-boot/this-machine")) is Life.DEAD
+
+
+def test_another_machine_of_the_same_name_proves_nothing(abandoned, monkeypatch):
+    """Many machines are called as they were delivered; on a server's database they meet."""
+    monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
+
+    assert life_of(replace(abandoned, boot_id="another-boot/another-machine")) is Life.UNKNOWN
+
+
+def test_a_machine_that_nothing_names_is_known_by_the_file(abandoned, monkeypatch):
+    """With the file it is another boot of the same machine; without, it may be any machine of that name."""
+    monkeypatch.setattr(liveness, "machine_id", lambda: "")
+    unnamed = replace(abandoned, boot_id="another-boot/")
+    there = life_of(unnamed)
+    Path(abandoned.lock_path).unlink()
+
+    assert (there, life_of(unnamed)) == (Life.DEAD, Life.UNKNOWN)
+
+
+def test_a_machine_keeps_its_own_name_to_itself(tmp_path, monkeypatch):
+    """What is written in the database is made from it, and does not tell it."""
+    named = tmp_path / "machine-id"
+    named.write_text("0123456789abcdef\n")
+    monkeypatch.setattr(liveness.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(liveness, "_LINUX_MACHINE_ID", named)
+    found = liveness.machine_id()
+    named.unlink()
+
+    assert found
+    assert "0123456789abcdef" not in found
+    assert liveness.machine_id() == ""
+
+
+# -- tidying up ------------------------------------------------------------------------------------
+
+
+def test_file_of_a_dead_worker_is_removed(abandoned):
+    """After its items were taken over; twice is no harm."""
+    forget(abandoned)
+    forget(abandoned)
+
+    assert not Path(abandoned.lock_path).exists()
+
+
+def test_file_of_another_is_not_removed(abandoned):
+    """Only the one of the card."""
+    forget(replace(abandoned, lock_inode=abandoned.lock_inode + 1))
+
+    assert Path(abandoned.lock_path).exists()

@@ -1,0 +1,287 @@
+"""Whose matter a refusal is: the table, tried on refusals as they are seen in the wild."""
+
+import json
+import re
+import time
+from collections import Counter
+from string import Formatter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstay.generate import refusal_rules
+from backstay.generate.endpoint import endpoint_of
+from backstay.generate.error_response import Kind, Refusal, not_json, refusal_of, unreachable
+from backstay.generate.refusal_messages import _OF_JOB, MESSAGES, message
+from support.refusals import MODEL, NOW, REFUSALS, Row
+
+_ENDPOINT = endpoint_of(f"openai:{MODEL}", None, None)
+_MARKER = "zebra-4711"
+_NAMES = ["error", "code", "type", "message", "detail", "details", "param", "loc", "metadata", "raw", "retryDelay"]
+_TEXTS = [
+    "model not found",
+    "{",
+    '{"code":',
+    "try again in 9s",
+    "(1 in the messages, 2 in the completion)",
+    "'top_p' is",
+]
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(_TEXTS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES) | st.text(max_size=5), inner),
+    max_leaves=8,
+)
+_HEADERS = ["Retry-After", "retry-after-ms", "x-ratelimit-reset-tokens", "X-RateLimit-Reset", "x-should-retry"]
+
+
+def _refusal(row: Row, body: str | None = None) -> Refusal:
+    text = row.text if body is None else body
+    return refusal_of(
+        row.status, row.headers, text, _ENDPOINT, NOW, has_key=row.has_key, proxy="http://u:pw@proxy:3128"
+    )
+
+
+@pytest.mark.parametrize("row", REFUSALS, ids=lambda row: row.name)
+def test_each_refusal_is_classified(row):
+    """Every refusal of the corpus gets its kind, its code, and what to do about it."""
+    refusal = _refusal(row)
+
+    assert (refusal.kind, refusal.code) == (row.kind, row.code)
+    assert (refusal.is_decisive, refusal.is_limit) == (row.decisive, row.limit)
+    assert (refusal.change, refusal.parameter, refusal.instead) == (row.change, row.parameter, row.instead)
+    assert refusal.retry_after == row.retry_after
+
+
+def test_the_corpus_is_wide():
+    """The corpus has many distinct refusals, each under a name of its own."""
+    shapes = {(row.name.split(":")[0], row.status, row.code, _shape(row.body)) for row in REFUSALS}
+
+    assert max(Counter(row.name for row in REFUSALS).values()) == 1
+    assert len(REFUSALS) >= 200
+    assert len(shapes) >= 120
+    assert {row.kind for row in REFUSALS} == set(Kind)
+
+
+def _shape(body: Any) -> str:
+    return "/".join(sorted(body)) if isinstance(body, dict) else type(body).__name__
+
+
+def test_every_rule_is_needed(monkeypatch):
+    """Without any one of its rules, the table judges a refusal of the corpus in another way."""
+    rules = refusal_rules.RULES
+    judged = [_refusal(row) for row in REFUSALS]
+    idle = []
+
+    for rule in rules:
+        monkeypatch.setattr(refusal_rules, "RULES", tuple(other for other in rules if other is not rule))
+        refusal_rules.rules_of.cache_clear()
+        rows = [
+            (row, was)
+            for row, was in zip(REFUSALS, judged, strict=True)
+            if not rule.statuses or row.status in rule.statuses
+        ]
+        if all(_refusal(row) == was for row, was in rows):
+            idle.append((rule.code, rule.seen, rule.words[:1]))
+    monkeypatch.undo()
+    refusal_rules.rules_of.cache_clear()
+
+    assert idle == []
+
+
+def _marked(value: Any) -> Any:
+    """Return a body with a marker at the end of each text for people."""
+    if isinstance(value, dict):
+        return {
+            name: f"{inner} {_MARKER}"
+            if name in {"message", "msg", "detail", "error"} and isinstance(inner, str)
+            else _marked(inner)
+            for name, inner in value.items()
+        }
+    return [_marked(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_messages_name_what_is_needed_and_quote_nothing():
+    """A message is one line with the host, the model or the key where it is about them, and nothing of the body."""
+    for row in REFUSALS:
+        body = f"{row.text} {_MARKER}" if isinstance(row.body, str | bytes) else json.dumps(_marked(row.body))
+        refusal = _refusal(row, body)
+
+        assert (refusal.kind, refusal.code) == (row.kind, row.code), row.name
+        assert _MARKER not in refusal.message + refusal.reason, row.name
+        assert "\n" not in refusal.message
+        assert _ENDPOINT.host in refusal.message, row.name
+        assert str(row.status) in refusal.message, row.name
+        assert refusal.reason.startswith(f"{row.status}: "), row.name
+        assert len(refusal.reason) < 50, row.name
+        if row.kind is Kind.MODEL:
+            assert MODEL in refusal.message.replace("'", " ").split(), row.name
+        if row.code in {"bad_key", "no_key", "forbidden", "account_restricted", "model_not_allowed"}:
+            assert _ENDPOINT.key_variable in refusal.message, row.name
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503, 307])
+@pytest.mark.parametrize("name", ["message", "code", "type", "param", "detail"])
+def test_no_value_of_a_body_is_quoted(status, name):
+    """Whatever field a secret stands in, no message repeats it."""
+    for body in ({"error": {name: "sk-secret"}}, {name: "unsupported parameter: 'sk_secret'"}):
+        refusal = refusal_of(status, {}, json.dumps(body), _ENDPOINT, NOW)
+
+        assert "secret" not in refusal.message + refusal.reason
+
+
+@given(
+    status=st.integers(100, 599),
+    body=_VALUES.map(json.dumps) | st.text(),
+    headers=st.dictionaries(st.sampled_from(_HEADERS), st.text(max_size=12) | st.floats().map(str)),
+)
+def test_any_answer_is_judged(status, body, headers):
+    """Whatever a server sends, it is judged without an error, with a message and a time within a day."""
+    refusal = refusal_of(status, headers, body, _ENDPOINT, NOW)
+
+    assert refusal.message
+    assert refusal.retry_after is None or 0.0 <= refusal.retry_after <= 86_400.0
+
+
+def test_messages_of_a_probe_speak_of_no_job():
+    """A probe stores nothing: there is nothing to resume, to discard or to look at, and no item."""
+    facts = dict.fromkeys(
+        [
+            "host",
+            "url",
+            "base_url",
+            "model",
+            "variable",
+            "key",
+            "put",
+            "there",
+            "restart",
+            "or_file",
+            "status",
+            "proxy",
+            "parameter",
+            "why",
+        ],
+        "x",
+    )
+    for key in MESSAGES:
+        told = message(key, is_probe=True, instead="y", **facts)
+
+        assert not re.search(r"resum|discard|\bjob\b|\bJOB\b|\bitem\b|--rpm", told), told
+
+
+def test_messages_name_no_command_with_a_word_to_fill_in():
+    """They are stored and shown with jobs of any name; who shows them names the job."""
+    assert [told for told in MESSAGES.values() if "JOB" in told] == []
+
+
+def test_who_has_no_server_is_not_told_to_start_one():
+    """Of a hosted provider without a base URL, the connection or the proxy is at fault; of one's own, the server."""
+    hosted, local = endpoint_of("openai:m", None, None), endpoint_of("ollama:m", None, None)
+    given = endpoint_of("m", "https://models.example/v1", None)
+
+    assert "check this machine's connection or proxy, then resume" in unreachable(hosted, "no route").message
+    assert "base URL is wrong" not in unreachable(hosted, "no route").message
+    assert "start the server, then resume" in unreachable(local, "no route").message
+    assert "start the server, then resume" in unreachable(given, "no route").message
+
+
+def test_words_decide_nothing_alone():
+    """A message may quote a prompt: of all answers to a request, one is enough only with a code, or with 401 or 402."""
+    quotes = ["end of life care", "insufficient funds", "this model railway does not exist", "an invalid api key"]
+    bodies = [json.dumps({"error": {"message": f"We cannot process '{quote}'"}}) for quote in quotes]
+
+    decisive = {
+        status
+        for status in range(300, 600)
+        for body in bodies
+        if refusal_of(status, {}, body, _ENDPOINT, NOW).is_decisive
+    }
+
+    assert decisive == {401, 402, 407}
+
+
+def test_a_proxy_is_named_without_its_password():
+    """A proxy that wants other credentials is named by host and port."""
+    refusal = refusal_of(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
+
+    assert "proxy.example:3128" in refusal.message
+    assert "hidden" not in refusal.message
+
+
+def test_a_missing_key_is_said_to_be_missing():
+    """Without a key, the message names the variable that it belongs in; with one, it says that the key is wrong."""
+    without = refusal_of(401, {}, "", _ENDPOINT, NOW, has_key=False)
+    wrong = refusal_of(401, {}, "", _ENDPOINT, NOW)
+
+    assert without.message == "No key is set: api.openai.com wants one (401); put it into OPENAI_API_KEY, then resume"
+    assert "does not accept the key in OPENAI_API_KEY" in wrong.message
+
+
+def test_a_parameter_is_named_only_when_it_is_known():
+    """The message names a parameter that all models have; another one may be anything."""
+    known = refusal_of(400, {}, '{"error": "Unsupported parameter: \'seed\'"}', _ENDPOINT, NOW)
+    unknown = refusal_of(400, {}, '{"error": "Unsupported parameter: \'my_secret\'"}', _ENDPOINT, NOW)
+
+    assert "`seed`" in known.message
+    assert (unknown.parameter, "secret" in unknown.message) == ("my_secret", False)
+
+
+def test_a_long_body_is_not_searched_whole():
+    """Of 16 MB only the start is looked at, and the time to judge does not grow with the body."""
+    padding = "model response_format 'max_tokens' 1 in the messages " * 300_000
+    bodies = [padding, json.dumps({"error": {"message": padding}}), "{" * 16_000_000, "<html>" + padding]
+    started = time.process_time()
+
+    for body in bodies:
+        refusal_of(400, {}, body, _ENDPOINT, NOW)
+
+    assert time.process_time() - started < 1.0
+
+
+def test_judging_is_fast():
+    """A refusal with a small body is judged in less than a tenth of a millisecond."""
+    rows = [(row.status, row.headers, row.text) for row in REFUSALS if len(row.text) < 1_000]
+    rounds = []
+
+    for _ in range(5):
+        started = time.process_time()
+        for status, headers, text in rows:
+            refusal_of(status, headers, text, _ENDPOINT, NOW)
+        rounds.append((time.process_time() - started) / len(rows))
+
+    assert min(rounds) < 100e-6
+
+
+@pytest.mark.parametrize("key", MESSAGES)
+def test_an_option_is_named_in_its_command_only(key):
+    """A page shows why a job paused, and has no options: what a terminal takes is said as a whole command."""
+    facts = {name for _, name, _, _ in Formatter().parse(MESSAGES[key]) if name} - set(_OF_JOB)
+
+    said = message(key, **dict.fromkeys(facts, "x"))
+
+    assert "--" not in re.sub(r"`backstay [^`]+`", "", said)
+
+
+def test_a_web_page_pauses_until_the_endpoint_is_proven():
+    """At first the address is wrong; after a good answer a page is trouble that passes."""
+    page = "\n<!DOCTYPE html><html>…"
+
+    first = not_json(200, page, _ENDPOINT, is_proven=False)
+    later = not_json(200, page, _ENDPOINT, is_proven=True)
+    broken = not_json(200, "{half", _ENDPOINT, is_proven=False)
+
+    assert (first.kind, first.is_decisive, first.code) == (Kind.ACCOUNT, True, "html_answer")
+    assert "(it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`" in first.message
+    assert (later.kind, later.code) == (Kind.PASSING, "html_answer")
+    assert (broken.kind, broken.code) == (Kind.PASSING, "broken_json")
+
+
+def test_an_address_where_nothing_answers_is_named():
+    """A server that never answered is named by its address, with the reason."""
+    refusal = unreachable(_ENDPOINT, "connection refused")
+
+    assert (refusal.kind, refusal.is_decisive, refusal.code) == (Kind.ACCOUNT, True, "unreachable")
+    assert _ENDPOINT.base_url in refusal.message
+    assert "connection refused" in refusal.message

@@ -1,0 +1,153 @@
+"""From the name of a processor to the processor."""
+
+import sys
+from itertools import count
+
+import pytest
+
+from backstay.errors import ProcessorNotFound
+from backstay.generate.processor_registry import Processors
+from backstay.generate.recipe import Recipe
+
+_numbers = count()
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Write a module with this text into the current folder, and return its name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    before = set(sys.modules)
+
+    def write(text, name=None):
+        name = name or f"written_{next(_numbers)}"
+        path = tmp_path.joinpath(*name.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return name
+
+    yield write
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def _resolve(name):
+    return Processors().resolve(name)
+
+
+def _refusal(name):
+    with pytest.raises(ProcessorNotFound) as caught:
+        _resolve(name)
+    assert caught.value.context == {"processor": name}
+    return caught.value.message
+
+
+def test_function_of_a_module_in_the_current_folder(module):
+    """Which is on the path, as with `python -m`."""
+    name = module("def generate(item):\n    return item\n")
+
+    assert _resolve(f"{name}:generate")("x") == "x"
+
+
+def test_installed_module():
+    """Any that can be imported."""
+    import json
+
+    assert _resolve("json:loads") is json.loads
+
+
+def test_part_of_a_package_and_of_a_class(module):
+    """Dots lead into both."""
+    name = module("class Writer:\n    @staticmethod\n    def write(item):\n        return item\n", "writers_pkg.inner")
+
+    assert _resolve(f"{name}:Writer.write")("x") == "x"
+
+
+def test_module_written_a_moment_ago_is_found(module):
+    """The folder may have been looked at before."""
+    _refusal("written_later:generate")
+    module("def generate(item):\n    return item\n", "written_later")
+
+    assert _resolve("written_later:generate")("x") == "x"
+
+
+def test_current_folder_is_added_once(module, tmp_path):
+    """However many names are resolved."""
+    name = module("def generate(item):\n    return item\n")
+
+    for _ in range(3):
+        _resolve(f"{name}:generate")
+
+    assert sys.path.count(str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", ["generate", "", ":", "a:", ":b", "caller", "unscripted"])
+def test_name_of_another_form_is_refused(name):
+    """The message shows both forms there are."""
+    assert _refusal(name) == f"{name!r} is no processor; name one as module:function, or use the built-in `scripted`"
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "no_such_package.inner"])
+def test_missing_module_is_told(module, tmp_path, name):
+    """With where it was looked for."""
+    assert _refusal(f"{name}:f") == f"There is no module {name!r}, neither installed nor in {tmp_path}"
+
+
+def test_missing_part_of_a_package_is_told(module, tmp_path):
+    """The package is there, the module in it is not."""
+    module("", "there_pkg.__init__")
+
+    assert _refusal("there_pkg.none:f") == f"There is no module 'there_pkg.none', neither installed nor in {tmp_path}"
+
+
+def test_missing_function_is_told(module):
+    """The module is there, the function is not."""
+    name = module("other = 1\n")
+
+    assert _refusal(f"{name}:generate") == f"Module {name!r} has no function 'generate'"
+    assert _refusal(f"{name}:other.inner") == f"Module {name!r} has no function 'other.inner'"
+
+
+def test_module_that_needs_another_is_told(module):
+    """What is missing is not the module that was named."""
+    name = module("import no_such_library\n")
+
+    assert _refusal(f"{name}:f") == f"Module {name!r} needs 'no_such_library', which is not installed"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("raise ValueError('no')", "ValueError: no"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("def f(:\n", "SyntaxError: "),
+        ("from json import no_such_name", "ImportError: "),
+        ("raise ModuleNotFoundError('odd')", ""),
+    ],
+)
+def test_module_that_cannot_be_imported_is_told(module, text, reason):
+    """Whatever goes wrong in it, an exit included, is its own error and not the end of the program."""
+    name = module(text)
+
+    message = _refusal(f"{name}:f")
+
+    assert repr(name) in message
+    assert reason in message
+
+
+@pytest.mark.parametrize("name", [".relative:f", "a\x00b:f", "a b:f"])
+def test_impossible_module_is_told(module, name):
+    """A name that no module can have."""
+    assert _refusal(name)
+
+
+def test_an_address_that_is_given_is_not_the_jobs():
+    """It takes the place of the job's, and of what decides where a key goes it alone is the user's own word."""
+    frozen = Recipe(model="m", base_url="http://old.example/v1", api_key_env="SOME_KEY").frozen()
+
+    kept = Processors().recipe(frozen)
+    moved = Processors().recipe(frozen, base_url="http://new.example")
+
+    assert (kept.endpoint.base_url, moved.endpoint.base_url) == ("http://old.example/v1", "http://new.example/v1")
+    assert kept.outside_fields - moved.outside_fields == {"base_url"}
+    assert "api_key_env" in moved.outside_fields

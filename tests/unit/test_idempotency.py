@@ -1,0 +1,119 @@
+"""Requests under a key: done once, answered the same."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from backstay.coordination.idempotency import Answer, Once
+from backstay.errors import JobNotFound, KeyInFlight, KeyReused
+
+
+class _Notes:
+    """A store of notes in memory, as far as keys need one."""
+
+    def __init__(self) -> None:
+        self.notes: dict[tuple[str, str, str], str] = {}
+
+    async def claim(self, owner, kind, name, value, *, lasts):
+        assert lasts == timedelta(minutes=2)
+        return (
+            self.notes.setdefault((owner, kind, name), value)
+            if (owner, kind, name) in self.notes
+            else (self.notes.update({(owner, kind, name): value}))
+        )
+
+    async def keep(self, owner, kind, name, value, *, lasts):
+        self.notes[owner, kind, name] = value
+
+    async def drop(self, owner, kind, name, value):
+        if self.notes.get((owner, kind, name)) == value:
+            del self.notes[owner, kind, name]
+
+
+class _Act:
+    def __init__(self, error=None) -> None:
+        self.done = 0
+        self.error = error
+
+    async def __call__(self, receipt=None):
+        self.done += 1
+        if self.error is not None:
+            raise self.error
+        return Answer(201, {"number": self.done})
+
+
+@pytest.fixture
+def once():
+    return Once(store=_Notes())
+
+
+async def test_without_a_key_everything_is_done(once):
+    """As often as it is asked for."""
+    act = _Act()
+
+    await once.answer("me", None, b"x", act)
+    await once.answer("me", None, b"x", act)
+
+    assert act.done == 2
+
+
+async def test_same_key_same_answer(once):
+    """And it is done once."""
+    act = _Act()
+
+    first = await once.answer("me", "k", b"x", act)
+    second = await once.answer("me", "k", b"x", act)
+
+    assert first == (Answer(201, {"number": 1}), False)
+    assert second == (Answer(201, {"number": 1}), True)
+    assert act.done == 1
+
+
+async def test_same_key_for_another_request_is_refused(once):
+    """Nothing is done."""
+    act = _Act()
+    await once.answer("me", "k", b"x", act)
+
+    with pytest.raises(KeyReused):
+        await once.answer("me", "k", b"y", act)
+
+    assert act.done == 1
+
+
+async def test_a_key_in_flight_is_refused(once):
+    """Whoever sends it twice at once is told so."""
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(receipt):
+        begun.set()
+        await go.wait()
+        return Answer(200, None)
+
+    first = asyncio.create_task(once.answer("me", "k", b"x", slow))
+    await begun.wait()
+    with pytest.raises(KeyInFlight):
+        await once.answer("me", "k", b"x", slow)
+    go.set()
+
+    assert await first == (Answer(200, None), False)
+
+
+async def test_keys_are_each_owners_own(once):
+    """Somebody else's key of the same name is another one."""
+    act = _Act()
+
+    await once.answer("me", "k", b"x", act)
+    await once.answer("you", "k", b"x", act)
+
+    assert act.done == 2
+
+
+async def test_what_failed_may_be_tried_again(once):
+    """Under the same key."""
+    with pytest.raises(JobNotFound):
+        await once.answer("me", "k", b"x", _Act(JobNotFound("gone")))
+
+    answer, was_kept = await once.answer("me", "k", b"x", _Act())
+
+    assert (answer.status, was_kept) == (201, False)

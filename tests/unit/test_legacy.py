@@ -1,0 +1,327 @@
+"""What the original's values and files mean."""
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from backstay.errors import InputError, InputUnreadable
+from backstay.legacy import reading
+from backstay.legacy.conversion import document_of, record_of
+from backstay.legacy.file import OriginalFile, places
+from backstay.legacy.store import Element
+from backstay.readers.origin import Origin
+from backstay.readers.row import Row
+
+ORIGIN = Origin("file.json")
+SINCE = datetime(2025, 11, 4, 10, 0, tzinfo=UTC)
+TURN = {"id": "t", "role": "user", "content": "Hello"}
+
+
+def whole(*conversations, **more):
+    return {"version": "1.0", "createdAt": "2025-11-04T10:00:00.000Z", "conversations": list(conversations), **more}
+
+
+def read(data):
+    """Read a file to its end."""
+    text = data if isinstance(data, bytes) else json.dumps(data).encode()
+    file = OriginalFile(Path("file.json"), io.BytesIO(text))
+    return [row.values for row in file.conversations()], file.created_at
+
+
+def converted(**given):
+    return document_of(Row(3, {"id": "c", "conversation_turns": [TURN], **given}), ORIGIN, SINCE)
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("progress", "items", "finished"),
+    [
+        (["40"], 4, False),
+        (["100"], 4, True),
+        (["100"], 0, True),
+        (["100.0"], 198, True),
+        (["100"], 199, False),  # of 200: 99.5, which is rounded up
+        (["40", "100"], 4, True),
+        ([None], 4, False),
+        (["soon"], 4, False),
+        (["NaN"], 4, False),
+        ([], 4, False),
+    ],
+)
+def test_a_hundred_percent_is_believed_where_rounding_cannot_say_it(progress, items, finished):
+    """Of a larger job something may be left, and then it is taken over."""
+    assert reading.is_finished(progress, items) is finished
+
+
+def test_rounding_never_hides_an_item_of_what_is_believed():
+    """For every size, with one item left, as the original rounds."""
+    for planned in range(1, 2_000):
+        done = planned - 1
+        shown = int(100 * done / planned + 0.5)
+        assert not reading.is_finished([str(shown)], done), planned
+
+
+@pytest.mark.parametrize(
+    ("element", "reason"),
+    [
+        (Element("null", None, None), "completed_items[7] is null"),
+        (Element(None, None, None), "completed_items[7] is an object without an id"),
+        (Element("array", "[]", None), "completed_items[7] is an array"),
+        (Element("object", "{}", None), "completed_items[7] is an object"),
+        (Element("boolean", "true", None), "completed_items[7] is true or false"),
+        (Element("number", "1.5", None), "completed_items[7] is a number that is not whole"),
+        (Element("number", "1e5", None), "completed_items[7] is a number that is not whole"),
+        (Element("string", "", None), "the id at completed_items[7] is empty"),
+        (Element("string", "x" * 1000, None), "the id at completed_items[7] is longer than 512"),
+        (
+            Element("string", "a\nb", None),
+            "the id at completed_items[7] has a control character or a line break; remove it",
+        ),
+    ],
+)
+def test_what_is_no_id_is_named_with_its_place(element, reason):
+    """Counted from 0, as the app's own code counts."""
+    with pytest.raises(InputUnreadable) as caught:
+        reading.settled([Element("string", "fine", None), element], 6, has_failed=False)
+
+    assert reason in caught.value.message
+
+
+def test_failed_items_have_a_reason():
+    """The one that is recorded, or that there is none."""
+    found = reading.settled([Element("number", "5", "late"), Element("string", "a", None)], 0, has_failed=True)
+
+    assert [(item.id, item.error) for item in found] == [("5", "late"), ("a", reading.NO_REASON)]
+
+
+# -- records of backups --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2025-11-04T10:00:00.000Z", SINCE),
+        ("2025-11-04 12:00:00+02", SINCE),
+        ("2025-11-04T10:00:00", SINCE),
+        ("infinity", None),
+        (None, None),
+    ],
+)
+def test_expiry_is_read_as_columns_of_any_kind_have_it(text, moment):
+    """Without an offset it is UTC; some never expire."""
+    assert reading.expiry(text) == moment
+
+
+@pytest.mark.parametrize("text", ["soon", "1762250400000", "", "9999-12-31T23:59:59-23:59", "20251104T"])
+def test_what_is_no_time_is_no_expiry(text):
+    """Nothing is guessed."""
+    with pytest.raises(InputUnreadable, match="its expires_at is not a time"):
+        reading.expiry(text)
+
+
+def test_a_backup_is_as_old_as_its_id():
+    """Where its record does not say it."""
+    assert reading.since(None, "backup-1730720400123-a") == datetime(2024, 11, 4, 11, 40, 0, 123000, tzinfo=UTC)
+    with pytest.raises(InputUnreadable):
+        reading.since(None, "backup-9999999999999999-a")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("bulk_delete", "bulk_delete"),
+        (None, "taken_over"),
+        (" \n", "taken_over"),
+        ("a\nb", "a b"),
+        ("x" * 200, "x" * 100),
+    ],
+)
+def test_a_reason_is_one_line(text, reason):
+    """Of a length that ours have."""
+    assert reading.reason(text) == reason
+
+
+def test_a_difference_is_named():
+    """With a few examples."""
+    said, held = {"a", "b", "c", "d", "e"}, {"a"}
+
+    assert reading.difference(said, said) is None
+    assert reading.difference(said, held) == "its file lacks conversations of its conversation_ids: b, c, d and 1 more"
+    assert "not among its conversation_ids: b" in str(reading.difference(held, {"a", "b"}))
+
+
+def test_a_file_is_looked_for_where_it_may_be():
+    """Under the folder of backups first, then where its record says."""
+    found = places("backup-1-a", "/srv/app/backups/backup-1-a.json", Path("/var/backups"))
+
+    assert [str(path) for path in found] == [
+        "/var/backups/backup-1-a.json",
+        "/var/backups/backups/backup-1-a.json",
+        "/var/backups/srv/app/backups/backup-1-a.json",
+        "/srv/app/backups/backup-1-a.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "/backups/backup-2-b.json", "../backup-1-a.json", "/x\0/backup-1-a.json", ""]
+)
+def test_a_record_names_no_other_file(path):
+    """Whoever may write records must not read what is not theirs."""
+    with pytest.raises(InputUnreadable, match=r"does not end in backup-1-a\.json"):
+        places("backup-1-a", path, Path("/var/backups"))
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2, "\t"])
+def test_a_file_is_read_however_it_is_laid_out(indent):
+    """On one line or on many, with keys in any order and more of them than expected."""
+    given = {"conversations": [{"id": "a", "n": [1, {"x": "]}"}]}, {"id": "b"}], "more": {"a": []}, **whole()}
+    given["conversations"] = [{"id": "a", "n": [1, {"x": "]}"}]}, {"id": "b"}]
+
+    assert read(json.dumps(given, indent=indent).encode()) == (given["conversations"], "2025-11-04T10:00:00.000Z")
+
+
+class Dripping(io.BytesIO):
+    """Gives a byte at a time."""
+
+    def read1(self, _=-1, /):
+        return super().read(1)
+
+
+def test_a_file_may_come_in_pieces():
+    """Whatever is cut by their ends: numbers, texts, escapes."""
+    given = {"a": -12.5e3, "b": [True, None], "c": 'x\\"y', "conversations": [{"id": "ü"}], "d": 1}
+    given = {"version": "1.0", **given}
+    data = json.dumps(given, indent=1).encode()
+
+    found = [row.values for row in OriginalFile(Path("file.json"), Dripping(data)).conversations()]
+
+    assert found == [{"id": "ü"}]
+
+
+def test_a_file_that_is_cut_off_is_found_out_at_every_length():
+    """And one that goes on."""
+    data = json.dumps(whole({"id": "a", "conversation_turns": [TURN]}, {"id": "ü"}), ensure_ascii=False).encode()
+
+    for length in range(len(data)):
+        with pytest.raises(InputError):
+            read(data[:length])
+    for more in (b"}", b"{}", b"x", b"\0"):
+        with pytest.raises(InputError):
+            read(data + more)
+    assert read(data + b" \n")[0] == [{"id": "a", "conversation_turns": [TURN]}, {"id": "ü"}]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[]",
+        b"{}",
+        b"null",
+        b'"text"',
+        b"\xff\xfe{",
+        b'{"version":"1.0"}',
+        b'{"version":"2.0","conversations":[]}',
+        b'{"version":1.0,"conversations":[]}',
+        b'{"conversations":[]}',
+        b'{"version":"1.0","conversations":{}}',
+        b'{"version":"1.0","conversations":[1]}',
+        b'{"version":"1.0","conversations":[{},]}',
+        b'{"version":"1.0","conversations":[{"a":1e400}]}',
+        b'{"version":"1.0","conversations":[{"a":12345678901234567890123}]}',
+        b'{"version":"1.0","conversations":[{"a":"\\ud800"}]}',
+        b'{"version":"1.0","conversations":[{"a":"\xff"}]}',
+        b'{"version":"1.0","conversations":[],"conversations":[]}',
+        b'{"version":"1.0","version":"1.0","conversations":[]}',
+        b'{"version":"1.0","conversations":[],}',
+        b'{"version" "1.0","conversations":[]}',
+        b'{version:"1.0","conversations":[]}',
+        b'{"version":"1.0","x":nul,"conversations":[]}',
+        b'{"version":"1.0","x":' + b"1" * 5_000 + b"e,",
+        b'{"version":"1.0","conversations":[' + b'{"a":' * 2_000,
+    ],
+)
+def test_what_is_no_backup_of_the_original_is_refused(data):
+    """In one line, and with nothing of what it holds."""
+    with pytest.raises(InputError) as caught:
+        read(data)
+
+    assert "\n" not in caught.value.message
+
+
+# -- conversations ---------------------------------------------------------------------------------------------------
+
+
+def test_nothing_that_a_conversation_says_is_lost():
+    """What is no column of ours becomes metadata under its name, of turns as well."""
+    turn = {**TURN, "sequence": 1, "token_count": 9}
+    found = converted(
+        conversation_turns=[turn], title="T", content={"blocks": []}, metadata={"own": 1}, tags=[1], updated_at=None
+    )
+
+    assert found["metadata"] == {"content": {"blocks": []}, "own": 1, "title": "T", "tags": [1]}
+    assert (found["content"], found["created_at"]) == (None, "2025-11-04T10:00:00.000000Z")
+    assert found["conversation_turns"] == [
+        {"id": "t", "sequence": 1, "role": "user", "content": "Hello", "metadata": {"token_count": 9}}
+    ]
+    assert list(found) == sorted(found)
+
+
+def test_turns_stand_in_the_order_of_their_numbers():
+    """From 1 without gaps; numbers that are others are kept."""
+    turns = [{**TURN, "content": str(number), "sequence": number} for number in (4, 0, 2)]
+
+    found = converted(conversation_turns=turns)["conversation_turns"]
+
+    assert [(turn["sequence"], turn["content"], turn["metadata"]) for turn in found] == [
+        (1, "0", {"sequence": 0}),
+        (2, "2", {}),
+        (3, "4", {"sequence": 4}),
+    ]
+
+
+def test_a_time_without_an_offset_is_utc():
+    """Wherever it is read."""
+    found = converted(created_at="2025-11-01 09:30:00.5", updated_at="2025-11-01T09:30:00+02:00")
+
+    assert found["created_at"] == "2025-11-01T09:30:00.500000Z"
+    assert found["updated_at"] == "2025-11-01T07:30:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"id": None},
+        {"id": ""},
+        {"id": "x" * 600},
+        {"id": ["a"]},
+        {"conversation_turns": []},
+        {"conversation_turns": None},
+        {"conversation_turns": ["text"]},
+        {"conversation_turns": [{"role": "user", "content": None}]},
+        {"conversation_turns": [{"role": "user", "content": " "}]},
+        {"conversation_turns": [{"role": "", "content": "x"}]},
+        {"conversation_turns": [{"role": "user", "content": "a\0b"}]},
+        {"conversation_turns": [{**TURN, "sequence": 5, "metadata": {"sequence": 6}}]},
+        {"title": 1, "metadata": {"title": 2}},
+        {"topic": "a\0b"},
+    ],
+)
+def test_what_cannot_be_kept_is_named_by_its_line(given):
+    """And never by its text."""
+    with pytest.raises(InputError, match="line 3"):
+        converted(**given)
+
+
+def test_a_record_is_the_same_whenever_it_is_made():
+    """Its line and its digest are what a restore compares with."""
+    one, other = (record_of(converted(z=1, a={"y": 1, "b": 2}), place) for place in (7, 8))
+
+    assert (one.line, one.digest, one.turns, one.key) == (other.line, other.digest, 1, 7)
