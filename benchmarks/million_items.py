@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import workload
-from backstay import Backstay, Conversation, Item, Progress
+from backstay import Backstay, Conversation, Item, JobProgress
 from measuring import parse, print_heading, print_table, scratch, spread
 
 QUESTION = "What does a job of a million items cost?"
@@ -142,7 +142,7 @@ def _resume(database: str, asked_at: float) -> Figures:
         first_call_at = first_call_at or time.time()
         return await _converse(item)
 
-    def note(_: Progress) -> None:
+    def note(_: JobProgress) -> None:
         nonlocal worked_until
         worked_until = time.perf_counter()
 

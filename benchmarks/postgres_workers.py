@@ -8,7 +8,7 @@ from multiprocessing import queues, synchronize
 from pathlib import Path
 
 import workload
-from backstay import Backstay, Progress, Selection
+from backstay import Backstay, JobProgress, Selection
 from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
 from servers import Server, database, described, server
 
@@ -58,7 +58,7 @@ def _work(url: str, ready: synchronize.Barrier, ended: "queues.SimpleQueue[float
     """Work on the job once all processes are there, and say when it was done, by a clock that all share."""
     ended_at = 0.0
 
-    def note(_: Progress) -> None:
+    def note(_: JobProgress) -> None:
         nonlocal ended_at
         ended_at = time.monotonic()
 

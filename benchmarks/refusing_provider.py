@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import local_provider
-from backstay.generate.trouble import Cause, Trouble
+from backstay.generate.trouble import ProviderTrouble, TroubleKind
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -38,22 +38,22 @@ BUCKET_PER_SECOND = 50.0
 AT_ONCE = 20
 
 
-def _random(share: float, cause: Cause, named: float | None = None) -> Callable[[], Condition]:
-    return lambda: RandomRefusals(share, Trouble(cause, "", named))
+def _random(share: float, cause: TroubleKind, named: float | None = None) -> Callable[[], Condition]:
+    return lambda: RandomRefusals(share, ProviderTrouble(cause, "", named))
 
 
 CONDITIONS: Mapping[str, Callable[[], Condition]] = {
-    "no refusals": _random(0.0, Cause.LIMIT),
-    "1 % of 429, Retry-After 1": _random(0.01, Cause.LIMIT, 1.0),
-    "5 % of 429, Retry-After 1": _random(0.05, Cause.LIMIT, 1.0),
-    "5 % of 429, no Retry-After": _random(0.05, Cause.LIMIT),
-    "2 % of 503": _random(0.02, Cause.OVERLOAD),
+    "no refusals": _random(0.0, TroubleKind.LIMIT),
+    "1 % of 429, Retry-After 1": _random(0.01, TroubleKind.LIMIT, 1.0),
+    "5 % of 429, Retry-After 1": _random(0.05, TroubleKind.LIMIT, 1.0),
+    "5 % of 429, no Retry-After": _random(0.05, TroubleKind.LIMIT),
+    "2 % of 503": _random(0.02, TroubleKind.OVERLOAD),
     "bucket of 50 a second, true Retry-After": lambda: BucketLimit(lambda _: BUCKET_PER_SECOND, retry_after="true"),
     "20 at once": lambda: ConcurrencyLimit(AT_ONCE),
     "503 for a minute, from the fourth second on": lambda: Outage(*OUTAGE),
     "503 for the first minute": lambda: Outage(0.0, OUTAGE_SECONDS),
 }
-_STATUSES = {Cause.LIMIT: 429, Cause.OVERLOAD: 503}
+_STATUSES = {TroubleKind.LIMIT: 429, TroubleKind.OVERLOAD: 503}
 _MEASURED = b"GET /v1/measured "
 
 

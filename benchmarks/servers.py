@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import migrate
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -44,7 +44,7 @@ def server(parent: Path) -> Iterator[Server]:
 def database(running: Server) -> Iterator[str]:
     """Make a migrated database, give its URL, and drop it after. What it wrote is on disk before and after."""
     with fresh(running) as url:
-        migrate(Address.of(url), SCHEMA)
+        migrate(ServerAddress.of(url), SCHEMA)
         yield url
 
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import workload
-from backstay import Backstay, Recipe, Stop
-from backstay.generate.rate import Rate
+from backstay import Backstay, Recipe, StopSignal
+from backstay.generate.rate import AccountRate
 from measuring import print_table, scratch
 from refusing_provider import CONDITIONS, measured, refusing_provider
 
@@ -53,13 +53,13 @@ def main() -> int:
 
 def _simulated(cell: str, seed: int) -> Result:
     random.seed(seed)
-    return Simulation(Rate(), CONDITIONS[cell](), slots=_SLOTS, items=_ITEMS, seed=seed).run(_TO_SECOND)
+    return Simulation(AccountRate(), CONDITIONS[cell](), slots=_SLOTS, items=_ITEMS, seed=seed).run(_TO_SECOND)
 
 
 async def _real(cell: str, parent: Path | None) -> Result:
     with scratch(parent) as folder, refusing_provider(cell) as base_url:
         async with Backstay.open(folder / "library.db") as backstay:
-            stop = Stop()
+            stop = StopSignal()
             asyncio.get_running_loop().call_later(_TO_SECOND + 1, stop.request)
             recipe = Recipe(model="local", base_url=base_url)
             await backstay.batches.run("cell", workload.items(_ITEMS), recipe, concurrency=_SLOTS, stop=stop)

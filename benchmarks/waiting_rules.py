@@ -1,10 +1,10 @@
-"""Rules of waiting that the chosen one is compared with. Each is told the time, as `generate.rate.Rate` is."""
+"""Rules of waiting that the chosen one is compared with. Each is told the time, as `generate.rate.AccountRate` is."""
 
 import math
 import random
 from dataclasses import dataclass
 
-from backstay.generate.trouble import Trouble
+from backstay.generate.trouble import ProviderTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Alone:
     def succeeded(self, now: float, permit: Permit) -> None:
         pass
 
-    def refused(self, now: float, permit: Permit, trouble: Trouble, again: int = 0) -> float:
+    def refused(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         if trouble.retry_after_seconds is not None:
             return trouble.retry_after_seconds
         return min(60.0, 2.0**again) * random.uniform(0.5, 1.0)
@@ -53,7 +53,7 @@ class Aimd(Alone):
     def succeeded(self, now: float, permit: Permit) -> None:
         self._cap += 1.0 / self._cap
 
-    def refused(self, now: float, permit: Permit, trouble: Trouble, again: int = 0) -> float:
+    def refused(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         if permit.started_at > self._cut_at:
             self._cut_at = now
             self._cap = max(1.0, min(self._cap, self.in_flight) / 2)
@@ -87,7 +87,7 @@ class HoldAll(Alone):
         if self._room < math.inf:
             self._room += 1.0 if self._room < self._half else 0.05
 
-    def refused(self, now: float, permit: Permit, trouble: Trouble, again: int = 0) -> float:
+    def refused(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         named = trouble.retry_after_seconds
         if permit.started_at > self._cut_at:
             if self._good and self._cut_at > -math.inf:

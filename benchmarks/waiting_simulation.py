@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backstay.generate.rate import Rate
-from backstay.generate.trouble import Cause, Trouble
+from backstay.generate.rate import AccountRate
+from backstay.generate.trouble import ProviderTrouble, TroubleKind
 from measuring import print_table
 from waiting_rules import Aimd, Alone, HoldAll
 
@@ -33,7 +33,7 @@ from support.provider_model import (
 QUESTION = "Which rule of waiting keeps most of what a provider allows?"
 
 _RULES: Mapping[str, Callable[[], Rule]] = {
-    "chosen": Rate,
+    "chosen": AccountRate,
     "the rule before": HoldAll,
     "each call alone": Alone,
     "AIMD on concurrency": Aimd,
@@ -59,8 +59,8 @@ def _changing(now: float) -> float:
     return 10.0 if 60.0 <= now < 120.0 else 50.0
 
 
-def _random(share: float, cause: Cause, named: float | None) -> Callable[[], Condition]:
-    return lambda: RandomRefusals(share, Trouble(cause, "refused", named))
+def _random(share: float, cause: TroubleKind, named: float | None) -> Callable[[], Condition]:
+    return lambda: RandomRefusals(share, ProviderTrouble(cause, "refused", named))
 
 
 def _bucket(rate: float, named: str, *, by_tokens: bool = False) -> Callable[[], Condition]:
@@ -78,7 +78,11 @@ def _cases(slots: int) -> list[_Case]:
             seconds=40,
         )
         for share in (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
-        for status, cause, named in ((429, Cause.LIMIT, None), (429, Cause.LIMIT, 1.0), (503, Cause.OVERLOAD, 600.0))
+        for status, cause, named in (
+            (429, TroubleKind.LIMIT, None),
+            (429, TroubleKind.LIMIT, 1.0),
+            (503, TroubleKind.OVERLOAD, 600.0),
+        )
         if share or named is None
     ]
     cases += [
@@ -130,10 +134,10 @@ def main() -> None:
     print_table(["job", *_RULES], rows)
 
 
-_OUTAGES: tuple[tuple[str, tuple[Cause, bool]], ...] = (
-    ("503 without Retry-After", (Cause.OVERLOAD, False)),
-    ("503 with a true Retry-After", (Cause.OVERLOAD, True)),
-    ("connection refused", (Cause.UNREACHED, False)),
+_OUTAGES: tuple[tuple[str, tuple[TroubleKind, bool]], ...] = (
+    ("503 without Retry-After", (TroubleKind.OVERLOAD, False)),
+    ("503 with a true Retry-After", (TroubleKind.OVERLOAD, True)),
+    ("connection refused", (TroubleKind.UNREACHED, False)),
 )
 
 
@@ -146,7 +150,7 @@ def _cell(case: _Case, rule: str, slots: int, rounds: int) -> str:
     return f"{sum(rates) / rounds:.2f}, {sum(shares) / rounds:.1%}"
 
 
-def _recovery(rule: str, slots: int, outage: tuple[Cause, bool]) -> str:
+def _recovery(rule: str, slots: int, outage: tuple[TroubleKind, bool]) -> str:
     cause, names_end = outage
     provider = Outage(*_OUTAGE, cause, names_end)
     items = 300 * slots
@@ -160,7 +164,7 @@ def _tenths(until: float) -> list[float]:
     return [tenth / 10 for tenth in range(int(until * 10))]
 
 
-def _job(rule: str, items: int, outage: tuple[Cause, bool]) -> str:
+def _job(rule: str, items: int, outage: tuple[TroubleKind, bool]) -> str:
     cause, names_end = outage
     seconds = _OUTAGE[1] - _OUTAGE[0]
     result = _run(rule, Outage(0.0, seconds, cause, names_end), slots=64, items=items, seed=1, seconds=3_600.0)

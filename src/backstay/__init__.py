@@ -12,20 +12,20 @@ from backstay import errors
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.backup.backup import Backup, BackupProgress, BackupState
-    from backstay.backup.restore_plan import Restored, RestorePlan
-    from backstay.batch.checkpoint import Counts, Progress, Tokens
-    from backstay.batch.intake import Columns
-    from backstay.batch.item import Failure, Item
+    from backstay.backup.restore_plan import RestorePlan, RestoreResult
+    from backstay.batch.checkpoint import ItemCounts, JobProgress, TokenCounts
+    from backstay.batch.intake import ColumnMapping
+    from backstay.batch.item import FailedItem, Item
     from backstay.batch.job import Job, JobState
-    from backstay.batch.outcome import Done, Doom, Fail, Retry, Skip
+    from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
     from backstay.batch.processor import Work
     from backstay.batch.result import BatchResult
-    from backstay.batch.stop import Stop
+    from backstay.batch.stop import StopSignal
     from backstay.errors import BackstayError
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation, Turn
-    from backstay.library.deletion import DeletePlan, Deletion
-    from backstay.library.imports.incoming import Imported
+    from backstay.library.deletion import DeletePlan, DeleteResult
+    from backstay.library.imports.incoming import ImportResult
     from backstay.library.selection import Selection
 
 __all__ = [
@@ -35,28 +35,28 @@ __all__ = [
     "BackupProgress",
     "BackupState",
     "BatchResult",
-    "Columns",
+    "ColumnMapping",
     "Conversation",
-    "Counts",
     "DeletePlan",
-    "Deletion",
+    "DeleteResult",
     "Done",
-    "Doom",
     "Fail",
-    "Failure",
-    "Imported",
+    "FailedItem",
+    "Halt",
+    "ImportResult",
     "Item",
+    "ItemCounts",
     "Job",
+    "JobProgress",
     "JobState",
-    "Progress",
     "Recipe",
     "RestorePlan",
-    "Restored",
+    "RestoreResult",
     "Retry",
     "Selection",
     "Skip",
-    "Stop",
-    "Tokens",
+    "StopSignal",
+    "TokenCounts",
     "Turn",
     "Work",
     "errors",
@@ -70,28 +70,28 @@ _HOMES = {
     "BackupProgress": "backstay.backup.backup",
     "BackupState": "backstay.backup.backup",
     "BatchResult": "backstay.batch.result",
-    "Columns": "backstay.batch.intake",
+    "ColumnMapping": "backstay.batch.intake",
     "Conversation": "backstay.library.conversation",
-    "Counts": "backstay.batch.checkpoint",
     "DeletePlan": "backstay.library.deletion",
-    "Deletion": "backstay.library.deletion",
+    "DeleteResult": "backstay.library.deletion",
     "Done": "backstay.batch.outcome",
-    "Doom": "backstay.batch.outcome",
     "Fail": "backstay.batch.outcome",
-    "Failure": "backstay.batch.item",
-    "Imported": "backstay.library.imports.incoming",
+    "FailedItem": "backstay.batch.item",
+    "Halt": "backstay.batch.outcome",
+    "ImportResult": "backstay.library.imports.incoming",
     "Item": "backstay.batch.item",
+    "ItemCounts": "backstay.batch.checkpoint",
     "Job": "backstay.batch.job",
+    "JobProgress": "backstay.batch.checkpoint",
     "JobState": "backstay.batch.job",
-    "Progress": "backstay.batch.checkpoint",
     "Recipe": "backstay.generate.recipe",
     "RestorePlan": "backstay.backup.restore_plan",
-    "Restored": "backstay.backup.restore_plan",
+    "RestoreResult": "backstay.backup.restore_plan",
     "Retry": "backstay.batch.outcome",
     "Selection": "backstay.library.selection",
     "Skip": "backstay.batch.outcome",
-    "Stop": "backstay.batch.stop",
-    "Tokens": "backstay.batch.checkpoint",
+    "StopSignal": "backstay.batch.stop",
+    "TokenCounts": "backstay.batch.checkpoint",
     "Turn": "backstay.library.conversation",
     "Work": "backstay.batch.processor",
 }

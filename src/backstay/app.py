@@ -7,40 +7,40 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from backstay.backup.cleanup import Cleaner
-from backstay.backup.deleter import Deletions
-from backstay.backup.locations import Folders
-from backstay.backup.reader import Reading
+from backstay.backup.deleter import DeleteService
+from backstay.backup.locations import BackupLocations
+from backstay.backup.reader import BackupReader
 from backstay.backup.restorer import Restorer
 from backstay.backup.service import Backups
 from backstay.backup.verifier import Verifier
-from backstay.backup.writer import Writer
+from backstay.backup.writer import BackupWriter
 from backstay.batch.processor import ProcessorSource
 from backstay.batch.service import CONCURRENCY, Batches
 from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
-from backstay.coordination.idempotency import Once
-from backstay.coordination.scheduled import Duties
-from backstay.coordination.store import OtherOwners, Owned
+from backstay.coordination.idempotency import IdempotentRequests
+from backstay.coordination.scheduled import ScheduledTasks
+from backstay.coordination.store import OtherOwners, OwnedKind
 from backstay.coordination.tickets import Tickets
 from backstay.errors import SettingsError
 from backstay.extras import packages_missing
 from backstay.files import is_own
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
-from backstay.generate.processor_registry import Processors
-from backstay.legacy.jobs import TakingOver
-from backstay.legacy.report import Report
-from backstay.legacy.service import FromOriginal, Keeper
-from backstay.library.adoption import Adoption, GivenBack
+from backstay.generate.processor_registry import ProcessorRegistry
+from backstay.legacy.jobs import LegacyJobImporter
+from backstay.legacy.report import LegacyReport
+from backstay.legacy.service import BackupImporter, LegacyImport
+from backstay.library.adoption import AdoptionResult, UnadoptResult
 from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.settings import Settings, load
-from backstay.storage.sql.migrated import Migrated
+from backstay.storage.sql.migrated import MigrationResult
 from backstay.storage.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from backstay.generate.allowlist import Allowed
+    from backstay.generate.allowlist import AllowedEntry
     from backstay.storage.postgres import PostgresStore
 
 _log = get_logger("backstay")
@@ -57,11 +57,11 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
-class FromOriginalDone:
+class LegacyImportResult:
     """What came of migrating from the original."""
 
-    migrated: Migrated
-    report: Report
+    migrated: MigrationResult
+    report: LegacyReport
 
 
 class Backstay:
@@ -72,7 +72,7 @@ class Backstay:
         settings: Settings,
         *,
         create: bool = True,
-        allowed: "Allowed | None" = None,
+        allowed: "AllowedEntry | None" = None,
         keys: KeySources | None = None,
         read_seconds: float | None = None,
         concurrency: int = CONCURRENCY,
@@ -84,7 +84,7 @@ class Backstay:
         self._database_id: str | None = None
         self._clock = SystemClock()
         self._store = _store(settings, self._clock, read_seconds)
-        self._folders = Folders(
+        self._folders = BackupLocations(
             store=self._store.backups, beside=self._store.backup_place, chosen=settings.backup_place
         )
         self._accounts = Accounts(
@@ -93,17 +93,17 @@ class Backstay:
             patience_seconds=settings.patience_seconds,
             keys=keys or KeySources.from_settings(settings),
         )
-        self._every = Processors(self._accounts, allowed_keys=settings.allowed_keys)
+        self._every = ProcessorRegistry(self._accounts, allowed_keys=settings.allowed_keys)
         self._allowed = allowed
         self._own = self.for_owner(settings.owner)
         self.batches = self._own.batches
         self.conversations = self._own.conversations
         self.backups = self._own.backups
-        self.once = Once(store=self._store.notes)
+        self.once = IdempotentRequests(store=self._store.notes)
         self.tickets = Tickets(store=self._store.notes, clock=self._clock)
-        self.duties = Duties(store=self._store.notes)
+        self.duties = ScheduledTasks(store=self._store.notes)
 
-    def for_owner(self, owner: str, allowed: "Allowed | None" = None) -> Services:
+    def for_owner(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
         """Return the services of one owner. All share this library's store, and none sees another owner's rows.
 
         Args:
@@ -112,10 +112,10 @@ class Backstay:
         """
         store, keep = self._store.backups, self.settings.backup_keep
         verifier = Verifier(store=store)
-        reading = Reading(store=store, folders=self._folders, verifier=verifier, owner=owner)
-        writer = Writer(store=store, folders=self._folders, verifier=verifier, clock=self._clock, owner=owner)
+        reading = BackupReader(store=store, folders=self._folders, verifier=verifier, owner=owner)
+        writer = BackupWriter(store=store, folders=self._folders, verifier=verifier, clock=self._clock, owner=owner)
         cleaner = Cleaner(store=store, folders=self._folders, clock=self._clock, owner=owner)
-        deletions = Deletions(
+        deletions = DeleteService(
             store=store,
             conversations=self._store.conversations,
             writer=writer,
@@ -155,7 +155,7 @@ class Backstay:
         """Return who has unfinished jobs, or backups."""
         return await self._store.notes.owners()
 
-    async def others(self, noun: Owned) -> OtherOwners:
+    async def others(self, noun: OwnedKind) -> OtherOwners:
         """Count what other owners have, as far as our role may see it; in another user's file count nothing."""
         if not all(is_own(path) for path in self._store.files):
             return OtherOwners(noun, 0, 0)
@@ -213,7 +213,7 @@ class Backstay:
         settings = load(database_url=database_url, owner=owner, rpm=rpm, tpm=tpm, patience_seconds=patience_seconds)
         return cls(settings, create=create)
 
-    async def migrate(self, *, check: bool = False) -> Migrated:
+    async def migrate(self, *, check: bool = False) -> MigrationResult:
         """Bring the database to the schema that this version knows. Not within `async with`; twice is safe.
 
         A SQLite file is also migrated when it is opened; a PostgreSQL database only so.
@@ -229,7 +229,7 @@ class Backstay:
         """
         return await self._store.migrate(check=check)
 
-    async def migrate_from_original(self, source: str = "public", *, check: bool = False) -> FromOriginalDone:
+    async def migrate_from_original(self, source: str = "public", *, check: bool = False) -> LegacyImportResult:
         """Migrate, then take over what is unfinished and alive in the tables that the original keeps in a schema.
 
         Each unfinished checkpoint becomes a paused job, each live backup one of ours. Nothing of the original is
@@ -247,11 +247,11 @@ class Backstay:
         await original.find(source)
         migrated = await self.migrate(check=check)
         if check and migrated.applied:
-            return FromOriginalDone(migrated, await original.take_over(source, check=True, nothing_is_here=True))
+            return LegacyImportResult(migrated, await original.take_over(source, check=True, nothing_is_here=True))
         async with self:
-            return FromOriginalDone(migrated, await original.take_over(source, check=check))
+            return LegacyImportResult(migrated, await original.take_over(source, check=check))
 
-    def _original(self) -> FromOriginal:
+    def _original(self) -> LegacyImport:
         if self._store.original is None:
             raise SettingsError(
                 "The original keeps its tables on PostgreSQL, and this is a SQLite file; name that database in "
@@ -260,10 +260,10 @@ class Backstay:
             )
         keep, places = self.settings.backup_keep, self._store.backups.places
         owner, locks = self.settings.owner, self._store.locks
-        return FromOriginal(
+        return LegacyImport(
             store=self._store.original,
-            jobs=TakingOver(stores=self._store.batches, owner=owner, folder=locks),
-            keepers=lambda whose: Keeper(self.for_owner(whose).backups, keep, places),
+            jobs=LegacyJobImporter(stores=self._store.batches, owner=owner, folder=locks),
+            keepers=lambda whose: BackupImporter(self.for_owner(whose).backups, keep, places),
             owner=owner,
             folder=self.settings.backup_place,
             clock=self._clock,
@@ -276,7 +276,7 @@ class Backstay:
         columns: Mapping[str, str] | None = None,
         *,
         check: bool = False,
-    ) -> Adoption:
+    ) -> AdoptionResult:
         """Have a user's own tables, in the same PostgreSQL database, be our conversations and turns.
 
         Not within `async with`; twice is safe. Their rows stay where they are, as they are; everything works on them.
@@ -300,7 +300,7 @@ class Backstay:
         )
         return await self._store.adopt(wanted, self.settings.owner, check=check)
 
-    async def give_back(self, *, check: bool = False) -> GivenBack:
+    async def give_back(self, *, check: bool = False) -> UnadoptResult:
         """Take back what `adopt` did. Not within `async with`; twice is safe. The tables stay as they are.
 
         What had no column there is lost, and the answer says of how many.
@@ -350,9 +350,9 @@ def _report_ignored(parameters: Sequence[str]) -> None:
         )
 
 
-def _source_of(every: Processors, allowed: "Allowed | None") -> ProcessorSource:
+def _source_of(every: ProcessorRegistry, allowed: "AllowedEntry | None") -> ProcessorSource:
     if allowed is None:
         return every
-    from backstay.generate.allowlist import AllowedProcessors
+    from backstay.generate.allowlist import Allowlist
 
-    return AllowedProcessors(every, allowed)
+    return Allowlist(every, allowed)

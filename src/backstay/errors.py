@@ -1,14 +1,15 @@
 """Every error Backstay raises.
 
     BackstayError
-      InputError             InputNotFound, InputEmpty, InputUnreadable, InputTooLarge, BadRow, DuplicateItem,
+      InputError             InputNotFound, InputEmpty, InputUnreadable, InputTooLarge, InvalidRow, DuplicateItem,
                              UnknownColumn
       NotFound               JobNotFound, ItemNotFound, ConversationNotFound, BackupNotFound, StoreNotFound
-      Conflict               JobDiffers, ItemsDiffer, IllegalMove, LeaseLost, JobIsWorked, ConversationExists,
-                             RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse, KeyReused, KeyInFlight
-      Refused                JobNameNeeded, ConfirmationNeeded, CallerOnly, ItemsNeeded, EmptySelection, NothingToRun,
-                             CannotAdopt, StoringHindered, ProcessorNotAllowed
-      SettingsError          KeyMissing, KeyNotAllowed
+      Conflict               JobDiffers, ItemsDiffer, InvalidTransition, LeaseLost, JobHasWorkers, ConversationExists,
+                             RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse,
+                             IdempotencyKeyReused, IdempotencyKeyInFlight
+      Refused                JobNameNeeded, ConfirmationNeeded, ProcessorNotPortable, ItemsNeeded, EmptySelection,
+                             NothingToRun, CannotAdopt, AdoptedTableNotWritable, ProcessorNotAllowed
+      SettingsError          ApiKeyMissing, ApiKeyNotAllowed
       RecipeError            UnknownVariable
       Stopped
       OutputUnwritable
@@ -74,10 +75,10 @@ class InputTooLarge(InputError):
     code = "input_too_large"
 
 
-class BadRow(InputError):
+class InvalidRow(InputError):
     """One row is of no use: ragged, not an object, without a topic."""
 
-    code = "bad_row"
+    code = "invalid_row"
 
 
 class DuplicateItem(InputError):
@@ -136,10 +137,10 @@ class ItemsDiffer(Conflict):
     code = "items_differ"
 
 
-class IllegalMove(Conflict):
+class InvalidTransition(Conflict):
     """The job's state does not allow what was asked."""
 
-    code = "illegal_move"
+    code = "invalid_transition"
 
 
 class LeaseLost(Conflict):
@@ -148,10 +149,10 @@ class LeaseLost(Conflict):
     code = "lease_lost"
 
 
-class JobIsWorked(Conflict):
+class JobHasWorkers(Conflict):
     """A live worker is on the job, so it cannot be removed under it."""
 
-    code = "job_is_worked"
+    code = "job_has_workers"
 
 
 class ConversationExists(Conflict):
@@ -184,16 +185,16 @@ class BackupInUse(Conflict):
     code = "backup_in_use"
 
 
-class KeyReused(Conflict):
+class IdempotencyKeyReused(Conflict):
     """The key of a request was used for another one."""
 
-    code = "key_reused"
+    code = "idempotency_key_reused"
 
 
-class KeyInFlight(Conflict):
+class IdempotencyKeyInFlight(Conflict):
     """A request of the same key is being worked on."""
 
-    code = "key_in_flight"
+    code = "idempotency_key_in_flight"
 
 
 class Refused(BackstayError):
@@ -210,10 +211,10 @@ class ConfirmationNeeded(Refused):
     code = "confirmation_needed"
 
 
-class CallerOnly(Refused):
+class ProcessorNotPortable(Refused):
     """The job's processor is a callable of some program: only that program can go on with it."""
 
-    code = "caller_only"
+    code = "processor_not_portable"
 
 
 class ItemsNeeded(Refused):
@@ -236,10 +237,10 @@ class CannotAdopt(Refused):
     code = "cannot_adopt"
 
 
-class StoringHindered(Refused):
+class AdoptedTableNotWritable(Refused):
     """The tables that were adopted take no new conversations; what is in them can be backed up, deleted, restored."""
 
-    code = "storing_hindered"
+    code = "adopted_table_not_writable"
 
 
 class ProcessorNotAllowed(Refused):
@@ -254,16 +255,16 @@ class SettingsError(BackstayError):
     code = "settings_error"
 
 
-class KeyMissing(SettingsError):
+class ApiKeyMissing(SettingsError):
     """The API key that a provider needs is not set, or its command or file gives none."""
 
-    code = "key_missing"
+    code = "api_key_missing"
 
 
-class KeyNotAllowed(SettingsError):
+class ApiKeyNotAllowed(SettingsError):
     """A recipe file or a stored job would send a key to a host that has not been allowed."""
 
-    code = "key_not_allowed"
+    code = "api_key_not_allowed"
 
 
 class RecipeError(BackstayError):

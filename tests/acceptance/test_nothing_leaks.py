@@ -17,7 +17,7 @@ _WRITER = """
 import os
 from pathlib import Path
 
-from backstay import Conversation, Doom, Fail, Retry, Skip, Turn
+from backstay import Conversation, Halt, Fail, Retry, Skip, Turn
 
 def write(item, work):
     work.raw("raw basalt-finch")
@@ -35,7 +35,7 @@ def write(item, work):
             os._exit(7)
         case 6 if not Path("mended").exists():
             Path("mended").touch()
-            return Doom(f"no key for {LEAK}")
+            return Halt(f"no key for {LEAK}")
     return Conversation([Turn("user", item.topic), Turn("assistant", "basalt-finch")])
 """
 

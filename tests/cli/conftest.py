@@ -25,7 +25,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from backstay import Conversation, Doom, Fail, Turn
+from backstay import Conversation, Halt, Fail, Turn
 
 
 def _made(item):
@@ -49,7 +49,7 @@ async def declines(item):
 
 
 async def broke(item):
-    return Doom("the key was refused", code="credentials")
+    return Halt("the key was refused", code="credentials")
 
 
 async def refused(item, work):
@@ -57,7 +57,7 @@ async def refused(item, work):
         return Fail("there is none")
     if "bad" in item.topic:
         work.raw("<html>refused</html>")
-        return Doom("the prompt was refused", code="refused")
+        return Halt("the prompt was refused", code="refused")
     return _made(item)
 
 

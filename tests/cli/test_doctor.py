@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from backstay.doctor import Level, examine, file, filesystem
+from backstay.doctor import CheckLevel, examine, file, filesystem
 from backstay.doctor.filesystem import file_system
 from support.sql import ask
 from support.waiting import until
@@ -211,7 +211,7 @@ def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
 
     checks = {check.name: check for check in examine(database_url=str(tmp_path / "a.db"), owner=None, environ={})}
 
-    assert checks["disk"].level is Level.WARNING
+    assert checks["disk"].level is CheckLevel.WARNING
     assert "local disk" in checks["disk"].remedy
 
 

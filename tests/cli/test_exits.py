@@ -6,35 +6,35 @@ import pytest
 import typer
 
 from backstay import errors
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.job import JobState
 from backstay.batch.result import BatchResult
-from backstay.batch.worker import Ending
+from backstay.batch.worker import EndReason
 from backstay.cli.app import app
-from backstay.cli.exits import EPILOG, MEANINGS, Status, of_error, of_result
+from backstay.cli.exits import EPILOG, MEANINGS, ExitStatus, of_error, of_result
 
 _USAGE = {
     "SettingsError",
     "Refused",
     "JobNameNeeded",
     "ConfirmationNeeded",
-    "CallerOnly",
+    "ProcessorNotPortable",
     "CannotAdopt",
-    "StoringHindered",
+    "AdoptedTableNotWritable",
     "ItemsNeeded",
     "EmptySelection",
     "NothingToRun",
     "InputNotFound",
     "UnknownColumn",
-    "KeyMissing",
-    "KeyNotAllowed",
+    "ApiKeyMissing",
+    "ApiKeyNotAllowed",
     "RecipeError",
     "UnknownVariable",
     "ProcessorUnusable",
     "ProcessorNotAllowed",
     "ProcessorNotFound",
 }
-_OTHERS = {"StoreFull": Status.PAUSED, "BackupDiskFull": Status.PAUSED, "Stopped": Status.INTERRUPTED}
+_OTHERS = {"StoreFull": ExitStatus.PAUSED, "BackupDiskFull": ExitStatus.PAUSED, "Stopped": ExitStatus.INTERRUPTED}
 
 
 def _tree(kind: type[errors.BackstayError]) -> list[type[errors.BackstayError]]:
@@ -45,46 +45,54 @@ def _tree(kind: type[errors.BackstayError]) -> list[type[errors.BackstayError]]:
 @pytest.mark.parametrize("kind", _tree(errors.BackstayError), ids=lambda kind: kind.__name__)
 def test_every_error_has_its_status(kind):
     """Wrong usage is 2, a full disk needs the user and is 5, a stop is 130, everything else is 1."""
-    expected = Status.USAGE if kind.__name__ in _USAGE else _OTHERS.get(kind.__name__, Status.ERROR)
+    expected = ExitStatus.USAGE if kind.__name__ in _USAGE else _OTHERS.get(kind.__name__, ExitStatus.ERROR)
 
     assert of_error(kind("told")) is expected
 
 
 def test_an_unexpected_exception_is_an_error():
     """What is no error of ours has the status of an error."""
-    assert of_error(KeyError("x")) is Status.ERROR
+    assert of_error(KeyError("x")) is ExitStatus.ERROR
 
 
-def _result(ending: Ending, counts: Counts) -> BatchResult:
-    return BatchResult("topics", JobState.RUNNING, counts, Tokens(), ending, None, None, did_nothing=False, seconds=1.0)
+def _result(ending: EndReason, counts: ItemCounts) -> BatchResult:
+    return BatchResult(
+        "topics", JobState.RUNNING, counts, TokenCounts(), ending, None, None, did_nothing=False, seconds=1.0
+    )
 
 
 @pytest.mark.parametrize(
     ("ending", "status"),
     [
-        (Ending.FINISHED, Status.DONE),
-        (Ending.LIMIT, Status.LIMIT),
-        (Ending.PAUSED, Status.PAUSED),
-        (Ending.CANCELLED, Status.ERROR),
-        (Ending.STOPPED, Status.INTERRUPTED),
+        (EndReason.FINISHED, ExitStatus.DONE),
+        (EndReason.LIMIT, ExitStatus.LIMIT),
+        (EndReason.PAUSED, ExitStatus.PAUSED),
+        (EndReason.CANCELLED, ExitStatus.ERROR),
+        (EndReason.STOPPED, ExitStatus.INTERRUPTED),
     ],
 )
 def test_every_ending_has_its_status(ending, status):
     """Why a run ended decides how the command exits."""
-    assert of_result(_result(ending, Counts(completed=3))) is status
+    assert of_result(_result(ending, ItemCounts(completed=3))) is status
 
 
 def test_all_endings_are_known():
     """A new ending needs a status of its own: this list must know it."""
-    assert set(Ending) == {Ending.FINISHED, Ending.LIMIT, Ending.PAUSED, Ending.CANCELLED, Ending.STOPPED}
+    assert set(EndReason) == {
+        EndReason.FINISHED,
+        EndReason.LIMIT,
+        EndReason.PAUSED,
+        EndReason.CANCELLED,
+        EndReason.STOPPED,
+    }
 
 
 def test_finished_with_failures_is_told_apart():
     """A job that finished with failures is not all done, whether it did so now or before."""
-    result = _result(Ending.FINISHED, Counts(completed=2, failed=1))
+    result = _result(EndReason.FINISHED, ItemCounts(completed=2, failed=1))
 
-    assert of_result(result) is Status.WITH_FAILURES
-    assert of_result(replace(result, did_nothing=True)) is Status.WITH_FAILURES
+    assert of_result(result) is ExitStatus.WITH_FAILURES
+    assert of_result(replace(result, did_nothing=True)) is ExitStatus.WITH_FAILURES
 
 
 def test_every_help_text_shows_the_statuses(within):

@@ -188,7 +188,7 @@ def test_skip_refuses_what_cannot_be_skipped(within, paused_by_itself):
     assert paused_by_itself.count("topics", "skipped") == 0
     answer = within("skip", "topics", "i2", "i3", "--json").json
     assert (answer["skipped"], answer["job"]["state"]) == (2, "completed")
-    assert within("skip", "topics", "i3", "--json").error["code"] == "illegal_move"
+    assert within("skip", "topics", "i3", "--json").error["code"] == "invalid_transition"
 
 
 def test_retry_puts_items_back(within, with_failures):

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from backstay import Backstay, Conversation, Turn
-from backstay.batch.checkpoint import Counts, Progress, Tokens
+from backstay.batch.checkpoint import ItemCounts, JobProgress, TokenCounts
 from backstay.cli import error_output
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
-from backstay.cli.progress import Lines
+from backstay.cli.progress import RunProgressLines
 from backstay.cli.text import counted, duration, plain, plain_lines, shortened
 from backstay.signals import SAME_SIGNAL_SECONDS
 
@@ -102,14 +102,16 @@ def test_lists_keep_ids_and_times_whole(within, backstay, columns):
 # -- progress ----------------------------------------------------------------------------------------------------------
 
 
-def _progress(settled: int) -> Progress:
-    return Progress("topics", Counts(pending=10 - settled, completed=settled - 1, failed=1), Tokens(7, 1200), 1, 2.0, 4)
+def _progress(settled: int) -> JobProgress:
+    return JobProgress(
+        "topics", ItemCounts(pending=10 - settled, completed=settled - 1, failed=1), TokenCounts(7, 1200), 1, 2.0, 4
+    )
 
 
 def test_progress_lines_come_now_and_then_and_at_the_end(capsys):
     """Not a terminal: a line at most every five seconds, and the last word at the end."""
     now = [0.0]
-    with Lines(Output(Invocation(), as_json=False), now=lambda: now[0]) as lines:
+    with RunProgressLines(Output(Invocation(), as_json=False), now=lambda: now[0]) as lines:
         for moment, settled in ((1, 2), (5, 3), (6, 4), (9.9, 5), (10, 6), (11, 7)):
             now[0] = moment
             lines(_progress(settled))
@@ -121,7 +123,7 @@ def test_progress_lines_come_now_and_then_and_at_the_end(capsys):
 
 def test_no_progress_is_told_where_there_was_none(capsys):
     """A job that was finished before has no progress to speak of."""
-    with Lines(Output(Invocation(), as_json=False)):
+    with RunProgressLines(Output(Invocation(), as_json=False)):
         pass
 
     assert capsys.readouterr().err == ""

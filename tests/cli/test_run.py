@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from backstay import Counts, Progress, Tokens
+from backstay import ItemCounts, JobProgress, TokenCounts
 from backstay.batch.progress import Listener
 from backstay.batch.service import Batches
 from backstay.errors import StoreFull
@@ -270,7 +270,7 @@ def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
     """It exits 5, with what to do and the command that resumes."""
 
     async def full(_batches: Batches, job_id: str, *_args: object, on_progress: Listener, **_more: object) -> None:
-        on_progress(Progress(job_id, Counts(pending=1), Tokens(), 1.0, 0.0, None))
+        on_progress(JobProgress(job_id, ItemCounts(pending=1), TokenCounts(), 1.0, 0.0, None))
         raise StoreFull("No space is left for here.db; free some, then resume", path="here.db")
 
     monkeypatch.setattr(Batches, "run", full)

@@ -12,15 +12,15 @@ import pytest
 
 from backstay import Backstay, Selection
 from backstay.errors import (
+    AdoptedTableNotWritable,
     BackupError,
-    BadRow,
     CannotAdopt,
     ConversationNotFound,
+    InvalidRow,
     SchemaOutdated,
     SettingsError,
     StoreCorrupt,
     StoreDenied,
-    StoringHindered,
 )
 from support import postgres, real_app
 from support.library import ALL
@@ -371,7 +371,7 @@ async def test_an_import_is_stored_as_far_as_there_are_columns(backstay, url, tm
     assert (await backstay.conversations.show(chat)).turns[1].metadata == {"a": 1}
     for unfit in ("not-a-uuid", chat.upper()):
         path.write_text(json.dumps({"id": unfit, "conversation_turns": turns}) + "\n")
-        with pytest.raises(BadRow, match="line 1"):
+        with pytest.raises(InvalidRow, match="line 1"):
             await backstay.conversations.import_file(path)
 
 
@@ -549,9 +549,9 @@ async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_pat
     async with Backstay.open(url, owner=ANN) as backstay:
         path = tmp_path / "in.jsonl"
         path.write_text(json.dumps({"conversation_turns": [{"role": "user", "content": "Hi"}]}) + "\n")
-        with pytest.raises(StoringHindered, match=why):
+        with pytest.raises(AdoptedTableNotWritable, match=why):
             await backstay.batches.run("new", [{"topic": "a"}], paid)
-        with pytest.raises(StoringHindered, match=why):
+        with pytest.raises(AdoptedTableNotWritable, match=why):
             await backstay.conversations.import_file(path)
         before = await asyncio.to_thread(everything, url)
         deleted = await backstay.conversations.delete(ALL)
@@ -564,7 +564,7 @@ async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_pat
 
 async def test_an_owner_who_is_none_of_theirs_is_refused(backstay):
     """Before anything is called."""
-    with pytest.raises(StoringHindered, match="--owner"):
+    with pytest.raises(AdoptedTableNotWritable, match="--owner"):
         await backstay.for_owner("local").batches.run("new", [{"topic": "a"}], "scripted")
 
 

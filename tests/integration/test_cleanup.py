@@ -4,9 +4,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from backstay import Backstay, Counts, Fail, JobState, Selection
+from backstay import Backstay, Fail, ItemCounts, JobState, Selection
 from backstay.batch.job import JobSettings
-from backstay.batch.liveness import LifeLine
+from backstay.batch.liveness import LivenessLock
 from backstay.errors import JobNotFound, StoreFull
 from support.conversations import conversation, drafts_of, items
 from support.processors import Writer
@@ -49,7 +49,7 @@ async def test_cleaned_job_takes_new_items(backstay, path):
 
     result = await backstay.batches.run("batch", items(5), Writer(), accept_new_items=True)
 
-    assert result.counts == Counts(completed=5)
+    assert result.counts == ItemCounts(completed=5)
     assert _count(path, "items", "item_inputs", "attempts") == (5, 0, 0)
 
 
@@ -76,7 +76,7 @@ async def test_deleted_conversation_is_not_generated_again(path):
         again = await backstay.batches.run("batch", items(3), write)
         more = await backstay.batches.run("batch", items(4), write, accept_new_items=True)
 
-        assert (again.did_nothing, more.counts) == (True, Counts(completed=4))
+        assert (again.did_nothing, more.counts) == (True, ItemCounts(completed=4))
         assert write.calls == ["item-4"]
         assert await backstay.conversations.count(Selection(job_id="batch")) == 3
 
@@ -108,7 +108,7 @@ async def test_discarded_job_frees_its_name(path):
             await backstay.batches.checkpoint("batch")
         assert _count(path, "jobs", "items", "item_inputs", "attempts", "workers") == (0, 0, 0, 0, 0)
         assert await backstay.conversations.count(Selection(job_id="batch")) == 2
-        assert (await backstay.batches.run("batch", items(2), Writer())).counts == Counts(completed=2)
+        assert (await backstay.batches.run("batch", items(2), Writer())).counts == ItemCounts(completed=2)
 
 
 async def test_job_in_any_state_may_be_discarded(backstay, path):
@@ -140,7 +140,7 @@ async def test_discard_that_was_cut_off_is_finished_by_the_next_run(backstay, pa
 async def test_dead_worker_does_not_keep_a_job(backstay, path):
     """It is taken over first."""
     await backstay.batches.create("batch", items(3), "scripted")
-    life = LifeLine.open(backstay._store.locks)
+    life = LivenessLock.open(backstay._store.locks)
     await backstay._store.batches.work.enter("local", "batch", life.card, again=False)
     life.close(remove=False)
 
@@ -174,7 +174,7 @@ async def _leave_staged(backstay, card):
 
 async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
     """By the next run, with the file that proved it dead."""
-    life = LifeLine.open(backstay._store.locks)
+    life = LivenessLock.open(backstay._store.locks)
     life.close(remove=False)
     await _leave_staged(backstay, life.card)
 
@@ -185,7 +185,7 @@ async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
 
 async def test_staged_job_of_a_living_process_is_left_alone(backstay, path):
     """It is still being made."""
-    life = LifeLine.open(backstay._store.locks)
+    life = LivenessLock.open(backstay._store.locks)
     await _leave_staged(backstay, life.card)
     await _leave_staged(backstay, card())
 
@@ -204,7 +204,7 @@ async def test_full_disk_while_a_job_is_made_leaves_nothing_for_ever(backstay, p
 
     result = await backstay.batches.run("batch", items(5), Writer())
 
-    assert result.counts == Counts(completed=5)
+    assert result.counts == ItemCounts(completed=5)
     assert _count(path, "jobs", "items", "workers") == (1, 5, 0)
 
 
@@ -227,7 +227,7 @@ async def test_full_disk_while_working_leaves_a_resumable_job(backstay, path):
 
     result = await backstay.batches.run("batch", items(50), Writer())
 
-    assert result.counts == Counts(completed=50)
+    assert result.counts == ItemCounts(completed=50)
 
 
 async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay):
@@ -240,7 +240,7 @@ async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay):
 
     result = await backstay.batches.resume("batch")
 
-    assert result.counts == Counts(completed=10)
+    assert result.counts == ItemCounts(completed=10)
 
 
 async def test_job_whose_worker_died_after_the_last_item_is_settled(backstay, path):

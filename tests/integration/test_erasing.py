@@ -69,13 +69,13 @@ async def test_without_erasing(tmp_path, monkeypatch):
     async def not_at_all(self):
         return False
 
-    submit = database.Database._submit
+    submit = database.SqliteDatabase._submit
 
     def as_usual(self, function, *, erases=False):
         return submit(self, function)
 
-    monkeypatch.setattr(database.Database, "erase", not_at_all)
-    monkeypatch.setattr(database.Database, "_submit", as_usual)
+    monkeypatch.setattr(database.SqliteDatabase, "erase", not_at_all)
+    monkeypatch.setattr(database.SqliteDatabase, "_submit", as_usual)
     _, left = await _half_deleted(tmp_path / "library.db")
 
     assert len(left) > _COUNT // 8

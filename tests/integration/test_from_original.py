@@ -19,14 +19,14 @@ from backstay.batch.job import JobState
 from backstay.errors import (
     BackupFailed,
     BackupNotFound,
-    IllegalMove,
+    InvalidTransition,
     ItemsDiffer,
     ItemsNeeded,
     JobDiffers,
     SettingsError,
     StoreDenied,
 )
-from backstay.legacy.source import FileSource
+from backstay.legacy.source import LegacyFileSource
 from backstay.library.selection import Selection
 from backstay.storage.postgres.migrate import migrations
 from support.invariants import violations
@@ -201,7 +201,7 @@ async def test_a_cancelled_one_stays_so(app):
 
     async with app.backstay() as backstay:
         await backstay.batches.cancel("batch-1")
-        with pytest.raises(IllegalMove):
+        with pytest.raises(InvalidTransition):
             await backstay.batches.run("batch-1", items(3), Calls())
         assert (await taken(app)).of_jobs.there == 1
         await backstay.batches.discard("batch-1")
@@ -524,14 +524,14 @@ async def test_a_file_may_be_where_its_record_says(app, tmp_path):
 async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
     """And taken over the next time."""
     path = app.backup([conversation(1)])
-    look = FileSource.look
+    look = LegacyFileSource.look
 
     def looking(self):
         held = look(self)
         path.write_text(path.read_text().replace("Content of 1", "Content of 2"))
         return held
 
-    monkeypatch.setattr(FileSource, "look", looking)
+    monkeypatch.setattr(LegacyFileSource, "look", looking)
     report = await taken(app)
     monkeypatch.undo()
 
@@ -544,14 +544,14 @@ async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
 async def test_without_its_comparison_a_change_would_go_unseen(app, monkeypatch):
     """The control of the one above."""
     path = app.backup([conversation(1)])
-    look = FileSource.look
+    look = LegacyFileSource.look
 
     def looking(self):
         look(self)
         path.write_text(path.read_text().replace("Content of 1", "Content of 2"))
         return look(self)
 
-    monkeypatch.setattr(FileSource, "look", looking)
+    monkeypatch.setattr(LegacyFileSource, "look", looking)
 
     assert left(await taken(app)) == {}
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backstay import Counts, Doom, Fail, JobState, Retry, Selection
-from backstay.batch.executor import Calls
-from backstay.batch.worker import Ending, Worker
+from backstay import Fail, Halt, ItemCounts, JobState, Retry, Selection
+from backstay.batch.executor import Executor
+from backstay.batch.worker import EndReason, Worker
 from support.conversations import conversation, items
 from support.loop_waiting import until
 from support.processors import Gate, Writer
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.promise("B5", "B6")
 
 async def test_doom_pauses_the_job(backstay):
     """With the reason; its items stay pending, and no further call is made."""
-    write = Writer(lambda item, _: Doom("the key is wrong", code="http_401"))
+    write = Writer(lambda item, _: Halt("the key is wrong", code="http_401"))
 
     result = await backstay.batches.run("batch", items(50), write, concurrency=4)
 
-    assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
+    assert (result.ending, result.state) == (EndReason.PAUSED, JobState.PAUSED)
     assert (result.pause.code, result.pause.message) == ("http_401", "the key is wrong")
-    assert result.counts == Counts(pending=50)
+    assert result.counts == ItemCounts(pending=50)
     assert len(write.calls) <= 8
     assert (await backstay.batches.checkpoint("batch")).workers == 0
 
@@ -31,11 +31,11 @@ async def test_what_was_in_flight_beside_a_doom_is_kept(backstay):
     """It was paid for."""
 
     def answer(item, _):
-        return Doom("quota exhausted") if item.id == "item-3" else conversation(item.topic)
+        return Halt("quota exhausted") if item.id == "item-3" else conversation(item.topic)
 
     result = await backstay.batches.run("batch", items(5), Writer(answer), concurrency=5)
 
-    assert result.counts == Counts(pending=1, completed=4)
+    assert result.counts == ItemCounts(pending=1, completed=4)
     assert await backstay.conversations.count(Selection(job_id="batch")) == 4
 
 
@@ -48,7 +48,7 @@ async def test_mended_job_goes_on(backstay):
         return conversation(item.topic)
 
     for _ in range(3):
-        await backstay.batches.run("batch", items(3), Writer(lambda *_: Doom("no key")), max_attempts=1, concurrency=1)
+        await backstay.batches.run("batch", items(3), Writer(lambda *_: Halt("no key")), max_attempts=1, concurrency=1)
     result = await backstay.batches.run("batch", items(3), Writer(answer), max_attempts=1)
 
     assert (result.state, result.pause) == (JobState.COMPLETED, None)
@@ -63,8 +63,8 @@ async def test_one_error_over_all_first_calls_pauses_the_job(backstay, concurren
     result = await backstay.batches.run("batch", items(120), write, concurrency=concurrency)
 
     assert len(write.calls) == most
-    assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
-    assert result.counts == Counts(pending=120)
+    assert (result.ending, result.state) == (EndReason.PAUSED, JobState.PAUSED)
+    assert result.counts == ItemCounts(pending=120)
     assert result.pause.code == "http_404"
     assert result.pause.message == f"the first {most} calls all ended in http_404: no such model"
 
@@ -77,7 +77,7 @@ async def test_processor_with_a_mistake_pauses_the_job(backstay):
 
     result = await backstay.batches.run("batch", items(200), process, concurrency=4)
 
-    assert result.counts == Counts(pending=200)
+    assert result.counts == ItemCounts(pending=200)
     assert result.pause.code == "processor_error.KeyError"
 
 
@@ -87,7 +87,7 @@ async def test_mended_job_has_lost_nothing(backstay):
 
     result = await backstay.batches.run("batch", items(30), Writer(), max_attempts=1)
 
-    assert result.counts == Counts(completed=30)
+    assert result.counts == ItemCounts(completed=30)
 
 
 @pytest.mark.parametrize("innocent", [1, 10, 20])
@@ -97,7 +97,7 @@ async def test_one_that_works_lets_the_others_be_tried(backstay, innocent):
 
     result = await backstay.batches.run("batch", items(45), write, concurrency=4)
 
-    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=1, failed=44))
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, ItemCounts(completed=1, failed=44))
     assert len(write.calls) == 45
 
 
@@ -107,8 +107,8 @@ async def test_what_breaks_after_a_good_run_pauses_the_job(backstay):
 
     result = await backstay.batches.run("batch", items(400), write, concurrency=4)
 
-    assert (result.ending, result.pause.code) == (Ending.PAUSED, "length")
-    assert result.counts == Counts(completed=100, pending=300)
+    assert (result.ending, result.pause.code) == (EndReason.PAUSED, "length")
+    assert result.counts == ItemCounts(completed=100, pending=300)
     assert len(write.calls) <= 100 + 50 + 4
 
 
@@ -124,9 +124,9 @@ async def test_tries_that_are_repeated_pause_the_job_too(backstay):
     result = await backstay.batches.run("batch", items(200), write, concurrency=4)
     mended = await backstay.batches.run("batch", items(200), Writer(), max_attempts=3)
 
-    assert (result.ending, result.pause.code) == (Ending.PAUSED, "unreadable_answer")
+    assert (result.ending, result.pause.code) == (EndReason.PAUSED, "unreadable_answer")
     assert len(write.calls) <= 50 + 4
-    assert mended.counts == Counts(completed=200)
+    assert mended.counts == ItemCounts(completed=200)
 
 
 async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backstay, monkeypatch):
@@ -148,7 +148,7 @@ async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backs
     monkeypatch.setattr(Worker, "_put_back", put_back_while_it_ends)
     result = await backstay.batches.run("batch", items(100), process, concurrency=4)
 
-    assert (result.state, result.counts) == (JobState.PAUSED, Counts(completed=1, pending=99))
+    assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(completed=1, pending=99))
 
 
 async def test_different_errors_are_no_doom(backstay):
@@ -157,21 +157,21 @@ async def test_different_errors_are_no_doom(backstay):
 
     result = await backstay.batches.run("batch", items(40), write)
 
-    assert result.counts == Counts(failed=40)
+    assert result.counts == ItemCounts(failed=40)
 
 
 async def test_small_job_simply_fails(backstay):
     """Fewer items than the first calls: they are tried, and told."""
     result = await backstay.batches.run("batch", items(19), Writer(lambda *_: Fail("no")))
 
-    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(failed=19))
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, ItemCounts(failed=19))
 
 
 async def test_job_of_just_the_first_calls_is_doomed(backstay):
     """Though the last of them settled it."""
     result = await backstay.batches.run("batch", items(20), Writer(lambda *_: Fail("no")))
 
-    assert (result.ending, result.state, result.counts) == (Ending.PAUSED, JobState.PAUSED, Counts(pending=20))
+    assert (result.ending, result.state, result.counts) == (EndReason.PAUSED, JobState.PAUSED, ItemCounts(pending=20))
 
 
 async def test_cancelled_job_is_not_paused_by_its_last_calls(backstay):
@@ -186,7 +186,7 @@ async def test_cancelled_job_is_not_paused_by_its_last_calls(backstay):
 
     result = await backstay.batches.run("batch", items(60), process, concurrency=20)
 
-    assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
+    assert (result.ending, result.state) == (EndReason.CANCELLED, JobState.CANCELLED)
 
 
 async def _is_paused(backstay):
@@ -199,7 +199,7 @@ async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(ba
 
     async def process(item):
         if item.id == "item-1":
-            return Doom("the key is wrong")
+            return Halt("the key is wrong")
         await gate.wait()
         return conversation(item.topic)
 
@@ -209,8 +209,8 @@ async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(ba
     gate.set()
     result = await running
 
-    assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
-    assert result.counts == Counts(pending=4, completed=1)
+    assert (result.ending, result.state) == (EndReason.CANCELLED, JobState.CANCELLED)
+    assert result.counts == ItemCounts(pending=4, completed=1)
 
 
 async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay):
@@ -233,17 +233,17 @@ async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay
     gate.set()
     result = await running
 
-    assert (result.ending, result.state) == (Ending.FINISHED, JobState.COMPLETED)
+    assert (result.ending, result.state) == (EndReason.FINISHED, JobState.COMPLETED)
 
 
 async def test_a_job_that_pauses_itself_waits_for_the_calls_under_way(backstay, monkeypatch):
     """They may have to be paid: nobody asked for haste, so none is thrown away, whatever the grace of a stop."""
-    gate, looks, abandon_waiting = Gate(), [], Calls.abandon_waiting
+    gate, looks, abandon_waiting = Gate(), [], Executor.abandon_waiting
     # A worker of a paused job does so each time that it looks whether it may leave.
-    monkeypatch.setattr(Calls, "abandon_waiting", lambda calls: (looks.append(None), abandon_waiting(calls)))
+    monkeypatch.setattr(Executor, "abandon_waiting", lambda calls: (looks.append(None), abandon_waiting(calls)))
 
     async def process(item):
-        return Doom("the key is blocked") if item.id == "item-1" else await gate(item)
+        return Halt("the key is blocked") if item.id == "item-1" else await gate(item)
 
     run = backstay.batches.run("batch", items(3), process, concurrency=3, grace_seconds=0.01)
     running = asyncio.create_task(run)
@@ -251,5 +251,5 @@ async def test_a_job_that_pauses_itself_waits_for_the_calls_under_way(backstay, 
     gate.open()
     result = await running
 
-    assert (result.ending, result.counts) == (Ending.PAUSED, Counts(pending=1, completed=2))
+    assert (result.ending, result.counts) == (EndReason.PAUSED, ItemCounts(pending=1, completed=2))
     assert gate.cancelled == []

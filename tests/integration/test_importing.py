@@ -14,16 +14,16 @@ from backstay import Backstay, Selection
 from backstay.errors import (
     BackupDamaged,
     BackupTooNew,
-    BadRow,
     ConversationExists,
     InputEmpty,
     InputNotFound,
     InputTooLarge,
     InputUnreadable,
+    InvalidRow,
     NotABackup,
 )
 from backstay.library.imports.source import ImportSource
-from backstay.readers.ceiling import Ceiling
+from backstay.readers.ceiling import InputCeiling
 from backstay.storage.sql.conversations import SqlConversations
 from support.library import ALL, digests, filled
 from support.sql import ask
@@ -160,9 +160,11 @@ async def test_a_file_beyond_the_ceiling_locks_nothing(backstay, tmp_path, monke
     with monkeypatch.context() as locked:
         locked.setattr(SqlConversations, "bring_in", None)
         with pytest.raises(InputTooLarge, match="11 conversations and turns together"):
-            await backstay.conversations.import_file(rows, ceiling=Ceiling(rows=11, text_bytes=10_000))
+            await backstay.conversations.import_file(rows, ceiling=InputCeiling(rows=11, text_bytes=10_000))
 
-    assert (await backstay.conversations.import_file(rows, ceiling=Ceiling(rows=12, text_bytes=10_000))).imported == 4
+    assert (
+        await backstay.conversations.import_file(rows, ceiling=InputCeiling(rows=12, text_bytes=10_000))
+    ).imported == 4
     assert (await backstay.conversations.import_file(rows)).imported == 4
 
 
@@ -187,21 +189,21 @@ async def test_clashes_by_policy(backstay, clashing, policy, stored, counts):
 @pytest.mark.parametrize(
     ("name", "content", "error", "told"),
     [
-        ("in.jsonl", '{"messages": []}', BadRow, "line 1: the conversation has no turns"),
-        ("in.jsonl", '{"text": "x"}', BadRow, "line 1: no list of turns"),
-        ("in.jsonl", '{"messages": ["x"]}', BadRow, "line 1: turn 1 is not an object"),
-        ("in.jsonl", '{"messages": [{"role": "user"}]}', BadRow, "turn 1 needs 'role' and 'content', both text"),
-        ("in.jsonl", '{"messages": [{"role": "user", "content": " "}]}', BadRow, "turn 1 is empty"),
-        ("in.jsonl", '{"id": true, "messages": []}', BadRow, "the id must be text or a whole number"),
-        ("in.jsonl", '{"id": "", "messages": [{"role": "u", "content": "x"}]}', BadRow, "id is empty"),
-        ("in.jsonl", '{"a": 1, "metadata": {"a": 2}, "messages": [{"role": "u", "content": "x"}]}', BadRow, "'a' in"),
-        ("in.jsonl", "[" * 1_000_000, BadRow, "line 1: not valid JSON"),
+        ("in.jsonl", '{"messages": []}', InvalidRow, "line 1: the conversation has no turns"),
+        ("in.jsonl", '{"text": "x"}', InvalidRow, "line 1: no list of turns"),
+        ("in.jsonl", '{"messages": ["x"]}', InvalidRow, "line 1: turn 1 is not an object"),
+        ("in.jsonl", '{"messages": [{"role": "user"}]}', InvalidRow, "turn 1 needs 'role' and 'content', both text"),
+        ("in.jsonl", '{"messages": [{"role": "user", "content": " "}]}', InvalidRow, "turn 1 is empty"),
+        ("in.jsonl", '{"id": true, "messages": []}', InvalidRow, "the id must be text or a whole number"),
+        ("in.jsonl", '{"id": "", "messages": [{"role": "u", "content": "x"}]}', InvalidRow, "id is empty"),
+        ("in.jsonl", '{"a":1,"metadata": {"a": 2},"messages": [{"role": "u","content": "x"}]}', InvalidRow, "'a' in"),
+        ("in.jsonl", "[" * 1_000_000, InvalidRow, "line 1: not valid JSON"),
         ("in.jsonl", "", InputEmpty, "there are no rows"),
         ("in.txt", "x", InputUnreadable, "the kind of file is not known"),
         ("in.json", '{"a": 1}', InputUnreadable, "line 1: neither an array of conversations nor a backup"),
         ("in.json", '{\n "version": "1.0", "conversations": []}', InputEmpty, "there are no rows"),
         ("in.json", '{"version":"1.0",\n"conversations":[', InputUnreadable, "the file is cut off"),
-        ("in.json", '{"version":"1.0","conversations":[5]}', BadRow, "line 1: not a conversation"),
+        ("in.json", '{"version":"1.0","conversations":[5]}', InvalidRow, "line 1: not a conversation"),
         ("in.json", '{"version":"2.0",\n"conversations":[]}', BackupTooNew, "not of version 1.0"),
         ("in.zst", "x", InputUnreadable, "not compressed by zstd, as its name says"),
         ("in.json", '{"version":"9.0","conversations":[\n', BackupTooNew, "of version '9.0'"),
@@ -210,7 +212,7 @@ async def test_clashes_by_policy(backstay, clashing, policy, stored, counts):
 )  # fmt: skip
 async def test_files_of_no_use_are_refused(backstay, tmp_path, name, content, error, told):
     """Each names the place; nothing is stored, although a good row comes first."""
-    good = json.dumps({"messages": _MESSAGES}) + "\n" if name.endswith("l") and error is BadRow else ""
+    good = json.dumps({"messages": _MESSAGES}) + "\n" if name.endswith("l") and error is InvalidRow else ""
     (tmp_path / name).write_text(good + content)
 
     with pytest.raises(error) as caught:
@@ -230,7 +232,7 @@ async def test_a_backup_that_is_cut_off_is_refused(backstay, tmp_path):
 
     for length in (len(whole) - 1, len(whole) - 90, len(whole) // 2):
         (tmp_path / "cut.json").write_bytes(whole[:length])
-        with pytest.raises((BackupDamaged, BadRow)):
+        with pytest.raises((BackupDamaged, InvalidRow)):
             await backstay.conversations.import_file(tmp_path / "cut.json")
     assert await backstay.conversations.count(ALL) == 0
 

@@ -9,7 +9,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from backstay import Conversation, Counts, Done, Fail, Item, JobState, Retry, Selection, Skip, Tokens, Turn
+from backstay import Conversation, Done, Fail, Item, ItemCounts, JobState, Retry, Selection, Skip, TokenCounts, Turn
 from backstay.errors import SettingsError
 from support.conversations import conversation, items
 from support.loop_waiting import until
@@ -40,7 +40,7 @@ async def test_every_kind_of_outcome_is_counted(backstay):
     result = await _run(backstay, lambda item, _: outcomes[item.id], count=6)
 
     assert result.state is JobState.COMPLETED_WITH_FAILURES
-    assert result.counts == Counts(completed=4, failed=1, skipped=1)
+    assert result.counts == ItemCounts(completed=4, failed=1, skipped=1)
     assert await backstay.conversations.count(Selection(job_id="batch")) == 2
 
 
@@ -57,7 +57,7 @@ async def test_failure_is_kept_with_what_is_known_of_it(backstay):
     failure = (await _failures(backstay))["item-1"]
     assert (failure.error_code, failure.error_message, failure.raw) == ("refusal", "refused to answer", "<html>")
     assert (failure.topic, failure.attempts) == ("topic 1", 1)
-    assert result.tokens == Tokens(5, 1)
+    assert result.tokens == TokenCounts(5, 1)
 
 
 async def test_failures_come_in_the_order_of_the_input(backstay):
@@ -86,7 +86,7 @@ async def test_processor_that_raises_fails_its_item(backstay, kind):
 
     result = await backstay.batches.run("batch", items(3), Writer(answer) if kind == "async" else blocking)
 
-    assert result.counts == Counts(completed=2, failed=1)
+    assert result.counts == ItemCounts(completed=2, failed=1)
     failure = (await _failures(backstay))["item-2"]
     assert (failure.error_code, failure.error_message) == ("processor_error.KeyError", "KeyError: 'model'")
     assert failure.attempts == 1
@@ -113,7 +113,7 @@ async def test_nonsense_fails_its_item(backstay, returned, code):
     """And nothing of it is stored."""
     result = await _run(backstay, lambda item, _: returned if item.id == "item-1" else None, count=2)
 
-    assert result.counts == Counts(completed=1, failed=1)
+    assert result.counts == ItemCounts(completed=1, failed=1)
     assert (await _failures(backstay))["item-1"].error_code == code
     assert await backstay.conversations.count(Selection(everything=True)) == 0
 
@@ -128,7 +128,7 @@ async def test_whatever_a_processor_reports_its_item_comes_to_an_end(backstay, r
 
     result = await _run(backstay, answer, count=2)
 
-    assert result.counts == Counts(failed=2)
+    assert result.counts == ItemCounts(failed=2)
     failure = (await _failures(backstay))["item-1"]
     assert (failure.error_code, failure.error_message) == ("503", "bad \\udc80 byte")
 
@@ -141,7 +141,7 @@ async def test_same_conversation_id_twice_fails_the_second(backstay):
         backstay, lambda item, _: conversation(item.topic, id=shared.get(item.id)), count=10, concurrency=10
     )
 
-    assert result.counts == Counts(completed=9, failed=1)
+    assert result.counts == ItemCounts(completed=9, failed=1)
     ((item_id, failure),) = (await _failures(backstay)).items()
     assert item_id in shared
     assert failure.error_code == "outcome_refused"
@@ -163,7 +163,7 @@ async def test_transient_failure_is_tried_as_often_as_allowed(backstay, max_atte
     result = await _run(backstay, answer, max_attempts=max_attempts)
 
     assert attempts == list(range(1, max_attempts + 1))
-    assert result.counts == Counts(failed=1)
+    assert result.counts == ItemCounts(failed=1)
     failure = (await _failures(backstay))["item-1"]
     assert (failure.error_code, failure.attempts) == ("http_503", max_attempts)
 
@@ -180,7 +180,7 @@ async def test_item_that_works_later_is_completed(backstay):
     result = await _run(backstay, answer, count=20)
 
     assert result.state is JobState.COMPLETED
-    assert result.tokens == Tokens(60, 0)
+    assert result.tokens == TokenCounts(60, 0)
     assert set(tries.values()) == {3}
 
 
@@ -236,8 +236,8 @@ async def test_named_errors_are_tried_again(backstay, kind):
     tries.clear()
     control = await backstay.batches.run("control", items(1), process)
 
-    assert result.counts == Counts(completed=1)
-    assert control.counts == Counts(failed=1)
+    assert result.counts == ItemCounts(completed=1)
+    assert control.counts == ItemCounts(failed=1)
 
 
 async def test_named_errors_hold_for_a_resume(backstay):
@@ -252,7 +252,7 @@ async def test_named_errors_hold_for_a_resume(backstay):
     await backstay.batches.run("batch", items(1), process, retry_on=(_Busy,), max_attempts=3, limit=1)
     await backstay.batches.resume("batch", process, retry_on=(_Busy,))
 
-    assert (await backstay.batches.checkpoint("batch")).counts == Counts(completed=1)
+    assert (await backstay.batches.checkpoint("batch")).counts == ItemCounts(completed=1)
 
 
 @pytest.mark.parametrize("retry_on", [_Busy, [_Busy], (_Busy("x"),), (KeyboardInterrupt,), ("_Busy",), None])
@@ -293,7 +293,7 @@ async def test_overload_of_a_server_is_waited_out(backstay):
         address = f"http://{host}:{port}/"
         result = await backstay.batches.run("batch", items(1), process)
 
-    assert result.counts == Counts(completed=1)
+    assert result.counts == ItemCounts(completed=1)
     assert len(asked) == 2
 
 
@@ -331,7 +331,7 @@ async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(backstay)
 
     result = await backstay.batches.run("batch", items(4), process, timeout=0.5, max_attempts=1)
 
-    assert result.counts == Counts(completed=3, failed=1)
+    assert result.counts == ItemCounts(completed=3, failed=1)
     failure = (await _failures(backstay))["item-2"]
     assert (failure.error_code, failure.error_message) == ("timeout", "no answer within 0.5 s")
     assert cancelled == ["item-2"]
@@ -352,7 +352,7 @@ async def test_blocking_call_over_its_deadline_frees_its_slot(backstay):
     await until(returns.is_set)
     await asyncio.sleep(0.02)  # the late result must not be stored
 
-    assert result.counts == Counts(completed=4, failed=1)
+    assert result.counts == ItemCounts(completed=4, failed=1)
     assert await backstay.conversations.count(Selection(job_id="batch")) == 4
 
 
@@ -433,7 +433,7 @@ async def test_a_users_trigger_that_raises_fails_its_item(backstay, path, how, o
         concurrency=1,
     )
 
-    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, Counts(completed=4, failed=1))
+    assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, ItemCounts(completed=4, failed=1))
     failure = (await _failures(backstay))["item-2"]
     assert "of the database's own raised an error" in failure.error_message
     assert "secret" not in str(failure)

@@ -6,13 +6,13 @@ import json
 import pytest
 
 from backstay import Backstay, Selection
-from backstay.backup.restore_plan import ClashKind
+from backstay.backup.restore_plan import ConflictKind
 from backstay.errors import (
     BackupUnusable,
     ColumnsDiffer,
     ConversationNotFound,
     EmptySelection,
-    IllegalMove,
+    InvalidTransition,
     RestoreConflict,
     RestoreDiffers,
     StoreCorrupt,
@@ -177,7 +177,7 @@ async def test_a_change_in_a_users_own_column_is_noticed(library):
     plan = await library.backups.plan_restore(backup.id)
 
     assert (plan.new, plan.identical) == (0, 24)
-    assert [(clash.id, clash.kind) for clash in plan.clashes] == [("c00002", ClashKind.CONTENT)]
+    assert [(clash.id, clash.kind) for clash in plan.clashes] == [("c00002", ConflictKind.CONTENT)]
 
 
 @pytest.mark.own_tables("columns are added to ours")
@@ -237,7 +237,7 @@ async def test_without_the_comparison_before_the_commit(library, path, monkeypat
     deleted = await library.conversations.delete(ALL)
     await _sql(library, _trigger(path, "new.key > 0"))
     monkeypatch.setattr(restoring, "_differs", lambda *_: None)
-    monkeypatch.setattr(restoring.Restoring, "_put", _put_unchecked)
+    monkeypatch.setattr(restoring.RestoreSession, "_put", _put_unchecked)
 
     await library.backups.restore(deleted.backup_id)
 
@@ -452,7 +452,9 @@ async def test_an_item_whose_inputs_were_cleaned_cannot_be_generated_again(libra
     """A job completed without failures has cleaned them; the message says what else there is."""
     await library.conversations.delete(Selection(job_id="job"))
 
-    with pytest.raises(IllegalMove, match=r"what it was given was cleaned with its job\. Restore its conversation"):
+    with pytest.raises(
+        InvalidTransition, match=r"what it was given was cleaned with its job\. Restore its conversation"
+    ):
         await library.batches.retry("job", ["i1"])
 
 

@@ -4,20 +4,20 @@ import asyncio
 
 import pytest
 
-from backstay import Backstay, Columns, Counts, Fail, JobState, Retry
-from backstay.batch.lease import Watch
-from backstay.batch.liveness import LifeLine
+from backstay import Backstay, ColumnMapping, Fail, ItemCounts, JobState, Retry
+from backstay.batch.lease import LeaseMonitor
+from backstay.batch.liveness import LivenessLock
 from backstay.batch.store import Claim
 from backstay.errors import (
-    CallerOnly,
-    IllegalMove,
     InputNotFound,
+    InvalidTransition,
     ItemNotFound,
     ItemsDiffer,
     JobDiffers,
     JobNameNeeded,
     JobNotFound,
     NothingToRun,
+    ProcessorNotPortable,
     SettingsError,
 )
 from support.conversations import conversation, items
@@ -47,7 +47,7 @@ async def test_job_outlives_its_process(path):
     async with Backstay.open(path) as backstay:
         result = await backstay.batches.resume("batch", write)
 
-    assert result.counts == Counts(completed=10)
+    assert result.counts == ItemCounts(completed=10)
     assert len(write.calls) == 6
 
 
@@ -57,9 +57,9 @@ async def test_job_that_was_only_created_is_resumed(backstay):
 
     result = await backstay.batches.resume("batch")
 
-    assert (created.state, created.counts) == (JobState.PENDING, Counts(pending=5))
+    assert (created.state, created.counts) == (JobState.PENDING, ItemCounts(pending=5))
     assert (created.settings.max_attempts, created.settings.timeout_seconds) == (2, 9)
-    assert result.counts == Counts(completed=5)
+    assert result.counts == ItemCounts(completed=5)
 
 
 async def test_the_only_unfinished_job_needs_no_name(backstay):
@@ -87,11 +87,11 @@ async def test_job_of_a_program_needs_that_program(backstay):
     """A callable cannot be stored: only who has it can go on."""
     await backstay.batches.run("batch", items(4), Writer(), limit=1)
 
-    with pytest.raises(CallerOnly, match="run that program again") as caught:
+    with pytest.raises(ProcessorNotPortable, match="run that program again") as caught:
         await backstay.batches.resume("batch")
     assert caught.value.context == {"job_id": "batch"}
 
-    assert (await backstay.batches.resume("batch", Writer())).counts == Counts(completed=4)
+    assert (await backstay.batches.resume("batch", Writer())).counts == ItemCounts(completed=4)
 
 
 async def test_unknown_job_is_told(backstay):
@@ -127,9 +127,9 @@ async def test_cancelled_job_is_not_resumed(backstay):
     await backstay.batches.create("batch", items(2), "scripted")
     await backstay.batches.cancel("batch")
 
-    with pytest.raises(IllegalMove, match="`backstay discard batch` frees its name"):
+    with pytest.raises(InvalidTransition, match="`backstay discard batch` frees its name"):
         await backstay.batches.resume("batch")
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         await backstay.batches.run("batch", items(2), "scripted")
 
 
@@ -137,11 +137,11 @@ async def test_suspect_has_its_worker_to_itself(backstay):
     """What was running in two workers that died runs alone, though another item becomes due meanwhile."""
     await backstay.batches.create("batch", items(3), "scripted")
     for _ in range(2):
-        life = LifeLine.open(backstay._store.locks)
+        life = LivenessLock.open(backstay._store.locks)
         entered = await backstay._store.batches.work.enter("local", "batch", life.card, again=False)
         await backstay._store.batches.work.commit(entered.lease, [], Claim(room=3))
         life.close(remove=False)
-        await Watch(store=backstay._store.batches.work, owner="local", job_id="batch", lease_seconds=15).look()
+        await LeaseMonitor(store=backstay._store.batches.work, owner="local", job_id="batch", lease_seconds=15).look()
     at_once, seen = set(), []
 
     async def process(item, work):
@@ -158,7 +158,7 @@ async def test_suspect_has_its_worker_to_itself(backstay):
 
     result = await backstay.batches.resume("batch", process, concurrency=4, accept_new_items=items(4))
 
-    assert result.counts == Counts(completed=4)
+    assert result.counts == ItemCounts(completed=4)
     assert (seen[0], len(seen)) == ("item-4", 5)
 
 
@@ -183,7 +183,7 @@ async def test_failed_items_are_retried_when_asked(backstay):
 
     result = await backstay.batches.resume("batch", write, retry_failed=True)
 
-    assert (result.state, result.counts) == (JobState.COMPLETED, Counts(completed=4))
+    assert (result.state, result.counts) == (JobState.COMPLETED, ItemCounts(completed=4))
     assert sorted(write.calls) == ["item-2", "item-4"]
 
 
@@ -195,7 +195,7 @@ async def test_one_failed_item_is_retried(backstay):
     assert await backstay.batches.retry("batch", ["item-4"]) == 1
     result = await backstay.batches.resume("batch", write)
 
-    assert (result.counts, write.calls) == (Counts(completed=3, failed=1), ["item-4"])
+    assert (result.counts, write.calls) == (ItemCounts(completed=3, failed=1), ["item-4"])
 
 
 async def test_only_failed_items_can_be_retried(backstay):
@@ -204,10 +204,10 @@ async def test_only_failed_items_can_be_retried(backstay):
 
     with pytest.raises(ItemNotFound):
         await backstay.batches.retry("batch", ["item-2", "none"])
-    with pytest.raises(IllegalMove, match="Item 'item-1' of job 'batch' is completed; only failed items"):
+    with pytest.raises(InvalidTransition, match="Item 'item-1' of job 'batch' is completed; only failed items"):
         await backstay.batches.retry("batch", ["item-1"])
 
-    assert (await backstay.batches.checkpoint("batch")).counts == Counts(completed=2, failed=1)
+    assert (await backstay.batches.checkpoint("batch")).counts == ItemCounts(completed=2, failed=1)
 
 
 async def test_retried_item_has_all_its_tries(backstay):
@@ -297,7 +297,7 @@ async def test_new_items_are_added_when_accepted(backstay):
 
     result = await backstay.batches.run("batch", items(3, start=2), write, accept_new_items=True)
 
-    assert (result.created.added, result.state, result.counts) == (1, JobState.COMPLETED, Counts(completed=4))
+    assert (result.created.added, result.state, result.counts) == (1, JobState.COMPLETED, ItemCounts(completed=4))
     assert write.calls == ["item-4"]
 
 
@@ -310,7 +310,7 @@ async def test_changed_items_are_never_accepted(backstay):
             "batch", [{"id": "item-1", "topic": "other"}, *items(1, start=9)], Writer(), accept_new_items=True
         )
 
-    assert (await backstay.batches.checkpoint("batch")).counts == Counts(completed=3)
+    assert (await backstay.batches.checkpoint("batch")).counts == ItemCounts(completed=3)
 
 
 async def test_resume_may_add_items(backstay, tmp_path):
@@ -320,9 +320,9 @@ async def test_resume_may_add_items(backstay, tmp_path):
     path = tmp_path / "more.csv"
     path.write_text("nr,topic\nitem-1,topic 1\nnew,more\n")
 
-    result = await backstay.batches.resume("batch", accept_new_items=path, columns=Columns(id="nr"))
+    result = await backstay.batches.resume("batch", accept_new_items=path, columns=ColumnMapping(id="nr"))
 
-    assert (result.created.added, result.counts) == (1, Counts(completed=4))
+    assert (result.created.added, result.counts) == (1, ItemCounts(completed=4))
 
 
 async def test_file_that_is_missing_stops_a_resume(backstay):
@@ -332,7 +332,7 @@ async def test_file_that_is_missing_stops_a_resume(backstay):
     with pytest.raises(InputNotFound):
         await backstay.batches.resume("batch", accept_new_items="none.csv")
 
-    assert (await backstay.batches.checkpoint("batch")).counts == Counts(pending=3)
+    assert (await backstay.batches.checkpoint("batch")).counts == ItemCounts(pending=3)
 
 
 async def test_large_input_is_compared_whole(backstay):
@@ -343,7 +343,7 @@ async def test_large_input_is_compared_whole(backstay):
         await backstay.batches.run("batch", [*items(2_499), {"id": "item-2500", "topic": "x"}], Writer())
     result = await backstay.batches.run("batch", items(2_500), Writer())
 
-    assert result.counts == Counts(completed=2_500)
+    assert result.counts == ItemCounts(completed=2_500)
 
 
 async def test_a_job_keeps_how_many_calls_it_may_have_at_once(path):

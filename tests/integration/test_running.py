@@ -8,14 +8,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from backstay import Columns, Counts, Item, JobState, Progress, Selection, Tokens
+from backstay import ColumnMapping, Item, ItemCounts, JobProgress, JobState, Selection, TokenCounts
 from backstay.batch.committer import Committer
-from backstay.batch.worker import Ending
+from backstay.batch.worker import EndReason
 from backstay.errors import (
-    BadRow,
     DuplicateItem,
     InputEmpty,
     InputNotFound,
+    InvalidRow,
     ProcessorNotFound,
     ProcessorUnusable,
     SettingsError,
@@ -41,9 +41,9 @@ async def test_every_item_has_its_conversation(backstay):
 
     result = await backstay.batches.run("batch", items(50), write)
 
-    assert (result.job_id, result.state, result.ending) == ("batch", JobState.COMPLETED, Ending.FINISHED)
+    assert (result.job_id, result.state, result.ending) == ("batch", JobState.COMPLETED, EndReason.FINISHED)
     assert (result.completed, result.failed, result.skipped) == (50, 0, 0)
-    assert result.counts == Counts(completed=50)
+    assert result.counts == ItemCounts(completed=50)
     assert (result.created.is_new, result.did_nothing, result.pause) == (True, False, None)
     assert result.seconds > 0
     stored = await _stored(backstay)
@@ -60,7 +60,7 @@ async def test_running_it_again_does_nothing(backstay):
     result = await backstay.batches.run("batch", items(5), again)
 
     assert (result.did_nothing, result.created.is_new, result.state) == (True, False, JobState.COMPLETED)
-    assert result.counts == Counts(completed=5)
+    assert result.counts == ItemCounts(completed=5)
     assert again.calls == []
 
 
@@ -129,7 +129,7 @@ async def test_tokens_are_summed(backstay):
 
     result = await backstay.batches.run("batch", items(5), process)
 
-    assert result.tokens == Tokens(50, 15)
+    assert result.tokens == TokenCounts(50, 15)
 
 
 async def test_named_processor_is_found(backstay, tmp_path):
@@ -220,7 +220,7 @@ async def test_columns_may_be_named(backstay, tmp_path):
     path = tmp_path / "topics.csv"
     path.write_text("nr,subject\n1,tea\n2,milk\n")
 
-    await backstay.batches.run("batch", path, Writer(), columns=Columns(id="nr", topic="subject"))
+    await backstay.batches.run("batch", path, Writer(), columns=ColumnMapping(id="nr", topic="subject"))
 
     assert {name: kept.topic for name, kept in (await _stored(backstay)).items()} == {"1": "tea", "2": "milk"}
 
@@ -246,11 +246,11 @@ def _bad_later():
     ("given", "error"),
     [
         ([], InputEmpty),
-        ([{"subject": "tea"}], BadRow),
-        ([{"topic": "tea"}, 5], BadRow),
+        ([{"subject": "tea"}], InvalidRow),
+        ([{"topic": "tea"}, 5], InvalidRow),
         ([{"id": "a", "topic": "x"}, {"id": "a", "topic": "y"}], DuplicateItem),
         ("none.csv", InputNotFound),
-        (_bad_later, BadRow),
+        (_bad_later, InvalidRow),
     ],
     ids=["none", "no topic", "no item", "clash", "no file", "late"],
 )
@@ -337,7 +337,7 @@ async def test_absurd_settings_are_refused(backstay, name, value):
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 513])
 async def test_absurd_name_is_refused(backstay, name):
     """A job's name stands in messages, commands and addresses."""
-    with pytest.raises(BadRow, match=r"^the job's name "):
+    with pytest.raises(InvalidRow, match=r"^the job's name "):
         await backstay.batches.run(name, items(1), Writer())
 
 
@@ -353,17 +353,17 @@ async def test_limit_bounds_a_run_and_runs_add_up(backstay):
         endings.append((result.ending, result.completed, result.state))
 
     assert endings == [
-        (Ending.LIMIT, 3, JobState.INTERRUPTED),
-        (Ending.LIMIT, 6, JobState.INTERRUPTED),
-        (Ending.LIMIT, 9, JobState.INTERRUPTED),
-        (Ending.FINISHED, 10, JobState.COMPLETED),
+        (EndReason.LIMIT, 3, JobState.INTERRUPTED),
+        (EndReason.LIMIT, 6, JobState.INTERRUPTED),
+        (EndReason.LIMIT, 9, JobState.INTERRUPTED),
+        (EndReason.FINISHED, 10, JobState.COMPLETED),
     ]
     assert sorted(write.calls) == sorted(item["id"] for item in items(10))
 
 
 async def test_listener_hears_how_it_goes(backstay):
     """From the beginning to the last word, which is said when all is done."""
-    heard: list[Progress] = []
+    heard: list[JobProgress] = []
 
     await backstay.batches.run("batch", items(30), Writer(), concurrency=4, on_progress=heard.append)
 
@@ -403,7 +403,7 @@ async def test_listener_that_raises_costs_nothing(backstay):
 async def test_rate_of_a_resumed_run_is_its_own(backstay):
     """What was finished before makes no promise."""
     await backstay.batches.run("batch", items(100), Writer(), limit=90)
-    heard: list[Progress] = []
+    heard: list[JobProgress] = []
 
     async def slow(item):
         await asyncio.sleep(0.05)

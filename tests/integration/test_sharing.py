@@ -5,7 +5,7 @@ import asyncio
 import apsw
 import pytest
 
-from backstay import Backstay, Counts, JobState, Selection, Stop
+from backstay import Backstay, ItemCounts, JobState, Selection, StopSignal
 from backstay.batch.worker import Worker
 from backstay.errors import ConversationNotFound, JobNotFound, StoreBusy
 from backstay.storage.sqlite import connection
@@ -28,7 +28,7 @@ async def test_two_runs_at_once_share_one_job(backstay):
         backstay.batches.run("batch", items(300), second, concurrency=5),
     )
 
-    assert [result.counts for result in results] == [Counts(completed=300)] * 2
+    assert [result.counts for result in results] == [ItemCounts(completed=300)] * 2
     assert sorted(first.calls + second.calls) == sorted(item["id"] for item in items(300))
     assert await backstay.conversations.count(Selection(job_id="batch")) == 300
 
@@ -65,7 +65,7 @@ async def test_second_worker_waits_for_what_the_first_holds(backstay, monkeypatc
     wait = Worker._wait
 
     async def noted(worker, report):
-        if report.counts == Counts(running=2, completed=2) and not len(worker._calls):
+        if report.counts == ItemCounts(running=2, completed=2) and not len(worker._calls):
             waits.set()  # the second worker has nothing to do and waits
         await wait(worker, report)
 
@@ -79,7 +79,7 @@ async def test_second_worker_waits_for_what_the_first_holds(backstay, monkeypatc
 
     gate.open()
 
-    assert (await first).counts == (await second).counts == Counts(completed=4)
+    assert (await first).counts == (await second).counts == ItemCounts(completed=4)
 
 
 async def test_second_worker_takes_what_the_first_gives_back(backstay):
@@ -94,7 +94,7 @@ async def test_second_worker_takes_what_the_first_gives_back(backstay):
     with pytest.raises(asyncio.CancelledError):
         await first
 
-    assert (await asyncio.wait_for(second, PATIENCE_SECONDS)).counts == Counts(completed=6)
+    assert (await asyncio.wait_for(second, PATIENCE_SECONDS)).counts == ItemCounts(completed=6)
     assert len(write.calls) == 6
 
 
@@ -102,7 +102,7 @@ async def test_several_jobs_run_side_by_side(backstay):
     """In one library."""
     results = await asyncio.gather(*(backstay.batches.run(f"batch-{n}", items(30), Writer()) for n in range(5)))
 
-    assert [result.counts for result in results] == [Counts(completed=30)] * 5
+    assert [result.counts for result in results] == [ItemCounts(completed=30)] * 5
     assert await backstay.conversations.count(Selection(everything=True)) == 150
 
 
@@ -132,7 +132,7 @@ async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch, capl
         result = await backstay.batches.resume("batch", process, concurrency=4)
         other.close()
 
-    assert result.counts == Counts(completed=40)
+    assert result.counts == ItemCounts(completed=40)
     assert sorted(write.calls) == sorted(item["id"] for item in items(40))
     assert violations(path) == []
 
@@ -141,7 +141,7 @@ async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch, capl
 async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypatch, caplog):
     """The run ends with the trouble it had; what could not be written is pending again."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
-    stop = Stop()
+    stop = StopSignal()
     async with Backstay.open(path) as backstay, asyncio.TaskGroup() as group:
         await backstay.batches.create("batch", items(6), "scripted")
         other = apsw.Connection(str(path))
@@ -164,7 +164,7 @@ async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypa
         assert (await backstay.batches.checkpoint("batch")).state is JobState.INTERRUPTED
         result = await backstay.batches.resume("batch")
 
-    assert result.counts == Counts(completed=6)
+    assert result.counts == ItemCounts(completed=6)
     assert violations(path) == []
 
 
@@ -195,8 +195,8 @@ async def test_job_of_another_owner_is_not_there(path):
             async for _ in yours.conversations.export(Selection(ids=(kept.id,))):
                 pass
 
-        assert (await yours.batches.run("batch", items(5), Writer())).counts == Counts(completed=5)
-        assert (await mine.batches.checkpoint("batch")).counts == Counts(completed=3)
+        assert (await yours.batches.run("batch", items(5), Writer())).counts == ItemCounts(completed=5)
+        assert (await mine.batches.checkpoint("batch")).counts == ItemCounts(completed=3)
         assert await mine.conversations.count(Selection(everything=True)) == 3
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from backstay import Backstay, Stop
+from backstay import Backstay, StopSignal
 from backstay.errors import JobNotFound, Stopped
 from support.conversations import conversation
 
 
 async def test_stop_before_all_items_are_in_makes_no_job(tmp_path):
     """Nothing is called and nothing is left; the same command makes the job later."""
-    stop, calls = Stop(), []
+    stop, calls = StopSignal(), []
 
     def endless():
         for number in range(1_000_000_000):

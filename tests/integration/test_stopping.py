@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from backstay import Backstay, Counts, JobState, Retry, Stop
-from backstay.batch.executor import Calls
-from backstay.batch.worker import Ending
-from backstay.errors import IllegalMove, JobIsWorked, Stopped
+from backstay import Backstay, ItemCounts, JobState, Retry, StopSignal
+from backstay.batch.executor import Executor
+from backstay.batch.worker import EndReason
+from backstay.errors import InvalidTransition, JobHasWorkers, Stopped
 from support.conversations import conversation, items
 from support.invariants import violations
 from support.loop_waiting import until
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.promise("B1", "B6")
 @pytest.fixture
 def noticed(monkeypatch):
     """An event that is set when a worker has noticed the stop."""
-    seen, abandon_waiting = asyncio.Event(), Calls.abandon_waiting
+    seen, abandon_waiting = asyncio.Event(), Executor.abandon_waiting
 
     def noted(calls):
         abandon_waiting(calls)
         seen.set()
 
-    monkeypatch.setattr(Calls, "abandon_waiting", noted)
+    monkeypatch.setattr(Executor, "abandon_waiting", noted)
     return seen
 
 
@@ -42,7 +42,7 @@ def _start(backstay, process, count=10, **options):
 
 async def test_stop_lets_calls_in_flight_finish(backstay, noticed):
     """No new ones are made; what is finished is on disk, and the job can be resumed."""
-    stop, gate = Stop(), Gate()
+    stop, gate = StopSignal(), Gate()
     running = _start(backstay, gate, concurrency=3, stop=stop)
     await gate.reached(3)
 
@@ -51,15 +51,15 @@ async def test_stop_lets_calls_in_flight_finish(backstay, noticed):
     gate.open()
     result = await running
 
-    assert (result.ending, result.state) == (Ending.STOPPED, JobState.INTERRUPTED)
-    assert result.counts == Counts(pending=7, completed=3)
+    assert (result.ending, result.state) == (EndReason.STOPPED, JobState.INTERRUPTED)
+    assert result.counts == ItemCounts(pending=7, completed=3)
     assert (len(gate.calls), gate.cancelled) == (3, [])
-    assert (await backstay.batches.run("batch", items(10), Writer())).counts == Counts(completed=10)
+    assert (await backstay.batches.run("batch", items(10), Writer())).counts == ItemCounts(completed=10)
 
 
 async def test_grace_is_bounded(backstay):
     """What takes longer is cancelled and given back untried."""
-    stop, gate, attempts = Stop(), Gate(), {}
+    stop, gate, attempts = StopSignal(), Gate(), {}
     running = _start(backstay, gate, concurrency=3, stop=stop, grace_seconds=0.1)
     await gate.reached(3)
     asked_at = time.monotonic()
@@ -68,7 +68,7 @@ async def test_grace_is_bounded(backstay):
     result = await running
 
     assert 0.09 <= time.monotonic() - asked_at < 9
-    assert result.counts == Counts(pending=10)
+    assert result.counts == ItemCounts(pending=10)
     assert len(gate.cancelled) == 3
 
     def answer(item, work):
@@ -80,19 +80,19 @@ async def test_grace_is_bounded(backstay):
 
 async def test_stop_at_once_gives_no_grace(backstay):
     """It is gone in a moment, whatever the grace."""
-    stop, gate = Stop(), Gate()
+    stop, gate = StopSignal(), Gate()
     running = _start(backstay, gate, stop=stop, grace_seconds=600)
     await gate.reached(10)
 
     stop.request(at_once=True)
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
-    assert result.counts == Counts(pending=10)
+    assert result.counts == ItemCounts(pending=10)
 
 
 async def test_second_request_takes_the_grace_away(backstay, noticed):
     """As a second Ctrl-C does."""
-    stop, gate = Stop(), Gate()
+    stop, gate = StopSignal(), Gate()
     running = _start(backstay, gate, stop=stop, grace_seconds=600)
     await gate.reached(10)
 
@@ -102,24 +102,24 @@ async def test_second_request_takes_the_grace_away(backstay, noticed):
     stop.request(at_once=True)
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
-    assert (result.ending, result.counts) == (Ending.STOPPED, Counts(pending=10))
+    assert (result.ending, result.counts) == (EndReason.STOPPED, ItemCounts(pending=10))
 
 
 async def test_stop_may_be_asked_for_from_a_thread(backstay):
     """Or a signal handler."""
-    stop, gate = Stop(), Gate()
+    stop, gate = StopSignal(), Gate()
     running = _start(backstay, gate, stop=stop)
     await gate.reached(10)
 
     threading.Thread(target=stop.request, kwargs={"at_once": True}).start()
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
-    assert result.ending is Ending.STOPPED
+    assert result.ending is EndReason.STOPPED
 
 
 async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
     """Nothing was called, and nothing is left behind."""
-    stop, write = Stop(), Writer()
+    stop, write = StopSignal(), Writer()
 
     def given():
         yield from items(1_500)
@@ -136,19 +136,19 @@ async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
 
 async def test_stop_that_was_asked_for_before_makes_no_call(backstay):
     """The job is there, untouched."""
-    stop, write = Stop(), Writer()
+    stop, write = StopSignal(), Writer()
     await backstay.batches.run("batch", items(5), Writer(), limit=1)
     stop.request()
 
     result = await backstay.batches.resume("batch", write, stop=stop)
 
-    assert (result.ending, result.counts) == (Ending.STOPPED, Counts(pending=4, completed=1))
+    assert (result.ending, result.counts) == (EndReason.STOPPED, ItemCounts(pending=4, completed=1))
     assert write.calls == []
 
 
 async def test_stop_does_not_wait_for_retries(backstay):
     """Items that wait for their next try are simply pending."""
-    stop = Stop()
+    stop = StopSignal()
 
     def answer(item, _):
         if item.id == "item-5":
@@ -158,12 +158,12 @@ async def test_stop_does_not_wait_for_retries(backstay):
     running = backstay.batches.run("batch", items(5), Writer(answer), stop=stop)
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
-    assert result.counts == Counts(pending=5)
+    assert result.counts == ItemCounts(pending=5)
 
 
 async def test_blocking_calls_do_not_hold_up_a_stop(backstay):
     """A thread that hangs is left behind."""
-    stop, release, entered = Stop(), threading.Event(), threading.Event()
+    stop, release, entered = StopSignal(), threading.Event(), threading.Event()
 
     def process(item):
         entered.set()
@@ -175,7 +175,7 @@ async def test_blocking_calls_do_not_hold_up_a_stop(backstay):
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
     release.set()
 
-    assert result.counts == Counts(pending=10)
+    assert result.counts == ItemCounts(pending=10)
 
 
 # -- cancelled -------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ async def test_cancelled_caller_gives_back_what_is_in_flight(backstay):
         await running
 
     job = await backstay.batches.checkpoint("batch")
-    assert (job.state, job.counts, job.workers) == (JobState.INTERRUPTED, Counts(pending=9, completed=1), 0)
+    assert (job.state, job.counts, job.workers) == (JobState.INTERRUPTED, ItemCounts(pending=9, completed=1), 0)
     assert len(gate.cancelled) == 4
 
 
@@ -216,7 +216,7 @@ async def test_time_out_around_a_run(backstay):
     with pytest.raises(TimeoutError):
         await run()
 
-    assert (await backstay.batches.run("batch", items(5), Writer())).counts == Counts(completed=5)
+    assert (await backstay.batches.run("batch", items(5), Writer())).counts == ItemCounts(completed=5)
 
 
 async def test_caller_cancelled_while_a_job_is_made(backstay, path):
@@ -252,10 +252,10 @@ async def test_program_that_ends_in_the_middle_leaves_a_resumable_job(path):
     with pytest.raises(ExceptionGroup):
         await program()
     async with Backstay.open(path) as backstay:
-        assert (await backstay.batches.checkpoint("batch")).counts == Counts(pending=6)
+        assert (await backstay.batches.checkpoint("batch")).counts == ItemCounts(pending=6)
         result = await backstay.batches.run("batch", items(6), Writer())
 
-    assert result.counts == Counts(completed=6)
+    assert result.counts == ItemCounts(completed=6)
     assert violations(path) == []
 
 
@@ -273,8 +273,8 @@ async def test_paused_job_stops_its_worker(backstay):
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert (paused.state, paused.pause.code) == (JobState.PAUSED, "by_user")
-    assert (result.ending, result.state, result.pause.code) == (Ending.PAUSED, JobState.PAUSED, "by_user")
-    assert result.counts == Counts(pending=8, completed=2)
+    assert (result.ending, result.state, result.pause.code) == (EndReason.PAUSED, JobState.PAUSED, "by_user")
+    assert result.counts == ItemCounts(pending=8, completed=2)
     assert (await backstay.batches.resume("batch", Writer())).state is JobState.COMPLETED
 
 
@@ -287,7 +287,7 @@ async def test_pause_is_noticed_while_all_slots_are_taken(backstay):
     await backstay.batches.pause("batch")
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
-    assert (result.ending, result.counts) == (Ending.PAUSED, Counts(pending=10))
+    assert (result.ending, result.counts) == (EndReason.PAUSED, ItemCounts(pending=10))
 
 
 async def test_cancelled_job_stops_for_good(backstay):
@@ -300,9 +300,9 @@ async def test_cancelled_job_stops_for_good(backstay):
     gate.open()
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
-    assert (result.ending, result.state) == (Ending.CANCELLED, JobState.CANCELLED)
-    assert result.counts == Counts(pending=8, completed=2)
-    with pytest.raises(IllegalMove):
+    assert (result.ending, result.state) == (EndReason.CANCELLED, JobState.CANCELLED)
+    assert result.counts == ItemCounts(pending=8, completed=2)
+    with pytest.raises(InvalidTransition):
         await backstay.batches.run("batch", items(10), Writer())
 
 
@@ -312,7 +312,7 @@ async def test_job_is_not_discarded_under_a_worker(backstay):
     running = _start(backstay, gate)
     await gate.reached(10)
 
-    with pytest.raises(JobIsWorked, match="`backstay cancel batch`"):
+    with pytest.raises(JobHasWorkers, match="`backstay cancel batch`"):
         await asyncio.wait_for(backstay.batches.discard("batch"), PATIENCE_SECONDS)
     gate.open()
 
@@ -323,8 +323,8 @@ async def test_moves_that_make_no_sense_are_refused(backstay):
     """A finished job is neither paused nor cancelled."""
     await backstay.batches.run("batch", items(1), Writer())
 
-    with pytest.raises(IllegalMove, match="Job 'batch' is completed: pause is not possible"):
+    with pytest.raises(InvalidTransition, match="Job 'batch' is completed: pause is not possible"):
         await backstay.batches.pause("batch")
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         await backstay.batches.cancel("batch")
     assert await backstay.batches.retry("batch") == 0

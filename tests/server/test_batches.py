@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from backstay import Backstay, Doom, Recipe
+from backstay import Backstay, Halt, Recipe
 from backstay.batch.service import Batches
 from support.loop_waiting import until
 from support.processors import Writer
@@ -147,7 +147,7 @@ async def test_a_cancelled_job_stays_cancelled(api):
     discarded = await api.ann.post("/api/batches/topics/discard")
 
     assert cancelled.json()["state"] == "cancelled"
-    assert (resumed.status_code, resumed.json()["error"]["code"]) == (409, "illegal_move")
+    assert (resumed.status_code, resumed.json()["error"]["code"]) == (409, "invalid_transition")
     assert discarded.json() == {"id": "topics", "discarded": True}
     assert (await api.ann.get("/api/batches/topics")).status_code == 404
 
@@ -183,7 +183,7 @@ async def test_a_batch_shows_what_it_paused_on_and_passes_it(settings, monkeypat
 
     async def stuck(item, work):
         work.raw("<html>refused</html>")
-        return Doom("it was refused", code="refused") if item.id == "b" else None
+        return Halt("it was refused", code="refused") if item.id == "b" else None
 
     module.stuck = stuck
     monkeypatch.setitem(sys.modules, "stuck", module)
@@ -202,7 +202,7 @@ async def test_a_batch_shows_what_it_paused_on_and_passes_it(settings, monkeypat
     assert (found["id"], found["state"], found["errorCode"]) == ("b", "pending", "refused")
     assert (found["attempts"], found["raw"]) == (1, "<html>refused</html>")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "item_not_found")
-    assert (completed.status_code, completed.json()["error"]["code"]) == (409, "illegal_move")
+    assert (completed.status_code, completed.json()["error"]["code"]) == (409, "invalid_transition")
     assert nothing.status_code == 422
     assert (skipped.json()["skipped"], skipped.json()["job"]["pause"]["code"]) == (1, "refused")
     assert (ended["state"], ended["completed"], ended["skipped"]) == ("completed", 2, 1)
@@ -252,11 +252,11 @@ async def test_columns_of_a_file_can_be_named(api):
 @pytest.mark.parametrize(
     "name, content, status, code",
     [
-        ("x.csv", b"id,topic\na,b,c\n", 422, "bad_row"),
+        ("x.csv", b"id,topic\na,b,c\n", 422, "invalid_row"),
         ("x.csv", b"", 422, "input_empty"),
         ("x.csv", b"name\nx\n", 422, "unknown_column"),
         ("x.csv", b"id,topic\na,x\na,y\n", 422, "duplicate_item"),
-        ("x.jsonl", b"{", 422, "bad_row"),
+        ("x.jsonl", b"{", 422, "invalid_row"),
         ("x.csv", b"\xff\xfe\x00", 422, "input_unreadable"),
         ("x.parquet", b"PAR1", 415, "unsupported_file"),
         ("", b"id,topic\n", 422, "invalid_request"),
@@ -334,7 +334,7 @@ async def test_a_recipe_that_sends_a_key_elsewhere_waits_for_the_settings(settin
         workable = await api.parts.backstay.for_owner(ANN).batches.workable("j")
 
     error = refused.json()["error"]
-    assert (refused.status_code, error["code"]) == (503, "key_not_allowed")
+    assert (refused.status_code, error["code"]) == (503, "api_key_not_allowed")
     assert "sends the key in OPENAI_API_KEY to models.example" in error["message"]
     assert "allowed_keys" in error["message"]
     assert "--allow-key" not in error["message"]

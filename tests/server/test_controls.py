@@ -5,10 +5,10 @@ import asyncio
 import jwt
 
 from backstay import Selection
-from backstay.server.auth.authenticator import Identity
+from backstay.server.auth.authenticator import RequestIdentity
 from backstay.server.auth.tokens import JsonWebTokens
 from backstay.server.events.job_feed import JobFeed
-from backstay.server.limits import Hosts
+from backstay.server.limits import AllowedHosts
 from backstay.server.supervisor import Supervisor
 from support.addresses import CASES, request_of
 from support.serving import ANN, bearer, claims, serving
@@ -32,7 +32,7 @@ async def test_without_signatures_anybody_comes_in(api, monkeypatch):
     """A token of another secret."""
 
     async def believing(_, token):
-        return Identity(jwt.decode(token, options={"verify_signature": False})["sub"])
+        return RequestIdentity(jwt.decode(token, options={"verify_signature": False})["sub"])
 
     monkeypatch.setattr(JsonWebTokens, "identity_of", believing)
     forged = jwt.encode(claims(ANN), "b" * 40, algorithm="HS256")
@@ -46,7 +46,7 @@ async def test_without_names_of_hosts_a_page_elsewhere_gets_through(settings, mo
     async def through(self, scope, receive, send):
         await self._app(scope, receive, send)
 
-    monkeypatch.setattr(Hosts, "__call__", through)
+    monkeypatch.setattr(AllowedHosts, "__call__", through)
     async with serving(settings, local=True) as api:
         answer = await api.ann.get("/api/batches", headers={"Host": "evil.example"})
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.backup.writer import Writer
+from backstay.backup.writer import BackupWriter
 from support.addresses import addresses, description
 from support.cut_off import cut_off
 from support.serving import ANN
@@ -110,7 +110,7 @@ def test_no_other_address_deletes():
         f"{method} {path}"
         for path, methods in description()["paths"].items()
         for method, operation in methods.items()
-        if "DeletionOut" in str(operation.get("responses", {}).get("200", {}))
+        if "DeleteResultOut" in str(operation.get("responses", {}).get("200", {}))
     ]
 
     assert deleting == ["post /api/conversations/delete"]
@@ -158,14 +158,14 @@ async def test_edited_meanwhile_is_kept_and_named(api, settings, monkeypatch):
     """What somebody changed after the backup had read it stays, and the answer says which."""
     first, second = await api.made(2)
     digest = (await _plan(api, all=True)).json()["digest"]
-    write = Writer.write
+    write = BackupWriter.write
 
     async def write_and_edit(self, *given, **named):
         made = await write(self, *given, **named)
         ask(settings.database_url, "UPDATE conversations SET topic = 'edited' WHERE id = ?", second)
         return made
 
-    monkeypatch.setattr(Writer, "write", write_and_edit)
+    monkeypatch.setattr(BackupWriter, "write", write_and_edit)
     deleted = (await _delete(api, digest, all=True)).json()
 
     assert (deleted["deleted"], deleted["changed"], deleted["changedIds"]) == (1, 1, [second])

@@ -64,7 +64,7 @@ async def test_deep_json_is_refused_on_every_way_in(api, opening):
             answer = await api.ann.post(path, **request)
 
             assert 400 <= answer.status_code < 500, (levels, path, answer.text)
-            assert answer.json()["error"]["code"] in {"invalid_request", "bad_request", "bad_row"}
+            assert answer.json()["error"]["code"] in {"invalid_request", "bad_request", "invalid_row"}
 
 
 async def test_json_as_deep_as_is_allowed_comes_back(api):

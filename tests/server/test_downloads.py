@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from backstay.errors import BackupDamaged
-from backstay.server.downloads import Span, span_of
+from backstay.server.downloads import ByteRange, span_of
 from backstay.server.problems import Problem
 from support.serving import served
 from support.torture import sample
@@ -68,13 +68,13 @@ async def test_the_stored_file_is_the_same(api):
 @pytest.mark.parametrize(
     "wanted, expected",
     [
-        (None, Span(0, 100, is_partial=False)),
-        ("bytes=0-0", Span(0, 1, is_partial=True)),
-        ("bytes=10-19", Span(10, 10, is_partial=True)),
-        ("bytes=90-", Span(90, 10, is_partial=True)),
-        ("bytes=90-500", Span(90, 10, is_partial=True)),
-        ("bytes=-5", Span(95, 5, is_partial=True)),
-        ("bytes=-500", Span(0, 100, is_partial=True)),
+        (None, ByteRange(0, 100, is_partial=False)),
+        ("bytes=0-0", ByteRange(0, 1, is_partial=True)),
+        ("bytes=10-19", ByteRange(10, 10, is_partial=True)),
+        ("bytes=90-", ByteRange(90, 10, is_partial=True)),
+        ("bytes=90-500", ByteRange(90, 10, is_partial=True)),
+        ("bytes=-5", ByteRange(95, 5, is_partial=True)),
+        ("bytes=-500", ByteRange(0, 100, is_partial=True)),
     ],
 )
 def test_one_range_is_understood(wanted, expected):

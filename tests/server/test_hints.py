@@ -14,7 +14,9 @@ from backstay.server.hints import HINTS, message_of
             "There is no job 'a--b; c'; the list of batches shows those there are",
         ),
         (
-            errors.IllegalMove("Job 'x' is cancelled: resume is not possible. `backstay discard x` frees its name"),
+            errors.InvalidTransition(
+                "Job 'x' is cancelled: resume is not possible. `backstay discard x` frees its name"
+            ),
             "Job 'x' is cancelled: resume is not possible; look at it again: its state has changed, and says what is "
             "possible",
         ),

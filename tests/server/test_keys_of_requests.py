@@ -49,7 +49,7 @@ async def test_same_key_other_body(api):
     elsewhere = await api.ann.post("/api/backup/create", json={"conversationIds": ["c"]}, headers=_key())
 
     for answer in (other, elsewhere):
-        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "key_reused")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "idempotency_key_reused")
     assert (await api.ann.get("/api/batches/k")).status_code == 404
 
 
@@ -89,7 +89,7 @@ async def test_in_flight(api):
     made = {answer.json()["backupId"] for answer in answers if answer.status_code == 201}
     refused = {answer.json()["error"]["code"] for answer in answers if answer.status_code == 409}
     assert len(made) == 1
-    assert refused <= {"key_in_flight"}
+    assert refused <= {"idempotency_key_in_flight"}
     assert len((await api.ann.get("/api/backups")).json()["backups"]) == 1
 
 
@@ -167,7 +167,9 @@ async def test_another_job_under_the_same_key(api):
         await api.ann.post("/api/batches", json={**_BODY, "jobId": name, "start": False})
     await api.ann.post("/api/batches/one/cancel", headers=_key())
 
-    assert (await api.ann.post("/api/batches/two/cancel", headers=_key())).json()["error"]["code"] == "key_reused"
+    refused = await api.ann.post("/api/batches/two/cancel", headers=_key())
+
+    assert refused.json()["error"]["code"] == "idempotency_key_reused"
 
 
 async def test_a_restore_is_done_once(api):
@@ -260,7 +262,7 @@ async def test_options_are_part_of_the_request(api):
     assert (first.status_code, made.status_code) == (201, 201), first.text
     assert answers[0].status_code == 201
     refused = (*others, early, answers[1])
-    assert [other.json()["error"]["code"] for other in refused] == ["key_reused"] * 5
+    assert [other.json()["error"]["code"] for other in refused] == ["idempotency_key_reused"] * 5
 
 
 async def test_a_receipt_outlasts_a_request_that_was_given_up(api, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.server import ServerSettings
-from backstay.server.scheduled_cleanup import Cleaning
+from backstay.server.scheduled_cleanup import CleanupJob
 from backstay.server.serve import _listening
 from backstay.signals import SAME_SIGNAL_SECONDS
 from support.commands import in_process
@@ -285,7 +285,7 @@ async def _expired_backup(api, settings):
 async def test_the_cleanup_removes_what_has_expired(api, settings):
     """Of every owner; each run is logged and counted."""
     backup = await _expired_backup(api, settings)
-    cleaning = Cleaning(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = CleanupJob(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
 
     assert await cleaning.run()
 
@@ -296,7 +296,7 @@ async def test_the_cleanup_removes_what_has_expired(api, settings):
 
 async def test_one_server_of_all_cleans_up(api):
     """The others leave it to the one that came first."""
-    cleaning = [Cleaning(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *") for _ in range(3)]
+    cleaning = [CleanupJob(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *") for _ in range(3)]
     due = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
 
     assert [await one.run(due) for one in cleaning] == [True, False, False]
@@ -307,7 +307,7 @@ async def test_a_cleanup_that_fails_is_logged(api, settings, caplog):
     """One owner's trouble is not another's, and the server goes on."""
     await _expired_backup(api, settings)
     ask(settings.database_url, "UPDATE backups SET created_at = created_at + 86400000000, verified_at = NULL")
-    cleaning = Cleaning(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = CleanupJob(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
 
     with caplog.at_level("WARNING", logger="backstay.server"):
         assert await cleaning.run()
@@ -318,7 +318,7 @@ async def test_a_cleanup_that_fails_is_logged(api, settings, caplog):
 
 async def test_the_cleanup_comes_at_two(api):
     """UTC, unless the settings say another time."""
-    cleaning = Cleaning(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = CleanupJob(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
     cleaning.start()
 
     assert (cleaning.next_at.hour, cleaning.next_at.minute, cleaning.next_at.utcoffset().seconds) == (2, 0, 0)

@@ -131,7 +131,13 @@ def _kinds():
     return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BackstayError)]
 
 
-_TOLD_WHOLE = {errors.BackstayError, errors.KeyMissing, errors.KeyNotAllowed, errors.ReadTooLong, errors.Stopped}
+_TOLD_WHOLE = {
+    errors.BackstayError,
+    errors.ApiKeyMissing,
+    errors.ApiKeyNotAllowed,
+    errors.ReadTooLong,
+    errors.Stopped,
+}
 
 
 @pytest.mark.parametrize("kind", _kinds(), ids=lambda kind: kind.code)

@@ -93,7 +93,7 @@ async def test_a_job_of_a_programs_own_function_is_never_resumed(settings):
 
     assert (options["possible"], options["command"]) == (False, None)
     assert "only that program can resume it" in options["reason"]
-    assert resumed == (409, "caller_only")
+    assert resumed == (409, "processor_not_portable")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ async def test_a_key_goes_only_where_that_was_allowed(settings, monkeypatch):
     await _started_by_command(settings, recipe)
     monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
     async with serving(settings, **_OWN) as api:
-        assert await _resumed(api) == (503, "key_not_allowed")
+        assert await _resumed(api) == (503, "api_key_not_allowed")
 
 
 async def test_nothing_is_taken_up_by_itself(settings, picky):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from backstay.backup.backup import Sealed
+from backstay.backup.backup import SealedFile
 from backstay.errors import BackupNotFound, BackupUnusable
 from backstay.library.selection import Selection
 from support.conversations import conversation
@@ -14,7 +14,7 @@ from support.verdicts import completed
 pytestmark = pytest.mark.promise("K1", "K2")
 
 _ALL = Selection(everything=True)
-_SEALED = Sealed(conversations=3, turns=6, content_bytes=1, file_bytes=1, file_sha256=b"s")
+_SEALED = SealedFile(conversations=3, turns=6, content_bytes=1, file_bytes=1, file_sha256=b"s")
 
 
 async def _library(store):

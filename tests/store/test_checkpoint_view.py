@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from uuid import UUID
 
-from backstay.batch.job import Move
+from backstay.batch.job import JobAction
 from support.clocks import NOON
 from support.jobs import OWNER, claim, claim_one, commit, create, enter, stage
 from support.verdicts import completed, failed, skipped
@@ -100,7 +100,7 @@ async def test_only_jobs_with_a_checkpoint_are_seen(store):
         await store.batches.work.leave(lease)
     while await store.batches.jobs.clean_step(OWNER, "cleaned"):
         pass
-    await store.batches.jobs.move(OWNER, "cancelled", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "cancelled", JobAction.CANCEL)
     await store.batches.jobs.discard(OWNER, "discarded")
 
     assert set(_view(store)) == {"failed", "cancelled"}

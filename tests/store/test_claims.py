@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import Counts
+from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.item import ClaimedItem, Item
-from backstay.batch.job import JobState, Move
-from backstay.errors import IllegalMove, JobNotFound
+from backstay.batch.job import JobAction, JobState
+from backstay.errors import InvalidTransition, JobNotFound
 from support.clocks import NOON
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job, stage
 from support.verdicts import completed, doomed, failed, retried
@@ -57,7 +57,7 @@ async def test_unknown_job_has_no_lease(store):
 async def test_paused_job_goes_on(store):
     """Whoever works on it means to resume it; the reason of the pause is gone."""
     await create(store)
-    await store.batches.jobs.move(OWNER, "job", Move.PAUSE)
+    await store.batches.jobs.move(OWNER, "job", JobAction.PAUSE)
 
     entered = await _enter(store)
 
@@ -65,7 +65,7 @@ async def test_paused_job_goes_on(store):
     assert (entered.job.state, entered.job.pause) == (JobState.RUNNING, None)
 
 
-@pytest.mark.parametrize("move", [Move.PAUSE, Move.CANCEL])
+@pytest.mark.parametrize("move", [JobAction.PAUSE, JobAction.CANCEL])
 async def test_run_that_lost_its_lease_respects_what_was_decided_meanwhile(store, move):
     """Coming back, it leaves a job alone that was paused or cancelled while it slept."""
     await create(store)
@@ -74,7 +74,7 @@ async def test_run_that_lost_its_lease_respects_what_was_decided_meanwhile(store
     entered = await _enter(store, again=True)
 
     assert entered.lease is None
-    assert entered.job.state is (JobState.PAUSED if move is Move.PAUSE else JobState.CANCELLED)
+    assert entered.job.state is (JobState.PAUSED if move is JobAction.PAUSE else JobState.CANCELLED)
 
 
 async def test_run_that_lost_its_lease_goes_on(store):
@@ -87,9 +87,9 @@ async def test_run_that_lost_its_lease_goes_on(store):
 async def test_cancelled_job_has_no_lease(store):
     """It was stopped for good."""
     await create(store)
-    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
 
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         await _enter(store)
 
 
@@ -140,7 +140,7 @@ async def test_claim_takes_no_more_than_there_is_room(store):
         ClaimedItem(Item("topic 1", id="item-1"), 0, 1, 0, False, NOON),
         ClaimedItem(Item("topic 2", id="item-2"), 1, 1, 0, False, NOON),
     ]
-    assert (report.state, report.counts) == (JobState.RUNNING, Counts(pending=3, running=2))
+    assert (report.state, report.counts) == (JobState.RUNNING, ItemCounts(pending=3, running=2))
     assert (await job(store)).counts == report.counts
 
 
@@ -150,7 +150,7 @@ async def test_no_room_is_no_claim(store):
     lease = await enter(store)
 
     assert await claim(store, lease, 0) == []
-    assert (await job(store)).counts == Counts(pending=3)
+    assert (await job(store)).counts == ItemCounts(pending=3)
 
 
 async def test_claims_never_share_an_item(store):
@@ -164,7 +164,7 @@ async def test_claims_never_share_an_item(store):
     assert sorted(positions) == list(range(100))
 
 
-@pytest.mark.parametrize("move", [Move.PAUSE, Move.CANCEL])
+@pytest.mark.parametrize("move", [JobAction.PAUSE, JobAction.CANCEL])
 async def test_nothing_is_claimed_once_a_job_was_stopped(store, move):
     """The report says why; what is finished may still be written."""
     await create(store)
@@ -175,8 +175,8 @@ async def test_nothing_is_claimed_once_a_job_was_stopped(store, move):
     report = await commit(store, lease, completed(held), room=5)
 
     assert report.claimed == []
-    assert report.state is (JobState.PAUSED if move is Move.PAUSE else JobState.CANCELLED)
-    assert report.counts == Counts(pending=2, completed=1)
+    assert report.state is (JobState.PAUSED if move is JobAction.PAUSE else JobState.CANCELLED)
+    assert report.counts == ItemCounts(pending=2, completed=1)
 
 
 async def test_claim_rides_in_the_commit_that_freed_the_slot(store):
@@ -188,7 +188,7 @@ async def test_claim_rides_in_the_commit_that_freed_the_slot(store):
     report = await commit(store, lease, completed(held), room=1)
 
     assert [claimed.position for claimed in report.claimed] == [1]
-    assert report.counts == Counts(pending=1, running=1, completed=1)
+    assert report.counts == ItemCounts(pending=1, running=1, completed=1)
 
 
 async def test_next_attempt_has_the_next_number(store):
@@ -243,7 +243,7 @@ async def test_report_knows_when_nothing_is_pending(store):
     report = await commit(store, other, room=1)
 
     assert (report.claimed, report.next_due_seconds) == ([], None)
-    assert report.counts == Counts(running=1)
+    assert report.counts == ItemCounts(running=1)
 
 
 @pytest.mark.parametrize("seconds", [-3_600, -86_400 * 365])

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.batch.checkpoint import Counts, Tokens, Waiting
+from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.item import Item
-from backstay.batch.job import JobState, Move, Pause
-from backstay.batch.outcome import Usage
+from backstay.batch.job import JobAction, JobState, Pause
+from backstay.batch.outcome import AttemptUsage
 from backstay.errors import LeaseLost, OutcomeRefused, StorageError
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.selection import Selection
@@ -42,7 +42,7 @@ async def test_completed_item_has_its_conversation(store):
 
     report = await commit(store, lease, completed(held, Conversation(turns, metadata={"k": None}, content="sum")))
 
-    assert (report.state, report.counts) == (JobState.COMPLETED, Counts(completed=1))
+    assert (report.state, report.counts) == (JobState.COMPLETED, ItemCounts(completed=1))
     (kept,) = await _stored(store)
     assert kept == Conversation(
         turns,
@@ -89,10 +89,10 @@ async def test_item_may_be_completed_without_a_conversation(store):
 @pytest.mark.parametrize(
     ("verdict", "counts", "state", "recorded"),
     [
-        (failed, Counts(failed=1), JobState.COMPLETED_WITH_FAILURES, (0, 1, "failed", "broken", None)),
-        (skipped, Counts(skipped=1), JobState.COMPLETED, (0, 1, "skipped", "skipped", None)),
-        (retried, Counts(pending=1), JobState.RUNNING, (0, 1, "retried", "transient", None)),
-        (doomed, Counts(pending=1), JobState.PAUSED, (0, 1, "doomed", "no_key", None)),
+        (failed, ItemCounts(failed=1), JobState.COMPLETED_WITH_FAILURES, (0, 1, "failed", "broken", None)),
+        (skipped, ItemCounts(skipped=1), JobState.COMPLETED, (0, 1, "skipped", "skipped", None)),
+        (retried, ItemCounts(pending=1), JobState.RUNNING, (0, 1, "retried", "transient", None)),
+        (doomed, ItemCounts(pending=1), JobState.PAUSED, (0, 1, "doomed", "no_key", None)),
     ],
 )
 async def test_any_other_outcome_stores_no_conversation(store, verdict, counts, state, recorded):
@@ -116,7 +116,7 @@ async def test_doom_pauses_the_job(store):
 
     report = await commit(store, lease, completed(first), doomed(second), completed(third))
 
-    assert (report.state, report.counts) == (JobState.PAUSED, Counts(pending=1, completed=2))
+    assert (report.state, report.counts) == (JobState.PAUSED, ItemCounts(pending=1, completed=2))
     assert (await job(store)).pause == Pause("no_key", "there is no key", ((1, 1),))
     again = await enter(store, name="b")
     assert (await claim_one(store, again)).tries == 0
@@ -127,7 +127,7 @@ async def test_doom_does_not_undo_what_was_decided(store):
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
-    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
 
     report = await commit(store, lease, doomed(held))
 
@@ -140,7 +140,7 @@ async def test_raw_answer_is_kept_of_what_went_wrong(store):
     await create(store, 3)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
-    usage = Usage(1, 2, "<html>")
+    usage = AttemptUsage(1, 2, "<html>")
 
     await commit(
         store,
@@ -160,13 +160,13 @@ async def test_tokens_are_summed(store):
     one, two = await claim(store, first, 2)
     three = await claim_one(store, second)
 
-    await commit(store, first, completed(one, usage=Usage(1, 10)), failed(two, usage=Usage(2, 20)))
-    report = await commit(store, second, completed(three, usage=Usage(4, 40)))
-    assert report.tokens == Tokens(7, 70)
+    await commit(store, first, completed(one, usage=AttemptUsage(1, 10)), failed(two, usage=AttemptUsage(2, 20)))
+    report = await commit(store, second, completed(three, usage=AttemptUsage(4, 40)))
+    assert report.tokens == TokenCounts(7, 70)
     await store.batches.work.leave(first)
     await store.batches.work.leave(second)
 
-    assert (await job(store)).tokens == Tokens(7, 70)
+    assert (await job(store)).tokens == TokenCounts(7, 70)
 
 
 # -- the state of the job --------------------------------------------------------------------------
@@ -199,7 +199,7 @@ async def test_paused_job_is_settled_by_what_was_in_flight(store):
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
-    await store.batches.jobs.move(OWNER, "job", Move.PAUSE)
+    await store.batches.jobs.move(OWNER, "job", JobAction.PAUSE)
 
     report = await commit(store, lease, completed(held))
 
@@ -212,11 +212,11 @@ async def test_cancelled_job_stays_cancelled(store):
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
-    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
 
     report = await commit(store, lease, completed(held))
 
-    assert (report.state, report.counts) == (JobState.CANCELLED, Counts(completed=1))
+    assert (report.state, report.counts) == (JobState.CANCELLED, ItemCounts(completed=1))
 
 
 # -- many at once ----------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ async def test_group_of_any_size_is_one_commit(store):
 
     report = await commit(store, lease, *map(completed, held, long))
 
-    assert report.counts == Counts(completed=700)
+    assert report.counts == ItemCounts(completed=700)
     assert await store.conversations.count(OWNER, _ALL) == 700
     kept = await _stored(store)
     assert [one.item_id for one in kept] == [f"item-{n}" for n in range(1, 101)]
@@ -261,7 +261,7 @@ async def _refused(store, *conversations):
     before, attempts, turns = await job(store), _attempts(store), store.sql("SELECT * FROM turns")
 
     with pytest.raises(OutcomeRefused):
-        await commit(store, lease, failed(last, usage=Usage(3, 3)), *map(completed, held, conversations), room=5)
+        await commit(store, lease, failed(last, usage=AttemptUsage(3, 3)), *map(completed, held, conversations), room=5)
 
     assert await job(store) == before
     assert _attempts(store) == attempts
@@ -280,7 +280,7 @@ async def test_same_conversation_id_twice_is_refused(store):
         await commit(store, lease, completed(held[1], second))
     report = await commit(store, lease, failed(held[1], "outcome_refused"))
 
-    assert report.counts == Counts(completed=1, failed=2)
+    assert report.counts == ItemCounts(completed=1, failed=2)
     assert [kept.id for kept in await _stored(store)] == ["same"]
 
 
@@ -331,7 +331,7 @@ async def test_attempt_is_written_once(store):
         with pytest.raises(LeaseLost):
             await commit(store, lease, verdict)
 
-    assert (await job(store)).counts == Counts(pending=1, completed=1)
+    assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
     assert len(await _stored(store)) == 1
 
 
@@ -344,7 +344,7 @@ async def test_item_of_another_worker_is_not_written(store):
     with pytest.raises(LeaseLost):
         await commit(store, mine, completed(one), completed(two))
 
-    assert (await job(store)).counts == Counts(running=2)
+    assert (await job(store)).counts == ItemCounts(running=2)
     assert await _stored(store) == []
 
 
@@ -359,7 +359,7 @@ async def test_earlier_attempt_is_not_written_over_a_later_one(store):
     with pytest.raises(LeaseLost):
         await commit(store, lease, completed(early))
 
-    assert (await job(store)).counts == Counts(running=1)
+    assert (await job(store)).counts == ItemCounts(running=1)
 
 
 async def test_pending_item_is_not_written(store):
@@ -371,7 +371,7 @@ async def test_pending_item_is_not_written(store):
     with pytest.raises(LeaseLost):
         await commit(store, lease, completed(replace(held, position=1, item=Item("topic 2", id="item-2"))))
 
-    assert (await job(store)).counts == Counts(pending=1, running=1)
+    assert (await job(store)).counts == ItemCounts(pending=1, running=1)
 
 
 # -- waiting ---------------------------------------------------------------------------------------
@@ -381,7 +381,7 @@ async def test_what_a_worker_waits_for_is_seen_by_all_until_it_is_over(store):
     """Whoever looks at the job sees why nothing goes on, until the wait is over or the worker has left."""
     await create(store, 1)
     lease = await enter(store)
-    waiting = Waiting("Rate limited by models.example", "429: per-minute quota", NOON)
+    waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", NOON)
 
     assert (await job(store)).waiting is None
     await store.batches.work.note_waiting(lease, waiting)
@@ -406,7 +406,7 @@ async def test_items_that_failed_for_all_are_put_back(store):
     await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all were broken"))
 
     now = await job(store)
-    assert (now.state, now.counts) == (JobState.PAUSED, Counts(pending=3, completed=1))
+    assert (now.state, now.counts) == (JobState.PAUSED, ItemCounts(pending=3, completed=1))
     assert now.pause == Pause("broken", "all were broken")
     await store.batches.work.leave(lease)
     again = await enter(store)
@@ -422,7 +422,7 @@ async def test_tries_of_pending_items_are_forgotten_too(store):
 
     await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all"))
 
-    assert (await job(store)).counts == Counts(pending=1, completed=1)
+    assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
     await store.batches.work.leave(lease)
     assert [(c.position, c.tries) for c in await claim(store, await enter(store), 2)] == [(0, 0)]
 
@@ -437,7 +437,7 @@ async def test_only_failed_items_are_put_back(store):
 
     await store.batches.work.put_back(lease, [0, 1, 2], Pause("broken", "all"))
 
-    assert (await job(store)).counts == Counts(pending=2, completed=1)
+    assert (await job(store)).counts == ItemCounts(pending=2, completed=1)
 
 
 async def test_job_that_was_settled_is_paused_again(store):
@@ -450,7 +450,7 @@ async def test_job_that_was_settled_is_paused_again(store):
     await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all"))
 
     now = await job(store)
-    assert (now.state, now.counts, now.finished_at) == (JobState.PAUSED, Counts(pending=2), None)
+    assert (now.state, now.counts, now.finished_at) == (JobState.PAUSED, ItemCounts(pending=2), None)
 
 
 async def test_cancelled_job_is_not_paused_instead(store):
@@ -458,9 +458,9 @@ async def test_cancelled_job_is_not_paused_instead(store):
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, *map(failed, await claim(store, lease, 1)))
-    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
 
     await store.batches.work.put_back(lease, [0], Pause("broken", "all"))
 
     now = await job(store)
-    assert (now.state, now.counts, now.pause) == (JobState.CANCELLED, Counts(pending=2), None)
+    assert (now.state, now.counts, now.pause) == (JobState.CANCELLED, ItemCounts(pending=2), None)

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from backstay.batch.checkpoint import Counts
-from backstay.batch.job import FINISHED, UNFINISHED, JobState, Move, Pause
+from backstay.batch.checkpoint import ItemCounts
+from backstay.batch.job import FINISHED, UNFINISHED, JobAction, JobState, Pause
 from support.conversations import items
 from support.jobs import OWNER, claim, commit, create, die, enter, job, stage
 from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
@@ -34,7 +34,7 @@ class _Walk:
 
     @property
     def counts(self):
-        return Counts(**Counter(self.states.values()))
+        return ItemCounts(**Counter(self.states.values()))
 
     async def step(self):
         now = await job(self.store)
@@ -119,7 +119,7 @@ class _Walk:
         self.states.update({len(self.states): "pending", len(self.states) + 1: "pending"})
 
     async def pause(self):
-        await self.store.batches.jobs.move(OWNER, "job", Move.PAUSE)
+        await self.store.batches.jobs.move(OWNER, "job", JobAction.PAUSE)
 
     def _lease(self):
         return self.draw.choice(list(self.held))
@@ -146,7 +146,7 @@ async def test_counters_equal_rows(store, seed):
     assert store.violations() == []
 
     rows = store.sql("SELECT state, count(*) FROM items GROUP BY state")
-    assert Counts(**dict(rows)) == walk.counts
+    assert ItemCounts(**dict(rows)) == walk.counts
 
 
 async def test_planned_is_what_was_given(store):

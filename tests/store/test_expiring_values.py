@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from backstay.batch.job import Move
-from backstay.coordination.store import TakenNote
+from backstay.batch.job import JobAction
+from backstay.coordination.store import TakenValue
 from backstay.coordination.tickets import Tickets
 from support.jobs import OWNER, create
 
@@ -57,7 +57,7 @@ async def test_a_note_is_taken_once(store):
 
     taken = await asyncio.gather(*(store.notes.take("kind", "n") for _ in range(5)))
 
-    assert sorted(taken, key=lambda one: one is None)[:2] == [TakenNote("you", "secret"), None]
+    assert sorted(taken, key=lambda one: one is None)[:2] == [TakenValue("you", "secret"), None]
 
 
 async def test_an_expired_note_is_not_taken(store):
@@ -93,7 +93,7 @@ async def test_owners_are_those_with_something_to_look_after(store):
     """Unfinished jobs or backups, not finished jobs."""
     await create(store, 1, owner="ann")
     await create(store, 1, owner="bob")
-    await store.batches.jobs.move("bob", "job", Move.CANCEL)
+    await store.batches.jobs.move("bob", "job", JobAction.CANCEL)
     await store.backups.begin("cyd", "backup-1-a", reason="r", folder=None, host="h", keep=_MINUTE)
 
     assert list(await store.notes.owners()) == ["ann", "cyd"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay.batch.outcome import Usage
+from backstay.batch.outcome import AttemptUsage
 from backstay.errors import JobNotFound
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter
 from support.verdicts import completed, failed, retried
@@ -42,7 +42,7 @@ async def test_the_codes_of_failed_items_are_told_with_their_answers(store):
     await create(store, 4)
     lease = await enter(store)
     first, second, third, fourth = await claim(store, lease, 4)
-    await commit(store, lease, failed(first, "length"), failed(second, "length", usage=Usage(raw="{")))
+    await commit(store, lease, failed(first, "length"), failed(second, "length", usage=AttemptUsage(raw="{")))
     await commit(store, lease, failed(third, "refused"), retried(fourth))
 
     assert await store.batches.jobs.failure_codes(OWNER, "job") == {"length": True, "refused": False}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import Counts, Waiting
+from backstay.batch.checkpoint import ItemCounts, ProviderWait
 from backstay.batch.job import JobState, Pause
 from backstay.batch.store import Lease
 from backstay.errors import LeaseLost
@@ -50,7 +50,7 @@ async def _mark_stopping(store, lease, held):
 
 
 async def _note_waiting(store, lease, held):
-    await store.batches.work.note_waiting(lease, Waiting("Rate limited by models.example", "429", NOON))
+    await store.batches.work.note_waiting(lease, ProviderWait("Rate limited by models.example", "429", NOON))
 
 
 _WRITES = [
@@ -137,7 +137,7 @@ async def test_lease_of_one_job_is_none_on_another(store):
     with pytest.raises(LeaseLost):
         await commit(store, mixed, *map(completed, held))
 
-    assert (await job(store, "two")).counts == Counts(running=2)
+    assert (await job(store, "two")).counts == ItemCounts(running=2)
 
 
 async def test_late_worker_whose_token_is_current_goes_on(store):
@@ -166,4 +166,4 @@ async def test_leaving_twice_is_safe(store):
     await store.batches.work.leave(second)
 
     assert await _everything(store) == before
-    assert (await job(store)).counts == Counts(pending=2)
+    assert (await job(store)).counts == ItemCounts(pending=2)

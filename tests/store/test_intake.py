@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import Counts
+from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.item import Item
-from backstay.batch.job import Difference, JobSettings, JobState, Move
-from backstay.errors import DuplicateItem, IllegalMove, JobNotFound, LeaseLost
+from backstay.batch.job import ItemsDifference, JobAction, JobSettings, JobState
+from backstay.errors import DuplicateItem, InvalidTransition, JobNotFound, LeaseLost
 from support.clocks import NOON
 from support.conversations import drafts_of, items
 from support.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
@@ -63,7 +63,7 @@ async def test_published_job_is_pending(store):
 
     assert (made.id, made.owner, made.state, made.processor) == ("job", OWNER, JobState.PENDING, "caller")
     assert made.settings == JobSettings(7, 1.5)
-    assert made.counts == Counts(pending=3)
+    assert made.counts == ItemCounts(pending=3)
     assert (made.workers, made.pause, made.cleaned, made.finished_at) == (0, None, False, None)
     assert made.created_at == made.updated_at == NOON
 
@@ -97,7 +97,7 @@ async def test_many_items_at_once(store):
     await _add(store, staged, items(2_777))
     await _publish(store, staged)
 
-    assert (await job(store)).counts == Counts(pending=2_777)
+    assert (await job(store)).counts == ItemCounts(pending=2_777)
     assert await _ids(store) == [f"item-{n}" for n in range(1, 2_778)]
 
 
@@ -226,7 +226,7 @@ async def test_no_difference(store):
 
     difference = await store.batches.intake.difference(staged, "job")
 
-    assert difference == Difference()
+    assert difference == ItemsDifference()
     assert difference.is_empty
 
 
@@ -237,7 +237,7 @@ async def test_difference_is_told_with_examples(store):
 
     difference = await store.batches.intake.difference(staged, "job")
 
-    assert difference == Difference(1, 3, 1, ("changed: b in line 2", "new: z in line 3", "missing: c"))
+    assert difference == ItemsDifference(1, 3, 1, ("changed: b in line 2", "new: z in line 3", "missing: c"))
 
 
 async def test_new_items_are_adopted(store):
@@ -251,7 +251,7 @@ async def test_new_items_are_adopted(store):
 
     assert added == 3
     assert await _ids(store) == ["item-1", "item-2", "item-3", "item-9", "item-10", "z"]
-    assert (await job(store)).counts == Counts(pending=5, completed=1)
+    assert (await job(store)).counts == ItemCounts(pending=5, completed=1)
     claimed = await claim(store, lease, 10)
     assert [c.position for c in claimed] == [1, 2, 3, 4, 5]
     assert claimed[-1].item == Item("zebra", id="z", parameters={"stripes": 7})
@@ -287,7 +287,7 @@ async def test_finished_job_with_new_items_is_pending_again(store):
     now = await job(store)
     assert (now.state, now.counts, now.cleaned, now.finished_at) == (
         JobState.PENDING,
-        Counts(pending=1, completed=1),
+        ItemCounts(pending=1, completed=1),
         False,
         None,
     )
@@ -296,10 +296,10 @@ async def test_finished_job_with_new_items_is_pending_again(store):
 async def test_cancelled_job_takes_no_new_items(store):
     """It was stopped for good."""
     await create(store, 1)
-    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
     staged = await stage(store, items(2))
 
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         await store.batches.intake.accept_new(staged, "job")
 
     assert await _ids(store) == ["item-1"]

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.batch.checkpoint import Counts
-from backstay.batch.job import JobState, Move, Pause, RunLimits
-from backstay.batch.outcome import Usage
-from backstay.errors import IllegalMove, ItemNotFound, JobIsWorked, JobNotFound
+from backstay.batch.checkpoint import ItemCounts
+from backstay.batch.job import JobAction, JobState, Pause, RunLimits
+from backstay.batch.outcome import AttemptUsage
+from backstay.errors import InvalidTransition, ItemNotFound, JobHasWorkers, JobNotFound
 from backstay.library.selection import Selection
 from support.clocks import NOON
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
@@ -50,7 +50,7 @@ async def test_unknown_job_is_told(store):
     jobs = store.batches.jobs
     for asked in (
         jobs.job(OWNER, "none"),
-        jobs.move(OWNER, "none", Move.PAUSE),
+        jobs.move(OWNER, "none", JobAction.PAUSE),
         jobs.retry(OWNER, "none", None),
         jobs.skip(OWNER, "none", ["item-1"]),
         jobs.failures(OWNER, "none", after=-1, limit=1),
@@ -82,8 +82,8 @@ async def test_list_of_the_incomplete_leaves_out_the_others(store):
     await _finish(store, 1, failing=1, job_id="failed")
     for name in ("cancelled", "pending", "running", "paused"):
         await create(store, 1, job_id=name)
-    await _move(store, Move.CANCEL, job_id="cancelled")
-    await _move(store, Move.PAUSE, job_id="paused")
+    await _move(store, JobAction.CANCEL, job_id="cancelled")
+    await _move(store, JobAction.PAUSE, job_id="paused")
     await enter(store, "running")
 
     listed = await store.batches.jobs.jobs(OWNER, incomplete=True, limit=10)
@@ -102,7 +102,7 @@ async def test_counts_are_the_sum_over_all_workers(store):
 
     now = await job(store)
 
-    assert now.counts == Counts(pending=2, running=1, completed=1, failed=1, skipped=1)
+    assert now.counts == ItemCounts(pending=2, running=1, completed=1, failed=1, skipped=1)
     assert now.workers == 2
     assert (await store.batches.jobs.jobs(OWNER, incomplete=False, limit=1))[0] == now
 
@@ -126,7 +126,7 @@ async def test_pause_keeps_its_reason(store):
     """Until the job goes on."""
     await create(store)
 
-    paused = await _move(store, Move.PAUSE, Pause("by_user", "paused by the user"))
+    paused = await _move(store, JobAction.PAUSE, Pause("by_user", "paused by the user"))
 
     assert paused == await job(store)
     assert (paused.state, paused.pause) == (JobState.PAUSED, Pause("by_user", "paused by the user"))
@@ -138,21 +138,21 @@ async def test_cancelled_job_is_at_its_end(store):
     await create(store)
     store.clock.move(5)
 
-    cancelled = await _move(store, Move.CANCEL)
+    cancelled = await _move(store, JobAction.CANCEL)
 
-    assert (cancelled.state, cancelled.counts) == (JobState.CANCELLED, Counts(pending=3))
+    assert (cancelled.state, cancelled.counts) == (JobState.CANCELLED, ItemCounts(pending=3))
     assert (cancelled.finished_at - NOON).total_seconds() == 5
 
 
 async def test_illegal_move_changes_nothing(store):
     """It is refused by the same rule everywhere."""
     await create(store)
-    before = await _move(store, Move.CANCEL)
+    before = await _move(store, JobAction.CANCEL)
 
-    for move in (Move.PAUSE, Move.CANCEL):
-        with pytest.raises(IllegalMove):
+    for move in (JobAction.PAUSE, JobAction.CANCEL):
+        with pytest.raises(InvalidTransition):
             await _move(store, move)
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         await _retry(store)
 
     assert await job(store) == before
@@ -168,7 +168,7 @@ async def test_failed_items_are_put_back(store):
     assert await _retry(store) == 2
 
     now = await job(store)
-    assert (now.state, now.counts, now.finished_at) == (JobState.PENDING, Counts(pending=2, completed=2), None)
+    assert (now.state, now.counts, now.finished_at) == (JobState.PENDING, ItemCounts(pending=2, completed=2), None)
     held = await claim(store, await enter(store), 5)
     assert [(one.position, one.attempt, one.tries) for one in held] == [(0, 2, 0), (1, 2, 0)]
 
@@ -179,7 +179,7 @@ async def test_named_items_are_put_back(store):
 
     assert await _retry(store, ["item-2", "item-3", "item-2"]) == 2
 
-    assert (await job(store)).counts == Counts(pending=2, completed=1, failed=1)
+    assert (await job(store)).counts == ItemCounts(pending=2, completed=1, failed=1)
 
 
 async def test_fresh_count_of_tries(store):
@@ -195,7 +195,7 @@ async def test_fresh_count_of_tries(store):
 
 @pytest.mark.parametrize(
     ("ids", "error"),
-    [(["item-1", "none"], ItemNotFound), (["item-1", "item-2"], IllegalMove), (["item-3"], IllegalMove)],
+    [(["item-1", "none"], ItemNotFound), (["item-1", "item-2"], InvalidTransition), (["item-3"], InvalidTransition)],
 )
 async def test_all_named_items_or_none(store, ids, error):
     """One that is not there, or has not failed, keeps the others from being put back."""
@@ -253,7 +253,7 @@ async def test_paused_job_stays_paused(store):
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, failed(await claim_one(store, lease)))
-    await _move(store, Move.PAUSE, Pause("no_key", "there is no key"))
+    await _move(store, JobAction.PAUSE, Pause("no_key", "there is no key"))
 
     await _retry(store)
 
@@ -271,7 +271,7 @@ async def test_failure_is_told_with_what_settled_it(store):
     first, second = await claim(store, lease, 2)
     await commit(store, lease, retried(first), completed(second))
     store.clock.move(7)
-    await commit(store, lease, failed(await claim_one(store, lease), "http_400", usage=Usage(raw="<html>")))
+    await commit(store, lease, failed(await claim_one(store, lease), "http_400", usage=AttemptUsage(raw="<html>")))
 
     (failure,) = await store.batches.jobs.failures(OWNER, "job", after=-1, limit=10)
 
@@ -310,7 +310,7 @@ async def test_cleaned_job_keeps_its_thin_rows(store):
     await _clean(store)
 
     now = await job(store)
-    assert (now.state, now.cleaned, now.counts) == (JobState.COMPLETED, True, Counts(completed=2, skipped=1))
+    assert (now.state, now.cleaned, now.counts) == (JobState.COMPLETED, True, ItemCounts(completed=2, skipped=1))
     assert await store.batches.intake.identities(OWNER, "job", after=-1, limit=9) == before
     assert store.sql("SELECT position, state, conversation_id FROM items ORDER BY position") == rows
     assert (_count(store, "item_inputs"), _count(store, "attempts"), _count(store, "conversations")) == (0, 0, 1)
@@ -346,9 +346,9 @@ async def test_other_jobs_are_not_cleaned(store, state):
         case "running":
             await enter(store)
         case "paused":
-            await _move(store, Move.PAUSE)
+            await _move(store, JobAction.PAUSE)
         case "cancelled":
-            await _move(store, Move.CANCEL)
+            await _move(store, JobAction.CANCEL)
 
     assert not await store.batches.jobs.clean_step(OWNER, "job")
 
@@ -380,7 +380,7 @@ async def test_jobs_that_ended_under_workers_are_found(store):
     for name in ("cancelled", "running"):
         await enter(store, name)
     await enter(store, "cancelled", name="b")
-    await _move(store, Move.CANCEL, job_id="cancelled")
+    await _move(store, JobAction.CANCEL, job_id="cancelled")
 
     assert sorted(await store.batches.jobs.ended_under_workers(OWNER)) == ["cancelled", "completed"]
 
@@ -399,7 +399,7 @@ async def test_discarded_job_frees_its_name_at_once(store):
         await job(store)
     assert await store.batches.jobs.jobs(OWNER, incomplete=False, limit=9) == []
     again = await create(store, 5)
-    assert again.counts == Counts(pending=5)
+    assert again.counts == ItemCounts(pending=5)
     while await store.batches.intake.drop_step(OWNER, key):
         pass
     assert (await job(store)) == again
@@ -411,7 +411,7 @@ async def test_job_is_not_discarded_under_a_worker(store):
     await create(store, 1)
     lease = await enter(store)
 
-    with pytest.raises(JobIsWorked):
+    with pytest.raises(JobHasWorkers):
         await store.batches.jobs.discard(OWNER, "job")
     await die(store, lease)
     await store.batches.jobs.discard(OWNER, "job")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backstay.batch.checkpoint import Counts
-from backstay.batch.job import JobSettings, Move
+from backstay.batch.checkpoint import ItemCounts
+from backstay.batch.job import JobAction, JobSettings
 from backstay.errors import ConversationNotFound, JobNotFound
 from backstay.library.selection import Selection
 from support.conversations import conversation, items
@@ -37,7 +37,7 @@ def _everything(store):
 
 _ASKED = {
     "job": lambda s: s.batches.jobs.job("me", "job"),
-    "move": lambda s: s.batches.jobs.move("me", "job", Move.CANCEL),
+    "move": lambda s: s.batches.jobs.move("me", "job", JobAction.CANCEL),
     "retry": lambda s: s.batches.jobs.retry("me", "job", None),
     "retry one": lambda s: s.batches.jobs.retry("me", "job", ["item-2"]),
     "skip": lambda s: s.batches.jobs.skip("me", "job", ["item-2"]),
@@ -71,7 +71,7 @@ async def test_lists_hold_the_owners_own(shared):
     assert await batches.jobs.jobs("me", incomplete=False, limit=9) == []
     assert await batches.jobs.jobs("me", incomplete=True, limit=9) == []
     assert await batches.jobs.uncleaned("me") == []
-    await batches.jobs.move("you", "job", Move.CANCEL)
+    await batches.jobs.move("you", "job", JobAction.CANCEL)
     assert await batches.jobs.ended_under_workers("me") == []
     assert await batches.work.workers("me", "job") == []
     assert await batches.intake.identities("me", "job", after=-1, limit=9) == []
@@ -86,8 +86,8 @@ async def test_same_name_is_free_for_each_owner(shared):
 
     report = await commit(shared, lease, *map(completed, await claim(shared, lease, 5)))
 
-    assert report.counts == Counts(completed=2)
-    assert (await job(shared, owner="you")).counts == Counts(running=1, completed=1, failed=1)
+    assert report.counts == ItemCounts(completed=2)
+    assert (await job(shared, owner="you")).counts == ItemCounts(running=1, completed=1, failed=1)
 
 
 async def test_foreign_worker_is_not_taken_over(shared):
@@ -108,7 +108,7 @@ async def test_foreign_staging_is_not_dropped(shared):
     await shared.batches.intake.stage_items(staged, [])
     assert await shared.batches.intake.publish(staged, "whole", "caller", JobSettings())
 
-    assert (await job(shared, "whole", owner="you")).counts == Counts(pending=2)
+    assert (await job(shared, "whole", owner="you")).counts == ItemCounts(pending=2)
 
 
 async def test_foreign_job_is_no_measure(shared):

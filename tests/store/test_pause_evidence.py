@@ -2,8 +2,8 @@
 
 import pytest
 
-from backstay.batch.job import MAX_EVIDENCE, JobState, Move, Pause
-from backstay.batch.outcome import Usage
+from backstay.batch.job import MAX_EVIDENCE, JobAction, JobState, Pause
+from backstay.batch.outcome import AttemptUsage
 from backstay.errors import JobNotFound
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 from support.verdicts import completed, doomed, failed, retried
@@ -32,7 +32,7 @@ async def test_a_doomed_attempt_is_the_evidence_of_its_pause(store):
     first, second = await claim(store, lease, 2)
     store.clock.move(7)
 
-    await commit(store, lease, completed(first), doomed(second, usage=Usage(raw="<html>")))
+    await commit(store, lease, completed(first), doomed(second, usage=AttemptUsage(raw="<html>")))
 
     (found,) = await store.batches.jobs.pause_evidence(OWNER, "job")
     assert (found.position, found.item_id, found.topic, found.attempts) == (1, "b", "milk", 1)
@@ -112,12 +112,12 @@ async def test_evidence_goes_with_its_pause(store, how):
         case "resumed":
             await enter(store, name="b")
         case "cancelled":
-            await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+            await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
         case "skipped":
             await store.batches.jobs.skip(OWNER, "job", ["item-1"])
         case "by user":
             await enter(store, name="b")
-            await store.batches.jobs.move(OWNER, "job", Move.PAUSE, Pause("by_user", "paused by the user"))
+            await store.batches.jobs.move(OWNER, "job", JobAction.PAUSE, Pause("by_user", "paused by the user"))
 
     assert (await _evidence(store), await _stored(store)) == ([], None)
 
@@ -154,7 +154,7 @@ async def test_a_doomed_attempt_does_not_pause_a_job_that_was_cancelled(store):
     await create(store, 2)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
-    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
 
     await commit(store, lease, doomed(first))
     await _trip(store, lease, [second], ((1, 1),))

@@ -9,7 +9,7 @@ import pytest
 from backstay.clock import SystemClock
 from backstay.errors import ReadTooLong
 from backstay.storage.postgres import PostgresStore
-from backstay.storage.sql.reader_pool import Deadline
+from backstay.storage.sql.reader_pool import ReadDeadline
 from backstay.storage.sqlite import SqliteStore
 from support import postgres
 from support.loop_waiting import until
@@ -75,7 +75,7 @@ async def test_a_read_that_no_one_waits_for_is_stopped(kind, tmp_path):
 async def test_without_giving_up_a_read_keeps_its_thread(tmp_path, monkeypatch):
     """The control: nothing stops the reads but the test, and until then the owner's next one waits."""
     let_go = threading.Event()
-    monkeypatch.setattr(Deadline, "is_over", lambda _: let_go.is_set())
+    monkeypatch.setattr(ReadDeadline, "is_over", lambda _: let_go.is_set())
     async with _opened(_KINDS[0], tmp_path) as database:
         reading = _Reading(database)
         endless = [reading.read() for _ in range(2)]

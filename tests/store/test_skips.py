@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import Counts
-from backstay.batch.job import JobState, Move, Pause
-from backstay.errors import IllegalMove, ItemNotFound
+from backstay.batch.checkpoint import ItemCounts
+from backstay.batch.job import JobAction, JobState, Pause
+from backstay.errors import InvalidTransition, ItemNotFound
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 from support.verdicts import completed, doomed, failed, retried, skipped
 
@@ -30,7 +30,7 @@ async def test_pending_and_failed_items_become_skipped(store):
     assert await _skip(store, "item-1", "item-3", "item-1") == 2
 
     now = await job(store)
-    assert (now.state, now.counts) == (JobState.RUNNING, Counts(pending=2, completed=1, skipped=2))
+    assert (now.state, now.counts) == (JobState.RUNNING, ItemCounts(pending=2, completed=1, skipped=2))
     assert store.sql("SELECT id FROM items WHERE state = 'skipped' ORDER BY position") == [("item-1",), ("item-3",)]
     assert await store.batches.jobs.failures(OWNER, "job", after=-1, limit=9) == []
 
@@ -57,7 +57,7 @@ async def test_skipped_items_are_not_worked_on(store):
     report = await commit(store, lease, *map(completed, held))
 
     assert [claimed.item.id for claimed in held] == ["item-2"]
-    assert (report.state, report.counts) == (JobState.COMPLETED, Counts(completed=1, skipped=1))
+    assert (report.state, report.counts) == (JobState.COMPLETED, ItemCounts(completed=1, skipped=1))
 
 
 @pytest.mark.parametrize("left", ["one failed", "none failed", "running"])
@@ -95,7 +95,7 @@ async def test_a_finished_job_whose_failed_items_are_skipped_is_completed(store)
     await _skip(store, "item-2")
 
     now = await job(store)
-    assert (now.state, now.counts) == (JobState.COMPLETED, Counts(completed=1, skipped=2))
+    assert (now.state, now.counts) == (JobState.COMPLETED, ItemCounts(completed=1, skipped=2))
     assert await store.batches.jobs.uncleaned(OWNER) == ["job"]
 
 
@@ -119,9 +119,9 @@ async def test_a_paused_job_keeps_its_pause(store):
     ("ids", "error", "said"),
     [
         (["item-4", "none"], ItemNotFound, "Job 'job' has no item 'none'"),
-        (["item-4", "item-1"], IllegalMove, "is completed; only pending and failed items can be skipped"),
-        (["item-4", "item-2"], IllegalMove, "is running; only"),
-        (["item-4", "item-3"], IllegalMove, "is skipped; only"),
+        (["item-4", "item-1"], InvalidTransition, "is completed; only pending and failed items can be skipped"),
+        (["item-4", "item-2"], InvalidTransition, "is running; only"),
+        (["item-4", "item-3"], InvalidTransition, "is skipped; only"),
     ],
 )
 async def test_all_named_items_or_none(store, ids, error, said):
@@ -144,9 +144,9 @@ async def test_all_named_items_or_none(store, ids, error, said):
 async def test_a_cancelled_job_is_left_alone(store):
     """It is refused by the same table as every move."""
     await create(store, 1)
-    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
 
-    with pytest.raises(IllegalMove, match="Job 'job' is cancelled: skip is not possible"):
+    with pytest.raises(InvalidTransition, match="Job 'job' is cancelled: skip is not possible"):
         await _skip(store, "item-1")
 
 
@@ -172,7 +172,7 @@ async def test_a_suspect_can_be_skipped(store):
     await _skip(store, "item-1")
 
     now = await job(store)
-    assert (now.state, now.counts) == (JobState.COMPLETED, Counts(skipped=1))
+    assert (now.state, now.counts) == (JobState.COMPLETED, ItemCounts(skipped=1))
 
 
 async def test_of_a_skip_and_a_claim_one_gets_the_item(store):
@@ -189,11 +189,14 @@ async def test_of_a_skip_and_a_claim_one_gets_the_item(store):
         for number in range(60, 0, -1):
             try:
                 await _skip(store, f"item-{number}")
-            except IllegalMove:
+            except InvalidTransition:
                 refused.append(number)
 
     async with asyncio.timeout(60):
         await asyncio.gather(skip(), *map(work, leases))
 
     now = await job(store)
-    assert (now.state, now.counts) == (JobState.COMPLETED, Counts(completed=len(refused), skipped=60 - len(refused)))
+    assert (now.state, now.counts) == (
+        JobState.COMPLETED,
+        ItemCounts(completed=len(refused), skipped=60 - len(refused)),
+    )

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import Counts
+from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.item import SettledItem
-from backstay.batch.job import TAKEN_OVER, JobSettings, JobState, Move, Pause
-from backstay.errors import IllegalMove, ItemsNeeded, LeaseLost
+from backstay.batch.job import TAKEN_OVER, JobAction, JobSettings, JobState, Pause
+from backstay.errors import InvalidTransition, ItemsNeeded, LeaseLost
 from support.conversations import items
 from support.jobs import OWNER, claim, commit, create, enter, job, stage
 from support.verdicts import completed
@@ -39,7 +39,7 @@ async def test_job_is_paused_with_what_is_known(store):
     (failure,) = await store.batches.jobs.failures(OWNER, "job", after=-1, limit=9)
 
     assert (made.state, made.pause, made.processor, made.lacks_items) == (JobState.PAUSED, PAUSE, TAKEN_OVER, True)
-    assert made.counts == Counts(completed=2, failed=1)
+    assert made.counts == ItemCounts(completed=2, failed=1)
     assert standing == [
         ("item-1", "completed", 0, None),
         ("item-2", "failed", 1, None),
@@ -57,7 +57,7 @@ async def test_of_two_with_one_id_the_first_counts(store):
     assert await intake.stage_settled(staged, [SettledItem("b"), SettledItem("c")]) == 1
     assert await intake.publish_settled(staged, "job", JobSettings(), PAUSE)
 
-    assert (await job(store)).counts == Counts(completed=2, failed=1)
+    assert (await job(store)).counts == ItemCounts(completed=2, failed=1)
 
 
 async def test_a_name_that_is_taken_stays_whose_it_is(store):
@@ -68,7 +68,7 @@ async def test_a_name_that_is_taken_stays_whose_it_is(store):
 
     assert not await store.batches.intake.publish_settled(staged, "job", JobSettings(), PAUSE)
 
-    assert (await job(store)).counts == Counts(pending=2)
+    assert (await job(store)).counts == ItemCounts(pending=2)
 
 
 async def test_its_items_come_with_a_run(store):
@@ -83,7 +83,7 @@ async def test_its_items_come_with_a_run(store):
     assert added == 2
     assert (made.state, made.pause, made.processor, made.lacks_items) == (JobState.PENDING, None, "scripted", False)
     assert made.settings == JobSettings(7, 1.5)
-    assert made.counts == Counts(pending=2, completed=1, failed=1)
+    assert made.counts == ItemCounts(pending=2, completed=1, failed=1)
     assert [one.item.id for one in held] == ["item-2", "item-4"]
     await commit(store, lease, *[completed(one) for one in held])
     assert (await job(store)).state is JobState.COMPLETED_WITH_FAILURES
@@ -131,7 +131,7 @@ async def test_an_item_that_did_not_come_is_not_retried(store):
     await taken_up(store, items(1))
 
     assert await store.batches.jobs.retry(OWNER, "job", None) == 1
-    with pytest.raises(IllegalMove, match="what it was given is not known"):
+    with pytest.raises(InvalidTransition, match="what it was given is not known"):
         await store.batches.jobs.retry(OWNER, "job", ["lost"])
     staged = await stage(store, [*items(1), {"id": "lost", "topic": "found"}])
     assert (await store.batches.intake.difference(staged, "job")).new == 1
@@ -147,7 +147,7 @@ async def test_new_items_are_taken_up_once(store):
     assert await taken_up(store, items(2)) == 1
     assert await store.batches.intake.take_up(staged, "job", "caller", JobSettings()) is None
 
-    assert (await job(store)).counts == Counts(pending=1, completed=1)
+    assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
     assert str(await store.batches.intake.difference(staged, "job")) == "1 new (new: item-3 in line 3)"
 
 
@@ -158,18 +158,18 @@ async def test_many_take_it_up_at_once(store):
     added = await asyncio.gather(*[taken_up(store, items(5)) for _ in range(6)])
 
     assert sorted(added, key=str) == [3, None, None, None, None, None]
-    assert (await job(store)).counts == Counts(pending=3, completed=2)
+    assert (await job(store)).counts == ItemCounts(pending=3, completed=2)
 
 
 async def test_a_cancelled_job_is_not_taken_up(store):
     """Nor anything of it changed."""
     await taken(store, "item-1")
-    await store.batches.jobs.move(OWNER, "job", Move.CANCEL)
+    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
 
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         await taken_up(store, items(3))
 
-    assert (await job(store)).counts == Counts(completed=1)
+    assert (await job(store)).counts == ItemCounts(completed=1)
 
 
 async def test_what_was_dropped_takes_nothing_more(store):

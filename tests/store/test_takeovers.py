@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.job import JobState
-from backstay.batch.outcome import Usage
+from backstay.batch.outcome import AttemptUsage
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 from support.verdicts import completed, failed, retried
 
@@ -36,12 +36,16 @@ async def test_worker_that_leaves_gives_back_what_it_holds(store):
     await create(store, 3)
     lease = await enter(store)
     first, *_ = await claim(store, lease, 2)
-    await commit(store, lease, completed(first, usage=Usage(1, 2)))
+    await commit(store, lease, completed(first, usage=AttemptUsage(1, 2)))
 
     await store.batches.work.leave(lease)
 
     now = await job(store)
-    assert (now.state, now.counts, now.tokens) == (JobState.RUNNING, Counts(pending=2, completed=1), Tokens(1, 2))
+    assert (now.state, now.counts, now.tokens) == (
+        JobState.RUNNING,
+        ItemCounts(pending=2, completed=1),
+        TokenCounts(1, 2),
+    )
     assert now.workers == 0
     assert _results(store, 1) == ["released"]
     again = await claim_one(store, await enter(store))
@@ -56,7 +60,7 @@ async def test_worker_that_holds_nothing_just_leaves(store):
 
     await store.batches.work.leave(lease)
 
-    assert (await job(store)).counts == Counts(completed=1)
+    assert (await job(store)).counts == ItemCounts(completed=1)
     assert await store.batches.work.workers(OWNER, "job") == []
 
 
@@ -68,12 +72,16 @@ async def test_items_of_a_dead_worker_are_pending_again(store):
     await create(store, 3)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
-    await commit(store, lease, completed(first, usage=Usage(5, 6)))
+    await commit(store, lease, completed(first, usage=AttemptUsage(5, 6)))
 
     assert await die(store, lease)
 
     now = await job(store)
-    assert (now.state, now.counts, now.tokens) == (JobState.RUNNING, Counts(pending=2, completed=1), Tokens(5, 6))
+    assert (now.state, now.counts, now.tokens) == (
+        JobState.RUNNING,
+        ItemCounts(pending=2, completed=1),
+        TokenCounts(5, 6),
+    )
     assert _results(store, second.position) == ["interrupted"]
     assert await store.batches.work.workers(OWNER, "job") == []
 
@@ -114,7 +122,7 @@ async def test_worker_that_was_told_to_stop_was_not_interrupted(store):
         await die(store, lease)
 
     assert _results(store) == ["released"] * 5
-    assert (await job(store)).counts == Counts(pending=1)
+    assert (await job(store)).counts == ItemCounts(pending=1)
 
 
 async def test_worker_that_has_beaten_since_is_alive(store):
@@ -127,7 +135,7 @@ async def test_worker_that_has_beaten_since_is_alive(store):
 
     assert not await _take_over(store, seen)
 
-    assert (await job(store)).counts == Counts(running=1)
+    assert (await job(store)).counts == ItemCounts(running=1)
     assert (await _row(store, lease)).beat > seen.beat
 
 
@@ -153,7 +161,7 @@ async def test_worker_is_taken_over_once(store):
     taken = await asyncio.gather(*(_take_over(store, row) for _ in range(10)))
 
     assert sum(taken) == 1
-    assert (await job(store)).counts == Counts(pending=3)
+    assert (await job(store)).counts == ItemCounts(pending=3)
     assert _results(store) == ["interrupted"]
 
 
@@ -177,7 +185,7 @@ async def test_other_workers_are_not_touched(store):
     await die(store, dead)
     report = await commit(store, alive, *map(completed, held))
 
-    assert report.counts == Counts(pending=2, completed=2)
+    assert report.counts == ItemCounts(pending=2, completed=2)
 
 
 # -- crashing worker after worker ------------------------------------------------------------------
@@ -197,11 +205,11 @@ async def test_item_that_crashes_its_workers_alone_fails(store):
         await _crash(store, alone=False)
     for _ in range(2):
         await _crash(store, alone=True)
-    assert (await job(store)).counts == Counts(pending=1)
+    assert (await job(store)).counts == ItemCounts(pending=1)
 
     await _crash(store, alone=True)
 
-    assert (await job(store)).counts == Counts(failed=1)
+    assert (await job(store)).counts == ItemCounts(failed=1)
     assert _results(store) == ["interrupted"] * 4 + ["failed"]
     (failure,) = await store.batches.jobs.failures(OWNER, "job", after=-1, limit=10)
     assert (failure.item_id, failure.attempts, failure.error_code) == ("item-1", 5, "crashed_worker")
@@ -220,7 +228,7 @@ async def test_stop_while_alone_is_no_crash(store):
         await asyncio.to_thread(store.batches.work.mark_stopping, lease)
         await die(store, lease)
 
-    assert (await job(store)).counts == Counts(pending=1)
+    assert (await job(store)).counts == ItemCounts(pending=1)
 
 
 async def test_suspect_that_works_alone_is_completed(store):
@@ -256,4 +264,4 @@ async def test_failed_items_of_a_dead_worker_stay_failed(store):
 
     await die(store, lease)
 
-    assert (await job(store)).counts == Counts(pending=1, failed=1)
+    assert (await job(store)).counts == ItemCounts(pending=1, failed=1)

@@ -4,8 +4,8 @@ from functools import cache
 
 import psycopg
 
-from backstay.library.adoption import Wanted
-from backstay.storage.postgres.address import Address
+from backstay.library.adoption import AdoptionRequest
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption import adopt
 from support import postgres
 
@@ -31,7 +31,7 @@ CREATE TABLE public.messages (
     PRIMARY KEY (chat, position)
 );
 """
-_WANTED = Wanted(
+_WANTED = AdoptionRequest(
     "public.chats",
     "public.messages",
     {
@@ -73,5 +73,5 @@ def _template() -> str:
     url = postgres.fresh_database()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_APP)
-    adopt(Address.of(url), postgres.SCHEMA, _WANTED, "local")
+    adopt(ServerAddress.of(url), postgres.SCHEMA, _WANTED, "local")
     return url

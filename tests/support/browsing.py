@@ -24,7 +24,7 @@ _SLOW = """
 import asyncio
 from pathlib import Path
 
-from backstay import Conversation, Doom, Turn
+from backstay import Conversation, Halt, Turn
 
 
 async def slow(item, work):
@@ -35,7 +35,7 @@ async def slow(item, work):
         await asyncio.sleep(0.05)
     if item.topic.startswith("refused"):
         work.raw("<b>refused</b>")
-        return Doom("the prompt was refused", code="refused")
+        return Halt("the prompt was refused", code="refused")
     if item.topic.startswith("bad") and not Path("mended").exists():
         raise ValueError("there is no such topic")
     return Conversation(turns=[Turn("user", item.topic), Turn("assistant", "Indeed.")])

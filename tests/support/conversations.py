@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from backstay.batch.intake import Columns, drafts
-from backstay.batch.item import ClaimedItem, Draft, Item
+from backstay.batch.intake import ColumnMapping, drafts
+from backstay.batch.item import ClaimedItem, Item, NewItem
 from backstay.library.conversation import Conversation, Turn
 
 
@@ -19,9 +19,9 @@ def items(count: int, *, start: int = 1) -> list[dict[str, str]]:
     return [{"id": f"item-{n}", "topic": f"topic {n}"} for n in range(start, start + count)]
 
 
-async def drafts_of(given: Iterable[Item | dict[str, Any]], columns: Columns | None = None) -> list[Draft]:
+async def drafts_of(given: Iterable[Item | dict[str, Any]], columns: ColumnMapping | None = None) -> list[NewItem]:
     """Return the drafts of all items given, as one list."""
-    return [draft async for chunk in drafts(given, columns or Columns()) for draft in chunk]
+    return [draft async for chunk in drafts(given, columns or ColumnMapping()) for draft in chunk]
 
 
 def claimed(position: int = 0, *, tries: int = 0, attempt: int = 1, alone: bool = False) -> ClaimedItem:

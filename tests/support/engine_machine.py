@@ -14,19 +14,19 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from backstay import Backstay, Stop
+from backstay import Backstay, StopSignal
 from backstay.batch import liveness
 from backstay.batch.item import ClaimedItem, ItemState
-from backstay.batch.lease import CRASH_LIMIT, LEASE_SECONDS, Watch
+from backstay.batch.lease import CRASH_LIMIT, LEASE_SECONDS, LeaseMonitor
 from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, Lease
 from backstay.errors import (
     BackstayError,
-    IllegalMove,
+    InvalidTransition,
     ItemNotFound,
     ItemsDiffer,
     JobDiffers,
-    JobIsWorked,
+    JobHasWorkers,
     JobNotFound,
     LeaseLost,
 )
@@ -187,7 +187,7 @@ class EngineMachine(RuleBasedStateMachine):
         """Resume a job, its failed items put back first."""
         library, job = self._pick(which)
         if job.state == "cancelled":
-            self._refused(IllegalMove, library.backstay.batches.resume(job.name, _never, retry_failed=True))
+            self._refused(InvalidTransition, library.backstay.batches.resume(job.name, _never, retry_failed=True))
             return
         job.retry()
         self._await(self._run(library, job, "resume with failed", concurrency, limit, None))
@@ -199,7 +199,9 @@ class EngineMachine(RuleBasedStateMachine):
         library, job = self._pick(which)
         if job.state == "cancelled":
             more = [*job.inputs(), {"topic": "new"}]
-            self._refused(IllegalMove, library.backstay.batches.run(job.name, more, _never, accept_new_items=True))
+            self._refused(
+                InvalidTransition, library.backstay.batches.run(job.name, more, _never, accept_new_items=True)
+            )
             return
         self._more(job, scripts)
         self._await(
@@ -235,7 +237,7 @@ class EngineMachine(RuleBasedStateMachine):
     def pause(self, which):
         library, job = self._pick(which)
         if job.state not in ("pending", "running"):
-            self._refused(IllegalMove, library.backstay.batches.pause(job.name))
+            self._refused(InvalidTransition, library.backstay.batches.pause(job.name))
             return
         self._await(library.backstay.batches.pause(job.name))
         job.pause()
@@ -245,7 +247,7 @@ class EngineMachine(RuleBasedStateMachine):
     def cancel(self, which):
         library, job = self._pick(which)
         if job.state not in UNFINISHED:
-            self._refused(IllegalMove, library.backstay.batches.cancel(job.name))
+            self._refused(InvalidTransition, library.backstay.batches.cancel(job.name))
             return
         self._await(library.backstay.batches.cancel(job.name))
         job.cancel()
@@ -256,7 +258,7 @@ class EngineMachine(RuleBasedStateMachine):
         """Put all failed items of a job back."""
         library, job = self._pick(which)
         if job.state == "cancelled":
-            self._refused(IllegalMove, library.backstay.batches.retry(job.name))
+            self._refused(InvalidTransition, library.backstay.batches.retry(job.name))
             return
         assert self._await(library.backstay.batches.retry(job.name)) == job.retry()
 
@@ -269,9 +271,9 @@ class EngineMachine(RuleBasedStateMachine):
         named = [ids[place % len(ids)] for place in places]
         asked = library.backstay.batches.retry(job.name, named)
         if job.state == "cancelled":
-            self._refused(IllegalMove, asked)
+            self._refused(InvalidTransition, asked)
         elif any(name in job.items and job.items[name].state != "failed" for name in named) or "no such item" in named:
-            self._refused((IllegalMove, ItemNotFound), asked)
+            self._refused((InvalidTransition, ItemNotFound), asked)
         else:
             assert self._await(asked) == job.retry(named)
 
@@ -285,9 +287,9 @@ class EngineMachine(RuleBasedStateMachine):
         asked = library.backstay.batches.skip(job.name, named)
         states = {job.items[name].state if name in job.items else None for name in named}
         if job.state == "cancelled":
-            self._refused(IllegalMove, asked)
+            self._refused(InvalidTransition, asked)
         elif not states <= {"pending", "failed"}:
-            self._refused((IllegalMove, ItemNotFound), asked)
+            self._refused((InvalidTransition, ItemNotFound), asked)
         else:
             assert self._await(asked) == job.skip(named)
 
@@ -305,9 +307,9 @@ class EngineMachine(RuleBasedStateMachine):
         library, job = self._pick(which)
         if job.is_settled or job.state not in UNFINISHED:
             return
-        life = liveness.LifeLine.open(library.backstay._store.locks)
+        life = liveness.LivenessLock.open(library.backstay._store.locks)
         lease, _ = self._enter(library, job, life, room=2)
-        self._refused(JobIsWorked, library.backstay.batches.discard(job.name))
+        self._refused(JobHasWorkers, library.backstay.batches.discard(job.name))
         self._await(library.backstay._store.batches.work.leave(lease))
         life.close()
         for item in job.items.values():
@@ -336,7 +338,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _work_and_die(self, library: Library, job: ModelJob, room: int, commits: int, stopping: bool) -> None:
         work = library.backstay._store.batches.work
-        life = liveness.LifeLine.open(library.backstay._store.locks)
+        life = liveness.LivenessLock.open(library.backstay._store.locks)
         lease, claimed = self._enter(library, job, life, room=room)
         done, held = claimed[:commits], claimed[commits:]
         for one in done:
@@ -349,7 +351,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _look_for_dead(self, library: Library, job: ModelJob) -> None:
         work = library.beside._store.batches.work
-        watch = Watch(store=work, owner=library.owner, job_id=job.name, lease_seconds=LEASE_SECONDS)
+        watch = LeaseMonitor(store=work, owner=library.owner, job_id=job.name, lease_seconds=LEASE_SECONDS)
         assert self._await(watch.look()) == 0
         self._notice_takeovers()
         assert not any(dead.job is job and not dead.is_gone for dead in self._dead)
@@ -380,7 +382,7 @@ class EngineMachine(RuleBasedStateMachine):
         """A process dies while it creates a job: nobody ever sees it."""
         library = self._libraries[which % len(self._libraries)]
         intake = library.backstay._store.batches.intake
-        life = liveness.LifeLine.open(library.backstay._store.locks)
+        life = liveness.LivenessLock.open(library.backstay._store.locks)
 
         async def stage() -> None:
             staged = await intake.stage(library.owner, life.card)
@@ -463,7 +465,7 @@ class EngineMachine(RuleBasedStateMachine):
         if incident is not None:
             limit = None
         processor = self._processor(library, job, free=None if incident is None else incident[1])
-        stop = Stop()
+        stop = StopSignal()
         batches = library.backstay.batches
         given: dict[str, Any] = {"concurrency": concurrency, "limit": limit, "stop": stop}
         match how:
@@ -505,7 +507,7 @@ class EngineMachine(RuleBasedStateMachine):
     async def _run_cancelled(self, job: ModelJob, run: Coroutine[Any, Any, Any]) -> None:
         try:
             result = await run
-        except IllegalMove:
+        except InvalidTransition:
             self._notice_takeovers()
             assert not job.is_settled
         else:
@@ -549,7 +551,7 @@ class EngineMachine(RuleBasedStateMachine):
         job: ModelJob,
         run: Coroutine[Any, Any, Any],
         processor: JudgingProcessor,
-        stop: Stop,
+        stop: StopSignal,
         incident: Incident,
     ) -> Any:
         """Let a run come to where calls of it wait, have something happen to it there, and let it go on."""
@@ -576,7 +578,7 @@ class EngineMachine(RuleBasedStateMachine):
         job: ModelJob,
         task: asyncio.Task[Any],
         processor: JudgingProcessor,
-        stop: Stop,
+        stop: StopSignal,
         what: str,
     ) -> None:
         batches = library.beside.batches
@@ -595,7 +597,7 @@ class EngineMachine(RuleBasedStateMachine):
                 await batches.cancel(job.name)
                 job.cancel()
             case "discard":
-                await _refused(JobIsWorked, batches.discard(job.name))
+                await _refused(JobHasWorkers, batches.discard(job.name))
             case "retry":
                 assert await batches.retry(job.name) == job.retry()
             case "taken over":
@@ -612,7 +614,7 @@ class EngineMachine(RuleBasedStateMachine):
             await library.beside.batches.pause(job.name)
             job.pause()
         else:
-            await _refused(IllegalMove, library.beside.batches.pause(job.name))
+            await _refused(InvalidTransition, library.beside.batches.pause(job.name))
 
     async def _take_over(self, library: Library, job: ModelJob) -> None:
         """An observer holds the run's worker for dead, wrongly."""
@@ -667,7 +669,7 @@ class EngineMachine(RuleBasedStateMachine):
     # -- the same for a worker that a test plays ----------------------------------------------------------------------
 
     def _enter(
-        self, library: Library, job: ModelJob, life: liveness.LifeLine, *, room: int
+        self, library: Library, job: ModelJob, life: liveness.LivenessLock, *, room: int
     ) -> tuple[Lease, Sequence[ClaimedItem]]:
         """Take a lease and claim items, beside whatever dead workers still hold."""
         work = library.backstay._store.batches.work

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backstay.batch.item import ClaimedItem, Draft
+from backstay.batch.item import ClaimedItem, NewItem
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.outcome import Verdict
-from backstay.batch.store import Claim, CommitReport, Lease, Staged
+from backstay.batch.store import Claim, CommitReport, Lease, StagedJob
 from support.conversations import drafts_of, items
 from support.stores import OpenStore
 from support.workers import card
@@ -14,7 +14,7 @@ from support.workers import card
 OWNER = "local"
 
 
-async def stage(store: OpenStore, given: Sequence[Any] | list[Draft] = (), *, owner: str = OWNER) -> Staged:
+async def stage(store: OpenStore, given: Sequence[Any] | list[NewItem] = (), *, owner: str = OWNER) -> StagedJob:
     """Stage a job with these items."""
     staged = await store.batches.intake.stage(owner, card("creator"))
     if given:

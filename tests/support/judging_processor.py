@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from backstay import Conversation, Doom, Fail, Item, Retry, Skip, Turn, Work
+from backstay import Conversation, Fail, Halt, Item, Retry, Skip, Turn, Work
 from support.engine_model import ModelItem, ModelJob
 
 
@@ -95,7 +95,7 @@ class JudgingProcessor:
             case "retry":
                 return Retry("not now", after=0.0)
             case "doom":
-                return Doom("no key")
+                return Halt("no key")
         text = self._job.answer(item.id, attempt)
         name = self._conversation_id if outcome == "clash" else None
         return Conversation([Turn("user", item.topic), Turn("assistant", text)], id=name)

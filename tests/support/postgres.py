@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import migrate
 from support import memory
 from support.needs import missing, refused
@@ -182,7 +182,7 @@ def drop_database(url: str) -> None:
 def _template() -> str:
     with psycopg.connect(address(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {_TEMPLATE}")
-    migrate(Address.of(address(_TEMPLATE)), SCHEMA)
+    migrate(ServerAddress.of(address(_TEMPLATE)), SCHEMA)
     if os.environ.get(ANOTHER):
         atexit.register(drop_database, address(_TEMPLATE))
     return _TEMPLATE

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from backstay.generate.trouble import Cause, Trouble
+from backstay.generate.trouble import ProviderTrouble, TroubleKind
 
 REFUSAL_SECONDS = 0.02
 CALL_SECONDS = 0.3
@@ -23,19 +23,19 @@ MEAN_TOKENS = 200
 
 
 class Rule(Protocol):
-    """What decides when the next call may start: `generate.rate.Rate`, or what it is compared with."""
+    """What decides when the next call may start: `generate.rate.AccountRate`, or what it is compared with."""
 
     def wait(self, now: float, tokens: int) -> float: ...
     def start(self, now: float, tokens: int) -> Any: ...
     def end(self, now: float, permit: Any, used_tokens: int | None) -> None: ...
     def succeeded(self, now: float, permit: Any) -> None: ...
-    def refused(self, now: float, permit: Any, trouble: Trouble, again: int = 0) -> float: ...
+    def refused(self, now: float, permit: Any, trouble: ProviderTrouble, again: int = 0) -> float: ...
 
 
 class Condition(Protocol):
     """A provider's state: it takes a call, or refuses it."""
 
-    def trouble(self, now: float, tokens: int, in_flight: int) -> Trouble | None: ...
+    def trouble(self, now: float, tokens: int, in_flight: int) -> ProviderTrouble | None: ...
 
 
 @dataclass(slots=True)
@@ -43,10 +43,10 @@ class RandomRefusals:
     """Each call is refused with the same probability."""
 
     share: float
-    answer: Trouble
+    answer: ProviderTrouble
     rng: random.Random = field(default_factory=lambda: random.Random(11))
 
-    def trouble(self, now: float, tokens: int, in_flight: int) -> Trouble | None:
+    def trouble(self, now: float, tokens: int, in_flight: int) -> ProviderTrouble | None:
         return self.answer if self.rng.random() < self.share else None
 
 
@@ -62,7 +62,7 @@ class BucketLimit:
         self._level = per_second(0.0)
         self._at = 0.0
 
-    def trouble(self, now: float, tokens: int, in_flight: int) -> Trouble | None:
+    def trouble(self, now: float, tokens: int, in_flight: int) -> ProviderTrouble | None:
         rate, units = self._per_second(now), tokens if self._by_tokens else 1
         self._level = min(rate, self._level + (now - self._at) * rate)
         self._at = now
@@ -72,7 +72,7 @@ class BucketLimit:
         # A header has whole seconds.
         true = math.ceil((units - self._level) / rate)
         named = true if self._retry_after == "true" else self._retry_after
-        return Trouble(Cause.LIMIT, "429", None if named is None else float(named))
+        return ProviderTrouble(TroubleKind.LIMIT, "429", None if named is None else float(named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class ConcurrencyLimit:
 
     calls: int
 
-    def trouble(self, now: float, tokens: int, in_flight: int) -> Trouble | None:
-        return Trouble(Cause.LIMIT, "429") if in_flight >= self.calls else None
+    def trouble(self, now: float, tokens: int, in_flight: int) -> ProviderTrouble | None:
+        return ProviderTrouble(TroubleKind.LIMIT, "429") if in_flight >= self.calls else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,13 @@ class Outage:
 
     begins_at: float
     ends_at: float
-    cause: Cause = Cause.OVERLOAD
+    cause: TroubleKind = TroubleKind.OVERLOAD
     names_end: bool = False
 
-    def trouble(self, now: float, tokens: int, in_flight: int) -> Trouble | None:
+    def trouble(self, now: float, tokens: int, in_flight: int) -> ProviderTrouble | None:
         if not self.begins_at <= now < self.ends_at:
             return None
-        return Trouble(self.cause, "503", self.ends_at - now if self.names_end else None)
+        return ProviderTrouble(self.cause, "503", self.ends_at - now if self.names_end else None)
 
 
 @dataclass(slots=True)
@@ -215,7 +215,7 @@ class Simulation:
         self._open -= 1
         self._leave(permit, item.tokens)
 
-    def _refuse(self, item: _Item, permit: Any, trouble: Trouble) -> None:
+    def _refuse(self, item: _Item, permit: Any, trouble: ProviderTrouble) -> None:
         delay = self._rule.refused(self._now, permit, trouble, item.refusals)
         self._result.refused_at.append(self._now)
         item.refusals += 1

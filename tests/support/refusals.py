@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from backstay.generate.error_response import Change, Kind
+from backstay.generate.error_response import ErrorKind, RequestChange
 
 MODEL = "m"
 """The model that is asked in all of them."""
@@ -22,11 +22,11 @@ class Row:
     status: int
     body: Any
     """A JSON value, text, or bytes."""
-    kind: Kind
+    kind: ErrorKind
     code: str
     decisive: bool = False
     limit: bool = False
-    change: Change | None = None
+    change: RequestChange | None = None
     parameter: str | None = None
     instead: str | None = None
     retry_after: float | None = None
@@ -44,39 +44,58 @@ class Row:
 
 
 def _item(name: str, status: int, body: Any, code: str, **more: Any) -> Row:
-    return Row(name, status, body, Kind.ITEM, code, most_calls=1, **more)
+    return Row(name, status, body, ErrorKind.ITEM, code, most_calls=1, **more)
 
 
 def _account(name: str, status: int, body: Any, code: str, *, decisive: bool = False, **more: Any) -> Row:
-    return Row(name, status, body, Kind.ACCOUNT, code, decisive, most_calls=1 if decisive else None, **more)
+    return Row(name, status, body, ErrorKind.ACCOUNT, code, decisive, most_calls=1 if decisive else None, **more)
 
 
 def _model(name: str, status: int, body: Any, code: str, *, decisive: bool = True, **more: Any) -> Row:
-    return Row(name, status, body, Kind.MODEL, code, decisive, most_calls=1 if decisive else None, **more)
+    return Row(name, status, body, ErrorKind.MODEL, code, decisive, most_calls=1 if decisive else None, **more)
 
 
 def _passing(name: str, status: int, body: Any, code: str, **more: Any) -> Row:
-    return Row(name, status, body, Kind.PASSING, code, **more)
+    return Row(name, status, body, ErrorKind.PASSING, code, **more)
 
 
 def _plainer(name: str, status: int, body: Any, **more: Any) -> Row:
-    return Row(name, status, body, Kind.DIFFERENTLY, "structure_refused", change=Change.PLAINER, most_calls=3, **more)
+    return Row(
+        name,
+        status,
+        body,
+        ErrorKind.DIFFERENTLY,
+        "structure_refused",
+        change=RequestChange.PLAINER,
+        most_calls=3,
+        **more,
+    )
 
 
 def _resample(name: str, status: int, body: Any) -> Row:
-    return Row(name, status, body, Kind.DIFFERENTLY, "structure_failed", change=Change.RESAMPLE, most_calls=3)
+    return Row(
+        name, status, body, ErrorKind.DIFFERENTLY, "structure_failed", change=RequestChange.RESAMPLE, most_calls=3
+    )
 
 
 def _rename(name: str, status: int, body: Any, parameter: str, instead: str) -> Row:
     return Row(
-        name, status, body, Kind.DIFFERENTLY, "parameter_renamed", change=Change.RENAME, parameter=parameter,
+        name, status, body, ErrorKind.DIFFERENTLY, "parameter_renamed",
+        change=RequestChange.RENAME, parameter=parameter,
         instead=instead, most_calls=3,
     )  # fmt: skip
 
 
 def _omit(name: str, status: int, body: Any, parameter: str) -> Row:
     return Row(
-        name, status, body, Kind.DIFFERENTLY, "parameter_refused", change=Change.OMIT, parameter=parameter, most_calls=3
+        name,
+        status,
+        body,
+        ErrorKind.DIFFERENTLY,
+        "parameter_refused",
+        change=RequestChange.OMIT,
+        parameter=parameter,
+        most_calls=3,
     )
 
 
@@ -1121,29 +1140,29 @@ TROUBLE = (
 )  # fmt: skip
 
 UNKNOWN = (
-    Row("400, nothing said", 400, "", Kind.UNKNOWN, "bad_request"),
+    Row("400, nothing said", 400, "", ErrorKind.UNKNOWN, "bad_request"),
     Row(
         "a value out of range", 400, _openai("Invalid 'temperature': decimal above maximum value.", param=
-        "temperature", code="decimal_above_max_value"), Kind.UNKNOWN, "bad_request",
+        "temperature", code="decimal_above_max_value"), ErrorKind.UNKNOWN, "bad_request",
     ),
     Row(
         "a role", 400, _openai("Unsupported value: 'messages[0].role' does not support 'system' with this model.",
-        param="messages[0].role", code="unsupported_value"), Kind.UNKNOWN, "bad_request",
+        param="messages[0].role", code="unsupported_value"), ErrorKind.UNKNOWN, "bad_request",
     ),
     Row(
-        "Cohere: no message", 400, {"message": "invalid request: message must be at least 1 token long"}, Kind.
+        "Cohere: no message", 400, {"message": "invalid request: message must be at least 1 token long"}, ErrorKind.
         UNKNOWN, "bad_request",
     ),
-    Row("a teapot", 418, "short and stout", Kind.UNKNOWN, "bad_request"),
+    Row("a teapot", 418, "short and stout", ErrorKind.UNKNOWN, "bad_request"),
     Row(
         "nginx: bad request", 422, {"detail": [{"type": "missing", "loc": ["body", "messages"], "msg":
-        "Field required"}]}, Kind.UNKNOWN, "bad_request",
+        "Field required"}]}, ErrorKind.UNKNOWN, "bad_request",
     ),
-    Row("no error at all", 204, "", Kind.UNKNOWN, "http_204"),
-    Row("a list of numbers", 400, [1], Kind.UNKNOWN, "bad_request"),
-    Row("nested beyond reading", 400, "[" * 50_000, Kind.UNKNOWN, "bad_request"),
+    Row("no error at all", 204, "", ErrorKind.UNKNOWN, "http_204"),
+    Row("a list of numbers", 400, [1], ErrorKind.UNKNOWN, "bad_request"),
+    Row("nested beyond reading", 400, "[" * 50_000, ErrorKind.UNKNOWN, "bad_request"),
     Row(
-        "a failure that stays", 500, _openai("Odd.", "server_error"), Kind.UNKNOWN, "server_error", headers={
+        "a failure that stays", 500, _openai("Odd.", "server_error"), ErrorKind.UNKNOWN, "server_error", headers={
         "x-should-retry": "false"},
     ),
 )  # fmt: skip

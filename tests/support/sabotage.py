@@ -10,14 +10,14 @@ from types import ModuleType
 
 import apsw
 
-from backstay.backup.deleter import Deletions
-from backstay.backup.directory import BackupFolder
-from backstay.backup.writer import Writer
+from backstay.backup.deleter import DeleteService
+from backstay.backup.directory import BackupDirectory
+from backstay.backup.writer import BackupWriter
 from backstay.batch import committer, liveness
 from backstay.batch.service import Batches
 from backstay.batch.store import Claim, CommitReport
 from backstay.errors import BackupError
-from backstay.library.deletion import DeletePlan, Deletion
+from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.storage.postgres import queries as server_queries
 from backstay.storage.postgres import write_connection
 from backstay.storage.sql import conversations, expiring_values, verdicts, work
@@ -66,9 +66,9 @@ def die_at_commit(when: str, number: int) -> None:
 
     database.in_transaction = counted
     migrate.in_transaction = counted
-    made = write_connection.Channel.commit
+    made = write_connection.WriteConnection.commit
 
-    def commit_counted(self: write_connection.Channel, *given: object) -> None:
+    def commit_counted(self: write_connection.WriteConnection, *given: object) -> None:
         nonlocal count
         count += 1
         if count == number and when == "before":
@@ -77,7 +77,7 @@ def die_at_commit(when: str, number: int) -> None:
         if count == number:
             _die()
 
-    write_connection.Channel.commit = commit_counted
+    write_connection.WriteConnection.commit = commit_counted
 
 
 def freeze_within_commit(number: int) -> None:
@@ -161,8 +161,8 @@ def _no_replay(put: Put) -> None:
 
 def _no_identity(put: Put) -> None:
     """Go on whatever becomes of the files, and whoever has migrated them."""
-    put(identity.Identity, "check_files", lambda _: None)
-    put(identity.Identity, "check_schema", lambda *_: None)
+    put(identity.FileIdentity, "check_files", lambda _: None)
+    put(identity.FileIdentity, "check_schema", lambda *_: None)
 
 
 def _no_row_lock(put: Put) -> None:
@@ -185,13 +185,13 @@ def _one_machine(put: Put) -> None:
 
 def _any_schema(put: Put) -> None:
     """On a server: write whatever the number of the schema is."""
-    begin = write_connection.Channel.begin
+    begin = write_connection.WriteConnection.begin
 
-    def asking_for_what_is_there(self: write_connection.Channel) -> float:
+    def asking_for_what_is_there(self: write_connection.WriteConnection) -> float:
         self._known = f"(SELECT max(number) FROM {self._schema}.migrations)"
         return begin(self)
 
-    put(write_connection.Channel, "begin", asking_for_what_is_there)
+    put(write_connection.WriteConnection, "begin", asking_for_what_is_there)
 
 
 def _no_outcomes(put: Put) -> None:
@@ -221,39 +221,39 @@ def _no_verification(put: Put) -> None:
     async def nothing(*_: object) -> None:
         pass
 
-    put(Writer, "_verify", nothing)
+    put(BackupWriter, "_verify", nothing)
 
 
 def _no_stop_at_failures(put: Put) -> None:
     """Delete although the backup has failed."""
-    delete = Deletions.delete
+    delete = DeleteService.delete
 
-    async def whatever_becomes_of_it(self: Deletions, plan: DeletePlan, **given: object) -> Deletion:
+    async def whatever_becomes_of_it(self: DeleteService, plan: DeletePlan, **given: object) -> DeleteResult:
         try:
             return await delete(self, plan, **given)
         except BackupError:
             return await self._delete_outright(plan, None)
 
-    put(Deletions, "delete", whatever_becomes_of_it)
+    put(DeleteService, "delete", whatever_becomes_of_it)
 
 
 def _no_removal(put: Put) -> None:
     """Say that the file of a backup was removed, and leave it."""
-    put(BackupFolder, "remove", lambda *_: True)
+    put(BackupDirectory, "remove", lambda *_: True)
 
 
 def _no_bound_of_heads(put: Put) -> None:
     """Let any number of connections wait for the head of a request for ever."""
-    from backstay.server.heads import Heads  # not every process that is sabotaged is a server
+    from backstay.server.heads import HeadTimeouts  # not every process that is sabotaged is a server
 
-    put(Heads, "begin", lambda *_: None)
+    put(HeadTimeouts, "begin", lambda *_: None)
 
 
 def _guess(made: bool) -> Callable[[Put], None]:
     """On a server: take a lost answer to a COMMIT for one that says this."""
 
     def guess(put: Put) -> None:
-        put(write_connection.Channel, "_is_made", lambda *_: made)
+        put(write_connection.WriteConnection, "_is_made", lambda *_: made)
 
     return guess
 
@@ -271,7 +271,7 @@ def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> No
 
 def _dies_before_answering(put: Put) -> None:
     """Die after the work under a key, before its answer is stored: the fault that receipts protect from."""
-    put(expiring_values.SqlNotes, "keep", lambda *_, **__: _die())
+    put(expiring_values.SqlExpiringValues, "keep", lambda *_, **__: _die())
 
 
 def _no_receipts(put: Put) -> None:

@@ -21,7 +21,7 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.server import ServerSettings, create_app, running
-from backstay.server.state import Parts
+from backstay.server.state import AppState
 from backstay.settings import Settings
 from support.stores import DATABASES, SAMPLED, Kind, require
 from support.torture import FULL
@@ -100,7 +100,7 @@ class Serving:
     bob: httpx.AsyncClient
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> AppState:
         return self.app.state.parts
 
     async def settled(self, job_id: str, *, client: httpx.AsyncClient | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from backstay.backup.store import BackupStore
 from backstay.batch.store import BatchStores
-from backstay.coordination.store import NoteStore
+from backstay.coordination.store import ExpiringValueStore
 from backstay.library.store import ConversationStore
 from backstay.storage.postgres import PostgresStore
 from backstay.storage.sqlite import SqliteStore
@@ -31,7 +31,7 @@ class OpenStore:
     batches: BatchStores
     conversations: ConversationStore
     backups: BackupStore
-    notes: NoteStore
+    notes: ExpiringValueStore
     clock: MovableClock
     sql: Callable[..., list[tuple[Any, ...]]]
     """Runs one statement on the database as another program would, past Backstay."""

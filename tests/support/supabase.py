@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import migrate
 from support import postgres
 
@@ -35,7 +35,7 @@ def database(*, migrated: bool = True) -> Iterator[str]:
                     connection.execute(f"CREATE ROLE {role} NOLOGIN{bypass}")
             connection.execute(_AUTH)
         if migrated:
-            migrate(Address.of(url), postgres.SCHEMA)
+            migrate(ServerAddress.of(url), postgres.SCHEMA)
         yield url
     finally:
         postgres.drop_database(url)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backstay import Backstay, Conversation, Item, Progress, Stop, Turn, Work
+from backstay import Backstay, Conversation, Item, JobProgress, StopSignal, Turn, Work
 from backstay.batch.result import BatchResult
 from backstay.settings import Settings
 from support.ledger import Ledger
@@ -120,7 +120,7 @@ _MISBEHAVIOUR: dict[str, Callable] = {
 async def work(options: argparse.Namespace) -> BatchResult:
     ledger = Ledger(options.ledger)
     doing = {f"i{n}": what for what, n in (part.split("@") for part in options.doing.split(",") if part)}
-    stop = Stop()
+    stop = StopSignal()
 
     def heed(*_: object) -> None:
         stop.request()
@@ -129,7 +129,7 @@ async def work(options: argparse.Namespace) -> BatchResult:
     signal.signal(signal.SIGTERM, heed)
     settings = Settings(database_url=str(options.database), lease_seconds=options.lease)
 
-    def show(progress: Progress) -> None:
+    def show(progress: JobProgress) -> None:
         ledger.reported(progress.completed)
 
     async with Backstay(settings) as backstay:

@@ -8,25 +8,25 @@ from backstay import (
     Backup,
     BackupProgress,
     BatchResult,
-    Columns,
+    ColumnMapping,
     Conversation,
     DeletePlan,
-    Deletion,
+    DeleteResult,
     Done,
-    Doom,
     Fail,
-    Failure,
-    Imported,
+    FailedItem,
+    Halt,
+    ImportResult,
     Item,
     Job,
-    Progress,
+    JobProgress,
     Recipe,
-    Restored,
     RestorePlan,
+    RestoreResult,
     Retry,
     Selection,
     Skip,
-    Stop,
+    StopSignal,
     Turn,
     Work,
 )
@@ -36,7 +36,7 @@ async def generate(item: Item) -> Conversation:
     return Conversation(turns=[Turn(role="user", content=item.topic)])
 
 
-def blocking(item: Item, work: Work) -> Conversation | Done | Skip | Retry | Fail | Doom | None:
+def blocking(item: Item, work: Work) -> Conversation | Done | Skip | Retry | Fail | Halt | None:
     work.usage(tokens_in=1, tokens_out=2)
     work.raw("…")
     with work.waiting():
@@ -50,7 +50,7 @@ async def stream() -> AsyncIterator[dict[str, object]]:
     yield {"topic": "a"}
 
 
-def show(progress: Progress) -> None:
+def show(progress: JobProgress) -> None:
     print(progress.completed, progress.counts.pending, progress.eta_seconds, progress.tokens.tokens_in)
 
 
@@ -59,17 +59,17 @@ async def use() -> None:
         result: BatchResult = await backstay.batches.run(
             "a", [{"topic": "x"}], generate, concurrency=2, on_progress=show
         )
-        await backstay.batches.run("b", [Item("x")], blocking, stop=Stop())
+        await backstay.batches.run("b", [Item("x")], blocking, stop=StopSignal())
         await backstay.batches.run("b2", [Item("x")], blocking, retry_on=(ValueError, OSError))
         await backstay.batches.resume("b2", blocking, retry_on=(ValueError,))
         await backstay.batches.resume("e", base_url="http://localhost:8001/v1")
         await backstay.batches.run("c", stream(), "scripted")
-        await backstay.batches.run("d", "topics.csv", generate, columns=Columns(topic="subject"))
+        await backstay.batches.run("d", "topics.csv", generate, columns=ColumnMapping(topic="subject"))
         await backstay.batches.run("e", "topics.csv", Recipe(model="openai:x", turns=6))
         print(result.completed, result.failed, result.skipped, result.state)
         job: Job = await backstay.batches.checkpoint("a")
         print(job.counts.planned)
-        failure: Failure
+        failure: FailedItem
         async for failure in backstay.batches.failed("a"):
             print(failure.error_code, failure.traceback or "")
         for failure in await backstay.batches.evidence("a"):
@@ -78,15 +78,15 @@ async def use() -> None:
         print(skipped)
         async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
-        imported: Imported = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")
+        imported: ImportResult = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")
         plan: DeletePlan = await backstay.conversations.plan_delete(Selection(search="garden"))
-        deleted: Deletion = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
+        deleted: DeleteResult = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)
         backup: Backup = await backstay.backups.create(["a", "b"], reason="why", expires_in=timedelta(days=30))
         print(backup.id, backup.state, (await backstay.backups.verify(backup.id)).conversations)
         if deleted.backup_id is not None:
             would: RestorePlan = await backstay.backups.plan_restore(deleted.backup_id)
-            restored: Restored = await backstay.backups.restore(
+            restored: RestoreResult = await backstay.backups.restore(
                 deleted.backup_id, on_conflict="skip", on_progress=watch
             )
             print(would.new, restored.restored)

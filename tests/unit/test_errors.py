@@ -66,7 +66,7 @@ def test_groups_are_drawn_in_the_order_of_the_file():
 
 def test_error_carries_a_message_and_its_context():
     """The message for people, the context for machines."""
-    error = errors.BadRow("topics.csv line 3: no topic", path="topics.csv", line=3)
+    error = errors.InvalidRow("topics.csv line 3: no topic", path="topics.csv", line=3)
 
     assert str(error) == error.message == "topics.csv line 3: no topic"
     assert error.context == {"path": "topics.csv", "line": 3}

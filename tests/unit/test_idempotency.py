@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from backstay.coordination.idempotency import Answer, Once
-from backstay.errors import JobNotFound, KeyInFlight, KeyReused
+from backstay.coordination.idempotency import IdempotentRequests, StoredResponse
+from backstay.errors import IdempotencyKeyInFlight, IdempotencyKeyReused, JobNotFound
 
 
 class _Notes:
@@ -40,12 +40,12 @@ class _Act:
         self.done += 1
         if self.error is not None:
             raise self.error
-        return Answer(201, {"number": self.done})
+        return StoredResponse(201, {"number": self.done})
 
 
 @pytest.fixture
 def once():
-    return Once(store=_Notes())
+    return IdempotentRequests(store=_Notes())
 
 
 async def test_without_a_key_everything_is_done(once):
@@ -65,8 +65,8 @@ async def test_same_key_same_answer(once):
     first = await once.answer("me", "k", b"x", act)
     second = await once.answer("me", "k", b"x", act)
 
-    assert first == (Answer(201, {"number": 1}), False)
-    assert second == (Answer(201, {"number": 1}), True)
+    assert first == (StoredResponse(201, {"number": 1}), False)
+    assert second == (StoredResponse(201, {"number": 1}), True)
     assert act.done == 1
 
 
@@ -75,7 +75,7 @@ async def test_same_key_for_another_request_is_refused(once):
     act = _Act()
     await once.answer("me", "k", b"x", act)
 
-    with pytest.raises(KeyReused):
+    with pytest.raises(IdempotencyKeyReused):
         await once.answer("me", "k", b"y", act)
 
     assert act.done == 1
@@ -88,15 +88,15 @@ async def test_a_key_in_flight_is_refused(once):
     async def slow(receipt):
         begun.set()
         await go.wait()
-        return Answer(200, None)
+        return StoredResponse(200, None)
 
     first = asyncio.create_task(once.answer("me", "k", b"x", slow))
     await begun.wait()
-    with pytest.raises(KeyInFlight):
+    with pytest.raises(IdempotencyKeyInFlight):
         await once.answer("me", "k", b"x", slow)
     go.set()
 
-    assert await first == (Answer(200, None), False)
+    assert await first == (StoredResponse(200, None), False)
 
 
 async def test_keys_are_each_owners_own(once):

@@ -10,12 +10,12 @@ import pytest
 from backstay.errors import InputError, InputUnreadable
 from backstay.legacy import reading
 from backstay.legacy.conversion import document_of, record_of
-from backstay.legacy.file import OriginalFile, places
-from backstay.legacy.store import Element
-from backstay.readers.origin import Origin
-from backstay.readers.row import Row
+from backstay.legacy.file import LegacyFile, places
+from backstay.legacy.store import LegacyElement
+from backstay.readers.origin import InputErrors
+from backstay.readers.row import InputRow
 
-ORIGIN = Origin("file.json")
+ORIGIN = InputErrors("file.json")
 SINCE = datetime(2025, 11, 4, 10, 0, tzinfo=UTC)
 TURN = {"id": "t", "role": "user", "content": "Hello"}
 
@@ -27,12 +27,12 @@ def whole(*conversations, **more):
 def read(data):
     """Read a file to its end."""
     text = data if isinstance(data, bytes) else json.dumps(data).encode()
-    file = OriginalFile(Path("file.json"), io.BytesIO(text))
+    file = LegacyFile(Path("file.json"), io.BytesIO(text))
     return [row.values for row in file.conversations()], file.created_at
 
 
 def converted(**given):
-    return document_of(Row(3, {"id": "c", "conversation_turns": [TURN], **given}), ORIGIN, SINCE)
+    return document_of(InputRow(3, {"id": "c", "conversation_turns": [TURN], **given}), ORIGIN, SINCE)
 
 
 # -- checkpoints ---------------------------------------------------------------------------------------------------
@@ -69,17 +69,17 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
 @pytest.mark.parametrize(
     ("element", "reason"),
     [
-        (Element("null", None, None), "completed_items[7] is null"),
-        (Element(None, None, None), "completed_items[7] is an object without an id"),
-        (Element("array", "[]", None), "completed_items[7] is an array"),
-        (Element("object", "{}", None), "completed_items[7] is an object"),
-        (Element("boolean", "true", None), "completed_items[7] is true or false"),
-        (Element("number", "1.5", None), "completed_items[7] is a number that is not whole"),
-        (Element("number", "1e5", None), "completed_items[7] is a number that is not whole"),
-        (Element("string", "", None), "the id at completed_items[7] is empty"),
-        (Element("string", "x" * 1000, None), "the id at completed_items[7] is longer than 512"),
+        (LegacyElement("null", None, None), "completed_items[7] is null"),
+        (LegacyElement(None, None, None), "completed_items[7] is an object without an id"),
+        (LegacyElement("array", "[]", None), "completed_items[7] is an array"),
+        (LegacyElement("object", "{}", None), "completed_items[7] is an object"),
+        (LegacyElement("boolean", "true", None), "completed_items[7] is true or false"),
+        (LegacyElement("number", "1.5", None), "completed_items[7] is a number that is not whole"),
+        (LegacyElement("number", "1e5", None), "completed_items[7] is a number that is not whole"),
+        (LegacyElement("string", "", None), "the id at completed_items[7] is empty"),
+        (LegacyElement("string", "x" * 1000, None), "the id at completed_items[7] is longer than 512"),
         (
-            Element("string", "a\nb", None),
+            LegacyElement("string", "a\nb", None),
             "the id at completed_items[7] has a control character or a line break; remove it",
         ),
     ],
@@ -87,14 +87,16 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
 def test_what_is_no_id_is_named_with_its_place(element, reason):
     """Counted from 0, as the app's own code counts."""
     with pytest.raises(InputUnreadable) as caught:
-        reading.settled([Element("string", "fine", None), element], 6, has_failed=False)
+        reading.settled([LegacyElement("string", "fine", None), element], 6, has_failed=False)
 
     assert reason in caught.value.message
 
 
 def test_failed_items_have_a_reason():
     """The one that is recorded, or that there is none."""
-    found = reading.settled([Element("number", "5", "late"), Element("string", "a", None)], 0, has_failed=True)
+    found = reading.settled(
+        [LegacyElement("number", "5", "late"), LegacyElement("string", "a", None)], 0, has_failed=True
+    )
 
     assert [(item.id, item.error) for item in found] == [("5", "late"), ("a", reading.NO_REASON)]
 
@@ -201,7 +203,7 @@ def test_a_file_may_come_in_pieces():
     given = {"version": "1.0", **given}
     data = json.dumps(given, indent=1).encode()
 
-    found = [row.values for row in OriginalFile(Path("file.json"), Dripping(data)).conversations()]
+    found = [row.values for row in LegacyFile(Path("file.json"), Dripping(data)).conversations()]
 
     assert found == [{"id": "ü"}]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay import Doom, Selection
+from backstay import Halt, Selection
 from support.addresses import PAGES
 from support.cut_off import cut_off
 from support.forms import Walk
@@ -35,7 +35,7 @@ async def browser(local):
 
 async def _doomed(item, work):
     work.raw("no")
-    return Doom("it was refused", code="refused")
+    return Halt("it was refused", code="refused")
 
 
 async def _walked(local, browser):

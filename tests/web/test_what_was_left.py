@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from backstay import Backstay, Conversation, Doom, Turn
+from backstay import Backstay, Conversation, Halt, Turn
 from support.cut_off import cut_off
 from support.serving import KINDS, ORIGIN, cookied, library, serving
 from support.sql import ask
@@ -101,7 +101,7 @@ async def test_an_item_is_to_be_skipped_where_it_can_be_at_fault(local, code, is
 
     async def doomed(item, work):
         work.raw("no")
-        return Doom("it was refused", code=code)
+        return Halt("it was refused", code=code)
 
     await local.parts.backstay.for_owner("local").batches.run("own", [{"topic": "x"}], doomed)
     async with cookied(local) as client:

@@ -16,7 +16,7 @@ class BackupState(StrEnum):
     EXPIRED = "expired"
 
 
-class DeletionState(StrEnum):
+class DeleteState(StrEnum):
     """Where the delete stands that a backup was made for."""
 
     DELETING = "deleting"
@@ -59,7 +59,7 @@ class Backup:
     damaged_at: datetime | None
     """Since when it is known to be damaged; None once it is sound again."""
     removed_at: datetime | None
-    deletion: DeletionState | None
+    deletion: DeleteState | None
     """None when it was made for no delete."""
     deleted: int
     changed: int
@@ -67,11 +67,11 @@ class Backup:
 
     @property
     def is_delete_unfinished(self) -> bool:
-        return self.deletion is DeletionState.DELETING
+        return self.deletion is DeleteState.DELETING
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedFile:
     """What is known of a file once it is written whole and verified."""
 
     conversations: int
@@ -82,7 +82,7 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenOver:
+class ForeignBackup:
     """What is known of a backup that another program has made, and that becomes one of ours."""
 
     backup_id: str
@@ -105,7 +105,7 @@ class BackupItem(NamedTuple):
     row_version: bytes
 
 
-class Phase(StrEnum):
+class BackupPhase(StrEnum):
     WRITING = "writing"
     VERIFYING = "verifying"
     DELETING = "deleting"
@@ -117,7 +117,7 @@ class BackupProgress:
     """How far something has come with a backup."""
 
     backup_id: str
-    phase: Phase
+    phase: BackupPhase
     conversations: int
     total: int
     content_bytes: int

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from backstay.backup.backup import Backup, BackupState
 from backstay.backup.folder_marker import FolderState
-from backstay.backup.locations import Folders, capitalized
-from backstay.backup.retention import Action, Decision, clock_problem, decide
+from backstay.backup.locations import BackupLocations, capitalized
+from backstay.backup.retention import RetentionAction, RetentionDecision, clock_problem, decide
 from backstay.backup.store import BackupStore
 from backstay.clock import Clock, to_text
 from backstay.errors import BackstayError, BackupInUse, BackupUnreachable, BackupUnusable, ClockBehind
@@ -21,10 +21,10 @@ _LONGEST_WRITE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Cleanup:
+class CleanupResult:
     """What a cleanup did, or would do."""
 
-    decisions: Sequence[Decision]
+    decisions: Sequence[RetentionDecision]
     orphans: Sequence[str]
     """Files that belong to no backup, by the id in their name."""
     orphans_removed: bool
@@ -34,7 +34,7 @@ class Cleanup:
 class Cleaner:
     """Cleans up the backups of one owner."""
 
-    def __init__(self, *, store: BackupStore, folders: Folders, clock: Clock, owner: str) -> None:
+    def __init__(self, *, store: BackupStore, folders: BackupLocations, clock: Clock, owner: str) -> None:
         self._store = store
         self._folders = folders
         self._clock = clock
@@ -54,7 +54,7 @@ class Cleaner:
             if await self._store.failed(backup, "the process that wrote it died"):
                 await self._remove_file(backup)
 
-    async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> Cleanup:
+    async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
         """Remove what has expired, unless it is pinned or in use.
 
         The clock may be wrong once, so a backup that is found expired is noted, and removed when a cleanup at least 24
@@ -90,7 +90,7 @@ class Cleaner:
             if unreachable:
                 raise unreachable[0]
             await self._store.note_cleanup(self._owner)
-        return Cleanup(decisions, unknown, orphans and not dry_run, dry_run)
+        return CleanupResult(decisions, unknown, orphans and not dry_run, dry_run)
 
     async def clean_daily(self) -> None:
         """Do the same without orphans, unless it was done within a day. What goes wrong is logged, not raised."""
@@ -129,14 +129,14 @@ class Cleaner:
                 f"{fact}. Nothing was removed. {remedy}", now=to_text(now), newest=to_text(made_at), backup_id=backup_id
             )
 
-    async def _carried_out(self, decision: Decision) -> BackupUnreachable | None:
+    async def _carried_out(self, decision: RetentionDecision) -> BackupUnreachable | None:
         """Carry a decision out; return what kept its file from being removed. The others go all the same."""
         match decision.action:
-            case Action.KEEP | Action.WAIT:
+            case RetentionAction.KEEP | RetentionAction.WAIT:
                 if decision.first_seen_expired_at != decision.backup.first_seen_expired_at:
                     await self._store.seen_expired(decision.backup, decision.first_seen_expired_at)
                 return None
-            case Action.REMOVE if not await self._store.expire(decision.backup, early=False):
+            case RetentionAction.REMOVE if not await self._store.expire(decision.backup, early=False):
                 return None  # it was pinned, or a delete needs it, since the decision was made
         try:
             await self._finish(decision.backup)

@@ -1,6 +1,6 @@
 """Deleting so that it can be undone: plan, backup, verify, then bounded transactions.
 
-Implements `library.removal.Remover`.
+Implements `library.removal.Deleter`.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from backstay.backup.backup import Backup, DeletionState, Listener, Phase
+from backstay.backup.backup import Backup, BackupPhase, DeleteState, Listener
 from backstay.backup.cleanup import Cleaner
-from backstay.backup.locations import Folders
+from backstay.backup.locations import BackupLocations
 from backstay.backup.obstacles import blocked
-from backstay.backup.progress import Teller
-from backstay.backup.reader import Reading
+from backstay.backup.progress import BackupProgressReporter
+from backstay.backup.reader import BackupReader
 from backstay.backup.store import BackupStore
-from backstay.backup.writer import Writer
+from backstay.backup.writer import BackupWriter
 from backstay.errors import ConversationNotFound, EmptySelection, PlanOutdated
-from backstay.library.deletion import DeletePlan, Deletion
+from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore
 from backstay.logs import get_logger
@@ -38,7 +38,7 @@ _LONGEST_STEP = 2_000
 _LONGEST_BREAK = 0.05
 
 
-class Deletions:
+class DeleteService:
     """Deletes conversations of one owner."""
 
     def __init__(
@@ -46,9 +46,9 @@ class Deletions:
         *,
         store: BackupStore,
         conversations: ConversationStore,
-        writer: Writer,
-        reading: Reading,
-        folders: Folders,
+        writer: BackupWriter,
+        reading: BackupReader,
+        folders: BackupLocations,
         cleaner: Cleaner,
         owner: str,
         keep: timedelta,
@@ -102,8 +102,8 @@ class Deletions:
         reason: str | None = None,
         expires_in: timedelta | None = None,
         on_progress: Listener | None = None,
-    ) -> Deletion:
-        """Remove what the plan shows, after a verified backup of it. Errors as of `Remover`."""
+    ) -> DeleteResult:
+        """Remove what the plan shows, after a verified backup of it. Errors as of `Deleter`."""
         if not backup:
             return await self._delete_outright(plan, on_progress)
         record = await self._writer.write(
@@ -119,7 +119,7 @@ class Deletions:
         await self._cleaner.clean_daily()
         return deletion
 
-    async def resume(self, backup_id: str, *, on_progress: Listener | None = None) -> Deletion:
+    async def resume(self, backup_id: str, *, on_progress: Listener | None = None) -> DeleteResult:
         """Go on with a delete that was cut off, once its backup is verified again; twice is safe."""
         backup = await self._store.backup(self._owner, backup_id)
         if backup.is_delete_unfinished:
@@ -140,22 +140,26 @@ class Deletions:
             )
         return missing
 
-    async def _delete(self, backup: Backup, on_progress: Listener | None) -> Deletion:
+    async def _delete(self, backup: Backup, on_progress: Listener | None) -> DeleteResult:
         folder = await self._folders.of(backup)
         is_there = partial(folder.has, backup.id, size=backup.file_bytes)
-        teller, limit, is_last = Teller(backup.id, on_progress), _FIRST_STEP, backup.deletion is DeletionState.DELETED
+        teller, limit, is_last = (
+            BackupProgressReporter(backup.id, on_progress),
+            _FIRST_STEP,
+            backup.deletion is DeleteState.DELETED,
+        )
         while not is_last:
             started = time.monotonic()
             step = await self._store.delete_step(backup, limit=limit, is_there=is_there)
             took = time.monotonic() - started - step.seconds_on_the_way
             backup, is_last = step.backup, step.is_last
-            await teller.tell(Phase.DELETING, backup.deleted + backup.changed + backup.gone, backup.conversations)
+            await teller.tell(BackupPhase.DELETING, backup.deleted + backup.changed + backup.gone, backup.conversations)
             limit = _next_limit(limit, took)
             if not is_last:
                 await asyncio.sleep(min(took, _LONGEST_BREAK))  # who waits for the lock only looks now and then
         outcomes = await self._store.outcomes(backup, limit=1_000)
         _log.info("conversations_deleted", backup=backup.id, deleted=backup.deleted, changed=backup.changed)
-        return Deletion(
+        return DeleteResult(
             backup_id=backup.id,
             deleted=backup.deleted,
             changed=backup.changed,
@@ -164,14 +168,14 @@ class Deletions:
             gone_ids=[name for name, outcome in outcomes if outcome == "gone"][:_NAMED],
         )
 
-    async def _delete_outright(self, plan: DeletePlan, on_progress: Listener | None) -> Deletion:
+    async def _delete_outright(self, plan: DeletePlan, on_progress: Listener | None) -> DeleteResult:
         found = await self._store.measure(self._owner, plan.selection, sample=0)
         if found.digest != plan.digest:
             raise PlanOutdated(
                 "What is selected has changed since the plan was made; nothing was deleted. Look at a new plan"
             )
         last = await self._store.last_key()
-        teller, limit, deleted, kept = Teller("", on_progress), _FIRST_STEP, 0, 0
+        teller, limit, deleted, kept = BackupProgressReporter("", on_progress), _FIRST_STEP, 0, 0
         after: int | None = 0
         while after is not None:
             started = time.monotonic()
@@ -179,12 +183,12 @@ class Deletions:
             took = time.monotonic() - started - step.seconds_on_the_way
             after, deleted, kept = step.reached, deleted + step.deleted, kept + step.kept
             limit = _next_limit(limit, took)
-            await teller.tell(Phase.DELETING, deleted, plan.conversations)
+            await teller.tell(BackupPhase.DELETING, deleted, plan.conversations)
             await asyncio.sleep(min(took, _LONGEST_BREAK))
         _log.info("conversations_deleted", backup=None, deleted=deleted)
         is_erased = await self._store.erase()
         gone = plan.conversations - deleted - kept
-        return Deletion(None, deleted, changed=kept, gone=gone, is_erased=is_erased)
+        return DeleteResult(None, deleted, changed=kept, gone=gone, is_erased=is_erased)
 
 
 def _refuse_nothing(count: int) -> None:

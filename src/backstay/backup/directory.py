@@ -36,7 +36,7 @@ def is_backup_id(text: str) -> bool:
 class PartFile:
     """A file that is being written. Nobody else sees it under its own name before `publish`."""
 
-    def __init__(self, folder: "BackupFolder", backup_id: str, descriptor: int) -> None:
+    def __init__(self, folder: "BackupDirectory", backup_id: str, descriptor: int) -> None:
         self._folder = folder
         self._backup_id = backup_id
         self._descriptor = descriptor
@@ -91,7 +91,7 @@ class PartFile:
             os.close(self._descriptor)
 
 
-class BackupFolder:
+class BackupDirectory:
     """Where the files of one database's backups are. Nothing is made before the first backup."""
 
     def __init__(self, path: Path) -> None:

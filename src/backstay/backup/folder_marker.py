@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from backstay.backup.directory import MARKER
-from backstay.backup.location import Location
+from backstay.backup.location import FileLocation
 from backstay.errors import BackupFolderUnrecognized
 from backstay.files import replacing
 
@@ -25,8 +25,8 @@ class FolderMarker:
     """The content of a marker."""
 
     database_id: str
-    database: Location
-    folder: Location
+    database: FileLocation
+    folder: FileLocation
     """Where the folder itself was: a copy of the folder is not shared with the original database."""
 
 
@@ -43,14 +43,14 @@ class FolderState(StrEnum):
 
 
 def state_of(
-    folder: Path, marker: FolderMarker | None, *, database_id: str, database: Location, is_recorded: bool
+    folder: Path, marker: FolderMarker | None, *, database_id: str, database: FileLocation, is_recorded: bool
 ) -> FolderState:
     """Return the state of a folder for a database, from its marker and from whether backups were recorded there."""
     if marker is None:
         return FolderState.MISSING if is_recorded else FolderState.NEW
     if marker.database_id != database_id:
         return FolderState.FOREIGN
-    here, then = Location.from_path(folder), marker.folder
+    here, then = FileLocation.from_path(folder), marker.folder
     has_same_inode = then.inode == here.inode
     # A folder that was copied together with its database is not shared with the original.
     is_copied = not has_same_inode and (then.name, then.machine) != (here.name, here.machine)
@@ -87,7 +87,9 @@ def read_marker(folder: Path) -> FolderMarker | None:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError("it is no file")
             fields = orjson.loads(file.read(_LONGEST_MARKER))
-        return FolderMarker(str(fields["database_id"]), Location(**fields["database"]), Location(**fields["folder"]))
+        return FolderMarker(
+            str(fields["database_id"]), FileLocation(**fields["database"]), FileLocation(**fields["folder"])
+        )
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class FileLocation:
     """Where something is: its machine, its name and, for a file or folder, its inode."""
 
     name: str
@@ -18,7 +18,7 @@ class Location:
     inode: int | None = None
 
     @classmethod
-    def from_path(cls, path: Path) -> "Location":
+    def from_path(cls, path: Path) -> "FileLocation":
         """Return the location of a file or folder, which need not be there."""
         try:
             status = path.stat()
@@ -26,7 +26,7 @@ class Location:
             return cls(os.path.realpath(path), socket.gethostname())
         return cls(os.path.realpath(path), socket.gethostname(), status.st_dev, status.st_ino)
 
-    def is_same(self, other: "Location") -> bool:
+    def is_same(self, other: "FileLocation") -> bool:
         """Return whether both are certainly the same thing, moved or not.
 
         A copy has another inode, also one that was put in the place of what it was copied from. The host name of a

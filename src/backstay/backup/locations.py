@@ -5,14 +5,14 @@ import socket
 from pathlib import Path
 
 from backstay.backup.backup import Backup
-from backstay.backup.directory import BackupFolder
+from backstay.backup.directory import BackupDirectory
 from backstay.backup.folder_marker import FolderMarker, FolderState, problem_with, read_marker, state_of, write_marker
-from backstay.backup.location import Location
+from backstay.backup.location import FileLocation
 from backstay.backup.store import BackupStore
 from backstay.errors import BackupFolderUnrecognized, SettingsError
 
 
-class Folders:
+class BackupLocations:
     """Finds the folder of one database's backups: one named after the database, so that several may share a place."""
 
     def __init__(self, *, store: BackupStore, beside: Path | None, chosen: Path | None) -> None:
@@ -32,11 +32,11 @@ class Folders:
         """Whether there is a place for new backups."""
         return (self._chosen or self._beside) is not None
 
-    async def current(self) -> BackupFolder:
+    async def current(self) -> BackupDirectory:
         """Return where new backups go. Raises SettingsError: no place is set."""
         return await self._in(self._chosen)
 
-    async def ready(self) -> BackupFolder:
+    async def ready(self) -> BackupDirectory:
         """Return where new backups go, ready to be written to: there, and marked as this library's.
 
         Raises:
@@ -49,19 +49,19 @@ class Folders:
         await self._mark(folder, was=await self._marker(folder))
         return folder
 
-    async def use(self) -> BackupFolder:
+    async def use(self) -> BackupDirectory:
         """Make the folder of new backups this library's, whatever it was before. Idempotent. Raises like `ready`."""
         folder = await self.current()
         await self._mark(folder, was=None)
         return folder
 
-    async def check(self, folder: BackupFolder) -> None:
+    async def check(self, folder: BackupDirectory) -> None:
         """Raise BackupFolderUnrecognized unless the folder is this library's, or new."""
         if (problem := await self.problem(folder)) is not None:
             fact, remedy = map(capitalized, problem)
             raise BackupFolderUnrecognized(f"{fact}. Nothing was written or deleted. {remedy}", path=str(folder.path))
 
-    async def problem(self, folder: BackupFolder) -> tuple[str, str] | None:
+    async def problem(self, folder: BackupDirectory) -> tuple[str, str] | None:
         """Return why nothing may be written to a folder, and the remedy; None where it may. Raises as `state`."""
         marker = await self._marker(folder)
         state = await self._state(folder, marker)
@@ -71,11 +71,11 @@ class Folders:
             state = await self._state(folder, marker)
         return problem_with(folder.path, marker, state)
 
-    async def state(self, folder: BackupFolder) -> FolderState:
+    async def state(self, folder: BackupDirectory) -> FolderState:
         """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker cannot be read."""
         return await self._state(folder, await self._marker(folder))
 
-    async def of(self, backup: Backup) -> BackupFolder:
+    async def of(self, backup: Backup) -> BackupDirectory:
         """Return where a backup is: where it was made or, when it was moved there since, where new ones go."""
         folder = await self._in(Path(backup.folder) if backup.folder is not None else None)
         if self.is_known and not folder.has(backup.id):
@@ -84,7 +84,7 @@ class Folders:
                 return current
         return folder
 
-    async def is_out_of_sight(self, backup: Backup, folder: BackupFolder) -> bool:
+    async def is_out_of_sight(self, backup: Backup, folder: BackupDirectory) -> bool:
         """Whether it cannot be told from here what is in the folder of a backup.
 
         It may be on a disk that is not mounted, or on another machine, of which a folder of the same name here says
@@ -98,11 +98,11 @@ class Folders:
         """Whether another machine has made it, somewhere that is not beside the database."""
         return backup.folder is not None and backup.host not in (None, self.host)
 
-    def place_of(self, backup: Backup, folder: BackupFolder) -> str:
+    def place_of(self, backup: Backup, folder: BackupDirectory) -> str:
         """Return where a backup is, for people."""
         return f"{folder.path} on {backup.host}" if self.is_elsewhere(backup) else str(folder.path)
 
-    async def _in(self, place: Path | None) -> BackupFolder:
+    async def _in(self, place: Path | None) -> BackupDirectory:
         found = place or self._beside
         if found is None:
             raise SettingsError(
@@ -110,17 +110,17 @@ class Folders:
                 "folder on a disk of this machine",
                 setting="backup_directory",
             )
-        return BackupFolder(found / await self._id())
+        return BackupDirectory(found / await self._id())
 
     async def _id(self) -> str:
         if self._database_id is None:
             self._database_id = await self._store.database_id()
         return self._database_id
 
-    async def _marker(self, folder: BackupFolder) -> FolderMarker | None:
+    async def _marker(self, folder: BackupDirectory) -> FolderMarker | None:
         return await asyncio.to_thread(read_marker, folder.path)
 
-    async def _state(self, folder: BackupFolder, marker: FolderMarker | None) -> FolderState:
+    async def _state(self, folder: BackupDirectory, marker: FolderMarker | None) -> FolderState:
         return state_of(
             folder.path,
             marker,
@@ -134,12 +134,12 @@ class Folders:
         host = self.host if self._beside is None else None
         return await self._store.is_folder_recorded(str(place), is_default=place == self._beside, host=host)
 
-    async def _mark(self, folder: BackupFolder, *, was: FolderMarker | None) -> None:
+    async def _mark(self, folder: BackupDirectory, *, was: FolderMarker | None) -> None:
         database_id, database = await self._id(), await self._store.location()
 
         def mark() -> None:
             folder.make()
-            marker = FolderMarker(database_id, database, Location.from_path(folder.path))
+            marker = FolderMarker(database_id, database, FileLocation.from_path(folder.path))
             # Kept up to date, so that the next move is compared with the last location.
             if marker != was:
                 with folder.failing("written"):

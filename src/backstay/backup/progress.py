@@ -3,7 +3,7 @@
 import inspect
 import time
 
-from backstay.backup.backup import BackupProgress, Listener, Phase
+from backstay.backup.backup import BackupPhase, BackupProgress, Listener
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.backup")
@@ -11,7 +11,7 @@ _log = get_logger("backstay.backup")
 _SECONDS_BETWEEN = 0.1
 
 
-class Teller:
+class BackupProgressReporter:
     """Tells a listener at most ten times a second within a phase, and always at its end.
 
     A listener that raises is told no more: a broken progress bar must not cost anybody their backup.
@@ -21,9 +21,9 @@ class Teller:
         self._backup_id = backup_id
         self._listener = listener
         self._told_at = 0.0
-        self._phase: Phase | None = None
+        self._phase: BackupPhase | None = None
 
-    async def tell(self, phase: Phase, conversations: int, total: int, content_bytes: int = 0) -> None:
+    async def tell(self, phase: BackupPhase, conversations: int, total: int, content_bytes: int = 0) -> None:
         now = time.monotonic()
         is_due = now - self._told_at >= _SECONDS_BETWEEN or conversations >= total or phase is not self._phase
         if self._listener is None or not is_due:

@@ -8,10 +8,10 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from backstay.backup.backup import Backup, BackupState, Listener, Sealed
-from backstay.backup.locations import Folders
+from backstay.backup.backup import Backup, BackupState, Listener, SealedFile
+from backstay.backup.locations import BackupLocations
 from backstay.backup.obstacles import unusable
-from backstay.backup.progress import Teller
+from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import BackupStore, Kept
 from backstay.backup.verifier import Verifier
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
@@ -97,10 +97,10 @@ class OpenBackup:
         return reader
 
 
-class Reading:
+class BackupReader:
     """Opens the backups of one owner."""
 
-    def __init__(self, *, store: BackupStore, folders: Folders, verifier: Verifier, owner: str) -> None:
+    def __init__(self, *, store: BackupStore, folders: BackupLocations, verifier: Verifier, owner: str) -> None:
         self._store = store
         self._folders = folders
         self._verifier = verifier
@@ -143,14 +143,14 @@ class Reading:
         """
         async with self.opened(backup_id, even_damaged=True) as found:
             backup = found.backup
-            sealed = Sealed(
+            sealed = SealedFile(
                 backup.conversations,
                 backup.turns,
                 backup.content_bytes,
                 backup.file_bytes,
                 backup.file_sha256 or b"",
             )
-            await self._verifier.verify(backup, sealed, found.file, Teller(backup_id, on_progress))
+            await self._verifier.verify(backup, sealed, found.file, BackupProgressReporter(backup_id, on_progress))
             return await self._store.sound(backup)
 
     async def _in_state(self, usable: Collection[BackupState], backup_id: str) -> Backup:

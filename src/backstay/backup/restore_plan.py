@@ -18,7 +18,7 @@ class OnConflict(StrEnum):
     """Restore all; what is replaced goes into a backup of its own first."""
 
 
-class ClashKind(StrEnum):
+class ConflictKind(StrEnum):
     CONTENT = "content"
     """A conversation of this id is there, with other content."""
     TIMES = "times"
@@ -30,11 +30,11 @@ class ClashKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class ConflictingConversation:
     """A conversation that cannot simply be brought back."""
 
     id: str
-    kind: ClashKind
+    kind: ConflictKind
     other_id: str | None
     """The conversation in its way."""
 
@@ -49,14 +49,14 @@ class RestorePlan:
     unlinked: int
     """Of the new ones: the items they name have other results, which they keep."""
     conflicts: int
-    clashes: Sequence[Clash]
+    clashes: Sequence[ConflictingConversation]
     """The first `NAMED_CLASHES` of them."""
     in_the_way: Sequence[str]
     """Ids of the conversations that would be replaced: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """What a restore did."""
 
     backup_id: str

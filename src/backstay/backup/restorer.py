@@ -7,13 +7,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from backstay.backup.backup import Backup, Listener, Phase
-from backstay.backup.locations import Folders
-from backstay.backup.progress import Teller
-from backstay.backup.reader import OpenBackup, Reading
-from backstay.backup.restore_plan import OnConflict, Restored, RestorePlan
+from backstay.backup.backup import Backup, BackupPhase, Listener
+from backstay.backup.locations import BackupLocations
+from backstay.backup.progress import BackupProgressReporter
+from backstay.backup.reader import BackupReader, OpenBackup
+from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
 from backstay.backup.store import BackupStore, Kept
-from backstay.backup.writer import Writer
+from backstay.backup.writer import BackupWriter
 from backstay.errors import ConversationNotFound, EmptySelection
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
@@ -27,7 +27,14 @@ class Restorer:
     """Restores backups of one owner."""
 
     def __init__(
-        self, *, store: BackupStore, folders: Folders, reading: Reading, writer: Writer, owner: str, keep: timedelta
+        self,
+        *,
+        store: BackupStore,
+        folders: BackupLocations,
+        reading: BackupReader,
+        writer: BackupWriter,
+        owner: str,
+        keep: timedelta,
     ) -> None:
         self._store = store
         self._folders = folders
@@ -39,7 +46,7 @@ class Restorer:
     async def plan(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
         """Say what a restore would do. Raises as `restore`, but for conflicts, which are in the plan."""
         async with self._reading.opened(backup_id) as found:
-            return await self._plan(found, _Wanted(found, selection))
+            return await self._plan(found, _RestoreSelection(found, selection))
 
     async def restore(
         self,
@@ -48,7 +55,7 @@ class Restorer:
         *,
         on_conflict: OnConflict = OnConflict.FAIL,
         on_progress: Listener | None = None,
-    ) -> Restored:
+    ) -> RestoreResult:
         """Bring back what a backup holds, or the part of it that is selected. Twice is safe.
 
         Raises:
@@ -60,7 +67,7 @@ class Restorer:
             RestoreDiffers: something did not come back as it was. Nothing is changed in any of these cases.
         """
         async with self._reading.opened(backup_id) as found:
-            wanted = _Wanted(found, selection)
+            wanted = _RestoreSelection(found, selection)
             saved: Backup | None = None
             if on_conflict is OnConflict.REPLACE:
                 ids = tuple((await self._plan(found, wanted)).in_the_way)
@@ -73,7 +80,7 @@ class Restorer:
         _log.info("backup_restored", backup=backup_id, restored=restored.restored)
         return replace(restored, replaced_backup_id=saved.id if saved is not None else None)
 
-    async def _plan(self, found: OpenBackup, wanted: "_Wanted") -> RestorePlan:
+    async def _plan(self, found: OpenBackup, wanted: "_RestoreSelection") -> RestorePlan:
         manifest = await asyncio.to_thread(found.manifest)
         plan = await self._store.plan_restore(found.backup, wanted.documents, manifest.columns)
         wanted.check()
@@ -82,16 +89,16 @@ class Restorer:
     async def _restore(
         self,
         found: OpenBackup,
-        wanted: "_Wanted",
+        wanted: "_RestoreSelection",
         on_conflict: OnConflict,
         replaced: Backup | None,
         on_progress: Listener | None,
-    ) -> Restored:
+    ) -> RestoreResult:
         manifest = await asyncio.to_thread(found.manifest)
-        loop, teller = asyncio.get_running_loop(), Teller(found.backup.id, on_progress)
+        loop, teller = asyncio.get_running_loop(), BackupProgressReporter(found.backup.id, on_progress)
 
         def tell(done: int) -> None:
-            asyncio.run_coroutine_threadsafe(teller.tell(Phase.RESTORING, done, found.backup.conversations), loop)
+            asyncio.run_coroutine_threadsafe(teller.tell(BackupPhase.RESTORING, done, found.backup.conversations), loop)
 
         def documents() -> Iterator[Iterable[Kept]]:
             yield from wanted.documents()
@@ -115,7 +122,7 @@ class Restorer:
         return partial((await self._folders.of(backup)).has, backup.id, size=backup.file_bytes)
 
 
-class _Wanted:
+class _RestoreSelection:
     """The part of a backup that is asked for, and whether it was found."""
 
     def __init__(self, found: OpenBackup, selection: Selection | None) -> None:

@@ -12,7 +12,7 @@ CONFIRMED_AFTER = timedelta(hours=24)
 """Minimum time between two cleanups that find a backup expired before it is removed."""
 
 
-class Action(StrEnum):
+class RetentionAction(StrEnum):
     KEEP = "keep"
     WAIT = "wait"
     """It has expired, and is removed when a later cleanup finds the same: this clock may be wrong."""
@@ -22,11 +22,11 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RetentionDecision:
     """What becomes of one backup."""
 
     backup: Backup
-    action: Action
+    action: RetentionAction
     reason: str
     first_seen_expired_at: datetime | None = None
     """When it was first found expired, to be recorded while it waits."""
@@ -45,7 +45,7 @@ def clock_problem(now: datetime, backup_id: str, made_at: datetime) -> tuple[str
 
 def decide(
     backups: Iterable[Backup], now: datetime, *, being_written: Collection[str], at_once: bool = False
-) -> list[Decision]:
+) -> list[RetentionDecision]:
     """Decide about every backup that may have a file.
 
     Args:
@@ -57,25 +57,25 @@ def decide(
     return [_fate(backup, now, is_being_written=backup.id in being_written, at_once=at_once) for backup in backups]
 
 
-def _fate(backup: Backup, now: datetime, *, is_being_written: bool, at_once: bool) -> Decision:
+def _fate(backup: Backup, now: datetime, *, is_being_written: bool, at_once: bool) -> RetentionDecision:
     if backup.state is BackupState.EXPIRED:
-        return Decision(backup, Action.FINISH, "its removal was interrupted")
+        return RetentionDecision(backup, RetentionAction.FINISH, "its removal was interrupted")
     if backup.state is BackupState.RUNNING:
         why = "it is being written" if is_being_written else "its writer died; it counts as failed now"
-        return Decision(backup, Action.KEEP, why)
+        return RetentionDecision(backup, RetentionAction.KEEP, why)
     if backup.is_pinned:
-        return Decision(backup, Action.KEEP, "it is pinned")
+        return RetentionDecision(backup, RetentionAction.KEEP, "it is pinned")
     if backup.is_delete_unfinished:
-        return Decision(backup, Action.KEEP, "its delete is unfinished")
+        return RetentionDecision(backup, RetentionAction.KEEP, "its delete is unfinished")
     if backup.expires_at is None or backup.expires_at > now:
         until = to_text(backup.expires_at) if backup.expires_at is not None else "it is said when"
-        return Decision(backup, Action.KEEP, f"it is kept until {until}")
+        return RetentionDecision(backup, RetentionAction.KEEP, f"it is kept until {until}")
     damaged = f", damaged since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
     expired = f"it expired at {to_text(backup.expires_at)}{damaged}"
     seen_at = backup.first_seen_expired_at
     if seen_at is None or seen_at > now:  # a time in the future was noted by a wrong clock
         seen_at = now.replace(second=0, microsecond=0)  # so that the same minute of the next day is 24 hours later
     if at_once or now - seen_at >= CONFIRMED_AFTER:
-        return Decision(backup, Action.REMOVE, expired)
+        return RetentionDecision(backup, RetentionAction.REMOVE, expired)
     why = f"{expired}, and will be removed after {to_text(seen_at + CONFIRMED_AFTER)}"
-    return Decision(backup, Action.WAIT, why, seen_at)
+    return RetentionDecision(backup, RetentionAction.WAIT, why, seen_at)

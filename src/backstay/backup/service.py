@@ -6,15 +6,15 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
-from backstay.backup.backup import Backup, Listener, TakenOver
-from backstay.backup.cleanup import Cleaner, Cleanup
-from backstay.backup.deleter import Deletions
-from backstay.backup.locations import Folders
-from backstay.backup.reader import OpenBackup, Reading
-from backstay.backup.restore_plan import OnConflict, Restored, RestorePlan
+from backstay.backup.backup import Backup, ForeignBackup, Listener
+from backstay.backup.cleanup import Cleaner, CleanupResult
+from backstay.backup.deleter import DeleteService
+from backstay.backup.locations import BackupLocations
+from backstay.backup.reader import BackupReader, OpenBackup
+from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
 from backstay.backup.restorer import Restorer
 from backstay.backup.store import BackupStore, Snapshot
-from backstay.backup.writer import Writer
+from backstay.backup.writer import BackupWriter
 from backstay.errors import BackstayError, BackupFolderUnrecognized
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
@@ -31,12 +31,12 @@ class Backups:
         self,
         *,
         store: BackupStore,
-        folders: Folders,
-        writer: Writer,
-        reading: Reading,
+        folders: BackupLocations,
+        writer: BackupWriter,
+        reading: BackupReader,
         restorer: Restorer,
         cleaner: Cleaner,
-        deletions: Deletions,
+        deletions: DeleteService,
         owner: str,
         keep: timedelta,
     ) -> None:
@@ -96,7 +96,7 @@ class Backups:
         await self._cleaner.clean_daily()
         return backup
 
-    async def take_over(self, other: TakenOver, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+    async def take_over(self, other: ForeignBackup, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
         """Make a backup of ours of one that another program has made, under its id; its own file stays.
 
         Raises:
@@ -185,7 +185,7 @@ class Backups:
         *,
         on_conflict: OnConflict | str = OnConflict.FAIL,
         on_progress: Listener | None = None,
-    ) -> Restored:
+    ) -> RestoreResult:
         """Bring back what a backup holds, or the part of it that is selected: all or nothing, and twice is safe.
 
         Args:
@@ -215,7 +215,7 @@ class Backups:
         """Remove a backup before its time. Raises BackupNotFound, BackupInUse."""
         await self._cleaner.remove(await self._store.backup(self._owner, backup_id))
 
-    async def cleanup(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> Cleanup:
+    async def cleanup(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
         """Remove backups found expired now and at least 24 hours ago; note newly expired ones.
 
         Args:

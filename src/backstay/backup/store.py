@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from backstay.backup.backup import Backup, BackupItem, Sealed
-from backstay.backup.location import Location
-from backstay.backup.restore_plan import OnConflict, Restored, RestorePlan
-from backstay.library.deletion import FiringTrigger, Obstacle, RelatedRows, Sample
+from backstay.backup.backup import Backup, BackupItem, SealedFile
+from backstay.backup.location import FileLocation
+from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
+from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, RelatedRowCount
 from backstay.library.record import Document, Record
 from backstay.library.selection import Selection
 
@@ -33,7 +33,7 @@ class Snapshot(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SelectionMeasure:
     """What a selection holds just now."""
 
     conversations: int
@@ -41,14 +41,14 @@ class Measured:
     estimated_bytes: int
     """About what their lines in a backup take, without rows of other tables and columns that Backstay does not know."""
     digest: str
-    sample: Sequence[Sample]
-    related: Sequence[RelatedRows] = ()
+    sample: Sequence[DeleteSample]
+    related: Sequence[RelatedRowCount] = ()
     triggers: Sequence[FiringTrigger] = ()
     obstacles: Sequence[Obstacle] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DeleteStepResult:
     """What a bounded part of a delete did."""
 
     backup: Backup
@@ -58,7 +58,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class OutrightStep:
+class UnbackedDeleteStepResult:
     """What a bounded part of a delete without a backup did."""
 
     deleted: int
@@ -89,7 +89,7 @@ class BackupStore(Protocol):
         """Return what names this database among others."""
         ...
 
-    async def location(self) -> Location:
+    async def location(self) -> FileLocation:
         """Return the location of this database; a copy has another one."""
         ...
 
@@ -108,7 +108,7 @@ class BackupStore(Protocol):
         """Refuse a library into which conversations could not be put back as they were. Raises BackupUnusable."""
         ...
 
-    async def measure(self, owner: str, selection: Selection, *, sample: int) -> Measured:
+    async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
         """Count what is selected."""
         ...
 
@@ -130,7 +130,7 @@ class BackupStore(Protocol):
     async def verified(
         self,
         backup: Backup,
-        sealed: Sealed,
+        sealed: SealedFile,
         *,
         deleting: bool,
         expires_at: datetime | None = None,
@@ -228,7 +228,7 @@ class BackupStore(Protocol):
 
     # -- delete
 
-    async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> Step:
+    async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> DeleteStepResult:
         """Delete the next conversations of a backup in one transaction: those that are as the snapshot found them.
 
         The transaction holds the backup's record: it must be verified and its delete unfinished, and `is_there` must
@@ -245,7 +245,7 @@ class BackupStore(Protocol):
 
     async def delete_outright(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
-    ) -> OutrightStep:
+    ) -> UnbackedDeleteStepResult:
         """Delete selected conversations without any backup, in one transaction, in the order of storing."""
         ...
 
@@ -274,7 +274,7 @@ class BackupStore(Protocol):
         replaced: Backup | None,
         is_there: Callable[[], bool],
         on_progress: Callable[[int], None],
-    ) -> Restored:
+    ) -> RestoreResult:
         """Bring conversations back in one transaction, each compared with the snapshot's digest before the commit.
 
         A restore of all of it `undoes` the delete that the backup was made for: one that is unfinished ends so.

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import orjson
 
-from backstay.backup.backup import Backup, Phase, Sealed
-from backstay.backup.progress import Teller
+from backstay.backup.backup import Backup, BackupPhase, SealedFile
+from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import BackupStore
 from backstay.errors import BackstayError, BackupDamaged
 from backstay.library.archive import ArchiveReader, Line, decompressed
@@ -24,14 +24,14 @@ class Verifier:
     def __init__(self, *, store: BackupStore) -> None:
         self._store = store
 
-    async def verify(self, backup: Backup, sealed: Sealed, file: BinaryIO, teller: Teller) -> None:
+    async def verify(self, backup: Backup, sealed: SealedFile, file: BinaryIO, teller: BackupProgressReporter) -> None:
         """Check a file against its record.
 
         Raises:
             BackupDamaged: it is anything but what the snapshot found; the message says where.
             BackupUnreachable: it cannot be read.
         """
-        counting = _Counting(file)
+        counting = _HashingReader(file)
         try:
             reader = await asyncio.to_thread(lambda: ArchiveReader(decompressed(counting)))  # type: ignore[arg-type]
             if reader.manifest.backup_id != backup.id:
@@ -45,18 +45,20 @@ class Verifier:
         if (counting.size, counting.sha.digest()) != (sealed.file_bytes, sealed.file_sha256):
             raise BackupDamaged(f"{backup.id}: The file is not the one that was verified", backup_id=backup.id)
 
-    async def _compare(self, backup: Backup, sealed: Sealed, reader: ArchiveReader, teller: Teller) -> None:
+    async def _compare(
+        self, backup: Backup, sealed: SealedFile, reader: ArchiveReader, teller: BackupProgressReporter
+    ) -> None:
         batches, position = reader.batches(), 0
         while (lines := await asyncio.to_thread(next, batches, None)) is not None:
             noted = await self._store.digests(backup, first=position, limit=len(lines))
             await asyncio.to_thread(_check, lines, noted, position)
             position += len(lines)
-            await teller.tell(Phase.VERIFYING, position, sealed.conversations, reader.content_bytes)
+            await teller.tell(BackupPhase.VERIFYING, position, sealed.conversations, reader.content_bytes)
         if position != sealed.conversations or reader.content_bytes != sealed.content_bytes:
             raise BackupDamaged(f"The file holds {position:,} conversations of {sealed.conversations:,}")
 
 
-class _Counting:
+class _HashingReader:
     """A file that is read once, and what it was."""
 
     def __init__(self, file: BinaryIO) -> None:

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
-from backstay.backup.backup import Backup, Listener, Phase, Sealed, TakenOver
+from backstay.backup.backup import Backup, BackupPhase, ForeignBackup, Listener, SealedFile
 from backstay.backup.directory import PartFile
-from backstay.backup.locations import Folders
-from backstay.backup.progress import Teller
+from backstay.backup.locations import BackupLocations
+from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import BackupStore, Snapshot
 from backstay.backup.verifier import Verifier
 from backstay.clock import Clock, to_text
@@ -38,10 +38,12 @@ _log = get_logger("backstay.backup")
 _LONGEST_REASON = 100
 
 
-class Writer:
+class BackupWriter:
     """Makes the backups of one owner."""
 
-    def __init__(self, *, store: BackupStore, folders: Folders, verifier: Verifier, clock: Clock, owner: str) -> None:
+    def __init__(
+        self, *, store: BackupStore, folders: BackupLocations, verifier: Verifier, clock: Clock, owner: str
+    ) -> None:
         self._store = store
         self._folders = folders
         self._verifier = verifier
@@ -84,11 +86,11 @@ class Writer:
         folder = await self._folders.ready()
         # The file first: without it, a record that says `running` would look like one whose writer is dead.
         part = await asyncio.to_thread(folder.create, backup_id)
-        making = _Making(backup_id, reason, keep, planned=planned, deleting=deleting)
+        making = _BackupRequest(backup_id, reason, keep, planned=planned, deleting=deleting)
         source = self._store.snapshot(self._owner, selection)
-        return await self._make(making, part, source, Teller(backup_id, on_progress), expected=expected)
+        return await self._make(making, part, source, BackupProgressReporter(backup_id, on_progress), expected=expected)
 
-    async def take_over(self, other: TakenOver, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+    async def take_over(self, other: ForeignBackup, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
         """Make a backup of ours of one that another program has made, under its id; return the verified record.
 
         Raises:
@@ -110,8 +112,10 @@ class Writer:
             part.close(keep=False)
             raise
         keep = timedelta(0) if other.expires_at is None else other.expires_at - self._clock.now()
-        making = _Making(other.backup_id, other.reason, max(keep, other.keep), other)
-        return await self._make(making, part, source, Teller(other.backup_id, None), expected=other.conversations)
+        making = _BackupRequest(other.backup_id, other.reason, max(keep, other.keep), other)
+        return await self._make(
+            making, part, source, BackupProgressReporter(other.backup_id, None), expected=other.conversations
+        )
 
     async def _refuse_anothers(self, backup_id: str) -> None:
         """Refuse an id that a backup of another owner has: their files would have one name."""
@@ -123,10 +127,10 @@ class Writer:
 
     async def _make(
         self,
-        making: "_Making",
+        making: "_BackupRequest",
         part: PartFile,
         source: AbstractAsyncContextManager[Snapshot],
-        teller: Teller,
+        teller: BackupProgressReporter,
         *,
         expected: int,
     ) -> Backup:
@@ -163,14 +167,14 @@ class Writer:
     async def _fill(
         self,
         backup: Backup,
-        making: "_Making",
+        making: "_BackupRequest",
         part: PartFile,
         source: AbstractAsyncContextManager[Snapshot],
-        teller: Teller,
+        teller: BackupProgressReporter,
         *,
         expected: int,
-    ) -> Sealed:
-        archive, contents = ArchiveWriter(), _Contents()
+    ) -> SealedFile:
+        archive, contents = ArchiveWriter(), _FileSummary()
         async with source as snapshot:
             head = archive.head(_manifest(backup, making, snapshot))
             await asyncio.to_thread(part.write, head)
@@ -185,7 +189,7 @@ class Writer:
                         # It waits for its commit while the next ones are compressed.
                         noting = asyncio.create_task(self._store.add_items(backup, first, records, versions))
                         done = contents.conversations
-                        await teller.tell(Phase.WRITING, done, max(expected, done), archive.content_bytes)
+                        await teller.tell(BackupPhase.WRITING, done, max(expected, done), archive.content_bytes)
             finally:
                 if noting is not None:
                     await noting
@@ -197,9 +201,9 @@ class Writer:
             )
         await asyncio.to_thread(lambda: part.write(archive.tail()))
         await asyncio.to_thread(part.sync)
-        return Sealed(contents.conversations, contents.turns, archive.content_bytes, part.size, part.sha256)
+        return SealedFile(contents.conversations, contents.turns, archive.content_bytes, part.size, part.sha256)
 
-    async def _verify(self, backup: Backup, sealed: Sealed, part: PartFile, teller: Teller) -> None:
+    async def _verify(self, backup: Backup, sealed: SealedFile, part: PartFile, teller: BackupProgressReporter) -> None:
         try:
             with part.reading() as file:
                 await self._verifier.verify(backup, sealed, file, teller)
@@ -226,18 +230,18 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Making:
+class _BackupRequest:
     """What a backup is to be."""
 
     backup_id: str
     reason: str
     keep: timedelta
-    other: TakenOver | None = None
+    other: ForeignBackup | None = None
     planned: str | None = None
     deleting: bool = False
 
 
-def _manifest(backup: Backup, making: _Making, snapshot: Snapshot) -> Manifest:
+def _manifest(backup: Backup, making: _BackupRequest, snapshot: Snapshot) -> Manifest:
     return Manifest(
         backup_id=backup.id,
         created_at=to_text(making.other.created_at if making.other is not None else backup.created_at),
@@ -253,7 +257,7 @@ def _check_reason(reason: str) -> None:
         raise SettingsError(f"A reason is one line of up to {_LONGEST_REASON} characters", setting="reason")
 
 
-class _Contents:
+class _FileSummary:
     """What a file holds so far, and the digest that a plan of the same would have."""
 
     def __init__(self) -> None:
@@ -273,7 +277,7 @@ class _Contents:
         return turns
 
 
-def _append(part: PartFile, archive: ArchiveWriter, contents: _Contents, records: Sequence[Record]) -> list[bytes]:
+def _append(part: PartFile, archive: ArchiveWriter, contents: _FileSummary, records: Sequence[Record]) -> list[bytes]:
     """Write conversations; return their row versions, which are the SHA-256 of their lines."""
     for record in records:
         if len(record.line) > LONGEST_LINE:

@@ -15,7 +15,7 @@ _NAMED_CODES = 3  # at most, of failures of several kinds
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _CallEnd:
     """A call that took a try or settled its item; `code` is None when it ended well."""
 
     code: str | None
@@ -24,7 +24,7 @@ class _Ended:
     tokens: int
 
 
-class Breaker:
+class CircuitBreaker:
     """Watches the calls of a run, and pauses the job when nearly all of them end in the same failure.
 
     It trips when nine in ten of the last `max(50, 2 * concurrency)` calls ended so, or all of them in failures of
@@ -37,7 +37,7 @@ class Breaker:
 
     def __init__(self, *, concurrency: int) -> None:
         self._first_calls = max(FIRST_CALLS, concurrency)
-        self._window: deque[_Ended] = deque()
+        self._window: deque[_CallEnd] = deque()
         self._size = max(_WINDOW_CALLS, 2 * concurrency)
         self._codes: Counter[str | None] = Counter()
         self._in_flight = 0
@@ -84,7 +84,7 @@ class Breaker:
         usage = verdict.usage
         self._codes[code] += 1
         tokens = usage.tokens_in + usage.tokens_out
-        self._window.append(_Ended(code, verdict.claimed.position, verdict.claimed.attempt, tokens))
+        self._window.append(_CallEnd(code, verdict.claimed.position, verdict.claimed.attempt, tokens))
 
     def _trip(self, verdict: Verdict) -> Pause | None:
         calls, alike = len(self._window), self._codes[verdict.code]
@@ -109,7 +109,7 @@ class Breaker:
         evidence = [(ended.position, ended.attempt) for ended in reversed(self._culprits())]
         return Pause(str(code), message, tuple(evidence[:MAX_EVIDENCE]))
 
-    def _culprits(self) -> Sequence[_Ended]:
+    def _culprits(self) -> Sequence[_CallEnd]:
         return [ended for ended in self._window if ended.code in self._tripped_by]
 
 

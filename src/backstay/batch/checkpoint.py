@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ItemCounts:
     """How many items of a job are in each state. Their sum is what was planned, always."""
 
     pending: int = 0
@@ -35,7 +35,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenCounts:
     """Tokens sent and received, failed attempts included."""
 
     tokens_in: int = 0
@@ -43,7 +43,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ProviderWait:
     """What all calls of a worker wait for."""
 
     reason: str
@@ -61,7 +61,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """A job while this run works on it.
 
     `rate` is in items a second, completed or skipped, and `eta_seconds` is made from it: both know this run only, so
@@ -69,12 +69,12 @@ class Progress:
     """
 
     job_id: str
-    counts: Counts
-    tokens: Tokens
+    counts: ItemCounts
+    tokens: TokenCounts
     elapsed_seconds: float
     rate: float
     eta_seconds: float | None
-    waiting: Waiting | None = None
+    waiting: ProviderWait | None = None
     """What all calls wait for just now."""
 
     @property

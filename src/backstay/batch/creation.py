@@ -8,28 +8,28 @@ from dataclasses import dataclass
 
 from backstay.batch import liveness
 from backstay.batch.intake import Chunks
-from backstay.batch.item import Draft
-from backstay.batch.job import Difference, Job, JobSettings
+from backstay.batch.item import NewItem
+from backstay.batch.job import ItemsDifference, Job, JobSettings
 from backstay.batch.processor import CALLER
-from backstay.batch.recipe import Recipe
-from backstay.batch.store import BatchStores, Staged, WorkerCard
+from backstay.batch.recipe import JobRecipe
+from backstay.batch.store import BatchStores, StagedJob, WorkerIdentity
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
 from backstay.library.id_text import quoted_id, typed_id
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class JobRequest:
     """The job that a user asked for."""
 
     job_id: str
     processor: str
     settings: JobSettings
     accept_new_items: bool = False
-    recipe: Recipe | None = None
+    recipe: JobRecipe | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class CreateResult:
     """What came of it."""
 
     is_new: bool
@@ -38,17 +38,17 @@ class Created:
     """Rows of the input that were the same as an earlier one, id included."""
 
 
-class Creation:
+class JobCreator:
     """Creates one job from one pass over its items."""
 
-    def __init__(self, *, stores: BatchStores, owner: str, card: WorkerCard) -> None:
+    def __init__(self, *, stores: BatchStores, owner: str, card: WorkerIdentity) -> None:
         self._stores = stores
         self._owner = owner
         self._card = card
         self.is_tidy = True
         """Nothing that was staged is left behind."""
 
-    async def create(self, wanted: Wanted, chunks: Chunks) -> Created:
+    async def create(self, wanted: JobRequest, chunks: Chunks) -> CreateResult:
         """Create the job, or check that the one of this name has these items (and add new ones where accepted).
 
         Raises:
@@ -60,7 +60,7 @@ class Creation:
         if existing is not None:
             matched, rest = await self._match(existing, chunks)
             if rest is None and matched == existing.counts.planned:
-                return Created(is_new=False)
+                return CreateResult(is_new=False)
         self.is_tidy = False
         staged = await self._stores.intake.stage(self._owner, self._card)
         try:
@@ -71,13 +71,13 @@ class Creation:
 
     async def _create_staged(
         self,
-        wanted: Wanted,
-        staged: Staged,
+        wanted: JobRequest,
+        staged: StagedJob,
         existing: Job | None,
         matched: int,
-        rest: list[Draft] | None,
+        rest: list[NewItem] | None,
         chunks: Chunks,
-    ) -> Created:
+    ) -> CreateResult:
         intake = self._stores.intake
         repeated = 0
         if existing is not None and matched:
@@ -89,22 +89,22 @@ class Creation:
         if existing is None:
             frozen = wanted.recipe.frozen() if wanted.recipe is not None else None
             if await intake.publish(staged, wanted.job_id, wanted.processor, wanted.settings, frozen):
-                return Created(is_new=True, repeated=repeated)
+                return CreateResult(is_new=True, repeated=repeated)
             existing = await self._find(wanted)  # someone else was faster
         difference = await intake.difference(staged, wanted.job_id)
         if existing is not None and existing.lacks_items:
             added = await self._take_up(wanted, staged, difference)
             if added is not None:
-                return Created(is_new=False, added=added, repeated=repeated)
+                return CreateResult(is_new=False, added=added, repeated=repeated)
             await self._find(wanted)  # someone else was faster
             difference = await intake.difference(staged, wanted.job_id)
         if wanted.accept_new_items and not difference.changed:
-            return Created(is_new=False, added=await intake.accept_new(staged, wanted.job_id), repeated=repeated)
+            return CreateResult(is_new=False, added=await intake.accept_new(staged, wanted.job_id), repeated=repeated)
         if not difference.is_empty:
             raise _items_differ(wanted, difference)
-        return Created(is_new=False, repeated=repeated)
+        return CreateResult(is_new=False, repeated=repeated)
 
-    async def _take_up(self, wanted: Wanted, staged: Staged, difference: Difference) -> int | None:
+    async def _take_up(self, wanted: JobRequest, staged: StagedJob, difference: ItemsDifference) -> int | None:
         """Bring all its items to a job that was taken over. Raises ItemsDiffer where some that it knows are not there.
 
         Then the ids are not those that the other program gave, and everything would be done a second time.
@@ -114,7 +114,7 @@ class Creation:
         frozen = wanted.recipe.frozen() if wanted.recipe is not None else None
         return await self._stores.intake.take_up(staged, wanted.job_id, wanted.processor, wanted.settings, frozen)
 
-    async def _find(self, wanted: Wanted) -> Job | None:
+    async def _find(self, wanted: JobRequest) -> Job | None:
         try:
             job = await self._stores.jobs.job(self._owner, wanted.job_id)
         except JobNotFound:
@@ -142,7 +142,7 @@ class Creation:
             )
         return job
 
-    async def _match(self, job: Job, chunks: Chunks) -> tuple[int, list[Draft] | None]:
+    async def _match(self, job: Job, chunks: Chunks) -> tuple[int, list[NewItem] | None]:
         """Walk input and stored items side by side; return how many match, and the drafts from the first that does not.
 
         This is the whole check for an unchanged input: one read of the items, nothing written.
@@ -158,7 +158,7 @@ class Creation:
         return matched, None
 
 
-def _same(draft: Draft, stored_id: str, stored_digest: bytes) -> bool:
+def _same(draft: NewItem, stored_id: str, stored_digest: bytes) -> bool:
     if draft.digest != stored_digest:
         return False
     if draft.id is not None:
@@ -166,7 +166,7 @@ def _same(draft: Draft, stored_id: str, stored_digest: bytes) -> bool:
     return stored_id == draft.base_id or stored_id.startswith(f"{draft.base_id}-")
 
 
-def _items_differ(wanted: Wanted, difference: Difference) -> ItemsDiffer:
+def _items_differ(wanted: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
     job_id, by_a_program = wanted.job_id, wanted.processor == CALLER
     if not difference.new or difference.changed:
         remedy = "give these a job of another name" if by_a_program else "choose another name with --job"
@@ -183,7 +183,7 @@ def _items_differ(wanted: Wanted, difference: Difference) -> ItemsDiffer:
     )
 
 
-def _items_missing(wanted: Wanted, difference: Difference) -> ItemsDiffer:
+def _items_missing(wanted: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
     job_id = wanted.job_id
     accept = "accept_new_items=True" if wanted.processor == CALLER else "--accept-new-items"
     return ItemsDiffer(

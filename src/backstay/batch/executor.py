@@ -10,18 +10,20 @@ from typing import Any
 
 from backstay.batch.frames import format_frames
 from backstay.batch.item import ClaimedItem
-from backstay.batch.outcome import Outcome, Retry, Usage, outcome_of, outcome_of_exception
-from backstay.batch.processor import Callee, Work, timed_out, used, waits
+from backstay.batch.outcome import AttemptUsage, Outcome, Retry, outcome_of, outcome_of_exception
+from backstay.batch.processor import CallableProcessor, Work, timed_out, used, waits
 from backstay.batch.stagger import Stagger
 from backstay.batch.threads import ThreadPool
 
 
-class _Call(Work):
+class _Attempt(Work):
     """One attempt in flight: what its processor sees of it, and what is known here besides."""
 
     __slots__ = ("_on_waiting", "claimed", "deadline", "task", "traceback")
 
-    def __init__(self, claimed: ClaimedItem, *, deadline: float, on_waiting: "Callable[[_Call, bool], None]") -> None:
+    def __init__(
+        self, claimed: ClaimedItem, *, deadline: float, on_waiting: "Callable[[_Attempt, bool], None]"
+    ) -> None:
         super().__init__(claimed.attempt)
         self.claimed = claimed
         self.deadline = deadline
@@ -41,7 +43,7 @@ class _Call(Work):
         self._on_timeout = None
 
 
-class Calls:
+class Executor:
     """Runs a processor over claimed items. `on_ended` is called on the event loop, once for each item started, with
     the outcome and what was used.
 
@@ -52,13 +54,17 @@ class Calls:
     """
 
     def __init__(
-        self, *, callee: Callee, timeout_seconds: float, on_ended: Callable[[ClaimedItem, Outcome, Usage], None]
+        self,
+        *,
+        callee: CallableProcessor,
+        timeout_seconds: float,
+        on_ended: Callable[[ClaimedItem, Outcome, AttemptUsage], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._callee = callee
         self._timeout = timeout_seconds
         self._on_ended = on_ended
-        self._in_flight: dict[int, _Call] = {}
+        self._in_flight: dict[int, _Attempt] = {}
         self._threads = ThreadPool()
         self._stagger = Stagger()
         self._timer: asyncio.TimerHandle | None = None
@@ -70,7 +76,7 @@ class Calls:
 
     def start(self, claimed: ClaimedItem) -> None:
         """Call the processor for one claimed item."""
-        call = _Call(claimed, deadline=self._loop.time() + self._timeout, on_waiting=self._waiting)
+        call = _Attempt(claimed, deadline=self._loop.time() + self._timeout, on_waiting=self._waiting)
         self._in_flight[claimed.position] = call
         if self._timer is None:
             self._timer = self._loop.call_at(call.deadline, self._expire)
@@ -98,11 +104,11 @@ class Calls:
         if not self._in_flight:
             self._stop_timer()
 
-    def _begin(self, call: _Call) -> None:
+    def _begin(self, call: _Attempt) -> None:
         if self._is_in_flight(call):
             call.task = self._loop.create_task(self._attend(call))
 
-    async def _attend(self, call: _Call, returned: Awaitable[Any] | None = None) -> None:
+    async def _attend(self, call: _Attempt, returned: Awaitable[Any] | None = None) -> None:
         """Call the processor, or take what it has returned already, and await the outcome."""
         try:
             outcome = outcome_of(await (returned or self._callee.call(call.claimed.item, call)))
@@ -118,7 +124,7 @@ class Calls:
             outcome = self._outcome_of_exception(call, error)
         self._settle(call, outcome)
 
-    def _call_in_thread(self, call: _Call) -> None:
+    def _call_in_thread(self, call: _Attempt) -> None:
         try:
             returned = self._callee.call(call.claimed.item, call)
             outcome = None if inspect.iscoroutine(returned) else outcome_of(returned)
@@ -133,21 +139,21 @@ class Calls:
             # The loop is closed: the run ended without this abandoned call, and nobody listens.
             return
 
-    def _outcome_of_exception(self, call: _Call, error: BaseException) -> Outcome:
+    def _outcome_of_exception(self, call: _Attempt, error: BaseException) -> Outcome:
         call.traceback = format_frames(error)
         return outcome_of_exception(error, retry_on=self._callee.retry_on)
 
-    def _go_on(self, call: _Call, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def _go_on(self, call: _Attempt, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Await what a processor returned that looked blocking, such as a lambda around an asynchronous one."""
         if self._is_in_flight(call):
             call.task = self._loop.create_task(self._attend(call, coroutine))
         else:
             coroutine.close()
 
-    def _is_in_flight(self, call: _Call) -> bool:
+    def _is_in_flight(self, call: _Attempt) -> bool:
         return self._in_flight.get(call.claimed.position) is call
 
-    def _settle(self, call: _Call, outcome: Outcome) -> None:
+    def _settle(self, call: _Attempt, outcome: Outcome) -> None:
         if not self._is_in_flight(call):
             return  # too late: it was abandoned
         del self._in_flight[call.claimed.position]
@@ -159,7 +165,7 @@ class Calls:
             usage = replace(usage, traceback=call.traceback)
         self._on_ended(call.claimed, outcome, usage)
 
-    def _cancel(self, call: _Call) -> None:
+    def _cancel(self, call: _Attempt) -> None:
         if call.task is not None and call.task.cancel():
             self._abandoned.add(call.task)
             call.task.add_done_callback(self._abandoned.discard)
@@ -178,7 +184,7 @@ class Calls:
             self._settle(call, timed_out(call, self._timeout))
             self._cancel(call)
 
-    def _waiting(self, call: _Call, waits: bool) -> None:
+    def _waiting(self, call: _Attempt, waits: bool) -> None:
         if call.task is not None:
             self._note_waiting(call, waits)
             return
@@ -187,12 +193,12 @@ class Calls:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._note_waiting, call, waits)
 
-    def _note_waiting(self, call: _Call, waits: bool) -> None:
+    def _note_waiting(self, call: _Attempt, waits: bool) -> None:
         call.note_waiting(waits)
         if not waits:
             self._allow_anew(call)
 
-    def _allow_anew(self, call: _Call) -> None:
+    def _allow_anew(self, call: _Attempt) -> None:
         """Give a call all its time from now on."""
         if self._is_in_flight(call):
             del self._in_flight[call.claimed.position]

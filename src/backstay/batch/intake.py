@@ -11,15 +11,15 @@ from typing import Any, BinaryIO
 import orjson
 
 from backstay.batch.given_values import plain_values
-from backstay.batch.item import Draft, Item, content_digest_source
-from backstay.errors import BadRow, InputEmpty, UnknownColumn, kind_of
+from backstay.batch.item import Item, NewItem, content_digest_source
+from backstay.errors import InputEmpty, InvalidRow, UnknownColumn, kind_of
 from backstay.library.canonical import is_encodable
 from backstay.library.id_text import check_id
-from backstay.readers import Row, read_rows
-from backstay.readers.ceiling import Ceiling
+from backstay.readers import InputRow, read_rows
+from backstay.readers.ceiling import InputCeiling
 
 ItemLike = Item | Mapping[str, Any]
-Chunks = AsyncIterator[list[Draft]]
+Chunks = AsyncIterator[list[NewItem]]
 Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
 
 CHUNK = 4_000  # drafts that travel and are stored together, at most: they share a commit
@@ -28,7 +28,7 @@ _HASH_ID_DIGITS = 20  # 80 bits: a clash among a billion items is less likely th
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnMapping:
     """Which columns of an input are the item's id, topic and persona; every other one is a parameter."""
 
     id: str | None = None
@@ -41,7 +41,7 @@ class Columns:
 
 
 async def drafts(
-    items: Items, columns: Columns, *, stdin: BinaryIO | None = None, ceiling: Ceiling | None = None
+    items: Items, columns: ColumnMapping, *, stdin: BinaryIO | None = None, ceiling: InputCeiling | None = None
 ) -> Chunks:
     """Yield the drafts of `items` in chunks, never holding more than one.
 
@@ -61,9 +61,9 @@ async def drafts(
         raise InputEmpty("There are no items: give at least one")
 
 
-async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> Chunks:
+async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) -> Chunks:
     if hasattr(items, "to_dict"):
-        raise BadRow("A data frame is no list of items; give its rows: frame.to_dict('records')")
+        raise InvalidRow("A data frame is no list of items; give its rows: frame.to_dict('records')")
     if isinstance(items, str | Path):
         source = None if str(items) == "-" else Path(items)
         rows = _file_drafts(source, columns, stdin)
@@ -90,7 +90,7 @@ async def _chunks(items: Items, columns: Columns, stdin: BinaryIO | None) -> Chu
             yield chunk
 
 
-def _chunk_of(given: Iterator[Draft]) -> list[Draft]:
+def _chunk_of(given: Iterator[NewItem]) -> list[NewItem]:
     """Take the next chunk; it is empty when nothing is left."""
     chunk, size = [], 0
     for draft in given:
@@ -101,11 +101,11 @@ def _chunk_of(given: Iterator[Draft]) -> list[Draft]:
     return chunk
 
 
-def _size(draft: Draft) -> int:
+def _size(draft: NewItem) -> int:
     return len(draft.topic) + len(draft.parameters_json)
 
 
-def _file_drafts(source: Path | None, columns: Columns, stdin: BinaryIO | None) -> Generator[Draft, None, None]:
+def _file_drafts(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
     where = str(source) if source else "standard input"
     first = True
     for row in read_rows(source, stdin=stdin):
@@ -115,7 +115,7 @@ def _file_drafts(source: Path | None, columns: Columns, stdin: BinaryIO | None) 
         yield _draft(row.values, columns, f"{where} line {row.line}", row.line)
 
 
-def _refuse_unknown_columns(row: Row, columns: Columns, where: str) -> None:
+def _refuse_unknown_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
     for name in columns.named:
         if name not in row.values:
             there = ", ".join(list(row.values)[:20])
@@ -130,7 +130,7 @@ def _refuse_unknown_columns(row: Row, columns: Columns, where: str) -> None:
         )
 
 
-def _draft_of(item: object, columns: Columns, line: int) -> Draft:
+def _draft_of(item: object, columns: ColumnMapping, line: int) -> NewItem:
     where = f"item {line}"
     try:
         if isinstance(item, Item):
@@ -139,11 +139,11 @@ def _draft_of(item: object, columns: Columns, line: int) -> Draft:
         if isinstance(item, Mapping):
             return _draft(plain_values(item), columns, where, line)
     except ValueError as error:
-        raise BadRow(f"{where}: {error}", line=line) from error
-    raise BadRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
+        raise InvalidRow(f"{where}: {error}", line=line) from error
+    raise InvalidRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
 
 
-def _draft(values: Mapping[str, Any], columns: Columns, where: str, line: int) -> Draft:
+def _draft(values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int) -> NewItem:
     rest = dict(values)
     id_given = columns.id is not None or "id" in rest
     item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if id_given else None
@@ -168,25 +168,25 @@ def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
     for name in given:
         if name in others:
             shown = repr(str(name)[:40])
-            raise BadRow(f"{where}: {shown} stands in `parameters` and next to it; rename one of them", line=line)
+            raise InvalidRow(f"{where}: {shown} stands in `parameters` and next to it; rename one of them", line=line)
     return {**given, **others}
 
 
 def _checked(
     item_id: str | None, topic: object, persona: object, parameters: dict[str, Any], where: str, line: int
-) -> Draft:
+) -> NewItem:
     topic = _text(topic, "topic", where, line)
     persona = _text(persona, "persona", where, line) or None
     if topic is None or not topic.strip():
-        raise BadRow(f"{where}: the topic is missing or empty", line=line)
+        raise InvalidRow(f"{where}: the topic is missing or empty", line=line)
     try:
         source = content_digest_source(topic, persona, parameters)
         parameters_json = orjson.dumps(parameters).decode() if parameters else "{}"
     except (ValueError, TypeError) as error:
-        raise BadRow(f"{where}: {_unfit(parameters)} cannot be kept as JSON: {error}", line=line) from error
+        raise InvalidRow(f"{where}: {_unfit(parameters)} cannot be kept as JSON: {error}", line=line) from error
     digest = hashlib.sha256(source).digest()
     base_id = item_id or digest.hex()[:_HASH_ID_DIGITS]
-    return Draft(item_id, base_id, digest, topic, persona, parameters_json, line)
+    return NewItem(item_id, base_id, digest, topic, persona, parameters_json, line)
 
 
 def _unfit(parameters: Mapping[str, Any]) -> str:
@@ -203,7 +203,7 @@ def _identifier(value: object, where: str, line: int) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise BadRow(f"{where}: the id must be text or a whole number, not {_kind(value)}", line=line)
+        raise InvalidRow(f"{where}: the id must be text or a whole number, not {_kind(value)}", line=line)
     check_id(value, f"{where}: the id", line=line)
     return value
 
@@ -214,11 +214,11 @@ def _text(value: object, what: str, where: str, line: int) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise BadRow(f"{where}: the {what} must be text, not {_kind(value)}", line=line)
+        raise InvalidRow(f"{where}: the {what} must be text, not {_kind(value)}", line=line)
     if "\x00" in value:
-        raise BadRow(f"{where}: the {what} contains a NUL character", line=line)
+        raise InvalidRow(f"{where}: the {what} contains a NUL character", line=line)
     if not is_encodable(value):
-        raise BadRow(f"{where}: the {what} contains half of a surrogate pair, which is no character", line=line)
+        raise InvalidRow(f"{where}: the {what} contains half of a surrogate pair, which is no character", line=line)
     return value
 
 

@@ -36,7 +36,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class NewItem:
     """An item on its way into a job, checked, with its content digest.
 
     `id` is None when the input names none; `base_id` is then what the id is made from. `line` says where the item
@@ -61,7 +61,7 @@ class SettledItem:
     """Why it failed; None when it was completed."""
 
 
-def item_of(draft: Draft) -> Item:
+def item_of(draft: NewItem) -> Item:
     """Return the item that a draft becomes; one that was given no id has what its id is made from."""
     return Item(draft.topic, draft.base_id, draft.persona, orjson.loads(draft.parameters_json))
 
@@ -83,7 +83,7 @@ class ClaimedItem:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemStanding:
+class ItemSummary:
     """Where one item of a job stands."""
 
     position: int
@@ -99,7 +99,7 @@ class ItemStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedItem:
     """A failed item with the attempt that settled it; or a pending one with an attempt that led to a pause."""
 
     position: int
@@ -116,7 +116,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailureEvent:
     """One moment at which an item failed, whatever became of the item since."""
 
     sequence: int

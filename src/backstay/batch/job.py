@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from backstay.batch.checkpoint import Counts, Tokens, Waiting
+from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
-from backstay.errors import IllegalMove, ItemsNeeded
+from backstay.errors import InvalidTransition, ItemsNeeded
 from backstay.library.id_text import quoted_id, typed_id
 
 TAKEN_OVER = "taken-over"
@@ -32,7 +32,7 @@ UNFINISHED = (JobState.PENDING, JobState.RUNNING, JobState.PAUSED)
 FINISHED = (JobState.COMPLETED, JobState.COMPLETED_WITH_FAILURES)
 
 
-class Move(StrEnum):
+class JobAction(StrEnum):
     """What can be done to a job from outside its items."""
 
     WORK = "resume"
@@ -44,31 +44,31 @@ class Move(StrEnum):
 
 
 # move → (states it may start from, state it leads to; None where it changes the items and not the job)
-MOVES: Mapping[Move, tuple[tuple[JobState, ...], JobState | None]] = {
-    Move.WORK: (UNFINISHED, JobState.RUNNING),
-    Move.PAUSE: ((JobState.PENDING, JobState.RUNNING), JobState.PAUSED),
-    Move.CANCEL: (UNFINISHED, JobState.CANCELLED),
-    Move.RETRY: ((*UNFINISHED, *FINISHED), JobState.PENDING),
-    Move.SKIP: ((*UNFINISHED, *FINISHED), None),
-    Move.ADD: ((*UNFINISHED, *FINISHED), JobState.PENDING),
+MOVES: Mapping[JobAction, tuple[tuple[JobState, ...], JobState | None]] = {
+    JobAction.WORK: (UNFINISHED, JobState.RUNNING),
+    JobAction.PAUSE: ((JobState.PENDING, JobState.RUNNING), JobState.PAUSED),
+    JobAction.CANCEL: (UNFINISHED, JobState.CANCELLED),
+    JobAction.RETRY: ((*UNFINISHED, *FINISHED), JobState.PENDING),
+    JobAction.SKIP: ((*UNFINISHED, *FINISHED), None),
+    JobAction.ADD: ((*UNFINISHED, *FINISHED), JobState.PENDING),
 }
 
 
-def check_move(job_id: str, state: JobState, move: Move) -> JobState:
+def check_move(job_id: str, state: JobState, move: JobAction) -> JobState:
     """Return the state that `move` leads to; a running or paused job stays so when items are put into it.
 
     Raises:
-        IllegalMove: the job is in a state that does not allow it.
+        InvalidTransition: the job is in a state that does not allow it.
     """
     allowed, target = MOVES[move]
     if state not in allowed:
         shown = str(state).replace("_", " ")
-        raise IllegalMove(
+        raise InvalidTransition(
             f"Job {quoted_id(job_id)} is {shown}: {move} is not possible. {_remedy(job_id, state)}",
             job_id=job_id,
             state=str(state),
         )
-    if target is None or (move in (Move.RETRY, Move.ADD) and state in UNFINISHED):
+    if target is None or (move in (JobAction.RETRY, JobAction.ADD) and state in UNFINISHED):
         return state
     return target
 
@@ -160,11 +160,11 @@ class Job:
     recipe: FrozenRecipe | None
     """What the model is asked, as it was when the job was made; None for other processors."""
     settings: JobSettings
-    counts: Counts
-    tokens: Tokens
+    counts: ItemCounts
+    tokens: TokenCounts
     workers: int
     """Workers that hold a lease, alive or not yet found dead."""
-    waiting: Waiting | None
+    waiting: ProviderWait | None
     """What its workers wait for just now, for instance a provider's limit."""
     pause: Pause | None
     cleaned: bool
@@ -184,7 +184,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ItemsDifference:
     """How the items of an input differ from those of the job that bears its name."""
 
     new: int = 0
@@ -198,9 +198,11 @@ class Difference:
         return not (self.new or self.missing or self.changed)
 
     @property
-    def only_missing(self) -> "Difference":
+    def only_missing(self) -> "ItemsDifference":
         """Return what is missing of it."""
-        return Difference(missing=self.missing, examples=tuple(e for e in self.examples if e.startswith("missing: ")))
+        return ItemsDifference(
+            missing=self.missing, examples=tuple(e for e in self.examples if e.startswith("missing: "))
+        )
 
     def __str__(self) -> str:
         parts = [

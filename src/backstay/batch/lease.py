@@ -23,7 +23,7 @@ _PATIENCE_SECONDS = 5.0  # with the last beat of a lease
 CRASH_LIMIT = 3  # interruptions suffered alone after which an item is held to have crashed its workers
 
 
-class Heart:
+class Heartbeat:
     """Beats for one lease from a thread of its own, so that a busy event loop does not look like death.
 
     A loop that has not turned for two leases is as good as dead, though: then the beats stop, and others may take
@@ -73,7 +73,7 @@ class Heart:
         self._loop_turned_at = time.monotonic()
 
 
-class Watch:
+class LeaseMonitor:
     """Finds workers of a job that are dead, and takes over what they held."""
 
     def __init__(self, *, store: WorkStore, owner: str, job_id: str, lease_seconds: float) -> None:

@@ -20,7 +20,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from backstay.batch.store import WorkerCard
+from backstay.batch.store import WorkerIdentity
 from backstay.errors import StorageError, StoreFull
 
 _LINUX_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -58,14 +58,14 @@ def machine_id() -> str:
     return hashlib.sha256(f"backstay {name}".encode()).hexdigest()[:16] if name else ""
 
 
-class LifeLine:
+class LivenessLock:
     """This worker's locked file. Made by `open`, held until `close`, which removes it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
         status = os.fstat(descriptor)
-        self.card = WorkerCard(
+        self.card = WorkerIdentity(
             host=socket.gethostname(),
             boot_id=f"{boot_id()}/{machine_id()}",
             pid=os.getpid(),
@@ -75,7 +75,7 @@ class LifeLine:
         )
 
     @classmethod
-    def open(cls, folder: Path) -> "LifeLine":
+    def open(cls, folder: Path) -> "LivenessLock":
         """Make and lock a new file in `folder`, which is made (0700) when it is missing.
 
         Raises:
@@ -106,7 +106,7 @@ class LifeLine:
             _own_paths.discard(str(self._path))
 
 
-class Life(Enum):
+class Liveness(Enum):
     """What is known of another worker."""
 
     ALIVE = "alive"
@@ -114,7 +114,7 @@ class Life(Enum):
     UNKNOWN = "unknown"
 
 
-def life_of(card: WorkerCard) -> Life:
+def life_of(card: WorkerIdentity) -> Liveness:
     """Say whether the worker of this card lives.
 
     On this machine, its own file proves it: locked, it is alive; not locked, it is dead. A missing file, another's file
@@ -124,35 +124,35 @@ def life_of(card: WorkerCard) -> Life:
     now, (then, _, machine) = boot_id(), card.boot_id.partition("/")
     same_host = card.host == socket.gethostname()
     if same_host and now and then and now != then and machine:
-        return Life.DEAD if machine == machine_id() else Life.UNKNOWN
+        return Liveness.DEAD if machine == machine_id() else Liveness.UNKNOWN
     if not (same_host or (now and now == then)):
-        return Life.UNKNOWN
+        return Liveness.UNKNOWN
     with _own_guard:
         if card.lock_path in _own_paths:
-            return Life.ALIVE
+            return Liveness.ALIVE
         try:
             descriptor = os.open(card.lock_path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            return Life.UNKNOWN
+            return Liveness.UNKNOWN
         try:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) != (card.lock_device, card.lock_inode):
-                return Life.UNKNOWN
+                return Liveness.UNKNOWN
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                return Life.ALIVE
-            return Life.DEAD
+                return Liveness.ALIVE
+            return Liveness.DEAD
         finally:
             os.close(descriptor)
 
 
-def is_proven_dead(card: WorkerCard) -> bool:
+def is_proven_dead(card: WorkerIdentity) -> bool:
     """Whether the worker of this card certainly does not live any more."""
-    return life_of(card) is Life.DEAD
+    return life_of(card) is Liveness.DEAD
 
 
-def forget(card: WorkerCard) -> None:
+def forget(card: WorkerIdentity) -> None:
     """Remove the file of a worker that was taken over."""
     with contextlib.suppress(OSError):
         path = Path(card.lock_path)

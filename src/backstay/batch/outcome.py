@@ -9,7 +9,7 @@ from typing import Any
 
 from backstay.batch.backoff import Backoff
 from backstay.batch.item import ClaimedItem, ItemState
-from backstay.batch.passing_errors import passing_error, retry_after_seconds
+from backstay.batch.transient_errors import passing_error, retry_after_seconds
 from backstay.clock import SystemClock
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.conversation import Conversation, validate
@@ -56,20 +56,20 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
-class Doom:
+class Halt:
     """No item of this job can work until the user mends something: the job pauses, the item stays pending."""
 
     reason: str
     code: str = "doom"
 
 
-Outcome = Done | Skip | Retry | Fail | Doom
+Outcome = Done | Skip | Retry | Fail | Halt
 
-_USUAL_CODES: dict[type, str] = {type(usual): usual.code for usual in (Retry(), Fail(), Doom(""))}
+_USUAL_CODES: dict[type, str] = {type(usual): usual.code for usual in (Retry(), Fail(), Halt(""))}
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class AttemptUsage:
     """Tokens of one attempt, the answer before it was parsed, and where the processor raised."""
 
     tokens_in: int = 0
@@ -79,7 +79,7 @@ class Usage:
     """One frame a line, the innermost last; None when it did not raise."""
 
 
-NOTHING_USED = Usage()
+NOTHING_USED = AttemptUsage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Verdict:
     """Seconds until a pending item may be tried again."""
     counts: bool = False
     """Whether this try counts towards `max_attempts`."""
-    usage: Usage = NOTHING_USED
+    usage: AttemptUsage = NOTHING_USED
     evidence: tuple[tuple[int, int], ...] = ()
     """Of a doomed attempt: earlier ones that led to it, the newest first, each as position and attempt number."""
 
@@ -108,7 +108,9 @@ class Verdict:
         return cls(verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MESSAGE_CAP], 0.0, True, usage)
 
 
-def decide(claimed: ClaimedItem, outcome: Outcome, *, usage: Usage, max_attempts: int, backoff: Backoff) -> Verdict:
+def decide(
+    claimed: ClaimedItem, outcome: Outcome, *, usage: AttemptUsage, max_attempts: int, backoff: Backoff
+) -> Verdict:
     """Say what becomes of an item after a try. Pure but for the back-off's jitter."""
     match outcome:
         case Done(conversation):
@@ -121,7 +123,7 @@ def decide(claimed: ClaimedItem, outcome: Outcome, *, usage: Usage, max_attempts
             return Verdict(claimed, ItemState.PENDING, "retried", None, code, message, delay, counts, usage)
         case Retry(reason, _, code) | Fail(reason, code):
             return Verdict(claimed, ItemState.FAILED, "failed", None, code, reason[:_MESSAGE_CAP], 0.0, True, usage)
-        case Doom(reason, code):
+        case Halt(reason, code):
             return Verdict(claimed, ItemState.PENDING, "doomed", None, code, reason[:_MESSAGE_CAP], usage=usage)
 
 
@@ -136,7 +138,7 @@ def outcome_of(returned: Any) -> Outcome:
         return Done()
     if isinstance(returned, Done):
         return _checked(returned)
-    if isinstance(returned, Skip | Retry | Fail | Doom):
+    if isinstance(returned, Skip | Retry | Fail | Halt):
         return _worded(returned)
     return Fail(
         f"the processor returned {kind_of(returned)}; it must return a Conversation, an outcome or None",
@@ -171,7 +173,7 @@ def kept_text(value: object, cap: int) -> str:
     return text[:cap].encode(errors="backslashreplace").decode()
 
 
-def _worded(outcome: Skip | Retry | Fail | Doom) -> Outcome:
+def _worded(outcome: Skip | Retry | Fail | Halt) -> Outcome:
     """Make text of reason and code: what is given is often the exception itself, or a status."""
     reason = "" if outcome.reason is None else kept_text(outcome.reason, _MESSAGE_CAP)
     if isinstance(outcome, Skip):
@@ -183,7 +185,7 @@ def _worded(outcome: Skip | Retry | Fail | Doom) -> Outcome:
     return replace(outcome, reason=reason, code=_code(outcome))
 
 
-def _code(outcome: Retry | Fail | Doom) -> str:
+def _code(outcome: Retry | Fail | Halt) -> str:
     """Make a code of what was given: one short line, or the usual one where nothing was."""
     given = "" if outcome.code is None else kept_text(outcome.code, _CODE_CAP)
     one_line = "".join(character if character.isprintable() else " " for character in given).strip()

@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from backstay.batch.checkpoint import Waiting
+from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.item import Item
 from backstay.batch.outcome import (
     NOTHING_USED,
     RAW_CAP,
+    AttemptUsage,
     Outcome,
     Retry,
-    Usage,
     kept_text,
     outcome_of,
     outcome_of_exception,
 )
-from backstay.batch.recipe import FrozenRecipe, Recipe
+from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorUnusable, SettingsError, kind_of
 from backstay.library.conversation import Conversation
 
@@ -81,13 +81,13 @@ class Work:
     def _set_waits(self, waits: bool) -> None:
         self._waits = waits
 
-    def _used(self) -> Usage:
+    def _used(self) -> AttemptUsage:
         if not (self._tokens_in or self._tokens_out) and self._raw is None:
             return NOTHING_USED
-        return Usage(self._tokens_in, self._tokens_out, self._raw)
+        return AttemptUsage(self._tokens_in, self._tokens_out, self._raw)
 
 
-def used(work: Work) -> Usage:
+def used(work: Work) -> AttemptUsage:
     """Return what was reported through `work` so far."""
     return work._used()
 
@@ -108,16 +108,16 @@ def waits(work: Work) -> bool:
 
 
 @runtime_checkable
-class Waits(Protocol):
+class CanWait(Protocol):
     """A processor all of whose calls may have to wait, for instance for a provider's limit."""
 
-    def waiting_for_provider(self) -> Waiting | None:
+    def waiting_for_provider(self) -> ProviderWait | None:
         """Return what they all wait for just now; None while they do not."""
         ...
 
 
 @runtime_checkable
-class RateBound(Protocol):
+class RateLimitable(Protocol):
     """A processor whose requests can be limited, in addition to the limits of its provider account."""
 
     def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
@@ -136,7 +136,7 @@ class ProcessorSource(Protocol):
         """
         ...
 
-    def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> Recipe:
+    def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> JobRecipe:
         """Return the recipe that a job keeps, its model asked at `base_url` where that is given.
 
         Raises:
@@ -144,7 +144,7 @@ class ProcessorSource(Protocol):
         """
         ...
 
-    async def writer(self, recipe: Recipe) -> Processor:
+    async def writer(self, recipe: JobRecipe) -> Processor:
         """Return the processor that follows a recipe; nothing is called by it yet.
 
         It may wait for what the recipe needs, such as a command that prints a key.
@@ -156,7 +156,7 @@ class ProcessorSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Callee:
+class CallableProcessor:
     """A processor, and how it wants to be called."""
 
     function: Processor
@@ -166,7 +166,7 @@ class Callee:
     """Exceptions of these classes may pass: the item is tried again."""
 
     @classmethod
-    def of(cls, processor: Processor, *, retry_on: tuple[type[Exception], ...] = ()) -> "Callee":
+    def of(cls, processor: Processor, *, retry_on: tuple[type[Exception], ...] = ()) -> "CallableProcessor":
         """Inspect a processor once, before the first item.
 
         Raises:

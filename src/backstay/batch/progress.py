@@ -4,17 +4,17 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 
-from backstay.batch.checkpoint import Counts, Progress, Tokens, Waiting
+from backstay.batch.checkpoint import ItemCounts, JobProgress, ProviderWait, TokenCounts
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.progress")
 
-Listener = Callable[[Progress], Awaitable[None] | None]
+Listener = Callable[[JobProgress], Awaitable[None] | None]
 
 _SECONDS_BETWEEN = 0.1
 
 
-class ProgressTeller:
+class ProgressReporter:
     """Tells a listener of progress, at most ten times a second, the latest always last.
 
     A listener that raises is told no more: a broken progress bar must not cost anybody their batch.
@@ -27,7 +27,9 @@ class ProgressTeller:
         self._done_at_start: int | None = None
         self._told_at = 0.0
 
-    async def tell(self, counts: Counts, tokens: Tokens, waiting: Waiting | None = None, *, last: bool = False) -> None:
+    async def tell(
+        self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None = None, *, last: bool = False
+    ) -> None:
         """Tell, unless it was told a moment ago; `last` is always told."""
         if self._done_at_start is None:
             self._done_at_start = counts.done
@@ -43,9 +45,11 @@ class ProgressTeller:
             _log.exception("progress_listener_failed", job=self._job_id, error=type(error).__name__)
             self._listener = None
 
-    def _progress(self, counts: Counts, tokens: Tokens, waiting: Waiting | None, elapsed: float) -> Progress:
+    def _progress(
+        self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None, elapsed: float
+    ) -> JobProgress:
         done = counts.done - (self._done_at_start or 0)
         rate = done / elapsed if elapsed > 0 else 0.0
         left = counts.planned - counts.settled
         eta = left / rate if rate > 0 else (0.0 if left == 0 else None)
-        return Progress(self._job_id, counts, tokens, elapsed, rate, eta, waiting)
+        return JobProgress(self._job_id, counts, tokens, elapsed, rate, eta, waiting)

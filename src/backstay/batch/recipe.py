@@ -10,7 +10,7 @@ FrozenRecipe = Mapping[str, Any]
 
 
 @runtime_checkable
-class Recipe(Protocol):
+class JobRecipe(Protocol):
     """What a model is asked for each item. Implemented in `generate`."""
 
     @property

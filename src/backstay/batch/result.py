@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from backstay.batch.checkpoint import Counts, Tokens
-from backstay.batch.creation import Created
+from backstay.batch.checkpoint import ItemCounts, TokenCounts
+from backstay.batch.creation import CreateResult
 from backstay.batch.job import JobState, Pause
-from backstay.batch.worker import Ending
+from backstay.batch.worker import EndReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +14,11 @@ class BatchResult:
 
     job_id: str
     state: JobState
-    counts: Counts
-    tokens: Tokens
-    ending: Ending
+    counts: ItemCounts
+    tokens: TokenCounts
+    ending: EndReason
     pause: Pause | None
-    created: Created | None
+    created: CreateResult | None
     did_nothing: bool
     """The job was finished before this run."""
     seconds: float

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from backstay.batch import liveness
-from backstay.batch.checkpoint import Waiting
+from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.job import Job, JobState
-from backstay.batch.lease import Heart, Watch
-from backstay.batch.processor import Callee
-from backstay.batch.progress import ProgressTeller
-from backstay.batch.stop import Stop
+from backstay.batch.lease import Heartbeat, LeaseMonitor
+from backstay.batch.processor import CallableProcessor
+from backstay.batch.progress import ProgressReporter
+from backstay.batch.stop import StopSignal
 from backstay.batch.store import CommitReport, Lease, WorkStore
-from backstay.batch.worker import Ending, Worker, WorkerOptions
+from backstay.batch.worker import EndReason, Worker, WorkerOptions
 from backstay.errors import BackstayError, LeaseLost, StorageError
 from backstay.logs import get_logger
 
@@ -21,10 +21,10 @@ _log = get_logger("backstay.run")
 
 _PATIENCE_SECONDS = 5.0  # with a database that is in trouble, for the last that it is told
 
-_ENDINGS = {JobState.PAUSED: Ending.PAUSED, JobState.CANCELLED: Ending.CANCELLED}
+_ENDINGS = {JobState.PAUSED: EndReason.PAUSED, JobState.CANCELLED: EndReason.CANCELLED}
 
 
-class Run:
+class LeasedRun:
     """Works on a job until there is a reason to end, under as many leases as it takes."""
 
     def __init__(
@@ -33,12 +33,12 @@ class Run:
         store: WorkStore,
         owner: str,
         job: Job,
-        callee: Callee,
+        callee: CallableProcessor,
         options: WorkerOptions,
-        watch: Watch,
-        stop: Stop,
+        watch: LeaseMonitor,
+        stop: StopSignal,
         folder: Path,
-        teller: ProgressTeller,
+        teller: ProgressReporter,
     ) -> None:
         self._store = store
         self._owner = owner
@@ -57,7 +57,7 @@ class Run:
         self._gave_back = False
         self._is_over = False
 
-    async def until_ended(self) -> Ending:
+    async def until_ended(self) -> EndReason:
         """Work; when the caller is cancelled, give back what is in flight before passing that on.
 
         Raises:
@@ -76,7 +76,7 @@ class Run:
                 work.exception()  # looked at: the cancellation is what the caller hears of
             raise
 
-    async def _under_leases(self) -> Ending:
+    async def _under_leases(self) -> EndReason:
         again = False
         while True:
             try:
@@ -86,18 +86,18 @@ class Run:
                 _log.warning("lease_lost", job=self._job.id, **error.context)
                 again = True
                 if self._stop.requested:
-                    return Ending.STOPPED
+                    return EndReason.STOPPED
                 if self._left() == 0:
-                    return Ending.LIMIT
+                    return EndReason.LIMIT
 
-    async def _under_one_lease(self, *, again: bool) -> Ending:
-        life = await asyncio.to_thread(liveness.LifeLine.open, self._folder)
+    async def _under_one_lease(self, *, again: bool) -> EndReason:
+        life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
         proves = False
         try:
             await self._watch.look()
             entered = await self._store.enter(self._owner, self._job.id, life.card, again=again)
             if entered.lease is None:
-                return _ENDINGS.get(entered.job.state, Ending.FINISHED)
+                return _ENDINGS.get(entered.job.state, EndReason.FINISHED)
             try:
                 return await self._under(entered.lease)
             except LeaseLost:
@@ -113,7 +113,7 @@ class Run:
         limit = self._options.limit
         return None if limit is None else max(0, limit - self._claimed)
 
-    async def _under(self, lease: Lease) -> Ending:
+    async def _under(self, lease: Lease) -> EndReason:
         worker = Worker(
             store=self._store,
             lease=lease,
@@ -124,7 +124,9 @@ class Run:
             stop=self._stop,
             on_report=self._tell,
         )
-        heart = Heart(store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.lose)
+        heart = Heartbeat(
+            store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.lose
+        )
         self._lease, self._worker = lease, worker
         heart.start()
         try:
@@ -142,7 +144,7 @@ class Run:
         await self._store.leave(lease)
         return ending
 
-    async def _end(self, heart: Heart) -> None:
+    async def _end(self, heart: Heartbeat) -> None:
         self._lease, self._worker = None, None
         marking = self._marking
         noted = asyncio.to_thread(marking.join, _PATIENCE_SECONDS) if marking is not None else asyncio.sleep(0)
@@ -162,7 +164,7 @@ class Run:
             return False
         return True
 
-    async def _tell(self, report: CommitReport, waiting: Waiting | None) -> None:
+    async def _tell(self, report: CommitReport, waiting: ProviderWait | None) -> None:
         await self._teller.tell(report.counts, report.tokens, waiting)
 
     def _on_stop(self) -> None:

@@ -8,33 +8,40 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backstay.batch import liveness
-from backstay.batch.creation import Created, Creation, Wanted, drop, drop_leftovers
-from backstay.batch.intake import Chunks, Columns, Items, drafts
-from backstay.batch.item import Failing, Failure, ItemStanding, item_of
+from backstay.batch.creation import CreateResult, JobCreator, JobRequest, drop, drop_leftovers
+from backstay.batch.intake import Chunks, ColumnMapping, Items, drafts
+from backstay.batch.item import FailedItem, FailureEvent, ItemSummary, item_of
 from backstay.batch.job import (
     FINISHED,
     Job,
+    JobAction,
     JobSettings,
     JobState,
-    Move,
     Pause,
     RunLimits,
     check_move,
     items_needed,
 )
-from backstay.batch.lease import LEASE_SECONDS, Watch
-from backstay.batch.processor import CALLER, Callee, Processor, ProcessorSource, RateBound
-from backstay.batch.progress import Listener, ProgressTeller
-from backstay.batch.recipe import Recipe
+from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
+from backstay.batch.processor import CALLER, CallableProcessor, Processor, ProcessorSource, RateLimitable
+from backstay.batch.progress import Listener, ProgressReporter
+from backstay.batch.recipe import JobRecipe
 from backstay.batch.result import BatchResult
-from backstay.batch.run import Run
-from backstay.batch.stop import Stop
+from backstay.batch.run import LeasedRun
+from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
-from backstay.batch.worker import Ending, WorkerOptions
-from backstay.errors import CallerOnly, JobIsWorked, JobNameNeeded, NothingToRun, SettingsError, Stopped
+from backstay.batch.worker import EndReason, WorkerOptions
+from backstay.errors import (
+    JobHasWorkers,
+    JobNameNeeded,
+    NothingToRun,
+    ProcessorNotPortable,
+    SettingsError,
+    Stopped,
+)
 from backstay.library.id_text import check_id, quoted_id, typed_id
 from backstay.logs import get_logger
-from backstay.readers.ceiling import Ceiling
+from backstay.readers.ceiling import InputCeiling
 
 _log = get_logger("backstay.batch")
 
@@ -68,7 +75,7 @@ class Batches:
         self,
         job_id: str,
         items: Items,
-        process: Processor | Recipe | str,
+        process: Processor | JobRecipe | str,
         *,
         concurrency: int | None = None,
         rpm: int | None = None,
@@ -76,10 +83,10 @@ class Batches:
         max_attempts: int = 3,
         timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
         limit: int | None = None,
-        columns: Columns | None = None,
+        columns: ColumnMapping | None = None,
         accept_new_items: bool = False,
         on_progress: Listener | None = None,
-        stop: Stop | None = None,
+        stop: StopSignal | None = None,
         stdin: BinaryIO | None = None,
         grace_seconds: float = 10.0,
         retry_on: tuple[type[Exception], ...] = (),
@@ -117,13 +124,13 @@ class Batches:
         limits = RunLimits(concurrency, rpm, tpm)
         _check_run(limits, max_attempts, timeout, limit)
         check_id(job_id, "the job's name", job_id=job_id)
-        recipe = process if isinstance(process, Recipe) else None
+        recipe = process if isinstance(process, JobRecipe) else None
         callee = await self._callee(process, retry_on)
         _check_bounds(limits, callee)
         settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
-        wanted = Wanted(job_id, _name_of(process), settings, accept_new_items, recipe)
-        started, stop = time.monotonic(), stop or Stop()
-        given = _checked(recipe, items, drafts(items, columns or Columns(), stdin=stdin))
+        wanted = JobRequest(job_id, _name_of(process), settings, accept_new_items, recipe)
+        started, stop = time.monotonic(), stop or StopSignal()
+        given = _checked(recipe, items, drafts(items, columns or ColumnMapping(), stdin=stdin))
         created = await self._create(wanted, _until(stop, given))
         if not created.is_new:
             await self._set_limits(job_id, limits)
@@ -134,16 +141,16 @@ class Batches:
         self,
         job_id: str,
         items: Items,
-        processor: Recipe | str,
+        processor: JobRecipe | str,
         *,
         concurrency: int | None = None,
         rpm: int | None = None,
         tpm: int | None = None,
         max_attempts: int = 3,
         timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
-        columns: Columns | None = None,
+        columns: ColumnMapping | None = None,
         stdin: BinaryIO | None = None,
-        ceiling: Ceiling | None = None,
+        ceiling: InputCeiling | None = None,
     ) -> Job:
         """Create a job without working on it; `resume` or another process does. Raises like `run`.
 
@@ -153,11 +160,11 @@ class Batches:
         limits = RunLimits(concurrency, rpm, tpm)
         _check_run(limits, max_attempts, timeout, None)
         check_id(job_id, "the job's name", job_id=job_id)
-        recipe = processor if isinstance(processor, Recipe) else None
+        recipe = processor if isinstance(processor, JobRecipe) else None
         _check_bounds(limits, await self._callee(processor))
         settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
-        wanted = Wanted(job_id, _name_of(processor), settings, recipe=recipe)
-        given = drafts(items, columns or Columns(), stdin=stdin, ceiling=ceiling)
+        wanted = JobRequest(job_id, _name_of(processor), settings, recipe=recipe)
+        given = drafts(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
         if not (await self._create(wanted, _checked(recipe, items, given))).is_new:
             await self._set_limits(job_id, limits)
         return await self.checkpoint(job_id)
@@ -174,9 +181,9 @@ class Batches:
         retry_failed: bool = False,
         accept_new_items: Items | None = None,
         base_url: str | None = None,
-        columns: Columns | None = None,
+        columns: ColumnMapping | None = None,
         on_progress: Listener | None = None,
-        stop: Stop | None = None,
+        stop: StopSignal | None = None,
         stdin: BinaryIO | None = None,
         grace_seconds: float = 10.0,
         retry_on: tuple[type[Exception], ...] = (),
@@ -195,20 +202,22 @@ class Batches:
             JobNotFound: there is no job of this name.
             SettingsError: a base URL is given, and no recipe is followed.
             RecipeError: the base URL is not valid.
-            CallerOnly: only the program that made the job can go on with it.
+            ProcessorNotPortable: only the program that made the job can go on with it.
             ItemsNeeded: it was taken over; `run` it with all its items.
-            IllegalMove: the job was cancelled.
+            InvalidTransition: the job was cancelled.
         """
         limits = RunLimits(concurrency, rpm, tpm)
         _check_run(limits, 1, 1.0, limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
         callee = await self._callee_of(job, process, retry_on, base_url)
         _check_bounds(limits, callee)
-        created, stop = None, stop or Stop()
+        created, stop = None, stop or StopSignal()
         if accept_new_items is not None:
-            wanted = Wanted(job.id, job.processor, job.settings, accept_new_items=True)
+            wanted = JobRequest(job.id, job.processor, job.settings, accept_new_items=True)
             recipe = self._source.recipe(job.recipe) if job.recipe is not None else None
-            added = _checked(recipe, accept_new_items, drafts(accept_new_items, columns or Columns(), stdin=stdin))
+            added = _checked(
+                recipe, accept_new_items, drafts(accept_new_items, columns or ColumnMapping(), stdin=stdin)
+            )
             created = await self._create(wanted, _until(stop, added))
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)
@@ -235,15 +244,15 @@ class Batches:
         Raises:
             SettingsError: it follows no recipe, so its requests cannot be limited.
             JobNotFound: there is no job of this name.
-            IllegalMove: it was cancelled.
-            CallerOnly: only the program that made the job can go on with it.
+            InvalidTransition: it was cancelled.
+            ProcessorNotPortable: only the program that made the job can go on with it.
             ItemsNeeded: it was taken over, and is still without its items.
-            ProcessorUnusable, ProcessorNotAllowed, RecipeError, KeyMissing: what makes its conversations is out of
+            ProcessorUnusable, ProcessorNotAllowed, RecipeError, ApiKeyMissing: what makes its conversations is out of
                 reach.
         """
         job = await self.checkpoint(job_id)
         if job.state is JobState.CANCELLED:
-            check_move(job_id, job.state, Move.WORK)
+            check_move(job_id, job.state, JobAction.WORK)
         if job.state not in FINISHED:
             callee = await self._callee_of(job, None)
             if limits is not None and limits.to_dict():
@@ -252,7 +261,7 @@ class Batches:
                 return await self.checkpoint(job_id)
         return job
 
-    async def failed(self, job_id: str) -> AsyncIterator[Failure]:
+    async def failed(self, job_id: str) -> AsyncIterator[FailedItem]:
         """Yield the failed items of a job, each with the attempt that settled it. Raises JobNotFound."""
         after = -1
         while page := await self._stores.jobs.failures(self._owner, job_id, after=after, limit=_PAGE):
@@ -260,11 +269,11 @@ class Batches:
                 yield failure
             after = page[-1].position
 
-    async def items_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[ItemStanding]:
+    async def items_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[ItemSummary]:
         """Return items in the order of their positions, of those after the given one. Raises JobNotFound."""
         return await self._stores.jobs.items(self._owner, job_id, after=after, limit=limit)
 
-    async def failed_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[Failure]:
+    async def failed_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[FailedItem]:
         """Return failed items in the order of their positions, of those after the given one. Raises JobNotFound."""
         return await self._stores.jobs.failures(self._owner, job_id, after=after, limit=limit)
 
@@ -272,7 +281,7 @@ class Batches:
         """Return the codes of failed items, each with whether an answer was kept of one. Raises JobNotFound."""
         return await self._stores.jobs.failure_codes(self._owner, job_id)
 
-    async def evidence(self, job_id: str) -> Sequence[Failure]:
+    async def evidence(self, job_id: str) -> Sequence[FailedItem]:
         """Return the attempts whose answers led a job to pause by itself, the newest first. Raises JobNotFound."""
         return await self._stores.jobs.pause_evidence(self._owner, job_id)
 
@@ -280,7 +289,7 @@ class Batches:
         """Return the number of the latest failing in a job, 0 when there was none. Raises JobNotFound."""
         return await self._stores.jobs.last_failure(self._owner, job_id)
 
-    async def failures_since(self, job_id: str, after: int, *, limit: int = 100) -> Sequence[Failing]:
+    async def failures_since(self, job_id: str, after: int, *, limit: int = 100) -> Sequence[FailureEvent]:
         """Return what failed after a failing that was seen; who asks on from the last one misses none."""
         return await self._stores.jobs.failures_since(self._owner, job_id, after=after, limit=limit)
 
@@ -290,7 +299,7 @@ class Batches:
         Raises:
             JobNotFound, ItemNotFound: there is no such job or item.
             ItemsNeeded: the job was taken over, and is still without its items.
-            IllegalMove: the job was cancelled, or a named item has not failed.
+            InvalidTransition: the job was cancelled, or a named item has not failed.
         """
         named = [item_ids] if isinstance(item_ids, str) else item_ids  # else one name would be taken letter by letter
         return await self._stores.jobs.retry(self._owner, job_id, named)
@@ -301,26 +310,26 @@ class Batches:
         Raises:
             JobNotFound, ItemNotFound: the job or an item does not exist.
             ItemsNeeded: the job was taken over, and is still without its items.
-            IllegalMove: the job was cancelled, or a named item is running, completed or skipped.
+            InvalidTransition: the job was cancelled, or a named item is running, completed or skipped.
         """
         named = [item_ids] if isinstance(item_ids, str) else item_ids  # as for `retry`
         return await self._stores.jobs.skip(self._owner, job_id, named)
 
     async def pause(self, job_id: str) -> Job:
-        """Have every worker of a job stop gracefully, wherever it runs. Raises JobNotFound, IllegalMove."""
+        """Have every worker of a job stop gracefully, wherever it runs. Raises JobNotFound, InvalidTransition."""
         pause = Pause("by_user", "paused by the user")
-        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, Move.PAUSE, pause))
+        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, JobAction.PAUSE, pause))
 
     async def cancel(self, job_id: str) -> Job:
-        """Stop a job for good; what it made stays. Raises JobNotFound, IllegalMove."""
-        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, Move.CANCEL))
+        """Stop a job for good; what it made stays. Raises JobNotFound, InvalidTransition."""
+        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, JobAction.CANCEL))
 
     async def discard(self, job_id: str) -> None:
         """Remove a job's checkpoint and free its name; its conversations stay.
 
         Raises:
             JobNotFound: there is no such job.
-            JobIsWorked: a worker is on it; pause or cancel it first. One on another host is given as long as a lease
+            JobHasWorkers: a worker is on it; pause or cancel it first. One on another host is given as long as a lease
                 to show that it lives.
         """
         await self._refuse_under_a_worker(job_id)
@@ -328,9 +337,9 @@ class Batches:
 
     # -- within ------------------------------------------------------------------------------------------------------
 
-    async def _create(self, wanted: Wanted, chunks: Chunks) -> Created:
-        life = await asyncio.to_thread(liveness.LifeLine.open, self._folder)
-        creation = Creation(stores=self._stores, owner=self._owner, card=life.card)
+    async def _create(self, wanted: JobRequest, chunks: Chunks) -> CreateResult:
+        life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
+        creation = JobCreator(stores=self._stores, owner=self._owner, card=life.card)
         try:
             return await creation.create(wanted, chunks)
         finally:
@@ -344,25 +353,25 @@ class Batches:
     async def _work(
         self,
         job_id: str,
-        callee: Callee,
+        callee: CallableProcessor,
         limit: int | None,
         grace_seconds: float,
         on_progress: Listener | None,
-        stop: Stop,
-        created: Created | None,
+        stop: StopSignal,
+        created: CreateResult | None,
     ) -> BatchResult:
         started = time.monotonic()
         await self._tidy()
         job = await self.checkpoint(job_id)
-        ending = Ending.FINISHED
+        ending = EndReason.FINISHED
         did_nothing = job.state in FINISHED
         if not did_nothing:
             limits = job.settings.limits
-            if isinstance(callee.function, RateBound):
+            if isinstance(callee.function, RateLimitable):
                 callee.function.bound_rate(rpm=limits.rpm, tpm=limits.tpm)
             concurrency = limits.concurrency or self._concurrency
-            teller = ProgressTeller(job_id=job_id, listener=on_progress)
-            run = Run(
+            teller = ProgressReporter(job_id=job_id, listener=on_progress)
+            run = LeasedRun(
                 store=self._stores.work,
                 owner=self._owner,
                 job=job,
@@ -400,8 +409,11 @@ class Batches:
         patience = time.monotonic() + 1.2 * self._lease_seconds
         while await watch.look():
             rows = await self._stores.work.workers(self._owner, job_id)
-            if any(liveness.life_of(row.card) is liveness.Life.ALIVE for row in rows) or time.monotonic() > patience:
-                raise JobIsWorked(
+            if (
+                any(liveness.life_of(row.card) is liveness.Liveness.ALIVE for row in rows)
+                or time.monotonic() > patience
+            ):
+                raise JobHasWorkers(
                     f"A worker is on job {quoted_id(job_id)}; stop it first, for instance with "
                     f"`backstay cancel {typed_id(job_id)}`",
                     job_id=job_id,
@@ -440,7 +452,7 @@ class Batches:
         process: Processor | None,
         retry_on: tuple[type[Exception], ...] = (),
         base_url: str | None = None,
-    ) -> Callee:
+    ) -> CallableProcessor:
         if job.lacks_items:
             raise items_needed(job.id)
         if base_url is not None and (process is not None or job.recipe is None):
@@ -450,34 +462,38 @@ class Batches:
                 setting="base_url",
             )
         if process is not None:
-            return Callee.of(process, retry_on=retry_on)
+            return CallableProcessor.of(process, retry_on=retry_on)
         if retry_on and job.processor != CALLER:
             raise _retry_on_refused(job.processor)
         if job.processor == CALLER:
-            raise CallerOnly(
+            raise ProcessorNotPortable(
                 f"Job {quoted_id(job.id)} was started with a function of a program; run that program again to "
                 "go on with it",
                 job_id=job.id,
             )
         if job.recipe is not None:
-            return Callee.of(await self._source.writer(self._source.recipe(job.recipe, base_url=base_url)))
-        return Callee.of(self._source.resolve(job.processor))
+            return CallableProcessor.of(await self._source.writer(self._source.recipe(job.recipe, base_url=base_url)))
+        return CallableProcessor.of(self._source.resolve(job.processor))
 
-    async def _callee(self, process: Processor | Recipe | str, retry_on: tuple[type[Exception], ...] = ()) -> Callee:
-        if retry_on and isinstance(process, str | Recipe):
+    async def _callee(
+        self, process: Processor | JobRecipe | str, retry_on: tuple[type[Exception], ...] = ()
+    ) -> CallableProcessor:
+        if retry_on and isinstance(process, str | JobRecipe):
             raise _retry_on_refused(_name_of(process))
-        if isinstance(process, Recipe):
-            return Callee.of(await self._source.writer(process))
+        if isinstance(process, JobRecipe):
+            return CallableProcessor.of(await self._source.writer(process))
         if isinstance(process, str):
-            return Callee.of(self._source.resolve(process))
-        return Callee.of(process, retry_on=retry_on)
+            return CallableProcessor.of(self._source.resolve(process))
+        return CallableProcessor.of(process, retry_on=retry_on)
 
-    def _watch(self, job_id: str) -> Watch:
-        return Watch(store=self._stores.work, owner=self._owner, job_id=job_id, lease_seconds=self._lease_seconds)
+    def _watch(self, job_id: str) -> LeaseMonitor:
+        return LeaseMonitor(
+            store=self._stores.work, owner=self._owner, job_id=job_id, lease_seconds=self._lease_seconds
+        )
 
 
-def _name_of(process: Processor | Recipe | str) -> str:
-    if isinstance(process, Recipe):
+def _name_of(process: Processor | JobRecipe | str) -> str:
+    if isinstance(process, JobRecipe):
         return process.model
     return process if isinstance(process, str) else CALLER
 
@@ -490,7 +506,7 @@ def _retry_on_refused(processor: str) -> SettingsError:
     )
 
 
-async def _checked(recipe: Recipe | None, items: Items, chunks: Chunks) -> Chunks:
+async def _checked(recipe: JobRecipe | None, items: Items, chunks: Chunks) -> Chunks:
     """Hand the chunks on, each item checked against the recipe: what it lacks is found before the first call."""
     where = "item"
     if isinstance(items, str | Path):
@@ -502,7 +518,7 @@ async def _checked(recipe: Recipe | None, items: Items, chunks: Chunks) -> Chunk
         yield chunk
 
 
-async def _until(stop: Stop, chunks: Chunks) -> Chunks:
+async def _until(stop: StopSignal, chunks: Chunks) -> Chunks:
     async for chunk in chunks:
         if stop.requested:
             raise Stopped("Stopped while the items were being read; nothing was called. Run the same command again")
@@ -512,9 +528,9 @@ async def _until(stop: Stop, chunks: Chunks) -> Chunks:
 _MOST = {"concurrency": 10_000, "rpm": 10_000_000, "tpm": 10_000_000_000}
 
 
-def _check_bounds(limits: RunLimits, callee: Callee) -> None:
+def _check_bounds(limits: RunLimits, callee: CallableProcessor) -> None:
     given = [name for name in ("rpm", "tpm") if getattr(limits, name) is not None]
-    if given and not isinstance(callee.function, RateBound):
+    if given and not isinstance(callee.function, RateLimitable):
         raise SettingsError(
             f"{given[0]} limits the requests of a recipe, and this job has none; leave it out", setting=given[0]
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class Stop:
+class StopSignal:
     """Asks a run to stop: no new calls, those in flight get a grace period, everything finished is committed.
 
     One object serves one run. `request` may be called from the event loop, another thread or a signal handler.

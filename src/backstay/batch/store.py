@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backstay.batch.checkpoint import Counts, Tokens, Waiting
-from backstay.batch.item import ClaimedItem, Draft, Failing, Failure, ItemStanding, SettledItem
-from backstay.batch.job import Difference, Job, JobSettings, JobState, Move, Pause, RunLimits
+from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
+from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem, SettledItem
+from backstay.batch.job import ItemsDifference, Job, JobAction, JobSettings, JobState, Pause, RunLimits
 from backstay.batch.outcome import Verdict
 from backstay.batch.recipe import FrozenRecipe
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerCard:
+class WorkerIdentity:
     """Who a worker is, written in its row so that others can tell whether it lives."""
 
     host: str
@@ -44,11 +44,11 @@ class WorkerRow:
 
     token: int
     beat: int
-    card: WorkerCard
+    card: WorkerIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedJob:
     """A job being created: invisible, under its creator's token, until it is published."""
 
     owner: str
@@ -71,8 +71,8 @@ class CommitReport:
 
     claimed: Sequence[ClaimedItem]
     state: JobState
-    counts: Counts
-    tokens: Tokens
+    counts: ItemCounts
+    tokens: TokenCounts
     suspects_wait: bool
     """Items are pending that only a worker with nothing else in flight may claim."""
     next_due_seconds: float | None
@@ -91,7 +91,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
+class EnterResult:
     """A worker's start on a job."""
 
     lease: Lease | None
@@ -102,24 +102,24 @@ class Entered:
 class IntakeStore(Protocol):
     """Brings items in."""
 
-    async def stage(self, owner: str, card: WorkerCard) -> Staged:
+    async def stage(self, owner: str, card: WorkerIdentity) -> StagedJob:
         """Make an invisible job with its creator's token."""
         ...
 
-    async def stage_items(self, staged: Staged, drafts: Sequence[Draft]) -> int:
+    async def stage_items(self, staged: StagedJob, drafts: Sequence[NewItem]) -> int:
         """Store drafts after those already staged; return how many were only repetitions (same id, same content).
 
         Raises DuplicateItem (one id, two contents) naming both places, and LeaseLost.
         """
         ...
 
-    async def stage_copies(self, staged: Staged, job_id: str, upto: int) -> None:
+    async def stage_copies(self, staged: StagedJob, job_id: str, upto: int) -> None:
         """Copy the first `upto` items of another job of the same owner into the staged one."""
         ...
 
     async def publish(
         self,
-        staged: Staged,
+        staged: StagedJob,
         job_id: str,
         processor: str,
         settings: JobSettings,
@@ -128,23 +128,23 @@ class IntakeStore(Protocol):
         """Give the staged job its name and make it visible; False, and nothing done, when the name is taken."""
         ...
 
-    async def stage_settled(self, staged: Staged, items: Sequence[SettledItem]) -> int:
+    async def stage_settled(self, staged: StagedJob, items: Sequence[SettledItem]) -> int:
         """Store items that another program has settled, and return how many of them had an id that was there already.
 
         Of two with the same id the first counts. Raises LeaseLost.
         """
         ...
 
-    async def publish_settled(self, staged: Staged, job_id: str, settings: JobSettings, pause: Pause) -> bool:
+    async def publish_settled(self, staged: StagedJob, job_id: str, settings: JobSettings, pause: Pause) -> bool:
         """Likewise as `publish`, for a job of settled items only: it is paused, and `take_up` brings the others."""
         ...
 
-    async def difference(self, staged: Staged, job_id: str) -> Difference:
+    async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
         """Compare the staged items with a job's by id and digest; one whose content the job does not know is new."""
         ...
 
-    async def accept_new(self, staged: Staged, job_id: str) -> int:
-        """Append the staged items whose ids the job lacks to it, and return their number. Raises IllegalMove.
+    async def accept_new(self, staged: StagedJob, job_id: str) -> int:
+        """Append the staged items whose ids the job lacks to it, and return their number. Raises InvalidTransition.
 
         Items of which the job knows the id only are given what the staged ones of the same id were given.
         """
@@ -152,7 +152,7 @@ class IntakeStore(Protocol):
 
     async def take_up(
         self,
-        staged: Staged,
+        staged: StagedJob,
         job_id: str,
         processor: str,
         settings: JobSettings,
@@ -161,7 +161,7 @@ class IntakeStore(Protocol):
         """Give a job that lacks its items the staged ones, and what makes their conversations: paused → pending.
 
         Does what `accept_new` does; None, and nothing done, when the job does not lack them any more. Raises
-        IllegalMove.
+        InvalidTransition.
         """
         ...
 
@@ -181,8 +181,8 @@ class IntakeStore(Protocol):
 class WorkStore(Protocol):
     """Moves items while workers work. Whatever carries a Lease or Staged raises LeaseLost when its token is void."""
 
-    async def enter(self, owner: str, job_id: str, card: WorkerCard, *, again: bool) -> Entered:
-        """Take a lease: pending, running or paused → running. Raises JobNotFound, IllegalMove.
+    async def enter(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
+        """Take a lease: pending, running or paused → running. Raises JobNotFound, InvalidTransition.
 
         A run that enters `again`, after it lost its lease, leaves a job alone that was paused or cancelled meanwhile.
         """
@@ -204,7 +204,7 @@ class WorkStore(Protocol):
         """
         ...
 
-    async def note_waiting(self, lease: Lease, waiting: Waiting | None) -> None:
+    async def note_waiting(self, lease: Lease, waiting: ProviderWait | None) -> None:
         """Note what the worker's calls wait for; None when they no longer do. Raises LeaseLost."""
         ...
 
@@ -244,8 +244,8 @@ class JobStore(Protocol):
         """Return jobs, the latest first, from before the given key on."""
         ...
 
-    async def move(self, owner: str, job_id: str, move: Move, pause: Pause | None = None) -> Job:
-        """Pause or cancel. Raises JobNotFound, IllegalMove."""
+    async def move(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
+        """Pause or cancel. Raises JobNotFound, InvalidTransition."""
         ...
 
     async def set_limits(self, owner: str, job_id: str, given: RunLimits) -> None:
@@ -255,7 +255,8 @@ class JobStore(Protocol):
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         """Put failed items (all, or those named) back to pending with a fresh count of tries; return how many.
 
-        Those of which only the id is known stay as they are. Raises JobNotFound, ItemNotFound, ItemsNeeded, IllegalMove
+        Those of which only the id is known stay as they are. Raises JobNotFound, ItemNotFound, ItemsNeeded,
+        InvalidTransition
         (the job's state, a named item that has not failed, or of which only the id is known).
         """
         ...
@@ -264,15 +265,15 @@ class JobStore(Protocol):
         """Settle pending and failed items as skipped by the user, all of those named or none; return how many.
 
         Each is recorded as an attempt. The job settles when nothing is left. Raises JobNotFound, ItemNotFound,
-        ItemsNeeded, IllegalMove (the job's state, or a named item that is neither pending nor failed).
+        ItemsNeeded, InvalidTransition (the job's state, or a named item that is neither pending nor failed).
         """
         ...
 
-    async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemStanding]:
+    async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
         """Return items in order of position, after the given one. Raises JobNotFound."""
         ...
 
-    async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failure]:
+    async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
         """Return failed items in order of position, after the given one. Raises JobNotFound."""
         ...
 
@@ -280,7 +281,7 @@ class JobStore(Protocol):
         """Return the codes of failed items, each with whether an answer was kept of one. Raises JobNotFound."""
         ...
 
-    async def pause_evidence(self, owner: str, job_id: str) -> Sequence[Failure]:
+    async def pause_evidence(self, owner: str, job_id: str) -> Sequence[FailedItem]:
         """Return the attempts that led to the job's pause, the newest first, without those that are no longer kept.
 
         None unless the job is paused, and paused by itself. Raises JobNotFound.
@@ -291,7 +292,7 @@ class JobStore(Protocol):
         """Return the sequence of the latest failing in a job; 0 when there was none. Raises JobNotFound."""
         ...
 
-    async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failing]:
+    async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailureEvent]:
         """Return what failed after a failing that was seen, in order; none is ever seen late. Raises JobNotFound."""
         ...
 
@@ -308,7 +309,7 @@ class JobStore(Protocol):
         ...
 
     async def discard(self, owner: str, job_id: str) -> int:
-        """Free the job's name and hide it; return its key for `drop_step`. Raises JobNotFound, JobIsWorked."""
+        """Free the job's name and hide it; return its key for `drop_step`. Raises JobNotFound, JobHasWorkers."""
         ...
 
 

@@ -11,16 +11,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 from backstay.batch.backoff import Backoff
-from backstay.batch.breaker import Breaker
-from backstay.batch.checkpoint import Waiting
+from backstay.batch.breaker import CircuitBreaker
+from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.committer import GROUP, Committer
-from backstay.batch.executor import Calls
+from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem, ItemState
 from backstay.batch.job import FINISHED, MAX_EVIDENCE, UNFINISHED, JobSettings, JobState, Pause
-from backstay.batch.lease import LEASE_SECONDS, Watch
-from backstay.batch.outcome import Outcome, Usage, Verdict, decide
-from backstay.batch.processor import Callee, Waits
-from backstay.batch.stop import Stop
+from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
+from backstay.batch.outcome import AttemptUsage, Outcome, Verdict, decide
+from backstay.batch.processor import CallableProcessor, CanWait
+from backstay.batch.stop import StopSignal
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused, StoreBusy, StoreUnavailable
 from backstay.logs import get_logger
@@ -36,7 +36,7 @@ _SAYS_SECONDS = 1.0  # until a worker that waits for calls before it pauses says
 _IDLE_SECONDS = 0.25  # how often one with nothing to claim looks whether other workers left something
 
 
-class Ending(StrEnum):
+class EndReason(StrEnum):
     """Why a worker ended."""
 
     FINISHED = "finished"
@@ -67,12 +67,12 @@ class Worker:
         *,
         store: WorkStore,
         lease: Lease,
-        callee: Callee,
+        callee: CallableProcessor,
         settings: JobSettings,
         options: WorkerOptions,
-        watch: Watch,
-        stop: Stop,
-        on_report: Callable[[CommitReport, Waiting | None], Awaitable[None]],
+        watch: LeaseMonitor,
+        stop: StopSignal,
+        on_report: Callable[[CommitReport, ProviderWait | None], Awaitable[None]],
     ) -> None:
         self._store = store
         self._lease = lease
@@ -81,14 +81,14 @@ class Worker:
         self._watch = watch
         self._stop = stop
         self._on_report = on_report
-        self._calls = Calls(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._ended)
+        self._calls = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._ended)
         self._committer = Committer(store=store, lease=lease, on_committed=self._committed)
-        self._breaker = Breaker(concurrency=options.concurrency)
+        self._breaker = CircuitBreaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
         self._pauses_itself = False
         self._says_at = 0.0
-        self._waits = callee.function if isinstance(callee.function, Waits) else None
-        self._waiting: Waiting | None = None
+        self._waits = callee.function if isinstance(callee.function, CanWait) else None
+        self._waiting: ProviderWait | None = None
         self._put_off: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
         """Position and attempt of the latest tries that left their item pending, since one that completed its own."""
         self._claimed = 0
@@ -108,7 +108,7 @@ class Worker:
         self._lost = True
         self._wake.set()
 
-    async def run(self) -> Ending:
+    async def run(self) -> EndReason:
         """Work until there is a reason to end. What is in flight then is abandoned, and given back with the lease.
 
         Raises:
@@ -262,9 +262,9 @@ class Worker:
     def _is_stopping(self) -> bool:
         return self._stop.requested or self._state is not JobState.RUNNING
 
-    def _ending(self) -> Ending | None:
+    def _ending(self) -> EndReason | None:
         if self._state in FINISHED:
-            return Ending.FINISHED
+            return EndReason.FINISHED
         if self._is_stopping():
             leaves_at = self._leaves_at() if self._stop.requested or not self._pauses_itself else self._lingers()
             self._calls.abandon_waiting()
@@ -272,14 +272,14 @@ class Worker:
                 return None
             match self._state:
                 case JobState.PAUSED:
-                    return Ending.PAUSED
+                    return EndReason.PAUSED
                 case JobState.CANCELLED:
-                    return Ending.CANCELLED
+                    return EndReason.CANCELLED
                 case _:
-                    return Ending.STOPPED
+                    return EndReason.STOPPED
         limit = self._options.limit
         if limit is not None and self._claimed >= limit and not len(self._calls) and not len(self._committer):
-            return Ending.LIMIT
+            return EndReason.LIMIT
         return None
 
     def _lingers(self) -> float:
@@ -293,7 +293,7 @@ class Worker:
 
     # -- what calls and the committer report -----------------------------------------------------------------------
 
-    def _ended(self, claimed: ClaimedItem, outcome: Outcome, usage: Usage) -> None:
+    def _ended(self, claimed: ClaimedItem, outcome: Outcome, usage: AttemptUsage) -> None:
         if claimed.alone:
             self._alone = False
         verdict = decide(

@@ -9,7 +9,7 @@ from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, Yes
 from backstay.cli.output import Output
 from backstay.cli.text import counted
-from backstay.library.adoption import Adoption
+from backstay.library.adoption import AdoptionResult
 
 
 def adopt(
@@ -81,9 +81,9 @@ def _give_back(invocation: Invocation, out: Output, *, check: bool, yes: bool) -
         confirm(f"Give {' and '.join(found.places)} back, and lose what is kept beside {lost}, having no column there")
     done = found if check else in_loop(invocation.open().give_back())
     if out.as_json:
-        from backstay.schemas import GivenBackOut
+        from backstay.schemas import UnadoptResultOut
 
-        out.answer(GivenBackOut.of(done, is_check=check))
+        out.answer(UnadoptResultOut.of(done, is_check=check))
     if done.is_nothing:
         out.line("No tables are adopted.")
     if done.places:
@@ -95,7 +95,7 @@ def _give_back(invocation: Invocation, out: Output, *, check: bool, yes: bool) -
         out.line(f"What {'is' if check else 'was'} kept beside {lost} {'would be ' if check else 'is '}gone.")
 
 
-def _tell(out: Output, done: Adoption, *, check: bool) -> None:
+def _tell(out: Output, done: AdoptionResult, *, check: bool) -> None:
     for table in done.tables:
         word = "would be" if check else "are already" if done.was_there else "are now"
         out.line(f"{table.place} ({counted(table.rows, 'row')}) {word} {table.name}")

@@ -90,7 +90,7 @@ def backstay(
         typer.echo(context.get_help())
 
 
-app.command(epilog=EPILOG, cls=dry_run.Command)(run.run)
+app.command(epilog=EPILOG, cls=dry_run.DryRunCommand)(run.run)
 for command in (
     resume.resume,
     jobs.jobs,

@@ -9,7 +9,7 @@ from backstay.cli import reminders
 from backstay.cli.cleaning import cleanup
 from backstay.cli.confirm import confirm
 from backstay.cli.durations import parse_duration
-from backstay.cli.exits import EPILOG, Status
+from backstay.cli.exits import EPILOG, ExitStatus
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, BackupArgument, ExpiresIn, Reason, Yes
 from backstay.cli.output import Output, flush
@@ -18,7 +18,7 @@ from backstay.cli.safekeeping import interruptible, size, watcher
 from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
 from backstay.cli.text import counted, plain
 from backstay.clock import to_text
-from backstay.coordination.store import Owned
+from backstay.coordination.store import OwnedKind
 from backstay.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def create(
     reason: Reason = None,
     expires_in: ExpiresIn = None,
     as_json: AsJson = False,
-) -> Status:
+) -> ExitStatus:
     """Back up conversations, and verify the backup. Say which: ids, conditions, or --all.
 
     \b
@@ -77,8 +77,8 @@ def create(
             in_loop(do())
     except KeyboardInterrupt:
         out.note("Interrupted; no backup was made.", always=True)
-        return Status.INTERRUPTED
-    return Status.DONE
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.DONE
 
 
 def list_backups(
@@ -110,7 +110,7 @@ def list_backups(
                 out.table(_COLUMNS, [_row(backup) for backup in found], whole=("CREATED", "EXPIRES"))
             else:
                 out.note("There are no backups.")
-                await reminders.tell_of_others(out, backstay, Owned.BACKUP)
+                await reminders.tell_of_others(out, backstay, OwnedKind.BACKUP)
             for backup in await backstay.backups.unfinished():
                 out.note(_unfinished(invocation, backup))
             await reminders.remind(invocation, out, backstay)

@@ -10,7 +10,7 @@ from backstay.cli.output import Output
 from backstay.cli.text import counted, plain
 
 if TYPE_CHECKING:
-    from backstay.backup.cleanup import Cleanup
+    from backstay.backup.cleanup import CleanupResult
 
 
 def cleanup(
@@ -38,15 +38,15 @@ def cleanup(
         async with invocation.open() as backstay:
             done = await backstay.backups.cleanup(dry_run=dry_run, orphans=orphans, at_once=now)
             if as_json:
-                from backstay.schemas import CleanupOut
+                from backstay.schemas import CleanupResultOut
 
-                out.answer(CleanupOut.of(done))
+                out.answer(CleanupResultOut.of(done))
             _print(invocation, out, done)
 
     in_loop(do())
 
 
-def _print(invocation: Invocation, out: Output, done: "Cleanup") -> None:
+def _print(invocation: Invocation, out: Output, done: "CleanupResult") -> None:
     verbs = {"keep": "keep", "wait": "expired", "remove": "would remove", "finish": "would remove"}
     if not done.is_dry_run:
         verbs = {"keep": "kept", "wait": "expired", "remove": "removed", "finish": "removed"}

@@ -14,7 +14,7 @@ from backstay.cli.options import AsJson
 from backstay.cli.output import Output
 from backstay.cli.selection_options import Job, OlderThan, Persona, Search, selection_of, words_of
 from backstay.cli.text import plain, plain_lines
-from backstay.coordination.store import Owned
+from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import id_of_printed, printed_id
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def list_conversations(
             else:
                 out.note("There are no conversations." if narrowed is None else "No conversation is like that.")
                 if not await backstay.conversations.list(None, limit=1):
-                    await reminders.tell_of_others(out, backstay, Owned.CONVERSATION)
+                    await reminders.tell_of_others(out, backstay, OwnedKind.CONVERSATION)
             await reminders.remind(invocation, out, backstay)
 
     in_loop(do())

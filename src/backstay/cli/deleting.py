@@ -7,11 +7,11 @@ import typer
 
 from backstay.cli.confirm import confirm
 from backstay.cli.durations import parse_duration
-from backstay.cli.exits import Status
+from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, ExpiresIn, Reason, Yes
 from backstay.cli.output import Output
-from backstay.cli.safekeeping import Watcher, interruptible, size, watcher
+from backstay.cli.safekeeping import BackupProgressView, interruptible, size, watcher
 from backstay.cli.selection_options import (
     Everything,
     Ids,
@@ -30,7 +30,7 @@ from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
-    from backstay.library.deletion import DeletePlan, Deletion
+    from backstay.library.deletion import DeletePlan, DeleteResult
     from backstay.library.selection import Selection
 
 _LONGEST_TOPIC = 60
@@ -60,7 +60,7 @@ def delete(
     expires_in: ExpiresIn = None,
     yes: Yes = False,
     as_json: AsJson = False,
-) -> Status:
+) -> ExitStatus:
     """Delete conversations, after a verified backup of them. Say which: ids, conditions, or --all.
 
     Shows its plan first, and asks on a terminal; elsewhere --yes must be given. When the backup fails, nothing is
@@ -104,7 +104,7 @@ def delete(
         return _say_nothing(out, chosen, dry_run=dry_run)
     if dry_run:
         _show(out, planned, would=True)
-        return Status.DONE
+        return ExitStatus.DONE
     if not yes or no_backup or planned.related or planned.triggers:
         _show(out, planned, would=False)
     _ask(planned, no_backup=no_backup, lose_them=lose_them, yes=yes)
@@ -117,16 +117,16 @@ def delete(
     )
 
 
-def _say_nothing(out: Output, chosen: "Selection", *, dry_run: bool) -> Status:
+def _say_nothing(out: Output, chosen: "Selection", *, dry_run: bool) -> ExitStatus:
     """Nothing is like what was asked for: a command that runs every night has done its work."""
     if out.as_json:
-        from backstay.library.deletion import DeletePlan, Deletion
-        from backstay.schemas import DeletePlanOut, DeletionOut
+        from backstay.library.deletion import DeletePlan, DeleteResult
+        from backstay.schemas import DeletePlanOut, DeleteResultOut
 
-        plan, done = DeletePlan(chosen, 0, 0, 0, "", (), ()), Deletion(None, 0, 0, 0)
-        out.answer(DeletePlanOut.of(plan) if dry_run else DeletionOut.of(done, undo=None))
+        plan, done = DeletePlan(chosen, 0, 0, 0, "", (), ()), DeleteResult(None, 0, 0, 0)
+        out.answer(DeletePlanOut.of(plan) if dry_run else DeleteResultOut.of(done, undo=None))
     out.line("Nothing to delete.")
-    return Status.DONE
+    return ExitStatus.DONE
 
 
 def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
@@ -168,10 +168,10 @@ def _ask(plan: "DeletePlan", *, no_backup: bool, lose_them: bool, yes: bool) -> 
         confirm("Nothing will bring them back. Go on all the same")
 
 
-def _carry_out(invocation: Invocation, out: Output, work: "Work") -> Status:
+def _carry_out(invocation: Invocation, out: Output, work: "Work") -> ExitStatus:
     shown = watcher(out)
 
-    async def do() -> Status:
+    async def do() -> ExitStatus:
         async with invocation.open() as backstay:
             with shown:
                 done = await work(backstay, shown)
@@ -182,18 +182,18 @@ def _carry_out(invocation: Invocation, out: Output, work: "Work") -> Status:
             return in_loop(do())
     except KeyboardInterrupt:
         _say_where(invocation, out, shown)
-        return Status.INTERRUPTED
+        return ExitStatus.INTERRUPTED
 
 
-async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", done: "Deletion") -> Status:
+async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", done: "DeleteResult") -> ExitStatus:
     undo = invocation.command("backups", "restore", done.backup_id) if done.backup_id is not None else None
     if out.as_json:
-        from backstay.schemas import DeletionOut
+        from backstay.schemas import DeleteResultOut
 
-        out.answer(DeletionOut.of(done, undo=undo))
+        out.answer(DeleteResultOut.of(done, undo=undo))
     if done.was_finished:
         out.line(f"That delete was finished before, of {counted(done.deleted, 'conversation')}; nothing to do.")
-        return Status.DONE
+        return ExitStatus.DONE
     out.line(f"{counted(done.deleted, 'conversation')} deleted.")
     for number, ids, what in (
         (done.changed, done.changed_ids, "not deleted: changed meanwhile, or kept by a trigger"),
@@ -215,17 +215,17 @@ async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", d
         until = f", kept until {to_text(backup.expires_at)[:16]}Z" if backup.expires_at is not None else ""
         out.note(f"A verified backup holds them{until}.")
         out.note(f"Undo with: {undo}")
-    return Status.WITH_FAILURES if done.changed else Status.DONE
+    return ExitStatus.WITH_FAILURES if done.changed else ExitStatus.DONE
 
 
-def _say_where(invocation: Invocation, out: Output, shown: Watcher) -> None:
-    from backstay.backup.backup import Phase
+def _say_where(invocation: Invocation, out: Output, shown: BackupProgressView) -> None:
+    from backstay.backup.backup import BackupPhase
 
     latest = shown.latest
-    if latest is None or latest.phase is not Phase.DELETING or not latest.backup_id:
+    if latest is None or latest.phase is not BackupPhase.DELETING or not latest.backup_id:
         kept = (
             "nothing was deleted"
-            if latest is None or latest.phase is not Phase.DELETING
+            if latest is None or latest.phase is not BackupPhase.DELETING
             else "what was deleted is gone"
         )
         out.note(f"Interrupted; {kept}.", always=True)
@@ -241,4 +241,4 @@ def _counted(plan: "DeletePlan") -> str:
     return f"{counted(plan.conversations, 'conversation')} with {counted(plan.turns, 'turn')}"
 
 
-Work = Callable[["Backstay", Watcher], Awaitable["Deletion"]]
+Work = Callable[["Backstay", BackupProgressView], Awaitable["DeleteResult"]]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli.exits import Status
+from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output, is_terminal
@@ -24,7 +24,7 @@ def doctor(
         bool, typer.Option("--deep", help="Search the whole database, and each backup, for damage, however large.")
     ] = False,
     as_json: AsJson = False,
-) -> Status:
+) -> ExitStatus:
     """Look for what may be wrong.
 
     Checks versions, settings, the keys and recipes that they name, the database and what surrounds it; changes nothing,
@@ -38,7 +38,7 @@ def doctor(
       backstay doctor
       backstay doctor --deep --json
     """
-    from backstay.doctor import Check, Level, examine
+    from backstay.doctor import Check, CheckLevel, examine
 
     invocation = Invocation.of(context)
     out = Output(invocation, as_json=as_json)
@@ -46,10 +46,10 @@ def doctor(
     try:
         from backstay.server.examination import examine_server
     except ModuleNotFoundError as error:
-        checks.append(Check("serve", Level.OK, f"cannot be used without {error.name}, which is not installed"))
+        checks.append(Check("serve", CheckLevel.OK, f"cannot be used without {error.name}, which is not installed"))
     else:
         checks += examine_server(os.environ)
-    sound = all(check.level is not Level.PROBLEM for check in checks)
+    sound = all(check.level is not CheckLevel.PROBLEM for check in checks)
     if as_json:
         from backstay.schemas import CheckOut, DoctorOut
 
@@ -59,7 +59,7 @@ def doctor(
         out.answer(DoctorOut(ok=sound, checks=shown))
     for check in checks:
         _print(out, check)
-    return Status.DONE if sound else Status.ERROR
+    return ExitStatus.DONE if sound else ExitStatus.ERROR
 
 
 def _print(out: Output, check: "Check") -> None:

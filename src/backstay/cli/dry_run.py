@@ -9,11 +9,11 @@ from backstay.cli.endpoint_line import describe
 from backstay.cli.invocation import in_loop
 from backstay.cli.output import Output
 from backstay.cli.text import counted, plain, plain_lines
-from backstay.errors import KeyNotAllowed
+from backstay.errors import ApiKeyNotAllowed
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
-    from backstay.batch.intake import Columns
+    from backstay.batch.intake import ColumnMapping
     from backstay.generate.key_source import KeySources
     from backstay.generate.recipe import Recipe
 
@@ -21,7 +21,7 @@ _OPTION = "--dry-run"
 _USUAL = "3"
 
 
-class Command(typer.core.TyperCommand):
+class DryRunCommand(typer.core.TyperCommand):
     """A command whose `--dry-run` may stand without its number."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # one class
@@ -37,7 +37,7 @@ def show(
     recipe: "Recipe",
     file: str,
     count: int,
-    columns: "Columns",
+    columns: "ColumnMapping",
     allowed_keys: Iterable[str],
     keys: "KeySources",
 ) -> None:
@@ -73,5 +73,5 @@ def _say_permission(out: Output, recipe: "Recipe", allowed_keys: Iterable[str], 
 
     try:
         allowed_endpoint(recipe, allowed_keys, environ)
-    except KeyNotAllowed as error:
+    except ApiKeyNotAllowed as error:
         out.line(f"{plain(error.message)}.")

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from backstay.cli.exits import Status, of_error
+from backstay.cli.exits import ExitStatus, of_error
 from backstay.cli.invocation import Invocation
 from backstay.cli.logs import TRACEBACK
 from backstay.cli.output import to_stderr
@@ -11,13 +11,13 @@ from backstay.cli.text import plain
 from backstay.errors import BackstayError
 
 
-def refused(invocation: Invocation, error: BackstayError, *, as_json: bool) -> Status:
+def refused(invocation: Invocation, error: BackstayError, *, as_json: bool) -> ExitStatus:
     """Tell an error raised on purpose."""
     _tell(invocation, error.code, error.message, error.context, as_json=as_json)
     return of_error(error)
 
 
-def misused(invocation: Invocation, error: Exception, *, as_json: bool) -> Status:
+def misused(invocation: Invocation, error: Exception, *, as_json: bool) -> ExitStatus:
     """Tell a command line that could not be understood."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "backstay"
@@ -25,10 +25,10 @@ def misused(invocation: Invocation, error: Exception, *, as_json: bool) -> Statu
     help_line = f"`{command} --help` shows what there is"
     told = f"{reason} {help_line}" if reason.endswith("?") else f"{reason}; {help_line}"
     _tell(invocation, "usage", told, {"command": command}, as_json=as_json)
-    return Status.USAGE
+    return ExitStatus.USAGE
 
 
-def faulty(invocation: Invocation, error: Exception, *, as_json: bool) -> Status:
+def faulty(invocation: Invocation, error: Exception, *, as_json: bool) -> ExitStatus:
     """Tell a mistake of our own: one line, unless the traceback was asked for."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     message = f"{reason}. This is a fault in Backstay; with {TRACEBACK}=1 it shows where"
@@ -37,7 +37,7 @@ def faulty(invocation: Invocation, error: Exception, *, as_json: bool) -> Status
         import traceback
 
         to_stderr("".join(traceback.format_exception(error)).rstrip())
-    return Status.ERROR
+    return ExitStatus.ERROR
 
 
 def _tell(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from backstay.batch.result import BatchResult
 
 
-class Status(IntEnum):
+class ExitStatus(IntEnum):
     DONE = 0
     ERROR = 1
     USAGE = 2
@@ -23,46 +23,46 @@ class Status(IntEnum):
 READER_GONE = 141
 """Whoever read standard output left before its end: what a shell says of a program that SIGPIPE has ended."""
 
-MEANINGS: Mapping[Status, str] = {
-    Status.DONE: "all done",
-    Status.ERROR: "error",
-    Status.USAGE: "wrong usage",
-    Status.WITH_FAILURES: "completed with failures",
-    Status.LIMIT: "stopped by a limit you set",
-    Status.PAUSED: "paused, needs you",
-    Status.INTERRUPTED: "interrupted, resumable",
+MEANINGS: Mapping[ExitStatus, str] = {
+    ExitStatus.DONE: "all done",
+    ExitStatus.ERROR: "error",
+    ExitStatus.USAGE: "wrong usage",
+    ExitStatus.WITH_FAILURES: "completed with failures",
+    ExitStatus.LIMIT: "stopped by a limit you set",
+    ExitStatus.PAUSED: "paused, needs you",
+    ExitStatus.INTERRUPTED: "interrupted, resumable",
 }
 
 EPILOG = "Exit status: " + ", ".join(f"{int(status)} {meaning}" for status, meaning in MEANINGS.items()) + "."
 
 # The nearest class of an error decides; every other error is Status.ERROR.
-_ERRORS: Mapping[type[BaseException], Status] = {
-    errors.BackstayError: Status.ERROR,
-    errors.SettingsError: Status.USAGE,
-    errors.RecipeError: Status.USAGE,
-    errors.Refused: Status.USAGE,
-    errors.InputNotFound: Status.USAGE,
-    errors.UnknownColumn: Status.USAGE,
-    errors.ProcessorUnusable: Status.USAGE,
-    errors.StoreFull: Status.PAUSED,
-    errors.BackupDiskFull: Status.PAUSED,
-    errors.Stopped: Status.INTERRUPTED,
+_ERRORS: Mapping[type[BaseException], ExitStatus] = {
+    errors.BackstayError: ExitStatus.ERROR,
+    errors.SettingsError: ExitStatus.USAGE,
+    errors.RecipeError: ExitStatus.USAGE,
+    errors.Refused: ExitStatus.USAGE,
+    errors.InputNotFound: ExitStatus.USAGE,
+    errors.UnknownColumn: ExitStatus.USAGE,
+    errors.ProcessorUnusable: ExitStatus.USAGE,
+    errors.StoreFull: ExitStatus.PAUSED,
+    errors.BackupDiskFull: ExitStatus.PAUSED,
+    errors.Stopped: ExitStatus.INTERRUPTED,
 }
 
-_ENDINGS: Mapping[str, Status] = {
-    "limit": Status.LIMIT,
-    "paused": Status.PAUSED,
-    "cancelled": Status.ERROR,
-    "stopped": Status.INTERRUPTED,
+_ENDINGS: Mapping[str, ExitStatus] = {
+    "limit": ExitStatus.LIMIT,
+    "paused": ExitStatus.PAUSED,
+    "cancelled": ExitStatus.ERROR,
+    "stopped": ExitStatus.INTERRUPTED,
 }
 
 
-def of_error(error: BaseException) -> Status:
+def of_error(error: BaseException) -> ExitStatus:
     """Return the status that an error ends the command with."""
-    return next((_ERRORS[kind] for kind in type(error).__mro__ if kind in _ERRORS), Status.ERROR)
+    return next((_ERRORS[kind] for kind in type(error).__mro__ if kind in _ERRORS), ExitStatus.ERROR)
 
 
-def of_result(result: "BatchResult") -> Status:
+def of_result(result: "BatchResult") -> ExitStatus:
     """Return the status that a run ends the command with."""
-    finished = Status.WITH_FAILURES if result.failed else Status.DONE
+    finished = ExitStatus.WITH_FAILURES if result.failed else ExitStatus.DONE
     return _ENDINGS.get(result.ending, finished)

@@ -12,8 +12,8 @@ from backstay.cli.output import Output
 from backstay.cli.text import counted, plain
 
 
-class Clash(StrEnum):
-    """The choices of `backstay.library.imports.incoming.OnClash`, known without loading it."""
+class ImportConflictChoice(StrEnum):
+    """The choices of `backstay.library.imports.incoming.OnImportConflict`, known without loading it."""
 
     FAIL = "fail"
     SKIP = "skip"
@@ -24,9 +24,9 @@ def import_(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file; - for standard input.", show_default=False)],
     on_conflict: Annotated[
-        Clash,
+        ImportConflictChoice,
         typer.Option(help="When another conversation has the id: import nothing, leave it out, or give a new id."),
-    ] = Clash.FAIL,
+    ] = ImportConflictChoice.FAIL,
     as_json: AsJson = False,
 ) -> None:
     """Bring conversations in from a file, all of them or none.

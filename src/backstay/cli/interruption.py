@@ -11,9 +11,9 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from backstay.batch.stop import Stop
-from backstay.cli.exits import Status
-from backstay.cli.progress import Watcher
+from backstay.batch.stop import StopSignal
+from backstay.cli.exits import ExitStatus
+from backstay.cli.progress import RunProgressView
 from backstay.cli.text import counted
 from backstay.clock import SystemClock, to_text
 from backstay.signals import SignalCounter
@@ -30,7 +30,7 @@ _CLEAR_LINE = "\r\x1b[2K"
 _SHOW_CURSOR = "\x1b[?25h"
 
 
-class Interruption:
+class SignalHandling:
     """Handles signals as long as it is entered.
 
     Not by the event loop, whose own handlers wait for its turn: a processor that blocks the loop would make the
@@ -41,7 +41,9 @@ class Interruption:
     when the run has not ended some time later.
     """
 
-    def __init__(self, *, stop: Stop, watcher: Watcher, farewell: Callable[[], str], json_logs: bool) -> None:
+    def __init__(
+        self, *, stop: StopSignal, watcher: RunProgressView, farewell: Callable[[], str], json_logs: bool
+    ) -> None:
         self._stop = stop
         self._watcher = watcher
         self._farewell = farewell
@@ -88,7 +90,7 @@ class Interruption:
 
     def _leave(self) -> None:
         self._say(self._farewell(), show_cursor=self._watcher.is_live)
-        os._exit(Status.INTERRUPTED)
+        os._exit(ExitStatus.INTERRUPTED)
 
     def _leave_what_does_not_end(self, grace_seconds: float, ending_seconds: float) -> None:
         self._ended.wait(grace_seconds)

@@ -10,16 +10,16 @@ from backstay.cli.options import AsJson, JobArgument
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import counted, duration, plain, plain_lines, shortened
 from backstay.clock import SystemClock
-from backstay.coordination.store import Owned
+from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from backstay.batch.item import Failure
+    from backstay.batch.item import FailedItem
     from backstay.batch.job import Job
     from backstay.batch.recipe import FrozenRecipe
-    from backstay.schemas import Object
+    from backstay.schemas import ApiObject
 
 _MOST = 1_000_000  # jobs in a list
 _LONGEST_SAMPLE = 300  # characters of a message that stands for others
@@ -58,7 +58,7 @@ def jobs(
                     out.note(f"{printed_id(job.id)}: {plain(job.pause.message if job.pause else '')}")
             else:
                 out.note("No job is unfinished." if incomplete else "There are no jobs.")
-                await reminders.tell_of_others(out, backstay, Owned.UNFINISHED_JOB if incomplete else Owned.JOB)
+                await reminders.tell_of_others(out, backstay, OwnedKind.UNFINISHED_JOB if incomplete else OwnedKind.JOB)
 
     in_loop(do())
 
@@ -141,7 +141,7 @@ def failed(
     in_loop(do())
 
 
-async def _as_objects(failures: "AsyncIterator[Failure]") -> "AsyncIterator[Object]":
+async def _as_objects(failures: "AsyncIterator[FailedItem]") -> "AsyncIterator[ApiObject]":
     from backstay.schemas import FailureOut
 
     async for failure in failures:
@@ -156,7 +156,7 @@ def _row(job: "Job") -> tuple[object, ...]:
     return printed_id(job.id), state, settled, counts.failed, counts.skipped, job.processor, updated
 
 
-def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]", *, has_answers: bool) -> list[str]:
+def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]", *, has_answers: bool) -> list[str]:
     from backstay.generate.advice import may_resume
 
     counts, tokens = job.counts, job.tokens
@@ -206,7 +206,7 @@ def _limits(job: "Job") -> str:
     return ", ".join(f"{counted(value, what)} {when}" for value, what, when in shown if value is not None)
 
 
-def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[Failure]") -> list[str]:
+def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]") -> list[str]:
     """Return the lines that show one of the answers that led to a pause, and how to see all of them."""
     if not evidence:
         return []
@@ -228,7 +228,7 @@ def _fingerprint(frozen: "FrozenRecipe") -> str:
     return f"{fingerprint(frozen)[:12]}, {frozen.get('turns')} turns"
 
 
-def _print_failure(out: Output, failure: "Failure", *, raw: bool, traceback: bool, mark: str = "") -> None:
+def _print_failure(out: Output, failure: "FailedItem", *, raw: bool, traceback: bool, mark: str = "") -> None:
     error = (printed_id(failure.item_id), failure.error_code, failure.attempts, failure.failed_at)
     if not raw and not traceback and not is_terminal(1):
         out.line("\t".join(plain(cell) for cell in (*error, failure.topic or "", failure.error_message)))

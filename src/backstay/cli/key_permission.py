@@ -9,7 +9,7 @@ import typer
 
 from backstay.cli.output import is_terminal
 from backstay.cli.text import plain
-from backstay.errors import KeyNotAllowed, OutputUnwritable
+from backstay.errors import ApiKeyNotAllowed, OutputUnwritable
 
 if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
@@ -21,12 +21,12 @@ def allowing(work: Callable[[], T], allow_key: str | None) -> T:
     """Do something that may need a key to be allowed, and do it again once it is.
 
     Raises:
-        KeyNotAllowed: the option does not allow it, and there is no terminal to ask at.
+        ApiKeyNotAllowed: the option does not allow it, and there is no terminal to ask at.
         typer.Abort: the answer was no.
     """
     try:
         return work()
-    except KeyNotAllowed as error:
+    except ApiKeyNotAllowed as error:
         _settle(error, allow_key)
     return work()
 
@@ -42,7 +42,7 @@ def remember_given(recipe: "Recipe", environ: Mapping[str, str]) -> None:
             AllowedKeys(file=user_file(os.environ)).remember(use)
 
 
-def _settle(error: KeyNotAllowed, allow_key: str | None) -> None:
+def _settle(error: ApiKeyNotAllowed, allow_key: str | None) -> None:
     from backstay.generate.key_permission import AllowedKeys, KeyUse, host_in, user_file
 
     use = KeyUse(str(error.context["host"]), str(error.context["variable"]))

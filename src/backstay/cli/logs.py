@@ -12,7 +12,7 @@ from backstay.cli.text import plain
 TRACEBACK = "BACKSTAY_TRACEBACK"  # set to 1, a fault in Backstay shows where it is
 
 
-class ToStderr(logging.Handler):
+class StderrWriter(logging.Handler):
     """Writes to what is standard error at that moment: a live progress bar stands in for it and lets lines pass."""
 
     def __init__(self, *, as_json: bool) -> None:
@@ -28,8 +28,8 @@ class ToStderr(logging.Handler):
 def configure(*, as_json: bool) -> None:
     """Send the log to standard error: from INFO as JSON, from WARNING as text."""
     logger = logging.getLogger("backstay")
-    handlers = [other for other in logger.handlers if not isinstance(other, ToStderr)]
-    logger.handlers = [*handlers, ToStderr(as_json=as_json)]
+    handlers = [other for other in logger.handlers if not isinstance(other, StderrWriter)]
+    logger.handlers = [*handlers, StderrWriter(as_json=as_json)]
     logger.setLevel(logging.INFO if as_json else logging.WARNING)
     # A processor's module may set up logging for itself; our lines are not to be printed twice.
     logger.propagate = False

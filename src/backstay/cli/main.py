@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from backstay.cli.exits import READER_GONE, Status
+from backstay.cli.exits import READER_GONE, ExitStatus
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(given)
     except KeyboardInterrupt:
-        return Status.INTERRUPTED
+        return ExitStatus.INTERRUPTED
 
 
 def _run(given: list[str]) -> int:
@@ -26,25 +26,27 @@ def _run(given: list[str]) -> int:
 
     invocation = Invocation()
     as_json = "--json" in given
-    status: int = Status.DONE
+    status: int = ExitStatus.DONE
     try:
         command = typer.main.get_command(app)
         # Typer returns what the command returned, or the code it asked to exit with.
-        status = command.main(args=given, prog_name="backstay", standalone_mode=False, obj=invocation) or Status.DONE
-    except output.ReaderGone:
+        status = (
+            command.main(args=given, prog_name="backstay", standalone_mode=False, obj=invocation) or ExitStatus.DONE
+        )
+    except output.OutputClosed:
         return READER_GONE
     except BackstayError as error:
         return error_output.refused(invocation, error, as_json=as_json)
     except typer.Abort:
         output.to_stderr("Nothing was done.")
-        return Status.ERROR
+        return ExitStatus.ERROR
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's word for a command line it does not understand
             return error_output.misused(invocation, error, as_json=as_json)
         return error_output.faulty(invocation, error, as_json=as_json)
     try:
         output.flush()
-    except output.ReaderGone:
+    except output.OutputClosed:
         return status  # what the command does was done, whether or not anybody hears of it
     except BackstayError as error:
         return error_output.refused(invocation, error, as_json=as_json)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli.exits import Status
+from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
@@ -12,8 +12,8 @@ from backstay.cli.text import counted, plain
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
-    from backstay.legacy.report import Part, Report
-    from backstay.storage.sql.migrated import Migrated
+    from backstay.legacy.report import LegacyReport, PartReport
+    from backstay.storage.sql.migrated import MigrationResult
 
 
 def migrate(
@@ -29,7 +29,7 @@ def migrate(
         typer.Option(metavar="WHO", help="Whose become jobs, and backups of nobody [default: as for every command]."),
     ] = None,
     as_json: AsJson = False,
-) -> Status:
+) -> ExitStatus:
     """Make our tables in a PostgreSQL database, or bring those that are there up to date.
 
     Each migration is made whole or not at all; several at once, or again after an interruption, do no harm. A SQLite
@@ -56,10 +56,10 @@ def migrate(
 
         out.answer(MigrationOut.of(done, is_check=check))
     _say_migrated(invocation, out, done, "migrate", check=check)
-    return Status.DONE
+    return ExitStatus.DONE
 
 
-def _say_migrated(invocation: Invocation, out: Output, done: "Migrated", *command: str, check: bool) -> None:
+def _say_migrated(invocation: Invocation, out: Output, done: "MigrationResult", *command: str, check: bool) -> None:
     if not done.applied:
         out.line(f"The database is up to date (schema {done.after}).")
     elif check:
@@ -69,28 +69,28 @@ def _say_migrated(invocation: Invocation, out: Output, done: "Migrated", *comman
         out.line(f"{counted(len(done.applied), 'migration')} applied: schema {done.before} to {done.after}.")
 
 
-def _from_original(invocation: Invocation, out: Output, source: str, *, check: bool) -> Status:
+def _from_original(invocation: Invocation, out: Output, source: str, *, check: bool) -> ExitStatus:
     done = in_loop(invocation.open().migrate_from_original(source, check=check))
     report = done.report
     if out.as_json:
-        from backstay.schemas import FromOriginalOut, MigrationOut
+        from backstay.schemas import LegacyImportOut, MigrationOut
 
-        out.answer(FromOriginalOut.of(report, MigrationOut.of(done.migrated, is_check=check)))
+        out.answer(LegacyImportOut.of(report, MigrationOut.of(done.migrated, is_check=check)))
     _say_migrated(invocation, out, done.migrated, "migrate", "--from-original", "--source", source, check=check)
     _say_jobs(out, report)
     _say_backups(out, report)
     if report.jobs and not check:
         out.note(f"Continue with each by a run with all its items: {invocation.command('run')} FILE --job JOB")
-    return Status.WITH_FAILURES if report.left else Status.DONE
+    return ExitStatus.WITH_FAILURES if report.left else ExitStatus.DONE
 
 
-def _say_jobs(out: Output, report: "Report") -> None:
+def _say_jobs(out: Output, report: "LegacyReport") -> None:
     for job in report.jobs:
         out.line(f"  {printed_id(job.id)}: {job.completed:,} completed, {job.failed:,} failed, of {plain(job.owner)}")
     _conclude(out, report, "unfinished job", len(report.jobs), report.of_jobs, "finished")
 
 
-def _say_backups(out: Output, report: "Report") -> None:
+def _say_backups(out: Output, report: "LegacyReport") -> None:
     for backup in report.backups:
         until = f"until {backup.expires_at:%Y-%m-%d %H:%M}Z" if backup.expires_at is not None else "pinned"
         held = counted(backup.conversations, "conversation")
@@ -98,7 +98,7 @@ def _say_backups(out: Output, report: "Report") -> None:
     _conclude(out, report, "live backup", len(report.backups), report.of_backups, "expired")
 
 
-def _conclude(out: Output, report: "Report", noun: str, taken: int, part: "Part", over: str) -> None:
+def _conclude(out: Output, report: "LegacyReport", noun: str, taken: int, part: "PartReport", over: str) -> None:
     told = [f"{counted(taken, noun)} {'would be ' if report.is_check else ''}taken over"]
     told += [f"{part.there:,} here already"] if part.there else []
     told += [f"{part.over:,} {over}"] if part.over else []

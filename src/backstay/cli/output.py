@@ -15,7 +15,7 @@ from backstay.errors import OutputUnwritable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backstay.schemas import Object
+    from backstay.schemas import ApiObject
 
 _NARROWEST = 8  # characters of a column that gives way
 _LONGEST_ID = 44  # of those we make; a job's name may be longer, and is folded then
@@ -23,7 +23,7 @@ _FOLDED_ID = 30
 _GONE = (errno.EPIPE, errno.EIO)  # EIO: the terminal was closed
 
 
-class ReaderGone(Exception):
+class OutputClosed(Exception):
     """Whoever read standard output has stopped: nothing more to print, and nobody's fault."""
 
 
@@ -40,16 +40,16 @@ class Output:
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
             self.write(f"{text}\n".encode(encoding, "backslashreplace"))
 
-    def answer(self, shown: "Object") -> None:
+    def answer(self, shown: "ApiObject") -> None:
         """Print the result as JSON."""
         self.write(shown.to_json() + b"\n")
 
     async def answer_each(
         self,
         name: str,
-        shown: "AsyncIterator[Object]",
+        shown: "AsyncIterator[ApiObject]",
         *,
-        then: "Mapping[str, Sequence[Object]]" = MappingProxyType({}),
+        then: "Mapping[str, Sequence[ApiObject]]" = MappingProxyType({}),
     ) -> None:
         """Print `{name: […]}` as the objects come, and `then` other lists.
 
@@ -103,7 +103,7 @@ class Output:
 
     def note(self, text: str, *, always: bool = False) -> None:
         """Tell people something that is not the result; a program that asked for JSON hears only what is `always`."""
-        with suppress(ReaderGone):
+        with suppress(OutputClosed):
             flush()  # on a terminal both streams meet: what was printed first stands first
         if self.json_logs:
             from backstay.logs import get_logger
@@ -126,7 +126,7 @@ class Output:
         """Print bytes of the result.
 
         Raises:
-            ReaderGone: nobody reads any more.
+            OutputClosed: nobody reads any more.
             OutputUnwritable: standard output is a file that cannot be written.
         """
         if sys.stdout is None:  # the process was started without one
@@ -188,5 +188,5 @@ def _unwritable(error: OSError) -> Exception:
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
     if error.errno in _GONE:
-        return ReaderGone()
+        return OutputClosed()
     return OutputUnwritable(f"Standard output cannot be written: {error.strerror}")

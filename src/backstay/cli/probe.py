@@ -8,7 +8,7 @@ import typer
 
 from backstay.cli import key_permission
 from backstay.cli.endpoint_line import describe
-from backstay.cli.exits import Status
+from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AllowKey, AsJson
 from backstay.cli.output import Output
@@ -61,7 +61,7 @@ def probe(
         lambda: in_loop(_probe(chosen, settings.allowed_keys, keys, timeout_seconds=timeout)), allow_key
     )
     _print(out, chosen, report, keys.environment)
-    return Status.DONE if report.problem is None else Status.ERROR
+    return ExitStatus.DONE if report.problem is None else ExitStatus.ERROR
 
 
 async def _probe(

@@ -19,7 +19,7 @@ _CHOICE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class ProcessorOptions:
     """What the options of a run say about it."""
 
     model: str | None
@@ -63,15 +63,15 @@ class Making:
 
         Raises:
             ProcessorUnusable: there is no such processor.
-            KeyMissing: there is no key for the model's provider, which needs one.
-            KeyNotAllowed: the recipe says where a key goes, and that has not been allowed.
+            ApiKeyMissing: there is no key for the model's provider, which needs one.
+            ApiKeyNotAllowed: the recipe says where a key goes, and that has not been allowed.
             SettingsError: the proxy, the certificates or a header of the settings cannot be used.
         """
         from backstay.cli.invocation import in_loop
         from backstay.generate.account import Accounts
-        from backstay.generate.processor_registry import Processors
+        from backstay.generate.processor_registry import ProcessorRegistry
 
-        processors = Processors(Accounts(keys=keys), allowed_keys=allowed_keys)
+        processors = ProcessorRegistry(Accounts(keys=keys), allowed_keys=allowed_keys)
         if isinstance(chosen, str):
             processors.resolve(chosen)
         else:

@@ -11,24 +11,24 @@ from backstay.clock import SystemClock
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
-    from backstay.batch.checkpoint import Progress
+    from backstay.batch.checkpoint import JobProgress
 
 SECONDS_BETWEEN_LINES = 5.0
 _LONGEST_NAME = 40
 
 
-class Watcher:
+class RunProgressView:
     """Listens to a run without showing its progress; subclasses show it."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
         self.announcement: str | None = None
         """A note to print once the run has begun, and not if it is refused."""
-        self.latest: Progress | None = None
+        self.latest: JobProgress | None = None
         self.is_live = False
         """Whether the cursor is hidden, and the last line of the terminal ours."""
 
-    def __call__(self, progress: "Progress") -> None:
+    def __call__(self, progress: "JobProgress") -> None:
         self.latest = progress
         if self.announcement is not None:
             self._announce(self.announcement)
@@ -50,22 +50,22 @@ class Watcher:
         return None
 
 
-class Clock(Protocol):
+class MonotonicClock(Protocol):
     """Seconds of a monotonic clock."""
 
     def __call__(self) -> float: ...
 
 
-class Lines(Watcher):
+class RunProgressLines(RunProgressView):
     """Prints a line at most every few seconds, and one at the end."""
 
-    def __init__(self, out: Output, *, now: Clock = time.monotonic) -> None:
+    def __init__(self, out: Output, *, now: MonotonicClock = time.monotonic) -> None:
         super().__init__(out)
         self._now = now
         self._told_at = now()
-        self._told: Progress | None = None
+        self._told: JobProgress | None = None
 
-    def __call__(self, progress: "Progress") -> None:
+    def __call__(self, progress: "JobProgress") -> None:
         super().__call__(progress)
         if self._now() - self._told_at >= SECONDS_BETWEEN_LINES:
             self._tell(progress)
@@ -76,12 +76,12 @@ class Lines(Watcher):
         if self.latest is not None and self.latest is not self._told:
             self._tell(self.latest)
 
-    def _tell(self, progress: "Progress") -> None:
+    def _tell(self, progress: "JobProgress") -> None:
         self._told_at, self._told = self._now(), progress
         self._out.note(f"{printed_id(progress.job_id)}: {in_words(progress)}")
 
 
-class Bar(Watcher):
+class RunProgressBar(RunProgressView):
     """A bar that moves, made by Rich; it is gone when the run has ended."""
 
     def __init__(self, out: Output, name: str) -> None:
@@ -100,7 +100,7 @@ class Bar(Watcher):
         )
         self._task = self._bar.add_task(shortened(printed_id(name), _LONGEST_NAME), total=None, told="reading items")
 
-    def __call__(self, progress: "Progress") -> None:
+    def __call__(self, progress: "JobProgress") -> None:
         super().__call__(progress)
         counts = progress.counts
         self._bar.update(self._task, total=counts.planned, completed=counts.settled, told=in_words(progress))
@@ -120,14 +120,14 @@ class Bar(Watcher):
         self.is_live = False
 
 
-def watcher(out: Output, name: str) -> Watcher:
+def watcher(out: Output, name: str) -> RunProgressView:
     """Choose how to show the progress of a job."""
     if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
-        return Bar(out, name)
-    return Watcher(out) if out.as_json else Lines(out)
+        return RunProgressBar(out, name)
+    return RunProgressView(out) if out.as_json else RunProgressLines(out)
 
 
-def in_words(progress: "Progress") -> str:
+def in_words(progress: "JobProgress") -> str:
     """Return `40 of 120, 4.1/s, 20.0 s left, 2 failed, 1,200 + 3,400 tokens`, and what all calls wait for."""
     counts, tokens = progress.counts, progress.tokens
     parts = [f"{counts.settled:,} of {counts.planned:,}", in_rate(progress.rate)]

@@ -14,7 +14,7 @@ from backstay.library.id_text import printed_id, typed_id
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.job import Job, Pause
-    from backstay.coordination.store import Owned
+    from backstay.coordination.store import OwnedKind
 
 _NAMED = 5
 _LOOKED_AT = 100
@@ -53,7 +53,7 @@ def _is_recent(stamp: Path) -> bool:
         return False
 
 
-async def tell_of_others(out: Output, backstay: "Backstay", noun: "Owned") -> None:
+async def tell_of_others(out: Output, backstay: "Backstay", noun: "OwnedKind") -> None:
     """Say how much other owners have, for an owner who has nothing: perhaps another one was meant."""
     if out.as_json:
         return

@@ -7,7 +7,7 @@ import typer
 
 from backstay.cli import reminders
 from backstay.cli.confirm import confirm
-from backstay.cli.exits import Status
+from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import Invocation, in_loop
 from backstay.cli.options import AsJson, BackupArgument, Yes
 from backstay.cli.output import Output
@@ -17,13 +17,13 @@ from backstay.cli.text import counted
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
-    from backstay.backup.restore_plan import Clash, Restored, RestorePlan
+    from backstay.backup.restore_plan import ConflictingConversation, RestorePlan, RestoreResult
 
 _SHOWN = 10
 _ITS_ITEM_HAS_ANOTHER = "the item it was made for has another result"
 
 
-class Choice(StrEnum):
+class ConflictChoice(StrEnum):
     """The choices of `backstay.backup.restore_plan.OnConflict`, known without loading it."""
 
     FAIL = "fail"
@@ -42,15 +42,15 @@ def restore(
     older_than: OlderThan = None,
     everything: Everything = False,
     on_conflict: Annotated[
-        Choice,
+        ConflictChoice,
         typer.Option(
             help="When something else is in the way: restore nothing, leave those out, or replace it after a backup."
         ),
-    ] = Choice.FAIL,
+    ] = ConflictChoice.FAIL,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be restored.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
-) -> Status:
+) -> ExitStatus:
     """Bring back what a backup holds, or the part of it that is selected: all of that or nothing.
 
     Ids, order, turns, times and columns of your own come back as they were, and items have their results again. What
@@ -81,8 +81,8 @@ def restore(
 
     if dry_run:
         _show(out, in_loop(plan()))
-        return Status.DONE
-    if on_conflict is Choice.REPLACE and not yes:
+        return ExitStatus.DONE
+    if on_conflict is ConflictChoice.REPLACE and not yes:
         planned = in_loop(plan())
         if planned.conflicts:
             confirm(f"Replace {counted(planned.conflicts, 'conversation')} (backed up first)", backup_id=backup)
@@ -93,8 +93,8 @@ def restore(
         out.note(
             "Interrupted; nothing was restored, unless it was over already. The same command is safe.", always=True
         )
-        return Status.INTERRUPTED
-    return Status.DONE
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.DONE
 
 
 def _show(out: Output, plan: "RestorePlan") -> None:
@@ -117,7 +117,7 @@ def _show(out: Output, plan: "RestorePlan") -> None:
             out.line(f"  and {plan.conflicts - _SHOWN:,} more")
 
 
-def _in_words(clash: "Clash") -> str:
+def _in_words(clash: "ConflictingConversation") -> str:
     return {
         "content": "is there with other content",
         "times": "is there with the same content and other times",
@@ -126,11 +126,11 @@ def _in_words(clash: "Clash") -> str:
     }[clash.kind]
 
 
-def _conclude(invocation: Invocation, out: Output, done: "Restored") -> None:
+def _conclude(invocation: Invocation, out: Output, done: "RestoreResult") -> None:
     if out.as_json:
-        from backstay.schemas import RestoredOut
+        from backstay.schemas import RestoreResultOut
 
-        out.answer(RestoredOut.of(done))
+        out.answer(RestoreResultOut.of(done))
     told = [counted(done.restored, "conversation") + " restored"]
     told += [f"{done.identical:,} {'was' if done.identical == 1 else 'were'} there already"] if done.identical else []
     told += [f"{done.skipped:,} left out, because something else is in the way"] if done.skipped else []

@@ -6,7 +6,7 @@ import typer
 
 from backstay.cli import key_permission, reminders
 from backstay.cli.endpoint_line import describe
-from backstay.cli.exits import Status
+from backstay.cli.exits import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import (
@@ -22,8 +22,8 @@ from backstay.cli.options import (
     Tpm,
 )
 from backstay.cli.output import Output
-from backstay.cli.run_session import SCRIPTED, Live, supervise
-from backstay.coordination.store import Owned
+from backstay.cli.run_session import SCRIPTED, RunContext, supervise
+from backstay.coordination.store import OwnedKind
 from backstay.errors import JobNotFound, NothingToRun
 from backstay.library.id_text import id_of_printed
 
@@ -83,8 +83,8 @@ def resume(
     invocation.pace(rpm, tpm, patience)
     invocation.base_url = base_url
 
-    async def begin(backstay: "Backstay", live: Live) -> "BatchResult":
-        from backstay.batch.intake import Columns
+    async def begin(backstay: "Backstay", live: RunContext) -> "BatchResult":
+        from backstay.batch.intake import ColumnMapping
 
         try:
             await _say_what_is_asked(out, live, backstay, job, base_url)
@@ -97,13 +97,13 @@ def resume(
                 retry_failed=retry_failed,
                 accept_new_items=accept_new_items,
                 base_url=base_url,
-                columns=Columns(id_column, topic_column, persona_column),
+                columns=ColumnMapping(id_column, topic_column, persona_column),
                 on_progress=live.watcher,
                 stop=live.stop,
                 grace_seconds=GRACE_SECONDS,
             )
         except (NothingToRun, JobNotFound) as error:
-            noun = Owned.UNFINISHED_JOB if isinstance(error, NothingToRun) else Owned.JOB
+            noun = OwnedKind.UNFINISHED_JOB if isinstance(error, NothingToRun) else OwnedKind.JOB
             await reminders.tell_of_others(out, backstay, noun)
             raise
 
@@ -116,23 +116,23 @@ def resume(
 
 
 async def _say_what_is_asked(
-    out: Output, live: Live, backstay: "Backstay", name: str | None, base_url: str | None
+    out: Output, live: RunContext, backstay: "Backstay", name: str | None, base_url: str | None
 ) -> None:
     jobs = [await backstay.batches.checkpoint(name)] if name is not None else await backstay.batches.incomplete(limit=2)
     if len(jobs) == 1 and jobs[0].processor.partition(":")[0] == "scripted":
         live.watcher.announcement = SCRIPTED
     elif len(jobs) == 1 and jobs[0].recipe is not None and jobs[0].is_incomplete:
         from backstay.generate.key_source import KeySources
-        from backstay.generate.processor_registry import Processors
+        from backstay.generate.processor_registry import ProcessorRegistry
 
         keys = KeySources.from_settings(backstay.settings)
-        out.note(f"{describe(Processors().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
+        out.note(f"{describe(ProcessorRegistry().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
 
 
-def _say_nothing(out: Output) -> Status:
+def _say_nothing(out: Output) -> ExitStatus:
     if out.as_json:
         from backstay.schemas import RunOut
 
         out.answer(RunOut.of_nothing())
     out.line("No job is unfinished; `backstay jobs` lists all there are.")
-    return Status.DONE
+    return ExitStatus.DONE

@@ -10,7 +10,7 @@ import typer
 from backstay.cli import dry_run as preview
 from backstay.cli import key_permission
 from backstay.cli.endpoint_line import describe
-from backstay.cli.exits import Status
+from backstay.cli.exits import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import (
@@ -26,8 +26,8 @@ from backstay.cli.options import (
     Tpm,
 )
 from backstay.cli.output import Output
-from backstay.cli.processor_options import Making
-from backstay.cli.run_session import SCRIPTED, Live, supervise
+from backstay.cli.processor_options import ProcessorOptions
+from backstay.cli.run_session import SCRIPTED, RunContext, supervise
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
 from backstay.library.id_text import id_of_printed
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from backstay.app import Backstay
-    from backstay.batch.intake import Columns
+    from backstay.batch.intake import ColumnMapping
     from backstay.batch.result import BatchResult
 
 
@@ -116,7 +116,7 @@ def run(
         "temperature": temperature,
         "max_tokens": max_tokens,
     }
-    making = Making(model, processor, recipe, fields, {"rpm": rpm, "tpm": tpm})
+    making = ProcessorOptions(model, processor, recipe, fields, {"rpm": rpm, "tpm": tpm})
     process = making.chosen()
     if not isinstance(process, str) and process.caution is not None:
         out.note(f"{process.caution}.", always=True)
@@ -126,7 +126,7 @@ def run(
             raise SettingsError("Only a recipe has prompts to show; leave --dry-run out", setting="dry_run")
         settings = invocation.settings()
         preview.show(out, process, file, dry_run, columns, settings.allowed_keys, KeySources.from_settings(settings))
-        return Status.DONE
+        return ExitStatus.DONE
     name = job if job is not None else _name_of(file)
     _check_readable(file)
     invocation.pace(rpm, tpm, patience)
@@ -139,7 +139,7 @@ def run(
             key_permission.remember_given(process, keys.environment)
         out.note(f"{describe(process, keys)}.")
 
-    def begin(backstay: "Backstay", live: Live) -> "Awaitable[BatchResult]":
+    def begin(backstay: "Backstay", live: RunContext) -> "Awaitable[BatchResult]":
         live.watcher.announcement = SCRIPTED if making.is_scripted else None
         return backstay.batches.run(
             name,
@@ -161,10 +161,10 @@ def run(
     return supervise(invocation, out, begin, name=name, create=True)
 
 
-def _columns(*names: str | None) -> "Columns":
-    from backstay.batch.intake import Columns
+def _columns(*names: str | None) -> "ColumnMapping":
+    from backstay.batch.intake import ColumnMapping
 
-    return Columns(*names)
+    return ColumnMapping(*names)
 
 
 def _name_of(file: str) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backstay.cli import gc_tuning, reminders
-from backstay.cli.exits import Status, of_result
+from backstay.cli.exits import ExitStatus, of_result
 from backstay.cli.file_limits import allow_many
-from backstay.cli.interruption import Interruption
+from backstay.cli.interruption import SignalHandling
 from backstay.cli.invocation import Invocation, in_loop
-from backstay.cli.output import Output, ReaderGone
-from backstay.cli.progress import Watcher, in_tokens, watcher
+from backstay.cli.output import Output, OutputClosed
+from backstay.cli.progress import RunProgressView, in_tokens, watcher
 from backstay.cli.text import counted, duration, plain
 from backstay.errors import CommitUnknown, StorageError, StoreBusy, StoreUnavailable
 from backstay.library.id_text import printed_id
@@ -20,7 +20,7 @@ from backstay.library.id_text import printed_id
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.result import BatchResult
-    from backstay.batch.stop import Stop
+    from backstay.batch.stop import StopSignal
 
 # A run that was asked to stop does not wait for these to pass; nothing is wrong with the job.
 _HELD_UP = (StoreBusy, StoreUnavailable, CommitUnknown)
@@ -29,30 +29,30 @@ SCRIPTED = "The built-in scripted writer composes these conversations; no model 
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class RunContext:
     """What a run is handed: whom to tell, and what may stop it."""
 
-    watcher: Watcher
-    stop: "Stop"
+    watcher: RunProgressView
+    stop: "StopSignal"
 
 
-Begin = Callable[["Backstay", Live], Awaitable["BatchResult"]]
+Begin = Callable[["Backstay", RunContext], Awaitable["BatchResult"]]
 
 
 def supervise(
     invocation: Invocation, out: Output, begin: Begin, *, name: str, create: bool = False, is_resumed: bool = False
-) -> Status:
+) -> ExitStatus:
     """Let a run work to its end, say what it came to, and return the status to exit with."""
-    from backstay.batch.stop import Stop
+    from backstay.batch.stop import StopSignal
 
-    live = Live(watcher(out, name), Stop())
+    live = RunContext(watcher(out, name), StopSignal())
     allow_many()
     gc_tuning.let_rest()
 
     def farewell() -> str:
         return f"Left at once; everything finished is kept. {_resume(invocation, live)}".rstrip()
 
-    interruption = Interruption(stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=out.json_logs)
+    interruption = SignalHandling(stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=out.json_logs)
     with interruption:
         return in_loop(
             _supervise(invocation, out, begin, live, create=create, is_resumed=is_resumed), interruption.watch
@@ -60,8 +60,8 @@ def supervise(
 
 
 async def _supervise(
-    invocation: Invocation, out: Output, begin: Begin, live: Live, *, create: bool, is_resumed: bool
-) -> Status:
+    invocation: Invocation, out: Output, begin: Begin, live: RunContext, *, create: bool, is_resumed: bool
+) -> ExitStatus:
     result = None
     try:
         async with invocation.open(create=create) as backstay:
@@ -69,7 +69,7 @@ async def _supervise(
             with live.watcher, contextlib.redirect_stdout(sys.stderr):
                 result = await begin(backstay, live)
             # The run is over, whether or not anybody reads what it came to.
-            with contextlib.suppress(ReaderGone):
+            with contextlib.suppress(OutputClosed):
                 await _conclude(invocation, out, backstay, result, is_resumed=is_resumed)
     except StorageError as error:
         if result is not None:
@@ -77,7 +77,7 @@ async def _supervise(
         resume = _resume(invocation, live)
         if live.stop.requested and isinstance(error, _HELD_UP):
             out.note(f"Interrupted; everything stored is kept. {plain(error.message)}. {resume}".rstrip(), always=True)
-            return Status.INTERRUPTED
+            return ExitStatus.INTERRUPTED
         if resume:
             out.note(resume, always=True)
         raise
@@ -101,7 +101,7 @@ async def _conclude(
     await reminders.remind(invocation, out, backstay, about=result.job_id, always=is_resumed)
 
 
-def _resume(invocation: Invocation, live: Live) -> str:
+def _resume(invocation: Invocation, live: RunContext) -> str:
     """Return how to go on with a run that did not come to its end; nothing when it never began."""
     latest = live.watcher.latest
     return f"Resume with: {invocation.resuming(latest.job_id)}" if latest is not None else ""
@@ -124,16 +124,16 @@ async def _say_next(invocation: Invocation, out: Output, backstay: "Backstay", r
     status, name = of_result(result), result.job_id
     resume = f"Resume with: {invocation.resuming(name)}"
     match status:
-        case Status.INTERRUPTED:
+        case ExitStatus.INTERRUPTED:
             out.note(f"Interrupted; everything finished is kept. {resume}", always=True)
-        case Status.LIMIT:
+        case ExitStatus.LIMIT:
             out.note(f"Stopped at the limit. {resume}", always=True)
-        case Status.PAUSED:
+        case ExitStatus.PAUSED:
             reason = f": {plain(result.pause.message)}" if result.pause else ""
             out.note(f"Paused{reason}. {reminders.after_pause(invocation, name, result.pause)}", always=True)
             if await reminders.has_answers(backstay, name):
                 out.note(f"Show the answers: {invocation.about('failed', name, '--raw')}")
-        case Status.WITH_FAILURES:
+        case ExitStatus.WITH_FAILURES:
             from backstay.generate.advice import may_try_again
 
             codes = await backstay.batches.failure_codes(name)
@@ -142,7 +142,7 @@ async def _say_next(invocation: Invocation, out: Output, backstay: "Backstay", r
             )
             if any(may_try_again(code) for code in codes):
                 out.note(f"Try them again: {invocation.resuming(name, '--retry-failed')}")
-        case Status.ERROR:
+        case ExitStatus.ERROR:
             out.note(f"Cancelled; its conversations stay. Free its name with: {invocation.about('discard', name)}")
         case _ if result.completed:
             export = ("conversations", "export", "--job", printed_id(name), "-o", "conversations.jsonl")

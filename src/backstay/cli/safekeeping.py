@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backstay.backup.backup import BackupProgress
 
 
-class Watcher:
+class BackupProgressView:
     """Listens and shows nothing. The others show something."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Watcher:
         return None
 
 
-class Lines(Watcher):
+class BackupProgressLines(BackupProgressView):
     """Prints a line at most every few seconds: what is over sooner needs none."""
 
     def __init__(self, out: Output) -> None:
@@ -48,7 +48,7 @@ class Lines(Watcher):
             self._out.note(f"{progress.phase}: {in_words(progress)}")
 
 
-class Bar(Watcher):
+class BackupProgressBar(BackupProgressView):
     """A bar that moves, made by Rich, anew for each phase; it is gone at the end."""
 
     def __init__(self) -> None:
@@ -87,11 +87,11 @@ class Bar(Watcher):
         self._bar.stop()
 
 
-def watcher(out: Output) -> Watcher:
+def watcher(out: Output) -> BackupProgressView:
     """Choose how to show progress."""
     if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
-        return Bar()
-    return Watcher() if out.as_json else Lines(out)
+        return BackupProgressBar()
+    return BackupProgressView() if out.as_json else BackupProgressLines(out)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def serve(
     settings, server = invocation.settings(), load(host=host, port=port)
     warn_of_supabase(settings, os.environ, out)
 
-    def tell(place: serve.Place) -> None:
+    def tell(place: serve.ServeAddress) -> None:
         if as_json:
             from backstay.schemas import ServeOut
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from backstay.coordination.store import NoteStore
-from backstay.errors import BackstayError, KeyInFlight, KeyReused
-from backstay.library.note import Note
+from backstay.coordination.store import ExpiringValueStore
+from backstay.errors import BackstayError, IdempotencyKeyInFlight, IdempotencyKeyReused
+from backstay.library.note import ExpiringValue
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.coordination")
@@ -24,7 +24,7 @@ _RENEWED_SECONDS = 40.0  # three chances before a claim lapses
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredResponse:
     """What a request was answered with."""
 
     status: int
@@ -32,22 +32,22 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ResponseRecorder:
     """Makes the note of a request's answer, to be written in the transaction of the request's work."""
 
     owner: str
     name: str
     digest: str
 
-    def note(self, answer: Answer) -> Note:
+    def note(self, answer: StoredResponse) -> ExpiringValue:
         """Return the note that records this answer."""
-        return Note(self.owner, _KIND, self.name, _value(self.digest, answer), _KEPT)
+        return ExpiringValue(self.owner, _KIND, self.name, _value(self.digest, answer), _KEPT)
 
 
-Act = Callable[[Receipt | None], Awaitable[Answer]]
+Act = Callable[[ResponseRecorder | None], Awaitable[StoredResponse]]
 
 
-class Once:
+class IdempotentRequests:
     """Keeps the answers of requests that came with a key, for a day.
 
     A server that dies during a request leaves a claim that lapses after two minutes; until then the key is in flight.
@@ -55,10 +55,10 @@ class Once:
     nothing: it may be tried again under the same key.
     """
 
-    def __init__(self, *, store: NoteStore) -> None:
+    def __init__(self, *, store: ExpiringValueStore) -> None:
         self._store = store
 
-    async def answer(self, owner: str, key: str | None, request: bytes, act: Act) -> tuple[Answer, bool]:
+    async def answer(self, owner: str, key: str | None, request: bytes, act: Act) -> tuple[StoredResponse, bool]:
         """Return the answer of `act`, or the one that was kept, and whether it was kept.
 
         Args:
@@ -68,8 +68,8 @@ class Once:
             act: Does the work; with a key it is given a receipt.
 
         Raises:
-            KeyReused: the key was used for another request.
-            KeyInFlight: a request under this key is being worked on.
+            IdempotencyKeyReused: the key was used for another request.
+            IdempotencyKeyInFlight: a request under this key is being worked on.
         """
         if key is None:
             return await act(None), False
@@ -80,7 +80,7 @@ class Once:
             return _kept(orjson.loads(claimed), digest), True
         async with self._renewing(owner, name, claim):
             try:
-                answer = await act(Receipt(owner, name, digest))
+                answer = await act(ResponseRecorder(owner, name, digest))
             except BaseException:
                 # A receipt stays: the work is done, even if the answer is lost.
                 await asyncio.shield(self._store.drop(owner, _KIND, name, claim))
@@ -107,14 +107,16 @@ class Once:
                 await task
 
 
-def _value(digest: str, answer: Answer | None) -> str:
+def _value(digest: str, answer: StoredResponse | None) -> str:
     told = None if answer is None else {"status": answer.status, "body": answer.body}
     return orjson.dumps({"request": digest, "answer": told}).decode()
 
 
-def _kept(note: dict[str, Any], digest: str) -> Answer:
+def _kept(note: dict[str, Any], digest: str) -> StoredResponse:
     if note["request"] != digest:
-        raise KeyReused("This Idempotency-Key was used for another request; choose a new one for each")
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another request; choose a new one for each")
     if note["answer"] is None:
-        raise KeyInFlight("A request under this Idempotency-Key is being worked on; ask again when it is done")
-    return Answer(**note["answer"])
+        raise IdempotencyKeyInFlight(
+            "A request under this Idempotency-Key is being worked on; ask again when it is done"
+        )
+    return StoredResponse(**note["answer"])

@@ -2,16 +2,16 @@
 
 from datetime import timedelta
 
-from backstay.coordination.store import NoteStore
+from backstay.coordination.store import ExpiringValueStore
 
 _KIND = "duty"
 _REMEMBERED = timedelta(hours=12)
 
 
-class Duties:
+class ScheduledTasks:
     """Says which server does a duty."""
 
-    def __init__(self, *, store: NoteStore) -> None:
+    def __init__(self, *, store: ExpiringValueStore) -> None:
         self._store = store
 
     async def claim(self, name: str, *, due: str) -> bool:

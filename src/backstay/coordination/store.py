@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class Owned(StrEnum):
+class OwnedKind(StrEnum):
     """A kind of thing that an owner has."""
 
     JOB = "job"
@@ -20,20 +20,20 @@ class Owned(StrEnum):
 class OtherOwners:
     """How many other owners have something, and how much; never their names."""
 
-    noun: Owned
+    noun: OwnedKind
     owners: int
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class TakenNote:
+class TakenValue:
     """A note that was taken away, and whose it was."""
 
     owner: str
     value: str
 
 
-class NoteStore(Protocol):
+class ExpiringValueStore(Protocol):
     """Notes: small values under a kind and a name, each an owner's, that expire."""
 
     async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
@@ -47,7 +47,7 @@ class NoteStore(Protocol):
         """Write a note, whatever is there."""
         ...
 
-    async def take(self, kind: str, name: str) -> TakenNote | None:
+    async def take(self, kind: str, name: str) -> TakenValue | None:
         """Remove a note that has not expired and return it, whoever's it is; None when there is none.
 
         For names that are secrets. Of many at once, one gets it.
@@ -70,6 +70,6 @@ class NoteStore(Protocol):
         """Return who has unfinished jobs or backups: whom a server's own duties concern."""
         ...
 
-    async def others(self, owner: str, noun: Owned) -> OtherOwners:
+    async def others(self, owner: str, noun: OwnedKind) -> OtherOwners:
         """Count what owners other than this one have. Only for the operator of the database, never over HTTP."""
         ...

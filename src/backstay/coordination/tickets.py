@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from backstay.clock import Clock
-from backstay.coordination.store import NoteStore
+from backstay.coordination.store import ExpiringValueStore
 
 _KIND = "ticket"
 _LASTS = timedelta(seconds=60)
@@ -23,7 +23,7 @@ class Ticket:
 class Tickets:
     """Issues and redeems tickets. The database knows only what tells whether a secret is right."""
 
-    def __init__(self, *, store: NoteStore, clock: Clock) -> None:
+    def __init__(self, *, store: ExpiringValueStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 

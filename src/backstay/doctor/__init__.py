@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
 from backstay import former_name
-from backstay.doctor.check import Check, Level
+from backstay.doctor.check import Check, CheckLevel
 from backstay.doctor.file import check_file, check_library
 from backstay.doctor.sources import check_sources
 from backstay.environment import NAME_SUPABASE, supabase_unused
@@ -18,7 +18,7 @@ from backstay.errors import SettingsError
 from backstay.extras import installation
 from backstay.settings import FILE, VARIABLES, Settings, load, settings_file
 
-__all__ = ["Check", "Level", "examine"]
+__all__ = ["Check", "CheckLevel", "examine"]
 
 
 def examine(
@@ -32,27 +32,31 @@ def examine(
         environ: The environment to speak of.
         deep: Search the whole database, and the file of each backup, for damage, however large they are.
     """
-    yield Check("backstay", Level.OK, version("backstay"))
-    yield Check("python", Level.OK, f"{platform.python_version()} ({platform.python_implementation()})")
-    yield Check("platform", Level.OK, platform.platform())
+    yield Check("backstay", CheckLevel.OK, version("backstay"))
+    yield Check("python", CheckLevel.OK, f"{platform.python_version()} ({platform.python_implementation()})")
+    yield Check("platform", CheckLevel.OK, platform.platform())
     yield from _environment(environ)
     try:
         settings = load(database_url=database_url, owner=owner, environ=environ)
         where = settings.server or settings.database
         ignored = () if settings.server else settings.ignored_parameters
     except SettingsError as error:
-        yield Check("settings", Level.PROBLEM, error.message)
+        yield Check("settings", CheckLevel.PROBLEM, error.message)
         return
     path = settings_file(settings.here, environ)
-    yield Check("settings", Level.OK, f"from {path}" if path else f"there is no {FILE} in {settings.here} or above it")
+    yield Check(
+        "settings", CheckLevel.OK, f"from {path}" if path else f"there is no {FILE} in {settings.here} or above it"
+    )
     yield from check_sources(settings, environ)
     if isinstance(where, str):
         yield from _server(where, settings, deep=deep)
     else:
         if settings.database_url is None and (reason := supabase_unused(environ, settings.here, where)):
-            yield Check("settings", Level.WARNING, reason, NAME_SUPABASE)
+            yield Check("settings", CheckLevel.WARNING, reason, NAME_SUPABASE)
         if ignored:
-            yield Check("settings", Level.OK, f"for other drivers, and ignored in the address: {', '.join(ignored)}")
+            yield Check(
+                "settings", CheckLevel.OK, f"for other drivers, and ignored in the address: {', '.join(ignored)}"
+            )
         yield check_library()
         yield from check_file(where, settings, deep=deep)
 
@@ -60,11 +64,11 @@ def examine(
 def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
     names = [name for name in VARIABLES if environ.get(name)]
     # Names only: an address may carry a password.
-    yield Check("environment", Level.OK, f"{' and '.join(names) or 'nothing of ours'} set")
+    yield Check("environment", CheckLevel.OK, f"{' and '.join(names) or 'nothing of ours'} set")
     for name in former_name.variables(environ):
-        yield Check("environment", Level.WARNING, f"{name} is a variable of {former_name.WHO}, and is not read")
+        yield Check("environment", CheckLevel.WARNING, f"{name} is a variable of {former_name.WHO}, and is not read")
     if environ.get("SUPABASE_SERVICE_ROLE_KEY"):
-        yield Check("environment", Level.OK, "SUPABASE_SERVICE_ROLE_KEY is set; it is not used")
+        yield Check("environment", CheckLevel.OK, "SUPABASE_SERVICE_ROLE_KEY is set; it is not used")
 
 
 def _server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
@@ -72,6 +76,6 @@ def _server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
         from backstay.doctor.server import check_server
     except ImportError:
         text = "the packages that speak to the server are not installed"
-        yield Check("postgres", Level.PROBLEM, text, f"add them with {installation('postgres')}")
+        yield Check("postgres", CheckLevel.PROBLEM, text, f"add them with {installation('postgres')}")
         return
     yield from check_server(url, settings, deep=deep)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Level(StrEnum):
+class CheckLevel(StrEnum):
     OK = "ok"
     WARNING = "warning"
     PROBLEM = "problem"
@@ -15,7 +15,7 @@ class Check:
     """What one check found, and what to do about it."""
 
     name: str
-    level: Level
+    level: CheckLevel
     message: str
     remedy: str | None = None
 

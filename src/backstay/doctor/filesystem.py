@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backstay.doctor.check import Check, Level, in_bytes
+from backstay.doctor.check import Check, CheckLevel, in_bytes
 from backstay.files import is_open_to_all
 
 _LITTLE_SPACE = 512 * 1024 * 1024
@@ -17,7 +17,7 @@ _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fus
 
 
 @dataclass(frozen=True, slots=True)
-class _Remedies:
+class _PlaceRemedies:
     """The remedies for a place, by its purpose."""
 
     not_a_folder: str
@@ -26,13 +26,13 @@ class _Remedies:
     full: str
 
 
-_DATABASE = _Remedies(
+_DATABASE = _PlaceRemedies(
     not_a_folder="name another database with --database",
     not_writable="change its rights, or name another database with --database",
     shared="put the database on a local disk: SQLite's log needs memory that all who use it share",
     full="make room; a run that finds none pauses and can be resumed",
 )
-_BACKUPS = _Remedies(
+_BACKUPS = _PlaceRemedies(
     not_a_folder="remove what is there, or set BACKUP_DIRECTORY to a folder",
     not_writable="change its rights, or set BACKUP_DIRECTORY to a folder that can be written",
     shared="set BACKUP_DIRECTORY to a folder on a local disk: locks on backups in progress may not work there",
@@ -52,51 +52,53 @@ def check_backup_place(place: Path) -> Iterator[Check]:
     """Check where new backups go (the first backup makes a missing folder): one line, or what is wrong."""
     there = next((one for one in (place, *place.parents) if os.path.lexists(one)), place)
     checks = [_rights("backups", there, _BACKUPS)]
-    if checks[0].level is not Level.PROBLEM:
+    if checks[0].level is not CheckLevel.PROBLEM:
         checks += [_file_system("backups", there, _BACKUPS), _space("backups", there, _BACKUPS)]
         if there not in (place, place.parent):
             text = f"{place.parent} is not there; the first backup makes it, on the disk of {there}"
-            checks.append(Check("backups", Level.WARNING, text, "mount the disk that it is on, or make that folder"))
-    wrong = [check for check in checks if check.level is not Level.OK]
-    yield from wrong or [Check("backups", Level.OK, f"new ones go to {place}, {checks[-1].message}")]
+            checks.append(
+                Check("backups", CheckLevel.WARNING, text, "mount the disk that it is on, or make that folder")
+            )
+    wrong = [check for check in checks if check.level is not CheckLevel.OK]
+    yield from wrong or [Check("backups", CheckLevel.OK, f"new ones go to {place}, {checks[-1].message}")]
 
 
 def check_backup_folder(folder: Path) -> Iterator[Check]:
     """Check the folder of one database within that place, if it exists; yield nothing if it can be used."""
-    if os.path.lexists(folder) and (check := _rights("backups", folder, _BACKUPS)).level is not Level.OK:
+    if os.path.lexists(folder) and (check := _rights("backups", folder, _BACKUPS)).level is not CheckLevel.OK:
         yield check
 
 
-def _rights(name: str, folder: Path, remedies: _Remedies) -> Check:
+def _rights(name: str, folder: Path, remedies: _PlaceRemedies) -> Check:
     if not folder.is_dir():
-        return Check(name, Level.PROBLEM, f"{folder} is not a folder", remedies.not_a_folder)
+        return Check(name, CheckLevel.PROBLEM, f"{folder} is not a folder", remedies.not_a_folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return Check(name, Level.PROBLEM, f"{folder} cannot be written", remedies.not_writable)
+        return Check(name, CheckLevel.PROBLEM, f"{folder} cannot be written", remedies.not_writable)
     if is_open_to_all(folder):
         # No backup is made there.
-        level = Level.PROBLEM if remedies is _BACKUPS else Level.WARNING
+        level = CheckLevel.PROBLEM if remedies is _BACKUPS else CheckLevel.WARNING
         return Check(name, level, f"every user can write to {folder}", f"chmod o-w {shlex.quote(str(folder))}")
-    return Check(name, Level.OK, f"{folder} can be written")
+    return Check(name, CheckLevel.OK, f"{folder} can be written")
 
 
-def _file_system(name: str, folder: Path, remedies: _Remedies) -> Check:
+def _file_system(name: str, folder: Path, remedies: _PlaceRemedies) -> Check:
     kind = file_system(folder)
     if kind is None:
-        return Check(name, Level.OK, "the kind of file system is unknown here")
+        return Check(name, CheckLevel.OK, "the kind of file system is unknown here")
     if kind.startswith(_NETWORK):
         text = f"{folder} is on a file system shared over a network or with a host ({kind})"
-        return Check(name, Level.WARNING, text, remedies.shared)
-    return Check(name, Level.OK, f"{kind}")
+        return Check(name, CheckLevel.WARNING, text, remedies.shared)
+    return Check(name, CheckLevel.OK, f"{kind}")
 
 
-def _space(name: str, folder: Path, remedies: _Remedies) -> Check:
+def _space(name: str, folder: Path, remedies: _PlaceRemedies) -> Check:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Check(name, Level.WARNING, f"the free space of {folder} is unknown: {error.strerror}")
-    level = Level.PROBLEM if free < _NO_SPACE else Level.WARNING if free < _LITTLE_SPACE else Level.OK
+        return Check(name, CheckLevel.WARNING, f"the free space of {folder} is unknown: {error.strerror}")
+    level = CheckLevel.PROBLEM if free < _NO_SPACE else CheckLevel.WARNING if free < _LITTLE_SPACE else CheckLevel.OK
     text = f"{in_bytes(free)} free on the disk of {folder}"
-    return Check(name, level, text, None if level is Level.OK else remedies.full)
+    return Check(name, level, text, None if level is CheckLevel.OK else remedies.full)
 
 
 def file_system(folder: Path, *, mounts: Path = _MOUNTS) -> str | None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from backstay.doctor.check import Check, Level
+from backstay.doctor.check import Check, CheckLevel
 from backstay.errors import BackstayError, SettingsError
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.library.adoption_file import adoption_from_settings
@@ -22,7 +22,7 @@ def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Ch
     try:
         sources = KeySources(settings.keys, settings.headers, directory=settings.file_directory, environ=environ)
     except SettingsError as error:
-        yield Check("headers", Level.PROBLEM, error.message, "correct it in backstay.toml")
+        yield Check("headers", CheckLevel.PROBLEM, error.message, "correct it in backstay.toml")
         return
     for variable in settings.keys:
         yield _key(sources, settings, variable, environ)
@@ -30,12 +30,12 @@ def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Ch
         try:
             sources.headers(host)
         except SettingsError as error:
-            yield Check("headers", Level.PROBLEM, error.message)
+            yield Check("headers", CheckLevel.PROBLEM, error.message)
     try:
         if adopt_table(settings.here)[0]:
             adoption_from_settings(settings.here, conversations="any", turns="any")  # the command line may name them
     except SettingsError as error:
-        yield Check("adopt", Level.PROBLEM, error.message, "correct [adopt] in backstay.toml")
+        yield Check("adopt", CheckLevel.PROBLEM, error.message, "correct [adopt] in backstay.toml")
 
 
 def _key(sources: KeySources, settings: Settings, variable: str, environ: Mapping[str, str]) -> Check:
@@ -45,18 +45,18 @@ def _key(sources: KeySources, settings: Settings, variable: str, environ: Mappin
         case KeySource.FILE:
             return _file(sources, variable, settings.file_directory / Path(str(settings.keys[variable].file)))
         case _:
-            return Check("keys", Level.OK, f"{variable} is set, so [keys.{variable}] in backstay.toml is not used")
+            return Check("keys", CheckLevel.OK, f"{variable} is set, so [keys.{variable}] in backstay.toml is not used")
 
 
 def _file(sources: KeySources, variable: str, path: Path) -> Check:
     try:
         sources.read(variable)
     except BackstayError as error:
-        return Check("keys", Level.PROBLEM, error.message, "correct the file, or its name in backstay.toml")
+        return Check("keys", CheckLevel.PROBLEM, error.message, "correct the file, or its name in backstay.toml")
     path = path.expanduser()
     if path.stat().st_mode & 0o044:
-        return Check("keys", Level.WARNING, f"others can read {path}, the key of {variable}", f"chmod 600 {path}")
-    return Check("keys", Level.OK, f"{KeySource.FILE.describe(variable)} can be read")
+        return Check("keys", CheckLevel.WARNING, f"others can read {path}, the key of {variable}", f"chmod 600 {path}")
+    return Check("keys", CheckLevel.OK, f"{KeySource.FILE.describe(variable)} can be read")
 
 
 def _command(variable: str, command: str, directory: Path, environ: Mapping[str, str]) -> Check:
@@ -68,13 +68,13 @@ def _command(variable: str, command: str, directory: Path, environ: Mapping[str,
         words = []
     program = words[0] if words else ""
     if not program or _OF_SHELL.search(program):
-        return Check("keys", Level.OK, text)
+        return Check("keys", CheckLevel.OK, text)
     if "/" in program:
         is_there = os.access(directory / program, os.X_OK)
     else:
         is_there = shutil.which(program, path=environ.get("PATH")) is not None
     if is_there:
-        return Check("keys", Level.OK, text)
-    level = Level.PROBLEM if "/" in program else Level.WARNING  # it may be a shell builtin
+        return Check("keys", CheckLevel.OK, text)
+    level = CheckLevel.PROBLEM if "/" in program else CheckLevel.WARNING  # it may be a shell builtin
     text = f"{program}, the command for {variable} in [keys.{variable}], is missing or cannot be run"
     return Check("keys", level, text, "install it, correct its path, or chmod +x it")

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from backstay.batch import liveness
 from backstay.batch.job import TAKEN_OVER, JobState, how_to_go_on
 from backstay.batch.processor import CALLER
-from backstay.doctor.check import Check, Level
-from backstay.storage.sql.inspection import Standing, Unfinished
+from backstay.doctor.check import Check, CheckLevel
+from backstay.storage.sql.inspection import DatabaseReport, UnfinishedJob
 
 _NAMED = 5  # of many jobs
 
 
-def check_work(found: Standing) -> Iterator[Check]:
+def check_work(found: DatabaseReport) -> Iterator[Check]:
     """Check what a database says of jobs, workers and deletes."""
     dead = [holder for holder in found.leaseholders if liveness.is_proven_dead(holder.card)]
     alive = {(holder.owner, holder.job_id) for holder in found.leaseholders if holder not in dead}
@@ -26,13 +26,13 @@ def check_work(found: Standing) -> Iterator[Check]:
         remedy = _remedy([job for job in found.unfinished if job.id not in working]) if waiting else None
         more = f" and {len(unfinished) - _NAMED:,} more" if len(unfinished) > _NAMED else ""
         text = f"unfinished: {', '.join(unfinished[:_NAMED])}{more}"
-        yield Check("jobs", Level.WARNING if waiting else Level.OK, text, remedy)
+        yield Check("jobs", CheckLevel.WARNING if waiting else CheckLevel.OK, text, remedy)
     else:
-        yield Check("jobs", Level.OK, "none is unfinished")
+        yield Check("jobs", CheckLevel.OK, "none is unfinished")
     for holder in dead:
         text = f"process {holder.card.pid} on {holder.card.host} died while it worked on {holder.job_id}"
-        yield Check("workers", Level.WARNING, text, "the next resume of that job takes its items back")
-    yield Check("workers", Level.OK, f"{len(found.leaseholders) - len(dead)} at work")
+        yield Check("workers", CheckLevel.WARNING, text, "the next resume of that job takes its items back")
+    yield Check("workers", CheckLevel.OK, f"{len(found.leaseholders) - len(dead)} at work")
     for name, is_damaged in found.cut_off_deletes:
         text = f"the delete of {name} is unfinished{', and that backup is damaged' if is_damaged else ''}"
         remedy = (
@@ -41,22 +41,22 @@ def check_work(found: Standing) -> Iterator[Check]:
         if is_damaged:
             verify = f"put back a copy of its file, then `backstay backups verify {name}`"
             remedy = f"{verify}; `backstay backups delete {name}` gives it up"
-        yield Check("deletes", Level.WARNING, text, remedy)
+        yield Check("deletes", CheckLevel.WARNING, text, remedy)
 
 
-def check_others(found: Standing, owner: str) -> Iterator[Check]:
+def check_others(found: DatabaseReport, owner: str) -> Iterator[Check]:
     """Count what other owners have: perhaps one of them was meant."""
     counts = [f"{_counted(one.count, one.noun)} ({_counted(one.owners, 'owner')})" for one in found.others]
     if counts:
         remedy = "name another owner with --owner or BACKSTAY_OWNER"
-        yield Check("owners", Level.OK, f"owners other than {owner!r} have {', '.join(counts)}", remedy)
+        yield Check("owners", CheckLevel.OK, f"owners other than {owner!r} have {', '.join(counts)}", remedy)
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _remedy(waiting: Sequence[Unfinished]) -> str:
+def _remedy(waiting: Sequence[UnfinishedJob]) -> str:
     remedies = []
     if any(job.processor != CALLER and not _lacks_items(job) for job in waiting):
         remedies.append("`backstay resume JOB` goes on with one")
@@ -67,5 +67,5 @@ def _remedy(waiting: Sequence[Unfinished]) -> str:
     return "; of what was taken over: ".join(remedies)
 
 
-def _lacks_items(job: Unfinished) -> bool:
+def _lacks_items(job: UnfinishedJob) -> bool:
     return job.processor == TAKEN_OVER and job.state == JobState.PAUSED

@@ -3,13 +3,13 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from backstay.errors import BackstayError, KeyMissing
+from backstay.errors import ApiKeyMissing, BackstayError
 from backstay.generate.credentials import Secrets
 from backstay.generate.headers import merge_headers
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.generate.limiter import RateLimiter
-from backstay.generate.rate import Rate
-from backstay.generate.suspicion import Suspicions
+from backstay.generate.rate import AccountRate
+from backstay.generate.suspicion import SuspectedErrors
 from backstay.generate.trouble import PATIENCE_SECONDS
 from backstay.logs import get_logger
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from backstay.generate.adaptation import Adaptation
     from backstay.generate.endpoint import Endpoint
-    from backstay.generate.http import Reply
+    from backstay.generate.http import HttpResponse
     from backstay.generate.providers.provider import Structure
-    from backstay.generate.stream_collector import Collector
+    from backstay.generate.stream_collector import StreamCollector
 
 _log = get_logger("backstay.keys")
 
@@ -45,7 +45,7 @@ class Account:
             SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
         """
         # Here and not above: who asks no provider need not wait for what speaks to one.
-        from backstay.generate.http import Http
+        from backstay.generate.http import HttpClient
 
         self.limiter = limiter
         self.patience_seconds = patience_seconds
@@ -55,10 +55,10 @@ class Account:
         self._secret_headers = sources.headers(endpoint.host)
         self.secrets = Secrets([key, *self._secret_headers.values()])
         """What must not be stored from an answer."""
-        self.http = Http(endpoint.url, self._headers())
+        self.http = HttpClient(endpoint.url, self._headers())
         self._renewed_headers: Mapping[str, str] | None = None
         self._renewing: asyncio.Task[None] | None = None
-        self._suspicions: dict[str, Suspicions] = {}
+        self._suspicions: dict[str, SuspectedErrors] = {}
         self._adaptations: dict[tuple[str, tuple[Structure, ...]], Adaptation] = {}
 
     def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
@@ -68,9 +68,9 @@ class Account:
         key = (model, tuple(structures))
         return self._adaptations.setdefault(key, Adaptation.from_structures(structures))
 
-    def suspicions(self, model: str) -> Suspicions:
+    def suspicions(self, model: str) -> SuspectedErrors:
         """Return what a model's refusals have told about whom they concern; all jobs share it."""
-        return self._suspicions.setdefault(model, Suspicions())
+        return self._suspicions.setdefault(model, SuspectedErrors())
 
     @property
     def has_key(self) -> bool:
@@ -80,12 +80,12 @@ class Account:
     def key_source(self) -> KeySource:
         return self._sources.source_of(self._endpoint.key_variable)
 
-    async def post(self, body: bytes, *, stream: "type[Collector] | None" = None) -> "Reply":
+    async def post(self, body: bytes, *, stream: "type[StreamCollector] | None" = None) -> "HttpResponse":
         """Ask once, and once more where the key was refused and has another value by now.
 
         Raises:
-            Unreached, Cut: there was no answer, or not all of it.
-            BrokenReply: there was one that cannot be read.
+            ConnectFailed, Cut: there was no answer, or not all of it.
+            MalformedResponse: there was one that cannot be read.
         """
         key = self._key
         reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
@@ -152,7 +152,7 @@ class Accounts:
         """Return the account that an endpoint is asked with. The first time waits for the source of its key.
 
         Raises:
-            KeyMissing: it needs a key, and there is none.
+            ApiKeyMissing: it needs a key, and there is none.
             SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
         """
         variable = endpoint.key_variable
@@ -160,7 +160,7 @@ class Accounts:
         if key is None and endpoint.key_required:
             is_server = self._keys.source_of(variable) is KeySource.SERVER_VARIABLE
             restart = f"restart the server with it in {variable}"
-            raise KeyMissing(
+            raise ApiKeyMissing(
                 f"{endpoint.model} needs an API key: "
                 f"{restart if is_server else f'put it into the environment variable {variable}'}, or name a "
                 f"command that prints it or a file that holds it under [keys.{variable}] in backstay.toml",
@@ -172,7 +172,7 @@ class Accounts:
         name = (endpoint.url, headers, endpoint.key_header, variable if renewable else "", None if renewable else key)
         known = self._accounts.get(name)
         if known is None:
-            rate = Rate(rpm=self._rpm, tpm=self._tpm, patience_seconds=self._patience_seconds)
+            rate = AccountRate(rpm=self._rpm, tpm=self._tpm, patience_seconds=self._patience_seconds)
             limiter = RateLimiter(rate, host=endpoint.host)
             known = Account(endpoint, key, sources=self._keys, limiter=limiter, patience_seconds=self._patience_seconds)
             self._accounts[name] = known

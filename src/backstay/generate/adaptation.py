@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from backstay.generate.error_response import Change, Refusal
+from backstay.generate.error_response import ErrorResponse, RequestChange
 from backstay.generate.providers.provider import Structure
 
 _TELLING_ANSWERS = 8
@@ -115,7 +115,7 @@ class Adaptation:
         return True
 
 
-def adapt(adaptation: Adaptation, refusal: Refusal, structure: Structure, own: Container[str]) -> bool:
+def adapt(adaptation: Adaptation, refusal: ErrorResponse, structure: Structure, own: Container[str]) -> bool:
     """Learn from a refusal how else to ask; False when there is no other way.
 
     Args:
@@ -125,10 +125,10 @@ def adapt(adaptation: Adaptation, refusal: Refusal, structure: Structure, own: C
         own: names of the parameters that the user has set: none of them is renamed or left out.
     """
     parameter = refusal.parameter
-    if refusal.change is Change.PLAINER:
+    if refusal.change is RequestChange.PLAINER:
         return adaptation.drop_structure(structure)
     if parameter is None or parameter in own:
         return False
-    if refusal.change is Change.RENAME:
+    if refusal.change is RequestChange.RENAME:
         return adaptation.rename(parameter, refusal.instead or "")
-    return refusal.change is Change.OMIT and adaptation.omit(parameter)
+    return refusal.change is RequestChange.OMIT and adaptation.omit(parameter)

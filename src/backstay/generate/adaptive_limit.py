@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from backstay.generate.meter import Meter
-from backstay.generate.trouble import Cause, Trouble
+from backstay.generate.meter import AnswerMeter
+from backstay.generate.trouble import ProviderTrouble, TroubleKind
 
 # When a limit is proven: share + errors / sqrt(calls) of a window were refused.
 _NOISE_SHARE = 0.25
@@ -53,7 +53,7 @@ _RAMP_END = 4096  # calls at once
 _TAKEN_SECONDS = 1.0  # and four times what refusals take: a call under way for so long was not refused
 
 
-class Mode(Enum):
+class LimitMode(Enum):
     """What holds calls back."""
 
     FREE = auto()
@@ -64,7 +64,7 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class CallStart:
     """When a call started, how many were under way before it, and under which setting of the limit."""
 
     at: float
@@ -76,12 +76,12 @@ class AdaptiveLimit:
     """The mode, and the cap that belongs to it: calls a second, or calls at once."""
 
     def __init__(self) -> None:
-        self.mode = Mode.FREE
+        self.mode = LimitMode.FREE
         self.cap = math.inf
         self.held_until = -math.inf
         self.in_flight = 0
         self._setting = 0
-        self._meter = Meter()
+        self._meter = AnswerMeter()
         self._started = 0
         self._refused = 0
         self._floor = 0.0
@@ -103,84 +103,84 @@ class AdaptiveLimit:
     def wait(self, now: float) -> float:
         """Return the seconds until a call may start; infinite when one has to end first."""
         match self.mode:
-            case Mode.FREE:
+            case LimitMode.FREE:
                 return 0.0
-            case Mode.RATE:
+            case LimitMode.RATE:
                 return max(0.0, self._next_at - now)
-            case Mode.HOLD:
+            case LimitMode.HOLD:
                 return self._until_taken(now) if self._started else max(0.0, self.held_until - now)
             case _ if self.in_flight < int(self.cap):
                 return 0.0
-            case Mode.RAMP:
+            case LimitMode.RAMP:
                 return self._until_taken(now)
         return math.inf
 
-    def start(self, now: float) -> Start:
+    def start(self, now: float) -> CallStart:
         """Count a call that starts."""
-        start = Start(now, self.in_flight, self._setting)
+        start = CallStart(now, self.in_flight, self._setting)
         self.in_flight += 1
         self._started += 1
         if self._started > max(_WINDOW_CALLS, self.in_flight):
-            if self.mode is Mode.RATE:
+            if self.mode is LimitMode.RATE:
                 self._check_floor(now)
             self._started //= 2
             self._refused //= 2
-        if self.mode is Mode.RATE:
+        if self.mode is LimitMode.RATE:
             self._next_at = max(self._next_at, now - _CATCH_UP_SECONDS) + 1.0 / self.cap
-        elif self.mode is Mode.HOLD:
+        elif self.mode is LimitMode.HOLD:
             self._ramped_at = now
         return start
 
-    def end(self, start: Start) -> None:
+    def end(self, start: CallStart) -> None:
         """Count a call that ended, whatever its outcome."""
         self.in_flight -= 1
-        if self.mode is Mode.HOLD and start.setting == self._setting:
+        if self.mode is LimitMode.HOLD and start.setting == self._setting:
             self._started = 0  # a probe that proved nothing: let another go
 
-    def succeeded(self, now: float, start: Start) -> None:
+    def succeeded(self, now: float, start: CallStart) -> None:
         """Count a good answer."""
         self._calm += 1
         self._meter.add(now, now - start.at)
         if start.setting != self._setting:
             return
-        if self.mode in (Mode.HOLD, Mode.RAMP):
+        if self.mode in (LimitMode.HOLD, LimitMode.RAMP):
             self._ramp(now, is_quick=self._is_quick)
-        elif self.mode is not Mode.FREE:
+        elif self.mode is not LimitMode.FREE:
             off = start.ahead - self._mean_ahead
             self._mean_ahead += _MEAN_WEIGHT * off
             self._spread_ahead += _MEAN_WEIGHT * (abs(off) - self._spread_ahead)
             self._raise(now)
 
-    def refused(self, now: float, start: Start, trouble: Trouble) -> None:
+    def refused(self, now: float, start: CallStart, trouble: ProviderTrouble) -> None:
         """Count a refusal; those of calls that started under an earlier setting say nothing new."""
         self._calm = 0
-        self._is_quick = trouble.cause is not Cause.LIMIT
+        self._is_quick = trouble.cause is not TroubleKind.LIMIT
         self._refusal_seconds += 0.2 * (now - start.at - self._refusal_seconds)
         if start.setting != self._setting:
             return
         self._refused += 1
-        if self.mode is Mode.HOLD:
+        if self.mode is LimitMode.HOLD:
             self._hold(now, trouble)
             return
-        if self.mode in (Mode.RATE, Mode.CONCURRENCY):
+        if self.mode in (LimitMode.RATE, LimitMode.CONCURRENCY):
             self.cap = max(self._floor, self.cap * (1 - _DECREASE))
         calls = max(self._started, self._refused)
         if self._refused > _NOISE_SHARE * calls + _STANDARD_ERRORS * math.sqrt(calls):
             self._limit_met(now, trouble, self._refused / calls)
-        elif self.mode is Mode.RATE and self.cap <= _STEADY * self._meter.rate(now):
+        elif self.mode is LimitMode.RATE and self.cap <= _STEADY * self._meter.rate(now):
             self._vote(now, start)
 
     # -- finding the limit -----------------------------------------------------------------------------------------
 
-    def _limit_met(self, now: float, trouble: Trouble, share: float) -> None:
+    def _limit_met(self, now: float, trouble: ProviderTrouble, share: float) -> None:
         answers = self._meter.count
-        if self.mode is Mode.RAMP:
+        if self.mode is LimitMode.RAMP:
             # Few answers since the ramp began: those since the hold began, the probe's included.
             few = (answers + 1) / (now - self._held_at)
             self._cap_rate(now, self._meter.rate(now) if answers >= _ENOUGH_ANSWERS else few)
-        elif not answers or (answers < _ENOUGH_ANSWERS and self.mode is Mode.FREE):
+        elif not answers or (answers < _ENOUGH_ANSWERS and self.mode is LimitMode.FREE):
             self._begin_hold(now, trouble)
-        elif self.mode is Mode.RATE:
+        elif self.mode is LimitMode.RATE:
             self._measure(now, share)
         else:
             self._cap_rate(now, self._meter.rate(now))
@@ -207,7 +207,7 @@ class AdaptiveLimit:
             self._passed_before_trial = passes
             self._cap_rate(now, _TRIAL * self.cap)
 
-    def _vote(self, now: float, start: Start) -> None:
+    def _vote(self, now: float, start: CallStart) -> None:
         """Switch to a cap on concurrency once refused calls had more ahead of them than those that passed."""
         if start.ahead < self._mean_ahead + max(1.0, self._spread_ahead):
             self._votes = max(0, self._votes - 2)
@@ -215,37 +215,37 @@ class AdaptiveLimit:
         self._votes += 1
         self._fewest_ahead = min(self._fewest_ahead, start.ahead)
         if self._votes >= _VOTES:
-            self._set(now, Mode.CONCURRENCY, max(1.0, self._fewest_ahead))
+            self._set(now, LimitMode.CONCURRENCY, max(1.0, self._fewest_ahead))
 
     def _cap_rate(self, now: float, rate: float) -> None:
         if rate < _SLOWEST_PER_SECOND:
             self._begin_hold(now)
         else:
-            self._set(now, Mode.RATE, rate)
+            self._set(now, LimitMode.RATE, rate)
 
     def _raise(self, now: float) -> None:
-        passes = self._meter.rate(now) if self.mode is Mode.RATE else self._meter.concurrency(now)
+        passes = self._meter.rate(now) if self.mode is LimitMode.RATE else self._meter.concurrency(now)
         # What is under way answers later: the more there is, the slower the increase for each.
         calm = max(_CALM_ANSWERS, self.in_flight)
         increase = _INCREASE * _CALM_ANSWERS / calm * (1 + (self._calm / calm) ** 3)
         raised = self.cap * (1 + increase)
         self.cap = max(self.cap, min(raised, _LEAD * passes + 1.0))
         if self._calm > _FREE_AFTER * calm and self.cap < raised:
-            self._set(now, Mode.FREE, math.inf)
+            self._set(now, LimitMode.FREE, math.inf)
 
     # -- while nothing passes --------------------------------------------------------------------------------------
 
-    def _begin_hold(self, now: float, trouble: Trouble | None = None) -> None:
+    def _begin_hold(self, now: float, trouble: ProviderTrouble | None = None) -> None:
         self._probes = self._measurements = 0
         self._held_at = now
         self._hold(now, trouble)
 
-    def _hold(self, now: float, trouble: Trouble | None) -> None:
+    def _hold(self, now: float, trouble: ProviderTrouble | None) -> None:
         """Hold until the next probe: soon, or at the named time, which is believed for longer after each probe."""
-        self._set(now, Mode.HOLD, math.inf)
+        self._set(now, LimitMode.HOLD, math.inf)
         growth = 2.0 ** min(self._probes, 20)
         believed = min(LONGEST_BELIEF_SECONDS, _FIRST_BELIEF_SECONDS * growth)
-        is_costly = trouble is not None and trouble.cause is Cause.SILENT
+        is_costly = trouble is not None and trouble.cause is TroubleKind.SILENT
         longest = _LONGEST_COSTLY_PROBE_SECONDS if is_costly else LONGEST_PROBE_SECONDS
         named = trouble.retry_after_seconds if trouble is not None else None
         self._probes += 1
@@ -261,15 +261,15 @@ class AdaptiveLimit:
         return max(0.0, wait)
 
     def _ramp(self, now: float, *, is_quick: bool) -> None:
-        if self.mode is Mode.HOLD:
-            self._set(now, Mode.RAMP, 2.0)
+        if self.mode is LimitMode.HOLD:
+            self._set(now, LimitMode.RAMP, 2.0)
         else:
             self.cap += self.cap if is_quick else 1.0
             if self.cap > _RAMP_END:
-                self._set(now, Mode.FREE, math.inf)
+                self._set(now, LimitMode.FREE, math.inf)
         self._ramped_at = now
 
-    def _set(self, now: float, mode: Mode, cap: float) -> None:
+    def _set(self, now: float, mode: LimitMode, cap: float) -> None:
         self.mode, self.cap, self._floor = mode, cap, _FLOOR * cap
         self._setting += 1
         self._next_at = now

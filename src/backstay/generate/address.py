@@ -22,7 +22,7 @@ _BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class BaseUrl:
     """A base URL, taken apart and checked."""
 
     scheme: str
@@ -80,7 +80,7 @@ class Address:
         return _DEPLOYMENTS in f"{self.path}/"
 
 
-def check_deployment(address: Address, query: Mapping[str, str]) -> None:
+def check_deployment(address: BaseUrl, query: Mapping[str, str]) -> None:
     """Refuse the address of a deployment without its api-version: all that Azure would say is "not found"."""
     if address.has_deployment and "api-version" not in query:
         other = f", or give https://{address.netloc}/openai/v1" if address.is_azure else ""

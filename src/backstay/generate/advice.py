@@ -1,7 +1,7 @@
 """What can be done about a failure or a pause, by its code: the one rule for all who advise it. Pure."""
 
 from backstay.generate.refusal_rules import RULES
-from backstay.generate.rule import Kind
+from backstay.generate.rule import ErrorKind
 
 # What the recipe asks for cannot be had, and it is frozen into its job.
 _OF_RECIPE = frozenset(
@@ -16,7 +16,7 @@ _OF_TEXT = frozenset({"refusal", "content_filter", "moderation", "context_too_lo
 _ALSO_OF_TEXT = frozenset({"forbidden", "firewall"})
 _OF_ALL = (
     _OF_RECIPE
-    | {rule.code for rule in RULES if rule.kind in (Kind.ACCOUNT, Kind.MODEL)} - _ALSO_OF_TEXT
+    | {rule.code for rule in RULES if rule.kind in (ErrorKind.ACCOUNT, ErrorKind.MODEL)} - _ALSO_OF_TEXT
     | {"no_key", "html_answer", "unreachable", "provider_unavailable"}
 )
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 from backstay.batch.processor import Processor, ProcessorSource
 from backstay.batch.recipe import FrozenRecipe
-from backstay.batch.recipe import Recipe as AnyRecipe
+from backstay.batch.recipe import JobRecipe as AnyRecipe
 from backstay.errors import ProcessorNotAllowed
 from backstay.generate.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class AllowedEntry:
     """What may be run."""
 
     processors: Collection[str] = ()
@@ -20,12 +20,12 @@ class Allowed:
     """By the names that requests call them by."""
 
 
-class AllowedProcessors:
+class Allowlist:
     """Finds only what is allowed, whoever asks for something else: a request, or a job's row. Implements
     `ProcessorSource`.
     """
 
-    def __init__(self, source: ProcessorSource, allowed: Allowed) -> None:
+    def __init__(self, source: ProcessorSource, allowed: AllowedEntry) -> None:
         self._source = source
         self._processors = frozenset(allowed.processors)
         self._fingerprints = frozenset(recipe.fingerprint for recipe in allowed.recipes.values())

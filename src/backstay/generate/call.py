@@ -14,7 +14,7 @@ _ALONE_SECONDS = 60.0  # until the next of these counts although no other has pa
 
 
 @dataclass(slots=True)
-class Tries:
+class ItemTries:
     """What is remembered of an item between its tries, in this process."""
 
     refused: int = 0
@@ -62,13 +62,13 @@ class Tries:
 
 
 @dataclass(slots=True)
-class Call:
+class ModelCall:
     """One request under way."""
 
     item: Item
     prompt: Prompt
     structure: Structure
-    tries: Tries
+    tries: ItemTries
     permit: Permit
     work: Work
     number: int

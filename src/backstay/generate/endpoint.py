@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from backstay.errors import RecipeError
-from backstay.generate.address import Address, check_deployment, of_anthropic_base_url, of_ollama_host
+from backstay.generate.address import BaseUrl, check_deployment, of_anthropic_base_url, of_ollama_host
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.anthropic import Anthropic
 from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatible
@@ -24,7 +24,7 @@ class Endpoint:
     """As it is asked at this address: with its header for the key, its version, its names of fields."""
     model: str
     """As the provider calls it."""
-    address: Address
+    address: BaseUrl
     key_variable: str
     key_required: bool
     query: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Endpoint:
         variable = self.provider.base_url_variable
         if not self.is_default or variable is None or not (text := environ.get(variable, "").strip()):
             return self
-        address = Address.parse(_NORMALISERS.get(variable, str)(text), f"The base URL in {variable}")
+        address = BaseUrl.parse(_NORMALISERS.get(variable, str)(text), f"The base URL in {variable}")
         address = _completed(address, self.provider)
         query = {**address.query, **self.query}
         check_deployment(address, query)
@@ -99,7 +99,7 @@ def endpoint_of(
     Raises:
         RecipeError: the model names no provider, the base URL is wrong, or the endpoint lacks something.
     """
-    address = Address.parse(base_url) if base_url is not None else None
+    address = BaseUrl.parse(base_url) if base_url is not None else None
     provider, name = _provider(model, address, providers)
     if not name.strip():
         raise RecipeError(f"The model {model!r} has no name after the colon", field="model")
@@ -114,7 +114,7 @@ def endpoint_of(
             f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out",
             field="anthropic_version",
         )
-    place = _completed(address or Address.parse(str(provider.base_url)), provider)
+    place = _completed(address or BaseUrl.parse(str(provider.base_url)), provider)
     whole_query = {**place.query, **(query or {})}
     check_deployment(place, whole_query)
     if address is not None:
@@ -143,7 +143,7 @@ def owner_of(host: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provid
     return next((provider for provider in providers.values() if provider.owns(host)), None)
 
 
-def _provider(model: str, address: Address | None, providers: Mapping[str, Provider]) -> tuple[Provider, str]:
+def _provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provider]) -> tuple[Provider, str]:
     prefix, colon, rest = model.partition(":")
     named = providers.get(prefix)
     if address is None:
@@ -164,21 +164,21 @@ def _provider(model: str, address: Address | None, providers: Mapping[str, Provi
     return named or providers[_BARE], name
 
 
-def _owner_at(address: Address, providers: Mapping[str, Provider]) -> Provider | None:
+def _owner_at(address: BaseUrl, providers: Mapping[str, Provider]) -> Provider | None:
     """Return whose address this is; on this machine anybody may serve."""
     return None if address.is_loopback else owner_of(address.host, providers)
 
 
-def _completed(address: Address, provider: Provider) -> Address:
+def _completed(address: BaseUrl, provider: Provider) -> BaseUrl:
     """Return an address with the path that people leave out."""
     if not address.is_bare:
         return address
     if provider.base_url is not None and provider.owns(address.host):
-        return replace(address, path=Address.parse(provider.base_url).path)
+        return replace(address, path=BaseUrl.parse(provider.base_url).path)
     return replace(address, path="/openai/v1" if address.is_azure else "/v1")
 
 
-def _at(provider: Provider, address: Address) -> Provider:
+def _at(provider: Provider, address: BaseUrl) -> Provider:
     """Return a provider as it is asked at an address that was given."""
     if not isinstance(provider, OpenAICompatible) or provider.owns(address.host):
         return provider

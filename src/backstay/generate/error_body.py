@@ -1,7 +1,7 @@
 """What an error's body says: codes, fields, words. Pure.
 
 Providers and gateways put the same facts in many shapes: an object under `error` or at the top, a list of one, text,
-JSON inside a message, a web page. All become one flat `Said`. Only names that errors use are looked at: a body may
+JSON inside a message, a web page. All become one flat `ErrorBody`. Only names that errors use are looked at: a body may
 repeat the prompt, whose words mean nothing here.
 """
 
@@ -58,7 +58,7 @@ _SHARES = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ErrorBody:
     """An error's body, flat."""
 
     codes: frozenset[str] = frozenset()
@@ -80,16 +80,16 @@ def is_page(body: str) -> bool:
     return _HTML.match(body) is not None
 
 
-def said_in_text(body: str) -> Said:
+def said_in_text(body: str) -> ErrorBody:
     """Read a body as it came."""
     if is_page(body):
         title = _TITLE.search(body, 0, _TEXT_CAP)
-        return Said(text=title[1].casefold() if title else "", is_page=True)
+        return ErrorBody(text=title[1].casefold() if title else "", is_page=True)
     value = _parsed(body) if len(body) <= _LARGEST_JSON else None
     return said_in(body[:_TEXT_CAP] if value is None else value)
 
 
-def said_in(value: Any) -> Said:
+def said_in(value: Any) -> ErrorBody:
     """Read a parsed body, or text."""
     fields: list[tuple[str, str]] = []
     codes: set[str] = set()
@@ -110,7 +110,7 @@ def said_in(value: Any) -> Said:
             locations.append(scalar)
     message = "\n".join(texts)[:_TEXT_CAP].replace("\u2019", "'")
     lower = message.casefold()
-    return Said(
+    return ErrorBody(
         codes=frozenset(codes),
         fields=tuple(fields),
         text=lower,

@@ -14,9 +14,9 @@ from backstay.generate.key_source import KeySource
 from backstay.generate.refusal_messages import message
 from backstay.generate.refusal_rules import rule_for
 from backstay.generate.retry_after import seconds_of
-from backstay.generate.rule import Change, Kind, Rule
+from backstay.generate.rule import ErrorKind, RequestChange, Rule
 
-__all__ = ["Change", "Kind", "Refusal", "not_json", "refusal_of", "unreachable"]
+__all__ = ["ErrorKind", "ErrorResponse", "RequestChange", "not_json", "refusal_of", "unreachable"]
 
 # Names that a message may repeat from an answer: no prompt and no key is one of them.
 _PARAMETERS = frozenset(
@@ -26,16 +26,16 @@ _PARAMETERS = frozenset(
         "parallel_tool_calls", "logit_bias", "service_tier", "metadata", "user", "store", "verbosity",
     }
 )  # fmt: skip
-_EVERYBODYS = (Kind.ACCOUNT, Kind.MODEL)
+_EVERYBODYS = (ErrorKind.ACCOUNT, ErrorKind.MODEL)
 _DECISIVE_STATUSES = (401, 402)  # whatever the words beside them say
-_UNKNOWN = Rule(Kind.UNKNOWN, "bad_request")
+_UNKNOWN = Rule(ErrorKind.UNKNOWN, "bad_request")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """What an answer other than a good one concerns, and what to do about it."""
 
-    kind: Kind
+    kind: ErrorKind
     code: str
     message: str
     """One sentence for the user."""
@@ -47,7 +47,7 @@ class Refusal:
     """Whether a limit of requests, tokens or concurrency was met, as opposed to a server error."""
     is_by_words: bool = False
     """Whether only its words say so, which may be a prompt's."""
-    change: Change | None = None
+    change: RequestChange | None = None
     parameter: str | None = None
     instead: str | None = None
     retry_after: float | None = None
@@ -65,7 +65,7 @@ def refusal_of(
     key_source: KeySource = KeySource.VARIABLE,
     proxy: str | None = None,
     is_probe: bool = False,
-) -> Refusal:
+) -> ErrorResponse:
     """Return what an answer with an error status concerns, by the first rule that matches.
 
     Args:
@@ -88,7 +88,7 @@ def refusal_of(
     code = "no_key" if rule.code == "bad_key" and not has_key else rule.code
     if rule is _UNKNOWN:
         code = f"http_{status}"
-    parameter = said.parameter if rule.change in {Change.RENAME, Change.OMIT} else None
+    parameter = said.parameter if rule.change in {RequestChange.RENAME, RequestChange.OMIT} else None
     key = code if code == "no_key" else rule.message or rule.code
     told = message(
         key,
@@ -100,7 +100,7 @@ def refusal_of(
         parameter=f"`{parameter}`" if parameter in _PARAMETERS else "a parameter",
         instead=rule.instead,
     )
-    return Refusal(
+    return ErrorResponse(
         kind=rule.kind,
         code=code,
         message=told,
@@ -115,25 +115,25 @@ def refusal_of(
     )
 
 
-def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool, is_probe: bool = False) -> Refusal:
+def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool, is_probe: bool = False) -> ErrorResponse:
     """Return what a body that is not JSON means; `is_proven`: this endpoint has given good answers before."""
 
     def told(key: str) -> str:
         return message(key, is_probe=is_probe, status=status, **_names(endpoint))
 
     if not is_page(body):
-        return Refusal(Kind.PASSING, "broken_json", told("broken_json"), "broken JSON")
+        return ErrorResponse(ErrorKind.PASSING, "broken_json", told("broken_json"), "broken JSON")
     if is_proven:
-        return Refusal(Kind.PASSING, "html_answer", told("html_passing"), "a web page")
-    return Refusal(Kind.ACCOUNT, "html_answer", told("html_answer"), "a web page", is_decisive=True)
+        return ErrorResponse(ErrorKind.PASSING, "html_answer", told("html_passing"), "a web page")
+    return ErrorResponse(ErrorKind.ACCOUNT, "html_answer", told("html_answer"), "a web page", is_decisive=True)
 
 
-def unreachable(endpoint: Endpoint, why: str, *, is_probe: bool = False) -> Refusal:
+def unreachable(endpoint: Endpoint, why: str, *, is_probe: bool = False) -> ErrorResponse:
     """Return what it means that nothing answers, and nothing has before; `why` is for the message."""
     is_hosted = endpoint.is_default and not endpoint.address.is_loopback
     key = "unreachable_provider" if is_hosted else "unreachable"
     told = message(key, is_probe=is_probe, why=why, **_names(endpoint))
-    return Refusal(Kind.ACCOUNT, "unreachable", told, why, is_decisive=True)
+    return ErrorResponse(ErrorKind.ACCOUNT, "unreachable", told, why, is_decisive=True)
 
 
 def _names(endpoint: Endpoint) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.json_body import read_body, read_event, written
-from backstay.generate.stream_collector import AnyCollector, BrokenStream, Collector
+from backstay.generate.stream_collector import AnyShapeCollector, IncompleteStream, StreamCollector
 
 CONTENT_TYPE = "text/event-stream"
 _STARTS = (b"data:", b"event:", b": ", b":\n")
@@ -14,7 +14,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StreamEvent:
     """One event: its name, empty where it has none, and its data."""
 
     name: str
@@ -30,7 +30,7 @@ class EventParser:
         self._name = ""
         self._data: list[str] = []
 
-    def feed(self, piece: bytes) -> Iterator[Event]:
+    def feed(self, piece: bytes) -> Iterator[StreamEvent]:
         """Return the events that are whole with this piece."""
         text = self._rest + piece
         if self._is_first and len(text) >= len(_BYTE_ORDER_MARK):
@@ -42,7 +42,7 @@ class EventParser:
         for line in lines:
             yield from self._read(line)
 
-    def end(self) -> Iterator[Event]:
+    def end(self) -> Iterator[StreamEvent]:
         """Return what stands at the end of the stream: the last event may lack its empty line."""
         rest, self._rest = self._rest, b""
         yield from self._read(rest.removesuffix(b"\r"))
@@ -53,10 +53,10 @@ class EventParser:
         """Bytes of a line that has not ended yet."""
         return len(self._rest)
 
-    def _read(self, line: bytes) -> Iterator[Event]:
+    def _read(self, line: bytes) -> Iterator[StreamEvent]:
         if not line:
             if self._data:
-                yield Event(self._name, "\n".join(self._data))
+                yield StreamEvent(self._name, "\n".join(self._data))
             self._name, self._data = "", []
             return
         name, _, value = line.partition(b":")  # a comment has no name
@@ -70,16 +70,16 @@ class EventParser:
 class StreamReader:
     """Collects one answer from its stream."""
 
-    def __init__(self, collector: Collector | None = None) -> None:
+    def __init__(self, collector: StreamCollector | None = None) -> None:
         self._parser = EventParser()
-        self._collector = collector or AnyCollector()
+        self._collector = collector or AnyShapeCollector()
         self._is_done = False
         self._unread = ""
         self._is_plain: bool | None = None
         self._plain = bytearray()
 
     def feed(self, piece: bytes) -> None:
-        """Take in a piece. Raises BrokenStream for what cannot be part of an answer."""
+        """Take in a piece. Raises IncompleteStream for what cannot be part of an answer."""
         if self._is_plain is not False:
             self._plain += piece
             self._is_plain = _is_plain(self._plain)
@@ -107,19 +107,19 @@ class StreamReader:
         """Return the answer as it would have come without streaming, or the error that came in its place.
 
         Raises:
-            BrokenStream: the stream ended before the answer did.
+            IncompleteStream: the stream ended before the answer did.
         """
         for event in self._parser.end():
             self._take(event)
         if not self.is_whole:
-            raise BrokenStream("the stream ended before the answer did")
+            raise IncompleteStream("the stream ended before the answer did")
         return bytes(self._plain) if self._is_plain else written(self._collector.body())
 
     def so_far(self) -> bytes:
         """Return what has come of an answer that is not whole, and the event that is no part of one, as evidence."""
         return bytes(self._plain) or written(self._collector.body()) + self._unread.encode("utf-8", "replace")
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: StreamEvent) -> None:
         data = event.data.strip()
         if not data or self.is_done:
             return
@@ -128,7 +128,7 @@ class StreamReader:
             return
         try:
             value = _parse(data)
-        except BrokenStream:
+        except IncompleteStream:
             if self.is_whole:
                 return
             self._unread = f"\n{data}"
@@ -157,7 +157,7 @@ def first_object(content: bytes) -> bytes | None:
     for event in (*parser.feed(content), *parser.end()):
         try:
             value = _parse(event.data)
-        except BrokenStream:
+        except IncompleteStream:
             return None
         if value:
             return written(value)
@@ -175,9 +175,9 @@ def _parse(data: str) -> dict[str, Any]:
     try:
         value = read_event(data)
     except ValueError as error:
-        raise BrokenStream("an event of the stream is not JSON") from error
+        raise IncompleteStream("an event of the stream is not JSON") from error
     if value is None or value == []:
         return {}
     if not isinstance(value, dict):
-        raise BrokenStream("an event of the stream is not a JSON object")
+        raise IncompleteStream("an event of the stream is not a JSON object")
     return value

@@ -15,7 +15,7 @@ from backstay.generate.certificates import explain_tls_error, trusted_context
 from backstay.generate.event_stream import CONTENT_TYPE, StreamReader, first_object, is_event_stream
 from backstay.generate.headers import merge_headers
 from backstay.generate.proxy import Proxy, find_proxy
-from backstay.generate.stream_collector import BrokenStream, Collector
+from backstay.generate.stream_collector import IncompleteStream, StreamCollector
 
 _LARGEST_BODY = 16_000_000  # bytes; a conversation is a thousandth of it
 _LARGEST_STREAM = 4 * _LARGEST_BODY  # a stream takes some 300 bytes for each token
@@ -32,7 +32,7 @@ _PLAIN = {"Content-Type": "application/json", "Accept": "application/json"}
 _STREAMED = {"Accept": f"{CONTENT_TYPE}, application/json"}
 
 
-class Unreached(Exception):
+class ConnectFailed(Exception):
     """Nothing was sent: no connection could be made. The message says why."""
 
     def __init__(self, why: str, *, proxy: Proxy | None = None, may_pass: bool = True) -> None:
@@ -43,11 +43,11 @@ class Unreached(Exception):
         """False for what stays so until a person changes it, such as a certificate that is not trusted."""
 
 
-class Cut(Exception):
+class ConnectionLost(Exception):
     """The connection ended before the answer did; whether the request was worked on is unknown."""
 
 
-class BrokenReply(Exception):
+class MalformedResponse(Exception):
     """An answer came, and may have to be paid for, but it is broken below its JSON. The message says how."""
 
     def __init__(self, why: str, body: bytes = b"") -> None:
@@ -57,7 +57,7 @@ class BrokenReply(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpResponse:
     """An answer as it came, whole; one that was streamed, as it would have come without."""
 
     status: int
@@ -68,7 +68,7 @@ class Reply:
     """The proxy that answered in the endpoint's place."""
 
 
-class Http:
+class HttpClient:
     """Connections to one endpoint, kept open between requests. Made and closed in one event loop."""
 
     def __init__(self, url: str, headers: Mapping[str, str], *, idle_seconds: float = _IDLE_SECONDS) -> None:
@@ -89,8 +89,8 @@ class Http:
         """For the requests that met a connection that was gone: another that was kept may be gone as well."""
 
     async def post(
-        self, body: bytes, *, headers: Mapping[str, str] | None = None, stream: Collector | None = None
-    ) -> Reply:
+        self, body: bytes, *, headers: Mapping[str, str] | None = None, stream: StreamCollector | None = None
+    ) -> HttpResponse:
         """Send a request and read all of its answer.
 
         On a connection from an earlier call that turns out to be gone it is sent once more, on a new one.
@@ -102,8 +102,8 @@ class Http:
                 having been asked for is collected as well.
 
         Raises:
-            Unreached, Cut: there was no answer, or not all of it.
-            BrokenReply: there was one that cannot be read.
+            ConnectFailed, Cut: there was no answer, or not all of it.
+            MalformedResponse: there was one that cannot be read.
         """
         if stream is not None:
             headers = {**_STREAMED, **(headers or {})}
@@ -120,24 +120,24 @@ class Http:
                 raise self._unreached(error) from error
             except aiohttp.ClientHttpProxyError as error:
                 if error.status == _PROXY_AUTHENTICATION:
-                    return Reply(error.status, error.headers or {}, b"", self._proxy)
-                raise Unreached(f"{self._proxy} answered {error.status} to CONNECT", proxy=self._proxy) from error
+                    return HttpResponse(error.status, error.headers or {}, b"", self._proxy)
+                raise ConnectFailed(f"{self._proxy} answered {error.status} to CONNECT", proxy=self._proxy) from error
             except (aiohttp.ServerTimeoutError, TimeoutError) as error:
                 where = f" through {self._proxy}" if self._proxy is not None else ""
-                raise Unreached(f"no connection{where} within {_CONNECT_SECONDS:g} s", proxy=self._proxy) from error
+                raise ConnectFailed(f"no connection{where} within {_CONNECT_SECONDS:g} s", proxy=self._proxy) from error
             except aiohttp.ClientResponseError as error:
                 if error.message.startswith("Bad status line"):  # its class is not told
-                    raise Unreached("what answers there does not speak HTTP", proxy=self._proxy) from error
-                raise BrokenReply(_why_broken(error) or "its answer breaks the rules of HTTP") from error
+                    raise ConnectFailed("what answers there does not speak HTTP", proxy=self._proxy) from error
+                raise MalformedResponse(_why_broken(error) or "its answer breaks the rules of HTTP") from error
             except ValueError as error:
                 if is_answered:
-                    raise BrokenReply(f"its answer cannot be read ({type(error).__name__})") from error
+                    raise MalformedResponse(f"its answer cannot be read ({type(error).__name__})") from error
                 why = f"no request can be made of its address and headers ({type(error).__name__}); correct them"
-                raise Unreached(why, may_pass=False) from error
+                raise ConnectFailed(why, may_pass=False) from error
             except (aiohttp.ClientError, OSError) as error:
                 is_at_once = not is_answered and time.monotonic() - began_at < _STALE_SECONDS
                 if session is self._unpooled or not (may_be_stale and is_at_once and _has_no_answer(error)):
-                    raise Cut(_cut_by(error)) from error
+                    raise ConnectionLost(_cut_by(error)) from error
                 session = self._unpooled = self._unpooled or self._open(keeps=False)
 
     async def close(self) -> None:
@@ -172,24 +172,24 @@ class Http:
             trust_env=False,
         )
 
-    async def _reply(self, response: aiohttp.ClientResponse, stream: Collector | None) -> Reply:
+    async def _reply(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> HttpResponse:
         try:
             content = await self._read(response, stream)
-        except BrokenReply as error:
+        except MalformedResponse as error:
             if response.status < _FIRST_ERROR:
                 raise
             content = error.body  # the status says what matters
         is_of_proxy = response.status == _PROXY_AUTHENTICATION
-        return Reply(response.status, response.headers, content, self._proxy if is_of_proxy else None)
+        return HttpResponse(response.status, response.headers, content, self._proxy if is_of_proxy else None)
 
-    async def _read(self, response: aiohttp.ClientResponse, stream: Collector | None) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> bytes:
         is_refusal = response.status >= _FIRST_ERROR
         if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_refusal:
             reader = StreamReader(stream)
             try:
                 return await self._collect(response.content, reader)
-            except BrokenStream as error:
-                raise BrokenReply(str(error), reader.so_far()) from error
+            except IncompleteStream as error:
+                raise MalformedResponse(str(error), reader.so_far()) from error
         content = await _read_all(response.content)
         if not is_event_stream(content):
             return content
@@ -199,8 +199,8 @@ class Http:
         try:
             reader.feed(content)
             return reader.body()
-        except BrokenStream as error:
-            raise BrokenReply(str(error), reader.so_far()) from error
+        except IncompleteStream as error:
+            raise MalformedResponse(str(error), reader.so_far()) from error
 
     async def _collect(self, content: aiohttp.StreamReader, reader: StreamReader) -> bytes:
         size = 0
@@ -218,29 +218,29 @@ class Http:
                 size += len(piece)
                 reader.feed(piece)
                 if size > _LARGEST_STREAM or reader.pending_size > _LARGEST_BODY:
-                    raise BrokenReply(_TOO_LARGE, reader.so_far())
+                    raise MalformedResponse(_TOO_LARGE, reader.so_far())
         except TimeoutError as error:
             if not reader.is_whole:
-                raise Cut(f"the stream was silent for {self._idle_seconds:g} s") from error
+                raise ConnectionLost(f"the stream was silent for {self._idle_seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             if (why := _why_broken(error)) is not None and not reader.is_whole:
-                raise BrokenReply(why, reader.so_far()) from error
+                raise MalformedResponse(why, reader.so_far()) from error
             if not reader.is_whole:
                 raise
         body = reader.body()
         if len(body) > _LARGEST_BODY:
-            raise BrokenReply(_TOO_LARGE, body)
+            raise MalformedResponse(_TOO_LARGE, body)
         return body
 
-    def _unreached(self, error: aiohttp.ClientConnectorError) -> Unreached:
+    def _unreached(self, error: aiohttp.ClientConnectorError) -> ConnectFailed:
         if isinstance(error, aiohttp.ClientSSLError):
             cause = getattr(error, "certificate_error", error.os_error)
-            return Unreached(explain_tls_error(cause), may_pass=False)
+            return ConnectFailed(explain_tls_error(cause), may_pass=False)
         why = _reason(error)
         is_of_proxy = isinstance(error, aiohttp.ClientProxyConnectionError) or error.host != self._url.host
         if self._proxy is not None and is_of_proxy:
-            return Unreached(f"{self._proxy} does not answer ({why})", proxy=self._proxy)
-        return Unreached(why)
+            return ConnectFailed(f"{self._proxy} does not answer ({why})", proxy=self._proxy)
+        return ConnectFailed(why)
 
 
 async def _read_all(content: aiohttp.StreamReader) -> bytes:
@@ -252,10 +252,10 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
             pieces.append(piece)
             size += len(piece)
             if size > _LARGEST_BODY:
-                raise BrokenReply(_TOO_LARGE, b"".join(pieces))
+                raise MalformedResponse(_TOO_LARGE, b"".join(pieces))
     except aiohttp.ClientPayloadError as error:
         if (why := _why_broken(error)) is not None:
-            raise BrokenReply(why, b"".join(pieces)) from error
+            raise MalformedResponse(why, b"".join(pieces)) from error
         raise
     return b"".join(pieces)
 

@@ -28,13 +28,13 @@ _BRACKET = re.compile(r"[{\[]")
 _MARK = re.compile(rf"{_TAG.pattern}|{_BRACKET.pattern}", re.IGNORECASE)
 
 
-class Repeated(dict[str, Any]):
+class DuplicateKeys(dict[str, Any]):
     """An object in which a key stood twice: of one of the two, nothing is left."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
-    return value if len(value) == len(pairs) else Repeated(value)
+    return value if len(value) == len(pairs) else DuplicateKeys(value)
 
 
 # Local models write raw line breaks into their texts, and nothing else can be meant by them.
@@ -42,7 +42,7 @@ _DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_object)
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class JsonValue:
     """A JSON value, and where it stands in the text."""
 
     start: int
@@ -51,24 +51,24 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ParsedText:
     """What a text holds: values from the left, what the model thought, and the text without that."""
 
-    values: list[Value]
+    values: list[JsonValue]
     reasoning: str | None
     rest: str
     broken: Sequence[int] = ()
     """Where something begins that is no JSON, or only a part of it."""
 
 
-def find_values(text: str) -> Found:
+def find_values(text: str) -> ParsedText:
     """Return the outermost objects and lists of JSON that stand outside of the model's thinking.
 
     Tags inside a value are part of its texts. What stands before a closing tag that nothing opened was thought; after
     an opening tag that nothing closes, only a value at the very end is an answer.
     """
     reader = _Reader(text)
-    values: list[Value] = []
+    values: list[JsonValue] = []
     thoughts: list[str] = []
     pieces: list[str] = []
     broken: list[int] = []
@@ -84,7 +84,7 @@ def find_values(text: str) -> Found:
                 broken.append(mark.start())
             continue
         if (tags := tags + 1) > _MOST_TAGS:
-            return Found([], None, "")
+            return ParsedText([], None, "")
         pieces.append(text[piece_start : mark.start()])
         if mark["closing"]:
             values.clear()
@@ -105,7 +105,7 @@ def find_values(text: str) -> Found:
     pieces.append(text[piece_start:])
     before = [_TAG.sub("", text[:thought_end])] if thought_end else []
     reasoning = "\n\n".join(stripped for thought in (*before, *thoughts) if (stripped := thought.strip()))
-    return Found(values, reasoning or None, "".join(pieces), broken)
+    return ParsedText(values, reasoning or None, "".join(pieces), broken)
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
@@ -139,7 +139,7 @@ class _Reader:
     def is_exhausted(self) -> bool:
         return self.starts <= 0 or self.characters <= 0
 
-    def read(self, start: int) -> Value | None:
+    def read(self, start: int) -> JsonValue | None:
         try:
             data, end = _DECODER.raw_decode(self.text, start)
         except (ValueError, RecursionError) as error:
@@ -147,7 +147,7 @@ class _Reader:
             self.characters -= _characters_read(error, len(self.text) - start, start)
             return None
         self.characters -= _VALUE_COST
-        return Value(start, end, data)
+        return JsonValue(start, end, data)
 
 
 def _characters_read(error: Exception, rest: int, start: int) -> int:
@@ -156,7 +156,7 @@ def _characters_read(error: Exception, rest: int, start: int) -> int:
     return rest if isinstance(error, ValueError) else 10_000
 
 
-def _value_at_end(reader: _Reader, at: int) -> Value | None:
+def _value_at_end(reader: _Reader, at: int) -> JsonValue | None:
     """Return the value that a text ends with, but for a fence."""
     end = len(reader.text.rstrip("` \t\r\n"))
     while not reader.is_exhausted and (mark := _BRACKET.search(reader.text, at)):

@@ -14,7 +14,7 @@ LONGEST = 65_536  # bytes
 _STEP_SECONDS = 0.05  # between looks whether it has ended, or shall
 
 
-class NoKey(Exception):
+class KeyCommandFailed(Exception):
     """Why a command gave nothing, in words that follow its name. They quote nothing that it printed."""
 
 
@@ -43,13 +43,13 @@ def printed_by(command: str, directory: Path, *, seconds: float, stop: Event) ->
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise NoKey(f"cannot be run: {getattr(error, 'strerror', None) or error}") from None
+        raise KeyCommandFailed(f"cannot be run: {getattr(error, 'strerror', None) or error}") from None
     try:
         printed = _printed(process, process.stdout, seconds, stop)  # type: ignore[arg-type]  # it is a pipe
     finally:
         _end(process)
     if process.returncode != 0:
-        raise NoKey(f"ended with status {process.returncode}; run it by hand to see why")
+        raise KeyCommandFailed(f"ended with status {process.returncode}; run it by hand to see why")
     return printed
 
 
@@ -70,11 +70,13 @@ def _printed(process: "subprocess.Popen[bytes]", out: IO[bytes], seconds: float,
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_STEP_SECONDS)
             if len(printed) > LONGEST:
-                raise NoKey(f"prints more than {LONGEST:,} bytes, which is no key; have it print the key alone")
+                raise KeyCommandFailed(
+                    f"prints more than {LONGEST:,} bytes, which is no key; have it print the key alone"
+                )
             if stop.is_set():
-                raise NoKey("was stopped before it ended")
+                raise KeyCommandFailed("was stopped before it ended")
             if time.monotonic() > until:
-                raise NoKey(
+                raise KeyCommandFailed(
                     f"did not end within {seconds:g} s; it has no terminal to ask for anything. Run it by hand to see "
                     "what it waits for"
                 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from backstay.errors import KeyNotAllowed, OutputUnwritable
+from backstay.errors import ApiKeyNotAllowed, OutputUnwritable
 from backstay.files import written_whole
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.providers import PROVIDERS
@@ -83,7 +83,7 @@ def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str
         environ: The environment, with the keys that the settings name.
 
     Raises:
-        KeyNotAllowed: a file or a job names where its key goes, and nobody has allowed that.
+        ApiKeyNotAllowed: a file or a job names where its key goes, and nobody has allowed that.
         RecipeError: an environment variable names an address that is not valid.
     """
     endpoint = recipe.endpoint.in_environment(environ)
@@ -103,12 +103,12 @@ class AllowedKeys:
         """See that a key may go where an endpoint is.
 
         Raises:
-            KeyNotAllowed: nobody allowed it yet.
+            ApiKeyNotAllowed: nobody allowed it yet.
         """
         use = key_use(endpoint, outside, environ)
         if use is not None and use not in self:
             subject = f"{whose[0].upper()}{whose[1:]}"
-            raise KeyNotAllowed(
+            raise ApiKeyNotAllowed(
                 f"{subject} sends the key in {use.variable} to {use.host}, which has not been allowed yet. If you want "
                 f'that, use --allow-key {use.host}, or set allowed_keys = ["{use}"] in backstay.toml',
                 host=use.host,

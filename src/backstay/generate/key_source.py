@@ -10,9 +10,9 @@ from pathlib import Path
 from threading import Event
 from typing import Self
 
-from backstay.errors import KeyMissing, SettingsError
+from backstay.errors import ApiKeyMissing, SettingsError
 from backstay.generate.headers import merge_headers
-from backstay.generate.key_command import LONGEST, NoKey, printed_by
+from backstay.generate.key_command import LONGEST, KeyCommandFailed, printed_by
 from backstay.generate.request_fields import check_header_name
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
@@ -102,7 +102,7 @@ class KeySources:
         """Return a key; None if the variable is not set, and the settings name no source of it.
 
         Raises:
-            KeyMissing: what is there cannot be a key, or the command or the file gives none.
+            ApiKeyMissing: what is there cannot be a key, or the command or the file gives none.
         """
         if not self.is_renewable(variable):
             return self._checked(self._environ.get(variable, ""), variable, what=f"What {variable} holds")
@@ -135,7 +135,7 @@ class KeySources:
             text, what = self._read_file(str(setting.file), variable), f"What the key file for {variable} holds"
         key = self._checked(text, variable, what=what)
         if key is None:
-            raise KeyMissing(f"{what} is empty ([keys.{variable}] in backstay.toml)", variable=variable)
+            raise ApiKeyMissing(f"{what} is empty ([keys.{variable}] in backstay.toml)", variable=variable)
         self._known[variable] = key
         return key
 
@@ -172,17 +172,17 @@ class KeySources:
             return None
         line = _LINE_OF_A_SHELL.match(key)
         if line is not None and (line[1] == variable or _KEY_NAME.fullmatch(line[1].upper())):
-            raise KeyMissing(f"{what} begins with {line[1]}=; leave the key alone there", variable=variable)
+            raise ApiKeyMissing(f"{what} begins with {line[1]}=; leave the key alone there", variable=variable)
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise KeyMissing(f"{what} cannot be an API key: it has spaces or odd characters", variable=variable)
+            raise ApiKeyMissing(f"{what} cannot be an API key: it has spaces or odd characters", variable=variable)
         return key
 
     def _run(self, command: str, variable: str, stop: Event) -> str:
         try:
             printed = printed_by(command, self._directory, seconds=self._command_seconds, stop=stop)
-        except NoKey as error:
+        except KeyCommandFailed as error:
             where = f"The command for {variable} ([keys.{variable}] in backstay.toml)"
-            raise KeyMissing(f"{where} {error}", variable=variable) from None  # nothing of how it ran is shown
+            raise ApiKeyMissing(f"{where} {error}", variable=variable) from None  # nothing of how it ran is shown
         return printed.decode("utf-8-sig", "replace")
 
     def _read_file(self, name: str, variable: str) -> str:
@@ -192,7 +192,7 @@ class KeySources:
             line, mode = _first_line(path)
         except (OSError, ValueError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-            raise KeyMissing(
+            raise ApiKeyMissing(
                 f"The key file {path} for {variable} ([keys.{variable}] in backstay.toml) cannot be read: {reason}",
                 variable=variable,
             ) from error

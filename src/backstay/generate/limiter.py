@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from backstay.batch.processor import Work
-from backstay.generate.rate import Bounds, Permit, Rate
-from backstay.generate.trouble import Trouble, Waiting
+from backstay.generate.rate import AccountRate, Permit, RateBounds
+from backstay.generate.trouble import AccountWait, ProviderTrouble
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
@@ -20,7 +20,7 @@ _LONGEST_TIMER_SECONDS = 3600.0
 class JobLimiter:
     """The limits of one job, in addition to those of its account. Calls pass first come, first served."""
 
-    def __init__(self, bounds: Bounds, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bounds: RateBounds, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -40,7 +40,7 @@ class JobLimiter:
 class RateLimiter:
     """The rate of one account with a provider, and its queue: calls get permits in the order in which they ask."""
 
-    def __init__(self, rate: Rate, *, host: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: AccountRate, *, host: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._host = host
         self._clock = clock
@@ -93,7 +93,7 @@ class RateLimiter:
         self._rate.succeeded(self._clock(), permit)
         self._was_passing = True
 
-    def refused(self, permit: Permit, trouble: Trouble, again: int = 0) -> float:
+    def refused(self, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
         now = self._clock()
         delay = self._rate.refused(now, permit, trouble, again)
@@ -102,12 +102,12 @@ class RateLimiter:
             _log.warning("provider_backoff", host=self._host, reason=waiting.reason, seconds=round(waiting.seconds, 1))
         return delay
 
-    def waiting(self, now: float | None = None) -> Waiting | None:
+    def waiting(self, now: float | None = None) -> AccountWait | None:
         """Return what the account as a whole waits for, and how long, or None while calls pass."""
         return self._rate.waiting(self._clock() if now is None else now)
 
     def exhausted(self) -> str | None:
-        """Return why the account should wait no longer, as `Patience.exhausted` does; None while it should."""
+        """Return why the account should wait no longer, as `OutageTimer.exhausted` does; None while it should."""
         return self._rate.exhausted(self._clock())
 
     def close(self) -> None:

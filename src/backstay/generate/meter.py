@@ -5,7 +5,7 @@ _LONGEST_SPAN_SECONDS = 30.0
 _ENOUGH = 20  # good answers of a span: with fewer it goes on
 
 
-class Meter:
+class AnswerMeter:
     """The good answers of the last two spans."""
 
     def __init__(self, now: float = 0.0) -> None:

@@ -7,28 +7,28 @@ from typing import Any
 
 import orjson
 
-from backstay.batch.checkpoint import Waiting
+from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.item import Item
 from backstay.batch.outcome import Done, Fail, Outcome, Retry
 from backstay.batch.processor import Work
 from backstay.clock import SystemClock
 from backstay.generate import estimate
 from backstay.generate.account import Account
-from backstay.generate.call import Call, Tries
+from backstay.generate.call import ItemTries, ModelCall
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import Refusal, not_json, refusal_of
-from backstay.generate.http import BrokenReply, Cut, Reply, Unreached
+from backstay.generate.error_response import ErrorResponse, not_json, refusal_of
+from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
 from backstay.generate.limiter import JobLimiter
-from backstay.generate.parse import Unusable, read_conversation
+from backstay.generate.parse import UnusableAnswer, read_conversation
 from backstay.generate.prompt import Prompt
-from backstay.generate.providers.provider import Answer, Ask, Structure, Unreadable
-from backstay.generate.rate import Bounds
-from backstay.generate.recent import Recent
+from backstay.generate.providers.provider import ModelAnswer, ModelRequest, Structure, UnreadableResponse
+from backstay.generate.rate import RateBounds
+from backstay.generate.recent import RecentValues
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_body import object_in, status_of, text_of
-from backstay.generate.setbacks import Differently, Setbacks
-from backstay.generate.stream_collector import AnyCollector
-from backstay.generate.trouble import Cause
+from backstay.generate.setbacks import FailureHandler, RetryDifferently
+from backstay.generate.stream_collector import AnyShapeCollector
+from backstay.generate.trouble import TroubleKind
 from backstay.library.conversation import Conversation
 
 _MOST_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently
@@ -40,16 +40,16 @@ _WEIGHT = 0.05  # of one answer in the mean that the next one's tokens are guess
 _REMEDIES = {"length": "start a new job with a higher `max_tokens`, or with fewer turns"}
 
 _CAUSES = {
-    Cause.LIMIT: "Rate limited by {host}",
-    Cause.OVERLOAD: "{host} is not available",
-    Cause.UNREACHED: "{host} cannot be reached",
-    Cause.CUT: "{host} drops connections",
-    Cause.SILENT: "{host} does not answer in time",
+    TroubleKind.LIMIT: "Rate limited by {host}",
+    TroubleKind.OVERLOAD: "{host} is not available",
+    TroubleKind.UNREACHED: "{host} cannot be reached",
+    TroubleKind.CUT: "{host} drops connections",
+    TroubleKind.SILENT: "{host} does not answer in time",
 }
 
 
-class Writer:
-    """Writes the conversations of one job. A processor; implements `Waits` and `RateBound`."""
+class ModelWriter:
+    """Writes the conversations of one job. A processor; implements `CanWait` and `RateLimitable`."""
 
     def __init__(self, recipe: Recipe, account: Account, endpoint: Endpoint) -> None:
         self._recipe = recipe
@@ -63,24 +63,24 @@ class Writer:
         wanted = recipe.structured
         structures = list(available) if wanted == "auto" else [Structure(wanted)]
         self._adaptation = account.adaptation(self._endpoint.model, structures)
-        self._setbacks = Setbacks(
+        self._setbacks = FailureHandler(
             account, endpoint, adaptation=self._adaptation, own_parameters=frozenset(recipe.parameters)
         )
-        self._collector = AnyCollector if endpoint.stream else None
+        self._collector = AnyShapeCollector if endpoint.stream else None
         self._metadata = {"writer": recipe.model}
-        self._tries: Recent[str, Tries] = Recent()
+        self._tries: RecentValues[str, ItemTries] = RecentValues()
         self._tokens_out = float(estimate.tokens_out(recipe.turns, recipe.max_tokens))
 
     async def __call__(self, item: Item, work: Work) -> Outcome:
         """Ask, and return the outcome. Tokens are always reported, the raw answer only if it is unusable."""
         prompt = self._recipe.prompts.of(item, f"item {item.id}")
-        tries = self._tries.get(item.id) or Tries()
+        tries = self._tries.get(item.id) or ItemTries()
         self._tries.put(item.id, tries)
         learnt_before = self._adaptation.learnt
         outcome = await self._attempt(item, prompt, tries, work)
         changes = 0
         # Where the endpoint does not take the request as it was made, it is made differently at once.
-        while isinstance(outcome, Differently):
+        while isinstance(outcome, RetryDifferently):
             if (changes := changes + 1) > _MOST_CHANGES:
                 outcome = self._refused_in_each_way(outcome.reason, tries, learnt_before)
             else:
@@ -92,19 +92,19 @@ class Writer:
     def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
         """Limit the requests and tokens of a minute, in addition to the limits of the account."""
         bounded = rpm is not None or tpm is not None
-        self._job_limiter = JobLimiter(Bounds(rpm=rpm, tpm=tpm)) if bounded else None
+        self._job_limiter = JobLimiter(RateBounds(rpm=rpm, tpm=tpm)) if bounded else None
 
-    def waiting_for_provider(self) -> Waiting | None:
+    def waiting_for_provider(self) -> ProviderWait | None:
         """Return what all calls of the account wait for just now; None while calls get through."""
         waiting = self._limiter.waiting()
         if waiting is None:
             return None
         reason = _CAUSES[waiting.cause].format(host=self._endpoint.host)
-        return Waiting(reason, waiting.reason, SystemClock().now() + timedelta(seconds=waiting.seconds))
+        return ProviderWait(reason, waiting.reason, SystemClock().now() + timedelta(seconds=waiting.seconds))
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, item: Item, prompt: Prompt, tries: Tries, work: Work) -> Outcome | Differently:
+    async def _attempt(self, item: Item, prompt: Prompt, tries: ItemTries, work: Work) -> Outcome | RetryDifferently:
         """Make one request once there is a permit, and return its outcome."""
         expected = estimate.tokens_in(prompt) + round(self._tokens_out)
         if self._job_limiter is not None:
@@ -113,17 +113,17 @@ class Writer:
         # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
         number = self._suspicions.begin()
-        call = Call(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
-        work.on_timeout(partial(self._setbacks.lost, call, "no answer within its timeout", Cause.SILENT))
+        call = ModelCall(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
+        work.on_timeout(partial(self._setbacks.lost, call, "no answer within its timeout", TroubleKind.SILENT))
         try:
             # Nothing of how the request came about is kept while it is under way.
             reply = await self._account.post(self._request(call), stream=self._collector)
             return self._read(call, reply)
-        except Unreached as error:
+        except ConnectFailed as error:
             return self._setbacks.unreached(call, error)
-        except Cut as error:
-            return self._setbacks.lost(call, f"the connection was cut ({error})", Cause.CUT)
-        except BrokenReply as error:
+        except ConnectionLost as error:
+            return self._setbacks.lost(call, f"the connection was cut ({error})", TroubleKind.CUT)
+        except MalformedResponse as error:
             # It may have been paid for, and the next one may be whole.
             self._keep(call, error.body)
             return Retry(f"{self._endpoint.host}: {error}", code="broken_answer")
@@ -133,15 +133,15 @@ class Writer:
             if self._job_limiter is not None:
                 self._job_limiter.end(expected, call.used)
 
-    def _structure(self, tries: Tries) -> Structure:
+    def _structure(self, tries: ItemTries) -> Structure:
         structures = self._adaptation.structures
         if tries.doubted:
             structures = [each for each in structures if each not in tries.doubted] or structures[-1:]
         return structures[min(tries.plainer, len(structures) - 1)]
 
-    def _request(self, call: Call) -> bytes:
+    def _request(self, call: ModelCall) -> bytes:
         recipe, hint = self._recipe, call.tries.hint or self._adaptation.hint
-        ask = Ask(
+        ask = ModelRequest(
             model=self._endpoint.model,
             prompt=call.prompt.with_hint(hint) if hint is not None else call.prompt,
             turns=recipe.turns,
@@ -153,7 +153,7 @@ class Writer:
         )
         return orjson.dumps(self._adaptation.body_as_taken(self._endpoint.provider.body(ask), recipe.parameters))
 
-    def _refused_in_each_way(self, why: str, tries: Tries, learnt_before: int) -> Outcome:
+    def _refused_in_each_way(self, why: str, tries: ItemTries, learnt_before: int) -> Outcome:
         """Give up on an item that was asked for in several ways: for now, if the account knows another one by now."""
         reason = f"The request was refused in each of the ways in which it was made: {why}"
         if self._adaptation.learnt == learnt_before or tries.put_back >= _MOST_PUT_BACK:
@@ -163,7 +163,7 @@ class Writer:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def _read(self, call: Call, reply: Reply) -> Outcome | Differently:
+    def _read(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
         body = object_in(reply)
         self._note_spent(body, call)
         if (status := status_of(reply, body)) != 200:
@@ -183,7 +183,7 @@ class Writer:
         reason = f"The answer holds {key}, or another secret that was sent"
         return Fail(f"{reason}; nothing of it is kept", code="key_in_answer")
 
-    def _refusal(self, status: int, reply: Reply) -> Refusal:
+    def _refusal(self, status: int, reply: HttpResponse) -> ErrorResponse:
         return refusal_of(
             status,
             reply.headers,
@@ -195,7 +195,7 @@ class Writer:
             proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
         )
 
-    def _not_json(self, call: Call, reply: Reply) -> Outcome | Differently:
+    def _not_json(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
         self._keep(call, reply.body)
         refusal = not_json(reply.status, text_of(reply), self._endpoint, is_proven=self._limiter.is_proven)
         if refusal.code == "broken_json":
@@ -203,11 +203,11 @@ class Writer:
             return Retry(refusal.message, code=refusal.code)
         return self._setbacks.refused(call, refusal)
 
-    def _keep(self, call: Call, body: bytes) -> None:
+    def _keep(self, call: ModelCall, body: bytes) -> None:
         """Keep an unusable answer as evidence, without the secrets that it may repeat."""
         call.work.raw(self._account.secrets.hide_in(body).decode("utf-8", "replace"))
 
-    def _note_spent(self, body: Mapping[str, Any] | None, call: Call) -> None:
+    def _note_spent(self, body: Mapping[str, Any] | None, call: ModelCall) -> None:
         if body is None:
             return
         spent = self._endpoint.provider.spent(body)
@@ -218,15 +218,15 @@ class Writer:
             self._tokens_out += _WEIGHT * (spent.tokens_out - self._tokens_out)
         call.used = spent.total
 
-    def _conversation(self, call: Call, body: Mapping[str, Any], reply: Reply) -> Outcome:
-        answer: Answer | None = None
+    def _conversation(self, call: ModelCall, body: Mapping[str, Any], reply: HttpResponse) -> Outcome:
+        answer: ModelAnswer | None = None
         try:
             answer = self._endpoint.provider.answer(body)
             conversation = read_conversation(answer, self._recipe.turns, call.prompt, self._metadata)
-        except Unreadable as error:
+        except UnreadableResponse as error:
             self._keep(call, reply.body)
             return Retry(f"{self._endpoint.host}: {error}", code="unreadable_answer")
-        except Unusable as error:
+        except UnusableAnswer as error:
             text = (answer.text if answer is not None else None) or text_of(reply)
             call.work.raw(self._account.secrets.hide_in_text(text))
             return self._unusable(call, error)
@@ -236,7 +236,7 @@ class Writer:
         self._adaptation.note_conversation()
         return Done(conversation)
 
-    def _unusable(self, call: Call, error: Unusable) -> Outcome:
+    def _unusable(self, call: ModelCall, error: UnusableAnswer) -> Outcome:
         if not error.may_pass:
             remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
             return Fail(f"{error.message}{remedy}", code=error.code)

@@ -12,10 +12,10 @@ import orjson
 from backstay.errors import InvalidConversation
 from backstay.generate.echo import repeats
 from backstay.generate.json_fix import is_open, repaired_values
-from backstay.generate.json_values import THOUGHT_STARTS, Found, Value, decode, find_values, split_thought
+from backstay.generate.json_values import THOUGHT_STARTS, JsonValue, ParsedText, decode, find_values, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
-from backstay.generate.providers.provider import Answer, End
-from backstay.generate.shapes import WrongShape, begins_turns, goes_on, is_one_turn, read_turns
+from backstay.generate.providers.provider import FinishReason, ModelAnswer
+from backstay.generate.shapes import InvalidTurns, begins_turns, goes_on, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, Turn, validate_turns
 
 # What stands in an example in place of a text: dots alone, or a word about the text in brackets.
@@ -30,7 +30,7 @@ _SHORTEST_TURN = len('"user_1":"",')
 _WORDS = frozenset({"text", "string", "content", "message", "turn", "value", "placeholder", "example", "todo", "tbd"})
 
 
-class Unusable(Exception):
+class UnusableAnswer(Exception):
     """An answer that is no conversation. The message quotes nothing of it."""
 
     def __init__(self, code: str, message: str, *, may_pass: bool, hint: str | None = None) -> None:
@@ -44,7 +44,7 @@ class Unusable(Exception):
 
 
 def read_conversation(
-    answer: Answer, turns: int, prompt: Prompt | None = None, metadata: Mapping[str, Any] | None = None
+    answer: ModelAnswer, turns: int, prompt: Prompt | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Conversation:
     """Return the conversation of an answer that is whole, complete, and as asked for.
 
@@ -56,42 +56,42 @@ def read_conversation(
         Unusable: it is not; nothing of such an answer is kept as a conversation.
     """
     _check_end(answer)
-    failures: list[Unusable] = []
+    failures: list[UnusableAnswer] = []
     for source in (answer.data, *reversed(answer.earlier), answer.text):
         if source is None or (isinstance(source, str) and not source.strip()):
             continue
         try:
             read = _read(source, turns, prompt)
-        except Unusable as error:
+        except UnusableAnswer as error:
             failures.append(error)
             if error.code != "wrong_shape" and isinstance(source, str) and source.lstrip()[:1] in ("{", "["):
                 break  # it was cut: what stands before it was a draft of it
             continue
-        if read.is_repaired and answer.end is End.NOT_GIVEN:
+        if read.is_repaired and answer.end is FinishReason.NOT_GIVEN:
             raise _incomplete()
         read = _without_thoughts(read)
         return Conversation(read.turns, metadata={**(metadata or {}), **_metadata(answer, read)})
     if not failures:
-        raise Unusable("empty_answer", "the answer is empty", may_pass=True, hint="it was empty")
-    if answer.end is End.NOT_GIVEN and failures[0].code == "unreadable_answer":
+        raise UnusableAnswer("empty_answer", "the answer is empty", may_pass=True, hint="it was empty")
+    if answer.end is FinishReason.NOT_GIVEN and failures[0].code == "unreadable_answer":
         raise _incomplete()
     raise failures[0]
 
 
-def _check_end(answer: Answer) -> None:
+def _check_end(answer: ModelAnswer) -> None:
     match answer.end:
-        case End.LENGTH:
-            raise Unusable("length", "the answer was cut at its maximum length", may_pass=False)
-        case End.REFUSAL:
-            raise Unusable("refusal", "the model refused to write this conversation", may_pass=False)
-        case End.FILTER:
-            raise Unusable("content_filter", "the provider's content filter stopped the answer", may_pass=False)
-        case End.UNKNOWN:
+        case FinishReason.LENGTH:
+            raise UnusableAnswer("length", "the answer was cut at its maximum length", may_pass=False)
+        case FinishReason.REFUSAL:
+            raise UnusableAnswer("refusal", "the model refused to write this conversation", may_pass=False)
+        case FinishReason.FILTER:
+            raise UnusableAnswer("content_filter", "the provider's content filter stopped the answer", may_pass=False)
+        case FinishReason.UNKNOWN:
             raise _incomplete()
 
 
-def _incomplete() -> Unusable:
-    return Unusable("incomplete_answer", "the answer does not say that it is complete", may_pass=True)
+def _incomplete() -> UnusableAnswer:
+    return UnusableAnswer("incomplete_answer", "the answer does not say that it is complete", may_pass=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,30 +110,30 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
     if source[0] == "{" and (plain := _plain(source, turns, prompt)) is not None:
         return _Read(plain)
     found = find_values(source)
-    worst: tuple[int, WrongShape] | None = None
+    worst: tuple[int, InvalidTurns] | None = None
     for value in _candidates(found, source):
         try:
             read = _Read(_turns(value.data, turns, prompt), found.reasoning)
-        except WrongShape as error:
+        except InvalidTurns as error:
             # The longest value was most likely meant as the answer: its fault is worth reporting.
             if worst is None or value.end - value.start > worst[0]:
                 worst = value.end - value.start, error
             continue
         if any(after.start >= value.end and goes_on(after.data, turns) for after in found.values):
-            raise _wrong(WrongShape("more turns follow it"))
+            raise _wrong(InvalidTurns("more turns follow it"))
         if _is_cut_after(value.end, found, source):
             raise _incomplete()
         return read
     for data in repaired_values(found.rest) if not _is_cut_after(0, found, source) else ():
-        with suppress(WrongShape):
+        with suppress(InvalidTurns):
             return _Read(_turns(data, turns, prompt, exactly=True), found.reasoning, is_repaired=True)
     if worst is not None:
         raise _wrong(worst[1])
     missing = "there is no complete JSON object in the answer"
-    raise Unusable("unreadable_answer", missing, may_pass=True, hint="there was no complete JSON object in it")
+    raise UnusableAnswer("unreadable_answer", missing, may_pass=True, hint="there was no complete JSON object in it")
 
 
-def _is_cut_after(end: int, found: Found, source: str) -> bool:
+def _is_cut_after(end: int, found: ParsedText, source: str) -> bool:
     """Return whether turns begin after a place in a text that have no end: what stands before them was a draft."""
     starts = islice((start for start in found.broken if start >= end), _MOST_STARTS)
     return any(begins_turns(source, start) and is_open(source, start) for start in starts)
@@ -152,7 +152,7 @@ def _without_thoughts(read: _Read) -> _Read:
     try:
         validate_turns(turns)
     except InvalidConversation as error:
-        raise _wrong(WrongShape(error.message)) from error
+        raise _wrong(InvalidTurns(error.message)) from error
     return _Read(turns, "\n\n".join(filter(None, thoughts)) or None, read.is_repaired)
 
 
@@ -163,7 +163,7 @@ def _plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:
         if set(map(type, data.values())) != {str} or not _is_all_of(data, source):
             return None
         return _turns(data, turns, prompt)
-    except (orjson.JSONDecodeError, WrongShape):
+    except (orjson.JSONDecodeError, InvalidTurns):
         return None
 
 
@@ -179,42 +179,42 @@ def _is_all_of(data: Mapping[str, str], source: str) -> bool:
 def _only(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:
     try:
         return _turns(value, turns, prompt)
-    except WrongShape as error:
+    except InvalidTurns as error:
         raise _wrong(error) from error
 
 
-def _wrong(error: WrongShape) -> Unusable:
+def _wrong(error: InvalidTurns) -> UnusableAnswer:
     message = f"the answer is not the conversation that was asked for: {error}"
-    return Unusable("wrong_shape", message, may_pass=True, hint=str(error))
+    return UnusableAnswer("wrong_shape", message, may_pass=True, hint=str(error))
 
 
-def _candidates(found: Found, source: str) -> Iterator[Value]:
+def _candidates(found: ParsedText, source: str) -> Iterator[JsonValue]:
     """Yield the values that may be the conversation, the most likely first."""
     yield from reversed(found.values)
     if source.lstrip()[:1] == '"':
-        yield from (Value(0, len(source), data) for data in decode(source) if isinstance(data, str))
+        yield from (JsonValue(0, len(source), data) for data in decode(source) if isinstance(data, str))
     if (lines := _lines(found, source)) is not None:
         yield lines
 
 
-def _lines(found: Found, source: str) -> Value | None:
+def _lines(found: ParsedText, source: str) -> JsonValue | None:
     """Return the values that follow each other at the end, one turn each, as one list."""
-    run: list[Value] = []
+    run: list[JsonValue] = []
     for value in reversed(found.values):
         if not is_one_turn(value.data) or (run and source[value.end : run[-1].start].strip()):
             break
         run.append(value)
     run.reverse()
-    return Value(run[0].start, run[-1].end, [value.data for value in run]) if len(run) > 1 else None
+    return JsonValue(run[0].start, run[-1].end, [value.data for value in run]) if len(run) > 1 else None
 
 
 def _turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = False) -> list[Turn]:
-    """Return the turns that a value holds. Raises WrongShape."""
+    """Return the turns that a value holds. Raises InvalidTurns."""
     found = read_turns(data, turns, exactly=exactly)
     try:
         validate_turns(found)
     except InvalidConversation as error:
-        raise WrongShape(error.message) from error
+        raise InvalidTurns(error.message) from error
     _check_written(found, prompt)
     return found
 
@@ -223,16 +223,16 @@ def _check_written(turns: Sequence[Turn], prompt: Prompt | None) -> None:
     """Check that texts were written, and are not mere placeholders. A short text may be a real one."""
     for number, turn in enumerate(turns, start=1):
         if len(turn.content) < 200 and _PLACEHOLDER.fullmatch(turn.content):
-            raise WrongShape(f"turn {number} is a placeholder")
+            raise InvalidTurns(f"turn {number} is a placeholder")
     if len(turns[0].content) < 20:
         texts = [turn.content.strip().casefold() for turn in turns]
         if all(text in _WORDS for text in texts) or texts == list(turn_keys(len(texts))):
-            raise WrongShape("all turns are placeholders")
+            raise InvalidTurns("all turns are placeholders")
     if prompt is not None and repeats(turns, prompt):
-        raise WrongShape("it repeats the example of the prompt")
+        raise InvalidTurns("it repeats the example of the prompt")
 
 
-def _metadata(answer: Answer, read: _Read) -> dict[str, Any]:
+def _metadata(answer: ModelAnswer, read: _Read) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     if reasoning := "\n\n".join(part for part in (answer.reasoning, read.thought) if part):
         metadata["reasoning"] = _storable(reasoning)
@@ -240,7 +240,7 @@ def _metadata(answer: Answer, read: _Read) -> dict[str, Any]:
         metadata["reasoning_signature"] = _storable(answer.reasoning_signature)
     if read.is_repaired:
         metadata["repaired"] = True
-    if answer.end is End.NOT_GIVEN:
+    if answer.end is FinishReason.NOT_GIVEN:
         metadata["end"] = "not given"
     return metadata
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Pieces:
+class DeltaMerger:
     """Values that come in pieces: texts, lists and what is in objects are joined, the rest is replaced."""
 
     _WHOLE = frozenset({"role", "type", "id", "name"})  # sent once, or again in each piece
@@ -24,7 +24,7 @@ class Pieces:
                 pieces += [value] if isinstance(value, str) else value
                 self._values[name] = pieces
             elif isinstance(value, Mapping):
-                inner = known if isinstance(known, Pieces) else Pieces()
+                inner = known if isinstance(known, DeltaMerger) else DeltaMerger()
                 inner.add(value)
                 self._values[name] = inner
             else:
@@ -35,7 +35,7 @@ class Pieces:
 
 
 def _joined(value: Any) -> Any:
-    if isinstance(value, Pieces):
+    if isinstance(value, DeltaMerger):
         return value.joined()
     if not isinstance(value, list):
         return value

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from backstay.batch.intake import Columns, drafts
+from backstay.batch.intake import ColumnMapping, drafts
 from backstay.batch.item import item_of
 from backstay.generate import estimate
 from backstay.generate.prompt import Prompt
@@ -13,7 +13,7 @@ from backstay.generate.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PromptSample:
     """The prompt of one item."""
 
     item_id: str
@@ -22,18 +22,18 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class RecipePreview:
     """The first prompts, and an estimate for all items. Tokens are guessed from lengths, not counted."""
 
-    samples: Sequence[Sample]
+    samples: Sequence[PromptSample]
     items: int
     tokens_in: int
     tokens_out: int
 
 
 async def preview(
-    recipe: Recipe, file: str, count: int, *, columns: Columns | None = None, stdin: BinaryIO | None = None
-) -> Preview:
+    recipe: Recipe, file: str, count: int, *, columns: ColumnMapping | None = None, stdin: BinaryIO | None = None
+) -> RecipePreview:
     """Render the prompt of every item of a file and return the first ones.
 
     Raises:
@@ -41,13 +41,13 @@ async def preview(
         RecipeError: an item lacks what the recipe uses.
     """
     where = "standard input" if file == "-" else file
-    samples: list[Sample] = []
+    samples: list[PromptSample] = []
     items = tokens = 0
-    async for chunk in drafts(Path(file) if file != "-" else file, columns or Columns(), stdin=stdin):
+    async for chunk in drafts(Path(file) if file != "-" else file, columns or ColumnMapping(), stdin=stdin):
         for draft in chunk:
             prompt = recipe.prompts.of(item_of(draft), f"{where} line {draft.line}")
             items += 1
             tokens += estimate.tokens_in(prompt)
             if len(samples) < count:
-                samples.append(Sample(draft.base_id, prompt, estimate.tokens_in(prompt)))
-    return Preview(samples, items, tokens, items * estimate.tokens_out(recipe.turns, recipe.max_tokens))
+                samples.append(PromptSample(draft.base_id, prompt, estimate.tokens_in(prompt)))
+    return RecipePreview(samples, items, tokens, items * estimate.tokens_out(recipe.turns, recipe.max_tokens))

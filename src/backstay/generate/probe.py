@@ -14,14 +14,14 @@ from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import Change, Kind, not_json, refusal_of, unreachable
-from backstay.generate.http import BrokenReply, Cut, Reply, Unreached
-from backstay.generate.parse import Unusable, read_conversation
-from backstay.generate.prompt import PROMPT, Prompts
-from backstay.generate.providers.provider import Ask, End, Structure, Unreadable
+from backstay.generate.error_response import ErrorKind, RequestChange, not_json, refusal_of, unreachable
+from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
+from backstay.generate.parse import UnusableAnswer, read_conversation
+from backstay.generate.prompt import PROMPT, PromptTemplates
+from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_body import object_in, status_of, text_of
-from backstay.generate.stream_collector import AnyCollector
+from backstay.generate.stream_collector import AnyShapeCollector
 
 PROBE_SECONDS = 120.0
 """How long one call may take."""
@@ -92,14 +92,14 @@ async def probe(
         body = orjson.dumps(adaptation.body_as_taken(endpoint.provider.body(ask)))
         try:
             async with asyncio.timeout(timeout_seconds):
-                reply = await account.post(body, stream=AnyCollector if report.stream else None)
-        except Unreached as error:
+                reply = await account.post(body, stream=AnyShapeCollector if report.stream else None)
+        except ConnectFailed as error:
             report.fail("unreachable", _unreachable(endpoint, error))
             break
-        except Cut as error:
+        except ConnectionLost as error:
             report.fail("connection", f"{endpoint.host}: the connection was cut ({error}); try again")
             break
-        except BrokenReply as error:
+        except MalformedResponse as error:
             report.problem = f"{endpoint.host}: {error}"
             break
         except TimeoutError:
@@ -139,9 +139,9 @@ def recipe_lines(recipe: Recipe, report: ProbeReport) -> Sequence[str]:
     return lines
 
 
-def _ask(recipe: Recipe, endpoint: Endpoint, structure: Structure, report: ProbeReport) -> Ask:
-    prompts = Prompts(system=None, user=PROMPT, roles={}, turns=_TURNS, language=None)
-    return Ask(
+def _ask(recipe: Recipe, endpoint: Endpoint, structure: Structure, report: ProbeReport) -> ModelRequest:
+    prompts = PromptTemplates(system=None, user=PROMPT, roles={}, turns=_TURNS, language=None)
+    return ModelRequest(
         model=endpoint.model,
         prompt=prompts.of(Item(_TOPIC), "the probe"),
         turns=_TURNS,
@@ -154,10 +154,10 @@ def _ask(recipe: Recipe, endpoint: Endpoint, structure: Structure, report: Probe
 
 
 def _learn(
-    reply: Reply,
+    reply: HttpResponse,
     endpoint: Endpoint,
     recipe: Recipe,
-    ask: Ask,
+    ask: ModelRequest,
     adaptation: Adaptation,
     report: ProbeReport,
     account: Account,
@@ -181,9 +181,9 @@ def _learn(
         if refusal.code == "streams_only" and not report.stream:
             report.stream = True
             return True
-        if refusal.change is Change.RESAMPLE:
+        if refusal.change is RequestChange.RESAMPLE:
             return adaptation.drop_structure(ask.structure)
-        is_other = refusal.kind is Kind.DIFFERENTLY
+        is_other = refusal.kind is ErrorKind.DIFFERENTLY
         return is_other and adapt(adaptation, refusal, ask.structure, recipe.parameters)
     if body is None:
         refusal = not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
@@ -197,12 +197,12 @@ def _learn(
     try:
         answer = endpoint.provider.answer(body)
         report.said = _beginning(answer.text, account) if answer.text else report.said
-        report.end, report.is_end_known = answer.reason, answer.end is not End.UNKNOWN
+        report.end, report.is_end_known = answer.reason, answer.end is not FinishReason.UNKNOWN
         read_conversation(answer, _TURNS, ask.prompt)
-    except Unreadable as error:
+    except UnreadableResponse as error:
         report.fail("unreadable_answer", str(error))
         return adaptation.drop_structure(ask.structure)
-    except Unusable as error:
+    except UnusableAnswer as error:
         remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
         report.fail(error.code, f"{error.message}{remedy}")
         return adaptation.drop_structure(ask.structure)
@@ -210,7 +210,7 @@ def _learn(
     return False
 
 
-def _unreachable(endpoint: Endpoint, error: Unreached) -> str:
+def _unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
     if not error.may_pass:
         return f"{endpoint.host} could not be reached: {error}"
     if error.proxy is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backstay import former_name
 from backstay.batch.processor import Processor
 from backstay.batch.recipe import FrozenRecipe
-from backstay.batch.recipe import Recipe as AnyRecipe
+from backstay.batch.recipe import JobRecipe as AnyRecipe
 from backstay.errors import ProcessorNotFound, ProcessorUnusable
 from backstay.generate.account import Accounts
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _JOBS_RECIPE = "the job's recipe"
 
 
-class Processors:
+class ProcessorRegistry:
     """Finds `scripted`, any `module:function`, the current folder included, and what follows a recipe.
 
     Implements `ProcessorSource`. Writers of recipes share the connections and limits of `accounts`.
@@ -49,18 +49,18 @@ class Processors:
 
         Raises:
             ProcessorUnusable: it is a recipe of some other kind.
-            KeyMissing: the key that its provider needs is not set, or its command or file gives none.
-            KeyNotAllowed: a file or a job names where its key goes, and that has not been allowed.
+            ApiKeyMissing: the key that its provider needs is not set, or its command or file gives none.
+            ApiKeyNotAllowed: a file or a job names where its key goes, and that has not been allowed.
             SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
         """
         from backstay.generate.key_permission import allowed_endpoint
-        from backstay.generate.model_writer import Writer
+        from backstay.generate.model_writer import ModelWriter
         from backstay.generate.recipe import Recipe
 
         if not isinstance(recipe, Recipe):
             raise ProcessorUnusable(f"A {type(recipe).__name__} is not a recipe; make one with backstay.Recipe")
         endpoint = allowed_endpoint(recipe, self._listed_keys, self._accounts.environment)
-        return Writer(recipe, await self._accounts.account(endpoint), endpoint)
+        return ModelWriter(recipe, await self._accounts.account(endpoint), endpoint)
 
     def resolve(self, name: str) -> Processor:
         """Return the processor of that name.

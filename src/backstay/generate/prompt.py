@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from backstay.batch.item import Item
-from backstay.generate.template import Absent, Template
+from backstay.generate.template import AbsentValue, Template
 
 PROMPT = """\
 Write a conversation about this topic: {{ topic }}
@@ -40,7 +40,7 @@ class Prompt:
         return replace(self, user=user)
 
 
-class Prompts:
+class PromptTemplates:
     """Makes the prompt of each item by one recipe's templates."""
 
     def __init__(
@@ -85,7 +85,7 @@ def _values(item: Item) -> dict[str, Any]:
     fixed = {
         "id": item.id,
         "topic": item.topic,
-        "persona": item.persona or Absent("the item has no persona", name="persona"),
+        "persona": item.persona or AbsentValue("the item has no persona", name="persona"),
         "parameters": dict(item.parameters),
     }
     return {**fixed, **item.parameters} if "parameters" not in item.parameters else {**item.parameters, **fixed}

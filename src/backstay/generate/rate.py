@@ -3,9 +3,15 @@
 import random
 from dataclasses import dataclass
 
-from backstay.generate.adaptive_limit import LONGEST_BELIEF_SECONDS, LONGEST_PROBE_SECONDS, AdaptiveLimit, Mode, Start
+from backstay.generate.adaptive_limit import (
+    LONGEST_BELIEF_SECONDS,
+    LONGEST_PROBE_SECONDS,
+    AdaptiveLimit,
+    CallStart,
+    LimitMode,
+)
 from backstay.generate.bucket import Bucket
-from backstay.generate.trouble import PATIENCE_SECONDS, Patience, Trouble, Waiting
+from backstay.generate.trouble import PATIENCE_SECONDS, AccountWait, OutageTimer, ProviderTrouble
 
 _MINUTE = 60.0
 _TOKEN_BURST_SECONDS = 3.0  # what may be spent at once is what comes in during this time
@@ -22,11 +28,11 @@ _IDLE_SECONDS = 120.0  # without a call: what was refused before is no part of t
 class Permit:
     """The right to make one call."""
 
-    start: Start
+    start: CallStart
     tokens: int
 
 
-class Bounds:
+class RateBounds:
     """The maximum requests and tokens of a minute; None means no limit."""
 
     def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
@@ -48,16 +54,16 @@ class Bounds:
             self._tokens.take(now, used_tokens - expected_tokens)
 
 
-class Rate:
+class AccountRate:
     """The bounds that were set, the limit that was found, and the patience of one account."""
 
     def __init__(
         self, *, rpm: int | None = None, tpm: int | None = None, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
-        self._bounds = Bounds(rpm=rpm, tpm=tpm)
+        self._bounds = RateBounds(rpm=rpm, tpm=tpm)
         self._limit = AdaptiveLimit()
-        self._patience = Patience(patience_seconds)
-        self._trouble: Trouble | None = None
+        self._patience = OutageTimer(patience_seconds)
+        self._trouble: ProviderTrouble | None = None
         self._refused_in_a_row = 0
         self._retry_at = 0.0
         self._ended_at = 0.0
@@ -69,7 +75,7 @@ class Rate:
         return self._limit.in_flight
 
     @property
-    def mode(self) -> Mode:
+    def mode(self) -> LimitMode:
         """What holds calls back just now, apart from the bounds that were set."""
         return self._limit.mode
 
@@ -102,7 +108,7 @@ class Rate:
         self._patience.restart(is_good=True)
         self._limit.succeeded(now, permit.start)
 
-    def refused(self, now: float, permit: Permit, trouble: Trouble, again: int = 0) -> float:
+    def refused(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
         self._trouble = trouble
         self._refused_in_a_row += 1
@@ -114,28 +120,28 @@ class Rate:
 
     def is_passing(self, now: float) -> bool:
         """Return whether calls pass: not while the account is held, or has had only refusals for some time."""
-        if self._limit.mode is Mode.HOLD:
+        if self._limit.mode is LimitMode.HOLD:
             return False
         is_standing = self._patience.waited_seconds(now) >= _STANDSTILL_SECONDS
         return not (is_standing and self._refused_in_a_row >= _REFUSALS_IN_A_ROW)
 
-    def waiting(self, now: float) -> Waiting | None:
+    def waiting(self, now: float) -> AccountWait | None:
         """Return what the account waits for, and how long, or None while calls pass."""
         if self._trouble is None or self.is_passing(now):
             return None
-        until = self._limit.held_until if self._limit.mode is Mode.HOLD else self._retry_at
-        return Waiting(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
+        until = self._limit.held_until if self._limit.mode is LimitMode.HOLD else self._retry_at
+        return AccountWait(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
 
     def exhausted(self, now: float) -> str | None:
-        """Return why the account should wait no longer, as `Patience.exhausted` does; None while it should."""
+        """Return why the account should wait no longer, as `OutageTimer.exhausted` does; None while it should."""
         return None if self.is_passing(now) else self._patience.exhausted(now)
 
-    def _delay_seconds(self, now: float, trouble: Trouble, again: int) -> float:
+    def _delay_seconds(self, now: float, trouble: ProviderTrouble, again: int) -> float:
         growth = 2.0 ** min(again, 20)
         longest = _LONGEST_DELAY_SECONDS if self.is_passing(now) else LONGEST_PROBE_SECONDS
         own = min(longest, _FIRST_DELAY_SECONDS * growth)
         own *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-        if self._limit.mode is Mode.HOLD:
+        if self._limit.mode is LimitMode.HOLD:
             return max(own, self._limit.held_until - now)
         believed = min(LONGEST_BELIEF_SECONDS, _FIRST_BELIEF_SECONDS * growth)
         return max(own, min(trouble.retry_after_seconds or 0.0, believed))

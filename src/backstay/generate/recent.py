@@ -10,7 +10,7 @@ V = TypeVar("V")
 _MOST = 10_000
 
 
-class Recent(Generic[K, V]):
+class RecentValues(Generic[K, V]):
     """At most `most` values by key; putting one more forgets the one that was put first."""
 
     def __init__(self, most: int = _MOST) -> None:

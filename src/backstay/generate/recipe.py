@@ -15,7 +15,7 @@ from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import RecipeError, kind_of
 from backstay.generate import credentials
 from backstay.generate.endpoint import Endpoint, endpoint_of
-from backstay.generate.prompt import PROMPT, Prompts
+from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.anthropic import refused_parameters
 from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
@@ -29,7 +29,7 @@ _LATER = frozenset({"query", "headers", "key_header", "stream", "anthropic_versi
 
 
 class Recipe(BaseModel):
-    """All fields of a recipe. Frozen into its job; implements `batch.recipe.Recipe`."""
+    """All fields of a recipe. Frozen into its job; implements `batch.recipe.JobRecipe`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -189,8 +189,10 @@ class Recipe(BaseModel):
         )
 
     @cached_property
-    def prompts(self) -> Prompts:
-        return Prompts(system=self.system, user=self.prompt, roles=self.roles, turns=self.turns, language=self.language)
+    def prompts(self) -> PromptTemplates:
+        return PromptTemplates(
+            system=self.system, user=self.prompt, roles=self.roles, turns=self.turns, language=self.language
+        )
 
     def frozen(self) -> FrozenRecipe:
         fields = self.model_dump(mode="json")

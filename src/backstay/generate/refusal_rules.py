@@ -8,8 +8,8 @@ last. Words and most statuses are never decisive: a message may quote a prompt, 
 from collections.abc import Mapping
 from functools import cache
 
-from backstay.generate.error_body import Said
-from backstay.generate.rule import Change, Kind, Rule, matches
+from backstay.generate.error_body import ErrorBody
+from backstay.generate.rule import ErrorKind, RequestChange, Rule, matches
 
 _BAD = frozenset({400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422})
 _REQUEST = frozenset({400, 404, 413, 415, 422})
@@ -42,32 +42,32 @@ _LONG = ("per day", "perday", "per-day", "daily", "/ day", "per month", "/ month
 CODES = (
     # -- what only some samples, or only this account's way of asking, run into
     Rule(
-        Kind.DIFFERENTLY, "structure_failed", "Groq", change=Change.RESAMPLE,
+        ErrorKind.DIFFERENTLY, "structure_failed", "Groq", change=RequestChange.RESAMPLE,
         codes=frozenset({"json_validate_failed", "tool_use_failed", "output_parse_failed"}),
     ),
     Rule(
-        Kind.DIFFERENTLY, "structure_refused", "OpenAI, vLLM, Mistral", change=Change.PLAINER,
+        ErrorKind.DIFFERENTLY, "structure_refused", "OpenAI, vLLM, Mistral", change=RequestChange.PLAINER,
         codes=_UNSUPPORTED, parameters=_STRUCTURES,
     ),
     Rule(
-        Kind.DIFFERENTLY, "parameter_renamed", "OpenAI, Azure, GitHub Models", change=Change.RENAME,
+        ErrorKind.DIFFERENTLY, "parameter_renamed", "OpenAI, Azure, GitHub Models", change=RequestChange.RENAME,
         codes=_UNSUPPORTED, parameters=frozenset({"max_tokens"}), instead="max_completion_tokens",
     ),
     Rule(
-        Kind.DIFFERENTLY, "parameter_renamed", "Mistral, gateways", change=Change.RENAME,
+        ErrorKind.DIFFERENTLY, "parameter_renamed", "Mistral, gateways", change=RequestChange.RENAME,
         codes=_UNSUPPORTED, parameters=frozenset({"max_completion_tokens"}), instead="max_tokens",
     ),
     Rule(
-        Kind.DIFFERENTLY, "parameter_refused", "OpenAI, Azure, Mistral", change=Change.OMIT,
+        ErrorKind.DIFFERENTLY, "parameter_refused", "OpenAI, Azure, Mistral", change=RequestChange.OMIT,
         codes=_UNSUPPORTED, parameters=frozenset({"*"}),
     ),
     # -- the key and the account
     Rule(
-        Kind.ACCOUNT, "forbidden", "OpenAI, Gemini", is_decisive=True, message="network_not_allowed",
+        ErrorKind.ACCOUNT, "forbidden", "OpenAI, Gemini", is_decisive=True, message="network_not_allowed",
         codes=frozenset({"ip_not_authorized", "api_key_ip_address_blocked", "api_key_http_referrer_blocked"}),
     ),
     Rule(
-        Kind.ACCOUNT, "bad_key", "OpenAI, Gemini, Anthropic, Bedrock, Moonshot, DashScope, Cloudflare",
+        ErrorKind.ACCOUNT, "bad_key", "OpenAI, Gemini, Anthropic, Bedrock, Moonshot, DashScope, Cloudflare",
         is_decisive=True,
         codes=frozenset(
             {
@@ -79,7 +79,7 @@ CODES = (
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "spend_limit", "Anthropic, xAI", is_decisive=True,
+        ErrorKind.ACCOUNT, "spend_limit", "Anthropic, xAI", is_decisive=True,
         codes=frozenset(
             {
                 "enforced_spend_limit_reached", "contract_spend_limit_reached", "spend_limit_reached",
@@ -88,7 +88,8 @@ CODES = (
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "quota_exhausted", "OpenAI, Anthropic, Together, Moonshot, Zhipu, DashScope, Gemini, LiteLLM",
+        ErrorKind.ACCOUNT, "quota_exhausted",
+        "OpenAI, Anthropic, Together, Moonshot, Zhipu, DashScope, Gemini, LiteLLM",
         is_decisive=True,
         codes=frozenset(
             {
@@ -100,22 +101,22 @@ CODES = (
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "unsupported_region", "OpenAI", is_decisive=True,
+        ErrorKind.ACCOUNT, "unsupported_region", "OpenAI", is_decisive=True,
         codes=frozenset({"unsupported_country_region_territory"}),
     ),
     Rule(
-        Kind.ACCOUNT, "account_restricted", "Groq, OpenAI, Zhipu, Cloudflare", is_decisive=True,
+        ErrorKind.ACCOUNT, "account_restricted", "Groq, OpenAI, Zhipu, Cloudflare", is_decisive=True,
         codes=frozenset(
             {"organization_restricted", "account_deactivated", "consumer_suspended", "1110", "1112", "1121", "3023"}
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "forbidden", "Gemini, Vertex, DashScope", is_decisive=True, message="service_disabled",
+        ErrorKind.ACCOUNT, "forbidden", "Gemini, Vertex, DashScope", is_decisive=True, message="service_disabled",
         codes=frozenset({"service_disabled", "api_key_service_blocked", "accessdenied.unpurchased"}),
     ),
     # -- the model
     Rule(
-        Kind.MODEL, "model_not_allowed", "Groq, Zhipu, Cloudflare", is_decisive=True,
+        ErrorKind.MODEL, "model_not_allowed", "Groq, Zhipu, Cloudflare", is_decisive=True,
         codes=frozenset(
             {
                 "model_permission_blocked_org", "model_permission_blocked_project", "model_terms_required",
@@ -125,11 +126,11 @@ CODES = (
         ),
     ),
     Rule(
-        Kind.MODEL, "model_retired", "Groq, OpenAI", is_decisive=True,
+        ErrorKind.MODEL, "model_retired", "Groq, OpenAI", is_decisive=True,
         codes=frozenset({"model_decommissioned", "model_deprecated", "1221"}),
     ),
     Rule(
-        Kind.MODEL, "unknown_model", "OpenAI, Azure, Together, GitHub Models, Mistral, Zhipu", is_decisive=True,
+        ErrorKind.MODEL, "unknown_model", "OpenAI, Azure, Together, GitHub Models, Mistral, Zhipu", is_decisive=True,
         codes=frozenset(
             {
                 "model_not_found", "model_not_available", "deploymentnotfound", "unknown_model", "invalid_model",
@@ -138,23 +139,23 @@ CODES = (
         ),
     ),
     Rule(
-        Kind.MODEL, "unknown_model", "Anthropic", is_decisive=True,
+        ErrorKind.MODEL, "unknown_model", "Anthropic", is_decisive=True,
         codes=frozenset({"not_found_error"}), words=("model:",),
     ),
     Rule(
-        Kind.MODEL, "not_a_chat_model", "Azure", is_decisive=True, codes=frozenset({"operationnotsupported"}),
+        ErrorKind.MODEL, "not_a_chat_model", "Azure", is_decisive=True, codes=frozenset({"operationnotsupported"}),
     ),
     # -- the item
     Rule(
-        Kind.ITEM, "request_too_large", "Groq, OpenAI", statuses=frozenset({413, 429}),
+        ErrorKind.ITEM, "request_too_large", "Groq, OpenAI", statuses=frozenset({413, 429}),
         codes=frozenset({"rate_limit_exceeded", "tokens"}), words=("request too large",),
     ),
     Rule(
-        Kind.ITEM, "max_tokens_too_large", "OpenAI", completion_is_larger=True,
+        ErrorKind.ITEM, "max_tokens_too_large", "OpenAI", completion_is_larger=True,
         codes=frozenset({"context_length_exceeded"}),
     ),
     Rule(
-        Kind.ITEM, "context_too_long", "OpenAI, llama.cpp, Anthropic, GitHub Models, Zhipu",
+        ErrorKind.ITEM, "context_too_long", "OpenAI, llama.cpp, Anthropic, GitHub Models, Zhipu",
         codes=frozenset(
             {
                 "context_length_exceeded", "exceed_context_size_error", "string_above_max_length", "request_too_large",
@@ -163,7 +164,7 @@ CODES = (
         ),
     ),
     Rule(
-        Kind.ITEM, "content_filter", "Azure, OpenAI, DashScope, Zhipu",
+        ErrorKind.ITEM, "content_filter", "Azure, OpenAI, DashScope, Zhipu",
         codes=frozenset(
             {
                 "content_filter", "responsibleaipolicyviolation", "content_policy_violation", "invalid_prompt",
@@ -173,18 +174,18 @@ CODES = (
     ),
     # -- what passes
     Rule(
-        Kind.ACCOUNT, "daily_quota", "Bedrock", codes=_LIMIT_CODES, words=_LONG, has_time=False,
+        ErrorKind.ACCOUNT, "daily_quota", "Bedrock", codes=_LIMIT_CODES, words=_LONG, has_time=False,
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "Bedrock, DashScope, GitHub Models", is_limit=True,
+        ErrorKind.PASSING, "rate_limited", "Bedrock, DashScope, GitHub Models", is_limit=True,
         codes=_LIMIT_CODES, reason="too many requests",
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "OpenAI, Azure", is_limit=True,
+        ErrorKind.PASSING, "rate_limited", "OpenAI, Azure", is_limit=True,
         codes=frozenset({"ramp_limit_exceeded"}), reason="the rate grew too fast",
     ),
     Rule(
-        Kind.PASSING, "overloaded", "Anthropic, Moonshot, Mistral, Bedrock, Zhipu, Hugging Face",
+        ErrorKind.PASSING, "overloaded", "Anthropic, Moonshot, Mistral, Bedrock, Zhipu, Hugging Face",
         codes=frozenset(
             {
                 "overloaded_error", "engine_overloaded_error", "service_tier_capacity_exceeded", "overloaded",
@@ -193,54 +194,54 @@ CODES = (
         ),
     ),
     Rule(
-        Kind.PASSING, "server_error", "Bedrock", codes=frozenset({"modelerrorexception", "modeltimeoutexception"}),
+        ErrorKind.PASSING, "server_error", "Bedrock", codes=frozenset({"modelerrorexception", "modeltimeoutexception"}),
     ),
 )  # fmt: skip
 
 FIELDS = (
     Rule(
-        Kind.ITEM, "moderation", "OpenRouter", statuses=frozenset({400, 403}), field=("metadata.reasons", ""),
+        ErrorKind.ITEM, "moderation", "OpenRouter", statuses=frozenset({400, 403}), field=("metadata.reasons", ""),
     ),
     Rule(
-        Kind.MODEL, "quota_exhausted", "Gemini", field=("violations.quotaid", ""), words=("limit: 0,",),
+        ErrorKind.MODEL, "quota_exhausted", "Gemini", field=("violations.quotaid", ""), words=("limit: 0,",),
         message="no_quota",
     ),
     Rule(
-        Kind.ACCOUNT, "daily_quota", "Gemini", field=("violations.quotaid", "perday"), has_time=False,
+        ErrorKind.ACCOUNT, "daily_quota", "Gemini", field=("violations.quotaid", "perday"), has_time=False,
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "Gemini", is_limit=True, field=("violations.quotaid", "perday"),
+        ErrorKind.PASSING, "rate_limited", "Gemini", is_limit=True, field=("violations.quotaid", "perday"),
         reason="per-day quota",
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "Gemini", is_limit=True, field=("violations.quotaid", "perminute"),
+        ErrorKind.PASSING, "rate_limited", "Gemini", is_limit=True, field=("violations.quotaid", "perminute"),
         reason="per-minute quota",
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "Gemini, Vertex", is_limit=True, statuses=frozenset({429}),
+        ErrorKind.PASSING, "rate_limited", "Gemini, Vertex", is_limit=True, statuses=frozenset({429}),
         field=("details.retrydelay", ""), reason="quota",
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "Anthropic, OpenAI", is_limit=True, statuses=frozenset({429}),
+        ErrorKind.PASSING, "rate_limited", "Anthropic, OpenAI", is_limit=True, statuses=frozenset({429}),
         header=("x-should-retry", "true"), reason="too many requests",
     ),
     Rule(
-        Kind.PASSING, "server_error", "Anthropic, OpenAI", header=("x-should-retry", "true"),
+        ErrorKind.PASSING, "server_error", "Anthropic, OpenAI", header=("x-should-retry", "true"),
         reason="it asks to try again",
     ),
     Rule(
-        Kind.ACCOUNT, "usage_limit", "Anthropic, OpenAI", statuses=frozenset({429}), has_time=False,
+        ErrorKind.ACCOUNT, "usage_limit", "Anthropic, OpenAI", statuses=frozenset({429}), has_time=False,
         header=("x-should-retry", "false"),
     ),
     Rule(
-        Kind.UNKNOWN, "server_error", "Anthropic, OpenAI", statuses=_BROKEN, header=("x-should-retry", "false"),
+        ErrorKind.UNKNOWN, "server_error", "Anthropic, OpenAI", statuses=_BROKEN, header=("x-should-retry", "false"),
         message="not_to_be_retried",
     ),
     Rule(
-        Kind.ACCOUNT, "firewall", "Cloudflare, nginx", statuses=frozenset({400, 403, 406}), is_page=True,
+        ErrorKind.ACCOUNT, "firewall", "Cloudflare, nginx", statuses=frozenset({400, 403, 406}), is_page=True,
     ),
     Rule(
-        Kind.DIFFERENTLY, "structure_refused", "OpenAI, vLLM", change=Change.PLAINER, statuses=_REQUEST,
+        ErrorKind.DIFFERENTLY, "structure_refused", "OpenAI, vLLM", change=RequestChange.PLAINER, statuses=_REQUEST,
         parameters=_STRUCTURES,
     ),
 )  # fmt: skip
@@ -248,37 +249,37 @@ FIELDS = (
 WORDS = (
     # -- the key and the account
     Rule(
-        Kind.ACCOUNT, "bad_key", "Gemini", statuses=_BAD, words=("reported as leaked",),
+        ErrorKind.ACCOUNT, "bad_key", "Gemini", statuses=_BAD, words=("reported as leaked",),
         message="key_leaked",
     ),
     Rule(
-        Kind.ACCOUNT, "bad_key", "xAI, Gemini, Cohere, OpenRouter", statuses=_BAD,
+        ErrorKind.ACCOUNT, "bad_key", "xAI, Gemini, Cohere, OpenRouter", statuses=_BAD,
         words=(
             "api key not valid", "incorrect api key", "invalid api key", "api key expired", "api key has expired",
             "api key not found", "invalid api token", "no auth credentials found", "invalid access token",
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "spend_limit", "Anthropic, xAI, Fireworks, OpenRouter",
+        ErrorKind.ACCOUNT, "spend_limit", "Anthropic, xAI, Fireworks, OpenRouter",
         words=(
             "api usage limits", "monthly spend limit", "monthly spending limit", "raise your spending limit",
             "key limit exceeded",
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "quota_exhausted", "OpenRouter", statuses=frozenset({402}),
+        ErrorKind.ACCOUNT, "quota_exhausted", "OpenRouter", statuses=frozenset({402}),
         words=("fewer max_tokens",), message="credits_or_max_tokens",
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "Gemini", is_limit=True, statuses=frozenset({429}),
+        ErrorKind.PASSING, "rate_limited", "Gemini", is_limit=True, statuses=frozenset({429}),
         words=("exceeded your current quota",), has_time=True, reason="quota",
     ),
     Rule(
-        Kind.ACCOUNT, "quota_exhausted", "OpenAI, Gemini", statuses=frozenset({400, 403, 429}),
+        ErrorKind.ACCOUNT, "quota_exhausted", "OpenAI, Gemini", statuses=frozenset({400, 403, 429}),
         words=("exceeded your current quota", "plan and billing", "billing details"),
     ),
     Rule(
-        Kind.ACCOUNT, "quota_exhausted", "Anthropic, xAI, Zhipu, Hugging Face, Bedrock",
+        ErrorKind.ACCOUNT, "quota_exhausted", "Anthropic, xAI, Zhipu, Hugging Face, Bedrock",
         words=(
             "credit balance is too low", "insufficient balance", "insufficient credits", "insufficient funds",
             "insufficient quota", "out of credits", "any credits or licenses", "credit limit exceeded",
@@ -287,36 +288,36 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "unsupported_region", "Gemini, OpenAI, Anthropic", statuses=_BAD,
+        ErrorKind.ACCOUNT, "unsupported_region", "Gemini, OpenAI, Anthropic", statuses=_BAD,
         words=(
             "location is not supported", "country, region, or territory", "not available in your",
             "not supported in your", "unsupported country",
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "account_restricted", "Moonshot, Fireworks, Anthropic, Groq",
+        ErrorKind.ACCOUNT, "account_restricted", "Moonshot, Fireworks, Anthropic, Groq",
         words=(
             "account…is suspended", "account…has been suspended", "organization has been", "account…deactivated",
             "account has been disabled", "account…banned",
         ),
     ),
     Rule(
-        Kind.ACCOUNT, "privacy_settings", "OpenRouter", statuses=frozenset({404}),
+        ErrorKind.ACCOUNT, "privacy_settings", "OpenRouter", statuses=frozenset({404}),
         words=("data policy", "no allowed providers", "providers have been ignored"),
     ),
     # -- what only some items run into, or only this account's way of asking
     Rule(
-        Kind.ITEM, "request_too_large", "gateways of Groq and OpenAI", words=("request too large for",),
+        ErrorKind.ITEM, "request_too_large", "gateways of Groq and OpenAI", words=("request too large for",),
     ),
     Rule(
-        Kind.MODEL, "streams_only", "DashScope, Fireworks, gateways", statuses=_REQUEST,
+        ErrorKind.MODEL, "streams_only", "DashScope, Fireworks, gateways", statuses=_REQUEST,
         words=(
             "only support stream", "only supports stream", "only stream", "must have stream", "for non-streaming calls",
             "enable the stream parameter", "streaming is required", "requires streaming", "stream must be set to true",
         ),
     ),
     Rule(
-        Kind.ITEM, "max_tokens_too_large", "vLLM, OpenAI, Anthropic, Groq, DeepSeek, DashScope, Vertex, Bedrock",
+        ErrorKind.ITEM, "max_tokens_too_large", "vLLM, OpenAI, Anthropic, Groq, DeepSeek, DashScope, Vertex, Bedrock",
         statuses=_REQUEST,
         words=(
             "max_tokens is too large", "max_completion_tokens' is too large", "maximum allowed number of output tokens",
@@ -325,11 +326,11 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.ITEM, "max_tokens_too_large", "vLLM", statuses=_REQUEST, completion_is_larger=True,
+        ErrorKind.ITEM, "max_tokens_too_large", "vLLM", statuses=_REQUEST, completion_is_larger=True,
         words=("maximum context length",),
     ),
     Rule(
-        Kind.ITEM, "context_too_long",
+        ErrorKind.ITEM, "context_too_long",
         "Anthropic, vLLM, SGLang, Bedrock, Gemini, Mistral, DashScope, Moonshot, xAI, LM Studio, Hugging Face, Ollama",
         statuses=_REQUEST | {500},
         words=(
@@ -342,11 +343,11 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.ITEM, "moderation", "OpenRouter, OpenAI", statuses=frozenset({400, 403}),
+        ErrorKind.ITEM, "moderation", "OpenRouter, OpenAI", statuses=frozenset({400, 403}),
         words=("input was flagged", "requires moderation", "flagged as potentially", "flagged by"),
     ),
     Rule(
-        Kind.ITEM, "content_filter", "DeepSeek, Anthropic, xAI, Gemini, Moonshot, LiteLLM",
+        ErrorKind.ITEM, "content_filter", "DeepSeek, Anthropic, xAI, Gemini, Moonshot, LiteLLM",
         statuses=frozenset({400, 403, 422, 451, 500}),
         words=(
             "content filter", "content_filter", "content management policy", "content policy", "safety system",
@@ -355,12 +356,13 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.DIFFERENTLY, "structure_failed", "Groq, behind gateways", change=Change.RESAMPLE, statuses=_REQUEST,
+        ErrorKind.DIFFERENTLY, "structure_failed", "Groq, behind gateways",
+        change=RequestChange.RESAMPLE, statuses=_REQUEST,
         words=("failed to generate json", "failed to call a function", "tool call validation failed"),
     ),
     Rule(
-        Kind.DIFFERENTLY, "structure_refused", "vLLM, SGLang, Gemini, DeepSeek, Ollama, OpenRouter, llama.cpp",
-        change=Change.PLAINER, statuses=_REQUEST,
+        ErrorKind.DIFFERENTLY, "structure_refused", "vLLM, SGLang, Gemini, DeepSeek, Ollama, OpenRouter, llama.cpp",
+        change=RequestChange.PLAINER, statuses=_REQUEST,
         words=(
             "response_format", "response format", "json_schema", "json schema", "json_object", "json mode",
             "structured output", "tool_choice", "tool choice", "tool use", "function calling", "response_schema",
@@ -369,7 +371,8 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.DIFFERENTLY, "structure_refused", "llama.cpp, SGLang, OpenRouter", change=Change.PLAINER, statuses=_BROKEN,
+        ErrorKind.DIFFERENTLY, "structure_refused", "llama.cpp, SGLang, OpenRouter",
+        change=RequestChange.PLAINER, statuses=_BROKEN,
         words=(
             "parse grammar", "invalid grammar", "json_schema…support", "json schema…support", "grammar…support",
             "response_format…support", "structured output…support", "guided decoding…support", "tools…not support",
@@ -377,38 +380,41 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.DIFFERENTLY, "structure_refused", "OpenRouter", change=Change.PLAINER, statuses=frozenset({404}),
+        ErrorKind.DIFFERENTLY, "structure_refused", "OpenRouter",
+        change=RequestChange.PLAINER, statuses=frozenset({404}),
         words=("requested parameters",),
     ),
     Rule(
-        Kind.DIFFERENTLY, "parameter_renamed", "gateways of OpenAI", change=Change.RENAME, statuses=_REQUEST,
+        ErrorKind.DIFFERENTLY, "parameter_renamed", "gateways of OpenAI",
+        change=RequestChange.RENAME, statuses=_REQUEST,
         parameters=frozenset({"max_tokens"}), words=_UNSUPPORTED_WORDS, instead="max_completion_tokens",
     ),
     Rule(
-        Kind.DIFFERENTLY, "parameter_renamed", "older servers", change=Change.RENAME, statuses=_REQUEST,
+        ErrorKind.DIFFERENTLY, "parameter_renamed", "older servers", change=RequestChange.RENAME, statuses=_REQUEST,
         parameters=frozenset({"max_completion_tokens"}), words=_UNSUPPORTED_WORDS, instead="max_tokens",
     ),
     Rule(
-        Kind.DIFFERENTLY, "parameter_refused", "Anthropic, Bedrock, Gemini, Groq, Moonshot, xAI", change=Change.OMIT,
+        ErrorKind.DIFFERENTLY, "parameter_refused", "Anthropic, Bedrock, Gemini, Groq, Moonshot, xAI",
+        change=RequestChange.OMIT,
         statuses=_REQUEST, parameters=frozenset({"*"}), words=_UNSUPPORTED_WORDS,
     ),
     # -- the model
     Rule(
-        Kind.MODEL, "not_a_chat_model", "OpenAI, Ollama", statuses=_REQUEST,
+        ErrorKind.MODEL, "not_a_chat_model", "OpenAI, Ollama", statuses=_REQUEST,
         words=(
             "not a chat model", "only supported in v1/", "not supported in the v1/chat", "does not support chat",
             "not supported with the chat completions",
         ),
     ),
     Rule(
-        Kind.MODEL, "model_retired", "Groq, Gemini, Vertex", statuses=frozenset({400, 404, 410}),
+        ErrorKind.MODEL, "model_retired", "Groq, Gemini, Vertex", statuses=frozenset({400, 404, 410}),
         words=(
             "decommissioned", "model…has been deprecated", "model…retired", "no longer available", "end of life",
             "end of its life",
         ),
     ),
     Rule(
-        Kind.MODEL, "unknown_model", "Ollama, Gemini, OpenRouter, LiteLLM, Bedrock, LM Studio, Vertex",
+        ErrorKind.MODEL, "unknown_model", "Ollama, Gemini, OpenRouter, LiteLLM, Bedrock, LM Studio, Vertex",
         statuses=frozenset({400, 403, 404, 422, 500}),
         words=(
             "model…does not exist", "model not exist", "not found the model",
@@ -420,57 +426,58 @@ WORDS = (
         ),
     ),
     Rule(
-        Kind.MODEL, "model_not_allowed", "Bedrock, Hugging Face", statuses=frozenset({400, 403, 404}),
+        ErrorKind.MODEL, "model_not_allowed", "Bedrock, Hugging Face", statuses=frozenset({400, 403, 404}),
         words=("access to the model", "access to model", "access to this model", "model access", "gated repo"),
     ),
     # -- what passes, whatever its status
     Rule(
-        Kind.PASSING, "model_loading", "llama.cpp, Hugging Face, Ollama, LM Studio",
+        ErrorKind.PASSING, "model_loading", "llama.cpp, Hugging Face, Ollama, LM Studio",
         words=("loading model", "is loading", "currently loading", "model is not ready"), reason="the model is loading",
     ),
     Rule(
-        Kind.ACCOUNT, "daily_quota", "Cloudflare, OpenRouter", statuses=frozenset({429}), words=_LONG, has_time=False,
+        ErrorKind.ACCOUNT, "daily_quota", "Cloudflare, OpenRouter",
+        statuses=frozenset({429}), words=_LONG, has_time=False,
     ),
     Rule(
-        Kind.PASSING, "rate_limited", "GitHub, gateways", is_limit=True, statuses=frozenset({403, 404, 500}),
+        ErrorKind.PASSING, "rate_limited", "GitHub, gateways", is_limit=True, statuses=frozenset({403, 404, 500}),
         words=_LIMIT_WORDS, reason="too many requests",
     ),
     # No limit that an item waits for whatever others draw: 400 is said of a request, and its words may be the prompt's.
     Rule(
-        Kind.PASSING, "rate_limited", "gateways", statuses=frozenset({400}), words=_LIMIT_WORDS,
+        ErrorKind.PASSING, "rate_limited", "gateways", statuses=frozenset({400}), words=_LIMIT_WORDS,
         reason="too many requests",
     ),
     Rule(
-        Kind.PASSING, "overloaded", "gateways", statuses=frozenset({400, 403, 404, 500}),
+        ErrorKind.PASSING, "overloaded", "gateways", statuses=frozenset({400, 403, 404, 500}),
         words=("overloaded", "over capacity", "at capacity", "server is busy", "temporarily unavailable"),
     ),
 )  # fmt: skip
 
 STATUSES = (
-    Rule(Kind.ACCOUNT, "redirected", statuses=frozenset(range(300, 400))),
-    Rule(Kind.ACCOUNT, "bad_key", is_decisive=True, statuses=frozenset({401})),
-    Rule(Kind.ACCOUNT, "quota_exhausted", "DeepSeek, OpenRouter", is_decisive=True, statuses=frozenset({402})),
-    Rule(Kind.ACCOUNT, "forbidden", statuses=frozenset({403})),
-    Rule(Kind.ACCOUNT, "unknown_address", statuses=frozenset({404})),
-    Rule(Kind.ACCOUNT, "no_chat_completions", statuses=frozenset({405, 501})),
-    Rule(Kind.ACCOUNT, "proxy_refused", is_decisive=True, statuses=frozenset({407})),
-    Rule(Kind.PASSING, "http_408", statuses=frozenset({408}), reason="it timed out"),
-    Rule(Kind.PASSING, "http_409", statuses=frozenset({409}), reason="a conflict"),
-    Rule(Kind.MODEL, "model_retired", statuses=frozenset({410})),
-    Rule(Kind.ITEM, "context_too_long", "nginx", statuses=frozenset({413})),
-    Rule(Kind.PASSING, "server_error", "Hugging Face", statuses=frozenset({424})),
-    Rule(Kind.PASSING, "http_425", statuses=frozenset({425}), reason="too early"),
-    Rule(Kind.PASSING, "rate_limited", is_limit=True, statuses=frozenset({429}), reason="too many requests"),
-    Rule(Kind.ITEM, "content_filter", "Cohere", statuses=frozenset({498})),
-    Rule(Kind.PASSING, "overloaded", statuses=frozenset({503, 529})),
-    Rule(Kind.PASSING, "server_error", statuses=_BROKEN, reason="an error of its own"),
-    Rule(Kind.UNKNOWN, "bad_request", statuses=frozenset(range(400, 500))),
+    Rule(ErrorKind.ACCOUNT, "redirected", statuses=frozenset(range(300, 400))),
+    Rule(ErrorKind.ACCOUNT, "bad_key", is_decisive=True, statuses=frozenset({401})),
+    Rule(ErrorKind.ACCOUNT, "quota_exhausted", "DeepSeek, OpenRouter", is_decisive=True, statuses=frozenset({402})),
+    Rule(ErrorKind.ACCOUNT, "forbidden", statuses=frozenset({403})),
+    Rule(ErrorKind.ACCOUNT, "unknown_address", statuses=frozenset({404})),
+    Rule(ErrorKind.ACCOUNT, "no_chat_completions", statuses=frozenset({405, 501})),
+    Rule(ErrorKind.ACCOUNT, "proxy_refused", is_decisive=True, statuses=frozenset({407})),
+    Rule(ErrorKind.PASSING, "http_408", statuses=frozenset({408}), reason="it timed out"),
+    Rule(ErrorKind.PASSING, "http_409", statuses=frozenset({409}), reason="a conflict"),
+    Rule(ErrorKind.MODEL, "model_retired", statuses=frozenset({410})),
+    Rule(ErrorKind.ITEM, "context_too_long", "nginx", statuses=frozenset({413})),
+    Rule(ErrorKind.PASSING, "server_error", "Hugging Face", statuses=frozenset({424})),
+    Rule(ErrorKind.PASSING, "http_425", statuses=frozenset({425}), reason="too early"),
+    Rule(ErrorKind.PASSING, "rate_limited", is_limit=True, statuses=frozenset({429}), reason="too many requests"),
+    Rule(ErrorKind.ITEM, "content_filter", "Cohere", statuses=frozenset({498})),
+    Rule(ErrorKind.PASSING, "overloaded", statuses=frozenset({503, 529})),
+    Rule(ErrorKind.PASSING, "server_error", statuses=_BROKEN, reason="an error of its own"),
+    Rule(ErrorKind.UNKNOWN, "bad_request", statuses=frozenset(range(400, 500))),
 )
 
 RULES = CODES + FIELDS + WORDS + STATUSES
 
 
-def rule_for(status: int, said: Said, headers: Mapping[str, str], *, has_time: bool) -> Rule | None:
+def rule_for(status: int, said: ErrorBody, headers: Mapping[str, str], *, has_time: bool) -> Rule | None:
     """Return the first rule that matches; header names are lower-case."""
     for rule in rules_of(status):
         if matches(rule, said, headers, has_time=has_time):

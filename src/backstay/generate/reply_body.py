@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from backstay.generate.http import Reply
+from backstay.generate.http import HttpResponse
 from backstay.generate.json_body import read_body
 
 _ANSWERS = ("choices", "content")
 """Where an answer stands, in one language or the other."""
 
 
-def object_in(reply: Reply) -> Mapping[str, Any] | None:
+def object_in(reply: HttpResponse) -> Mapping[str, Any] | None:
     """Return the JSON object of a reply, or the only one of a list; None where there is none."""
     try:
         body = read_body(reply.body, reply.headers.get("Content-Type"))
@@ -21,7 +21,7 @@ def object_in(reply: Reply) -> Mapping[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def status_of(reply: Reply, body: Mapping[str, Any] | None) -> int:
+def status_of(reply: HttpResponse, body: Mapping[str, Any] | None) -> int:
     """Return the status that is meant: some gateways send the errors of those behind them with status 200."""
     if not 200 <= reply.status < 300:
         return reply.status
@@ -36,6 +36,6 @@ def status_of(reply: Reply, body: Mapping[str, Any] | None) -> int:
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
-def text_of(reply: Reply) -> str:
+def text_of(reply: HttpResponse) -> str:
     """Return a reply's body as text."""
     return reply.body.decode("utf-8", "replace")

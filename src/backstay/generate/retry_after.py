@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backstay.batch.retry_after import header_seconds
-from backstay.generate.error_body import Said, said_in
+from backstay.generate.error_body import ErrorBody, said_in
 
 LONGEST_SECONDS = 86_400.0
 """More than a day counts as a day."""
@@ -34,7 +34,7 @@ def seconds_of(headers: Mapping[str, str], body: Any, now: datetime) -> float | 
     headers = {name.lower(): value for name, value in headers.items()}
     asked = _after(headers, now)
     if asked is None:
-        asked = _in_body(body if isinstance(body, Said) else said_in(body), now)
+        asked = _in_body(body if isinstance(body, ErrorBody) else said_in(body), now)
     if asked is None:
         asked = _reset(headers, now)
     return _bounded(asked)
@@ -71,7 +71,7 @@ def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
     return max((seconds for seconds in resets if seconds is not None), default=None)
 
 
-def _in_body(said: Said, now: datetime) -> float | None:
+def _in_body(said: ErrorBody, now: datetime) -> float | None:
     for path, value in said.fields:
         name = path.rpartition(".")[2]
         if name in _DETAILS and (seconds := _duration(value)) is not None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from backstay.generate.error_body import Said
+from backstay.generate.error_body import ErrorBody
 
 _GAP = 120  # characters that `…` stands for at most
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What a refusal concerns."""
 
     ITEM = "item"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Change(StrEnum):
+class RequestChange(StrEnum):
     """What to ask differently."""
 
     PLAINER = "plainer"
@@ -39,7 +39,7 @@ class Change(StrEnum):
 class Rule:
     """One row of the table. All conditions that are given have to hold."""
 
-    kind: Kind
+    kind: ErrorKind
     code: str
     seen: str = ""
     """Providers that answer so, for the reference."""
@@ -59,7 +59,7 @@ class Rule:
     completion_is_larger: bool = False
     is_decisive: bool = False
     is_limit: bool = False
-    change: Change | None = None
+    change: RequestChange | None = None
     instead: str | None = None
     message: str = ""
     """The key of the message, where it is not the code."""
@@ -71,7 +71,7 @@ class Rule:
         return bool(self.words) and not self.codes and self.field is None
 
 
-def matches(rule: Rule, said: Said, headers: Mapping[str, str], *, has_time: bool) -> bool:
+def matches(rule: Rule, said: ErrorBody, headers: Mapping[str, str], *, has_time: bool) -> bool:
     """Return whether all conditions of a rule hold, but for the status."""
     return (
         (not rule.codes or not said.codes.isdisjoint(rule.codes))
@@ -85,11 +85,11 @@ def matches(rule: Rule, said: Said, headers: Mapping[str, str], *, has_time: boo
     )
 
 
-def _has_parameter(rule: Rule, said: Said) -> bool:
+def _has_parameter(rule: Rule, said: ErrorBody) -> bool:
     return said.parameter is not None and ("*" in rule.parameters or said.parameter in rule.parameters)
 
 
-def _has_field(field: tuple[str, str], said: Said) -> bool:
+def _has_field(field: tuple[str, str], said: ErrorBody) -> bool:
     end, wanted = field
     return any(path.endswith(end) and wanted in value.lower() for path, value in said.fields)
 

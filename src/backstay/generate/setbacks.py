@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from backstay.batch.outcome import Doom, Fail, Outcome, Retry
+from backstay.batch.outcome import Fail, Halt, Outcome, Retry
 from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
-from backstay.generate.call import Call
+from backstay.generate.call import ModelCall
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import Change, Kind, Refusal, unreachable
-from backstay.generate.http import Unreached
-from backstay.generate.suspicion import Blame
-from backstay.generate.trouble import Cause, Patience, Trouble, format_seconds
+from backstay.generate.error_response import ErrorKind, ErrorResponse, RequestChange, unreachable
+from backstay.generate.http import ConnectFailed
+from backstay.generate.suspicion import ErrorScope
+from backstay.generate.trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
@@ -25,13 +25,13 @@ _PROBE_SECONDS = 1.0  # until an item that was refused is asked again, at the le
 
 
 @dataclass(frozen=True, slots=True)
-class Differently:
+class RetryDifferently:
     """The request is to be made anew at once, in another way."""
 
     reason: str
 
 
-class Setbacks:
+class FailureHandler:
     """Decides what becomes of calls without a good answer, for one job."""
 
     def __init__(
@@ -40,13 +40,13 @@ class Setbacks:
         self._account = account
         self._endpoint = endpoint
         self._suspicions = account.suspicions(endpoint.model)
-        self._patience = Patience(account.patience_seconds)
+        self._patience = OutageTimer(account.patience_seconds)
         self._patience.restart(is_good=True)  # whether anything is there is the account's matter
         self._refused_at = 0.0
         self._adaptation = adaptation
         self._own = own_parameters
 
-    def passed(self, call: Call) -> None:
+    def passed(self, call: ModelCall) -> None:
         """Note a good answer: one with a body that can be read, whatever is in it."""
         self._account.limiter.succeeded(call.permit)
         self._patience.restart(is_good=True)
@@ -54,7 +54,7 @@ class Setbacks:
         self._adaptation.note_taken(call.structure, call.tries.doubted)
         call.tries.passed()
 
-    def refused(self, call: Call, refusal: Refusal, *, is_fault: bool = False) -> Outcome | Differently:
+    def refused(self, call: ModelCall, refusal: ErrorResponse, *, is_fault: bool = False) -> Outcome | RetryDifferently:
         """Return the outcome of a refused call, or that it is to be made differently.
 
         Args:
@@ -63,22 +63,22 @@ class Setbacks:
             is_fault: the server itself reported a fault, as opposed to a gateway's page about it.
         """
         match refusal.kind:
-            case Kind.PASSING:
+            case ErrorKind.PASSING:
                 return self._put_off(call, refusal, is_fault=is_fault)
-            case Kind.ACCOUNT | Kind.MODEL:
+            case ErrorKind.ACCOUNT | ErrorKind.MODEL:
                 return self._blamed(call, refusal)
             case _:
                 # The provider took the call and judged it: it is up, and nothing has to wait for it.
                 self._account.limiter.succeeded(call.permit)
                 self._patience.restart(is_good=True)
                 self._suspicions.note_taken()
-                if refusal.kind is Kind.DIFFERENTLY and self._adapted(call, refusal):
-                    return Differently(refusal.message)
-                if refusal.change is Change.RESAMPLE:
+                if refusal.kind is ErrorKind.DIFFERENTLY and self._adapted(call, refusal):
+                    return RetryDifferently(refusal.message)
+                if refusal.change is RequestChange.RESAMPLE:
                     return Retry(refusal.message, code=refusal.code)
                 return Fail(refusal.message, code=refusal.code)
 
-    def _put_off(self, call: Call, refusal: Refusal, *, is_fault: bool) -> Outcome:
+    def _put_off(self, call: ModelCall, refusal: ErrorResponse, *, is_fault: bool) -> Outcome:
         """Have the item wait for what passes by itself; that costs it no try."""
         if not refusal.is_limit:
             call.tries.note_trouble(self._suspicions.taken_count)
@@ -88,43 +88,43 @@ class Setbacks:
         is_counted = is_fault and refusal.code == _FAULT
         now = asyncio.get_running_loop().time()
         if is_counted and (times := self._suspicions.note_fault(now)) is not None:
-            return Doom(f"{times} times in a row: {refusal.message}", code=refusal.code)
-        cause = Cause.LIMIT if refusal.is_limit else Cause.OVERLOAD
+            return Halt(f"{times} times in a row: {refusal.message}", code=refusal.code)
+        cause = TroubleKind.LIMIT if refusal.is_limit else TroubleKind.OVERLOAD
         asked = refusal.retry_after
         reason = refusal.reason if asked is None else f"{refusal.reason}; asked to wait {format_seconds(asked)}"
-        return self._wait(call, Trouble(cause, reason, asked), refusal.message, refusal.code)
+        return self._wait(call, ProviderTrouble(cause, reason, asked), refusal.message, refusal.code)
 
-    def lost(self, call: Call, why: str, cause: Cause) -> Outcome:
+    def lost(self, call: ModelCall, why: str, cause: TroubleKind) -> Outcome:
         """Return the outcome of a request without an answer, which may have been paid for."""
         was_passing = self._account.limiter.is_proven and self._account.limiter.is_passing
         is_alone = call.tries.is_alone(after=1)
         counts = call.tries.note_trouble(self._suspicions.taken_count, after=1) and (was_passing or is_alone)
-        code = "timeout" if cause is Cause.SILENT else "connection"
-        outcome = self._wait(call, Trouble(cause, why), f"{self._endpoint.host}: {why}", code)
+        code = "timeout" if cause is TroubleKind.SILENT else "connection"
+        outcome = self._wait(call, ProviderTrouble(cause, why), f"{self._endpoint.host}: {why}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome
 
-    def unreached(self, call: Call, error: Unreached) -> Outcome:
+    def unreached(self, call: ModelCall, error: ConnectFailed) -> Outcome:
         """Return the outcome of a call for which no connection was made."""
         message = f"{self._endpoint.host} could not be reached: {error}"
         if not error.may_pass and not self._account.limiter.is_proven:
-            return Doom(f"{message}; then resume", code="unreachable")
-        outcome = self._wait(call, Trouble(Cause.UNREACHED, str(error)), message, "connection")
-        if not isinstance(outcome, Doom) or self._account.limiter.is_proven:
+            return Halt(f"{message}; then resume", code="unreachable")
+        outcome = self._wait(call, ProviderTrouble(TroubleKind.UNREACHED, str(error)), message, "connection")
+        if not isinstance(outcome, Halt) or self._account.limiter.is_proven:
             return outcome
         if error.proxy is not None:
             remedy = f"start the proxy, or correct {error.proxy.variable}, then resume"
-            return Doom(f"{message}; {remedy}", code="unreachable")
-        return Doom(unreachable(self._endpoint, str(error)).message, code="unreachable")
+            return Halt(f"{message}; {remedy}", code="unreachable")
+        return Halt(unreachable(self._endpoint, str(error)).message, code="unreachable")
 
-    def _wait(self, call: Call, trouble: Trouble, message: str, code: str) -> Outcome:
+    def _wait(self, call: ModelCall, trouble: ProviderTrouble, message: str, code: str) -> Outcome:
         seconds = self._account.limiter.refused(call.permit, trouble, again=call.tries.refused)
         call.tries.refused += 1
         if (why := self._account.limiter.exhausted() or self._exhausted(trouble)) is not None:
             reason = f"{self._endpoint.host}: {why} ({trouble.reason}); resume when it works again"
-            return Doom(reason, code="provider_unavailable")
+            return Halt(reason, code="provider_unavailable")
         return Retry(message, after=seconds, code=code, counts=False)
 
-    def _exhausted(self, trouble: Trouble) -> str | None:
+    def _exhausted(self, trouble: ProviderTrouble) -> str | None:
         """Return why this job should wait no longer though the account's other calls pass: those of another model."""
         now = asyncio.get_running_loop().time()
         if now - self._refused_at > _IDLE_SECONDS:
@@ -135,27 +135,27 @@ class Setbacks:
         self._patience.refused(now, replace(trouble, retry_after_seconds=asked))
         return self._patience.exhausted(now) if self._account.limiter.is_passing else None
 
-    def _blamed(self, call: Call, refusal: Refusal) -> Outcome:
+    def _blamed(self, call: ModelCall, refusal: ErrorResponse) -> Outcome:
         """Pause the job for a refusal that concerns all items; if that is not certain, ask for other items first."""
         if refusal.is_decisive:
-            return Doom(refusal.message, code=refusal.code)
+            return Halt(refusal.message, code=refusal.code)
         blame = self._suspicions.blame((id(self), call.item.id), call.tries.suspected_at)
         call.tries.suspected_at = self._suspicions.latest_call
         match blame:
-            case Blame.ALL:
-                return Doom(refusal.message, code=refusal.code)
-            case Blame.ITEM:
+            case ErrorScope.ALL:
+                return Halt(refusal.message, code=refusal.code)
+            case ErrorScope.ITEM:
                 reason = f"{self._endpoint.host} refuses this item and takes others ({refusal.code}: {refusal.reason})"
                 return Fail(reason, code="refused_by_provider")
-            case Blame.NOT_KNOWN:
+            case ErrorScope.NOT_KNOWN:
                 return Retry(refusal.message, after=_PROBE_SECONDS, code=refusal.code, counts=False)
 
-    def _adapted(self, call: Call, refusal: Refusal) -> bool:
+    def _adapted(self, call: ModelCall, refusal: ErrorResponse) -> bool:
         """Learn how else to ask; False when there is no other way."""
-        if refusal.change is Change.RESAMPLE:
+        if refusal.change is RequestChange.RESAMPLE:
             call.tries.plainer += 1
             return self._adaptation.resample()
-        if refusal.change is Change.PLAINER and refusal.is_by_words and self._is_doubtful(call):
+        if refusal.change is RequestChange.PLAINER and refusal.is_by_words and self._is_doubtful(call):
             call.tries.doubted |= {call.structure}
             return True
         if refusal.parameter in call.omitted:
@@ -163,11 +163,11 @@ class Setbacks:
         is_new = refusal.parameter not in self._adaptation.omitted
         if not adapt(self._adaptation, refusal, call.structure, self._own):
             return False
-        if refusal.change is Change.OMIT and is_new:
+        if refusal.change is RequestChange.OMIT and is_new:
             _log.warning("parameter_omitted", host=self._endpoint.host, parameter=refusal.parameter)
         return True
 
-    def _is_doubtful(self, call: Call) -> bool:
+    def _is_doubtful(self, call: ModelCall) -> bool:
         """Return whether a structure that was refused in words may be available to others, and there is a plainer."""
         structures = self._adaptation.structures
         is_asked_for = call.structure in structures and call.structure is not structures[-1]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backstay.generate.json_values import Repeated, decode
+from backstay.generate.json_values import DuplicateKeys, decode
 from backstay.generate.prompt import role_of, turn_keys
 from backstay.library.conversation import Turn
 
@@ -27,7 +27,7 @@ _INNER = re.compile(rf"""["'](?:{"|".join(_ROLES)})[ _-]?\d+["']\s*:""", re.IGNO
 _LIKE_A_TURN = re.compile(rf"(?:{'|'.join(_ROLES)}|turn|message)\d+(?![\d.])")
 
 
-class WrongShape(Exception):
+class InvalidTurns(Exception):
     """A value that holds no turns as asked for. The message says what is wrong, quoting nothing."""
 
 
@@ -35,11 +35,11 @@ def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
     """Return the turns of a value, in one of the shapes that models use; `exactly` allows no other keys in it.
 
     Raises:
-        WrongShape: it has none, or others than were asked for.
+        InvalidTurns: it has none, or others than were asked for.
     """
     found = _read(value, turn_keys(turns), _MOST_WRAPPERS)
     if exactly and not _holds_only(value, {_folded(key) for key in turn_keys(turns)}):
-        raise WrongShape("its punctuation is broken")
+        raise InvalidTurns("its punctuation is broken")
     return found
 
 
@@ -83,7 +83,7 @@ def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
     if wrappers and (inner := _unwrapped(value)) is not None:
         return _read(inner, keys, wrappers - 1)
     if not isinstance(value, list):
-        raise WrongShape("it is JSON without turns")
+        raise InvalidTurns("it is JSON without turns")
     return _alternating([_listed(entry, number) for number, entry in enumerate(value)], len(keys))
 
 
@@ -111,7 +111,7 @@ def _with_keys(value: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, An
     for key, text in value.items():
         name = wanted.get(_folded(key), key)
         if name in renamed:
-            raise WrongShape("it has two keys for one turn")
+            raise InvalidTurns("it has two keys for one turn")
         renamed[name] = text
     return renamed
 
@@ -120,25 +120,25 @@ def _keyed(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
     try:
         turns = [Turn(role_of(number), _text(value[key], key)) for number, key in enumerate(keys)]
     except KeyError as error:
-        raise WrongShape(f"{error.args[0]} is missing") from None
+        raise InvalidTurns(f"{error.args[0]} is missing") from None
     if len(value) > len(keys) and (more := list(filter(_is_like_a_turn, value.keys() - set(keys)))):
         if all(_TURN_KEY.fullmatch(_folded(key)) for key in more):
             raise _miscounted(len(keys) + len(more), len(keys))
-        raise WrongShape("it has more keys that look like turns")
+        raise InvalidTurns("it has more keys that look like turns")
     return turns
 
 
 def _alternating(found: list[Turn], turns: int) -> list[Turn]:
     for number, turn in enumerate(found):
         if turn.role != role_of(number):
-            raise WrongShape(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
+            raise InvalidTurns(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
     if len(found) != turns:
         raise _miscounted(len(found), turns)
     return found
 
 
-def _miscounted(found: int, turns: int) -> WrongShape:
-    return WrongShape(f"it has {found} turns, and {turns} were asked for")
+def _miscounted(found: int, turns: int) -> InvalidTurns:
+    return InvalidTurns(f"it has {found} turns, and {turns} were asked for")
 
 
 def _text(value: Any, name: str) -> str:
@@ -152,22 +152,22 @@ def _text(value: Any, name: str) -> str:
         texts = _all_of(value, _TEXT_NAMES)
         value = texts[0] if len(texts) == 1 else None
     if not isinstance(value, str):
-        raise WrongShape(f"{name} is not text")
+        raise InvalidTurns(f"{name} is not text")
     return value
 
 
 def _listed(entry: Any, number: int) -> Turn:
     if not isinstance(entry, dict):
-        raise WrongShape(f"turn {number + 1} is not an object with a role and content")
+        raise InvalidTurns(f"turn {number + 1} is not an object with a role and content")
     _check_repeated(entry, f"turn {number + 1}")
     role, content = _pair(entry) or (_only(entry, _ROLE_NAMES), _only(entry, _TEXT_NAMES))
     if not isinstance(role, str) or content is None:
-        raise WrongShape(f"turn {number + 1} has no role, or no content, or two of them")
+        raise InvalidTurns(f"turn {number + 1} has no role, or no content, or two of them")
     match = _TURN_KEY.fullmatch(_folded(role))
     if match is None:
-        raise WrongShape(f"turn {number + 1} has a role other than user and assistant")
+        raise InvalidTurns(f"turn {number + 1} has a role other than user and assistant")
     if match[2] and int(match[2][:6]) != number // 2 + 1:
-        raise WrongShape(f"turn {number + 1} has the wrong number")
+        raise InvalidTurns(f"turn {number + 1} has the wrong number")
     return Turn(_ROLES[match[1]], _text(content, f"turn {number + 1}"))
 
 
@@ -195,8 +195,8 @@ def _is_like_a_turn(key: str) -> bool:
 
 
 def _check_repeated(value: Any, name: str) -> None:
-    if isinstance(value, Repeated):
-        raise WrongShape(f"{name} has one key twice")
+    if isinstance(value, DuplicateKeys):
+        raise InvalidTurns(f"{name} has one key twice")
 
 
 def _holds_only(value: Any, keys: set[str]) -> bool:

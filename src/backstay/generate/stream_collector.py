@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from backstay.generate.pieces import Pieces
+from backstay.generate.pieces import DeltaMerger
 
 
-class BrokenStream(Exception):
+class IncompleteStream(Exception):
     """What was streamed is not a whole answer. The message says why, and quotes nothing."""
 
 
-class Collector(Protocol):
+class StreamCollector(Protocol):
     """Puts together the answer of one call, from the data of its events in order."""
 
     @property
@@ -25,7 +25,7 @@ class Collector(Protocol):
         ...
 
     def add(self, data: Mapping[str, Any]) -> None:
-        """Take in the data of the next event. Raises BrokenStream."""
+        """Take in the data of the next event. Raises IncompleteStream."""
         ...
 
     def body(self) -> Mapping[str, Any]:
@@ -36,11 +36,11 @@ class Collector(Protocol):
 _ANTHROPIC = ("message_", "content_block_", "error")
 
 
-class AnyCollector:
-    """Collects a stream that was not asked for, in whichever shape it comes. Implements `Collector`."""
+class AnyShapeCollector:
+    """Collects a stream that was not asked for, in whichever shape it comes. Implements `StreamCollector`."""
 
     def __init__(self) -> None:
-        self._collector: Collector | None = None
+        self._collector: StreamCollector | None = None
 
     @property
     def error(self) -> Mapping[str, Any] | None:
@@ -66,14 +66,14 @@ class AnyCollector:
 
 
 class OpenAICollector:
-    """Collects chunks of a chat completion: the first choice of them. Implements `Collector`."""
+    """Collects chunks of a chat completion: the first choice of them. Implements `StreamCollector`."""
 
     def __init__(self) -> None:
         self.error: Mapping[str, Any] | None = None
         self.is_finished = False
         self._head: dict[str, Any] = {}
-        self._message = Pieces()
-        self._calls: list[Pieces] = []
+        self._message = DeltaMerger()
+        self._calls: list[DeltaMerger] = []
         self._call_ids: list[Any] = []
         self._finish: Any = None
         self._usage: Any = None
@@ -106,7 +106,7 @@ class OpenAICollector:
             self._finish, self.is_finished = choice["finish_reason"], True
         delta, whole = choice.get("delta"), choice.get("message")
         if not isinstance(delta, Mapping) and isinstance(whole, Mapping):  # some servers send all of it at once
-            self._message, self._calls, self._call_ids = Pieces(), [], []
+            self._message, self._calls, self._call_ids = DeltaMerger(), [], []
             delta = whole
         delta = _mapping(delta)
         self._message.add({name: value for name, value in delta.items() if name != "tool_calls"})
@@ -115,7 +115,7 @@ class OpenAICollector:
             if isinstance(call, Mapping):
                 self._call_of(call).add({name: value for name, value in call.items() if name != "index"})
 
-    def _call_of(self, call: Mapping[str, Any]) -> Pieces:
+    def _call_of(self, call: Mapping[str, Any]) -> DeltaMerger:
         """Return the call that a part belongs to: by its index, or where there is none, by its id."""
         index, name = call.get("index"), call.get("id")
         label = ("index", index) if isinstance(index, int) else ("id", name)
@@ -123,12 +123,12 @@ class OpenAICollector:
             if label == ("id", None) and self._calls:
                 return self._calls[-1]
             self._call_ids.append(label)
-            self._calls.append(Pieces())
+            self._calls.append(DeltaMerger())
         return self._calls[self._call_ids.index(label)]
 
 
 class AnthropicCollector:
-    """Collects the events of a message. Implements `Collector`."""
+    """Collects the events of a message. Implements `StreamCollector`."""
 
     def __init__(self) -> None:
         self.error: Mapping[str, Any] | None = None
@@ -173,7 +173,7 @@ class _Block:
 
     def __init__(self, start: Mapping[str, Any]) -> None:
         self._start = dict(start)
-        self._pieces = Pieces()
+        self._pieces = DeltaMerger()
 
     def add(self, delta: Mapping[str, Any]) -> None:
         self._pieces.add({name: value for name, value in delta.items() if name != "type"})

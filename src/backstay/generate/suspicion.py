@@ -8,7 +8,7 @@ _MOST = 50  # in a row, whatever is still under way
 _OUTAGE_SECONDS = 90.0  # faults in a row for so long are no outage of a minute, with its last calls
 
 
-class Blame(StrEnum):
+class ErrorScope(StrEnum):
     """What a refusal concerns: one item, or all."""
 
     NOT_KNOWN = "not known"
@@ -16,7 +16,7 @@ class Blame(StrEnum):
     ALL = "all"
 
 
-class Suspicions:
+class SuspectedErrors:
     """The refusals of one model of an account that may concern the item or all.
 
     The item goes back, and others are asked. When one of those calls passes, and this item is refused again, it
@@ -88,7 +88,7 @@ class Suspicions:
         told, self._faults = self._faults, 0
         return told
 
-    def blame(self, item: Hashable, suspected_at: int | None) -> Blame:
+    def blame(self, item: Hashable, suspected_at: int | None) -> ErrorScope:
         """Note that an item was refused, and return what that concerns. The refused call is still under way.
 
         Args:
@@ -96,16 +96,16 @@ class Suspicions:
             suspected_at: the latest call when it was refused before, None when it was not.
         """
         if suspected_at is not None and suspected_at < self._latest_passed:
-            return Blame.ITEM
+            return ErrorScope.ITEM
         if not self._in_a_row:
             self._first = self.latest_call
         self._in_a_row += 1
         _, taken_before = self._suspects.setdefault(item, (self.latest_call, self.taken_count))
         all_answered = next(iter(self._under_way)) > self._first
         if self._in_a_row < (_FEWEST if all_answered else _MOST):
-            return Blame.NOT_KNOWN
+            return ErrorScope.NOT_KNOWN
         is_the_only_one = len(self._suspects) == 1 and self.taken_count > taken_before
         # The item fails or the job pauses, and what is drawn after that is told anew.
         self._in_a_row = 0
         self._suspects.clear()
-        return Blame.ITEM if is_the_only_one else Blame.ALL
+        return ErrorScope.ITEM if is_the_only_one else ErrorScope.ALL

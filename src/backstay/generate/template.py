@@ -46,7 +46,7 @@ _METHODS: Mapping[type, Collection[str]] = {
 _steps: ContextVar[int] = ContextVar("steps")
 
 
-class Absent(StrictUndefined):
+class AbsentValue(StrictUndefined):
     """A value that an item may have or not: `{% if persona %}` is false without one, printing it is an error."""
 
     __slots__ = ()
@@ -90,7 +90,7 @@ class Template:
                 pieces.append(piece)
             return "".join(pieces)
         except UndefinedError as error:
-            known = ", ".join(name for name, value in values.items() if not isinstance(value, Absent))
+            known = ", ".join(name for name, value in values.items() if not isinstance(value, AbsentValue))
             raise UnknownVariable(
                 f"{where}: {self._what} needs what is not there: {_one_line(error.message)}; there are: {known}",
                 where=where,

@@ -13,7 +13,7 @@ _UNPROVEN_SECONDS = 15.0  # until an address at which nothing has ever answered 
 _SLACK_SECONDS = 30.0  # beyond the time that was named, for the probe that follows it
 
 
-class Cause(StrEnum):
+class TroubleKind(StrEnum):
     """What kind of trouble a provider has."""
 
     LIMIT = "limit"
@@ -29,24 +29,24 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ProviderTrouble:
     """One refusal that says nothing about the item."""
 
-    cause: Cause
+    cause: TroubleKind
     reason: str
     retry_after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class AccountWait:
     """An account that waits as a whole."""
 
-    cause: Cause
+    cause: TroubleKind
     reason: str
     seconds: float
 
 
-class Patience:
+class OutageTimer:
     """The time since the last good answer, and what the provider asked for meanwhile."""
 
     def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
@@ -55,11 +55,11 @@ class Patience:
         self._named_until = -math.inf
         self._has_answered = False
 
-    def refused(self, now: float, trouble: Trouble) -> None:
+    def refused(self, now: float, trouble: ProviderTrouble) -> None:
         """Note a refusal."""
         if self._began_at is None:
             self._began_at = now
-        self._has_answered |= trouble.cause is not Cause.UNREACHED
+        self._has_answered |= trouble.cause is not TroubleKind.UNREACHED
         if trouble.retry_after_seconds is not None and trouble.retry_after_seconds > _LATER_SECONDS:
             self._named_until = max(self._named_until, now + trouble.retry_after_seconds)
 

@@ -9,37 +9,37 @@ from datetime import datetime
 from typing import Any
 
 from backstay.clock import to_text
-from backstay.errors import BadRow
+from backstay.errors import InvalidRow
 from backstay.legacy.reading import with_offset
 from backstay.library.id_text import check_id
-from backstay.library.imports.incoming import Incoming, folded
+from backstay.library.imports.incoming import ImportedConversation, folded
 from backstay.library.imports.shapes import read
 from backstay.library.record import TURNS, Document, Record, digest_of_document, line_of
-from backstay.readers.origin import Origin
-from backstay.readers.row import Row
+from backstay.readers.origin import InputErrors
+from backstay.readers.row import InputRow
 
 _TIMES = ("created_at", "updated_at")
 _SEQUENCE = "sequence"
 
 
-def document_of(row: Row, origin: Origin, since: datetime) -> Document:
+def document_of(row: InputRow, origin: InputErrors, since: datetime) -> Document:
     """Return a conversation in our shape; `since` is when it was made where it does not say so itself.
 
     Raises:
-        BadRow: it has no id or no turns, or may not be stored; the message names the line, never a text.
+        InvalidRow: it has no id or no turns, or may not be stored; the message names the line, never a text.
     """
     given = {name: with_offset(value) if name in _TIMES else value for name, value in row.values.items()}
     numbers = _numbers(given.get(TURNS))
-    document = folded(Incoming(row.line, read(Row(row.line, given), origin)), (), (), origin)
+    document = folded(ImportedConversation(row.line, read(InputRow(row.line, given), origin)), (), (), origin)
     if document["id"] is None:
-        raise origin.bad_row(row.line, "a conversation without an id")
+        raise origin.invalid_row(row.line, "a conversation without an id")
     for name in ("id", "job_id", "item_id"):
         _check_length(document[name], name, row, origin)
     created_at = document["created_at"] or to_text(since)
     turns = [_sorted(turn) for turn in document[TURNS]]
     for turn, number in zip(turns, numbers, strict=bool(numbers)):
         if number != turn[_SEQUENCE] and turn["metadata"].setdefault(_SEQUENCE, number) != number:
-            raise origin.bad_row(
+            raise origin.invalid_row(
                 row.line, f"turn {turn[_SEQUENCE]} has a sequence in its metadata and another beside it"
             )
     whole = {
@@ -78,10 +78,10 @@ def _sorted(turn: Document) -> Document:
     return dict(sorted({**turn, "metadata": dict(turn["metadata"])}.items()))
 
 
-def _check_length(value: str | None, name: str, row: Row, origin: Origin) -> None:
+def _check_length(value: str | None, name: str, row: InputRow, origin: InputErrors) -> None:
     if value is None:
         return
     try:
         check_id(value, f"the {name}")
-    except BadRow as error:
-        raise origin.bad_row(row.line, error.message) from error
+    except InvalidRow as error:
+        raise origin.invalid_row(row.line, error.message) from error

@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 from backstay.errors import InputNotFound, InputUnreadable
 from backstay.readers.json_member import JsonMember
-from backstay.readers.origin import Origin
-from backstay.readers.row import Row
-from backstay.readers.text import Text
+from backstay.readers.origin import InputErrors
+from backstay.readers.row import InputRow
+from backstay.readers.text import InputText
 
 VERSION = "1.0"
 _CONVERSATIONS = "conversations"
@@ -63,23 +63,23 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-class OriginalFile:
+class LegacyFile:
     """One file, read once from its beginning. What it yields counts only once its end was reached without an error."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.origin = Origin.of(path)
+        self.origin = InputErrors.of(path)
         self._file = file
         self.created_at: str | None = None
         """As the file says, once its end was reached."""
 
-    def conversations(self) -> Iterator[Row]:
+    def conversations(self) -> Iterator[InputRow]:
         """Yield the conversations. Blocks.
 
         Raises:
             InputError: the file is not whole, or is none of the original's; or a conversation is of no use.
         """
         try:
-            text = Text.begin(self._file, self.origin)
+            text = InputText.begin(self._file, self.origin)
             member = JsonMember(text, _CONVERSATIONS, otherwise="not a backup as the original writes it")
             yield from member.rows()
         except OSError as error:

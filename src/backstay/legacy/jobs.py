@@ -8,14 +8,14 @@ from backstay.batch import liveness
 from backstay.batch.creation import drop, drop_leftovers
 from backstay.batch.item import SettledItem
 from backstay.batch.job import JobSettings, Pause, how_to_go_on
-from backstay.batch.store import BatchStores, WorkerCard
+from backstay.batch.store import BatchStores, WorkerIdentity
 from backstay.errors import JobNotFound
 from backstay.library.id_text import check_id
 
 _CODE = "taken_over"
 
 
-class TakingOver:
+class LegacyJobImporter:
     """Takes over the jobs of one owner."""
 
     def __init__(self, *, stores: BatchStores, owner: str, folder: Path) -> None:
@@ -38,13 +38,13 @@ class TakingOver:
         many at once.
 
         Raises:
-            BadRow: it cannot have that name.
+            InvalidRow: it cannot have that name.
         """
         check_id(job_id, "the job's name", job_id=job_id)
         if await self.has(job_id):
             return False
         await drop_leftovers(self._stores, self._owner)
-        life = await asyncio.to_thread(liveness.LifeLine.open, self._folder)
+        life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
         is_tidy = False
         try:
             is_new = await self._take_over(job_id, chunks, life.card)
@@ -53,7 +53,7 @@ class TakingOver:
             life.close(remove=is_tidy)
         return is_new
 
-    async def _take_over(self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]], card: WorkerCard) -> bool:
+    async def _take_over(self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]], card: WorkerIdentity) -> bool:
         intake = self._stores.intake
         staged = await intake.stage(self._owner, card)
         try:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from backstay.batch.item import SettledItem
-from backstay.errors import BadRow, InputUnreadable
-from backstay.legacy.store import Element
+from backstay.errors import InputUnreadable, InvalidRow
+from backstay.legacy.store import LegacyElement
 from backstay.library.id_text import check_id
 
 NO_REASON = "the original recorded no reason"
@@ -22,7 +22,7 @@ _NEVER, _LONG_AGO = "infinity", "-infinity"
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
-def identifier(element: Element, what: str) -> str:
+def identifier(element: LegacyElement, what: str) -> str:
     """Return the id of an element; `what` says which one that is. Raises InputUnreadable: it has none of use."""
     if element.kind not in _IDS or element.id is None:
         found = {None: "an object without an id", "null": "null", "array": "an array", "boolean": "true or false"}
@@ -31,12 +31,12 @@ def identifier(element: Element, what: str) -> str:
         raise InputUnreadable(f"{what} is a number that is not whole, and not the id of anything")
     try:
         check_id(element.id, f"the id at {what}")
-    except BadRow as error:
+    except InvalidRow as error:
         raise InputUnreadable(error.message) from error
     return element.id
 
 
-def settled(elements: Iterable[Element], first: int, *, has_failed: bool) -> list[SettledItem]:
+def settled(elements: Iterable[LegacyElement], first: int, *, has_failed: bool) -> list[SettledItem]:
     """Return the items of a part of an array, which begins with element `first`. Raises InputUnreadable."""
     column = "failed_items" if has_failed else "completed_items"
     return [
@@ -45,7 +45,7 @@ def settled(elements: Iterable[Element], first: int, *, has_failed: bool) -> lis
     ]
 
 
-def _error(element: Element) -> str:
+def _error(element: LegacyElement) -> str:
     text = (element.error or "").replace("\0", "").strip()
     return text or NO_REASON
 

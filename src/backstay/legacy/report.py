@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class TakenJob:
+class ImportedJob:
     """A job that goes on here."""
 
     id: str
@@ -16,7 +16,7 @@ class TakenJob:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenBackup:
+class ImportedBackup:
     """A backup that is one of ours now."""
 
     id: str
@@ -27,7 +27,7 @@ class TakenBackup:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class SkippedEntry:
     """Something that was not taken over, and why."""
 
     id: str
@@ -35,28 +35,28 @@ class Left:
 
 
 @dataclass(slots=True)
-class Part:
+class PartReport:
     """What became of all checkpoints, or of all backups."""
 
     there: int = 0
     """Were here already, and were left alone."""
     over: int = 0
     """Finished checkpoints, expired backups: nothing is to be done for them."""
-    left: list[Left] = field(default_factory=list)
+    left: list[SkippedEntry] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Report:
+class LegacyReport:
     """What was taken over, and what was not; with `is_check`, what would be."""
 
     source: str
     is_check: bool
-    jobs: list[TakenJob] = field(default_factory=list)
-    backups: list[TakenBackup] = field(default_factory=list)
-    of_jobs: Part = field(default_factory=Part)
-    of_backups: Part = field(default_factory=Part)
+    jobs: list[ImportedJob] = field(default_factory=list)
+    backups: list[ImportedBackup] = field(default_factory=list)
+    of_jobs: PartReport = field(default_factory=PartReport)
+    of_backups: PartReport = field(default_factory=PartReport)
 
     @property
-    def left(self) -> Sequence[Left]:
+    def left(self) -> Sequence[SkippedEntry]:
         """Everything that was not taken over although it is neither here nor over."""
         return [*self.of_jobs.left, *self.of_backups.left]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from backstay.backup.backup import BackupState, TakenOver
+from backstay.backup.backup import BackupState, ForeignBackup
 from backstay.backup.directory import is_backup_id
 from backstay.backup.service import Backups
 from backstay.batch.item import SettledItem
@@ -28,10 +28,10 @@ from backstay.errors import (
 )
 from backstay.legacy import file as files
 from backstay.legacy import reading
-from backstay.legacy.jobs import TakingOver
-from backstay.legacy.report import Left, Report, TakenBackup, TakenJob
-from backstay.legacy.source import FileSource, Places, in_thread
-from backstay.legacy.store import CHECKPOINTS, EXPORTS, Checkpoint, Export, OriginalStore, OriginalTables
+from backstay.legacy.jobs import LegacyJobImporter
+from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
+from backstay.legacy.source import LegacyFileSource, Places, in_thread
+from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyExport, LegacyStore, LegacyTables
 from backstay.library.id_text import check_id
 from backstay.logs import get_logger
 
@@ -42,7 +42,7 @@ _OF_ONE = (InputError, BackupError, OutcomeRefused, SettingsError)
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class BackupImporter:
     """The backups of one owner, how long one is kept by default, and what gives conversations their places."""
 
     backups: Backups
@@ -50,15 +50,15 @@ class Keeper:
     places: Places
 
 
-class FromOriginal:
+class LegacyImport:
     """Takes over from the original."""
 
     def __init__(
         self,
         *,
-        store: OriginalStore,
-        jobs: TakingOver,
-        keepers: Callable[[str], Keeper],
+        store: LegacyStore,
+        jobs: LegacyJobImporter,
+        keepers: Callable[[str], BackupImporter],
         owner: str,
         folder: Path | None,
         clock: Clock,
@@ -79,7 +79,7 @@ class FromOriginal:
         self._owner = owner
         self._folder = folder
         self._clock = clock
-        self._known: dict[str, Keeper] = {}
+        self._known: dict[str, BackupImporter] = {}
 
     async def find(self, source: str) -> None:
         """See that there is something to take over from. Raises as `take_over`."""
@@ -90,7 +90,7 @@ class FromOriginal:
 
         await asyncio.to_thread(look)
 
-    async def take_over(self, source: str, *, check: bool = False, nothing_is_here: bool = False) -> Report:
+    async def take_over(self, source: str, *, check: bool = False, nothing_is_here: bool = False) -> LegacyReport:
         """Take over what is unfinished and alive in the schema `source`, and say what was left, and why.
 
         Args:
@@ -102,7 +102,7 @@ class FromOriginal:
             SettingsError: there are no tables of the original in that schema.
             StorageError, BackupDiskFull: it cannot go on; what was taken over before is kept.
         """
-        report = Report(source, check)
+        report = LegacyReport(source, check)
         with ExitStack() as stack:
             tables = await asyncio.to_thread(stack.enter_context, self._store.opened(source))
             for checkpoint in await asyncio.to_thread(tables.checkpoints):
@@ -111,15 +111,17 @@ class FromOriginal:
                 await self._backup(tables, export, report, is_new=nothing_is_here)
             for table, reason in tables.faults:
                 part = {CHECKPOINTS: report.of_jobs, EXPORTS: report.of_backups}[table]
-                part.left.append(Left(table, reason))
+                part.left.append(SkippedEntry(table, reason))
         return report
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
-    async def _job(self, tables: OriginalTables, checkpoint: Checkpoint, report: Report, *, is_new: bool) -> None:
+    async def _job(
+        self, tables: LegacyTables, checkpoint: LegacyCheckpoint, report: LegacyReport, *, is_new: bool
+    ) -> None:
         part, job_id = report.of_jobs, checkpoint.job_id
         if job_id is None:
-            part.left.append(Left("(without a job_id)", "a checkpoint must say of which job it is"))
+            part.left.append(SkippedEntry("(without a job_id)", "a checkpoint must say of which job it is"))
             return
         try:
             if not is_new and await self._jobs.has(job_id):
@@ -127,7 +129,7 @@ class FromOriginal:
                 return
             check_id(job_id, "the job_id")
             # All of it is read before anything is made: one that holds something of no use is left whole.
-            counted = _Counted()
+            counted = _CountedItems()
             async for chunk in _settled(tables, job_id):
                 counted.add(chunk)
             if reading.is_finished(checkpoint.progress, counted.items):
@@ -137,17 +139,17 @@ class FromOriginal:
                 part.there += 1
                 return
         except _OF_ONE as error:
-            part.left.append(Left(job_id, error.message))
+            part.left.append(SkippedEntry(job_id, error.message))
             return
-        report.jobs.append(TakenJob(job_id, self._owner, counted.completed, counted.failed))
+        report.jobs.append(ImportedJob(job_id, self._owner, counted.completed, counted.failed))
         _log.info("job_taken_over", job=job_id, completed=counted.completed, failed=counted.failed)
 
     # -- backups -----------------------------------------------------------------------------------------------------
 
-    async def _backup(self, tables: OriginalTables, export: Export, report: Report, *, is_new: bool) -> None:
+    async def _backup(self, tables: LegacyTables, export: LegacyExport, report: LegacyReport, *, is_new: bool) -> None:
         part, name = report.of_backups, export.backup_id
         if name is None:
-            part.left.append(Left("(without a backup_id)", "a backup must have an id"))
+            part.left.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
             return
         try:
             expires_at = reading.expiry(export.expires_at)
@@ -172,9 +174,9 @@ class FromOriginal:
             part.there += 1  # somebody else takes it over just now, or has done so since it was looked for
             return
         except _OF_ONE as error:
-            part.left.append(Left(name, error.message))
+            part.left.append(SkippedEntry(name, error.message))
             return
-        report.backups.append(TakenBackup(name, owner, source.conversations, expires_at))
+        report.backups.append(ImportedBackup(name, owner, source.conversations, expires_at))
         _log.info("backup_taken_over", backup=name, conversations=source.conversations)
 
     async def _is_here(self, owner: str, name: str) -> bool:
@@ -185,10 +187,10 @@ class FromOriginal:
             return False
 
     async def _take_over(
-        self, owner: str, name: str, export: Export, source: FileSource, expires_at: datetime | None
+        self, owner: str, name: str, export: LegacyExport, source: LegacyFileSource, expires_at: datetime | None
     ) -> None:
         keeper = await self._keeper(owner)
-        other = TakenOver(
+        other = ForeignBackup(
             backup_id=name,
             reason=reading.reason(export.reason),
             created_at=source.created_at,
@@ -198,7 +200,7 @@ class FromOriginal:
         )
         await keeper.backups.take_over(other, source.opened(keeper.places))
 
-    async def _keeper(self, owner: str) -> Keeper:
+    async def _keeper(self, owner: str) -> BackupImporter:
         if owner not in self._known:
             self._known[owner] = self._keepers(owner)
             # What somebody who was killed has left of a backup is in the way of making it again.
@@ -206,7 +208,7 @@ class FromOriginal:
         return self._known[owner]
 
 
-class _Counted:
+class _CountedItems:
     """How many items a checkpoint has, each counted as often as it stands there."""
 
     def __init__(self) -> None:
@@ -230,7 +232,7 @@ class _Counted:
         return self.completed + self.failed
 
 
-async def _settled(tables: OriginalTables, job_id: str) -> AsyncIterator[Sequence[SettledItem]]:
+async def _settled(tables: LegacyTables, job_id: str) -> AsyncIterator[Sequence[SettledItem]]:
     def items() -> Generator[Sequence[SettledItem]]:
         first, before = 0, False
         for has_failed, elements in tables.items(job_id):
@@ -243,7 +245,7 @@ async def _settled(tables: OriginalTables, job_id: str) -> AsyncIterator[Sequenc
             yield chunk
 
 
-def _said(tables: OriginalTables, backup_id: str) -> set[str]:
+def _said(tables: LegacyTables, backup_id: str) -> set[str]:
     said: set[str] = set()
     for elements in tables.conversation_ids(backup_id):
         first = len(said)
@@ -254,9 +256,9 @@ def _said(tables: OriginalTables, backup_id: str) -> set[str]:
     return said
 
 
-def _looked_at(paths: Sequence[Path], export: Export, name: str, said: set[str]) -> FileSource:
+def _looked_at(paths: Sequence[Path], export: LegacyExport, name: str, said: set[str]) -> LegacyFileSource:
     """Read the whole file, and compare it with what its record says. Blocks. Raises InputError."""
-    source = FileSource(paths, reading.since(export.created_at, name))
+    source = LegacyFileSource(paths, reading.since(export.created_at, name))
     held = source.look()
     if (fault := reading.difference(said, held)) is not None:
         raise InputUnreadable(fault)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from backstay.errors import InputError, InputUnreadable
 from backstay.legacy.conversion import document_of, record_of
-from backstay.legacy.file import OriginalFile, opened
+from backstay.legacy.file import LegacyFile, opened
 from backstay.legacy.reading import moment
 from backstay.library.record import Document, Record
 
@@ -23,7 +23,7 @@ _TOGETHER = 4_000_000  # bytes of conversations, or little more, that are handed
 _MOST = 1_000  # or so many of them
 
 
-class FileSource:
+class LegacyFileSource:
     """A file that is read whole twice: once to see what it is, and once to make a backup of it."""
 
     def __init__(self, paths: Sequence[Path], since: datetime) -> None:
@@ -42,11 +42,11 @@ class FileSource:
         held: set[str] = set()
         sha = hashlib.sha256()
         with file:
-            original = OriginalFile(path, file)
+            original = LegacyFile(path, file)
             for row in original.conversations():
                 record = record_of(document_of(row, original.origin, self._since), 0)
                 if record.id in held:
-                    raise original.origin.bad_row(row.line, "a conversation that the file has twice")
+                    raise original.origin.invalid_row(row.line, "a conversation that the file has twice")
                 held.add(record.id)
                 sha.update(record.version)
         self.conversations, self._digest = len(held), sha.digest()
@@ -62,13 +62,13 @@ class FileSource:
         """Have it read again, its conversations under these places."""
         path, file = await asyncio.to_thread(opened, self._paths)
         with file:
-            yield _Snapshot(OriginalFile(path, file), self._since, places, self._digest)
+            yield _Snapshot(LegacyFile(path, file), self._since, places, self._digest)
 
 
 class _Snapshot:
     """What the file holds. Implements `backup.store.Snapshot`."""
 
-    def __init__(self, original: OriginalFile, since: datetime, places: Places, digest: bytes) -> None:
+    def __init__(self, original: LegacyFile, since: datetime, places: Places, digest: bytes) -> None:
         self._original = original
         self._since = since
         self._places = places

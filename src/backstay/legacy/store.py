@@ -10,7 +10,7 @@ EXPORTS = "backup_exports"
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class LegacyCheckpoint:
     """What the original keeps of a job; several rows of one job are taken together."""
 
     job_id: str | None
@@ -19,7 +19,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class LegacyExport:
     """What the original keeps of a backup, each value as text, whatever its column holds."""
 
     backup_id: str | None
@@ -30,7 +30,7 @@ class Export:
     created_at: str | None = None
 
 
-class Element(NamedTuple):
+class LegacyElement(NamedTuple):
     """An element of an array of the original's: an id, or an object with one."""
 
     kind: str | None
@@ -40,7 +40,7 @@ class Element(NamedTuple):
     error: str | None
 
 
-class OriginalTables(Protocol):
+class LegacyTables(Protocol):
     """The original's tables in one schema. Every method blocks; one at a time."""
 
     @property
@@ -48,30 +48,30 @@ class OriginalTables(Protocol):
         """Tables that are there and of no use, each with the reason; they count as empty."""
         ...
 
-    def checkpoints(self) -> Sequence[Checkpoint]:
+    def checkpoints(self) -> Sequence[LegacyCheckpoint]:
         """Return all jobs that have a checkpoint."""
         ...
 
-    def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[Element]]]:
+    def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[LegacyElement]]]:
         """Yield what the checkpoint of a job says of its items, many at a time: whether they failed, and which.
 
         Completed ones come first. Raises InputUnreadable: it holds something else than arrays.
         """
         ...
 
-    def exports(self) -> Sequence[Export]:
+    def exports(self) -> Sequence[LegacyExport]:
         """Return all backups."""
         ...
 
-    def conversation_ids(self, backup_id: str) -> Iterator[Sequence[Element]]:
+    def conversation_ids(self, backup_id: str) -> Iterator[Sequence[LegacyElement]]:
         """Yield which conversations a backup is to hold, many at a time. Raises InputUnreadable likewise."""
         ...
 
 
-class OriginalStore(Protocol):
+class LegacyStore(Protocol):
     """A database in which the original may keep its tables."""
 
-    def opened(self, source: str) -> AbstractContextManager[OriginalTables]:
+    def opened(self, source: str) -> AbstractContextManager[LegacyTables]:
         """Open the tables in the schema `source`. Blocks.
 
         Raises:

@@ -13,7 +13,7 @@ _OF_TURNS = "turns."
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AdoptionRequest:
     """Which tables shall be adopted, and which of their columns is which of ours."""
 
     conversations: str
@@ -50,7 +50,7 @@ class AdoptedTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
+class AdoptionResult:
     """What adopting came to, or would."""
 
     tables: Sequence[AdoptedTable]
@@ -63,7 +63,7 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenBack:
+class UnadoptResult:
     """What taking an adoption back came to."""
 
     places: Sequence[str]

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backstay.errors import SettingsError
-from backstay.library.adoption import Wanted
+from backstay.library.adoption import AdoptionRequest
 from backstay.settings import FILE, adopt_table
 from backstay.suggestions import did_you_mean
 
@@ -28,7 +28,7 @@ def adoption_from_settings(
     conversations: str | None = None,
     turns: str | None = None,
     columns: Mapping[str, str] | None = None,
-) -> Wanted:
+) -> AdoptionRequest:
     """Say what shall be adopted; what is given here goes before what the file says.
 
     Raises:
@@ -50,7 +50,7 @@ def adoption_from_settings(
     if conversations is None or turns is None:
         missing = "--conversations" if conversations is None else "--turns"
         raise SettingsError(f"Say which tables to adopt: {missing} is missing, {_EXAMPLE}", setting="adopt")
-    return Wanted(conversations, turns, {**_flat(table.map), **(columns or {})})
+    return AdoptionRequest(conversations, turns, {**_flat(table.map), **(columns or {})})
 
 
 def columns_of(mapped: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from backstay.library.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DeleteSample:
     """One of the conversations that a plan shows."""
 
     id: str
@@ -19,7 +19,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class RelatedRows:
+class RelatedRowCount:
     """Rows of another table that would go with what is deleted, or stay and refer to something else then."""
 
     table: str
@@ -70,10 +70,10 @@ class DeletePlan:
     escape, columns that Backstay does not know and rows of other tables come on top."""
     digest: str
     """Over the ids in their order, and the number of turns and of related rows of each: other ones have another."""
-    sample: Sequence[Sample]
+    sample: Sequence[DeleteSample]
     missing: Sequence[str]
     """Ids that were asked for and are not there, when that was to be ignored; the first of them."""
-    related: Sequence[RelatedRows] = ()
+    related: Sequence[RelatedRowCount] = ()
     """What of other tables would go along, or change."""
     triggers: Sequence[FiringTrigger] = ()
 
@@ -85,7 +85,7 @@ def line_of_plan(conversation_id: str, turns: int, related: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class DeleteResult:
     """What a delete came to."""
 
     backup_id: str | None
@@ -104,7 +104,7 @@ class Deletion:
     """Whether nothing of the texts is left in the database's file and its log. False with a backup, and on a server."""
 
 
-class Remover(Protocol):
+class Deleter(Protocol):
     """Removes conversations so that they can be brought back."""
 
     async def plan(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
@@ -119,7 +119,7 @@ class Remover(Protocol):
         reason: str | None = None,
         expires_in: timedelta | None = None,
         on_progress: Any = None,
-    ) -> Deletion:
+    ) -> DeleteResult:
         """Remove what the plan shows, after a verified backup of it.
 
         Raises PlanOutdated (the selection holds other conversations now; nothing was deleted), BackupError (nothing
@@ -127,6 +127,6 @@ class Remover(Protocol):
         """
         ...
 
-    async def resume(self, backup_id: str, *, on_progress: Any = None) -> Deletion:
+    async def resume(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:
         """Go on with a delete that was cut off; twice is safe. Raises BackupNotFound, BackupUnusable."""
         ...

@@ -9,7 +9,7 @@ import shlex
 import unicodedata
 from typing import Any
 
-from backstay.errors import BadRow
+from backstay.errors import InvalidRow
 
 LONGEST_ID = 512
 """Characters. PostgreSQL has no index over texts of more than 2,704 bytes."""
@@ -47,9 +47,9 @@ def id_fault(value: str) -> str | None:
 
 
 def check_id(value: str, what: str, **context: Any) -> None:
-    """Check that a text is allowed as an id. Raises BadRow; the message names the remedy."""
+    """Check that a text is allowed as an id. Raises InvalidRow; the message names the remedy."""
     if (fault := id_fault(value)) is not None:
-        raise BadRow(f"{what} {fault}", **context)
+        raise InvalidRow(f"{what} {fault}", **context)
 
 
 def printed_id(value: str) -> str:

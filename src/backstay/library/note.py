@@ -5,7 +5,7 @@ from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ExpiringValue:
     """A small value of an owner, under a kind and a name, that expires."""
 
     owner: str

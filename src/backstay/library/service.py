@@ -9,14 +9,14 @@ from typing import Any, BinaryIO
 
 from backstay.errors import ConversationNotFound, PlanOutdated
 from backstay.library.conversation import Conversation
-from backstay.library.deletion import DeletePlan, Deletion, Remover
+from backstay.library.deletion import DeletePlan, Deleter, DeleteResult
 from backstay.library.id_text import quoted_id
-from backstay.library.imports.incoming import Imported, OnClash
+from backstay.library.imports.incoming import ImportResult, OnImportConflict
 from backstay.library.imports.source import ImportSource
-from backstay.library.note import Note
+from backstay.library.note import ExpiringValue
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
-from backstay.readers.ceiling import Ceiling
+from backstay.readers.ceiling import InputCeiling
 
 _PAGE = 500  # conversations read at once while streaming: a few megabytes at most of the usual ones
 
@@ -24,7 +24,7 @@ _PAGE = 500  # conversations read at once while streaming: a few megabytes at mo
 class Conversations:
     """The stored conversations of one owner."""
 
-    def __init__(self, *, store: ConversationStore, remover: Remover, owner: str) -> None:
+    def __init__(self, *, store: ConversationStore, remover: Deleter, owner: str) -> None:
         self._store = store
         self._remover = remover
         self._owner = owner
@@ -72,12 +72,12 @@ class Conversations:
         self,
         source: str | Path,
         *,
-        on_conflict: OnClash | str = OnClash.FAIL,
+        on_conflict: OnImportConflict | str = OnImportConflict.FAIL,
         stdin: BinaryIO | None = None,
-        ceiling: Ceiling | None = None,
+        ceiling: InputCeiling | None = None,
         on_progress: Callable[[int], None] | None = None,
-        receipt: Callable[[Imported], Note | None] | None = None,
-    ) -> Imported:
+        receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
+    ) -> ImportResult:
         """Store the conversations of a file, all or none of them.
 
         Args:
@@ -101,7 +101,7 @@ class Conversations:
         with closing(ImportSource(path, stdin=stdin)) as reading:
             if ceiling is not None:
                 await asyncio.to_thread(reading.check, ceiling)
-            return await self._store.bring_in(self._owner, reading, OnClash(on_conflict), tell, receipt)
+            return await self._store.bring_in(self._owner, reading, OnImportConflict(on_conflict), tell, receipt)
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Say what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""
@@ -116,7 +116,7 @@ class Conversations:
         reason: str | None = None,
         expires_in: timedelta | None = None,
         on_progress: Any = None,
-    ) -> Deletion:
+    ) -> DeleteResult:
         """Delete conversations, after a verified backup of them; the answer names the backup that undoes it.
 
         Args:
@@ -144,7 +144,7 @@ class Conversations:
             plan, backup=backup, reason=reason, expires_in=expires_in, on_progress=on_progress
         )
 
-    async def resume_delete(self, backup_id: str, *, on_progress: Any = None) -> Deletion:
+    async def resume_delete(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:
         """Go on with a delete that was cut off; twice is safe. Raises BackupNotFound, BackupUnusable, BackupDamaged."""
         return await self._remover.resume(backup_id, on_progress=on_progress)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backstay.library.conversation import Conversation
-from backstay.library.imports.incoming import Imported, OnClash
+from backstay.library.imports.incoming import ImportResult, OnImportConflict
 from backstay.library.imports.source import ImportSource
-from backstay.library.note import Note
+from backstay.library.note import ExpiringValue
 from backstay.library.selection import Selection
 
 
@@ -27,7 +27,7 @@ class ConversationSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ConversationPage:
     """Whole conversations in the order they were stored, and where the next page starts (None at the end)."""
 
     conversations: Sequence[Conversation]
@@ -47,7 +47,7 @@ class ConversationStore(Protocol):
         """Return up to `limit` summaries, newest first, of those stored before the cursor `before`."""
         ...
 
-    async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> Page:
+    async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> ConversationPage:
         """Return up to `limit` whole conversations, oldest first, of those stored after the cursor `after`."""
         ...
 
@@ -63,10 +63,10 @@ class ConversationStore(Protocol):
         self,
         owner: str,
         source: ImportSource,
-        on_clash: OnClash,
+        on_clash: OnImportConflict,
         on_progress: Callable[[int], None],
-        receipt: Callable[[Imported], Note | None] | None = None,
-    ) -> Imported:
+        receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
+    ) -> ImportResult:
         """Store what a file holds, and its receipt, in one transaction; `on_progress` may be called from any thread.
 
         Raises InputError, BackupError, ConversationExists; nothing is stored then.

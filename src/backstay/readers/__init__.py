@@ -1,6 +1,6 @@
 """Rows from files and standard input: CSV, TSV, JSONL and JSON arrays, streamed."""
 
 from backstay.readers.read import read_rows
-from backstay.readers.row import Row
+from backstay.readers.row import InputRow
 
-__all__ = ["Row", "read_rows"]
+__all__ = ["InputRow", "read_rows"]

@@ -6,7 +6,7 @@ from backstay.errors import InputTooLarge
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
+class InputCeiling:
     """The maximum rows, and bytes of their decompressed text, of one file."""
 
     rows: int

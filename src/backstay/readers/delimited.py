@@ -4,21 +4,21 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 
-from backstay.errors import BadRow
+from backstay.errors import InvalidRow
 from backstay.readers.field_limit import RaisedFieldLimit
-from backstay.readers.origin import Origin
-from backstay.readers.row import Row
-from backstay.readers.text import MAX_RECORD_BYTES, Text, decode, too_long
+from backstay.readers.origin import InputErrors
+from backstay.readers.row import InputRow
+from backstay.readers.text import MAX_RECORD_BYTES, InputText, decode, too_long
 
 _raised_limit = RaisedFieldLimit(MAX_RECORD_BYTES)
 # What the csv module takes before its limit is raised, unless the process has lowered it further.
 _USUAL_LIMIT = 128 * 1024
 
 
-def read_delimited(text: Text, *, delimiter: str) -> Iterator[Row]:
+def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
     """Yield a row for each record after the header; blank lines are skipped, empty cells stay "".
 
-    Raises InputUnreadable for a header with an empty or repeated name and for text that is not UTF-8, BadRow for a
+    Raises InputUnreadable for a header with an empty or repeated name and for text that is not UTF-8, InvalidRow for a
     record with other than the header's number of cells, bad quoting, a NUL byte or more than `MAX_RECORD_BYTES`.
     """
     records = _records(text, delimiter)
@@ -27,20 +27,20 @@ def read_delimited(text: Text, *, delimiter: str) -> Iterator[Row]:
     width = len(header)
     for line, cells in records:
         if len(cells) == width:
-            yield Row(line, dict(zip(header, cells, strict=True)))
+            yield InputRow(line, dict(zip(header, cells, strict=True)))
         elif not _is_blank(cells):
             raise _ragged(text.origin, line, len(cells), width)
 
 
-def _records(text: Text, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(text: InputText, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each record that is not an empty line, with the line where it starts."""
-    feed = _Feed(text)
+    feed = _LineFeed(text)
     reader = csv.reader(feed.lines(), delimiter=delimiter, strict=True)
     while True:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise text.origin.bad_row(feed.record_line, _csv_reason(error, feed)) from None
+            raise text.origin.invalid_row(feed.record_line, _csv_reason(error, feed)) from None
         finally:
             line = feed.end_record()
         if cells is None:
@@ -49,13 +49,13 @@ def _records(text: Text, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             yield line, cells
 
 
-class _Feed:
+class _LineFeed:
     """Hands lines to the csv module and keeps track of the record they add up to.
 
     The csv module asks for no line beyond the record it is reading.
     """
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: InputText) -> None:
         self.record_line = text.first_line
         self.is_at_end = False
         self._text = text
@@ -65,7 +65,7 @@ class _Feed:
         self._holds_limit = False
 
     def lines(self) -> Iterator[str]:
-        """Yield decoded lines. Raises InputUnreadable and BadRow for what the csv module must not see."""
+        """Yield decoded lines. Raises InputUnreadable and InvalidRow for what the csv module must not see."""
         origin = self._text.origin
         for number, raw in self._text.lines():
             self._line = number
@@ -73,7 +73,7 @@ class _Feed:
             if self._record_bytes > self._limit_bytes:
                 self._allow_long_record()
             if b"\0" in raw:
-                raise origin.bad_row(number, "a NUL byte; a text file has none, so save it as UTF-8 text again")
+                raise origin.invalid_row(number, "a NUL byte; a text file has none, so save it as UTF-8 text again")
             yield decode(raw, origin, number)
         self.is_at_end = True
 
@@ -100,7 +100,7 @@ def _is_blank(cells: list[str]) -> bool:
     return len(cells) == 1 and not cells[0].strip()
 
 
-def _csv_reason(error: csv.Error, feed: _Feed) -> str:
+def _csv_reason(error: csv.Error, feed: _LineFeed) -> str:
     if feed.is_at_end:
         return "a quote that opens in this row is never closed"
     if str(error).startswith("new-line"):
@@ -108,7 +108,7 @@ def _csv_reason(error: csv.Error, feed: _Feed) -> str:
     return "text follows a closing quote; close every quote, and write one inside a quoted cell twice"
 
 
-def _check_header(header: list[str], origin: Origin, line: int) -> None:
+def _check_header(header: list[str], origin: InputErrors, line: int) -> None:
     for number, name in enumerate(header, start=1):
         if not name.strip():
             raise origin.unreadable(f"column {number} has no name in the header; give it one", line=line)
@@ -119,8 +119,8 @@ def _check_header(header: list[str], origin: Origin, line: int) -> None:
         raise origin.unreadable(f"the header repeats {names}; give each column a name of its own", line=line)
 
 
-def _ragged(origin: Origin, line: int, found: int, expected: int) -> BadRow:
+def _ragged(origin: InputErrors, line: int, found: int, expected: int) -> InvalidRow:
     cells = "1 cell" if found == 1 else f"{found} cells"
-    return origin.bad_row(
+    return origin.invalid_row(
         line, f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
     )

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from backstay.errors import InputUnreadable
 from backstay.readers.json_object import parse_object
 from backstay.readers.json_scanner import JsonScanner
-from backstay.readers.origin import Origin
-from backstay.readers.row import Row
-from backstay.readers.text import Text
+from backstay.readers.origin import InputErrors
+from backstay.readers.row import InputRow
+from backstay.readers.text import InputText
 
 
-def read_json_array(text: Text) -> Iterator[Row]:
+def read_json_array(text: InputText) -> Iterator[InputRow]:
     """Yield a row for each element; its line is where the element starts.
 
-    Raises BadRow for an element that is not a JSON object or goes beyond the limits of `JsonScanner`, InputUnreadable
+    Raises InvalidRow for an element that is not a JSON object or goes beyond the limits of `JsonScanner`,
+    InputUnreadable
     for what is not one array with a comma between each two elements.
     """
     scanner = JsonScanner(text)
@@ -24,12 +25,12 @@ def read_json_array(text: Text) -> Iterator[Row]:
     while more:
         _expect_object(scanner, text.origin)
         line = scanner.line
-        yield Row(line, parse_object(scanner.take_object(), text.origin, line))
+        yield InputRow(line, parse_object(scanner.take_object(), text.origin, line))
         more = _take_comma(scanner, text.origin)
     _close(scanner, text.origin)
 
 
-def _open(scanner: JsonScanner, origin: Origin) -> None:
+def _open(scanner: JsonScanner, origin: InputErrors) -> None:
     if scanner.peek() != "[":
         raise origin.unreadable(
             "a JSON file must be an array of objects; or write one object a line and name it .jsonl", line=scanner.line
@@ -37,7 +38,7 @@ def _open(scanner: JsonScanner, origin: Origin) -> None:
     scanner.skip()
 
 
-def _expect_object(scanner: JsonScanner, origin: Origin) -> None:
+def _expect_object(scanner: JsonScanner, origin: InputErrors) -> None:
     match scanner.peek():
         case "{":
             return
@@ -45,10 +46,10 @@ def _expect_object(scanner: JsonScanner, origin: Origin) -> None:
             raise _cut_off(scanner, origin)
         case "]" | ",":
             raise origin.unreadable("a comma with no element after it; remove it", line=scanner.line)
-    raise origin.bad_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
+    raise origin.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
 
 
-def _take_comma(scanner: JsonScanner, origin: Origin) -> bool:
+def _take_comma(scanner: JsonScanner, origin: InputErrors) -> bool:
     """Step over the comma between two elements; False at the array's end."""
     match scanner.peek():
         case ",":
@@ -61,11 +62,11 @@ def _take_comma(scanner: JsonScanner, origin: Origin) -> bool:
     raise origin.unreadable("a comma or the closing ] is missing before this line's text", line=scanner.line)
 
 
-def _close(scanner: JsonScanner, origin: Origin) -> None:
+def _close(scanner: JsonScanner, origin: InputErrors) -> None:
     scanner.skip()
     if scanner.peek():
         raise origin.unreadable("more text after the closing ] of the array; remove it", line=scanner.line)
 
 
-def _cut_off(scanner: JsonScanner, origin: Origin) -> InputUnreadable:
+def _cut_off(scanner: JsonScanner, origin: InputErrors) -> InputUnreadable:
     return origin.unreadable("the closing ] of the array is missing; the file may be cut off", line=scanner.line)

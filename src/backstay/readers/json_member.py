@@ -8,8 +8,8 @@ import orjson
 from backstay.errors import InputUnreadable
 from backstay.readers.json_object import parse_object
 from backstay.readers.json_scanner import JsonScanner
-from backstay.readers.row import Row
-from backstay.readers.text import Text
+from backstay.readers.row import InputRow
+from backstay.readers.text import InputText
 
 
 class JsonMember:
@@ -18,7 +18,7 @@ class JsonMember:
     The result of `rows` is valid only if it ends without an error.
     """
 
-    def __init__(self, text: Text, key: str, *, otherwise: str) -> None:
+    def __init__(self, text: InputText, key: str, *, otherwise: str) -> None:
         """Name the key; `otherwise` is the message for a text that is not such an object."""
         self.others: dict[str, Any] = {}
         self._origin = text.origin
@@ -26,11 +26,11 @@ class JsonMember:
         self._key = key
         self._otherwise = otherwise
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[InputRow]:
         """Yield a row for each element; its line is where the element starts.
 
         Raises:
-            BadRow: an element is no object, or cannot be kept.
+            InvalidRow: an element is no object, or cannot be kept.
             InputUnreadable: it is no such object, or not whole.
         """
         scanner, was_there = self._scanner, False
@@ -53,15 +53,15 @@ class JsonMember:
         if not was_there:
             raise self._not_one()
 
-    def _elements(self) -> Iterator[Row]:
+    def _elements(self) -> Iterator[InputRow]:
         scanner = self._scanner
         self._expect("[")
         more = scanner.peek() != "]"
         while more:
             if (found := scanner.peek()) != "{":
-                raise self._origin.bad_row(scanner.line, "not a conversation") if found else self._cut_off()
+                raise self._origin.invalid_row(scanner.line, "not a conversation") if found else self._cut_off()
             line = scanner.line
-            yield Row(line, parse_object(scanner.take_object(), self._origin, line))
+            yield InputRow(line, parse_object(scanner.take_object(), self._origin, line))
             more = self._takes_comma("]")
         self._expect("]")
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from backstay.readers.depth import TOO_DEEP, is_too_deep, may_be_too_deep
-from backstay.readers.origin import Origin
+from backstay.readers.origin import InputErrors
 from backstay.readers.text import decode
 
 _PLAIN = frozenset({str, int, bool, NoneType})
@@ -18,10 +18,10 @@ _STRING = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 _WHOLE_NUMBER = re.compile(rb"[\s:,\[](-?[0-9]{19,}+)(?![.eE])")
 
 
-def parse_object(raw: bytes | bytearray, origin: Origin, line: int) -> dict[str, Any]:
+def parse_object(raw: bytes | bytearray, origin: InputErrors, line: int) -> dict[str, Any]:
     """Parse text that starts on `line`; of a key that comes twice the last counts.
 
-    Raises BadRow for anything but one JSON object whose numbers can be kept, InputUnreadable where it is not UTF-8.
+    Raises InvalidRow for anything but one JSON object whose numbers can be kept, InputUnreadable where it is not UTF-8.
     """
     try:
         values = orjson.loads(raw)
@@ -30,14 +30,14 @@ def parse_object(raw: bytes | bytearray, origin: Origin, line: int) -> dict[str,
         where = f"column {error.colno}"
         if error.lineno > 1:
             where = f"line {line + error.lineno - 1} {where}"
-        raise origin.bad_row(line, f"not valid JSON: {error.msg} (at {where})") from None
+        raise origin.invalid_row(line, f"not valid JSON: {error.msg} (at {where})") from None
     if may_be_too_deep(raw) and is_too_deep(values):
-        raise origin.bad_row(line, TOO_DEEP)
+        raise origin.invalid_row(line, TOO_DEEP)
     if type(values) is not dict:
-        raise origin.bad_row(line, 'not a JSON object; write a row as {"column": value}')
+        raise origin.invalid_row(line, 'not a JSON object; write a row as {"column": value}')
     # A rounded whole number is a float, so rows without floats, at the top or nested, need no second look.
     if not _PLAIN.issuperset(map(type, values.values())) and _loses_digits(raw):
-        raise origin.bad_row(line, "a whole number too large for 64 bits would be rounded; write it in quotes")
+        raise origin.invalid_row(line, "a whole number too large for 64 bits would be rounded; write it in quotes")
     return values
 
 

@@ -3,7 +3,7 @@
 import re
 
 from backstay.readers.depth import DEEPEST, TOO_DEEP
-from backstay.readers.text import MAX_RECORD_BYTES, Text, too_long
+from backstay.readers.text import MAX_RECORD_BYTES, InputText, too_long
 
 # Nothing is tried twice: every repeat of a character is possessive (`*+`), every repeat of a group stands in an atomic
 # group. A possessive repeat of a group would say the same, but matches too little before Python 3.11.5.
@@ -33,7 +33,7 @@ _OPENING = frozenset(b"{[")
 class JsonScanner:
     """A position in JSON text. `line` is the line of the position; the window holds little more than one element."""
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: InputText) -> None:
         self.line = text.first_line
         self._origin = text.origin
         self._chunks = text.chunks()
@@ -56,7 +56,7 @@ class JsonScanner:
     def take_object(self) -> bytearray:
         """Step over the object that starts here and return its text: brackets are paired, nothing else is checked.
 
-        Raises BadRow if it is too deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
+        Raises InvalidRow if it is too deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
         """
         whole = _SHALLOW.match(self._window, self._at)
         size = whole.end() - self._at if whole else self._size_of_object()
@@ -107,7 +107,7 @@ class JsonScanner:
             else:
                 depth -= 1
             if depth > DEEPEST:
-                raise self._origin.bad_row(self.line, TOO_DEEP)
+                raise self._origin.invalid_row(self.line, TOO_DEEP)
         return size
 
     def _size_to_end_of_string(self, size: int) -> int:

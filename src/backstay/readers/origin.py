@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from backstay.errors import BadRow, InputEmpty, InputNotFound, InputUnreadable
+from backstay.errors import InputEmpty, InputNotFound, InputUnreadable, InvalidRow
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class InputErrors:
     """Makes the errors about one input. Each message is one line and never quotes what the input holds."""
 
     path: str
@@ -33,8 +33,8 @@ class Origin:
             return InputUnreadable(f"{self._shown}: {reason}", path=self.path)
         return InputUnreadable(f"{self._shown} line {line}: {reason}", path=self.path, line=line)
 
-    def bad_row(self, line: int, reason: str) -> BadRow:
-        return BadRow(f"{self._shown} line {line}: {reason}", path=self.path, line=line)
+    def invalid_row(self, line: int, reason: str) -> InvalidRow:
+        return InvalidRow(f"{self._shown} line {line}: {reason}", path=self.path, line=line)
 
     @property
     def _shown(self) -> str:

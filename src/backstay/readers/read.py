@@ -12,11 +12,11 @@ from typing import BinaryIO
 from backstay.readers.delimited import read_delimited
 from backstay.readers.json_array import read_json_array
 from backstay.readers.jsonl import read_jsonl
-from backstay.readers.origin import Origin
-from backstay.readers.row import Row
-from backstay.readers.text import Text
+from backstay.readers.origin import InputErrors
+from backstay.readers.row import InputRow
+from backstay.readers.text import InputText
 
-_Reader = Callable[[Text], Iterator[Row]]
+_Reader = Callable[[InputText], Iterator[InputRow]]
 
 _FILE_BUFFER_BYTES = 256 * 1024
 _read_csv: _Reader = partial(read_delimited, delimiter=",")
@@ -31,20 +31,21 @@ _BY_SUFFIX: dict[str, _Reader] = {
 _KINDS = " ".join(_BY_SUFFIX)
 
 
-def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[Row, None, None]:
+def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[InputRow, None, None]:
     """Yield the rows of a file, or of standard input for `None`, in their order and with flat memory.
 
     The suffix tells a file's kind, the first text that of standard input; `stdin` stands in for the process's own and
     is left open. Nothing is opened before the first row is asked for; the file is closed when the generator ends, fails
     or is closed.
 
-    Raises InputNotFound, InputUnreadable (a directory, not allowed, unknown kind, not UTF-8, broken as a whole), BadRow
+    Raises InputNotFound, InputUnreadable (a directory, not allowed, unknown kind, not UTF-8, broken as a whole),
+    InvalidRow
     at the first row that is of no use, and InputEmpty at the end when there was no row.
     """
-    origin = Origin.of(source)
+    origin = InputErrors.of(source)
     try:
         with _opened(source, stdin, origin) as stream:
-            text = Text.begin(stream, origin)
+            text = InputText.begin(stream, origin)
             rows = _rows_of_stream(text) if source is None else _reader_of(source, origin)(text)
             first = next(rows, None)
             if first is None:
@@ -61,7 +62,7 @@ def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generato
         raise origin.unreadable(f"cannot be read ({error.strerror or type(error).__name__})") from error
 
 
-def _opened(source: Path | None, stdin: BinaryIO | None, origin: Origin) -> AbstractContextManager[BinaryIO]:
+def _opened(source: Path | None, stdin: BinaryIO | None, origin: InputErrors) -> AbstractContextManager[BinaryIO]:
     if source is not None:
         return source.open("rb", buffering=_FILE_BUFFER_BYTES)
     if stdin is None:
@@ -73,7 +74,7 @@ def _opened(source: Path | None, stdin: BinaryIO | None, origin: Origin) -> Abst
     return nullcontext(stdin)
 
 
-def _refuse_non_blocking(stream: BinaryIO, origin: Origin) -> None:
+def _refuse_non_blocking(stream: BinaryIO, origin: InputErrors) -> None:
     """Without waiting, "no data yet" looks like the end of the input: rows would be lost without a word."""
     try:
         waits = os.get_blocking(stream.fileno())
@@ -83,7 +84,7 @@ def _refuse_non_blocking(stream: BinaryIO, origin: Origin) -> None:
         raise origin.unreadable("it is set to non-blocking, so its end cannot be told; send it through `cat`")
 
 
-def _reader_of(path: Path, origin: Origin) -> _Reader:
+def _reader_of(path: Path, origin: InputErrors) -> _Reader:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         raise origin.unreadable(f"Parquet is not read; convert it to one of {_KINDS}")
@@ -93,7 +94,7 @@ def _reader_of(path: Path, origin: Origin) -> _Reader:
     return reader
 
 
-def _rows_of_stream(text: Text) -> Iterator[Row]:
+def _rows_of_stream(text: InputText) -> Iterator[InputRow]:
     text = text.from_first_text()
     match text.head.lstrip()[:1]:
         case b"[":

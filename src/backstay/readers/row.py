@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class InputRow:
     """One record of an input.
 
     `line` is the line where it starts, counted from 1. `values` maps columns to cells: text out of CSV and TSV, any

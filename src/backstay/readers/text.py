@@ -7,8 +7,8 @@ from functools import partial
 from itertools import chain
 from typing import BinaryIO, Self
 
-from backstay.errors import BadRow
-from backstay.readers.origin import Origin
+from backstay.errors import InvalidRow
+from backstay.readers.origin import InputErrors
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 """A row, and so a cell, may be this long: an unclosed quote must not pull a whole file into memory."""
@@ -25,20 +25,20 @@ _FOREIGN_MARKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class InputText:
     """An input from its first byte on, without a byte order mark.
 
     `head` holds what was read to recognise it: the first line, or the start of a long one. `lines` or `chunks` may be
     called once, since they use up the stream.
     """
 
-    origin: Origin
+    origin: InputErrors
     stream: BinaryIO
     head: bytes
     first_line: int = 1
 
     @classmethod
-    def begin(cls, stream: BinaryIO, origin: Origin) -> Self:
+    def begin(cls, stream: BinaryIO, origin: InputErrors) -> Self:
         """Read the head. Raises InputUnreadable for UTF-16 and UTF-32."""
         head = stream.readline(_HEAD_BYTES)
         for mark, encoding in _FOREIGN_MARKS.items():
@@ -55,7 +55,7 @@ class Text:
         return replace(self, head=head, first_line=line)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield each line with its number and its line end. Raises BadRow for one over `MAX_RECORD_BYTES`."""
+        """Yield each line with its number and its line end. Raises InvalidRow for one over `MAX_RECORD_BYTES`."""
         if not self.head:
             return
         first = self.head
@@ -74,7 +74,7 @@ class Text:
         return chain((self.head,) if self.head else (), iter(partial(read, _CHUNK_BYTES), b""))
 
 
-def decode(raw: bytes, origin: Origin, line: int) -> str:
+def decode(raw: bytes, origin: InputErrors, line: int) -> str:
     """Decode text that starts on `line`. Raises InputUnreadable with the line of the first byte that is not UTF-8."""
     try:
         return raw.decode()
@@ -83,7 +83,7 @@ def decode(raw: bytes, origin: Origin, line: int) -> str:
         raise origin.unreadable("not UTF-8 text; save it as UTF-8", line=wrong) from None
 
 
-def too_long(origin: Origin, line: int) -> BadRow:
+def too_long(origin: InputErrors, line: int) -> InvalidRow:
     """The error for a record that starts on `line` and is over `MAX_RECORD_BYTES`."""
     limit = MAX_RECORD_BYTES // (1024 * 1024)
-    return origin.bad_row(line, f"the row is longer than {limit} MiB; check for an unclosed quote or bracket")
+    return origin.invalid_row(line, f"the row is longer than {limit} MiB; check for an unclosed quote or bracket")

@@ -1,27 +1,27 @@
 """The objects that the command line prints as JSON and the API answers with: camelCase, one shape for both."""
 
-from backstay.schemas.adoption import AdoptedTableOut, AdoptionOut, GivenBackOut
+from backstay.schemas.adoption import AdoptedTableOut, AdoptionOut, UnadoptResultOut
 from backstay.schemas.backups import (
-    BackupDeletionOut,
+    BackupDeleteOut,
     BackupFolderOut,
     BackupOut,
     BackupProgressOut,
     BackupsOut,
-    ClashOut,
-    CleanupOut,
+    CleanupResultOut,
+    ConflictOut,
     DecisionOut,
-    DeletionProgressOut,
+    DeleteProgressOut,
     DownloadOut,
-    RestoredOut,
     RestorePlanOut,
+    RestoreResultOut,
 )
-from backstay.schemas.base import Moment, Object
+from backstay.schemas.base import ApiObject, Moment
 from backstay.schemas.conversations import (
     ConversationOut,
     ConversationsOut,
     ConversationSummaryOut,
     DeletePlanOut,
-    DeletionOut,
+    DeleteResultOut,
     ExportOut,
     ImportOut,
     SampleOut,
@@ -50,28 +50,29 @@ from backstay.schemas.jobs import (
     SkipOut,
 )
 from backstay.schemas.migrations import MigrationOut
-from backstay.schemas.original import FromOriginalOut
+from backstay.schemas.original import LegacyImportOut
 from backstay.schemas.recipes import EndpointOut, InitOut, PreviewOut, ProbeOut, PromptOut
 from backstay.schemas.serving import ServeOut
 
 __all__ = [
     "AdoptedTableOut",
     "AdoptionOut",
-    "BackupDeletionOut",
+    "ApiObject",
+    "BackupDeleteOut",
     "BackupFolderOut",
     "BackupOut",
     "BackupProgressOut",
     "BackupsOut",
     "CheckOut",
-    "ClashOut",
-    "CleanupOut",
+    "CleanupResultOut",
+    "ConflictOut",
     "ConversationOut",
     "ConversationSummaryOut",
     "ConversationsOut",
     "DecisionOut",
     "DeletePlanOut",
-    "DeletionOut",
-    "DeletionProgressOut",
+    "DeleteProgressOut",
+    "DeleteResultOut",
     "DiscardOut",
     "DoctorOut",
     "DownloadOut",
@@ -82,8 +83,6 @@ __all__ = [
     "FailedItemOut",
     "FailedItemsOut",
     "FailureOut",
-    "FromOriginalOut",
-    "GivenBackOut",
     "ImportOut",
     "InitOut",
     "ItemFailedOut",
@@ -94,16 +93,16 @@ __all__ = [
     "JobProgressOut",
     "JobStateOut",
     "JobsOut",
+    "LegacyImportOut",
     "MigrationOut",
     "Moment",
-    "Object",
     "PauseEvidenceOut",
     "PauseOut",
     "PreviewOut",
     "ProbeOut",
     "PromptOut",
     "RestorePlanOut",
-    "RestoredOut",
+    "RestoreResultOut",
     "ResumeOptionsOut",
     "RetryOut",
     "RunOut",
@@ -111,4 +110,5 @@ __all__ = [
     "ServeOut",
     "SkipOut",
     "TurnOut",
+    "UnadoptResultOut",
 ]

@@ -1,10 +1,10 @@
 """Tables of a user's own in the place of ours."""
 
-from backstay.library.adoption import Adoption, GivenBack
-from backstay.schemas.base import Object
+from backstay.library.adoption import AdoptionResult, UnadoptResult
+from backstay.schemas.base import ApiObject
 
 
-class AdoptedTableOut(Object):
+class AdoptedTableOut(ApiObject):
     """`columns` says which column of theirs is which of ours; `beside` what of ours has none there."""
 
     name: str
@@ -15,7 +15,7 @@ class AdoptedTableOut(Object):
     kept: list[str]
 
 
-class AdoptionOut(Object):
+class AdoptionOut(ApiObject):
     """What adopting came to. With `is_check` nothing was written; `hindered` says why nothing new can be stored."""
 
     is_check: bool
@@ -25,7 +25,7 @@ class AdoptionOut(Object):
     remarks: list[str]
 
     @classmethod
-    def of(cls, adoption: Adoption, *, is_check: bool) -> "AdoptionOut":
+    def of(cls, adoption: AdoptionResult, *, is_check: bool) -> "AdoptionOut":
         return cls(
             is_check=is_check,
             was_there=adoption.was_there,
@@ -45,7 +45,7 @@ class AdoptionOut(Object):
         )
 
 
-class GivenBackOut(Object):
+class UnadoptResultOut(ApiObject):
     """Which tables are their own again; none where none were adopted. `dropped` ones are not there any more.
 
     `conversations` and `turns` count those of which something had no column there: it is lost. With `is_check` nothing
@@ -59,7 +59,7 @@ class GivenBackOut(Object):
     turns: int
 
     @classmethod
-    def of(cls, done: GivenBack, *, is_check: bool) -> "GivenBackOut":
+    def of(cls, done: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
         return cls(
             is_check=is_check,
             given_back=list(done.places),

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from backstay.backup.backup import Backup, BackupProgress
-from backstay.backup.cleanup import Cleanup
-from backstay.backup.restore_plan import Restored, RestorePlan
-from backstay.schemas.base import Moment, Object
+from backstay.backup.cleanup import CleanupResult
+from backstay.backup.restore_plan import RestorePlan, RestoreResult
+from backstay.schemas.base import ApiObject, Moment
 
 
-class BackupDeletionOut(Object):
+class BackupDeleteOut(ApiObject):
     """The delete that a backup was made for."""
 
     state: str
@@ -18,13 +18,13 @@ class BackupDeletionOut(Object):
     gone: int
 
 
-class BackupFolderOut(Object):
+class BackupFolderOut(ApiObject):
     """The folder where new backups go."""
 
     folder: str
 
 
-class BackupOut(Object):
+class BackupOut(ApiObject):
     """A backup. `expiresAt` is null while it is written, or while its delete is unfinished.
 
     `damagedAt` is when it was found damaged; null if it is not damaged.
@@ -44,13 +44,13 @@ class BackupOut(Object):
     verified_at: Moment | None
     damaged_at: Moment | None
     expires_at: Moment | None
-    deletion: BackupDeletionOut | None
+    deletion: BackupDeleteOut | None
 
     @classmethod
     def of(cls, backup: Backup) -> Self:
         deletion = None
         if backup.deletion is not None:
-            deletion = BackupDeletionOut(
+            deletion = BackupDeleteOut(
                 state=str(backup.deletion), deleted=backup.deleted, changed=backup.changed, gone=backup.gone
             )
         return cls(
@@ -72,7 +72,7 @@ class BackupOut(Object):
         )
 
 
-class BackupsOut(Object):
+class BackupsOut(ApiObject):
     """A page of backups; `next_cursor` asks for those before it, and is null when this one is not full."""
 
     backups: list[BackupOut]
@@ -85,7 +85,7 @@ class BackupsOut(Object):
         return cls(backups=shown, next_cursor=cursor(backups[-1].key) if full else None)
 
 
-class BackupProgressOut(Object):
+class BackupProgressOut(ApiObject):
     """How far a backup has come: conversations written of it, and what its delete has done, where it is for one.
 
     `phase`, `total` and `contentBytes` are told by the server that makes the backup, and null when another does.
@@ -116,7 +116,7 @@ class BackupProgressOut(Object):
         )
 
 
-class DeletionProgressOut(Object):
+class DeleteProgressOut(ApiObject):
     """How far a delete has come in its phase: `writing` its backup, `verifying` it, `deleting`."""
 
     backup_id: str
@@ -136,19 +136,19 @@ class DeletionProgressOut(Object):
         )
 
 
-class DownloadOut(Object):
+class DownloadOut(ApiObject):
     backup_id: str
     path: str
     bytes: int
 
 
-class ClashOut(Object):
+class ConflictOut(ApiObject):
     id: str
     kind: str
     other_id: str | None
 
 
-class RestorePlanOut(Object):
+class RestorePlanOut(ApiObject):
     """What a restore would do. `conflicts` lists the first thousand; `conflictCount` says how many there are."""
 
     backup_id: str
@@ -156,11 +156,11 @@ class RestorePlanOut(Object):
     identical: int
     unlinked: int
     conflict_count: int
-    conflicts: list[ClashOut]
+    conflicts: list[ConflictOut]
 
     @classmethod
     def of(cls, plan: RestorePlan) -> Self:
-        clashes = [ClashOut(id=clash.id, kind=str(clash.kind), other_id=clash.other_id) for clash in plan.clashes]
+        clashes = [ConflictOut(id=clash.id, kind=str(clash.kind), other_id=clash.other_id) for clash in plan.clashes]
         return cls(
             backup_id=plan.backup_id,
             new=plan.new,
@@ -171,7 +171,7 @@ class RestorePlanOut(Object):
         )
 
 
-class RestoredOut(Object):
+class RestoreResultOut(ApiObject):
     backup_id: str
     restored: int
     identical: int
@@ -184,7 +184,7 @@ class RestoredOut(Object):
     related_left: int
 
     @classmethod
-    def of(cls, done: Restored) -> Self:
+    def of(cls, done: RestoreResult) -> Self:
         return cls(
             backup_id=done.backup_id,
             restored=done.restored,
@@ -199,13 +199,13 @@ class RestoredOut(Object):
         )
 
 
-class DecisionOut(Object):
+class DecisionOut(ApiObject):
     backup_id: str
     action: str
     reason: str
 
 
-class CleanupOut(Object):
+class CleanupResultOut(ApiObject):
     """What a cleanup did or, as a dry run, would do."""
 
     dry_run: bool
@@ -214,7 +214,7 @@ class CleanupOut(Object):
     orphans_removed: bool
 
     @classmethod
-    def of(cls, done: Cleanup) -> Self:
+    def of(cls, done: CleanupResult) -> Self:
         decisions = [
             DecisionOut(backup_id=decision.backup.id, action=str(decision.action), reason=decision.reason)
             for decision in done.decisions

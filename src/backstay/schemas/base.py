@@ -15,7 +15,7 @@ Moment = Annotated[
 ]
 
 
-class Object(BaseModel):
+class ApiObject(BaseModel):
     """Base of all: snake_case here, camelCase in JSON."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from backstay.library.conversation import Conversation
-from backstay.library.deletion import DeletePlan, Deletion
-from backstay.library.imports.incoming import Imported
+from backstay.library.deletion import DeletePlan, DeleteResult
+from backstay.library.imports.incoming import ImportResult
 from backstay.library.store import ConversationSummary
-from backstay.schemas.base import Moment, Object
+from backstay.schemas.base import ApiObject, Moment
 
 
-class ConversationSummaryOut(Object):
+class ConversationSummaryOut(ApiObject):
     """A conversation without its turns' text."""
 
     id: str
@@ -34,7 +34,7 @@ class ConversationSummaryOut(Object):
         )
 
 
-class ConversationsOut(Object):
+class ConversationsOut(ApiObject):
     """A page of conversations; `next_cursor` asks for the one before it, and is null when this one is not full."""
 
     conversations: list[ConversationSummaryOut]
@@ -49,7 +49,7 @@ class ConversationsOut(Object):
         )
 
 
-class TurnOut(Object):
+class TurnOut(ApiObject):
     sequence: int
     id: str | None
     role: str
@@ -57,7 +57,7 @@ class TurnOut(Object):
     metadata: dict[str, Any]
 
 
-class ConversationOut(Object):
+class ConversationOut(ApiObject):
     """A whole conversation."""
 
     id: str | None
@@ -96,7 +96,7 @@ class ConversationOut(Object):
         )
 
 
-class ImportOut(Object):
+class ImportOut(ApiObject):
     imported: int
     identical: int
     skipped: int
@@ -104,7 +104,7 @@ class ImportOut(Object):
     relinked: int
 
     @classmethod
-    def of(cls, done: Imported) -> Self:
+    def of(cls, done: ImportResult) -> Self:
         return cls(
             imported=done.imported,
             identical=done.identical,
@@ -114,19 +114,19 @@ class ImportOut(Object):
         )
 
 
-class ExportOut(Object):
+class ExportOut(ApiObject):
     exported: int
     format: str
     path: str | None
 
 
-class SampleOut(Object):
+class SampleOut(ApiObject):
     id: str
     topic: str | None
     turns: int
 
 
-class RelatedRowsOut(Object):
+class RelatedRowsOut(ApiObject):
     """Rows of another table: they would be `deleted`, or stay and be `changed` to refer to nothing, or a default."""
 
     table: str
@@ -134,14 +134,14 @@ class RelatedRowsOut(Object):
     action: str
 
 
-class TriggerOut(Object):
+class TriggerOut(ApiObject):
     """A trigger that would fire."""
 
     name: str
     table: str
 
 
-class DeletePlanOut(Object):
+class DeletePlanOut(ApiObject):
     """What a delete would remove; `digest` is another one when that has changed.
 
     `estimatedBytes` is about the `contentBytes` of a backup of it, without rows of other tables.
@@ -173,7 +173,7 @@ class DeletePlanOut(Object):
         )
 
 
-class DeletionOut(Object):
+class DeleteResultOut(ApiObject):
     """The result of a delete; `undo` is the command that restores everything.
 
     `erased`: after a delete without a backup, whether nothing of the texts is left in the database's file.
@@ -189,7 +189,7 @@ class DeletionOut(Object):
     erased: bool
 
     @classmethod
-    def of(cls, done: Deletion, *, undo: str | None) -> Self:
+    def of(cls, done: DeleteResult, *, undo: str | None) -> Self:
         return cls(
             backup_id=done.backup_id,
             deleted=done.deleted,

@@ -1,16 +1,16 @@
 """What `doctor` found."""
 
-from backstay.schemas.base import Object
+from backstay.schemas.base import ApiObject
 
 
-class CheckOut(Object):
+class CheckOut(ApiObject):
     name: str
     level: str
     message: str
     remedy: str | None
 
 
-class DoctorOut(Object):
+class DoctorOut(ApiObject):
     """What `doctor` found; `ok` is true when nothing is a problem."""
 
     ok: bool

@@ -5,16 +5,16 @@ from typing import Any, Self
 from pydantic.alias_generators import to_camel
 
 from backstay.errors import BackstayError
-from backstay.schemas.base import Object
+from backstay.schemas.base import ApiObject
 
 
-class ErrorDetail(Object):
+class ErrorDetail(ApiObject):
     code: str
     message: str
     details: dict[str, Any]
 
 
-class ErrorOut(Object):
+class ErrorOut(ApiObject):
     """How every error is told: a stable code, a line for people, plain values for machines."""
 
     error: ErrorDetail

@@ -6,21 +6,21 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from backstay.batch.checkpoint import Waiting
-from backstay.batch.item import Failing, Failure, ItemStanding
+from backstay.batch.checkpoint import ProviderWait
+from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
 from backstay.batch.result import BatchResult
-from backstay.schemas.base import Moment, Object
+from backstay.schemas.base import ApiObject, Moment
 
 _NOT_ALL = 99.9  # of a job that was taken over: something is left, and nobody knows yet how much
 
 
-class PauseOut(Object):
+class PauseOut(ApiObject):
     code: str
     message: str
 
 
-class WaitingOut(Object):
+class WaitingOut(ApiObject):
     """What all calls of a job wait for: `reason` and `detail` are for people, `until` is when the next one is made."""
 
     reason: str
@@ -28,7 +28,7 @@ class WaitingOut(Object):
     until: Moment
 
 
-class JobOut(Object):
+class JobOut(ApiObject):
     """A job. `planned` is always the sum of the five counts after it.
 
     `concurrency`, `rpm` and `tpm` are the last values given; null if none was given.
@@ -92,7 +92,7 @@ class JobOut(Object):
         )
 
 
-class JobsOut(Object):
+class JobsOut(ApiObject):
     """A page of jobs; `next_cursor` asks for those before it, and is null when this one is not full."""
 
     jobs: list[JobOut]
@@ -104,7 +104,7 @@ class JobsOut(Object):
         return cls(jobs=[JobOut.of(job) for job in jobs], next_cursor=cursor(jobs[-1].key) if full else None)
 
 
-class RunOut(Object):
+class RunOut(ApiObject):
     """What one run of a job came to; `job` is null when there was none to run."""
 
     job: JobOut | None
@@ -132,7 +132,7 @@ class RunOut(Object):
         return cls(job=None, ending="finished", did_nothing=True, added=0, repeated=0, seconds=0.0)
 
 
-class ResumeOptionsOut(Object):
+class ResumeOptionsOut(ApiObject):
     """How a job can be resumed: by this server (if `confirm` is not null, repeat it), or by `command`."""
 
     possible: bool
@@ -141,22 +141,22 @@ class ResumeOptionsOut(Object):
     command: str | None
 
 
-class RetryOut(Object):
+class RetryOut(ApiObject):
     job: JobOut
     retried: int
 
 
-class SkipOut(Object):
+class SkipOut(ApiObject):
     job: JobOut
     skipped: int
 
 
-class DiscardOut(Object):
+class DiscardOut(ApiObject):
     id: str
     discarded: bool = True
 
 
-class ItemOut(Object):
+class ItemOut(ApiObject):
     """An item of a job. Once its checkpoint is cleaned, `topic` and `persona` are those of the conversation."""
 
     id: str
@@ -170,7 +170,7 @@ class ItemOut(Object):
     error_message: str | None
 
     @classmethod
-    def of(cls, item: ItemStanding) -> Self:
+    def of(cls, item: ItemSummary) -> Self:
         return cls(
             id=item.id,
             position=item.position,
@@ -184,19 +184,19 @@ class ItemOut(Object):
         )
 
 
-class ItemsOut(Object):
+class ItemsOut(ApiObject):
     """A page of items; `next_cursor` asks for those after it, and is null when this one is not full."""
 
     items: list[ItemOut]
     next_cursor: int | None
 
     @classmethod
-    def of(cls, items: Sequence[ItemStanding], *, limit: int) -> Self:
+    def of(cls, items: Sequence[ItemSummary], *, limit: int) -> Self:
         full = bool(items) and len(items) >= limit
         return cls(items=[ItemOut.of(item) for item in items], next_cursor=items[-1].position if full else None)
 
 
-class FailedItemOut(Object):
+class FailedItemOut(ApiObject):
     """A failed item with the attempt that settled it."""
 
     id: str
@@ -209,7 +209,7 @@ class FailedItemOut(Object):
     failed_at: str
 
     @classmethod
-    def of(cls, failure: Failure) -> Self:
+    def of(cls, failure: FailedItem) -> Self:
         return cls(
             id=failure.item_id,
             position=failure.position,
@@ -228,7 +228,7 @@ class FailureOut(FailedItemOut):
     traceback: str | None
 
     @classmethod
-    def of(cls, failure: Failure) -> Self:
+    def of(cls, failure: FailedItem) -> Self:
         return cls(**dict(FailedItemOut.of(failure)), traceback=failure.traceback)
 
 
@@ -238,7 +238,7 @@ class PauseEvidenceOut(FailedItemOut):
     state: str
 
     @classmethod
-    def of(cls, failure: Failure) -> Self:
+    def of(cls, failure: FailedItem) -> Self:
         return cls(**FailedItemOut.of(failure).model_dump(), state=str(failure.state))
 
 
@@ -248,19 +248,19 @@ class JobDetailOut(JobOut):
     pause_evidence: list[PauseEvidenceOut] = Field(default_factory=list)
 
     @classmethod
-    def with_evidence(cls, job: Job, evidence: Sequence[Failure]) -> Self:
+    def with_evidence(cls, job: Job, evidence: Sequence[FailedItem]) -> Self:
         found = [PauseEvidenceOut.of(failure) for failure in evidence]
         return cls.of(job).model_copy(update={"pause_evidence": found})
 
 
-class FailedItemsOut(Object):
+class FailedItemsOut(ApiObject):
     """A page of failed items; `next_cursor` asks for those after it, and is null when this one is not full."""
 
     items: list[FailedItemOut]
     next_cursor: int | None
 
     @classmethod
-    def of(cls, failures: Sequence[Failure], *, limit: int) -> Self:
+    def of(cls, failures: Sequence[FailedItem], *, limit: int) -> Self:
         full = bool(failures) and len(failures) >= limit
         return cls(
             items=[FailedItemOut.of(failure) for failure in failures],
@@ -268,7 +268,7 @@ class FailedItemsOut(Object):
         )
 
 
-class JobProgressOut(Object):
+class JobProgressOut(ApiObject):
     """A job as it is, and how fast it goes: items completed or skipped a second, of late.
 
     Without any, `eta_seconds` is null: a failure is no progress.
@@ -285,7 +285,7 @@ class JobProgressOut(Object):
         return cls(job=JobOut.of(job), rate=round(rate, 4), eta_seconds=round(eta, 1) if eta is not None else None)
 
 
-class JobStateOut(Object):
+class JobStateOut(ApiObject):
     id: str
     state: str
     pause: PauseOut | None
@@ -296,7 +296,7 @@ class JobStateOut(Object):
         return cls(id=job.id, state=str(job.state), pause=pause)
 
 
-class ItemFailedOut(Object):
+class ItemFailedOut(ApiObject):
     """An item that failed just now."""
 
     id: str
@@ -308,7 +308,7 @@ class ItemFailedOut(Object):
     failed_at: str
 
     @classmethod
-    def of(cls, failing: Failing) -> Self:
+    def of(cls, failing: FailureEvent) -> Self:
         return cls(
             id=failing.item_id,
             position=failing.position,
@@ -320,7 +320,7 @@ class ItemFailedOut(Object):
         )
 
 
-def _waiting(waiting: Waiting | None) -> WaitingOut | None:
+def _waiting(waiting: ProviderWait | None) -> WaitingOut | None:
     if waiting is None:
         return None
     return WaitingOut(reason=waiting.reason, detail=waiting.detail, until=waiting.until)

@@ -2,11 +2,11 @@
 
 from typing import Self
 
-from backstay.schemas.base import Object
-from backstay.storage.sql.migrated import Migrated
+from backstay.schemas.base import ApiObject
+from backstay.storage.sql.migrated import MigrationResult
 
 
-class MigrationOut(Object):
+class MigrationOut(ApiObject):
     """Numbers of schemas, 0 where there was none. With `is_check` nothing was applied."""
 
     before: int
@@ -15,5 +15,5 @@ class MigrationOut(Object):
     is_check: bool
 
     @classmethod
-    def of(cls, done: Migrated, *, is_check: bool) -> Self:
+    def of(cls, done: MigrationResult, *, is_check: bool) -> Self:
         return cls(before=done.before, after=done.after, applied=list(done.applied), is_check=is_check)

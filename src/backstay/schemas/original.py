@@ -2,30 +2,30 @@
 
 from typing import Self
 
-from backstay.legacy.report import Left, Part, Report
-from backstay.schemas.base import Moment, Object
+from backstay.legacy.report import LegacyReport, PartReport, SkippedEntry
+from backstay.schemas.base import ApiObject, Moment
 from backstay.schemas.migrations import MigrationOut
 
 
-class LeftOut(Object):
+class SkippedEntryOut(ApiObject):
     """Something that was not taken over, and why."""
 
     id: str
     reason: str
 
     @classmethod
-    def of(cls, left: Left) -> Self:
+    def of(cls, left: SkippedEntry) -> Self:
         return cls(id=left.id, reason=left.reason)
 
 
-class TakenJobOut(Object):
+class ImportedJobOut(ApiObject):
     id: str
     owner: str
     completed: int
     failed: int
 
 
-class TakenBackupOut(Object):
+class ImportedBackupOut(ApiObject):
     """`expires_at` is null where it is pinned, because the original never lets it expire."""
 
     backup_id: str
@@ -34,38 +34,38 @@ class TakenBackupOut(Object):
     expires_at: Moment | None
 
 
-class TakenJobsOut(Object):
+class ImportedJobsOut(ApiObject):
     """Checkpoints: those that became jobs, how many were here already or say that nothing is left, and the rest."""
 
-    taken_over: list[TakenJobOut]
+    taken_over: list[ImportedJobOut]
     there: int
     finished: int
-    left: list[LeftOut]
+    left: list[SkippedEntryOut]
 
 
-class TakenBackupsOut(Object):
+class ImportedBackupsOut(ApiObject):
     """Backups: those that became ours, how many were here already or have expired, and the rest."""
 
-    taken_over: list[TakenBackupOut]
+    taken_over: list[ImportedBackupOut]
     there: int
     expired: int
-    left: list[LeftOut]
+    left: list[SkippedEntryOut]
 
 
-class FromOriginalOut(Object):
+class LegacyImportOut(ApiObject):
     """With `is_check` nothing was done, and this is what would be."""
 
     source: str
     is_check: bool
     migration: MigrationOut
-    jobs: TakenJobsOut
-    backups: TakenBackupsOut
+    jobs: ImportedJobsOut
+    backups: ImportedBackupsOut
 
     @classmethod
-    def of(cls, report: Report, migration: MigrationOut) -> Self:
-        jobs = [TakenJobOut(id=j.id, owner=j.owner, completed=j.completed, failed=j.failed) for j in report.jobs]
+    def of(cls, report: LegacyReport, migration: MigrationOut) -> Self:
+        jobs = [ImportedJobOut(id=j.id, owner=j.owner, completed=j.completed, failed=j.failed) for j in report.jobs]
         backups = [
-            TakenBackupOut(backup_id=b.id, owner=b.owner, conversations=b.conversations, expires_at=b.expires_at)
+            ImportedBackupOut(backup_id=b.id, owner=b.owner, conversations=b.conversations, expires_at=b.expires_at)
             for b in report.backups
         ]
         of_jobs, of_backups = report.of_jobs, report.of_backups
@@ -73,12 +73,12 @@ class FromOriginalOut(Object):
             source=report.source,
             is_check=report.is_check,
             migration=migration,
-            jobs=TakenJobsOut(taken_over=jobs, there=of_jobs.there, finished=of_jobs.over, left=_left(of_jobs)),
-            backups=TakenBackupsOut(
+            jobs=ImportedJobsOut(taken_over=jobs, there=of_jobs.there, finished=of_jobs.over, left=_left(of_jobs)),
+            backups=ImportedBackupsOut(
                 taken_over=backups, there=of_backups.there, expired=of_backups.over, left=_left(of_backups)
             ),
         )
 
 
-def _left(part: Part) -> list[LeftOut]:
-    return [LeftOut.of(left) for left in part.left]
+def _left(part: PartReport) -> list[SkippedEntryOut]:
+    return [SkippedEntryOut.of(left) for left in part.left]

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
-from backstay.schemas.base import Object
+from backstay.schemas.base import ApiObject
 
 if TYPE_CHECKING:
     from backstay.generate.endpoint import Endpoint
-    from backstay.generate.preview import Preview
+    from backstay.generate.preview import RecipePreview
     from backstay.generate.probe import ProbeReport
 
 
-class InitOut(Object):
+class InitOut(ApiObject):
     files: list[str]
 
 
-class PromptOut(Object):
+class PromptOut(ApiObject):
     """The prompt of one item; `tokens_in` is an estimate."""
 
     id: str
@@ -24,7 +24,7 @@ class PromptOut(Object):
     tokens_in: int
 
 
-class EndpointOut(Object):
+class EndpointOut(ApiObject):
     """Where a model is asked, and the environment variable of its key."""
 
     provider: str
@@ -47,7 +47,7 @@ class EndpointOut(Object):
         )
 
 
-class PreviewOut(Object):
+class PreviewOut(ApiObject):
     """What a run would send and where: the first prompts, and estimates for all items."""
 
     endpoint: EndpointOut
@@ -57,7 +57,7 @@ class PreviewOut(Object):
     tokens_out: int
 
     @classmethod
-    def of(cls, seen: "Preview", endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
+    def of(cls, seen: "RecipePreview", endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
         return cls(
             endpoint=EndpointOut.of(endpoint, environ),
             prompts=[
@@ -75,7 +75,7 @@ class PreviewOut(Object):
         )
 
 
-class ProbeOut(Object):
+class ProbeOut(ApiObject):
     """What an endpoint can do, what it took to find out, and the lines of a recipe that follow."""
 
     endpoint: EndpointOut

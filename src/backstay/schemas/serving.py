@@ -1,9 +1,9 @@
 """Where a server listens."""
 
-from backstay.schemas.base import Object
+from backstay.schemas.base import ApiObject
 
 
-class ServeOut(Object):
+class ServeOut(ApiObject):
     """`token` is null where JSON Web Tokens let people in."""
 
     url: str

@@ -10,9 +10,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from backstay.app import Backstay
 from backstay.errors import SettingsError
-from backstay.generate.allowlist import Allowed
+from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.key_source import KeySources
-from backstay.generate.processor_registry import Processors
+from backstay.generate.processor_registry import ProcessorRegistry
 from backstay.logs import get_logger
 from backstay.server import form_limits, problems
 from backstay.server.api import (
@@ -26,21 +26,21 @@ from backstay.server.api import (
     operations,
     recipes,
 )
-from backstay.server.auth.authenticator import Authentication
-from backstay.server.auth.keys import Keys
+from backstay.server.auth.authenticator import AuthenticationMiddleware
+from backstay.server.auth.keys import JwksKeys
 from backstay.server.auth.local import SHORTEST_TOKEN, LocalToken
 from backstay.server.auth.tokens import JsonWebTokens
-from backstay.server.background_backups import BackingUp
-from backstay.server.disconnects import Disconnects
+from backstay.server.background_backups import BackgroundBackups
+from backstay.server.disconnects import DisconnectMiddleware
 from backstay.server.events.hub import Hub
-from backstay.server.limits import Bodies, Hosts, Places
+from backstay.server.limits import AllowedHosts, BodyLimit, ConcurrencyLimit
 from backstay.server.metrics import Metrics
 from backstay.server.permission import ResumePermission
 from backstay.server.queries import refuse_unknown_parameters
-from backstay.server.requests import Requests
-from backstay.server.scheduled_cleanup import Cleaning
+from backstay.server.requests import RequestMiddleware
+from backstay.server.scheduled_cleanup import CleanupJob
 from backstay.server.settings import ServerSettings
-from backstay.server.state import Parts
+from backstay.server.state import AppState
 from backstay.server.supervisor import Supervisor
 from backstay.server.temporary_folder import TemporaryFolder, remove_left_folders
 from backstay.server.web import pages
@@ -78,7 +78,7 @@ def create_app(
     _check_entry(server, token)
     allowed = server.allowed()
     for name in allowed.processors:
-        Processors().resolve(name)
+        ProcessorRegistry().resolve(name)
     keys = KeySources.from_settings(settings, is_server=True)
     backstay = Backstay(
         settings,
@@ -119,9 +119,9 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
     Raises:
         StorageError: the database cannot be used.
     """
-    parts: Parts = app.state.parts
+    parts: AppState = app.state.parts
     async with parts.backstay:
-        cleaning = Cleaning(backstay=parts.backstay, metrics=parts.metrics, cron=parts.settings.cleanup)
+        cleaning = CleanupJob(backstay=parts.backstay, metrics=parts.metrics, cron=parts.settings.cleanup)
         await asyncio.to_thread(remove_left_folders)
         await _sweep(parts.backstay)
         cleaning.start()
@@ -160,8 +160,8 @@ async def _sweep(backstay: Backstay) -> None:
 
 
 def _parts(
-    backstay: Backstay, server: ServerSettings, allowed: Allowed, permission: ResumePermission, token: str | None
-) -> Parts:
+    backstay: Backstay, server: ServerSettings, allowed: AllowedEntry, permission: ResumePermission, token: str | None
+) -> AppState:
     metrics = Metrics()
     local = None
     if token is not None:
@@ -178,7 +178,7 @@ def _parts(
         heartbeat_seconds=server.heartbeat_seconds,
         idle_seconds=server.idle_seconds,
     )
-    parts = Parts(
+    parts = AppState(
         settings=server,
         backstay=backstay,
         authenticator=local or _tokens(server),
@@ -186,7 +186,7 @@ def _parts(
         allowed=allowed,
         permission=permission,
         supervisor=supervisor,
-        backing_up=BackingUp(),
+        backing_up=BackgroundBackups(),
         hub=hub,
         metrics=metrics,
         downloads=_places(server, "downloads", "most_downloads"),
@@ -199,28 +199,28 @@ def _parts(
     return parts
 
 
-def _places(server: ServerSettings, what: str, setting: str) -> Places:
-    return Places(what, setting, getattr(server, setting), share=server.share)
+def _places(server: ServerSettings, what: str, setting: str) -> ConcurrencyLimit:
+    return ConcurrencyLimit(what, setting, getattr(server, setting), share=server.share)
 
 
 def _tokens(server: ServerSettings) -> JsonWebTokens:
-    keys = Keys(server.keys_at) if server.keys_at is not None else None
+    keys = JwksKeys(server.keys_at) if server.keys_at is not None else None
     return JsonWebTokens(issuer=str(server.issued_by), audience=server.audience, keys=keys, secret=server.jwt_secret)
 
 
-def _wrap(app: FastAPI, parts: Parts) -> None:
+def _wrap(app: FastAPI, parts: AppState) -> None:
     """Put around the routes what every request goes through; the last one here is the first to see it."""
     server = parts.settings
-    app.add_middleware(Disconnects)
+    app.add_middleware(DisconnectMiddleware)
     app.add_middleware(
-        Bodies,
+        BodyLimit,
         most=server.body_bytes,
         most_uploaded=server.upload_bytes,
         idle_seconds=server.idle_seconds,
         uploads=parts.uploads,
         bytes_held=_places(server, "bytes of requests", "bodies_bytes"),
     )
-    app.add_middleware(Authentication, authenticator=parts.authenticator)
+    app.add_middleware(AuthenticationMiddleware, authenticator=parts.authenticator)
     if server.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -230,5 +230,5 @@ def _wrap(app: FastAPI, parts: Parts) -> None:
             expose_headers=["Location", "Content-Disposition", "Content-Range", "X-Request-Id", "Retry-After"],
             max_age=600,
         )
-    app.add_middleware(Hosts, names=server.allowed_hosts, local=parts.local is not None)
-    app.add_middleware(Requests, metrics=parts.metrics)
+    app.add_middleware(AllowedHosts, names=server.allowed_hosts, local=parts.local is not None)
+    app.add_middleware(RequestMiddleware, metrics=parts.metrics)

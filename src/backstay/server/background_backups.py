@@ -17,13 +17,13 @@ _Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class StartedBackup:
     """A backup that is being made; its record says how it ends."""
 
     backup_id: str
 
 
-class BackingUp:
+class BackgroundBackups:
     """Makes backups, and waits for those that nobody waits for when the server stops."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class BackingUp:
 
     async def create(
         self, services: Services, selection: Selection, reason: str, *, digest: str | None, respond_early: bool
-    ) -> Backup | Begun:
+    ) -> Backup | StartedBackup:
         """Make a backup; with `respond_early` return once it has a record. Raises as `Backups.create`."""
         if not respond_early:
             return await services.backups.create(selection, digest=digest, reason=reason)
@@ -44,7 +44,7 @@ class BackingUp:
             lambda tell: services.backups.create(selection, digest=digest, reason=reason, on_progress=tell)
         )
         await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else Begun(begun.result())
+        return task.result() if task.done() else StartedBackup(begun.result())
 
     def begin(
         self,

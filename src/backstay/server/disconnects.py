@@ -10,7 +10,7 @@ from backstay.server.problems import Problem, note_code, refuse
 _READING = frozenset(("GET", "HEAD"))
 
 
-class Disconnects:
+class DisconnectMiddleware:
     """Cancels a read-only request when its client disconnects before the answer has begun.
 
     A request that changes something runs to its end. An answer that has begun notices the disconnect itself.

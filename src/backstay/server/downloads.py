@@ -12,9 +12,9 @@ from backstay.backup.reader import OpenBackup
 from backstay.backup.service import Backups
 from backstay.errors import BackstayError
 from backstay.logs import get_logger
-from backstay.server.limits import Places
+from backstay.server.limits import ConcurrencyLimit
 from backstay.server.problems import Problem
-from backstay.server.requests import AbortedAnswer
+from backstay.server.requests import AbortedResponse
 
 _log = get_logger("backstay.server")
 
@@ -27,7 +27,7 @@ def purpose_of(backup_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ByteRange:
     """A part of a file."""
 
     start: int
@@ -43,7 +43,14 @@ class BackupResponse(Response):
     """
 
     def __init__(
-        self, backups: Backups, backup_id: str, *, stored: bool, wanted: str | None, places: Places, idle_seconds: float
+        self,
+        backups: Backups,
+        backup_id: str,
+        *,
+        stored: bool,
+        wanted: str | None,
+        places: ConcurrencyLimit,
+        idle_seconds: float,
     ) -> None:
         super().__init__()
         self._backups = backups
@@ -72,7 +79,7 @@ class BackupResponse(Response):
                 raise
             reason = error.message if isinstance(error, BackstayError) else "the client does not read"
             _log.warning("download_aborted", error=reason)
-            raise AbortedAnswer from error
+            raise AbortedResponse from error
 
     def _head(self, media_type: str, ending: str) -> Response:
         name = f"{self._backup_id}{ending}"
@@ -81,7 +88,7 @@ class BackupResponse(Response):
         del head.headers["content-length"]
         return head
 
-    def _head_of_stored(self, found: OpenBackup, span: Span) -> Response:
+    def _head_of_stored(self, found: OpenBackup, span: ByteRange) -> Response:
         head = self._head("application/zstd", ".json.zst")
         head.headers["Content-Length"] = str(span.length)
         head.headers["Accept-Ranges"] = "bytes"
@@ -92,14 +99,14 @@ class BackupResponse(Response):
         return head
 
 
-def span_of(wanted: str | None, size: int) -> Span:
+def span_of(wanted: str | None, size: int) -> ByteRange:
     """Return the part that a Range header asks for: all of it where there is none.
 
     Raises:
         Problem: it is not one range, or lies outside of the file.
     """
     if wanted is None:
-        return Span(0, size, is_partial=False)
+        return ByteRange(0, size, is_partial=False)
     found = _RANGE.fullmatch(wanted.strip())
     start, end = (found[1], found[2]) if found is not None else (None, None)
     if start is not None:
@@ -115,7 +122,7 @@ def span_of(wanted: str | None, size: int) -> Span:
             "One range of bytes within the file can be asked for",
             headers={"Content-Range": f"bytes */{size}"},
         )
-    return Span(first, last - first + 1, is_partial=True)
+    return ByteRange(first, last - first + 1, is_partial=True)
 
 
 async def _streamed(

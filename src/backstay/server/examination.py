@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from backstay.doctor import Check, Level
-from backstay.errors import KeyNotAllowed, RecipeError, SettingsError
+from backstay.doctor import Check, CheckLevel
+from backstay.errors import ApiKeyNotAllowed, RecipeError, SettingsError
 from backstay.generate.key_permission import allowed_endpoint
 from backstay.generate.key_source import KeySources
 from backstay.generate.recipe import Recipe
@@ -24,7 +24,7 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
     try:
         settings = load(here=here, environ=environ)
     except SettingsError as error:
-        yield Check("serve", Level.PROBLEM, error.message)
+        yield Check("serve", CheckLevel.PROBLEM, error.message)
         return
     try:
         of_library = load_settings(here=here, environ=environ)
@@ -33,7 +33,7 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
     for name, path in settings.recipes.items():
         yield _recipe(name, Path(path), of_library, environ)
     yield Check(
-        "serve", Level.OK, f"would listen at {settings.host}:{settings.port}, and ask for {_asked[settings.mode]}"
+        "serve", CheckLevel.OK, f"would listen at {settings.host}:{settings.port}, and ask for {_asked[settings.mode]}"
     )
 
 
@@ -48,14 +48,14 @@ def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str
         endpoint = allowed_endpoint(recipe, settings.allowed_keys, keys.environment)
     except RecipeError as error:
         remedy = "correct the file, or recipes in [server] of backstay.toml"
-        return Check("serve", Level.PROBLEM, f"recipe {name}: {error.message}", remedy)
-    except KeyNotAllowed as error:  # its message names the remedy
-        return Check("serve", Level.PROBLEM, f"recipe {name}: {error.message}")
+        return Check("serve", CheckLevel.PROBLEM, f"recipe {name}: {error.message}", remedy)
+    except ApiKeyNotAllowed as error:  # its message names the remedy
+        return Check("serve", CheckLevel.PROBLEM, f"recipe {name}: {error.message}")
     variable = endpoint.key_variable
     text = f"recipe {name}: {recipe.model} at {endpoint.host}"
     if keys.environment.get(variable, "").strip():
-        return Check("serve", Level.OK, f"{text}, {keys.source_of(variable).describe(variable)}")
+        return Check("serve", CheckLevel.OK, f"{text}, {keys.source_of(variable).describe(variable)}")
     if not endpoint.key_required:
-        return Check("serve", Level.OK, f"{text}, without a key")
+        return Check("serve", CheckLevel.OK, f"{text}, without a key")
     remedy = f"set {variable} where the server is started, or name a file or command under [keys.{variable}]"
-    return Check("serve", Level.WARNING, f"{text}: no key: {variable} is not set here", remedy)
+    return Check("serve", CheckLevel.WARNING, f"{text}: no key: {variable} is not set here", remedy)

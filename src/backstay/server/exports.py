@@ -7,8 +7,8 @@ from backstay.errors import BackstayError
 from backstay.library.formats import FORMATS
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
-from backstay.server.limits import Places
-from backstay.server.requests import AbortedAnswer
+from backstay.server.limits import ConcurrencyLimit
+from backstay.server.requests import AbortedResponse
 
 _log = get_logger("backstay.server")
 
@@ -32,12 +32,12 @@ async def first_of(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
                 yield block
         except BackstayError as error:
             _log.warning("export_aborted", code=error.code, error=error.message)
-            raise AbortedAnswer from error
+            raise AbortedResponse from error
 
     return all_of_them()
 
 
-async def exported(owned: Services, selection: Selection, form: str, places: Places) -> AsyncIterator[bytes]:
+async def exported(owned: Services, selection: Selection, form: str, places: ConcurrencyLimit) -> AsyncIterator[bytes]:
     """Yield selected conversations in one of `FORMATS`, in blocks worth sending."""
     shape = FORMATS[form]()
     async with places.one(owned.owner):

@@ -16,7 +16,7 @@ _UNREAD_SECONDS = 1.0
 _LOOKED_AT = 16
 
 
-class Heads:
+class HeadTimeouts:
     """Limits the waiting. Honest clients send a head at once, so the connection that waits longest is closed.
 
     When too many wait, one of the address with the most is closed, so a flood from one address does not harm others.
@@ -28,10 +28,10 @@ class Heads:
     def __init__(self, *, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
-        self._waiting: dict[Connection, asyncio.TimerHandle] = {}  # the one that waits longest first
+        self._waiting: dict[LimitedConnection, asyncio.TimerHandle] = {}  # the one that waits longest first
         self._by_address: Counter[str] = Counter()
 
-    def begin(self, connection: "Connection") -> None:
+    def begin(self, connection: "LimitedConnection") -> None:
         """Note that a connection waits for a head, from now on."""
         self.end(connection)
         self._waiting[connection] = connection.loop.call_later(self._seconds, self._time_out, connection)
@@ -43,7 +43,7 @@ class Heads:
         while len(self._waiting) > self._most and (silent := self._silent_of_the_most()) is not None:
             self._close(silent)
 
-    def end(self, connection: "Connection") -> None:
+    def end(self, connection: "LimitedConnection") -> None:
         """Note that it no longer waits. Idempotent."""
         timer = self._waiting.pop(connection, None)
         if timer is not None:
@@ -52,34 +52,34 @@ class Heads:
             if not self._by_address[connection.address]:
                 del self._by_address[connection.address]
 
-    def _silent_of_the_most(self) -> "Connection | None":
+    def _silent_of_the_most(self) -> "LimitedConnection | None":
         """Return a silent connection among those that wait longest, of the address that has the most."""
         largest = max(self._by_address.values())
         crowd = (one for one in self._waiting if self._by_address[one.address] == largest)
         # Of a few: were none of many read yet, looking at all for each new one would hold up the reading.
         return next((one for one in islice(crowd, _LOOKED_AT) if one.is_silent()), None)
 
-    def _time_out(self, connection: "Connection") -> None:
+    def _time_out(self, connection: "LimitedConnection") -> None:
         if connection.is_silent():
             self._close(connection)
         else:
             self._waiting[connection] = connection.loop.call_later(_UNREAD_SECONDS, self._time_out, connection)
 
-    def _close(self, connection: "Connection") -> None:
+    def _close(self, connection: "LimitedConnection") -> None:
         _log.debug("head_given_up", waiting=len(self._waiting))
         self.end(connection)
         connection.connections.discard(connection)  # which uvicorn counts; it would only do so a moment later
         connection.transport.abort()
 
 
-class Connection(H11Protocol):
+class LimitedConnection(H11Protocol):
     """A connection of uvicorn with a limit: uvicorn itself waits for the head of a request for ever.
 
     It waits from its beginning, and again from the end of each answer, until a request has begun. Other bytes, such as
     the rest of a refused body, do not extend the wait.
     """
 
-    def __init__(self, *, heads: Heads, **given: Any) -> None:
+    def __init__(self, *, heads: HeadTimeouts, **given: Any) -> None:
         super().__init__(**given)
         self._heads = heads
         self.address = ""

@@ -13,14 +13,14 @@ HINTS: Mapping[type[BaseException], str] = {
     errors.BackupNotFound: "the list of backups shows those there are",
     errors.BackupUnusable: "put back a copy of its file, then have it verified",
     errors.EmptySelection: "the list of conversations shows those there are",
-    errors.IllegalMove: "look at it again: its state has changed, and says what is possible",
-    errors.JobIsWorked: "pause or cancel it first",
+    errors.InvalidTransition: "look at it again: its state has changed, and says what is possible",
+    errors.JobHasWorkers: "pause or cancel it first",
     errors.ItemsNeeded: "make it with all its items, finished ones too, under the ids that they had",
     errors.NothingToRun: "the list of batches shows all there are",
     errors.JobDiffers: "choose another name, or discard the batch that has this one",
     errors.ItemsDiffer: "choose another name",
     errors.ProcessorNotAllowed: "whoever runs the server can add it there",
-    errors.KeyNotAllowed: "whoever runs the server can allow it in `allowed_keys` of its settings",
+    errors.ApiKeyNotAllowed: "whoever runs the server can allow it in `allowed_keys` of its settings",
     errors.InputTooLarge: (
         "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
         "and `items_bytes`"

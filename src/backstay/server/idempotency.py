@@ -11,9 +11,9 @@ import orjson
 from fastapi import Header, Request
 from starlette.responses import Response
 
-from backstay.coordination.idempotency import Answer, Receipt
-from backstay.library.note import Note
-from backstay.schemas import Object
+from backstay.coordination.idempotency import ResponseRecorder, StoredResponse
+from backstay.library.note import ExpiringValue
+from backstay.schemas import ApiObject
 from backstay.server.state import parts_of
 
 IdempotencyKey = Annotated[
@@ -27,12 +27,12 @@ IdempotencyKey = Annotated[
         examples=["0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"],
     ),
 ]
-MakeNote = Callable[[int, Object], Note]
+MakeNote = Callable[[int, ApiObject], ExpiringValue]
 """Makes the receipt of an answer, to be written in the transaction of the request's work."""
-Act = Callable[[MakeNote | None], Awaitable[tuple[int, Object]]]
+Act = Callable[[MakeNote | None], Awaitable[tuple[int, ApiObject]]]
 
 
-async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -> tuple[Answer, bool]:
+async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -> tuple[StoredResponse, bool]:
     """Return the answer of `act`, or the earlier answer under this key, and whether it is an earlier one.
 
     Args:
@@ -43,7 +43,7 @@ async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -
             receipt; if it writes none, it must be idempotent.
     """
 
-    async def do(receipt: Receipt | None) -> Answer:
+    async def do(receipt: ResponseRecorder | None) -> StoredResponse:
         return _answer(*await act(partial(_note, receipt) if receipt is not None else None))
 
     query = sorted(request.query_params.multi_items())
@@ -65,9 +65,9 @@ async def once(request: Request, key: str | None, asked: Any, act: Act, *, locat
     return Response(orjson.dumps(answer.body), answer.status, headers, media_type="application/json")
 
 
-def _answer(status: int, shown: Object) -> Answer:
-    return Answer(status, shown.model_dump(mode="json", by_alias=True))
+def _answer(status: int, shown: ApiObject) -> StoredResponse:
+    return StoredResponse(status, shown.model_dump(mode="json", by_alias=True))
 
 
-def _note(receipt: Receipt, status: int, shown: Object) -> Note:
+def _note(receipt: ResponseRecorder, status: int, shown: ApiObject) -> ExpiringValue:
     return receipt.note(_answer(status, shown))

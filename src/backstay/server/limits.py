@@ -15,7 +15,7 @@ UPLOADS = frozenset(("/api/batches/upload", "/api/conversations/import", "/batch
 _OF_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
-class Hosts:
+class AllowedHosts:
     """Refuses requests under a name that is not ours: a page elsewhere may have had its own name lead to us.
 
     Health checks and metrics answer under any name: orchestrators use addresses that are not known beforehand, and the
@@ -36,7 +36,7 @@ class Hosts:
         await self._app(scope, receive, send)
 
 
-class Bodies:
+class BodyLimit:
     """Limits how much of a request is read, and how long to wait for its next part.
 
     An upload goes to disk, so it takes one of the places for `uploads` before any of it is read. Every other body is
@@ -50,8 +50,8 @@ class Bodies:
         most: int,
         most_uploaded: int,
         idle_seconds: float,
-        uploads: "Places",
-        bytes_held: "Places",
+        uploads: "ConcurrencyLimit",
+        bytes_held: "ConcurrencyLimit",
     ) -> None:
         self._app = app
         self._most = most
@@ -87,7 +87,7 @@ class _Body:
     """Hands a body on, piece by piece."""
 
     def __init__(
-        self, receive: Receive, most: int, idle_seconds: float, owner: str | None, places: "Places | None"
+        self, receive: Receive, most: int, idle_seconds: float, owner: str | None, places: "ConcurrencyLimit | None"
     ) -> None:
         self._receive = receive
         self._most = most
@@ -128,7 +128,7 @@ class _Body:
         self._held = 0
 
 
-class Places:
+class ConcurrencyLimit:
     """A limit of concurrent requests of one kind, in total and per owner; more are refused at once.
 
     Args:

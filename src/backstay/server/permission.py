@@ -9,8 +9,8 @@ from backstay.batch.job import Job
 from backstay.batch.processor import CALLER
 from backstay.errors import ConfirmationNeeded, RecipeError
 from backstay.generate import scripted
-from backstay.generate.allowlist import Allowed
-from backstay.generate.processor_registry import Processors
+from backstay.generate.allowlist import AllowedEntry
+from backstay.generate.processor_registry import ProcessorRegistry
 from backstay.library.id_text import printed_id, quoted_id
 from backstay.server.settings import ServerSettings
 from backstay.settings import Settings
@@ -37,7 +37,9 @@ class ResumePermission:
     what `backstay resume` does. A request cannot choose what is run: the job's row says it, in a file of that user.
     """
 
-    def __init__(self, *, settings: Settings, server: ServerSettings, allowed: Allowed, listens_alone: bool) -> None:
+    def __init__(
+        self, *, settings: Settings, server: ServerSettings, allowed: AllowedEntry, listens_alone: bool
+    ) -> None:
         self._settings = settings
         self._server = server
         self._allowed = allowed
@@ -67,7 +69,7 @@ class ResumePermission:
             command=self._command(job),
         )
 
-    def allowed_for(self, job: Job, confirm: str | None = None) -> Allowed:
+    def allowed_for(self, job: Job, confirm: str | None = None) -> AllowedEntry:
         """Return what may be run for a job: what the settings name, and its row if the server may resume it.
 
         Raises:
@@ -78,7 +80,7 @@ class ResumePermission:
         if not options.possible or self._is_listed(job):
             return self._allowed
         if job.recipe is not None:
-            recipe = Processors().recipe(job.recipe)
+            recipe = ProcessorRegistry().recipe(job.recipe)
             return replace(self._allowed, recipes={**self._allowed.recipes, "": recipe})
         if options.confirm is not None and confirm != options.confirm:
             raise ConfirmationNeeded(
@@ -93,7 +95,7 @@ class ResumePermission:
         if job.recipe is None:
             return job.processor in self._allowed.processors
         try:
-            return Processors().recipe(job.recipe).fingerprint in self._fingerprints
+            return ProcessorRegistry().recipe(job.recipe).fingerprint in self._fingerprints
         except RecipeError:
             return False
 

@@ -3,10 +3,10 @@
 from backstay.errors import ProcessorNotAllowed
 from backstay.generate.recipe import Recipe
 from backstay.server.problems import Problem
-from backstay.server.state import Parts
+from backstay.server.state import AppState
 
 
-def making_of(parts: Parts, *, recipe: str | None, processor: str | None) -> Recipe | str:
+def making_of(parts: AppState, *, recipe: str | None, processor: str | None) -> Recipe | str:
     """Return the recipe or the name of the processor that a request asks for.
 
     Raises:

@@ -24,11 +24,11 @@ _ANYWHERE = {
 }
 
 
-class AbortedAnswer(Exception):
+class AbortedResponse(Exception):
     """The answer had begun and cannot be ended: the connection is to break, so that nobody takes it for whole."""
 
 
-class Requests:
+class RequestMiddleware:
     """Sees every request from outside. Its query, where a token or a ticket may be, is never written anywhere."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
@@ -39,11 +39,11 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, request_id=_id_of(scope))
+        answer = _TrackedResponse(send, request_id=_id_of(scope))
         started = time.perf_counter()
         try:
             await self._app(scope, receive, answer.send)
-        except AbortedAnswer:
+        except AbortedResponse:
             note_code(scope, "aborted")
         except Exception as error:
             note_code(scope, "fault")
@@ -53,7 +53,7 @@ class Requests:
         finally:
             self._note(scope, answer, time.perf_counter() - started)
 
-    def _note(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
+    def _note(self, scope: Scope, answer: "_TrackedResponse", seconds: float) -> None:
         route = _route_of(scope)
         self._metrics.answered(scope["method"], route, answer.status, seconds)
         _log.info(
@@ -67,7 +67,7 @@ class Requests:
         )
 
 
-class _Answer:
+class _TrackedResponse:
     """Hands an answer on, and remembers its status."""
 
     def __init__(self, send: Send, *, request_id: str) -> None:

@@ -7,7 +7,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from backstay.app import Backstay
-from backstay.backup.retention import Action
+from backstay.backup.retention import RetentionAction
 from backstay.clock import SystemClock
 from backstay.errors import BackstayError
 from backstay.logs import get_logger
@@ -19,7 +19,7 @@ _DUTY = "cleanup"
 _LATE_SECONDS = 3_600  # a machine that slept over the time still cleans within an hour after it
 
 
-class Cleaning:
+class CleanupJob:
     """Runs the cleanup when its time comes."""
 
     def __init__(self, *, backstay: Backstay, metrics: Metrics, cron: str) -> None:
@@ -67,7 +67,9 @@ class Cleaning:
         except BackstayError as error:
             self._failed(owner, error)
             return
-        removed = sum(decision.action in (Action.REMOVE, Action.FINISH) for decision in done.decisions)
+        removed = sum(
+            decision.action in (RetentionAction.REMOVE, RetentionAction.FINISH) for decision in done.decisions
+        )
         self._metrics.cleaned_up("done")
         _log.info(
             "cleanup_done", owner=owner, removed=removed, kept=len(done.decisions) - removed, orphans=len(done.orphans)

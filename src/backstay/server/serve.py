@@ -18,9 +18,9 @@ from fastapi import FastAPI
 
 from backstay.errors import SettingsError
 from backstay.server.app import create_app, running
-from backstay.server.heads import Connection, Heads
+from backstay.server.heads import HeadTimeouts, LimitedConnection
 from backstay.server.settings import ServerSettings
-from backstay.server.state import Parts
+from backstay.server.state import AppState
 from backstay.settings import Settings
 from backstay.signals import SignalCounter
 
@@ -32,14 +32,14 @@ _OTHERS = ("uvicorn", "apscheduler")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServeAddress:
     """Where a server listens, and what lets one in."""
 
     url: str
     token: str | None
 
 
-def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[Place], None]) -> None:
+def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[ServeAddress], None]) -> None:
     """Serve until a signal says to stop; `tell` is told where once requests are taken.
 
     The first signal stops gracefully, a later one leaves at once.
@@ -56,12 +56,14 @@ def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[Place],
         asyncio.run(_serve(app, listener, port, tell))
 
 
-async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callable[[Place], None]) -> None:
-    parts: Parts = app.state.parts
+async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callable[[ServeAddress], None]) -> None:
+    parts: AppState = app.state.parts
     server = parts.settings
     _quieten()
     # h11 limits the head of a request, and refuses an ambiguous one.
-    connection: Any = partial(Connection, heads=Heads(most=server.most_waiting, seconds=server.head_seconds))
+    connection: Any = partial(
+        LimitedConnection, heads=HeadTimeouts(most=server.most_waiting, seconds=server.head_seconds)
+    )
     config = uvicorn.Config(
         app,
         http=connection,
@@ -79,14 +81,14 @@ async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callabl
     name = f"[{server.host}]" if ":" in server.host else server.host
     with uvicorn_server.handling():
         async with running(app):
-            tell(Place(f"http://{name}:{port}", parts.local.token if parts.local is not None else None))
+            tell(ServeAddress(f"http://{name}:{port}", parts.local.token if parts.local is not None else None))
             await uvicorn_server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Has the jobs stop in the moment of the signal, and not only once the last connection is closed."""
 
-    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+    def __init__(self, config: uvicorn.Config, parts: AppState) -> None:
         super().__init__(config)
         self._parts = parts
         self._signals = SignalCounter()

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_variables
 from backstay.generate import scripted
-from backstay.generate.allowlist import Allowed
+from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.recipe import Recipe
-from backstay.readers.ceiling import Ceiling
+from backstay.readers.ceiling import InputCeiling
 from backstay.settings import FILE, server_table
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of
@@ -184,12 +184,12 @@ class ServerSettings(BaseModel):
         return self.owner_share if self.mode == "jwt" else 1.0
 
     @property
-    def ceiling_of_imports(self) -> Ceiling:
-        return Ceiling(self.import_rows, self.import_bytes)
+    def ceiling_of_imports(self) -> InputCeiling:
+        return InputCeiling(self.import_rows, self.import_bytes)
 
     @property
-    def ceiling_of_items(self) -> Ceiling:
-        return Ceiling(self.upload_items, self.items_bytes)
+    def ceiling_of_items(self) -> InputCeiling:
+        return InputCeiling(self.upload_items, self.items_bytes)
 
     def check(self) -> "ServerSettings":
         """Return itself, once nothing in it contradicts anything else.
@@ -221,9 +221,9 @@ class ServerSettings(BaseModel):
             )
         return self
 
-    def allowed(self) -> Allowed:
+    def allowed(self) -> AllowedEntry:
         """Return what the server may run. Raises RecipeError: the file of a recipe is wrong."""
-        return Allowed(self.processors, {name: Recipe.load(Path(path)) for name, path in self.recipes.items()})
+        return AllowedEntry(self.processors, {name: Recipe.load(Path(path)) for name, path in self.recipes.items()})
 
 
 def load(

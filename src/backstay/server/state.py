@@ -6,12 +6,12 @@ from fastapi import Request
 
 from backstay.app import Backstay, Services
 from backstay.coordination.cursors import Cursors
-from backstay.generate.allowlist import Allowed
+from backstay.generate.allowlist import AllowedEntry
 from backstay.server.auth.authenticator import Authenticator
 from backstay.server.auth.local import LocalToken
-from backstay.server.background_backups import BackingUp
+from backstay.server.background_backups import BackgroundBackups
 from backstay.server.events.hub import Hub
-from backstay.server.limits import Places
+from backstay.server.limits import ConcurrencyLimit
 from backstay.server.metrics import Metrics
 from backstay.server.permission import ResumePermission
 from backstay.server.problems import unauthorized
@@ -21,7 +21,7 @@ from backstay.server.temporary_folder import TemporaryFolder
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class AppState:
     """Everything that an application is made of."""
 
     settings: ServerSettings
@@ -29,20 +29,20 @@ class Parts:
     authenticator: Authenticator
     local: LocalToken | None
     """The local token, where it is what lets people in."""
-    allowed: Allowed
+    allowed: AllowedEntry
     """What requests may have run."""
     permission: ResumePermission
     supervisor: Supervisor
-    backing_up: BackingUp
+    backing_up: BackgroundBackups
     hub: Hub
     metrics: Metrics
-    downloads: Places
-    uploads: Places
+    downloads: ConcurrencyLimit
+    uploads: ConcurrencyLimit
     files: TemporaryFolder
 
 
-def parts_of(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
+def parts_of(request: Request) -> AppState:
+    parts: AppState = request.app.state.parts
     return parts
 
 

@@ -7,12 +7,12 @@ from typing import cast
 
 from backstay.app import Backstay
 from backstay.batch.job import Job, JobState, RunLimits
-from backstay.batch.stop import Stop
-from backstay.batch.worker import Ending
+from backstay.batch.stop import StopSignal
+from backstay.batch.worker import EndReason
 from backstay.errors import BackstayError
-from backstay.generate.allowlist import Allowed
+from backstay.generate.allowlist import AllowedEntry
 from backstay.logs import get_logger
-from backstay.server.limits import Places
+from backstay.server.limits import ConcurrencyLimit
 from backstay.server.metrics import Metrics
 from backstay.server.permission import ResumePermission
 
@@ -27,8 +27,8 @@ class _Run:
     """A run, and what it was told since it began."""
 
     limit: int | None
-    allowed: Allowed | None
-    stop: Stop = field(default_factory=Stop)
+    allowed: AllowedEntry | None
+    stop: StopSignal = field(default_factory=StopSignal)
     is_wanted_again: bool = False
     """A request to resume came while it was ending: the job had been paused, or had ended and got items back."""
 
@@ -45,7 +45,7 @@ class Supervisor:
         backstay: Backstay,
         permission: ResumePermission,
         metrics: Metrics,
-        places: Places,
+        places: ConcurrencyLimit,
         grace_seconds: float,
     ) -> None:
         self._backstay = backstay
@@ -93,7 +93,9 @@ class Supervisor:
             await batches.retry(job_id, retries)
         return await self.start(owner, job_id, limit=limit, allowed=allowed)
 
-    async def start(self, owner: str, job_id: str, *, limit: int | None = None, allowed: Allowed | None = None) -> Job:
+    async def start(
+        self, owner: str, job_id: str, *, limit: int | None = None, allowed: AllowedEntry | None = None
+    ) -> Job:
         """Begin to work on a job, unless this server does already; return the job.
 
         Without `allowed` it runs what the settings name. Raises like `Batches.workable`, and Problem when too many jobs
@@ -149,7 +151,7 @@ class Supervisor:
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self._metrics.run_ended(ending)
 
-    async def _until_ended(self, owner: str, job_id: str, run: _Run) -> Ending:
+    async def _until_ended(self, owner: str, job_id: str, run: _Run) -> EndReason:
         batches = self._backstay.for_owner(owner, run.allowed).batches
         while True:
             result = await batches.resume(job_id, limit=run.limit, stop=run.stop, grace_seconds=self._grace_seconds)
@@ -157,7 +159,7 @@ class Supervisor:
             _log.info(
                 "job_run_ended", job=job_id, ending=result.ending, completed=counts.completed, failed=counts.failed
             )
-            if result.ending not in (Ending.PAUSED, Ending.FINISHED) or not run.is_wanted_again:
+            if result.ending not in (EndReason.PAUSED, EndReason.FINISHED) or not run.is_wanted_again:
                 return result.ending
             run.is_wanted_again = False
 

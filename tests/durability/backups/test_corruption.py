@@ -130,16 +130,16 @@ async def test_an_edited_file_without_the_snapshots_digests(backstay, backup, mo
     trusting = Trusting(store=backstay._store.backups)
     with path.open("rb") as file, pytest.raises(BackupDamaged, match="not the one that was verified"):
         await trusting.verify(backup, _sealed(backup), file, _Quiet())
-    monkeypatch.setattr(verifier._Counting, "read", lambda self, size=-1: self._file.read(size))
-    sealed = verifier.Sealed(
-        backup.conversations, backup.turns, backup.content_bytes, 0, verifier._Counting(None).sha.digest()
+    monkeypatch.setattr(verifier._HashingReader, "read", lambda self, size=-1: self._file.read(size))
+    sealed = verifier.SealedFile(
+        backup.conversations, backup.turns, backup.content_bytes, 0, verifier._HashingReader(None).sha.digest()
     )
     with path.open("rb") as file:
         await trusting.verify(backup, sealed, file, _Quiet())
 
 
 def _sealed(backup):
-    return verifier.Sealed(
+    return verifier.SealedFile(
         backup.conversations, backup.turns, backup.content_bytes, backup.file_bytes, backup.file_sha256
     )
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from backstay import Backstay
-from backstay.backup.directory import BackupFolder
+from backstay.backup.directory import BackupDirectory
 from backstay.errors import BackupDamaged, BackupError, BackupUnreachable, BackupUnusable
 from support.library import ALL, digests
 from support.sql import ask
@@ -176,8 +176,10 @@ async def test_without_the_record_of_damage(kept, monkeypatch):
             return False
 
         monkeypatch.setattr(backstay._store.backups, "damaged", unnoted)
-        has = BackupFolder.has
-        monkeypatch.setattr(BackupFolder, "has", lambda folder, backup_id, **_: has(folder, backup_id))  # of any size
+        has = BackupDirectory.has
+        monkeypatch.setattr(
+            BackupDirectory, "has", lambda folder, backup_id, **_: has(folder, backup_id)
+        )  # of any size
         await backstay.conversations.delete(ALL)
 
         assert await backstay.conversations.count(ALL) == 0

@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from backstay.batch import liveness
-from backstay.batch.store import WorkerCard
+from backstay.batch.store import WorkerIdentity
 from support.forking import child_of
 from support.waiting import until
 
@@ -49,7 +49,7 @@ def test_a_child_that_ends_takes_nothing_along(scene, child):
     alive = _life(scene)
     other = scene.run(seconds=0.05, lease=_LEASE)
 
-    assert alive is liveness.Life.ALIVE
+    assert alive is liveness.Liveness.ALIVE
     assert [scene.finish(worker), other] == [0, 0], scene.errors()
     assert len(scene.witness().calls) == scene.items
     assert scene.broken() == []
@@ -64,7 +64,7 @@ def test_a_child_that_closes_what_it_inherited_drops_no_lock(scene, child):
     alive = _life(scene)
     other = scene.run(seconds=0.05, lease=_LEASE)
 
-    assert alive is liveness.Life.ALIVE
+    assert alive is liveness.Liveness.ALIVE
     assert [scene.finish(worker), other] == [0, 0], scene.errors()
     assert len(scene.witness().calls) == scene.items
     assert scene.broken() == []
@@ -86,7 +86,7 @@ def test_a_child_does_not_make_its_dead_parent_look_alive(scene, child):
 
     assert str(scene.database) in holds
     assert any(path.endswith(".lock") for path in holds)
-    assert dead is liveness.Life.DEAD
+    assert dead is liveness.Liveness.DEAD
     assert code == 0, scene.errors()
     assert seconds < _LEASE / 2
     assert scene.broken() == []
@@ -102,12 +102,12 @@ def test_with_locks_that_a_child_inherits(scene, child, monkeypatch):
     worker.kill()
     scene.finish(worker)
 
-    assert _life(scene) is liveness.Life.ALIVE
+    assert _life(scene) is liveness.Liveness.ALIVE
 
 
-def _life(scene) -> liveness.Life:
+def _life(scene) -> liveness.Liveness:
     connection = apsw.Connection(str(scene.database))
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     ((*card,),) = connection.execute(f"SELECT {columns} FROM workers").fetchall()
     connection.close()
-    return liveness.life_of(WorkerCard(*card))
+    return liveness.life_of(WorkerIdentity(*card))

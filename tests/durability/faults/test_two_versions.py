@@ -80,7 +80,7 @@ async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(
 
 async def test_who_writes_all_the_same_after_a_migration(tmp_path, monkeypatch):
     """The control."""
-    monkeypatch.setattr(identity.Identity, "check_schema", lambda *_: None)
+    monkeypatch.setattr(identity.FileIdentity, "check_schema", lambda *_: None)
     database = tmp_path / "library.db"
     async with Backstay.open(database) as older:
         prepare(database, create=False, known=_NEWER)

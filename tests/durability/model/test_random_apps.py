@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from backstay import Backstay, Selection
-from backstay.errors import DeleteBlocked, OutcomeRefused, StoringHindered
+from backstay.errors import AdoptedTableNotWritable, DeleteBlocked, OutcomeRefused
 from support import made_up_apps, postgres
 from support.library import ALL
 from support.sql import ask
@@ -95,7 +95,7 @@ async def _store(url, app, backstay, before):
         result = await backstay.batches.run(
             "new", [{"id": str(n), "topic": f"topic {n}"} for n in range(3)], "scripted"
         )
-    except StoringHindered:
+    except AdoptedTableNotWritable:
         event("hindered")
         return
     if result.failed:

@@ -13,7 +13,7 @@ import pytest
 from backstay.cli.main import main
 from backstay.errors import StoreDenied, StoreNotFound, StoreUnavailable
 from backstay.storage.postgres import connection
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.errors import unavailable
 from backstay.storage.postgres.migrate import migrations
 from support import pgbouncer, postgres
@@ -470,7 +470,7 @@ _REACHED = 'connection failed: connection to server at "10.0.0.7", port 6432 fai
 )
 def test_words_of_servers_and_poolers(words, kind, says):
     """Each is told as what it is: something to mend, or something to wait for."""
-    address = Address.of(f"postgresql://ann:{_SECRET}@10.0.0.7:6432/app")
+    address = ServerAddress.of(f"postgresql://ann:{_SECRET}@10.0.0.7:6432/app")
 
     error = unavailable(psycopg.OperationalError(_REACHED + words), address)
 

@@ -15,8 +15,8 @@ import pytest
 
 from backstay.errors import BackstayError, CommitUnknown
 from backstay.storage.postgres import database, write_connection
-from backstay.storage.postgres.address import Address
-from backstay.storage.postgres.database import Database
+from backstay.storage.postgres.address import ServerAddress
+from backstay.storage.postgres.database import PostgresDatabase
 from backstay.storage.postgres.migrate import migrations
 from support import pgbouncer
 from support.postgres import SCHEMA
@@ -41,8 +41,8 @@ def effects(url):
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Database]:
-    there = Database(Address.of(url), schema=SCHEMA)
+def opened(url: str) -> Iterator[PostgresDatabase]:
+    there = PostgresDatabase(ServerAddress.of(url), schema=SCHEMA)
     there.start(known=migrations()[-1][0], collation="default")
     try:
         yield there
@@ -170,7 +170,7 @@ async def test_a_server_that_does_not_come_back_to_say(url, effects, monkeypatch
 @pytest.mark.parametrize("taken_for", [True, False])
 async def test_a_guess_is_noticed(url, effects, monkeypatch, taken_for):
     """Taken for made, writes are missing that were said to be there; taken for not made, some are there twice."""
-    monkeypatch.setattr(write_connection.Channel, "_is_made", lambda *_: taken_for)
+    monkeypatch.setattr(write_connection.WriteConnection, "_is_made", lambda *_: taken_for)
     cuts = [Cut.NONE, Cut.AFTER, Cut.BEFORE, Cut.AFTER, Cut.BEFORE]
 
     made, said = await written(url, cuts)
@@ -194,7 +194,7 @@ async def test_an_answer_that_does_not_wait_for_the_server_is_noticed(url, effec
         row = self._open().execute(asks.replace("{schema}", SCHEMA), (self._id,)).fetchone()
         return row is not None and row[0] == self._number
 
-    monkeypatch.setattr(write_connection.Channel, "_ask", ask_only)
+    monkeypatch.setattr(write_connection.WriteConnection, "_ask", ask_only)
 
     made, said = await written(url, cuts)
 

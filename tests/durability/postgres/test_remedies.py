@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from backstay import Backstay, Selection
-from backstay.doctor import Check, Level, examine
+from backstay.doctor import Check, CheckLevel, examine
 from backstay.errors import BackstayError, StorageError
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import migrate, migrations
 from support import postgres, supabase
 from support.library import ALL, filled
@@ -234,10 +234,10 @@ def test_a_database_that_holds_all_text_is_made_as_the_message_says():
     _run(server.url(), "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
         with pytest.raises(StorageError, match="stores text as LATIN1") as refused:
-            migrate(Address.of(server.url("latin")), "backstay")
+            migrate(ServerAddress.of(server.url("latin")), "backstay")
         _run(server.url(), *_statements(refused.value.message))
 
-        assert migrate(Address.of(server.url("latin_utf8")), "backstay").applied
+        assert migrate(ServerAddress.of(server.url("latin_utf8")), "backstay").applied
     finally:
         _run(server.url(), "DROP DATABASE latin", "DROP DATABASE IF EXISTS latin_utf8")
 
@@ -248,9 +248,9 @@ def test_a_server_that_may_lose_commits_is_set_as_doctor_says():
     try:
         before = _durability(server.url())
         _run(server.url(), *_statements(str(before.remedy)))
-        until(lambda: _durability(server.url()).level is Level.OK)
+        until(lambda: _durability(server.url()).level is CheckLevel.OK)
 
-        assert before.level is Level.WARNING
+        assert before.level is CheckLevel.WARNING
         assert before.message.endswith("fsync and full_page_writes off")
     finally:
         server.end()
@@ -264,7 +264,7 @@ def _durability(url: str) -> Check:
 def _database(case: Case) -> Iterator[str]:
     with supabase.database(migrated=False) if case.beside_users else _plain_database() as url:
         if case.known != 0:
-            migrate(Address.of(url), postgres.SCHEMA, migrations()[: case.known])
+            migrate(ServerAddress.of(url), postgres.SCHEMA, migrations()[: case.known])
         if case.act is _deletes:
             asyncio.run(filled(url, 3, job=False))
         yield url

@@ -8,7 +8,7 @@ import pytest
 from backstay import Backstay, Selection
 from backstay.errors import StorageError
 from backstay.storage.postgres import write_connection
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import connect
 from backstay.storage.postgres.errors import translated
 from support.invariants import violations
@@ -181,15 +181,15 @@ def test_a_limit_that_ends_a_session_is_named_with_what_lifts_it(url, setting, a
     database = url.rpartition("/")[2]
     _asked(url, f"ALTER ROLE postgres IN DATABASE {database} SET {setting} = '100ms'")
 
-    connection = connect(Address.of(url))
+    connection = connect(ServerAddress.of(url))
     until(lambda: setting == "transaction_timeout" or not _sessions(url))
     with (
         pytest.raises(StorageError, match=f"ended the session by its {setting}") as ended,
-        translated(Address.of(url), "backstay"),
+        translated(ServerAddress.of(url), "backstay"),
     ):
         connection.execute(asked)
     connection.close()
     _asked(url, ended.value.message.split("`")[1])
 
-    with connect(Address.of(url)) as connection:
+    with connect(ServerAddress.of(url)) as connection:
         assert connection.execute(f"SHOW {setting}").fetchone() == ("0",)

@@ -48,7 +48,7 @@ async def answer(item):
 async def test_a_creation_that_was_cut_off_is_dropped(database, reboot):
     """Its creator is dead for certain: the next run removes what it staged."""
     async with library(database) as backstay:
-        life = liveness.LifeLine.open(backstay._store.locks)
+        life = liveness.LivenessLock.open(backstay._store.locks)
         await backstay._store.batches.intake.stage("local", life.card)
         life.close(remove=False)
     reboot()
@@ -65,7 +65,7 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
         staged = await backstay._store.batches.intake.stage("local", card("creator"))
         await backstay._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
         await backstay._store.batches.intake.publish(staged, "job", "caller", JobSettings())
-        work, life = backstay._store.batches.work, liveness.LifeLine.open(backstay._store.locks)
+        work, life = backstay._store.batches.work, liveness.LivenessLock.open(backstay._store.locks)
         lease = (await work.enter("local", "job", life.card, again=False)).lease
         (claimed,) = (await work.commit(lease, [], Claim(room=1))).claimed
         done = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
@@ -83,7 +83,7 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
 async def test_a_newer_schema_is_not_kept_away_for_ever(database, reboot):
     """A worker of an earlier boot is no reason to refuse a migration: nothing could ever end it."""
     async with library(database) as backstay:
-        life = liveness.LifeLine.open(backstay._store.locks)
+        life = liveness.LivenessLock.open(backstay._store.locks)
         await backstay._store.batches.intake.stage("local", life.card)
         life.close(remove=False)
     reboot()

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from backstay import Backstay, Counts, JobState, Recipe
-from backstay.batch.breaker import Breaker
+from backstay import Backstay, ItemCounts, JobState, Recipe
+from backstay.batch.breaker import CircuitBreaker
 from backstay.generate import parse
 from backstay.generate.limiter import RateLimiter
 from support.invariants import violations
@@ -21,7 +21,7 @@ async def test_what_was_answered_is_stored(provider, generate, stored, path):
     """B3: each conversation is the provider's answer to its item, word for word; tokens are summed."""
     result = await generate(40, concurrency=8)
 
-    assert result.counts == Counts(completed=40)
+    assert result.counts == ItemCounts(completed=40)
     assert sorted(stored()) == sorted(provider.answered)
     assert (result.tokens.tokens_in, result.tokens.tokens_out) == (4_000, 2_000)
     assert len(provider.calls) == 40
@@ -81,7 +81,7 @@ async def test_an_answer_of_no_use_is_a_failure_with_its_cause(
 
     result = await generate(["good", "bad", "fine"], max_attempts=2, concurrency=1)
 
-    assert result.counts == Counts(completed=2, failed=1)
+    assert result.counts == ItemCounts(completed=2, failed=1)
     assert provider.calls_about("bad") == tries
     assert sorted(topic for topic, _ in stored()) == ["fine", "good"]
     kept = [attempt for attempt in attempts() if attempt[0] == "failed"]
@@ -123,15 +123,15 @@ async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, 
         items = [{"id": name, "topic": name} for name in ["whole", *(f"{n:05}" for n in range(size))]]
         result = await backstay.batches.run("cut", items, recipe, concurrency=50, max_attempts=1)
 
-    assert result.counts == Counts(completed=1, failed=size)
+    assert result.counts == ItemCounts(completed=1, failed=size)
     assert [topic for topic, _ in stored()] == ["00000", "whole"]
     assert set(cuts.values()) == {1}
 
 
 def _go_on_whatever_happens(monkeypatch):
     """Keep the job from pausing and from slowing down because all calls end in one and the same error."""
-    monkeypatch.setattr(Breaker, "saw", lambda *_: None)
-    monkeypatch.setattr(Breaker, "allowance", None)
+    monkeypatch.setattr(CircuitBreaker, "saw", lambda *_: None)
+    monkeypatch.setattr(CircuitBreaker, "allowance", None)
     monkeypatch.setattr(RateLimiter, "is_passing", True)
     monkeypatch.setattr(RateLimiter, "refused", lambda *_, **__: 0.0)
 
@@ -170,12 +170,12 @@ async def test_a_provider_that_hangs_is_not_waited_for_for_ever(provider, genera
     result = await generate(["sea", "sand"], timeout=0.3, max_attempts=2)
 
     assert (result.state, result.pause.code) == (JobState.PAUSED, "provider_unavailable")
-    assert result.counts == Counts(pending=2)
+    assert result.counts == ItemCounts(pending=2)
     assert violations(path, planned=2) == []
 
 
 @pytest.mark.parametrize(
-    ("seconds", "timeout", "counts"), [(0.0, 30.0, Counts(completed=1)), (0.2, 1.0, Counts(pending=1))]
+    ("seconds", "timeout", "counts"), [(0.0, 30.0, ItemCounts(completed=1)), (0.2, 1.0, ItemCounts(pending=1))]
 )
 async def test_an_answer_that_drips_in_has_until_the_deadline(
     seconds, timeout, counts, provider, generate, stored, attempts, monkeypatch
@@ -198,7 +198,7 @@ async def test_an_answer_without_end_is_given_up(provider, generate, stored, att
 
     result = await generate(["sea", "vast"], max_attempts=1)
 
-    assert result.counts == Counts(completed=1, failed=1)
+    assert result.counts == ItemCounts(completed=1, failed=1)
     assert [topic for topic, _ in stored()] == ["sea"]
     assert "broken_answer" in [code for _, code, *_ in attempts()]
 
@@ -217,7 +217,7 @@ async def test_a_server_without_structured_output_is_asked_plainly(provider, rec
     async with Backstay.open(path) as backstay:
         result = await backstay.batches.run("job", [{"topic": f"t{n}"} for n in range(30)], recipe, concurrency=3)
 
-    assert result.counts == Counts(completed=30)
+    assert result.counts == ItemCounts(completed=30)
     assert len(provider.calls) <= 30 + 2 * 3
     assert len(stored()) == 30
 
@@ -234,7 +234,7 @@ async def test_a_prompt_that_is_quoted_does_not_change_how_others_are_asked(topi
         items[3]["topic"] = topic
         result = await backstay.batches.run("job", items, recipe, concurrency=4)
 
-    assert result.counts == Counts(completed=29, failed=1)
+    assert result.counts == ItemCounts(completed=29, failed=1)
     others = {call.body["response_format"]["type"] for call in provider.calls if call.topic != topic}
     assert (others, len(provider.calls)) == ({"json_schema"}, 29 + 3)
 
@@ -254,7 +254,7 @@ async def test_an_endpoint_that_refuses_one_thing_after_another_is_learnt(provid
         items = [{"topic": f"t{n}"} for n in range(20)]
         result = await backstay.batches.run("job", items, recipe, concurrency=8, max_attempts=1)
 
-    assert result.counts == Counts(completed=20)
+    assert result.counts == ItemCounts(completed=20)
     assert len(provider.calls) <= 20 + 3 * 8
 
 
@@ -266,7 +266,7 @@ async def test_an_endpoint_that_refuses_something_new_each_time_is_given_up(prov
     async with Backstay.open(path) as backstay:
         result = await backstay.batches.run("job", [{"topic": "t"}], recipe)
 
-    assert result.counts == Counts(failed=1)
+    assert result.counts == ItemCounts(failed=1)
     assert len(provider.calls) <= 12
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from backstay import Backstay, BatchResult, Counts, JobState, Recipe, Stop
-from backstay.batch.breaker import Breaker
-from backstay.generate.suspicion import Suspicions
+from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe, StopSignal
+from backstay.batch.breaker import CircuitBreaker
+from backstay.generate.suspicion import SuspectedErrors
 from support.provider import KEY, ProviderServer, Reply, Said, Sent, Status, Streamed
 
 pytestmark = pytest.mark.promise("B5", "B6")
@@ -55,7 +55,7 @@ async def _run(provider: ProviderServer, path, bad: Reply, good: int, concurrenc
 
     Return also the calls that were made from then on, and the most that may be.
     """
-    stop, most = Stop(), max(50, 2 * concurrency) + concurrency
+    stop, most = StopSignal(), max(50, 2 * concurrency) + concurrency
 
     def break_after_good_answers(call):
         if call.number > good + 2 * most:
@@ -85,7 +85,7 @@ async def test_what_fails_for_all_costs_the_window(name, good, concurrency, prov
 
     assert (result.state, result.pause.code) == (JobState.PAUSED, code)
     assert result.pause.evidence
-    assert result.counts == Counts(completed=good, pending=2 * most)
+    assert result.counts == ItemCounts(completed=good, pending=2 * most)
     # Each of those under way learns how else to ask, which is twice at most.
     more = 2 * concurrency if name in _DIFFERENTLY else 0
     assert calls <= most + (_PROBES if name == "500" else more)
@@ -94,9 +94,9 @@ async def test_what_fails_for_all_costs_the_window(name, good, concurrency, prov
 @pytest.mark.parametrize("name", ["no body", "too long", "500"])
 async def test_control_with_nobody_watching_it_costs_more(name, provider, path, quick_waits, monkeypatch):
     """With breaker and count of faults switched off, the same job goes on asking until it is stopped."""
-    monkeypatch.setattr(Breaker, "saw", lambda *_: None)
-    monkeypatch.setattr(Breaker, "allowance", None)
-    monkeypatch.setattr(Suspicions, "note_fault", lambda *_: None)
+    monkeypatch.setattr(CircuitBreaker, "saw", lambda *_: None)
+    monkeypatch.setattr(CircuitBreaker, "allowance", None)
+    monkeypatch.setattr(SuspectedErrors, "note_fault", lambda *_: None)
 
     result, calls, most = await _run(provider, path, _ALWAYS[name][0], 0, 4)
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from backstay import Counts, Recipe
+from backstay import ItemCounts, Recipe
 from backstay.generate import http as http_module
-from backstay.generate.http import Cut, Http, Unreached
+from backstay.generate.http import ConnectFailed, ConnectionLost, HttpClient
 from support.provider import KEY, ProviderServer, Reply, Reset, Said, Sent, Streamed
 
 _FINE = Sent(b"{}")
@@ -36,7 +36,7 @@ async def _raw_server(answers: Sequence[bytes]) -> AsyncIterator[tuple[str, list
 async def _post(provider: ProviderServer, replies: list[Reply]) -> None:
     """Ask once for each reply but the first and those that are asked for by themselves, over one connection."""
     provider.behaviour = lambda call: replies[call.number - 1]
-    http = Http(provider.base_url, {})
+    http = HttpClient(provider.base_url, {})
     try:
         await http.post(b"{}")
         await http.post(b"{}")
@@ -59,7 +59,7 @@ async def test_a_kept_connection_that_was_given_up_is_replaced(provider):
 )
 async def test_what_may_have_been_paid_is_not_asked_again(replies, calls, provider):
     """What ends otherwise was cut."""
-    with pytest.raises(Cut):
+    with pytest.raises(ConnectionLost):
         await _post(provider, replies)
 
     assert len(provider.calls) == calls
@@ -69,7 +69,7 @@ async def test_a_connection_that_ends_later_was_not_given_up(provider, monkeypat
     """By then a model was at work on the call."""
     monkeypatch.setattr(http_module, "_STALE_SECONDS", 0.0)
 
-    with pytest.raises(Cut):
+    with pytest.raises(ConnectionLost):
         await _post(provider, [_FINE, Reset(), _FINE])
 
     assert len(provider.calls) == 2
@@ -79,9 +79,9 @@ async def test_headers_that_have_begun_are_part_of_an_answer():
     """A server that dies in the middle of its headers was at work on the call."""
     answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nContent-"]
     async with _raw_server(answers) as (url, connections):
-        http = Http(url, {})
+        http = HttpClient(url, {})
         await http.post(b"{}")
-        with pytest.raises(Cut):
+        with pytest.raises(ConnectionLost):
             await http.post(b"{}")
         await http.close()
 
@@ -99,7 +99,7 @@ async def test_a_job_over_connections_that_are_given_up(are_replaced, provider, 
 
     result = await generate(6, recipe=recipe, concurrency=1, max_attempts=1)
 
-    assert result.counts == (Counts(completed=6) if are_replaced else Counts(completed=4, failed=2))
+    assert result.counts == (ItemCounts(completed=6) if are_replaced else ItemCounts(completed=4, failed=2))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ async def test_a_job_over_connections_that_are_given_up(are_replaced, provider, 
 async def test_what_does_not_speak_http_is_no_answer(junk):
     """At a wrong port nothing was asked of a model: the address is to be corrected, and no item is at fault."""
     async with _raw_server([junk]) as (url, _):
-        http = Http(url, {})
-        with pytest.raises(Unreached, match="does not speak HTTP"):
+        http = HttpClient(url, {})
+        with pytest.raises(ConnectFailed, match="does not speak HTTP"):
             await http.post(b"{}")
         await http.close()

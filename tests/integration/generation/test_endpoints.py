@@ -5,10 +5,10 @@ import json
 import apsw
 import pytest
 
-from backstay import Backstay, Counts, Recipe
-from backstay.errors import KeyNotAllowed, SettingsError
+from backstay import Backstay, ItemCounts, Recipe
+from backstay.errors import ApiKeyNotAllowed, SettingsError
 from backstay.generate.account import Accounts
-from backstay.generate.http import Http, Unreached
+from backstay.generate.http import ConnectFailed, HttpClient
 from support.provider import KEY, ProviderServer
 
 _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
@@ -41,7 +41,7 @@ async def test_a_deployment_is_asked_as_azure_wants_it(provider, generate, monke
 
     result = await generate(1, recipe=Recipe(model="gpt", base_url=base_url, turns=2))
 
-    assert result.counts == Counts(completed=1)
+    assert result.counts == ItemCounts(completed=1)
     call = provider.calls[0]
     assert (call.path, call.query) == ("/openai/deployments/d/chat/completions", {"api-version": "2024-10-21"})
     assert call.headers["api-key"] == KEY
@@ -76,7 +76,7 @@ async def test_an_address_of_the_environment_is_asked_and_not_frozen(provider, g
 
     result = await generate(1, recipe=Recipe(model="openai:gpt", turns=2))
 
-    assert result.counts == Counts(completed=1)
+    assert result.counts == ItemCounts(completed=1)
     assert provider.calls[0].body["model"] == "gpt"
     connection = apsw.Connection(str(path))
     frozen = json.loads(connection.execute("SELECT recipe FROM jobs").fetchone()[0])
@@ -96,7 +96,7 @@ async def test_a_job_stored_before_these_fields_goes_on(provider, generate, path
 
     result = await generate(3, recipe=recipe)
 
-    assert result.counts == Counts(completed=3)
+    assert result.counts == ItemCounts(completed=3)
 
 
 async def test_a_program_resumes_at_another_address(provider, generate, path):
@@ -111,7 +111,7 @@ async def test_a_program_resumes_at_another_address(provider, generate, path):
             assert (await backstay.batches.checkpoint("job")).recipe == kept
             back = await backstay.batches.resume("job")
 
-    assert (there.completed, back.counts) == (4, Counts(completed=6))
+    assert (there.completed, back.counts) == (4, ItemCounts(completed=6))
     assert (len(provider.calls), len(moved.calls)) == (4, 2)
     assert {call.topic for call in provider.calls}.isdisjoint(call.topic for call in moved.calls)
 
@@ -122,11 +122,13 @@ async def test_a_key_does_not_follow_a_file_or_a_job(proxy, path, tmp_path, monk
     file.write_text(f'model = "m"\nbase_url = "{_ELSEWHERE}"\nturns = 2\n')
     items = [{"topic": "a"}, {"topic": "b"}]
     async with Backstay.open(path) as backstay:
-        with pytest.raises(KeyNotAllowed, match=r"r\.toml sends the key in OPENAI_API_KEY to http://models\.example"):
+        with pytest.raises(
+            ApiKeyNotAllowed, match=r"r\.toml sends the key in OPENAI_API_KEY to http://models\.example"
+        ):
             await backstay.batches.run("job", items, Recipe.load(file))
         assert await backstay.batches.list() == []
         await backstay.batches.run("job", items, Recipe(model="m", base_url=_ELSEWHERE, turns=2), limit=1)
-        with pytest.raises(KeyNotAllowed, match=r"The job's recipe sends the key"):
+        with pytest.raises(ApiKeyNotAllowed, match=r"The job's recipe sends the key"):
             await backstay.batches.resume("job")
     assert len(proxy.calls) == 1
 
@@ -134,7 +136,7 @@ async def test_a_key_does_not_follow_a_file_or_a_job(proxy, path, tmp_path, monk
     async with Backstay.open(path) as backstay:
         result = await backstay.batches.resume("job")
 
-    assert result.counts == Counts(completed=2)
+    assert result.counts == ItemCounts(completed=2)
 
 
 async def test_without_a_key_there_is_nothing_to_ask_about(proxy, path, tmp_path, monkeypatch):
@@ -146,7 +148,7 @@ async def test_without_a_key_there_is_nothing_to_ask_about(proxy, path, tmp_path
     async with Backstay.open(path) as backstay:
         result = await backstay.batches.run("job", [{"topic": "a"}], Recipe.load(file))
 
-    assert result.counts == Counts(completed=1)
+    assert result.counts == ItemCounts(completed=1)
     assert "Authorization" not in proxy.calls[0].headers
 
 
@@ -171,9 +173,9 @@ async def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkey
 
 async def test_a_request_that_cannot_be_made_is_no_trouble_of_the_servers(provider):
     """No waiting mends it, and nothing is sent."""
-    http = Http(f"{provider.base_url}/chat/completions", {"X-Team\r\nX-Other": "blue"})
+    http = HttpClient(f"{provider.base_url}/chat/completions", {"X-Team\r\nX-Other": "blue"})
     try:
-        with pytest.raises(Unreached, match="no request can be made of its address and headers") as raised:
+        with pytest.raises(ConnectFailed, match="no request can be made of its address and headers") as raised:
             await http.post(b"{}")
     finally:
         await http.close()

@@ -7,9 +7,9 @@ from base64 import b64encode
 
 import pytest
 
-from backstay import Counts, Recipe
+from backstay import ItemCounts, Recipe
 from backstay.errors import SettingsError
-from backstay.generate.http import Cut, Http, Reply, Unreached
+from backstay.generate.http import ConnectFailed, ConnectionLost, HttpClient, HttpResponse
 from support.certificates import make_certificate
 from support.http_proxy import HttpProxy
 from support.provider import KEY, ProviderServer, Reset, Sent, Status, Streamed
@@ -27,16 +27,16 @@ def _clean(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
-async def _post(url: str) -> Reply:
-    http = Http(url, {"Authorization": f"Bearer {KEY}"})
+async def _post(url: str) -> HttpResponse:
+    http = HttpClient(url, {"Authorization": f"Bearer {KEY}"})
     try:
         return await http.post(b"{}")
     finally:
         await http.close()
 
 
-async def _fails(url: str) -> Unreached:
-    with pytest.raises(Unreached) as raised:
+async def _fails(url: str) -> ConnectFailed:
+    with pytest.raises(ConnectFailed) as raised:
         await _post(url)
     return raised.value
 
@@ -57,7 +57,7 @@ async def test_what_cuts_an_answer_is_said_in_words(reply, says, provider):
     """And not by the name of a class."""
     provider.behaviour = lambda _: reply
 
-    with pytest.raises(Cut, match=rf"^({says})$"):
+    with pytest.raises(ConnectionLost, match=rf"^({says})$"):
         await _post(f"{provider.base_url}/chat/completions")
 
 
@@ -71,7 +71,7 @@ async def test_a_job_goes_through_the_proxy_of_the_environment(provider, generat
 
         result = await generate(3, recipe=Recipe(model="m", base_url=_ELSEWHERE, turns=2))
 
-    assert result.counts == Counts(completed=3)
+    assert result.counts == ItemCounts(completed=3)
     assert set(proxy.asked) == {"http://models.example/v1/chat/completions"}
     assert {call.headers["Authorization"] for call in provider.calls} == {f"Bearer {KEY}"}
 
@@ -120,7 +120,7 @@ async def test_a_job_whose_proxy_refuses_it_is_paused(generate, monkeypatch):
 
         result = await generate(2, recipe=Recipe(model="m", base_url="https://models.example/v1", turns=2))
 
-    assert (result.counts, result.pause.code) == (Counts(pending=2), "proxy_refused")
+    assert (result.counts, result.pause.code) == (ItemCounts(pending=2), "proxy_refused")
     assert f"{proxy.address} (HTTPS_PROXY)" in result.pause.message
     assert "hunter2" not in result.pause.message
 
@@ -175,7 +175,7 @@ async def test_a_password_of_netrc_does_not_take_the_place_of_the_key(provider, 
 
     result = await generate(1, recipe=Recipe(model="m", base_url=provider.base_url, turns=2))
 
-    assert result.counts == Counts(completed=1)
+    assert result.counts == ItemCounts(completed=1)
     assert provider.calls[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
@@ -232,8 +232,8 @@ def test_a_file_of_certificates_that_cannot_be_used_is_named(content, says, tmp_
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
 
     with pytest.raises(SettingsError, match=f"{path} that SSL_CERT_FILE names {says}"):
-        Http("https://models.example/v1", {})
-    Http("http://models.example/v1", {})
+        HttpClient("https://models.example/v1", {})
+    HttpClient("http://models.example/v1", {})
 
 
 async def test_a_job_whose_endpoint_is_not_trusted_is_paused_at_once(generate, tmp_path, caplog):
@@ -242,7 +242,7 @@ async def test_a_job_whose_endpoint_is_not_trusted_is_paused_at_once(generate, t
     with ProviderServer(tls=certificate.server) as provider, caplog.at_level(logging.DEBUG):
         result = await generate(2, recipe=Recipe(model="m", base_url=provider.base_url, turns=2))
 
-    assert (result.counts, result.pause.code) == (Counts(pending=2), "unreachable")
+    assert (result.counts, result.pause.code) == (ItemCounts(pending=2), "unreachable")
     assert "SSL_CERT_FILE" in result.pause.message
     assert os.environ["OPENAI_API_KEY"] not in caplog.text
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay import Backstay, Counts, Recipe
+from backstay import Backstay, ItemCounts, Recipe
 from backstay.errors import SettingsError
 from backstay.generate.account import Accounts
 from backstay.generate.credentials import Secrets
@@ -137,7 +137,7 @@ async def test_a_conversation_is_never_changed(word, provider, recipe, generate,
 
     result = await generate(["sea"])
 
-    assert result.counts == Counts(completed=1)
+    assert result.counts == ItemCounts(completed=1)
     assert stored() == [("sea", [f"An {word} page", word])]
 
 
@@ -195,7 +195,7 @@ async def test_a_key_that_was_replaced_is_read_again(kind, concurrency, provider
     async with Backstay(_settings(path, **source)) as backstay:
         result = await backstay.batches.run("job", items, recipe, concurrency=concurrency, max_attempts=1)
 
-    assert result.counts == Counts(completed=40)
+    assert result.counts == ItemCounts(completed=40)
     assert len(provider.calls) <= 40 + concurrency
     assert kind == "file" or len((path.parent / "runs").read_text().split()) <= 1 + concurrency
     assert _files_with(path.parent, "old-key") == []
@@ -225,7 +225,7 @@ async def test_a_key_that_is_still_the_same_is_not_tried_again(provider, recipe,
     async with Backstay(_settings(path, command="echo run >> runs; echo same-key-0123456789")) as backstay:
         result = await backstay.batches.run("job", [{"topic": "sea"}], recipe)
 
-    assert (result.counts, result.pause.code) == (Counts(pending=1), "bad_key")
+    assert (result.counts, result.pause.code) == (ItemCounts(pending=1), "bad_key")
     assert len(provider.calls) == 1
     assert (path.parent / "runs").read_text() == "run\nrun\n"
 

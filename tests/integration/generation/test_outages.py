@@ -7,10 +7,10 @@ from operator import ge
 
 import pytest
 
-from backstay import Backstay, Counts, Recipe
+from backstay import Backstay, ItemCounts, Recipe
 from backstay.batch.outcome import Retry
 from backstay.generate import setbacks
-from backstay.generate.error_response import Kind
+from backstay.generate.error_response import ErrorKind
 from backstay.generate.limiter import RateLimiter
 from support.loop_waiting import until
 from support.provider import KEY, CutOff, Hang, ProviderServer, Reply, Reset, Said, Sent, Status
@@ -26,7 +26,7 @@ _FEW_PROBES = 2  # where each of them takes a second
 _BY_CODE = {
     row.code: Status(row.status, row.text, row.headers)
     for row in reversed(REFUSALS)
-    if row.kind is Kind.PASSING and row.status >= 400 and row.retry_after is None
+    if row.kind is ErrorKind.PASSING and row.status >= 400 and row.retry_after is None
 }
 _FREE: dict[str, Reply] = {
     **_BY_CODE,
@@ -59,10 +59,10 @@ async def _prove(backstay: Backstay, provider: ProviderServer) -> None:
     provider.calls.clear()
 
 
-async def _run_all(backstay: Backstay, provider: ProviderServer, **options: float) -> list[Counts]:
+async def _run_all(backstay: Backstay, provider: ProviderServer, **options: float) -> list[ItemCounts]:
     """Run a job of each size at the same time."""
 
-    async def run(size: int) -> Counts:
+    async def run(size: int) -> ItemCounts:
         items = [{"topic": f"t{number}"} for number in range(size)]
         recipe = _recipe(provider, size)
         result = await backstay.batches.run(f"{size}", items, recipe, concurrency=_CONCURRENCY, **options)
@@ -97,7 +97,7 @@ async def test_no_item_is_lost_in_an_outage(name, provider, path):
         provider.behaviour = outage
         counts = await _run_all(backstay, provider, max_attempts=1 if name in _FREE else 3, **options)
 
-    assert counts == [Counts(completed=size) for size in _SIZES]
+    assert counts == [ItemCounts(completed=size) for size in _SIZES]
     assert len(provider.calls) == outage.calls + sum(_SIZES) or name == "silence"
 
 
@@ -125,7 +125,7 @@ async def test_no_item_is_lost_while_connections_are_refused(path, monkeypatch):
             with ProviderServer(port=port):
                 counts = await running
 
-    assert counts == [Counts(completed=size) for size in _SIZES]
+    assert counts == [ItemCounts(completed=size) for size in _SIZES]
 
 
 async def test_control_tries_that_waiting_costs_are_used_up(provider, path, monkeypatch):
@@ -145,4 +145,4 @@ async def test_a_server_that_calls_itself_overloaded_is_waited_for(provider, pat
     async with Backstay.open(path) as backstay:
         counts = await _run_all(backstay, provider, max_attempts=1)
 
-    assert counts == [Counts(completed=size) for size in _SIZES]
+    assert counts == [ItemCounts(completed=size) for size in _SIZES]

@@ -7,10 +7,10 @@ from email.utils import formatdate
 
 import pytest
 
-from backstay import Backstay, Counts, JobState, Recipe, Stop
-from backstay.batch.worker import Ending
+from backstay import Backstay, ItemCounts, JobState, Recipe, StopSignal
+from backstay.batch.worker import EndReason
 from backstay.generate import model_writer
-from backstay.generate.error_response import Kind, Refusal
+from backstay.generate.error_response import ErrorKind, ErrorResponse
 from support.invariants import violations
 from support.provider import Hang, Reset, Said, Sent, Status
 
@@ -35,7 +35,7 @@ async def test_retry_after_of_one_call_is_kept_by_its_item_alone(retry_after, pr
     result = await generate(30, concurrency=4)
 
     refused_at, topic = times[4]
-    assert result.counts == Counts(completed=30)
+    assert result.counts == ItemCounts(completed=30)
     assert len(provider.calls) == 31
     assert times[-1][1] == topic
     assert times[-1][0] >= refused_at + 0.9
@@ -58,7 +58,7 @@ async def test_a_storm_of_refusals_costs_few_tries(provider, generate, path):
     provider.behaviour = quota
     result = await generate(30, concurrency=30)
 
-    assert result.counts == Counts(completed=30)
+    assert result.counts == ItemCounts(completed=30)
     assert len(provider.calls) <= 30 * 3
     assert violations(path, planned=30) == []
 
@@ -88,8 +88,8 @@ async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, 
 
     result = await generate(60, concurrency=8)
 
-    assert (result.ending, result.state) == (Ending.PAUSED, JobState.PAUSED)
-    assert result.counts == Counts(pending=60)
+    assert (result.ending, result.state) == (EndReason.PAUSED, JobState.PAUSED)
+    assert result.counts == ItemCounts(pending=60)
     assert result.pause.code == code
     assert remedy in result.pause.message
     assert len(provider.calls) <= 20
@@ -97,7 +97,7 @@ async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, 
     provider.behaviour = lambda _: Said()
     async with Backstay.open(path) as backstay:
         mended = await backstay.batches.resume("job")
-    assert mended.counts == Counts(completed=60)
+    assert mended.counts == ItemCounts(completed=60)
     assert len(provider.calls) == asked + 60
     assert violations(path, planned=60) == []
 
@@ -105,7 +105,9 @@ async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, 
 async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, generate, monkeypatch):
     """With what is everybody's taken for each item's own trouble, the whole job is asked for nothing."""
     codes = (f"code_{number}" for number in itertools.count())
-    monkeypatch.setattr(model_writer, "refusal_of", lambda *_, **__: Refusal(Kind.ITEM, next(codes), "not this one"))
+    monkeypatch.setattr(
+        model_writer, "refusal_of", lambda *_, **__: ErrorResponse(ErrorKind.ITEM, next(codes), "not this one")
+    )
     provider.behaviour = lambda _: Status(401)
 
     result = await generate(40, concurrency=8, max_attempts=2)  # fewer than the breaker looks at
@@ -124,7 +126,7 @@ async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
     assert result.state is JobState.PAUSED
     assert result.pause.code == "unreachable"
     assert "start the server" in result.pause.message
-    assert result.counts == Counts(pending=30)
+    assert result.counts == ItemCounts(pending=30)
 
 
 async def test_an_outage_is_waited_for(provider, generate, path):
@@ -142,14 +144,14 @@ async def test_an_outage_is_waited_for(provider, generate, path):
     result = await generate(40, concurrency=4)
 
     assert down.is_set()
-    assert result.counts == Counts(completed=40)
+    assert result.counts == ItemCounts(completed=40)
     assert len(provider.calls) == 48
     assert violations(path, planned=40) == []
 
 
 async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provider, recipe):
     """Calls come at the rate that was set; a stop gives back whoever is queued, unharmed, and at once."""
-    stop, asked = Stop(), []
+    stop, asked = StopSignal(), []
 
     def fourth(call):
         if call.number == 4:
@@ -167,7 +169,7 @@ async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provide
     took = asked[0] - started
     assert took >= 0.8  # two at once, then one each half second
     assert waited < 25  # half of the grace: nobody in the queue was waited for
-    assert result.ending is Ending.STOPPED
+    assert result.ending is EndReason.STOPPED
     assert result.counts.pending == 50 - result.completed
     assert len(provider.calls) <= 6
 
@@ -178,7 +180,7 @@ async def test_the_deadline_does_not_count_the_line(path, provider, recipe):
         items = [{"topic": f"t{n}"} for n in range(10)]
         result = await backstay.batches.run("job", items, recipe, concurrency=10, timeout=1.2, max_attempts=1)
 
-    assert result.counts == Counts(completed=10)
+    assert result.counts == ItemCounts(completed=10)
 
 
 async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path):
@@ -198,7 +200,7 @@ async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path
     assert (result.state, result.pause.code) == (JobState.PAUSED, "provider_unavailable")
     assert "no good answer came for" in result.pause.message
     assert "(503: overloaded)" in result.pause.message
-    assert result.counts == Counts(completed=3, pending=5)
+    assert result.counts == ItemCounts(completed=3, pending=5)
     assert {failure.raw for failure in evidence} == {'{"error": {"message": "busy"}}'}
     for waiting in (next(filter(None, seen)), next(filter(None, told))):
         assert waiting.reason.endswith("is not available")
@@ -216,7 +218,7 @@ async def test_each_run_has_all_the_patience(provider, path, quick_waits):
         provider.behaviour = lambda call: Status(503) if call.number <= seen + 3 else Said()
         second = await backstay.batches.resume("job")
 
-    assert (first.pause.code, second.counts) == ("provider_unavailable", Counts(completed=1))
+    assert (first.pause.code, second.counts) == ("provider_unavailable", ItemCounts(completed=1))
 
 
 async def test_a_time_that_is_named_too_far_ahead_is_not_waited_for(provider, generate):
@@ -225,7 +227,7 @@ async def test_a_time_that_is_named_too_far_ahead_is_not_waited_for(provider, ge
 
     result = await generate(8, concurrency=2)
 
-    assert (result.pause.code, result.counts) == ("provider_unavailable", Counts(pending=8))
+    assert (result.pause.code, result.counts) == ("provider_unavailable", ItemCounts(pending=8))
     assert "10 h" in result.pause.message
     assert len(provider.calls) <= 16
 
@@ -237,7 +239,7 @@ async def test_an_item_that_draws_errors_while_others_pass_fails(provider, gener
 
     result = await generate(40, concurrency=2)
 
-    assert result.counts == Counts(completed=39, failed=1)
+    assert result.counts == ItemCounts(completed=39, failed=1)
     assert provider.calls_about("topic 0") == 3
     assert violations(path, planned=40, may_fail=frozenset({"topic 0"})) == []
 
@@ -262,7 +264,7 @@ async def test_the_last_item_without_an_answer_fails(bad, code, calls, provider,
 
     result, codes = await _run_with_last(bad, provider, path)
 
-    assert result.counts == Counts(completed=3, failed=1)
+    assert result.counts == ItemCounts(completed=3, failed=1)
     assert codes == [code]
     assert provider.calls_about("t3") == calls
 
@@ -271,7 +273,7 @@ async def test_control_without_time_that_speaks_against_it_the_last_item_is_aske
     """While no minute has passed, the item keeps its tries, and patience alone ends the job."""
     result, _ = await _run_with_last(Reset(), provider, path, patience_seconds=4)
 
-    assert (result.pause.code, result.counts) == ("provider_unavailable", Counts(completed=3, pending=1))
+    assert (result.pause.code, result.counts) == ("provider_unavailable", ItemCounts(completed=3, pending=1))
     assert provider.calls_about("t3") > 3
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay import Backstay, BatchResult, Counts, JobState, Recipe
+from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe
 from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
 
 pytestmark = pytest.mark.promise("B5", "B6")
@@ -42,7 +42,7 @@ async def test_a_model_that_is_refused_beside_another_pauses_its_job(provider, p
     async with Backstay.open(path) as backstay:
         result = await _run_beside(backstay, provider)
 
-    assert (result.state, result.counts) == (JobState.PAUSED, Counts(pending=12))
+    assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(pending=12))
     assert result.pause.code == "forbidden"
 
 
@@ -61,7 +61,7 @@ async def test_a_model_that_is_down_beside_another_is_waited_for(provider, path)
     async with Backstay.open(path) as backstay:
         result = await _run_beside(backstay, provider)
 
-    assert result.counts == Counts(completed=12)
+    assert result.counts == ItemCounts(completed=12)
 
 
 async def test_patience_with_a_model_ends_while_another_answers(provider, path):
@@ -70,7 +70,7 @@ async def test_patience_with_a_model_ends_while_another_answers(provider, path):
     async with Backstay.open(path, patience_seconds=1.0) as backstay:
         result = await _run_beside(backstay, provider)
 
-    assert (result.state, result.counts) == (JobState.PAUSED, Counts(pending=12))
+    assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(pending=12))
     assert result.pause.code == "provider_unavailable"
 
 
@@ -85,5 +85,5 @@ async def test_items_of_a_later_job_are_not_suspected_for_their_ids(provider, pa
         provider.behaviour = lambda _: _FORBIDDEN
         result = await backstay.batches.run("after", _items(12), recipes[1], concurrency=4)
 
-    assert mended.counts == Counts(completed=12)
-    assert (result.state, result.counts) == (JobState.PAUSED, Counts(pending=12))
+    assert mended.counts == ItemCounts(completed=12)
+    assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(pending=12))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backstay import Backstay, BatchResult, Recipe
-from backstay.batch.worker import Ending
+from backstay.batch.worker import EndReason
 from support.invariants import violations
 
 pytestmark = pytest.mark.promise("B5", "B6")
@@ -29,7 +29,7 @@ async def _run(
     items: int = 30,
     rpm: int | None = None,
     tries: int = 4,
-    ending: Ending = Ending.FINISHED,
+    ending: EndReason = EndReason.FINISHED,
 ) -> BatchResult:
     base_url = f"{llmock.url}/anthropic/v1" if side == "anthropic" else f"{llmock.url}/v1"
     model = {"openai": "openai:gpt-4o", "anthropic": "anthropic:claude-sonnet-4-6"}[side]
@@ -40,7 +40,7 @@ async def _run(
     ids = frozenset(item["id"] for item in given)
     assert violations(path, planned=items, may_fail=ids) == []
     assert result.ending is ending
-    assert ending is not Ending.FINISHED or result.completed + result.failed == items
+    assert ending is not EndReason.FINISHED or result.completed + result.failed == items
     return result
 
 
@@ -95,7 +95,7 @@ async def test_an_outage_is_waited_for_as_long_as_patience_lasts(side, llmock, p
     monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "2")
     llmock.outage()
 
-    result = await _run(llmock, side, path, items=3, tries=2, ending=Ending.PAUSED)
+    result = await _run(llmock, side, path, items=3, tries=2, ending=EndReason.PAUSED)
 
     assert (result.pause.code, result.counts.pending) == ("provider_unavailable", 3)
     assert len(llmock.requests) <= 12

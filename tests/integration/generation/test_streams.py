@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from backstay import Counts, Recipe
-from backstay.generate.http import BrokenReply, Cut, Http, Reply
+from backstay import ItemCounts, Recipe
+from backstay.generate.http import ConnectionLost, HttpClient, HttpResponse, MalformedResponse
 from backstay.generate.stream_collector import OpenAICollector
 from support.provider import KEY, ProviderServer, Said, Sent, Streamed, shaped
 
@@ -21,15 +21,17 @@ def _pieces() -> list[bytes]:
     return [events[start : start + 31] for start in range(0, len(events), 31)]
 
 
-async def _post(provider: ProviderServer, *, stream: OpenAICollector | None = None, idle_seconds: float = 60) -> Reply:
-    http = Http(provider.base_url, {}, idle_seconds=idle_seconds)
+async def _post(
+    provider: ProviderServer, *, stream: OpenAICollector | None = None, idle_seconds: float = 60
+) -> HttpResponse:
+    http = HttpClient(provider.base_url, {}, idle_seconds=idle_seconds)
     try:
         return await http.post(b"{}", stream=stream)
     finally:
         await http.close()
 
 
-def _text(reply: Reply) -> str:
+def _text(reply: HttpResponse) -> str:
     return json.loads(reply.body)["choices"][0]["message"]["content"]
 
 
@@ -65,7 +67,7 @@ async def test_half_a_stream_is_never_an_answer(stream, says, provider):
     """A stream that is cut off before its finish word is a connection that was cut."""
     provider.behaviour = lambda _: stream
 
-    with pytest.raises(Cut, match=says):
+    with pytest.raises(ConnectionLost, match=says):
         await _post(provider, idle_seconds=0.1)
 
 
@@ -83,7 +85,7 @@ async def test_a_stream_that_ends_too_early_is_a_broken_answer(pieces, says, res
     """It came, and may have to be paid for: what came of it is there to be looked at."""
     provider.behaviour = lambda _: Streamed(pieces, content_type=content_type)
 
-    with pytest.raises(BrokenReply, match=says) as raised:
+    with pytest.raises(MalformedResponse, match=says) as raised:
         await _post(provider)
 
     answer, _, after = raised.value.body.partition(b"\n")
@@ -134,7 +136,7 @@ async def test_a_stream_without_end_is_given_up(provider, monkeypatch):
     for pieces in (_pieces() * 300, [b"data: ", *[b"x" * 1_000] * 20], [*_pieces() * 40, _chunk(20_000), _FINISH]):
         provider.behaviour = lambda _, pieces=pieces: Streamed(pieces)
 
-        with pytest.raises(BrokenReply, match="larger than 16 MB"):
+        with pytest.raises(MalformedResponse, match="larger than 16 MB"):
             await _post(provider)
 
 
@@ -170,7 +172,7 @@ async def test_a_job_stores_what_was_streamed(provider, generate, stored):
         ["sea", "half"], recipe=Recipe(model="m", base_url=provider.base_url, turns=2), max_attempts=1
     )
 
-    assert result.counts == Counts(completed=1, failed=1)
+    assert result.counts == ItemCounts(completed=1, failed=1)
     assert stored() == [("sea", ["user_1 about sea", "assistant_1 about sea"])]
     assert (result.tokens.tokens_in, result.tokens.tokens_out) == (100, 50)
 
@@ -182,7 +184,7 @@ async def test_what_came_of_a_broken_answer_is_kept(provider, generate, attempts
 
     result = await generate(1, recipe=Recipe(model="m", base_url=provider.base_url, turns=2), max_attempts=1)
 
-    assert result.counts == Counts(failed=1)
+    assert result.counts == ItemCounts(failed=1)
     [(ended, code, raw, _, _)] = attempts()
     assert (ended, code) == ("failed", "broken_answer")
     assert json.loads(raw)["choices"][0]["message"]["content"] == "Hello [key]"
@@ -201,7 +203,7 @@ async def test_an_answer_that_http_cannot_carry_is_broken(headers, says, provide
     """It came, so nothing was cut."""
     provider.behaviour = lambda _: Sent(b'{"choices": []}', headers=headers)
 
-    with pytest.raises(BrokenReply, match=says):
+    with pytest.raises(MalformedResponse, match=says):
         await _post(provider)
 
 

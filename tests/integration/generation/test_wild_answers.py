@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 import pytest
 
-from backstay import Backstay, Counts, Recipe
+from backstay import Backstay, ItemCounts, Recipe
 from support.answers import INSTRUCTIONS, ROWS, AnswerRow
 from support.invariants import violations
 from support.provider import KEY, Call, Reply, Sent, Status
@@ -37,7 +37,7 @@ async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monk
             recipe = Recipe(model=f"{prefix}writer", base_url=provider.base_url, turns=2, system=INSTRUCTIONS)
             result = await backstay.batches.run(speaks, items, recipe, concurrency=8, max_attempts=2)
             bad = sum(item["id"] in failed for item in items)
-            assert result.counts == Counts(completed=len(items) - bad, failed=bad)
+            assert result.counts == ItemCounts(completed=len(items) - bad, failed=bad)
 
     assert violations(path, planned=len(rows), may_fail=frozenset(failed)) == []
     stored, codes = _kept(path)

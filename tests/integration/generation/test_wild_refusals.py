@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import apsw
 import pytest
 
-from backstay import Backstay, BatchResult, Counts, JobState, Recipe, Stop
+from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe, StopSignal
 from backstay.generate import model_writer, setbacks
-from backstay.generate.error_response import Change, Kind
-from backstay.generate.suspicion import Blame, Suspicions
+from backstay.generate.error_response import ErrorKind, RequestChange
+from backstay.generate.suspicion import ErrorScope, SuspectedErrors
 from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
 from support.refusals import MODEL, NOW, REFUSALS, Row
 
@@ -33,7 +33,7 @@ class _Trial:
         self._backstay = backstay
         self._provider = provider
         self._name = row.name
-        self.stop = Stop()
+        self.stop = StopSignal()
 
     def refusal(self) -> Status:
         headers = {name: value for name, value in self.row.headers.items() if name.lower() != "content-type"}
@@ -64,7 +64,7 @@ async def _is_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> None:
     """One of them is refused: it fails after one call, with its code, and the others come through."""
     result = await trial.run(lambda call: trial.refusal() if call.topic == "bad" else Said(), ["bad", *others])
 
-    assert result.counts == Counts(completed=len(others), failed=1)
+    assert result.counts == ItemCounts(completed=len(others), failed=1)
     assert len(trial.calls) == len(others) + 1
 
 
@@ -72,7 +72,7 @@ async def _is_the_accounts(trial: _Trial) -> None:
     """All are refused: the job pauses with the code, all items pending, after a few calls."""
     result = await trial.run(lambda _: trial.refusal(), ["bad", *_OTHERS, "five", "six", "seven"])
 
-    assert (result.state, result.counts) == (JobState.PAUSED, Counts(pending=8))
+    assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(pending=8))
     assert result.pause is not None
     assert result.pause.code == trial.row.code
     assert result.pause.evidence
@@ -84,7 +84,7 @@ async def _may_be_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> N
     behaviour = lambda call: trial.refusal() if call.topic == "bad" else Said()  # noqa: E731
     result = await trial.run(behaviour, ["bad", *others], suffix="-one")
 
-    assert result.counts == Counts(completed=len(others), failed=1)
+    assert result.counts == ItemCounts(completed=len(others), failed=1)
     assert (trial.about("bad"), len(trial.calls)) == (2, len(others) + 2)
 
 
@@ -97,7 +97,7 @@ async def _passes(trial: _Trial) -> None:
 
     result = await trial.run(once, ["bad"])
 
-    assert result.counts == Counts(pending=1)
+    assert result.counts == ItemCounts(pending=1)
     assert len(trial.calls) == 1
 
 
@@ -107,9 +107,9 @@ async def _is_asked_differently(trial: _Trial) -> None:
 
     def behaviour(call: Call) -> Reply:
         match row.change:
-            case Change.PLAINER:
+            case RequestChange.PLAINER:
                 is_refused = call.body.get("response_format", {}).get("type") == "json_schema"
-            case Change.RESAMPLE:
+            case RequestChange.RESAMPLE:
                 is_refused = call.topic == "bad" and trial.about("bad") == 1
             case _:
                 is_refused = row.parameter in call.body
@@ -117,13 +117,13 @@ async def _is_asked_differently(trial: _Trial) -> None:
 
     result = await trial.run(behaviour, ["bad", *_OTHERS], max_tokens=99, temperature=0.5)
 
-    assert result.counts == Counts(completed=5)
+    assert result.counts == ItemCounts(completed=5)
     assert len(trial.calls) <= 5 + _CONCURRENCY
-    if row.change is not Change.RESAMPLE and row.parameter in ("max_tokens", "temperature"):
+    if row.change is not RequestChange.RESAMPLE and row.parameter in ("max_tokens", "temperature"):
         assert len(trial.calls) > 5
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(ErrorKind))
 async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, provider, tmp_path, monkeypatch):
     """Every refusal of the corpus is laid at the right door, whoever sends it and in whatever words."""
     monkeypatch.setattr(model_writer, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
@@ -148,7 +148,9 @@ def _of_items() -> Iterator[Row]:
     """Yield the first row of each code that is an item's matter, or may be one's."""
     seen = set()
     for row in REFUSALS:
-        may_be = row.kind in (Kind.ITEM, Kind.UNKNOWN, Kind.ACCOUNT, Kind.MODEL) and not row.decisive
+        may_be = (
+            row.kind in (ErrorKind.ITEM, ErrorKind.UNKNOWN, ErrorKind.ACCOUNT, ErrorKind.MODEL) and not row.decisive
+        )
         if may_be and row.status >= 300 and (row.kind, row.code) not in seen:
             seen.add((row.kind, row.code))
             yield row
@@ -160,7 +162,7 @@ async def test_one_of_thirty_is_refused_and_the_others_come_through(provider, tm
     monkeypatch.setattr(setbacks, "_PROBE_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         for row in _of_items():
-            may_be = row.kind in (Kind.ACCOUNT, Kind.MODEL)
+            may_be = row.kind in (ErrorKind.ACCOUNT, ErrorKind.MODEL)
             trial = _Trial(row, backstay, provider, concurrency=4)
             try:
                 await (_may_be_the_items if may_be else _is_the_items)(trial, _MANY)
@@ -172,8 +174,8 @@ async def test_one_of_thirty_is_refused_and_the_others_come_through(provider, tm
 async def test_control_a_suspicion_taken_for_certain_stops_the_others(provider, tmp_path, monkeypatch):
     """Without a second look, a refusal of one item that may be everybody's pauses the whole job."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(Suspicions, "blame", lambda *_: Blame.ALL)
-    row = next(row for row in _of_items() if row.kind is Kind.ACCOUNT)
+    monkeypatch.setattr(SuspectedErrors, "blame", lambda *_: ErrorScope.ALL)
+    row = next(row for row in _of_items() if row.kind is ErrorKind.ACCOUNT)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         with pytest.raises(AssertionError):
             await _may_be_the_items(_Trial(row, backstay, provider), _MANY)
@@ -181,15 +183,15 @@ async def test_control_a_suspicion_taken_for_certain_stops_the_others(provider, 
 
 async def _try(trial: _Trial) -> None:
     match trial.row.kind:
-        case Kind.ITEM | Kind.UNKNOWN:
+        case ErrorKind.ITEM | ErrorKind.UNKNOWN:
             await _is_the_items(trial)
-        case Kind.ACCOUNT | Kind.MODEL:
+        case ErrorKind.ACCOUNT | ErrorKind.MODEL:
             await _is_the_accounts(trial)
             if not trial.row.decisive:
                 await _may_be_the_items(trial)
-        case Kind.PASSING:
+        case ErrorKind.PASSING:
             await _passes(trial)
-        case Kind.DIFFERENTLY:
+        case ErrorKind.DIFFERENTLY:
             await _is_asked_differently(trial)
 
 

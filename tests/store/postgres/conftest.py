@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from backstay.storage.postgres.address import Address
-from backstay.storage.postgres.database import Database
+from backstay.storage.postgres.address import ServerAddress
+from backstay.storage.postgres.database import PostgresDatabase
 from backstay.storage.postgres.migrate import migrations
 from support import postgres
 
@@ -19,8 +19,8 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    database = Database(Address.of(url), schema=postgres.SCHEMA)
+def database(url: str) -> Iterator[PostgresDatabase]:
+    database = PostgresDatabase(ServerAddress.of(url), schema=postgres.SCHEMA)
     database.start(known=migrations()[-1][0], collation="default")
     yield database
     database.stop()

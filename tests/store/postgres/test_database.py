@@ -252,11 +252,11 @@ async def test_closed_database_says_so(database):
 
 async def test_a_server_that_is_gone_is_told_after_a_while(database, monkeypatch):
     """In our words, without the password."""
-    from backstay.storage.postgres.address import Address
-    from backstay.storage.postgres.database import Database
+    from backstay.storage.postgres.address import ServerAddress
+    from backstay.storage.postgres.database import PostgresDatabase
 
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.3)
-    gone = Database(Address.of("postgresql://me:hunter2@127.0.0.1:1/app"), schema="backstay")
+    gone = PostgresDatabase(ServerAddress.of("postgresql://me:hunter2@127.0.0.1:1/app"), schema="backstay")
     gone.start(known=1, collation="default")
     try:
         with pytest.raises(StorageError, match=r"127.0.0.1:1/app cannot be reached") as caught:

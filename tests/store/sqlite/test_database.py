@@ -10,8 +10,8 @@ import pytest
 from backstay.errors import OutcomeRefused, StoreBusy, StoreClosed
 from backstay.storage.sqlite import connection
 from backstay.storage.sqlite.connection import connect
-from backstay.storage.sqlite.database import Database
-from backstay.storage.sqlite.log import Log
+from backstay.storage.sqlite.database import SqliteDatabase
+from backstay.storage.sqlite.log import WriteAheadLog
 from support.loop_waiting import until
 from support.waiting import PATIENCE_SECONDS
 
@@ -27,7 +27,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def database(path):
-    database = Database(path)
+    database = SqliteDatabase(path)
     database.start(schema=0)
     yield database
     database.stop()
@@ -248,7 +248,7 @@ async def test_closed_database_says_so(database):
 
 async def test_database_that_was_never_started_says_so(path):
     """Nothing is opened before `start`."""
-    database = Database(path)
+    database = SqliteDatabase(path)
 
     with pytest.raises(StoreClosed):
         await database.read(_notes)
@@ -271,7 +271,7 @@ async def test_nothing_is_left_beside_a_closed_database(database, path):
 async def test_lock_of_another_program_is_told(path, monkeypatch):
     """After the time we wait for it; then the same write works."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
-    database = Database(path)
+    database = SqliteDatabase(path)
     database.start(schema=0)
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
@@ -318,14 +318,14 @@ async def test_every_connection_is_durable(database):
 async def test_who_waits_for_a_write_does_not_wait_for_the_log(path, monkeypatch):
     """It is copied back when the write has been told of, and before the next one."""
     may_copy, copied = threading.Event(), []
-    copy_back = Log.copy_back
+    copy_back = WriteAheadLog.copy_back
 
     def held_up(log):
         may_copy.wait(PATIENCE_SECONDS)
         copied.append(copy_back(log))
 
-    monkeypatch.setattr(Log, "copy_back", held_up)
-    database = Database(path)
+    monkeypatch.setattr(WriteAheadLog, "copy_back", held_up)
+    database = SqliteDatabase(path)
     database.start(schema=0)
 
     await database.write(_note("a"))
@@ -360,7 +360,7 @@ async def test_log_that_cannot_be_copied_back_is_kept(database, path, monkeypatc
 
     stubborn = Stubborn(str(path))
     stubborn.execute("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 1")
-    log = Log(stubborn)
+    log = WriteAheadLog(stubborn)
     for name in "ab":
         stubborn.execute("INSERT INTO notes VALUES (?)", (name,))
         log.copy_back()

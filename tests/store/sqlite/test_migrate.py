@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from backstay import former_name
-from backstay.batch.liveness import LifeLine
+from backstay.batch.liveness import LivenessLock
 from backstay.clock import SystemClock
 from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
 from backstay.storage.sqlite import SqliteStore, connection
@@ -432,7 +432,7 @@ def test_many_migrate_at_once(path):
 def test_nothing_is_migrated_under_a_worker(path, tmp_path):
     """The message says who it is; the database stays as it is."""
     prepare(path, create=True)
-    life = LifeLine.open(tmp_path / "workers")
+    life = LivenessLock.open(tmp_path / "workers")
     _put_worker(path, life.card)
 
     with pytest.raises(SchemaOutdated, match=rf"a worker \(process {os.getpid()} on "):

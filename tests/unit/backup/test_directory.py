@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from backstay.backup.directory import BackupFolder
+from backstay.backup.directory import BackupDirectory
 from backstay.errors import BackupError, BackupUnreachable
 
 _ID = "backup-1-a"
@@ -13,7 +13,7 @@ _ID = "backup-1-a"
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = BackupFolder(tmp_path / "backups" / "one")
+    folder = BackupDirectory(tmp_path / "backups" / "one")
     folder.make()
     return folder
 
@@ -61,8 +61,8 @@ def test_a_living_writer_keeps_its_file(folder):
 def test_what_a_dead_writer_left_is_swept(folder):
     """The kernel lets go of its lock, however it died."""
     program = (
-        "import os, sys; from pathlib import Path; from backstay.backup.directory import BackupFolder;"
-        "part = BackupFolder(Path(sys.argv[1])).create('backup-1-a'); part.write(b'half'); os.kill(os.getpid(), 9)"
+        "import os, sys; from pathlib import Path; from backstay.backup.directory import BackupDirectory;"
+        "part = BackupDirectory(Path(sys.argv[1])).create('backup-1-a'); part.write(b'half'); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program, str(folder.path)], check=False)
     left = [path.name for path in folder.path.iterdir()]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from backstay.backup.folder_marker import FolderMarker, FolderState, state_of
-from backstay.backup.location import Location
+from backstay.backup.location import FileLocation
 
-_FILE = Location("/data/backstay.db", "one", 5, 77)
+_FILE = FileLocation("/data/backstay.db", "one", 5, 77)
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def folder(tmp_path):
 
 
 def _state(folder, *, database=_FILE, was=None, database_id="a"):
-    marker = FolderMarker("a", _FILE, was or Location.from_path(folder))
+    marker = FolderMarker("a", _FILE, was or FileLocation.from_path(folder))
     return state_of(folder, marker, database_id=database_id, database=database, is_recorded=True)
 
 
@@ -31,22 +31,22 @@ def test_a_folder_is_that_of_the_database_in_its_marker(folder):
 
 def test_a_container_and_its_host_have_one_folder(folder):
     """Both see the same files, under other names and on another machine."""
-    host = replace(Location.from_path(folder), name="/srv/backups", machine="host")
+    host = replace(FileLocation.from_path(folder), name="/srv/backups", machine="host")
 
     assert _state(folder, database=replace(_FILE, name="/srv/backstay.db", machine="host"), was=host) is FolderState.OWN
 
 
 def test_a_copy_on_another_machine_has_no_right_to_a_shared_folder(folder):
     """A share is mounted there under another name, and is the same folder."""
-    share = replace(Location.from_path(folder), name="/srv/share", machine="host")
-    copy = Location("/home/backstay.db", "other", 9, 12)
+    share = replace(FileLocation.from_path(folder), name="/srv/share", machine="host")
+    copy = FileLocation("/home/backstay.db", "other", 9, 12)
 
     assert _state(folder, database=copy, was=share) is FolderState.FOREIGN
 
 
 def test_a_folder_that_was_copied_with_its_database_is_its_own(folder):
     """Neither is shared with the original then."""
-    original = Location("/elsewhere/backups", "one", 5, 12_345_678_901)
+    original = FileLocation("/elsewhere/backups", "one", 5, 12_345_678_901)
 
     assert _state(folder, database=replace(_FILE, name="/here/backstay.db", inode=78), was=original) is FolderState.OWN
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.backup.location import Location
+from backstay.backup.location import FileLocation
 
-_HERE = Location("/data/backstay.db", "one", 5, 77)
+_HERE = FileLocation("/data/backstay.db", "one", 5, 77)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ _HERE = Location("/data/backstay.db", "one", 5, 77)
         (replace(_HERE, name="/elsewhere/backstay.db", device=6), False),  # copied to another disk
         (replace(_HERE, name="/elsewhere/backstay.db", machine="two"), False),
         (replace(_HERE, machine="two", inode=78), False),  # copied to another machine
-        (Location("/data/backstay.db", "one"), False),  # not there
-        (Location("/elsewhere/backstay.db", "one"), False),
+        (FileLocation("/data/backstay.db", "one"), False),  # not there
+        (FileLocation("/elsewhere/backstay.db", "one"), False),
     ],
 )
 def test_a_copy_is_elsewhere(other, is_same):
@@ -32,8 +32,8 @@ def test_a_copy_is_elsewhere(other, is_same):
 
 def test_databases_on_servers_are_told_by_name_and_cluster():
     """A dump that was loaded elsewhere is a copy."""
-    here = Location("app, schema backstay", "cluster 1")
+    here = FileLocation("app, schema backstay", "cluster 1")
 
     assert here.is_same(here)
-    assert not here.is_same(Location("copy, schema backstay", "cluster 1"))
-    assert not here.is_same(Location("app, schema backstay", "cluster 2"))
+    assert not here.is_same(FileLocation("copy, schema backstay", "cluster 1"))
+    assert not here.is_same(FileLocation("app, schema backstay", "cluster 2"))

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backstay.backup.backup import Backup, BackupState, DeletionState
-from backstay.backup.retention import Action, decide
+from backstay.backup.backup import Backup, BackupState, DeleteState
+from backstay.backup.retention import RetentionAction, decide
 
 _NOW = datetime(2025, 6, 2, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -42,25 +42,33 @@ _BACKUP = Backup(
 @pytest.mark.parametrize(
     ("changes", "action", "reason"),
     [
-        ({}, Action.WAIT, "it expired at 2025-06-01T00:00:00.000000Z, and will be removed after 2025-06-03T00:00:00"),
-        ({"expires_at": _NOW}, Action.WAIT, "it expired at"),
-        ({"first_seen_expired_at": _NOW - _DAY}, Action.REMOVE, "it expired at 2025-06-01T00:00:00.000000Z"),
+        (
+            {},
+            RetentionAction.WAIT,
+            "it expired at 2025-06-01T00:00:00.000000Z, and will be removed after 2025-06-03T00:00:00",
+        ),
+        ({"expires_at": _NOW}, RetentionAction.WAIT, "it expired at"),
+        ({"first_seen_expired_at": _NOW - _DAY}, RetentionAction.REMOVE, "it expired at 2025-06-01T00:00:00.000000Z"),
         (
             {"first_seen_expired_at": _NOW - _DAY / 2},
-            Action.WAIT,
+            RetentionAction.WAIT,
             "it expired at 2025-06-01T00:00:00.000000Z, and will",
         ),
-        ({"first_seen_expired_at": _NOW + _DAY}, Action.WAIT, "it expired at 2025-06-01T00:00:00.000000Z, and will"),
-        ({"first_seen_expired_at": _NOW - _DAY, "expires_at": _NOW + _DAY}, Action.KEEP, "it is kept until"),
-        ({"first_seen_expired_at": _NOW - _DAY, "is_pinned": True}, Action.KEEP, "it is pinned"),
-        ({"expires_at": _NOW + _DAY}, Action.KEEP, "it is kept until 2025-06-03"),
-        ({"is_pinned": True}, Action.KEEP, "it is pinned"),
-        ({"deletion": DeletionState.DELETING}, Action.KEEP, "its delete is unfinished"),
-        ({"deletion": DeletionState.DELETED}, Action.WAIT, "it expired"),
-        ({"state": BackupState.FAILED}, Action.WAIT, "it expired"),
-        ({"state": BackupState.EXPIRED}, Action.FINISH, "its removal was interrupted"),
-        ({"state": BackupState.RUNNING, "expires_at": None}, Action.KEEP, "its writer died"),
-        ({"state": BackupState.RUNNING, "id": "busy"}, Action.KEEP, "it is being written"),
+        (
+            {"first_seen_expired_at": _NOW + _DAY},
+            RetentionAction.WAIT,
+            "it expired at 2025-06-01T00:00:00.000000Z, and will",
+        ),
+        ({"first_seen_expired_at": _NOW - _DAY, "expires_at": _NOW + _DAY}, RetentionAction.KEEP, "it is kept until"),
+        ({"first_seen_expired_at": _NOW - _DAY, "is_pinned": True}, RetentionAction.KEEP, "it is pinned"),
+        ({"expires_at": _NOW + _DAY}, RetentionAction.KEEP, "it is kept until 2025-06-03"),
+        ({"is_pinned": True}, RetentionAction.KEEP, "it is pinned"),
+        ({"deletion": DeleteState.DELETING}, RetentionAction.KEEP, "its delete is unfinished"),
+        ({"deletion": DeleteState.DELETED}, RetentionAction.WAIT, "it expired"),
+        ({"state": BackupState.FAILED}, RetentionAction.WAIT, "it expired"),
+        ({"state": BackupState.EXPIRED}, RetentionAction.FINISH, "its removal was interrupted"),
+        ({"state": BackupState.RUNNING, "expires_at": None}, RetentionAction.KEEP, "its writer died"),
+        ({"state": BackupState.RUNNING, "id": "busy"}, RetentionAction.KEEP, "it is being written"),
     ],
 )
 def test_every_backup_has_its_fate(changes, action, reason):
@@ -69,12 +77,16 @@ def test_every_backup_has_its_fate(changes, action, reason):
 
     assert decision.action is action
     assert decision.reason.startswith(reason)
-    assert (decision.first_seen_expired_at is not None) == (action is Action.WAIT)
+    assert (decision.first_seen_expired_at is not None) == (action is RetentionAction.WAIT)
 
 
 @pytest.mark.parametrize(
     ("changes", "action"),
-    [({}, Action.REMOVE), ({"expires_at": _NOW + _DAY}, Action.KEEP), ({"is_pinned": True}, Action.KEEP)],
+    [
+        ({}, RetentionAction.REMOVE),
+        ({"expires_at": _NOW + _DAY}, RetentionAction.KEEP),
+        ({"is_pinned": True}, RetentionAction.KEEP),
+    ],
 )
 def test_at_once_only_what_has_expired_goes(changes, action):
     """With `at_once` an expired backup needs no second look, and backups that are kept stay."""

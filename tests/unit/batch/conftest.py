@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.job import Job, JobSettings, JobState
 
 
@@ -23,8 +23,8 @@ def a_job() -> Callable[[JobState], Job]:
             processor="caller",
             recipe=None,
             settings=JobSettings(),
-            counts=Counts(),
-            tokens=Tokens(),
+            counts=ItemCounts(),
+            tokens=TokenCounts(),
             workers=0,
             waiting=None,
             pause=None,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.batch.breaker import FIRST_CALLS, Breaker
-from backstay.batch.outcome import Usage
+from backstay.batch.breaker import FIRST_CALLS, CircuitBreaker
+from backstay.batch.outcome import AttemptUsage
 from support.conversations import claimed, conversation
 from support.verdicts import completed, completed_with_none, doomed, failed, put_off, retried, skipped
 
@@ -15,7 +15,7 @@ from support.verdicts import completed, completed_with_none, doomed, failed, put
 @pytest.mark.parametrize(("concurrency", "calls"), [(1, 20), (19, 20), (20, 20), (21, 21), (500, 500)])
 def test_one_error_over_all_first_calls_trips(concurrency, calls):
     """After max(20, concurrency) calls that ended in the same error, and not before."""
-    breaker = Breaker(concurrency=concurrency)
+    breaker = CircuitBreaker(concurrency=concurrency)
     breaker.started(calls)
 
     pauses = [breaker.saw(failed(claimed(position), "http_404")) for position in range(calls)]
@@ -32,7 +32,7 @@ def test_one_error_over_all_first_calls_trips(concurrency, calls):
         completed(claimed(99), conversation()),
         completed_with_none(claimed(99)),
         skipped(claimed(99)),
-        retried(claimed(99), usage=Usage(raw="no JSON")),
+        retried(claimed(99), usage=AttemptUsage(raw="no JSON")),
         failed(claimed(99), "another"),
     ],
     ids=lambda verdict: f"{verdict.result}-{verdict.code}",
@@ -40,7 +40,7 @@ def test_one_error_over_all_first_calls_trips(concurrency, calls):
 @pytest.mark.parametrize("before", [1, 10, 19])
 def test_one_call_that_ends_otherwise_lets_all_others_out(otherwise, before):
     """After a call that ended otherwise the breaker bounds no more how many may start."""
-    breaker = Breaker(concurrency=4)
+    breaker = CircuitBreaker(concurrency=4)
     breaker.started(20)
 
     for position in range(before):
@@ -53,7 +53,7 @@ def test_one_call_that_ends_otherwise_lets_all_others_out(otherwise, before):
 def test_failures_of_several_kinds_trip_once_nothing_in_the_window_was_good():
     """Half of one kind and half of another were paid as well; one good call among them lets the job go on."""
     for good_at in (None, 30):
-        breaker = Breaker(concurrency=1)
+        breaker = CircuitBreaker(concurrency=1)
         breaker.started(51)
         breaker.saw(completed(claimed(99)))
         ends = [
@@ -75,7 +75,7 @@ def test_failures_of_several_kinds_trip_once_nothing_in_the_window_was_good():
 @pytest.mark.parametrize("good_before", [1, 1_000])
 def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, window, good_before):
     """Nine in ten of the last max(50, 2 * concurrency) calls are enough, however many were good before them."""
-    breaker = Breaker(concurrency=concurrency)
+    breaker = CircuitBreaker(concurrency=concurrency)
     breaker.started(good_before + window)
     for position in range(good_before):
         assert breaker.saw(completed(claimed(position))) is None
@@ -93,7 +93,7 @@ def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, w
 
 def test_what_was_under_way_when_it_tripped_is_put_back_as_well():
     """Calls that end after the one that tripped it push none of the items out that led to it."""
-    breaker = Breaker(concurrency=40)
+    breaker = CircuitBreaker(concurrency=40)
     breaker.started(180)
     for position in range(100):
         breaker.saw(completed(claimed(position)))
@@ -107,7 +107,7 @@ def test_what_was_under_way_when_it_tripped_is_put_back_as_well():
 
 def test_one_in_eight_that_ends_well_keeps_it_from_tripping():
     """A share of failures below nine in ten is the items' own, for as long as it lasts."""
-    breaker = Breaker(concurrency=1)
+    breaker = CircuitBreaker(concurrency=1)
 
     for position in range(1_000):
         breaker.started(1)
@@ -119,10 +119,10 @@ def test_one_in_eight_that_ends_well_keeps_it_from_tripping():
 @pytest.mark.parametrize("raw", ["no JSON", ""])
 def test_tries_that_will_be_repeated_fill_the_window(raw):
     """Answers of no use are paid for, whether or not the item has tries left, and empty ones as well."""
-    breaker = Breaker(concurrency=1)
+    breaker = CircuitBreaker(concurrency=1)
     breaker.started(50)
 
-    pauses = [breaker.saw(retried(claimed(position % 7), usage=Usage(raw=raw))) for position in range(50)]
+    pauses = [breaker.saw(retried(claimed(position % 7), usage=AttemptUsage(raw=raw))) for position in range(50)]
 
     assert pauses[:-1] == [None] * 49
     assert pauses[-1].code == "transient"
@@ -131,7 +131,7 @@ def test_tries_that_will_be_repeated_fill_the_window(raw):
 
 def test_what_waits_never_fills_the_window():
     """Tries that cost nothing say nothing about the items: patience decides how long they go on."""
-    breaker = Breaker(concurrency=4)
+    breaker = CircuitBreaker(concurrency=4)
 
     for position in range(500):
         breaker.started(1)
@@ -142,7 +142,7 @@ def test_what_waits_never_fills_the_window():
 
 def test_tries_without_an_answer_do_not_fill_the_window():
     """A connection that was lost before an answer came cost nothing; the item's last try decides."""
-    breaker = Breaker(concurrency=4)
+    breaker = CircuitBreaker(concurrency=4)
 
     for position in range(500):
         breaker.started(1)
@@ -151,11 +151,11 @@ def test_tries_without_an_answer_do_not_fill_the_window():
 
 def test_a_pause_tells_tokens_and_shows_the_latest_tries():
     """What was paid for is named, and the tries that led to the pause can be looked up, the latest first."""
-    breaker = Breaker(concurrency=1)
+    breaker = CircuitBreaker(concurrency=1)
     breaker.started(20)
 
     for position in range(20):
-        pause = breaker.saw(failed(claimed(position, attempt=3), "length", usage=Usage(100, 50)))
+        pause = breaker.saw(failed(claimed(position, attempt=3), "length", usage=AttemptUsage(100, 50)))
 
     assert pause.message == "the first 20 calls all ended in length (3,000 tokens): it is length"
     assert pause.evidence == tuple((position, 3) for position in reversed(range(20)))
@@ -163,7 +163,7 @@ def test_a_pause_tells_tokens_and_shows_the_latest_tries():
 
 def test_doomed_item_says_nothing():
     """A doom has its own reason to pause."""
-    breaker = Breaker(concurrency=1)
+    breaker = CircuitBreaker(concurrency=1)
     breaker.started(20)
 
     assert breaker.saw(doomed(claimed(5))) is None
@@ -175,7 +175,7 @@ def test_doomed_item_says_nothing():
 @given(data=st.data(), concurrency=st.integers(1, 60))
 def test_allowance_bounds_the_calls(data, concurrency):
     """However calls start and end, no more than max(20, concurrency) are let out before one ends otherwise."""
-    breaker = Breaker(concurrency=concurrency)
+    breaker = CircuitBreaker(concurrency=concurrency)
     threshold = max(FIRST_CALLS, concurrency)
     started, in_flight, pause = 0, 0, None
 

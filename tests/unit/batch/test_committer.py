@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.committer import GROUP, Committer
 from backstay.batch.item import ItemState
 from backstay.batch.job import JobState
@@ -12,7 +12,7 @@ from support.conversations import claimed
 from support.verdicts import completed
 
 _LEASE = Lease("local", 1, "job", 7)
-_REPORT = CommitReport([], JobState.RUNNING, Counts(), Tokens(), suspects_wait=False, next_due_seconds=None)
+_REPORT = CommitReport([], JobState.RUNNING, ItemCounts(), TokenCounts(), suspects_wait=False, next_due_seconds=None)
 
 
 class _Notebook:

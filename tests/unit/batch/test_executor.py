@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
-from backstay.batch.executor import Calls
+from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
-from backstay.batch.outcome import Done, Doom, Fail, Outcome, Retry, Skip, Usage
-from backstay.batch.processor import Callee, Work, waits
+from backstay.batch.outcome import AttemptUsage, Done, Fail, Halt, Outcome, Retry, Skip
+from backstay.batch.processor import CallableProcessor, Work, waits
 from support import waiting
 from support.conversations import claimed, conversation
 from support.loop_waiting import until
@@ -21,7 +21,7 @@ from support.waiting import PATIENCE_SECONDS
 class _Ended(NamedTuple):
     claimed: ClaimedItem
     outcome: Outcome
-    usage: Usage
+    usage: AttemptUsage
 
 
 class _Ear:
@@ -56,7 +56,7 @@ def calls_of(ear):
     """Return Calls of a processor."""
 
     def make(processor, *, timeout_seconds=10.0):
-        return Calls(callee=Callee.of(processor), timeout_seconds=timeout_seconds, on_ended=ear.hear)
+        return Executor(callee=CallableProcessor.of(processor), timeout_seconds=timeout_seconds, on_ended=ear.hear)
 
     return make
 
@@ -112,7 +112,7 @@ async def test_call_ends_with_what_it_returned(calls_of, ear, kind):
 
 
 @both
-@pytest.mark.parametrize("returned", [None, Skip("no"), Retry("later"), Fail("no"), Doom("no key")])
+@pytest.mark.parametrize("returned", [None, Skip("no"), Retry("later"), Fail("no"), Halt("no key")])
 async def test_outcome_is_passed_on(calls_of, ear, kind, returned):
     """An outcome that the processor chose itself."""
     calls_of(kind(lambda *_: returned)).start(claimed())
@@ -441,7 +441,7 @@ def test_abandoned_blocking_call_outlives_the_loop():
         return conversation()
 
     async def run():
-        calls = Calls(callee=Callee.of(process), timeout_seconds=10, on_ended=lambda *_: None)
+        calls = Executor(callee=CallableProcessor.of(process), timeout_seconds=10, on_ended=lambda *_: None)
         calls.start(claimed())
         await until(begun.is_set)
         calls.abandon_all()

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from backstay.batch.given_values import plain_values
-from backstay.batch.intake import Columns, drafts
+from backstay.batch.intake import ColumnMapping, drafts
 from backstay.batch.item import Item, item_of
-from backstay.errors import BadRow
+from backstay.errors import InvalidRow
 
 
 class _Level(enum.Enum):
@@ -26,7 +26,7 @@ class _Weight(enum.IntEnum):
 
 
 async def _items(given):
-    return [item_of(draft) async for chunk in drafts(given, Columns()) for draft in chunk]
+    return [item_of(draft) async for chunk in drafts(given, ColumnMapping()) for draft in chunk]
 
 
 async def test_rows_of_a_data_frame_are_taken_as_they_are_meant():
@@ -111,7 +111,7 @@ def _endless():
 )
 async def test_what_has_no_meaning_is_refused_by_column_and_row(given, said):
     """No job is made, and the message says where to look."""
-    with pytest.raises(BadRow, match=said):
+    with pytest.raises(InvalidRow, match=said):
         await _items([{"topic": "Rain", "b": 1}, {"topic": "Tea", "b": 1, "a": given}])
 
 

@@ -11,9 +11,9 @@ from types import MappingProxyType
 import orjson
 import pytest
 
-from backstay.batch.intake import CHUNK, Columns, drafts
+from backstay.batch.intake import CHUNK, ColumnMapping, drafts
 from backstay.batch.item import Item, content_digest_source
-from backstay.errors import BadRow, InputEmpty, InputNotFound, UnknownColumn
+from backstay.errors import InputEmpty, InputNotFound, InvalidRow, UnknownColumn
 from backstay.library.id_text import check_id
 from support.conversations import drafts_of
 from support.loop_waiting import until
@@ -25,7 +25,7 @@ async def _one(item, columns=None):
 
 
 async def _of_file(path, columns=None, **options):
-    return [draft async for chunk in drafts(path, columns or Columns(), **options) for draft in chunk]
+    return [draft async for chunk in drafts(path, columns or ColumnMapping(), **options) for draft in chunk]
 
 
 def _parameters(draft):
@@ -59,7 +59,9 @@ async def test_every_shape_of_an_item_comes_to_the_same(item):
 @pytest.mark.parametrize("item", ["tea", 5, None, ["tea"], ("id", "tea"), {"tea"}], ids=repr)
 async def test_what_is_no_item_is_refused(item):
     """The message says where it stands and what it is."""
-    with pytest.raises(BadRow, match=rf"^item 2 is an? {type(item).__name__}; give an Item or a dictionary") as caught:
+    with pytest.raises(
+        InvalidRow, match=rf"^item 2 is an? {type(item).__name__}; give an Item or a dictionary"
+    ) as caught:
         await drafts_of([{"topic": "x"}, item])
 
     assert caught.value.context == {"line": 2}
@@ -95,7 +97,7 @@ async def test_chunks_are_bounded(count, is_async):
 
     given = asynchronous() if is_async else ({"topic": str(n)} for n in range(count))
 
-    chunks = [chunk async for chunk in drafts(given, Columns())]
+    chunks = [chunk async for chunk in drafts(given, ColumnMapping())]
 
     assert max(map(len, chunks)) <= CHUNK
     assert [draft.line for chunk in chunks for draft in chunk] == list(range(1, count + 1))
@@ -112,7 +114,7 @@ async def test_chunk_of_long_items_has_fewer(is_async):
 
     given = asynchronous() if is_async else ({"topic": topic} for _ in range(10))
 
-    chunks = [chunk async for chunk in drafts(given, Columns())]
+    chunks = [chunk async for chunk in drafts(given, ColumnMapping())]
 
     assert list(map(len, chunks)) == [4, 4, 2]
 
@@ -126,7 +128,7 @@ async def test_items_are_taken_only_as_they_are_needed():
             taken.append(n)
             yield {"topic": str(n)}
 
-    stream = drafts(given(), Columns())
+    stream = drafts(given(), ColumnMapping())
     await anext(stream)
     await stream.aclose()
 
@@ -227,7 +229,7 @@ async def test_id_may_be_text_or_a_whole_number(given, kept):
 )
 async def test_bad_id_is_refused(given, reason):
     """An id stands in messages, file names and addresses."""
-    with pytest.raises(BadRow) as caught:
+    with pytest.raises(InvalidRow) as caught:
         await _one({"id": given, "topic": "x"})
 
     assert caught.value.message == f"item 1: {reason}"
@@ -240,7 +242,7 @@ async def test_item_without_an_id_of_its_own_gets_one():
 
 async def test_check_of_an_id_is_shared():
     """The name of a job is held to the same."""
-    with pytest.raises(BadRow, match=r"^the job's name is empty$") as caught:
+    with pytest.raises(InvalidRow, match=r"^the job's name is empty$") as caught:
         check_id(" ", "the job's name", job_id=" ")
 
     assert caught.value.context == {"job_id": " "}
@@ -254,7 +256,7 @@ async def test_check_of_an_id_is_shared():
 )
 async def test_topic_is_needed(values):
     """Without it nothing can be written about."""
-    with pytest.raises(BadRow, match=r"^item 1: the topic is missing or empty$"):
+    with pytest.raises(InvalidRow, match=r"^item 1: the topic is missing or empty$"):
         await _one(values)
 
 
@@ -276,7 +278,7 @@ async def test_topic_may_be_a_number(given, kept):
 )
 async def test_bad_text_is_refused(column, given, reason):
     """Topic and persona are text."""
-    with pytest.raises(BadRow) as caught:
+    with pytest.raises(InvalidRow) as caught:
         await _one({"topic": "tea", column: given})
 
     assert caught.value.message == f"item 1: the {column} {reason}"
@@ -285,7 +287,7 @@ async def test_bad_text_is_refused(column, given, reason):
 @pytest.mark.parametrize("column", ["topic", "persona", "note"])
 async def test_half_of_a_surrogate_pair_is_refused(column):
     """No file and no database could keep it."""
-    with pytest.raises(BadRow, match=r"^item 1: "):
+    with pytest.raises(InvalidRow, match=r"^item 1: "):
         await _one({"topic": "tea", column: "a \udc80"})
 
 
@@ -336,7 +338,9 @@ def _endless():
 )
 async def test_parameter_that_json_cannot_say_is_refused(value):
     """It would come back as something else, or not at all."""
-    with pytest.raises(BadRow, match=r"^item 1: (the parameter )?'value' (is|\(an? \w+\) cannot be kept as JSON: )"):
+    with pytest.raises(
+        InvalidRow, match=r"^item 1: (the parameter )?'value' (is|\(an? \w+\) cannot be kept as JSON: )"
+    ):
         await _one({"topic": "tea", "value": value})
 
 
@@ -347,7 +351,7 @@ async def test_columns_are_named():
     """What is not named, an `id` column included, is a parameter."""
     given = {"key": "a", "subject": "tea", "voice": "a monk", "id": 5, "depth": 3}
 
-    draft = await _one(given, Columns(id="key", topic="subject", persona="voice"))
+    draft = await _one(given, ColumnMapping(id="key", topic="subject", persona="voice"))
 
     assert (draft.id, draft.topic, draft.persona) == ("a", "tea", "a monk")
     assert _parameters(draft) == {"id": 5, "depth": 3}
@@ -355,13 +359,15 @@ async def test_columns_are_named():
 
 async def test_columns_do_not_rename_the_fields_of_an_item():
     """They are about rows; an Item says itself what is what."""
-    draft = await _one(Item("tea", parameters={"subject": "x"}), Columns(topic="subject"))
+    draft = await _one(Item("tea", parameters={"subject": "x"}), ColumnMapping(topic="subject"))
 
     assert draft.topic == "tea"
     assert _parameters(draft) == {"subject": "x"}
 
 
-@pytest.mark.parametrize("columns", [Columns(id="nr"), Columns(topic="nr"), Columns(persona="nr")], ids=repr)
+@pytest.mark.parametrize(
+    "columns", [ColumnMapping(id="nr"), ColumnMapping(topic="nr"), ColumnMapping(persona="nr")], ids=repr
+)
 async def test_column_that_a_file_lacks_is_told(columns, tmp_path):
     """With those that it has, before any row is used."""
     path = tmp_path / "topics.csv"
@@ -407,7 +413,7 @@ async def test_bad_row_of_a_file_is_named_by_its_line(tmp_path):
     path = tmp_path / "topics.jsonl"
     path.write_text('{"topic":"a"}\n\n{"topic":""}\n')
 
-    with pytest.raises(BadRow) as caught:
+    with pytest.raises(InvalidRow) as caught:
         await _of_file(path)
 
     assert caught.value.message == f"{path} line 3: the topic is missing or empty"
@@ -466,13 +472,13 @@ async def test_reading_may_be_cancelled():
 @pytest.mark.parametrize("column", ["topic", "persona"])
 async def test_half_of_a_surrogate_pair_is_told_for_what_it_is(column):
     """By its line and column."""
-    with pytest.raises(BadRow, match=rf"the {column} contains half of a surrogate pair, which is no character"):
+    with pytest.raises(InvalidRow, match=rf"the {column} contains half of a surrogate pair, which is no character"):
         await drafts_of([{"topic": "fine"}, {"topic": "fine", column: "half \ud83d"}])
 
 
 async def test_what_an_item_is_not_is_said_in_words():
     """With the right article."""
-    with pytest.raises(BadRow, match=r"is an int; give an Item"):
+    with pytest.raises(InvalidRow, match=r"is an int; give an Item"):
         await drafts_of([7])
 
 
@@ -493,7 +499,7 @@ async def test_an_item_of_the_original_may_be_without_parameters(given):
 
 async def test_a_parameter_stands_in_one_place():
     """One that is in `parameters` and next to it is refused with its place."""
-    with pytest.raises(BadRow) as caught:
+    with pytest.raises(InvalidRow) as caught:
         await _one({"topic": "tea", "parameters": {"tone": "calm"}, "tone": "loud"})
 
     assert caught.value.message == "item 1: 'tone' stands in `parameters` and next to it; rename one of them"
@@ -501,7 +507,7 @@ async def test_a_parameter_stands_in_one_place():
 
 async def test_one_column_may_be_id_and_topic():
     """What names an item may say what it is about."""
-    draft = await _one({"question": "Why?"}, Columns("question", "question"))
+    draft = await _one({"question": "Why?"}, ColumnMapping("question", "question"))
 
     assert (draft.base_id, draft.topic, draft.parameters_json) == ("Why?", "Why?", "{}")
 
@@ -513,5 +519,5 @@ async def test_a_data_frame_is_named_as_what_it_is():
         def to_dict(self, orient):
             raise AssertionError(orient)
 
-    with pytest.raises(BadRow, match=r"frame\.to_dict\('records'\)"):
+    with pytest.raises(InvalidRow, match=r"frame\.to_dict\('records'\)"):
         await drafts_of(Frame(["topic"]))

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from backstay.batch import lease as lease_module
-from backstay.batch.lease import CRASH_LIMIT, Heart, Watch
-from backstay.batch.liveness import LifeLine
+from backstay.batch.lease import CRASH_LIMIT, Heartbeat, LeaseMonitor
+from backstay.batch.liveness import LivenessLock
 from backstay.batch.store import Lease, WorkerRow
 from backstay.errors import LeaseLost, StoreBusy
 from support.loop_waiting import until
@@ -61,7 +61,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def watch(rows):
-    return Watch(store=rows, owner="local", job_id="job", lease_seconds=10)
+    return LeaseMonitor(store=rows, owner="local", job_id="job", lease_seconds=10)
 
 
 async def _look_every_second(watch, clock, seconds):
@@ -161,7 +161,7 @@ async def test_worker_that_moves_at_the_last_moment_is_left_alone(rows, clock, w
 
 async def test_worker_that_is_proven_dead_is_taken_over_at_once(rows, clock, watch, tmp_path):
     """No lease is waited for, and its file goes."""
-    life = LifeLine.open(tmp_path)
+    life = LivenessLock.open(tmp_path)
     life.close(remove=False)
     rows.put(1, of=life.card)
 
@@ -208,7 +208,7 @@ _LEASE_SECONDS = 0.06
 
 
 def _heart(beats, lost):
-    return Heart(store=beats, lease=_LEASE, lease_seconds=_LEASE_SECONDS, on_lost=lambda: lost.append(1))
+    return Heartbeat(store=beats, lease=_LEASE, lease_seconds=_LEASE_SECONDS, on_lost=lambda: lost.append(1))
 
 
 def _rounds_of(heart):

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from backstay.batch import liveness
-from backstay.batch.liveness import Life, LifeLine, forget, is_proven_dead, life_of
-from backstay.batch.store import WorkerCard
+from backstay.batch.liveness import Liveness, LivenessLock, forget, is_proven_dead, life_of
+from backstay.batch.store import WorkerIdentity
 from support.waiting import PATIENCE_SECONDS
 
 _HOLD = """
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
-from backstay.batch.liveness import LifeLine
-life = LifeLine.open(Path(sys.argv[1]))
+from backstay.batch.liveness import LivenessLock
+life = LivenessLock.open(Path(sys.argv[1]))
 print(json.dumps(asdict(life.card)), flush=True)
 sys.stdin.read()
 """
@@ -31,8 +31,8 @@ _HOLD_AND_FORK = """
 import json, os, sys
 from dataclasses import asdict
 from pathlib import Path
-from backstay.batch.liveness import LifeLine
-life = LifeLine.open(Path(sys.argv[1]))
+from backstay.batch.liveness import LivenessLock
+life = LivenessLock.open(Path(sys.argv[1]))
 child = os.fork()
 if child == 0:
     sys.stdin.read()
@@ -44,8 +44,8 @@ os.kill(os.getpid(), 9)
 _PROBE = """
 import json, sys
 from backstay.batch.liveness import life_of
-from backstay.batch.store import WorkerCard
-print(life_of(WorkerCard(**json.loads(sys.argv[1]))).value)
+from backstay.batch.store import WorkerIdentity
+print(life_of(WorkerIdentity(**json.loads(sys.argv[1]))).value)
 """
 
 
@@ -63,7 +63,7 @@ def _process(script, *arguments):
 def _seen_by_another_process(card):
     """What a process of its own says of a card."""
     command = [sys.executable, "-c", _PROBE, json.dumps(asdict(card))]
-    return Life(
+    return Liveness(
         subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS).stdout.strip()
     )
 
@@ -71,7 +71,7 @@ def _seen_by_another_process(card):
 @pytest.fixture
 def abandoned(tmp_path):
     """The card of a worker of this process that let go of its lock and left its file."""
-    life = LifeLine.open(tmp_path)
+    life = LivenessLock.open(tmp_path)
     life.close(remove=False)
     return life.card
 
@@ -81,7 +81,7 @@ def abandoned(tmp_path):
 
 def test_life_line_says_who_holds_it(tmp_path):
     """The card names liveness, boot, process and the very file."""
-    life = LifeLine.open(tmp_path / "workers")
+    life = LivenessLock.open(tmp_path / "workers")
     try:
         card = life.card
         status = Path(card.lock_path).stat()
@@ -96,7 +96,7 @@ def test_files_are_the_users_own(tmp_path):
     """Nobody else may hold or remove them; folders above are made as well."""
     folder = tmp_path / "deep" / "workers"
 
-    life = LifeLine.open(folder)
+    life = LivenessLock.open(folder)
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(Path(life.card.lock_path).stat().st_mode) == 0o600
@@ -108,14 +108,14 @@ def test_folder_of_others_keeps_its_rights(tmp_path):
     folder = tmp_path / "shared"
     folder.mkdir(mode=0o755)
 
-    LifeLine.open(folder).close()
+    LivenessLock.open(folder).close()
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
 def test_two_life_lines_have_a_file_each(tmp_path):
     """Two runs in one process are two workers."""
-    first, second = LifeLine.open(tmp_path), LifeLine.open(tmp_path)
+    first, second = LivenessLock.open(tmp_path), LivenessLock.open(tmp_path)
 
     assert first.card.lock_path != second.card.lock_path
     first.close()
@@ -124,7 +124,7 @@ def test_two_life_lines_have_a_file_each(tmp_path):
 
 def test_closing_removes_the_file(tmp_path):
     """Unless it is to stay."""
-    removed, kept = LifeLine.open(tmp_path), LifeLine.open(tmp_path)
+    removed, kept = LivenessLock.open(tmp_path), LivenessLock.open(tmp_path)
 
     removed.close()
     kept.close(remove=False)
@@ -134,7 +134,7 @@ def test_closing_removes_the_file(tmp_path):
 
 def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
     """Somebody tidied up."""
-    life = LifeLine.open(tmp_path)
+    life = LivenessLock.open(tmp_path)
     Path(life.card.lock_path).unlink()
 
     life.close()
@@ -145,27 +145,27 @@ def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
 
 def test_own_file_is_alive_and_stays_locked(tmp_path):
     """A process that opens and closes its own file would lose its lock on it: it must not look."""
-    life = LifeLine.open(tmp_path)
+    life = LivenessLock.open(tmp_path)
     try:
-        assert life_of(life.card) is Life.ALIVE
+        assert life_of(life.card) is Liveness.ALIVE
         assert not is_proven_dead(life.card)
-        assert _seen_by_another_process(life.card) is Life.ALIVE
+        assert _seen_by_another_process(life.card) is Liveness.ALIVE
     finally:
         life.close()
 
 
 def test_file_left_unlocked_proves_death(abandoned):
     """Its worker could not give back what it held, and left it for this."""
-    assert life_of(abandoned) is Life.DEAD
+    assert life_of(abandoned) is Liveness.DEAD
     assert is_proven_dead(abandoned)
-    assert _seen_by_another_process(abandoned) is Life.DEAD
+    assert _seen_by_another_process(abandoned) is Liveness.DEAD
 
 
 def test_killed_process_is_dead_at_once(tmp_path):
     """The kernel drops the lock, whatever the process was doing."""
     with _process(_HOLD, tmp_path) as worker:
-        card = WorkerCard(**json.loads(worker.stdout.readline()))
-        assert life_of(card) is Life.ALIVE
+        card = WorkerIdentity(**json.loads(worker.stdout.readline()))
+        assert life_of(card) is Liveness.ALIVE
 
         worker.send_signal(signal.SIGKILL)
         worker.wait(PATIENCE_SECONDS)
@@ -176,10 +176,10 @@ def test_killed_process_is_dead_at_once(tmp_path):
 def test_stopped_process_is_alive(tmp_path):
     """One that is only frozen keeps its lock: it may wake up and go on."""
     with _process(_HOLD, tmp_path) as worker:
-        card = WorkerCard(**json.loads(worker.stdout.readline()))
+        card = WorkerIdentity(**json.loads(worker.stdout.readline()))
         worker.send_signal(signal.SIGSTOP)
 
-        assert life_of(card) is Life.ALIVE
+        assert life_of(card) is Liveness.ALIVE
 
 
 def test_forked_child_does_not_keep_its_parent_alive(tmp_path):
@@ -189,7 +189,7 @@ def test_forked_child_does_not_keep_its_parent_alive(tmp_path):
         worker.wait(PATIENCE_SECONDS)
         try:
             os.kill(child, 0)
-            assert is_proven_dead(WorkerCard(**card))
+            assert is_proven_dead(WorkerIdentity(**card))
         finally:
             os.kill(child, signal.SIGKILL)
 
@@ -198,7 +198,7 @@ def test_missing_file_proves_nothing(abandoned):
     """Somebody may have removed the file of a living worker."""
     Path(abandoned.lock_path).unlink()
 
-    assert life_of(abandoned) is Life.UNKNOWN
+    assert life_of(abandoned) is Liveness.UNKNOWN
     assert not is_proven_dead(abandoned)
 
 
@@ -208,7 +208,7 @@ def test_file_of_another_proves_nothing(abandoned, tmp_path):
     other.write_bytes(b"")
     other.replace(abandoned.lock_path)
 
-    assert life_of(abandoned) is Life.UNKNOWN
+    assert life_of(abandoned) is Liveness.UNKNOWN
 
 
 def test_link_proves_nothing(abandoned, tmp_path):
@@ -216,20 +216,20 @@ def test_link_proves_nothing(abandoned, tmp_path):
     Path(abandoned.lock_path).rename(tmp_path / "moved")
     Path(abandoned.lock_path).symlink_to(tmp_path / "moved")
 
-    assert life_of(abandoned) is Life.UNKNOWN
+    assert life_of(abandoned) is Liveness.UNKNOWN
 
 
 @pytest.mark.parametrize("boot", ["", "another-boot"])
 def test_other_machine_proves_nothing(abandoned, boot):
     """A lock of another machine cannot be seen here, even where its file can."""
-    assert life_of(replace(abandoned, boot_id=boot, host="elsewhere")) is Life.UNKNOWN
+    assert life_of(replace(abandoned, boot_id=boot, host="elsewhere")) is Liveness.UNKNOWN
 
 
 def test_machines_without_a_boot_id_are_told_apart_by_name(abandoned, monkeypatch):
     """Two machines that both have none are not the same."""
     monkeypatch.setattr(liveness, "boot_id", lambda: "")
 
-    assert life_of(replace(abandoned, boot_id="", host="elsewhere")) is Life.UNKNOWN
+    assert life_of(replace(abandoned, boot_id="", host="elsewhere")) is Liveness.UNKNOWN
 
 
 @pytest.mark.parametrize("file", ["there", "gone"])
@@ -239,14 +239,14 @@ def test_restart_of_this_machine_is_death(abandoned, monkeypatch, file):
     if file == "gone":
         Path(abandoned.lock_path).unlink()
 
-    assert life_of(replace(abandoned, boot_id="an-earlier-boot/this-machine")) is Life.DEAD
+    assert life_of(replace(abandoned, boot_id="an-earlier-boot/this-machine")) is Liveness.DEAD
 
 
 def test_another_machine_of_the_same_name_proves_nothing(abandoned, monkeypatch):
     """Many machines are called as they were delivered; on a server's database they meet."""
     monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
 
-    assert life_of(replace(abandoned, boot_id="another-boot/another-machine")) is Life.UNKNOWN
+    assert life_of(replace(abandoned, boot_id="another-boot/another-machine")) is Liveness.UNKNOWN
 
 
 def test_a_machine_that_nothing_names_is_known_by_the_file(abandoned, monkeypatch):
@@ -256,7 +256,7 @@ def test_a_machine_that_nothing_names_is_known_by_the_file(abandoned, monkeypatc
     there = life_of(unnamed)
     Path(abandoned.lock_path).unlink()
 
-    assert (there, life_of(unnamed)) == (Life.DEAD, Life.UNKNOWN)
+    assert (there, life_of(unnamed)) == (Liveness.DEAD, Liveness.UNKNOWN)
 
 
 def test_a_machine_keeps_its_own_name_to_itself(tmp_path, monkeypatch):

@@ -4,37 +4,37 @@ from itertools import product
 
 import pytest
 
-from backstay.batch.job import FINISHED, MOVES, UNFINISHED, Job, JobState, Move, check_move
-from backstay.batch.job import Difference as ItemDifference
-from backstay.errors import IllegalMove
+from backstay.batch.job import FINISHED, MOVES, UNFINISHED, Job, JobAction, JobState, check_move
+from backstay.batch.job import ItemsDifference as ItemDifference
+from backstay.errors import InvalidTransition
 
 _STORED = [state for state in JobState if state is not JobState.INTERRUPTED]
 
 # Said a second time, by hand: a change of the table must be meant.
 _LEGAL = {
-    (JobState.PENDING, Move.WORK): JobState.RUNNING,
-    (JobState.RUNNING, Move.WORK): JobState.RUNNING,
-    (JobState.PAUSED, Move.WORK): JobState.RUNNING,
-    (JobState.PENDING, Move.PAUSE): JobState.PAUSED,
-    (JobState.RUNNING, Move.PAUSE): JobState.PAUSED,
-    (JobState.PENDING, Move.CANCEL): JobState.CANCELLED,
-    (JobState.RUNNING, Move.CANCEL): JobState.CANCELLED,
-    (JobState.PAUSED, Move.CANCEL): JobState.CANCELLED,
-    (JobState.PENDING, Move.RETRY): JobState.PENDING,
-    (JobState.RUNNING, Move.RETRY): JobState.RUNNING,
-    (JobState.PAUSED, Move.RETRY): JobState.PAUSED,
-    (JobState.COMPLETED, Move.RETRY): JobState.PENDING,
-    (JobState.COMPLETED_WITH_FAILURES, Move.RETRY): JobState.PENDING,
-    (JobState.PENDING, Move.SKIP): JobState.PENDING,
-    (JobState.RUNNING, Move.SKIP): JobState.RUNNING,
-    (JobState.PAUSED, Move.SKIP): JobState.PAUSED,
-    (JobState.COMPLETED, Move.SKIP): JobState.COMPLETED,
-    (JobState.COMPLETED_WITH_FAILURES, Move.SKIP): JobState.COMPLETED_WITH_FAILURES,
-    (JobState.PENDING, Move.ADD): JobState.PENDING,
-    (JobState.RUNNING, Move.ADD): JobState.RUNNING,
-    (JobState.PAUSED, Move.ADD): JobState.PAUSED,
-    (JobState.COMPLETED, Move.ADD): JobState.PENDING,
-    (JobState.COMPLETED_WITH_FAILURES, Move.ADD): JobState.PENDING,
+    (JobState.PENDING, JobAction.WORK): JobState.RUNNING,
+    (JobState.RUNNING, JobAction.WORK): JobState.RUNNING,
+    (JobState.PAUSED, JobAction.WORK): JobState.RUNNING,
+    (JobState.PENDING, JobAction.PAUSE): JobState.PAUSED,
+    (JobState.RUNNING, JobAction.PAUSE): JobState.PAUSED,
+    (JobState.PENDING, JobAction.CANCEL): JobState.CANCELLED,
+    (JobState.RUNNING, JobAction.CANCEL): JobState.CANCELLED,
+    (JobState.PAUSED, JobAction.CANCEL): JobState.CANCELLED,
+    (JobState.PENDING, JobAction.RETRY): JobState.PENDING,
+    (JobState.RUNNING, JobAction.RETRY): JobState.RUNNING,
+    (JobState.PAUSED, JobAction.RETRY): JobState.PAUSED,
+    (JobState.COMPLETED, JobAction.RETRY): JobState.PENDING,
+    (JobState.COMPLETED_WITH_FAILURES, JobAction.RETRY): JobState.PENDING,
+    (JobState.PENDING, JobAction.SKIP): JobState.PENDING,
+    (JobState.RUNNING, JobAction.SKIP): JobState.RUNNING,
+    (JobState.PAUSED, JobAction.SKIP): JobState.PAUSED,
+    (JobState.COMPLETED, JobAction.SKIP): JobState.COMPLETED,
+    (JobState.COMPLETED_WITH_FAILURES, JobAction.SKIP): JobState.COMPLETED_WITH_FAILURES,
+    (JobState.PENDING, JobAction.ADD): JobState.PENDING,
+    (JobState.RUNNING, JobAction.ADD): JobState.RUNNING,
+    (JobState.PAUSED, JobAction.ADD): JobState.PAUSED,
+    (JobState.COMPLETED, JobAction.ADD): JobState.PENDING,
+    (JobState.COMPLETED_WITH_FAILURES, JobAction.ADD): JobState.PENDING,
 }
 
 
@@ -44,10 +44,10 @@ def test_legal_move_leads_to_its_state(state, move):
     assert check_move("topics", state, move) is _LEGAL[state, move]
 
 
-@pytest.mark.parametrize(("state", "move"), sorted(set(product(_STORED, Move)) - set(_LEGAL)))
+@pytest.mark.parametrize(("state", "move"), sorted(set(product(_STORED, JobAction)) - set(_LEGAL)))
 def test_any_other_move_is_refused(state, move):
     """The refusal names the job, its state, what was asked and the next step."""
-    with pytest.raises(IllegalMove) as caught:
+    with pytest.raises(InvalidTransition) as caught:
         check_move("topics", state, move)
 
     message = caught.value.message
@@ -57,7 +57,7 @@ def test_any_other_move_is_refused(state, move):
 
 def test_every_move_is_in_the_table():
     """A new move enters the table in the same change."""
-    assert set(MOVES) == set(Move)
+    assert set(MOVES) == set(JobAction)
 
 
 def test_every_stored_state_is_either_finished_or_not():

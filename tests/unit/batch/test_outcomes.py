@@ -7,13 +7,13 @@ import pytest
 from backstay.batch.backoff import Backoff
 from backstay.batch.item import ItemState
 from backstay.batch.outcome import (
+    AttemptUsage,
     Done,
-    Doom,
     Fail,
+    Halt,
     Outcome,
     Retry,
     Skip,
-    Usage,
     Verdict,
     decide,
     outcome_of,
@@ -28,7 +28,7 @@ def _decide(outcome: Outcome, *, tries: int = 0, max_attempts: int = 3, backoff:
     return decide(
         claimed(tries=tries),
         outcome,
-        usage=Usage(3, 5, "raw"),
+        usage=AttemptUsage(3, 5, "raw"),
         max_attempts=max_attempts,
         backoff=backoff or Backoff(),
     )
@@ -43,7 +43,7 @@ def _decide(outcome: Outcome, *, tries: int = 0, max_attempts: int = 3, backoff:
         (Done(), ItemState.COMPLETED, "completed", False),
         (Skip("no need"), ItemState.SKIPPED, "skipped", False),
         (Fail("no", code="refusal"), ItemState.FAILED, "failed", True),
-        (Doom("no key", code="no_key"), ItemState.PENDING, "doomed", False),
+        (Halt("no key", code="no_key"), ItemState.PENDING, "doomed", False),
     ],
 )
 def test_tries_matter_to_a_retry_only(outcome, state, result, counts, tries, max_attempts):
@@ -51,7 +51,7 @@ def test_tries_matter_to_a_retry_only(outcome, state, result, counts, tries, max
     verdict = _decide(outcome, tries=tries, max_attempts=max_attempts)
 
     assert (verdict.state, verdict.result, verdict.counts, verdict.delay) == (state, result, counts, 0.0)
-    assert verdict.usage == Usage(3, 5, "raw")
+    assert verdict.usage == AttemptUsage(3, 5, "raw")
     assert verdict.claimed == claimed(tries=tries)
 
 
@@ -99,17 +99,17 @@ def test_conversation_is_kept_only_by_what_is_done():
     kept = conversation()
 
     assert _decide(Done(kept)).conversation is kept
-    assert all(_decide(outcome).conversation is None for outcome in (Skip(), Retry(), Fail(), Doom("x")))
+    assert all(_decide(outcome).conversation is None for outcome in (Skip(), Retry(), Fail(), Halt("x")))
 
 
 def test_doom_says_why():
     """The reason of a doom becomes the reason of the pause."""
-    verdict = _decide(Doom("the key is wrong", code="http_401"))
+    verdict = _decide(Halt("the key is wrong", code="http_401"))
 
     assert (verdict.code, verdict.message) == ("http_401", "the key is wrong")
 
 
-@pytest.mark.parametrize("outcome", [Skip("é" * 5_000), Retry("é" * 5_000), Fail("é" * 5_000), Doom("é" * 5_000)])
+@pytest.mark.parametrize("outcome", [Skip("é" * 5_000), Retry("é" * 5_000), Fail("é" * 5_000), Halt("é" * 5_000)])
 def test_message_is_capped(outcome):
     """A page of HTML as the reason does not go into the database whole."""
     assert _decide(outcome).message == "é" * 2_000
@@ -128,9 +128,9 @@ def test_refused_outcome_fails_its_item():
 
 def test_refused_outcome_leaves_out_raw_answer_and_traceback():
     """The raw answer or the traceback may be what was refused: written again, it would be refused again."""
-    failed = replace(_decide(Fail("no")), usage=Usage(3, 5, "raw", "made.py:1 in f"))
+    failed = replace(_decide(Fail("no")), usage=AttemptUsage(3, 5, "raw", "made.py:1 in f"))
 
-    assert Verdict.refused(failed, "outcome_refused", "no").usage == Usage(3, 5)
+    assert Verdict.refused(failed, "outcome_refused", "no").usage == AttemptUsage(3, 5)
 
 
 # -- what was returned -----------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_refused_outcome_leaves_out_raw_answer_and_traceback():
 
 @pytest.mark.parametrize(
     "outcome",
-    [Done(), Done(conversation()), Skip("s"), Retry("r", after=1.5, code="c"), Fail("f", "c"), Doom("d", "c")],
+    [Done(), Done(conversation()), Skip("s"), Retry("r", after=1.5, code="c"), Fail("f", "c"), Halt("d", "c")],
 )
 def test_outcome_is_taken_as_it_is(outcome):
     """A processor may return any outcome itself."""
@@ -180,13 +180,13 @@ def test_conversation_that_may_not_be_stored_fails_the_item(wrap):
     assert outcome == Fail("the conversation has no turns", code="invalid_conversation")
 
 
-@pytest.mark.parametrize("outcome", [Skip, Retry, Fail, Doom])
+@pytest.mark.parametrize("outcome", [Skip, Retry, Fail, Halt])
 def test_reason_may_be_an_exception(outcome):
     """`Fail(error)` is the obvious thing to write; the text of the error is kept."""
     assert outcome_of(outcome(ValueError("too long"))).reason == "too long"
 
 
-@pytest.mark.parametrize("outcome", [Retry, Fail, Doom])
+@pytest.mark.parametrize("outcome", [Retry, Fail, Halt])
 def test_code_may_be_a_number(outcome):
     """An HTTP status is the obvious code."""
     assert outcome_of(outcome("no", code=503)).code == "503"

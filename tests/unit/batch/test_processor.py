@@ -5,8 +5,8 @@ import functools
 import pytest
 
 from backstay.batch.item import Item
-from backstay.batch.outcome import Usage
-from backstay.batch.processor import Callee, Work, used
+from backstay.batch.outcome import AttemptUsage
+from backstay.batch.processor import CallableProcessor, Work, used
 from backstay.errors import ProcessorUnusable
 
 _ITEM = Item("tea", id="a")
@@ -115,7 +115,7 @@ def _wrapped(*arguments, **named):
 )
 async def test_callable_is_called_as_it_wants(processor, is_async, takes_work):
     """With the item, and with the attempt where it takes one."""
-    callee, work = Callee.of(processor), Work(1)
+    callee, work = CallableProcessor.of(processor), Work(1)
 
     returned = callee.call(_ITEM, work)
     if is_async:
@@ -134,7 +134,7 @@ def test_class_is_called_as_its_constructor():
         def __init__(self, item):
             self.item = item
 
-    callee = Callee.of(Made)
+    callee = CallableProcessor.of(Made)
 
     assert (callee.is_async, callee.takes_work) == (False, False)
     assert callee.call(_ITEM, Work(1)).item is _ITEM
@@ -142,7 +142,7 @@ def test_class_is_called_as_its_constructor():
 
 def test_callable_without_a_signature_takes_the_item():
     """Some built-ins do not tell theirs."""
-    callee = Callee.of(dict)
+    callee = CallableProcessor.of(dict)
 
     assert (callee.is_async, callee.takes_work) == (False, False)
 
@@ -172,7 +172,7 @@ class _NeedsTwo:
 def test_other_signatures_are_refused(processor):
     """Before the first item, not with each of them."""
     with pytest.raises(ProcessorUnusable, match=r"must take \(item\) or \(item, work\)$") as caught:
-        Callee.of(processor)
+        CallableProcessor.of(processor)
 
     assert caught.value.message.startswith(processor.__qualname__)
 
@@ -181,7 +181,7 @@ def test_other_signatures_are_refused(processor):
 def test_what_cannot_be_called_is_refused(processor):
     """The message says what it is instead."""
     with pytest.raises(ProcessorUnusable, match=rf"this is an? {type(processor).__name__}$"):
-        Callee.of(processor)
+        CallableProcessor.of(processor)
 
 
 # -- what a processor reports ----------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_usage_adds_up():
     work.usage(tokens_out=4)
     work.usage()
 
-    assert used(work) == Usage(3, 5, None)
+    assert used(work) == AttemptUsage(3, 5, None)
 
 
 @pytest.mark.parametrize("tokens", [3.0, True, "3"])

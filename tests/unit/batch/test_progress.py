@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from backstay.batch import progress
-from backstay.batch.checkpoint import Counts, Progress, Tokens, Waiting
-from backstay.batch.progress import ProgressTeller
+from backstay.batch.checkpoint import ItemCounts, JobProgress, ProviderWait, TokenCounts
+from backstay.batch.progress import ProgressReporter
 
 
 @pytest.fixture
@@ -26,31 +26,33 @@ def heard():
 
 
 def _teller(listener):
-    return ProgressTeller(job_id="topics", listener=listener)
+    return ProgressReporter(job_id="topics", listener=listener)
 
 
 async def test_rate_and_eta_know_this_run_only(watch, heard):
     """A thousand items finished before a resume promise nothing about the rest."""
     teller = _teller(heard.append)
 
-    await teller.tell(Counts(pending=100, completed=1_000), Tokens(), last=True)
+    await teller.tell(ItemCounts(pending=100, completed=1_000), TokenCounts(), last=True)
     watch.seconds += 10
-    await teller.tell(Counts(pending=80, completed=1_020), Tokens(7, 9), last=True)
+    await teller.tell(ItemCounts(pending=80, completed=1_020), TokenCounts(7, 9), last=True)
 
     assert heard[0].rate == 0
     assert heard[0].eta_seconds is None
-    assert heard[1] == Progress("topics", Counts(pending=80, completed=1_020), Tokens(7, 9), 10.0, 2.0, 40.0)
+    assert heard[1] == JobProgress(
+        "topics", ItemCounts(pending=80, completed=1_020), TokenCounts(7, 9), 10.0, 2.0, 40.0
+    )
 
 
 async def test_failures_are_no_progress(watch, heard):
     """Items that failed need no more time, but promise none for those that are left."""
     teller = _teller(heard.append)
 
-    await teller.tell(Counts(pending=10), Tokens())
+    await teller.tell(ItemCounts(pending=10), TokenCounts())
     watch.seconds += 2
-    await teller.tell(Counts(pending=4, running=2, completed=1, failed=2, skipped=1), Tokens())
+    await teller.tell(ItemCounts(pending=4, running=2, completed=1, failed=2, skipped=1), TokenCounts())
     watch.seconds += 2
-    await teller.tell(Counts(failed=8, completed=1, skipped=1), Tokens())
+    await teller.tell(ItemCounts(failed=8, completed=1, skipped=1), TokenCounts())
 
     assert (heard[1].rate, heard[1].eta_seconds) == (1.0, 6.0)
     assert (heard[2].rate, heard[2].eta_seconds) == (0.5, 0.0)
@@ -58,9 +60,9 @@ async def test_failures_are_no_progress(watch, heard):
 
 async def test_what_all_calls_wait_for_is_told(watch, heard):
     """Whoever listens sees why nothing goes on."""
-    waiting = Waiting("Rate limited by models.example", "429: per-minute quota", datetime(2026, 1, 1, tzinfo=UTC))
+    waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", datetime(2026, 1, 1, tzinfo=UTC))
 
-    await _teller(heard.append).tell(Counts(pending=10), Tokens(), waiting)
+    await _teller(heard.append).tell(ItemCounts(pending=10), TokenCounts(), waiting)
 
     assert heard[0].waiting == waiting
     eight_seconds_before = waiting.until - timedelta(seconds=7.5)
@@ -71,7 +73,7 @@ async def test_what_all_calls_wait_for_is_told(watch, heard):
 
 async def test_nothing_left_takes_no_time(watch, heard):
     """Even when this run did nothing."""
-    await _teller(heard.append).tell(Counts(completed=5), Tokens(), last=True)
+    await _teller(heard.append).tell(ItemCounts(completed=5), TokenCounts(), last=True)
 
     assert heard[0].eta_seconds == 0.0
 
@@ -81,9 +83,9 @@ async def test_it_is_told_ten_times_a_second(watch, heard):
     teller = _teller(heard.append)
 
     for completed in range(100):
-        await teller.tell(Counts(pending=100 - completed, completed=completed), Tokens())
+        await teller.tell(ItemCounts(pending=100 - completed, completed=completed), TokenCounts())
         watch.seconds += 0.01
-    await teller.tell(Counts(completed=100), Tokens(), last=True)
+    await teller.tell(ItemCounts(completed=100), TokenCounts(), last=True)
 
     assert len(heard) in (10, 11)
     assert heard[-1].completed == 100
@@ -96,7 +98,7 @@ async def test_asynchronous_listener_is_awaited(heard):
         await asyncio.sleep(0)
         heard.append(told)
 
-    await _teller(listen).tell(Counts(completed=1), Tokens(), last=True)
+    await _teller(listen).tell(ItemCounts(completed=1), TokenCounts(), last=True)
 
     assert [told.completed for told in heard] == [1]
 
@@ -115,7 +117,7 @@ async def test_listener_that_raises_is_told_no_more(heard, caplog, is_async):
     teller = _teller(breaks_later if is_async else breaks)
     with caplog.at_level(logging.ERROR, logger="backstay"):
         for _ in range(3):
-            await teller.tell(Counts(pending=1), Tokens(), last=True)
+            await teller.tell(ItemCounts(pending=1), TokenCounts(), last=True)
 
     assert len(heard) == 1
     assert [(record.msg, record.job, record.error) for record in caplog.records] == [
@@ -125,23 +127,23 @@ async def test_listener_that_raises_is_told_no_more(heard, caplog, is_async):
 
 async def test_nobody_needs_to_listen():
     """Without a listener nothing is told."""
-    await _teller(None).tell(Counts(pending=1), Tokens(), last=True)
+    await _teller(None).tell(ItemCounts(pending=1), TokenCounts(), last=True)
 
 
 @pytest.mark.parametrize(
     ("counts", "percentage"),
-    [(Counts(), 100), (Counts(pending=4), 0), (Counts(running=1, completed=1, failed=1, skipped=1), 75)],
+    [(ItemCounts(), 100), (ItemCounts(pending=4), 0), (ItemCounts(running=1, completed=1, failed=1, skipped=1), 75)],
 )
 def test_percentage_is_the_share_of_what_is_settled(counts, percentage):
     """And nothing planned is all done."""
-    assert Progress("topics", counts, Tokens(), 1, 1, 1).percentage == percentage
+    assert JobProgress("topics", counts, TokenCounts(), 1, 1, 1).percentage == percentage
 
 
 def test_counts_add_up():
     """Planned is the sum of all, settled of those that need no more work."""
-    counts = Counts(1, 2, 4, 8, 16)
+    counts = ItemCounts(1, 2, 4, 8, 16)
 
     assert (counts.planned, counts.settled, counts.all_settled) == (31, 28, False)
-    assert Counts(completed=3).all_settled
-    assert not Counts(pending=1, completed=3).all_settled
-    assert not Counts(running=1, completed=3).all_settled
+    assert ItemCounts(completed=3).all_settled
+    assert not ItemCounts(pending=1, completed=3).all_settled
+    assert not ItemCounts(running=1, completed=3).all_settled

@@ -1,18 +1,18 @@
 """How a run is asked to stop."""
 
-from backstay.batch.stop import Stop
+from backstay.batch.stop import StopSignal
 
 
 def test_nothing_is_asked_at_first():
     """A new one lets the run go on."""
-    stop = Stop()
+    stop = StopSignal()
 
     assert (stop.requested, stop.at_once) == (False, False)
 
 
 def test_listeners_hear_of_it():
     """Each of them, once."""
-    stop, heard = Stop(), []
+    stop, heard = StopSignal(), []
     stop.when_requested(lambda: heard.append("a"))
     stop.when_requested(lambda: heard.append("b"))
 
@@ -25,7 +25,7 @@ def test_listeners_hear_of_it():
 
 def test_late_listener_hears_at_once():
     """A stop that was asked for before the run began is not lost."""
-    stop, heard = Stop(), []
+    stop, heard = StopSignal(), []
     stop.request()
 
     stop.when_requested(lambda: heard.append("late"))
@@ -35,7 +35,7 @@ def test_late_listener_hears_at_once():
 
 def test_listener_finds_the_stop_requested():
     """What it is called for is already true."""
-    stop, seen = Stop(), []
+    stop, seen = StopSignal(), []
     stop.when_requested(lambda: seen.append((stop.requested, stop.at_once)))
 
     stop.request(at_once=True)
@@ -45,7 +45,7 @@ def test_listener_finds_the_stop_requested():
 
 def test_second_request_may_take_the_grace_away():
     """And no third gives it back."""
-    stop, seen = Stop(), []
+    stop, seen = StopSignal(), []
     stop.when_requested(lambda: seen.append(stop.at_once))
 
     stop.request()

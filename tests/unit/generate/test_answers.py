@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from backstay.generate.http import Reply
-from backstay.generate.parse import Unusable, read_conversation
+from backstay.generate.http import HttpResponse
+from backstay.generate.parse import UnusableAnswer, read_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers import PROVIDERS
-from backstay.generate.providers.provider import Unreadable
+from backstay.generate.providers.provider import UnreadableResponse
 from backstay.generate.reply_body import object_in
 from backstay.library.conversation import Conversation
 from support.answers import INSTRUCTIONS, ROWS, AnswerRow
@@ -36,11 +36,11 @@ def test_a_good_answer_is_read(row):
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.code is not None])
 def test_a_bad_answer_is_refused(row):
     """An answer fails with the code of its row, and neither message nor hint quotes it."""
-    with pytest.raises((Unusable, Unreadable)) as raised:
+    with pytest.raises((UnusableAnswer, UnreadableResponse)) as raised:
         _read(row)
 
     error = raised.value
-    if isinstance(error, Unusable):
+    if isinstance(error, UnusableAnswer):
         assert (error.code, error.may_pass) == (row.code, row.may_pass)
         assert bool(error.hint) == (row.code in _OF_SHAPE)
         assert "sea" not in f"{error.message}{error.hint}"
@@ -50,6 +50,6 @@ def test_a_bad_answer_is_refused(row):
 
 def _read(row: AnswerRow) -> Conversation:
     content = row.body if isinstance(row.body, bytes) else json.dumps(row.body).encode()
-    body = object_in(Reply(row.status, {}, content))
+    body = object_in(HttpResponse(row.status, {}, content))
     assert body is not None
     return read_conversation(PROVIDERS[row.speaks].answer(body), 2, _PROMPT)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backstay.generate import refusal_rules
 from backstay.generate.endpoint import endpoint_of
-from backstay.generate.error_response import Kind, Refusal, not_json, refusal_of, unreachable
+from backstay.generate.error_response import ErrorKind, ErrorResponse, not_json, refusal_of, unreachable
 from backstay.generate.refusal_messages import _OF_JOB, MESSAGES, message
 from support.refusals import MODEL, NOW, REFUSALS, Row
 
@@ -36,7 +36,7 @@ _VALUES = st.recursive(
 _HEADERS = ["Retry-After", "retry-after-ms", "x-ratelimit-reset-tokens", "X-RateLimit-Reset", "x-should-retry"]
 
 
-def _refusal(row: Row, body: str | None = None) -> Refusal:
+def _refusal(row: Row, body: str | None = None) -> ErrorResponse:
     text = row.text if body is None else body
     return refusal_of(
         row.status, row.headers, text, _ENDPOINT, NOW, has_key=row.has_key, proxy="http://u:pw@proxy:3128"
@@ -61,7 +61,7 @@ def test_the_corpus_is_wide():
     assert max(Counter(row.name for row in REFUSALS).values()) == 1
     assert len(REFUSALS) >= 200
     assert len(shapes) >= 120
-    assert {row.kind for row in REFUSALS} == set(Kind)
+    assert {row.kind for row in REFUSALS} == set(ErrorKind)
 
 
 def _shape(body: Any) -> str:
@@ -115,7 +115,7 @@ def test_messages_name_what_is_needed_and_quote_nothing():
         assert str(row.status) in refusal.message, row.name
         assert refusal.reason.startswith(f"{row.status}: "), row.name
         assert len(refusal.reason) < 50, row.name
-        if row.kind is Kind.MODEL:
+        if row.kind is ErrorKind.MODEL:
             assert MODEL in refusal.message.replace("'", " ").split(), row.name
         if row.code in {"bad_key", "no_key", "forbidden", "account_restricted", "model_not_allowed"}:
             assert _ENDPOINT.key_variable in refusal.message, row.name
@@ -272,16 +272,16 @@ def test_a_web_page_pauses_until_the_endpoint_is_proven():
     later = not_json(200, page, _ENDPOINT, is_proven=True)
     broken = not_json(200, "{half", _ENDPOINT, is_proven=False)
 
-    assert (first.kind, first.is_decisive, first.code) == (Kind.ACCOUNT, True, "html_answer")
+    assert (first.kind, first.is_decisive, first.code) == (ErrorKind.ACCOUNT, True, "html_answer")
     assert "(it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`" in first.message
-    assert (later.kind, later.code) == (Kind.PASSING, "html_answer")
-    assert (broken.kind, broken.code) == (Kind.PASSING, "broken_json")
+    assert (later.kind, later.code) == (ErrorKind.PASSING, "html_answer")
+    assert (broken.kind, broken.code) == (ErrorKind.PASSING, "broken_json")
 
 
 def test_an_address_where_nothing_answers_is_named():
     """A server that never answered is named by its address, with the reason."""
     refusal = unreachable(_ENDPOINT, "connection refused")
 
-    assert (refusal.kind, refusal.is_decisive, refusal.code) == (Kind.ACCOUNT, True, "unreachable")
+    assert (refusal.kind, refusal.is_decisive, refusal.code) == (ErrorKind.ACCOUNT, True, "unreachable")
     assert _ENDPOINT.base_url in refusal.message
     assert "connection refused" in refusal.message

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backstay.generate.event_stream import EventParser, StreamReader, first_object, is_event_stream
-from backstay.generate.stream_collector import AnthropicCollector, BrokenStream, OpenAICollector
+from backstay.generate.stream_collector import AnthropicCollector, IncompleteStream, OpenAICollector
 
 _USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
 
@@ -243,7 +243,7 @@ def test_an_input_that_stops_in_the_middle_stays_text():
 )
 def test_a_stream_that_is_not_whole_is_never_an_answer(stream, says):
     """Without a finish word and without an end, what has come is not taken for the answer."""
-    with pytest.raises(BrokenStream, match=says):
+    with pytest.raises(IncompleteStream, match=says):
         _collected(stream)
 
 
@@ -337,7 +337,7 @@ def test_json_in_place_of_a_stream_is_the_answer(before, size):
     half.feed(body[:-1])
 
     assert json.loads(whole.body().decode("utf-8-sig"))["choices"][0]["message"]["content"] == "all"
-    with pytest.raises(BrokenStream):
+    with pytest.raises(IncompleteStream):
         half.body()
 
 
@@ -347,7 +347,7 @@ def test_an_event_that_is_nested_deeply_is_no_part_of_an_answer(depth):
     nested = b'{"a":' * depth + b"1" + b"}" * depth
 
     assert first_object(b"data: " + nested + b"\n\n") is None
-    with pytest.raises(BrokenStream):
+    with pytest.raises(IncompleteStream):
         _collected(b'data: {"choices": [{"delta": ' + nested + b"}]}\n\n")
 
 

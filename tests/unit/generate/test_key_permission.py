@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.errors import KeyNotAllowed, OutputUnwritable
+from backstay.errors import ApiKeyNotAllowed, OutputUnwritable
 from backstay.generate.endpoint import endpoint_of
 from backstay.generate.key_permission import AllowedKeys, KeyUse, key_use, user_file
 from backstay.generate.key_source import KeySources
@@ -76,7 +76,7 @@ def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
     file = tmp_path / "folder" / "allowed-keys"
     endpoint = endpoint_of("m", "https://models.example/v1", None)
-    with pytest.raises(KeyNotAllowed, match=r"The recipe r.toml sends the key in OPENAI_API_KEY to models.example,"):
+    with pytest.raises(ApiKeyNotAllowed, match=r"The recipe r.toml sends the key in OPENAI_API_KEY to models.example,"):
         AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
 
     AllowedKeys(file=file).remember(KeyUse("models.example", "OPENAI_API_KEY"))
@@ -86,7 +86,7 @@ def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
     AllowedKeys(listed=["Models.example  OPENAI_API_KEY"]).check(endpoint, _HOST, "the recipe r.toml", _SET)
     assert file.read_text() == "a.example B\nmodels.example OPENAI_API_KEY\n"
     file.write_text("models.example\n# models.example OPENAI_API_KEY\nmodels.example OTHER_KEY\n")
-    with pytest.raises(KeyNotAllowed):
+    with pytest.raises(ApiKeyNotAllowed):
         AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
 
 

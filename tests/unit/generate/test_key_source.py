@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.errors import KeyMissing, SettingsError
+from backstay.errors import ApiKeyMissing, SettingsError
 from backstay.generate.key_source import KeySources
 from backstay.settings import KeySetting
 from support.waiting import until
@@ -39,7 +39,7 @@ def test_what_cannot_be_a_key_is_reported_without_being_shown(text):
     if text == "'":
         assert _sources({"K": text}).read("K") == "'"
         return
-    with pytest.raises(KeyMissing, match=r"^What K holds cannot be an API key") as raised:
+    with pytest.raises(ApiKeyMissing, match=r"^What K holds cannot be an API key") as raised:
         _sources({"K": text}).read("K")
 
     assert "cret" not in raised.value.message
@@ -77,7 +77,7 @@ def test_a_command_is_run_once_in_the_directory_of_the_settings(tmp_path):
 )
 def test_a_command_that_gives_no_key_is_reported_by_name(command, says, capfd):
     """Its failure names the setting; what it printed is shown nowhere, and it has no terminal to ask on."""
-    with pytest.raises(KeyMissing, match=says) as raised:
+    with pytest.raises(ApiKeyMissing, match=says) as raised:
         _sources(command=command).read("K")
 
     assert "keys.K" in raised.value.message or "for K" in raised.value.message
@@ -88,7 +88,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path):
     """A command that does not end is given up, and neither it nor its children stay."""
     command = f"echo {_KEY}; sleep 600 & echo $! > child; sleep 600"
 
-    with pytest.raises(KeyMissing, match=r"did not end within 0.5 s") as raised:
+    with pytest.raises(ApiKeyMissing, match=r"did not end within 0.5 s") as raised:
         _sources(directory=tmp_path, seconds=0.5, command=command).read("K")
 
     assert raised.value.__cause__ is None
@@ -166,7 +166,7 @@ def test_a_key_file_without_a_key_is_reported(name, tmp_path):
     (tmp_path / "directory").mkdir()
     (tmp_path / "empty").touch(mode=0o600)
 
-    with pytest.raises(KeyMissing, match="key file") as raised:
+    with pytest.raises(ApiKeyMissing, match="key file") as raised:
         _sources(directory=tmp_path, file=name).read("K")
 
     assert "for K" in raised.value.message
@@ -186,7 +186,7 @@ def test_what_is_no_file_is_not_waited_for(name, says, tmp_path):
     """A pipe nobody writes to, a device without an end and a home of nobody are refused at once, by name."""
     os.mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(KeyMissing, match=says):
+    with pytest.raises(ApiKeyMissing, match=says):
         _sources(directory=tmp_path, file=name).read("K")
 
 
@@ -203,7 +203,7 @@ def test_a_line_of_a_shell_is_no_key(line, tmp_path):
     (tmp_path / "key").write_text(line)
 
     with pytest.raises(
-        KeyMissing, match=r"^What the key file for K holds begins with \w+=; leave the key alone"
+        ApiKeyMissing, match=r"^What the key file for K holds begins with \w+=; leave the key alone"
     ) as raised:
         _sources(directory=tmp_path, file="key").read("K")
 

@@ -6,10 +6,10 @@ import pytest
 
 from backstay.batch.processor import Work, waits
 from backstay.generate.limiter import JobLimiter, RateLimiter
-from backstay.generate.rate import Bounds, Rate
-from backstay.generate.trouble import Cause, Trouble
+from backstay.generate.rate import AccountRate, RateBounds
+from backstay.generate.trouble import ProviderTrouble, TroubleKind
 
-OVERLOAD = Trouble(Cause.OVERLOAD, "503: overloaded")
+OVERLOAD = ProviderTrouble(TroubleKind.OVERLOAD, "503: overloaded")
 
 
 class _Clock:
@@ -25,7 +25,7 @@ async def _call(limiter: RateLimiter, name: str, done: list[str]) -> None:
     limiter.end(permit, None)
 
 
-async def _hold(limiter: RateLimiter, trouble: Trouble = OVERLOAD) -> list[float]:
+async def _hold(limiter: RateLimiter, trouble: ProviderTrouble = OVERLOAD) -> list[float]:
     """Have ten calls refused together, and return the delays of their items."""
     delays = []
     for permit in [await limiter.enter(0, Work(1)) for _ in range(10)]:
@@ -36,7 +36,7 @@ async def _hold(limiter: RateLimiter, trouble: Trouble = OVERLOAD) -> list[float
 
 async def test_permits_are_given_in_order():
     """Calls get their permits first come, first served, also when time has to pass."""
-    limiter, done = RateLimiter(Rate(rpm=6_000)), []
+    limiter, done = RateLimiter(AccountRate(rpm=6_000)), []
 
     async with asyncio.timeout(20):
         await asyncio.gather(*(_call(limiter, str(number), done) for number in range(150)))
@@ -46,10 +46,10 @@ async def test_permits_are_given_in_order():
 
 async def test_a_single_refusal_holds_nobody():
     """A call that is refused waits by itself, and those in the queue go on."""
-    limiter, done = RateLimiter(Rate(), clock=lambda: 0.0), []
+    limiter, done = RateLimiter(AccountRate(), clock=lambda: 0.0), []
     permit = await limiter.enter(0, Work(1))
 
-    delay = limiter.refused(permit, Trouble(Cause.LIMIT, "429", 3.0))
+    delay = limiter.refused(permit, ProviderTrouble(TroubleKind.LIMIT, "429", 3.0))
     limiter.end(permit, None)
     await asyncio.gather(*(_call(limiter, str(number), done) for number in range(5)))
 
@@ -61,8 +61,8 @@ async def test_a_single_refusal_holds_nobody():
 async def test_while_nothing_passes_one_probe_goes_and_the_others_follow_its_answer():
     """Ten refusals together hold all in the queue; after the named time one goes, and then the others."""
     clock = _Clock()
-    limiter = RateLimiter(Rate(), clock=clock)
-    await _hold(limiter, Trouble(Cause.OVERLOAD, "503", 2.0))
+    limiter = RateLimiter(AccountRate(), clock=clock)
+    await _hold(limiter, ProviderTrouble(TroubleKind.OVERLOAD, "503", 2.0))
     queue = [asyncio.create_task(limiter.enter(0, Work(1))) for _ in range(3)]
     await asyncio.sleep(0)
 
@@ -85,7 +85,7 @@ async def test_while_nothing_passes_one_probe_goes_and_the_others_follow_its_ans
 async def test_a_held_account_reports_it_once(caplog):
     """One log line names host, reason and seconds, and another follows only after calls have passed again."""
     clock = _Clock()
-    limiter = RateLimiter(Rate(), host="models.example", clock=clock)
+    limiter = RateLimiter(AccountRate(), host="models.example", clock=clock)
     await _hold(limiter)
     for clock.now in (0.5, 1.5):
         permit = await limiter.enter(0, Work(1))
@@ -97,14 +97,14 @@ async def test_a_held_account_reports_it_once(caplog):
     assert (record["host"], record["reason"], record["seconds"]) == ("models.example", "503: overloaded", 0.5)
     waiting = limiter.waiting()
     assert waiting is not None
-    assert (waiting.cause, waiting.seconds) == (Cause.OVERLOAD, 2.0)
+    assert (waiting.cause, waiting.seconds) == (TroubleKind.OVERLOAD, 2.0)
 
 
 async def test_items_come_back_after_the_hold():
     """An item that is refused while the account is held is not asked again before the next probe."""
-    limiter = RateLimiter(Rate(), clock=lambda: 0.0)
+    limiter = RateLimiter(AccountRate(), clock=lambda: 0.0)
 
-    delays = await _hold(limiter, Trouble(Cause.LIMIT, "429", 1.5))
+    delays = await _hold(limiter, ProviderTrouble(TroubleKind.LIMIT, "429", 1.5))
 
     assert delays[-1] == 1.5
 
@@ -112,7 +112,7 @@ async def test_items_come_back_after_the_hold():
 async def test_patience_ends_with_a_sentence():
     """After ten minutes without an answer the limiter says so, and until then nothing."""
     clock = _Clock()
-    limiter = RateLimiter(Rate(), clock=clock)
+    limiter = RateLimiter(AccountRate(), clock=clock)
     await _hold(limiter)
     assert not limiter.is_passing
 
@@ -124,7 +124,7 @@ async def test_patience_ends_with_a_sentence():
 
 async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
     """A call that is cancelled while it waits, or as its permit comes, leaves its turn to the next."""
-    rate = Rate(rpm=60)
+    rate = AccountRate(rpm=60)
     clock = _Clock()
     limiter, done = RateLimiter(rate, clock=clock), []
     limiter.end(await limiter.enter(0, Work(1)), None)
@@ -151,7 +151,7 @@ async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
 async def test_work_waits_while_it_is_queued():
     """The deadline of queued work counts from its call, and a stop does not wait for it."""
     clock = _Clock()
-    limiter, work = RateLimiter(Rate(rpm=60), clock=clock), Work(1)
+    limiter, work = RateLimiter(AccountRate(rpm=60), clock=clock), Work(1)
     limiter.end(await limiter.enter(0, Work(1)), None)
     task = asyncio.create_task(limiter.enter(0, work))
     await asyncio.sleep(0)
@@ -166,7 +166,7 @@ async def test_work_waits_while_it_is_queued():
 
 async def test_a_closed_limiter_has_no_timer():
     """Nothing is left on the loop after the limiter was closed."""
-    limiter = RateLimiter(Rate(rpm=1))
+    limiter = RateLimiter(AccountRate(rpm=1))
     permit = await limiter.enter(0, Work(1))
     waiting = asyncio.create_task(limiter.enter(0, Work(1)))
     await asyncio.sleep(0)
@@ -182,7 +182,7 @@ async def test_a_closed_limiter_has_no_timer():
 
 async def test_the_bounds_of_a_job_hold_in_the_order_of_its_calls():
     """Calls of a bounded job pass first come, first served; one that is cancelled in the queue takes no turn."""
-    limiter, done = JobLimiter(Bounds(rpm=1_200)), []
+    limiter, done = JobLimiter(RateBounds(rpm=1_200)), []
 
     async def call(number: int) -> None:
         await limiter.enter(0, Work(1))

@@ -7,20 +7,20 @@ import pytest
 from json_repair import repair_json
 
 from backstay.generate import parse
-from backstay.generate.parse import Unusable, read_conversation
+from backstay.generate.parse import UnusableAnswer, read_conversation
 from backstay.generate.prompt import Prompt
-from backstay.generate.providers.provider import Answer, End
+from backstay.generate.providers.provider import FinishReason, ModelAnswer
 
 _KEYED = {"user_1": "Hello.", "assistant_1": "Good day."}
 _LIST = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Good day."}]
 
 
-def _answer(text: str | None = None, *, data: object = None, end: End = End.COMPLETE) -> Answer:
-    return Answer(end, "stop", text, data)
+def _answer(text: str | None = None, *, data: object = None, end: FinishReason = FinishReason.COMPLETE) -> ModelAnswer:
+    return ModelAnswer(end, "stop", text, data)
 
 
-def _refused(answer: Answer, turns: int = 2) -> Unusable:
-    with pytest.raises(Unusable) as raised:
+def _refused(answer: ModelAnswer, turns: int = 2) -> UnusableAnswer:
+    with pytest.raises(UnusableAnswer) as raised:
         read_conversation(answer, turns)
     return raised.value
 
@@ -50,10 +50,10 @@ def test_turns_are_found(answer):
 @pytest.mark.parametrize(
     ("end", "code", "may_pass"),
     [
-        (End.LENGTH, "length", False),
-        (End.REFUSAL, "refusal", False),
-        (End.FILTER, "content_filter", False),
-        (End.UNKNOWN, "incomplete_answer", True),
+        (FinishReason.LENGTH, "length", False),
+        (FinishReason.REFUSAL, "refusal", False),
+        (FinishReason.FILTER, "content_filter", False),
+        (FinishReason.UNKNOWN, "incomplete_answer", True),
     ],
 )
 def test_an_answer_that_did_not_end_well_is_none(end, code, may_pass):
@@ -180,7 +180,7 @@ def test_an_example_of_the_prompt_is_no_answer():
     prompt = Prompt(None, f"Like this: {json.dumps(_KEYED, indent=4)}")
     other = {**_KEYED, "assistant_1": "Good night."}
 
-    with pytest.raises(Unusable, match="repeats the example"):
+    with pytest.raises(UnusableAnswer, match="repeats the example"):
         read_conversation(_answer(json.dumps(_LIST)), 2, prompt)
     assert read_conversation(_answer(json.dumps(other)), 2, prompt).turns[1].content == "Good night."
     assert read_conversation(_answer(json.dumps(_KEYED)), 2, Prompt(None, "Hello.")).turns[0].content == "Hello."
@@ -188,7 +188,9 @@ def test_an_example_of_the_prompt_is_no_answer():
 
 def test_what_the_model_thought_is_kept_in_a_form_that_can_be_stored():
     """Both ways in which a model thinks aloud are kept together, without halves of characters."""
-    answer = Answer(End.COMPLETE, "stop", f"<think>Two.</think>{json.dumps(_KEYED)}", None, "One\ud800", "s\x00")
+    answer = ModelAnswer(
+        FinishReason.COMPLETE, "stop", f"<think>Two.</think>{json.dumps(_KEYED)}", None, "One\ud800", "s\x00"
+    )
 
     assert read_conversation(answer, 2).metadata == {"reasoning": "One?\n\nTwo.", "reasoning_signature": "s"}
 
@@ -223,6 +225,6 @@ def test_hostile_texts_take_little_time(text):
 def _is_whole(text: str, turns: int) -> bool:
     try:
         read_conversation(_answer(text), turns)
-    except Unusable:
+    except UnusableAnswer:
         return False
     return True

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from backstay.errors import ProcessorNotFound
-from backstay.generate.processor_registry import Processors
+from backstay.generate.processor_registry import ProcessorRegistry
 from backstay.generate.recipe import Recipe
 
 _numbers = count()
@@ -32,7 +32,7 @@ def module(tmp_path, monkeypatch):
 
 
 def _resolve(name):
-    return Processors().resolve(name)
+    return ProcessorRegistry().resolve(name)
 
 
 def _refusal(name):
@@ -145,8 +145,8 @@ def test_an_address_that_is_given_is_not_the_jobs():
     """It takes the place of the job's, and of what decides where a key goes it alone is the user's own word."""
     frozen = Recipe(model="m", base_url="http://old.example/v1", api_key_env="SOME_KEY").frozen()
 
-    kept = Processors().recipe(frozen)
-    moved = Processors().recipe(frozen, base_url="http://new.example")
+    kept = ProcessorRegistry().recipe(frozen)
+    moved = ProcessorRegistry().recipe(frozen, base_url="http://new.example")
 
     assert (kept.endpoint.base_url, moved.endpoint.base_url) == ("http://old.example/v1", "http://new.example/v1")
     assert kept.outside_fields - moved.outside_fields == {"base_url"}

@@ -6,16 +6,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from backstay.batch.item import Item
-from backstay.generate.prompt import Prompt, Prompts
+from backstay.generate.prompt import Prompt, PromptTemplates
 from backstay.generate.providers import PROVIDERS
-from backstay.generate.providers.provider import Ask, End, Spent, Structure, Unreadable
+from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, TokenUsage, UnreadableResponse
 
 _OPENAI, _ANTHROPIC, _OLLAMA = PROVIDERS["openai"], PROVIDERS["anthropic"], PROVIDERS["ollama"]
 _ALL = tuple(PROVIDERS.values())
 
 
-def _ask(structure: Structure = Structure.SCHEMA, **parameters: object) -> Ask:
-    return Ask("m", Prompt("Be brief.", "Write."), 2, structure, 0.5, 99, parameters)
+def _ask(structure: Structure = Structure.SCHEMA, **parameters: object) -> ModelRequest:
+    return ModelRequest("m", Prompt("Be brief.", "Write."), 2, structure, 0.5, 99, parameters)
 
 
 def test_openai_is_asked():
@@ -40,7 +40,7 @@ def test_anthropic_is_asked():
     assert body["tool_choice"] == {"type": "tool", "name": body["tools"][0]["name"]}
     assert body["tools"][0]["input_schema"]["required"] == ["user_1", "assistant_1"]
     assert "tools" not in _ANTHROPIC.body(_ask(Structure.TEXT))
-    assert _ANTHROPIC.body(Ask("m", Prompt(None, "x"), 2, Structure.TEXT, None, None, {})) == {
+    assert _ANTHROPIC.body(ModelRequest("m", Prompt(None, "x"), 2, Structure.TEXT, None, None, {})) == {
         "model": "m",
         "max_tokens": 4096,
         "messages": [{"role": "user", "content": "x"}],
@@ -79,16 +79,16 @@ def test_each_hosted_provider_has_a_host_and_a_key_of_its_own():
 @pytest.mark.parametrize(
     ("reason", "refusal", "end"),
     [
-        ("stop", None, End.COMPLETE),
-        ("length", None, End.LENGTH),
-        ("content_filter", None, End.FILTER),
-        ("stop", "I cannot", End.REFUSAL),
-        (None, None, End.NOT_GIVEN),
-        ("", None, End.NOT_GIVEN),
-        ("STOP", None, End.COMPLETE),
-        ("content-filter", None, End.FILTER),
-        ("tool_calls", None, End.UNKNOWN),
-        (7, None, End.UNKNOWN),
+        ("stop", None, FinishReason.COMPLETE),
+        ("length", None, FinishReason.LENGTH),
+        ("content_filter", None, FinishReason.FILTER),
+        ("stop", "I cannot", FinishReason.REFUSAL),
+        (None, None, FinishReason.NOT_GIVEN),
+        ("", None, FinishReason.NOT_GIVEN),
+        ("STOP", None, FinishReason.COMPLETE),
+        ("content-filter", None, FinishReason.FILTER),
+        ("tool_calls", None, FinishReason.UNKNOWN),
+        (7, None, FinishReason.UNKNOWN),
     ],
 )
 def test_openai_answers(reason, refusal, end):
@@ -101,12 +101,12 @@ def test_openai_answers(reason, refusal, end):
 @pytest.mark.parametrize(
     ("reason", "end"),
     [
-        ("tool_use", End.COMPLETE),
-        ("end_turn", End.COMPLETE),
-        ("max_tokens", End.LENGTH),
-        ("refusal", End.REFUSAL),
-        ("pause_turn", End.UNKNOWN),
-        (None, End.NOT_GIVEN),
+        ("tool_use", FinishReason.COMPLETE),
+        ("end_turn", FinishReason.COMPLETE),
+        ("max_tokens", FinishReason.LENGTH),
+        ("refusal", FinishReason.REFUSAL),
+        ("pause_turn", FinishReason.UNKNOWN),
+        (None, FinishReason.NOT_GIVEN),
     ],
 )
 def test_anthropic_answers(reason, end):
@@ -125,31 +125,31 @@ def test_anthropic_answers(reason, end):
 )
 def test_other_shapes_are_unreadable(provider, body):
     """No key error, no type error: it is said what is missing."""
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableResponse):
         provider.answer(body)
 
 
 def test_tokens_are_read_whatever_they_are():
     """Numbers are read as text and with a point, what was read from a cache was sent too, and the rest is unknown."""
-    assert _OPENAI.spent({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}) == Spent(3, 4)
-    assert _OPENAI.spent({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}) == Spent(12, 3)
-    assert _OPENAI.spent({"usage": {"prompt_tokens": 12, "completion_tokens": None}}) == Spent(12, None)
+    assert _OPENAI.spent({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}) == TokenUsage(3, 4)
+    assert _OPENAI.spent({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}) == TokenUsage(12, 3)
+    assert _OPENAI.spent({"usage": {"prompt_tokens": 12, "completion_tokens": None}}) == TokenUsage(12, None)
     cached = {"input_tokens": 1, "cache_read_input_tokens": 10, "cache_creation_input_tokens": None, "output_tokens": 2}
-    assert _ANTHROPIC.spent({"usage": cached}) == Spent(11, 2)
+    assert _ANTHROPIC.spent({"usage": cached}) == TokenUsage(11, 2)
     nonsense = ({"prompt_tokens": "many", "input_tokens": -1}, {"prompt_tokens": True, "output_tokens": 1.5})
     for usage in (None, [], "n/a", {"prompt_tokens": 10**10, "output_tokens": "nan"}, *nonsense):
-        assert _OPENAI.spent({"usage": usage}) == _ANTHROPIC.spent({"usage": usage}) == Spent(None, None)
+        assert _OPENAI.spent({"usage": usage}) == _ANTHROPIC.spent({"usage": usage}) == TokenUsage(None, None)
 
 
 def test_the_total_of_tokens_needs_both():
     """A sum with an unknown number in it is unknown."""
-    assert Spent(3, 4).total == 7
-    assert Spent(3, None).total is Spent(None, 4).total is None
+    assert TokenUsage(3, 4).total == 7
+    assert TokenUsage(3, None).total is TokenUsage(None, 4).total is None
 
 
 def test_a_hint_stands_before_what_the_answer_must_look_like():
     """The prompt still ends with its keys, and one without that paragraph gets the hint at its end."""
-    prompts = Prompts(system=None, user="Write about {{ topic }}.", roles={}, turns=2, language=None)
+    prompts = PromptTemplates(system=None, user="Write about {{ topic }}.", roles={}, turns=2, language=None)
     prompt = prompts.of(Item("i", "tides"), "item i")
 
     lines = prompt.with_hint("assistant_1 is missing").user.splitlines()

@@ -7,13 +7,13 @@ import random
 import pytest
 
 from backstay.generate import setbacks
-from backstay.generate.adaptive_limit import Mode
+from backstay.generate.adaptive_limit import LimitMode
 from backstay.generate.bucket import Bucket
-from backstay.generate.rate import Rate
-from backstay.generate.trouble import Cause, Patience, Trouble
+from backstay.generate.rate import AccountRate
+from backstay.generate.trouble import OutageTimer, ProviderTrouble, TroubleKind
 
-LIMIT = Trouble(Cause.LIMIT, "429")
-OVERLOAD = Trouble(Cause.OVERLOAD, "503")
+LIMIT = ProviderTrouble(TroubleKind.LIMIT, "429")
+OVERLOAD = ProviderTrouble(TroubleKind.OVERLOAD, "503")
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _seed():
     random.seed(7)
 
 
-def _starts(rate: Rate, *, seconds: float, tokens: int = 0) -> list[float]:
+def _starts(rate: AccountRate, *, seconds: float, tokens: int = 0) -> list[float]:
     """Return when calls start that want to start as soon as they may; each is over at once."""
     now, starts = 0.0, []
     while now < seconds:
@@ -38,7 +38,7 @@ def _most_in_a_minute(starts: list[float]) -> int:
     return max(bisect.bisect_left(starts, start + 60) - at for at, start in enumerate(starts))
 
 
-def _refuse(rate: Rate, now: float, trouble: Trouble = OVERLOAD, again: int = 0) -> float:
+def _refuse(rate: AccountRate, now: float, trouble: ProviderTrouble = OVERLOAD, again: int = 0) -> float:
     """Make one call that is refused, and return the delay of its item."""
     permit = rate.start(now, 0)
     delay = rate.refused(now, permit, trouble, again)
@@ -46,26 +46,26 @@ def _refuse(rate: Rate, now: float, trouble: Trouble = OVERLOAD, again: int = 0)
     return delay
 
 
-def _succeed(rate: Rate, now: float) -> None:
+def _succeed(rate: AccountRate, now: float) -> None:
     permit = rate.start(now, 0)
     rate.succeeded(now, permit)
     rate.end(now, permit, None)
 
 
-def _held(trouble: Trouble = OVERLOAD) -> Rate:
+def _held(trouble: ProviderTrouble = OVERLOAD) -> AccountRate:
     """Return a rate at the moment 0, with ten calls refused together."""
-    rate = Rate()
+    rate = AccountRate()
     for permit in [rate.start(0.0, 0) for _ in range(10)]:
         rate.refused(0.0, permit, trouble)
         rate.end(0.0, permit, None)
-    assert rate.mode is Mode.HOLD
+    assert rate.mode is LimitMode.HOLD
     return rate
 
 
 @pytest.mark.parametrize("rpm", [1, 7, 60, 100, 600, 3_000])
 def test_no_minute_has_more_requests_than_allowed(rpm):
     """A bound on requests holds in any minute, also across the burst at the start, and nearly all of it is used."""
-    starts = _starts(Rate(rpm=rpm), seconds=300)
+    starts = _starts(AccountRate(rpm=rpm), seconds=300)
 
     assert _most_in_a_minute(starts) <= rpm
     assert len(starts) >= 0.9 * rpm * 5
@@ -73,7 +73,7 @@ def test_no_minute_has_more_requests_than_allowed(rpm):
 
 def test_control_without_the_bound_it_is_broken():
     """Without a bound, any number of calls starts at once."""
-    rate = Rate()
+    rate = AccountRate()
 
     assert all(rate.wait(0.0, 0) == 0.0 for _ in range(100) if rate.start(0.0, 0))
 
@@ -81,7 +81,7 @@ def test_control_without_the_bound_it_is_broken():
 @pytest.mark.parametrize("tokens", [10, 400, 3_000])
 def test_no_minute_has_more_tokens_than_allowed(tokens):
     """A bound on tokens holds for small requests, and for such as are larger than the burst."""
-    starts = _starts(Rate(tpm=10_000), seconds=300, tokens=tokens)
+    starts = _starts(AccountRate(tpm=10_000), seconds=300, tokens=tokens)
 
     assert _most_in_a_minute(starts) * tokens <= 10_000 + tokens
     assert len(starts) * tokens >= 0.8 * 50_000
@@ -89,7 +89,7 @@ def test_no_minute_has_more_tokens_than_allowed(tokens):
 
 def test_tokens_are_corrected_by_what_was_used():
     """A guess that was too high gives tokens back, and one that was too low owes them."""
-    generous, short = Rate(tpm=6_000), Rate(tpm=6_000)
+    generous, short = AccountRate(tpm=6_000), AccountRate(tpm=6_000)
 
     generous.end(0.0, generous.start(0.0, 300), 10)
     short.end(0.0, short.start(0.0, 300), 900)
@@ -100,7 +100,7 @@ def test_tokens_are_corrected_by_what_was_used():
 
 def test_an_end_without_tokens_changes_nothing():
     """A call whose tokens are unknown keeps what was reserved for it."""
-    rate = Rate(tpm=600)
+    rate = AccountRate(tpm=600)
 
     rate.end(0.0, rate.start(0.0, 30), None)
 
@@ -118,16 +118,16 @@ def test_a_bucket_gives_back_no_more_than_it_holds():
     assert bucket.wait(0.0, 1) > 0.5
 
 
-@pytest.mark.parametrize("trouble", [LIMIT, OVERLOAD, Trouble(Cause.LIMIT, "429", 600.0)])
+@pytest.mark.parametrize("trouble", [LIMIT, OVERLOAD, ProviderTrouble(TroubleKind.LIMIT, "429", 600.0)])
 def test_a_single_refusal_slows_nobody_down(trouble):
     """One refusal among good answers leaves the account free, whatever time it names."""
-    rate = Rate()
+    rate = AccountRate()
     for _ in range(20):
         _succeed(rate, 0.0)
 
     _refuse(rate, 1.0, trouble)
 
-    assert rate.mode is Mode.FREE
+    assert rate.mode is LimitMode.FREE
     assert rate.wait(1.0, 0) == 0.0
     assert rate.waiting(1.0) is None
     assert rate.is_passing(1.0)
@@ -135,7 +135,7 @@ def test_a_single_refusal_slows_nobody_down(trouble):
 
 def test_a_refused_item_waits_longer_each_time():
     """The own back-off of an item doubles from half a second to half a minute, and its jitter takes half at most."""
-    rate = Rate()
+    rate = AccountRate()
     delays = []
     for again in range(9):
         _succeed(rate, 0.0)
@@ -150,8 +150,8 @@ def test_a_refused_item_waits_longer_each_time():
 )
 def test_a_named_time_is_believed_the_longer_the_more_it_holds(named, delays):
     """An item waits the time that was named where it is short, and less of a long one while others pass."""
-    rate = Rate()
-    trouble = Trouble(Cause.LIMIT, "429", named)
+    rate = AccountRate()
+    trouble = ProviderTrouble(TroubleKind.LIMIT, "429", named)
 
     waited = []
     for again in range(len(delays)):
@@ -163,7 +163,7 @@ def test_a_named_time_is_believed_the_longer_the_more_it_holds(named, delays):
 
 def test_refusals_of_calls_under_way_together_are_one_event():
     """A burst that is refused holds the account once, and later refusals of it lengthen nothing."""
-    rate = Rate()
+    rate = AccountRate()
     permits = [rate.start(0.0, 0) for _ in range(100)]
     for permit in permits[:60]:
         rate.refused(0.0, permit, LIMIT)
@@ -172,7 +172,7 @@ def test_refusals_of_calls_under_way_together_are_one_event():
     for permit in permits[60:]:
         rate.refused(0.4, permit, LIMIT)
 
-    assert rate.mode is Mode.HOLD
+    assert rate.mode is LimitMode.HOLD
     assert rate.wait(0.4, 0) == pytest.approx(held - 0.4)
 
 
@@ -196,12 +196,12 @@ def test_a_named_time_holds_the_account_and_is_probed_when_it_is_long():
     """A time of ten seconds is kept after two early probes, and of ten minutes a probe a minute is made at most."""
     waits = {}
     for named in (10.0, 600.0):
-        rate, now, waits[named] = _held(Trouble(Cause.LIMIT, "429", named)), 0.0, []
+        rate, now, waits[named] = _held(ProviderTrouble(TroubleKind.LIMIT, "429", named)), 0.0, []
         while now < min(named, 250.0):
             wait = rate.wait(now, 0)
             waits[named].append(round(wait))
             now += wait
-            _refuse(rate, now, Trouble(Cause.LIMIT, "429", named - now))
+            _refuse(rate, now, ProviderTrouble(TroubleKind.LIMIT, "429", named - now))
 
     assert waits == {10.0: [2, 4, 4], 600.0: [2, 4, 8, 16, 32, 60, 60, 60, 60]}
 
@@ -209,8 +209,8 @@ def test_a_named_time_holds_the_account_and_is_probed_when_it_is_long():
 def test_calls_that_may_have_to_be_paid_are_made_more_rarely():
     """A probe that gets no answer in time may cost money; the other ones come every three seconds."""
     waits = {}
-    for cause in (Cause.CUT, Cause.SILENT):
-        trouble = Trouble(cause, "nothing")
+    for cause in (TroubleKind.CUT, TroubleKind.SILENT):
+        trouble = ProviderTrouble(cause, "nothing")
         rate, now, waits[cause] = _held(trouble), 0.0, []
         for _ in range(9):
             wait = rate.wait(now, 0)
@@ -218,16 +218,16 @@ def test_calls_that_may_have_to_be_paid_are_made_more_rarely():
             now += wait
             _refuse(rate, now, trouble)
 
-    assert waits == {Cause.CUT: [0.5, 1, 2, *6 * [3]], Cause.SILENT: [0.5, 1, 2, 4, 8, 16, 30, 30, 30]}
+    assert waits == {TroubleKind.CUT: [0.5, 1, 2, *6 * [3]], TroubleKind.SILENT: [0.5, 1, 2, 4, 8, 16, 30, 30, 30]}
 
 
 def test_a_named_time_is_not_believed_once_an_answer_passes():
     """A probe that is answered lets the account go, though the provider asked for ten minutes."""
-    rate = _held(Trouble(Cause.LIMIT, "429", 600.0))
+    rate = _held(ProviderTrouble(TroubleKind.LIMIT, "429", 600.0))
 
     _succeed(rate, 2.0)
 
-    assert rate.mode is Mode.RAMP
+    assert rate.mode is LimitMode.RAMP
     assert rate.wait(2.0, 0) == 0.0
     assert rate.is_passing(2.0)
 
@@ -269,12 +269,12 @@ def test_a_probe_that_proves_nothing_lets_another_go():
 
 def test_waiting_names_cause_reason_and_seconds():
     """While the account is held, what it waits for can be shown, and not after an answer."""
-    rate = _held(Trouble(Cause.LIMIT, "429: per-minute quota", 2.0))
+    rate = _held(ProviderTrouble(TroubleKind.LIMIT, "429: per-minute quota", 2.0))
 
     waiting = rate.waiting(0.5)
 
     assert waiting is not None
-    assert (waiting.cause, waiting.reason, waiting.seconds) == (Cause.LIMIT, "429: per-minute quota", 1.5)
+    assert (waiting.cause, waiting.reason, waiting.seconds) == (TroubleKind.LIMIT, "429: per-minute quota", 1.5)
     _succeed(rate, 2.0)
     assert rate.waiting(2.0) is None
 
@@ -285,16 +285,16 @@ def test_waiting_names_cause_reason_and_seconds():
     [
         (OVERLOAD, True, 600),
         (OVERLOAD, False, 600),
-        (Trouble(Cause.CUT, "cut"), False, 600),
-        (Trouble(Cause.UNREACHED, "refused"), True, 600),
-        (Trouble(Cause.UNREACHED, "refused"), False, 15),
-        (Trouble(Cause.OVERLOAD, "503", 1.0), True, 600),
-        (Trouble(Cause.OVERLOAD, "503", 900.0), True, 3_600),
+        (ProviderTrouble(TroubleKind.CUT, "cut"), False, 600),
+        (ProviderTrouble(TroubleKind.UNREACHED, "refused"), True, 600),
+        (ProviderTrouble(TroubleKind.UNREACHED, "refused"), False, 15),
+        (ProviderTrouble(TroubleKind.OVERLOAD, "503", 1.0), True, 600),
+        (ProviderTrouble(TroubleKind.OVERLOAD, "503", 900.0), True, 3_600),
     ],
 )
 def test_patience_is_time_whatever_the_number_of_items(trouble, is_proven, seconds, items):
     """Few items are as patient as many: ten minutes, an hour where a later time is named, less where none answered."""
-    rate, now = Rate(), 0.0
+    rate, now = AccountRate(), 0.0
     if is_proven:
         _succeed(rate, now)
     due = [0.0] * min(items, 10)
@@ -310,8 +310,8 @@ def test_patience_is_time_whatever_the_number_of_items(trouble, is_proven, secon
 
 def test_a_named_time_beyond_an_hour_ends_patience_at_once():
     """A provider that asks to be left alone for a day is not waited for, but only once nothing passes."""
-    rate = Rate()
-    day = Trouble(Cause.LIMIT, "429", 86_400.0)
+    rate = AccountRate()
+    day = ProviderTrouble(TroubleKind.LIMIT, "429", 86_400.0)
     _succeed(rate, 0.0)
 
     _refuse(rate, 0.0, day)
@@ -334,7 +334,7 @@ def test_a_time_without_calls_is_not_waited():
 
 def test_rate_counts_good_answers():
     """The number of good answers says whether others pass between two refusals of one item."""
-    rate = Rate()
+    rate = AccountRate()
     _succeed(rate, 0.0)
     _refuse(rate, 0.0)
     _succeed(rate, 0.0)
@@ -344,9 +344,9 @@ def test_rate_counts_good_answers():
 
 def test_the_longest_time_that_a_job_may_be_asked_to_wait_is_waited_for():
     """An hour counted from a moment and back may be a little more than an hour, and that would end patience at once."""
-    trouble = Trouble(Cause.LIMIT, "429", setbacks._LONGEST_ASKED_SECONDS)
+    trouble = ProviderTrouble(TroubleKind.LIMIT, "429", setbacks._LONGEST_ASKED_SECONDS)
     for number in range(1_000):
-        now, patience = 1_000.0 + number / 7, Patience(600.0)
+        now, patience = 1_000.0 + number / 7, OutageTimer(600.0)
         patience.restart(is_good=True)
         patience.refused(now, trouble)
 

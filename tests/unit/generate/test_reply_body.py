@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from backstay.generate.http import Reply
+from backstay.generate.http import HttpResponse
 from backstay.generate.reply_body import object_in, status_of
 
 
-def _reply(body: bytes, content_type: str = "application/json") -> Reply:
-    return Reply(200, {"Content-Type": content_type}, body)
+def _reply(body: bytes, content_type: str = "application/json") -> HttpResponse:
+    return HttpResponse(200, {"Content-Type": content_type}, body)
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", '"Windows-1252"', "ISO-8859-15; q=1"])

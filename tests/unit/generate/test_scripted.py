@@ -6,7 +6,7 @@ import pytest
 
 from backstay.batch.item import Item
 from backstay.errors import ProcessorNotFound
-from backstay.generate.processor_registry import Processors
+from backstay.generate.processor_registry import ProcessorRegistry
 from backstay.generate.scripted import compose, scripted
 from backstay.library.conversation import validate
 
@@ -47,7 +47,7 @@ def test_long_parameter_is_cut():
 
 async def test_named_writer_writes():
     """By the name that a job keeps."""
-    assert await Processors().resolve("scripted")(_ITEM) == compose(_ITEM)
+    assert await ProcessorRegistry().resolve("scripted")(_ITEM) == compose(_ITEM)
 
 
 @pytest.mark.parametrize("name", ["scripted:0.02", "scripted:.02"])

@@ -8,7 +8,7 @@ import pytest
 from backstay.batch.item import Item
 from backstay.errors import RecipeError, UnknownVariable
 from backstay.generate import template
-from backstay.generate.prompt import Prompts
+from backstay.generate.prompt import PromptTemplates
 from backstay.generate.template import Template
 
 
@@ -17,7 +17,11 @@ def _render(source: str, **values: object) -> str:
 
 
 def _prompt(source: str, item: Item) -> str:
-    return Prompts(system=None, user=source, roles={}, turns=2, language=None).of(item, "item 1").user.split("\n\n")[0]
+    return (
+        PromptTemplates(system=None, user=source, roles={}, turns=2, language=None)
+        .of(item, "item 1")
+        .user.split("\n\n")[0]
+    )
 
 
 def test_an_item_fills_the_template():
@@ -263,7 +267,7 @@ def test_an_error_quotes_nothing_of_the_item():
 
 def test_the_task_is_added_to_every_prompt():
     """Whatever the template says, number, order and keys of the turns are asked for."""
-    prompts = Prompts(
+    prompts = PromptTemplates(
         system="Be {{ mood }}.", user="About {{ topic }}\n", roles={"user": "{{ mood }}"}, turns=3, language="Greek"
     )
 

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from backstay.generate.rate import Rate
-from backstay.generate.trouble import Cause, Trouble
+from backstay.generate.rate import AccountRate
+from backstay.generate.trouble import ProviderTrouble, TroubleKind
 from support.provider_model import (
     ROUND_TRIP_SECONDS,
     BucketLimit,
@@ -26,7 +26,7 @@ def _seed():
     random.seed(7)
 
 
-class _HaltOnRefusal(Rate):
+class _HaltOnRefusal(AccountRate):
     """A rule that takes each refusal for a limit: all wait for a second."""
 
     def __init__(self):
@@ -41,7 +41,7 @@ class _HaltOnRefusal(Rate):
         return super().refused(now, permit, trouble, again)
 
 
-class _NeverWait(Rate):
+class _NeverWait(AccountRate):
     """A rule that knows no limit: each refused item waits by itself."""
 
     def wait(self, now, tokens):
@@ -49,7 +49,7 @@ class _NeverWait(Rate):
 
 
 def _share_under_random_refusals(rule, share, named):
-    provider = RandomRefusals(share, Trouble(Cause.LIMIT, "429", named))
+    provider = RandomRefusals(share, ProviderTrouble(TroubleKind.LIMIT, "429", named))
     return Simulation(rule, provider, slots=_SLOTS).run(25.0).rate(_SETTLED, 25.0) / _FULL_RATE
 
 
@@ -57,7 +57,7 @@ def _share_under_random_refusals(rule, share, named):
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
 def test_random_refusals_cost_little(share, named):
     """Refusals at random leave at least 0.8 of the rate of those calls that pass, whatever time they name."""
-    assert _share_under_random_refusals(Rate(), share, named) >= 0.8 * (1 - share)
+    assert _share_under_random_refusals(AccountRate(), share, named) >= 0.8 * (1 - share)
 
 
 def test_control_a_rule_that_halts_on_each_refusal_loses_the_rate():
@@ -84,7 +84,7 @@ def _under_limit(rule, name, *, items=math.inf, seconds=90.0):
 @pytest.mark.parametrize("name", _LIMITS)
 def test_a_limit_is_found_and_kept(name):
     """After ten seconds, 0.93 of what a limit allows is used, and one call in twenty is refused at most."""
-    rate, refused = _under_limit(Rate(), name)
+    rate, refused = _under_limit(AccountRate(), name)
 
     assert rate >= 0.93
     assert refused <= 0.05
@@ -101,7 +101,7 @@ def test_a_limit_that_changes_is_found_again():
     """From fifty a second to ten and back, nearly all that is allowed is used within half a minute."""
     provider = BucketLimit(lambda now: 10.0 if 30.0 <= now < 70.0 else 50.0)
 
-    result = Simulation(Rate(), provider, slots=_SLOTS).run(120.0)
+    result = Simulation(AccountRate(), provider, slots=_SLOTS).run(120.0)
 
     assert result.rate(35.0, 70.0) >= 0.93 * 10
     assert result.rate(95.0, 120.0) >= 0.93 * 50
@@ -110,8 +110,8 @@ def test_a_limit_that_changes_is_found_again():
 _OUTAGES = {
     "503": Outage(0.0, 60.0),
     "503, true Retry-After": Outage(0.0, 60.0, names_end=True),
-    "cut": Outage(0.0, 60.0, Cause.CUT),
-    "connection refused": Outage(0.0, 60.0, Cause.UNREACHED),
+    "cut": Outage(0.0, 60.0, TroubleKind.CUT),
+    "connection refused": Outage(0.0, 60.0, TroubleKind.UNREACHED),
 }
 
 
@@ -119,17 +119,17 @@ _OUTAGES = {
 @pytest.mark.parametrize("items", [2, 20, 200])
 def test_no_item_is_lost_in_an_outage(items, name):
     """A job that begins with an outage of a minute ends within five seconds after it, and asks little meanwhile."""
-    result = Simulation(Rate(), _OUTAGES[name], slots=_SLOTS, items=items).run()
+    result = Simulation(AccountRate(), _OUTAGES[name], slots=_SLOTS, items=items).run()
 
     assert len(result.good_at) == items
     assert result.ended_at <= 65.0
     assert len(result.refused_at) <= 60 + items
 
 
-@pytest.mark.parametrize("cause", [Cause.OVERLOAD, Cause.UNREACHED])
+@pytest.mark.parametrize("cause", [TroubleKind.OVERLOAD, TroubleKind.UNREACHED])
 def test_the_full_rate_is_back_within_five_seconds(cause):
     """After an outage of a minute, the fifth second has the full rate."""
-    result = Simulation(Rate(), Outage(10.0, 70.0, cause), slots=_SLOTS).run(80.0)
+    result = Simulation(AccountRate(), Outage(10.0, 70.0, cause), slots=_SLOTS).run(80.0)
 
     assert result.rate(74.5, 75.5) >= 0.9 * _FULL_RATE
     assert len(result.refused_at) <= 4 * _SLOTS
@@ -137,6 +137,6 @@ def test_the_full_rate_is_back_within_five_seconds(cause):
 
 def test_long_calls_start_again_before_the_first_has_ended():
     """After an outage, calls of ten seconds follow a probe that is not refused, and do not wait for its answer."""
-    result = Simulation(Rate(), Outage(60.0, 120.0), slots=_SLOTS, call_seconds=10.0).run(160.0)
+    result = Simulation(AccountRate(), Outage(60.0, 120.0), slots=_SLOTS, call_seconds=10.0).run(160.0)
 
     assert result.rate(140.0, 160.0) >= 0.8 * _SLOTS / 10

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import InputError
-from backstay.readers import Row, read_rows
+from backstay.readers import InputRow, read_rows
 
 
 @pytest.fixture
-def read_file(tmp_path: Path) -> Callable[[str, bytes], list[Row]]:
+def read_file(tmp_path: Path) -> Callable[[str, bytes], list[InputRow]]:
     """Write a file of that name and read all its rows."""
 
-    def read(name: str, content: bytes) -> list[Row]:
+    def read(name: str, content: bytes) -> list[InputRow]:
         path = tmp_path / name
         path.write_bytes(content)
         return list(read_rows(path))
@@ -23,7 +23,7 @@ def read_file(tmp_path: Path) -> Callable[[str, bytes], list[Row]]:
 
 
 @pytest.fixture
-def refusal(read_file: Callable[[str, bytes], list[Row]], tmp_path: Path) -> Callable[[str, bytes], InputError]:
+def refusal(read_file: Callable[[str, bytes], list[InputRow]], tmp_path: Path) -> Callable[[str, bytes], InputError]:
     """Read a file that must be refused; return the error after checking what all of them promise."""
 
     def read(name: str, content: bytes) -> InputError:

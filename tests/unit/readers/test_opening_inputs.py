@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backstay.errors import BadRow, InputEmpty, InputError, InputNotFound, InputUnreadable
-from backstay.readers import Row, read_rows
+from backstay.errors import InputEmpty, InputError, InputNotFound, InputUnreadable, InvalidRow
+from backstay.readers import InputRow, read_rows
 from support.waiting import PATIENCE_SECONDS
 
 _GOOD = {
@@ -151,12 +151,12 @@ def test_other_unicode_encodings_are_recognised(refusal, name, encoding):
 @pytest.mark.parametrize(
     ("content", "rows"),
     [
-        (b"id,topic\n1,Sums\n", [Row(2, {"id": "1", "topic": "Sums"})]),
-        (b"id\n1\n", [Row(2, {"id": "1"})]),
-        (b"id\ttopic\n1\tSums\n", [Row(2, {"id": "1", "topic": "Sums"})]),
-        (b"id\tx,topic\n1,Sums\n", [Row(2, {"id\tx": "1", "topic": "Sums"})]),
-        (b'{"id": 1}\n{"id": 2}', [Row(1, {"id": 1}), Row(2, {"id": 2})]),
-        (b'[{"id": 1},\n{"id": 2}]', [Row(1, {"id": 1}), Row(2, {"id": 2})]),
+        (b"id,topic\n1,Sums\n", [InputRow(2, {"id": "1", "topic": "Sums"})]),
+        (b"id\n1\n", [InputRow(2, {"id": "1"})]),
+        (b"id\ttopic\n1\tSums\n", [InputRow(2, {"id": "1", "topic": "Sums"})]),
+        (b"id\tx,topic\n1,Sums\n", [InputRow(2, {"id\tx": "1", "topic": "Sums"})]),
+        (b'{"id": 1}\n{"id": 2}', [InputRow(1, {"id": 1}), InputRow(2, {"id": 2})]),
+        (b'[{"id": 1},\n{"id": 2}]', [InputRow(1, {"id": 1}), InputRow(2, {"id": 2})]),
     ],
 )
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_standard_input_is_recognised_by_its_first_text(content, rows, before, l
     """Standard input has no suffix: its first text tells its kind, and blank lines before it are counted."""
     read = list(read_rows(None, stdin=io.BytesIO(before + content)))
 
-    assert read == [Row(row.line + lines, row.values) for row in rows]
+    assert read == [InputRow(row.line + lines, row.values) for row in rows]
 
 
 def test_first_line_may_be_long():
@@ -175,12 +175,12 @@ def test_first_line_may_be_long():
 
     rows = list(read_rows(None, stdin=io.BytesIO(f'{{"topic":"{topic}"}}\n{{"topic":"Sums"}}'.encode())))
 
-    assert rows == [Row(1, {"topic": topic}), Row(2, {"topic": "Sums"})]
+    assert rows == [InputRow(1, {"topic": topic}), InputRow(2, {"topic": "Sums"})]
 
 
 def test_errors_about_standard_input_name_it():
     """Without a path the message says where the rows came from."""
-    with pytest.raises(BadRow) as caught:
+    with pytest.raises(InvalidRow) as caught:
         list(read_rows(None, stdin=io.BytesIO(b"id,topic\n1\n")))
 
     assert caught.value.message.startswith("standard input line 2: 1 cell where the header has 2")
@@ -194,7 +194,7 @@ def test_standard_input_is_the_process_own_unless_given(monkeypatch):
 
     rows = list(read_rows(None))
 
-    assert rows == [Row(2, {"id": "1"})]
+    assert rows == [InputRow(2, {"id": "1"})]
     assert not piped.closed
 
 
@@ -312,4 +312,4 @@ def test_memory_stays_flat(tmp_path, name, content):
 
 def test_every_refusal_is_an_input_error():
     """Whoever catches InputError catches all that a reader raises."""
-    assert all(issubclass(error, InputError) for error in (InputNotFound, InputUnreadable, InputEmpty, BadRow))
+    assert all(issubclass(error, InputError) for error in (InputNotFound, InputUnreadable, InputEmpty, InvalidRow))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from backstay.errors import BadRow, InputUnreadable
-from backstay.readers import Row, delimited
+from backstay.errors import InputUnreadable, InvalidRow
+from backstay.readers import InputRow, delimited
 from backstay.readers.delimited import read_delimited
-from backstay.readers.origin import Origin
-from backstay.readers.text import MAX_RECORD_BYTES, Text
+from backstay.readers.origin import InputErrors
+from backstay.readers.text import MAX_RECORD_BYTES, InputText
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), max_size=12)
 _AWKWARD = st.one_of(_TEXT, st.sampled_from(["", " ", '"', '""', "a\nb", "a\r\nb", "a\rb", ",", "\t", "'", "=1+1"]))
@@ -33,7 +33,7 @@ def test_what_the_csv_module_writes_reads_back_equal(header, data, delimiter, li
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting).writerows([header, *records])
 
-    text = Text.begin(io.BytesIO(out.getvalue().encode()), Origin("made up"))
+    text = InputText.begin(io.BytesIO(out.getvalue().encode()), InputErrors("made up"))
     rows = list(read_delimited(text, delimiter=delimiter))
 
     assert [row.values for row in rows] == [dict(zip(header, record, strict=True)) for record in records]
@@ -44,14 +44,14 @@ def test_cells_are_text_and_empty_ones_stay(read_file, name):
     """A CSV cell is the text that stands there, an empty one is empty text."""
     rows = read_file(name, b"topic,level\nSums,1\n,\n")
 
-    assert rows == [Row(2, {"topic": "Sums", "level": "1"}), Row(3, {"topic": "", "level": ""})]
+    assert rows == [InputRow(2, {"topic": "Sums", "level": "1"}), InputRow(3, {"topic": "", "level": ""})]
 
 
 def test_tabs_separate_the_cells_of_tsv(read_file):
     """In TSV a comma is text like any other."""
     rows = read_file("topics.tsv", b"topic\tlevel\nSums, easy\t1\n")
 
-    assert rows == [Row(2, {"topic": "Sums, easy", "level": "1"})]
+    assert rows == [InputRow(2, {"topic": "Sums, easy", "level": "1"})]
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
@@ -59,28 +59,28 @@ def test_byte_order_mark_is_no_part_of_the_header(read_file, line_end):
     """A file saved by a spreadsheet starts with a mark that belongs to no column."""
     rows = read_file("topics.csv", b"\xef\xbb\xbftopic,level" + line_end + b"Sums,1" + line_end)
 
-    assert rows == [Row(2, {"topic": "Sums", "level": "1"})]
+    assert rows == [InputRow(2, {"topic": "Sums", "level": "1"})]
 
 
 def test_rows_are_named_by_the_line_they_start_on(read_file):
     """Quoted line breaks of every kind are kept, and lines are counted as an editor counts them."""
     rows = read_file("topics.csv", b'topic,level\r\n"a\r\nb\rc\nd",1\r\n\r\n"e",2')
 
-    assert rows == [Row(2, {"topic": "a\r\nb\rc\nd", "level": "1"}), Row(6, {"topic": "e", "level": "2"})]
+    assert rows == [InputRow(2, {"topic": "a\r\nb\rc\nd", "level": "1"}), InputRow(6, {"topic": "e", "level": "2"})]
 
 
 def test_blank_lines_are_skipped(read_file):
     """A line with nothing or only spaces on it is no row, before the header or after."""
     rows = read_file("topics.csv", b"\n  \ntopic,level\n\nSums,1\n   \n\n")
 
-    assert rows == [Row(5, {"topic": "Sums", "level": "1"})]
+    assert rows == [InputRow(5, {"topic": "Sums", "level": "1"})]
 
 
 def test_quoted_empty_cell_of_a_single_column_is_a_row(read_file):
     """Where there is one column, quotes tell an empty cell from a blank line."""
     rows = read_file("topics.csv", b'topic\n""\n\nSums\n')
 
-    assert rows == [Row(2, {"topic": ""}), Row(4, {"topic": "Sums"})]
+    assert rows == [InputRow(2, {"topic": ""}), InputRow(4, {"topic": "Sums"})]
 
 
 @pytest.mark.parametrize(("record", "found"), [(b"Sums", "1 cell"), (b"Sums,1", "2 cells"), (b"Sums,1,2,3", "4 cells")])
@@ -88,7 +88,7 @@ def test_ragged_row_is_refused(refusal, record, found):
     """A row with more or fewer cells than the header names its line and both counts."""
     error = refusal("topics.csv", b"topic,level,tone\nA,1,x\n" + record + b"\nB,2,y\n")
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert error.message.endswith(
         f"line 3: {found} where the header has 3; check for a stray comma or an unclosed quote"
     )
@@ -97,11 +97,11 @@ def test_ragged_row_is_refused(refusal, record, found):
 
 def test_rows_before_a_bad_one_are_handed_out(tmp_path):
     """Reading streams: what comes before the mistake has been yielded by then."""
-    text = Text.begin(io.BytesIO(b"topic,level\nSums,1\nragged\n"), Origin("topics.csv"))
+    text = InputText.begin(io.BytesIO(b"topic,level\nSums,1\nragged\n"), InputErrors("topics.csv"))
     rows = read_delimited(text, delimiter=",")
 
-    assert next(rows) == Row(2, {"topic": "Sums", "level": "1"})
-    with pytest.raises(BadRow, match=r"^topics\.csv line 3: 1 cell where the header has 2"):
+    assert next(rows) == InputRow(2, {"topic": "Sums", "level": "1"})
+    with pytest.raises(InvalidRow, match=r"^topics\.csv line 3: 1 cell where the header has 2"):
         next(rows)
 
 
@@ -126,7 +126,7 @@ def test_quote_that_is_never_closed_is_refused(refusal):
     """The line named is the one where the row starts, not the end of the file."""
     error = refusal("topics.csv", b'topic,level\nA,1\nB,"2\nC,3\nD,4\n')
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert error.message.endswith("line 3: a quote that opens in this row is never closed")
     assert error.context["line"] == 3
 
@@ -135,7 +135,7 @@ def test_text_after_a_closing_quote_is_refused(refusal):
     """A quote that was not doubled must not silently change a cell."""
     error = refusal("topics.csv", b'topic,level\n"say "hi" now",1\n')
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 2: text follows a closing quote" in error.message
 
 
@@ -143,7 +143,7 @@ def test_lone_carriage_returns_as_line_ends_are_refused(refusal):
     """A file with the line ends of the first Macs says how to save it."""
     error = refusal("topics.csv", b"topic,level\rSums,1\r")
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 1: a carriage return outside quotes; save the file with LF or CRLF line ends" in error.message
 
 
@@ -151,7 +151,7 @@ def test_nul_byte_is_refused(refusal):
     """A NUL byte is named by its line, also within a quoted cell."""
     error = refusal("topics.csv", b'topic,level\n"a\nb\0",1\n')
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 3: a NUL byte" in error.message
     assert error.context["line"] == 3
 
@@ -169,7 +169,7 @@ def test_cell_of_ten_megabytes_is_read(read_file, cell):
 
 def test_limit_of_the_process_is_untouched_between_rows():
     """Other code may rely on its limit while our generator is suspended, even a lower one than usual."""
-    text = Text.begin(io.BytesIO(b"topic\n" + b"x" * 5000 + b"\nSums\n"), Origin("topics.csv"))
+    text = InputText.begin(io.BytesIO(b"topic\n" + b"x" * 5000 + b"\nSums\n"), InputErrors("topics.csv"))
     before = csv.field_size_limit(1000)
     try:
         rows = read_delimited(text, delimiter=",")
@@ -188,7 +188,7 @@ def test_line_over_the_limit_is_refused(refusal):
 
     error = refusal("topics.csv", b"topic\nSums\n" + b"x" * (MAX_RECORD_BYTES + 1) + b"\nC\n")
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 3: the row is longer than 64 MiB" in error.message
     assert csv.field_size_limit() == before
 
@@ -199,8 +199,8 @@ def test_quoted_cell_over_the_limit_is_refused_before_the_end(monkeypatch):
     stream = io.BytesIO(b'topic\n"open\n' + (b"x" * 999 + b"\n") * 20_000)
     before = csv.field_size_limit()
 
-    with pytest.raises(BadRow, match=r"^topics\.csv line 2: the row is longer than") as caught:
-        list(read_delimited(Text.begin(stream, Origin("topics.csv")), delimiter=","))
+    with pytest.raises(InvalidRow, match=r"^topics\.csv line 2: the row is longer than") as caught:
+        list(read_delimited(InputText.begin(stream, InputErrors("topics.csv")), delimiter=","))
 
     assert caught.value.context == {"path": "topics.csv", "line": 2}
     assert stream.tell() < 1_100_000

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.errors import BadRow, InputUnreadable
-from backstay.readers import Row, read_rows
+from backstay.errors import InputUnreadable, InvalidRow
+from backstay.readers import InputRow, read_rows
 from backstay.readers.json_array import read_json_array
-from backstay.readers.origin import Origin
-from backstay.readers.text import MAX_RECORD_BYTES, Text
+from backstay.readers.origin import InputErrors
+from backstay.readers.text import MAX_RECORD_BYTES, InputText
 
 _AWKWARD = st.sampled_from(['"', "\\", '\\"', "{", "}", "[", "]", ",", "\n", "é", "\U0001f600", '"}, {"', "\\\\"])
 _TEXT = st.lists(_AWKWARD | st.text(st.characters(codec="utf-8"), max_size=3), max_size=6).map("".join)
@@ -39,10 +39,10 @@ def test_elements_read_back_equal_however_they_arrive(trickle, objects, indent, 
     content += data.draw(_SPACE) + b"]" + data.draw(_SPACE)
 
     # An empty head leaves every byte to the chunks.
-    text = Text(Origin("made up"), trickle(content, size), head=b"")
+    text = InputText(InputErrors("made up"), trickle(content, size), head=b"")
     rows = list(read_json_array(text))
 
-    assert rows == [Row(line, item) for line, item in zip(lines, objects, strict=True)]
+    assert rows == [InputRow(line, item) for line, item in zip(lines, objects, strict=True)]
 
 
 @pytest.mark.parametrize("depth", [1, 4, 5, 6, 7, 100])
@@ -67,7 +67,7 @@ def test_nesting_beyond_the_limit_is_refused(refusal, opening):
     """A million open brackets are an error, not a crash."""
     error = refusal("topics.json", b'[{"id":1},\n{"a":' + opening * 1_000_000)
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert error.message.endswith("line 2: nested more than 100 levels deep")
     assert error.context["line"] == 2
 
@@ -88,7 +88,7 @@ def test_element_that_is_no_object_is_refused(refusal, element):
     """A row needs columns, so only an object will do."""
     error = refusal("topics.json", b'[{"id": 1},\n\n' + element + b"]")
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 3: not a JSON object" in error.message
     assert error.context["line"] == 3
 
@@ -123,7 +123,7 @@ def test_element_that_is_bad_json_is_refused(refusal, element):
     """Brackets that pair up wrongly, or anything else that is not JSON, is found in its element."""
     error = refusal("topics.json", b'[{"id": 1},\n' + element + b"]")
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 2: not valid JSON: " in error.message
 
 
@@ -140,7 +140,7 @@ def test_element_over_the_limit_is_refused(refusal):
     """An element of more than 64 MiB is refused by its line."""
     error = refusal("topics.json", b'[{"id": 1},\n{"topic": "' + b"x" * MAX_RECORD_BYTES + b'"}]')
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 2: the row is longer than 64 MiB" in error.message
 
 

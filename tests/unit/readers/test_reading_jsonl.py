@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.errors import BadRow
-from backstay.readers import Row
+from backstay.errors import InvalidRow
+from backstay.readers import InputRow
 from backstay.readers.jsonl import read_jsonl
-from backstay.readers.origin import Origin
-from backstay.readers.text import MAX_RECORD_BYTES, Text
+from backstay.readers.origin import InputErrors
+from backstay.readers.text import MAX_RECORD_BYTES, InputText
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
 _WHOLE = st.integers(min_value=-(2**63), max_value=2**64 - 1)
@@ -30,7 +30,7 @@ def test_what_orjson_writes_reads_back_equal(objects, line_end):
     """Any objects written one a line come back as they were, nested values and numbers included."""
     content = b"".join(orjson.dumps(item) + line_end for item in objects)
 
-    rows = list(read_jsonl(Text.begin(io.BytesIO(content), Origin("made up"))))
+    rows = list(read_jsonl(InputText.begin(io.BytesIO(content), InputErrors("made up"))))
 
     assert [row.values for row in rows] == objects
     assert [row.line for row in rows] == [1 + index * line_end.count(b"\n") for index in range(len(objects))]
@@ -41,12 +41,12 @@ def test_values_keep_their_types(read_file, name):
     """Numbers, lists and objects are kept as they are; blank lines count but are no rows."""
     rows = read_file(name, b'\xef\xbb\xbf\n{"id": 7, "tags": ["a", {"b": null}]}\r\n\r\n  \n{"id": 8.5}')
 
-    assert rows == [Row(2, {"id": 7, "tags": ["a", {"b": None}]}), Row(5, {"id": 8.5})]
+    assert rows == [InputRow(2, {"id": 7, "tags": ["a", {"b": None}]}), InputRow(5, {"id": 8.5})]
 
 
 def test_last_of_two_equal_keys_counts(read_file):
     """A key that comes twice has its last value."""
-    assert read_file("topics.jsonl", b'{"id": 1, "id": 2}\n') == [Row(1, {"id": 2})]
+    assert read_file("topics.jsonl", b'{"id": 1, "id": 2}\n') == [InputRow(1, {"id": 2})]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_bad_json_is_refused(refusal, line):
     """A line that is not JSON is told by number, place and reason, and never quoted."""
     error = refusal("topics.jsonl", b'{"id": 1}\n\n' + line + b"\n")
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 3: not valid JSON: " in error.message
     assert "(at column " in error.message
     assert "secret" not in error.message
@@ -81,7 +81,7 @@ def test_other_json_than_an_object_is_refused(refusal, line):
     """A row needs columns, so only an object will do."""
     error = refusal("topics.jsonl", b'{"id": 1}\n' + line + b"\n")
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 2: not a JSON object" in error.message
 
 
@@ -90,7 +90,7 @@ def test_absurd_depth_is_refused(refusal, opening):
     """A million open brackets are an error, not a crash."""
     error = refusal("topics.jsonl", opening * 1_000_000)
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 1: not valid JSON" in error.message
 
 
@@ -102,7 +102,7 @@ def test_whole_number_that_would_be_rounded_is_refused(refusal, number, around):
     """Two long ids must not silently become one."""
     error = refusal("topics.json", b"[" + number.join(around) + b"]")
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 1: " in error.message
     assert "write it in quotes" in error.message or "infinity" in error.message
 
@@ -129,5 +129,5 @@ def test_line_over_the_limit_is_refused(refusal):
     """A line of more than 64 MiB is refused by its number."""
     error = refusal("topics.jsonl", b'{"id":1}\n{"topic":"' + b"x" * MAX_RECORD_BYTES + b'"}\n{"id":2}\n')
 
-    assert isinstance(error, BadRow)
+    assert isinstance(error, InvalidRow)
     assert "line 2: the row is longer than 64 MiB" in error.message

@@ -8,12 +8,12 @@ from backstay.generate.prompt import turn_keys
 from backstay.generate.providers.ends import end_of
 from backstay.generate.providers.parts import texts_in
 from backstay.generate.providers.provider import (
-    Answer,
-    Ask,
+    ModelAnswer,
+    ModelRequest,
     Provider,
-    Spent,
     Structure,
-    Unreadable,
+    TokenUsage,
+    UnreadableResponse,
     joined,
     schema,
     tokens,
@@ -44,7 +44,7 @@ class Anthropic(Provider):
         """Return the headers of a request."""
         return {"anthropic-version": self.version, **Provider.headers(self, key)}
 
-    def body(self, ask: Ask) -> dict[str, Any]:
+    def body(self, ask: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": ask.model,
             "max_tokens": _MAX_TOKENS if ask.max_tokens is None else ask.max_tokens,
@@ -62,25 +62,25 @@ class Anthropic(Provider):
             body["tool_choice"] = {"type": "tool", "name": _TOOL}
         return {**body, **ask.parameters}
 
-    def spent(self, body: Mapping[str, Any]) -> Spent:
+    def spent(self, body: Mapping[str, Any]) -> TokenUsage:
         usage = body.get("usage")
         if not isinstance(usage, Mapping):
-            return Spent()
+            return TokenUsage()
         sent = [tokens(usage.get(name)) for name in ("input_tokens", *_CACHED)]
         tokens_in = None if sent[0] is None else sum(count or 0 for count in sent)
-        return Spent(tokens_in, tokens(usage.get("output_tokens")))
+        return TokenUsage(tokens_in, tokens(usage.get("output_tokens")))
 
-    def answer(self, body: Mapping[str, Any]) -> Answer:
+    def answer(self, body: Mapping[str, Any]) -> ModelAnswer:
         content, reason = body.get("content"), body.get("stop_reason")
         if not isinstance(content, list | str):
-            raise Unreadable("the answer has no content")
+            raise UnreadableResponse("the answer has no content")
         blocks = [block for block in content if isinstance(block, Mapping)]
         calls = [block for block in blocks if block.get("type") == "tool_use"]
         calls = [call for call in calls if call.get("name") == _TOOL] or calls
         *earlier, given = [value for call in calls if (value := call.get("input"))] or [None]
         texts, thoughts = texts_in(content)
         signatures = [block["signature"] for block in blocks if isinstance(block.get("signature"), str)]
-        return Answer(
+        return ModelAnswer(
             end_of(reason, is_structure=bool(given)),
             reason if isinstance(reason, str) else "none",
             "".join(texts) or None,

@@ -1,21 +1,21 @@
 """The words by which providers say why a model stopped."""
 
-from backstay.generate.providers.provider import End
+from backstay.generate.providers.provider import FinishReason
 
 # One table for all: servers that speak OpenAI's language pass on the words of those behind them.
 _WORDS = {
-    End.COMPLETE: "stop end_turn stop_sequence eos eos_token stop_token complete completed end_of_turn finish",
-    End.LENGTH: "length max_tokens max_output_tokens max_length max_len model_length token_limit error_limit "
+    FinishReason.COMPLETE: "stop end_turn stop_sequence eos eos_token stop_token complete completed end_of_turn finish",
+    FinishReason.LENGTH: "length max_tokens max_output_tokens max_length max_len model_length token_limit error_limit "
     "model_context_window_exceeded context_length_exceeded",
-    End.FILTER: "content_filter content_filtered safety recitation prohibited_content blocklist spii image_safety "
-    "sensitive error_toxic guardrail_intervened",
-    End.REFUSAL: "refusal",
+    FinishReason.FILTER: "content_filter content_filtered safety recitation prohibited_content blocklist spii "
+    "image_safety sensitive error_toxic guardrail_intervened",
+    FinishReason.REFUSAL: "refusal",
 }
 _ENDS = {word: end for end, words in _WORDS.items() for word in words.split()}
 _CALLS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
 
 
-def end_of(reason: object, *, is_structure: bool) -> End:
+def end_of(reason: object, *, is_structure: bool) -> FinishReason:
     """Return what a provider's word says; `is_structure` says that a tool was called with what was asked for.
 
     A word that is not known may stand for an answer that is not whole.
@@ -23,10 +23,10 @@ def end_of(reason: object, *, is_structure: bool) -> End:
     if isinstance(reason, str) and (end := _ENDS.get(reason)) is not None:
         return end
     if reason is None or reason == "":
-        return End.NOT_GIVEN
+        return FinishReason.NOT_GIVEN
     if not isinstance(reason, str):
-        return End.UNKNOWN
+        return FinishReason.UNKNOWN
     word = reason.strip().lower().replace("-", "_").removeprefix("finish_reason_")
     if word in _CALLS:
-        return End.COMPLETE if is_structure else End.UNKNOWN
-    return _ENDS.get(word, End.UNKNOWN)
+        return FinishReason.COMPLETE if is_structure else FinishReason.UNKNOWN
+    return _ENDS.get(word, FinishReason.UNKNOWN)

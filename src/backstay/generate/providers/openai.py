@@ -8,14 +8,14 @@ from backstay.generate.prompt import turn_keys
 from backstay.generate.providers.ends import end_of
 from backstay.generate.providers.parts import texts_in
 from backstay.generate.providers.provider import (
-    Answer,
-    Ask,
-    End,
+    FinishReason,
+    ModelAnswer,
+    ModelRequest,
     Provider,
     Quirk,
-    Spent,
     Structure,
-    Unreadable,
+    TokenUsage,
+    UnreadableResponse,
     joined,
     schema,
     tokens,
@@ -38,7 +38,7 @@ class OpenAICompatible(Provider):
     """Name of the bound on tokens: OpenAI's newer models take only the newer one, most other servers the older."""
     quirks: frozenset[Quirk] = frozenset()
 
-    def body(self, ask: Ask) -> dict[str, Any]:
+    def body(self, ask: ModelRequest) -> dict[str, Any]:
         messages = [{"role": "user", "content": ask.prompt.user}]
         if ask.prompt.system is not None:
             messages.insert(0, {"role": "system", "content": ask.prompt.system})
@@ -58,32 +58,32 @@ class OpenAICompatible(Provider):
             body["response_format"] = {"type": "json_object"}
         return {**body, **ask.parameters}
 
-    def spent(self, body: Mapping[str, Any]) -> Spent:
+    def spent(self, body: Mapping[str, Any]) -> TokenUsage:
         usage = body.get("usage")
         if not isinstance(usage, dict):
-            return Spent()
-        return Spent(tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens")))
+            return TokenUsage()
+        return TokenUsage(tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens")))
 
-    def answer(self, body: Mapping[str, Any]) -> Answer:
+    def answer(self, body: Mapping[str, Any]) -> ModelAnswer:
         choices = body.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise Unreadable("the answer has no choices")
+            raise UnreadableResponse("the answer has no choices")
         choice: Mapping[str, Any] = choices[0]
         message, reason = choice.get("message"), choice.get("finish_reason")
         if message is None and isinstance(choice.get("text"), str):
             message = {"content": choice["text"]}  # of servers that complete texts
         if not isinstance(message, dict):
-            raise Unreadable("the answer has no message")
+            raise UnreadableResponse("the answer has no message")
         content, word = message.get("content"), reason if isinstance(reason, str) else "none"
         if isinstance(content, str) and not any(map(message.get, message.keys() - _PLAIN)):
-            return Answer(end_of(reason, is_structure=False), word, content)
+            return ModelAnswer(end_of(reason, is_structure=False), word, content)
         texts, thoughts = texts_in(content)
         thoughts = [next((message[name] for name in _THOUGHTS if _is_text(message.get(name))), ""), *thoughts]
         *earlier, given = [parsed] if (parsed := message.get("parsed")) else _arguments(message) or [None]
         data = content if isinstance(content, dict) and given is None else given
         end = end_of(reason, is_structure=given is not None)
-        return Answer(
-            End.REFUSAL if _refuses(message) else end,
+        return ModelAnswer(
+            FinishReason.REFUSAL if _refuses(message) else end,
             word,
             "".join(texts) or None,
             data,

@@ -24,7 +24,7 @@ class Structure(StrEnum):
     TEXT = "text"
 
 
-class End(StrEnum):
+class FinishReason(StrEnum):
     """Why a model stopped."""
 
     COMPLETE = "complete"
@@ -36,7 +36,7 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ModelRequest:
     """One request, before it has a provider's shape."""
 
     model: str
@@ -51,10 +51,10 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What a model said, whoever's it is."""
 
-    end: End
+    end: FinishReason
     reason: str
     """The provider's own word for why it stopped."""
     text: str | None = None
@@ -68,7 +68,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class TokenUsage:
     """Tokens, as the provider counts them; None where it does not say."""
 
     tokens_in: int | None = None
@@ -80,7 +80,7 @@ class Spent:
         return None if self.tokens_in is None or self.tokens_out is None else self.tokens_in + self.tokens_out
 
 
-class Unreadable(Exception):
+class UnreadableResponse(Exception):
     """The body is JSON, but not what this provider answers with. The message says what is missing, quoting nothing."""
 
 
@@ -129,15 +129,15 @@ class Provider(ABC):
         return {self.key_header: key} if self.key_header is not None else {"Authorization": f"Bearer {key}"}
 
     @abstractmethod
-    def body(self, ask: Ask) -> dict[str, Any]:
+    def body(self, ask: ModelRequest) -> dict[str, Any]:
         """Return the body of a request."""
 
     @abstractmethod
-    def spent(self, body: Mapping[str, Any]) -> Spent:
+    def spent(self, body: Mapping[str, Any]) -> TokenUsage:
         """Return the tokens that an answer, of whatever use, says it took; what it does not say is unknown."""
 
     @abstractmethod
-    def answer(self, body: Mapping[str, Any]) -> Answer:
+    def answer(self, body: Mapping[str, Any]) -> ModelAnswer:
         """Read the body of an answer with a status of success. Raises Unreadable."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import Conversation, Turn, text_fault, validate, validate_again
 from backstay.library.record import TURNS, Document, value_from_line
-from backstay.readers.origin import Origin
+from backstay.readers.origin import InputErrors
 
 KEYS = frozenset(
     ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at", TURNS)
@@ -17,7 +17,7 @@ TURN_KEYS = frozenset(("id", "sequence", "role", "content", "metadata"))
 _LONGEST_NAME = 40
 
 
-class OnClash(StrEnum):
+class OnImportConflict(StrEnum):
     """What to do with a conversation whose id another one has."""
 
     FAIL = "fail"
@@ -29,7 +29,7 @@ class OnClash(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class ImportedConversation:
     """A conversation as its file has it, in the native shape: keys that are not ours stand beside those that are.
 
     `id` and the times are None where the file has none.
@@ -42,7 +42,7 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportResult:
     """What an import came to."""
 
     imported: int
@@ -56,11 +56,13 @@ class Imported:
     """Of those imported: again the result of an item whose conversation was deleted."""
 
 
-def folded(incoming: Incoming, columns: Collection[str], turn_columns: Collection[str], origin: Origin) -> Document:
+def folded(
+    incoming: ImportedConversation, columns: Collection[str], turn_columns: Collection[str], origin: InputErrors
+) -> Document:
     """Return the conversation as it is to be stored: with every key that is no column put into `metadata`.
 
     Raises:
-        BadRow: it may not be stored; the message names the line, the turn and the field, never the text.
+        InvalidRow: it may not be stored; the message names the line, the turn and the field, never the text.
     """
     document = _folded(incoming, incoming.document, KEYS, columns, "the conversation", origin)
     turns = [
@@ -91,12 +93,12 @@ def _agree(incoming: Mapping[str, Any], stored: Mapping[str, Any], unsaid: Colle
 
 
 def _folded(
-    incoming: Incoming,
+    incoming: ImportedConversation,
     given: Document,
     keys: Collection[str],
     columns: Collection[str],
     what: str,
-    origin: Origin,
+    origin: InputErrors,
 ) -> Document:
     added = {name: value for name, value in given.items() if name not in keys}
     others = [
@@ -106,15 +108,17 @@ def _folded(
     ]
     for name in added.keys() - set(others):
         if (fault := _fault_of_column(added[name])) is not None:
-            raise origin.bad_row(incoming.line, f"{_named(name)} of {what} {fault}")
+            raise origin.invalid_row(incoming.line, f"{_named(name)} of {what} {fault}")
     if not others:
         return given
     metadata, line = given["metadata"], incoming.line
     if not isinstance(metadata, dict):
-        raise origin.bad_row(line, f"the metadata of {what} cannot be read, so other keys cannot be put into it")
+        raise origin.invalid_row(line, f"the metadata of {what} cannot be read, so other keys cannot be put into it")
     for name in others:
         if name in metadata and metadata[name] != given[name]:
-            raise origin.bad_row(line, f"{what} has {_named(name)} in its metadata and next to it; rename one of them")
+            raise origin.invalid_row(
+                line, f"{what} has {_named(name)} in its metadata and next to it; rename one of them"
+            )
     kept = {name: value for name, value in given.items() if name not in others}
     return {**kept, "metadata": {**metadata, **{name: given[name] for name in others}}}
 
@@ -136,20 +140,20 @@ def _named(name: str) -> str:
     return repr(name[:_LONGEST_NAME])  # a key may be any text of the file
 
 
-def _check(document: Document, incoming: Incoming, origin: Origin) -> None:
+def _check(document: Document, incoming: ImportedConversation, origin: InputErrors) -> None:
     parts = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
     for what, part in parts.items():
         # Only in a backup may metadata be something other than an object.
         fault = None if isinstance(part["metadata"], dict) else _fault_of_metadata(part["metadata"])
         if fault is not None:
-            raise origin.bad_row(incoming.line, f"the metadata of {what} {fault}")
+            raise origin.invalid_row(incoming.line, f"the metadata of {what} {fault}")
     known = {name: document[name] for name in ("id", "topic", "persona", "content", "job_id", "item_id")}
     turns = [Turn(turn["role"], turn["content"], turn["id"], _as_object(turn)) for turn in document[TURNS]]
     check = validate_again if incoming.is_exact else validate
     try:
         check(Conversation(turns, metadata=_as_object(document), **known))
     except InvalidConversation as error:
-        raise origin.bad_row(incoming.line, error.message) from error
+        raise origin.invalid_row(incoming.line, error.message) from error
 
 
 def _fault_of_metadata(value: Any) -> str | None:

@@ -7,8 +7,8 @@ from typing import Any
 from backstay.clock import from_text, to_text
 from backstay.library.imports.incoming import KEYS, TURN_KEYS
 from backstay.library.record import TURNS, Document
-from backstay.readers.origin import Origin
-from backstay.readers.row import Row
+from backstay.readers.origin import InputErrors
+from backstay.readers.row import InputRow
 
 _ROLES = {"human": "user", "gpt": "assistant"}
 _TEXTS = ("topic", "persona", "content", "job_id", "item_id")
@@ -22,11 +22,11 @@ _SHAPES = (
 )
 
 
-def read(row: Row, origin: Origin) -> Document:
+def read(row: InputRow, origin: InputErrors) -> Document:
     """Return a row in the native shape, every key that it has included.
 
     Raises:
-        BadRow: it has no turns, or one without role and content; the message names the line and the turn,
+        InvalidRow: it has no turns, or one without role and content; the message names the line and the turn,
             never the text.
     """
     values = dict(row.values)
@@ -37,23 +37,23 @@ def read(row: Row, origin: Origin) -> Document:
             document = _conversation(values, row, origin)
             document[TURNS] = _numbered(turns)
             return document
-    raise origin.bad_row(
+    raise origin.invalid_row(
         row.line, "no list of turns; it is expected as messages, conversations (ShareGPT) or conversation_turns"
     )
 
 
-def read_exact(row: Row, origin: Origin) -> Document:
-    """Return a row of a backup, which has every key, and every value as it is to be stored. Raises BadRow."""
+def read_exact(row: InputRow, origin: InputErrors) -> Document:
+    """Return a row of a backup, which has every key, and every value as it is to be stored. Raises InvalidRow."""
     document, turns = row.values, row.values.get(TURNS)
     is_whole = document.keys() >= KEYS and isinstance(turns, list)
     if not is_whole or not all(isinstance(turn, dict) and turn.keys() >= TURN_KEYS for turn in turns or ()):
-        raise origin.bad_row(row.line, "not a conversation of a backup: a key is missing, or a turn is not an object")
+        raise origin.invalid_row(row.line, "not a conversation of a backup: a key is missing or a turn is no object")
     for number, turn in enumerate(turns or (), start=1):
         if type(turn["sequence"]) is not int or turn["sequence"] != number:
-            raise origin.bad_row(row.line, f"the sequence of turn {number} is not {number}")
+            raise origin.invalid_row(row.line, f"the sequence of turn {number} is not {number}")
     for name in _TIMES:
         if not _is_moment(document[name]):
-            raise origin.bad_row(row.line, f"{name} is not a time such as 2026-01-31T00:00:00.000000Z")
+            raise origin.invalid_row(row.line, f"{name} is not a time such as 2026-01-31T00:00:00.000000Z")
     return document
 
 
@@ -64,7 +64,7 @@ def _is_moment(value: Any) -> bool:
         return False
 
 
-def _conversation(values: dict[str, Any], row: Row, origin: Origin) -> Document:
+def _conversation(values: dict[str, Any], row: InputRow, origin: InputErrors) -> Document:
     document: Document = {"id": _id(values.pop("id", None), row, origin), "metadata": _metadata(values)}
     for name in _TEXTS:
         document[name] = _taken(values, name, str)
@@ -73,13 +73,13 @@ def _conversation(values: dict[str, Any], row: Row, origin: Origin) -> Document:
     return _with_others(document, values, KEYS)
 
 
-def _turn(given: Any, number: int, role: str, content: str, row: Row, origin: Origin) -> Document:
+def _turn(given: Any, number: int, role: str, content: str, row: InputRow, origin: InputErrors) -> Document:
     if not isinstance(given, Mapping):
-        raise origin.bad_row(row.line, f"turn {number} is not an object")
+        raise origin.invalid_row(row.line, f"turn {number} is not an object")
     values = dict(given)
     said_by, said = values.pop(role, None), values.pop(content, None)
     if not isinstance(said_by, str) or not isinstance(said, str):
-        raise origin.bad_row(row.line, f"turn {number} needs {role!r} and {content!r}, both text")
+        raise origin.invalid_row(row.line, f"turn {number} needs {role!r} and {content!r}, both text")
     turn: Document = {
         "id": _taken(values, "id", str),
         "sequence": _taken(values, "sequence", int),
@@ -90,9 +90,9 @@ def _turn(given: Any, number: int, role: str, content: str, row: Row, origin: Or
     return _with_others(turn, values, TURN_KEYS)
 
 
-def _id(value: Any, row: Row, origin: Origin) -> str | None:
+def _id(value: Any, row: InputRow, origin: InputErrors) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | None):
-        raise origin.bad_row(row.line, "the id must be text or a whole number")
+        raise origin.invalid_row(row.line, "the id must be text or a whole number")
     return None if value is None else str(value)
 
 

@@ -14,16 +14,16 @@ from typing import Any, BinaryIO, cast
 
 from backstay.errors import BackupError, BackupTooNew, InputUnreadable
 from backstay.library.archive import BEGINNING, MAGIC, OPENING, VERSION, ArchiveReader, decompressed
-from backstay.library.imports.incoming import Incoming
+from backstay.library.imports.incoming import ImportedConversation
 from backstay.library.imports.shapes import read, read_exact
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
-from backstay.readers.ceiling import Ceiling
+from backstay.readers.ceiling import InputCeiling
 from backstay.readers.json_member import JsonMember
 from backstay.readers.json_object import parse_object
-from backstay.readers.origin import Origin
-from backstay.readers.row import Row
-from backstay.readers.text import MAX_RECORD_BYTES, Text
+from backstay.readers.origin import InputErrors
+from backstay.readers.row import InputRow
+from backstay.readers.text import MAX_RECORD_BYTES, InputText
 
 _CHUNK = 256
 _BLOCK = 1024 * 1024
@@ -39,11 +39,11 @@ class ImportSource:
     """
 
     def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None) -> None:
-        self.origin = Origin.of(path)
+        self.origin = InputErrors.of(path)
         self._path = path
         self._stdin = stdin
         self._spooled: BinaryIO | None = None
-        self._ceiling: Ceiling | None = None
+        self._ceiling: InputCeiling | None = None
         self._text_bytes = 0
         """An upper bound of the text in the chunks yielded so far."""
 
@@ -52,7 +52,7 @@ class ImportSource:
         if self._spooled is not None:
             self._spooled.close()
 
-    def check(self, ceiling: Ceiling) -> None:
+    def check(self, ceiling: InputCeiling) -> None:
         """Read the whole file, so that an unusable or too large one is found before anything is locked.
 
         Blocks. Raises InputTooLarge, and what `chunks` raises.
@@ -75,7 +75,7 @@ class ImportSource:
             self._refuse_more(0)
             yield block
 
-    def chunks(self) -> Iterator[Sequence[Incoming]]:
+    def chunks(self) -> Iterator[Sequence[ImportedConversation]]:
         """Yield the conversations in their order, many at a time, from the beginning at each call. Blocks.
 
         Raises:
@@ -94,13 +94,13 @@ class ImportSource:
         with file:
             yield from self._chunks(file)
 
-    def _chunks(self, file: BinaryIO) -> Iterator[Sequence[Incoming]]:
+    def _chunks(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
         try:
             yield from self._in_any_shape(file)
         except BackupError as error:
             raise type(error)(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
 
-    def _in_any_shape(self, file: BinaryIO) -> Iterator[Sequence[Incoming]]:
+    def _in_any_shape(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
         try:
             head = file.read(_HEAD)
             file.seek(0)
@@ -119,23 +119,23 @@ class ImportSource:
 
     def _unpacked(
         self, head: bytes, blocks: Iterator[bytes], stream: Callable[[], BinaryIO]
-    ) -> Iterator[Sequence[Incoming]]:
+    ) -> Iterator[Sequence[ImportedConversation]]:
         """Read a backup: ours in lines, with the proof that it is whole, or any other as one JSON object."""
         first, is_ended, _ = head.partition(b"\n")
         if first.startswith(BEGINNING) and is_ended and first.endswith(OPENING):
             return self._backup(blocks)
         return _in_chunks(self._object(stream()))
 
-    def _object(self, stream: BinaryIO) -> Iterator[Incoming]:
-        member = JsonMember(Text.begin(stream, self.origin), "conversations", otherwise=_NOT_ONE)
+    def _object(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
+        member = JsonMember(InputText.begin(stream, self.origin), "conversations", otherwise=_NOT_ONE)
         row = None
         for row in member.rows():
             self._check_version(member.others)
             # A reformatted backup of ours names itself; another program's has different columns.
             if "backupId" in member.others:
-                yield Incoming(row.line, read_exact(row, self.origin), is_exact=True)
+                yield ImportedConversation(row.line, read_exact(row, self.origin), is_exact=True)
             else:
-                yield Incoming(row.line, read(row, self.origin))
+                yield ImportedConversation(row.line, read(row, self.origin))
         self._check_version(member.others)
         if row is None:
             raise self.origin.empty()
@@ -144,20 +144,20 @@ class ImportSource:
         if others.get("version", VERSION) != VERSION:
             raise BackupTooNew(f"The backup is not of version {VERSION}, which this Backstay reads")
 
-    def _rows(self, file: BinaryIO | None) -> Iterator[Incoming]:
+    def _rows(self, file: BinaryIO | None) -> Iterator[ImportedConversation]:
         rows = read_rows(self._path) if self._path is not None else read_rows(None, stdin=file)
         for row in rows:
-            yield Incoming(row.line, read(row, self.origin))
+            yield ImportedConversation(row.line, read(row, self.origin))
 
-    def _backup(self, blocks: Iterator[bytes]) -> Iterator[Sequence[Incoming]]:
+    def _backup(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1
         for lines in ArchiveReader(blocks, longest_line=MAX_RECORD_BYTES).batches():
             yield [self._of_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
             line += len(lines)
 
-    def _of_backup(self, text: bytes, line: int) -> Incoming:
-        row = Row(line, parse_object(text, self.origin, line))
-        return Incoming(line, read_exact(row, self.origin), is_exact=True)
+    def _of_backup(self, text: bytes, line: int) -> ImportedConversation:
+        row = InputRow(line, parse_object(text, self.origin, line))
+        return ImportedConversation(line, read_exact(row, self.origin), is_exact=True)
 
     def _from_stdin(self) -> BinaryIO:
         # The database is not to wait, locked, for whoever writes into the other end; and it may ask for all again.
@@ -202,7 +202,7 @@ def _is_object(head: bytes, path: Path | None) -> bool:
     return (is_json and head.startswith(b"{")) or _BACKUP.match(head) is not None
 
 
-def _in_chunks(rows: Iterator[Incoming]) -> Iterator[Sequence[Incoming]]:
+def _in_chunks(rows: Iterator[ImportedConversation]) -> Iterator[Sequence[ImportedConversation]]:
     for first in rows:
         chunk = [first]
         for one in rows:

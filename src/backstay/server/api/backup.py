@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from backstay.backup.backup import Backup
 from backstay.library.selection import Selection
-from backstay.schemas import BackupOut, Moment, Object
-from backstay.server.api.common import BackupId, Input, Owned, Shared, Text, errors, signed_in
+from backstay.schemas import ApiObject, BackupOut, Moment
+from backstay.server.api.common import ApiInput, BackupId, OwnerServices, Shared, Text, errors, signed_in
 from backstay.server.api.selections import Digest, Ids, SelectionIn
-from backstay.server.background_backups import Begun
+from backstay.server.background_backups import StartedBackup
 from backstay.server.downloads import BackupResponse, purpose_of
 from backstay.server.idempotency import IdempotencyKey, MakeNote, once
 from backstay.server.state import services_of
@@ -25,7 +25,7 @@ RespondAsync = Annotated[
 ]
 
 
-class BackupIn(Input):
+class BackupIn(ApiInput):
     """Conversations, by ids or by a selection as in a delete."""
 
     conversation_ids: Ids | None = None
@@ -47,7 +47,7 @@ class BackupIn(Input):
         return Selection(ids=tuple(self.conversation_ids or ()))
 
 
-class CreatedBackupOut(Object):
+class CreatedBackupOut(ApiObject):
     """A backup that was made and verified."""
 
     backup_id: str
@@ -66,7 +66,7 @@ class CreatedBackupOut(Object):
         )
 
 
-class BegunBackupOut(Object):
+class BegunBackupOut(ApiObject):
     """A backup that is being made; `status` is where to see how it goes."""
 
     backup_id: str
@@ -82,7 +82,7 @@ class BegunBackupOut(Object):
 async def create_backup(
     request: Request,
     given: BackupIn,
-    owned: Owned,
+    owned: OwnerServices,
     shared: Shared,
     prefer: RespondAsync = None,
     key: IdempotencyKey = None,
@@ -92,9 +92,9 @@ async def create_backup(
     many = len(chosen.ids) > shared.settings.async_above
     early = many or "respond-async" in (prefer or "").replace(",", " ").split()
 
-    async def act(_: MakeNote | None) -> tuple[int, Object]:
+    async def act(_: MakeNote | None) -> tuple[int, ApiObject]:
         made = await shared.backing_up.create(owned, chosen, given.reason, digest=given.digest, respond_early=early)
-        if isinstance(made, Begun):
+        if isinstance(made, StartedBackup):
             status = f"{request.scope.get('root_path', '')}/api/backups/{made.backup_id}"
             return 202, BegunBackupOut(backup_id=made.backup_id, status=status)
         return 201, CreatedBackupOut.of(made)

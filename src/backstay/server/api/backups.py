@@ -6,16 +6,16 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from backstay.library.selection import Selection
-from backstay.schemas import BackupOut, BackupsOut, Moment, Object, RestoredOut, RestorePlanOut
+from backstay.schemas import ApiObject, BackupOut, BackupsOut, Moment, RestorePlanOut, RestoreResultOut
 from backstay.server.api.common import (
     STREAM,
+    ApiInput,
     BackupId,
     Cursor,
-    Input,
     LastEventId,
     Limit,
     OwnCursors,
-    Owned,
+    OwnerServices,
     Shared,
     errors,
     signed_in,
@@ -29,7 +29,7 @@ from backstay.server.idempotency import IdempotencyKey, MakeNote, once
 router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
 
 
-class RestoreIn(Input):
+class RestoreIn(ApiInput):
     conversation_ids: Ids | None = None
     """Some of the backup's conversations; all when it is left out."""
     on_conflict: Literal["fail", "skip", "replace"] = "fail"
@@ -38,7 +38,7 @@ class RestoreIn(Input):
         return Selection(ids=tuple(self.conversation_ids)) if self.conversation_ids is not None else None
 
 
-class TicketOut(Object):
+class TicketOut(ApiObject):
     """An address that downloads the backup once, without any token, until it expires."""
 
     url: str
@@ -47,7 +47,7 @@ class TicketOut(Object):
 
 @router.get("", responses=errors())
 async def list_backups(
-    owned: Owned,
+    owned: OwnerServices,
     cursors: OwnCursors,
     every: Annotated[bool, Query(description="Those too whose files are gone.")] = False,
     cursor: Cursor = None,
@@ -59,14 +59,14 @@ async def list_backups(
 
 
 @router.get("/{backupId}", responses=errors(404))
-async def show_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+async def show_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Show one backup."""
     return BackupOut.of(await owned.backups.show(backup_id))
 
 
 @router.get("/{backupId}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
 async def backup_events(
-    backup_id: BackupId, owned: Owned, shared: Shared, last_event_id: LastEventId = None
+    backup_id: BackupId, owned: OwnerServices, shared: Shared, last_event_id: LastEventId = None
 ) -> Response:
     """Follow a backup, or the delete it was made for, by server-sent events: `progress`, and `state`."""
 
@@ -80,46 +80,52 @@ async def backup_events(
 
 
 @router.post("/{backupId}/verify", responses=errors(404, 409))
-async def verify_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+async def verify_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Read a backup back, decode all of it, and compare it with what its snapshot found."""
     return BackupOut.of(await owned.backups.verify(backup_id))
 
 
 @router.post("/{backupId}/restore-plan", responses=errors(404, 409))
-async def plan_restore(backup_id: BackupId, owned: Owned, given: RestoreIn | None = None) -> RestorePlanOut:
+async def plan_restore(backup_id: BackupId, owned: OwnerServices, given: RestoreIn | None = None) -> RestorePlanOut:
     """Say what a restore would do; nothing is changed."""
     selection = given.selection() if given is not None else None
     return RestorePlanOut.of(await owned.backups.plan_restore(backup_id, selection))
 
 
-@router.post("/{backupId}/restore", response_model=RestoredOut, responses=errors(404, 409))
+@router.post("/{backupId}/restore", response_model=RestoreResultOut, responses=errors(404, 409))
 async def restore_backup(
-    request: Request, backup_id: BackupId, owned: Owned, given: RestoreIn | None = None, key: IdempotencyKey = None
+    request: Request,
+    backup_id: BackupId,
+    owned: OwnerServices,
+    given: RestoreIn | None = None,
+    key: IdempotencyKey = None,
 ) -> Response:
     """Bring back what a backup holds, all or nothing; twice is safe."""
     wanted = given or RestoreIn()
 
-    async def act(_: MakeNote | None) -> tuple[int, RestoredOut]:
+    async def act(_: MakeNote | None) -> tuple[int, RestoreResultOut]:
         done = await owned.backups.restore(backup_id, wanted.selection(), on_conflict=wanted.on_conflict)
-        return 200, RestoredOut.of(done)
+        return 200, RestoreResultOut.of(done)
 
     return await once(request, key, [backup_id, wanted.model_dump(mode="json")], act)
 
 
 @router.post("/{backupId}/pin", responses=errors(404, 409))
-async def pin_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+async def pin_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Keep a backup for good."""
     return BackupOut.of(await owned.backups.pin(backup_id))
 
 
 @router.post("/{backupId}/unpin", responses=errors(404, 409))
-async def unpin_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+async def unpin_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Let a backup expire in its time."""
     return BackupOut.of(await owned.backups.unpin(backup_id))
 
 
 @router.post("/{backupId}/download-ticket", status_code=201, response_model=TicketOut, responses=errors(404, 409))
-async def issue_download_ticket(backup_id: BackupId, request: Request, owned: Owned, shared: Shared) -> TicketOut:
+async def issue_download_ticket(
+    backup_id: BackupId, request: Request, owned: OwnerServices, shared: Shared
+) -> TicketOut:
     """Make an address that downloads a backup once, within a minute: for a browser's `window.open`."""
     await owned.backups.show(backup_id)
     ticket = await shared.backstay.tickets.issue(owned.owner, purpose_of(backup_id))
@@ -128,7 +134,7 @@ async def issue_download_ticket(backup_id: BackupId, request: Request, owned: Ow
 
 
 @router.delete("/{backupId}", responses=errors(404, 409))
-async def delete_backup(backup_id: BackupId, owned: Owned) -> BackupOut:
+async def delete_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Remove a backup before its time. The conversations in the library stay as they are."""
     await owned.backups.delete(backup_id)
     return BackupOut.of(await owned.backups.show(backup_id))

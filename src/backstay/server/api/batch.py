@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from backstay.schemas import JobDetailOut
-from backstay.server.api.common import STREAM, JobId, LastEventId, Owned, Shared, errors, signed_in
+from backstay.server.api.common import STREAM, JobId, LastEventId, OwnerServices, Shared, errors, signed_in
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.id_routes import IdRoute
@@ -13,7 +13,9 @@ router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed
 
 
 @router.get("/{jobId:id}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
-async def batch_events(job_id: JobId, owned: Owned, shared: Shared, last_event_id: LastEventId = None) -> Response:
+async def batch_events(
+    job_id: JobId, owned: OwnerServices, shared: Shared, last_event_id: LastEventId = None
+) -> Response:
     """Follow a job, whoever works on it, by server-sent events.
 
     `progress` tells the job, how fast it goes and how long it will take; the latest counts. `state` tells that the
@@ -29,7 +31,7 @@ async def batch_events(job_id: JobId, owned: Owned, shared: Shared, last_event_i
 
 
 @router.get("/{jobId:id}", responses=errors(404))
-async def show_batch(job_id: JobId, owned: Owned) -> JobDetailOut:
+async def show_batch(job_id: JobId, owned: OwnerServices) -> JobDetailOut:
     """Show where a job stands; of one that paused by itself also the answers that led to it, in `pauseEvidence`."""
     job = await owned.batches.checkpoint(job_id)
     return JobDetailOut.with_evidence(job, await owned.batches.evidence(job_id))

@@ -6,11 +6,11 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from pydantic import Field
 from starlette.responses import Response
 
-from backstay.batch.intake import Columns
+from backstay.batch.intake import ColumnMapping
 from backstay.schemas import JobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
-from backstay.server.api.common import Owned, Shared, Text, errors, signed_in
+from backstay.server.api.common import OwnerServices, Shared, Text, errors, signed_in
 from backstay.server.idempotency import IdempotencyKey, MakeNote, once
 from backstay.server.processors import making_of
 
@@ -22,7 +22,7 @@ Column = Annotated[Text, Field(min_length=1, max_length=1_000)]
 @router.post("/upload", status_code=201, response_model=JobOut, responses=errors(403, 408, 409, 413, 415, 429))
 async def upload_batch(
     request: Request,
-    owned: Owned,
+    owned: OwnerServices,
     shared: Shared,
     file: Annotated[
         UploadFile, File(description="CSV, TSV, JSONL or a JSON array; the ending of its name says which.")
@@ -43,7 +43,7 @@ async def upload_batch(
 ) -> Response:
     """Make a job of a file's rows. Columns other than id, topic and persona are parameters."""
     making = making_of(shared, recipe=recipe, processor=processor)
-    columns = Columns(id_column, topic_column, persona_column)
+    columns = ColumnMapping(id_column, topic_column, persona_column)
     async with uploads.stored(file, uploads.ITEMS, shared.files) as upload:
 
         async def act(_: MakeNote | None) -> tuple[int, JobOut]:

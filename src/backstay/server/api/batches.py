@@ -13,12 +13,12 @@ from backstay.library.id_text import LONGEST_ID
 from backstay.readers.depth import TOO_DEEP, is_too_deep
 from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
+    ApiInput,
     Cursor,
-    Input,
     JobId,
     Limit,
     OwnCursors,
-    Owned,
+    OwnerServices,
     Shared,
     Text,
     errors,
@@ -54,7 +54,7 @@ def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return items
 
 
-class BatchIn(Input):
+class BatchIn(ApiInput):
     """A new job. One of `recipe` and `processor` says what makes its conversations: names of the server's settings."""
 
     job_id: JobName
@@ -82,7 +82,7 @@ class BatchIn(Input):
     """Tokens a minute at most, where a recipe is followed."""
 
 
-class ResumeIn(Input):
+class ResumeIn(ApiInput):
     concurrency: Concurrency | None = None
     """Calls in flight at most. The job keeps this, `rpm` and `tpm`; without them its last values apply."""
     rpm: Rpm | None = None
@@ -99,19 +99,19 @@ class ResumeIn(Input):
     """Put these failed items back to pending first; `retry_failed` includes them."""
 
 
-class RetryIn(Input):
+class RetryIn(ApiInput):
     item_ids: ItemIds | None = None
     """All failed items when it is left out."""
 
 
-class SkipIn(Input):
+class SkipIn(ApiInput):
     item_ids: ItemIds
     """Pending or failed items: all of them are skipped, or none."""
 
 
 @router.get("", responses=errors())
 async def list_batches(
-    owned: Owned,
+    owned: OwnerServices,
     cursors: OwnCursors,
     incomplete: Annotated[bool, Query(description="Only jobs with work left.")] = False,
     cursor: Cursor = None,
@@ -125,7 +125,7 @@ async def list_batches(
 
 @router.post("", status_code=201, response_model=JobOut, responses=errors(403, 409, 413, 429))
 async def create_batch(
-    request: Request, given: BatchIn, owned: Owned, shared: Shared, key: IdempotencyKey = None
+    request: Request, given: BatchIn, owned: OwnerServices, shared: Shared, key: IdempotencyKey = None
 ) -> Response:
     """Make a job of items.
 
@@ -152,7 +152,7 @@ async def create_batch(
 
 
 @router.get("/{jobId:id}/resume", responses=errors(404))
-async def resume_options(job_id: JobId, owned: Owned, shared: Shared) -> ResumeOptionsOut:
+async def resume_options(job_id: JobId, owned: OwnerServices, shared: Shared) -> ResumeOptionsOut:
     """Say whether this server may resume a job, and what has to be confirmed first.
 
     A server resumes what its settings name, and on one's own machine also the jobs that a command started there.
@@ -165,7 +165,7 @@ async def resume_options(job_id: JobId, owned: Owned, shared: Shared) -> ResumeO
 async def resume_batch(
     request: Request,
     job_id: JobId,
-    owned: Owned,
+    owned: OwnerServices,
     shared: Shared,
     given: ResumeIn | None = None,
     key: IdempotencyKey = None,
@@ -188,7 +188,7 @@ async def resume_batch(
 
 
 @router.post("/{jobId:id}/pause", response_model=JobOut, responses=errors(404, 409))
-async def pause_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
+async def pause_batch(request: Request, job_id: JobId, owned: OwnerServices, key: IdempotencyKey = None) -> Response:
     """Stop a job for now: every worker on it stops gracefully, wherever it runs."""
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
@@ -198,7 +198,7 @@ async def pause_batch(request: Request, job_id: JobId, owned: Owned, key: Idempo
 
 
 @router.post("/{jobId:id}/cancel", response_model=JobOut, responses=errors(404, 409))
-async def cancel_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
+async def cancel_batch(request: Request, job_id: JobId, owned: OwnerServices, key: IdempotencyKey = None) -> Response:
     """Stop a job for good. What it made stays."""
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
@@ -209,7 +209,7 @@ async def cancel_batch(request: Request, job_id: JobId, owned: Owned, key: Idemp
 
 @router.post("/{jobId:id}/retry", response_model=RetryOut, responses=errors(404, 409))
 async def retry_items(
-    request: Request, job_id: JobId, owned: Owned, given: RetryIn | None = None, key: IdempotencyKey = None
+    request: Request, job_id: JobId, owned: OwnerServices, given: RetryIn | None = None, key: IdempotencyKey = None
 ) -> Response:
     """Put failed items back to pending; resuming works on them."""
     wanted = given or RetryIn()
@@ -223,7 +223,7 @@ async def retry_items(
 
 @router.post("/{jobId:id}/skip", response_model=SkipOut, responses=errors(404, 409))
 async def skip_items(
-    request: Request, job_id: JobId, owned: Owned, given: SkipIn, key: IdempotencyKey = None
+    request: Request, job_id: JobId, owned: OwnerServices, given: SkipIn, key: IdempotencyKey = None
 ) -> Response:
     """Skip pending or failed items; a job with nothing left is then finished."""
 
@@ -235,7 +235,7 @@ async def skip_items(
 
 
 @router.post("/{jobId:id}/discard", response_model=DiscardOut, responses=errors(404, 409))
-async def discard_batch(request: Request, job_id: JobId, owned: Owned, key: IdempotencyKey = None) -> Response:
+async def discard_batch(request: Request, job_id: JobId, owned: OwnerServices, key: IdempotencyKey = None) -> Response:
     """Forget a job and free its name. Its conversations stay."""
 
     async def act(_: MakeNote | None) -> tuple[int, DiscardOut]:
@@ -246,14 +246,16 @@ async def discard_batch(request: Request, job_id: JobId, owned: Owned, key: Idem
 
 
 @router.get("/{jobId:id}/items", responses=errors(404))
-async def list_items(job_id: JobId, owned: Owned, cursor: Cursor = None, limit: Limit = 50) -> ItemsOut:
+async def list_items(job_id: JobId, owned: OwnerServices, cursor: Cursor = None, limit: Limit = 50) -> ItemsOut:
     """List the items of a job in their order, each with where it stands."""
     page = await owned.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
     return ItemsOut.of(page, limit=limit)
 
 
 @router.get("/{jobId:id}/failed", responses=errors(404))
-async def list_failed_items(job_id: JobId, owned: Owned, cursor: Cursor = None, limit: Limit = 50) -> FailedItemsOut:
+async def list_failed_items(
+    job_id: JobId, owned: OwnerServices, cursor: Cursor = None, limit: Limit = 50
+) -> FailedItemsOut:
     """List failed items in their order, each with the attempt that settled it."""
     page = await owned.batches.failed_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
     return FailedItemsOut.of(page, limit=limit)

@@ -12,16 +12,16 @@ from backstay.app import Services
 from backstay.coordination.cursors import Cursors
 from backstay.schemas import ErrorOut
 from backstay.server.problems import Problem
-from backstay.server.state import Parts, cursors_of, parts_of, services_of
+from backstay.server.state import AppState, cursors_of, parts_of, services_of
 
 LARGEST = 2**63 - 1
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?")
 
-Owned = Annotated[Services, Depends(services_of)]
-Shared = Annotated[Parts, Depends(parts_of)]
+OwnerServices = Annotated[Services, Depends(services_of)]
+Shared = Annotated[AppState, Depends(parts_of)]
 OwnCursors = Annotated[Cursors, Depends(cursors_of)]
 signed_in = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
-"""Describes what `Authentication` has seen to by then."""
+"""Describes what `AuthenticationMiddleware` has seen to by then."""
 
 
 def _is_text(text: str) -> str:
@@ -75,7 +75,7 @@ LastEventId = Annotated[
 ]
 
 
-class Input(BaseModel):
+class ApiInput(BaseModel):
     """Base of what requests say: camelCase, nothing unknown, nothing turned into something else."""
 
     model_config = ConfigDict(
@@ -116,7 +116,7 @@ def _example(status: int) -> dict[str, Any]:
     code, message, details = {
         401: ("unauthorized", "This address needs a valid token", {}),
         404: ("job_not_found", "There is no job 'topics'", {"job_id": "topics"}),
-        409: ("illegal_move", "Job 'topics' is cancelled: resume is not possible", {"job_id": "topics"}),
+        409: ("invalid_transition", "Job 'topics' is cancelled: resume is not possible", {"job_id": "topics"}),
         422: (
             "invalid_request",
             "jobId: it is missing",

@@ -6,8 +6,8 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from backstay.library.id_text import LONGEST_ID
-from backstay.library.imports.incoming import Imported
-from backstay.library.note import Note
+from backstay.library.imports.incoming import ImportResult
+from backstay.library.note import ExpiringValue
 from backstay.library.selection import Selection
 from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads
@@ -17,7 +17,7 @@ from backstay.server.api.common import (
     Limit,
     MomentIn,
     OwnCursors,
-    Owned,
+    OwnerServices,
     Shared,
     Text,
     errors,
@@ -38,7 +38,7 @@ class ExportIn(SelectionIn):
 
 @router.get("", responses=errors())
 async def list_conversations(
-    owned: Owned,
+    owned: OwnerServices,
     cursors: OwnCursors,
     job_id: Annotated[Text | None, Query(alias="jobId", min_length=1, max_length=LONGEST_ID)] = None,
     search: Annotated[
@@ -70,7 +70,7 @@ async def list_conversations(
         },
     },
 )
-async def export_conversations(given: ExportIn, owned: Owned, shared: Shared) -> Response:
+async def export_conversations(given: ExportIn, owned: OwnerServices, shared: Shared) -> Response:
     """Download conversations for training, the oldest first. Errors after the beginning break the connection off."""
     blocks = exports.exported(owned, given.selection(), given.format, shared.downloads)
     ending = "csv" if given.format == "csv" else "jsonl"
@@ -84,7 +84,7 @@ async def export_conversations(given: ExportIn, owned: Owned, shared: Shared) ->
 @router.post("/import", status_code=201, response_model=ImportOut, responses=errors(408, 409, 413, 415, 429))
 async def import_conversations(
     request: Request,
-    owned: Owned,
+    owned: OwnerServices,
     shared: Shared,
     file: Annotated[
         UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
@@ -96,7 +96,7 @@ async def import_conversations(
     async with uploads.stored(file, uploads.CONVERSATIONS, shared.files) as upload:
 
         async def act(note: MakeNote | None) -> tuple[int, ImportOut]:
-            def receipt(done: Imported) -> Note | None:
+            def receipt(done: ImportResult) -> ExpiringValue | None:
                 return note(201, ImportOut.of(done)) if note is not None else None
 
             done = await owned.conversations.import_file(
@@ -108,6 +108,6 @@ async def import_conversations(
 
 
 @router.get("/{conversationId:id}", responses=errors(404))
-async def show_conversation(conversation_id: ConversationId, owned: Owned) -> ConversationOut:
+async def show_conversation(conversation_id: ConversationId, owned: OwnerServices) -> ConversationOut:
     """Show one conversation with all its turns."""
     return ConversationOut.of(await owned.conversations.show(conversation_id))

@@ -7,10 +7,10 @@ from pydantic import model_validator
 from starlette.responses import Response
 
 from backstay.backup.backup import Listener
-from backstay.library.deletion import Deletion
-from backstay.schemas import DeletePlanOut, DeletionOut
+from backstay.library.deletion import DeleteResult
+from backstay.schemas import DeletePlanOut, DeleteResultOut
 from backstay.server.api.backup import Reason
-from backstay.server.api.common import STREAM, Input, Owned, Shared, errors, signed_in
+from backstay.server.api.common import STREAM, ApiInput, OwnerServices, Shared, errors, signed_in
 from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.delete_stream import deleting
 from backstay.server.idempotency import IdempotencyKey, MakeNote, answer_once, once
@@ -18,13 +18,13 @@ from backstay.server.idempotency import IdempotencyKey, MakeNote, answer_once, o
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
 
 
-class DeletePlanIn(Input):
+class DeletePlanIn(ApiInput):
     selection: SelectionIn
     ignore_missing: bool = False
     """Leave ids out that are not there, instead of refusing."""
 
 
-class DeleteIn(Input):
+class DeleteIn(ApiInput):
     """A delete that was planned, by its selection and the plan's digest; or one that was cut off, by its backup."""
 
     selection: SelectionIn | None = None
@@ -49,20 +49,22 @@ class DeleteIn(Input):
 
 
 @router.post("/delete-plan", responses=errors(404, 413))
-async def plan_delete(given: DeletePlanIn, owned: Owned) -> DeletePlanOut:
+async def plan_delete(given: DeletePlanIn, owned: OwnerServices) -> DeletePlanOut:
     """Say what a delete would remove; nothing is changed."""
     selection = given.selection.selection()
     return DeletePlanOut.of(await owned.conversations.plan_delete(selection, ignore_missing=given.ignore_missing))
 
 
-@router.post("/delete", response_model=DeletionOut, responses=errors(404, 409, 413, 507))
-async def delete_conversations(request: Request, given: DeleteIn, owned: Owned, key: IdempotencyKey = None) -> Response:
+@router.post("/delete", response_model=DeleteResultOut, responses=errors(404, 409, 413, 507))
+async def delete_conversations(
+    request: Request, given: DeleteIn, owned: OwnerServices, key: IdempotencyKey = None
+) -> Response:
     """Back up, verify, delete; the answer names the backup that undoes it.
 
     Conversations that somebody changed after the backup had read them are kept, and named.
     """
 
-    async def act(_: MakeNote | None) -> tuple[int, DeletionOut]:
+    async def act(_: MakeNote | None) -> tuple[int, DeleteResultOut]:
         return 200, _told(request, await _delete(given, owned))
 
     return await once(request, key, given.model_dump(mode="json"), act)
@@ -70,7 +72,7 @@ async def delete_conversations(request: Request, given: DeleteIn, owned: Owned, 
 
 @router.post("/delete/events", responses={**errors(404, 409, 413, 429, 507), **STREAM}, response_class=Response)
 async def follow_delete(
-    request: Request, given: DeleteIn, owned: Owned, shared: Shared, key: IdempotencyKey = None
+    request: Request, given: DeleteIn, owned: OwnerServices, shared: Shared, key: IdempotencyKey = None
 ) -> Response:
     """Delete as above, and tell how it goes by server-sent events.
 
@@ -79,17 +81,17 @@ async def follow_delete(
     result, and the same request under the same key returns it.
     """
 
-    async def work(tell: Listener) -> DeletionOut:
-        async def act(_: MakeNote | None) -> tuple[int, DeletionOut]:
+    async def work(tell: Listener) -> DeleteResultOut:
+        async def act(_: MakeNote | None) -> tuple[int, DeleteResultOut]:
             return 200, _told(request, await _delete(given, owned, tell))
 
         answer, _ = await answer_once(request, key, given.model_dump(mode="json"), act)
-        return DeletionOut.model_validate(answer.body)
+        return DeleteResultOut.model_validate(answer.body)
 
     return await deleting(shared, work)
 
 
-async def _delete(given: DeleteIn, owned: Owned, tell: Listener | None = None) -> Deletion:
+async def _delete(given: DeleteIn, owned: OwnerServices, tell: Listener | None = None) -> DeleteResult:
     if given.selection is None:
         return await owned.conversations.resume_delete(str(given.continue_backup_id), on_progress=tell)
     selection = given.selection.selection()
@@ -103,7 +105,7 @@ async def _delete(given: DeleteIn, owned: Owned, tell: Listener | None = None) -
     )
 
 
-def _told(request: Request, deletion: Deletion) -> DeletionOut:
+def _told(request: Request, deletion: DeleteResult) -> DeleteResultOut:
     root = request.scope.get("root_path", "")
     undo = f"{root}/api/backups/{deletion.backup_id}/restore" if deletion.backup_id is not None else None
-    return DeletionOut.of(deletion, undo=undo)
+    return DeleteResultOut.of(deletion, undo=undo)

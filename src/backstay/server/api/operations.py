@@ -5,7 +5,7 @@ import hmac
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from backstay.schemas import Object
+from backstay.schemas import ApiObject
 from backstay.server.api.common import Shared, errors
 from backstay.server.auth.authenticator import bearer
 from backstay.server.problems import unauthorized
@@ -13,7 +13,7 @@ from backstay.server.problems import unauthorized
 router = APIRouter(tags=["operations"])
 
 
-class HealthOut(Object):
+class HealthOut(ApiObject):
     status: str
 
 

@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
-from backstay.schemas import Object
+from backstay.schemas import ApiObject
 from backstay.server.api.common import Shared, errors, signed_in
 
 router = APIRouter(prefix="/api/recipes", tags=["batches"], dependencies=[signed_in])
 
 
-class RecipesOut(Object):
+class RecipesOut(ApiObject):
     """Names of the server's settings; a new job gives one of them as `recipe` or `processor`."""
 
     recipes: list[str]

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from backstay.library.selection import Selection
-from backstay.server.api.common import Input, MomentIn, Text
+from backstay.server.api.common import ApiInput, MomentIn, Text
 
 MOST_IDS = 10_000
 Id = Annotated[Text, Field(min_length=1)]
@@ -21,7 +21,7 @@ Ids = Annotated[
 ]
 
 
-class SelectionIn(Input):
+class SelectionIn(ApiInput):
     """Conversations that meet every condition given. Without any, `all` must be true."""
 
     conversation_ids: Ids | None = None

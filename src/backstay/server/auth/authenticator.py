@@ -20,7 +20,7 @@ _TICKETED = re.compile(r"/api/backup/download/[^/]{1,512}")
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class RequestIdentity:
     """The owner of a request, and until when the token is valid."""
 
     owner: str
@@ -31,7 +31,7 @@ class Identity:
 class Authenticator(Protocol):
     """Knows whose a request is."""
 
-    async def identity_of(self, token: str) -> Identity | None:
+    async def identity_of(self, token: str) -> RequestIdentity | None:
         """Return the identity of a bearer token; None if it is not valid.
 
         Raises Problem when nobody can tell just now.
@@ -47,7 +47,7 @@ class Authenticator(Protocol):
         ...
 
 
-class Authentication:
+class AuthenticationMiddleware:
     """Lets nobody through who does not show whose request it is."""
 
     def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
@@ -68,7 +68,7 @@ class Authentication:
             return
         await self._app(scope, receive, send)
 
-    async def _identity(self, scope: Scope) -> Identity | None:
+    async def _identity(self, scope: Scope) -> RequestIdentity | None:
         """Return the identity of a request; None where the address itself may accept a ticket instead."""
         headers = Headers(scope=scope)
         given = headers.getlist("authorization")
@@ -77,7 +77,7 @@ class Authentication:
             identity = await self._authenticator.identity_of(bearer(given[0])) if len(given) == 1 else None
         else:
             owner = self._owner_of_cookie(scope, headers)
-            identity = Identity(owner) if owner is not None else None
+            identity = RequestIdentity(owner) if owner is not None else None
         if identity is None and (given or not _may_have_ticket(scope)):
             raise unauthorized()
         return identity

@@ -24,25 +24,25 @@ _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed2551
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class PublicKey:
     """A public key, and the only algorithm that it verifies."""
 
     key: Any
     algorithm: str
 
 
-class Keys:
+class JwksKeys:
     """The keys of one JWKS address. What was fetched once stays valid while the address cannot be reached."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._keys: dict[str, Key] | None = None
+        self._keys: dict[str, PublicKey] | None = None
         self._malformed: frozenset[str] = frozenset()
         self._fetched_at = 0.0
         self._tried_at: float | None = None
         self._fetching: asyncio.Task[None] | None = None
 
-    async def find(self, key_id: str) -> Key | None:
+    async def find(self, key_id: str) -> PublicKey | None:
         """Return a key by its id; None when the issuer has none of that name.
 
         Raises:
@@ -106,12 +106,12 @@ class Keys:
             return body
 
 
-def _read(body: bytes) -> tuple[dict[str, Key], frozenset[str]]:
+def _read(body: bytes) -> tuple[dict[str, PublicKey], frozenset[str]]:
     """Return the keys that verify signatures, and the ids of the malformed ones."""
     document = orjson.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("no JWKS")  # noqa: TRY004 - of what was read, not of an argument
-    keys: dict[str, Key] = {}
+    keys: dict[str, PublicKey] = {}
     malformed: set[str] = set()
     for described in document["keys"][:_MOST]:
         key_id = described.get("kid") if isinstance(described, dict) else None
@@ -127,7 +127,7 @@ def _read(body: bytes) -> tuple[dict[str, Key], frozenset[str]]:
     return keys, frozenset(malformed)
 
 
-def _key(described: dict[str, Any]) -> Key | None:
+def _key(described: dict[str, Any]) -> PublicKey | None:
     """Return a key that verifies signatures; None for any other kind, in particular a symmetric one.
 
     Raises whatever the libraries raise for a key that is malformed.
@@ -136,4 +136,4 @@ def _key(described: dict[str, Any]) -> Key | None:
     algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else described.get("crv")))  # type: ignore[arg-type]
     if algorithm is None or described.get("use", "sig") != "sig" or described.get("alg", algorithm) != algorithm:
         return None
-    return Key(PyJWK(described, algorithm=algorithm).key, algorithm)
+    return PublicKey(PyJWK(described, algorithm=algorithm).key, algorithm)

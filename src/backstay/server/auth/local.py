@@ -7,7 +7,7 @@ from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
 
-from backstay.server.auth.authenticator import Identity
+from backstay.server.auth.authenticator import RequestIdentity
 
 SHORTEST_TOKEN = 16  # characters
 
@@ -31,8 +31,8 @@ class LocalToken:
     def is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(errors="replace"), self.token.encode())
 
-    async def identity_of(self, token: str) -> Identity | None:
-        return Identity(self._owner) if self.is_token(token) else None
+    async def identity_of(self, token: str) -> RequestIdentity | None:
+        return RequestIdentity(self._owner) if self.is_token(token) else None
 
     def owner_of_cookie(self, headers: Headers) -> str | None:
         try:

@@ -5,8 +5,8 @@ from typing import Any
 import jwt
 from starlette.datastructures import Headers
 
-from backstay.server.auth.authenticator import Identity
-from backstay.server.auth.keys import Key, Keys
+from backstay.server.auth.authenticator import RequestIdentity
+from backstay.server.auth.keys import JwksKeys, PublicKey
 
 _LEEWAY_SECONDS = 30
 _REQUIRED = ["exp", "sub", "aud", "iss"]
@@ -21,13 +21,13 @@ class JsonWebTokens:
     itself decides only which of our keys is tried.
     """
 
-    def __init__(self, *, issuer: str, audience: str, keys: Keys | None, secret: str | None) -> None:
+    def __init__(self, *, issuer: str, audience: str, keys: JwksKeys | None, secret: str | None) -> None:
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
-        self._secret = Key(secret, "HS256") if secret is not None else None
+        self._secret = PublicKey(secret, "HS256") if secret is not None else None
 
-    async def identity_of(self, token: str) -> Identity | None:
+    async def identity_of(self, token: str) -> RequestIdentity | None:
         key = await self._key_of(token)
         if key is None:
             return None
@@ -44,7 +44,7 @@ class JsonWebTokens:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             return None
         owner = _owner(claims)
-        return Identity(owner, int(claims["exp"]) + _LEEWAY_SECONDS) if owner is not None else None
+        return RequestIdentity(owner, int(claims["exp"]) + _LEEWAY_SECONDS) if owner is not None else None
 
     def owner_of_cookie(self, headers: Headers) -> str | None:
         return None
@@ -53,7 +53,7 @@ class JsonWebTokens:
         if self._keys is not None:
             await self._keys.close()
 
-    async def _key_of(self, token: str) -> Key | None:
+    async def _key_of(self, token: str) -> PublicKey | None:
         try:
             head = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from backstay.backup.backup import Backup, BackupProgress, BackupState
 from backstay.backup.service import Backups
 from backstay.schemas import BackupOut, BackupProgressOut
-from backstay.server.events.event import Event, event
+from backstay.server.events.event import ServerEvent, event
 from backstay.server.events.feed import Feed
 
 
@@ -42,7 +42,7 @@ class BackupFeed(Feed):
         """Whether it is neither being written, nor part of a delete under way."""
         return self._backup.state is not BackupState.RUNNING and not self._backup.is_delete_unfinished
 
-    async def events(self, after: int | None) -> AsyncIterator[Event]:
+    async def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
         version = self.version
         yield event("progress", self._progress())
         yield event("state", BackupOut.of(self._backup))

@@ -6,21 +6,21 @@ from typing import Any
 
 from starlette.responses import Response
 
-from backstay.backup.backup import BackupProgress, Listener, Phase
+from backstay.backup.backup import BackupPhase, BackupProgress, Listener
 from backstay.errors import BackstayError
-from backstay.schemas import DeletionOut, DeletionProgressOut
+from backstay.schemas import DeleteProgressOut, DeleteResultOut
 from backstay.server.events.event import event
 from backstay.server.problems import told as told_error
-from backstay.server.state import Parts
+from backstay.server.state import AppState
 
 _LOOK_SECONDS = 0.1
 
 
-class _Phases:
+class _PhaseQueue:
     """What of each phase was last heard and not yet told: a phase that was over in a moment is told all the same."""
 
     def __init__(self) -> None:
-        self._untold: dict[Phase, BackupProgress] = {}
+        self._untold: dict[BackupPhase, BackupProgress] = {}
 
     def hear(self, progress: BackupProgress) -> None:
         self._untold[progress.phase] = progress
@@ -32,14 +32,14 @@ class _Phases:
 
 
 async def deleting(
-    parts: Parts,
-    work: Callable[[Listener], Coroutine[Any, Any, DeletionOut]],
+    parts: AppState,
+    work: Callable[[Listener], Coroutine[Any, Any, DeleteResultOut]],
 ) -> Response:
     """Begin a delete that goes on whoever listens, and answer with what it tells.
 
     What is wrong before its backup has begun is raised here, as an error of the request.
     """
-    phases = _Phases()
+    phases = _PhaseQueue()
     task, begun = parts.backing_up.begin(work, hear=phases.hear)
     await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
     if task.done():
@@ -50,7 +50,7 @@ async def deleting(
         while not is_over:
             is_over = task.done()
             for progress in phases.untold():
-                yield event("progress", DeletionProgressOut.of(progress)).encoded
+                yield event("progress", DeleteProgressOut.of(progress)).encoded
             if not is_over:
                 await asyncio.wait((task,), timeout=_LOOK_SECONDS)
         yield _end(task)
@@ -58,7 +58,7 @@ async def deleting(
     return parts.hub.response(events())
 
 
-def _end(task: "asyncio.Task[DeletionOut]") -> bytes:
+def _end(task: "asyncio.Task[DeleteResultOut]") -> bytes:
     try:
         return event("deleted", task.result()).encoded
     except BackstayError as error:

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 
-from backstay.schemas import Object
+from backstay.schemas import ApiObject
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ServerEvent:
     """One event, ready to be sent to any number of listeners."""
 
     name: str
     encoded: bytes
 
 
-def event(name: str, shown: Object, *, id: int | None = None) -> Event:  # noqa: A002 - its name in the protocol
+def event(name: str, shown: ApiObject, *, id: int | None = None) -> ServerEvent:  # noqa: A002 - its name in the protocol
     """Encode an event: JSON has no line breaks, so one line of data is enough."""
     head = f"event: {name}\n" if id is None else f"id: {id}\nevent: {name}\n"
-    return Event(name, head.encode() + b"data: " + shown.to_json() + b"\n\n")
+    return ServerEvent(name, head.encode() + b"data: " + shown.to_json() + b"\n\n")

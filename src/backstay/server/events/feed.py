@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from backstay.errors import BackstayError, NotFound
 from backstay.logs import get_logger
-from backstay.server.events.event import Event
+from backstay.server.events.event import ServerEvent
 
 _log = get_logger("backstay.server")
 
@@ -42,7 +42,7 @@ class Feed(ABC):
         """Whether it is over, and that event was its last."""
 
     @abstractmethod
-    def events(self, after: int | None) -> AsyncIterator[Event]:
+    def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
         """Yield events for one listener, those after the given one where they have numbers."""
 
     async def start(self) -> None:

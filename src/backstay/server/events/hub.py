@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from backstay.clock import SystemClock
 from backstay.server.events.feed import Feed
-from backstay.server.limits import Places
+from backstay.server.limits import ConcurrencyLimit
 
 _Key = tuple[str, str, str]
 
@@ -18,7 +18,7 @@ _Key = tuple[str, str, str]
 class Hub:
     """Shares feeds among listeners, and lets all go when the server stops."""
 
-    def __init__(self, *, places: Places, heartbeat_seconds: float, idle_seconds: float) -> None:
+    def __init__(self, *, places: ConcurrencyLimit, heartbeat_seconds: float, idle_seconds: float) -> None:
         self._places = places
         self._heartbeat_seconds = heartbeat_seconds
         self._idle_seconds = idle_seconds

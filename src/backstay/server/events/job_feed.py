@@ -4,11 +4,11 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
-from backstay.batch.item import Failing
+from backstay.batch.item import FailureEvent
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.batch.service import Batches
 from backstay.schemas import ItemFailedOut, JobProgressOut, JobStateOut
-from backstay.server.events.event import Event, event
+from backstay.server.events.event import ServerEvent, event
 from backstay.server.events.feed import Feed
 
 _AT_REST = (*FINISHED, JobState.CANCELLED)
@@ -25,7 +25,7 @@ class JobFeed(Feed):
         self._batches = batches
         self._job_id = job_id
         self._rates: deque[tuple[float, int]] = deque()
-        self._failed: deque[tuple[int, Event]] = deque()
+        self._failed: deque[tuple[int, ServerEvent]] = deque()
         self._complete_since = 0
         """Every failing after this one is in memory."""
 
@@ -53,7 +53,7 @@ class JobFeed(Feed):
         """Whether the job has come to an end, and nobody is working on it."""
         return self._job.state in _AT_REST and not self._job.workers
 
-    async def events(self, after: int | None) -> AsyncIterator[Event]:
+    async def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
         version, seen = self.version, self._last if after is None else after
         # Numbered at once: who loses the connection before anything failed knows where to go on all the same.
         yield event("progress", self._shown, id=seen)
@@ -74,7 +74,7 @@ class JobFeed(Feed):
                 return
             version = await self.changed_since(version)
 
-    async def _failed_after(self, seen: int) -> AsyncIterator[tuple[int, Event]]:
+    async def _failed_after(self, seen: int) -> AsyncIterator[tuple[int, ServerEvent]]:
         while seen < self._complete_since:
             page = await self._batches.failures_since(self._job_id, seen, limit=_PAGE)
             for failing in page:
@@ -87,7 +87,7 @@ class JobFeed(Feed):
                 seen = number
                 yield number, failed
 
-    def _remember(self, page: Sequence[Failing]) -> None:
+    def _remember(self, page: Sequence[FailureEvent]) -> None:
         for failing in page:
             self._last = failing.sequence
             self._failed.append((self._last, event("item_failed", ItemFailedOut.of(failing), id=self._last)))

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from backstay.clock import SystemClock
 from backstay.errors import BackupDamaged
 from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
-from backstay.server.api.common import Cursor, Owned
-from backstay.server.web.conversations import Filters
+from backstay.server.api.common import Cursor, OwnerServices
+from backstay.server.web.conversations import ListFilters
 from backstay.server.web.forms import FormName, Name, led_to
 from backstay.server.web.rendering import rendered
 
@@ -32,7 +32,7 @@ Done = Annotated[str | None, Query()]
 
 @router.get("")
 async def list_backups(
-    request: Request, owned: Owned, cursor: Cursor = None, every: bool = False, done: Done = None
+    request: Request, owned: OwnerServices, cursor: Cursor = None, every: bool = False, done: Done = None
 ) -> Response:
     """All backups, the latest first; deletes that were cut off before them."""
     found = await owned.backups.list(every=every, before=cursor, limit=_PAGE)
@@ -51,14 +51,14 @@ async def list_backups(
 
 
 @router.get("/one")
-async def show_backup(request: Request, owned: Owned, backup_id: Name, done: Done = None) -> Response:
+async def show_backup(request: Request, owned: OwnerServices, backup_id: Name, done: Done = None) -> Response:
     """One backup, and what can be done with it."""
     shown = BackupOut.of(await owned.backups.show(backup_id))
     return rendered(request, "backup.html", section="backups", backup=shown, notice=_NOTICES.get(done or ""))
 
 
 @router.get("/restore")
-async def plan_restore(request: Request, owned: Owned, backup_id: Name) -> Response:
+async def plan_restore(request: Request, owned: OwnerServices, backup_id: Name) -> Response:
     """Show what a restore would do, and ask."""
     shown = BackupOut.of(await owned.backups.show(backup_id))
     plan = RestorePlanOut.of(await owned.backups.plan_restore(backup_id))
@@ -66,7 +66,7 @@ async def plan_restore(request: Request, owned: Owned, backup_id: Name) -> Respo
 
 
 @router.get("/remove")
-async def ask_to_remove(request: Request, owned: Owned, backup_id: Name) -> Response:
+async def ask_to_remove(request: Request, owned: OwnerServices, backup_id: Name) -> Response:
     """Say what removing a backup means, and ask."""
     shown = BackupOut.of(await owned.backups.show(backup_id))
     return rendered(request, "remove.html", section="backups", backup=shown)
@@ -75,9 +75,9 @@ async def ask_to_remove(request: Request, owned: Owned, backup_id: Name) -> Resp
 @router.post("/restore")
 async def restore(
     request: Request,
-    owned: Owned,
+    owned: OwnerServices,
     backup_id: FormName,
-    filters: Annotated[Filters, Query()],
+    filters: Annotated[ListFilters, Query()],
     on_conflict: Annotated[Literal["fail", "skip", "replace"], Form(alias="onConflict")] = "fail",
     back: Annotated[Literal["backups", "conversations"], Form()] = "backups",
 ) -> Response:
@@ -91,7 +91,7 @@ async def restore(
 @router.post("/act")
 async def act(
     request: Request,
-    owned: Owned,
+    owned: OwnerServices,
     backup_id: FormName,
     action: Annotated[Literal["verify", "pin", "unpin", "remove", "continue", "undo"], Form()],
 ) -> Response:

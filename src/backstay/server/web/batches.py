@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
-from backstay.batch.intake import Columns, drafts
+from backstay.batch.intake import ColumnMapping, drafts
 from backstay.batch.item import item_of
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
@@ -16,14 +16,14 @@ from backstay.generate.advice import may_concern_one_item
 from backstay.generate.recipe import Recipe
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
-from backstay.server.api.common import Cursor, Owned, Shared, Text
+from backstay.server.api.common import Cursor, OwnerServices, Shared, Text
 from backstay.server.api.selections import Id
 from backstay.server.hints import message_of
 from backstay.server.problems import Problem
 from backstay.server.processors import making_of
 from backstay.server.uploads import ITEMS
 from backstay.server.web.forms import EmptyIsNone, FormName, Name, ShortText, led_to
-from backstay.server.web.pending_uploads import KeptFile, KeptFiles, renamed
+from backstay.server.web.pending_uploads import PendingUpload, PendingUploads, renamed
 from backstay.server.web.rendering import rendered
 
 router = APIRouter(include_in_schema=False, prefix="/batches")
@@ -38,7 +38,7 @@ _GUESSES: Mapping[str, Sequence[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Prompt:
+class _PromptPreview:
     """What the page shows of one of the first items."""
 
     item_id: str
@@ -50,7 +50,7 @@ class _Prompt:
 
 
 @router.get("")
-async def list_batches(request: Request, owned: Owned, shared: Shared, cursor: Cursor = None) -> Response:
+async def list_batches(request: Request, owned: OwnerServices, shared: Shared, cursor: Cursor = None) -> Response:
     """The form that starts one, and all that there are, the latest first."""
     page = JobsOut.of(await owned.batches.list(before=cursor, limit=_PAGE), limit=_PAGE)
     return rendered(request, "batches.html", section="batches", page=page, kinds=ITEMS, is_first=cursor is None)
@@ -90,7 +90,7 @@ async def prepare(
         topic, persona, id_column = (_guess(kept, what) for what in ("topic", "persona", "id"))
     chosen = made if made in choices else next(iter(choices), None)
     recipe = _recipe(shared, chosen)
-    prompts, error = await _prompts(kept, Columns(id_column, topic, persona), recipe)
+    prompts, error = await _prompts(kept, ColumnMapping(id_column, topic, persona), recipe)
     return rendered(
         request,
         "batch_new.html",
@@ -116,7 +116,7 @@ async def prepare(
 @router.post("/start")
 async def start(
     request: Request,
-    owned: Owned,
+    owned: OwnerServices,
     shared: Shared,
     file: Annotated[Text, Form(max_length=100)],
     job_id: Annotated[JobName, Form(alias="jobId")],
@@ -134,7 +134,7 @@ async def start(
     making = making_of(
         shared, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
     )
-    columns = Columns(id_column, topic, persona)
+    columns = ColumnMapping(id_column, topic, persona)
     try:
         job = await owned.batches.create(
             job_id,
@@ -153,7 +153,9 @@ async def start(
 
 
 @router.get("/one")
-async def show_batch(request: Request, owned: Owned, shared: Shared, job_id: Name, cursor: Cursor = None) -> Response:
+async def show_batch(
+    request: Request, owned: OwnerServices, shared: Shared, job_id: Name, cursor: Cursor = None
+) -> Response:
     """One job: where it stands, what can be done, its items."""
     job = await owned.batches.checkpoint(job_id)
     evidence = await owned.batches.evidence(job_id)
@@ -176,7 +178,7 @@ async def show_batch(request: Request, owned: Owned, shared: Shared, job_id: Nam
 @router.post("/act")
 async def act(
     request: Request,
-    owned: Owned,
+    owned: OwnerServices,
     shared: Shared,
     job_id: FormName,
     action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "skip", "discard"], Form()],
@@ -202,13 +204,13 @@ async def act(
 
 
 @router.get("/cancel")
-async def ask_to_cancel(request: Request, owned: Owned, job_id: Name) -> Response:
+async def ask_to_cancel(request: Request, owned: OwnerServices, job_id: Name) -> Response:
     """Say what cancelling means, and ask."""
     return rendered(request, "cancel.html", section="batches", job=JobOut.of(await owned.batches.checkpoint(job_id)))
 
 
 @router.get("/resume")
-async def ask_to_resume(request: Request, owned: Owned, shared: Shared, job_id: Name) -> Response:
+async def ask_to_resume(request: Request, owned: OwnerServices, shared: Shared, job_id: Name) -> Response:
     """Name the function that a batch calls, and ask."""
     job = await owned.batches.checkpoint(job_id)
     options = shared.permission.options(job)
@@ -216,7 +218,7 @@ async def ask_to_resume(request: Request, owned: Owned, shared: Shared, job_id: 
 
 
 @router.get("/discard")
-async def ask_to_discard(request: Request, owned: Owned, job_id: Name) -> Response:
+async def ask_to_discard(request: Request, owned: OwnerServices, job_id: Name) -> Response:
     """Say what discarding means, and ask."""
     return rendered(request, "discard.html", section="batches", job=JobOut.of(await owned.batches.checkpoint(job_id)))
 
@@ -226,8 +228,8 @@ def _is_worked(job: Job) -> bool:
     return job.state is JobState.RUNNING or (bool(job.workers) and job.state is not JobState.INTERRUPTED)
 
 
-def _kept(request: Request) -> KeptFiles:
-    files: KeptFiles = request.app.state.kept_files
+def _kept(request: Request) -> PendingUploads:
+    files: PendingUploads = request.app.state.kept_files
     return files
 
 
@@ -243,7 +245,7 @@ def _recipe(shared: Shared, chosen: str | None) -> Recipe | None:
     return shared.allowed.recipes.get(name) if kind == "recipe" else None
 
 
-def _guess(kept: KeptFile, what: str) -> str | None:
+def _guess(kept: PendingUpload, what: str) -> str | None:
     """Return the column that is named as such columns mostly are; for the topic the first where none is."""
     named = {column.casefold(): column for column in reversed(kept.columns)}
     found = next((named[name] for name in _GUESSES[what] if name in named), None)
@@ -251,17 +253,17 @@ def _guess(kept: KeptFile, what: str) -> str | None:
 
 
 async def _prompts(
-    kept: KeptFile, columns: Columns, recipe: Recipe | None
-) -> tuple[Sequence[_Prompt], BackstayError | None]:
+    kept: PendingUpload, columns: ColumnMapping, recipe: Recipe | None
+) -> tuple[Sequence[_PromptPreview], BackstayError | None]:
     """Return what the first items are and will be asked, or why these columns are of no use."""
-    found: list[_Prompt] = []
+    found: list[_PromptPreview] = []
     try:
         async for chunk in drafts([dict(row) for row in kept.rows], columns):
             for one in chunk:
                 item = item_of(one)
                 prompt = recipe.prompts.of(item, f"{kept.name} row {one.line}") if recipe is not None else None
                 system, user = (prompt.system, prompt.user) if prompt is not None else (None, None)
-                found.append(_Prompt(item.id, item.topic, item.persona, item.parameters, system, user))
+                found.append(_PromptPreview(item.id, item.topic, item.persona, item.parameters, system, user))
     except BackstayError as error:
         return (), error
     return found, None

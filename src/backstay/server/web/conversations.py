@@ -13,7 +13,7 @@ from backstay.library.id_text import LONGEST_ID, id_of_printed, printed_id
 from backstay.library.selection import Selection
 from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
-from backstay.server.api.common import LARGEST, Owned, Shared, Text
+from backstay.server.api.common import LARGEST, OwnerServices, Shared, Text
 from backstay.server.api.selections import MOST_IDS
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, led_to
@@ -30,7 +30,7 @@ PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
 """Browsers change the line breaks of an old id when they send it."""
 
 
-class Filters(BaseModel):
+class ListFilters(BaseModel):
     """What a list is narrowed to; the same fields in addresses and in forms."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -47,7 +47,7 @@ class Filters(BaseModel):
     @property
     def given(self) -> dict[str, Any]:
         """What is given, as an address says it."""
-        fields = self.model_dump(include=set(Filters.model_fields))
+        fields = self.model_dump(include=set(ListFilters.model_fields))
         return {name: str(value) for name, value in fields.items() if value is not None}
 
     def selection(self) -> Selection:
@@ -62,7 +62,7 @@ class Filters(BaseModel):
         )
 
 
-class Listed(Filters):
+class ListQuery(ListFilters):
     """The query of the list: a page of it, and the result of the delete or undo that led here."""
 
     cursor: Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, EmptyIsNone] = None
@@ -71,7 +71,7 @@ class Listed(Filters):
     restored: str | None = None
 
 
-class Chosen(Filters):
+class FormSelection(ListFilters):
     """The selection of a form: printed ids, in `id` and, one a line, in `ids`; or all that match."""
 
     scope: Literal["selected", "all"] = "selected"
@@ -96,7 +96,7 @@ class Chosen(Filters):
         return self.model_copy(update={"id": [], "ids": "\n".join(printed_id(one) for one in rest)})
 
 
-class Doomed(Chosen):
+class DeleteForm(FormSelection):
     """What is to be deleted, once somebody has seen the plan and agreed."""
 
     digest: Annotated[str, Query(pattern=r"^[0-9a-f]{64}$")]
@@ -104,7 +104,7 @@ class Doomed(Chosen):
     confirmation: str = ""
 
 
-class Wanted(Chosen):
+class ExportForm(FormSelection):
     """What is to be exported."""
 
     format: Literal["messages", "native", "sharegpt", "csv"] = "messages"
@@ -113,8 +113,8 @@ class Wanted(Chosen):
 @router.get("")
 async def list_conversations(
     request: Request,
-    owned: Owned,
-    listed: Annotated[Listed, Query()],
+    owned: OwnerServices,
+    listed: Annotated[ListQuery, Query()],
 ) -> Response:
     """Those that match, the newest first; and how the last delete ended, where one has led here."""
     found = await owned.conversations.list(listed.selection(), before=listed.cursor, limit=_PAGE)
@@ -132,14 +132,14 @@ async def list_conversations(
 
 
 @router.get("/one")
-async def show_conversation(request: Request, owned: Owned, conversation_id: ConversationName) -> Response:
+async def show_conversation(request: Request, owned: OwnerServices, conversation_id: ConversationName) -> Response:
     """One conversation with its turns."""
     shown = ConversationOut.of(await owned.conversations.show(conversation_id))
     return rendered(request, "conversation.html", section="conversations", conversation=shown)
 
 
 @router.post("/delete-plan")
-async def plan_delete(request: Request, owned: Owned, chosen: Annotated[Chosen, Form()]) -> Response:
+async def plan_delete(request: Request, owned: OwnerServices, chosen: Annotated[FormSelection, Form()]) -> Response:
     """Show what would be deleted, and ask; ids that are not there any more are left out, and counted."""
     gone = await owned.conversations.missing(chosen.selection(), limit=MOST_IDS)
     left = chosen.without(gone)
@@ -159,7 +159,7 @@ async def plan_delete(request: Request, owned: Owned, chosen: Annotated[Chosen, 
 
 
 @router.post("/delete")
-async def delete(request: Request, owned: Owned, doomed: Annotated[Doomed, Form()]) -> Response:
+async def delete(request: Request, owned: OwnerServices, doomed: Annotated[DeleteForm, Form()]) -> Response:
     """Back up, verify, delete; then show the list, and how to undo it."""
     if doomed.backup == "no" and doomed.confirmation.strip().casefold() != _WITHOUT_BACKUP:
         raise Problem(
@@ -176,7 +176,9 @@ async def delete(request: Request, owned: Owned, doomed: Annotated[Doomed, Form(
 
 
 @router.post("/export")
-async def export(request: Request, owned: Owned, shared: Shared, wanted: Annotated[Wanted, Form()]) -> Response:
+async def export(
+    request: Request, owned: OwnerServices, shared: Shared, wanted: Annotated[ExportForm, Form()]
+) -> Response:
     """Download what is selected, as a file for training; where some of it is gone, say so and offer the rest."""
     if gone := await owned.conversations.missing(wanted.selection(), limit=MOST_IDS):
         return _gone(request, gone, wanted.without(gone))
@@ -189,7 +191,7 @@ async def export(request: Request, owned: Owned, shared: Shared, wanted: Annotat
     )
 
 
-def _gone(request: Request, gone: Sequence[str], left: Chosen) -> Response:
+def _gone(request: Request, gone: Sequence[str], left: FormSelection) -> Response:
     return rendered(request, "gone.html", status=404, section="conversations", gone=gone, left=left)
 
 
@@ -198,7 +200,7 @@ def owned_days(request: Request) -> int:
     return int(request.app.state.parts.backstay.settings.backup_keep.days)
 
 
-async def _done(owned: Owned, backup_id: str | None) -> BackupOut | None:
+async def _done(owned: OwnerServices, backup_id: str | None) -> BackupOut | None:
     """Return the backup of the delete that has led here, or that was undone."""
     if backup_id is None or len(backup_id) > LONGEST_ID or not backup_id.isprintable():
         return None

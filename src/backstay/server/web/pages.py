@@ -4,12 +4,12 @@ from fastapi import FastAPI
 
 from backstay.server.web import backups, batches, conversations, home, static_files
 from backstay.server.web.errors import page_of_problem
-from backstay.server.web.pending_uploads import KeptFiles
+from backstay.server.web.pending_uploads import PendingUploads
 
 
 def install(app: FastAPI) -> None:
     """Add the pages to an application. Those of the library are for a browser that a local token let in."""
-    app.state.kept_files = KeptFiles(app.state.parts.files, most_bytes=app.state.parts.settings.upload_bytes)
+    app.state.kept_files = PendingUploads(app.state.parts.files, most_bytes=app.state.parts.settings.upload_bytes)
     app.state.page_of_problem = page_of_problem
     for module in (home, static_files):
         app.include_router(module.router)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from backstay.errors import BackstayError
-from backstay.readers import Row, read_rows
+from backstay.readers import InputRow, read_rows
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 
@@ -23,7 +23,7 @@ _BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFile:
+class PendingUpload:
     """A file that was dropped, its columns and its first rows."""
 
     id: str
@@ -41,15 +41,15 @@ class KeptFile:
         return PurePosixPath(self.name).stem[:200] or "batch"
 
 
-class KeptFiles:
+class PendingUploads:
     """Keeps the latest ones, for an hour at most and up to `most_bytes` together."""
 
     def __init__(self, folder: TemporaryFolder, *, most_bytes: int) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
-        self._files: dict[str, KeptFile] = {}
+        self._files: dict[str, PendingUpload] = {}
 
-    async def keep(self, source: Any, name: str, ending: str) -> KeptFile:
+    async def keep(self, source: Any, name: str, ending: str) -> PendingUpload:
         """Keep what a file object holds.
 
         Raises:
@@ -57,14 +57,14 @@ class KeptFiles:
         """
         return await asyncio.to_thread(self._keep, source, name, ending)
 
-    def find(self, kept_id: str) -> KeptFile:
+    def find(self, kept_id: str) -> PendingUpload:
         """Return a file. Raises Problem when it is not there any more."""
         kept = self._files.get(kept_id)
         if kept is None or not kept.path.is_file():  # a cleaner of temporary files may have removed it
             raise Problem(404, "not_found", "This file is not kept any more: choose it again")
         return kept
 
-    def _keep(self, source: Any, name: str, ending: str) -> KeptFile:
+    def _keep(self, source: Any, name: str, ending: str) -> PendingUpload:
         self._make_room(source.seek(0, os.SEEK_END))
         kept_id = secrets.token_urlsafe(16)
         path = self._folder.path() / f"{kept_id}{ending}"
@@ -78,7 +78,7 @@ class KeptFiles:
             raise
         columns = list(dict.fromkeys(column for row in rows for column in row))
         size = path.stat().st_size
-        kept = self._files[kept_id] = KeptFile(kept_id, path, name, columns, rows, size, time.monotonic())
+        kept = self._files[kept_id] = PendingUpload(kept_id, path, name, columns, rows, size, time.monotonic())
         return kept
 
     def _make_room(self, size: int) -> None:
@@ -94,7 +94,7 @@ class KeptFiles:
 
 def first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
     """Return the first rows of a file. Raises InputError, which calls it by the name that the user knows."""
-    rows: Generator[Row, None, None] = read_rows(path)
+    rows: Generator[InputRow, None, None] = read_rows(path)
     try:
         return [row.values for row in islice(rows, _FIRST_ROWS)]
     except BackstayError as error:

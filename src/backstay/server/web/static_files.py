@@ -23,7 +23,7 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _StaticFile:
     content: bytes
     media_type: str
     tag: str
@@ -44,17 +44,17 @@ async def static_file(
 
 
 @cache
-def _files() -> dict[str, _File]:
+def _files() -> dict[str, _StaticFile]:
     return _below(files("backstay.server.web") / "static", "")
 
 
-def _below(folder: Traversable, prefix: str) -> dict[str, _File]:
-    found: dict[str, _File] = {}
+def _below(folder: Traversable, prefix: str) -> dict[str, _StaticFile]:
+    found: dict[str, _StaticFile] = {}
     for entry in folder.iterdir():
         if entry.is_dir():
             found |= _below(entry, f"{prefix}{entry.name}/")
         elif (media_type := _TYPES.get(entry.name.rpartition(".")[2])) is not None:
             content = entry.read_bytes()
             tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            found[prefix + entry.name] = _File(content, media_type, tag)
+            found[prefix + entry.name] = _StaticFile(content, media_type, tag)
     return found

@@ -21,7 +21,7 @@ _DEFAULTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """Parameters of a connection, as libpq knows them. Shown, it has no secrets."""
 
     parameters: dict[str, Any] = field(repr=False)
@@ -29,7 +29,7 @@ class Address:
     """Names of parameters that are for other drivers, and were left out."""
 
     @classmethod
-    def of(cls, url: str) -> "Address":
+    def of(cls, url: str) -> "ServerAddress":
         """Read `postgresql://user:password@host:port/database?…`.
 
         Raises:

@@ -3,7 +3,7 @@
 import psycopg
 
 from backstay.errors import StorageError, StoreReadOnly
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.errors import unavailable
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
@@ -32,7 +32,7 @@ SETTINGS = """
 """
 
 
-def connect(address: Address, **parameters: object) -> Connection:
+def connect(address: ServerAddress, **parameters: object) -> Connection:
     """Open a connection, with some parameters otherwise than the address says.
 
     It commits only what is committed by name, and prepares no statements.
@@ -57,7 +57,7 @@ def begin(connection: Connection, how: str, *, statement_seconds: float | None =
     connection.execute(f"BEGIN {how}; {SETTINGS} SET LOCAL idle_in_transaction_session_timeout = 0; {limit}")
 
 
-def check_server(connection: Connection, address: Address) -> None:
+def check_server(connection: Connection, address: ServerAddress) -> None:
     """Refuse a server that cannot keep what is asked of it.
 
     Raises:

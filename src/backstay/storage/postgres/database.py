@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import psycopg
 
 from backstay.errors import BackstayError, StoreClosed, StoreUnavailable
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, connect
 from backstay.storage.postgres.errors import AGAIN, translated
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
-from backstay.storage.postgres.write_connection import Channel
-from backstay.storage.sql.reader_pool import Deadline, ReaderPool
+from backstay.storage.postgres.write_connection import WriteConnection
+from backstay.storage.sql.reader_pool import ReadDeadline, ReaderPool
 from backstay.storage.sql.session import Session
 
 T = TypeVar("T")
@@ -32,13 +32,13 @@ DOUBT_SECONDS = 120.0  # with one that went during a commit: what became of it i
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-class Database:
+class PostgresDatabase:
     """Runs functions in transactions, over again where the server asks for it or was gone before the commit.
 
     When the answer to a COMMIT is lost, nothing is decided before the database has said whether it was made.
     """
 
-    def __init__(self, address: Address, *, schema: str, read_seconds: float | None = None) -> None:
+    def __init__(self, address: ServerAddress, *, schema: str, read_seconds: float | None = None) -> None:
         """Name the database. `read_seconds` limits the time of a statement that reads."""
         self.address = address
         self._read_seconds = read_seconds
@@ -49,7 +49,7 @@ class Database:
         self._readers: ReaderPool | None = None
         self._guard = threading.Lock()
         self._local = threading.local()
-        self._channels: list[Channel] = []
+        self._channels: list[WriteConnection] = []
         self._leaving = threading.Event()
         self._under_way: set[Future[Any]] = set()
         self._waited_for: set[Future[Any]] = set()
@@ -107,7 +107,7 @@ class Database:
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
         if self._readers is None:
             raise StoreClosed("The database is not open; use it within `async with`")
-        reading = _Reading(self._read_seconds)
+        reading = _CancellableRead(self._read_seconds)
         future = self._noted(self._readers.submit(owner, partial(self._read, function, reading)))
         try:
             with self._waiting_for(future):
@@ -154,11 +154,11 @@ class Database:
             return False
         return True
 
-    def _channel(self) -> Channel:
+    def _channel(self) -> WriteConnection:
         """Return the connection of this thread."""
-        channel: Channel | None = getattr(self._local, "channel", None)
+        channel: WriteConnection | None = getattr(self._local, "channel", None)
         if channel is None:
-            channel = self._local.channel = Channel(
+            channel = self._local.channel = WriteConnection(
                 self.address, schema=self._schema, known=self._known, leaving=self._leaving
             )
             with self._guard:
@@ -166,7 +166,7 @@ class Database:
         return channel
 
     def _write(self, function: Callable[[Session], T], doubt_seconds: float) -> T:
-        def once(channel: Channel) -> T:
+        def once(channel: WriteConnection) -> T:
             begun_in = channel.begin()
             result = function(PostgresSession(channel.connection, self._statements, begun_in=begun_in))
             channel.commit(doubt_seconds)
@@ -174,8 +174,8 @@ class Database:
 
         return self._again_and_again(once)
 
-    def _read(self, function: Callable[[Session], T], reading: "_Reading") -> T:
-        def once(channel: Channel) -> T:
+    def _read(self, function: Callable[[Session], T], reading: "_CancellableRead") -> T:
+        def once(channel: WriteConnection) -> T:
             channel.begin_reading(_READ, self._read_seconds)
             try:
                 result = function(PostgresSession(channel.connection, self._statements))
@@ -189,7 +189,7 @@ class Database:
         with reading.on(self._channel()):
             return self._again_and_again(once)
 
-    def _again_and_again(self, once: Callable[[Channel], T]) -> T:
+    def _again_and_again(self, once: Callable[[WriteConnection], T]) -> T:
         channel = self._channel()
         failed_at, tries = math.inf, 0
         while True:
@@ -208,23 +208,23 @@ class Database:
                 elif not isinstance(error, StoreUnavailable) or not self._waits_for(channel, failed_at, tries):
                     raise
 
-    def _waits_for(self, channel: Channel, failed_at: float, tries: int) -> bool:
+    def _waits_for(self, channel: WriteConnection, failed_at: float, tries: int) -> bool:
         """Wait a little for a server that has gone; False when it is not to be waited for any more."""
         if time.monotonic() > max(failed_at, channel.answered_at) + PATIENCE_SECONDS:
             return False
         return not self._leaving.wait(min(0.5, 0.05 * 2**tries))
 
 
-class _Reading(Deadline):
+class _CancellableRead(ReadDeadline):
     """A read that another thread may cancel."""
 
     def __init__(self, seconds: float | None) -> None:
         super().__init__(seconds)
         self._guard = threading.Lock()
-        self._channel: Channel | None = None
+        self._channel: WriteConnection | None = None
 
     @contextmanager
-    def on(self, channel: Channel) -> Iterator[None]:
+    def on(self, channel: WriteConnection) -> Iterator[None]:
         """Read on this channel for as long as the context lasts."""
         with self._guard:
             self.begin()

@@ -22,7 +22,7 @@ from backstay.errors import (
     StoreUnavailable,
 )
 from backstay.storage.postgres import privileges
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.queries import quoted
 
 # What another value in the same statement would not have met: these fail the one outcome that holds the value.
@@ -85,7 +85,7 @@ _RAISE = re.compile(r"\bRAISE$", re.MULTILINE)
 
 
 @contextmanager
-def translated(address: Address, schema: str) -> Iterator[None]:
+def translated(address: ServerAddress, schema: str) -> Iterator[None]:
     """Turn what psycopg raises within into errors of ours, each naming the database and the next step.
 
     Args:
@@ -153,7 +153,7 @@ def is_lost(error: psycopg.Error) -> bool:
     )
 
 
-def in_our_words(error: psycopg.Error, address: Address) -> BackstayError:
+def in_our_words(error: psycopg.Error, address: ServerAddress) -> BackstayError:
     """Return the error of ours that says what one of PostgreSQL's means."""
     place = address.place
     match error:
@@ -202,7 +202,7 @@ def in_our_words(error: psycopg.Error, address: Address) -> BackstayError:
             return StorageError(f"{place}: {_named(error)}", database=place)
 
 
-def unavailable(error: psycopg.Error, address: Address) -> BackstayError:
+def unavailable(error: psycopg.Error, address: ServerAddress) -> BackstayError:
     """Return what it means that a connection cannot be made.
 
     Before a session exists there is no SQLSTATE, only words: of the client, and of a server or pooler. A server that
@@ -254,20 +254,20 @@ def unavailable(error: psycopg.Error, address: Address) -> BackstayError:
     return StoreUnavailable(f"{place} cannot be reached; check that the server runs, then try again", database=place)
 
 
-def _denied(address: Address) -> StoreDenied:
+def _denied(address: ServerAddress) -> StoreDenied:
     return StoreDenied(
         f"{address.place} does not let {address.user!r} in; check user and password in BACKSTAY_DATABASE_URL",
         database=address.place,
     )
 
 
-def _barred(error: psycopg.Error, address: Address, schema: str) -> StoreDenied:
+def _barred(error: psycopg.Error, address: ServerAddress, schema: str) -> StoreDenied:
     lacking, said = None, _first_line(error)
     # The failed transaction takes no more queries, so a new session finds out; without one, less is known.
     with suppress(psycopg.Error), psycopg.connect(**address.parameters, prepare_threshold=None) as connection:
         lacking = privileges.denial(connection, schema, said)
     if lacking is None:
-        lacking = privileges.Denial(address.user, f"lacks a right ({_named(error)})", None)
+        lacking = privileges.MissingPrivilege(address.user, f"lacks a right ({_named(error)})", None)
     return StoreDenied(f"{address.place}: {lacking}", database=address.place)
 
 

@@ -3,23 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption import status as adopted
-from backstay.storage.postgres.adoption.status import AdoptedStanding
+from backstay.storage.postgres.adoption.status import AdoptionStatus
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translated
 from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
-from backstay.storage.sql.inspection import Standing, miscounted, standing
+from backstay.storage.sql.inspection import DatabaseReport, miscounted, standing
 
 # With one of these off, a commit that was answered may be lost, or the whole database with it.
 _NEEDED = ("fsync", "full_page_writes")
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class PostgresInspection:
     """What was found."""
 
     version: str
@@ -30,11 +30,11 @@ class Inspection:
     """Settings of the server that are off, which keeps it from keeping what it was given."""
     miscounted: Sequence[str]
     """Jobs whose counters are wrong; looked for only when looking deep."""
-    standing: Standing
-    adopted: Sequence[AdoptedStanding] = ()
+    standing: DatabaseReport
+    adopted: Sequence[AdoptionStatus] = ()
 
 
-def inspect(address: Address, schema: str, *, owner: str, deep: bool) -> Inspection:
+def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> PostgresInspection:
     """Look at the schema of that name, which need not be there.
 
     Raises:
@@ -50,13 +50,13 @@ def inspect(address: Address, schema: str, *, owner: str, deep: bool) -> Inspect
         if number == known:
             refuse_incomplete(connection, address, schema, migrations())
         session = PostgresSession(connection, Statements(schema))
-        return Inspection(
+        return PostgresInspection(
             version=str(version).split()[0],
             user=str(user),
             schema=number,
             known_schema=known,
             unsafe=[name for name, state in states if state is not None and state[0] == "off"],
             miscounted=miscounted(session) if deep and number == known else (),
-            standing=standing(session, owner, locate(session)) if number == known else Standing(),
+            standing=standing(session, owner, locate(session)) if number == known else DatabaseReport(),
             adopted=adopted.standing(connection, schema, deep=deep) if number == known else (),
         )

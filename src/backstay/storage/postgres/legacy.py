@@ -1,4 +1,4 @@
-"""The original's tables, beside ours or elsewhere in the same database. Implements `original.store.OriginalStore`."""
+"""The original's tables, beside ours or elsewhere in the same database. Implements `original.store.LegacyStore`."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import psycopg
 
 from backstay.errors import InputUnreadable, SettingsError
-from backstay.legacy.store import CHECKPOINTS, EXPORTS, Checkpoint, Element, Export
-from backstay.storage.postgres.address import Address
+from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyElement, LegacyExport
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translated
 from backstay.storage.postgres.queries import Statements, quoted
@@ -28,16 +28,16 @@ _NEEDED: Mapping[str, Sequence[str]] = {
 }
 
 
-class PostgresOriginal:
+class PostgresLegacyStore:
     """A database in which the original may keep its tables."""
 
-    def __init__(self, address: Address, *, schema: str) -> None:
+    def __init__(self, address: ServerAddress, *, schema: str) -> None:
         """Name it, and the schema that is ours."""
         self._address = address
         self._schema = schema
 
     @contextmanager
-    def opened(self, source: str) -> Iterator["PostgresTables"]:
+    def opened(self, source: str) -> Iterator["PostgresLegacyTables"]:
         statements = Statements(self._schema)
         with translated(self._address, self._schema), connect(self._address) as connection:
             check_server(connection, self._address)
@@ -58,16 +58,16 @@ class PostgresOriginal:
             found: dict[str, set[str]] = {}
             for table, column, _ in rows:
                 found.setdefault(table, set()).add(column)
-            yield PostgresTables(connection, self._address, statements, source, found)
+            yield PostgresLegacyTables(connection, self._address, statements, source, found)
 
 
-class PostgresTables:
+class PostgresLegacyTables:
     """The original's tables in one schema. A missing column holds nothing; without some, a table is of no use."""
 
     def __init__(
         self,
         connection: Connection,
-        address: Address,
+        address: ServerAddress,
         statements: Statements,
         source: str,
         found: Mapping[str, set[str]],
@@ -86,18 +86,20 @@ class PostgresTables:
             for column in self._missing(table)
         ]
 
-    def checkpoints(self) -> Sequence[Checkpoint]:
-        return [Checkpoint(job_id, progress) for job_id, progress in self._all(CHECKPOINTS, "original_checkpoints")]
+    def checkpoints(self) -> Sequence[LegacyCheckpoint]:
+        return [
+            LegacyCheckpoint(job_id, progress) for job_id, progress in self._all(CHECKPOINTS, "original_checkpoints")
+        ]
 
-    def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[Element]]]:
+    def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[LegacyElement]]]:
         for has_failed, column in ((False, "completed_items"), (True, "failed_items")):
             for elements in self._elements(CHECKPOINTS, "job_id", job_id, column):
                 yield has_failed, elements
 
-    def exports(self) -> Sequence[Export]:
-        return [Export(*row) for row in self._all(EXPORTS, "original_exports")]
+    def exports(self) -> Sequence[LegacyExport]:
+        return [LegacyExport(*row) for row in self._all(EXPORTS, "original_exports")]
 
-    def conversation_ids(self, backup_id: str) -> Iterator[Sequence[Element]]:
+    def conversation_ids(self, backup_id: str) -> Iterator[Sequence[LegacyElement]]:
         return self._elements(EXPORTS, "backup_id", backup_id, "conversation_ids")
 
     def _missing(self, table: str) -> list[str]:
@@ -109,7 +111,7 @@ class PostgresTables:
         with translated(self._address, self._statements.schema), _reading(self._connection):
             return self._connection.execute(self._text(name, table), {}).fetchall()  # values, so that %% is %
 
-    def _elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[Element]]:
+    def _elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[LegacyElement]]:
         if column not in self._found[table]:
             return
         columns = {"key": _of_row(key), "column": _of_row(column)}
@@ -122,7 +124,7 @@ class PostgresTables:
                 with self._connection.cursor(name="backstay_original") as cursor:
                     cursor.execute(self._text("original_elements", table, columns), asked)
                     while rows := cursor.fetchmany(_FETCHED):
-                        yield [Element(*row) for row in rows]
+                        yield [LegacyElement(*row) for row in rows]
             except psycopg.DataError as error:
                 raise InputUnreadable(f"{column} is text, and not JSON that can be read") from error
 

@@ -10,15 +10,15 @@ from psycopg import errors as pg
 
 from backstay import former_name
 from backstay.batch import liveness
-from backstay.batch.store import WorkerCard
+from backstay.batch.store import WorkerIdentity
 from backstay.errors import SchemaOutdated, SchemaTooNew, SettingsError, StorageError, StoreCorrupt, StoreDenied
 from backstay.storage.postgres import privileges
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translated
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import OURS
-from backstay.storage.sql.migrated import Migrated
+from backstay.storage.sql.migrated import MigrationResult
 
 Migration = tuple[int, str]
 
@@ -38,7 +38,7 @@ def migrations() -> list[Migration]:
     return sorted(found)
 
 
-def check(address: Address, schema: str, known: Sequence[Migration] | None = None) -> Migrated:
+def check(address: ServerAddress, schema: str, known: Sequence[Migration] | None = None) -> MigrationResult:
     """Say what `migrate` would do. Changes nothing. Raises as `migrate`."""
     known = migrations() if known is None else known
     with translated(address, schema), connect(address) as connection:
@@ -51,10 +51,10 @@ def check(address: Address, schema: str, known: Sequence[Migration] | None = Non
             _refuse_others(connection, address, schema, known)
         elif before == known[-1][0]:
             refuse_incomplete(connection, address, schema, known)
-        return Migrated(before, known[-1][0], [number for number, _ in known if number > before])
+        return MigrationResult(before, known[-1][0], [number for number, _ in known if number > before])
 
 
-def migrate(address: Address, schema: str, known: Sequence[Migration] | None = None) -> Migrated:
+def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | None = None) -> MigrationResult:
     """Apply what is missing, each migration whole or not at all. Twice is safe, and so are many at once.
 
     Raises:
@@ -97,7 +97,7 @@ def migrate(address: Address, schema: str, known: Sequence[Migration] | None = N
                 applied.append(number)
         refuse_incomplete(connection, address, schema, known)
         # Another starter may have done what comes behind.
-        return Migrated(before or 0, applied[-1] if applied else known[-1][0], applied)
+        return MigrationResult(before or 0, applied[-1] if applied else known[-1][0], applied)
 
 
 def version_of(connection: Connection, schema: str) -> int:
@@ -121,7 +121,7 @@ def version_of(connection: Connection, schema: str) -> int:
 
 
 def refuse_unmigrated(
-    connection: Connection, address: Address, schema: str, *, without: frozenset[str] = frozenset()
+    connection: Connection, address: ServerAddress, schema: str, *, without: frozenset[str] = frozenset()
 ) -> None:  # fmt: skip
     """Refuse a database that is not of the schema this code knows; what is `without` need not be there.
 
@@ -144,7 +144,7 @@ def refuse_unmigrated(
 
 def refuse_incomplete(
     connection: Connection,
-    address: Address,
+    address: ServerAddress,
     schema: str,
     known: Sequence[Migration],
     *,
@@ -189,7 +189,7 @@ def _there(connection: Connection, schema: str, known: Sequence[Migration]) -> s
     return {str(name) for (name,) in found}
 
 
-def _refuse_others(connection: Connection, address: Address, schema: str, known: Sequence[Migration]) -> None:
+def _refuse_others(connection: Connection, address: ServerAddress, schema: str, known: Sequence[Migration]) -> None:
     if there := _there(connection, schema, known):
         raise StorageError(
             f"{address}: the schema {schema!r} has a table {min(there)} already, but no record of a migration: another "
@@ -198,12 +198,12 @@ def _refuse_others(connection: Connection, address: Address, schema: str, known:
         )
 
 
-def _refuse_without_right(connection: Connection, address: Address, schema: str) -> None:
+def _refuse_without_right(connection: Connection, address: ServerAddress, schema: str) -> None:
     if lacking := privileges.to_migrate(connection, schema):
         raise StoreDenied(f"{address}: {lacking}", database=address.place)
 
 
-def _refuse_former(connection: Connection, address: Address) -> None:
+def _refuse_former(connection: Connection, address: ServerAddress) -> None:
     row = connection.execute("SELECT to_regclass(%s)", (f"{former_name.NAME}.receipts",)).fetchone()
     if row is not None and row[0] is not None:
         raise SettingsError(
@@ -213,7 +213,7 @@ def _refuse_former(connection: Connection, address: Address) -> None:
         )
 
 
-def _begin(connection: Connection, address: Address, schema: str) -> None:
+def _begin(connection: Connection, address: ServerAddress, schema: str) -> None:
     # Asked for first: who may not make schemas may be given one, and then not even try.
     row = connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()
     if row is None or row[0] is None:
@@ -230,7 +230,7 @@ def _begin(connection: Connection, address: Address, schema: str) -> None:
     )
 
 
-def _refuse_newer(address: Address, version: int, known: Sequence[Migration]) -> None:
+def _refuse_newer(address: ServerAddress, version: int, known: Sequence[Migration]) -> None:
     if version > known[-1][0]:
         raise SchemaTooNew(
             f"{address} was written by a newer Backstay (schema {version}, this one knows {known[-1][0]}); "
@@ -246,7 +246,7 @@ def hold_schema(connection: Connection, schema: str) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"backstay {schema}",))
 
 
-def refuse_under_a_worker(connection: Connection, address: Address, schema: str, what: str) -> None:
+def refuse_under_a_worker(connection: Connection, address: ServerAddress, schema: str, what: str) -> None:
     """Refuse what is not done while somebody works; nobody begins to until the transaction ends.
 
     Raises:
@@ -256,7 +256,7 @@ def refuse_under_a_worker(connection: Connection, address: Address, schema: str,
     connection.execute(f"LOCK TABLE {schema}.receipts IN SHARE ROW EXCLUSIVE MODE")
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     for row in connection.execute(f"SELECT {columns} FROM {schema}.workers"):
-        card = WorkerCard(*row)
+        card = WorkerIdentity(*row)
         if not liveness.is_proven_dead(card):
             raise SchemaOutdated(
                 f"{address} {what}, but a worker (process {card.pid} on {card.host}) is using it; "

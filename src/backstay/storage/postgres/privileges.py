@@ -46,7 +46,7 @@ SELECT has_schema_privilege(pg_namespace.oid, 'USAGE'), coalesce(has_table_privi
 
 
 @dataclass(frozen=True, slots=True)
-class Denial:
+class MissingPrivilege:
     """A right that is lacking."""
 
     role: str
@@ -61,17 +61,17 @@ class Denial:
         return f"the role {self.role!r} {self.what}; {granted}"
 
 
-def denial(connection: Connection, schema: str, message: str) -> Denial | None:
+def denial(connection: Connection, schema: str, message: str) -> MissingPrivilege | None:
     """Return the right that an error message says is lacking; None for other messages. Changes nothing."""
     role, us, database = connection.execute(_WHO).fetchone() or ("", "", "")
     if match := _HIDING.match(message):
         remedy = f"ALTER ROLE {us} BYPASSRLS"
-        return Denial(role, f"may not see every row of {match[1]}: row-level security is in the way", remedy)
+        return MissingPrivilege(role, f"may not see every row of {match[1]}: row-level security is in the way", remedy)
     if match := _NOT_OWNER.match(message):
         kind, name = match.groups()
         for _, _, is_ours, _, owner in _relations(connection, schema, name):
             if is_ours:
-                return Denial(
+                return MissingPrivilege(
                     role, f"does not own the {kind} {name}, which is that of {owner}", f"GRANT {owner} TO {us}"
                 )
         return None
@@ -80,34 +80,34 @@ def denial(connection: Connection, schema: str, message: str) -> Denial | None:
     kind, name = match.groups()
     what = f"lacks a right on the {kind} {name}"
     if kind == "database":
-        return Denial(role, what, f"GRANT CREATE ON DATABASE {database} TO {us}")
+        return MissingPrivilege(role, what, f"GRANT CREATE ON DATABASE {database} TO {us}")
     if kind == "schema" and name == schema:
-        return Denial(role, what, _on_library(connection, schema, us))
+        return MissingPrivilege(role, what, _on_library(connection, schema, us))
     if kind == "schema":
-        return Denial(role, what, _usage(quoted(name), us))
+        return MissingPrivilege(role, what, _usage(quoted(name), us))
     if kind == "function":
         is_ours = _value(connection, _HAS_FUNCTION, name, schema)
-        return Denial(role, what, _on_library(connection, schema, us) if is_ours else None)
+        return MissingPrivilege(role, what, _on_library(connection, schema, us) if is_ours else None)
     for place, relation, is_ours, may_enter, _ in _relations(connection, schema, name):
         if is_ours:
-            return Denial(role, what, _on_library(connection, schema, us))
+            return MissingPrivilege(role, what, _on_library(connection, schema, us))
         right = "USAGE ON SEQUENCE" if kind == "sequence" else "SELECT ON"
         grants = [] if may_enter else [_usage(place, us)]
-        return Denial(role, what, "; ".join([*grants, f"GRANT {right} {place}.{relation} TO {us}"]))
-    return Denial(role, what, None)
+        return MissingPrivilege(role, what, "; ".join([*grants, f"GRANT {right} {place}.{relation} TO {us}"]))
+    return MissingPrivilege(role, what, None)
 
 
-def to_migrate(connection: Connection, schema: str) -> Denial | None:
+def to_migrate(connection: Connection, schema: str) -> MissingPrivilege | None:
     """Return the right that is lacking to apply migrations; None if none is. Changes nothing."""
     role, us, database = connection.execute(_WHO).fetchone() or ("", "", "")
     is_new, may_create = connection.execute(_CREATING, {"schema": schema}).fetchone() or (True, True)
     if not may_create:
         grant = f"CREATE ON DATABASE {database}" if is_new else f"CREATE, USAGE ON SCHEMA {schema}"
-        return Denial(role, f"may not make the schema {schema!r} or tables in it", f"GRANT {grant} TO {us}")
+        return MissingPrivilege(role, f"may not make the schema {schema!r} or tables in it", f"GRANT {grant} TO {us}")
     may_enter, may_refer = connection.execute(_USERS).fetchone() or (True, True)
     grants = [] if may_enter else [_usage("auth", us)]
     grants += [] if may_refer else [f"GRANT REFERENCES ON auth.users TO {us}"]
-    return Denial(role, "may not refer to the users in auth.users", "; ".join(grants)) if grants else None
+    return MissingPrivilege(role, "may not refer to the users in auth.users", "; ".join(grants)) if grants else None
 
 
 def _relations(connection: Connection, schema: str, name: str) -> list[tuple[Any, ...]]:

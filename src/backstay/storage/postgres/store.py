@@ -8,22 +8,22 @@ from pathlib import Path
 
 from backstay.batch.store import BatchStores
 from backstay.clock import Clock
-from backstay.library.adoption import Adoption, GivenBack, Wanted
+from backstay.library.adoption import AdoptionRequest, AdoptionResult, UnadoptResult
 from backstay.storage.postgres import adoption, migrate
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, check_server, connect
-from backstay.storage.postgres.database import Database
+from backstay.storage.postgres.database import PostgresDatabase
 from backstay.storage.postgres.errors import translated
-from backstay.storage.postgres.legacy import PostgresOriginal
+from backstay.storage.postgres.legacy import PostgresLegacyStore
 from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.backups import SqlBackups
 from backstay.storage.sql.conversations import SqlConversations
-from backstay.storage.sql.expiring_values import SqlNotes
+from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
-from backstay.storage.sql.migrated import Migrated
+from backstay.storage.sql.migrated import MigrationResult
 from backstay.storage.sql.work import SqlWork
 
 # By which upper and lower case are told apart in a search: the database's own, unless that knows only A to Z.
@@ -34,9 +34,9 @@ class PostgresStore:
     """Everything that is stored in one schema of a database. Nothing is opened before `start`."""
 
     def __init__(self, *, url: str, schema: str, clock: Clock, read_seconds: float | None = None) -> None:
-        self.address = Address.of(url)
+        self.address = ServerAddress.of(url)
         self._schema = schema
-        self._database = Database(self.address, schema=schema, read_seconds=read_seconds)
+        self._database = PostgresDatabase(self.address, schema=schema, read_seconds=read_seconds)
         self.batches = BatchStores(
             intake=SqlIntake(database=self._database, clock=clock),
             work=SqlWork(database=self._database, clock=clock),
@@ -44,8 +44,8 @@ class PostgresStore:
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
         self.backups = SqlBackups(database=self._database, clock=clock, locate=locate)
-        self.notes = SqlNotes(database=self._database, clock=clock)
-        self.original = PostgresOriginal(self.address, schema=schema)
+        self.notes = SqlExpiringValues(database=self._database, clock=clock)
+        self.original = PostgresLegacyStore(self.address, schema=schema)
 
     @property
     def files(self) -> Sequence[Path]:
@@ -72,16 +72,16 @@ class PostgresStore:
         collation = await asyncio.to_thread(self._look)
         self._database.start(known=migrations()[-1][0], collation=collation)
 
-    async def migrate(self, *, check: bool) -> Migrated:
+    async def migrate(self, *, check: bool) -> MigrationResult:
         """Bring the schema to what this code knows, or say what that would do. Errors as of `migrate.migrate`."""
         return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.address, self._schema)
 
-    async def adopt(self, wanted: Wanted, owner: str, *, check: bool) -> Adoption:
+    async def adopt(self, wanted: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
         """Put tables of a user's own in the place of ours, or say what that would do. Errors as of `adoption.adopt`."""
         do = adoption.check if check else adoption.adopt
         return await asyncio.to_thread(do, self.address, self._schema, wanted, owner)
 
-    async def give_back(self, *, check: bool) -> GivenBack:
+    async def give_back(self, *, check: bool) -> UnadoptResult:
         """Take an adoption back, or say what that would do. Errors as of `adoption.undo`."""
         return await asyncio.to_thread(adoption.undo, self.address, self._schema, is_check=check)
 

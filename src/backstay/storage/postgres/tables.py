@@ -1,4 +1,4 @@
-"""Tables of a user's own on a server. Implements `storage.sql.tables.Tables`."""
+"""Tables of a user's own on a server. Implements `storage.sql.tables.TableCatalog`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,16 @@ from psycopg.rows import TupleRow
 
 from backstay.storage.postgres.queries import PLAIN, Statements, quoted
 from backstay.storage.sql.adoption_guard import changed_since
-from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, TURNS, ForeignKey, OnDelete, Row, Table, Trigger
+from backstay.storage.sql.cascade.tables import (
+    CONVERSATIONS,
+    OURS,
+    TURNS,
+    CatalogTable,
+    ForeignKey,
+    OnDelete,
+    Row,
+    UserTrigger,
+)
 
 _ON_DELETE = {
     "c": OnDelete.CASCADE,
@@ -55,7 +64,7 @@ class PostgresTables:
         self._names: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._places = {name: f"{statements.schema}.{name}" for name in OURS}
-        self._tables: dict[str, Table | None] = {}
+        self._tables: dict[str, CatalogTable | None] = {}
         self._types: dict[str, dict[str, str]] = {}
         self._is_prepared = False
         self._adopted: dict[str, _Adopted] | None = None
@@ -101,7 +110,7 @@ class PostgresTables:
         adopted = self._of_adopted(table)
         return tuple(columns) if adopted is None else tuple(adopted.columns[name] for name in columns)
 
-    def table(self, name: str) -> Table | None:
+    def table(self, name: str) -> CatalogTable | None:
         if name not in self._tables:
             place, adopted = self._places.get(name), self._of_adopted(name)
             if adopted is not None:
@@ -112,7 +121,7 @@ class PostgresTables:
                 rows += [(own, kind, kind, True, None, None) for own, kind in _OWN[name].items()]
             keyed = sorted((row[5], row[0]) for row in rows if row[5] is not None)
             self._types[name] = {row[0]: row[2] for row in rows}
-            self._tables[name] = Table(
+            self._tables[name] = CatalogTable(
                 name=name,
                 columns={row[0]: row[1] for row in rows},
                 key=tuple(column for _, column in keyed) or (tuple(_OWN[name]) if adopted is not None else ()),
@@ -127,7 +136,7 @@ class PostgresTables:
             return value
         return int(value) if self._types_of(table, (column,))[0] in _NUMBERS else value
 
-    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[Trigger]:
+    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[UserTrigger]:
         self.foreign_keys()
         ours = {name: self._number(name) for name in OURS}
         numbers = {**self._numbers, **ours}
@@ -136,7 +145,7 @@ class PostgresTables:
             "deleting": [numbers[name] for name in deleting if name in numbers],
             "changing": [numbers[name] for name in changing if name in numbers],
         }
-        return [Trigger(name, names[number]) for name, number in self._rows("triggers", asked)]
+        return [UserTrigger(name, names[number]) for name, number in self._rows("triggers", asked)]
 
     def _number(self, name: str) -> int:
         if (adopted := self._of_adopted(name)) is not None:

@@ -19,7 +19,7 @@ import psycopg
 
 from backstay.errors import BackstayError, CommitUnknown, SchemaTooNew, StorageError, StoreUnavailable
 from backstay.logs import get_logger
-from backstay.storage.postgres.address import Address
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import SETTINGS, begin, connect
 from backstay.storage.postgres.errors import is_lost
 from backstay.storage.postgres.session import Connection
@@ -34,13 +34,13 @@ _CANCEL_SECONDS = 2.0
 _FORGOTTEN = "7 days"
 
 
-class Channel:
+class WriteConnection:
     """A connection, made when it is first needed, and again after it was lost.
 
     For one thread, but for `cancel` and `cut`.
     """
 
-    def __init__(self, address: Address, *, schema: str, known: int, leaving: threading.Event) -> None:
+    def __init__(self, address: ServerAddress, *, schema: str, known: int, leaving: threading.Event) -> None:
         """Name it. Once `leaving` is set, no more is waited for a server that has gone."""
         self._address = address
         self._schema = schema

@@ -1,13 +1,13 @@
 """What adopted tables do not allow: said before anything is called, paid for or deleted."""
 
-from backstay.errors import BackupError, StoringHindered
+from backstay.errors import AdoptedTableNotWritable, BackupError
 from backstay.storage.sql.session import Session
 
 
 def refuse_hindered(session: Session, owner: str) -> None:
-    """Refuse to begin what would store conversations of an owner. Raises StoringHindered."""
+    """Refuse to begin what would store conversations of an owner. Raises AdoptedTableNotWritable."""
     if (why := session.value("hindrance", {"owner": owner})) is not None:
-        raise StoringHindered(f"Nothing new can be stored in the tables that were adopted: {why}")
+        raise AdoptedTableNotWritable(f"Nothing new can be stored in the tables that were adopted: {why}")
 
 
 def changed_since(place: str) -> BackupError:

@@ -7,11 +7,18 @@ from typing import Any
 
 import orjson
 
-from backstay.backup.backup import Backup, BackupItem, BackupState, DeletionState, Sealed
-from backstay.backup.location import Location
+from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState, SealedFile
+from backstay.backup.location import FileLocation
 from backstay.backup.obstacles import unusable
-from backstay.backup.restore_plan import OnConflict, Restored, RestorePlan
-from backstay.backup.store import AddedColumns, Documents, Measured, OutrightStep, Snapshot, Step
+from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
+from backstay.backup.store import (
+    AddedColumns,
+    DeleteStepResult,
+    Documents,
+    SelectionMeasure,
+    Snapshot,
+    UnbackedDeleteStepResult,
+)
 from backstay.clock import Clock
 from backstay.errors import BackupInUse, BackupNotFound, BackupUnusable
 from backstay.library.record import Record
@@ -29,7 +36,7 @@ _DROPPED_AT_ONCE = 5_000
 class SqlBackups:
     """Records of backups, and what has to happen in one transaction with them."""
 
-    def __init__(self, *, database: Database, clock: Clock, locate: Callable[[Session], Location]) -> None:
+    def __init__(self, *, database: Database, clock: Clock, locate: Callable[[Session], FileLocation]) -> None:
         self._database = database
         self._clock = clock
         self._locate = locate
@@ -37,7 +44,7 @@ class SqlBackups:
     async def database_id(self) -> str:
         return await self._database.read(lambda s: str(s.value("database_id")))
 
-    async def location(self) -> Location:
+    async def location(self) -> FileLocation:
         return await self._database.read(self._locate)
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
@@ -59,7 +66,7 @@ class SqlBackups:
                 f"restored, so nothing is. Correct the rows that break it, then run `{remedy}`, or drop it"
             )
 
-    async def measure(self, owner: str, selection: Selection, *, sample: int) -> Measured:
+    async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
         return await self._database.read(lambda s: delete_plan.measure(s, owner, selection, sample=sample), owner=owner)
 
     # -- records -----------------------------------------------------------------------------------------------------
@@ -102,7 +109,7 @@ class SqlBackups:
     async def verified(
         self,
         backup: Backup,
-        sealed: Sealed,
+        sealed: SealedFile,
         *,
         deleting: bool,
         expires_at: datetime | None = None,
@@ -115,7 +122,7 @@ class SqlBackups:
             "content_bytes": sealed.content_bytes,
             "file_bytes": sealed.file_bytes,
             "file_sha256": sealed.file_sha256,
-            "deletion": DeletionState.DELETING if deleting else None,
+            "deletion": DeleteState.DELETING if deleting else None,
             "expires_at": to_micros(expires_at) if expires_at is not None else None,
             "pinned": pinned,
             "now": now_micros(self._clock),
@@ -226,13 +233,13 @@ class SqlBackups:
 
     # -- delete and restore ------------------------------------------------------------------------------------------
 
-    async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> Step:
-        def do(session: Session) -> Step:
+    async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> DeleteStepResult:
+        def do(session: Session) -> DeleteStepResult:
             held = find_backup(session, backup.owner, backup.id, name="held_backup")
             check_deletable(held, is_there=is_there)
             now = now_micros(self._clock)
             is_last = deleting.delete_next(session, held, limit, now)
-            return Step(find_backup(session, backup.owner, backup.id), is_last, session.seconds_on_the_way)
+            return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.seconds_on_the_way)
 
         return await self._database.write(do)
 
@@ -243,8 +250,8 @@ class SqlBackups:
 
     async def delete_outright(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
-    ) -> OutrightStep:
-        def do(session: Session) -> OutrightStep:
+    ) -> UnbackedDeleteStepResult:
+        def do(session: Session) -> UnbackedDeleteStepResult:
             now = now_micros(self._clock)
             return deleting.delete_selected(session, owner, selection, after, last, limit, now)
 
@@ -270,12 +277,12 @@ class SqlBackups:
         replaced: Backup | None,
         is_there: Callable[[], bool],
         on_progress: Callable[[int], None],
-    ) -> Restored:
-        def do(session: Session) -> Restored:
+    ) -> RestoreResult:
+        def do(session: Session) -> RestoreResult:
             session.hold("hold_library", {"owner": backup.owner})
             find_backup(session, backup.owner, backup.id, name="held_backup")
             now = now_micros(self._clock)
-            work = restoring.Restoring(session, backup, columns, on_conflict, now)
+            work = restoring.RestoreSession(session, backup, columns, on_conflict, now)
             if replaced is not None:
                 check_sound(find_backup(session, backup.owner, replaced.id, name="held_backup"))
                 work.make_way(replaced)
@@ -369,7 +376,7 @@ def _backup(row: Row) -> Backup:
         verified_at=_moment(verified_at),
         damaged_at=_moment(damaged_at),
         removed_at=_moment(removed_at),
-        deletion=DeletionState(deletion) if deletion else None,
+        deletion=DeleteState(deletion) if deletion else None,
         deleted=deleted,
         changed=changed,
         gone=gone,

@@ -10,14 +10,14 @@ from backstay.clock import Clock, from_text
 from backstay.errors import ConversationNotFound, OutcomeRefused
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.id_text import quoted_id
-from backstay.library.imports.incoming import Imported, OnClash
+from backstay.library.imports.incoming import ImportResult, OnImportConflict
 from backstay.library.imports.source import ImportSource
-from backstay.library.note import Note
+from backstay.library.note import ExpiringValue
 from backstay.library.record import metadata_of
 from backstay.library.selection import Selection
-from backstay.library.store import ConversationSummary, Page
+from backstay.library.store import ConversationPage, ConversationSummary
 from backstay.storage.sql.expiring_values import written
-from backstay.storage.sql.importing import Importing
+from backstay.storage.sql.importing import ImportSession
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros
@@ -56,12 +56,12 @@ class SqlConversations:
 
         return await self._database.read(do, owner=owner)
 
-    async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> Page:
+    async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> ConversationPage:
         values = {**values_of(owner, selection), "after": after, "limit": limit}
 
-        def do(session: Session) -> Page:
+        def do(session: Session) -> ConversationPage:
             rows = session.rows("conversations_after", values, selection=selection)
-            return Page(_with_turns(session, owner, rows), rows[-1][0] if len(rows) == limit else None)
+            return ConversationPage(_with_turns(session, owner, rows), rows[-1][0] if len(rows) == limit else None)
 
         return await self._database.read(do, owner=owner)
 
@@ -81,15 +81,15 @@ class SqlConversations:
         self,
         owner: str,
         source: ImportSource,
-        on_clash: OnClash,
+        on_clash: OnImportConflict,
         on_progress: Callable[[int], None],
-        receipt: Callable[[Imported], Note | None] | None = None,
-    ) -> Imported:
+        receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
+    ) -> ImportResult:
         now = now_micros(self._clock)
-        latest: list[Importing] = []
+        latest: list[ImportSession] = []
 
-        def do(session: Session, *, one_by_one: bool = False) -> Imported:
-            latest[:] = [Importing(session, owner, source, on_clash, now)]
+        def do(session: Session, *, one_by_one: bool = False) -> ImportResult:
+            latest[:] = [ImportSession(session, owner, source, on_clash, now)]
             done = latest[0].do(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
             note = receipt(done) if receipt is not None else None
             if note is not None:

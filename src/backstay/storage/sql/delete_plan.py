@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from backstay.backup.store import Measured
-from backstay.library.deletion import FiringTrigger, Obstacle, ObstacleKind, RelatedRows, Sample, line_of_plan
+from backstay.backup.store import SelectionMeasure
+from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, ObstacleKind, RelatedRowCount, line_of_plan
 from backstay.library.selection import Selection
 from backstay.storage.sql.batched import in_parts
-from backstay.storage.sql.cascade.closure import Closure, Reach
+from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk
 from backstay.storage.sql.cascade.tables import OURS, ForeignKey, OnDelete
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Session
@@ -17,33 +17,33 @@ from backstay.storage.sql.session import Session
 _TOGETHER = 256
 
 
-def measure(session: Session, owner: str, selection: Selection, *, sample: int) -> Measured:
+def measure(session: Session, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
     """Count what is selected, and what hangs on it."""
     digest, conversations, turns, size, shown = hashlib.sha256(), 0, 0, 0, []
-    closure = Closure.of(session)
-    hanging = _Hanging(session, closure)
+    closure = CascadeTables.of(session)
+    hanging = _CascadeCounter(session, closure)
     found = session.stream("measure_selection", values_of(owner, selection), selection=selection)
     for conversation_id, topic, its_turns, its_size, related in hanging.counted(found):
         if conversations < sample:
-            shown.append(Sample(conversation_id, topic, its_turns))
+            shown.append(DeleteSample(conversation_id, topic, its_turns))
         conversations += 1
         turns += its_turns
         size += its_size
         digest.update(line_of_plan(conversation_id, its_turns, related))
     triggers = [FiringTrigger(one.name, one.table) for one in _triggers(session, closure)]
-    return Measured(
+    return SelectionMeasure(
         conversations, turns, size, digest.hexdigest(), shown, hanging.related(), triggers, hanging.obstacles()
     )
 
 
-def _triggers(session: Session, closure: Closure) -> Iterator[Any]:
+def _triggers(session: Session, closure: CascadeTables) -> Iterator[Any]:
     yield from session.tables.triggers([*OURS, *closure.going], closure.changing)
 
 
-class _Hanging:
+class _CascadeCounter:
     """Rows that hang on what is counted, each counted once however many conversations it hangs on."""
 
-    def __init__(self, session: Session, closure: Closure) -> None:
+    def __init__(self, session: Session, closure: CascadeTables) -> None:
         self._session = session
         self._closure = closure
         self._counts: Counter[tuple[str, bool]] = Counter()
@@ -64,7 +64,7 @@ class _Hanging:
             yield from ((name, topic, turns, size, hanging[key]) for key, name, topic, turns, size in rows)
 
     def _look(self, keys: list[int]) -> Counter[int]:
-        reach = Reach(self._session, self._closure, keys)
+        reach = CascadeWalk(self._session, self._closure, keys)
         is_shared = reach.spills
         for one in reach.lost():
             if one not in self._shared:
@@ -78,9 +78,9 @@ class _Hanging:
         self._unfit.update(reach.unfit())
         return reach.count()
 
-    def related(self) -> list[RelatedRows]:
+    def related(self) -> list[RelatedRowCount]:
         """Return how many rows of which tables."""
-        return [RelatedRows(table, rows, goes) for (table, goes), rows in sorted(self._counts.items())]
+        return [RelatedRowCount(table, rows, goes) for (table, goes), rows in sorted(self._counts.items())]
 
     def obstacles(self) -> list[Obstacle]:
         """Return what keeps the conversations from being deleted."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from backstay.backup.backup import Backup
-from backstay.backup.store import OutrightStep
+from backstay.backup.store import UnbackedDeleteStepResult
 from backstay.library.selection import Selection
 from backstay.storage.sql.batched import in_parts
-from backstay.storage.sql.records import Columns, at_keys, delete, hold
+from backstay.storage.sql.records import StoredColumns, at_keys, delete, hold
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Row, Session
 
@@ -21,7 +21,7 @@ def delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
     first = backup.deleted + backup.changed + backup.gone
     values = {"key": backup.key, "owner": backup.owner, "first": first, "limit": limit}
     items: list[Row] = session.rows("backup_items_after", values)
-    columns = Columns.of(session)
+    columns = StoredColumns.of(session)
     parts = [(items, hold(session, backup.owner, [row[1] for row in items], columns))]
     if parts[0][1].spills:
         # What goes with one of them goes with another as well: so all are compared before any of them goes.
@@ -54,14 +54,14 @@ def delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
 
 def delete_selected(
     session: Session, owner: str, selection: Selection, after: int, last: int, limit: int, now: int
-) -> OutrightStep:
+) -> UnbackedDeleteStepResult:
     """Delete the next selected conversations."""
     values = {**values_of(owner, selection), "after": after, "last": last, "limit": limit}
     rows = session.rows("conversation_keys_after", values, selection=selection)
     deleted = delete(session, owner, [row[0] for row in rows])
     _note_results(session, owner, [row[1:] for row in rows if row[0] in deleted], now)
     reached = rows[-1][0] if len(rows) == limit else None
-    return OutrightStep(len(deleted), len(rows) - len(deleted), reached, session.seconds_on_the_way)
+    return UnbackedDeleteStepResult(len(deleted), len(rows) - len(deleted), reached, session.seconds_on_the_way)
 
 
 def _note_results(session: Session, owner: str, results: Iterable[Row], now: int) -> None:

@@ -1,11 +1,11 @@
-"""Notes that expire. Implements `serving.store.NoteStore`."""
+"""Notes that expire. Implements `serving.store.ExpiringValueStore`."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 from backstay.clock import Clock
-from backstay.coordination.store import OtherOwners, Owned, TakenNote
-from backstay.library.note import Note
+from backstay.coordination.store import OtherOwners, OwnedKind, TakenValue
+from backstay.library.note import ExpiringValue
 from backstay.storage.sql.inspection import count_of_others
 from backstay.storage.sql.session import Database, Session, Values
 from backstay.storage.sql.times import now_micros
@@ -14,7 +14,7 @@ _DROPPED_AT_ONCE = 1_000
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class SqlNotes:
+class SqlExpiringValues:
     """Notes."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
@@ -23,7 +23,7 @@ class SqlNotes:
 
     async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
         now = now_micros(self._clock)
-        values = {**written(Note(owner, kind, name, value, lasts), now), "now": now}
+        values = {**written(ExpiringValue(owner, kind, name, value, lasts), now), "now": now}
 
         def do(session: Session) -> str | None:
             if session.execute("claim_note", values):
@@ -34,16 +34,16 @@ class SqlNotes:
         return await self._database.write(do)
 
     async def keep(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        values = written(Note(owner, kind, name, value, lasts), now_micros(self._clock))
+        values = written(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
         await self._database.write(lambda s: s.execute("keep_note", values))
 
-    async def take(self, kind: str, name: str) -> TakenNote | None:
+    async def take(self, kind: str, name: str) -> TakenValue | None:
         values = {"kind": kind, "name": name, "now": now_micros(self._clock)}
         rows = await self._database.write(lambda s: s.rows("take_note", values))
-        return TakenNote(*rows[0]) if rows else None
+        return TakenValue(*rows[0]) if rows else None
 
     async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        values = written(Note(owner, kind, name, value, lasts), now_micros(self._clock))
+        values = written(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
         await self._database.write(lambda s: s.execute("renew_note", values))
 
     async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
@@ -58,11 +58,11 @@ class SqlNotes:
     async def owners(self) -> Sequence[str]:
         return await self._database.read(lambda s: [owner for (owner,) in s.rows("owners")])
 
-    async def others(self, owner: str, noun: Owned) -> OtherOwners:
+    async def others(self, owner: str, noun: OwnedKind) -> OtherOwners:
         return await self._database.read(lambda s: count_of_others(s, owner, noun))
 
 
-def written(note: Note, now: int) -> Values:
+def written(note: ExpiringValue, now: int) -> Values:
     """Return the values of a note for `keep_note`."""
     return {
         "kind": note.kind,

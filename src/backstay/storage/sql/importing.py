@@ -8,36 +8,46 @@ from typing import Any
 import orjson
 
 from backstay.clock import to_text
-from backstay.errors import BadRow, ConversationExists, OutcomeRefused
+from backstay.errors import ConversationExists, InvalidRow, OutcomeRefused
 from backstay.library.id_text import quoted_id
 from backstay.library.ids import new_id
-from backstay.library.imports.incoming import KEYS, TURN_KEYS, Imported, Incoming, OnClash, folded, is_same
+from backstay.library.imports.incoming import (
+    KEYS,
+    TURN_KEYS,
+    ImportedConversation,
+    ImportResult,
+    OnImportConflict,
+    folded,
+    is_same,
+)
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
 from backstay.storage.sql.adoption_guard import refuse_hindered
 from backstay.storage.sql.cascade.tables import OURS
-from backstay.storage.sql.records import Columns, by_ids, put, rows_of
+from backstay.storage.sql.records import StoredColumns, by_ids, put, rows_of
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 
 _DRAWN = 100  # ids that are asked for together
 
 
-class Importing:
+class ImportSession:
     """One import."""
 
-    def __init__(self, session: Session, owner: str, source: ImportSource, on_clash: OnClash, now: int) -> None:
+    def __init__(
+        self, session: Session, owner: str, source: ImportSource, on_clash: OnImportConflict, now: int
+    ) -> None:
         self._session = session
         self._owner = owner
         self._source = source
         self._on_clash = on_clash
         self._line = 0
         self._stored_at = to_text(from_micros(now))
-        self._columns = Columns.of(session, related=False)
-        self._count = Imported(0, 0, 0, 0, 0)
+        self._columns = StoredColumns.of(session, related=False)
+        self._count = ImportResult(0, 0, 0, 0, 0)
         self._ids: Iterator[str | None] = iter(())
 
-    def do(self, on_progress: Callable[[int], None], *, one_by_one: bool = False) -> Imported:
+    def do(self, on_progress: Callable[[int], None], *, one_by_one: bool = False) -> ImportResult:
         """Bring everything in; raises as `ConversationStore.bring_in`."""
         done = 0
         refuse_hindered(self._session, self._owner)
@@ -50,11 +60,11 @@ class Importing:
             on_progress(done)
         return self._count
 
-    def refused(self, error: OutcomeRefused) -> BadRow:
+    def refused(self, error: OutcomeRefused) -> InvalidRow:
         """Return the error for a row that the database refuses; it names the row only if rows are stored one by one."""
-        return self._source.origin.bad_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
+        return self._source.origin.invalid_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
 
-    def _bring_in(self, chunk: Sequence[Incoming]) -> None:
+    def _bring_in(self, chunk: Sequence[ImportedConversation]) -> None:
         columns, origin = self._columns, self._source.origin
         documents = [folded(incoming, columns.conversations, columns.turns, origin) for incoming in chunk]
         named = [document["id"] for document in documents if document["id"] is not None]
@@ -69,7 +79,9 @@ class Importing:
                 coming[conversation_id] = self._completed(document, conversation_id)
         self._put([dict(document) for document in coming.values()])
 
-    def _id(self, incoming: Incoming, document: Document, there: Mapping[str, Mapping[str, Any]]) -> str | None:
+    def _id(
+        self, incoming: ImportedConversation, document: Document, there: Mapping[str, Mapping[str, Any]]
+    ) -> str | None:
         """Return the id under which to store it; None when it is not to be stored."""
         wanted = document["id"]
         if wanted is None:
@@ -80,10 +92,10 @@ class Importing:
             self._add(identical=1)
             return None
         match self._on_clash:
-            case OnClash.SKIP:
+            case OnImportConflict.SKIP:
                 self._add(skipped=1)
                 return None
-            case OnClash.NEW:
+            case OnImportConflict.NEW:
                 self._add(renamed=1)
                 return self._new_id()
         origin = self._source.origin
@@ -119,7 +131,7 @@ class Importing:
             turn_names = frozenset(name for turn in document[TURNS] for name in turn) - TURN_KEYS
             alike[frozenset(document) - KEYS, turn_names].append((key, document))
         for (names, turn_names), keyed in alike.items():
-            columns = Columns(dict.fromkeys(sorted(names), ""), dict.fromkeys(sorted(turn_names), ""))
+            columns = StoredColumns(dict.fromkeys(sorted(names), ""), dict.fromkeys(sorted(turn_names), ""))
             rows = [(key, rows_of(document, self._owner, columns)) for key, document in keyed]
             put(self._session, rows, columns)
         self._session.execute_rows("relink_items", relinked)

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from backstay.backup.location import Location
-from backstay.batch.store import WorkerCard
-from backstay.coordination.store import OtherOwners, Owned
+from backstay.backup.location import FileLocation
+from backstay.batch.store import WorkerIdentity
+from backstay.coordination.store import OtherOwners, OwnedKind
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 
-_COUNTED = (Owned.JOB, Owned.CONVERSATION, Owned.BACKUP)
+_COUNTED = (OwnedKind.JOB, OwnedKind.CONVERSATION, OwnedKind.BACKUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class UnfinishedJob:
     """A job with work left, as it is stored."""
 
     id: str
@@ -30,11 +30,11 @@ class Leaseholder:
 
     owner: str
     job_id: str
-    card: WorkerCard
+    card: WorkerIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class KeptBackup:
+class BackupRecord:
     """The stored record of a backup whose file should exist."""
 
     id: str
@@ -48,26 +48,26 @@ class KeptBackup:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DatabaseReport:
     """What is unfinished."""
 
-    unfinished: Sequence[Unfinished] = ()
+    unfinished: Sequence[UnfinishedJob] = ()
     leaseholders: Sequence[Leaseholder] = ()
     cut_off_deletes: Sequence[tuple[str, bool]] = ()
     """Backups whose delete is unfinished, each with whether it is damaged."""
-    backups: Sequence[KeptBackup] = ()
+    backups: Sequence[BackupRecord] = ()
     database_id: str = ""
     """What the folder of backups is named after."""
-    location: Location | None = None
+    location: FileLocation | None = None
     others: Sequence[OtherOwners] = ()
     """What other owners have; only nouns that they have any of."""
 
 
-def standing(session: Session, owner: str, location: Location) -> Standing:
+def standing(session: Session, owner: str, location: FileLocation) -> DatabaseReport:
     """Return the unfinished jobs and deletes of an owner, and every lease there is."""
-    return Standing(
-        [Unfinished(*row) for row in session.rows("inspect_unfinished", {"owner": owner})],
-        [Leaseholder(name, job_id, WorkerCard(*card)) for name, job_id, *card in session.rows("inspect_workers")],
+    return DatabaseReport(
+        [UnfinishedJob(*row) for row in session.rows("inspect_unfinished", {"owner": owner})],
+        [Leaseholder(name, job_id, WorkerIdentity(*card)) for name, job_id, *card in session.rows("inspect_workers")],
         [(name, bool(is_damaged)) for name, is_damaged in session.rows("inspect_cut_off_deletes", {"owner": owner})],
         [_backup(row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
@@ -76,16 +76,16 @@ def standing(session: Session, owner: str, location: Location) -> Standing:
     )
 
 
-def count_of_others(session: Session, owner: str, noun: Owned) -> OtherOwners:
+def count_of_others(session: Session, owner: str, noun: OwnedKind) -> OtherOwners:
     """Count what owners other than this one have."""
     owners, count = session.row("other_owners", {"owner": owner, "noun": noun.value}) or (0, 0)
     return OtherOwners(noun, owners, count)
 
 
-def _backup(row: Row) -> KeptBackup:
+def _backup(row: Row) -> BackupRecord:
     name, folder, host, file_bytes, sha256, damaged_at, made_at = row
     since = from_micros(damaged_at) if damaged_at is not None else None
-    return KeptBackup(name, folder, host, file_bytes, bytes(sha256), since, from_micros(made_at))
+    return BackupRecord(name, folder, host, file_bytes, bytes(sha256), since, from_micros(made_at))
 
 
 def miscounted(session: Session) -> list[str]:

@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import orjson
 
-from backstay.batch.item import Draft, SettledItem
-from backstay.batch.job import TAKEN_OVER, Difference, JobSettings, JobState, Move, Pause, check_move
+from backstay.batch.item import NewItem, SettledItem
+from backstay.batch.job import TAKEN_OVER, ItemsDifference, JobAction, JobSettings, JobState, Pause, check_move
 from backstay.batch.recipe import FrozenRecipe
-from backstay.batch.store import ItemIdentity, Staged, WorkerCard, WorkerRow
+from backstay.batch.store import ItemIdentity, StagedJob, WorkerIdentity, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.library.id_text import quoted_id
@@ -30,25 +30,25 @@ class SqlIntake:
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._places: dict[tuple[str, int], _Place] = {}
+        self._places: dict[tuple[str, int], _StagingPosition] = {}
 
-    async def stage(self, owner: str, card: WorkerCard) -> Staged:
+    async def stage(self, owner: str, card: WorkerIdentity) -> StagedJob:
         now = now_micros(self._clock)
 
-        def do(session: Session) -> Staged:
+        def do(session: Session) -> StagedJob:
             refuse_hindered(session, owner)
             key = session.value("stage_job", {"owner": owner, "now": now})
             values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
             token = session.value("insert_worker", values)
-            return Staged(owner, key, token)
+            return StagedJob(owner, key, token)
 
         staged = await self._database.write(do)
-        self._places[staged.owner, staged.job_key] = _Place()
+        self._places[staged.owner, staged.job_key] = _StagingPosition()
         return staged
 
-    async def stage_items(self, staged: Staged, drafts: Sequence[Draft]) -> int:
+    async def stage_items(self, staged: StagedJob, drafts: Sequence[NewItem]) -> int:
         at = (staged.owner, staged.job_key)
-        place = self._places.get(at, _Place())  # none when it was dropped, which the fence finds out
+        place = self._places.get(at, _StagingPosition())  # none when it was dropped, which the fence finds out
         try:
             return await self._stage_items(staged, drafts, place)
         except OutcomeRefused:
@@ -58,11 +58,11 @@ class SqlIntake:
         place.looks_up = True
         return await self._stage_items(staged, drafts, place)
 
-    async def _stage_items(self, staged: Staged, drafts: Sequence[Draft], place: "_Place") -> int:
-        def do(session: Session) -> tuple[int, _Place]:
+    async def _stage_items(self, staged: StagedJob, drafts: Sequence[NewItem], place: "_StagingPosition") -> int:
+        def do(session: Session) -> tuple[int, _StagingPosition]:
             fence(session, staged.owner, staged.job_key, staged.token)
             after = place.copy()
-            named = _Naming(session, staged, after).name(drafts)
+            named = _ItemNaming(session, staged, after).name(drafts)
             first = after.next_position
             key, owner = staged.job_key, staged.owner
             session.execute_rows(
@@ -82,7 +82,7 @@ class SqlIntake:
         repeated, self._places[staged.owner, staged.job_key] = await self._database.write(do)
         return repeated
 
-    async def stage_copies(self, staged: Staged, job_id: str, upto: int) -> None:
+    async def stage_copies(self, staged: StagedJob, job_id: str, upto: int) -> None:
         for first in range(0, upto, _COPIED_AT_ONCE):
             values: dict[str, Value] = {
                 "staged": staged.job_key,
@@ -101,7 +101,7 @@ class SqlIntake:
 
     async def publish(
         self,
-        staged: Staged,
+        staged: StagedJob,
         job_id: str,
         processor: str,
         settings: JobSettings,
@@ -119,7 +119,7 @@ class SqlIntake:
         return await self._database.write(lambda session: self._publish(session, staged, "publish_job", values))
 
     @staticmethod
-    def _publish(session: Session, staged: Staged, name: str, values: Values) -> bool:
+    def _publish(session: Session, staged: StagedJob, name: str, values: Values) -> bool:
         fence(session, staged.owner, staged.job_key, staged.token)
         session.hold("hold_job_name", {"owner": staged.owner, "job_id": values["job_id"]})
         if not session.execute(name, values):
@@ -127,9 +127,9 @@ class SqlIntake:
         session.execute("delete_worker", {"token": staged.token, "owner": staged.owner})
         return True
 
-    async def stage_settled(self, staged: Staged, items: Sequence[SettledItem]) -> int:
+    async def stage_settled(self, staged: StagedJob, items: Sequence[SettledItem]) -> int:
         now = now_micros(self._clock)
-        place = self._places.get((staged.owner, staged.job_key), _Place())  # none as in `stage_items`
+        place = self._places.get((staged.owner, staged.job_key), _StagingPosition())  # none as in `stage_items`
 
         def do(session: Session) -> int:
             fence(session, staged.owner, staged.job_key, staged.token)
@@ -139,7 +139,7 @@ class SqlIntake:
         place.next_position += stored
         return len(items) - stored
 
-    async def publish_settled(self, staged: Staged, job_id: str, settings: JobSettings, pause: Pause) -> bool:
+    async def publish_settled(self, staged: StagedJob, job_id: str, settings: JobSettings, pause: Pause) -> bool:
         values: Values = {
             "owner": staged.owner,
             "job_key": staged.job_key,
@@ -151,8 +151,8 @@ class SqlIntake:
         }
         return await self._database.write(lambda session: self._publish(session, staged, "publish_settled", values))
 
-    async def difference(self, staged: Staged, job_id: str) -> Difference:
-        def do(session: Session) -> Difference:
+    async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
+        def do(session: Session) -> ItemsDifference:
             check_current(session, staged.owner, staged.job_key, staged.token)
             key, _ = find_job(session, staged.owner, job_id)
             values = {"staged": staged.job_key, "job_key": key}
@@ -169,15 +169,15 @@ class SqlIntake:
                     examples = examples[: _EXAMPLES - 1]  # so that there is one of these, whatever else there is
                 if len(examples) < _EXAMPLES:
                     examples.append(f"missing: {item_id}")
-            return Difference(**counts, examples=tuple(examples))
+            return ItemsDifference(**counts, examples=tuple(examples))
 
         return await self._database.read(do, owner=staged.owner)
 
-    async def accept_new(self, staged: Staged, job_id: str) -> int:
+    async def accept_new(self, staged: StagedJob, job_id: str) -> int:
         def do(session: Session) -> int:
             fence(session, staged.owner, staged.job_key, staged.token)
             key, job = held_job(session, staged.owner, job_id)
-            state = check_move(job_id, job.state, Move.ADD)
+            state = check_move(job_id, job.state, JobAction.ADD)
             added = accept(session, staged, key)
             if added:
                 session.execute(
@@ -191,7 +191,7 @@ class SqlIntake:
 
     async def take_up(
         self,
-        staged: Staged,
+        staged: StagedJob,
         job_id: str,
         processor: str,
         settings: JobSettings,
@@ -204,7 +204,7 @@ class SqlIntake:
             key, job = held_job(session, staged.owner, job_id)
             if not job.lacks_items:
                 return None
-            check_move(job_id, job.state, Move.ADD)
+            check_move(job_id, job.state, JobAction.ADD)
             added = accept(session, staged, key)
             now = now_micros(self._clock)
             session.execute("take_up_job", {**given, "job_key": key, "owner": staged.owner})
@@ -241,14 +241,14 @@ class SqlIntake:
         def do(session: Session) -> list[tuple[int, WorkerRow | None]]:
             rows = session.rows("unowned", {"owner": owner})
             return [
-                (key, None if token is None else WorkerRow(token, beat, WorkerCard(*card)))
+                (key, None if token is None else WorkerRow(token, beat, WorkerIdentity(*card)))
                 for key, token, beat, *card in rows
             ]
 
         return await self._database.read(do, owner=owner)
 
 
-class _Place:
+class _StagingPosition:
     """How far a staging has come."""
 
     def __init__(
@@ -260,19 +260,19 @@ class _Place:
         # Whether ids are looked up before they are stored; else the database refuses those that are there.
         self.looks_up = looks_up
 
-    def copy(self) -> "_Place":
-        return _Place(self.next_position, dict(self.occurrences), looks_up=self.looks_up)
+    def copy(self) -> "_StagingPosition":
+        return _StagingPosition(self.next_position, dict(self.occurrences), looks_up=self.looks_up)
 
 
-class _Naming:
+class _ItemNaming:
     """Gives each draft of a chunk its id, against the database and the rest of the chunk."""
 
-    def __init__(self, session: Session, staged: Staged, place: _Place) -> None:
+    def __init__(self, session: Session, staged: StagedJob, place: _StagingPosition) -> None:
         self._session = session
         self._staged = staged
         self._place = place
 
-    def name(self, drafts: Sequence[Draft]) -> list[tuple[str, Draft]]:
+    def name(self, drafts: Sequence[NewItem]) -> list[tuple[str, NewItem]]:
         """Return the drafts to store with their ids; repetitions of an id with the same content are left out.
 
         Raises DuplicateItem: an id stands for two contents.
@@ -310,7 +310,7 @@ class _Naming:
         return self._session.row("item_state", values) is not None
 
 
-def _clash(draft: Draft, other_line: int | None) -> DuplicateItem:
+def _clash(draft: NewItem, other_line: int | None) -> DuplicateItem:
     places = f"lines {other_line} and {draft.line}" if other_line is not None else f"line {draft.line} and the job"
     return DuplicateItem(
         f"The id {quoted_id(draft.base_id)} stands for two different items ({places}); give each its own id",

@@ -5,22 +5,22 @@ from dataclasses import replace
 
 import orjson
 
-from backstay.batch.checkpoint import Counts, Tokens, Waiting
-from backstay.batch.item import Failing, Failure, ItemStanding, ItemState
+from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
+from backstay.batch.item import FailedItem, FailureEvent, ItemState, ItemSummary
 from backstay.batch.job import (
     FINISHED,
     MAX_EVIDENCE,
     Job,
+    JobAction,
     JobSettings,
     JobState,
-    Move,
     Pause,
     RunLimits,
     check_move,
     items_needed,
 )
 from backstay.clock import Clock, to_text
-from backstay.errors import JobIsWorked, JobNotFound
+from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.named_items import retry_item, skip_items
 from backstay.storage.sql.session import Database, Row, Session
@@ -45,7 +45,7 @@ class SqlJobs:
         values = {"owner": owner, "incomplete": incomplete, "before": end, "limit": limit}
         return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)], owner=owner)
 
-    async def move(self, owner: str, job_id: str, move: Move, pause: Pause | None = None) -> Job:
+    async def move(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
         def do(session: Session) -> Job:
             key, job = held_job(session, owner, job_id)
             state = check_move(job_id, job.state, move)
@@ -68,7 +68,7 @@ class SqlJobs:
             key, job = held_job(session, owner, job_id)
             if job.lacks_items:
                 raise items_needed(job_id)
-            state = check_move(job_id, job.state, Move.RETRY)
+            state = check_move(job_id, job.state, JobAction.RETRY)
             if item_ids is None:
                 count = session.execute("failed_to_pending", {"job_key": key, "owner": owner})
                 deleted = 0
@@ -89,7 +89,7 @@ class SqlJobs:
             key, job = held_job(session, owner, job_id)
             if job.lacks_items:
                 raise items_needed(job_id)
-            state, now = check_move(job_id, job.state, Move.SKIP), now_micros(self._clock)
+            state, now = check_move(job_id, job.state, JobAction.SKIP), now_micros(self._clock)
             moved = skip_items(session, owner, key, job_id, item_ids, now)
             if moved.total():
                 counts = {str(left): moved[left] for left in (ItemState.PENDING, ItemState.FAILED)}
@@ -100,19 +100,19 @@ class SqlJobs:
 
         return await self._database.write(do)
 
-    async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemStanding]:
+    async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
         values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
 
-        def do(session: Session) -> list[ItemStanding]:
+        def do(session: Session) -> list[ItemSummary]:
             find_job(session, owner, job_id)
             return [_standing(row) for row in session.rows("items_after", values)]
 
         return await self._database.read(do, owner=owner)
 
-    async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failure]:
+    async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
         values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
 
-        def do(session: Session) -> list[Failure]:
+        def do(session: Session) -> list[FailedItem]:
             find_job(session, owner, job_id)
             return [_failure(row) for row in session.rows("failures", values)]
 
@@ -127,8 +127,8 @@ class SqlJobs:
 
         return await self._database.read(do, owner=owner)
 
-    async def pause_evidence(self, owner: str, job_id: str) -> Sequence[Failure]:
-        def do(session: Session) -> list[Failure]:
+    async def pause_evidence(self, owner: str, job_id: str) -> Sequence[FailedItem]:
+        def do(session: Session) -> list[FailedItem]:
             key, _ = find_job(session, owner, job_id)
             return [_failure(row) for row in session.rows("pause_evidence", {"job_key": key, "owner": owner})]
 
@@ -141,8 +141,8 @@ class SqlJobs:
 
         return await self._database.read(do, owner=owner)
 
-    async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[Failing]:
-        def do(session: Session) -> list[Failing]:
+    async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailureEvent]:
+        def do(session: Session) -> list[FailureEvent]:
             key, _ = find_job(session, owner, job_id)
             values = {"job_key": key, "owner": owner, "after": after, "limit": limit}
             return [_failing(row) for row in session.rows("failures_since", values)]
@@ -176,7 +176,7 @@ class SqlJobs:
         def do(session: Session) -> int:
             key, job = held_job(session, owner, job_id)
             if job.workers:
-                raise JobIsWorked(f"A worker is on job {quoted_id(job_id)}; cancel it first", job_id=job_id)
+                raise JobHasWorkers(f"A worker is on job {quoted_id(job_id)}; cancel it first", job_id=job_id)
             session.execute("hide_job", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
             return key
 
@@ -215,7 +215,7 @@ def set_state(session: Session, owner: str, key: int, state: JobState, now: int,
     )
 
 
-def settled_state(counts: Counts) -> JobState | None:
+def settled_state(counts: ItemCounts) -> JobState | None:
     """Return the state of a job whose counts say that nothing is left; None where something is."""
     if not counts.all_settled:
         return None
@@ -227,20 +227,20 @@ def drop_rows(session: Session, names: Sequence[str], owner: str, key: int, limi
     return any(session.execute(name, {"job_key": key, "owner": owner, "limit": limit}) for name in names)
 
 
-def _standing(row: Row) -> ItemStanding:
+def _standing(row: Row) -> ItemSummary:
     position, item_id, state, *rest = row
-    return ItemStanding(position, item_id, ItemState(state), *rest)
+    return ItemSummary(position, item_id, ItemState(state), *rest)
 
 
-def _failure(row: Row) -> Failure:
+def _failure(row: Row) -> FailedItem:
     position, item_id, topic, attempts, code, message, raw, ended_at, state, traceback = row
     failed_at = to_text(from_micros(ended_at))
-    return Failure(position, item_id, topic, attempts, code, message, raw, failed_at, ItemState(state), traceback)
+    return FailedItem(position, item_id, topic, attempts, code, message, raw, failed_at, ItemState(state), traceback)
 
 
-def _failing(row: Row) -> Failing:
+def _failing(row: Row) -> FailureEvent:
     sequence, position, item_id, topic, attempt, code, message, ended_at = row
-    return Failing(sequence, position, item_id, topic, attempt, code, message, to_text(from_micros(ended_at)))
+    return FailureEvent(sequence, position, item_id, topic, attempt, code, message, to_text(from_micros(ended_at)))
 
 
 def settings_text(settings: JobSettings) -> str:
@@ -248,14 +248,14 @@ def settings_text(settings: JobSettings) -> str:
     return orjson.dumps(settings.to_dict()).decode()
 
 
-def waiting_text(waiting: Waiting) -> str:
+def waiting_text(waiting: ProviderWait) -> str:
     """Return what a worker waits for as its row keeps it."""
     return orjson.dumps([waiting.reason, waiting.detail, to_micros(waiting.until)]).decode()
 
 
-def _waiting(text: str) -> Waiting:
+def _waiting(text: str) -> ProviderWait:
     reason, detail, until = orjson.loads(text)
-    return Waiting(reason, detail, from_micros(until))
+    return ProviderWait(reason, detail, from_micros(until))
 
 
 def _evidence_json(pause: Pause) -> str | None:
@@ -282,8 +282,8 @@ def _job(row: Row) -> Job:
         processor=processor,
         recipe=orjson.loads(recipe) if recipe is not None else None,
         settings=JobSettings.from_dict(orjson.loads(settings)),
-        counts=Counts(pending, running, completed, failed, skipped),
-        tokens=Tokens(tokens_in, tokens_out),
+        counts=ItemCounts(pending, running, completed, failed, skipped),
+        tokens=TokenCounts(tokens_in, tokens_out),
         workers=workers,
         waiting=_waiting(waiting) if waiting is not None else None,
         pause=_pause(pause_code, pause_message, pause_evidence),

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from backstay.batch.item import ItemState
-from backstay.errors import BackstayError, IllegalMove, ItemNotFound
+from backstay.errors import BackstayError, InvalidTransition, ItemNotFound
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.session import Row, Session
 
@@ -14,7 +14,7 @@ _NO_WORKER = 0  # no lease has this token
 
 
 def retry_item(session: Session, owner: str, key: int, job_id: str, item_id: str) -> ItemState:
-    """Put an item back to pending, and return the state that it was in. Raises ItemNotFound, IllegalMove."""
+    """Put an item back to pending, and return the state that it was in. Raises ItemNotFound, InvalidTransition."""
     values = {"job_key": key, "owner": owner, "id": item_id}
     for name, was in (
         ("failed_to_pending_by_id", ItemState.FAILED),
@@ -37,7 +37,7 @@ def skip_items(
     """Settle items as skipped, each with an attempt that says so; return how many were in which state.
 
     Raises:
-        ItemNotFound, IllegalMove: an item does not exist, or is neither pending nor failed.
+        ItemNotFound, InvalidTransition: an item does not exist, or is neither pending nor failed.
     """
     moved: Counter[ItemState] = Counter()
     attempts: list[Row] = []
@@ -69,7 +69,7 @@ def _stored_state(session: Session, owner: str, key: int, job_id: str, item_id: 
 
 
 def _refused(job_id: str, item_id: str, state: str, reason: str) -> BackstayError:
-    return IllegalMove(
+    return InvalidTransition(
         f"Item {quoted_id(item_id)} of job {quoted_id(job_id)} is {state}; {reason}",
         job_id=job_id,
         item_id=item_id,

@@ -106,7 +106,7 @@ def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
         future.set_result(result)
 
 
-class Deadline:
+class ReadDeadline:
     """The limit of one read: its time is up, or its client is gone."""
 
     def __init__(self, seconds: float | None) -> None:

@@ -22,7 +22,7 @@ from backstay.library.record import (
 )
 from backstay.library.selection import Selection
 from backstay.storage.sql.adoption_guard import changed_since
-from backstay.storage.sql.cascade.closure import Closure, Found, Reach, late_columns
+from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk, Found, late_columns
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Row, Session
 
@@ -40,15 +40,15 @@ _OURS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class StoredColumns:
     """The columns that users have added, with the types they declared, and the tables that hang on ours."""
 
     conversations: Mapping[str, str] = field(default_factory=dict)
     turns: Mapping[str, str] = field(default_factory=dict)
-    closure: Closure = field(default_factory=Closure)
+    closure: CascadeTables = field(default_factory=CascadeTables)
 
     @classmethod
-    def of(cls, session: Session, *, related: bool = True) -> "Columns":
+    def of(cls, session: Session, *, related: bool = True) -> "StoredColumns":
         """Return those of a database; only the columns unless what is `related` is asked for, too."""
         added: dict[str, dict[str, str]] = {table: {} for table in _OURS}
         for table, name, declared in session.rows("columns"):
@@ -56,7 +56,7 @@ class Columns:
                 raise changed_since(declared)
             if name not in _OURS[table]:
                 added[table][name] = declared
-        found = cls(**added, closure=Closure.of(session) if related else Closure())
+        found = cls(**added, closure=CascadeTables.of(session) if related else CascadeTables())
         for name in (TURNS, RELATED):
             if name in found.conversations:
                 raise BackupError(f"The column {name!r} of conversations has the name that backups use; rename it")
@@ -78,7 +78,7 @@ class Columns:
         return ours | self.closure.as_mapping()
 
 
-def selected(session: Session, owner: str, selection: Selection, columns: Columns) -> Iterator[list[Record]]:
+def selected(session: Session, owner: str, selection: Selection, columns: StoredColumns) -> Iterator[list[Record]]:
     """Yield the selected conversations in the order of storing, many at a time."""
     values = values_of(owner, selection)
     lines = session.selected_lines(values, selection) if columns.are_ours else None
@@ -108,19 +108,19 @@ def _pieces(lines: Iterator[Row]) -> Iterator[list[Record]]:
         yield piece
 
 
-def by_ids(session: Session, owner: str, ids: Sequence[str], columns: Columns) -> dict[str, Record]:
+def by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
     """Return the conversations that have one of these ids."""
     found = session.select_rows("conversation_keys_by_id", [(name,) for name in ids], owner)
     return {record.id: record for record in at_keys(session, owner, [key for (key,) in found], columns)}
 
 
-def held_by_ids(session: Session, owner: str, ids: Sequence[str], columns: Columns) -> dict[str, Record]:
+def held_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
     """Return the conversations that have one of these ids, and `hold` them."""
     keys = hold(session, owner, ids, columns).keys
     return {record.id: record for record in at_keys(session, owner, keys, columns)}
 
 
-class Held(NamedTuple):
+class LockedConversations(NamedTuple):
     """Conversations that nobody else changes until the end of the transaction."""
 
     keys: Sequence[int]
@@ -128,13 +128,13 @@ class Held(NamedTuple):
     """Some of what would go with them has to do with other conversations, which are to be compared before it goes."""
 
 
-def hold(session: Session, owner: str, ids: Sequence[str], columns: Columns) -> Held:
+def hold(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> LockedConversations:
     """Keep others from changing the conversations that have one of these ids, and anything that would go with them."""
     asked: list[Row] = [(name,) for name in ids]
     keys = [key for (key,) in session.select_rows("held_conversation_keys_by_id", asked, owner)]
     session.hold_rows("hold_turns", asked, owner)
-    spills = bool(columns.closure.keys) and Reach(session, columns.closure, keys, held=True).spills
-    return Held(keys, spills)
+    spills = bool(columns.closure.keys) and CascadeWalk(session, columns.closure, keys, held=True).spills
+    return LockedConversations(keys, spills)
 
 
 def delete(session: Session, owner: str, keys: Sequence[int]) -> set[int]:
@@ -142,14 +142,14 @@ def delete(session: Session, owner: str, keys: Sequence[int]) -> set[int]:
     return {key for (key,) in session.select_rows("delete_conversations", [(key,) for key in keys], owner)}
 
 
-class Rows(NamedTuple):
+class ConversationRows(NamedTuple):
     """What is stored of a conversation, without the key that its rows begin with."""
 
     conversation: Row
     turns: tuple[Row, ...]
 
 
-def rows_of(document: Document, owner: str, columns: Columns) -> Rows:
+def rows_of(document: Document, owner: str, columns: StoredColumns) -> ConversationRows:
     """Return what to store of a conversation, with exactly the given added columns."""
     conversation: Row = (
         owner, document["id"], document["topic"], document["persona"], document["content"],
@@ -159,10 +159,10 @@ def rows_of(document: Document, owner: str, columns: Columns) -> Rows:
     if columns.conversations:
         late = columns.late("conversations")
         conversation = (*conversation, *_added_values(document, columns.conversations, late))
-    return Rows(conversation, tuple([_turn_row(turn, owner, columns) for turn in document[TURNS]]))
+    return ConversationRows(conversation, tuple([_turn_row(turn, owner, columns) for turn in document[TURNS]]))
 
 
-def _turn_row(turn: Document, owner: str, columns: Columns) -> Row:
+def _turn_row(turn: Document, owner: str, columns: StoredColumns) -> Row:
     row: Row = (
         turn["sequence"], owner, turn["id"], turn["role"], turn["content"],
         metadata_from_line(turn["metadata"]),
@@ -174,7 +174,7 @@ def _added_values(document: Document, names: Iterable[str], late: Container[str]
     return (None if name in late else value_from_line(document.get(name)) for name in names)
 
 
-def put(session: Session, keyed: Sequence[tuple[int, Rows]], columns: Columns) -> None:
+def put(session: Session, keyed: Sequence[tuple[int, ConversationRows]], columns: StoredColumns) -> None:
     """Store conversations under these keys; their rows must be made for the same columns."""
     conversations: list[Row] = [(key, *rows.conversation) for key, rows in keyed]
     turns: list[Row] = [(key, *turn) for key, rows in keyed for turn in rows.turns]
@@ -182,7 +182,7 @@ def put(session: Session, keyed: Sequence[tuple[int, Rows]], columns: Columns) -
     session.execute_rows("put_turns", turns, columns=columns.turns)
 
 
-def at_keys(session: Session, owner: str, keys: Sequence[int], columns: Columns) -> list[Record]:
+def at_keys(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
     """Return the conversations that stand at these places, in the order of storing."""
     # The database makes the lines in half the time, in which others can work.
     rows = session.lines(owner, keys) if columns.are_ours else None
@@ -209,7 +209,7 @@ def _from_line(
     return Record(conversation_id, key, job_id, item_id, turns, line, digest)
 
 
-def _from_values(session: Session, owner: str, keys: Sequence[int], columns: Columns) -> list[Record]:
+def _from_values(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
     asked: list[Row] = [(key,) for key in keys]
     rows = session.select_rows("conversations_as_stored", asked, owner, columns=columns.conversations)
     turns: dict[int, list[Document]] = {row[0]: [] for row in rows}
@@ -222,7 +222,7 @@ def _from_values(session: Session, owner: str, keys: Sequence[int], columns: Col
             turn["metadata"] = metadata_to_line(metadata)
             nested.add(key)
         turns[key].append(_with_added(turn, added, row[6:]) if added else turn)
-    related = Reach(session, columns.closure, list(turns)).by_conversation()
+    related = CascadeWalk(session, columns.closure, list(turns)).by_conversation()
     return [
         _record(row, turns[row[0]], columns, related.get(row[0], {}), is_nested=row[0] in nested or row[0] in related)
         for row in rows
@@ -230,7 +230,7 @@ def _from_values(session: Session, owner: str, keys: Sequence[int], columns: Col
 
 
 def _record(
-    row: Row, turns: list[Document], columns: Columns, related: Mapping[str, Found], *, is_nested: bool
+    row: Row, turns: list[Document], columns: StoredColumns, related: Mapping[str, Found], *, is_nested: bool
 ) -> Record:
     key, conversation_id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at = row[:10]
     document: Document = {

@@ -8,13 +8,13 @@ from backstay.batch.item import ItemState
 from backstay.clock import to_text
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
-from backstay.storage.sql.verified_entries import Entry
+from backstay.storage.sql.verified_entries import VerifiedEntry
 
 Place = tuple[int, int]
 """Of an item: the key of its job, and its position in that."""
 
 
-class Places:
+class KeySet:
     """A set of items' places in a job, one bit each: there may be millions."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SourceItem:
     """The item that has the name of what a conversation was the result of.
 
     It may be another's: a job that is discarded frees its name, and a job run under it later has items of its own.
@@ -54,25 +54,25 @@ class Item:
         return self.job_key, self.position
 
 
-class Linking:
+class ItemLinks:
     """Says which conversations are results of the items they name, over all chunks of a backup."""
 
     def __init__(self) -> None:
-        self._heirs = Places()
-        self.places = Places()
+        self._heirs = KeySet()
+        self.places = KeySet()
         """Of the items that have a result among those seen so far."""
         self.linked = 0
         self.unlinked = 0
 
     def of(
-        self, entries: Iterable[Entry], items: Mapping[Row, Item], *, heirs: Collection[str] = ()
-    ) -> dict[Place, tuple[Entry, Item]]:
+        self, entries: Iterable[VerifiedEntry], items: Mapping[Row, SourceItem], *, heirs: Collection[str] = ()
+    ) -> dict[Place, tuple[VerifiedEntry, SourceItem]]:
         """Return, by the place of the item, those of a chunk that are; the others are counted.
 
         An item that is completed says itself what its result is, but for those conversations that are to replace it
         (`heirs`, by their ids). One that is not takes the latest that names it.
         """
-        found: dict[Place, tuple[Entry, Item]] = {}
+        found: dict[Place, tuple[VerifiedEntry, SourceItem]] = {}
         for entry in entries:
             item = items.get(result_of(entry))
             if item is None:
@@ -90,14 +90,14 @@ class Linking:
         return found
 
 
-def items_named(session: Session, owner: str, entries: Sequence[Entry], *, held: bool) -> dict[Row, Item]:
+def items_named(session: Session, owner: str, entries: Sequence[VerifiedEntry], *, held: bool) -> dict[Row, SourceItem]:
     """Return the items that these conversations name, by those names. With `held` nobody else moves them."""
     rows = [named for named in dict.fromkeys(map(result_of, entries)) if None not in named]
     if held:
         session.hold_rows("hold_items_of_conversations", rows, owner)
     found = session.select_rows("items_of_conversations", rows, owner)
     return {
-        (job_id, item_id): Item(
+        (job_id, item_id): SourceItem(
             job_id,
             job_key,
             position,
@@ -110,6 +110,6 @@ def items_named(session: Session, owner: str, entries: Sequence[Entry], *, held:
     }
 
 
-def result_of(entry: Entry) -> Row:
+def result_of(entry: VerifiedEntry) -> Row:
     """Return the names of the job and the item that a conversation says it is the result of."""
     return entry.coming.job_id, entry.coming.item_id

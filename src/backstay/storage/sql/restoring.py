@@ -7,42 +7,49 @@ from dataclasses import dataclass, replace
 import orjson
 
 from backstay.backup.backup import Backup, BackupItem
-from backstay.backup.restore_plan import NAMED_CLASHES, Clash, ClashKind, OnConflict, Restored, RestorePlan
+from backstay.backup.restore_plan import (
+    NAMED_CLASHES,
+    ConflictingConversation,
+    ConflictKind,
+    OnConflict,
+    RestorePlan,
+    RestoreResult,
+)
 from backstay.backup.store import AddedColumns, Documents
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
 from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Document, Record
-from backstay.storage.sql.cascade.closure import Closure
-from backstay.storage.sql.cascade.related import RelatedRows, Wanted, differs
+from backstay.storage.sql.cascade.closure import CascadeTables
+from backstay.storage.sql.cascade.related import RelatedRequest, RelatedRowsOfRestore, differs
 from backstay.storage.sql.cascade.tables import OURS
 from backstay.storage.sql.jobs import find_job, held_job, set_state
-from backstay.storage.sql.records import Columns, at_keys, by_ids, delete, held_by_ids, hold, put
-from backstay.storage.sql.relink import Item, Linking, Places, items_named, result_of
+from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, held_by_ids, hold, put
+from backstay.storage.sql.relink import ItemLinks, KeySet, SourceItem, items_named, result_of
 from backstay.storage.sql.session import Row, Session
-from backstay.storage.sql.verified_entries import Entry, proven
+from backstay.storage.sql.verified_entries import VerifiedEntry, proven
 
-_NONE = Places()
+_NONE = KeySet()
 _COMPARED = 500  # conversations read at once
 
 
 @dataclass(frozen=True, slots=True)
-class _Sorted:
+class _ClassifiedChunk:
     """A chunk, by what has to be done with it."""
 
-    new: Sequence[Entry]
+    new: Sequence[VerifiedEntry]
     identical: int
-    clashes: Sequence[tuple[Entry, Clash]]
-    items: Mapping[Row, Item]
+    clashes: Sequence[tuple[VerifiedEntry, ConflictingConversation]]
+    items: Mapping[Row, SourceItem]
     """Of the new and the clashing ones, by the names of job and item."""
 
 
 def plan(session: Session, backup: Backup, documents: Documents, added: AddedColumns) -> RestorePlan:
     """Say what a restore would do."""
     columns = _columns(session, added)
-    new, identical, conflicts, linking = 0, 0, 0, Linking()
-    clashes: list[Clash] = []
+    new, identical, conflicts, linking = 0, 0, 0, ItemLinks()
+    clashes: list[ConflictingConversation] = []
     in_the_way: list[str] = []
     for entries in proven(session, backup, documents, columns):
         found = _sort(session, backup.owner, entries, columns)
@@ -55,7 +62,7 @@ def plan(session: Session, backup: Backup, documents: Documents, added: AddedCol
     return RestorePlan(backup.id, new, identical, linking.unlinked, conflicts, clashes, in_the_way)
 
 
-class Restoring:
+class RestoreSession:
     """One restore."""
 
     def __init__(
@@ -71,13 +78,13 @@ class Restoring:
         self._columns = _columns(session, added)
         self._on_conflict = on_conflict
         self._now = now
-        self._linking = Linking()
+        self._linking = ItemLinks()
         self._relinked: dict[tuple[str, int], Counter[ItemState]] = defaultdict(Counter)
-        self._count = Restored(backup.id, 0, 0, 0, 0, 0, 0)
+        self._count = RestoreResult(backup.id, 0, 0, 0, 0, 0, 0)
 
     def make_way(self, saved: Backup) -> None:
         """Delete what is replaced: everything in its backup. Raises RestoreConflict: it was changed since."""
-        columns = Columns.of(self._session)
+        columns = StoredColumns.of(self._session)
         # Compare all before deleting any: what one takes along may be part of another.
         for items in self._saved(saved):
             versions = {item.id: item.row_version for item in items}
@@ -93,9 +100,9 @@ class Restoring:
         for first in range(0, saved.conversations, _COMPARED):
             yield list(map(BackupItem._make, self._session.rows("backup_items_after", {**values, "first": first})))
 
-    def do(self, documents: Documents, on_progress: Callable[[int], None]) -> Restored:
+    def do(self, documents: Documents, on_progress: Callable[[int], None]) -> RestoreResult:
         """Bring everything back; raises as `BackupStore.restore`."""
-        done, related = 0, RelatedRows(self._session, self._backup, self._columns)
+        done, related = 0, RelatedRowsOfRestore(self._session, self._backup, self._columns)
         for entries in proven(self._session, self._backup, documents, self._columns):
             found = _sort(
                 self._session, self._backup.owner, entries, self._columns, held=True, linked=self._linking.places
@@ -115,23 +122,23 @@ class Restoring:
             self._recount(job_id, key, states)
         return replace(self._count, relinked=self._linking.linked, unlinked=self._linking.unlinked)
 
-    def _heed(self, found: _Sorted) -> list[Entry]:
+    def _heed(self, found: _ClassifiedChunk) -> list[VerifiedEntry]:
         """Return what comes although something else was its item's result; what was in the way is gone before."""
         if not found.clashes:
             return []
         if self._on_conflict is OnConflict.SKIP:
             self._add(skipped=len(found.clashes))
             return []
-        busy = any(clash.kind is ClashKind.BUSY for _, clash in found.clashes)
+        busy = any(clash.kind is ConflictKind.BUSY for _, clash in found.clashes)
         if self._on_conflict is OnConflict.FAIL or busy:
             raise conflict(self._backup.id, [clash for _, clash in found.clashes])
         others = [clash.other_id for _, clash in found.clashes if clash.other_id is not None]
-        live = held_by_ids(self._session, self._backup.owner, others, Columns.of(self._session))
+        live = held_by_ids(self._session, self._backup.owner, others, StoredColumns.of(self._session))
         for other in live:
             raise _changed(other)
         return [entry for entry, _ in found.clashes]
 
-    def _put(self, coming: Sequence[Entry]) -> None:
+    def _put(self, coming: Sequence[VerifiedEntry]) -> None:
         if not coming:
             return
         asked: list[Row] = [(entry.key,) for entry in coming]
@@ -150,8 +157,8 @@ class Restoring:
             if entry.id not in live or live[entry.id].digest != entry.digest:
                 raise _differs(self._backup, entry, live.get(entry.id))
 
-    def _relink(self, coming: Sequence[Entry], found: _Sorted) -> None:
-        heirs = {clash.id for _, clash in found.clashes if clash.kind is ClashKind.ITEM}
+    def _relink(self, coming: Sequence[VerifiedEntry], found: _ClassifiedChunk) -> None:
+        heirs = {clash.id for _, clash in found.clashes if clash.kind is ConflictKind.ITEM}
         results = self._linking.of(coming, found.items, heirs=heirs)
         rows: list[Row] = [(*place, entry.id) for place, (entry, _) in results.items()]
         self._session.execute_rows("relink_items", rows)
@@ -188,22 +195,22 @@ def _changed(conversation_id: str) -> RestoreConflict:
     )
 
 
-def conflict(backup_id: str, clashes: Sequence[Clash]) -> RestoreConflict:
+def conflict(backup_id: str, clashes: Sequence[ConflictingConversation]) -> RestoreConflict:
     """Return the error that tells what is in the way."""
     first = clashes[0]
     match first.kind:
-        case ClashKind.CONTENT:
+        case ConflictKind.CONTENT:
             what = f"conversation {quoted_id(first.id)} is there with other content"
-        case ClashKind.TIMES:
+        case ConflictKind.TIMES:
             what = f"conversation {quoted_id(first.id)} is there with the same content and other times"
-        case ClashKind.ITEM:
+        case ConflictKind.ITEM:
             what = (
                 f"the item of conversation {quoted_id(first.id)} has conversation {quoted_id(str(first.other_id))} now"
             )
-        case ClashKind.BUSY:
+        case ConflictKind.BUSY:
             what = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
     more = f", and {len(clashes) - 1:,} more are in conflict" if len(clashes) > 1 else ""
-    remedy = "" if first.kind is ClashKind.BUSY else "; --on-conflict skip restores the others, replace restores all"
+    remedy = "" if first.kind is ConflictKind.BUSY else "; --on-conflict skip restores the others, replace restores all"
     return RestoreConflict(
         f"Nothing was restored from {backup_id}: {what}{more}{remedy}",
         backup_id=backup_id,
@@ -211,8 +218,8 @@ def conflict(backup_id: str, clashes: Sequence[Clash]) -> RestoreConflict:
     )
 
 
-def _columns(session: Session, added: AddedColumns) -> Columns:
-    here = Columns.of(session).as_mapping()
+def _columns(session: Session, added: AddedColumns) -> StoredColumns:
+    here = StoredColumns.of(session).as_mapping()
     for table, names in added.items():
         for name in names:
             if table in OURS and name not in here.get(table, {}):
@@ -221,18 +228,18 @@ def _columns(session: Session, added: AddedColumns) -> Columns:
                     table=table,
                     column=name,
                 )
-    return Columns(added.get("conversations", {}), added.get("turns", {}), Closure.of(session).only(added))
+    return StoredColumns(added.get("conversations", {}), added.get("turns", {}), CascadeTables.of(session).only(added))
 
 
 def _sort(
     session: Session,
     owner: str,
-    entries: Sequence[Entry],
-    columns: Columns,
+    entries: Sequence[VerifiedEntry],
+    columns: StoredColumns,
     *,
     held: bool = False,
-    linked: Places = _NONE,
-) -> _Sorted:
+    linked: KeySet = _NONE,
+) -> _ClassifiedChunk:
     """Compare a chunk with what is there; `linked` are the items that have got a result of this restore."""
     live = by_ids(session, owner, [entry.id for entry in entries], columns)
     absent = [entry for entry in entries if entry.id not in live or live[entry.id].digest != entry.digest]
@@ -244,34 +251,40 @@ def _sort(
             new.append(entry)
         else:
             clashes.append((entry, clash))
-    return _Sorted(new, len(entries) - len(absent), clashes, items)
+    return _ClassifiedChunk(new, len(entries) - len(absent), clashes, items)
 
 
-def _clash(entry: Entry, live: Record | None, item: Item | None, linked: Places) -> Clash | None:
+def _clash(
+    entry: VerifiedEntry, live: Record | None, item: SourceItem | None, linked: KeySet
+) -> ConflictingConversation | None:
     if item is not None and item.state is ItemState.RUNNING:
-        return Clash(entry.id, ClashKind.BUSY, None)
+        return ConflictingConversation(entry.id, ConflictKind.BUSY, None)
     if live is not None:
         is_same = _without_times(entry.coming.line) == _without_times(live.line)
-        return Clash(entry.id, ClashKind.TIMES if is_same else ClashKind.CONTENT, entry.id)
+        return ConflictingConversation(entry.id, ConflictKind.TIMES if is_same else ConflictKind.CONTENT, entry.id)
     if item is None or item.is_deleted or item.conversation_id in (None, entry.id) or item.place in linked:
         return None
     # What is older than the job was made by another of its name, which was discarded.
-    return Clash(entry.id, ClashKind.ITEM, item.conversation_id) if entry.coming.created_at >= item.since else None
+    return (
+        ConflictingConversation(entry.id, ConflictKind.ITEM, item.conversation_id)
+        if entry.coming.created_at >= item.since
+        else None
+    )
 
 
 def _without_times(line: bytes) -> Document:
     return {name: value for name, value in orjson.loads(line).items() if name not in ("created_at", "updated_at")}
 
 
-def _differs(backup: Backup, entry: Entry, live: Record | None) -> RestoreDiffers:
+def _differs(backup: Backup, entry: VerifiedEntry, live: Record | None) -> RestoreDiffers:
     found = orjson.loads(live.line) if live is not None else None
     return differs(backup, entry.id, orjson.loads(entry.coming.line), found)
 
 
-def _position(entry: Entry) -> int:
+def _position(entry: VerifiedEntry) -> int:
     return entry.coming.position
 
 
-def _wanted(chunks: Iterator[list[Entry]]) -> Iterator[list[Wanted]]:
+def _wanted(chunks: Iterator[list[VerifiedEntry]]) -> Iterator[list[RelatedRequest]]:
     for entries in chunks:
-        yield [Wanted(_position(one), one.id, one.key, one.digest, one.coming.line) for one in entries]
+        yield [RelatedRequest(_position(one), one.id, one.key, one.digest, one.coming.line) for one in entries]

@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from backstay.library.selection import Selection
-from backstay.storage.sql.cascade.tables import Tables
+from backstay.storage.sql.cascade.tables import TableCatalog
 
 T = TypeVar("T")
 
 Value = str | bytes | int | float | None
 Values = Mapping[str, Any]
-"""By name; each a `Value`."""
+"""By name; each a `JsonValue`."""
 Row = tuple[Any, ...]
 AddedColumns = Mapping[str, str]
 """Columns that a user has added to a table, with the types they declared."""
@@ -35,7 +35,7 @@ class Session(Protocol):
         ...
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> TableCatalog:
         """The tables of a user's own that hang on ours."""
         ...
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from backstay.backup.store import Snapshot
 from backstay.library.record import Record
 from backstay.library.selection import Selection
-from backstay.storage.sql.records import Columns, selected
+from backstay.storage.sql.records import StoredColumns, selected
 from backstay.storage.sql.session import Database
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class SqlSnapshot:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstay-snapshot")
         self._opened = ExitStack()
         self._kind = ""
-        self._columns = Columns()
+        self._columns = StoredColumns()
         self._records: Iterator[list[Record]] = iter(())
 
     @property
@@ -62,7 +62,7 @@ class SqlSnapshot:
         def do() -> None:
             session = self._opened.enter_context(self._database.snapshot())
             self._kind = session.kind
-            self._columns = Columns.of(session)  # the first read: from here on nothing changes for this session
+            self._columns = StoredColumns.of(session)  # the first read: from here on nothing changes for this session
             self._records = selected(session, owner, selection, self._columns)
 
         await self._do(do)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from backstay.batch.checkpoint import Counts, Tokens
+from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.item import ItemState
 from backstay.batch.outcome import Verdict
 from backstay.batch.store import Lease
@@ -18,7 +18,7 @@ from backstay.storage.sql.times import from_micros, to_micros
 
 
 @dataclass(slots=True)
-class Moved:
+class CountChanges:
     """By how much a transaction changes each count."""
 
     pending: int = 0
@@ -32,9 +32,9 @@ class Moved:
     def add(self, state: ItemState, by: int) -> None:
         setattr(self, state, getattr(self, state) + by)
 
-    def counts_from(self, before: Counts) -> Counts:
+    def counts_from(self, before: ItemCounts) -> ItemCounts:
         """Return what the counts of a job become."""
-        return Counts(
+        return ItemCounts(
             before.pending + self.pending,
             before.running + self.running,
             before.completed + self.completed,
@@ -42,12 +42,12 @@ class Moved:
             before.skipped + self.skipped,
         )
 
-    def tokens_from(self, before: Tokens) -> Tokens:
+    def tokens_from(self, before: TokenCounts) -> TokenCounts:
         """Return what the tokens of a job become."""
-        return Tokens(before.tokens_in + self.tokens_in, before.tokens_out + self.tokens_out)
+        return TokenCounts(before.tokens_in + self.tokens_in, before.tokens_out + self.tokens_out)
 
 
-def write_verdicts(session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int, moved: Moved) -> None:
+def write_verdicts(session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int, moved: CountChanges) -> None:
     """Write conversations, turns, item states and attempts, and add to `moved` what they change.
 
     Raises:

@@ -11,11 +11,11 @@ from backstay.backup.store import Documents
 from backstay.errors import BackupDamaged
 from backstay.library.prefetch import made_ahead
 from backstay.library.record import digest_of_document
-from backstay.storage.sql.records import Columns, Rows, rows_of
+from backstay.storage.sql.records import ConversationRows, StoredColumns, rows_of
 from backstay.storage.sql.session import Session
 
 
-class Coming(NamedTuple):
+class ArchivedConversation(NamedTuple):
     """A conversation as the file has it. In tuples, because there are so many: Python looks after those less."""
 
     position: int
@@ -23,21 +23,23 @@ class Coming(NamedTuple):
     job_id: str | None
     item_id: str | None
     created_at: str
-    rows: Rows
+    rows: ConversationRows
     line: bytes
     line_digest: bytes
 
 
-class Entry(NamedTuple):
+class VerifiedEntry(NamedTuple):
     """A conversation of the backup, proven to be what the snapshot found, and what that noted of it."""
 
     id: str
     key: int
     digest: bytes
-    coming: Coming
+    coming: ArchivedConversation
 
 
-def proven(session: Session, backup: Backup, documents: Documents, columns: Columns) -> Iterator[list[Entry]]:
+def proven(
+    session: Session, backup: Backup, documents: Documents, columns: StoredColumns
+) -> Iterator[list[VerifiedEntry]]:
     """Yield what is in the file, each conversation proven to be what the snapshot found."""
     with closing(made_ahead(_coming(backup, documents, columns))) as chunks:
         for chunk in chunks:
@@ -51,24 +53,24 @@ def proven(session: Session, backup: Backup, documents: Documents, columns: Colu
                 conversation_id, key, digest = noted.get(coming.position, (None, 0, b""))
                 if conversation_id != coming.id or not _has_digest(coming, digest):
                     raise _damaged(backup, coming.position)
-                entries.append(Entry(coming.id, key, digest, coming))
+                entries.append(VerifiedEntry(coming.id, key, digest, coming))
             yield entries
 
 
-def _coming(backup: Backup, documents: Documents, columns: Columns) -> Iterator[list[Coming]]:
+def _coming(backup: Backup, documents: Documents, columns: StoredColumns) -> Iterator[list[ArchivedConversation]]:
     for chunk in documents():
         found = []
         for position, document, line, digest in chunk:
             try:
                 rows = rows_of(document, backup.owner, columns)
                 names = (document["id"], document["job_id"], document["item_id"], document["created_at"])
-                found.append(Coming(position, *names, rows, line, digest))
+                found.append(ArchivedConversation(position, *names, rows, line, digest))
             except (KeyError, TypeError, ValueError) as error:
                 raise _damaged(backup, position) from error
         yield found
 
 
-def _has_digest(coming: Coming, digest: bytes) -> bool:
+def _has_digest(coming: ArchivedConversation, digest: bytes) -> bool:
     # Most lines are canonical as they stand.
     if coming.line_digest == digest:
         return True

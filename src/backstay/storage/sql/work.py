@@ -5,18 +5,18 @@ from dataclasses import asdict
 
 import orjson
 
-from backstay.batch.checkpoint import Counts, Tokens, Waiting
+from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.item import ClaimedItem, Item, ItemState
-from backstay.batch.job import JobState, Move, Pause, check_move
+from backstay.batch.job import JobAction, JobState, Pause, check_move
 from backstay.batch.outcome import Verdict
-from backstay.batch.store import Claim, CommitReport, Entered, Lease, WorkerCard, WorkerRow
+from backstay.batch.store import Claim, CommitReport, EnterResult, Lease, WorkerIdentity, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import LeaseLost
 from backstay.storage.sql.adoption_guard import refuse_hindered
 from backstay.storage.sql.jobs import find_job, held_job, set_state, settled_state, waiting_text
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros
-from backstay.storage.sql.verdicts import Moved, write_verdicts
+from backstay.storage.sql.verdicts import CountChanges, write_verdicts
 
 _LONGEST_WAIT = 900 * 1_000_000  # microseconds; no back-off is longer, so what lies further ahead is a clock set back
 
@@ -28,23 +28,23 @@ class SqlWork:
         self._database = database
         self._clock = clock
 
-    async def enter(self, owner: str, job_id: str, card: WorkerCard, *, again: bool) -> Entered:
-        def do(session: Session) -> Entered:
+    async def enter(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
+        def do(session: Session) -> EnterResult:
             key, job = held_job(session, owner, job_id)
             now = now_micros(self._clock)
             if job.counts.all_settled:
                 # Nothing to do, or a worker died between the last item and this line: settle it here.
                 settle_if_done(session, owner, key, job.state, job.counts, now)
-                return Entered(None, find_job(session, owner, job_id)[1])
+                return EnterResult(None, find_job(session, owner, job_id)[1])
             if again and job.state in (JobState.PAUSED, JobState.CANCELLED):
-                return Entered(None, job)
-            state = check_move(job_id, job.state, Move.WORK)
+                return EnterResult(None, job)
+            state = check_move(job_id, job.state, JobAction.WORK)
             refuse_hindered(session, owner)
             if job.state is not JobState.RUNNING:
                 set_state(session, owner, key, state, now)
             values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
             token = session.value("insert_worker", values)
-            return Entered(Lease(owner, key, job_id, token), find_job(session, owner, job_id)[1])
+            return EnterResult(Lease(owner, key, job_id, token), find_job(session, owner, job_id)[1])
 
         return await self._database.write(do)
 
@@ -57,7 +57,7 @@ class SqlWork:
     def _commit(self, session: Session, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         fence(session, lease.owner, lease.job_key, lease.token)
         now = now_micros(self._clock)
-        moved = Moved()
+        moved = CountChanges()
         if verdicts:
             write_verdicts(session, lease, verdicts, now, moved)
         state, counts, tokens = standing(session, lease)
@@ -128,7 +128,7 @@ class SqlWork:
             rows = [(position,) for position in positions]
             session.execute_rows("forget_tries_by_position", rows, lease.job_key)
             count = session.execute_rows("failed_to_pending_by_position", rows, lease.job_key)
-            values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(Moved())}
+            values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(CountChanges())}
             session.execute("move_counts", {**values, "pending": count, "failed": -count})
             state, _, _ = _held_standing(session, lease)
             if state is not JobState.CANCELLED:
@@ -136,7 +136,7 @@ class SqlWork:
 
         await self._database.write(do)
 
-    async def note_waiting(self, lease: Lease, waiting: Waiting | None) -> None:
+    async def note_waiting(self, lease: Lease, waiting: ProviderWait | None) -> None:
         values = {
             "token": lease.token,
             "owner": lease.owner,
@@ -159,7 +159,9 @@ class SqlWork:
     async def workers(self, owner: str, job_id: str) -> Sequence[WorkerRow]:
         values = {"owner": owner, "job_id": job_id}
         return await self._database.read(
-            lambda s: [WorkerRow(token, beat, WorkerCard(*card)) for token, beat, *card in s.rows("workers", values)],
+            lambda s: [
+                WorkerRow(token, beat, WorkerIdentity(*card)) for token, beat, *card in s.rows("workers", values)
+            ],
             owner=owner,
         )
 
@@ -231,7 +233,7 @@ def _end_lease(
     }
     session.execute("interrupt_attempts", held)
     states = [state for (state,) in session.rows("interrupt_items", held)]
-    moved = Moved(running=-len(states))
+    moved = CountChanges(running=-len(states))
     for state in states:
         moved.add(ItemState(state), +1)
     values = {"token": token, "owner": owner, "now": now}
@@ -240,14 +242,14 @@ def _end_lease(
     session.execute("delete_worker", values)
 
 
-def standing(session: Session, lease: Lease) -> tuple[JobState, Counts, Tokens]:
+def standing(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
     """Return a job's state and the sums over its workers, within the transaction."""
     values = {"job_key": lease.job_key, "owner": lease.owner}
     state, *numbers = session.row("job_standing", values)  # type: ignore[misc]
-    return JobState(state), Counts(*numbers[:5]), Tokens(*numbers[5:])
+    return JobState(state), ItemCounts(*numbers[:5]), TokenCounts(*numbers[5:])
 
 
-def _held_standing(session: Session, lease: Lease) -> tuple[JobState, Counts, Tokens]:
+def _held_standing(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
     """Likewise, and nobody else moves the job, or puts items into it, until the transaction ends."""
     session.hold("hold_job", {"job_key": lease.job_key, "owner": lease.owner})
     return standing(session, lease)
@@ -262,7 +264,7 @@ def _go_on(session: Session, lease: Lease, now: int) -> JobState:
     return state
 
 
-def settle_if_done(session: Session, owner: str, key: int, state: JobState, counts: Counts, now: int) -> JobState:
+def settle_if_done(session: Session, owner: str, key: int, state: JobState, counts: ItemCounts, now: int) -> JobState:
     """running, pending or paused → completed or completed_with_failures, once the counts say that nothing is left."""
     settled = settled_state(counts)
     if settled is None or state not in (JobState.RUNNING, JobState.PENDING, JobState.PAUSED):

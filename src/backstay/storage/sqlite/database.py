@@ -14,12 +14,12 @@ import apsw
 
 from backstay.errors import StoreClosed
 from backstay.logs import get_logger
-from backstay.storage.sql.reader_pool import THREADS, Deadline, ReaderPool
+from backstay.storage.sql.reader_pool import THREADS, ReadDeadline, ReaderPool
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.errors import translated
-from backstay.storage.sqlite.identity import Identity
-from backstay.storage.sqlite.log import Log
+from backstay.storage.sqlite.identity import FileIdentity
+from backstay.storage.sqlite.log import WriteAheadLog
 from backstay.storage.sqlite.session import SqliteSession
 
 _log = get_logger("backstay.storage")
@@ -31,7 +31,7 @@ _LARGEST_REWRITTEN = 256 * 1024 * 1024  # bytes of a database: others wait for t
 _ERASING_BUSY_MS = 5_000
 
 
-class Database:
+class SqliteDatabase:
     """Runs functions over connections: writes one after the other in a transaction each, reads beside them.
 
     A write that was handed in runs to its end, whatever becomes of who waits for it: a transaction abandoned half way
@@ -45,11 +45,11 @@ class Database:
         """Name the database. `read_seconds` limits the time of a read."""
         self.path = path
         self._read_seconds = read_seconds
-        self._writes: queue.SimpleQueue[Callable[[apsw.Connection, Identity], None] | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[Callable[[apsw.Connection, FileIdentity], None] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers: ReaderPool | None = None
         self._reader_connections: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
-        self._identity: Identity | None = None
+        self._identity: FileIdentity | None = None
         self._guard = threading.Lock()
 
     def start(self, *, schema: int) -> None:
@@ -59,7 +59,7 @@ class Database:
             StorageError: a connection cannot be opened.
         """
         # Noted before it is opened: what is put in its place in between is noticed as well.
-        identity = Identity(self.path, schema)
+        identity = FileIdentity(self.path, schema)
         connection = connect(self.path)
         for _ in range(THREADS):
             self._reader_connections.put(connect(self.path, read_only=True))
@@ -94,7 +94,7 @@ class Database:
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
         if self._readers is None:
             raise StoreClosed("The database is not open; use it within `async with`")
-        deadline = Deadline(self._read_seconds)
+        deadline = ReadDeadline(self._read_seconds)
         future = self._readers.submit(owner, partial(self._read, function, deadline))
         try:
             return await asyncio.wrap_future(future)
@@ -117,7 +117,7 @@ class Database:
     def in_our_words(self) -> AbstractContextManager[None]:
         return translated(self.path)
 
-    def _read(self, function: Callable[[Session], T], deadline: Deadline) -> T:
+    def _read(self, function: Callable[[Session], T], deadline: ReadDeadline) -> T:
         def until_over(connection: apsw.Connection) -> T:
             try:
                 return function(SqliteSession(connection))
@@ -152,7 +152,7 @@ class Database:
     def _submit(self, function: Callable[[Session], T], *, erases: bool = False) -> "Future[T]":
         future: Future[T] = Future()
 
-        def run(connection: apsw.Connection, identity: Identity) -> None:
+        def run(connection: apsw.Connection, identity: FileIdentity) -> None:
             try:
                 if erases:
                     connection.execute("PRAGMA secure_delete = ON")
@@ -172,7 +172,7 @@ class Database:
             self._writes.put(run)
         return future
 
-    def _write(self, connection: apsw.Connection, identity: Identity, function: Callable[[Session], T]) -> T:
+    def _write(self, connection: apsw.Connection, identity: FileIdentity, function: Callable[[Session], T]) -> T:
         def in_known_schema(connection: apsw.Connection) -> T:
             identity.check_schema(connection)
             return function(SqliteSession(connection))
@@ -181,8 +181,8 @@ class Database:
         identity.check_files()
         return result
 
-    def _write_all(self, connection: apsw.Connection, identity: Identity) -> None:
-        log = Log(connection)
+    def _write_all(self, connection: apsw.Connection, identity: FileIdentity) -> None:
+        log = WriteAheadLog(connection)
         while (run := self._writes.get()) is not None:
             run(connection, identity)
             log.copy_back()  # who waited for the write has heard of it, and goes on meanwhile
@@ -213,7 +213,7 @@ def _settle(future: "Future[T]", *, result: T | None = None, error: BaseExceptio
         future.set_result(result)  # type: ignore[arg-type]
 
 
-def _close(connection: apsw.Connection, identity: Identity) -> None:
+def _close(connection: apsw.Connection, identity: FileIdentity) -> None:
     if identity.log_is_anothers:
         # Whoever closes last removes the log by its name. Left alone, it is at worst read once more.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

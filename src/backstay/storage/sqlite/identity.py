@@ -14,7 +14,7 @@ from backstay.storage.sqlite.schema import refuse_newer, version_of
 _Inode = tuple[int, int]
 
 
-class Identity:
+class FileIdentity:
     """The database and its write-ahead log as they were when they were opened, and the schema it had."""
 
     def __init__(self, path: Path, schema: int) -> None:

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import apsw
 
-from backstay.backup.location import Location
-from backstay.storage.sql.inspection import Standing, miscounted, standing
+from backstay.backup.location import FileLocation
+from backstay.storage.sql.inspection import DatabaseReport, miscounted, standing
 from backstay.storage.sqlite.errors import translated
 from backstay.storage.sqlite.migrate import migrations
 from backstay.storage.sqlite.schema import check_header
@@ -19,7 +19,7 @@ _WRITE_VERSION_AT = 18  # byte of the file's header: 2 means a write-ahead log
 _DAMAGES_SHOWN = 3
 
 
-class Depth(StrEnum):
+class CheckDepth(StrEnum):
     """How thoroughly the file is searched for damage."""
 
     NONE = "none"
@@ -29,7 +29,7 @@ class Depth(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class SqliteInspection:
     """What was found in the file."""
 
     schema: int
@@ -38,10 +38,10 @@ class Inspection:
     damage: Sequence[str]
     miscounted: Sequence[str]
     """Jobs whose counters are wrong; looked for at full depth only."""
-    standing: Standing
+    standing: DatabaseReport
 
 
-def inspect(path: Path, *, owner: str, depth: Depth) -> Inspection:
+def inspect(path: Path, *, owner: str, depth: CheckDepth) -> SqliteInspection:
     """Look at the database at `path`, which is there.
 
     Jobs and workers are looked at when the schema is the one this code knows.
@@ -60,7 +60,7 @@ def inspect(path: Path, *, owner: str, depth: Depth) -> Inspection:
     return found
 
 
-def _inspect(path: Path, owner: str, depth: Depth, *, still: bool) -> Inspection:
+def _inspect(path: Path, owner: str, depth: CheckDepth, *, still: bool) -> SqliteInspection:
     address = f"file:{quote(str(path))}{'?immutable=1' if still else ''}"
     with translated(path):
         connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
@@ -71,13 +71,13 @@ def _inspect(path: Path, owner: str, depth: Depth, *, still: bool) -> Inspection
             damage = _damage(connection, depth)
             readable = schema == known and not damage
             session = SqliteSession(connection)
-            return Inspection(
+            return SqliteInspection(
                 schema=schema,
                 known_schema=known,
                 journal_mode=_journal_mode(path),
                 damage=damage,
-                miscounted=miscounted(session) if readable and depth is Depth.FULL else (),
-                standing=standing(session, owner, Location.from_path(path)) if readable else Standing(),
+                miscounted=miscounted(session) if readable and depth is CheckDepth.FULL else (),
+                standing=standing(session, owner, FileLocation.from_path(path)) if readable else DatabaseReport(),
             )
         finally:
             connection.close()
@@ -89,10 +89,10 @@ def _journal_mode(path: Path) -> str:
     return "wal" if header[_WRITE_VERSION_AT:] == b"\x02" else "delete"
 
 
-def _damage(connection: apsw.Connection, depth: Depth) -> list[str]:
-    if depth is Depth.NONE:
+def _damage(connection: apsw.Connection, depth: CheckDepth) -> list[str]:
+    if depth is CheckDepth.NONE:
         return []
-    pragma = "integrity_check" if depth is Depth.FULL else "quick_check"
+    pragma = "integrity_check" if depth is CheckDepth.FULL else "quick_check"
     try:
         found = [str(text) for (text,) in connection.execute(f"PRAGMA {pragma}({_DAMAGES_SHOWN})")]
     except apsw.CorruptError as error:

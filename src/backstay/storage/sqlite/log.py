@@ -5,7 +5,7 @@ from contextlib import suppress
 import apsw
 
 
-class Log:
+class WriteAheadLog:
     """Copies the log of a connection back as often as SQLite would by itself, but when it is told to.
 
     By itself SQLite does it within a commit. Who waits for that commit would wait for this as well, although what was

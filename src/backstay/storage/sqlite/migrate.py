@@ -12,10 +12,10 @@ from pathlib import Path
 import apsw
 
 from backstay.batch import liveness
-from backstay.batch.store import WorkerCard
+from backstay.batch.store import WorkerIdentity
 from backstay.errors import NotADatabase, SchemaOutdated, StorageError, StoreFull, StoreNotFound
 from backstay.files import sync_folder
-from backstay.storage.sql.migrated import Migrated
+from backstay.storage.sql.migrated import MigrationResult
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
 from backstay.storage.sqlite.errors import translated
@@ -70,7 +70,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
         connection.close()
 
 
-def check(path: Path) -> Migrated:
+def check(path: Path) -> MigrationResult:
     """Say what `migrate` would do. Changes nothing. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
     _check_file(path, create=False)
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -81,13 +81,13 @@ def check(path: Path) -> Migrated:
         connection.close()
     numbers = [number for number, _ in migrations()]
     refuse_newer(path, before, numbers[-1])
-    return Migrated(before, numbers[-1], [number for number in numbers if number > before])
+    return MigrationResult(before, numbers[-1], [number for number in numbers if number > before])
 
 
-def migrate(path: Path) -> Migrated:
+def migrate(path: Path) -> MigrationResult:
     """Make the database, or bring it to the schema this code knows. Twice is safe. Raises as `prepare`."""
-    planned = check(path) if path.exists() else Migrated(0, 0, [number for number, _ in migrations()])
-    return Migrated(planned.before, prepare(path, create=True), planned.applied)
+    planned = check(path) if path.exists() else MigrationResult(0, 0, [number for number, _ in migrations()])
+    return MigrationResult(planned.before, prepare(path, create=True), planned.applied)
 
 
 def _check_file(path: Path, *, create: bool) -> None:
@@ -159,7 +159,7 @@ def _refuse_under_a_worker(connection: apsw.Connection, path: Path, version: int
         return
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     for row in connection.execute(f"SELECT {columns} FROM workers"):  # noqa: S608 - the names just above
-        card = WorkerCard(*row)
+        card = WorkerIdentity(*row)
         if not liveness.is_proven_dead(card):
             raise SchemaOutdated(
                 f"{path} needs a migration, but a worker (process {card.pid} on {card.host}) is using it; "

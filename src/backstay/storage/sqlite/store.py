@@ -5,20 +5,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from backstay.backup.location import Location
+from backstay.backup.location import FileLocation
 from backstay.batch.store import BatchStores
 from backstay.clock import Clock
 from backstay.errors import CannotAdopt
-from backstay.library.adoption import Adoption, GivenBack, Wanted
+from backstay.library.adoption import AdoptionRequest, AdoptionResult, UnadoptResult
 from backstay.storage.sql.backups import SqlBackups
 from backstay.storage.sql.conversations import SqlConversations
-from backstay.storage.sql.expiring_values import SqlNotes
+from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
-from backstay.storage.sql.migrated import Migrated
+from backstay.storage.sql.migrated import MigrationResult
 from backstay.storage.sql.work import SqlWork
 from backstay.storage.sqlite import migrate
-from backstay.storage.sqlite.database import Database
+from backstay.storage.sqlite.database import SqliteDatabase
 from backstay.storage.sqlite.migrate import prepare
 
 _NO_SERVER = (
@@ -33,15 +33,15 @@ class SqliteStore:
     def __init__(self, *, path: Path, clock: Clock, read_seconds: float | None = None) -> None:
         # SQLite, too, follows links: the log is beside the file itself, and so must be the lock files.
         self.path = path = Path(os.path.realpath(path))
-        self._database = Database(path, read_seconds=read_seconds)
+        self._database = SqliteDatabase(path, read_seconds=read_seconds)
         self.batches = BatchStores(
             intake=SqlIntake(database=self._database, clock=clock),
             work=SqlWork(database=self._database, clock=clock),
             jobs=SqlJobs(database=self._database, clock=clock),
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
-        self.backups = SqlBackups(database=self._database, clock=clock, locate=lambda _: Location.from_path(path))
-        self.notes = SqlNotes(database=self._database, clock=clock)
+        self.backups = SqlBackups(database=self._database, clock=clock, locate=lambda _: FileLocation.from_path(path))
+        self.notes = SqlExpiringValues(database=self._database, clock=clock)
         self.original = None  # never keeps its tables in a file
 
     @property
@@ -69,7 +69,7 @@ class SqliteStore:
         schema = await asyncio.to_thread(prepare, self.path, create=create)
         await asyncio.to_thread(self._database.start, schema=schema)
 
-    async def migrate(self, *, check: bool) -> Migrated:
+    async def migrate(self, *, check: bool) -> MigrationResult:
         """Bring the file to the schema this code knows, as `start` does too, or say what that would do.
 
         Raises:
@@ -78,11 +78,11 @@ class SqliteStore:
         """
         return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.path)
 
-    async def adopt(self, wanted: Wanted, owner: str, *, check: bool) -> Adoption:
+    async def adopt(self, wanted: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
         """Refuse to: there are no views in a file that could be written through. Raises CannotAdopt."""
         raise CannotAdopt(_NO_SERVER)
 
-    async def give_back(self, *, check: bool) -> GivenBack:
+    async def give_back(self, *, check: bool) -> UnadoptResult:
         """Refuse likewise."""
         raise CannotAdopt(_NO_SERVER)
 

@@ -1,4 +1,4 @@
-"""Tables of a user's own in a SQLite file. Implements `storage.sql.tables.Tables`."""
+"""Tables of a user's own in a SQLite file. Implements `storage.sql.tables.TableCatalog`."""
 
 import re
 from collections import defaultdict
@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from backstay.storage.sql.cascade.tables import OURS, ForeignKey, OnDelete, Row, Table, Trigger
+from backstay.storage.sql.cascade.tables import OURS, CatalogTable, ForeignKey, OnDelete, Row, UserTrigger
 from backstay.storage.sqlite.queries import query, quoted
 
 _VALUES = 20_000  # bound at once
@@ -20,7 +20,7 @@ class SqliteTables:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._tables: dict[str, Table | None] = {}
+        self._tables: dict[str, CatalogTable | None] = {}
 
     def foreign_keys(self) -> Sequence[ForeignKey]:
         by_parent: dict[str, list[ForeignKey]] = defaultdict(list)
@@ -55,17 +55,17 @@ class SqliteTables:
             found.append(ForeignKey(name, table, columns, parent, ends, OnDelete(parts[0][5].lower())))
         return found
 
-    def table(self, name: str) -> Table | None:
+    def table(self, name: str) -> CatalogTable | None:
         if name not in self._tables:
             self._tables[name] = self._read(name)
         return self._tables[name]
 
-    def _read(self, name: str) -> Table | None:
+    def _read(self, name: str) -> CatalogTable | None:
         rows: list[Row] = self._connection.execute(query("table_columns"), {"table": name}).fetchall()
         if not rows:
             return None
         keyed = sorted((place, column) for column, _, _, _, place in rows if place)
-        return Table(
+        return CatalogTable(
             name=name,
             columns={row[0]: row[1] for row in rows},
             key=tuple(column for _, column in keyed),
@@ -77,13 +77,13 @@ class SqliteTables:
         table = self.table(name)
         return table.key if table is not None else ()
 
-    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[Trigger]:
+    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[UserTrigger]:
         wanted = {(name.lower(), "DELETE") for name in deleting} | {(name.lower(), "UPDATE") for name in changing}
         found = []
         for name, table, text in self._connection.execute(query("triggers")):
             event = _EVENT.search(text.partition(name)[2] or text)
             if event is not None and (table.lower(), event[1].upper()) in wanted:
-                found.append(Trigger(name, table))
+                found.append(UserTrigger(name, table))
         return found
 
     def children(

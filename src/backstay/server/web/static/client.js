@@ -178,7 +178,7 @@ export class Client {
 }
 
 function isPassing(error) {
-  return error instanceof ApiError && (PASSING.includes(error.status) || error.code === "key_in_flight");
+  return error instanceof ApiError && (PASSING.includes(error.status) || error.code === "idempotency_key_in_flight");
 }
 
 // Wait before the next attempt: shorter when the device has its network back, or its reader.

@@ -7,13 +7,20 @@ from dataclasses import replace
 from psycopg.types.json import Jsonb
 
 from backstay.errors import CannotAdopt
-from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptedTable, Adoption, GivenBack, Wanted
-from backstay.storage.postgres.address import Address
+from backstay.library.adoption import (
+    CONVERSATION_NAMES,
+    TURN_NAMES,
+    AdoptedTable,
+    AdoptionRequest,
+    AdoptionResult,
+    UnadoptResult,
+)
+from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption import ddl, preflight, row_security, side_tables, status
-from backstay.storage.postgres.adoption.catalog import Column, Theirs, find, keys_between
-from backstay.storage.postgres.adoption.ddl import Made
-from backstay.storage.postgres.adoption.mapping import Mapped, map_columns
-from backstay.storage.postgres.adoption.status import PLACE, Before
+from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable, find, keys_between
+from backstay.storage.postgres.adoption.ddl import GeneratedViews
+from backstay.storage.postgres.adoption.mapping import TableMapping, map_columns
+from backstay.storage.postgres.adoption.status import PLACE, PriorAdoption
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translated
 from backstay.storage.postgres.migrate import hold_schema, refuse_under_a_worker, refuse_unmigrated
@@ -27,7 +34,7 @@ _PATIENCE = "10s"
 _OTHERWISE = "Tables are adopted already, in another way; `backstay adopt --undo` first"
 
 
-def check(address: Address, schema: str, wanted: Wanted, owner: str) -> Adoption:
+def check(address: ServerAddress, schema: str, wanted: AdoptionRequest, owner: str) -> AdoptionResult:
     """Say what adopting would come to. Nothing is written. Raises as `adopt`."""
     with _transaction(address, schema, "READ ONLY") as connection:
         before, mapped = _mapped(connection, address, schema, wanted, owner)
@@ -36,7 +43,7 @@ def check(address: Address, schema: str, wanted: Wanted, owner: str) -> Adoption
         return _told(connection, mapped, before)
 
 
-def adopt(address: Address, schema: str, wanted: Wanted, owner: str) -> Adoption:
+def adopt(address: ServerAddress, schema: str, wanted: AdoptionRequest, owner: str) -> AdoptionResult:
     """Put their tables in the place of ours. Twice is safe, and so are many at once.
 
     Raises:
@@ -54,7 +61,7 @@ def adopt(address: Address, schema: str, wanted: Wanted, owner: str) -> Adoption
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
         for name in OURS:
             connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO own_{name}")
-        made = Made.of(connection, mapped, schema)
+        made = GeneratedViews.of(connection, mapped, schema)
         for statement in side_tables.make(mapped, schema):
             connection.execute(statement)
         connection.execute(side_tables.add_missing(mapped, schema))
@@ -69,7 +76,7 @@ def adopt(address: Address, schema: str, wanted: Wanted, owner: str) -> Adoption
         return _told(connection, mapped, None)
 
 
-def undo(address: Address, schema: str, *, is_check: bool = False) -> GivenBack:
+def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> UnadoptResult:
     """Remove what adopting has made; their tables stay as they are. Twice is safe, and so is it without the tables.
 
     Raises:
@@ -96,7 +103,7 @@ def undo(address: Address, schema: str, *, is_check: bool = False) -> GivenBack:
 
 
 @contextmanager
-def _transaction(address: Address, schema: str, how: str) -> Iterator[Connection]:
+def _transaction(address: ServerAddress, schema: str, how: str) -> Iterator[Connection]:
     with translated(address, schema), connect(address) as connection:
         check_server(connection, address)
         with connection.transaction():
@@ -108,8 +115,8 @@ def _transaction(address: Address, schema: str, how: str) -> Iterator[Connection
 
 
 def _mapped(
-    connection: Connection, address: Address, schema: str, wanted: Wanted, owner: str
-) -> tuple[Before | None, Mapped]:  # fmt: skip
+    connection: Connection, address: ServerAddress, schema: str, wanted: AdoptionRequest, owner: str
+) -> tuple[PriorAdoption | None, TableMapping]:  # fmt: skip
     """Return how tables are adopted already, and which of their columns is which; the same again, if they are."""
     refuse_unmigrated(connection, address, schema)
     conversations = find(connection, wanted.conversations, schema)
@@ -133,7 +140,7 @@ def _mapped(
     )
 
 
-def _in_order(found: Mapping[str, Column], names: Sequence[str]) -> dict[str, Column]:
+def _in_order(found: Mapping[str, UserColumn], names: Sequence[str]) -> dict[str, UserColumn]:
     return {name: found[name] for name in names if name in found}
 
 
@@ -158,9 +165,9 @@ def _refuse_unfinished(connection: Connection, schema: str) -> None:
         )
 
 
-def _again(connection: Connection, mapped: Mapped, schema: str, before: Before) -> Adoption:
+def _again(connection: Connection, mapped: TableMapping, schema: str, before: PriorAdoption) -> AdoptionResult:
     """Take in whatever has changed since, and mend what is out of step."""
-    made = Made.of(connection, mapped, schema)
+    made = GeneratedViews.of(connection, mapped, schema)
     if mapped.turns_beside:
         _rename_beside(connection, mapped, schema)
     if made.digest != before.made:
@@ -174,7 +181,7 @@ def _again(connection: Connection, mapped: Mapped, schema: str, before: Before) 
     return _told(connection, mapped, before)
 
 
-def _rename_beside(connection: Connection, mapped: Mapped, schema: str) -> None:
+def _rename_beside(connection: Connection, mapped: TableMapping, schema: str) -> None:
     """Have what tells turns apart be called beside them as it is with them."""
     rows = connection.execute(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
@@ -185,7 +192,7 @@ def _rename_beside(connection: Connection, mapped: Mapped, schema: str) -> None:
             connection.execute(f"ALTER TABLE {schema}.adopted_turns RENAME {quoted(was)} TO {quoted(name)}")
 
 
-def _asked(mapped: Mapped) -> dict[str, dict[str, str]]:
+def _asked(mapped: TableMapping) -> dict[str, dict[str, str]]:
     conversations = {name: column.name for name, column in mapped.of_conversations.items()}
     turns = {name: column.name for name, column in mapped.of_turns.items()}
     order = {} if mapped.order is None else {"order": mapped.order.name}
@@ -195,7 +202,7 @@ def _asked(mapped: Mapped) -> dict[str, dict[str, str]]:
     }
 
 
-def _note(connection: Connection, schema: str, mapped: Mapped, made: Made) -> None:
+def _note(connection: Connection, schema: str, mapped: TableMapping, made: GeneratedViews) -> None:
     hindered, asked = preflight.hindrance(connection, mapped), _asked(mapped)
     for name, table, view in (
         (CONVERSATIONS, mapped.conversations, made.conversations),
@@ -224,7 +231,7 @@ def _note(connection: Connection, schema: str, mapped: Mapped, made: Made) -> No
         )
 
 
-def _told(connection: Connection, mapped: Mapped, before: Before | None) -> Adoption:
+def _told(connection: Connection, mapped: TableMapping, before: PriorAdoption | None) -> AdoptionResult:
     asked = _asked(mapped)
     tables = []
     for name, table, not_there in (
@@ -243,9 +250,9 @@ def _told(connection: Connection, mapped: Mapped, before: Before | None) -> Adop
             )
         )
     hindered = preflight.hindrance(connection, mapped)
-    return Adoption(tables, hindered, list(preflight.remarks(connection, mapped)), before is not None)
+    return AdoptionResult(tables, hindered, list(preflight.remarks(connection, mapped)), before is not None)
 
 
-def _count(connection: Connection, table: Theirs) -> int:
+def _count(connection: Connection, table: UserTable) -> int:
     row = connection.execute(f"SELECT count(*) FROM {table.place}").fetchone()
     return int(row[0]) if row is not None else 0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backstay.storage.postgres.adoption.catalog import Column
+from backstay.storage.postgres.adoption.catalog import UserColumn
 from backstay.storage.postgres.adoption.mapping import JSON, TEXTS, TIMES
 from backstay.storage.postgres.queries import quoted
 
@@ -14,7 +14,7 @@ _MAY_BE_EMPTY = frozenset({"topic", "persona", "content"})
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Cast:
     """One of their columns in the place of one of ours."""
 
     shown: str
@@ -30,7 +30,7 @@ def kept_name(name: str) -> str:
     return f"backstay_{name}"
 
 
-def fit(name: str, column: Column, *, alias: str, needed: bool, of_turns: bool = False) -> Fit:
+def fit(name: str, column: UserColumn, *, alias: str, needed: bool, of_turns: bool = False) -> Cast:
     """Return how a column is shown and stored; with `needed` ours is never null."""
     raw, given = f"{alias}.{quoted(column.name)}", f"NEW.{quoted(name)}"
     shown, can = _shown(raw, column)
@@ -53,10 +53,10 @@ def fit(name: str, column: Column, *, alias: str, needed: bool, of_turns: bool =
             f"CASE WHEN {told} IS NULL THEN {stored} WHEN {told} = 'null' THEN NULL"
             f" ELSE pg_catalog.substr({told}, 4)::{column.cast} END"
         )
-    return Fit(f"({shown}){collated}" if collated else shown, kept, stored)
+    return Cast(f"({shown}){collated}" if collated else shown, kept, stored)
 
 
-def _shown(raw: str, column: Column) -> tuple[str, str | None]:
+def _shown(raw: str, column: UserColumn) -> tuple[str, str | None]:
     if column.base in TIMES:
         moment = f"{raw} AT TIME ZONE 'UTC'" if column.base == "timestamptz" else raw
         zone = "+00" if column.base == "timestamptz" else ""
@@ -70,13 +70,13 @@ def _shown(raw: str, column: Column) -> tuple[str, str | None]:
     return (raw if column.type == "text" else f"{raw}::text"), None
 
 
-def _stored(given: str, column: Column) -> str:
+def _stored(given: str, column: UserColumn) -> str:
     if column.base == "timestamp":
         return f"({given}::timestamp with time zone AT TIME ZONE 'UTC')::{column.cast}"
     return f"{given}::{column.cast}"
 
 
-def _or_default(name: str, stored: str, column: Column) -> str:
+def _or_default(name: str, stored: str, column: UserColumn) -> str:
     """Have their default, or nothing as they say it, stand for what we do not say."""
     if not column.required:
         return stored

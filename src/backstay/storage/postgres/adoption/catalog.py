@@ -57,7 +57,7 @@ SELECT conname::text, confdeltype = 'c',
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class UserColumn:
     """A column of theirs."""
 
     name: str
@@ -75,7 +75,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class TurnForeignKey:
     """A foreign key from turns to conversations."""
 
     name: str
@@ -85,14 +85,14 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Theirs:
+class UserTable:
     """A table of theirs."""
 
     told: str
     """Schema and name, as people write them."""
     place: str
     """The same as SQL takes it."""
-    columns: dict[str, Column]
+    columns: dict[str, UserColumn]
     """Those that are stored, in order."""
     generated: frozenset[str]
     unique: tuple[tuple[str, ...], ...]
@@ -107,7 +107,7 @@ class Theirs:
         return any(set(one) <= set(names) for one in self.unique) and all(self.columns[name].required for name in names)
 
 
-def find(connection: Connection, name: str, schema: str) -> Theirs:
+def find(connection: Connection, name: str, schema: str) -> UserTable:
     """Return the table of that name.
 
     Raises:
@@ -135,9 +135,9 @@ def find(connection: Connection, name: str, schema: str) -> Theirs:
             f"`ALTER TABLE {place} NO FORCE ROW LEVEL SECURITY` ends that",
             table=told,
         )
-    columns = [Column(*given) for given in connection.execute(_COLUMNS, {"place": place}).fetchall()]
+    columns = [UserColumn(*given) for given in connection.execute(_COLUMNS, {"place": place}).fetchall()]
     indexes = connection.execute(_UNIQUE, (place,)).fetchall()
-    return Theirs(
+    return UserTable(
         told,
         place,
         {column.name: column for column in columns if not column.is_generated},
@@ -148,10 +148,10 @@ def find(connection: Connection, name: str, schema: str) -> Theirs:
     )
 
 
-def keys_between(connection: Connection, turns: Theirs, conversations: Theirs) -> list[Key]:
+def keys_between(connection: Connection, turns: UserTable, conversations: UserTable) -> list[TurnForeignKey]:
     """Return the foreign keys that lead from turns to conversations."""
     rows = connection.execute(_KEYS, (turns.place, conversations.place)).fetchall()
-    return [Key(name, cascades, tuple(columns), tuple(ends)) for name, cascades, columns, ends in rows]
+    return [TurnForeignKey(name, cascades, tuple(columns), tuple(ends)) for name, cascades, columns, ends in rows]
 
 
 def _is_name(connection: Connection, name: str) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from backstay.library.adoption import CONVERSATION_NAMES
 from backstay.library.record import RELATED, TURNS
 from backstay.storage.postgres.adoption.casts import fit, kept_name
-from backstay.storage.postgres.adoption.catalog import Column, Theirs
-from backstay.storage.postgres.adoption.mapping import TIMES, Mapped
+from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable
+from backstay.storage.postgres.adoption.mapping import TIMES, TableMapping
 from backstay.storage.postgres.queries import quoted
 
 OF_CONVERSATIONS = ("key", "owner", "id", *(name for name in CONVERSATION_NAMES if name not in ("id", "owner")))
@@ -50,7 +50,7 @@ class View:
         return [column for column in self.columns if column.to is not None]
 
 
-def of_conversations(mapped: Mapped) -> View:
+def of_conversations(mapped: TableMapping) -> View:
     """Return the columns of `conversations`: from `beside`, and from `theirs`."""
     table, columns = mapped.conversations, [ViewColumn("key", "beside.key")]
     for name in OF_CONVERSATIONS[1:]:
@@ -62,7 +62,7 @@ def of_conversations(mapped: Mapped) -> View:
     return _view(table, columns, mapped.of_conversations, set())
 
 
-def of_turns(mapped: Mapped, schema: str) -> View:
+def of_turns(mapped: TableMapping, schema: str) -> View:
     """Return the columns of `turns`; whose a turn is stands in `beside`, too, as its key and its owner."""
     table, order = mapped.turns, mapped.order
     columns = [ViewColumn("conversation_key", "beside.key"), ViewColumn("sequence", _sequence(mapped))]
@@ -90,7 +90,7 @@ def of_turns(mapped: Mapped, schema: str) -> View:
     return _view(table, columns, mapped_here, {mapped.conversation.name}, order=order)
 
 
-def new_turn_id(mapped: Mapped) -> str | None:
+def new_turn_id(mapped: TableMapping) -> str | None:
     """Return what makes an id for a turn that has none."""
     column = mapped.of_turns.get("id")
     if column is None:
@@ -98,17 +98,17 @@ def new_turn_id(mapped: Mapped) -> str | None:
     return column.default or _MADE_IDS.get("text" if column.base == "varchar" else column.base)
 
 
-def _put(name: str, column: Column | None) -> tuple[str | None, str | None]:
+def _put(name: str, column: UserColumn | None) -> tuple[str | None, str | None]:
     return (None, None) if column is None else (column.name, f"NEW.{name}::{column.cast}")
 
 
-def _fitted(name: str, column: Column, *, needed: bool, of_turns: bool = False) -> list[ViewColumn]:
+def _fitted(name: str, column: UserColumn, *, needed: bool, of_turns: bool = False) -> list[ViewColumn]:
     how = fit(name, column, alias="theirs", needed=needed, of_turns=of_turns)
     shown = [ViewColumn(name, how.shown, column.name, how.stored)]
     return shown if how.kept is None else [*shown, ViewColumn(kept_name(name), how.kept)]
 
 
-def _sequence(mapped: Mapped) -> str:
+def _sequence(mapped: TableMapping) -> str:
     """Return the number of a turn: how many of its conversation are not behind it."""
     if mapped.order is None:
         return ""
@@ -130,18 +130,18 @@ def _sequence(mapped: Mapped) -> str:
     )
 
 
-def _beside_turn(mapped: Mapped, schema: str, name: str) -> str:
+def _beside_turn(mapped: TableMapping, schema: str, name: str) -> str:
     same = " AND ".join(f"more.{quoted(one)} = theirs.{quoted(one)}" for one in mapped.identity)
     return f"(SELECT more.backstay_{name} FROM {schema}.adopted_turns AS more WHERE {same})"
 
 
 def _view(
-    table: Theirs,
+    table: UserTable,
     columns: list[ViewColumn],
-    mapped: Mapping[str, Column],
+    mapped: Mapping[str, UserColumn],
     shown_too: set[str],
     *,
-    order: Column | None = None,
+    order: UserColumn | None = None,
 ) -> View:
     ours = {column.name: name for name, column in mapped.items()}
     names = {column: name for column, name in ours.items() if column not in shown_too}
@@ -168,7 +168,7 @@ def _view(
     return View(columns, names, raw)
 
 
-def _plain(name: str, column: Column, *, is_order: bool) -> ViewColumn:
+def _plain(name: str, column: UserColumn, *, is_order: bool) -> ViewColumn:
     given, default = f"NEW.{quoted(name)}", column.default
     if is_order and (place := _next_place(column)) is not None:
         is_told = "" if column.required else f" AND NEW.{quoted(kept_name('order'))} IS NULL"
@@ -176,7 +176,7 @@ def _plain(name: str, column: Column, *, is_order: bool) -> ViewColumn:
     return ViewColumn(name, f"theirs.{quoted(column.name)}", column.name, given, default, is_plain=True)
 
 
-def _next_place(column: Column) -> str | None:
+def _next_place(column: UserColumn) -> str | None:
     """Return what puts a new turn behind those before it; None where a sequence of theirs does."""
     if column.base in TIMES:
         moment = f"pg_catalog.now() + NEW.sequence * interval '{_step(column)} microseconds'"
@@ -184,12 +184,12 @@ def _next_place(column: Column) -> str | None:
     return "NEW.sequence" if column.category == "N" and not counts_up(column) else None
 
 
-def counts_up(column: Column) -> bool:
+def counts_up(column: UserColumn) -> bool:
     """Whether the default is the next number of a sequence. Of any other nobody knows that it grows."""
     return column.default is not None and re.match(r"\(*nextval\(", column.default) is not None
 
 
-def _step(column: Column) -> int:
+def _step(column: UserColumn) -> int:
     """Return the least number of microseconds after which the column holds another time."""
     kept = re.fullmatch(r"timestamp(?:\((\d)\))? with(?:out)? time zone", column.type)
     # A domain does not say how many digits it keeps; a second is told apart by all.

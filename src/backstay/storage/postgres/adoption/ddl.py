@@ -9,12 +9,12 @@ from psycopg import errors as pg
 from backstay.errors import CannotAdopt
 from backstay.storage.postgres.adoption import columns, row_security, side_tables, views
 from backstay.storage.postgres.adoption.columns import View
-from backstay.storage.postgres.adoption.mapping import Mapped
+from backstay.storage.postgres.adoption.mapping import TableMapping
 from backstay.storage.postgres.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedViews:
     """The views, and the statements that make them."""
 
     conversations: View
@@ -22,7 +22,7 @@ class Made:
     statements: Sequence[str]
 
     @classmethod
-    def of(cls, connection: Connection, mapped: Mapped, schema: str) -> "Made":
+    def of(cls, connection: Connection, mapped: TableMapping, schema: str) -> "GeneratedViews":
         both = columns.of_conversations(mapped), columns.of_turns(mapped, schema)
         guarded = row_security.is_guarded(connection)
         return cls(*both, list(views.make(mapped, schema, *both, guarded=guarded)))
@@ -47,7 +47,7 @@ def drop(connection: Connection, schema: str) -> None:
     connection.execute(_no_new_id(schema))
 
 
-def renew(connection: Connection, schema: str, made: Made) -> None:
+def renew(connection: Connection, schema: str, made: GeneratedViews) -> None:
     """Make the views anew. Rights on them that others were granted are gone then."""
     _drop_views(connection, schema)
     for function in _functions(connection, schema, only_views=True):
@@ -57,7 +57,7 @@ def renew(connection: Connection, schema: str, made: Made) -> None:
     row_security.guard_views(connection, schema)
 
 
-def new_id(mapped: Mapped, schema: str) -> str:
+def new_id(mapped: TableMapping, schema: str) -> str:
     """Return what makes the function by which new conversations get their ids, as their table would give them."""
     column = mapped.of_conversations["id"]
     if column.base == "uuid" or column.default is None or column.base in ("text", "varchar"):

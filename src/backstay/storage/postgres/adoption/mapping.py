@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backstay.errors import CannotAdopt
-from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, Wanted
-from backstay.storage.postgres.adoption.catalog import Column, Key, Theirs
+from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest
+from backstay.storage.postgres.adoption.catalog import TurnForeignKey, UserColumn, UserTable
 from backstay.storage.postgres.queries import quoted
 
 NUMBERS = frozenset({"int2", "int4", "int8"})
@@ -28,18 +28,18 @@ _SORTED = ("N", "D", "S")
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
+class TableMapping:
     """Two tables of theirs, and what in them is ours."""
 
-    conversations: Theirs
-    turns: Theirs
-    of_conversations: Mapping[str, Column]
-    of_turns: Mapping[str, Column]
-    conversation: Column
+    conversations: UserTable
+    turns: UserTable
+    of_conversations: Mapping[str, UserColumn]
+    of_turns: Mapping[str, UserColumn]
+    conversation: UserColumn
     """Of turns: whose it is."""
-    key: Key
+    key: TurnForeignKey
     """The foreign key that says so."""
-    order: Column | None
+    order: UserColumn | None
     """Of turns: which comes first, where none of their columns numbers them."""
     owner: str
     """Whose rows are where no column says it."""
@@ -62,8 +62,8 @@ class Mapped:
 
 
 def map_columns(
-    wanted: Wanted, conversations: Theirs, turns: Theirs, keys: Sequence[Key], owner: str
-) -> Mapped:  # fmt: skip
+    wanted: AdoptionRequest, conversations: UserTable, turns: UserTable, keys: Sequence[TurnForeignKey], owner: str
+) -> TableMapping:  # fmt: skip
     """Say which is which. Raises CannotAdopt."""
     if conversations.place == turns.place:
         raise CannotAdopt(f"{turns.told} cannot hold both conversations and turns", table=turns.told)
@@ -82,11 +82,11 @@ def map_columns(
     for name in ("role", "content"):
         _needed(theirs, name, turns, "turns.")
     _check_order(turns, theirs, order, conversation)
-    return Mapped(conversations, turns, ours, theirs, conversation, key, order, owner)
+    return TableMapping(conversations, turns, ours, theirs, conversation, key, order, owner)
 
 
-def _map(table: Theirs, asked: Mapping[str, str], names: Sequence[str], of: str) -> dict[str, Column]:
-    found: dict[str, Column] = {}
+def _map(table: UserTable, asked: Mapping[str, str], names: Sequence[str], of: str) -> dict[str, UserColumn]:
+    found: dict[str, UserColumn] = {}
     for name, column in asked.items():
         if name not in names:
             raise CannotAdopt(
@@ -106,7 +106,7 @@ def _map(table: Theirs, asked: Mapping[str, str], names: Sequence[str], of: str)
     return found
 
 
-def _sharing(found: Mapping[str, Column], name: str, column: Column) -> str | None:
+def _sharing(found: Mapping[str, UserColumn], name: str, column: UserColumn) -> str | None:
     """Return what else is in the column that cannot be there with `name`: an id may be the order, too."""
     return next(
         (
@@ -118,7 +118,7 @@ def _sharing(found: Mapping[str, Column], name: str, column: Column) -> str | No
     )
 
 
-def _column(table: Theirs, name: str) -> Column:
+def _column(table: UserTable, name: str) -> UserColumn:
     if name in table.generated:
         raise CannotAdopt(
             f"{table.told}.{name} is computed from other columns, so nothing can be put into it; map one of those",
@@ -132,7 +132,7 @@ def _column(table: Theirs, name: str) -> Column:
     return table.columns[name]
 
 
-def _refuse_unfit(table: Theirs, name: str, column: Column, fits: frozenset[str] | None) -> None:
+def _refuse_unfit(table: UserTable, name: str, column: UserColumn, fits: frozenset[str] | None) -> None:
     if fits is not None and column.base not in fits:
         raise CannotAdopt(
             f"{table.told}.{column.name} is of type {column.type}, and {name} has to be {_IN_WORDS[fits]}",
@@ -141,7 +141,7 @@ def _refuse_unfit(table: Theirs, name: str, column: Column, fits: frozenset[str]
         )
 
 
-def _needed(found: Mapping[str, Column], name: str, table: Theirs, of: str) -> Column:
+def _needed(found: Mapping[str, UserColumn], name: str, table: UserTable, of: str) -> UserColumn:
     if name not in found:
         raise CannotAdopt(
             f"Say which column of {table.told} is the {name}: --map {of}{name}=…; it has: {', '.join(table.columns)}",
@@ -151,8 +151,12 @@ def _needed(found: Mapping[str, Column], name: str, table: Theirs, of: str) -> C
 
 
 def _key(
-    asked: Column | None, conversations: Theirs, turns: Theirs, keys: Sequence[Key], identity: Column
-) -> tuple[Key, Column]:
+    asked: UserColumn | None,
+    conversations: UserTable,
+    turns: UserTable,
+    keys: Sequence[TurnForeignKey],
+    identity: UserColumn,
+) -> tuple[TurnForeignKey, UserColumn]:
     """Return the foreign key that says whose a turn is, and the column by which it does."""
     fit = [
         (key, turns.columns[name])
@@ -178,18 +182,20 @@ def _key(
     return fit[0]
 
 
-def _unique(table: Theirs, *columns: Column) -> str:
+def _unique(table: UserTable, *columns: UserColumn) -> str:
     names = [quoted(column.name) for column in columns]
     required = "".join(f"ALTER COLUMN {name} SET NOT NULL, " for name in names)
     return f"ALTER TABLE {table.place} {required}ADD UNIQUE ({', '.join(names)})"
 
 
-def _foreign_key(turns: Theirs, column: Column, conversations: Theirs, identity: Column) -> str:
+def _foreign_key(turns: UserTable, column: UserColumn, conversations: UserTable, identity: UserColumn) -> str:
     referred = f"{conversations.place} ({quoted(identity.name)})"
     return f"ALTER TABLE {turns.place} ADD FOREIGN KEY ({quoted(column.name)}) REFERENCES {referred} ON DELETE CASCADE"
 
 
-def _check_order(turns: Theirs, theirs: dict[str, Column], order: Column | None, conversation: Column) -> None:
+def _check_order(
+    turns: UserTable, theirs: dict[str, UserColumn], order: UserColumn | None, conversation: UserColumn
+) -> None:
     sequence = theirs.get("sequence")
     if order is not None and sequence is not None:
         del theirs["sequence"]

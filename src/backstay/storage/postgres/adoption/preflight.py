@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from backstay.storage.postgres.adoption.catalog import Column, Theirs
+from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable
 from backstay.storage.postgres.adoption.columns import counts_up, new_turn_id
-from backstay.storage.postgres.adoption.mapping import NUMBERS, TEXTS, TIMES, Mapped
+from backstay.storage.postgres.adoption.mapping import NUMBERS, TEXTS, TIMES, TableMapping
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 
@@ -27,7 +27,7 @@ _OF_ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "
 """What of ours is as long as somebody makes it."""
 
 
-def hindrance(connection: Connection, mapped: Mapped) -> str | None:
+def hindrance(connection: Connection, mapped: TableMapping) -> str | None:
     """Say what keeps new conversations from being stored; None when nothing does."""
     return (
         "; ".join(
@@ -44,7 +44,7 @@ def hindrance(connection: Connection, mapped: Mapped) -> str | None:
     )
 
 
-def owner_pattern(mapped: Mapped) -> str | None:
+def owner_pattern(mapped: TableMapping) -> str | None:
     """Return what an owner has to look like to be put into their column; None where any will do."""
     column = mapped.of_conversations.get("owner")
     if column is None or column.base in TEXTS:
@@ -54,7 +54,7 @@ def owner_pattern(mapped: Mapped) -> str | None:
     return r"^-?(0|[1-9]\d{0,17})$"
 
 
-def remarks(connection: Connection, mapped: Mapped) -> Iterator[str]:
+def remarks(connection: Connection, mapped: TableMapping) -> Iterator[str]:
     """Yield what else is worth knowing."""
     turns, whose = mapped.turns, mapped.conversation.name
     if whose not in turns.indexed:
@@ -87,7 +87,7 @@ def remarks(connection: Connection, mapped: Mapped) -> Iterator[str]:
         )
 
 
-def _unfilled(mapped: Mapped) -> Iterator[str]:
+def _unfilled(mapped: TableMapping) -> Iterator[str]:
     ours = {column.name for column in mapped.of_conversations.values()}
     yield from _empty(mapped.conversations, ours)
     ours = {column.name for column in mapped.of_turns.values()} | {mapped.conversation.name}
@@ -101,17 +101,17 @@ def _unfilled(mapped: Mapped) -> Iterator[str]:
                 yield f"{table.told}.{column.name} holds no null, and a new conversation may have no {name}"
 
 
-def _has_stand_in(name: str, column: Column) -> bool:
+def _has_stand_in(name: str, column: UserColumn) -> bool:
     return column.default is not None or name == "metadata" or column.base in TEXTS - {"enum"}
 
 
-def _empty(table: Theirs, ours: set[str]) -> Iterator[str]:
+def _empty(table: UserTable, ours: set[str]) -> Iterator[str]:
     for column in table.columns.values():
         if column.name not in ours and column.required and column.default is None:
             yield f"{table.told}.{column.name} holds no null and has no default: map it, or give it a default"
 
 
-def _unnamed(mapped: Mapped) -> Iterator[str]:
+def _unnamed(mapped: TableMapping) -> Iterator[str]:
     identity = mapped.of_conversations["id"]
     if identity.base in NUMBERS and identity.default is None:
         yield f"{mapped.conversations.told}.{identity.name} has no default, and an id of ours is no number"
@@ -119,7 +119,7 @@ def _unnamed(mapped: Mapped) -> Iterator[str]:
         yield f"{mapped.turns.told}.{mapped.of_turns['id'].name} has no default, and nothing else makes such an id"
 
 
-def _unordered(mapped: Mapped) -> Iterator[str]:
+def _unordered(mapped: TableMapping) -> Iterator[str]:
     order = mapped.order
     if order is None:
         return
@@ -132,14 +132,14 @@ def _unordered(mapped: Mapped) -> Iterator[str]:
         yield f"{told} is the same in no two turns, and no sequence is its default, so nothing makes one for a new turn"
 
 
-def _narrow(mapped: Mapped) -> Iterator[str]:
+def _narrow(mapped: TableMapping) -> Iterator[str]:
     topic, content = mapped.of_conversations.get("topic"), mapped.of_turns["content"]
     for table, name, column in ((mapped.conversations, "topic", topic), (mapped.turns, "content of a turn", content)):
         if column is not None and column.base == "enum":
             yield f"{table.told}.{column.name} knows only the values of {column.type}, and the {name} is any text"
 
 
-def _foreign_roles(connection: Connection, mapped: Mapped) -> Iterator[str]:
+def _foreign_roles(connection: Connection, mapped: TableMapping) -> Iterator[str]:
     role = mapped.of_turns["role"]
     if role.base != "enum":
         return
@@ -149,7 +149,7 @@ def _foreign_roles(connection: Connection, mapped: Mapped) -> Iterator[str]:
             yield f"{mapped.turns.told}.{role.name} knows no {name!r}, as new turns have it"
 
 
-def _short(connection: Connection, mapped: Mapped) -> Iterator[str]:
+def _short(connection: Connection, mapped: TableMapping) -> Iterator[str]:
     told = [(mapped.conversations, mapped.of_conversations["id"], "an id of ours", _OF_AN_ID)]
     if "id" in mapped.of_turns and mapped.of_turns["id"].default is None:
         told.append((mapped.turns, mapped.of_turns["id"], "an id of ours", _OF_AN_ID))
@@ -160,7 +160,7 @@ def _short(connection: Connection, mapped: Mapped) -> Iterator[str]:
             yield f"{table.told}.{column.name} holds {length} characters, and {what} has {needed}"
 
 
-def _tied(connection: Connection, mapped: Mapped) -> Iterator[str]:
+def _tied(connection: Connection, mapped: TableMapping) -> Iterator[str]:
     turns, whose, order = mapped.turns, mapped.conversation.name, mapped.order
     if order is None or order.name in mapped.identity or turns.is_unique(whose, order.name):
         return
@@ -176,7 +176,7 @@ def _tied(connection: Connection, mapped: Mapped) -> Iterator[str]:
         )
 
 
-def _length(connection: Connection, table: Theirs, column: Column) -> int | None:
+def _length(connection: Connection, table: UserTable, column: UserColumn) -> int | None:
     """Return how many characters a column holds; None where it is no matter of characters, or holds any number."""
     if column.base not in ("varchar", "bpchar"):
         return None

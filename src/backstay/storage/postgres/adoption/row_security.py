@@ -1,6 +1,6 @@
 """Beside Supabase's users: each sees what is theirs, as with our own tables (docs/decisions/0031)."""
 
-from backstay.storage.postgres.adoption.mapping import Mapped
+from backstay.storage.postgres.adoption.mapping import TableMapping
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import OURS
@@ -15,7 +15,7 @@ def is_guarded(connection: Connection) -> bool:
     return _has_users(connection) and connection.info.server_version >= _ASKS_AS_INVOKER
 
 
-def guard(connection: Connection, mapped: Mapped, schema: str) -> None:
+def guard(connection: Connection, mapped: TableMapping, schema: str) -> None:
     """Guard what was made, where there are users; elsewhere nothing is done."""
     if not _has_users(connection):
         return

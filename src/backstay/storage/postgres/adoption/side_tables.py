@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from backstay.storage.postgres.adoption.casts import NOW, fit
-from backstay.storage.postgres.adoption.catalog import Theirs
-from backstay.storage.postgres.adoption.mapping import Mapped
+from backstay.storage.postgres.adoption.catalog import UserTable
+from backstay.storage.postgres.adoption.mapping import TableMapping
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, TURNS
 
@@ -27,19 +27,19 @@ def in_dollars(body: str) -> str:
     return f"{tag}{body}{tag}"
 
 
-def owner_of(mapped: Mapped, row: str) -> str:
+def owner_of(mapped: TableMapping, row: str) -> str:
     """Return whose a row of theirs is."""
     column = mapped.of_conversations.get("owner")
     return literal(mapped.owner) if column is None else f'{row}.{quoted(column.name)}::text COLLATE "C"'
 
 
-def make(mapped: Mapped, schema: str) -> Iterator[str]:
+def make(mapped: TableMapping, schema: str) -> Iterator[str]:
     """Yield what makes them, and what keeps them in step from now on."""
     yield from _tables(mapped, schema)
     yield from keep_in_step(mapped, schema)
 
 
-def keep_in_step(mapped: Mapped, schema: str) -> Iterator[str]:
+def keep_in_step(mapped: TableMapping, schema: str) -> Iterator[str]:
     """Yield what keeps them in step, in the place of what did so far."""
     yield from _rows(mapped, schema)
     yield from _in_step(mapped, schema)
@@ -47,7 +47,7 @@ def keep_in_step(mapped: Mapped, schema: str) -> Iterator[str]:
         yield from _turns_in_step(mapped, schema)
 
 
-def _tables(mapped: Mapped, schema: str) -> Iterator[str]:
+def _tables(mapped: TableMapping, schema: str) -> Iterator[str]:
     identity = mapped.of_conversations["id"]
     columns = [
         f"key bigint PRIMARY KEY DEFAULT pg_catalog.nextval('{schema}.conversations_key')",
@@ -78,7 +78,7 @@ def _tables(mapped: Mapped, schema: str) -> Iterator[str]:
         yield f"CREATE TABLE {schema}.adopted_turns ({', '.join(told)}, PRIMARY KEY ({key}))"
 
 
-def _rows(mapped: Mapped, schema: str) -> Iterator[str]:
+def _rows(mapped: TableMapping, schema: str) -> Iterator[str]:
     """Yield what makes `adopted_rows`: what of each conversation stands beside it, too, as it is now.
 
     A view goes with a table and columns that get other names; the text of a function does not.
@@ -93,7 +93,7 @@ def _rows(mapped: Mapped, schema: str) -> Iterator[str]:
     yield f"CREATE VIEW {schema}.adopted_rows AS SELECT {', '.join(shown)} FROM {mapped.conversations.place} AS theirs"
 
 
-def add_missing(mapped: Mapped, schema: str, those: str = "") -> str:
+def add_missing(mapped: TableMapping, schema: str, those: str = "") -> str:
     """Return what gives a place to those conversations that have none, in the order they were made."""
     names, order = ["their_id", "id", "owner"], "now.their_id"
     values = ["now.their_id", "now.their_id::text", "now.owner"]
@@ -110,7 +110,7 @@ def add_missing(mapped: Mapped, schema: str, those: str = "") -> str:
     )
 
 
-def repair(mapped: Mapped, schema: str) -> Iterator[str]:
+def repair(mapped: TableMapping, schema: str) -> Iterator[str]:
     """Yield what brings them in step again, whatever has happened to them or to the triggers."""
     beside = f"{schema}.adopted_conversations"
     yield _without_row(schema)
@@ -135,7 +135,7 @@ def _without_row(schema: str, also: str = "") -> str:
     )
 
 
-def _in_step(mapped: Mapped, schema: str) -> Iterator[str]:
+def _in_step(mapped: TableMapping, schema: str) -> Iterator[str]:
     """Yield the triggers. Other triggers may have touched the rows before: what stands in the table now is what counts.
 
     Never is a statement of theirs to fail because of us.
@@ -177,7 +177,7 @@ def _in_step(mapped: Mapped, schema: str) -> Iterator[str]:
     yield from _trigger(schema, table, "emptied", "AFTER TRUNCATE", "FOR EACH STATEMENT", f"{_without_row(schema)};")
 
 
-def _turns_in_step(mapped: Mapped, schema: str) -> Iterator[str]:
+def _turns_in_step(mapped: TableMapping, schema: str) -> Iterator[str]:
     table, beside, names = mapped.turns, f"{schema}.adopted_turns", mapped.identity
 
     def same(row: str) -> str:
@@ -201,7 +201,7 @@ def _turns_in_step(mapped: Mapped, schema: str) -> Iterator[str]:
     )
 
 
-def _named(rows: str, alias: str, table: Theirs, *names: str) -> str:
+def _named(rows: str, alias: str, table: UserTable, *names: str) -> str:
     """Return rows of theirs with names of ours, `at_0` and so on: given by place, as theirs may change."""
     places = {table.names.index(name): f"at_{number}" for number, name in enumerate(names)}
     told = [places.get(place, f"other_{place}") for place in range(max(places) + 1)]
@@ -209,7 +209,7 @@ def _named(rows: str, alias: str, table: Theirs, *names: str) -> str:
 
 
 def _trigger(
-    schema: str, table: Theirs, what: str, when: str, how: str, body: str, declared: str = ""
+    schema: str, table: UserTable, what: str, when: str, how: str, body: str, declared: str = ""
 ) -> Iterator[str]:  # fmt: skip
     function = f"{schema}.adopted_{what}"
     # It runs in programs of theirs, as roles that see nothing of ours.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, GivenBack, Wanted
+from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest, UnadoptResult
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, TURNS
@@ -12,7 +12,7 @@ PLACE = "place"
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptedStanding:
+class AdoptionStatus:
     """What was found of one of them."""
 
     name: str
@@ -24,7 +24,7 @@ class AdoptedStanding:
     """Conversations that are not shown, as nothing of ours stands beside them; looked for only when looking deep."""
 
 
-def standing(connection: Connection, schema: str, *, deep: bool) -> Sequence[AdoptedStanding]:
+def standing(connection: Connection, schema: str, *, deep: bool) -> Sequence[AdoptionStatus]:
     """Look at them; there are none where nothing was adopted."""
     rows = connection.execute(
         f"""SELECT name, nspname::text, relname::text, stored IS NOT DISTINCT FROM {schema}.stored_columns(place),
@@ -42,12 +42,12 @@ def standing(connection: Connection, schema: str, *, deep: bool) -> Sequence[Ado
                 f" WHERE beside.their_id = theirs.{quoted(identity)})"
             ).fetchone()
             unplaced = int(row[0]) if row is not None else 0
-        found.append(AdoptedStanding(name, f"{namespace}.{table}", is_same, hindered, unplaced))
+        found.append(AdoptionStatus(name, f"{namespace}.{table}", is_same, hindered, unplaced))
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class PriorAdoption:
     """How tables are adopted already."""
 
     asked: Mapping[str, Mapping[str, str]]
@@ -61,15 +61,15 @@ class Before:
     def places(self) -> tuple[str, str]:
         return self.asked[CONVERSATIONS][PLACE], self.asked[TURNS][PLACE]
 
-    def wanted(self, wanted: Wanted) -> Wanted:
+    def wanted(self, wanted: AdoptionRequest) -> AdoptionRequest:
         """Return the same again, and what is asked for besides: columns that came later are not taken for ours."""
         names = {name: (CONVERSATIONS, name) for name in CONVERSATION_NAMES}
         names |= {f"turns.{name}": (TURNS, name) for name in TURN_NAMES}
         columns = {told: self.asked[table].get(name, "") for told, (table, name) in names.items()}
-        return Wanted(wanted.conversations, wanted.turns, {**columns, **wanted.columns})
+        return AdoptionRequest(wanted.conversations, wanted.turns, {**columns, **wanted.columns})
 
 
-def before(connection: Connection, schema: str) -> Before | None:
+def before(connection: Connection, schema: str) -> PriorAdoption | None:
     """Say how tables are adopted; None where none are."""
     rows = connection.execute(
         f"""SELECT name, asked, owner, made, concat(nspname, '.', relname),
@@ -84,7 +84,7 @@ def before(connection: Connection, schema: str) -> Before | None:
         name: {ours: place if ours == PLACE else (names or {}).get(theirs, theirs) for ours, theirs in then.items()}
         for name, then, _, _, place, names in rows
     }
-    return Before(asked, rows[0][2], rows[0][3])
+    return PriorAdoption(asked, rows[0][2], rows[0][3])
 
 
 def has_views(connection: Connection, schema: str) -> bool:
@@ -96,7 +96,7 @@ def has_views(connection: Connection, schema: str) -> bool:
     return bool(row is not None and row[0])
 
 
-def given_back(connection: Connection, schema: str) -> GivenBack:
+def given_back(connection: Connection, schema: str) -> UnadoptResult:
     """Say what taking the adoption back comes to."""
     rows = connection.execute(
         f"""SELECT name, relname IS NOT NULL,
@@ -105,7 +105,7 @@ def given_back(connection: Connection, schema: str) -> GivenBack:
               LEFT JOIN pg_namespace ON pg_namespace.oid = relnamespace ORDER BY name"""
     ).fetchall()
     left = {str(name) for name, is_there, _ in rows if is_there}
-    return GivenBack(
+    return UnadoptResult(
         places=[str(place) for _, is_there, place in rows if is_there],
         dropped=[str(place) for _, is_there, place in rows if not is_there],
         conversations=_kept(connection, f"{schema}.adopted_conversations") if CONVERSATIONS in left else 0,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from backstay.storage.postgres.adoption.columns import View, ViewColumn
-from backstay.storage.postgres.adoption.mapping import Mapped
+from backstay.storage.postgres.adoption.mapping import TableMapping
 from backstay.storage.postgres.adoption.side_tables import PREFIX, in_dollars, owner_of
 from backstay.storage.postgres.errors import ABSENT, UNLIKE
 from backstay.storage.postgres.queries import quoted
@@ -11,16 +11,16 @@ from backstay.storage.postgres.queries import quoted
 _KEPT = "HF003"  # raised and caught within one function
 
 
-def make(mapped: Mapped, schema: str, conversations: View, turns: View, *, guarded: bool) -> Iterator[str]:
+def make(mapped: TableMapping, schema: str, conversations: View, turns: View, *, guarded: bool) -> Iterator[str]:
     """Yield what makes them. `guarded`: whoever asks sees what policies of theirs and ours let through."""
-    yield from _Conversations(mapped, schema, conversations).make(guarded=guarded)
-    yield from _Turns(mapped, schema, turns).make(guarded=guarded)
+    yield from _ConversationsView(mapped, schema, conversations).make(guarded=guarded)
+    yield from _TurnsView(mapped, schema, turns).make(guarded=guarded)
 
 
-class _Conversations:
+class _ConversationsView:
     """The view `conversations`: their rows, and what stands beside them."""
 
-    def __init__(self, mapped: Mapped, schema: str, view: View) -> None:
+    def __init__(self, mapped: TableMapping, schema: str, view: View) -> None:
         self._mapped = mapped
         self._schema = schema
         self._view = view
@@ -90,10 +90,10 @@ class _Conversations:
         return f"{beside} {_update(self._place, self._view, always, self._same)} RETURN NEW;"
 
 
-class _Turns:
+class _TurnsView:
     """The view `turns`."""
 
-    def __init__(self, mapped: Mapped, schema: str, view: View) -> None:
+    def __init__(self, mapped: TableMapping, schema: str, view: View) -> None:
         self._mapped = mapped
         self._schema = schema
         self._view = view

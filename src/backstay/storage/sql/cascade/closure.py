@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from backstay.library.record import beyond_json, value_to_line
-from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, TURNS, ForeignKey, OnDelete, Table
+from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, TURNS, CatalogTable, ForeignKey, OnDelete
 from backstay.storage.sql.session import Session
 
 Found = dict[str, list[dict[str, Any]]]
@@ -22,16 +22,16 @@ _KEYS = {CONVERSATIONS: "key", TURNS: "conversation_key"}
 
 
 @dataclass(frozen=True, slots=True)
-class Closure:
+class CascadeTables:
     """The tables that hang on conversations, by which keys, and which of their columns are kept."""
 
     keys: Sequence[ForeignKey] = ()
-    tables: Mapping[str, Table] = field(default_factory=dict)
+    tables: Mapping[str, CatalogTable] = field(default_factory=dict)
     kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of tables whose rows go, all columns; of those whose rows change, what tells a row and what it refers to."""
 
     @classmethod
-    def of(cls, session: Session) -> "Closure":
+    def of(cls, session: Session) -> "CascadeTables":
         """Return that of a database."""
         keys = session.tables.foreign_keys()
         found = {key.table: session.tables.table(key.table) for key in keys}
@@ -44,7 +44,7 @@ class Closure:
             kept[name] = tuple(dict.fromkeys(told))
         return cls(keys, tables, dict(sorted(kept.items())))
 
-    def only(self, columns: Mapping[str, Mapping[str, str]]) -> "Closure":
+    def only(self, columns: Mapping[str, Mapping[str, str]]) -> "CascadeTables":
         """Return the part that these tables and columns are of."""
         kept = {
             name: tuple(names)
@@ -53,7 +53,7 @@ class Closure:
         }
         kept |= {name: self.kept[name] for name in OURS if name in self.kept}
         keys = [key for key in self.keys if key.table in OURS or set(key.columns) <= set(kept.get(key.table, ()))]
-        return Closure([key for key in keys if key.parent in OURS or key.parent in kept], self.tables, kept)
+        return CascadeTables([key for key in keys if key.parent in OURS or key.parent in kept], self.tables, kept)
 
     def as_mapping(self) -> dict[str, Mapping[str, str]]:
         """Return the columns that are kept, by table, with their types; those of ours left out."""
@@ -75,7 +75,7 @@ class Closure:
         return sorted({key.table for key in self.keys if key.on_delete.changes})
 
 
-class _Node:
+class _ReachedRow:
     """A row that is reached."""
 
     __slots__ = ("identity", "roots", "table", "values")
@@ -88,16 +88,16 @@ class _Node:
         """The conversations with which it goes."""
 
 
-class Reach:
+class CascadeWalk:
     """What hangs on some conversations."""
 
-    def __init__(self, session: Session, closure: Closure, keys: Sequence[int], *, held: bool = False) -> None:
+    def __init__(self, session: Session, closure: CascadeTables, keys: Sequence[int], *, held: bool = False) -> None:
         """Find it. With `held` nobody else changes it until the transaction ends."""
         self._tables = session.tables
         self._closure = closure
         self._held = held
-        self._rows: dict[tuple[str, Any], _Node] = {}
-        self._changed: dict[tuple[ForeignKey, Any], _Node] = {}
+        self._rows: dict[tuple[str, Any], _ReachedRow] = {}
+        self._changed: dict[tuple[ForeignKey, Any], _ReachedRow] = {}
         self.blocking: dict[ForeignKey, set[Any]] = defaultdict(set)
         """Rows that keep these conversations from going, by the key that says so."""
         self._by_parent: dict[str, list[ForeignKey]] = defaultdict(list)
@@ -107,7 +107,7 @@ class Reach:
             self._follow(self._roots(keys))
             self._settle()
 
-    def _roots(self, keys: Sequence[int]) -> Iterable[tuple[str, list[_Node]]]:
+    def _roots(self, keys: Sequence[int]) -> Iterable[tuple[str, list[_ReachedRow]]]:
         for table, place in _KEYS.items():
             near = [key for key in self._closure.keys if table in (key.parent, key.table)]
             if not near:
@@ -117,12 +117,12 @@ class Reach:
             names = list(dict.fromkeys(names))
             nodes = []
             for _, identity, *values in self._tables.matching(table, (place,), [(key,) for key in keys], names):
-                node = _Node(table, identity, dict(zip(names, values, strict=True)), {values[0]})
+                node = _ReachedRow(table, identity, dict(zip(names, values, strict=True)), {values[0]})
                 self._rows[table, identity] = node
                 nodes.append(node)
             yield table, nodes
 
-    def _follow(self, roots: Iterable[tuple[str, list[_Node]]]) -> None:
+    def _follow(self, roots: Iterable[tuple[str, list[_ReachedRow]]]) -> None:
         waiting = deque(list(roots))
         while waiting:
             parent, nodes = waiting.popleft()
@@ -130,25 +130,25 @@ class Reach:
                 if more := self._step(key, nodes):
                     waiting.append((key.table, more))
 
-    def _step(self, key: ForeignKey, nodes: Sequence[_Node]) -> list[_Node]:
+    def _step(self, key: ForeignKey, nodes: Sequence[_ReachedRow]) -> list[_ReachedRow]:
         """Follow one key from these rows; return the rows that go with them and were not known to."""
         parents = [(node, _values(node, key.parent_columns)) for node in nodes]
         parents = [(node, values) for node, values in parents if None not in values]
         asked = [values for _, values in parents]
-        more: dict[Any, _Node] = {}
+        more: dict[Any, _ReachedRow] = {}
         names = self._names(key)
         for number, identity, *values in self._tables.children(key, asked, names, held=self._held):
             node, row = parents[number][0], dict(zip(names, values, strict=True))
             if key.on_delete.forbids:
                 self.blocking[key].add(identity)
             elif key.on_delete.changes:
-                told = self._changed.setdefault((key, identity), _Node(key.table, identity, row, set()))
+                told = self._changed.setdefault((key, identity), _ReachedRow(key.table, identity, row, set()))
                 told.roots |= node.roots
             elif key.table in OURS:
                 if row[_KEYS[key.table]] not in node.roots:  # a whole conversation would go along
                     self.blocking[key].add(identity)
             else:
-                known = self._rows.setdefault((key.table, identity), _Node(key.table, identity, row, set()))
+                known = self._rows.setdefault((key.table, identity), _ReachedRow(key.table, identity, row, set()))
                 if not node.roots <= known.roots:
                     known.roots |= node.roots
                     more[identity] = known
@@ -229,11 +229,11 @@ class Reach:
         return {key: {kind: _sorted(tables) for kind, tables in sorted(kinds.items())} for key, kinds in found.items()}
 
 
-def _values(node: _Node, names: Sequence[str]) -> tuple[Any, ...]:
+def _values(node: _ReachedRow, names: Sequence[str]) -> tuple[Any, ...]:
     return tuple([node.values[name] for name in names])
 
 
-def _add(found: dict[int, dict[str, Found]], kind: str, node: _Node) -> None:
+def _add(found: dict[int, dict[str, Found]], kind: str, node: _ReachedRow) -> None:
     row = {name: value_to_line(value) for name, value in node.values.items()}
     for root in node.roots:
         found.setdefault(root, {}).setdefault(kind, {}).setdefault(node.table, []).append(row)
@@ -251,7 +251,7 @@ def _in_words(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, default=beyond_json)
 
 
-def late_columns(closure: Closure, table: str) -> set[str]:
+def late_columns(closure: CascadeTables, table: str) -> set[str]:
     """Return the columns of a table of ours that are set once everything else is there, as they refer to that."""
     keys = [key for key in closure.keys if key.table == table and table in OURS]
     required = closure.tables[table].required if keys else frozenset()

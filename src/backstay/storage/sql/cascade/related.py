@@ -11,14 +11,14 @@ from backstay.backup.backup import Backup
 from backstay.errors import RestoreDiffers
 from backstay.library.id_text import quoted_id
 from backstay.library.record import RELATED, TURNS, Document
-from backstay.storage.sql.cascade.restore import BringingBack, Restored
-from backstay.storage.sql.records import Columns, at_keys
+from backstay.storage.sql.cascade.restore import LinkedConversation, RelatedRowsRestore
+from backstay.storage.sql.records import StoredColumns, at_keys
 from backstay.storage.sql.session import Session
 
 _MOST_TOGETHER = 256
 
 
-class Wanted(NamedTuple):
+class RelatedRequest(NamedTuple):
     """A conversation of the backup, as far as its related rows are concerned."""
 
     position: int
@@ -28,18 +28,18 @@ class Wanted(NamedTuple):
     line: bytes
 
 
-Entries = Callable[[], Iterator[list[Wanted]]]
+Entries = Callable[[], Iterator[list[RelatedRequest]]]
 """Opens a backup's conversations, many at a time; each call begins anew."""
 
 
-class RelatedRows:
+class RelatedRowsOfRestore:
     """Remembers which conversations have come back, and brings their rows when all of them have."""
 
-    def __init__(self, session: Session, backup: Backup, columns: Columns) -> None:
+    def __init__(self, session: Session, backup: Backup, columns: StoredColumns) -> None:
         self._session = session
         self._backup = backup
         self._columns = columns
-        self._work = BringingBack(session, columns.closure)
+        self._work = RelatedRowsRestore(session, columns.closure)
         self._restored = array("q")  # positions, in order
 
     @property
@@ -64,14 +64,14 @@ class RelatedRows:
         for wanted in self._wanted(entries):
             documents = [orjson.loads(one.line) for one in wanted]
             self._work.add(
-                [Restored(one.key, self._backup.owner, document)
+                [LinkedConversation(one.key, self._backup.owner, document)
                  for one, document in zip(wanted, documents, strict=True)]
             )  # fmt: skip
         self._work.finish()
         for wanted in self._wanted(entries):
             self._compare(wanted)
 
-    def _wanted(self, entries: Entries) -> Iterator[list[Wanted]]:
+    def _wanted(self, entries: Entries) -> Iterator[list[RelatedRequest]]:
         at = 0
         with closing(entries()) as chunks:  # type: ignore[type-var]
             for chunk in chunks:
@@ -83,7 +83,7 @@ class RelatedRows:
                 for start in range(0, len(found), _MOST_TOGETHER):
                     yield found[start : start + _MOST_TOGETHER]
 
-    def _compare(self, wanted: Sequence[Wanted]) -> None:
+    def _compare(self, wanted: Sequence[RelatedRequest]) -> None:
         keys = [one.key for one in wanted]
         live = {record.id: record for record in at_keys(self._session, self._backup.owner, keys, self._columns)}
         for one in wanted:

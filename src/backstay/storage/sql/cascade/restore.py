@@ -9,7 +9,7 @@ import orjson
 
 from backstay.errors import ColumnsDiffer
 from backstay.library.record import RELATED, TURNS, Document, beyond_json, value_from_line
-from backstay.storage.sql.cascade.closure import Closure, late_columns
+from backstay.storage.sql.cascade.closure import CascadeTables, late_columns
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, ForeignKey, OnDelete, Row
 from backstay.storage.sql.cascade.tables import TURNS as OUR_TURNS
 from backstay.storage.sql.session import Session
@@ -18,7 +18,7 @@ _PLACES = {CONVERSATIONS: ("key",), OUR_TURNS: ("conversation_key", "sequence")}
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class LinkedConversation:
     """A conversation that is back in its table."""
 
     key: int
@@ -27,7 +27,7 @@ class Restored:
 
 
 @dataclass(slots=True)
-class _Rows:
+class _RowCounts:
     """Rows of one table, each as often as it was there."""
 
     columns: tuple[str, ...]
@@ -38,10 +38,10 @@ class _Rows:
         return {row: tuple([row[place] for place in places]) for row in self.rows}
 
 
-class BringingBack:
+class RelatedRowsRestore:
     """Brings back the rows of one restore, some conversations at a time; what has to wait waits to the end."""
 
-    def __init__(self, session: Session, closure: Closure) -> None:
+    def __init__(self, session: Session, closure: CascadeTables) -> None:
         self._tables = session.tables
         self._closure = closure
         self._order = _parents_first(closure)
@@ -59,7 +59,7 @@ class BringingBack:
         self.left = 0
         """Rows that are not, because what they refer to is not there, or because they refer to something else now."""
 
-    def add(self, restored: Sequence[Restored]) -> None:
+    def add(self, restored: Sequence[LinkedConversation]) -> None:
         """Bring back what belongs to these conversations. Raises ColumnsDiffer."""
         self._ends.clear()
         coming: dict[str, Counter[Row]] = {name: Counter() for name in self._order}
@@ -113,7 +113,7 @@ class BringingBack:
 
     # -- what comes whole
 
-    def _note_ours(self, one: Restored) -> None:
+    def _note_ours(self, one: LinkedConversation) -> None:
         document = one.document
         row = {**document, "key": one.key, "owner": one.owner}
         self._note(CONVERSATIONS, row)
@@ -135,7 +135,7 @@ class BringingBack:
     def _insert(self, table: str, rows: Counter[Row], *, at_hand: bool) -> Counter[Row]:
         """Put in those whose parents are there, or only those whose parents are at hand; return the others."""
         columns = self._closure.kept[table]
-        ready = _Rows(columns, rows.copy())
+        ready = _RowCounts(columns, rows.copy())
         late: dict[ForeignKey, dict[Row, Row]] = {}
         for key in self._keys[table]:
             if self._may_be_late(key):
@@ -158,7 +158,7 @@ class BringingBack:
         self._put(table, ready, late)
         return rows - ready.rows
 
-    def _put(self, table: str, ready: _Rows, late: Mapping[ForeignKey, Mapping[Row, Row]]) -> None:
+    def _put(self, table: str, ready: _RowCounts, late: Mapping[ForeignKey, Mapping[Row, Row]]) -> None:
         match = self._closure.tables[table].key
         put = []
         for row, number in ready.rows.items():
@@ -274,7 +274,7 @@ def _related(document: Document, kind: str) -> Mapping[str, Sequence[Mapping[str
     return found
 
 
-def _parents_first(closure: Closure) -> list[str]:
+def _parents_first(closure: CascadeTables) -> list[str]:
     """Return the tables whose rows go, each behind those that it refers to, as far as they do not go round."""
     left, order = list(closure.going), list[str]()
     while left:

@@ -47,7 +47,7 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CatalogTable:
     """A table as the catalogue has it."""
 
     name: str
@@ -62,25 +62,25 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
+class UserTrigger:
     """A trigger of a user's own."""
 
     name: str
     table: str
 
 
-class Tables(Protocol):
+class TableCatalog(Protocol):
     """The tables of one database, within a transaction. Values are as a backup takes them: see `library.record`."""
 
     def foreign_keys(self) -> Sequence[ForeignKey]:
         """Return every foreign key that refers to conversations or turns, or to what goes with them, and so on."""
         ...
 
-    def table(self, name: str) -> Table | None:
+    def table(self, name: str) -> CatalogTable | None:
         """Return a table that a foreign key was found of; None where there is none of that name."""
         ...
 
-    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[Trigger]:
+    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[UserTrigger]:
         """Return the triggers that fire when rows of these tables are deleted, or changed."""
         ...
 

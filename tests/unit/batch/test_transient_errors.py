@@ -11,7 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from backstay.batch.outcome import Fail, Retry, outcome_of_exception
-from backstay.batch.passing_errors import PassingError, passing_error
+from backstay.batch.transient_errors import TransientError, passing_error
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _STATUSES = {408: True, 409: True, 425: True, 429: True, 500: True, 503: True, 529: True, 400: False, 401: False,
@@ -62,7 +62,7 @@ def test_status_decides(make):
     """An answer with an error status passes when it is an overload or a fault of the server, and not otherwise."""
     found = {status: passing_error(make(status), _NOW) for status in _STATUSES}
 
-    assert found == {status: PassingError(f"http_{status}") if ok else None for status, ok in _STATUSES.items()}
+    assert found == {status: TransientError(f"http_{status}") if ok else None for status, ok in _STATUSES.items()}
 
 
 @pytest.mark.parametrize("make", [_httpx, _aiohttp, _requests])
@@ -81,7 +81,7 @@ def test_status_decides(make):
 )
 def test_retry_after_is_heeded(make, header, after):
     """The header gives seconds or a date; anything else asks for nothing."""
-    assert passing_error(make(429, Retry_After=header), _NOW) == PassingError("http_429", after)
+    assert passing_error(make(429, Retry_After=header), _NOW) == TransientError("http_429", after)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_lost_connections_and_timeouts_pass(error, code):
 @pytest.mark.parametrize("package", ["openai", "anthropic"])
 def test_errors_of_a_provider_go_by_their_status(package):
     """Rate limits and faults of a provider pass, with its own time to wait; a bad request does not."""
-    assert passing_error(_sdk(package, "RateLimitError", 429, retry_after="3"), _NOW) == PassingError("http_429", 3.0)
-    assert passing_error(_sdk(package, "InternalServerError", 529), _NOW) == PassingError("http_529")
+    assert passing_error(_sdk(package, "RateLimitError", 429, retry_after="3"), _NOW) == TransientError("http_429", 3.0)
+    assert passing_error(_sdk(package, "InternalServerError", 529), _NOW) == TransientError("http_529")
     assert passing_error(_sdk(package, "BadRequestError", 400), _NOW) is None
 
 
@@ -169,7 +169,7 @@ def test_circle_of_causes_ends():
     one, other = httpx.ConnectError("x"), ValueError("y")
     one.__cause__, other.__cause__ = other, one
 
-    assert passing_error(one, _NOW) == PassingError("connection")
+    assert passing_error(one, _NOW) == TransientError("connection")
 
 
 def test_attribute_that_raises_is_as_good_as_none():

@@ -48,7 +48,7 @@ _SPENT_CODES = frozenset({"insufficient_quota", "enforced_spend_limit_reached", 
 
 
 @dataclass(frozen=True, slots=True)
-class PassingError:
+class TransientError:
     """An error after which the same call may work."""
 
     code: str
@@ -56,19 +56,19 @@ class PassingError:
     """How long the other side asks to be left alone."""
 
 
-def passing_error(error: BaseException, now: datetime) -> PassingError | None:
+def passing_error(error: BaseException, now: datetime) -> TransientError | None:
     """Return what a known error that may pass means; None for any other."""
     kind = _kind_of(type(error))
     if kind is None or _is_untrusted_certificate(error):
         return None
     if kind != _STATUS:
-        return PassingError(kind)
+        return TransientError(kind)
     status = _status_of(error)
     if status is None or not (status in _PASSING_STATUSES or 500 <= status < 600):
         return None
     if not _SPENT_CODES.isdisjoint(_codes_of(error)):
         return None
-    return PassingError(f"http_{status}", retry_after_seconds(error, now))
+    return TransientError(f"http_{status}", retry_after_seconds(error, now))
 
 
 def retry_after_seconds(error: BaseException, now: datetime) -> float | None:
