@@ -36,7 +36,7 @@ _DIGITS = {_SHARE: 2, _RATE: 0, _CPU: 2}
 def main() -> None:
     chosen = parse(QUESTION, items=10_000, rounds=3, in_flight=1_000)
     print_heading(QUESTION, "provider_rate.py", chosen)
-    file_limits.allow_many()
+    file_limits.raise_file_limit()
     with local_provider(_SECONDS) as base_url:
         measured = measure(
             [partial(_measured, way, chosen.items, chosen.in_flight, base_url) for way in _WAYS],
@@ -88,7 +88,7 @@ async def _timed(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
 @contextmanager
 def _rested_collector() -> Iterator[None]:
     before = gc.get_threshold()
-    gc_tuning.let_rest()
+    gc_tuning.tune_garbage_collector()
     try:
         yield
     finally:

@@ -44,7 +44,7 @@ def server(parent: Path) -> Iterator[Server]:
 def database(running: Server) -> Iterator[str]:
     """Make a migrated database, give its URL, and drop it after. What it wrote is on disk before and after."""
     with fresh(running) as url:
-        migrate(ServerAddress.of(url), SCHEMA)
+        migrate(ServerAddress.from_url(url), SCHEMA)
         yield url
 
 

@@ -30,10 +30,10 @@ class Alone:
     def end(self, now: float, permit: Permit, used_tokens: int | None) -> None:
         self.in_flight -= 1
 
-    def succeeded(self, now: float, permit: Permit) -> None:
+    def record_success(self, now: float, permit: Permit) -> None:
         pass
 
-    def refused(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
+    def record_refusal(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         if trouble.retry_after_seconds is not None:
             return trouble.retry_after_seconds
         return min(60.0, 2.0**again) * random.uniform(0.5, 1.0)
@@ -50,14 +50,14 @@ class Aimd(Alone):
     def wait(self, now: float, tokens: int) -> float:
         return math.inf if self.in_flight + 1 > self._cap else 0.0
 
-    def succeeded(self, now: float, permit: Permit) -> None:
+    def record_success(self, now: float, permit: Permit) -> None:
         self._cap += 1.0 / self._cap
 
-    def refused(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
+    def record_refusal(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         if permit.started_at > self._cut_at:
             self._cut_at = now
             self._cap = max(1.0, min(self._cap, self.in_flight) / 2)
-        return super().refused(now, permit, trouble, again)
+        return super().record_refusal(now, permit, trouble, again)
 
 
 class HoldAll(Alone):
@@ -80,14 +80,14 @@ class HoldAll(Alone):
         self._next_at = now + self._gap
         return super().start(now, tokens)
 
-    def succeeded(self, now: float, permit: Permit) -> None:
+    def record_success(self, now: float, permit: Permit) -> None:
         self._rounds = 0
         self._good += 1
         self._gap = self._gap / 1.005 if self._gap > 0.001 else 0.0
         if self._room < math.inf:
             self._room += 1.0 if self._room < self._half else 0.05
 
-    def refused(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
+    def record_refusal(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         named = trouble.retry_after_seconds
         if permit.started_at > self._cut_at:
             if self._good and self._cut_at > -math.inf:
@@ -101,4 +101,4 @@ class HoldAll(Alone):
                 named = max(own, named or 0.0)
         if named is not None:
             self._paused_until = max(self._paused_until, now + named)
-        return super().refused(now, permit, trouble, again)
+        return super().record_refusal(now, permit, trouble, again)

@@ -155,11 +155,11 @@ class Backstay:
         """Return who has unfinished jobs, or backups."""
         return await self._store.notes.owners()
 
-    async def others(self, noun: OwnedKind) -> OtherOwners:
+    async def count_other_owners(self, noun: OwnedKind) -> OtherOwners:
         """Count what other owners have, as far as our role may see it; in another user's file count nothing."""
         if not all(is_own(path) for path in self._store.files):
             return OtherOwners(noun, 0, 0)
-        return await self._store.notes.others(self.settings.owner, noun)
+        return await self._store.notes.count_other_owners(self.settings.owner, noun)
 
     async def cursors(self, owner: str) -> Cursors:
         """Return the cursors of an owner's lists, which reveal nothing of other owners' rows."""
@@ -247,9 +247,11 @@ class Backstay:
         await original.find(source)
         migrated = await self.migrate(check=check)
         if check and migrated.applied:
-            return LegacyImportResult(migrated, await original.take_over(source, check=True, nothing_is_here=True))
+            return LegacyImportResult(
+                migrated, await original.import_everything(source, check=True, nothing_is_here=True)
+            )
         async with self:
-            return LegacyImportResult(migrated, await original.take_over(source, check=check))
+            return LegacyImportResult(migrated, await original.import_everything(source, check=check))
 
     def _original(self) -> LegacyImport:
         if self._store.original is None:
@@ -258,7 +260,7 @@ class Backstay:
                 "BACKSTAY_DATABASE_URL",
                 setting="database_url",
             )
-        keep, places = self.settings.backup_keep, self._store.backups.places
+        keep, places = self.settings.backup_keep, self._store.backups.allocate_keys
         owner, locks = self.settings.owner, self._store.locks
         return LegacyImport(
             store=self._store.original,
@@ -300,7 +302,7 @@ class Backstay:
         )
         return await self._store.adopt(wanted, self.settings.owner, check=check)
 
-    async def give_back(self, *, check: bool = False) -> UnadoptResult:
+    async def unadopt(self, *, check: bool = False) -> UnadoptResult:
         """Take back what `adopt` did. Not within `async with`; twice is safe. The tables stay as they are.
 
         What had no column there is lost, and the answer says of how many.
@@ -313,7 +315,7 @@ class Backstay:
             SchemaOutdated: a worker is on it.
             StorageError: it cannot be done there.
         """
-        return await self._store.give_back(check=check)
+        return await self._store.unadopt(check=check)
 
     async def __aenter__(self) -> "Backstay":
         await self._store.start(create=self._create)

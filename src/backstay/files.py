@@ -14,7 +14,7 @@ from backstay.errors import OutputUnwritable
 
 
 @contextmanager
-def written_whole(path: Path, *, spared: Iterable[Path] = ()) -> Iterator[BinaryIO]:
+def write_atomically(path: Path, *, spared: Iterable[Path] = ()) -> Iterator[BinaryIO]:
     """Give a file to write into that bears its name only once it is complete and on disk.
 
     An error within leaves what was there before. A name that stands for something other than a file (a pipe, a

@@ -11,7 +11,7 @@ from backstay.batch.job import JobState
 from backstay.batch.result import BatchResult
 from backstay.batch.worker import EndReason
 from backstay.cli.app import app
-from backstay.cli.exits import EPILOG, MEANINGS, ExitStatus, of_error, of_result
+from backstay.cli.exits import EPILOG, MEANINGS, ExitStatus, status_of_error, status_of_result
 
 _USAGE = {
     "SettingsError",
@@ -47,12 +47,12 @@ def test_every_error_has_its_status(kind):
     """Wrong usage is 2, a full disk needs the user and is 5, a stop is 130, everything else is 1."""
     expected = ExitStatus.USAGE if kind.__name__ in _USAGE else _OTHERS.get(kind.__name__, ExitStatus.ERROR)
 
-    assert of_error(kind("told")) is expected
+    assert status_of_error(kind("told")) is expected
 
 
 def test_an_unexpected_exception_is_an_error():
     """What is no error of ours has the status of an error."""
-    assert of_error(KeyError("x")) is ExitStatus.ERROR
+    assert status_of_error(KeyError("x")) is ExitStatus.ERROR
 
 
 def _result(ending: EndReason, counts: ItemCounts) -> BatchResult:
@@ -73,7 +73,7 @@ def _result(ending: EndReason, counts: ItemCounts) -> BatchResult:
 )
 def test_every_ending_has_its_status(ending, status):
     """Why a run ended decides how the command exits."""
-    assert of_result(_result(ending, ItemCounts(completed=3))) is status
+    assert status_of_result(_result(ending, ItemCounts(completed=3))) is status
 
 
 def test_all_endings_are_known():
@@ -91,8 +91,8 @@ def test_finished_with_failures_is_told_apart():
     """A job that finished with failures is not all done, whether it did so now or before."""
     result = _result(EndReason.FINISHED, ItemCounts(completed=2, failed=1))
 
-    assert of_result(result) is ExitStatus.WITH_FAILURES
-    assert of_result(replace(result, did_nothing=True)) is ExitStatus.WITH_FAILURES
+    assert status_of_result(result) is ExitStatus.WITH_FAILURES
+    assert status_of_result(replace(result, did_nothing=True)) is ExitStatus.WITH_FAILURES
 
 
 def test_every_help_text_shows_the_statuses(within):

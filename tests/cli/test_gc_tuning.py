@@ -17,7 +17,7 @@ def _as_before():
 
 def test_it_leaves_out_what_is_loaded_and_comes_by_less_often():
     """And still comes by: garbage in circles does not pile up without end."""
-    gc_tuning.let_rest()
+    gc_tuning.tune_garbage_collector()
 
     assert gc.get_freeze_count() > 1_000
     assert gc.get_threshold()[0] == 50_000

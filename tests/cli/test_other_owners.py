@@ -21,7 +21,7 @@ async def _fill(database):
             for number in range(count):
                 await own.batches.run(f"job {number}", _ITEMS, "scripted")
             backup = await own.backups.create(ALL)
-        path = await own.backups.path_of(backup)
+        path = await own.backups.path_for(backup)
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(BackupDamaged):
             await own.backups.verify(backup.id)

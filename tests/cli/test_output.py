@@ -12,7 +12,7 @@ from backstay.cli import error_output
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
 from backstay.cli.progress import RunProgressLines
-from backstay.cli.text import counted, duration, plain, plain_lines, shortened
+from backstay.cli.text import format_count, format_duration, printable, printable_lines, shortened
 from backstay.signals import SAME_SIGNAL_SECONDS
 
 _HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
@@ -20,16 +20,16 @@ _HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
 
 def test_plain_text_commands_no_terminal():
     """Control characters and reversals are gone, line breaks are blanks, the rest stays."""
-    assert plain(_HOSTILE) == "[31mred]0;title gnirts2J tail"
-    assert plain_lines("a\tb\n\x1b[2Jc\u2029d") == ["a   b", "[2Jc", "d"]
-    assert plain("half \ud800 a pair") == "half \\ud800 a pair"
-    assert plain("Grüße, 你好 🙂") == "Grüße, 你好 🙂"
+    assert printable(_HOSTILE) == "[31mred]0;title gnirts2J tail"
+    assert printable_lines("a\tb\n\x1b[2Jc\u2029d") == ["a   b", "[2Jc", "d"]
+    assert printable("half \ud800 a pair") == "half \\ud800 a pair"
+    assert printable("Grüße, 你好 🙂") == "Grüße, 你好 🙂"
 
 
 def test_numbers_are_readable():
     """Counts, durations and long names as people read them."""
-    assert [counted(1, "item"), counted(1234, "item")] == ["1 item", "1,234 items"]
-    assert [duration(s) for s in (0.04, 59.9, 59.96, 125, 3600, 12_000)] == [
+    assert [format_count(1, "item"), format_count(1234, "item")] == ["1 item", "1,234 items"]
+    assert [format_duration(s) for s in (0.04, 59.9, 59.96, 125, 3600, 12_000)] == [
         "0.0 s",
         "59.9 s",
         "1 min 00 s",
@@ -246,7 +246,7 @@ def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
 
 def test_a_command_line_error_is_told_without_the_library(capsys):
     """Telling an error needs nothing but the error."""
-    status = error_output.faulty(Invocation(), ValueError(), as_json=True)
+    status = error_output.print_fault(Invocation(), ValueError(), as_json=True)
 
     assert status == 1
     assert json.loads(capsys.readouterr().err)["error"]["code"] == "fault"

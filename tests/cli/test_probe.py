@@ -107,7 +107,7 @@ def test_what_is_refused_is_asked_for_in_another_way(within, backstay, provider)
         "structured": "json",
         "query": {"a": "b"},
     }
-    Recipe.of(recipe)
+    Recipe.from_fields(recipe)
 
 
 def test_a_stream_is_asked_for_where_nothing_else_is_given(within, provider):

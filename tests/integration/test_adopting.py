@@ -136,14 +136,14 @@ _EDITS = {
 
 def _edited_after_the_backup(backstay, url, edit, monkeypatch):
     store = backstay.conversations._remover._store
-    real = store.verified
+    real = store.mark_verified
 
     async def verified(*given, **more):
         done = await real(*given, **more)
         await asyncio.to_thread(sql, url, edit)
         return done
 
-    monkeypatch.setattr(store, "verified", verified)
+    monkeypatch.setattr(store, "mark_verified", verified)
 
 
 @pytest.mark.parametrize("what", _EDITS)
@@ -167,13 +167,13 @@ async def test_without_the_row_version(backstay, url, monkeypatch):
 
     _edited_after_the_backup(backstay, url, _EDITS["a message"], monkeypatch)
     monkeypatch.setattr(Record, "version", property(lambda _: b"the same"))
-    real = backstay.conversations._remover._store.verified
+    real = backstay.conversations._remover._store.mark_verified
 
     async def verified(*given, **more):
         await asyncio.to_thread(sql, url, "UPDATE backstay.backup_items SET row_version = 'the same'")
         return await real(*given, **more)
 
-    monkeypatch.setattr(backstay.conversations._remover._store, "verified", verified)
+    monkeypatch.setattr(backstay.conversations._remover._store, "mark_verified", verified)
     deleted = await backstay.conversations.delete(ALL)
 
     assert deleted.changed == 0
@@ -597,8 +597,8 @@ async def test_it_is_taken_back(url):
 
     await _adopt(url)
     again = await _adopt(url)
-    given_back = await Backstay.open(url).give_back()
-    twice = await Backstay.open(url).give_back()
+    given_back = await Backstay.open(url).unadopt()
+    twice = await Backstay.open(url).unadopt()
 
     assert again.was_there
     assert list(given_back.places) == ["public.chats", "public.messages"]
@@ -634,12 +634,12 @@ async def test_without_their_tables_it_is_taken_back(url, what):
     for refused in (Backstay.open(url).__aenter__, lambda: _adopt(url), Backstay.open(url).migrate):
         with pytest.raises(StoreCorrupt, match="adopt --undo"):
             await refused()
-    checked = await Backstay.open(url).give_back(check=True)
-    done = await Backstay.open(url).give_back()
+    checked = await Backstay.open(url).unadopt(check=True)
+    done = await Backstay.open(url).unadopt()
 
     assert checked == done
     assert (done.places, done.dropped, done.conversations) == (places, dropped, kept)
-    assert (await Backstay.open(url).give_back()).is_nothing
+    assert (await Backstay.open(url).unadopt()).is_nothing
     async with Backstay.open(url) as backstay:
         assert await backstay.conversations.list() == []
 
@@ -650,7 +650,7 @@ async def test_an_unfinished_delete_keeps_it_from_being_taken_back(backstay, url
     await asyncio.to_thread(sql, url, "UPDATE backstay.backups SET deletion = 'deleting'")
 
     with pytest.raises(CannotAdopt, match=deleted.backup_id):
-        await Backstay.open(url).give_back()
+        await Backstay.open(url).unadopt()
 
 
 async def test_another_adoption_is_refused(backstay, url):
@@ -738,7 +738,7 @@ async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
     rows = await asyncio.to_thread(everything, url)
     await _adopt(url)
     whole = await asyncio.to_thread(real_app.catalogue, url)
-    await Backstay.open(url).give_back()
+    await Backstay.open(url).unadopt()
     words = [
         "--conversations",
         WANTED[0],
@@ -760,7 +760,7 @@ async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
             found = await asyncio.to_thread(_settled, url)
             assert found in (before, after)
             seen.add(found == after)
-            await (_adopt(url) if verb is words else Backstay.open(url).give_back())
+            await (_adopt(url) if verb is words else Backstay.open(url).unadopt())
             assert await asyncio.to_thread(real_app.catalogue, url) == after
             assert await asyncio.to_thread(everything, url) == rows
 

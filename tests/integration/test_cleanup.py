@@ -141,7 +141,7 @@ async def test_dead_worker_does_not_keep_a_job(backstay, path):
     """It is taken over first."""
     await backstay.batches.create("batch", items(3), "scripted")
     life = LivenessLock.open(backstay._store.locks)
-    await backstay._store.batches.work.enter("local", "batch", life.card, again=False)
+    await backstay._store.batches.work.acquire_lease("local", "batch", life.card, again=False)
     life.close(remove=False)
 
     await backstay.batches.discard("batch")

@@ -524,14 +524,14 @@ async def test_a_file_may_be_where_its_record_says(app, tmp_path):
 async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
     """And taken over the next time."""
     path = app.backup([conversation(1)])
-    look = LegacyFileSource.look
+    look = LegacyFileSource.examine
 
     def looking(self):
         held = look(self)
         path.write_text(path.read_text().replace("Content of 1", "Content of 2"))
         return held
 
-    monkeypatch.setattr(LegacyFileSource, "look", looking)
+    monkeypatch.setattr(LegacyFileSource, "examine", looking)
     report = await taken(app)
     monkeypatch.undo()
 
@@ -544,14 +544,14 @@ async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
 async def test_without_its_comparison_a_change_would_go_unseen(app, monkeypatch):
     """The control of the one above."""
     path = app.backup([conversation(1)])
-    look = LegacyFileSource.look
+    look = LegacyFileSource.examine
 
     def looking(self):
         look(self)
         path.write_text(path.read_text().replace("Content of 1", "Content of 2"))
         return look(self)
 
-    monkeypatch.setattr(LegacyFileSource, "look", looking)
+    monkeypatch.setattr(LegacyFileSource, "examine", looking)
 
     assert left(await taken(app)) == {}
 

@@ -131,7 +131,7 @@ async def test_tries_that_are_repeated_pause_the_job_too(backstay):
 
 async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backstay, monkeypatch):
     """What was under way when the breaker tripped fails like the others, and is as little to blame."""
-    late, put_back = asyncio.Event(), Worker._put_back
+    late, put_back = asyncio.Event(), Worker._requeue
 
     async def put_back_while_it_ends(worker, pause):
         await put_back(worker, pause)
@@ -145,7 +145,7 @@ async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backs
             await late.wait()
         return Fail("no")
 
-    monkeypatch.setattr(Worker, "_put_back", put_back_while_it_ends)
+    monkeypatch.setattr(Worker, "_requeue", put_back_while_it_ends)
     result = await backstay.batches.run("batch", items(100), process, concurrency=4)
 
     assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(completed=1, pending=99))

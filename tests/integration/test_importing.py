@@ -126,7 +126,7 @@ async def test_an_import_of_a_backup_is_a_restore(backstay, tmp_path):
     await backstay.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
     before = await digests(backstay)
     deleted = await backstay.conversations.delete(ALL)
-    path = await backstay.backups.path_of(await backstay.backups.show(deleted.backup_id))
+    path = await backstay.backups.path_for(await backstay.backups.show(deleted.backup_id))
     shutil.copy(path, tmp_path / "kept.json.zst")
 
     done = await backstay.conversations.import_file(tmp_path / "kept.json.zst")
@@ -158,7 +158,7 @@ async def test_a_file_beyond_the_ceiling_locks_nothing(backstay, tmp_path, monke
     """A file beyond the ceiling is refused before a transaction begins; without a ceiling it is imported."""
     rows = _jsonl(tmp_path / "rows.jsonl", *({"messages": _MESSAGES} for _ in range(4)))
     with monkeypatch.context() as locked:
-        locked.setattr(SqlConversations, "bring_in", None)
+        locked.setattr(SqlConversations, "import_conversations", None)
         with pytest.raises(InputTooLarge, match="11 conversations and turns together"):
             await backstay.conversations.import_file(rows, ceiling=InputCeiling(rows=11, text_bytes=10_000))
 

@@ -124,14 +124,14 @@ async def test_what_was_changed_meanwhile_is_kept(app, path, edit, monkeypatch):
     """A conversation stays, with all that hangs on it, when any of that is not in the backup as it is."""
     before = await _everything(path)
     store = app.conversations._remover._store
-    real = store.verified
+    real = store.mark_verified
 
     async def edited(*given, **more):
         done = await real(*given, **more)
         await _sql(path, edit)
         return done
 
-    monkeypatch.setattr(store, "verified", edited)
+    monkeypatch.setattr(store, "mark_verified", edited)
     deleted = await app.conversations.delete(ALL)
     await _sql(path, "UPDATE users SET latest = NULL WHERE name = 'Cid'")
 
@@ -148,7 +148,7 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     from backstay.storage.sql import deleting
 
     store = app.conversations._remover._store
-    real = store.verified
+    real = store.mark_verified
 
     async def edited(*given, **more):
         done = await real(*given, **more)
@@ -161,7 +161,7 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
         return [_Trusted(record, noted[record.id]) for record in real_at_keys(session, owner, keys, columns)]
 
     real_at_keys = deleting.at_keys
-    monkeypatch.setattr(store, "verified", edited)
+    monkeypatch.setattr(store, "mark_verified", edited)
     monkeypatch.setattr(deleting, "at_keys", trusting)
 
     deleted = await app.conversations.delete(ALL)

@@ -370,7 +370,7 @@ async def test_of_two_results_that_were_deleted_the_latest_is_the_items(library,
 @pytest.fixture
 async def renewed(library, monkeypatch):
     """A job that was discarded and run again under its name: two conversations name each of its items."""
-    monkeypatch.setattr("backstay.storage.sql.verified_entries.made_ahead", _one_by_one)
+    monkeypatch.setattr("backstay.storage.sql.verified_entries.prefetch", _one_by_one)
     await library.batches.discard("job")
     await library.batches.run(
         "job", [{"id": f"i{number}", "topic": f"job {number}"} for number in range(5)], "scripted"
@@ -419,7 +419,7 @@ async def test_a_name_that_is_used_again_is_no_conflict(library, renewed, of_whi
 @pytest.mark.parametrize("chunks", [_one_by_one, iter], ids=["in chunks", "at once"])
 async def test_an_item_without_a_result_takes_the_latest(library, half, monkeypatch, chunks):
     """Of two that name it: that is what the job made before its conversation was deleted, and the item put back."""
-    monkeypatch.setattr("backstay.storage.sql.verified_entries.made_ahead", chunks)
+    monkeypatch.setattr("backstay.storage.sql.verified_entries.prefetch", chunks)
     await library.batches.discard("half")
     await library.batches.run("half", [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}], half.processor)
     before, results = await _all_rows(library), await _results(library, "half")
@@ -470,7 +470,7 @@ async def test_an_expired_backup_cannot_be_restored(library):
     with pytest.raises(BackupUnusable, match="has expired, its file is gone"):
         await library.backups.restore(backup.id)
     assert [decision.action for decision in cleaned.decisions] == ["remove"]
-    assert not (await library.backups.path_of(backup)).exists()
+    assert not (await library.backups.path_for(backup)).exists()
     assert await _sql(library, "SELECT count(*) FROM backup_items") == [(0,)]
 
 

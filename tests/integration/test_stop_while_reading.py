@@ -28,4 +28,4 @@ async def test_stop_before_all_items_are_in_makes_no_job(tmp_path):
         with pytest.raises(JobNotFound):
             await backstay.batches.checkpoint("job")
         assert calls == []
-        assert await backstay._store.batches.intake.unowned("local") == []
+        assert await backstay._store.batches.intake.orphaned_staging("local") == []

@@ -131,7 +131,7 @@ async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
 
     assert write.calls == []
     assert await backstay.batches.list() == []
-    assert await backstay._store.batches.intake.unowned("local") == []
+    assert await backstay._store.batches.intake.orphaned_staging("local") == []
 
 
 async def test_stop_that_was_asked_for_before_makes_no_call(backstay):
@@ -236,7 +236,7 @@ async def test_caller_cancelled_while_a_job_is_made(backstay, path):
         await running
 
     assert await backstay.batches.list() == []
-    assert await backstay._store.batches.intake.unowned("local") == []
+    assert await backstay._store.batches.intake.orphaned_staging("local") == []
 
 
 async def test_program_that_ends_in_the_middle_leaves_a_resumable_job(path):

@@ -75,7 +75,7 @@ async def test_without_the_trigger_failures_are_missed(settings, picky):
         assert (await api.settled("j"))["failed"] == 1
         feed = JobFeed(api.parts.backstay.for_owner(ANN).batches, "j", poll_seconds=60)
         await feed.begin()
-        await feed.look()
+        await feed.poll()
 
         assert "item_failed" not in [one.name async for one in feed.events(0)]
 

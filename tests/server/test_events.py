@@ -161,7 +161,7 @@ async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch)
     await failing.ann.post("/api/batches/j/resume", json={"concurrency": 4})
     assert (await failing.settled("j"))["failed"] == 40
 
-    await feed.look()
+    await feed.poll()
     received = [one async for one in events if one.name == "item_failed"]
 
     numbers = [int(one.encoded.split(b"\n")[0].removeprefix(b"id: ")) for one in received]

@@ -124,7 +124,7 @@ def test_what_is_taken_comes_out(tmp_path, found, is_backup):
             async for one in backstay.conversations.export(_ALL):
                 for form in FORMATS.values():
                     form().chunk(one)
-                ConversationOut.of(one).to_json()
+                ConversationOut.from_conversation(one).to_json()
 
     asyncio.run(bring_in())
 

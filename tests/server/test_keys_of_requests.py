@@ -274,7 +274,7 @@ async def test_a_receipt_outlasts_a_request_that_was_given_up(api, monkeypatch):
 
     asked = {"url": "/api/conversations/import", "files": {"file": ("in.jsonl", _ROWS)}, "headers": _key("g")}
     with monkeypatch.context() as patch:
-        patch.setattr(type(store), "keep", gone)
+        patch.setattr(type(store), "put", gone)
         with pytest.raises(asyncio.CancelledError):
             await api.ann.post(**asked)
     again = await api.ann.post(**asked)

@@ -291,7 +291,7 @@ async def test_the_cleanup_removes_what_has_expired(api, settings):
 
     assert (await api.ann.get(f"/api/backups/{backup}")).json()["state"] == "expired"
     assert not list((settings.here / "backups").rglob("*.zst"))
-    assert b'backstay_backup_cleanups_total{result="done"} 1.0' in api.parts.metrics.shown()
+    assert b'backstay_backup_cleanups_total{result="done"} 1.0' in api.parts.metrics.render()
 
 
 async def test_one_server_of_all_cleans_up(api):
@@ -313,7 +313,7 @@ async def test_a_cleanup_that_fails_is_logged(api, settings, caplog):
         assert await cleaning.run()
 
     assert "cleanup_failed" in caplog.text
-    assert b'backstay_backup_cleanups_total{result="failed"} 1.0' in api.parts.metrics.shown()
+    assert b'backstay_backup_cleanups_total{result="failed"} 1.0' in api.parts.metrics.render()
 
 
 async def test_the_cleanup_comes_at_two(api):

@@ -146,7 +146,7 @@ def test_every_error_has_a_status_and_tells_no_path(kind):
     error = kind("It is at /srv/private/here.db", path="/srv/private/here.db", job_id="j")
 
     assert 400 <= problems.status_of(error) < 600
-    told = problems.told(error).error
+    told = problems.message_for(error).error
     assert told.code == kind.code
     assert "path" not in told.details
     if problems.status_of(error) >= 500 and kind not in _TOLD_WHOLE:

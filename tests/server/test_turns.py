@@ -33,7 +33,7 @@ def _held_searches(settings, monkeypatch):
             gate.wait()
         return False
 
-    monkeypatch.setattr(session, "has", has)
+    monkeypatch.setattr(session, "contains", has)
     try:
         yield lambda: len(entered)
     finally:

@@ -24,7 +24,7 @@ async def _library(store):
     held = await claim(store, lease, 3)
     kept = [conversation(str(number), id=f"c{number}") for number in range(3)]
     await commit(store, lease, *map(completed, held, kept))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
 
 async def _records(store, selection=_ALL, owner=OWNER):
@@ -44,7 +44,7 @@ async def _verified(store, *, deleting):
     backup = await _begun(store)
     records = await _records(store)
     await store.backups.add_items(backup, 0, records, [record.version for record in records])
-    return await store.backups.verified(backup, _SEALED, deleting=deleting)
+    return await store.backups.mark_verified(backup, _SEALED, deleting=deleting)
 
 
 def _there():
@@ -107,15 +107,15 @@ async def test_a_backup_goes_through_its_states(store):
     with pytest.raises(BackupUnusable, match="is running; there is nothing to pin"):
         await store.backups.pin(OWNER, backup.id, pinned=True)
 
-    verified = await store.backups.verified(backup, _SEALED, deleting=False)
-    late = await store.backups.failed(backup, "too late")
+    verified = await store.backups.mark_verified(backup, _SEALED, deleting=False)
+    late = await store.backups.mark_failed(backup, "too late")
     pinned = await store.backups.pin(OWNER, backup.id, pinned=True)
-    refused = await store.backups.expire(pinned, early=True)
+    refused = await store.backups.mark_expired(pinned, early=True)
     await store.backups.pin(OWNER, backup.id, pinned=False)
     store.clock.move(86_399)
-    early = await store.backups.expire(verified, early=False)
+    early = await store.backups.mark_expired(verified, early=False)
     store.clock.move(1)
-    expired = await store.backups.expire(verified, early=False)
+    expired = await store.backups.mark_expired(verified, early=False)
 
     assert (verified.state, verified.expires_at - verified.verified_at) == ("verified", timedelta(days=1))
     assert (late, refused, early, expired) == (False, False, False, True)
@@ -125,17 +125,17 @@ async def test_a_backup_goes_through_its_states(store):
 async def test_damage_stays_until_it_is_known_to_be_cleared(store):
     """Only a verification that began when it was known clears it; a damaged backup may be pinned, and expires."""
     verified = await _verified(store, deleting=False)
-    first = await store.backups.damaged(verified)
+    first = await store.backups.mark_damaged(verified)
     since = store.clock.now()
     store.clock.move(10)
-    second = await store.backups.damaged(verified)
-    damaged = await store.backups.sound(verified)
-    cleared = await store.backups.sound(damaged)
-    await store.backups.damaged(cleared)
-    newer = await store.backups.sound(damaged)
+    second = await store.backups.mark_damaged(verified)
+    damaged = await store.backups.mark_sound(verified)
+    cleared = await store.backups.mark_sound(damaged)
+    await store.backups.mark_damaged(cleared)
+    newer = await store.backups.mark_sound(damaged)
     await store.backups.pin(OWNER, newer.id, pinned=True)
     await store.backups.pin(OWNER, newer.id, pinned=False)
-    expired = await store.backups.expire(newer, early=True)
+    expired = await store.backups.mark_expired(newer, early=True)
 
     assert (first, second, expired) == (True, False, True)
     assert (damaged.state, damaged.damaged_at) == ("damaged", since)
@@ -146,12 +146,12 @@ async def test_damage_stays_until_it_is_known_to_be_cleared(store):
 async def test_no_step_of_a_delete_is_made_behind_a_damaged_backup(store):
     """The transaction's own look at the record refuses it; only removing the backup ends the delete then."""
     backup = await _verified(store, deleting=True)
-    await store.backups.damaged(backup)
+    await store.backups.mark_damaged(backup)
 
     with pytest.raises(BackupUnusable, match="is damaged since"):
         await store.backups.delete_step(backup, limit=2, is_there=_there)
-    by_itself = await store.backups.expire(backup, early=False)
-    asked = await store.backups.expire(backup, early=True)
+    by_itself = await store.backups.mark_expired(backup, early=False)
+    asked = await store.backups.mark_expired(backup, early=True)
 
     assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
     assert (by_itself, asked) == (False, True)
@@ -161,10 +161,10 @@ async def test_no_step_of_a_delete_is_made_behind_a_damaged_backup(store):
 async def test_a_writer_that_was_taken_for_dead_verifies_nothing(store):
     """Whoever took it for dead has removed its file."""
     backup = await _begun(store)
-    assert await store.backups.failed(backup, "its writer died")
+    assert await store.backups.mark_failed(backup, "its writer died")
 
     with pytest.raises(BackupUnusable, match="was given up by another process"):
-        await store.backups.verified(backup, _SEALED, deleting=True)
+        await store.backups.mark_verified(backup, _SEALED, deleting=True)
 
 
 async def test_a_delete_goes_in_steps(store):
@@ -179,7 +179,7 @@ async def test_a_delete_goes_in_steps(store):
     assert (first.is_last, first.backup.deleted, first.backup.changed, first.backup.expires_at) == (False, 1, 1, None)
     assert (last.is_last, last.backup.deleted, last.backup.deletion) == (True, 2, "deleted")
     assert last.backup.expires_at == store.clock.now() + timedelta(days=1)
-    assert await store.backups.outcomes(backup, limit=10) == [("c1", "changed")]
+    assert await store.backups.delete_outcomes(backup, limit=10) == [("c1", "changed")]
     assert store.sql("SELECT id FROM conversations") == [("c1",)]
     assert store.sql("SELECT count(*) FROM turns") == [(2,)]
 
@@ -233,12 +233,12 @@ async def test_owners_never_see_each_others(store):
     assert await _records(store, owner="me") == []
     assert [one.key for one in await store.backups.backups("me", every=True, before=None, limit=10)] == [other.key]
     assert await store.backups.items(other, first=0, limit=10) == []
-    assert [one.key for one in await store.backups.unremoved(OWNER)] == [backup.key]
+    assert [one.key for one in await store.backups.with_files(OWNER)] == [backup.key]
     assert (await store.backups.measure("me", _ALL, sample=5)).conversations == 0
     for act in (store.backups.backup("you", backup.id), store.backups.pin("you", backup.id, pinned=True)):
         with pytest.raises(BackupNotFound):
             await act
-    assert await store.backups.unknown([backup.id, "backup-2-b"]) == ["backup-2-b"]
+    assert await store.backups.unknown_ids([backup.id, "backup-2-b"]) == ["backup-2-b"]
 
 
 async def test_a_selection_is_met_by_search_persona_and_age(store):
@@ -252,7 +252,7 @@ async def test_a_selection_is_met_by_search_persona_and_age(store):
         conversation("none", id="c", persona="Ärztin"),
     ]
     await commit(store, lease, *map(completed, held, kept))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
     async def ids(**conditions):
         selection = Selection(**conditions)

@@ -71,8 +71,8 @@ async def test_progress_is_the_same_whoever_holds_the_counts(store):
     await commit(store, one, completed(await claim_one(store, one)))
     await commit(store, two, skipped(await claim_one(store, two)), failed(await claim_one(store, two)))
     before = _view(store)["job"]["progress_percentage"]
-    await store.batches.work.leave(one)
-    await store.batches.work.leave(two)
+    await store.batches.work.release(one)
+    await store.batches.work.release(two)
 
     assert before == _view(store)["job"]["progress_percentage"] == 25
 
@@ -97,10 +97,10 @@ async def test_only_jobs_with_a_checkpoint_are_seen(store):
     for name, ending in (("cleaned", completed), ("failed", failed)):
         lease = await enter(store, name)
         await commit(store, lease, ending(await claim_one(store, lease)))
-        await store.batches.work.leave(lease)
+        await store.batches.work.release(lease)
     while await store.batches.jobs.clean_step(OWNER, "cleaned"):
         pass
-    await store.batches.jobs.move(OWNER, "cancelled", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "cancelled", JobAction.CANCEL)
     await store.batches.jobs.discard(OWNER, "discarded")
 
     assert set(_view(store)) == {"failed", "cancelled"}

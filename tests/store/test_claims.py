@@ -15,7 +15,7 @@ from support.workers import card
 
 
 async def _enter(store, *, again=False):
-    return await store.batches.work.enter(OWNER, "job", card(), again=again)
+    return await store.batches.work.acquire_lease(OWNER, "job", card(), again=again)
 
 
 # -- leases ----------------------------------------------------------------------------------------
@@ -40,8 +40,8 @@ async def test_each_lease_has_a_token_of_its_own(store):
     await create(store)
     first = await enter(store)
     second = await enter(store)
-    await store.batches.work.leave(first)
-    await store.batches.work.leave(second)
+    await store.batches.work.release(first)
+    await store.batches.work.release(second)
 
     third = await enter(store)
 
@@ -57,7 +57,7 @@ async def test_unknown_job_has_no_lease(store):
 async def test_paused_job_goes_on(store):
     """Whoever works on it means to resume it; the reason of the pause is gone."""
     await create(store)
-    await store.batches.jobs.move(OWNER, "job", JobAction.PAUSE)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.PAUSE)
 
     entered = await _enter(store)
 
@@ -69,7 +69,7 @@ async def test_paused_job_goes_on(store):
 async def test_run_that_lost_its_lease_respects_what_was_decided_meanwhile(store, move):
     """Coming back, it leaves a job alone that was paused or cancelled while it slept."""
     await create(store)
-    await store.batches.jobs.move(OWNER, "job", move)
+    await store.batches.jobs.apply_action(OWNER, "job", move)
 
     entered = await _enter(store, again=True)
 
@@ -87,7 +87,7 @@ async def test_run_that_lost_its_lease_goes_on(store):
 async def test_cancelled_job_has_no_lease(store):
     """It was stopped for good."""
     await create(store)
-    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
     with pytest.raises(InvalidTransition):
         await _enter(store)
@@ -99,7 +99,7 @@ async def test_finished_job_has_no_lease(store, verdict, state):
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, verdict(await claim_one(store, lease)))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
     entered = await _enter(store)
 
@@ -170,7 +170,7 @@ async def test_nothing_is_claimed_once_a_job_was_stopped(store, move):
     await create(store)
     lease = await enter(store)
     held = await claim_one(store, lease)
-    await store.batches.jobs.move(OWNER, "job", move)
+    await store.batches.jobs.apply_action(OWNER, "job", move)
 
     report = await commit(store, lease, completed(held), room=5)
 
@@ -303,7 +303,7 @@ async def test_suspects_are_claimed_one_by_one(store):
     report = await commit(store, lease, room=10)
     assert (report.claimed, report.suspects_wait) == ([], True)
     assert len(await claim(store, lease, 10, alone=True)) == 1
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
 
 async def test_others_go_before_suspects(store):

@@ -127,7 +127,7 @@ async def test_doom_does_not_undo_what_was_decided(store):
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
-    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
     report = await commit(store, lease, doomed(held))
 
@@ -163,8 +163,8 @@ async def test_tokens_are_summed(store):
     await commit(store, first, completed(one, usage=AttemptUsage(1, 10)), failed(two, usage=AttemptUsage(2, 20)))
     report = await commit(store, second, completed(three, usage=AttemptUsage(4, 40)))
     assert report.tokens == TokenCounts(7, 70)
-    await store.batches.work.leave(first)
-    await store.batches.work.leave(second)
+    await store.batches.work.release(first)
+    await store.batches.work.release(second)
 
     assert (await job(store)).tokens == TokenCounts(7, 70)
 
@@ -199,7 +199,7 @@ async def test_paused_job_is_settled_by_what_was_in_flight(store):
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
-    await store.batches.jobs.move(OWNER, "job", JobAction.PAUSE)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.PAUSE)
 
     report = await commit(store, lease, completed(held))
 
@@ -212,7 +212,7 @@ async def test_cancelled_job_stays_cancelled(store):
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
-    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
     report = await commit(store, lease, completed(held))
 
@@ -389,7 +389,7 @@ async def test_what_a_worker_waits_for_is_seen_by_all_until_it_is_over(store):
     await store.batches.work.note_waiting(lease, None)
     assert (await job(store)).waiting is None
     await store.batches.work.note_waiting(lease, waiting)
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     assert (await job(store)).waiting is None
 
 
@@ -403,12 +403,12 @@ async def test_items_that_failed_for_all_are_put_back(store):
     first, second, third = await claim(store, lease, 3)
     await commit(store, lease, failed(first), failed(second), completed(third))
 
-    await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all were broken"))
+    await store.batches.work.requeue(lease, [0, 1], Pause("broken", "all were broken"))
 
     now = await job(store)
     assert (now.state, now.counts) == (JobState.PAUSED, ItemCounts(pending=3, completed=1))
     assert now.pause == Pause("broken", "all were broken")
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     again = await enter(store)
     assert [(c.position, c.attempt, c.tries) for c in await claim(store, again, 2)] == [(0, 2, 0), (1, 2, 0)]
 
@@ -420,10 +420,10 @@ async def test_tries_of_pending_items_are_forgotten_too(store):
     first, second = await claim(store, lease, 2)
     await commit(store, lease, retried(first), completed(second))
 
-    await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all"))
+    await store.batches.work.requeue(lease, [0, 1], Pause("broken", "all"))
 
     assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     assert [(c.position, c.tries) for c in await claim(store, await enter(store), 2)] == [(0, 0)]
 
 
@@ -435,7 +435,7 @@ async def test_only_failed_items_are_put_back(store):
     await commit(store, lease, failed(first), completed(second))
     await store.batches.jobs.retry(OWNER, "job", None)
 
-    await store.batches.work.put_back(lease, [0, 1, 2], Pause("broken", "all"))
+    await store.batches.work.requeue(lease, [0, 1, 2], Pause("broken", "all"))
 
     assert (await job(store)).counts == ItemCounts(pending=2, completed=1)
 
@@ -447,7 +447,7 @@ async def test_job_that_was_settled_is_paused_again(store):
     report = await commit(store, lease, *map(failed, await claim(store, lease, 2)))
     assert report.state is JobState.COMPLETED_WITH_FAILURES
 
-    await store.batches.work.put_back(lease, [0, 1], Pause("broken", "all"))
+    await store.batches.work.requeue(lease, [0, 1], Pause("broken", "all"))
 
     now = await job(store)
     assert (now.state, now.counts, now.finished_at) == (JobState.PAUSED, ItemCounts(pending=2), None)
@@ -458,9 +458,9 @@ async def test_cancelled_job_is_not_paused_instead(store):
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, *map(failed, await claim(store, lease, 1)))
-    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
-    await store.batches.work.put_back(lease, [0], Pause("broken", "all"))
+    await store.batches.work.requeue(lease, [0], Pause("broken", "all"))
 
     now = await job(store)
     assert (now.state, now.counts, now.pause) == (JobState.CANCELLED, ItemCounts(pending=2), None)

@@ -19,7 +19,7 @@ async def _keep(store, *conversations, job_id="job"):
     lease = await enter(store, job_id)
     held = await claim(store, lease, len(conversations))
     await commit(store, lease, *map(completed, held, conversations))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
 
 async def _ids(store, selection=_ALL):

@@ -70,7 +70,7 @@ class _Walk:
 
     async def leave(self):
         lease = self._lease()
-        await self.store.batches.work.leave(lease)
+        await self.store.batches.work.release(lease)
         self._give_back(self.held.pop(lease))
 
     async def die(self):
@@ -90,7 +90,7 @@ class _Walk:
     async def put_back(self):
         failed_ones = [position for position, state in self.states.items() if state == "failed"]
         chosen = self.draw.sample(failed_ones, self.draw.randint(0, len(failed_ones)))
-        await self.store.batches.work.put_back(self._lease(), chosen, Pause("all", "all of them"))
+        await self.store.batches.work.requeue(self._lease(), chosen, Pause("all", "all of them"))
         self.states.update(dict.fromkeys(chosen, "pending"))
 
     async def retry(self):
@@ -119,7 +119,7 @@ class _Walk:
         self.states.update({len(self.states): "pending", len(self.states) + 1: "pending"})
 
     async def pause(self):
-        await self.store.batches.jobs.move(OWNER, "job", JobAction.PAUSE)
+        await self.store.batches.jobs.apply_action(OWNER, "job", JobAction.PAUSE)
 
     def _lease(self):
         return self.draw.choice(list(self.held))

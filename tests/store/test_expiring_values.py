@@ -38,7 +38,7 @@ async def test_a_claim_lapses(store):
 async def test_what_is_kept_replaces_what_is_there(store):
     """And lasts as long as it says."""
     await _claim(store, "first")
-    await store.notes.keep(OWNER, "kind", "n", "answer", lasts=2 * _MINUTE)
+    await store.notes.put(OWNER, "kind", "n", "answer", lasts=2 * _MINUTE)
     store.clock.move(60)
 
     assert await _claim(store) == "answer"
@@ -55,7 +55,7 @@ async def test_a_note_is_taken_once(store):
     """Of many at once, one gets it."""
     await _claim(store, "secret", owner="you")
 
-    taken = await asyncio.gather(*(store.notes.take("kind", "n") for _ in range(5)))
+    taken = await asyncio.gather(*(store.notes.pop("kind", "n") for _ in range(5)))
 
     assert sorted(taken, key=lambda one: one is None)[:2] == [TakenValue("you", "secret"), None]
 
@@ -65,7 +65,7 @@ async def test_an_expired_note_is_not_taken(store):
     await _claim(store)
     store.clock.move(60)
 
-    assert await store.notes.take("kind", "n") is None
+    assert await store.notes.pop("kind", "n") is None
 
 
 async def test_a_dropped_note_is_gone(store):
@@ -93,7 +93,7 @@ async def test_owners_are_those_with_something_to_look_after(store):
     """Unfinished jobs or backups, not finished jobs."""
     await create(store, 1, owner="ann")
     await create(store, 1, owner="bob")
-    await store.batches.jobs.move("bob", "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action("bob", "job", JobAction.CANCEL)
     await store.backups.begin("cyd", "backup-1-a", reason="r", folder=None, host="h", keep=_MINUTE)
 
     assert list(await store.notes.owners()) == ["ann", "cyd"]

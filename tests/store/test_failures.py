@@ -94,8 +94,8 @@ async def test_discarding_and_cleaning_leave_nothing(store):
     await store.batches.jobs.retry(OWNER, "job", None)
     again = await enter(store, name="b")
     await commit(store, again, completed(await claim_one(store, again)))
-    await store.batches.work.leave(again)
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(again)
+    await store.batches.work.release(lease)
 
     while await store.batches.jobs.clean_step(OWNER, "job"):
         pass

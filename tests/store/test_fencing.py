@@ -38,7 +38,7 @@ async def _commit_nothing(store, lease, held):
 
 
 async def _put_back(store, lease, held):
-    await store.batches.work.put_back(lease, [claimed.position for claimed in held], _PAUSE)
+    await store.batches.work.requeue(lease, [claimed.position for claimed in held], _PAUSE)
 
 
 async def _beat(store, lease, held):
@@ -96,7 +96,7 @@ async def test_worker_that_left_writes_nothing(store, write):
     await create(store, 3)
     lease = await enter(store)
     held = await claim(store, lease, 2)
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     before = await _everything(store)
 
     with pytest.raises(LeaseLost):
@@ -158,12 +158,12 @@ async def test_leaving_twice_is_safe(store):
     first, second = await enter(store), await enter(store, name="b")
     await claim(store, first, 1)
     await claim(store, second, 1)
-    await store.batches.work.leave(first)
+    await store.batches.work.release(first)
     await die(store, second)
     before = await _everything(store)
 
-    await store.batches.work.leave(first)
-    await store.batches.work.leave(second)
+    await store.batches.work.release(first)
+    await store.batches.work.release(second)
 
     assert await _everything(store) == before
     assert (await job(store)).counts == ItemCounts(pending=2)

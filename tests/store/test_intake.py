@@ -262,7 +262,7 @@ async def test_nothing_new_changes_nothing(store):
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     before = await job(store)
     staged = await stage(store, items(1))
 
@@ -277,7 +277,7 @@ async def test_finished_job_with_new_items_is_pending_again(store):
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     while await store.batches.jobs.clean_step(OWNER, "job"):
         pass
     staged = await stage(store, items(2))
@@ -296,7 +296,7 @@ async def test_finished_job_with_new_items_is_pending_again(store):
 async def test_cancelled_job_takes_no_new_items(store):
     """It was stopped for good."""
     await create(store, 1)
-    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
     staged = await stage(store, items(2))
 
     with pytest.raises(InvalidTransition):
@@ -391,7 +391,7 @@ async def test_what_is_left_behind_is_found(store):
     await create(store, 3)
     discarded = await store.batches.jobs.discard(OWNER, "job")
 
-    found = dict(await store.batches.intake.unowned(OWNER))
+    found = dict(await store.batches.intake.orphaned_staging(OWNER))
 
     assert set(found) == {staged.job_key, discarded}
     assert found[discarded] is None
@@ -404,7 +404,7 @@ async def test_discarded_job_is_dropped_with_its_attempts(store):
     lease = await enter(store)
     first, second, *_ = await claim(store, lease, 3)
     await commit(store, lease, completed(first), failed(second))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
     key = await store.batches.jobs.discard(OWNER, "job")
     while await store.batches.intake.drop_step(OWNER, key, limit=3):

@@ -20,11 +20,11 @@ async def _finish(store, count, *, failing=0, job_id="job"):
     lease = await enter(store, job_id)
     held = await claim(store, lease, count)
     await commit(store, lease, *map(failed, held[:failing]), *map(completed, held[failing:]))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
 
 async def _move(store, move, pause=None, *, job_id="job"):
-    return await store.batches.jobs.move(OWNER, job_id, move, pause)
+    return await store.batches.jobs.apply_action(OWNER, job_id, move, pause)
 
 
 async def _retry(store, ids=None):
@@ -50,7 +50,7 @@ async def test_unknown_job_is_told(store):
     jobs = store.batches.jobs
     for asked in (
         jobs.job(OWNER, "none"),
-        jobs.move(OWNER, "none", JobAction.PAUSE),
+        jobs.apply_action(OWNER, "none", JobAction.PAUSE),
         jobs.retry(OWNER, "none", None),
         jobs.skip(OWNER, "none", ["item-1"]),
         jobs.failures(OWNER, "none", after=-1, limit=1),
@@ -96,7 +96,7 @@ async def test_counts_are_the_sum_over_all_workers(store):
     await create(store, 6)
     gone, first, second = await enter(store), await enter(store, name="b"), await enter(store, name="c")
     await commit(store, gone, completed(await claim_one(store, gone)), room=1)
-    await store.batches.work.leave(gone)
+    await store.batches.work.release(gone)
     await commit(store, first, failed(await claim_one(store, first)))
     await commit(store, second, skipped(await claim_one(store, second)), room=1)
 
@@ -303,7 +303,7 @@ async def test_cleaned_job_keeps_its_thin_rows(store):
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
     await commit(store, lease, completed(first), completed_with_none(second), skipped(third))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     before = await store.batches.intake.identities(OWNER, "job", after=-1, limit=9)
     rows = store.sql("SELECT position, state, conversation_id FROM items ORDER BY position")
 
@@ -376,7 +376,7 @@ async def test_jobs_that_ended_under_workers_are_found(store):
     for name in ("completed", "left"):
         lease = await enter(store, name)
         await commit(store, lease, completed(await claim_one(store, lease)))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     for name in ("cancelled", "running"):
         await enter(store, name)
     await enter(store, "cancelled", name="b")

@@ -26,7 +26,7 @@ async def shared(store):
     await create(store, 1, owner="you", job_id="done")
     done = await enter(store, "done", owner="you")
     await commit(store, done, completed(await claim_one(store, done)))
-    await store.batches.work.leave(done)
+    await store.batches.work.release(done)
     return store
 
 
@@ -37,7 +37,7 @@ def _everything(store):
 
 _ASKED = {
     "job": lambda s: s.batches.jobs.job("me", "job"),
-    "move": lambda s: s.batches.jobs.move("me", "job", JobAction.CANCEL),
+    "move": lambda s: s.batches.jobs.apply_action("me", "job", JobAction.CANCEL),
     "retry": lambda s: s.batches.jobs.retry("me", "job", None),
     "retry one": lambda s: s.batches.jobs.retry("me", "job", ["item-2"]),
     "skip": lambda s: s.batches.jobs.skip("me", "job", ["item-2"]),
@@ -46,7 +46,7 @@ _ASKED = {
     "failures": lambda s: s.batches.jobs.failures("me", "job", after=-1, limit=9),
     "clean_step": lambda s: s.batches.jobs.clean_step("me", "done"),
     "discard": lambda s: s.batches.jobs.discard("me", "done"),
-    "enter": lambda s: s.batches.work.enter("me", "job", card(), again=False),
+    "enter": lambda s: s.batches.work.acquire_lease("me", "job", card(), again=False),
 }
 
 
@@ -71,12 +71,12 @@ async def test_lists_hold_the_owners_own(shared):
     assert await batches.jobs.jobs("me", incomplete=False, limit=9) == []
     assert await batches.jobs.jobs("me", incomplete=True, limit=9) == []
     assert await batches.jobs.uncleaned("me") == []
-    await batches.jobs.move("you", "job", JobAction.CANCEL)
+    await batches.jobs.apply_action("you", "job", JobAction.CANCEL)
     assert await batches.jobs.ended_under_workers("me") == []
     assert await batches.work.workers("me", "job") == []
     assert await batches.intake.identities("me", "job", after=-1, limit=9) == []
     await stage(shared, items(1), owner="you")
-    assert await batches.intake.unowned("me") == []
+    assert await batches.intake.orphaned_staging("me") == []
 
 
 async def test_same_name_is_free_for_each_owner(shared):
@@ -95,7 +95,7 @@ async def test_foreign_worker_is_not_taken_over(shared):
     (row,) = await shared.batches.work.workers("you", "job")
     before = _everything(shared)
 
-    assert not await shared.batches.work.take_over("me", row, crash_limit=1)
+    assert not await shared.batches.work.reclaim("me", row, crash_limit=1)
 
     assert _everything(shared) == before
 

@@ -22,7 +22,7 @@ async def _trip(store, lease, held, evidence):
     """Fail what is held, and put it back as the breaker does."""
     await commit(store, lease, *map(failed, held))
     pause = Pause("broken", "all were broken", evidence)
-    await store.batches.work.put_back(lease, [claimed.position for claimed in held], pause)
+    await store.batches.work.requeue(lease, [claimed.position for claimed in held], pause)
 
 
 async def test_a_doomed_attempt_is_the_evidence_of_its_pause(store):
@@ -112,12 +112,12 @@ async def test_evidence_goes_with_its_pause(store, how):
         case "resumed":
             await enter(store, name="b")
         case "cancelled":
-            await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+            await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
         case "skipped":
             await store.batches.jobs.skip(OWNER, "job", ["item-1"])
         case "by user":
             await enter(store, name="b")
-            await store.batches.jobs.move(OWNER, "job", JobAction.PAUSE, Pause("by_user", "paused by the user"))
+            await store.batches.jobs.apply_action(OWNER, "job", JobAction.PAUSE, Pause("by_user", "paused by the user"))
 
     assert (await _evidence(store), await _stored(store)) == ([], None)
 
@@ -154,7 +154,7 @@ async def test_a_doomed_attempt_does_not_pause_a_job_that_was_cancelled(store):
     await create(store, 2)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
-    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
     await commit(store, lease, doomed(first))
     await _trip(store, lease, [second], ((1, 1),))

@@ -40,7 +40,7 @@ _conversations = st.fixed_dictionaries(
 
 async def _records(store, path):
     """Import a file into a fresh store, and return what a backup of it would hold."""
-    await store.conversations.bring_in("local", ImportSource(path), OnImportConflict.FAIL, lambda _: None)
+    await store.conversations.import_conversations("local", ImportSource(path), OnImportConflict.FAIL, lambda _: None)
     found = []
     async with store.backups.snapshot("local", Selection(everything=True)) as snapshot:
         async for records in snapshot.chunks():

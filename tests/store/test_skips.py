@@ -88,7 +88,7 @@ async def test_a_finished_job_whose_failed_items_are_skipped_is_completed(store)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
     await commit(store, lease, failed(first), failed(second), completed(third))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
     await _skip(store, "item-1")
     assert (await job(store)).state is JobState.COMPLETED_WITH_FAILURES
@@ -104,7 +104,7 @@ async def test_a_paused_job_keeps_its_pause(store):
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, doomed(await claim_one(store, lease)))
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
     before = (await job(store)).pause
 
     await _skip(store, "item-1")
@@ -144,7 +144,7 @@ async def test_all_named_items_or_none(store, ids, error, said):
 async def test_a_cancelled_job_is_left_alone(store):
     """It is refused by the same table as every move."""
     await create(store, 1)
-    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
     with pytest.raises(InvalidTransition, match="Job 'job' is cancelled: skip is not possible"):
         await _skip(store, "item-1")

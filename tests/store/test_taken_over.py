@@ -26,7 +26,7 @@ async def taken(store, *settled, job_id="job"):
 
 async def taken_up(store, given, job_id="job"):
     staged = await stage(store, given)
-    return await store.batches.intake.take_up(staged, job_id, "scripted", JobSettings(7, 1.5))
+    return await store.batches.intake.attach_items(staged, job_id, "scripted", JobSettings(7, 1.5))
 
 
 async def test_job_is_paused_with_what_is_known(store):
@@ -145,7 +145,7 @@ async def test_new_items_are_taken_up_once(store):
     staged = await stage(store, items(3))
 
     assert await taken_up(store, items(2)) == 1
-    assert await store.batches.intake.take_up(staged, "job", "caller", JobSettings()) is None
+    assert await store.batches.intake.attach_items(staged, "job", "caller", JobSettings()) is None
 
     assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
     assert str(await store.batches.intake.difference(staged, "job")) == "1 new (new: item-3 in line 3)"
@@ -164,7 +164,7 @@ async def test_many_take_it_up_at_once(store):
 async def test_a_cancelled_job_is_not_taken_up(store):
     """Nor anything of it changed."""
     await taken(store, "item-1")
-    await store.batches.jobs.move(OWNER, "job", JobAction.CANCEL)
+    await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
     with pytest.raises(InvalidTransition):
         await taken_up(store, items(3))

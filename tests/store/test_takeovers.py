@@ -25,7 +25,7 @@ async def _row(store, lease):
 
 
 async def _take_over(store, row, *, crash_limit=3):
-    return await store.batches.work.take_over(OWNER, row, crash_limit=crash_limit)
+    return await store.batches.work.reclaim(OWNER, row, crash_limit=crash_limit)
 
 
 # -- leaving ---------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ async def test_worker_that_leaves_gives_back_what_it_holds(store):
     first, *_ = await claim(store, lease, 2)
     await commit(store, lease, completed(first, usage=AttemptUsage(1, 2)))
 
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
     now = await job(store)
     assert (now.state, now.counts, now.tokens) == (
@@ -58,7 +58,7 @@ async def test_worker_that_holds_nothing_just_leaves(store):
     lease = await enter(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
 
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
     assert (await job(store)).counts == ItemCounts(completed=1)
     assert await store.batches.work.workers(OWNER, "job") == []
@@ -170,7 +170,7 @@ async def test_worker_that_left_is_not_taken_over(store):
     await create(store, 1)
     lease = await enter(store)
     row = await _row(store, lease)
-    await store.batches.work.leave(lease)
+    await store.batches.work.release(lease)
 
     assert not await _take_over(store, row)
 

@@ -73,5 +73,5 @@ def _template() -> str:
     url = postgres.fresh_database()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_APP)
-    adopt(ServerAddress.of(url), postgres.SCHEMA, _WANTED, "local")
+    adopt(ServerAddress.from_url(url), postgres.SCHEMA, _WANTED, "local")
     return url

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from backstay.batch.intake import ColumnMapping, drafts
+from backstay.batch.intake import ColumnMapping, read_items
 from backstay.batch.item import ClaimedItem, Item, NewItem
 from backstay.library.conversation import Conversation, Turn
 
@@ -21,7 +21,7 @@ def items(count: int, *, start: int = 1) -> list[dict[str, str]]:
 
 async def drafts_of(given: Iterable[Item | dict[str, Any]], columns: ColumnMapping | None = None) -> list[NewItem]:
     """Return the drafts of all items given, as one list."""
-    return [draft async for chunk in drafts(given, columns or ColumnMapping()) for draft in chunk]
+    return [draft async for chunk in read_items(given, columns or ColumnMapping()) for draft in chunk]
 
 
 def claimed(position: int = 0, *, tries: int = 0, attempt: int = 1, alone: bool = False) -> ClaimedItem:

@@ -310,7 +310,7 @@ class EngineMachine(RuleBasedStateMachine):
         life = liveness.LivenessLock.open(library.backstay._store.locks)
         lease, _ = self._enter(library, job, life, room=2)
         self._refused(JobHasWorkers, library.backstay.batches.discard(job.name))
-        self._await(library.backstay._store.batches.work.leave(lease))
+        self._await(library.backstay._store.batches.work.release(lease))
         life.close()
         for item in job.items.values():
             if item.state == "running" and not self._dead_holder(job, item):
@@ -352,7 +352,7 @@ class EngineMachine(RuleBasedStateMachine):
     def _look_for_dead(self, library: Library, job: ModelJob) -> None:
         work = library.beside._store.batches.work
         watch = LeaseMonitor(store=work, owner=library.owner, job_id=job.name, lease_seconds=LEASE_SECONDS)
-        assert self._await(watch.look()) == 0
+        assert self._await(watch.poll()) == 0
         self._notice_takeovers()
         assert not any(dead.job is job and not dead.is_gone for dead in self._dead)
 
@@ -375,7 +375,7 @@ class EngineMachine(RuleBasedStateMachine):
         self._refused(LeaseLost, work.commit(dead.lease, late, Claim(room=3, alone=True)))
         with pytest.raises(LeaseLost):
             work.beat(dead.lease)
-        self._await(work.leave(dead.lease))
+        self._await(work.release(dead.lease))
 
     @rule(which=some_job, count=st.integers(0, 3))
     def cut_creation(self, which, count):
@@ -622,7 +622,7 @@ class EngineMachine(RuleBasedStateMachine):
         for row in await work.workers(library.owner, job.name):
             if row.token in [dead.lease.token for dead in self._dead]:
                 continue
-            assert await work.take_over(library.owner, row, crash_limit=CRASH_LIMIT)
+            assert await work.reclaim(library.owner, row, crash_limit=CRASH_LIMIT)
             for item_id, attempt in self._sql(
                 """SELECT items.id, attempts.number FROM attempts
                      JOIN items ON items.job_key = attempts.job_key AND items.position = attempts.position
@@ -673,7 +673,7 @@ class EngineMachine(RuleBasedStateMachine):
     ) -> tuple[Lease, Sequence[ClaimedItem]]:
         """Take a lease and claim items, beside whatever dead workers still hold."""
         work = library.backstay._store.batches.work
-        entered = self._await(work.enter(library.owner, job.name, life.card, again=False))
+        entered = self._await(work.acquire_lease(library.owner, job.name, life.card, again=False))
         assert entered.lease is not None
         job.enter()
         report = self._await(work.commit(entered.lease, [], Claim(room=room, alone=True)))

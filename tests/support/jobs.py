@@ -42,7 +42,7 @@ async def job(store: OpenStore, job_id: str = "job", *, owner: str = OWNER) -> J
 
 async def enter(store: OpenStore, job_id: str = "job", *, owner: str = OWNER, name: str = "a") -> Lease:
     """Take a lease on a job that has work left."""
-    entered = await store.batches.work.enter(owner, job_id, card(name), again=False)
+    entered = await store.batches.work.acquire_lease(owner, job_id, card(name), again=False)
     assert entered.lease is not None
     return entered.lease
 
@@ -67,4 +67,4 @@ async def die(store: OpenStore, lease: Lease, *, crash_limit: int = 3) -> bool:
     """Have another worker find this one dead, and take over what it holds."""
     rows = await store.batches.work.workers(lease.owner, lease.job_id)
     (row,) = [row for row in rows if row.token == lease.token]
-    return await store.batches.work.take_over(lease.owner, row, crash_limit=crash_limit)
+    return await store.batches.work.reclaim(lease.owner, row, crash_limit=crash_limit)

@@ -182,7 +182,7 @@ def drop_database(url: str) -> None:
 def _template() -> str:
     with psycopg.connect(address(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {_TEMPLATE}")
-    migrate(ServerAddress.of(address(_TEMPLATE)), SCHEMA)
+    migrate(ServerAddress.from_url(address(_TEMPLATE)), SCHEMA)
     if os.environ.get(ANOTHER):
         atexit.register(drop_database, address(_TEMPLATE))
     return _TEMPLATE

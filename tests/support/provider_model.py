@@ -28,8 +28,8 @@ class Rule(Protocol):
     def wait(self, now: float, tokens: int) -> float: ...
     def start(self, now: float, tokens: int) -> Any: ...
     def end(self, now: float, permit: Any, used_tokens: int | None) -> None: ...
-    def succeeded(self, now: float, permit: Any) -> None: ...
-    def refused(self, now: float, permit: Any, trouble: ProviderTrouble, again: int = 0) -> float: ...
+    def record_success(self, now: float, permit: Any) -> None: ...
+    def record_refusal(self, now: float, permit: Any, trouble: ProviderTrouble, again: int = 0) -> float: ...
 
 
 class Condition(Protocol):
@@ -210,13 +210,13 @@ class Simulation:
 
     def _answer(self, item: _Item, permit: Any) -> None:
         self._accepted -= 1
-        self._rule.succeeded(self._now, permit)
+        self._rule.record_success(self._now, permit)
         self._result.good_at.append(self._now)
         self._open -= 1
         self._leave(permit, item.tokens)
 
     def _refuse(self, item: _Item, permit: Any, trouble: ProviderTrouble) -> None:
-        delay = self._rule.refused(self._now, permit, trouble, item.refusals)
+        delay = self._rule.record_refusal(self._now, permit, trouble, item.refusals)
         self._result.refused_at.append(self._now)
         item.refusals += 1
         if item.refusals >= self._max_tries:

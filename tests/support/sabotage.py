@@ -122,8 +122,8 @@ def _no_guards(put: Put) -> None:
     assert "INSERT INTO" in attempts
     _replace_query(put, queries, "insert_attempts", attempts.replace("INSERT INTO", "INSERT OR REPLACE INTO"))
     _replace_query(put, server_queries, "insert_attempts", _REPLACE_ATTEMPTS)
-    standing = work.standing
-    put(work, "standing", lambda session, lease: _standing_without_row(standing, session, lease))
+    standing = work.job_standing
+    put(work, "job_standing", lambda session, lease: _standing_without_row(standing, session, lease))
 
 
 def _standing_without_row(standing: Callable, session: Session, lease: object) -> object:
@@ -232,7 +232,7 @@ def _no_stop_at_failures(put: Put) -> None:
         try:
             return await delete(self, plan, **given)
         except BackupError:
-            return await self._delete_outright(plan, None)
+            return await self._delete_without_backup(plan, None)
 
     put(DeleteService, "delete", whatever_becomes_of_it)
 
@@ -271,17 +271,17 @@ def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> No
 
 def _dies_before_answering(put: Put) -> None:
     """Die after the work under a key, before its answer is stored: the fault that receipts protect from."""
-    put(expiring_values.SqlExpiringValues, "keep", lambda *_, **__: _die())
+    put(expiring_values.SqlExpiringValues, "put", lambda *_, **__: _die())
 
 
 def _no_receipts(put: Put) -> None:
     """Leave the receipt out of the transaction of the work."""
-    bring_in = conversations.SqlConversations.bring_in
+    bring_in = conversations.SqlConversations.import_conversations
 
     async def without(self: conversations.SqlConversations, *given: object) -> object:
         return await bring_in(self, *given[:4])
 
-    put(conversations.SqlConversations, "bring_in", without)
+    put(conversations.SqlConversations, "import_conversations", without)
 
 
 _PROTECTIONS: dict[str, Callable[[Put], None]] = {

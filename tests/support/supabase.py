@@ -35,7 +35,7 @@ def database(*, migrated: bool = True) -> Iterator[str]:
                     connection.execute(f"CREATE ROLE {role} NOLOGIN{bypass}")
             connection.execute(_AUTH)
         if migrated:
-            migrate(ServerAddress.of(url), postgres.SCHEMA)
+            migrate(ServerAddress.from_url(url), postgres.SCHEMA)
         yield url
     finally:
         postgres.drop_database(url)

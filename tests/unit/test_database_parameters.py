@@ -25,9 +25,9 @@ _URL = f"postgresql://ann:{_SECRET}@db.test:6543/app"
 )
 def test_parameters_for_other_drivers_are_ignored_by_name(query):
     """What sets up another driver's pool or cache is left out, and named; the address is otherwise the same."""
-    plain = ServerAddress.of(f"{_URL}?sslmode=require")
+    plain = ServerAddress.from_url(f"{_URL}?sslmode=require")
 
-    address = ServerAddress.of(f"{_URL}?{query}&sslmode=require")
+    address = ServerAddress.from_url(f"{_URL}?{query}&sslmode=require")
 
     assert address.parameters == plain.parameters
     assert address.ignored == tuple(part.partition("=")[0] for part in query.split("&"))
@@ -48,7 +48,7 @@ def test_parameters_for_other_drivers_are_ignored_by_name(query):
 )
 def test_what_libpq_knows_is_passed_on(query, name, value):
     """A parameter of libpq reaches it as it was written."""
-    address = ServerAddress.of(f"{_URL}?{query}")
+    address = ServerAddress.from_url(f"{_URL}?{query}")
 
     assert (address.parameters[name], address.ignored) == (value, ())
 
@@ -73,7 +73,7 @@ def test_what_libpq_knows_is_passed_on(query, name, value):
 def test_parameter_that_changes_the_meaning_is_refused(query, says):
     """What cannot be honoured, or is not known, is refused with what to do, and without the address."""
     with pytest.raises(SettingsError) as caught:
-        ServerAddress.of(f"{_URL}?{query}")
+        ServerAddress.from_url(f"{_URL}?{query}")
 
     assert caught.value.message.startswith(says)
     assert _SECRET not in caught.value.message
@@ -91,14 +91,14 @@ def test_parameter_that_changes_the_meaning_is_refused(query, says):
 def test_rest_of_a_password_is_not_taken_for_a_parameter(url):
     """A password whose marks are not escaped may end up in the query: none of it is shown."""
     with pytest.raises(SettingsError) as caught:
-        ServerAddress.of(url)
+        ServerAddress.from_url(url)
 
     assert _SECRET not in caught.value.message
 
 
 def test_question_mark_in_a_password_is_not_a_query():
     """A password may hold a question mark as it is, as libpq reads it."""
-    address = ServerAddress.of("postgresql://ann:a?schema=b@db.test/app?pgbouncer=true")
+    address = ServerAddress.from_url("postgresql://ann:a?schema=b@db.test/app?pgbouncer=true")
 
     assert address.parameters["password"] == "a?schema=b"
     assert address.ignored == ("pgbouncer",)
@@ -112,7 +112,7 @@ def test_schemes_of_a_server(tmp_path, scheme):
     settings = load(here=tmp_path, environ={}, database_url=f"{scheme}://ann:{_SECRET}@db.test/app")
 
     assert settings.server == f"postgresql://ann:{_SECRET}@db.test/app"
-    assert ServerAddress.of(settings.server).place == "db.test/app"
+    assert ServerAddress.from_url(settings.server).place == "db.test/app"
 
 
 def test_parameters_of_a_file(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import OutputUnwritable
-from backstay.files import written_whole
+from backstay.files import write_atomically
 from support.waiting import PATIENCE_SECONDS
 
 
@@ -21,7 +21,7 @@ def test_file_appears_only_when_it_is_whole(tmp_path):
     """Until then its name is free."""
     path = tmp_path / "out.jsonl"
 
-    with written_whole(path) as out:
+    with write_atomically(path) as out:
         out.write(b"a" * 100_000)
         assert not path.exists()
 
@@ -34,7 +34,7 @@ def test_file_that_is_there_is_replaced(tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_bytes(b"old")
 
-    with written_whole(path) as out:
+    with write_atomically(path) as out:
         out.write(b"new")
         assert path.read_bytes() == b"old"
 
@@ -50,7 +50,7 @@ def test_error_within_leaves_what_was_there(tmp_path, before, error):
         path.write_bytes(before)
 
     def write_half():
-        with written_whole(path) as out:
+        with write_atomically(path) as out:
             out.write(b"half")
             raise error
 
@@ -68,7 +68,7 @@ def test_rights_are_kept(tmp_path, mode):
     path.write_bytes(b"old")
     path.chmod(mode)
 
-    with written_whole(path) as out:
+    with write_atomically(path) as out:
         out.write(b"new")
 
     assert stat.S_IMODE(path.stat().st_mode) == mode
@@ -78,7 +78,7 @@ def test_new_file_has_the_usual_rights(tmp_path):
     """As the user's mask has them."""
     before = os.umask(0o027)
     try:
-        with written_whole(tmp_path / "out.jsonl"):
+        with write_atomically(tmp_path / "out.jsonl"):
             pass
     finally:
         os.umask(before)
@@ -93,7 +93,7 @@ def test_link_stays_a_link(tmp_path):
     target.write_bytes(b"old")
     link.symlink_to(target)
 
-    with written_whole(link) as out:
+    with write_atomically(link) as out:
         out.write(b"new")
 
     assert link.is_symlink()
@@ -106,7 +106,7 @@ def test_link_to_nothing_yet_makes_its_target(tmp_path):
     link = tmp_path / "out.jsonl"
     link.symlink_to(tmp_path / "real.jsonl")
 
-    with written_whole(link) as out:
+    with write_atomically(link) as out:
         out.write(b"new")
 
     assert (tmp_path / "real.jsonl").read_bytes() == b"new"
@@ -117,7 +117,7 @@ def test_link_to_itself_gives_way(tmp_path):
     link = tmp_path / "out.jsonl"
     link.symlink_to(link)
 
-    with written_whole(link) as out:
+    with write_atomically(link) as out:
         out.write(b"new")
 
     assert link.read_bytes() == b"new"
@@ -130,7 +130,7 @@ def test_pipe_is_written_directly(tmp_path):
     reader = threading.Thread(target=lambda: heard.append(path.read_bytes()))
     reader.start()
 
-    with written_whole(path) as out:
+    with write_atomically(path) as out:
         out.write(b"through")
     reader.join(PATIENCE_SECONDS)
 
@@ -140,7 +140,7 @@ def test_pipe_is_written_directly(tmp_path):
 
 def test_device_is_written_directly():
     """`-o /dev/null` must not replace it by a file."""
-    with written_whole(Path(os.devnull)) as out:
+    with write_atomically(Path(os.devnull)) as out:
         out.write(b"away")
 
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
@@ -150,7 +150,7 @@ def test_missing_folder_is_told(tmp_path):
     """Folders are not made for the user."""
     path = tmp_path / "none" / "out.jsonl"
 
-    with pytest.raises(OutputUnwritable) as caught, written_whole(path):
+    with pytest.raises(OutputUnwritable) as caught, write_atomically(path):
         pytest.fail("there is nothing to write into")
 
     assert caught.value.message == f"{path} cannot be written: No such file or directory"
@@ -161,9 +161,9 @@ def test_folder_is_no_file(tmp_path):
     """Nor is a file a folder."""
     (tmp_path / "file").write_bytes(b"")
 
-    with pytest.raises(OutputUnwritable, match="Is a directory"), written_whole(tmp_path):
+    with pytest.raises(OutputUnwritable, match="Is a directory"), write_atomically(tmp_path):
         pass
-    with pytest.raises(OutputUnwritable, match="Not a directory"), written_whole(tmp_path / "file" / "out.jsonl"):
+    with pytest.raises(OutputUnwritable, match="Not a directory"), write_atomically(tmp_path / "file" / "out.jsonl"):
         pass
 
 
@@ -177,7 +177,7 @@ def test_unwritable_folder_is_told(tmp_path, monkeypatch):
 
     with (
         pytest.raises(OutputUnwritable, match=r"/o cannot be written: Permission denied$"),
-        written_whole(tmp_path / "o"),
+        write_atomically(tmp_path / "o"),
     ):
         pass
 
@@ -193,7 +193,7 @@ def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch, call):
 
     monkeypatch.setattr(os, "fsync", full) if call == "fsync" else monkeypatch.setattr(type(path), "replace", full)
 
-    with pytest.raises(OutputUnwritable, match="No space left on device"), written_whole(path) as out:
+    with pytest.raises(OutputUnwritable, match="No space left on device"), write_atomically(path) as out:
         out.write(b"new")
 
     assert path.read_bytes() == b"old"
@@ -210,7 +210,7 @@ def test_file_and_folder_are_synced(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", noted)
 
-    with written_whole(tmp_path / "out.jsonl") as out:
+    with write_atomically(tmp_path / "out.jsonl") as out:
         out.write(b"new")
 
     assert synced == [(stat.S_IFREG, False), (stat.S_IFDIR, True)]

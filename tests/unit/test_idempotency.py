@@ -23,7 +23,7 @@ class _Notes:
             else (self.notes.update({(owner, kind, name): value}))
         )
 
-    async def keep(self, owner, kind, name, value, *, lasts):
+    async def put(self, owner, kind, name, value, *, lasts):
         self.notes[owner, kind, name] = value
 
     async def drop(self, owner, kind, name, value):
@@ -52,8 +52,8 @@ async def test_without_a_key_everything_is_done(once):
     """As often as it is asked for."""
     act = _Act()
 
-    await once.answer("me", None, b"x", act)
-    await once.answer("me", None, b"x", act)
+    await once.run_once("me", None, b"x", act)
+    await once.run_once("me", None, b"x", act)
 
     assert act.done == 2
 
@@ -62,8 +62,8 @@ async def test_same_key_same_answer(once):
     """And it is done once."""
     act = _Act()
 
-    first = await once.answer("me", "k", b"x", act)
-    second = await once.answer("me", "k", b"x", act)
+    first = await once.run_once("me", "k", b"x", act)
+    second = await once.run_once("me", "k", b"x", act)
 
     assert first == (StoredResponse(201, {"number": 1}), False)
     assert second == (StoredResponse(201, {"number": 1}), True)
@@ -73,10 +73,10 @@ async def test_same_key_same_answer(once):
 async def test_same_key_for_another_request_is_refused(once):
     """Nothing is done."""
     act = _Act()
-    await once.answer("me", "k", b"x", act)
+    await once.run_once("me", "k", b"x", act)
 
     with pytest.raises(IdempotencyKeyReused):
-        await once.answer("me", "k", b"y", act)
+        await once.run_once("me", "k", b"y", act)
 
     assert act.done == 1
 
@@ -90,10 +90,10 @@ async def test_a_key_in_flight_is_refused(once):
         await go.wait()
         return StoredResponse(200, None)
 
-    first = asyncio.create_task(once.answer("me", "k", b"x", slow))
+    first = asyncio.create_task(once.run_once("me", "k", b"x", slow))
     await begun.wait()
     with pytest.raises(IdempotencyKeyInFlight):
-        await once.answer("me", "k", b"x", slow)
+        await once.run_once("me", "k", b"x", slow)
     go.set()
 
     assert await first == (StoredResponse(200, None), False)
@@ -103,8 +103,8 @@ async def test_keys_are_each_owners_own(once):
     """Somebody else's key of the same name is another one."""
     act = _Act()
 
-    await once.answer("me", "k", b"x", act)
-    await once.answer("you", "k", b"x", act)
+    await once.run_once("me", "k", b"x", act)
+    await once.run_once("you", "k", b"x", act)
 
     assert act.done == 2
 
@@ -112,8 +112,8 @@ async def test_keys_are_each_owners_own(once):
 async def test_what_failed_may_be_tried_again(once):
     """Under the same key."""
     with pytest.raises(JobNotFound):
-        await once.answer("me", "k", b"x", _Act(JobNotFound("gone")))
+        await once.run_once("me", "k", b"x", _Act(JobNotFound("gone")))
 
-    answer, was_kept = await once.answer("me", "k", b"x", _Act())
+    answer, was_kept = await once.run_once("me", "k", b"x", _Act())
 
     assert (answer.status, was_kept) == (201, False)

@@ -10,7 +10,7 @@ import pytest
 from backstay.errors import InputError, InputUnreadable
 from backstay.legacy import reading
 from backstay.legacy.conversion import document_of, record_of
-from backstay.legacy.file import LegacyFile, places
+from backstay.legacy.file import LegacyFile, candidate_paths
 from backstay.legacy.store import LegacyElement
 from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow
@@ -159,7 +159,7 @@ def test_a_difference_is_named():
 
 def test_a_file_is_looked_for_where_it_may_be():
     """Under the folder of backups first, then where its record says."""
-    found = places("backup-1-a", "/srv/app/backups/backup-1-a.json", Path("/var/backups"))
+    found = candidate_paths("backup-1-a", "/srv/app/backups/backup-1-a.json", Path("/var/backups"))
 
     assert [str(path) for path in found] == [
         "/var/backups/backup-1-a.json",
@@ -175,7 +175,7 @@ def test_a_file_is_looked_for_where_it_may_be():
 def test_a_record_names_no_other_file(path):
     """Whoever may write records must not read what is not theirs."""
     with pytest.raises(InputUnreadable, match=r"does not end in backup-1-a\.json"):
-        places("backup-1-a", path, Path("/var/backups"))
+        candidate_paths("backup-1-a", path, Path("/var/backups"))
 
 
 # -- files -----------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ async def local(tmp_path, monkeypatch):
     def faulty(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(batches.JobsOut, "of", faulty)
+    monkeypatch.setattr(batches.JobsOut, "from_page", faulty)
     with library(KINDS[0], tmp_path) as settings:
         async with serving(settings, local=True, body_bytes=1_000) as running:
             yield running

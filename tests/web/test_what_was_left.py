@@ -41,7 +41,7 @@ async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
     await local.made(3)
     owned = local.parts.backstay.for_owner("local")
     backup = await cut_off(owned)
-    path = await owned.backups.path_of(await owned.backups.show(backup))
+    path = await owned.backups.path_for(await owned.backups.show(backup))
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
     refused = await local.ann.post("/backups/act", data={"id": backup, "action": "verify"})

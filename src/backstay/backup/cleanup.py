@@ -40,18 +40,18 @@ class Cleaner:
         self._clock = clock
         self._owner = owner
 
-    async def sweep(self) -> None:
+    async def remove_leftovers(self) -> None:
         """Remove what dead writers left, and note that their backups failed. Safe at any time, in any process."""
         if self._folders.is_known:
-            folder = await self._folders.current()
+            folder = await self._folders.current_directory()
             is_own = await self._folders.state(folder) is FolderState.OWN
-            if is_own and (swept := await asyncio.to_thread(folder.sweep)):
+            if is_own and (swept := await asyncio.to_thread(folder.remove_leftovers)):
                 _log.info("part_files_removed", number=swept)
         for backup in await self._store.in_use(self._owner):
             if backup.state is not BackupState.RUNNING or await self._is_being_written(backup):
                 continue
             # The writer may have come to its end since the record was read: then the file is not nobody's.
-            if await self._store.failed(backup, "the process that wrote it died"):
+            if await self._store.mark_failed(backup, "the process that wrote it died"):
                 await self._remove_file(backup)
 
     async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
@@ -72,24 +72,24 @@ class Cleaner:
         """
         now = self._clock.now()
         if not at_once:
-            await self._refuse_a_clock_behind(now)
+            await self._refuse_clock_behind(now)
         if not dry_run:
-            await self.sweep()
-        backups = await self._store.unremoved(self._owner)
+            await self.remove_leftovers()
+        backups = await self._store.with_files(self._owner)
         being_written = [backup.id for backup in backups if await self._is_being_written(backup)]
         decisions = decide(backups, now, being_written=being_written, at_once=at_once)
-        folder = await self._folders.current()
+        folder = await self._folders.current_directory()
         if orphans:
             await self._folders.check(folder)
-        unknown = await self._store.unknown(await asyncio.to_thread(folder.names))
+        unknown = await self._store.unknown_ids(await asyncio.to_thread(folder.names))
         if not dry_run:
-            unreachable = [error for decision in decisions if (error := await self._carried_out(decision)) is not None]
+            unreachable = [error for decision in decisions if (error := await self._carry_out(decision)) is not None]
             if orphans:
                 for name in unknown:
                     await asyncio.to_thread(folder.remove, name)
             if unreachable:
                 raise unreachable[0]
-            await self._store.note_cleanup(self._owner)
+            await self._store.record_cleanup(self._owner)
         return CleanupResult(decisions, unknown, orphans and not dry_run, dry_run)
 
     async def clean_daily(self) -> None:
@@ -106,10 +106,10 @@ class Cleaner:
 
         Raises BackupInUse, BackupUnusable, BackupFolderUnrecognized, BackupUnreachable.
         """
-        await self._folders.check(await self._folders.of(backup))
+        await self._folders.check(await self._folders.for_backup(backup))
         if backup.state is BackupState.EXPIRED and backup.removed_at is not None:
             raise BackupUnusable(f"{backup.id} was removed before", backup_id=backup.id, state=str(backup.state))
-        if backup.state is not BackupState.EXPIRED and not await self._store.expire(backup, early=True):
+        if backup.state is not BackupState.EXPIRED and not await self._store.mark_expired(backup, early=True):
             why = (
                 "is pinned; unpin it first"
                 if backup.is_pinned
@@ -120,7 +120,7 @@ class Cleaner:
             raise BackupInUse(f"{backup.id} {why}", backup_id=backup.id)
         await self._finish(backup)
 
-    async def _refuse_a_clock_behind(self, now: datetime) -> None:
+    async def _refuse_clock_behind(self, now: datetime) -> None:
         newest = await self._store.newest(self._owner)
         if newest is not None and (problem := clock_problem(now, *newest)) is not None:
             fact, remedy = map(capitalized, problem)
@@ -129,14 +129,14 @@ class Cleaner:
                 f"{fact}. Nothing was removed. {remedy}", now=to_text(now), newest=to_text(made_at), backup_id=backup_id
             )
 
-    async def _carried_out(self, decision: RetentionDecision) -> BackupUnreachable | None:
+    async def _carry_out(self, decision: RetentionDecision) -> BackupUnreachable | None:
         """Carry a decision out; return what kept its file from being removed. The others go all the same."""
         match decision.action:
             case RetentionAction.KEEP | RetentionAction.WAIT:
                 if decision.first_seen_expired_at != decision.backup.first_seen_expired_at:
-                    await self._store.seen_expired(decision.backup, decision.first_seen_expired_at)
+                    await self._store.note_expired(decision.backup, decision.first_seen_expired_at)
                 return None
-            case RetentionAction.REMOVE if not await self._store.expire(decision.backup, early=False):
+            case RetentionAction.REMOVE if not await self._store.mark_expired(decision.backup, early=False):
                 return None  # it was pinned, or a delete needs it, since the decision was made
         try:
             await self._finish(decision.backup)
@@ -149,15 +149,15 @@ class Cleaner:
     async def _finish(self, backup: Backup) -> None:
         # The record first, then the file: a reader opens the file and then looks at the record again.
         await self._remove_file(backup)
-        await self._store.removed(backup)
+        await self._store.mark_removed(backup)
         _log.info("backup_removed", backup=backup.id)
 
     async def _remove_file(self, backup: Backup) -> None:
-        folder = await self._folders.of(backup)
+        folder = await self._folders.for_backup(backup)
         if await self._folders.state(folder) is FolderState.FOREIGN:
             return  # a copied database forgets the backup; the file belongs to the database it was copied from
-        if await self._folders.is_out_of_sight(backup, folder):
-            place = self._folders.place_of(backup, folder)
+        if await self._folders.is_unreachable(backup, folder):
+            place = self._folders.path_for(backup, folder)
             raise BackupUnreachable(
                 f"The folder of {backup.id} cannot be seen from here: {place}. Its file is removed when it can",
                 path=place,
@@ -171,7 +171,7 @@ class Cleaner:
         if self._folders.is_elsewhere(backup):
             # Its machine looks after it; should that be gone for good, nobody writes for longer than this.
             return self._clock.now() - backup.created_at < _LONGEST_WRITE
-        folder = await self._folders.of(backup)
-        if await self._folders.is_out_of_sight(backup, folder):
+        folder = await self._folders.for_backup(backup)
+        if await self._folders.is_unreachable(backup, folder):
             return True
         return await asyncio.to_thread(folder.is_being_written, backup.id)

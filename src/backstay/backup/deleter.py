@@ -13,7 +13,7 @@ from functools import partial
 from backstay.backup.backup import Backup, BackupPhase, DeleteState, Listener
 from backstay.backup.cleanup import Cleaner
 from backstay.backup.locations import BackupLocations
-from backstay.backup.obstacles import blocked
+from backstay.backup.obstacles import delete_blocked
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.reader import BackupReader
 from backstay.backup.store import BackupStore
@@ -72,9 +72,9 @@ class DeleteService:
         """
         missing = await self._missing(selection, ignored=ignore_missing)
         found = await self._store.measure(self._owner, selection, sample=_SAMPLE)
-        _refuse_nothing(found.conversations)
+        _refuse_empty_selection(found.conversations)
         if found.obstacles:
-            raise blocked(found.obstacles)
+            raise delete_blocked(found.obstacles)
         return DeletePlan(
             selection,
             found.conversations,
@@ -91,7 +91,7 @@ class DeleteService:
         """Return how many conversations are selected. Raises as `plan`."""
         await self._missing(selection, ignored=ignore_missing)
         count = await self._conversations.count(self._owner, selection)
-        _refuse_nothing(count)
+        _refuse_empty_selection(count)
         return count
 
     async def delete(
@@ -105,7 +105,7 @@ class DeleteService:
     ) -> DeleteResult:
         """Remove what the plan shows, after a verified backup of it. Errors as of `Deleter`."""
         if not backup:
-            return await self._delete_outright(plan, on_progress)
+            return await self._delete_without_backup(plan, on_progress)
         record = await self._writer.write(
             plan.selection,
             reason=reason or _REASON,
@@ -141,7 +141,7 @@ class DeleteService:
         return missing
 
     async def _delete(self, backup: Backup, on_progress: Listener | None) -> DeleteResult:
-        folder = await self._folders.of(backup)
+        folder = await self._folders.for_backup(backup)
         is_there = partial(folder.has, backup.id, size=backup.file_bytes)
         teller, limit, is_last = (
             BackupProgressReporter(backup.id, on_progress),
@@ -153,11 +153,13 @@ class DeleteService:
             step = await self._store.delete_step(backup, limit=limit, is_there=is_there)
             took = time.monotonic() - started - step.seconds_on_the_way
             backup, is_last = step.backup, step.is_last
-            await teller.tell(BackupPhase.DELETING, backup.deleted + backup.changed + backup.gone, backup.conversations)
+            await teller.report(
+                BackupPhase.DELETING, backup.deleted + backup.changed + backup.gone, backup.conversations
+            )
             limit = _next_limit(limit, took)
             if not is_last:
                 await asyncio.sleep(min(took, _LONGEST_BREAK))  # who waits for the lock only looks now and then
-        outcomes = await self._store.outcomes(backup, limit=1_000)
+        outcomes = await self._store.delete_outcomes(backup, limit=1_000)
         _log.info("conversations_deleted", backup=backup.id, deleted=backup.deleted, changed=backup.changed)
         return DeleteResult(
             backup_id=backup.id,
@@ -168,7 +170,7 @@ class DeleteService:
             gone_ids=[name for name, outcome in outcomes if outcome == "gone"][:_NAMED],
         )
 
-    async def _delete_outright(self, plan: DeletePlan, on_progress: Listener | None) -> DeleteResult:
+    async def _delete_without_backup(self, plan: DeletePlan, on_progress: Listener | None) -> DeleteResult:
         found = await self._store.measure(self._owner, plan.selection, sample=0)
         if found.digest != plan.digest:
             raise PlanOutdated(
@@ -179,11 +181,13 @@ class DeleteService:
         after: int | None = 0
         while after is not None:
             started = time.monotonic()
-            step = await self._store.delete_outright(self._owner, plan.selection, after=after, last=last, limit=limit)
+            step = await self._store.delete_without_backup(
+                self._owner, plan.selection, after=after, last=last, limit=limit
+            )
             took = time.monotonic() - started - step.seconds_on_the_way
             after, deleted, kept = step.reached, deleted + step.deleted, kept + step.kept
             limit = _next_limit(limit, took)
-            await teller.tell(BackupPhase.DELETING, deleted, plan.conversations)
+            await teller.report(BackupPhase.DELETING, deleted, plan.conversations)
             await asyncio.sleep(min(took, _LONGEST_BREAK))
         _log.info("conversations_deleted", backup=None, deleted=deleted)
         is_erased = await self._store.erase()
@@ -191,7 +195,7 @@ class DeleteService:
         return DeleteResult(None, deleted, changed=kept, gone=gone, is_erased=is_erased)
 
 
-def _refuse_nothing(count: int) -> None:
+def _refuse_empty_selection(count: int) -> None:
     if not count:
         raise EmptySelection("No conversation is selected; `backstay conversations list` shows those there are")
 

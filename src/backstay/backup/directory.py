@@ -54,28 +54,28 @@ class PartFile:
         self._sha.update(data)
         self.size += len(data)
         rest = memoryview(data)
-        with self._folder.failing("written"):
+        with self._folder.translate_errors("written"):
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
 
     def sync(self) -> None:
         """Have everything on disk, and nothing of it in memory, so that reading it reads the disk."""
-        with self._folder.failing("written"):
+        with self._folder.translate_errors("written"):
             sync(self._descriptor)
             drop_from_cache(self._descriptor)
 
     @contextmanager
-    def reading(self) -> Iterator[BinaryIO]:
+    def open_for_reading(self) -> Iterator[BinaryIO]:
         """Give what was written, opened anew."""
-        with self._folder.failing("read"):
+        with self._folder.translate_errors("read"):
             file = self._folder.part_path(self._backup_id).open("rb")
         with file:
             yield file
 
     def publish(self) -> None:
         """Give it its own name, for good."""
-        with self._folder.failing("written"):
-            self._folder.part_path(self._backup_id).rename(self._folder.path_of(self._backup_id))
+        with self._folder.translate_errors("written"):
+            self._folder.part_path(self._backup_id).rename(self._folder.path_for(self._backup_id))
             self._is_published = True
             sync_folder(self._folder.path)
 
@@ -85,7 +85,7 @@ class PartFile:
             if not keep:
                 self._folder.part_path(self._backup_id).unlink(missing_ok=True)
                 if self._is_published:
-                    self._folder.path_of(self._backup_id).unlink(missing_ok=True)
+                    self._folder.path_for(self._backup_id).unlink(missing_ok=True)
                     sync_folder(self._folder.path)
         with suppress(OSError):
             os.close(self._descriptor)
@@ -97,14 +97,14 @@ class BackupDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def path_of(self, backup_id: str) -> Path:
+    def path_for(self, backup_id: str) -> Path:
         """Return where the file of a backup is, or would be."""
         if not is_backup_id(backup_id):  # ids come out of our own records; a path is never made of anything else
             raise BackupError(f"{backup_id[:80]!r} cannot be the id of a backup")
         return self.path / f"{backup_id}{SUFFIX}"
 
     def part_path(self, backup_id: str) -> Path:
-        return self.path_of(backup_id).with_name(f".{backup_id}{SUFFIX}{_PART}")
+        return self.path_for(backup_id).with_name(f".{backup_id}{SUFFIX}{_PART}")
 
     def create(self, backup_id: str) -> PartFile:
         """Begin a file in the folder, which is there.
@@ -112,7 +112,7 @@ class BackupDirectory:
         Raises:
             BackupDiskFull, BackupFailed: it cannot be made there.
         """
-        with self.failing("written"):
+        with self.translate_errors("written"):
             while (descriptor := self._locked(self.part_path(backup_id))) is None:
                 pass
             return PartFile(self, backup_id, descriptor)
@@ -131,14 +131,14 @@ class BackupDirectory:
         return None
 
     @contextmanager
-    def opened(self, backup_id: str) -> Iterator[BinaryIO]:
+    def open(self, backup_id: str) -> Iterator[BinaryIO]:
         """Open the file of a backup. What was opened stays whole, whoever removes it.
 
         Raises:
             BackupUnreachable: it is not there, or may not be read.
             BackupDamaged: something else has its name: a link, a folder, a pipe.
         """
-        path = self.path_of(backup_id)
+        path = self.path_for(backup_id)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -156,13 +156,13 @@ class BackupDirectory:
     def has(self, backup_id: str, *, size: int | None = None) -> bool:
         """Whether its file is there, and has this many bytes where they are given."""
         with suppress(OSError):
-            status = self.path_of(backup_id).lstat()
+            status = self.path_for(backup_id).lstat()
             return stat.S_ISREG(status.st_mode) and size in (None, status.st_size)
         return False
 
     def remove(self, backup_id: str) -> bool:
         """Remove the file of a backup, for good; whether there was one. Raises BackupUnreachable."""
-        path = self.path_of(backup_id)
+        path = self.path_for(backup_id)
         try:
             path.unlink()
             sync_folder(self.path)
@@ -174,9 +174,9 @@ class BackupDirectory:
 
     def is_being_written(self, backup_id: str) -> bool:
         """Whether a living process writes it."""
-        return _is_locked(self.part_path(backup_id)) or _is_locked(self.path_of(backup_id))
+        return _is_locked(self.part_path(backup_id)) or _is_locked(self.path_for(backup_id))
 
-    def sweep(self) -> int:
+    def remove_leftovers(self) -> int:
         """Remove what dead writers have left, and say how much that was. What cannot be removed stays."""
         swept = 0
         for path in (*self._files(f".*{SUFFIX}{_PART}"), *self._files(f".{MARKER}.*{_PART}")):
@@ -201,9 +201,9 @@ class BackupDirectory:
         except OSError:
             return []
 
-    def make(self) -> None:
+    def make_folder(self) -> None:
         """Make the folder (0700) when it is missing. Raises BackupDiskFull, BackupFailed."""
-        with self.failing("written"):
+        with self.translate_errors("written"):
             missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             for folder in reversed(missing):
                 with suppress(FileExistsError):
@@ -222,7 +222,7 @@ class BackupDirectory:
                 )
 
     @contextmanager
-    def failing(self, verb: str) -> Iterator[None]:
+    def translate_errors(self, verb: str) -> Iterator[None]:
         """Tell what goes wrong with files here in our words."""
         try:
             yield

@@ -42,7 +42,7 @@ class FolderState(StrEnum):
     """It belongs to the database from which this one was copied, or to this one before it was moved or put back."""
 
 
-def state_of(
+def folder_state(
     folder: Path, marker: FolderMarker | None, *, database_id: str, database: FileLocation, is_recorded: bool
 ) -> FolderState:
     """Return the state of a folder for a database, from its marker and from whether backups were recorded there."""
@@ -60,7 +60,7 @@ def state_of(
     return FolderState.OWN if is_own else FolderState.FOREIGN
 
 
-def problem_with(folder: Path, marker: FolderMarker | None, state: FolderState) -> tuple[str, str] | None:
+def describe_problem(folder: Path, marker: FolderMarker | None, state: FolderState) -> tuple[str, str] | None:
     """Return why nothing may be written to or removed from a folder, and the remedy; None where it may."""
     if state is FolderState.MISSING:
         return (

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from backstay.backup.backup import Backup
 from backstay.backup.directory import BackupDirectory
-from backstay.backup.folder_marker import FolderMarker, FolderState, problem_with, read_marker, state_of, write_marker
+from backstay.backup.folder_marker import (
+    FolderMarker,
+    FolderState,
+    describe_problem,
+    folder_state,
+    read_marker,
+    write_marker,
+)
 from backstay.backup.location import FileLocation
 from backstay.backup.store import BackupStore
 from backstay.errors import BackupFolderUnrecognized, SettingsError
@@ -23,7 +30,7 @@ class BackupLocations:
         self.host = socket.gethostname()
 
     @property
-    def recorded(self) -> str | None:
+    def recorded_folder(self) -> str | None:
         """What a new backup's record says of its place: nothing when it is beside the database and moves with it."""
         return str(self._chosen) if self._chosen is not None else None
 
@@ -32,11 +39,11 @@ class BackupLocations:
         """Whether there is a place for new backups."""
         return (self._chosen or self._beside) is not None
 
-    async def current(self) -> BackupDirectory:
+    async def current_directory(self) -> BackupDirectory:
         """Return where new backups go. Raises SettingsError: no place is set."""
-        return await self._in(self._chosen)
+        return await self._directory_at(self._chosen)
 
-    async def ready(self) -> BackupDirectory:
+    async def prepare(self) -> BackupDirectory:
         """Return where new backups go, ready to be written to: there, and marked as this library's.
 
         Raises:
@@ -44,14 +51,14 @@ class BackupLocations:
             BackupFolderUnrecognized: like `check`.
             BackupDiskFull, BackupFailed: it cannot be made.
         """
-        folder = await self.current()
+        folder = await self.current_directory()
         await self.check(folder)
         await self._mark(folder, was=await self._marker(folder))
         return folder
 
-    async def use(self) -> BackupDirectory:
+    async def use_folder(self) -> BackupDirectory:
         """Make the folder of new backups this library's, whatever it was before. Idempotent. Raises like `ready`."""
-        folder = await self.current()
+        folder = await self.current_directory()
         await self._mark(folder, was=None)
         return folder
 
@@ -69,22 +76,22 @@ class BackupLocations:
             # Another process may have made the first backup between the two looks.
             marker = await self._marker(folder)
             state = await self._state(folder, marker)
-        return problem_with(folder.path, marker, state)
+        return describe_problem(folder.path, marker, state)
 
     async def state(self, folder: BackupDirectory) -> FolderState:
         """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker cannot be read."""
         return await self._state(folder, await self._marker(folder))
 
-    async def of(self, backup: Backup) -> BackupDirectory:
+    async def for_backup(self, backup: Backup) -> BackupDirectory:
         """Return where a backup is: where it was made or, when it was moved there since, where new ones go."""
-        folder = await self._in(Path(backup.folder) if backup.folder is not None else None)
+        folder = await self._directory_at(Path(backup.folder) if backup.folder is not None else None)
         if self.is_known and not folder.has(backup.id):
-            current = await self.current()
+            current = await self.current_directory()
             if current.has(backup.id):
                 return current
         return folder
 
-    async def is_out_of_sight(self, backup: Backup, folder: BackupDirectory) -> bool:
+    async def is_unreachable(self, backup: Backup, folder: BackupDirectory) -> bool:
         """Whether it cannot be told from here what is in the folder of a backup.
 
         It may be on a disk that is not mounted, or on another machine, of which a folder of the same name here says
@@ -98,11 +105,11 @@ class BackupLocations:
         """Whether another machine has made it, somewhere that is not beside the database."""
         return backup.folder is not None and backup.host not in (None, self.host)
 
-    def place_of(self, backup: Backup, folder: BackupDirectory) -> str:
+    def path_for(self, backup: Backup, folder: BackupDirectory) -> str:
         """Return where a backup is, for people."""
         return f"{folder.path} on {backup.host}" if self.is_elsewhere(backup) else str(folder.path)
 
-    async def _in(self, place: Path | None) -> BackupDirectory:
+    async def _directory_at(self, place: Path | None) -> BackupDirectory:
         found = place or self._beside
         if found is None:
             raise SettingsError(
@@ -121,7 +128,7 @@ class BackupLocations:
         return await asyncio.to_thread(read_marker, folder.path)
 
     async def _state(self, folder: BackupDirectory, marker: FolderMarker | None) -> FolderState:
-        return state_of(
+        return folder_state(
             folder.path,
             marker,
             database_id=await self._id(),
@@ -138,11 +145,11 @@ class BackupLocations:
         database_id, database = await self._id(), await self._store.location()
 
         def mark() -> None:
-            folder.make()
+            folder.make_folder()
             marker = FolderMarker(database_id, database, FileLocation.from_path(folder.path))
             # Kept up to date, so that the next move is compared with the last location.
             if marker != was:
-                with folder.failing("written"):
+                with folder.translate_errors("written"):
                     write_marker(folder.path, marker)
 
         await asyncio.to_thread(mark)

@@ -27,7 +27,7 @@ _WHY = {
 }
 
 
-def blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
+def delete_blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
     """Return the error that names what is in the way."""
     first = obstacles[0]
     rows = f"{first.rows:,} row{'s' if first.rows != 1 else ''}"
@@ -39,7 +39,7 @@ def blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
     )
 
 
-def unusable(backup: Backup) -> BackupUnusable:
+def backup_unusable(backup: Backup) -> BackupUnusable:
     """Return the error that says why nothing can be done with a backup that is not verified."""
     match backup.state:
         case BackupState.RUNNING:

@@ -23,7 +23,7 @@ class BackupProgressReporter:
         self._told_at = 0.0
         self._phase: BackupPhase | None = None
 
-    async def tell(self, phase: BackupPhase, conversations: int, total: int, content_bytes: int = 0) -> None:
+    async def report(self, phase: BackupPhase, conversations: int, total: int, content_bytes: int = 0) -> None:
         now = time.monotonic()
         is_due = now - self._told_at >= _SECONDS_BETWEEN or conversations >= total or phase is not self._phase
         if self._listener is None or not is_due:

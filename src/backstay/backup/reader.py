@@ -10,7 +10,7 @@ import orjson
 
 from backstay.backup.backup import Backup, BackupState, Listener, SealedFile
 from backstay.backup.locations import BackupLocations
-from backstay.backup.obstacles import unusable
+from backstay.backup.obstacles import backup_unusable
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import BackupStore, Kept
 from backstay.backup.verifier import Verifier
@@ -37,7 +37,7 @@ class OpenBackup:
         """Bytes of the file that is open, whatever its record says."""
         return os.fstat(self.file.fileno()).st_size
 
-    def part(self, start: int, length: int) -> Iterator[bytes]:
+    def read_range(self, start: int, length: int) -> Iterator[bytes]:
         """Yield a part of the file as it is on disk, in blocks. Blocks. Raises BackupUnreachable, BackupDamaged."""
         try:
             self.file.seek(start)
@@ -72,7 +72,7 @@ class OpenBackup:
         self.file.seek(0)
         return decompressed(self.file)
 
-    def whole(self, *, compressed: bool) -> Iterator[bytes]:
+    def stream_file(self, *, compressed: bool) -> Iterator[bytes]:
         """Yield the JSON of the file or, compressed, the file as it is on disk. Blocks.
 
         Raises BackupDamaged, at the end at the latest, when it is longer or shorter than it was when verified.
@@ -81,7 +81,7 @@ class OpenBackup:
         if compressed:
             if self.size != self.backup.file_bytes:
                 raise different
-            yield from self.part(0, self.size)
+            yield from self.read_range(0, self.size)
             return
         left = self.backup.content_bytes
         for block in self.blocks():
@@ -107,7 +107,7 @@ class BackupReader:
         self._owner = owner
 
     @asynccontextmanager
-    async def opened(self, backup_id: str, *, even_damaged: bool = False) -> AsyncIterator[OpenBackup]:
+    async def open(self, backup_id: str, *, even_damaged: bool = False) -> AsyncIterator[OpenBackup]:
         """Open the file of a verified backup.
 
         When the context ends with BackupDamaged or NotABackup, the backup is recorded as damaged.
@@ -123,12 +123,12 @@ class BackupReader:
         """
         usable = (BackupState.VERIFIED, BackupState.DAMAGED) if even_damaged else (BackupState.VERIFIED,)
         backup = await self._in_state(usable, backup_id)
-        folder = await self._folders.of(backup)
-        if not folder.path.is_dir() or await self._folders.is_out_of_sight(backup, folder):
-            place = self._folders.place_of(backup, folder)
+        folder = await self._folders.for_backup(backup)
+        if not folder.path.is_dir() or await self._folders.is_unreachable(backup, folder):
+            place = self._folders.path_for(backup, folder)
             raise BackupUnreachable(f"The folder of {backup_id} cannot be seen from here: {place}", path=place)
         try:
-            with folder.opened(backup_id) as file:
+            with folder.open(backup_id) as file:
                 # Check again: if it expired before it was opened, the file may have been replaced.
                 await self._in_state(usable, backup_id)
                 yield OpenBackup(backup, file)
@@ -141,7 +141,7 @@ class BackupReader:
 
         Raises like `opened`, and BackupDamaged.
         """
-        async with self.opened(backup_id, even_damaged=True) as found:
+        async with self.open(backup_id, even_damaged=True) as found:
             backup = found.backup
             sealed = SealedFile(
                 backup.conversations,
@@ -151,17 +151,17 @@ class BackupReader:
                 backup.file_sha256 or b"",
             )
             await self._verifier.verify(backup, sealed, found.file, BackupProgressReporter(backup_id, on_progress))
-            return await self._store.sound(backup)
+            return await self._store.mark_sound(backup)
 
     async def _in_state(self, usable: Collection[BackupState], backup_id: str) -> Backup:
         backup = await self._store.backup(self._owner, backup_id)
         if backup.state not in usable:
-            raise unusable(backup)
+            raise backup_unusable(backup)
         return backup
 
     async def _record_damage(self, backup: Backup) -> None:
         try:
-            if await self._store.damaged(backup):
+            if await self._store.mark_damaged(backup):
                 _log.warning("backup_damaged", backup=backup.id)
         except BackstayError as error:  # the damage is the error to report
             _log.warning("backup_damage_unrecorded", backup=backup.id, error=error.message)

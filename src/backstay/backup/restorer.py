@@ -45,7 +45,7 @@ class Restorer:
 
     async def plan(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
         """Say what a restore would do. Raises as `restore`, but for conflicts, which are in the plan."""
-        async with self._reading.opened(backup_id) as found:
+        async with self._reading.open(backup_id) as found:
             return await self._plan(found, _RestoreSelection(found, selection))
 
     async def restore(
@@ -66,7 +66,7 @@ class Restorer:
             ColumnsDiffer: the backup has columns that the database lacks.
             RestoreDiffers: something did not come back as it was. Nothing is changed in any of these cases.
         """
-        async with self._reading.opened(backup_id) as found:
+        async with self._reading.open(backup_id) as found:
             wanted = _RestoreSelection(found, selection)
             saved: Backup | None = None
             if on_conflict is OnConflict.REPLACE:
@@ -98,7 +98,9 @@ class Restorer:
         loop, teller = asyncio.get_running_loop(), BackupProgressReporter(found.backup.id, on_progress)
 
         def tell(done: int) -> None:
-            asyncio.run_coroutine_threadsafe(teller.tell(BackupPhase.RESTORING, done, found.backup.conversations), loop)
+            asyncio.run_coroutine_threadsafe(
+                teller.report(BackupPhase.RESTORING, done, found.backup.conversations), loop
+            )
 
         def documents() -> Iterator[Iterable[Kept]]:
             yield from wanted.documents()
@@ -119,7 +121,7 @@ class Restorer:
         """Return what looks whether the file of a backup is there; without a backup, none is missing."""
         if backup is None:
             return lambda: True
-        return partial((await self._folders.of(backup)).has, backup.id, size=backup.file_bytes)
+        return partial((await self._folders.for_backup(backup)).has, backup.id, size=backup.file_bytes)
 
 
 class _RestoreSelection:

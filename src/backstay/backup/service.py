@@ -53,7 +53,7 @@ class Backups:
     async def start(self) -> None:
         """Remove what writers that died have left. What goes wrong is logged: it must not keep anybody from working."""
         try:
-            await self._cleaner.sweep()
+            await self._cleaner.remove_leftovers()
         except BackstayError as error:
             _log.warning("sweep_failed", code=error.code, error=error.message)
 
@@ -96,14 +96,14 @@ class Backups:
         await self._cleaner.clean_daily()
         return backup
 
-    async def take_over(self, other: ForeignBackup, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+    async def import_backup(self, other: ForeignBackup, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
         """Make a backup of ours of one that another program has made, under its id; its own file stays.
 
         Raises:
             BackupInUse: there is one of this id, or it is being made by somebody else.
             BackupFailed: it could not be written, or did not pass its verification; nothing of it is left.
         """
-        return await self._writer.take_over(other, source)
+        return await self._writer.import_backup(other, source)
 
     async def list(self, *, every: bool = False, before: int | None = None, limit: int = 100) -> Sequence[Backup]:
         """Return backups, the latest first; with `every`, those too whose files are gone."""
@@ -117,13 +117,13 @@ class Backups:
         """Return one backup. Raises BackupNotFound."""
         return await self._store.backup(self._owner, backup_id)
 
-    async def path_of(self, backup: Backup) -> Path:
+    async def path_for(self, backup: Backup) -> Path:
         """Return where the file of a backup is, or was."""
-        return (await self._folders.of(backup)).path_of(backup.id)
+        return (await self._folders.for_backup(backup)).path_for(backup.id)
 
     async def folder(self) -> tuple[Path, str | None]:
         """Return the folder where new backups go, and why it is refused, if so. Raises SettingsError: none is set."""
-        folder = await self._folders.current()
+        folder = await self._folders.current_directory()
         try:
             problem = await self._folders.problem(folder)
         except BackupFolderUnrecognized:
@@ -139,7 +139,7 @@ class Backups:
             SettingsError: no folder is set.
             BackupDiskFull, BackupFailed: it cannot be made.
         """
-        return (await self._folders.use()).path
+        return (await self._folders.use_folder()).path
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
         """Read a backup back, decode all of it, and compare it with what its snapshot found.
@@ -152,16 +152,16 @@ class Backups:
         """
         return await self._reading.verify(backup_id, on_progress=on_progress)
 
-    def opened(self, backup_id: str) -> AbstractAsyncContextManager[OpenBackup]:
+    def open(self, backup_id: str) -> AbstractAsyncContextManager[OpenBackup]:
         """Open the file of a backup, to be read by the caller; it stays whole if the backup expires meanwhile.
 
         Raises BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged when it is entered.
         """
-        return self._reading.opened(backup_id)
+        return self._reading.open(backup_id)
 
-    async def written(self, backup: Backup) -> int:
+    async def count_written(self, backup: Backup) -> int:
         """Return how many conversations a backup holds so far that is being written, in whichever process."""
-        return await self._store.written(backup)
+        return await self._store.count_written(backup)
 
     async def download(self, backup_id: str, *, compressed: bool = False) -> AsyncIterator[bytes]:
         """Yield the file of a backup as JSON or, compressed, as it is on disk.
@@ -169,8 +169,8 @@ class Backups:
         It stays whole if the backup expires meanwhile. Raises as `verify`: errors after the first block mean that what
         was yielded is of no use.
         """
-        async with self._reading.opened(backup_id) as found:
-            blocks = found.whole(compressed=compressed)
+        async with self._reading.open(backup_id) as found:
+            blocks = found.stream_file(compressed=compressed)
             while block := await asyncio.to_thread(next, blocks, b""):
                 yield block
 

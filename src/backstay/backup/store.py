@@ -127,7 +127,7 @@ class BackupStore(Protocol):
         """Note what the snapshot held, from position `first` on; `versions` are those of the records."""
         ...
 
-    async def verified(
+    async def mark_verified(
         self,
         backup: Backup,
         sealed: SealedFile,
@@ -144,22 +144,22 @@ class BackupStore(Protocol):
         """
         ...
 
-    async def places(self, count: int) -> Sequence[int]:
+    async def allocate_keys(self, count: int) -> Sequence[int]:
         """Return places in the order of storing for so many conversations that are not of this library."""
         ...
 
-    async def damaged(self, backup: Backup) -> bool:
+    async def mark_damaged(self, backup: Backup) -> bool:
         """verified → damaged; return whether it was verified. Idempotent: a recorded time stays."""
         ...
 
-    async def sound(self, backup: Backup) -> Backup:
+    async def mark_sound(self, backup: Backup) -> Backup:
         """damaged → verified, unless it was recorded as damaged after the given record was read.
 
         A later read may have found the file damaged meanwhile. Returns the current record.
         """
         ...
 
-    async def failed(self, backup: Backup, error: str) -> bool:
+    async def mark_failed(self, backup: Backup, error: str) -> bool:
         """running → failed, if it is running; whether it was. Twice is safe."""
         ...
 
@@ -175,7 +175,7 @@ class BackupStore(Protocol):
         """Return those that are running, or whose delete is unfinished."""
         ...
 
-    async def unremoved(self, owner: str) -> Sequence[Backup]:
+    async def with_files(self, owner: str) -> Sequence[Backup]:
         """Return those that may have a file, the oldest first."""
         ...
 
@@ -191,11 +191,11 @@ class BackupStore(Protocol):
         """Return the ids and the digests of the same."""
         ...
 
-    async def written(self, backup: Backup) -> int:
+    async def count_written(self, backup: Backup) -> int:
         """Return how many conversations have been noted of a backup that is being written."""
         ...
 
-    async def unknown(self, backup_ids: Sequence[str]) -> Sequence[str]:
+    async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
         """Return which of these names belong to no backup, whoever's."""
         ...
 
@@ -205,18 +205,18 @@ class BackupStore(Protocol):
         """Pin or unpin. Raises BackupNotFound, BackupUnusable (running, failed or expired)."""
         ...
 
-    async def expire(self, backup: Backup, *, early: bool) -> bool:
+    async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
         """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; whether it did.
 
         Only when it has expired, unless `early`; then also a damaged one, whose delete is abandoned with it.
         """
         ...
 
-    async def seen_expired(self, backup: Backup, seen_at: datetime | None) -> None:
+    async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
         """Note when a cleanup first found that it has expired; None: that it has not. Idempotent."""
         ...
 
-    async def removed(self, backup: Backup) -> None:
+    async def mark_removed(self, backup: Backup) -> None:
         """Note that the file is gone, and drop the items in bounded steps. Twice is safe."""
         ...
 
@@ -224,7 +224,7 @@ class BackupStore(Protocol):
         """Return when `note_cleanup` was last called."""
         ...
 
-    async def note_cleanup(self, owner: str) -> None: ...
+    async def record_cleanup(self, owner: str) -> None: ...
 
     # -- delete
 
@@ -236,14 +236,14 @@ class BackupStore(Protocol):
         """
         ...
 
-    async def outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
+    async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
         """Return conversations that the delete kept or found gone, as `(id, "changed" or "gone")`.
 
         One that a trigger kept counts as changed: what the snapshot found is not what may be deleted.
         """
         ...
 
-    async def delete_outright(
+    async def delete_without_backup(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
     ) -> UnbackedDeleteStepResult:
         """Delete selected conversations without any backup, in one transaction, in the order of storing."""

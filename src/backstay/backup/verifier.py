@@ -53,7 +53,7 @@ class Verifier:
             noted = await self._store.digests(backup, first=position, limit=len(lines))
             await asyncio.to_thread(_check, lines, noted, position)
             position += len(lines)
-            await teller.tell(BackupPhase.VERIFYING, position, sealed.conversations, reader.content_bytes)
+            await teller.report(BackupPhase.VERIFYING, position, sealed.conversations, reader.content_bytes)
         if position != sealed.conversations or reader.content_bytes != sealed.content_bytes:
             raise BackupDamaged(f"The file holds {position:,} conversations of {sealed.conversations:,}")
 

@@ -27,7 +27,7 @@ from backstay.errors import (
     SettingsError,
 )
 from backstay.library.archive import LONGEST_LINE, ArchiveWriter, Manifest
-from backstay.library.deletion import line_of_plan
+from backstay.library.deletion import plan_line
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Record
 from backstay.library.selection import Selection
@@ -83,14 +83,14 @@ class BackupWriter:
         _check_reason(reason)
         await self._store.check_restorable()
         backup_id = f"backup-{int(self._clock.now().timestamp() * 1000)}-{secrets.token_hex(10)}"
-        folder = await self._folders.ready()
+        folder = await self._folders.prepare()
         # The file first: without it, a record that says `running` would look like one whose writer is dead.
         part = await asyncio.to_thread(folder.create, backup_id)
         making = _BackupRequest(backup_id, reason, keep, planned=planned, deleting=deleting)
         source = self._store.snapshot(self._owner, selection)
         return await self._make(making, part, source, BackupProgressReporter(backup_id, on_progress), expected=expected)
 
-    async def take_over(self, other: ForeignBackup, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+    async def import_backup(self, other: ForeignBackup, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
         """Make a backup of ours of one that another program has made, under its id; return the verified record.
 
         Raises:
@@ -99,7 +99,7 @@ class BackupWriter:
             BackupFailed: as of `write`; the same may be tried again.
         """
         await self._store.check_restorable()
-        folder = await self._folders.ready()
+        folder = await self._folders.prepare()
         try:
             part = await asyncio.to_thread(folder.create, other.backup_id)
         except BackupFailed as error:
@@ -107,7 +107,7 @@ class BackupWriter:
                 raise
             raise BackupInUse("it is being taken over by another process", backup_id=other.backup_id) from error
         try:
-            await self._refuse_anothers(other.backup_id)
+            await self._refuse_taken_id(other.backup_id)
         except BaseException:
             part.close(keep=False)
             raise
@@ -117,12 +117,12 @@ class BackupWriter:
             making, part, source, BackupProgressReporter(other.backup_id, None), expected=other.conversations
         )
 
-    async def _refuse_anothers(self, backup_id: str) -> None:
+    async def _refuse_taken_id(self, backup_id: str) -> None:
         """Refuse an id that a backup of another owner has: their files would have one name."""
         try:
             await self._store.backup(self._owner, backup_id)
         except BackupNotFound as error:
-            if not await self._store.unknown([backup_id]):
+            if not await self._store.unknown_ids([backup_id]):
                 raise BackupUnusable("a backup of another owner has this id", backup_id=backup_id) from error
 
     async def _make(
@@ -140,7 +140,7 @@ class BackupWriter:
                 self._owner,
                 making.backup_id,
                 reason=making.reason,
-                folder=self._folders.recorded,
+                folder=self._folders.recorded_folder,
                 host=self._folders.host,
                 keep=making.keep,
             )
@@ -148,7 +148,7 @@ class BackupWriter:
                 sealed = await self._fill(backup, making, part, source, teller, expected=expected)
                 await self._verify(backup, sealed, part, teller)
                 await asyncio.to_thread(part.publish)
-                done = await self._store.verified(
+                done = await self._store.mark_verified(
                     backup,
                     sealed,
                     deleting=making.deleting,
@@ -189,7 +189,7 @@ class BackupWriter:
                         # It waits for its commit while the next ones are compressed.
                         noting = asyncio.create_task(self._store.add_items(backup, first, records, versions))
                         done = contents.conversations
-                        await teller.tell(BackupPhase.WRITING, done, max(expected, done), archive.content_bytes)
+                        await teller.report(BackupPhase.WRITING, done, max(expected, done), archive.content_bytes)
             finally:
                 if noting is not None:
                     await noting
@@ -205,7 +205,7 @@ class BackupWriter:
 
     async def _verify(self, backup: Backup, sealed: SealedFile, part: PartFile, teller: BackupProgressReporter) -> None:
         try:
-            with part.reading() as file:
+            with part.open_for_reading() as file:
                 await self._verifier.verify(backup, sealed, file, teller)
         except (BackupFailed, BackupDiskFull):
             raise
@@ -223,7 +223,7 @@ class BackupWriter:
         """
         message = error.message if isinstance(error, BackstayError) else "it was interrupted"
         try:
-            return await asyncio.shield(self._store.failed(backup, message))
+            return await asyncio.shield(self._store.mark_failed(backup, message))
         except BackstayError as other:  # the first error is the one to tell of; whoever starts next notes this one
             _log.warning("backup_failure_unrecorded", backup=backup.id, error=other.message)
             return False
@@ -273,7 +273,7 @@ class _FileSummary:
         turns = sum(record.turns for record in records)
         self.conversations += len(records)
         self.turns += turns
-        self._sha.update(b"".join([line_of_plan(record.id, record.turns, record.related) for record in records]))
+        self._sha.update(b"".join([plan_line(record.id, record.turns, record.related) for record in records]))
         return turns
 
 

@@ -58,11 +58,11 @@ class CircuitBreaker:
         """The items of the calls that tripped it; they are put back, their tries forgotten."""
         return list(dict.fromkeys(ended.position for ended in self._culprits()))
 
-    def started(self, calls: int) -> None:
+    def note_started(self, calls: int) -> None:
         """Note that calls were started."""
         self._in_flight += calls
 
-    def saw(self, verdict: Verdict) -> Pause | None:
+    def record(self, verdict: Verdict) -> Pause | None:
         """Take note of a verdict; return why the job must pause when it trips."""
         self._in_flight -= 1
         fails = verdict.result in ("failed", "retried")

@@ -93,7 +93,7 @@ class JobCreator:
             existing = await self._find(wanted)  # someone else was faster
         difference = await intake.difference(staged, wanted.job_id)
         if existing is not None and existing.lacks_items:
-            added = await self._take_up(wanted, staged, difference)
+            added = await self._attach_items(wanted, staged, difference)
             if added is not None:
                 return CreateResult(is_new=False, added=added, repeated=repeated)
             await self._find(wanted)  # someone else was faster
@@ -104,7 +104,7 @@ class JobCreator:
             raise _items_differ(wanted, difference)
         return CreateResult(is_new=False, repeated=repeated)
 
-    async def _take_up(self, wanted: JobRequest, staged: StagedJob, difference: ItemsDifference) -> int | None:
+    async def _attach_items(self, wanted: JobRequest, staged: StagedJob, difference: ItemsDifference) -> int | None:
         """Bring all its items to a job that was taken over. Raises ItemsDiffer where some that it knows are not there.
 
         Then the ids are not those that the other program gave, and everything would be done a second time.
@@ -112,7 +112,7 @@ class JobCreator:
         if difference.missing and not wanted.accept_new_items:
             raise _items_missing(wanted, difference)
         frozen = wanted.recipe.frozen() if wanted.recipe is not None else None
-        return await self._stores.intake.take_up(staged, wanted.job_id, wanted.processor, wanted.settings, frozen)
+        return await self._stores.intake.attach_items(staged, wanted.job_id, wanted.processor, wanted.settings, frozen)
 
     async def _find(self, wanted: JobRequest) -> Job | None:
         try:
@@ -202,8 +202,8 @@ async def drop(stores: BatchStores, owner: str, job_key: int) -> None:
 
 async def drop_leftovers(stores: BatchStores, owner: str) -> None:
     """Remove what creations and discards that were cut off left behind."""
-    for job_key, creator in await stores.intake.unowned(owner):
+    for job_key, creator in await stores.intake.orphaned_staging(owner):
         if creator is None or liveness.is_proven_dead(creator.card):
             await drop(stores, owner, job_key)
             if creator is not None:
-                liveness.forget(creator.card)
+                liveness.remove_lock_file(creator.card)

@@ -106,9 +106,9 @@ class Executor:
 
     def _begin(self, call: _Attempt) -> None:
         if self._is_in_flight(call):
-            call.task = self._loop.create_task(self._attend(call))
+            call.task = self._loop.create_task(self._await_outcome(call))
 
-    async def _attend(self, call: _Attempt, returned: Awaitable[Any] | None = None) -> None:
+    async def _await_outcome(self, call: _Attempt, returned: Awaitable[Any] | None = None) -> None:
         """Call the processor, or take what it has returned already, and await the outcome."""
         try:
             outcome = outcome_of(await (returned or self._callee.call(call.claimed.item, call)))
@@ -132,7 +132,7 @@ class Executor:
             outcome = self._outcome_of_exception(call, error)
         try:
             if outcome is None:
-                self._loop.call_soon_threadsafe(self._go_on, call, returned)
+                self._loop.call_soon_threadsafe(self._continue, call, returned)
             else:
                 self._loop.call_soon_threadsafe(self._settle, call, outcome)
         except RuntimeError:
@@ -143,10 +143,10 @@ class Executor:
         call.traceback = format_frames(error)
         return outcome_of_exception(error, retry_on=self._callee.retry_on)
 
-    def _go_on(self, call: _Attempt, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def _continue(self, call: _Attempt, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Await what a processor returned that looked blocking, such as a lambda around an asynchronous one."""
         if self._is_in_flight(call):
-            call.task = self._loop.create_task(self._attend(call, coroutine))
+            call.task = self._loop.create_task(self._await_outcome(call, coroutine))
         else:
             coroutine.close()
 

@@ -40,7 +40,7 @@ class ColumnMapping:
         return tuple(name for name in (self.id, self.topic, self.persona) if name is not None)
 
 
-async def drafts(
+async def read_items(
     items: Items, columns: ColumnMapping, *, stdin: BinaryIO | None = None, ceiling: InputCeiling | None = None
 ) -> Chunks:
     """Yield the drafts of `items` in chunks, never holding more than one.
@@ -66,7 +66,7 @@ async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) 
         raise InvalidRow("A data frame is no list of items; give its rows: frame.to_dict('records')")
     if isinstance(items, str | Path):
         source = None if str(items) == "-" else Path(items)
-        rows = _file_drafts(source, columns, stdin)
+        rows = _read_file(source, columns, stdin)
         try:
             while chunk := await asyncio.to_thread(_chunk_of, rows):
                 yield chunk
@@ -77,7 +77,7 @@ async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) 
         chunk, size, line = [], 0, 0
         async for item in items:
             line += 1
-            chunk.append(_draft_of(item, columns, line))
+            chunk.append(_new_item_from(item, columns, line))
             size += _size(chunk[-1])
             if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
                 yield chunk
@@ -85,7 +85,7 @@ async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) 
         if chunk:
             yield chunk
     else:
-        given = (_draft_of(item, columns, line) for line, item in enumerate(items, start=1))
+        given = (_new_item_from(item, columns, line) for line, item in enumerate(items, start=1))
         while chunk := _chunk_of(given):
             yield chunk
 
@@ -105,14 +105,14 @@ def _size(draft: NewItem) -> int:
     return len(draft.topic) + len(draft.parameters_json)
 
 
-def _file_drafts(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
+def _read_file(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
     where = str(source) if source else "standard input"
     first = True
     for row in read_rows(source, stdin=stdin):
         if first:
             _refuse_unknown_columns(row, columns, where)
             first = False
-        yield _draft(row.values, columns, f"{where} line {row.line}", row.line)
+        yield _new_item(row.values, columns, f"{where} line {row.line}", row.line)
 
 
 def _refuse_unknown_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
@@ -130,20 +130,20 @@ def _refuse_unknown_columns(row: InputRow, columns: ColumnMapping, where: str) -
         )
 
 
-def _draft_of(item: object, columns: ColumnMapping, line: int) -> NewItem:
+def _new_item_from(item: object, columns: ColumnMapping, line: int) -> NewItem:
     where = f"item {line}"
     try:
         if isinstance(item, Item):
             item_id = _identifier(item.id, where, line) if item.id else None
             return _checked(item_id, item.topic, item.persona, plain_values(item.parameters), where, line)
         if isinstance(item, Mapping):
-            return _draft(plain_values(item), columns, where, line)
+            return _new_item(plain_values(item), columns, where, line)
     except ValueError as error:
         raise InvalidRow(f"{where}: {error}", line=line) from error
     raise InvalidRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
 
 
-def _draft(values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int) -> NewItem:
+def _new_item(values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int) -> NewItem:
     rest = dict(values)
     id_given = columns.id is not None or "id" in rest
     item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if id_given else None

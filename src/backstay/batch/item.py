@@ -61,7 +61,7 @@ class SettledItem:
     """Why it failed; None when it was completed."""
 
 
-def item_of(draft: NewItem) -> Item:
+def to_item(draft: NewItem) -> Item:
     """Return the item that a draft becomes; one that was given no id has what its id is made from."""
     return Item(draft.topic, draft.base_id, draft.persona, orjson.loads(draft.parameters_json))
 

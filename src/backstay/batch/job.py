@@ -54,7 +54,7 @@ MOVES: Mapping[JobAction, tuple[tuple[JobState, ...], JobState | None]] = {
 }
 
 
-def check_move(job_id: str, state: JobState, move: JobAction) -> JobState:
+def check_action(job_id: str, state: JobState, move: JobAction) -> JobState:
     """Return the state that `move` leads to; a running or paused job stays so when items are put into it.
 
     Raises:
@@ -73,14 +73,15 @@ def check_move(job_id: str, state: JobState, move: JobAction) -> JobState:
     return target
 
 
-def items_needed(job_id: str) -> ItemsNeeded:
+def items_needed_error(job_id: str) -> ItemsNeeded:
     """Return the error that says how to go on with a job that was taken over."""
     return ItemsNeeded(
-        f"Job {quoted_id(job_id)} was taken over and does not know its items yet; {how_to_go_on(job_id)}", job_id=job_id
+        f"Job {quoted_id(job_id)} was taken over and does not know its items yet; {format_how_to_resume(job_id)}",
+        job_id=job_id,
     )
 
 
-def how_to_go_on(job_id: str) -> str:
+def format_how_to_resume(job_id: str) -> str:
     """Say how a job that was taken over gets its items."""
     command = f"backstay run FILE --job {typed_id(job_id)}"
     return f"run it with all its items, finished ones too, under the ids that they had: `{command}`, or from a program"

@@ -84,7 +84,7 @@ class LeaseMonitor:
         self._seen: dict[int, tuple[int, float]] = {}  # token → its beat, and for how long we saw it stand still
         self._looked_at = time.monotonic()
 
-    async def look(self, own: Lease | None = None) -> int:
+    async def poll(self, own: Lease | None = None) -> int:
         """Look once, take over whoever is dead, and return how many live or unknown others there are."""
         rows = await self._store.workers(self._owner, self._job_id)
         others = [row for row in rows if own is None or row.token != own.token]
@@ -97,11 +97,11 @@ class LeaseMonitor:
         for row in others:
             if not self._is_dead(row, watched):
                 alive += 1
-            elif await self._store.take_over(self._owner, row, crash_limit=CRASH_LIMIT):
+            elif await self._store.reclaim(self._owner, row, crash_limit=CRASH_LIMIT):
                 # After a kill this is how a resume begins; a worker that is only silent may yet wake up and wonder.
                 level = logging.INFO if liveness.is_proven_dead(row.card) else logging.WARNING
                 _log.log(level, "worker_taken_over", job=self._job_id, host=row.card.host, pid=row.card.pid)
-                liveness.forget(row.card)
+                liveness.remove_lock_file(row.card)
             else:
                 alive += 1
         return alive

@@ -114,7 +114,7 @@ class Liveness(Enum):
     UNKNOWN = "unknown"
 
 
-def life_of(card: WorkerIdentity) -> Liveness:
+def liveness_of(card: WorkerIdentity) -> Liveness:
     """Say whether the worker of this card lives.
 
     On this machine, its own file proves it: locked, it is alive; not locked, it is dead. A missing file, another's file
@@ -149,10 +149,10 @@ def life_of(card: WorkerIdentity) -> Liveness:
 
 def is_proven_dead(card: WorkerIdentity) -> bool:
     """Whether the worker of this card certainly does not live any more."""
-    return life_of(card) is Liveness.DEAD
+    return liveness_of(card) is Liveness.DEAD
 
 
-def forget(card: WorkerIdentity) -> None:
+def remove_lock_file(card: WorkerIdentity) -> None:
     """Remove the file of a worker that was taken over."""
     with contextlib.suppress(OSError):
         path = Path(card.lock_path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from backstay.batch.backoff import Backoff
 from backstay.batch.item import ClaimedItem, ItemState
-from backstay.batch.transient_errors import passing_error, retry_after_seconds
+from backstay.batch.transient_errors import retry_after_seconds, transient_error
 from backstay.clock import SystemClock
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.conversation import Conversation, validate
@@ -139,7 +139,7 @@ def outcome_of(returned: Any) -> Outcome:
     if isinstance(returned, Done):
         return _checked(returned)
     if isinstance(returned, Skip | Retry | Fail | Halt):
-        return _worded(returned)
+        return _error_text(returned)
     return Fail(
         f"the processor returned {kind_of(returned)}; it must return a Conversation, an outcome or None",
         code="processor_returned",
@@ -148,14 +148,14 @@ def outcome_of(returned: Any) -> Outcome:
 
 def outcome_of_exception(error: BaseException, *, retry_on: tuple[type[Exception], ...] = ()) -> Outcome:
     """Read what a processor raised: a lost connection, a timeout or a class in `retry_on` may pass, others do not."""
-    text = kept_text(error, _MESSAGE_CAP)
+    text = truncate_text(error, _MESSAGE_CAP)
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, TimeoutError):
         return Retry(named, code="timeout")
     if isinstance(error, ConnectionError):
         return Retry(named, code="connection")
     now = SystemClock().now()
-    if (passing := passing_error(error, now)) is not None:
+    if (passing := transient_error(error, now)) is not None:
         return Retry(named, passing.after_seconds, passing.code)
     if isinstance(error, retry_on):
         return Retry(named, retry_after_seconds(error, now), f"processor_error.{type(error).__name__}")
@@ -164,7 +164,7 @@ def outcome_of_exception(error: BaseException, *, retry_on: tuple[type[Exception
     return Fail(named, code=f"processor_error.{type(error).__name__}")
 
 
-def kept_text(value: object, cap: int) -> str:
+def truncate_text(value: object, cap: int) -> str:
     """Return the start of what a processor said, as text that may be stored whatever it is."""
     try:
         text = value if isinstance(value, str) else str(value)
@@ -173,9 +173,9 @@ def kept_text(value: object, cap: int) -> str:
     return text[:cap].encode(errors="backslashreplace").decode()
 
 
-def _worded(outcome: Skip | Retry | Fail | Halt) -> Outcome:
+def _error_text(outcome: Skip | Retry | Fail | Halt) -> Outcome:
     """Make text of reason and code: what is given is often the exception itself, or a status."""
-    reason = "" if outcome.reason is None else kept_text(outcome.reason, _MESSAGE_CAP)
+    reason = "" if outcome.reason is None else truncate_text(outcome.reason, _MESSAGE_CAP)
     if isinstance(outcome, Skip):
         return Skip(reason)
     if isinstance(outcome, Retry) and not isinstance(outcome.after, int | float | None):
@@ -187,7 +187,7 @@ def _worded(outcome: Skip | Retry | Fail | Halt) -> Outcome:
 
 def _code(outcome: Retry | Fail | Halt) -> str:
     """Make a code of what was given: one short line, or the usual one where nothing was."""
-    given = "" if outcome.code is None else kept_text(outcome.code, _CODE_CAP)
+    given = "" if outcome.code is None else truncate_text(outcome.code, _CODE_CAP)
     one_line = "".join(character if character.isprintable() else " " for character in given).strip()
     return one_line or _USUAL_CODES[type(outcome)]
 

@@ -15,9 +15,9 @@ from backstay.batch.outcome import (
     AttemptUsage,
     Outcome,
     Retry,
-    kept_text,
     outcome_of,
     outcome_of_exception,
+    truncate_text,
 )
 from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorUnusable, SettingsError, kind_of
@@ -56,7 +56,7 @@ class Work:
 
     def raw(self, answer: str) -> None:
         """Keep the answer as it came, up to 64,000 characters, so that a failure can be understood."""
-        self._raw = kept_text(answer, RAW_CAP)
+        self._raw = truncate_text(answer, RAW_CAP)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -166,7 +166,7 @@ class CallableProcessor:
     """Exceptions of these classes may pass: the item is tried again."""
 
     @classmethod
-    def of(cls, processor: Processor, *, retry_on: tuple[type[Exception], ...] = ()) -> "CallableProcessor":
+    def from_processor(cls, processor: Processor, *, retry_on: tuple[type[Exception], ...] = ()) -> "CallableProcessor":
         """Inspect a processor once, before the first item.
 
         Raises:
@@ -199,7 +199,8 @@ class CallableProcessor:
 def _check_retry_on(retry_on: Any) -> None:
     if not isinstance(retry_on, tuple) or not all(isinstance(c, type) and issubclass(c, Exception) for c in retry_on):
         raise SettingsError(
-            f"retry_on must be a tuple of exception classes, such as (MyError,), not {kept_text(repr(retry_on), 200)}",
+            "retry_on must be a tuple of exception classes, such as (MyError,), not "
+            f"{truncate_text(repr(retry_on), 200)}",
             setting="retry_on",
         )
 

@@ -27,7 +27,7 @@ class ProgressReporter:
         self._done_at_start: int | None = None
         self._told_at = 0.0
 
-    async def tell(
+    async def report(
         self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None = None, *, last: bool = False
     ) -> None:
         """Tell, unless it was told a moment ago; `last` is always told."""

@@ -57,7 +57,7 @@ class LeasedRun:
         self._gave_back = False
         self._is_over = False
 
-    async def until_ended(self) -> EndReason:
+    async def run_until_ended(self) -> EndReason:
         """Work; when the caller is cancelled, give back what is in flight before passing that on.
 
         Raises:
@@ -94,8 +94,8 @@ class LeasedRun:
         life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
         proves = False
         try:
-            await self._watch.look()
-            entered = await self._store.enter(self._owner, self._job.id, life.card, again=again)
+            await self._watch.poll()
+            entered = await self._store.acquire_lease(self._owner, self._job.id, life.card, again=again)
             if entered.lease is None:
                 return _ENDINGS.get(entered.job.state, EndReason.FINISHED)
             try:
@@ -122,7 +122,7 @@ class LeasedRun:
             options=replace(self._options, limit=self._left()),
             watch=self._watch,
             stop=self._stop,
-            on_report=self._tell,
+            on_report=self._report_progress,
         )
         heart = Heartbeat(
             store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.lose
@@ -133,7 +133,7 @@ class LeasedRun:
             ending = await worker.run()
         except StorageError:
             await self._end(heart)
-            self._gave_back = await self._leave_if_possible(lease)
+            self._gave_back = await self._release_if_possible(lease)
             raise
         except BaseException:
             await self._end(heart)
@@ -141,7 +141,7 @@ class LeasedRun:
         finally:
             self._claimed += worker.claimed
         await self._end(heart)
-        await self._store.leave(lease)
+        await self._store.release(lease)
         return ending
 
     async def _end(self, heart: Heartbeat) -> None:
@@ -151,11 +151,11 @@ class LeasedRun:
         await asyncio.gather(heart.stop(), noted)
         self._is_over = True
 
-    async def _leave_if_possible(self, lease: Lease) -> bool:
+    async def _release_if_possible(self, lease: Lease) -> bool:
         # The same trouble as the one being reported. Whoever comes next finds us dead and takes the items back.
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._store.leave(lease)
+                await self._store.release(lease)
         except StorageError as error:
             _log.warning("could_not_give_back", job=lease.job_id, code=error.code)
             return False
@@ -164,8 +164,8 @@ class LeasedRun:
             return False
         return True
 
-    async def _tell(self, report: CommitReport, waiting: ProviderWait | None) -> None:
-        await self._teller.tell(report.counts, report.tokens, waiting)
+    async def _report_progress(self, report: CommitReport, waiting: ProviderWait | None) -> None:
+        await self._teller.report(report.counts, report.tokens, waiting)
 
     def _on_stop(self) -> None:
         # Called from anywhere, a signal handler included, and perhaps while a processor blocks the loop: so the loop

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 from backstay.batch import liveness
 from backstay.batch.creation import CreateResult, JobCreator, JobRequest, drop, drop_leftovers
-from backstay.batch.intake import Chunks, ColumnMapping, Items, drafts
-from backstay.batch.item import FailedItem, FailureEvent, ItemSummary, item_of
+from backstay.batch.intake import Chunks, ColumnMapping, Items, read_items
+from backstay.batch.item import FailedItem, FailureEvent, ItemSummary, to_item
 from backstay.batch.job import (
     FINISHED,
     Job,
@@ -19,8 +19,8 @@ from backstay.batch.job import (
     JobState,
     Pause,
     RunLimits,
-    check_move,
-    items_needed,
+    check_action,
+    items_needed_error,
 )
 from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
 from backstay.batch.processor import CALLER, CallableProcessor, Processor, ProcessorSource, RateLimitable
@@ -130,7 +130,7 @@ class Batches:
         settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
         wanted = JobRequest(job_id, _name_of(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
-        given = _checked(recipe, items, drafts(items, columns or ColumnMapping(), stdin=stdin))
+        given = _checked(recipe, items, read_items(items, columns or ColumnMapping(), stdin=stdin))
         created = await self._create(wanted, _until(stop, given))
         if not created.is_new:
             await self._set_limits(job_id, limits)
@@ -164,7 +164,7 @@ class Batches:
         _check_bounds(limits, await self._callee(processor))
         settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
         wanted = JobRequest(job_id, _name_of(processor), settings, recipe=recipe)
-        given = drafts(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
+        given = read_items(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
         if not (await self._create(wanted, _checked(recipe, items, given))).is_new:
             await self._set_limits(job_id, limits)
         return await self.checkpoint(job_id)
@@ -216,7 +216,7 @@ class Batches:
             wanted = JobRequest(job.id, job.processor, job.settings, accept_new_items=True)
             recipe = self._source.recipe(job.recipe) if job.recipe is not None else None
             added = _checked(
-                recipe, accept_new_items, drafts(accept_new_items, columns or ColumnMapping(), stdin=stdin)
+                recipe, accept_new_items, read_items(accept_new_items, columns or ColumnMapping(), stdin=stdin)
             )
             created = await self._create(wanted, _until(stop, added))
         if retry_failed:
@@ -226,17 +226,17 @@ class Batches:
 
     async def checkpoint(self, job_id: str) -> Job:
         """Return where a job stands. Raises JobNotFound."""
-        return await self._as_seen(await self._stores.jobs.job(self._owner, job_id))
+        return await self._with_live_state(await self._stores.jobs.job(self._owner, job_id))
 
     async def list(self, *, before: int | None = None, limit: int = 100) -> Sequence[Job]:
         """Return jobs, the latest first; `before` is the `key` of the last one already seen."""
         jobs = await self._stores.jobs.jobs(self._owner, incomplete=False, before=before, limit=limit)
-        return [await self._as_seen(job) for job in jobs]
+        return [await self._with_live_state(job) for job in jobs]
 
     async def incomplete(self, *, before: int | None = None, limit: int = 100) -> Sequence[Job]:
         """Return jobs with work left: pending, running, interrupted or paused; the latest first, as of `list`."""
         jobs = await self._stores.jobs.jobs(self._owner, incomplete=True, before=before, limit=limit)
-        return [await self._as_seen(job) for job in jobs]
+        return [await self._with_live_state(job) for job in jobs]
 
     async def workable(self, job_id: str, limits: RunLimits | None = None) -> Job:
         """Return a job that this program can resume, after storing the given limits of its runs.
@@ -252,7 +252,7 @@ class Batches:
         """
         job = await self.checkpoint(job_id)
         if job.state is JobState.CANCELLED:
-            check_move(job_id, job.state, JobAction.WORK)
+            check_action(job_id, job.state, JobAction.WORK)
         if job.state not in FINISHED:
             callee = await self._callee_of(job, None)
             if limits is not None and limits.to_dict():
@@ -318,11 +318,13 @@ class Batches:
     async def pause(self, job_id: str) -> Job:
         """Have every worker of a job stop gracefully, wherever it runs. Raises JobNotFound, InvalidTransition."""
         pause = Pause("by_user", "paused by the user")
-        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, JobAction.PAUSE, pause))
+        return await self._with_live_state(
+            await self._stores.jobs.apply_action(self._owner, job_id, JobAction.PAUSE, pause)
+        )
 
     async def cancel(self, job_id: str) -> Job:
         """Stop a job for good; what it made stays. Raises JobNotFound, InvalidTransition."""
-        return await self._as_seen(await self._stores.jobs.move(self._owner, job_id, JobAction.CANCEL))
+        return await self._with_live_state(await self._stores.jobs.apply_action(self._owner, job_id, JobAction.CANCEL))
 
     async def discard(self, job_id: str) -> None:
         """Remove a job's checkpoint and free its name; its conversations stay.
@@ -332,7 +334,7 @@ class Batches:
             JobHasWorkers: a worker is on it; pause or cancel it first. One on another host is given as long as a lease
                 to show that it lives.
         """
-        await self._refuse_under_a_worker(job_id)
+        await self._refuse_while_worked(job_id)
         await drop(self._stores, self._owner, await self._stores.jobs.discard(self._owner, job_id))
 
     # -- within ------------------------------------------------------------------------------------------------------
@@ -361,7 +363,7 @@ class Batches:
         created: CreateResult | None,
     ) -> BatchResult:
         started = time.monotonic()
-        await self._tidy()
+        await self._remove_leftovers()
         job = await self.checkpoint(job_id)
         ending = EndReason.FINISHED
         did_nothing = job.state in FINISHED
@@ -382,9 +384,9 @@ class Batches:
                 folder=self._folder,
                 teller=teller,
             )
-            ending = await run.until_ended()
+            ending = await run.run_until_ended()
             job = await self.checkpoint(job_id)
-            await teller.tell(job.counts, job.tokens, last=True)
+            await teller.report(job.counts, job.tokens, last=True)
         if job.state is JobState.COMPLETED and not job.cleaned:
             await self._clean(job_id)
         return BatchResult(
@@ -404,13 +406,13 @@ class Batches:
             pass
         _log.info("checkpoint_cleaned", job=job_id)
 
-    async def _refuse_under_a_worker(self, job_id: str) -> None:
+    async def _refuse_while_worked(self, job_id: str) -> None:
         watch = self._watch(job_id)
         patience = time.monotonic() + 1.2 * self._lease_seconds
-        while await watch.look():
+        while await watch.poll():
             rows = await self._stores.work.workers(self._owner, job_id)
             if (
-                any(liveness.life_of(row.card) is liveness.Liveness.ALIVE for row in rows)
+                any(liveness.liveness_of(row.card) is liveness.Liveness.ALIVE for row in rows)
                 or time.monotonic() > patience
             ):
                 raise JobHasWorkers(
@@ -420,15 +422,15 @@ class Batches:
                 )
             await asyncio.sleep(self._lease_seconds / 20)
 
-    async def _tidy(self) -> None:
+    async def _remove_leftovers(self) -> None:
         """Finish what creations, discards, leases and cleanings that were cut off have left."""
         await drop_leftovers(self._stores, self._owner)
         for job_id in await self._stores.jobs.ended_under_workers(self._owner):
-            await self._watch(job_id).look()
+            await self._watch(job_id).poll()
         for job_id in await self._stores.jobs.uncleaned(self._owner):
             await self._clean(job_id)
 
-    async def _as_seen(self, job: Job) -> Job:
+    async def _with_live_state(self, job: Job) -> Job:
         """Show a job that is stored as running, but has no worker that may be alive, as interrupted."""
         if job.state is not JobState.RUNNING:
             return job
@@ -454,7 +456,7 @@ class Batches:
         base_url: str | None = None,
     ) -> CallableProcessor:
         if job.lacks_items:
-            raise items_needed(job.id)
+            raise items_needed_error(job.id)
         if base_url is not None and (process is not None or job.recipe is None):
             raise SettingsError(
                 f"This run of job {quoted_id(job.id)} follows no recipe, so there is no model to ask at another "
@@ -462,7 +464,7 @@ class Batches:
                 setting="base_url",
             )
         if process is not None:
-            return CallableProcessor.of(process, retry_on=retry_on)
+            return CallableProcessor.from_processor(process, retry_on=retry_on)
         if retry_on and job.processor != CALLER:
             raise _retry_on_refused(job.processor)
         if job.processor == CALLER:
@@ -472,8 +474,10 @@ class Batches:
                 job_id=job.id,
             )
         if job.recipe is not None:
-            return CallableProcessor.of(await self._source.writer(self._source.recipe(job.recipe, base_url=base_url)))
-        return CallableProcessor.of(self._source.resolve(job.processor))
+            return CallableProcessor.from_processor(
+                await self._source.writer(self._source.recipe(job.recipe, base_url=base_url))
+            )
+        return CallableProcessor.from_processor(self._source.resolve(job.processor))
 
     async def _callee(
         self, process: Processor | JobRecipe | str, retry_on: tuple[type[Exception], ...] = ()
@@ -481,10 +485,10 @@ class Batches:
         if retry_on and isinstance(process, str | JobRecipe):
             raise _retry_on_refused(_name_of(process))
         if isinstance(process, JobRecipe):
-            return CallableProcessor.of(await self._source.writer(process))
+            return CallableProcessor.from_processor(await self._source.writer(process))
         if isinstance(process, str):
-            return CallableProcessor.of(self._source.resolve(process))
-        return CallableProcessor.of(process, retry_on=retry_on)
+            return CallableProcessor.from_processor(self._source.resolve(process))
+        return CallableProcessor.from_processor(process, retry_on=retry_on)
 
     def _watch(self, job_id: str) -> LeaseMonitor:
         return LeaseMonitor(
@@ -514,7 +518,7 @@ async def _checked(recipe: JobRecipe | None, items: Items, chunks: Chunks) -> Ch
     async for chunk in chunks:
         if recipe is not None:
             for draft in chunk:
-                recipe.check(item_of(draft), f"{where} {draft.line}")
+                recipe.check(to_item(draft), f"{where} {draft.line}")
         yield chunk
 
 

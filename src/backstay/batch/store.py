@@ -150,7 +150,7 @@ class IntakeStore(Protocol):
         """
         ...
 
-    async def take_up(
+    async def attach_items(
         self,
         staged: StagedJob,
         job_id: str,
@@ -173,7 +173,7 @@ class IntakeStore(Protocol):
         """Return items of a job in order of position, after the given one."""
         ...
 
-    async def unowned(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
+    async def orphaned_staging(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
         """Return the staged and discarded jobs left behind, each with its creator's row, if there still is one."""
         ...
 
@@ -181,7 +181,7 @@ class IntakeStore(Protocol):
 class WorkStore(Protocol):
     """Moves items while workers work. Whatever carries a Lease or Staged raises LeaseLost when its token is void."""
 
-    async def enter(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
+    async def acquire_lease(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
         """Take a lease: pending, running or paused → running. Raises JobNotFound, InvalidTransition.
 
         A run that enters `again`, after it lost its lease, leaves a job alone that was paused or cancelled meanwhile.
@@ -197,7 +197,7 @@ class WorkStore(Protocol):
         """
         ...
 
-    async def put_back(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
+    async def requeue(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
         """Pause the job, unless it was cancelled, with reason and evidence, and put the given items back to pending.
 
         Those that have not failed stay in their state; the tries of all that are then pending are forgotten.
@@ -208,7 +208,7 @@ class WorkStore(Protocol):
         """Note what the worker's calls wait for; None when they no longer do. Raises LeaseLost."""
         ...
 
-    async def leave(self, lease: Lease) -> None:
+    async def release(self, lease: Lease) -> None:
         """End a lease: give back the items still held, fold its counters into the job. Twice is safe."""
         ...
 
@@ -216,7 +216,7 @@ class WorkStore(Protocol):
         """Return the workers that hold a lease on the job."""
         ...
 
-    async def take_over(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
+    async def reclaim(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
         """End another worker's lease if its beat is still the one seen, and return its items to pending.
 
         Their attempts end as interrupted and count neither as tries nor as failures, unless an item was running
@@ -244,7 +244,7 @@ class JobStore(Protocol):
         """Return jobs, the latest first, from before the given key on."""
         ...
 
-    async def move(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
+    async def apply_action(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
         """Pause or cancel. Raises JobNotFound, InvalidTransition."""
         ...
 

@@ -56,7 +56,7 @@ class TransientError:
     """How long the other side asks to be left alone."""
 
 
-def passing_error(error: BaseException, now: datetime) -> TransientError | None:
+def transient_error(error: BaseException, now: datetime) -> TransientError | None:
     """Return what a known error that may pass means; None for any other."""
     kind = _kind_of(type(error))
     if kind is None or _is_untrusted_certificate(error):

@@ -81,8 +81,8 @@ class Worker:
         self._watch = watch
         self._stop = stop
         self._on_report = on_report
-        self._calls = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._ended)
-        self._committer = Committer(store=store, lease=lease, on_committed=self._committed)
+        self._calls = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._on_ended)
+        self._committer = Committer(store=store, lease=lease, on_committed=self._on_committed)
         self._breaker = CircuitBreaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
         self._pauses_itself = False
@@ -121,14 +121,14 @@ class Worker:
                 self._start(report.claimed)
                 # What tripped it has to be committed first; nothing is claimed meanwhile.
                 if (pause := self._tripped) is not None and not len(self._committer):
-                    await self._insist(partial(self._put_back, pause))
+                    await self._retry_until_written(partial(self._requeue, pause))
                     if self._tripped is pause:  # else a call has ended meanwhile, whose item is to be put back as well
                         self._tripped = None
                     if self._state is not JobState.CANCELLED:
                         self._state = JobState.PAUSED
                 await self._note_waiting()
                 await self._on_report(report, self._waiting)
-                if (ending := self._ending()) is not None:
+                if (ending := self._end_reason()) is not None:
                     return ending
                 await self._watch_others(report)
                 await self._wait(report)
@@ -143,7 +143,7 @@ class Worker:
     # -- the steps of a round ------------------------------------------------------------------------------------
 
     async def _commit_and_claim(self) -> CommitReport:
-        report = await self._insist(self._commit)
+        report = await self._retry_until_written(self._commit)
         # Once paused it stays so for this worker, even when another goes on with the job, but for a final state.
         if self._state is JobState.RUNNING or report.state not in UNFINISHED:
             self._state = report.state
@@ -151,10 +151,10 @@ class Worker:
 
     async def _commit(self) -> CommitReport:
         self._wake.clear()  # what ended up to here is in this commit, and only what ends from here on asks for another
-        return await self._committer.commit(Claim(room=self._room(), alone=self._is_idle()))
+        return await self._committer.commit(Claim(room=self._free_slots(), alone=self._is_idle()))
 
-    async def _put_back(self, pause: Pause) -> None:
-        await self._store.put_back(self._lease, self._breaker.failed_positions, pause)
+    async def _requeue(self, pause: Pause) -> None:
+        await self._store.requeue(self._lease, self._breaker.failed_positions, pause)
 
     async def _note_waiting(self) -> None:
         """Let everybody see what the calls wait for, when that has changed."""
@@ -167,10 +167,10 @@ class Worker:
             and abs((waiting.until - before.until).total_seconds()) < _NOTED_SECONDS
         )
         if waiting != before and not is_alike:
-            await self._insist(partial(self._store.note_waiting, self._lease, waiting))
+            await self._retry_until_written(partial(self._store.note_waiting, self._lease, waiting))
             self._waiting = waiting
 
-    async def _insist(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _retry_until_written(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Take a step as soon as the database can: another program may hold it, its server may be gone for a while.
 
         Meanwhile what is finished waits in the committer, and takes up the slots of new calls.
@@ -212,7 +212,7 @@ class Worker:
         return self._stop_at
 
     def _start(self, claimed_items: Sequence[ClaimedItem]) -> None:
-        self._breaker.started(len(claimed_items))
+        self._breaker.note_started(len(claimed_items))
         self._claimed += len(claimed_items)
         for claimed in claimed_items:
             self._alone = claimed.alone
@@ -224,14 +224,14 @@ class Worker:
         if waits_for_others or now >= self._look_at:
             # Often: who sees a beat stand still late takes over as much later.
             self._look_at = now + self._options.lease_seconds / 15
-            await self._insist(partial(self._watch.look, self._lease))
+            await self._retry_until_written(partial(self._watch.poll, self._lease))
 
     async def _wait(self, report: CommitReport) -> None:
         if len(self._committer):
             await asyncio.sleep(0)  # there is work to write: only let the calls have their turn
             return
         timeout = _LOOK_SECONDS
-        if self._room() > 0 or self._is_idle():
+        if self._free_slots() > 0 or self._is_idle():
             due = report.next_due_seconds
             timeout = _IDLE_SECONDS if due is None else max(0.01, min(_IDLE_SECONDS, due))
         if self._stop_at is not None:
@@ -244,7 +244,7 @@ class Worker:
 
     # -- decisions -----------------------------------------------------------------------------------------------
 
-    def _room(self) -> int:
+    def _free_slots(self) -> int:
         """How many items may be claimed with the next commit."""
         if self._alone or self._is_stopping() or self._lost or self._tripped is not None:
             return 0
@@ -262,7 +262,7 @@ class Worker:
     def _is_stopping(self) -> bool:
         return self._stop.requested or self._state is not JobState.RUNNING
 
-    def _ending(self) -> EndReason | None:
+    def _end_reason(self) -> EndReason | None:
         if self._state in FINISHED:
             return EndReason.FINISHED
         if self._is_stopping():
@@ -293,7 +293,7 @@ class Worker:
 
     # -- what calls and the committer report -----------------------------------------------------------------------
 
-    def _ended(self, claimed: ClaimedItem, outcome: Outcome, usage: AttemptUsage) -> None:
+    def _on_ended(self, claimed: ClaimedItem, outcome: Outcome, usage: AttemptUsage) -> None:
         if claimed.alone:
             self._alone = False
         verdict = decide(
@@ -310,14 +310,14 @@ class Worker:
             self._put_off.append((claimed.position, claimed.attempt))
         elif verdict.state is ItemState.COMPLETED:
             self._put_off.clear()
-        if (pause := self._breaker.saw(verdict)) is not None:
+        if (pause := self._breaker.record(verdict)) is not None:
             self._tripped, self._pauses_itself = pause, True
         self._committer.add(verdict)
         self._wake.set()
 
-    def _committed(self, verdicts: Sequence[Verdict]) -> None:
+    def _on_committed(self, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
             if verdict.code == OutcomeRefused.code:
                 # The breaker has seen what the processor made of it, but not that the database would not take it.
-                self._breaker.started(1)
-                self._tripped = self._breaker.saw(verdict) or self._tripped
+                self._breaker.note_started(1)
+                self._tripped = self._breaker.record(verdict) or self._tripped

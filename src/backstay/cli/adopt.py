@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from backstay.cli.confirm import confirm
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, Yes
 from backstay.cli.output import Output
-from backstay.cli.text import counted
+from backstay.cli.text import format_count
 from backstay.library.adoption import AdoptionResult
 
 
@@ -55,35 +55,35 @@ def adopt(
                      --map turns.role=sender,turns.content=body,turns.order=created_at
       backstay adopt --undo
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
     if undo:
-        _give_back(invocation, out, check=check, yes=yes)
+        _undo(invocation, out, check=check, yes=yes)
         return
     from backstay.library.adoption_file import columns_of
 
-    done = in_loop(invocation.open().adopt(conversations, turns, columns_of(mapped or ()), check=check))
+    done = run_async(invocation.open().adopt(conversations, turns, columns_of(mapped or ()), check=check))
     if as_json:
         from backstay.schemas import AdoptionOut
 
-        out.answer(AdoptionOut.of(done, is_check=check))
-    _tell(out, done, check=check)
+        out.answer(AdoptionOut.from_adoption(done, is_check=check))
+    _print_result(out, done, check=check)
 
 
-def _give_back(invocation: Invocation, out: Output, *, check: bool, yes: bool) -> None:
-    found = in_loop(invocation.open().give_back(check=True))
+def _undo(invocation: Invocation, out: Output, *, check: bool, yes: bool) -> None:
+    found = run_async(invocation.open().unadopt(check=True))
     lost = " and ".join(
-        counted(number, what)
+        format_count(number, what)
         for number, what in ((found.conversations, "conversation"), (found.turns, "turn"))
         if number
     )
     if lost and not check and not yes:
         confirm(f"Give {' and '.join(found.places)} back, and lose what is kept beside {lost}, having no column there")
-    done = found if check else in_loop(invocation.open().give_back())
+    done = found if check else run_async(invocation.open().unadopt())
     if out.as_json:
         from backstay.schemas import UnadoptResultOut
 
-        out.answer(UnadoptResultOut.of(done, is_check=check))
+        out.answer(UnadoptResultOut.from_result(done, is_check=check))
     if done.is_nothing:
         out.line("No tables are adopted.")
     if done.places:
@@ -95,10 +95,10 @@ def _give_back(invocation: Invocation, out: Output, *, check: bool, yes: bool) -
         out.line(f"What {'is' if check else 'was'} kept beside {lost} {'would be ' if check else 'is '}gone.")
 
 
-def _tell(out: Output, done: AdoptionResult, *, check: bool) -> None:
+def _print_result(out: Output, done: AdoptionResult, *, check: bool) -> None:
     for table in done.tables:
         word = "would be" if check else "are already" if done.was_there else "are now"
-        out.line(f"{table.place} ({counted(table.rows, 'row')}) {word} {table.name}")
+        out.line(f"{table.place} ({format_count(table.rows, 'row')}) {word} {table.name}")
         pairs = ", ".join(f"{ours} = {theirs}" for ours, theirs in table.columns.items())
         out.line(f"  {pairs}")
         if table.beside:

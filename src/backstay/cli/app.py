@@ -80,7 +80,7 @@ def backstay(
       backstay conversations delete --job topics
       backstay backups restore BACKUP
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     invocation.database = database
     invocation.owner = owner
     invocation.json_logs = log_format is LogFormat.JSON

@@ -10,13 +10,13 @@ from backstay.cli.cleaning import cleanup
 from backstay.cli.confirm import confirm
 from backstay.cli.durations import parse_duration
 from backstay.cli.exits import EPILOG, ExitStatus
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, BackupArgument, ExpiresIn, Reason, Yes
 from backstay.cli.output import Output, flush
 from backstay.cli.restoring import restore
-from backstay.cli.safekeeping import interruptible, size, watcher
-from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
-from backstay.cli.text import counted, plain
+from backstay.cli.safekeeping import backup_progress_view, format_size, interruptible
+from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_from
+from backstay.cli.text import format_count, printable
 from backstay.clock import to_text
 from backstay.coordination.store import OwnedKind
 from backstay.errors import SettingsError
@@ -49,32 +49,33 @@ def create(
       backstay backups create --all --reason "before the clean-up"
       backstay backups create --job topics --expires-in 30d
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
-    chosen = selection_of(
+    chosen = selection_from(
         ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
     ).check()
     keep = parse_duration(expires_in, option="--expires-in") if expires_in is not None else None
 
     async def do() -> None:
         async with invocation.open() as backstay:
-            with watcher(out) as shown:
+            with backup_progress_view(out) as shown:
                 backup = await backstay.backups.create(
                     chosen, reason=reason or "manual_backup", expires_in=keep, on_progress=shown
                 )
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.of(backup))
+                out.answer(BackupOut.from_backup(backup))
             out.line(
-                f"{backup.id}: {counted(backup.conversations, 'conversation')}, {size(backup.file_bytes)}, verified."
+                f"{backup.id}: {format_count(backup.conversations, 'conversation')}, "
+                f"{format_size(backup.file_bytes)}, verified."
             )
             out.note(f"Bring them back with: {invocation.command('backups', 'restore', backup.id)}")
             await reminders.remind(invocation, out, backstay)
 
     try:
         with interruptible():
-            in_loop(do())
+            run_async(do())
     except KeyboardInterrupt:
         out.note("Interrupted; no backup was made.", always=True)
         return ExitStatus.INTERRUPTED
@@ -96,7 +97,7 @@ def list_backups(
     Example:
       backstay backups list --json
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -105,17 +106,17 @@ def list_backups(
             if as_json:
                 from backstay.schemas import BackupsOut
 
-                out.answer(BackupsOut.of(found, limit=limit))
+                out.answer(BackupsOut.from_page(found, limit=limit))
             elif found:
                 out.table(_COLUMNS, [_row(backup) for backup in found], whole=("CREATED", "EXPIRES"))
             else:
                 out.note("There are no backups.")
-                await reminders.tell_of_others(out, backstay, OwnedKind.BACKUP)
+                await reminders.mention_other_owners(out, backstay, OwnedKind.BACKUP)
             for backup in await backstay.backups.unfinished():
                 out.note(_unfinished(invocation, backup))
             await reminders.remind(invocation, out, backstay)
 
-    in_loop(do())
+    run_async(do())
 
 
 def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
@@ -125,7 +126,7 @@ def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False
     Example:
       backstay backups show backup-1730720400123-abc123
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -134,11 +135,11 @@ def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.of(found))
-            for line in _in_full(found, await backstay.backups.path_of(found)):
+                out.answer(BackupOut.from_backup(found))
+            for line in _in_full(found, await backstay.backups.path_for(found)):
                 out.line(line)
 
-    in_loop(do())
+    run_async(do())
 
 
 def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
@@ -151,20 +152,23 @@ def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = Fal
     Example:
       backstay backups verify backup-1730720400123-abc123
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
         async with invocation.open() as backstay:
-            with watcher(out) as shown:
+            with backup_progress_view(out) as shown:
                 found = await backstay.backups.verify(backup, on_progress=shown)
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.of(found))
-            out.line(f"{found.id}: sound, {counted(found.conversations, 'conversation')}, {size(found.content_bytes)}.")
+                out.answer(BackupOut.from_backup(found))
+            out.line(
+                f"{found.id}: sound, {format_count(found.conversations, 'conversation')}, "
+                f"{format_size(found.content_bytes)}."
+            )
 
-    in_loop(do())
+    run_async(do())
 
 
 def download(
@@ -186,9 +190,9 @@ def download(
       backstay backups download backup-1730720400123-abc123 -o library.json
       backstay backups download backup-1730720400123-abc123 --compressed -o /mnt/safe/library.json.zst
     """
-    from backstay.files import written_whole
+    from backstay.files import write_atomically
 
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
     path = None if target in (None, "-") else target
     if as_json and path is None:
@@ -206,7 +210,7 @@ def download(
                 flush()
                 return
             number = 0
-            with written_whole(Path(path)) as file:
+            with write_atomically(Path(path)) as file:
                 async for block in blocks:
                     number += file.write(block)
             if as_json:
@@ -214,9 +218,9 @@ def download(
 
                 out.answer(DownloadOut(backup_id=backup, path=path, bytes=number))
             else:
-                out.note(f"{backup}: {size(number)} written to {plain(path)}.")
+                out.note(f"{backup}: {format_size(number)} written to {printable(path)}.")
 
-    in_loop(do())
+    run_async(do())
 
 
 def pin(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
@@ -249,13 +253,13 @@ def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_
     Example:
       backstay backups delete backup-1730720400123-abc123 --yes
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def standing() -> str:
         async with invocation.open() as backstay:
             found = await backstay.backups.show(backup)
-            return f"{found.id} ({counted(found.conversations, 'conversation')})"
+            return f"{found.id} ({format_count(found.conversations, 'conversation')})"
 
     async def do() -> None:
         async with invocation.open() as backstay:
@@ -263,12 +267,12 @@ def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.of(await backstay.backups.show(backup)))
-            out.line(f"{plain(backup)}: removed.")
+                out.answer(BackupOut.from_backup(await backstay.backups.show(backup)))
+            out.line(f"{printable(backup)}: removed.")
 
     if not yes:
-        confirm(f"Remove {in_loop(standing())} for good", backup_id=backup)
-    in_loop(do())
+        confirm(f"Remove {run_async(standing())} for good", backup_id=backup)
+    run_async(do())
 
 
 def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False) -> None:
@@ -281,14 +285,14 @@ def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False
     Example:
       BACKUP_DIRECTORY=/mnt/backups backstay backups use-folder --yes
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def question() -> str:
         async with invocation.open() as backstay:
             folder, problem = await backstay.backups.folder()
-            why = f" ({plain(problem)})" if problem is not None else ""
-            return f"Make {plain(folder)} this library's folder of backups, and no other database's{why}"
+            why = f" ({printable(problem)})" if problem is not None else ""
+            return f"Make {printable(folder)} this library's folder of backups, and no other database's{why}"
 
     async def do() -> None:
         async with invocation.open() as backstay:
@@ -297,15 +301,15 @@ def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False
                 from backstay.schemas import BackupFolderOut
 
                 out.answer(BackupFolderOut(folder=str(folder)))
-            out.line(f"{plain(folder)} is the folder of this library's backups.")
+            out.line(f"{printable(folder)} is the folder of this library's backups.")
 
     if not yes:
-        confirm(in_loop(question()))
-    in_loop(do())
+        confirm(run_async(question()))
+    run_async(do())
 
 
 def _set_pin(context: typer.Context, backup: str, *, pinned: bool, as_json: bool) -> None:
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -314,14 +318,14 @@ def _set_pin(context: typer.Context, backup: str, *, pinned: bool, as_json: bool
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.of(found))
+                out.answer(BackupOut.from_backup(found))
             out.line(f"{found.id}: {'pinned' if pinned else f'expires {_expiry(found)}'}.")
 
-    in_loop(do())
+    run_async(do())
 
 
 def _row(backup: "Backup") -> tuple[object, ...]:
-    held = size(backup.file_bytes) if backup.file_bytes else ""
+    held = format_size(backup.file_bytes) if backup.file_bytes else ""
     return (
         backup.id,
         _standing(backup),
@@ -364,8 +368,8 @@ def _moment(text: str) -> str:
 def _in_full(backup: "Backup", path: Path) -> list[str]:
     lines = [f"{backup.id}: {_standing(backup)}"]
     about: list[tuple[str, object]] = [
-        ("holds", f"{counted(backup.conversations, 'conversation')}, {counted(backup.turns, 'turn')}"),
-        ("size", f"{size(backup.file_bytes)}, {size(backup.content_bytes)} as JSON"),
+        ("holds", f"{format_count(backup.conversations, 'conversation')}, {format_count(backup.turns, 'turn')}"),
+        ("size", f"{format_size(backup.file_bytes)}, {format_size(backup.content_bytes)} as JSON"),
         ("reason", backup.reason),
         ("created", _moment(to_text(backup.created_at))),
         ("expires", "never, it is pinned" if backup.is_pinned else _expiry(backup)),
@@ -377,7 +381,7 @@ def _in_full(backup: "Backup", path: Path) -> list[str]:
         about.append(("delete", told))
     if backup.removed_at is None:
         about.append(("file", path))
-    return lines + [f"  {name:<10} {plain(value)}" for name, value in about]
+    return lines + [f"  {name:<10} {printable(value)}" for name, value in about]
 
 
 app.command(epilog=EPILOG)(create)

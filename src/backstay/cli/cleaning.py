@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
-from backstay.cli.text import counted, plain
+from backstay.cli.text import format_count, printable
 
 if TYPE_CHECKING:
     from backstay.backup.cleanup import CleanupResult
@@ -31,7 +31,7 @@ def cleanup(
       backstay backups cleanup --now
       backstay backups cleanup --json
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -40,10 +40,10 @@ def cleanup(
             if as_json:
                 from backstay.schemas import CleanupResultOut
 
-                out.answer(CleanupResultOut.of(done))
+                out.answer(CleanupResultOut.from_result(done))
             _print(invocation, out, done)
 
-    in_loop(do())
+    run_async(do())
 
 
 def _print(invocation: Invocation, out: Output, done: "CleanupResult") -> None:
@@ -53,9 +53,11 @@ def _print(invocation: Invocation, out: Output, done: "CleanupResult") -> None:
     for decision in done.decisions:
         out.line(f"{verbs[decision.action]:<12} {decision.backup.id}: {decision.reason}")
     for name in done.orphans:
-        out.line(f"{'removed' if done.orphans_removed else 'orphan':<12} {plain(name)}: its file belongs to no backup")
+        out.line(
+            f"{'removed' if done.orphans_removed else 'orphan':<12} {printable(name)}: its file belongs to no backup"
+        )
     if not done.decisions and not done.orphans:
         out.note("There is nothing to clean up.")
     if done.orphans and not done.orphans_removed:
         command = invocation.command("backups", "cleanup", "--orphans")
-        out.note(f"{counted(len(done.orphans), 'file')} of no backup stay; remove with: {command}")
+        out.note(f"{format_count(len(done.orphans), 'file')} of no backup stay; remove with: {command}")

@@ -9,11 +9,11 @@ from backstay.cli.deleting import delete
 from backstay.cli.exits import EPILOG
 from backstay.cli.export import export
 from backstay.cli.importing import import_
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
-from backstay.cli.selection_options import Job, OlderThan, Persona, Search, selection_of, words_of
-from backstay.cli.text import plain, plain_lines
+from backstay.cli.selection_options import Job, OlderThan, Persona, Search, format_conditions, selection_from
+from backstay.cli.text import printable, printable_lines
 from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import id_of_printed, printed_id
 
@@ -48,9 +48,9 @@ def list_conversations(
       backstay conversations list --search "lighthouse" --older-than 30d
       backstay conversations list --json
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
-    chosen = selection_of(job=job, search=search, persona=persona, older_than=older_than)
+    chosen = selection_from(job=job, search=search, persona=persona, older_than=older_than)
     narrowed = chosen if chosen.is_narrowed else None
 
     async def do() -> None:
@@ -59,20 +59,20 @@ def list_conversations(
             if as_json:
                 from backstay.schemas import ConversationsOut
 
-                out.answer(ConversationsOut.of(found, limit=limit))
+                out.answer(ConversationsOut.from_page(found, limit=limit))
             elif found:
                 out.table(_COLUMNS, [_row(summary) for summary in found], whole=("CREATED",))
                 if len(found) == limit:
-                    conditions = words_of(job=job, search=search, persona=persona, older_than=older_than)
+                    conditions = format_conditions(job=job, search=search, persona=persona, older_than=older_than)
                     words = ["conversations", "list", *conditions, f"--limit={limit}"]
                     out.note(f"The next: {invocation.command(*words, f'--before={found[-1].cursor}')}")
             else:
                 out.note("There are no conversations." if narrowed is None else "No conversation is like that.")
                 if not await backstay.conversations.list(None, limit=1):
-                    await reminders.tell_of_others(out, backstay, OwnedKind.CONVERSATION)
+                    await reminders.mention_other_owners(out, backstay, OwnedKind.CONVERSATION)
             await reminders.remind(invocation, out, backstay)
 
-    in_loop(do())
+    run_async(do())
 
 
 def show(
@@ -88,7 +88,7 @@ def show(
     Example:
       backstay conversations show 0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -97,12 +97,12 @@ def show(
             if as_json:
                 from backstay.schemas import ConversationOut
 
-                out.answer(ConversationOut.of(found))
+                out.answer(ConversationOut.from_conversation(found))
             for line in _in_full(found):
                 out.line(line)
             await reminders.remind(invocation, out, backstay)
 
-    in_loop(do())
+    run_async(do())
 
 
 def _row(summary: "ConversationSummary") -> tuple[object, ...]:
@@ -122,9 +122,9 @@ def _in_full(conversation: "Conversation") -> list[str]:
         ("created", conversation.created_at and f"{conversation.created_at:%Y-%m-%d %H:%M:%S}Z"),
         *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
     )
-    lines = [f"{name:<9} {plain(value)}" for name, value in about if value is not None]
+    lines = [f"{name:<9} {printable(value)}" for name, value in about if value is not None]
     for turn in conversation.turns:
-        lines += ["", f"{plain(turn.role)}:", *(f"  {line}" for line in plain_lines(turn.content))]
+        lines += ["", f"{printable(turn.role)}:", *(f"  {line}" for line in printable_lines(turn.content))]
     return lines
 
 

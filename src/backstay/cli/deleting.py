@@ -8,10 +8,10 @@ import typer
 from backstay.cli.confirm import confirm
 from backstay.cli.durations import parse_duration
 from backstay.cli.exits import ExitStatus
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, ExpiresIn, Reason, Yes
 from backstay.cli.output import Output
-from backstay.cli.safekeeping import BackupProgressView, interruptible, size, watcher
+from backstay.cli.safekeeping import BackupProgressView, backup_progress_view, format_size, interruptible
 from backstay.cli.selection_options import (
     Everything,
     Ids,
@@ -21,9 +21,9 @@ from backstay.cli.selection_options import (
     Persona,
     Search,
     refuse_unknown_job,
-    selection_of,
+    selection_from,
 )
-from backstay.cli.text import counted, plain, shortened
+from backstay.cli.text import format_count, printable, shortened
 from backstay.clock import to_text
 from backstay.errors import ConfirmationNeeded, EmptySelection, SettingsError
 from backstay.library.id_text import printed_id
@@ -74,9 +74,9 @@ def delete(
       backstay conversations delete --ids-file bad.txt --expires-in 30d
       backstay conversations delete --continue backup-1730720400123-abc123
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
-    chosen = selection_of(
+    chosen = selection_from(
         ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
     )
     keep = parse_duration(expires_in, option="--expires-in") if expires_in is not None else None
@@ -99,7 +99,7 @@ def delete(
                 raise
 
     try:
-        planned = in_loop(plan())
+        planned = run_async(plan())
     except EmptySelection:
         return _say_nothing(out, chosen, dry_run=dry_run)
     if dry_run:
@@ -124,7 +124,7 @@ def _say_nothing(out: Output, chosen: "Selection", *, dry_run: bool) -> ExitStat
         from backstay.schemas import DeletePlanOut, DeleteResultOut
 
         plan, done = DeletePlan(chosen, 0, 0, 0, "", (), ()), DeleteResult(None, 0, 0, 0)
-        out.answer(DeletePlanOut.of(plan) if dry_run else DeleteResultOut.of(done, undo=None))
+        out.answer(DeletePlanOut.from_plan(plan) if dry_run else DeleteResultOut.from_result(done, undo=None))
     out.line("Nothing to delete.")
     return ExitStatus.DONE
 
@@ -134,20 +134,23 @@ def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
     if would and out.as_json:
         from backstay.schemas import DeletePlanOut
 
-        out.answer(DeletePlanOut.of(plan))
+        out.answer(DeletePlanOut.from_plan(plan))
         return
     tell = out.line if would else out.note
-    tell(f"{_counted(plan)}, about {size(plan.estimated_bytes)}, would be deleted:")
+    tell(f"{_counted(plan)}, about {format_size(plan.estimated_bytes)}, would be deleted:")
     for one in plan.sample:
-        topic = shortened(plain(one.topic), _LONGEST_TOPIC) if one.topic else "(no topic)"
-        tell(f"  {printed_id(one.id)}  {topic}, {counted(one.turns, 'turn')}")
+        topic = shortened(printable(one.topic), _LONGEST_TOPIC) if one.topic else "(no topic)"
+        tell(f"  {printed_id(one.id)}  {topic}, {format_count(one.turns, 'turn')}")
     if plan.conversations > len(plan.sample):
         tell(f"  and {plan.conversations - len(plan.sample):,} more")
     for rows in plan.related:
         what = "" if rows.goes else " would refer to nothing, or to a default"
-        tell(f"{'Also' if rows.goes else 'And'} {counted(rows.rows, 'row')} in {plain(rows.table)}{what}")
+        tell(f"{'Also' if rows.goes else 'And'} {format_count(rows.rows, 'row')} in {printable(rows.table)}{what}")
     for trigger in plan.triggers:
-        tell(f"The trigger {plain(trigger.name)} of {plain(trigger.table)} would fire; no backup knows what it does")
+        tell(
+            f"The trigger {printable(trigger.name)} of {printable(trigger.table)} would fire; "
+            "no backup knows what it does"
+        )
     if plan.missing:
         tell(f"Not there, and left out: {', '.join(printed_id(name) for name in plan.missing)}")
 
@@ -155,11 +158,11 @@ def _show(out: Output, plan: "DeletePlan", *, would: bool) -> None:
 def _ask(plan: "DeletePlan", *, no_backup: bool, lose_them: bool, yes: bool) -> None:
     if not no_backup:
         if not yes:
-            about = f"about {size(plan.estimated_bytes)}"
-            confirm(f"Back up and delete {counted(plan.conversations, 'conversation')}, {about}")
+            about = f"about {format_size(plan.estimated_bytes)}"
+            confirm(f"Back up and delete {format_count(plan.conversations, 'conversation')}, {about}")
         return
     if not yes:
-        confirm(f"Delete {counted(plan.conversations, 'conversation')} without a backup")
+        confirm(f"Delete {format_count(plan.conversations, 'conversation')} without a backup")
     if not lose_them:
         if yes:
             raise ConfirmationNeeded(
@@ -169,7 +172,7 @@ def _ask(plan: "DeletePlan", *, no_backup: bool, lose_them: bool, yes: bool) -> 
 
 
 def _carry_out(invocation: Invocation, out: Output, work: "Work") -> ExitStatus:
-    shown = watcher(out)
+    shown = backup_progress_view(out)
 
     async def do() -> ExitStatus:
         async with invocation.open() as backstay:
@@ -179,7 +182,7 @@ def _carry_out(invocation: Invocation, out: Output, work: "Work") -> ExitStatus:
 
     try:
         with interruptible():
-            return in_loop(do())
+            return run_async(do())
     except KeyboardInterrupt:
         _say_where(invocation, out, shown)
         return ExitStatus.INTERRUPTED
@@ -190,24 +193,24 @@ async def _conclude(invocation: Invocation, out: Output, backstay: "Backstay", d
     if out.as_json:
         from backstay.schemas import DeleteResultOut
 
-        out.answer(DeleteResultOut.of(done, undo=undo))
+        out.answer(DeleteResultOut.from_result(done, undo=undo))
     if done.was_finished:
-        out.line(f"That delete was finished before, of {counted(done.deleted, 'conversation')}; nothing to do.")
+        out.line(f"That delete was finished before, of {format_count(done.deleted, 'conversation')}; nothing to do.")
         return ExitStatus.DONE
-    out.line(f"{counted(done.deleted, 'conversation')} deleted.")
+    out.line(f"{format_count(done.deleted, 'conversation')} deleted.")
     for number, ids, what in (
         (done.changed, done.changed_ids, "not deleted: changed meanwhile, or kept by a trigger"),
         (done.gone, done.gone_ids, "already gone"),
     ):
         if number:
             named = ", ".join(printed_id(one) for one in ids)
-            out.line(f"{counted(number, 'conversation')} {what}{f' ({named})' if named else ''}.")
+            out.line(f"{format_count(number, 'conversation')} {what}{f' ({named})' if named else ''}.")
     if done.backup_id is None and done.deleted and not done.is_erased:
         where = invocation.settings()
         remedy = (
             "VACUUM on the server"
             if where.server
-            else f"VACUUM on {plain(where.database)}, while no other program uses it,"
+            else f"VACUUM on {printable(where.database)}, while no other program uses it,"
         )
         out.note(f"Remnants of their texts may be left in free pages of the database; {remedy} removes them.")
     if done.backup_id is not None and undo is not None:
@@ -238,7 +241,7 @@ def _say_where(invocation: Invocation, out: Output, shown: BackupProgressView) -
 
 
 def _counted(plan: "DeletePlan") -> str:
-    return f"{counted(plan.conversations, 'conversation')} with {counted(plan.turns, 'turn')}"
+    return f"{format_count(plan.conversations, 'conversation')} with {format_count(plan.turns, 'turn')}"
 
 
 Work = Callable[["Backstay", BackupProgressView], Awaitable["DeleteResult"]]

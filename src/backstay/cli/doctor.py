@@ -9,7 +9,7 @@ from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output, is_terminal
-from backstay.cli.text import plain
+from backstay.cli.text import printable
 
 if TYPE_CHECKING:
     from backstay.doctor import Check
@@ -40,7 +40,7 @@ def doctor(
     """
     from backstay.doctor import Check, CheckLevel, examine
 
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
     checks = list(examine(database_url=invocation.database, owner=invocation.owner, environ=os.environ, deep=deep))
     try:
@@ -66,6 +66,6 @@ def _print(out: Output, check: "Check") -> None:
     level = f"{check.level:<8}"
     if is_terminal(1) and "NO_COLOR" not in os.environ:
         level = f"{_STYLES[check.level]}{level}{_PLAIN}"
-    out.line(f"{level} {check.name:<12} {plain(check.message)}")
+    out.line(f"{level} {check.name:<12} {printable(check.message)}")
     if check.remedy is not None:
-        out.line(f"{'':<21} → {plain(check.remedy)}")
+        out.line(f"{'':<21} → {printable(check.remedy)}")

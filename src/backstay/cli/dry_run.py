@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from backstay.cli.endpoint_line import describe
-from backstay.cli.invocation import in_loop
+from backstay.cli.invocation import run_async
 from backstay.cli.output import Output
-from backstay.cli.text import counted, plain, plain_lines
+from backstay.cli.text import format_count, printable, printable_lines
 from backstay.errors import ApiKeyNotAllowed
 from backstay.library.id_text import printed_id
 
@@ -46,24 +46,24 @@ def show(
 
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
-    seen = in_loop(preview(recipe, file, count, columns=columns))
+    seen = run_async(preview(recipe, file, count, columns=columns))
     if out.as_json:
         from backstay.schemas import PreviewOut
 
-        out.answer(PreviewOut.of(seen, endpoint, environ))
+        out.answer(PreviewOut.from_preview(seen, endpoint, environ))
         return
     for sample in seen.samples:
-        out.line(f"── {printed_id(sample.item_id)}, about {counted(sample.tokens_in, 'token')}")
+        out.line(f"── {printed_id(sample.item_id)}, about {format_count(sample.tokens_in, 'token')}")
         for name, text in (("system", sample.prompt.system), ("user", sample.prompt.user)):
             if text is not None:
                 out.line(f"{name}:")
-                for line in plain_lines(text):
+                for line in printable_lines(text):
                     out.line(f"  {line}")
         out.line()
     out.line(f"{describe(recipe, keys)}.")
     _say_permission(out, recipe, allowed_keys, environ)
     out.line(
-        f"{counted(seen.items, 'item')} for {plain(recipe.model)} at {plain(endpoint.host)}: about "
+        f"{format_count(seen.items, 'item')} for {printable(recipe.model)} at {printable(endpoint.host)}: about "
         f"{seen.tokens_in:,} tokens in and {seen.tokens_out:,} out, guessed from lengths. No model was called."
     )
 
@@ -74,4 +74,4 @@ def _say_permission(out: Output, recipe: "Recipe", allowed_keys: Iterable[str], 
     try:
         allowed_endpoint(recipe, allowed_keys, environ)
     except ApiKeyNotAllowed as error:
-        out.line(f"{plain(error.message)}.")
+        out.line(f"{printable(error.message)}.")

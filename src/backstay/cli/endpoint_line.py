@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from backstay.cli.text import plain
+from backstay.cli.text import printable
 
 if TYPE_CHECKING:
     from backstay.generate.endpoint import Endpoint
@@ -21,7 +21,7 @@ def describe(recipe: "Recipe", keys: "KeySources") -> str:
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
     said_by = f" ({endpoint.variable})" if endpoint.variable is not None else ""
-    line = f"{endpoint.provider.name}, at {plain(endpoint.base_url)}{said_by}; {_key(endpoint, keys)}"
+    line = f"{endpoint.provider.name}, at {printable(endpoint.base_url)}{said_by}; {_key(endpoint, keys)}"
     read = endpoint.provider.base_url_variable or ""
     unread = _NOT_READ.get(read, "")
     if endpoint.is_default and environ.get(unread):

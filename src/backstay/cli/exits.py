@@ -57,12 +57,12 @@ _ENDINGS: Mapping[str, ExitStatus] = {
 }
 
 
-def of_error(error: BaseException) -> ExitStatus:
+def status_of_error(error: BaseException) -> ExitStatus:
     """Return the status that an error ends the command with."""
     return next((_ERRORS[kind] for kind in type(error).__mro__ if kind in _ERRORS), ExitStatus.ERROR)
 
 
-def of_result(result: "BatchResult") -> ExitStatus:
+def status_of_result(result: "BatchResult") -> ExitStatus:
     """Return the status that a run ends the command with."""
     finished = ExitStatus.WITH_FAILURES if result.failed else ExitStatus.DONE
     return _ENDINGS.get(result.ending, finished)

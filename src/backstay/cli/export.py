@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from backstay.cli import reminders
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output, flush
 from backstay.cli.selection_options import (
@@ -21,9 +21,9 @@ from backstay.cli.selection_options import (
     Persona,
     Search,
     refuse_unknown_job,
-    selection_of,
+    selection_from,
 )
-from backstay.cli.text import counted, plain
+from backstay.cli.text import format_count, printable
 from backstay.errors import EmptySelection, SettingsError
 
 Write = Callable[[bytes], object]
@@ -66,7 +66,7 @@ def export(
       backstay conversations export --all --format sharegpt | zstd > all.jsonl.zst
       backstay conversations export --ids-file good.txt --format csv -o good.csv
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     path = None if target in (None, "-") else target
     out = Output(invocation, as_json=as_json)
     if as_json and path is None:
@@ -74,7 +74,7 @@ def export(
             "With --json say where to write with -o: standard output is for the answer", setting="output"
         )
     # Not within the event loop: Ctrl-C must end the reading of standard input.
-    chosen = selection_of(
+    chosen = selection_from(
         ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
     ).check()
 
@@ -93,13 +93,13 @@ def export(
                     await refuse_unknown_job(backstay, chosen)
                 if path is not None and not number:
                     # Within: a mistyped name must not leave an empty file where a good one was.
-                    raise EmptySelection(f"No conversation is selected; {plain(path)} is left as it was", path=path)
+                    raise EmptySelection(f"No conversation is selected; {printable(path)} is left as it was", path=path)
             if path is None:
                 flush()  # whoever reads may have left, and is to be told of as other programs do
             _report(out, number, form, path)
             await reminders.remind(invocation, out, backstay)
 
-    in_loop(do())
+    run_async(do())
 
 
 @contextmanager
@@ -107,9 +107,9 @@ def _target(path: str | None, out: Output, spared: Sequence[Path]) -> Iterator[W
     if path is None:
         yield out.stream()
         return
-    from backstay.files import written_whole
+    from backstay.files import write_atomically
 
-    with written_whole(Path(path), spared=spared) as file:
+    with write_atomically(Path(path), spared=spared) as file:
         yield file.write
 
 
@@ -119,5 +119,5 @@ def _report(out: Output, number: int, form: FormatName, path: str | None) -> Non
 
         out.answer(ExportOut(exported=number, format=form, path=path))
     else:
-        where = f" to {plain(path)}" if path is not None else ""
-        out.note(f"{counted(number, 'conversation')} exported{where}.")
+        where = f" to {printable(path)}" if path is not None else ""
+        out.note(f"{format_count(number, 'conversation')} exported{where}.")

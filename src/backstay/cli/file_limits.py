@@ -6,7 +6,7 @@ from contextlib import suppress
 _PLENTY = 65_536
 
 
-def allow_many() -> None:
+def raise_file_limit() -> None:
     """Raise this process's own limit as far as it may without asking; where it may not, it stays."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _PLENTY if hard == resource.RLIM_INFINITY else min(_PLENTY, hard)

@@ -9,7 +9,7 @@ import gc
 _NEW_OBJECTS = 50_000  # until it comes by; Python's own number is 700, or 2,000 in newer versions
 
 
-def let_rest() -> None:
+def tune_garbage_collector() -> None:
     """Have it leave out what is loaded by now, which stays to the end, and come by less often."""
     gc.collect()
     gc.freeze()

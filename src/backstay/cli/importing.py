@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from backstay.cli import reminders
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
-from backstay.cli.text import counted, plain
+from backstay.cli.text import format_count, printable
 
 
 class ImportConflictChoice(StrEnum):
@@ -40,7 +40,7 @@ def import_(
       backstay conversations import chats.jsonl
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -49,14 +49,14 @@ def import_(
             if as_json:
                 from backstay.schemas import ImportOut
 
-                out.answer(ImportOut.of(done))
-            told = [counted(done.imported, "conversation") + " imported"]
+                out.answer(ImportOut.from_result(done))
+            told = [format_count(done.imported, "conversation") + " imported"]
             told += [f"{done.renamed:,} of them under new ids"] if done.renamed else []
             was = "was" if done.identical == 1 else "were"
             told += [f"{done.identical:,} {was} there already"] if done.identical else []
             told += [f"{done.skipped:,} left out, because others have their ids"] if done.skipped else []
-            name = "standard input" if file == "-" else plain(file)
+            name = "standard input" if file == "-" else printable(file)
             out.line(f"{name}: {', '.join(told)}.")
             await reminders.remind(invocation, out, backstay)
 
-    in_loop(do())
+    run_async(do())

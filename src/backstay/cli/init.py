@@ -8,7 +8,7 @@ import typer
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
-from backstay.cli.text import plain
+from backstay.cli.text import printable
 
 
 def init(
@@ -32,7 +32,7 @@ def init(
     """
     from backstay.generate import starter
 
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
     paths = starter.write(folder)
     if as_json:
@@ -40,6 +40,6 @@ def init(
 
         out.answer(InitOut(files=[str(path) for path in paths]))
     for path in paths:
-        out.line(f"{plain(path)} written.")
+        out.line(f"{printable(path)} written.")
     topics, recipe = str(folder / "topics.csv"), str(folder / "recipe.toml")
     out.note(f"See what would be asked: {invocation.command('run', topics, '--recipe', recipe, '--dry-run')}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from backstay.batch.stop import StopSignal
 from backstay.cli.exits import ExitStatus
 from backstay.cli.progress import RunProgressView
-from backstay.cli.text import counted
+from backstay.cli.text import format_count
 from backstay.clock import SystemClock, to_text
 from backstay.signals import SignalCounter
 
@@ -118,5 +118,5 @@ class SignalHandling:
 
 
 def _announcement(calls: int) -> str:
-    what = f"{counted(calls, 'call')} in flight get{'s' if calls == 1 else ''} up to {GRACE_SECONDS:.0f} s; "
+    what = f"{format_count(calls, 'call')} in flight get{'s' if calls == 1 else ''} up to {GRACE_SECONDS:.0f} s; "
     return f"Stopping: {what if calls else ''}press again to leave now"

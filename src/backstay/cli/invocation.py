@@ -48,10 +48,10 @@ class Invocation:
     """Options that the next run needs again."""
 
     @classmethod
-    def of(cls, context: typer.Context) -> "Invocation":
+    def from_context(cls, context: typer.Context) -> "Invocation":
         return cast("Invocation", context.find_root().obj)
 
-    def pace(self, rpm: int | None, tpm: int | None, patience: str | None) -> None:
+    def set_rate_limits(self, rpm: int | None, tpm: int | None, patience: str | None) -> None:
         """Take the options that say how a provider is asked. Raises SettingsError."""
         usual = self.settings()
         self.rpm, self.tpm = rpm or None, tpm or None
@@ -110,7 +110,7 @@ def _without_password(database: str) -> str:
     return _SECRETS.sub("", shown).rstrip("?&")
 
 
-def in_loop(work: Coroutine[Any, Any, T], show: "Callable[[asyncio.AbstractEventLoop], None] | None" = None) -> T:
+def run_async(work: Coroutine[Any, Any, T], show: "Callable[[asyncio.AbstractEventLoop], None] | None" = None) -> T:
     """Run what a command does in an event loop of its own, which `show` is shown first.
 
     Unlike `asyncio.run`, this does not wait for ever: a processor's call that was abandoned and does not heed its

@@ -6,10 +6,10 @@ import typer
 
 from backstay.cli import reminders
 from backstay.cli.confirm import confirm
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, JobArgument, Yes
 from backstay.cli.output import Output
-from backstay.cli.text import counted
+from backstay.cli.text import format_count
 from backstay.library.id_text import id_of_printed, printed_id
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def retry(
       backstay retry topics
       backstay retry topics topic-17 topic-42
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -43,13 +43,13 @@ def retry(
             if as_json:
                 from backstay.schemas import JobOut, RetryOut
 
-                out.answer(RetryOut(job=JobOut.of(await backstay.batches.checkpoint(job)), retried=number))
-            out.line(f"{printed_id(job)}: {counted(number, 'failed item')} put back to pending.")
+                out.answer(RetryOut(job=JobOut.from_job(await backstay.batches.checkpoint(job)), retried=number))
+            out.line(f"{printed_id(job)}: {format_count(number, 'failed item')} put back to pending.")
             if number:
                 out.note(f"Continue with: {invocation.about('resume', job)}")
             await reminders.remind(invocation, out, backstay, about=job)
 
-    in_loop(do())
+    run_async(do())
 
 
 def skip(
@@ -73,7 +73,7 @@ def skip(
       backstay skip topics topic-17
       backstay skip topics topic-17 topic-42 --json
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -83,13 +83,13 @@ def skip(
             if as_json:
                 from backstay.schemas import JobOut, SkipOut
 
-                out.answer(SkipOut(job=JobOut.of(shown), skipped=number))
-            out.line(f"{printed_id(job)}: {counted(number, 'item')} skipped; {reminders.in_words(shown)}.")
+                out.answer(SkipOut(job=JobOut.from_job(shown), skipped=number))
+            out.line(f"{printed_id(job)}: {format_count(number, 'item')} skipped; {reminders.format_job(shown)}.")
             if shown.is_incomplete and shown.state != "running":
                 out.note(f"Continue with: {invocation.about('resume', job)}")
             await reminders.remind(invocation, out, backstay, about=job)
 
-    in_loop(do())
+    run_async(do())
 
 
 def pause(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
@@ -101,18 +101,18 @@ def pause(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> 
     Example:
       backstay pause topics
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
         async with invocation.open() as backstay:
             paused = await backstay.batches.pause(job)
             workers = ", its workers finish what they have in flight" if paused.workers else ""
-            _print(out, paused, f"{printed_id(job)}: {reminders.in_words(paused)}{workers}.")
+            _print(out, paused, f"{printed_id(job)}: {reminders.format_job(paused)}{workers}.")
             out.note(f"Continue with: {invocation.about('resume', job)}")
             await reminders.remind(invocation, out, backstay, about=job)
 
-    in_loop(do())
+    run_async(do())
 
 
 def cancel(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: AsJson = False) -> None:
@@ -124,18 +124,18 @@ def cancel(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: 
     Example:
       backstay cancel topics --yes
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
         async with invocation.open() as backstay:
             cancelled = await backstay.batches.cancel(job)
-            _print(out, cancelled, f"{printed_id(job)}: {reminders.in_words(cancelled)}; its conversations stay.")
+            _print(out, cancelled, f"{printed_id(job)}: {reminders.format_job(cancelled)}; its conversations stay.")
             await reminders.remind(invocation, out, backstay, about=job)
 
     if not yes:
-        confirm(f"Cancel {_standing(in_loop(_job(invocation, job)))} for good", job_id=job)
-    in_loop(do())
+        confirm(f"Cancel {_standing(run_async(_job(invocation, job)))} for good", job_id=job)
+    run_async(do())
 
 
 def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: AsJson = False) -> None:
@@ -149,7 +149,7 @@ def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json:
     Example:
       backstay discard topics --yes
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -163,9 +163,9 @@ def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json:
             await reminders.remind(invocation, out, backstay, about=job)
 
     if not yes:
-        found = in_loop(_job(invocation, job))
+        found = run_async(_job(invocation, job))
         confirm(f"{_what_stays(found)}Forget {_standing(found)}, its checkpoint and all", job_id=job)
-    in_loop(do())
+    run_async(do())
 
 
 async def _job(invocation: Invocation, job: str) -> "Job":
@@ -174,7 +174,7 @@ async def _job(invocation: Invocation, job: str) -> "Job":
 
 
 def _standing(job: "Job") -> str:
-    return f"{printed_id(job.id)} ({reminders.in_words(job)})"
+    return f"{printed_id(job.id)} ({reminders.format_job(job)})"
 
 
 def _what_stays(job: "Job") -> str:
@@ -182,7 +182,7 @@ def _what_stays(job: "Job") -> str:
     if not completed:
         return ""
     stay, them = ("stays", "it") if completed == 1 else ("stay", "them")
-    made = f"{counted(completed, 'conversation')} of {printed_id(job.id)} {stay} in the library"
+    made = f"{format_count(completed, 'conversation')} of {printed_id(job.id)} {stay} in the library"
     return f"{made}, and a job of the same items would ask for {them} again. "
 
 
@@ -190,5 +190,5 @@ def _print(out: Output, job: "Job", line: str) -> None:
     if out.as_json:
         from backstay.schemas import JobOut
 
-        out.answer(JobOut.of(job))
+        out.answer(JobOut.from_job(job))
     out.line(line)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backstay.cli import reminders
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, JobArgument
 from backstay.cli.output import Output, is_terminal
-from backstay.cli.text import counted, duration, plain, plain_lines, shortened
+from backstay.cli.text import format_count, format_duration, printable, printable_lines, shortened
 from backstay.clock import SystemClock
 from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import printed_id
@@ -41,7 +41,7 @@ def jobs(
       backstay jobs
       backstay jobs --incomplete --json
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -51,16 +51,18 @@ def jobs(
             if as_json:
                 from backstay.schemas import JobsOut
 
-                out.answer(JobsOut.of(found, limit=_MOST))
+                out.answer(JobsOut.from_page(found, limit=_MOST))
             elif found:
                 out.table(_COLUMNS, [_row(job) for job in found], whole=("UPDATED",))
                 for job in [job for job in found if job.lacks_items and job.pause is not None][:_TOLD]:
-                    out.note(f"{printed_id(job.id)}: {plain(job.pause.message if job.pause else '')}")
+                    out.note(f"{printed_id(job.id)}: {printable(job.pause.message if job.pause else '')}")
             else:
                 out.note("No job is unfinished." if incomplete else "There are no jobs.")
-                await reminders.tell_of_others(out, backstay, OwnedKind.UNFINISHED_JOB if incomplete else OwnedKind.JOB)
+                await reminders.mention_other_owners(
+                    out, backstay, OwnedKind.UNFINISHED_JOB if incomplete else OwnedKind.JOB
+                )
 
-    in_loop(do())
+    run_async(do())
 
 
 def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
@@ -70,7 +72,7 @@ def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
     Example:
       backstay status topics --json
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -80,13 +82,13 @@ def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
             if as_json:
                 from backstay.schemas import JobDetailOut
 
-                out.answer(JobDetailOut.with_evidence(shown, evidence))
+                out.answer(JobDetailOut.from_job_and_evidence(shown, evidence))
             codes = await backstay.batches.failure_codes(job) if shown.counts.failed else {}
             for line in _in_full(invocation, shown, evidence, has_answers=any(codes.values())):
                 out.line(line)
             await reminders.remind(invocation, out, backstay, about=job)
 
-    in_loop(do())
+    run_async(do())
 
 
 def failed(
@@ -112,7 +114,7 @@ def failed(
       backstay failed topics --json > failed.json
       backstay failed topics | cut -f1 | tr '\\n' '\\0' | xargs -0 backstay retry topics
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
     async def do() -> None:
@@ -122,7 +124,7 @@ def failed(
             if as_json:
                 from backstay.schemas import PauseEvidenceOut
 
-                found = {"pauseEvidence": [PauseEvidenceOut.of(failure) for failure in evidence]}
+                found = {"pauseEvidence": [PauseEvidenceOut.from_failure(failure) for failure in evidence]}
                 await out.answer_each("items", _as_objects(failures), then=found)
             else:
                 number, has_answers = 0, any(failure.raw for failure in evidence)
@@ -132,26 +134,26 @@ def failed(
                 if raw or traceback or is_terminal(1):
                     for failure in evidence:
                         _print_failure(out, failure, raw=raw, traceback=traceback, mark="paused on ")
-                paused_on = f"; paused on {counted(len(evidence), 'answer')}" if evidence else ""
-                out.note(f"{counted(number, 'failed item')}{paused_on}.")
+                paused_on = f"; paused on {format_count(len(evidence), 'answer')}" if evidence else ""
+                out.note(f"{format_count(number, 'failed item')}{paused_on}.")
                 if has_answers and not raw:
                     out.note(f"Show the answers: {invocation.about('failed', job, '--raw')}")
             await reminders.remind(invocation, out, backstay, about=job)
 
-    in_loop(do())
+    run_async(do())
 
 
 async def _as_objects(failures: "AsyncIterator[FailedItem]") -> "AsyncIterator[ApiObject]":
     from backstay.schemas import FailureOut
 
     async for failure in failures:
-        yield FailureOut.of(failure)
+        yield FailureOut.from_failure(failure)
 
 
 def _row(job: "Job") -> tuple[object, ...]:
     counts = job.counts
-    settled = reminders.settled_in_words(job) if job.lacks_items else f"{counts.settled} of {counts.planned}"
-    state = reminders.state_in_words(job)
+    settled = reminders.format_settled(job) if job.lacks_items else f"{counts.settled} of {counts.planned}"
+    state = reminders.format_state(job)
     updated = f"{job.updated_at:%Y-%m-%d %H:%M}Z"
     return printed_id(job.id), state, settled, counts.failed, counts.skipped, job.processor, updated
 
@@ -161,13 +163,13 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]
 
     counts, tokens = job.counts, job.tokens
     lines = [
-        f"{printed_id(job.id)}: {reminders.in_words(job)}",
+        f"{printed_id(job.id)}: {reminders.format_job(job)}",
         f"  items      {counts.completed:,} completed, {counts.failed:,} failed, {counts.skipped:,} skipped, "
         f"{counts.running:,} running, {counts.pending:,} pending",
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",
-        f"  processor  {plain(job.processor)}",
+        f"  processor  {printable(job.processor)}",
         *([f"  recipe     {_fingerprint(job.recipe)}"] if job.recipe is not None else []),
-        f"  each item  {job.settings.max_attempts} tries of at most {duration(job.settings.timeout_seconds)}",
+        f"  each item  {job.settings.max_attempts} tries of at most {format_duration(job.settings.timeout_seconds)}",
         *([f"  limits     {_limits(job)}"] if job.settings.limits.to_dict() else []),
         f"  created    {job.created_at:%Y-%m-%d %H:%M:%S}Z",
         f"  updated    {job.updated_at:%Y-%m-%d %H:%M:%S}Z",
@@ -177,9 +179,9 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]
     if job.workers:
         lines.append(f"  workers    {job.workers:,}")
     if job.waiting is not None:
-        lines.append(f"  waiting    {plain(job.waiting.format_message(SystemClock().now()))}")
+        lines.append(f"  waiting    {printable(job.waiting.format_message(SystemClock().now()))}")
     if job.pause is not None:
-        lines.append(f"  paused     {plain(job.pause.message)} ({plain(job.pause.code)})")
+        lines.append(f"  paused     {printable(job.pause.message)} ({printable(job.pause.code)})")
     lines += _paused_on(invocation, job, evidence)
     if counts.failed and not evidence:
         lines.append(f"  failed     {invocation.about('failed', job.id, *(['--raw'] if has_answers else []))}")
@@ -203,7 +205,7 @@ def _limits(job: "Job") -> str:
         (limits.rpm, "request", "a minute"),
         (limits.tpm, "token", "a minute"),
     )
-    return ", ".join(f"{counted(value, what)} {when}" for value, what, when in shown if value is not None)
+    return ", ".join(f"{format_count(value, what)} {when}" for value, what, when in shown if value is not None)
 
 
 def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]") -> list[str]:
@@ -215,10 +217,11 @@ def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[FailedIte
     sample, more = evidence[0], " or more" if len(evidence) == MAX_EVIDENCE else ""
     # Most pauses say it already.
     is_said = job.pause is not None and sample.error_message in job.pause.message
-    message = "" if is_said else f", {shortened(plain(sample.error_message), _LONGEST_SAMPLE)}"
+    message = "" if is_said else f", {shortened(printable(sample.error_message), _LONGEST_SAMPLE)}"
     return [
-        f"  paused on  {printed_id(sample.item_id)} ({sample.state}): {plain(sample.error_code)}{message}",
-        f"             {counted(len(evidence), 'call')}{more} led to it: {invocation.about('failed', job.id, '--raw')}",
+        f"  paused on  {printed_id(sample.item_id)} ({sample.state}): {printable(sample.error_code)}{message}",
+        f"             {format_count(len(evidence), 'call')}{more} led to it: "
+        f"{invocation.about('failed', job.id, '--raw')}",
     ]
 
 
@@ -231,18 +234,18 @@ def _fingerprint(frozen: "FrozenRecipe") -> str:
 def _print_failure(out: Output, failure: "FailedItem", *, raw: bool, traceback: bool, mark: str = "") -> None:
     error = (printed_id(failure.item_id), failure.error_code, failure.attempts, failure.failed_at)
     if not raw and not traceback and not is_terminal(1):
-        out.line("\t".join(plain(cell) for cell in (*error, failure.topic or "", failure.error_message)))
+        out.line("\t".join(printable(cell) for cell in (*error, failure.topic or "", failure.error_message)))
         return
-    item, code, attempts, moment = (plain(cell) for cell in error)
+    item, code, attempts, moment = (printable(cell) for cell in error)
     state = f" ({failure.state})" if mark else ""
     out.line(f"{mark}{item}{state}  {code}, attempt {attempts}, {moment}")
     if failure.topic is not None:
-        out.line(f"    topic: {plain(failure.topic)}")
-    for line in plain_lines(failure.error_message):
+        out.line(f"    topic: {printable(failure.topic)}")
+    for line in printable_lines(failure.error_message):
         out.line(f"    {line}")
     if traceback:
-        for line in plain_lines(failure.traceback) if failure.traceback else ["(no traceback was kept)"]:
+        for line in printable_lines(failure.traceback) if failure.traceback else ["(no traceback was kept)"]:
             out.line(f"      {line}")
     if raw:
-        for line in plain_lines(failure.raw) if failure.raw else ["(no answer was kept)"]:
+        for line in printable_lines(failure.raw) if failure.raw else ["(no answer was kept)"]:
             out.line(f"    | {line}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from backstay.cli.output import is_terminal
-from backstay.cli.text import plain
+from backstay.cli.text import printable
 from backstay.errors import ApiKeyNotAllowed, OutputUnwritable
 
 if TYPE_CHECKING:
@@ -50,5 +50,5 @@ def _settle(error: ApiKeyNotAllowed, allow_key: str | None) -> None:
         if not (is_terminal(0) and is_terminal(2)):
             raise error
         what = f"{error.context['whose']} sends the key in {use.variable} to {use.host}. Allow it?"
-        typer.confirm(plain(what), abort=True, err=True)
+        typer.confirm(printable(what), abort=True, err=True)
     AllowedKeys(file=user_file(os.environ)).remember(use)

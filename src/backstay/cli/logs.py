@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from backstay.cli.output import to_stderr
-from backstay.cli.text import plain
+from backstay.cli.text import printable
 
 TRACEBACK = "BACKSTAY_TRACEBACK"  # set to 1, a fault in Backstay shows where it is
 
@@ -58,8 +58,8 @@ def _json_steps() -> list[Any]:
 
 def _as_text(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str:
     hidden = ("_record", "_from_structlog", "exc_info", "stack_info", "event", "level", "logger", "timestamp")
-    context = "".join(f" {name}={plain(value)}" for name, value in event.items() if name not in hidden)
-    return f"{str(event['level']).capitalize()}: {plain(event['event']).replace('_', ' ')}{context}{_trace(event)}"
+    context = "".join(f" {name}={printable(value)}" for name, value in event.items() if name not in hidden)
+    return f"{str(event['level']).capitalize()}: {printable(event['event']).replace('_', ' ')}{context}{_trace(event)}"
 
 
 def _trace(event: MutableMapping[str, Any]) -> str:

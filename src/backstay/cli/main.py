@@ -36,18 +36,18 @@ def _run(given: list[str]) -> int:
     except output.OutputClosed:
         return READER_GONE
     except BackstayError as error:
-        return error_output.refused(invocation, error, as_json=as_json)
+        return error_output.print_refusal(invocation, error, as_json=as_json)
     except typer.Abort:
         output.to_stderr("Nothing was done.")
         return ExitStatus.ERROR
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's word for a command line it does not understand
-            return error_output.misused(invocation, error, as_json=as_json)
-        return error_output.faulty(invocation, error, as_json=as_json)
+            return error_output.print_misuse(invocation, error, as_json=as_json)
+        return error_output.print_fault(invocation, error, as_json=as_json)
     try:
         output.flush()
     except output.OutputClosed:
         return status  # what the command does was done, whether or not anybody hears of it
     except BackstayError as error:
-        return error_output.refused(invocation, error, as_json=as_json)
+        return error_output.print_refusal(invocation, error, as_json=as_json)
     return status

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backstay.cli.exits import ExitStatus
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
-from backstay.cli.text import counted, plain
+from backstay.cli.text import format_count, printable
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
@@ -45,16 +45,16 @@ def migrate(
       backstay migrate
       BACKUP_DIRECTORY=/var/backups backstay migrate --from-original --check
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     invocation.owner = owner if owner is not None else invocation.owner
     out = Output(invocation, as_json=as_json)
     if from_original:
         return _from_original(invocation, out, source, check=check)
-    done = in_loop(invocation.open().migrate(check=check))
+    done = run_async(invocation.open().migrate(check=check))
     if as_json:
         from backstay.schemas import MigrationOut
 
-        out.answer(MigrationOut.of(done, is_check=check))
+        out.answer(MigrationOut.from_result(done, is_check=check))
     _say_migrated(invocation, out, done, "migrate", check=check)
     return ExitStatus.DONE
 
@@ -63,19 +63,21 @@ def _say_migrated(invocation: Invocation, out: Output, done: "MigrationResult", 
     if not done.applied:
         out.line(f"The database is up to date (schema {done.after}).")
     elif check:
-        out.line(f"{counted(len(done.applied), 'migration')} would be applied: schema {done.before} to {done.after}.")
+        out.line(
+            f"{format_count(len(done.applied), 'migration')} would be applied: schema {done.before} to {done.after}."
+        )
         out.note(f"Apply with: {invocation.command(*command)}")
     else:
-        out.line(f"{counted(len(done.applied), 'migration')} applied: schema {done.before} to {done.after}.")
+        out.line(f"{format_count(len(done.applied), 'migration')} applied: schema {done.before} to {done.after}.")
 
 
 def _from_original(invocation: Invocation, out: Output, source: str, *, check: bool) -> ExitStatus:
-    done = in_loop(invocation.open().migrate_from_original(source, check=check))
+    done = run_async(invocation.open().migrate_from_original(source, check=check))
     report = done.report
     if out.as_json:
         from backstay.schemas import LegacyImportOut, MigrationOut
 
-        out.answer(LegacyImportOut.of(report, MigrationOut.of(done.migrated, is_check=check)))
+        out.answer(LegacyImportOut.from_report(report, MigrationOut.from_result(done.migrated, is_check=check)))
     _say_migrated(invocation, out, done.migrated, "migrate", "--from-original", "--source", source, check=check)
     _say_jobs(out, report)
     _say_backups(out, report)
@@ -86,23 +88,25 @@ def _from_original(invocation: Invocation, out: Output, source: str, *, check: b
 
 def _say_jobs(out: Output, report: "LegacyReport") -> None:
     for job in report.jobs:
-        out.line(f"  {printed_id(job.id)}: {job.completed:,} completed, {job.failed:,} failed, of {plain(job.owner)}")
+        out.line(
+            f"  {printed_id(job.id)}: {job.completed:,} completed, {job.failed:,} failed, of {printable(job.owner)}"
+        )
     _conclude(out, report, "unfinished job", len(report.jobs), report.of_jobs, "finished")
 
 
 def _say_backups(out: Output, report: "LegacyReport") -> None:
     for backup in report.backups:
         until = f"until {backup.expires_at:%Y-%m-%d %H:%M}Z" if backup.expires_at is not None else "pinned"
-        held = counted(backup.conversations, "conversation")
-        out.line(f"  {plain(backup.id)}: {held}, {until}, of {plain(backup.owner)}")
+        held = format_count(backup.conversations, "conversation")
+        out.line(f"  {printable(backup.id)}: {held}, {until}, of {printable(backup.owner)}")
     _conclude(out, report, "live backup", len(report.backups), report.of_backups, "expired")
 
 
 def _conclude(out: Output, report: "LegacyReport", noun: str, taken: int, part: "PartReport", over: str) -> None:
-    told = [f"{counted(taken, noun)} {'would be ' if report.is_check else ''}taken over"]
+    told = [f"{format_count(taken, noun)} {'would be ' if report.is_check else ''}taken over"]
     told += [f"{part.there:,} here already"] if part.there else []
     told += [f"{part.over:,} {over}"] if part.over else []
     told += [f"{len(part.left):,} left"] if part.left else []
     out.line(f"{', '.join(told)}.")
     for left in part.left:
-        out.line(f"  {plain(left.id)} was left: {plain(left.reason)}")
+        out.line(f"  {printable(left.id)} was left: {printable(left.reason)}")

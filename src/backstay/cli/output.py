@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from backstay.cli.invocation import Invocation
-from backstay.cli.text import plain, shortened
+from backstay.cli.text import printable, shortened
 from backstay.errors import OutputUnwritable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Output:
         Ids in the first column, and what is in those that are to be `whole`, are never broken: where there is no room
         for a table, each row takes a few lines.
         """
-        texts = [[plain(cell) for cell in row] for row in rows]
+        texts = [[printable(cell) for cell in row] for row in rows]
         if not is_terminal(1):
             for row in texts:
                 self.line("\t".join(row))

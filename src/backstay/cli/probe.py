@@ -9,10 +9,10 @@ import typer
 from backstay.cli import key_permission
 from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import ExitStatus
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AllowKey, AsJson
 from backstay.cli.output import Output
-from backstay.cli.text import counted, plain
+from backstay.cli.text import format_count, printable
 from backstay.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def probe(
             "Say what is asked: --recipe FILE, or --model M, with --base-url URL for an endpoint of your own",
             setting="model",
         )
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
     path = Path(recipe) if recipe is not None else None
     chosen = Recipe.load(path, {"model": model, "base_url": base_url})
@@ -58,7 +58,7 @@ def probe(
     keys = KeySources.from_settings(settings)
     out.note(f"{describe(chosen, keys)}.")
     report = key_permission.allowing(
-        lambda: in_loop(_probe(chosen, settings.allowed_keys, keys, timeout_seconds=timeout)), allow_key
+        lambda: run_async(_probe(chosen, settings.allowed_keys, keys, timeout_seconds=timeout)), allow_key
     )
     _print(out, chosen, report, keys.environment)
     return ExitStatus.DONE if report.problem is None else ExitStatus.ERROR
@@ -86,18 +86,18 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
     if out.as_json:
         from backstay.schemas import ProbeOut
 
-        out.answer(ProbeOut.of(report, lines, recipe.endpoint.in_environment(environ), environ))
+        out.answer(ProbeOut.from_report(report, lines, recipe.endpoint.in_environment(environ), environ))
         return
     found = dict(_problem(report) if report.problem is not None else _findings(report))
     answered = "" if report.answered == report.calls else f"{report.answered} of "
-    calls = f"{answered}{counted(report.calls, 'call')}{' answered' if answered else ''}"
+    calls = f"{answered}{format_count(report.calls, 'call')}{' answered' if answered else ''}"
     found["cost"] = f"{calls}, {report.tokens_in:,} + {report.tokens_out:,} tokens"
     for name, finding in found.items():
-        out.line(f"{name:<9}  {plain(finding)}")
+        out.line(f"{name:<9}  {printable(finding)}")
     if lines:
         out.line()
         for line in lines:
-            out.line(plain(line))
+            out.line(printable(line))
 
 
 def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:

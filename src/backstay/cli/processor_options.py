@@ -67,7 +67,7 @@ class ProcessorOptions:
             ApiKeyNotAllowed: the recipe says where a key goes, and that has not been allowed.
             SettingsError: the proxy, the certificates or a header of the settings cannot be used.
         """
-        from backstay.cli.invocation import in_loop
+        from backstay.cli.invocation import run_async
         from backstay.generate.account import Accounts
         from backstay.generate.processor_registry import ProcessorRegistry
 
@@ -75,7 +75,7 @@ class ProcessorOptions:
         if isinstance(chosen, str):
             processors.resolve(chosen)
         else:
-            in_loop(processors.writer(chosen))
+            run_async(processors.writer(chosen))
 
     def _recipe_option(self) -> list[str]:
         return ["--recipe"] if self.recipe is not None else []

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from backstay.cli.output import Output, is_terminal
-from backstay.cli.text import counted, duration, plain, shortened
+from backstay.cli.text import format_count, format_duration, printable, shortened
 from backstay.clock import SystemClock
 from backstay.library.id_text import printed_id
 
@@ -68,17 +68,17 @@ class RunProgressLines(RunProgressView):
     def __call__(self, progress: "JobProgress") -> None:
         super().__call__(progress)
         if self._now() - self._told_at >= SECONDS_BETWEEN_LINES:
-            self._tell(progress)
+            self._print(progress)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.latest is not None and self.latest is not self._told:
-            self._tell(self.latest)
+            self._print(self.latest)
 
-    def _tell(self, progress: "JobProgress") -> None:
+    def _print(self, progress: "JobProgress") -> None:
         self._told_at, self._told = self._now(), progress
-        self._out.note(f"{printed_id(progress.job_id)}: {in_words(progress)}")
+        self._out.note(f"{printed_id(progress.job_id)}: {format_progress(progress)}")
 
 
 class RunProgressBar(RunProgressView):
@@ -103,7 +103,7 @@ class RunProgressBar(RunProgressView):
     def __call__(self, progress: "JobProgress") -> None:
         super().__call__(progress)
         counts = progress.counts
-        self._bar.update(self._task, total=counts.planned, completed=counts.settled, told=in_words(progress))
+        self._bar.update(self._task, total=counts.planned, completed=counts.settled, told=format_progress(progress))
 
     def _announce(self, text: str) -> None:
         self._bar.console.print(text, markup=False, highlight=False)  # above the bar, which is the last line
@@ -120,32 +120,32 @@ class RunProgressBar(RunProgressView):
         self.is_live = False
 
 
-def watcher(out: Output, name: str) -> RunProgressView:
+def run_progress_view(out: Output, name: str) -> RunProgressView:
     """Choose how to show the progress of a job."""
     if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
         return RunProgressBar(out, name)
     return RunProgressView(out) if out.as_json else RunProgressLines(out)
 
 
-def in_words(progress: "JobProgress") -> str:
+def format_progress(progress: "JobProgress") -> str:
     """Return `40 of 120, 4.1/s, 20.0 s left, 2 failed, 1,200 + 3,400 tokens`, and what all calls wait for."""
     counts, tokens = progress.counts, progress.tokens
-    parts = [f"{counts.settled:,} of {counts.planned:,}", in_rate(progress.rate)]
+    parts = [f"{counts.settled:,} of {counts.planned:,}", format_rate(progress.rate)]
     if progress.eta_seconds and not counts.all_settled:
-        parts.append(f"{duration(progress.eta_seconds)} left")
+        parts.append(f"{format_duration(progress.eta_seconds)} left")
     if counts.failed:
         parts.append(f"{counts.failed:,} failed")
     if tokens.tokens_in or tokens.tokens_out:
-        parts.append(in_tokens(tokens.tokens_in, tokens.tokens_out))
-    waiting = f". {plain(progress.waiting.format_message(SystemClock().now()))}" if progress.waiting else ""
+        parts.append(format_tokens(tokens.tokens_in, tokens.tokens_out))
+    waiting = f". {printable(progress.waiting.format_message(SystemClock().now()))}" if progress.waiting else ""
     return ", ".join(parts) + waiting
 
 
-def in_rate(rate: float) -> str:
+def format_rate(rate: float) -> str:
     """Return `4.1/s`, or `3.0/min` for what takes longer than ten seconds each."""
     return f"{60 * rate:,.1f}/min" if 0 < rate < 0.1 else f"{rate:,.1f}/s"
 
 
-def in_tokens(tokens_in: int, tokens_out: int) -> str:
+def format_tokens(tokens_in: int, tokens_out: int) -> str:
     """Return `1,200 + 3,400 tokens`, sent and received."""
-    return f"{tokens_in:,} + {counted(tokens_out, 'token')}"
+    return f"{tokens_in:,} + {format_count(tokens_out, 'token')}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
-from backstay.cli.text import counted, plain
+from backstay.cli.text import format_count, printable
 from backstay.clock import SystemClock
 from backstay.errors import BackstayError
 from backstay.library.id_text import printed_id, typed_id
@@ -53,21 +53,21 @@ def _is_recent(stamp: Path) -> bool:
         return False
 
 
-async def tell_of_others(out: Output, backstay: "Backstay", noun: "OwnedKind") -> None:
+async def mention_other_owners(out: Output, backstay: "Backstay", noun: "OwnedKind") -> None:
     """Say how much other owners have, for an owner who has nothing: perhaps another one was meant."""
     if out.as_json:
         return
     # Like a reminder: the command has already answered.
     with suppress(BackstayError):
-        found = await backstay.others(noun)
+        found = await backstay.count_other_owners(noun)
         if found.count:
-            owner, has = plain(backstay.settings.owner), "has" if found.owners == 1 else "have"
-            owners, count = counted(found.owners, "owner"), counted(found.count, noun)
+            owner, has = printable(backstay.settings.owner), "has" if found.owners == 1 else "have"
+            owners, count = format_count(found.owners, "owner"), format_count(found.count, noun)
             out.note(f"{owners} other than {owner!r} {has} {count}; name one with --owner.")
 
 
 def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
-    named = ", ".join(f"{printed_id(job.id)} ({in_words(job)})" for job in jobs[:_NAMED])
+    named = ", ".join(f"{printed_id(job.id)} ({format_job(job)})" for job in jobs[:_NAMED])
     more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
     resume = invocation.about("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
     if all(job.lacks_items for job in jobs):
@@ -76,7 +76,7 @@ def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
     elif all(job.processor == "caller" for job in jobs):
         resume = f"the program{'' if len(jobs) == 1 else 's'} that made {'it' if len(jobs) == 1 else 'them'}"
     at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
-    return f"{at_least}{counted(len(jobs), 'unfinished job')}: {named}{more}; continue with: {resume}"
+    return f"{at_least}{format_count(len(jobs), 'unfinished job')}: {named}{more}; continue with: {resume}"
 
 
 def after_pause(invocation: Invocation, name: str, pause: "Pause | None") -> str:
@@ -95,16 +95,16 @@ async def has_answers(backstay: "Backstay", name: str) -> bool:
     return any(failure.raw is not None for failure in await backstay.batches.evidence(name))
 
 
-def in_words(job: "Job") -> str:
+def format_job(job: "Job") -> str:
     """Return `interrupted, 40 of 120`."""
-    return f"{state_in_words(job)}, {settled_in_words(job)}"
+    return f"{format_state(job)}, {format_settled(job)}"
 
 
-def settled_in_words(job: "Job") -> str:
+def format_settled(job: "Job") -> str:
     """Return `40 of 120`; of a job that was taken over nobody knows yet of how many."""
     settled = f"{job.counts.settled:,}"
     return f"{settled} taken over" if job.lacks_items else f"{settled} of {job.counts.planned:,}"
 
 
-def state_in_words(job: "Job") -> str:
+def format_state(job: "Job") -> str:
     return str(job.state).replace("_", " ")

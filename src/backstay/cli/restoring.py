@@ -8,12 +8,12 @@ import typer
 from backstay.cli import reminders
 from backstay.cli.confirm import confirm
 from backstay.cli.exits import ExitStatus
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, BackupArgument, Yes
 from backstay.cli.output import Output
-from backstay.cli.safekeeping import interruptible, watcher
-from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_of
-from backstay.cli.text import counted
+from backstay.cli.safekeeping import backup_progress_view, interruptible
+from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_from
+from backstay.cli.text import format_count
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def restore(
       backstay backups restore backup-1730720400123-abc123
       backstay backups restore backup-1730720400123-abc123 --search lighthouse --dry-run
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
-    chosen = selection_of(
+    chosen = selection_from(
         ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
     )
 
@@ -74,21 +74,21 @@ def restore(
 
     async def do() -> None:
         async with invocation.open() as backstay:
-            with watcher(out) as shown:
+            with backup_progress_view(out) as shown:
                 done = await backstay.backups.restore(backup, chosen, on_conflict=on_conflict, on_progress=shown)
             _conclude(invocation, out, done)
             await reminders.remind(invocation, out, backstay)
 
     if dry_run:
-        _show(out, in_loop(plan()))
+        _show(out, run_async(plan()))
         return ExitStatus.DONE
     if on_conflict is ConflictChoice.REPLACE and not yes:
-        planned = in_loop(plan())
+        planned = run_async(plan())
         if planned.conflicts:
-            confirm(f"Replace {counted(planned.conflicts, 'conversation')} (backed up first)", backup_id=backup)
+            confirm(f"Replace {format_count(planned.conflicts, 'conversation')} (backed up first)", backup_id=backup)
     try:
         with interruptible():
-            in_loop(do())
+            run_async(do())
     except KeyboardInterrupt:
         out.note(
             "Interrupted; nothing was restored, unless it was over already. The same command is safe.", always=True
@@ -101,9 +101,9 @@ def _show(out: Output, plan: "RestorePlan") -> None:
     if out.as_json:
         from backstay.schemas import RestorePlanOut
 
-        out.answer(RestorePlanOut.of(plan))
+        out.answer(RestorePlanOut.from_plan(plan))
         return
-    out.line(f"{counted(plan.new, 'conversation')} would be restored.")
+    out.line(f"{format_count(plan.new, 'conversation')} would be restored.")
     if plan.unlinked:
         out.line(f"{plan.unlinked:,} of them would stay unlinked: {_ITS_ITEM_HAS_ANOTHER}.")
     if plan.identical:
@@ -112,12 +112,12 @@ def _show(out: Output, plan: "RestorePlan") -> None:
     if plan.conflicts:
         out.line(f"{plan.conflicts:,} {'is' if plan.conflicts == 1 else 'are'} in conflict:")
         for clash in plan.clashes[:_SHOWN]:
-            out.line(f"  {printed_id(clash.id)}: {_in_words(clash)}")
+            out.line(f"  {printed_id(clash.id)}: {_format_conflict(clash)}")
         if plan.conflicts > _SHOWN:
             out.line(f"  and {plan.conflicts - _SHOWN:,} more")
 
 
-def _in_words(clash: "ConflictingConversation") -> str:
+def _format_conflict(clash: "ConflictingConversation") -> str:
     return {
         "content": "is there with other content",
         "times": "is there with the same content and other times",
@@ -130,24 +130,24 @@ def _conclude(invocation: Invocation, out: Output, done: "RestoreResult") -> Non
     if out.as_json:
         from backstay.schemas import RestoreResultOut
 
-        out.answer(RestoreResultOut.of(done))
-    told = [counted(done.restored, "conversation") + " restored"]
+        out.answer(RestoreResultOut.from_result(done))
+    told = [format_count(done.restored, "conversation") + " restored"]
     told += [f"{done.identical:,} {'was' if done.identical == 1 else 'were'} there already"] if done.identical else []
     told += [f"{done.skipped:,} left out, because something else is in the way"] if done.skipped else []
-    told += [f"{counted(done.replaced, 'other')} replaced"] if done.replaced else []
+    told += [f"{format_count(done.replaced, 'other')} replaced"] if done.replaced else []
     told += (
-        [f"{counted(done.relinked, 'item')} linked to {'it' if done.relinked == 1 else 'them'} again"]
+        [f"{format_count(done.relinked, 'item')} linked to {'it' if done.relinked == 1 else 'them'} again"]
         if done.relinked
         else []
     )
-    told += [f"{counted(done.related, 'row')} of other tables with them"] if done.related else []
+    told += [f"{format_count(done.related, 'row')} of other tables with them"] if done.related else []
     out.line(f"{done.backup_id}: {', '.join(told)}.")
     if done.unlinked:
-        out.line(f"{counted(done.unlinked, 'conversation')} not linked: {_ITS_ITEM_HAS_ANOTHER}.")
+        out.line(f"{format_count(done.unlinked, 'conversation')} not linked: {_ITS_ITEM_HAS_ANOTHER}.")
     if done.left:
         out.note(
-            f"{counted(done.left, 'row')} of other tables stay as they are: what they refer to is missing, or they "
-            "refer to something else now."
+            f"{format_count(done.left, 'row')} of other tables stay as they are: what they refer to is missing, or "
+            "they refer to something else now."
         )
     if done.replaced_backup_id is not None:
         undo = invocation.command("backups", "restore", done.replaced_backup_id, "--on-conflict", "replace")

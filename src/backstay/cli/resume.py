@@ -78,9 +78,9 @@ def resume(
       backstay resume topics --accept-new-items more-topics.csv
       backstay resume topics --base-url http://localhost:8001/v1
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
-    invocation.pace(rpm, tpm, patience)
+    invocation.set_rate_limits(rpm, tpm, patience)
     invocation.base_url = base_url
 
     async def begin(backstay: "Backstay", live: RunContext) -> "BatchResult":
@@ -104,7 +104,7 @@ def resume(
             )
         except (NothingToRun, JobNotFound) as error:
             noun = OwnedKind.UNFINISHED_JOB if isinstance(error, NothingToRun) else OwnedKind.JOB
-            await reminders.tell_of_others(out, backstay, noun)
+            await reminders.mention_other_owners(out, backstay, noun)
             raise
 
     try:
@@ -133,6 +133,6 @@ def _say_nothing(out: Output) -> ExitStatus:
     if out.as_json:
         from backstay.schemas import RunOut
 
-        out.answer(RunOut.of_nothing())
+        out.answer(RunOut.from_nothing())
     out.line("No job is unfinished; `backstay jobs` lists all there are.")
     return ExitStatus.DONE

@@ -107,7 +107,7 @@ def run(
     """
     from backstay.generate.key_source import KeySources
 
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
     fields = {
         "base_url": base_url,
@@ -129,7 +129,7 @@ def run(
         return ExitStatus.DONE
     name = job if job is not None else _name_of(file)
     _check_readable(file)
-    invocation.pace(rpm, tpm, patience)
+    invocation.set_rate_limits(rpm, tpm, patience)
     settings = invocation.settings()
     warn_of_supabase(settings, os.environ, out)
     invocation.keys = keys = KeySources.from_settings(settings)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backstay.cli import gc_tuning, reminders
-from backstay.cli.exits import ExitStatus, of_result
-from backstay.cli.file_limits import allow_many
+from backstay.cli.exits import ExitStatus, status_of_result
+from backstay.cli.file_limits import raise_file_limit
 from backstay.cli.interruption import SignalHandling
-from backstay.cli.invocation import Invocation, in_loop
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.output import Output, OutputClosed
-from backstay.cli.progress import RunProgressView, in_tokens, watcher
-from backstay.cli.text import counted, duration, plain
+from backstay.cli.progress import RunProgressView, format_tokens, run_progress_view
+from backstay.cli.text import format_count, format_duration, printable
 from backstay.errors import CommitUnknown, StorageError, StoreBusy, StoreUnavailable
 from backstay.library.id_text import printed_id
 
@@ -45,16 +45,16 @@ def supervise(
     """Let a run work to its end, say what it came to, and return the status to exit with."""
     from backstay.batch.stop import StopSignal
 
-    live = RunContext(watcher(out, name), StopSignal())
-    allow_many()
-    gc_tuning.let_rest()
+    live = RunContext(run_progress_view(out, name), StopSignal())
+    raise_file_limit()
+    gc_tuning.tune_garbage_collector()
 
     def farewell() -> str:
         return f"Left at once; everything finished is kept. {_resume(invocation, live)}".rstrip()
 
     interruption = SignalHandling(stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=out.json_logs)
     with interruption:
-        return in_loop(
+        return run_async(
             _supervise(invocation, out, begin, live, create=create, is_resumed=is_resumed), interruption.watch
         )
 
@@ -76,12 +76,14 @@ async def _supervise(
             raise
         resume = _resume(invocation, live)
         if live.stop.requested and isinstance(error, _HELD_UP):
-            out.note(f"Interrupted; everything stored is kept. {plain(error.message)}. {resume}".rstrip(), always=True)
+            out.note(
+                f"Interrupted; everything stored is kept. {printable(error.message)}. {resume}".rstrip(), always=True
+            )
             return ExitStatus.INTERRUPTED
         if resume:
             out.note(resume, always=True)
         raise
-    return of_result(result)
+    return status_of_result(result)
 
 
 async def _conclude(
@@ -90,12 +92,14 @@ async def _conclude(
     if out.as_json:
         from backstay.schemas import RunOut
 
-        out.answer(RunOut.of(await backstay.batches.checkpoint(result.job_id), result))
+        out.answer(RunOut.from_result(await backstay.batches.checkpoint(result.job_id), result))
     out.line(_summary(result))
     if result.created is not None and result.created.added:
-        out.note(f"{counted(result.created.added, 'new item')} added.")
+        out.note(f"{format_count(result.created.added, 'new item')} added.")
     if result.created is not None and result.created.repeated:
-        out.note(f"{counted(result.created.repeated, 'row')} of the input repeated an earlier one; each counts once.")
+        out.note(
+            f"{format_count(result.created.repeated, 'row')} of the input repeated an earlier one; each counts once."
+        )
     await _say_next(invocation, out, backstay, result)
     # After a resume, always list what is left.
     await reminders.remind(invocation, out, backstay, about=result.job_id, always=is_resumed)
@@ -114,14 +118,14 @@ def _summary(result: "BatchResult") -> str:
         f"{counts.failed:,} failed, {counts.skipped:,} skipped"
     )
     if tokens.tokens_in or tokens.tokens_out:
-        told += f", {in_tokens(tokens.tokens_in, tokens.tokens_out)}"
+        told += f", {format_tokens(tokens.tokens_in, tokens.tokens_out)}"
     if result.did_nothing:
         return f"{told}; it was finished before, nothing to do"
-    return f"{told} in {duration(result.seconds)}"
+    return f"{told} in {format_duration(result.seconds)}"
 
 
 async def _say_next(invocation: Invocation, out: Output, backstay: "Backstay", result: "BatchResult") -> None:
-    status, name = of_result(result), result.job_id
+    status, name = status_of_result(result), result.job_id
     resume = f"Resume with: {invocation.resuming(name)}"
     match status:
         case ExitStatus.INTERRUPTED:
@@ -129,7 +133,7 @@ async def _say_next(invocation: Invocation, out: Output, backstay: "Backstay", r
         case ExitStatus.LIMIT:
             out.note(f"Stopped at the limit. {resume}", always=True)
         case ExitStatus.PAUSED:
-            reason = f": {plain(result.pause.message)}" if result.pause else ""
+            reason = f": {printable(result.pause.message)}" if result.pause else ""
             out.note(f"Paused{reason}. {reminders.after_pause(invocation, name, result.pause)}", always=True)
             if await reminders.has_answers(backstay, name):
                 out.note(f"Show the answers: {invocation.about('failed', name, '--raw')}")

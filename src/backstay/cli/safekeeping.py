@@ -45,7 +45,7 @@ class BackupProgressLines(BackupProgressView):
         super().__call__(progress)
         if time.monotonic() - self._told_at >= SECONDS_BETWEEN_LINES:
             self._told_at = time.monotonic()
-            self._out.note(f"{progress.phase}: {in_words(progress)}")
+            self._out.note(f"{progress.phase}: {format_backup_progress(progress)}")
 
 
 class BackupProgressBar(BackupProgressView):
@@ -74,7 +74,7 @@ class BackupProgressBar(BackupProgressView):
             description=str(progress.phase),
             total=progress.total,
             completed=progress.conversations,
-            told=in_words(progress),
+            told=format_backup_progress(progress),
         )
 
     def __enter__(self) -> Self:
@@ -87,7 +87,7 @@ class BackupProgressBar(BackupProgressView):
         self._bar.stop()
 
 
-def watcher(out: Output) -> BackupProgressView:
+def backup_progress_view(out: Output) -> BackupProgressView:
     """Choose how to show progress."""
     if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
         return BackupProgressBar()
@@ -104,13 +104,13 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def in_words(progress: "BackupProgress") -> str:
+def format_backup_progress(progress: "BackupProgress") -> str:
     """Return `1,200 of 10,000 conversations, 3.1 MB`."""
     told = f"{progress.conversations:,} of {progress.total:,} conversations"
-    return f"{told}, {size(progress.content_bytes)}" if progress.content_bytes else told
+    return f"{told}, {format_size(progress.content_bytes)}" if progress.content_bytes else told
 
 
-def size(number: float) -> str:
+def format_size(number: float) -> str:
     """Return a number of bytes for people."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 1000:

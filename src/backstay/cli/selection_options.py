@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backstay.cli.durations import parse_duration
-from backstay.cli.text import plain
+from backstay.cli.text import printable
 from backstay.clock import SystemClock
 from backstay.errors import EmptySelection, InputNotFound, InputUnreadable, SettingsError
 from backstay.library.id_text import id_of_printed, printed_id
@@ -33,7 +33,7 @@ OlderThan = Annotated[
 Everything = Annotated[bool, typer.Option("--all", help="All there are.")]
 
 
-def selection_of(
+def selection_from(
     ids: list[str] | None = None,
     ids_file: str | None = None,
     *,
@@ -56,7 +56,7 @@ def selection_of(
     if ids_file is not None:
         listed = _read_ids(ids_file)
         if not listed:
-            raise EmptySelection(f"{plain(ids_file)} names no conversations", path=ids_file)
+            raise EmptySelection(f"{printable(ids_file)} names no conversations", path=ids_file)
         named += listed
     if search == "":
         raise SettingsError("--search is empty; say --all for all", setting="search")
@@ -79,7 +79,7 @@ async def refuse_unknown_job(backstay: "Backstay", selection: "Selection") -> No
         await backstay.batches.checkpoint(selection.job_id)
 
 
-def words_of(*, job: str | None, search: str | None, persona: str | None, older_than: str | None) -> list[str]:
+def format_conditions(*, job: str | None, search: str | None, persona: str | None, older_than: str | None) -> list[str]:
     """Return the options as one would type them again."""
     given = (
         ("--job", job and printed_id(job)),
@@ -104,9 +104,9 @@ def _read_ids(name: str) -> list[str]:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         lines = data.decode("utf-8-sig").splitlines()
     except FileNotFoundError as error:
-        raise InputNotFound(f"{plain(name)}: there is no such file", path=name) from error
+        raise InputNotFound(f"{printable(name)}: there is no such file", path=name) from error
     except OSError as error:
-        raise InputUnreadable(f"{plain(name)} cannot be read: {error.strerror}", path=name) from error
+        raise InputUnreadable(f"{printable(name)} cannot be read: {error.strerror}", path=name) from error
     except UnicodeDecodeError as error:
-        raise InputUnreadable(f"{plain(name)}: not UTF-8 text", path=name) from error
+        raise InputUnreadable(f"{printable(name)}: not UTF-8 text", path=name) from error
     return [id_of_printed(line.strip()) for line in lines if line.strip()]

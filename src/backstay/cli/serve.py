@@ -44,7 +44,7 @@ def serve(
       backstay serve --port 9000
       SUPABASE_URL=https://project.supabase.co backstay serve --host 0.0.0.0
     """
-    invocation = Invocation.of(context)
+    invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
     try:
         from backstay.server import serve

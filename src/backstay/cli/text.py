@@ -7,14 +7,14 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\
 _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 
 
-def plain(value: object) -> str:
+def printable(value: object) -> str:
     """Return a value as one line that no terminal takes for a command."""
     return _UNSAFE.sub("", _SPACES.sub(" ", _valid(str(value))))
 
 
-def plain_lines(text: str) -> list[str]:
+def printable_lines(text: str) -> list[str]:
     """Return the lines of a text, each made harmless."""
-    return [plain(line.expandtabs(4)) for line in text.splitlines()]
+    return [printable(line.expandtabs(4)) for line in text.splitlines()]
 
 
 def shortened(text: str, length: int) -> str:
@@ -22,12 +22,12 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """Return `1 item`, `2 items`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a length of time: `6.1 s`, `2 min 05 s`, `3 h 20 min`."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backstay.cli.output import Output, to_stderr
-from backstay.cli.text import plain
+from backstay.cli.text import printable
 from backstay.environment import NAME_SUPABASE, nearest_variable, supabase_unused, unknown_variables
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ def warn_of_unknown(environ: Mapping[str, str], *, as_json: bool) -> None:
             get_logger("backstay.cli").warning("unknown_variable", variable=name, nearest=near)
         else:
             hint = f"; did you mean {near}?" if near is not None else ""
-            to_stderr(f"Warning: {plain(name)} is not a setting of Backstay{hint}")
+            to_stderr(f"Warning: {printable(name)} is not a setting of Backstay{hint}")
 
 
 def warn_of_supabase(settings: "Settings", environ: Mapping[str, str], out: Output) -> None:
     """Warn on standard error that the library is a file, if a Supabase project was probably meant."""
     if settings.database_url is None and (reason := supabase_unused(environ, settings.here, settings.database)):
-        out.note(f"Warning: {plain(reason)}; {NAME_SUPABASE}.", always=True)
+        out.note(f"Warning: {printable(reason)}; {NAME_SUPABASE}.", always=True)

@@ -39,7 +39,7 @@ class ResponseRecorder:
     name: str
     digest: str
 
-    def note(self, answer: StoredResponse) -> ExpiringValue:
+    def record(self, answer: StoredResponse) -> ExpiringValue:
         """Return the note that records this answer."""
         return ExpiringValue(self.owner, _KIND, self.name, _value(self.digest, answer), _KEPT)
 
@@ -58,7 +58,7 @@ class IdempotentRequests:
     def __init__(self, *, store: ExpiringValueStore) -> None:
         self._store = store
 
-    async def answer(self, owner: str, key: str | None, request: bytes, act: Act) -> tuple[StoredResponse, bool]:
+    async def run_once(self, owner: str, key: str | None, request: bytes, act: Act) -> tuple[StoredResponse, bool]:
         """Return the answer of `act`, or the one that was kept, and whether it was kept.
 
         Args:
@@ -85,7 +85,7 @@ class IdempotentRequests:
                 # A receipt stays: the work is done, even if the answer is lost.
                 await asyncio.shield(self._store.drop(owner, _KIND, name, claim))
                 raise
-        await self._store.keep(owner, _KIND, name, _value(digest, answer), lasts=_KEPT)
+        await self._store.put(owner, _KIND, name, _value(digest, answer), lasts=_KEPT)
         return answer, False
 
     @contextlib.asynccontextmanager

@@ -43,11 +43,11 @@ class ExpiringValueStore(Protocol):
         """
         ...
 
-    async def keep(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
+    async def put(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
         """Write a note, whatever is there."""
         ...
 
-    async def take(self, kind: str, name: str) -> TakenValue | None:
+    async def pop(self, kind: str, name: str) -> TakenValue | None:
         """Remove a note that has not expired and return it, whoever's it is; None when there is none.
 
         For names that are secrets. Of many at once, one gets it.
@@ -70,6 +70,6 @@ class ExpiringValueStore(Protocol):
         """Return who has unfinished jobs or backups: whom a server's own duties concern."""
         ...
 
-    async def others(self, owner: str, noun: OwnedKind) -> OtherOwners:
+    async def count_other_owners(self, owner: str, noun: OwnedKind) -> OtherOwners:
         """Count what owners other than this one have. Only for the operator of the database, never over HTTP."""
         ...

@@ -30,12 +30,12 @@ class Tickets:
     async def issue(self, owner: str, purpose: str) -> Ticket:
         """Make a ticket that lets its holder act once as the owner, for one purpose."""
         secret, expires_at = secrets.token_urlsafe(32), self._clock.now() + _LASTS
-        await self._store.keep(owner, _KIND, _name(secret, purpose), "", lasts=_LASTS)
+        await self._store.put(owner, _KIND, _name(secret, purpose), "", lasts=_LASTS)
         return Ticket(secret, expires_at)
 
     async def redeem(self, secret: str, purpose: str) -> str | None:
         """Use a ticket up and return its owner; None when it is not valid for this purpose, or not any more."""
-        taken = await self._store.take(_KIND, _name(secret, purpose))
+        taken = await self._store.pop(_KIND, _name(secret, purpose))
         return taken.owner if taken is not None else None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backstay.app import Backstay
 from backstay.backup.directory import MARKER, BackupDirectory
-from backstay.backup.folder_marker import problem_with, read_marker, state_of
+from backstay.backup.folder_marker import describe_problem, folder_state, read_marker
 from backstay.backup.retention import clock_problem
 from backstay.clock import SystemClock, to_text
 from backstay.doctor.check import Check, CheckLevel
@@ -94,15 +94,17 @@ def _folder(found: DatabaseReport, *, beside: Path | None, chosen: Path | None) 
             "backups", CheckLevel.PROBLEM, error.message, "`backstay backups use-folder` makes it this library's"
         )
         return
-    state = state_of(folder, marker, database_id=found.database_id, database=found.location, is_recorded=bool(recorded))
-    problem = problem_with(folder, marker, state)
+    state = folder_state(
+        folder, marker, database_id=found.database_id, database=found.location, is_recorded=bool(recorded)
+    )
+    problem = describe_problem(folder, marker, state)
     if problem is not None:
         yield Check("backups", CheckLevel.PROBLEM, *problem)
 
 
 def _is_what_was_verified(folder: BackupDirectory, backup: BackupRecord) -> bool:
     try:
-        with folder.opened(backup.id) as file:
+        with folder.open(backup.id) as file:
             sha = hashlib.sha256()
             for block in iter(partial(file.read, _BLOCK), b""):
                 sha.update(block)

@@ -20,7 +20,7 @@ class Check:
     remedy: str | None = None
 
 
-def in_bytes(number: float) -> str:
+def format_bytes(number: float) -> str:
     """Return a number of bytes for people."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024:

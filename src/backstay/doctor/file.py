@@ -8,8 +8,8 @@ from pathlib import Path
 import apsw
 
 from backstay.doctor.backups import check_backups
-from backstay.doctor.check import Check, CheckLevel, in_bytes
-from backstay.doctor.filesystem import check_backup_place, check_surroundings
+from backstay.doctor.check import Check, CheckLevel, format_bytes
+from backstay.doctor.filesystem import check_backup_place, check_filesystem
 from backstay.doctor.work import check_others, check_work
 from backstay.errors import BackstayError, UnsafeSQLite
 from backstay.files import is_own
@@ -32,7 +32,7 @@ def check_library() -> Check:
 
 def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
     """Check the database at a path, where there need not be one."""
-    yield from check_surroundings(path)
+    yield from check_filesystem(path)
     beside = path.parent / f"{path.stem}.backups"
     if settings.backup_place is not None or os.path.lexists(beside):
         yield from check_backup_place(settings.backup_place or beside)
@@ -67,7 +67,7 @@ def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]
 
 
 def _access(path: Path, size: int) -> Check:
-    text = f"{path}, {in_bytes(size)}"
+    text = f"{path}, {format_bytes(size)}"
     if not os.access(path, os.R_OK):
         return Check("database", CheckLevel.PROBLEM, f"{text}, cannot be read", "check its rights")
     if not os.access(path, os.W_OK):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backstay.doctor.check import Check, CheckLevel, in_bytes
+from backstay.doctor.check import Check, CheckLevel, format_bytes
 from backstay.files import is_open_to_all
 
 _LITTLE_SPACE = 512 * 1024 * 1024
@@ -40,7 +40,7 @@ _BACKUPS = _PlaceRemedies(
 )
 
 
-def check_surroundings(path: Path) -> Iterator[Check]:
+def check_filesystem(path: Path) -> Iterator[Check]:
     """Check the surroundings of a database file, which may be missing."""
     folder = next((folder for folder in path.parents if folder.exists()), path.parent)
     yield _rights("folder", folder, _DATABASE)
@@ -97,7 +97,7 @@ def _space(name: str, folder: Path, remedies: _PlaceRemedies) -> Check:
     except OSError as error:
         return Check(name, CheckLevel.WARNING, f"the free space of {folder} is unknown: {error.strerror}")
     level = CheckLevel.PROBLEM if free < _NO_SPACE else CheckLevel.WARNING if free < _LITTLE_SPACE else CheckLevel.OK
-    text = f"{in_bytes(free)} free on the disk of {folder}"
+    text = f"{format_bytes(free)} free on the disk of {folder}"
     return Check(name, level, text, None if level is CheckLevel.OK else remedies.full)
 
 

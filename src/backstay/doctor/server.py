@@ -17,7 +17,7 @@ def check_server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]
     """Check the server, the schema in it, and where its backups go."""
     yield from _backups(settings.backup_place)
     try:
-        address = ServerAddress.of(url)
+        address = ServerAddress.from_url(url)
         found = inspect(address, settings.database_schema, owner=settings.owner, deep=deep)
     except BackstayError as error:
         yield Check("server", CheckLevel.PROBLEM, error.message)

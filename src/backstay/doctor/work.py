@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from backstay.batch import liveness
-from backstay.batch.job import TAKEN_OVER, JobState, how_to_go_on
+from backstay.batch.job import TAKEN_OVER, JobState, format_how_to_resume
 from backstay.batch.processor import CALLER
 from backstay.doctor.check import Check, CheckLevel
 from backstay.storage.sql.inspection import DatabaseReport, UnfinishedJob
@@ -46,13 +46,13 @@ def check_work(found: DatabaseReport) -> Iterator[Check]:
 
 def check_others(found: DatabaseReport, owner: str) -> Iterator[Check]:
     """Count what other owners have: perhaps one of them was meant."""
-    counts = [f"{_counted(one.count, one.noun)} ({_counted(one.owners, 'owner')})" for one in found.others]
+    counts = [f"{_format_count(one.count, one.noun)} ({_format_count(one.owners, 'owner')})" for one in found.others]
     if counts:
         remedy = "name another owner with --owner or BACKSTAY_OWNER"
         yield Check("owners", CheckLevel.OK, f"owners other than {owner!r} have {', '.join(counts)}", remedy)
 
 
-def _counted(number: int, noun: str) -> str:
+def _format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -63,7 +63,7 @@ def _remedy(waiting: Sequence[UnfinishedJob]) -> str:
     elif any(job.processor == CALLER for job in waiting):
         remedies.append("run the program that made it again")
     if taken := [job.id for job in waiting if _lacks_items(job)]:
-        remedies.append(how_to_go_on(taken[0] if len(taken) == 1 else "JOB"))
+        remedies.append(format_how_to_resume(taken[0] if len(taken) == 1 else "JOB"))
     return "; of what was taken over: ".join(remedies)
 
 

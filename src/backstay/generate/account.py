@@ -68,7 +68,7 @@ class Account:
         key = (model, tuple(structures))
         return self._adaptations.setdefault(key, Adaptation.from_structures(structures))
 
-    def suspicions(self, model: str) -> SuspectedErrors:
+    def suspected_errors(self, model: str) -> SuspectedErrors:
         """Return what a model's refusals have told about whom they concern; all jobs share it."""
         return self._suspicions.setdefault(model, SuspectedErrors())
 

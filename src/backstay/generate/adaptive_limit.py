@@ -137,7 +137,7 @@ class AdaptiveLimit:
         if self.mode is LimitMode.HOLD and start.setting == self._setting:
             self._started = 0  # a probe that proved nothing: let another go
 
-    def succeeded(self, now: float, start: CallStart) -> None:
+    def record_success(self, now: float, start: CallStart) -> None:
         """Count a good answer."""
         self._calm += 1
         self._meter.add(now, now - start.at)
@@ -151,7 +151,7 @@ class AdaptiveLimit:
             self._spread_ahead += _MEAN_WEIGHT * (abs(off) - self._spread_ahead)
             self._raise(now)
 
-    def refused(self, now: float, start: CallStart, trouble: ProviderTrouble) -> None:
+    def record_refusal(self, now: float, start: CallStart, trouble: ProviderTrouble) -> None:
         """Count a refusal; those of calls that started under an earlier setting say nothing new."""
         self._calm = 0
         self._is_quick = trouble.cause is not TroubleKind.LIMIT

@@ -108,7 +108,7 @@ def why_no_name(host: str) -> str | None:
     return None
 
 
-def of_ollama_host(text: str) -> str:
+def from_ollama_host(text: str) -> str:
     """Return the base URL that OLLAMA_HOST means: a host, with or without scheme and port, as Ollama reads it."""
     scheme, separator, rest = text.strip().rpartition("://")
     if not separator:
@@ -128,7 +128,7 @@ def of_ollama_host(text: str) -> str:
     return f"{scheme}://{authority}{path if path.endswith('/v1') else f'{path}/v1'}"
 
 
-def of_anthropic_base_url(text: str) -> str:
+def from_anthropic_base_url(text: str) -> str:
     """Return the base URL that ANTHROPIC_BASE_URL means, to which Anthropic's own libraries add /v1."""
     base_url = text.strip().rstrip("/")
     return base_url if base_url.endswith("/v1") else f"{base_url}/v1"

@@ -38,7 +38,7 @@ class ItemTries:
     hint: str | None = None
     """What was wrong with the latest of these."""
 
-    def passed(self) -> None:
+    def record_success(self) -> None:
         """Note a good answer: what was refused before it was the matter of the moment."""
         self.refused = 0
         self.suspected_at = None

@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from backstay.errors import RecipeError
-from backstay.generate.address import BaseUrl, check_deployment, of_anthropic_base_url, of_ollama_host
+from backstay.generate.address import BaseUrl, check_deployment, from_anthropic_base_url, from_ollama_host
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.anthropic import Anthropic
 from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatible
 from backstay.generate.providers.provider import Provider
 
 _BARE = "openai"  # what endpoints of one's own speak
-_NORMALISERS = {"OLLAMA_HOST": of_ollama_host, "ANTHROPIC_BASE_URL": of_anthropic_base_url}
+_NORMALISERS = {"OLLAMA_HOST": from_ollama_host, "ANTHROPIC_BASE_URL": from_anthropic_base_url}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Endpoint:
         )
 
 
-def endpoint_of(
+def resolve_endpoint(
     model: str,
     base_url: str | None,
     api_key_env: str | None,
@@ -138,7 +138,7 @@ def endpoint_of(
     )
 
 
-def owner_of(host: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider | None:
+def provider_of_host(host: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider | None:
     """Return the provider whose host this is."""
     return next((provider for provider in providers.values() if provider.owns(host)), None)
 
@@ -166,7 +166,7 @@ def _provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provi
 
 def _owner_at(address: BaseUrl, providers: Mapping[str, Provider]) -> Provider | None:
     """Return whose address this is; on this machine anybody may serve."""
-    return None if address.is_loopback else owner_of(address.host, providers)
+    return None if address.is_loopback else provider_of_host(address.host, providers)
 
 
 def _completed(address: BaseUrl, provider: Provider) -> BaseUrl:

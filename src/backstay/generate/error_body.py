@@ -80,16 +80,16 @@ def is_page(body: str) -> bool:
     return _HTML.match(body) is not None
 
 
-def said_in_text(body: str) -> ErrorBody:
+def parse_error_text(body: str) -> ErrorBody:
     """Read a body as it came."""
     if is_page(body):
         title = _TITLE.search(body, 0, _TEXT_CAP)
         return ErrorBody(text=title[1].casefold() if title else "", is_page=True)
     value = _parsed(body) if len(body) <= _LARGEST_JSON else None
-    return said_in(body[:_TEXT_CAP] if value is None else value)
+    return parse_error_value(body[:_TEXT_CAP] if value is None else value)
 
 
-def said_in(value: Any) -> ErrorBody:
+def parse_error_value(value: Any) -> ErrorBody:
     """Read a parsed body, or text."""
     fields: list[tuple[str, str]] = []
     codes: set[str] = set()

@@ -9,14 +9,21 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_body import is_page, said_in_text
+from backstay.generate.error_body import is_page, parse_error_text
 from backstay.generate.key_source import KeySource
 from backstay.generate.refusal_messages import message
 from backstay.generate.refusal_rules import rule_for
-from backstay.generate.retry_after import seconds_of
+from backstay.generate.retry_after import retry_after_seconds
 from backstay.generate.rule import ErrorKind, RequestChange, Rule
 
-__all__ = ["ErrorKind", "ErrorResponse", "RequestChange", "not_json", "refusal_of", "unreachable"]
+__all__ = [
+    "ErrorKind",
+    "ErrorResponse",
+    "RequestChange",
+    "classify_not_json",
+    "classify_response",
+    "classify_unreachable",
+]
 
 # Names that a message may repeat from an answer: no prompt and no key is one of them.
 _PARAMETERS = frozenset(
@@ -54,7 +61,7 @@ class ErrorResponse:
     """Seconds that the provider asks to wait."""
 
 
-def refusal_of(
+def classify_response(
     status: int,
     headers: Mapping[str, str],
     body: str,
@@ -80,10 +87,10 @@ def refusal_of(
         is_probe: whether the message is for a probe, as opposed to a job.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    said = said_in_text(body)
+    said = parse_error_text(body)
     if named := lower.get("x-amzn-errortype"):  # Bedrock has its codes there
         said = replace(said, codes=said.codes | {named.partition(":")[0].lower()})
-    retry_after = seconds_of(lower, said, now)
+    retry_after = retry_after_seconds(lower, said, now)
     rule = rule_for(status, said, lower, has_time=retry_after is not None) or _UNKNOWN
     code = "no_key" if rule.code == "bad_key" and not has_key else rule.code
     if rule is _UNKNOWN:
@@ -115,7 +122,9 @@ def refusal_of(
     )
 
 
-def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool, is_probe: bool = False) -> ErrorResponse:
+def classify_not_json(
+    status: int, body: str, endpoint: Endpoint, *, is_proven: bool, is_probe: bool = False
+) -> ErrorResponse:
     """Return what a body that is not JSON means; `is_proven`: this endpoint has given good answers before."""
 
     def told(key: str) -> str:
@@ -128,7 +137,7 @@ def not_json(status: int, body: str, endpoint: Endpoint, *, is_proven: bool, is_
     return ErrorResponse(ErrorKind.ACCOUNT, "html_answer", told("html_answer"), "a web page", is_decisive=True)
 
 
-def unreachable(endpoint: Endpoint, why: str, *, is_probe: bool = False) -> ErrorResponse:
+def classify_unreachable(endpoint: Endpoint, why: str, *, is_probe: bool = False) -> ErrorResponse:
     """Return what it means that nothing answers, and nothing has before; `why` is for the message."""
     is_hosted = endpoint.is_default and not endpoint.address.is_loopback
     key = "unreachable_provider" if is_hosted else "unreachable"

@@ -7,13 +7,13 @@ _TOKENS_A_TURN = 100
 _OVERHEAD = 10
 
 
-def tokens_in(prompt: Prompt) -> int:
+def estimate_tokens_in(prompt: Prompt) -> int:
     """Return about how many tokens a prompt has: a quarter of its bytes in UTF-8."""
     size = len(prompt.user.encode()) + len((prompt.system or "").encode())
     return _OVERHEAD + -(-size // _BYTES_A_TOKEN)
 
 
-def tokens_out(turns: int, max_tokens: int | None) -> int:
+def estimate_tokens_out(turns: int, max_tokens: int | None) -> int:
     """Return about how many tokens an answer has, as long as none was seen."""
     expected = _TOKENS_A_TURN * turns
     return min(expected, max_tokens) if max_tokens is not None else expected

@@ -115,7 +115,7 @@ class StreamReader:
             raise IncompleteStream("the stream ended before the answer did")
         return bytes(self._plain) if self._is_plain else written(self._collector.body())
 
-    def so_far(self) -> bytes:
+    def partial_body(self) -> bytes:
         """Return what has come of an answer that is not whole, and the event that is no part of one, as evidence."""
         return bytes(self._plain) or written(self._collector.body()) + self._unread.encode("utf-8", "replace")
 

@@ -117,7 +117,7 @@ class HttpClient:
                     is_answered = True
                     return await self._reply(response, stream)
             except aiohttp.ClientConnectorError as error:
-                raise self._unreached(error) from error
+                raise self._connect_failed(error) from error
             except aiohttp.ClientHttpProxyError as error:
                 if error.status == _PROXY_AUTHENTICATION:
                     return HttpResponse(error.status, error.headers or {}, b"", self._proxy)
@@ -189,7 +189,7 @@ class HttpClient:
             try:
                 return await self._collect(response.content, reader)
             except IncompleteStream as error:
-                raise MalformedResponse(str(error), reader.so_far()) from error
+                raise MalformedResponse(str(error), reader.partial_body()) from error
         content = await _read_all(response.content)
         if not is_event_stream(content):
             return content
@@ -200,7 +200,7 @@ class HttpClient:
             reader.feed(content)
             return reader.body()
         except IncompleteStream as error:
-            raise MalformedResponse(str(error), reader.so_far()) from error
+            raise MalformedResponse(str(error), reader.partial_body()) from error
 
     async def _collect(self, content: aiohttp.StreamReader, reader: StreamReader) -> bytes:
         size = 0
@@ -218,13 +218,13 @@ class HttpClient:
                 size += len(piece)
                 reader.feed(piece)
                 if size > _LARGEST_STREAM or reader.pending_size > _LARGEST_BODY:
-                    raise MalformedResponse(_TOO_LARGE, reader.so_far())
+                    raise MalformedResponse(_TOO_LARGE, reader.partial_body())
         except TimeoutError as error:
             if not reader.is_whole:
                 raise ConnectionLost(f"the stream was silent for {self._idle_seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             if (why := _why_broken(error)) is not None and not reader.is_whole:
-                raise MalformedResponse(why, reader.so_far()) from error
+                raise MalformedResponse(why, reader.partial_body()) from error
             if not reader.is_whole:
                 raise
         body = reader.body()
@@ -232,7 +232,7 @@ class HttpClient:
             raise MalformedResponse(_TOO_LARGE, body)
         return body
 
-    def _unreached(self, error: aiohttp.ClientConnectorError) -> ConnectFailed:
+    def _connect_failed(self, error: aiohttp.ClientConnectorError) -> ConnectFailed:
         if isinstance(error, aiohttp.ClientSSLError):
             cause = getattr(error, "certificate_error", error.os_error)
             return ConnectFailed(explain_tls_error(cause), may_pass=False)

@@ -18,7 +18,7 @@ class KeyCommandFailed(Exception):
     """Why a command gave nothing, in words that follow its name. They quote nothing that it printed."""
 
 
-def printed_by(command: str, directory: Path, *, seconds: float, stop: Event) -> bytes:
+def run_key_command(command: str, directory: Path, *, seconds: float, stop: Event) -> bytes:
     """Run a command line and return what it printed until it ended. Its process group is ended with it.
 
     Args:

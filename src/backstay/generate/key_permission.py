@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from backstay.errors import ApiKeyNotAllowed, OutputUnwritable
-from backstay.files import written_whole
+from backstay.files import write_atomically
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.recipe import Recipe
@@ -136,7 +136,7 @@ class AllowedKeys:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise OutputUnwritable(f"{self._file.parent} cannot be made: {error.strerror}") from error
-        with written_whole(self._file) as out:
+        with write_atomically(self._file) as out:
             out.write("".join(f"{each}\n" for each in sorted({*remembered, use})).encode())
 
     def _remembered(self) -> frozenset[KeyUse]:

@@ -12,7 +12,7 @@ from typing import Self
 
 from backstay.errors import ApiKeyMissing, SettingsError
 from backstay.generate.headers import merge_headers
-from backstay.generate.key_command import LONGEST, KeyCommandFailed, printed_by
+from backstay.generate.key_command import LONGEST, KeyCommandFailed, run_key_command
 from backstay.generate.request_fields import check_header_name
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
@@ -179,7 +179,7 @@ class KeySources:
 
     def _run(self, command: str, variable: str, stop: Event) -> str:
         try:
-            printed = printed_by(command, self._directory, seconds=self._command_seconds, stop=stop)
+            printed = run_key_command(command, self._directory, seconds=self._command_seconds, stop=stop)
         except KeyCommandFailed as error:
             where = f"The command for {variable} ([keys.{variable}] in backstay.toml)"
             raise ApiKeyMissing(f"{where} {error}", variable=variable) from None  # nothing of how it ran is shown

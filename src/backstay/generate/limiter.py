@@ -25,14 +25,14 @@ class JobLimiter:
         self._clock = clock
         self._turn = asyncio.Lock()
 
-    async def enter(self, tokens: int, work: Work) -> None:
+    async def acquire(self, tokens: int, work: Work) -> None:
         """Wait until a call of about so many tokens may start."""
         with work.waiting():
             async with self._turn:
                 await asyncio.sleep(self._bounds.wait(self._clock(), tokens))
                 self._bounds.start(self._clock(), tokens)
 
-    def end(self, expected_tokens: int, used_tokens: int | None) -> None:
+    def release(self, expected_tokens: int, used_tokens: int | None) -> None:
         """Note the tokens that a call took, where they are known."""
         self._bounds.end(self._clock(), expected_tokens, used_tokens)
 
@@ -54,16 +54,16 @@ class RateLimiter:
         return self._rate.good_count > 0
 
     @property
-    def is_passing(self) -> bool:
+    def is_recovering(self) -> bool:
         """Whether calls pass: false while nothing does."""
-        return self._rate.is_passing(self._clock())
+        return self._rate.is_recovering(self._clock())
 
     def begin_run(self) -> None:
         """Note that a run begins: the wait of an earlier one is no part of it, unless others still wait."""
         if not self._queue:
             self._rate.rest()
 
-    async def enter(self, tokens: int, work: Work) -> Permit:
+    async def acquire(self, tokens: int, work: Work) -> Permit:
         """Wait for the permit to make a call of about so many tokens. It must be given back with `end`."""
         now = self._clock()
         if not self._queue and self._rate.wait(now, tokens) <= 0.0:
@@ -76,27 +76,27 @@ class RateLimiter:
                 return await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self.end(turn.result(), None)  # the permit came in the same instant
+                    self.release(turn.result(), None)  # the permit came in the same instant
                 else:
                     with suppress(ValueError):
                         self._queue.remove((turn, tokens))
                 raise
 
-    def end(self, permit: Permit, used_tokens: int | None) -> None:
+    def release(self, permit: Permit, used_tokens: int | None) -> None:
         """Give a permit back, with the tokens the call took where they are known."""
         self._rate.end(self._clock(), permit, used_tokens)
         if self._queue:
             self._serve()
 
-    def succeeded(self, permit: Permit) -> None:
+    def record_success(self, permit: Permit) -> None:
         """Note a good answer: one that shows that the provider took the call."""
-        self._rate.succeeded(self._clock(), permit)
+        self._rate.record_success(self._clock(), permit)
         self._was_passing = True
 
-    def refused(self, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
+    def record_refusal(self, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
         now = self._clock()
-        delay = self._rate.refused(now, permit, trouble, again)
+        delay = self._rate.record_refusal(now, permit, trouble, again)
         if self._was_passing and (waiting := self._rate.waiting(now)) is not None:
             self._was_passing = False
             _log.warning("provider_backoff", host=self._host, reason=waiting.reason, seconds=round(waiting.seconds, 1))

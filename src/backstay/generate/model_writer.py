@@ -16,16 +16,16 @@ from backstay.generate import estimate
 from backstay.generate.account import Account
 from backstay.generate.call import ItemTries, ModelCall
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import ErrorResponse, not_json, refusal_of
+from backstay.generate.error_response import ErrorResponse, classify_not_json, classify_response
 from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
 from backstay.generate.limiter import JobLimiter
-from backstay.generate.parse import UnusableAnswer, read_conversation
+from backstay.generate.parse import UnusableAnswer, parse_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import ModelAnswer, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.rate import RateBounds
 from backstay.generate.recent import RecentValues
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import object_in, status_of, text_of
+from backstay.generate.reply_body import parse_object, status_of, text_of
 from backstay.generate.setbacks import FailureHandler, RetryDifferently
 from backstay.generate.stream_collector import AnyShapeCollector
 from backstay.generate.trouble import TroubleKind
@@ -58,7 +58,7 @@ class ModelWriter:
         self._limiter = account.limiter
         self._limiter.begin_run()
         self._job_limiter: JobLimiter | None = None
-        self._suspicions = account.suspicions(endpoint.model)
+        self._suspicions = account.suspected_errors(endpoint.model)
         available = self._endpoint.provider.structures
         wanted = recipe.structured
         structures = list(available) if wanted == "auto" else [Structure(wanted)]
@@ -69,11 +69,11 @@ class ModelWriter:
         self._collector = AnyShapeCollector if endpoint.stream else None
         self._metadata = {"writer": recipe.model}
         self._tries: RecentValues[str, ItemTries] = RecentValues()
-        self._tokens_out = float(estimate.tokens_out(recipe.turns, recipe.max_tokens))
+        self._tokens_out = float(estimate.estimate_tokens_out(recipe.turns, recipe.max_tokens))
 
     async def __call__(self, item: Item, work: Work) -> Outcome:
         """Ask, and return the outcome. Tokens are always reported, the raw answer only if it is unusable."""
-        prompt = self._recipe.prompts.of(item, f"item {item.id}")
+        prompt = self._recipe.prompts.render(item, f"item {item.id}")
         tries = self._tries.get(item.id) or ItemTries()
         self._tries.put(item.id, tries)
         learnt_before = self._adaptation.learnt
@@ -106,32 +106,34 @@ class ModelWriter:
 
     async def _attempt(self, item: Item, prompt: Prompt, tries: ItemTries, work: Work) -> Outcome | RetryDifferently:
         """Make one request once there is a permit, and return its outcome."""
-        expected = estimate.tokens_in(prompt) + round(self._tokens_out)
+        expected = estimate.estimate_tokens_in(prompt) + round(self._tokens_out)
         if self._job_limiter is not None:
-            await self._job_limiter.enter(expected, work)
-        permit = await self._limiter.enter(expected, work)
+            await self._job_limiter.acquire(expected, work)
+        permit = await self._limiter.acquire(expected, work)
         # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
         number = self._suspicions.begin()
         call = ModelCall(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
-        work.on_timeout(partial(self._setbacks.lost, call, "no answer within its timeout", TroubleKind.SILENT))
+        work.on_timeout(
+            partial(self._setbacks.handle_connection_lost, call, "no answer within its timeout", TroubleKind.SILENT)
+        )
         try:
             # Nothing of how the request came about is kept while it is under way.
             reply = await self._account.post(self._request(call), stream=self._collector)
             return self._read(call, reply)
         except ConnectFailed as error:
-            return self._setbacks.unreached(call, error)
+            return self._setbacks.handle_connect_failure(call, error)
         except ConnectionLost as error:
-            return self._setbacks.lost(call, f"the connection was cut ({error})", TroubleKind.CUT)
+            return self._setbacks.handle_connection_lost(call, f"the connection was cut ({error})", TroubleKind.CUT)
         except MalformedResponse as error:
             # It may have been paid for, and the next one may be whole.
-            self._keep(call, error.body)
+            self._record_raw(call, error.body)
             return Retry(f"{self._endpoint.host}: {error}", code="broken_answer")
         finally:
             self._suspicions.end(number)
-            self._limiter.end(permit, call.used)
+            self._limiter.release(permit, call.used)
             if self._job_limiter is not None:
-                self._job_limiter.end(expected, call.used)
+                self._job_limiter.release(expected, call.used)
 
     def _structure(self, tries: ItemTries) -> Structure:
         structures = self._adaptation.structures
@@ -164,16 +166,16 @@ class ModelWriter:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def _read(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
-        body = object_in(reply)
-        self._note_spent(body, call)
+        body = parse_object(reply)
+        self._record_usage(body, call)
         if (status := status_of(reply, body)) != 200:
-            self._keep(call, reply.body)
+            self._record_raw(call, reply.body)
             # With a body of its own, as opposed to a gateway's page about a server that is down.
             is_fault = reply.status == _FAULT and body is not None
-            return self._setbacks.refused(call, self._refusal(status, reply), is_fault=is_fault)
+            return self._setbacks.handle_error_response(call, self._refusal(status, reply), is_fault=is_fault)
         if body is None:
             return self._not_json(call, reply)
-        self._setbacks.passed(call)
+        self._setbacks.handle_success(call)
         if self._account.secrets.are_in(reply.body):
             return self._key_in_answer()
         return self._conversation(call, body, reply)
@@ -184,7 +186,7 @@ class ModelWriter:
         return Fail(f"{reason}; nothing of it is kept", code="key_in_answer")
 
     def _refusal(self, status: int, reply: HttpResponse) -> ErrorResponse:
-        return refusal_of(
+        return classify_response(
             status,
             reply.headers,
             text_of(reply),
@@ -196,21 +198,21 @@ class ModelWriter:
         )
 
     def _not_json(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
-        self._keep(call, reply.body)
-        refusal = not_json(reply.status, text_of(reply), self._endpoint, is_proven=self._limiter.is_proven)
+        self._record_raw(call, reply.body)
+        refusal = classify_not_json(reply.status, text_of(reply), self._endpoint, is_proven=self._limiter.is_proven)
         if refusal.code == "broken_json":
             # It may have been paid for, and the next one may be whole.
             return Retry(refusal.message, code=refusal.code)
-        return self._setbacks.refused(call, refusal)
+        return self._setbacks.handle_error_response(call, refusal)
 
-    def _keep(self, call: ModelCall, body: bytes) -> None:
+    def _record_raw(self, call: ModelCall, body: bytes) -> None:
         """Keep an unusable answer as evidence, without the secrets that it may repeat."""
         call.work.raw(self._account.secrets.hide_in(body).decode("utf-8", "replace"))
 
-    def _note_spent(self, body: Mapping[str, Any] | None, call: ModelCall) -> None:
+    def _record_usage(self, body: Mapping[str, Any] | None, call: ModelCall) -> None:
         if body is None:
             return
-        spent = self._endpoint.provider.spent(body)
+        spent = self._endpoint.provider.usage(body)
         if not spent.tokens_in and not spent.tokens_out:
             return
         call.work.usage(tokens_in=spent.tokens_in or 0, tokens_out=spent.tokens_out or 0)
@@ -221,10 +223,10 @@ class ModelWriter:
     def _conversation(self, call: ModelCall, body: Mapping[str, Any], reply: HttpResponse) -> Outcome:
         answer: ModelAnswer | None = None
         try:
-            answer = self._endpoint.provider.answer(body)
-            conversation = read_conversation(answer, self._recipe.turns, call.prompt, self._metadata)
+            answer = self._endpoint.provider.parse_answer(body)
+            conversation = parse_conversation(answer, self._recipe.turns, call.prompt, self._metadata)
         except UnreadableResponse as error:
-            self._keep(call, reply.body)
+            self._record_raw(call, reply.body)
             return Retry(f"{self._endpoint.host}: {error}", code="unreadable_answer")
         except UnusableAnswer as error:
             text = (answer.text if answer is not None else None) or text_of(reply)

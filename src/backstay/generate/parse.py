@@ -43,7 +43,7 @@ class UnusableAnswer(Exception):
         """What was wrong with its shape, in words for the model."""
 
 
-def read_conversation(
+def parse_conversation(
     answer: ModelAnswer, turns: int, prompt: Prompt | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Conversation:
     """Return the conversation of an answer that is whole, complete, and as asked for.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from backstay.batch.intake import ColumnMapping, drafts
-from backstay.batch.item import item_of
+from backstay.batch.intake import ColumnMapping, read_items
+from backstay.batch.item import to_item
 from backstay.generate import estimate
 from backstay.generate.prompt import Prompt
 from backstay.generate.recipe import Recipe
@@ -43,11 +43,11 @@ async def preview(
     where = "standard input" if file == "-" else file
     samples: list[PromptSample] = []
     items = tokens = 0
-    async for chunk in drafts(Path(file) if file != "-" else file, columns or ColumnMapping(), stdin=stdin):
+    async for chunk in read_items(Path(file) if file != "-" else file, columns or ColumnMapping(), stdin=stdin):
         for draft in chunk:
-            prompt = recipe.prompts.of(item_of(draft), f"{where} line {draft.line}")
+            prompt = recipe.prompts.render(to_item(draft), f"{where} line {draft.line}")
             items += 1
-            tokens += estimate.tokens_in(prompt)
+            tokens += estimate.estimate_tokens_in(prompt)
             if len(samples) < count:
-                samples.append(PromptSample(draft.base_id, prompt, estimate.tokens_in(prompt)))
-    return RecipePreview(samples, items, tokens, items * estimate.tokens_out(recipe.turns, recipe.max_tokens))
+                samples.append(PromptSample(draft.base_id, prompt, estimate.estimate_tokens_in(prompt)))
+    return RecipePreview(samples, items, tokens, items * estimate.estimate_tokens_out(recipe.turns, recipe.max_tokens))

@@ -14,13 +14,19 @@ from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import ErrorKind, RequestChange, not_json, refusal_of, unreachable
+from backstay.generate.error_response import (
+    ErrorKind,
+    RequestChange,
+    classify_not_json,
+    classify_response,
+    classify_unreachable,
+)
 from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
-from backstay.generate.parse import UnusableAnswer, read_conversation
+from backstay.generate.parse import UnusableAnswer, parse_conversation
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import object_in, status_of, text_of
+from backstay.generate.reply_body import parse_object, status_of, text_of
 from backstay.generate.stream_collector import AnyShapeCollector
 
 PROBE_SECONDS = 120.0
@@ -143,7 +149,7 @@ def _ask(recipe: Recipe, endpoint: Endpoint, structure: Structure, report: Probe
     prompts = PromptTemplates(system=None, user=PROMPT, roles={}, turns=_TURNS, language=None)
     return ModelRequest(
         model=endpoint.model,
-        prompt=prompts.of(Item(_TOPIC), "the probe"),
+        prompt=prompts.render(Item(_TOPIC), "the probe"),
         turns=_TURNS,
         structure=structure,
         temperature=recipe.temperature,
@@ -163,10 +169,10 @@ def _learn(
     account: Account,
 ) -> bool:
     """Take note of an answer; return whether it is worth asking once more."""
-    text, body = text_of(reply), object_in(reply)
+    text, body = text_of(reply), parse_object(reply)
     report.said = _beginning(text, account)
     if (status := status_of(reply, body)) != 200:
-        refusal = refusal_of(
+        refusal = classify_response(
             status,
             reply.headers,
             text,
@@ -186,19 +192,19 @@ def _learn(
         is_other = refusal.kind is ErrorKind.DIFFERENTLY
         return is_other and adapt(adaptation, refusal, ask.structure, recipe.parameters)
     if body is None:
-        refusal = not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
+        refusal = classify_not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
         report.fail(refusal.code, refusal.message)
         return False
-    spent = endpoint.provider.spent(body)
+    spent = endpoint.provider.usage(body)
     report.reports_usage |= spent.total is not None
     report.tokens_in += spent.tokens_in or 0
     report.tokens_out += spent.tokens_out or 0
     report.thinking = sorted({*report.thinking, *_thinking(body)})
     try:
-        answer = endpoint.provider.answer(body)
+        answer = endpoint.provider.parse_answer(body)
         report.said = _beginning(answer.text, account) if answer.text else report.said
         report.end, report.is_end_known = answer.reason, answer.end is not FinishReason.UNKNOWN
-        read_conversation(answer, _TURNS, ask.prompt)
+        parse_conversation(answer, _TURNS, ask.prompt)
     except UnreadableResponse as error:
         report.fail("unreadable_answer", str(error))
         return adaptation.drop_structure(ask.structure)
@@ -215,7 +221,7 @@ def _unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
         return f"{endpoint.host} could not be reached: {error}"
     if error.proxy is not None:
         return f"{endpoint.host} could not be reached: {error}; start the proxy, or correct {error.proxy.variable}"
-    return unreachable(endpoint, str(error), is_probe=True).message
+    return classify_unreachable(endpoint, str(error), is_probe=True).message
 
 
 def _beginning(text: str, account: Account) -> str | None:

@@ -42,7 +42,7 @@ class ProcessorRegistry:
         from backstay.generate.recipe import Recipe
 
         given = {"base_url": base_url} if base_url is not None else {}
-        return Recipe.of({**frozen, **given}, _JOBS_RECIPE, outside=frozen.keys() - given.keys())
+        return Recipe.from_fields({**frozen, **given}, _JOBS_RECIPE, outside=frozen.keys() - given.keys())
 
     async def writer(self, recipe: AnyRecipe) -> Processor:
         """Return the writer that follows a recipe.

@@ -55,7 +55,7 @@ class PromptTemplates:
         self._task = before.format(turns=turns, language=f", in {language}" if language else "")
         self._task_end = self._task_end.format(keys=keys)
 
-    def of(self, item: Item, where: str) -> Prompt:
+    def render(self, item: Item, where: str) -> Prompt:
         """Return the prompt of an item. Raises RecipeError, naming `where` it stands, when it cannot be made."""
         values = _values(item)
         roles = "".join(f"\nThe {name} is {text.render(values, where)}." for name, text in self._roles.items())

@@ -101,24 +101,24 @@ class AccountRate:
         self._ended_at = now
         self._bounds.end(now, permit.tokens, used_tokens)
 
-    def succeeded(self, now: float, permit: Permit) -> None:
+    def record_success(self, now: float, permit: Permit) -> None:
         """Note a good answer."""
         self.good_count += 1
         self._refused_in_a_row = 0
         self._patience.restart(is_good=True)
-        self._limit.succeeded(now, permit.start)
+        self._limit.record_success(now, permit.start)
 
-    def refused(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
+    def record_refusal(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
         """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
         self._trouble = trouble
         self._refused_in_a_row += 1
-        self._patience.refused(now, trouble)
-        self._limit.refused(now, permit.start, trouble)
+        self._patience.record_trouble(now, trouble)
+        self._limit.record_refusal(now, permit.start, trouble)
         delay = self._delay_seconds(now, trouble, again)
         self._retry_at = now + delay
         return delay
 
-    def is_passing(self, now: float) -> bool:
+    def is_recovering(self, now: float) -> bool:
         """Return whether calls pass: not while the account is held, or has had only refusals for some time."""
         if self._limit.mode is LimitMode.HOLD:
             return False
@@ -127,18 +127,18 @@ class AccountRate:
 
     def waiting(self, now: float) -> AccountWait | None:
         """Return what the account waits for, and how long, or None while calls pass."""
-        if self._trouble is None or self.is_passing(now):
+        if self._trouble is None or self.is_recovering(now):
             return None
         until = self._limit.held_until if self._limit.mode is LimitMode.HOLD else self._retry_at
         return AccountWait(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
 
     def exhausted(self, now: float) -> str | None:
         """Return why the account should wait no longer, as `OutageTimer.exhausted` does; None while it should."""
-        return None if self.is_passing(now) else self._patience.exhausted(now)
+        return None if self.is_recovering(now) else self._patience.exhausted(now)
 
     def _delay_seconds(self, now: float, trouble: ProviderTrouble, again: int) -> float:
         growth = 2.0 ** min(again, 20)
-        longest = _LONGEST_DELAY_SECONDS if self.is_passing(now) else LONGEST_PROBE_SECONDS
+        longest = _LONGEST_DELAY_SECONDS if self.is_recovering(now) else LONGEST_PROBE_SECONDS
         own = min(longest, _FIRST_DELAY_SECONDS * growth)
         own *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         if self._limit.mode is LimitMode.HOLD:

@@ -14,7 +14,7 @@ from backstay.batch.item import Item
 from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import RecipeError, kind_of
 from backstay.generate import credentials
-from backstay.generate.endpoint import Endpoint, endpoint_of
+from backstay.generate.endpoint import Endpoint, resolve_endpoint
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.anthropic import refused_parameters
 from backstay.generate.recipe_diff import differences
@@ -128,10 +128,10 @@ class Recipe(BaseModel):
         fields = dict(read(path)) if path is not None else {}
         given = {name: value for name, value in (changes or {}).items() if value is not None}
         where = str(path) if path is not None else "the recipe"
-        return cls.of({**fields, **given}, where, outside=fields.keys() - given.keys())
+        return cls.from_fields({**fields, **given}, where, outside=fields.keys() - given.keys())
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
+    def from_fields(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
         """Make a recipe of its fields; `outside` names those that come from a file or a job. Raises like `load`."""
         if "model" not in fields:
             raise RecipeError(
@@ -177,7 +177,7 @@ class Recipe(BaseModel):
     @cached_property
     def endpoint(self) -> Endpoint:
         """Where its model is asked, before the environment is read."""
-        return endpoint_of(
+        return resolve_endpoint(
             self.model,
             self.base_url,
             self.api_key_env,
@@ -205,7 +205,7 @@ class Recipe(BaseModel):
         return fingerprint(self.frozen())
 
     def check(self, item: Item, where: str) -> None:
-        self.prompts.of(item, where)
+        self.prompts.render(item, where)
 
     def differences(self, stored: FrozenRecipe) -> Sequence[str]:
         return differences(stored, self.frozen())

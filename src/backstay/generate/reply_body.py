@@ -10,7 +10,7 @@ _ANSWERS = ("choices", "content")
 """Where an answer stands, in one language or the other."""
 
 
-def object_in(reply: HttpResponse) -> Mapping[str, Any] | None:
+def parse_object(reply: HttpResponse) -> Mapping[str, Any] | None:
     """Return the JSON object of a reply, or the only one of a list; None where there is none."""
     try:
         body = read_body(reply.body, reply.headers.get("Content-Type"))

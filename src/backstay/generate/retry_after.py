@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backstay.batch.retry_after import header_seconds
-from backstay.generate.error_body import ErrorBody, said_in
+from backstay.generate.error_body import ErrorBody, parse_error_value
 
 LONGEST_SECONDS = 86_400.0
 """More than a day counts as a day."""
@@ -24,7 +24,7 @@ _EARLIEST_EPOCH = 1_000_000_000.0  # seconds; a number below it is no date
 _DETAILS = frozenset({"retrydelay", "estimated_time", "retry_after", "retry_after_seconds"})
 
 
-def seconds_of(headers: Mapping[str, str], body: Any, now: datetime) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str], body: Any, now: datetime) -> float | None:
     """Return the seconds that an answer asks to wait, by its headers or its body; None when it names none.
 
     Args:
@@ -34,7 +34,7 @@ def seconds_of(headers: Mapping[str, str], body: Any, now: datetime) -> float | 
     headers = {name.lower(): value for name, value in headers.items()}
     asked = _after(headers, now)
     if asked is None:
-        asked = _in_body(body if isinstance(body, ErrorBody) else said_in(body), now)
+        asked = _in_body(body if isinstance(body, ErrorBody) else parse_error_value(body), now)
     if asked is None:
         asked = _reset(headers, now)
     return _bounded(asked)

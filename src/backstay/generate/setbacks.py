@@ -9,7 +9,7 @@ from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
 from backstay.generate.call import ModelCall
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import ErrorKind, ErrorResponse, RequestChange, unreachable
+from backstay.generate.error_response import ErrorKind, ErrorResponse, RequestChange, classify_unreachable
 from backstay.generate.http import ConnectFailed
 from backstay.generate.suspicion import ErrorScope
 from backstay.generate.trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds
@@ -39,22 +39,24 @@ class FailureHandler:
     ) -> None:
         self._account = account
         self._endpoint = endpoint
-        self._suspicions = account.suspicions(endpoint.model)
+        self._suspicions = account.suspected_errors(endpoint.model)
         self._patience = OutageTimer(account.patience_seconds)
         self._patience.restart(is_good=True)  # whether anything is there is the account's matter
         self._refused_at = 0.0
         self._adaptation = adaptation
         self._own = own_parameters
 
-    def passed(self, call: ModelCall) -> None:
+    def handle_success(self, call: ModelCall) -> None:
         """Note a good answer: one with a body that can be read, whatever is in it."""
-        self._account.limiter.succeeded(call.permit)
+        self._account.limiter.record_success(call.permit)
         self._patience.restart(is_good=True)
         self._suspicions.clear(call.number)
         self._adaptation.note_taken(call.structure, call.tries.doubted)
-        call.tries.passed()
+        call.tries.record_success()
 
-    def refused(self, call: ModelCall, refusal: ErrorResponse, *, is_fault: bool = False) -> Outcome | RetryDifferently:
+    def handle_error_response(
+        self, call: ModelCall, refusal: ErrorResponse, *, is_fault: bool = False
+    ) -> Outcome | RetryDifferently:
         """Return the outcome of a refused call, or that it is to be made differently.
 
         Args:
@@ -64,12 +66,12 @@ class FailureHandler:
         """
         match refusal.kind:
             case ErrorKind.PASSING:
-                return self._put_off(call, refusal, is_fault=is_fault)
+                return self._postpone(call, refusal, is_fault=is_fault)
             case ErrorKind.ACCOUNT | ErrorKind.MODEL:
                 return self._blamed(call, refusal)
             case _:
                 # The provider took the call and judged it: it is up, and nothing has to wait for it.
-                self._account.limiter.succeeded(call.permit)
+                self._account.limiter.record_success(call.permit)
                 self._patience.restart(is_good=True)
                 self._suspicions.note_taken()
                 if refusal.kind is ErrorKind.DIFFERENTLY and self._adapted(call, refusal):
@@ -78,7 +80,7 @@ class FailureHandler:
                     return Retry(refusal.message, code=refusal.code)
                 return Fail(refusal.message, code=refusal.code)
 
-    def _put_off(self, call: ModelCall, refusal: ErrorResponse, *, is_fault: bool) -> Outcome:
+    def _postpone(self, call: ModelCall, refusal: ErrorResponse, *, is_fault: bool) -> Outcome:
         """Have the item wait for what passes by itself; that costs it no try."""
         if not refusal.is_limit:
             call.tries.note_trouble(self._suspicions.taken_count)
@@ -94,16 +96,16 @@ class FailureHandler:
         reason = refusal.reason if asked is None else f"{refusal.reason}; asked to wait {format_seconds(asked)}"
         return self._wait(call, ProviderTrouble(cause, reason, asked), refusal.message, refusal.code)
 
-    def lost(self, call: ModelCall, why: str, cause: TroubleKind) -> Outcome:
+    def handle_connection_lost(self, call: ModelCall, why: str, cause: TroubleKind) -> Outcome:
         """Return the outcome of a request without an answer, which may have been paid for."""
-        was_passing = self._account.limiter.is_proven and self._account.limiter.is_passing
+        was_passing = self._account.limiter.is_proven and self._account.limiter.is_recovering
         is_alone = call.tries.is_alone(after=1)
         counts = call.tries.note_trouble(self._suspicions.taken_count, after=1) and (was_passing or is_alone)
         code = "timeout" if cause is TroubleKind.SILENT else "connection"
         outcome = self._wait(call, ProviderTrouble(cause, why), f"{self._endpoint.host}: {why}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome
 
-    def unreached(self, call: ModelCall, error: ConnectFailed) -> Outcome:
+    def handle_connect_failure(self, call: ModelCall, error: ConnectFailed) -> Outcome:
         """Return the outcome of a call for which no connection was made."""
         message = f"{self._endpoint.host} could not be reached: {error}"
         if not error.may_pass and not self._account.limiter.is_proven:
@@ -114,10 +116,10 @@ class FailureHandler:
         if error.proxy is not None:
             remedy = f"start the proxy, or correct {error.proxy.variable}, then resume"
             return Halt(f"{message}; {remedy}", code="unreachable")
-        return Halt(unreachable(self._endpoint, str(error)).message, code="unreachable")
+        return Halt(classify_unreachable(self._endpoint, str(error)).message, code="unreachable")
 
     def _wait(self, call: ModelCall, trouble: ProviderTrouble, message: str, code: str) -> Outcome:
-        seconds = self._account.limiter.refused(call.permit, trouble, again=call.tries.refused)
+        seconds = self._account.limiter.record_refusal(call.permit, trouble, again=call.tries.refused)
         call.tries.refused += 1
         if (why := self._account.limiter.exhausted() or self._exhausted(trouble)) is not None:
             reason = f"{self._endpoint.host}: {why} ({trouble.reason}); resume when it works again"
@@ -132,14 +134,14 @@ class FailureHandler:
         self._refused_at = now
         # A time that is too far ahead is one call's own while others pass.
         asked = min(trouble.retry_after_seconds or 0.0, _LONGEST_ASKED_SECONDS)
-        self._patience.refused(now, replace(trouble, retry_after_seconds=asked))
-        return self._patience.exhausted(now) if self._account.limiter.is_passing else None
+        self._patience.record_trouble(now, replace(trouble, retry_after_seconds=asked))
+        return self._patience.exhausted(now) if self._account.limiter.is_recovering else None
 
     def _blamed(self, call: ModelCall, refusal: ErrorResponse) -> Outcome:
         """Pause the job for a refusal that concerns all items; if that is not certain, ask for other items first."""
         if refusal.is_decisive:
             return Halt(refusal.message, code=refusal.code)
-        blame = self._suspicions.blame((id(self), call.item.id), call.tries.suspected_at)
+        blame = self._suspicions.judge((id(self), call.item.id), call.tries.suspected_at)
         call.tries.suspected_at = self._suspicions.latest_call
         match blame:
             case ErrorScope.ALL:

@@ -88,7 +88,7 @@ class SuspectedErrors:
         told, self._faults = self._faults, 0
         return told
 
-    def blame(self, item: Hashable, suspected_at: int | None) -> ErrorScope:
+    def judge(self, item: Hashable, suspected_at: int | None) -> ErrorScope:
         """Note that an item was refused, and return what that concerns. The refused call is still under way.
 
         Args:

@@ -55,7 +55,7 @@ class OutageTimer:
         self._named_until = -math.inf
         self._has_answered = False
 
-    def refused(self, now: float, trouble: ProviderTrouble) -> None:
+    def record_trouble(self, now: float, trouble: ProviderTrouble) -> None:
         """Note a refusal."""
         if self._began_at is None:
             self._began_at = now

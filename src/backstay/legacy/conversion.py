@@ -12,7 +12,7 @@ from backstay.clock import to_text
 from backstay.errors import InvalidRow
 from backstay.legacy.reading import with_offset
 from backstay.library.id_text import check_id
-from backstay.library.imports.incoming import ImportedConversation, folded
+from backstay.library.imports.incoming import ImportedConversation, to_document
 from backstay.library.imports.shapes import read
 from backstay.library.record import TURNS, Document, Record, digest_of_document, line_of
 from backstay.readers.origin import InputErrors
@@ -30,7 +30,7 @@ def document_of(row: InputRow, origin: InputErrors, since: datetime) -> Document
     """
     given = {name: with_offset(value) if name in _TIMES else value for name, value in row.values.items()}
     numbers = _numbers(given.get(TURNS))
-    document = folded(ImportedConversation(row.line, read(InputRow(row.line, given), origin)), (), (), origin)
+    document = to_document(ImportedConversation(row.line, read(InputRow(row.line, given), origin)), (), (), origin)
     if document["id"] is None:
         raise origin.invalid_row(row.line, "a conversation without an id")
     for name in ("id", "job_id", "item_id"):

@@ -23,7 +23,7 @@ _CONVERSATIONS = "conversations"
 _FOLDER = "backups"
 
 
-def places(backup_id: str, file_path: str | None, folder: Path) -> list[Path]:
+def candidate_paths(backup_id: str, file_path: str | None, folder: Path) -> list[Path]:
     """Return where the file of a backup may be: under the folder of backups, or where its record says.
 
     It must be named after the backup, so that a record that somebody made up names no file of anybody else.
@@ -67,7 +67,7 @@ class LegacyFile:
     """One file, read once from its beginning. What it yields counts only once its end was reached without an error."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.origin = InputErrors.of(path)
+        self.origin = InputErrors.for_path(path)
         self._file = file
         self.created_at: str | None = None
         """As the file says, once its end was reached."""
@@ -79,7 +79,7 @@ class LegacyFile:
             InputError: the file is not whole, or is none of the original's; or a conversation is of no use.
         """
         try:
-            text = InputText.begin(self._file, self.origin)
+            text = InputText.open(self._file, self.origin)
             member = JsonMember(text, _CONVERSATIONS, otherwise="not a backup as the original writes it")
             yield from member.rows()
         except OSError as error:

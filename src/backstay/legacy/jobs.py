@@ -7,7 +7,7 @@ from pathlib import Path
 from backstay.batch import liveness
 from backstay.batch.creation import drop, drop_leftovers
 from backstay.batch.item import SettledItem
-from backstay.batch.job import JobSettings, Pause, how_to_go_on
+from backstay.batch.job import JobSettings, Pause, format_how_to_resume
 from backstay.batch.store import BatchStores, WorkerIdentity
 from backstay.errors import JobNotFound
 from backstay.library.id_text import check_id
@@ -31,7 +31,7 @@ class LegacyJobImporter:
             return False
         return True
 
-    async def take_over(self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]]) -> bool:
+    async def import_job(self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]]) -> bool:
         """Make a paused job of what another program has settled; whether it was made: one that is there stays.
 
         Whoever runs it with all its items goes on with it. Cut off, nothing is left of it; twice is safe, and so are
@@ -47,19 +47,21 @@ class LegacyJobImporter:
         life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
         is_tidy = False
         try:
-            is_new = await self._take_over(job_id, chunks, life.card)
+            is_new = await self._import_job(job_id, chunks, life.card)
             is_tidy = True
         finally:
             life.close(remove=is_tidy)
         return is_new
 
-    async def _take_over(self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]], card: WorkerIdentity) -> bool:
+    async def _import_job(
+        self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]], card: WorkerIdentity
+    ) -> bool:
         intake = self._stores.intake
         staged = await intake.stage(self._owner, card)
         try:
             async for chunk in chunks:
                 await intake.stage_settled(staged, chunk)
-            pause = Pause(_CODE, f"taken over; {how_to_go_on(job_id)}")
+            pause = Pause(_CODE, f"taken over; {format_how_to_resume(job_id)}")
             return await intake.publish_settled(staged, job_id, JobSettings(), pause)
         finally:
             await drop(self._stores, self._owner, staged.job_key)

@@ -85,12 +85,14 @@ class LegacyImport:
         """See that there is something to take over from. Raises as `take_over`."""
 
         def look() -> None:
-            with self._store.opened(source):
+            with self._store.open(source):
                 pass
 
         await asyncio.to_thread(look)
 
-    async def take_over(self, source: str, *, check: bool = False, nothing_is_here: bool = False) -> LegacyReport:
+    async def import_everything(
+        self, source: str, *, check: bool = False, nothing_is_here: bool = False
+    ) -> LegacyReport:
         """Take over what is unfinished and alive in the schema `source`, and say what was left, and why.
 
         Args:
@@ -104,7 +106,7 @@ class LegacyImport:
         """
         report = LegacyReport(source, check)
         with ExitStack() as stack:
-            tables = await asyncio.to_thread(stack.enter_context, self._store.opened(source))
+            tables = await asyncio.to_thread(stack.enter_context, self._store.open(source))
             for checkpoint in await asyncio.to_thread(tables.checkpoints):
                 await self._job(tables, checkpoint, report, is_new=nothing_is_here)
             for export in await asyncio.to_thread(tables.exports):
@@ -135,7 +137,7 @@ class LegacyImport:
             if reading.is_finished(checkpoint.progress, counted.items):
                 part.over += 1
                 return
-            if not report.is_check and not await self._jobs.take_over(job_id, _settled(tables, job_id)):
+            if not report.is_check and not await self._jobs.import_job(job_id, _settled(tables, job_id)):
                 part.there += 1
                 return
         except _OF_ONE as error:
@@ -164,10 +166,10 @@ class LegacyImport:
                 part.there += 1
                 return
             said = await asyncio.to_thread(_said, tables, name)
-            paths = files.places(name, export.file_path, self._folder)
+            paths = files.candidate_paths(name, export.file_path, self._folder)
             source = await asyncio.to_thread(_looked_at, paths, export, name, said)
             if not report.is_check:
-                await self._take_over(owner, name, export, source, expires_at)
+                await self._import_backup(owner, name, export, source, expires_at)
         except BackupDiskFull:
             raise
         except BackupInUse:
@@ -186,7 +188,7 @@ class LegacyImport:
         except BackupNotFound:
             return False
 
-    async def _take_over(
+    async def _import_backup(
         self, owner: str, name: str, export: LegacyExport, source: LegacyFileSource, expires_at: datetime | None
     ) -> None:
         keeper = await self._keeper(owner)
@@ -198,7 +200,7 @@ class LegacyImport:
             keep=keeper.keep,
             conversations=source.conversations,
         )
-        await keeper.backups.take_over(other, source.opened(keeper.places))
+        await keeper.backups.import_backup(other, source.opened(keeper.places))
 
     async def _keeper(self, owner: str) -> BackupImporter:
         if owner not in self._known:
@@ -259,7 +261,7 @@ def _said(tables: LegacyTables, backup_id: str) -> set[str]:
 def _looked_at(paths: Sequence[Path], export: LegacyExport, name: str, said: set[str]) -> LegacyFileSource:
     """Read the whole file, and compare it with what its record says. Blocks. Raises InputError."""
     source = LegacyFileSource(paths, reading.since(export.created_at, name))
-    held = source.look()
+    held = source.examine()
     if (fault := reading.difference(said, held)) is not None:
         raise InputUnreadable(fault)
     if not held:

@@ -35,7 +35,7 @@ class LegacyFileSource:
         """As the file says, once it was looked at."""
         self.conversations = 0
 
-    def look(self) -> set[str]:
+    def examine(self) -> set[str]:
         """Read and decode all of it; return the ids of its conversations. Blocks. Raises InputError."""
         path, file = opened(self._paths)
         self._paths = [path]

@@ -71,7 +71,7 @@ class LegacyTables(Protocol):
 class LegacyStore(Protocol):
     """A database in which the original may keep its tables."""
 
-    def opened(self, source: str) -> AbstractContextManager[LegacyTables]:
+    def open(self, source: str) -> AbstractContextManager[LegacyTables]:
         """Open the tables in the schema `source`. Blocks.
 
         Raises:

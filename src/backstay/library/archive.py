@@ -23,7 +23,7 @@ import orjson
 import zstandard
 
 from backstay.errors import BackupDamaged, BackupTooNew, BackupUnreachable, NotABackup
-from backstay.library.prefetch import made_ahead
+from backstay.library.prefetch import prefetch
 
 VERSION = "1.0"
 LONGEST_LINE = 256 * 1024 * 1024  # bytes of one conversation: more is not backed up, and so not deleted
@@ -163,7 +163,7 @@ class ArchiveReader:
         """
         conversations = 0
         # Hashing and decoding is what takes time: reading, decompressing and cutting goes on beside it.
-        with closing(made_ahead(self._cut())) as ahead:
+        with closing(prefetch(self._cut())) as ahead:
             for lines in ahead:
                 digests = [sha256(line).digest() for line in lines]
                 self._sha.update(b"".join(digests))

@@ -78,7 +78,7 @@ class DeletePlan:
     triggers: Sequence[FiringTrigger] = ()
 
 
-def line_of_plan(conversation_id: str, turns: int, related: int) -> bytes:
+def plan_line(conversation_id: str, turns: int, related: int) -> bytes:
     """Return what stands for one conversation in the digest of a plan."""
     more = f"\0{related}" if related else ""
     return f"{conversation_id}\0{turns}{more}\n".encode()

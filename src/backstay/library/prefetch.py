@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def made_ahead(source: Iterator[T]) -> Generator[T]:
+def prefetch(source: Iterator[T]) -> Generator[T]:
     """Yield what `source` does, which runs in a thread of its own, one step ahead. Blocks.
 
     Nothing runs any more once this is at its end, or closed. What `source` yields is never None.

@@ -71,9 +71,9 @@ class Selection:
 
 def _is_found(document: Mapping[str, Any], needle: str) -> bool:
     texts = [document["topic"], document["persona"], *(turn["content"] for turn in document["conversation_turns"])]
-    return any(has(text, needle) for text in texts)
+    return any(contains(text, needle) for text in texts)
 
 
-def has(text: Any, needle: Any) -> bool:
+def contains(text: Any, needle: Any) -> bool:
     """Whether `needle`, already in folded case, is part of a text."""
     return isinstance(text, str) and needle in text.casefold()

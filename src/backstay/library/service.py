@@ -101,7 +101,9 @@ class Conversations:
         with closing(ImportSource(path, stdin=stdin)) as reading:
             if ceiling is not None:
                 await asyncio.to_thread(reading.check, ceiling)
-            return await self._store.bring_in(self._owner, reading, OnImportConflict(on_conflict), tell, receipt)
+            return await self._store.import_conversations(
+                self._owner, reading, OnImportConflict(on_conflict), tell, receipt
+            )
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Say what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""

@@ -59,7 +59,7 @@ class ConversationStore(Protocol):
         """Return the first of these ids that this owner has no conversation of."""
         ...
 
-    async def bring_in(
+    async def import_conversations(
         self,
         owner: str,
         source: ImportSource,

@@ -15,7 +15,7 @@ class InputErrors:
     path: str
 
     @classmethod
-    def of(cls, path: Path | None) -> Self:
+    def for_path(cls, path: Path | None) -> Self:
         """Name a file, or standard input for `None`."""
         if path is None:
             return cls("standard input")

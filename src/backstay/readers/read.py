@@ -42,10 +42,10 @@ def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generato
     InvalidRow
     at the first row that is of no use, and InputEmpty at the end when there was no row.
     """
-    origin = InputErrors.of(source)
+    origin = InputErrors.for_path(source)
     try:
         with _opened(source, stdin, origin) as stream:
-            text = InputText.begin(stream, origin)
+            text = InputText.open(stream, origin)
             rows = _rows_of_stream(text) if source is None else _reader_of(source, origin)(text)
             first = next(rows, None)
             if first is None:

@@ -38,7 +38,7 @@ class InputText:
     first_line: int = 1
 
     @classmethod
-    def begin(cls, stream: BinaryIO, origin: InputErrors) -> Self:
+    def open(cls, stream: BinaryIO, origin: InputErrors) -> Self:
         """Read the head. Raises InputUnreadable for UTF-16 and UTF-32."""
         head = stream.readline(_HEAD_BYTES)
         for mark, encoding in _FOREIGN_MARKS.items():

@@ -25,7 +25,7 @@ class AdoptionOut(ApiObject):
     remarks: list[str]
 
     @classmethod
-    def of(cls, adoption: AdoptionResult, *, is_check: bool) -> "AdoptionOut":
+    def from_adoption(cls, adoption: AdoptionResult, *, is_check: bool) -> "AdoptionOut":
         return cls(
             is_check=is_check,
             was_there=adoption.was_there,
@@ -59,7 +59,7 @@ class UnadoptResultOut(ApiObject):
     turns: int
 
     @classmethod
-    def of(cls, done: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
+    def from_result(cls, done: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
         return cls(
             is_check=is_check,
             given_back=list(done.places),

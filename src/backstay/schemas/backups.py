@@ -47,7 +47,7 @@ class BackupOut(ApiObject):
     deletion: BackupDeleteOut | None
 
     @classmethod
-    def of(cls, backup: Backup) -> Self:
+    def from_backup(cls, backup: Backup) -> Self:
         deletion = None
         if backup.deletion is not None:
             deletion = BackupDeleteOut(
@@ -79,9 +79,9 @@ class BackupsOut(ApiObject):
     next_cursor: int | None
 
     @classmethod
-    def of(cls, backups: Sequence[Backup], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
+    def from_page(cls, backups: Sequence[Backup], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
         full = bool(backups) and len(backups) >= limit
-        shown = [BackupOut.of(backup) for backup in backups]
+        shown = [BackupOut.from_backup(backup) for backup in backups]
         return cls(backups=shown, next_cursor=cursor(backups[-1].key) if full else None)
 
 
@@ -102,7 +102,7 @@ class BackupProgressOut(ApiObject):
     gone: int
 
     @classmethod
-    def of(cls, backup: Backup, written: int, latest: BackupProgress | None = None) -> Self:
+    def from_backup(cls, backup: Backup, written: int, latest: BackupProgress | None = None) -> Self:
         return cls(
             backup_id=backup.id,
             state=str(backup.state),
@@ -126,7 +126,7 @@ class DeleteProgressOut(ApiObject):
     content_bytes: int
 
     @classmethod
-    def of(cls, progress: BackupProgress) -> Self:
+    def from_progress(cls, progress: BackupProgress) -> Self:
         return cls(
             backup_id=progress.backup_id,
             phase=str(progress.phase),
@@ -159,7 +159,7 @@ class RestorePlanOut(ApiObject):
     conflicts: list[ConflictOut]
 
     @classmethod
-    def of(cls, plan: RestorePlan) -> Self:
+    def from_plan(cls, plan: RestorePlan) -> Self:
         clashes = [ConflictOut(id=clash.id, kind=str(clash.kind), other_id=clash.other_id) for clash in plan.clashes]
         return cls(
             backup_id=plan.backup_id,
@@ -184,7 +184,7 @@ class RestoreResultOut(ApiObject):
     related_left: int
 
     @classmethod
-    def of(cls, done: RestoreResult) -> Self:
+    def from_result(cls, done: RestoreResult) -> Self:
         return cls(
             backup_id=done.backup_id,
             restored=done.restored,
@@ -214,7 +214,7 @@ class CleanupResultOut(ApiObject):
     orphans_removed: bool
 
     @classmethod
-    def of(cls, done: CleanupResult) -> Self:
+    def from_result(cls, done: CleanupResult) -> Self:
         decisions = [
             DecisionOut(backup_id=decision.backup.id, action=str(decision.action), reason=decision.reason)
             for decision in done.decisions

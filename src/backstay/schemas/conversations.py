@@ -22,7 +22,7 @@ class ConversationSummaryOut(ApiObject):
     created_at: str
 
     @classmethod
-    def of(cls, summary: ConversationSummary) -> Self:
+    def from_summary(cls, summary: ConversationSummary) -> Self:
         return cls(
             id=summary.id,
             topic=summary.topic,
@@ -41,10 +41,12 @@ class ConversationsOut(ApiObject):
     next_cursor: int | None
 
     @classmethod
-    def of(cls, summaries: Sequence[ConversationSummary], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
+    def from_page(
+        cls, summaries: Sequence[ConversationSummary], *, limit: int, cursor: Callable[[int], int] = int
+    ) -> Self:
         full = bool(summaries) and len(summaries) >= limit
         return cls(
-            conversations=[ConversationSummaryOut.of(summary) for summary in summaries],
+            conversations=[ConversationSummaryOut.from_summary(summary) for summary in summaries],
             next_cursor=cursor(summaries[-1].cursor) if full else None,
         )
 
@@ -72,7 +74,7 @@ class ConversationOut(ApiObject):
     turns: list[TurnOut]
 
     @classmethod
-    def of(cls, conversation: Conversation) -> Self:
+    def from_conversation(cls, conversation: Conversation) -> Self:
         return cls(
             id=conversation.id,
             topic=conversation.topic,
@@ -104,7 +106,7 @@ class ImportOut(ApiObject):
     relinked: int
 
     @classmethod
-    def of(cls, done: ImportResult) -> Self:
+    def from_result(cls, done: ImportResult) -> Self:
         return cls(
             imported=done.imported,
             identical=done.identical,
@@ -157,7 +159,7 @@ class DeletePlanOut(ApiObject):
     triggers: list[TriggerOut]
 
     @classmethod
-    def of(cls, plan: DeletePlan) -> Self:
+    def from_plan(cls, plan: DeletePlan) -> Self:
         return cls(
             conversations=plan.conversations,
             turns=plan.turns,
@@ -189,7 +191,7 @@ class DeleteResultOut(ApiObject):
     erased: bool
 
     @classmethod
-    def of(cls, done: DeleteResult, *, undo: str | None) -> Self:
+    def from_result(cls, done: DeleteResult, *, undo: str | None) -> Self:
         return cls(
             backup_id=done.backup_id,
             deleted=done.deleted,

@@ -20,11 +20,11 @@ class ErrorOut(ApiObject):
     error: ErrorDetail
 
     @classmethod
-    def of(cls, error: BackstayError) -> Self:
-        return cls.told(error.code, error.message, error.context)
+    def from_error(cls, error: BackstayError) -> Self:
+        return cls.from_message(error.code, error.message, error.context)
 
     @classmethod
-    def told(cls, code: str, message: str, details: dict[str, Any] | None = None) -> Self:
+    def from_message(cls, code: str, message: str, details: dict[str, Any] | None = None) -> Self:
         shown = {to_camel(name): value for name, value in (details or {}).items()}
         return cls(error=ErrorDetail(code=code, message=_valid(message), details=_plain(shown)))
 

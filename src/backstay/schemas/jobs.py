@@ -61,7 +61,7 @@ class JobOut(ApiObject):
     finished_at: Moment | None
 
     @classmethod
-    def of(cls, job: Job) -> Self:
+    def from_job(cls, job: Job) -> Self:
         counts = job.counts
         return cls(
             id=job.id,
@@ -99,9 +99,9 @@ class JobsOut(ApiObject):
     next_cursor: int | None
 
     @classmethod
-    def of(cls, jobs: Sequence[Job], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
+    def from_page(cls, jobs: Sequence[Job], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
         full = bool(jobs) and len(jobs) >= limit
-        return cls(jobs=[JobOut.of(job) for job in jobs], next_cursor=cursor(jobs[-1].key) if full else None)
+        return cls(jobs=[JobOut.from_job(job) for job in jobs], next_cursor=cursor(jobs[-1].key) if full else None)
 
 
 class RunOut(ApiObject):
@@ -115,10 +115,10 @@ class RunOut(ApiObject):
     seconds: float
 
     @classmethod
-    def of(cls, job: Job, result: BatchResult) -> Self:
+    def from_result(cls, job: Job, result: BatchResult) -> Self:
         created = result.created
         return cls(
-            job=JobOut.of(job),
+            job=JobOut.from_job(job),
             ending=str(result.ending),
             did_nothing=result.did_nothing,
             added=created.added if created else 0,
@@ -127,7 +127,7 @@ class RunOut(ApiObject):
         )
 
     @classmethod
-    def of_nothing(cls) -> Self:
+    def from_nothing(cls) -> Self:
         """There was no unfinished job to go on with."""
         return cls(job=None, ending="finished", did_nothing=True, added=0, repeated=0, seconds=0.0)
 
@@ -170,7 +170,7 @@ class ItemOut(ApiObject):
     error_message: str | None
 
     @classmethod
-    def of(cls, item: ItemSummary) -> Self:
+    def from_item(cls, item: ItemSummary) -> Self:
         return cls(
             id=item.id,
             position=item.position,
@@ -191,9 +191,9 @@ class ItemsOut(ApiObject):
     next_cursor: int | None
 
     @classmethod
-    def of(cls, items: Sequence[ItemSummary], *, limit: int) -> Self:
+    def from_page(cls, items: Sequence[ItemSummary], *, limit: int) -> Self:
         full = bool(items) and len(items) >= limit
-        return cls(items=[ItemOut.of(item) for item in items], next_cursor=items[-1].position if full else None)
+        return cls(items=[ItemOut.from_item(item) for item in items], next_cursor=items[-1].position if full else None)
 
 
 class FailedItemOut(ApiObject):
@@ -209,7 +209,7 @@ class FailedItemOut(ApiObject):
     failed_at: str
 
     @classmethod
-    def of(cls, failure: FailedItem) -> Self:
+    def from_failure(cls, failure: FailedItem) -> Self:
         return cls(
             id=failure.item_id,
             position=failure.position,
@@ -228,8 +228,8 @@ class FailureOut(FailedItemOut):
     traceback: str | None
 
     @classmethod
-    def of(cls, failure: FailedItem) -> Self:
-        return cls(**dict(FailedItemOut.of(failure)), traceback=failure.traceback)
+    def from_failure(cls, failure: FailedItem) -> Self:
+        return cls(**dict(FailedItemOut.from_failure(failure)), traceback=failure.traceback)
 
 
 class PauseEvidenceOut(FailedItemOut):
@@ -238,8 +238,8 @@ class PauseEvidenceOut(FailedItemOut):
     state: str
 
     @classmethod
-    def of(cls, failure: FailedItem) -> Self:
-        return cls(**FailedItemOut.of(failure).model_dump(), state=str(failure.state))
+    def from_failure(cls, failure: FailedItem) -> Self:
+        return cls(**FailedItemOut.from_failure(failure).model_dump(), state=str(failure.state))
 
 
 class JobDetailOut(JobOut):
@@ -248,9 +248,9 @@ class JobDetailOut(JobOut):
     pause_evidence: list[PauseEvidenceOut] = Field(default_factory=list)
 
     @classmethod
-    def with_evidence(cls, job: Job, evidence: Sequence[FailedItem]) -> Self:
-        found = [PauseEvidenceOut.of(failure) for failure in evidence]
-        return cls.of(job).model_copy(update={"pause_evidence": found})
+    def from_job_and_evidence(cls, job: Job, evidence: Sequence[FailedItem]) -> Self:
+        found = [PauseEvidenceOut.from_failure(failure) for failure in evidence]
+        return cls.from_job(job).model_copy(update={"pause_evidence": found})
 
 
 class FailedItemsOut(ApiObject):
@@ -260,10 +260,10 @@ class FailedItemsOut(ApiObject):
     next_cursor: int | None
 
     @classmethod
-    def of(cls, failures: Sequence[FailedItem], *, limit: int) -> Self:
+    def from_page(cls, failures: Sequence[FailedItem], *, limit: int) -> Self:
         full = bool(failures) and len(failures) >= limit
         return cls(
-            items=[FailedItemOut.of(failure) for failure in failures],
+            items=[FailedItemOut.from_failure(failure) for failure in failures],
             next_cursor=failures[-1].position if full else None,
         )
 
@@ -279,10 +279,12 @@ class JobProgressOut(ApiObject):
     eta_seconds: float | None
 
     @classmethod
-    def of(cls, job: Job, *, rate: float) -> Self:
+    def from_job(cls, job: Job, *, rate: float) -> Self:
         left = job.counts.planned - job.counts.settled
         eta = left / rate if rate else (0.0 if not left else None)
-        return cls(job=JobOut.of(job), rate=round(rate, 4), eta_seconds=round(eta, 1) if eta is not None else None)
+        return cls(
+            job=JobOut.from_job(job), rate=round(rate, 4), eta_seconds=round(eta, 1) if eta is not None else None
+        )
 
 
 class JobStateOut(ApiObject):
@@ -291,7 +293,7 @@ class JobStateOut(ApiObject):
     pause: PauseOut | None
 
     @classmethod
-    def of(cls, job: Job) -> Self:
+    def from_job(cls, job: Job) -> Self:
         pause = PauseOut(code=job.pause.code, message=job.pause.message) if job.pause else None
         return cls(id=job.id, state=str(job.state), pause=pause)
 
@@ -308,7 +310,7 @@ class ItemFailedOut(ApiObject):
     failed_at: str
 
     @classmethod
-    def of(cls, failing: FailureEvent) -> Self:
+    def from_event(cls, failing: FailureEvent) -> Self:
         return cls(
             id=failing.item_id,
             position=failing.position,

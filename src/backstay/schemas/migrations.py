@@ -15,5 +15,5 @@ class MigrationOut(ApiObject):
     is_check: bool
 
     @classmethod
-    def of(cls, done: MigrationResult, *, is_check: bool) -> Self:
+    def from_result(cls, done: MigrationResult, *, is_check: bool) -> Self:
         return cls(before=done.before, after=done.after, applied=list(done.applied), is_check=is_check)

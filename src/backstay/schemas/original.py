@@ -14,7 +14,7 @@ class SkippedEntryOut(ApiObject):
     reason: str
 
     @classmethod
-    def of(cls, left: SkippedEntry) -> Self:
+    def from_entry(cls, left: SkippedEntry) -> Self:
         return cls(id=left.id, reason=left.reason)
 
 
@@ -62,7 +62,7 @@ class LegacyImportOut(ApiObject):
     backups: ImportedBackupsOut
 
     @classmethod
-    def of(cls, report: LegacyReport, migration: MigrationOut) -> Self:
+    def from_report(cls, report: LegacyReport, migration: MigrationOut) -> Self:
         jobs = [ImportedJobOut(id=j.id, owner=j.owner, completed=j.completed, failed=j.failed) for j in report.jobs]
         backups = [
             ImportedBackupOut(backup_id=b.id, owner=b.owner, conversations=b.conversations, expires_at=b.expires_at)
@@ -81,4 +81,4 @@ class LegacyImportOut(ApiObject):
 
 
 def _left(part: PartReport) -> list[SkippedEntryOut]:
-    return [SkippedEntryOut.of(left) for left in part.left]
+    return [SkippedEntryOut.from_entry(left) for left in part.left]

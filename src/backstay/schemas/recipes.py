@@ -36,7 +36,7 @@ class EndpointOut(ApiObject):
     key_header: str | None
 
     @classmethod
-    def of(cls, endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
+    def from_endpoint(cls, endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
         return cls(
             provider=endpoint.provider.name,
             url=endpoint.url,
@@ -57,9 +57,9 @@ class PreviewOut(ApiObject):
     tokens_out: int
 
     @classmethod
-    def of(cls, seen: "RecipePreview", endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
+    def from_preview(cls, seen: "RecipePreview", endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
         return cls(
-            endpoint=EndpointOut.of(endpoint, environ),
+            endpoint=EndpointOut.from_endpoint(endpoint, environ),
             prompts=[
                 PromptOut(
                     id=sample.item_id,
@@ -100,9 +100,11 @@ class ProbeOut(ApiObject):
     recipe: list[str]
 
     @classmethod
-    def of(cls, report: "ProbeReport", lines: Sequence[str], endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
+    def from_report(
+        cls, report: "ProbeReport", lines: Sequence[str], endpoint: "Endpoint", environ: Mapping[str, str]
+    ) -> Self:
         return cls(
-            endpoint=EndpointOut.of(endpoint, environ),
+            endpoint=EndpointOut.from_endpoint(endpoint, environ),
             calls=report.calls,
             answered=report.answered,
             structure=report.structure,

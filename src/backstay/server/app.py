@@ -89,7 +89,7 @@ def create_app(
         concurrency=server.concurrency,
     )
     permission = ResumePermission(settings=settings, server=server, allowed=allowed, listens_alone=listens_alone)
-    parts = _parts(backstay, server, allowed, permission, token)
+    parts = _app_state(backstay, server, allowed, permission, token)
     app = FastAPI(
         title="Backstay",
         version=version("backstay"),
@@ -126,7 +126,7 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
         await _sweep(parts.backstay)
         cleaning.start()
         if parts.settings.automatic_resume:
-            parts.supervisor.look_after_interrupted()
+            parts.supervisor.resume_interrupted()
         try:
             yield
         finally:
@@ -159,7 +159,7 @@ async def _sweep(backstay: Backstay) -> None:
         await backstay.for_owner(owner).backups.start()
 
 
-def _parts(
+def _app_state(
     backstay: Backstay, server: ServerSettings, allowed: AllowedEntry, permission: ResumePermission, token: str | None
 ) -> AppState:
     metrics = Metrics()
@@ -170,11 +170,11 @@ def _parts(
         backstay=backstay,
         permission=permission,
         metrics=metrics,
-        places=_places(server, "jobs being worked on", "most_jobs"),
+        places=_concurrency_limit(server, "jobs being worked on", "most_jobs"),
         grace_seconds=server.grace_seconds,
     )
     hub = Hub(
-        places=_places(server, "streams of events", "most_listeners"),
+        places=_concurrency_limit(server, "streams of events", "most_listeners"),
         heartbeat_seconds=server.heartbeat_seconds,
         idle_seconds=server.idle_seconds,
     )
@@ -189,8 +189,8 @@ def _parts(
         backing_up=BackgroundBackups(),
         hub=hub,
         metrics=metrics,
-        downloads=_places(server, "downloads", "most_downloads"),
-        uploads=_places(server, "uploads", "most_uploads"),
+        downloads=_concurrency_limit(server, "downloads", "most_downloads"),
+        uploads=_concurrency_limit(server, "uploads", "most_uploads"),
         files=TemporaryFolder(),
     )
     metrics.watch(jobs=lambda: supervisor.worked, listeners=lambda: hub.listeners)
@@ -199,7 +199,7 @@ def _parts(
     return parts
 
 
-def _places(server: ServerSettings, what: str, setting: str) -> ConcurrencyLimit:
+def _concurrency_limit(server: ServerSettings, what: str, setting: str) -> ConcurrencyLimit:
     return ConcurrencyLimit(what, setting, getattr(server, setting), share=server.share)
 
 
@@ -218,7 +218,7 @@ def _wrap(app: FastAPI, parts: AppState) -> None:
         most_uploaded=server.upload_bytes,
         idle_seconds=server.idle_seconds,
         uploads=parts.uploads,
-        bytes_held=_places(server, "bytes of requests", "bodies_bytes"),
+        bytes_held=_concurrency_limit(server, "bytes of requests", "bodies_bytes"),
     )
     app.add_middleware(AuthenticationMiddleware, authenticator=parts.authenticator)
     if server.cors_origins:

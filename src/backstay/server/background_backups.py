@@ -68,7 +68,7 @@ class BackgroundBackups:
         def end(task: "asyncio.Task[_Made]") -> None:
             if begun.done():
                 self._latest.pop(begun.result(), None)
-            self._ended(task)
+            self._on_ended(task)
 
         task = asyncio.create_task(work(note))
         self._tasks.add(task)
@@ -80,7 +80,7 @@ class BackgroundBackups:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _ended(self, task: "asyncio.Task[Any]") -> None:
+    def _on_ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             code = error.code if isinstance(error, BackstayError) else type(error).__name__

@@ -63,14 +63,14 @@ class BackupResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_begun = False
         try:
-            async with self._places.one(scope["state"]["owner"]), self._backups.opened(self._backup_id) as found:
+            async with self._places.slot(scope["state"]["owner"]), self._backups.open(self._backup_id) as found:
                 if self._stored:
                     span = span_of(self._wanted, found.size)
                     is_all = span.length == found.size
-                    blocks = found.whole(compressed=True) if is_all else found.part(span.start, span.length)
+                    blocks = found.stream_file(compressed=True) if is_all else found.read_range(span.start, span.length)
                     head = self._head_of_stored(found, span)
                 else:
-                    blocks, head = found.whole(compressed=False), self._head("application/json", ".json")
+                    blocks, head = found.stream_file(compressed=False), self._head("application/json", ".json")
                 first = await asyncio.to_thread(next, blocks, b"")
                 is_begun = True
                 await _streamed(head, first, blocks, scope, receive, send, idle_seconds=self._idle_seconds)

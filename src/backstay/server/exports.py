@@ -40,7 +40,7 @@ async def first_of(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 async def exported(owned: Services, selection: Selection, form: str, places: ConcurrencyLimit) -> AsyncIterator[bytes]:
     """Yield selected conversations in one of `FORMATS`, in blocks worth sending."""
     shape = FORMATS[form]()
-    async with places.one(owned.owner):
+    async with places.slot(owned.owner):
         block = bytearray(shape.head())
         async for conversation in owned.conversations.export(selection):
             block += shape.chunk(conversation)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from backstay.coordination.idempotency import ResponseRecorder, StoredResponse
 from backstay.library.note import ExpiringValue
 from backstay.schemas import ApiObject
-from backstay.server.state import parts_of
+from backstay.server.state import state_of
 
 IdempotencyKey = Annotated[
     str | None,
@@ -48,8 +48,8 @@ async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -
 
     query = sorted(request.query_params.multi_items())
     meant = json.dumps([request.scope["route"].path, query, asked], sort_keys=True).encode()
-    parts = parts_of(request)
-    return await parts.backstay.once.answer(request.state.owner, key, hashlib.sha256(meant).digest(), do)
+    parts = state_of(request)
+    return await parts.backstay.once.run_once(request.state.owner, key, hashlib.sha256(meant).digest(), do)
 
 
 async def once(request: Request, key: str | None, asked: Any, act: Act, *, location: str | None = None) -> Response:
@@ -70,4 +70,4 @@ def _answer(status: int, shown: ApiObject) -> StoredResponse:
 
 
 def _note(receipt: ResponseRecorder, status: int, shown: ApiObject) -> ExpiringValue:
-    return receipt.note(_answer(status, shown))
+    return receipt.record(_answer(status, shown))

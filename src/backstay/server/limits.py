@@ -70,7 +70,7 @@ class BodyLimit:
             most = self._most_uploaded if is_upload else self._most
             _check_head(Headers(scope=scope), most)
             if is_upload:
-                self._uploads.take(owner)
+                self._uploads.acquire(owner)
         except Problem as problem:
             await refuse(_closing(problem), scope, receive, send)
             return
@@ -78,9 +78,9 @@ class BodyLimit:
         try:
             await self._app(scope, body.receive, send)
         finally:
-            body.let_go()
+            body.release()
             if is_upload:
-                self._uploads.give_back(owner)
+                self._uploads.release(owner)
 
 
 class _Body:
@@ -116,15 +116,15 @@ class _Body:
     def _hold(self, length: int) -> None:
         if self._places is not None:
             try:
-                self._places.take(self._owner, length)
+                self._places.acquire(self._owner, length)
             except Problem as problem:
                 raise _closing(problem) from None
             self._held += length
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Release what it has taken."""
         if self._places is not None:
-            self._places.give_back(self._owner, self._held)
+            self._places.release(self._owner, self._held)
         self._held = 0
 
 
@@ -151,27 +151,27 @@ class ConcurrencyLimit:
         return self._by_owner.total()
 
     @asynccontextmanager
-    async def one(self, owner: str) -> AsyncIterator[None]:
+    async def slot(self, owner: str) -> AsyncIterator[None]:
         """Take a place for as long as the context lasts. Raises Problem as `take` does."""
-        self.take(owner)
+        self.acquire(owner)
         try:
             yield
         finally:
-            self.give_back(owner)
+            self.release(owner)
 
     def refuse_when_full(self, count: int = 1) -> None:
         """Raise Problem when too few places are left for all."""
         if self.taken + count > self._most:
             raise self._full(self._most, "There are", f"`{self._setting}` allows")
 
-    def take(self, owner: str | None, count: int = 1) -> None:
+    def acquire(self, owner: str | None, count: int = 1) -> None:
         """Take places, to be given back. Raises Problem when too few are left, for all or for this owner."""
         self.refuse_when_full(count)
         if self._by_owner[owner] + count > self._most_of_one:
             raise self._full(self._most_of_one, "You have", f"`{self._setting}` and `owner_share` allow")
         self._by_owner[owner] += count
 
-    def give_back(self, owner: str | None, count: int = 1) -> None:
+    def release(self, owner: str | None, count: int = 1) -> None:
         """Give places back."""
         self._by_owner[owner] -= count
         if not self._by_owner[owner]:

@@ -30,15 +30,15 @@ class Metrics:
             "backstay_backup_cleanups", "Cleanups of backups.", ("result",), registry=self._registry
         )
 
-    def answered(self, method: str, route: str, status: int | None, seconds: float) -> None:
+    def record_response(self, method: str, route: str, status: int | None, seconds: float) -> None:
         known = method if method in _METHODS else "other"
         self._requests.labels(known, route, str(status) if status is not None else "none").inc()
         self._seconds.labels(route).observe(seconds)
 
-    def run_ended(self, ending: str) -> None:
+    def record_run_end(self, ending: str) -> None:
         self._runs.labels(ending).inc()
 
-    def cleaned_up(self, result: str) -> None:
+    def record_cleanup(self, result: str) -> None:
         self._cleanups.labels(result).inc()
 
     def watch(self, *, jobs: Callable[[], int], listeners: Callable[[], int]) -> None:
@@ -49,5 +49,5 @@ class Metrics:
     def watch_transfers(self, kind: str, under_way: Callable[[], int]) -> None:
         self._transfers.labels(kind).set_function(under_way)
 
-    def shown(self) -> bytes:
+    def render(self) -> bytes:
         return generate_latest(self._registry)

@@ -116,12 +116,12 @@ def status_of(error: BackstayError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-def told(error: BackstayError) -> ErrorOut:
+def message_for(error: BackstayError) -> ErrorOut:
     """Return what may be told of an error."""
     if (hidden := _hidden(error)) is not None:
-        return ErrorOut.told(error.code, hidden)
+        return ErrorOut.from_message(error.code, hidden)
     details = {name: value for name, value in error.context.items() if name != "path"}
-    return ErrorOut.told(error.code, message_of(error), details)
+    return ErrorOut.from_message(error.code, message_of(error), details)
 
 
 def _hidden(error: BackstayError) -> str | None:
@@ -148,7 +148,7 @@ async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -
 
 async def fault(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with a fault of our own, which is in the log."""
-    body = ErrorOut.told("fault", "This is a fault in Backstay; the server's log says where")
+    body = ErrorOut.from_message("fault", "This is a fault in Backstay; the server's log says where")
     await _response(500, body, request=Request(scope))(scope, receive, send)
 
 
@@ -159,7 +159,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if status >= 500 or _hidden(error) is not None:
         _log.warning("refused", code=error.code, error=error.message, context=error.context)
     headers = {"Retry-After": "2"} if status == 503 else None
-    return _response(status, told(error), headers, request=request)
+    return _response(status, message_for(error), headers, request=request)
 
 
 async def _answered(request: Request, error: Exception) -> Response:
@@ -169,12 +169,12 @@ async def _answered(request: Request, error: Exception) -> Response:
 def _problem(request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
     if isinstance(error, Problem):
-        body = ErrorOut.told(error.code, str(error.detail), error.details)
+        body = ErrorOut.from_message(error.code, str(error.detail), error.details)
     elif error.status_code == 400 and form_limits.is_beyond(str(error.detail)):
         return _problem(request, Problem(413, "too_large", form_limits.MESSAGE))
     else:
         code = _CODES.get(error.status_code, "bad_request")
-        body = ErrorOut.told(code, _MESSAGES.get(error.status_code, "The request cannot be answered"))
+        body = ErrorOut.from_message(code, _MESSAGES.get(error.status_code, "The request cannot be answered"))
     note_code(request.scope, body.error.code)
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := methods_of(request.app, path_of(request.scope))) is not None:
@@ -187,7 +187,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     fields = [{"field": _field(one), "message": _reason(one)} for one in found[:10]]
     note_code(request.scope, "invalid_request")
     message = f"{fields[0]['field']}: {fields[0]['message']}"
-    return _response(422, ErrorOut.told("invalid_request", message, {"fields": fields}), request=request)
+    return _response(422, ErrorOut.from_message("invalid_request", message, {"fields": fields}), request=request)
 
 
 def _field(error: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from backstay.server.problems import Problem
 from backstay.server.state import AppState
 
 
-def making_of(parts: AppState, *, recipe: str | None, processor: str | None) -> Recipe | str:
+def processor_from(parts: AppState, *, recipe: str | None, processor: str | None) -> Recipe | str:
     """Return the recipe or the name of the processor that a request asks for.
 
     Raises:

@@ -55,7 +55,7 @@ class RequestMiddleware:
 
     def _note(self, scope: Scope, answer: "_TrackedResponse", seconds: float) -> None:
         route = _route_of(scope)
-        self._metrics.answered(scope["method"], route, answer.status, seconds)
+        self._metrics.record_response(scope["method"], route, answer.status, seconds)
         _log.info(
             "request",
             request=answer.request_id,

@@ -70,11 +70,11 @@ class CleanupJob:
         removed = sum(
             decision.action in (RetentionAction.REMOVE, RetentionAction.FINISH) for decision in done.decisions
         )
-        self._metrics.cleaned_up("done")
+        self._metrics.record_cleanup("done")
         _log.info(
             "cleanup_done", owner=owner, removed=removed, kept=len(done.decisions) - removed, orphans=len(done.orphans)
         )
 
     def _failed(self, owner: str | None, error: BackstayError) -> None:
-        self._metrics.cleaned_up("failed")
+        self._metrics.record_cleanup("failed")
         _log.warning("cleanup_failed", owner=owner, code=error.code, error=error.message)

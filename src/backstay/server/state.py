@@ -41,7 +41,7 @@ class AppState:
     files: TemporaryFolder
 
 
-def parts_of(request: Request) -> AppState:
+def state_of(request: Request) -> AppState:
     parts: AppState = request.app.state.parts
     return parts
 
@@ -50,9 +50,9 @@ def services_of(request: Request) -> Services:
     """Return the services of the request's owner. Raises Problem: the request is not authenticated."""
     if request.state.owner is None:
         raise unauthorized()
-    return parts_of(request).backstay.for_owner(request.state.owner)
+    return state_of(request).backstay.for_owner(request.state.owner)
 
 
 async def cursors_of(request: Request) -> Cursors:
     """Return the cursors of the request's owner."""
-    return await parts_of(request).backstay.cursors(request.state.owner)
+    return await state_of(request).backstay.cursors(request.state.owner)

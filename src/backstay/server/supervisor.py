@@ -107,14 +107,14 @@ class Supervisor:
         if run is not None:
             run.is_wanted_again = run.is_wanted_again or (job.is_incomplete and job.state is not JobState.RUNNING)
         elif job.is_incomplete and not self._is_stopping:
-            self._places.take(owner)
+            self._places.acquire(owner)
             run = self._runs[owner, job_id] = _Run(limit, allowed)
             self._tasks.add(asyncio.create_task(self._work(owner, job_id, run)))
         return job
 
-    def look_after_interrupted(self) -> None:
+    def resume_interrupted(self) -> None:
         """Take up interrupted jobs, now and from time to time."""
-        self._looking = asyncio.create_task(self._look())
+        self._looking = asyncio.create_task(self._poll())
 
     def stop_soon(self) -> None:
         """Ask all runs to stop: no new calls, those in flight get their grace. May be called from anywhere."""
@@ -146,10 +146,10 @@ class Supervisor:
         except Exception as error:
             _log.exception("job_run_fault", job=job_id, error=type(error).__name__)
         finally:
-            self._places.give_back(owner)
+            self._places.release(owner)
             del self._runs[owner, job_id]
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-            self._metrics.run_ended(ending)
+            self._metrics.record_run_end(ending)
 
     async def _until_ended(self, owner: str, job_id: str, run: _Run) -> EndReason:
         batches = self._backstay.for_owner(owner, run.allowed).batches
@@ -163,18 +163,18 @@ class Supervisor:
                 return result.ending
             run.is_wanted_again = False
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while True:
             try:
                 for owner in await self._backstay.owners():
                     for job in await self._backstay.for_owner(owner).batches.incomplete():
                         if job.state is JobState.INTERRUPTED:
-                            await self._take_up(owner, job.id)
+                            await self._resume_interrupted(owner, job.id)
             except BackstayError as error:
                 _log.warning("interrupted_jobs_unseen", code=error.code, error=error.message)
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _take_up(self, owner: str, job_id: str) -> None:
+    async def _resume_interrupted(self, owner: str, job_id: str) -> None:
         try:
             await self.start(owner, job_id)
         except Exception as error:  # of this one job: the others are taken up all the same

@@ -32,7 +32,7 @@ class TemporaryFolder:
         with self._guard:
             if self._path is not None and self._path.is_dir():
                 return self._path
-            self._let_go()
+            self._release()
             return self._make()
 
     def close(self) -> None:
@@ -40,7 +40,7 @@ class TemporaryFolder:
         with self._guard:
             if self._path is not None:
                 shutil.rmtree(self._path, ignore_errors=True)
-            self._let_go()
+            self._release()
 
     def _make(self) -> Path:
         while True:
@@ -52,7 +52,7 @@ class TemporaryFolder:
             if lock is not None:  # another server removed it before it was locked
                 os.close(lock)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)
         self._path, self._lock = None, -1

@@ -29,7 +29,7 @@ class Upload:
 
 
 @asynccontextmanager
-async def stored(upload: UploadFile, kinds: tuple[str, ...], files: TemporaryFolder) -> AsyncIterator[Upload]:
+async def store_upload(upload: UploadFile, kinds: tuple[str, ...], files: TemporaryFolder) -> AsyncIterator[Upload]:
     """Give an upload as a file; it is gone afterwards. Errors that name it call it `upload`.
 
     Only the ending of the name it came with is looked at: it says what kind of file it is.

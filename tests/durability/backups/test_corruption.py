@@ -31,7 +31,7 @@ async def backup(backstay):
 
 async def _is_noticed(backstay, kept, backup, changed: bytes) -> bool:
     """Whether verification notices a change. A restore must refuse it, or bring back exactly what was backed up."""
-    path = await backstay.backups.path_of(backup)
+    path = await backstay.backups.path_for(backup)
     whole = path.read_bytes()
     assert changed != whole
     path.write_bytes(changed)
@@ -55,7 +55,7 @@ async def _is_noticed(backstay, kept, backup, changed: bytes) -> bool:
 @pytest.mark.sweep
 async def test_every_flipped_byte_is_noticed(backstay, kept, backup):
     """One bit of each byte."""
-    whole = (await backstay.backups.path_of(backup)).read_bytes()
+    whole = (await backstay.backups.path_for(backup)).read_bytes()
     missed = []
     for at in sample(list(range(len(whole))), 60):
         changed = bytearray(whole)
@@ -69,7 +69,7 @@ async def test_every_flipped_byte_is_noticed(backstay, kept, backup):
 @pytest.mark.sweep
 async def test_every_length_is_noticed(backstay, kept, backup):
     """Cut off anywhere, it is no backup."""
-    whole = (await backstay.backups.path_of(backup)).read_bytes()
+    whole = (await backstay.backups.path_for(backup)).read_bytes()
     lengths = sample(list(range(len(whole))), 40)
 
     assert [length for length in lengths if not await _is_noticed(backstay, kept, backup, whole[:length])] == []
@@ -82,7 +82,7 @@ async def test_every_length_is_noticed(backstay, kept, backup):
 )
 async def test_appended_bytes_are_noticed(backstay, kept, backup, more):
     """Behind the end there may be nothing at all."""
-    whole = (await backstay.backups.path_of(backup)).read_bytes()
+    whole = (await backstay.backups.path_for(backup)).read_bytes()
 
     assert await _is_noticed(backstay, kept, backup, whole + more)
 
@@ -93,7 +93,7 @@ async def test_another_valid_backup_in_its_place_is_noticed(backstay, kept, back
     other = await backstay.backups.create(ALL)
     await backstay.conversations.delete(ALL, backup=False)
 
-    swapped = (await backstay.backups.path_of(other)).read_bytes()
+    swapped = (await backstay.backups.path_for(other)).read_bytes()
 
     assert await _is_noticed(backstay, kept, backup, swapped)
 
@@ -110,7 +110,7 @@ def _edited(whole: bytes) -> bytes:
 
 async def test_a_file_edited_together_with_its_checksum_is_noticed(backstay, kept, backup):
     """The file alone is beyond reproach; the database knows better."""
-    whole = (await backstay.backups.path_of(backup)).read_bytes()
+    whole = (await backstay.backups.path_for(backup)).read_bytes()
     edited = _edited(whole)
 
     assert list(ArchiveReader(decompressed(io.BytesIO(edited))).batches())
@@ -119,7 +119,7 @@ async def test_a_file_edited_together_with_its_checksum_is_noticed(backstay, kep
 
 async def test_an_edited_file_without_the_snapshots_digests(backstay, backup, monkeypatch):
     """The control: a verification that trusts the file's own checksum takes it for sound."""
-    path = await backstay.backups.path_of(backup)
+    path = await backstay.backups.path_for(backup)
     path.write_bytes(_edited(path.read_bytes()))
 
     class Trusting(verifier.Verifier):
@@ -155,7 +155,7 @@ class _Quiet:
 )
 async def test_something_else_under_its_name_is_refused(backstay, backup, kind, told, tmp_path):
     """It is neither followed nor waited for."""
-    path = await backstay.backups.path_of(backup)
+    path = await backstay.backups.path_for(backup)
     path.rename(tmp_path / "elsewhere")
     if kind == "link":
         path.symlink_to(tmp_path / "elsewhere")

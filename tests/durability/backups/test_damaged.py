@@ -38,7 +38,7 @@ _READERS = {
 
 async def _truncated(backstay, backup_id):
     """Cut the file of a backup short; return its path and what it was."""
-    path = await backstay.backups.path_of(await backstay.backups.show(backup_id))
+    path = await backstay.backups.path_for(await backstay.backups.show(backup_id))
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
     return path, whole
@@ -73,7 +73,7 @@ async def test_a_file_that_cannot_be_reached_is_not_damaged(kept):
     """A missing disk or a file that was moved away does not make a backup damaged."""
     async with Backstay.open(kept.database) as backstay:
         backup = await backstay.backups.create(ALL)
-        path = await backstay.backups.path_of(backup)
+        path = await backstay.backups.path_for(backup)
         for gone in (path, path.parent):
             gone.rename(kept.database.with_name("unplugged"))
             with pytest.raises(BackupUnreachable):
@@ -109,7 +109,7 @@ async def test_no_delete_goes_on_behind_a_file_that_was_emptied(kept_anywhere, m
         async def emptied(backup, **options):
             begun.append(backup.id)
             if len(begun) == 2:
-                os.truncate(await backstay.backups.path_of(backup), 0)
+                os.truncate(await backstay.backups.path_for(backup), 0)
             return await step(backup, **options)
 
         monkeypatch.setattr(backstay._store.backups, "delete_step", emptied)
@@ -130,7 +130,7 @@ async def test_nothing_is_replaced_whose_backup_is_gone(kept_anywhere, monkeypat
         restore, lost = backstay._store.backups.restore, []
 
         async def unlinking(restored, documents, columns, *, replaced, is_there, **options):
-            lost.append(await backstay.backups.path_of(replaced))
+            lost.append(await backstay.backups.path_for(replaced))
             lost[0].unlink()
             look = is_there if is_checked else lambda: True
             return await restore(restored, documents, columns, replaced=replaced, is_there=look, **options)
@@ -175,7 +175,7 @@ async def test_without_the_record_of_damage(kept, monkeypatch):
         async def unnoted(backup):
             return False
 
-        monkeypatch.setattr(backstay._store.backups, "damaged", unnoted)
+        monkeypatch.setattr(backstay._store.backups, "mark_damaged", unnoted)
         has = BackupDirectory.has
         monkeypatch.setattr(
             BackupDirectory, "has", lambda folder, backup_id, **_: has(folder, backup_id)

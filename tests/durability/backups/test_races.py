@@ -136,7 +136,7 @@ async def test_replacing_without_the_row_version(kept_anywhere, monkeypatch):
         backup = await backstay.backups.create(ALL)
         await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newer'")
         _edited_before_it_is_replaced(backstay, kept, monkeypatch)
-        monkeypatch.setattr(restoring, "held_by_ids", lambda *_: {})
+        monkeypatch.setattr(restoring, "lock_by_ids", lambda *_: {})
 
         done = await backstay.backups.restore(backup.id, on_conflict="replace")
 
@@ -240,13 +240,13 @@ async def test_an_interruption_at_the_last_commit(kept_anywhere, monkeypatch):
     """It is made although nobody waits for it any more: the file stays, and the delete can be gone on with."""
     kept = kept_anywhere
     async with Backstay.open(kept.database) as backstay:
-        verified = backstay._store.backups.verified
+        verified = backstay._store.backups.mark_verified
 
         async def interrupted(*given, **more):
             await verified(*given, **more)
             raise asyncio.CancelledError
 
-        monkeypatch.setattr(backstay._store.backups, "verified", interrupted)
+        monkeypatch.setattr(backstay._store.backups, "mark_verified", interrupted)
         with pytest.raises(asyncio.CancelledError):
             await backstay.conversations.delete(ALL)
 

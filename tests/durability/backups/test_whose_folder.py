@@ -20,7 +20,7 @@ _UNCHECKED = """
 import sys
 from backstay.backup import locations
 from backstay.cli.main import main
-locations.problem_with = lambda *_: None
+locations.describe_problem = lambda *_: None
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -147,7 +147,7 @@ def test_a_copy_of_the_database_removes_no_backup_of_the_original(
     before = _files(place)
 
     if not is_checked:
-        monkeypatch.setattr(locations, "problem_with", lambda *_: None)
+        monkeypatch.setattr(locations, "describe_problem", lambda *_: None)
     orphans = backstay(copy, place, "backups", "cleanup", "--orphans")
     if not is_checked:
         assert (orphans.code, _files(place)) == (0, [])

@@ -110,4 +110,4 @@ def _life(scene) -> liveness.Liveness:
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     ((*card,),) = connection.execute(f"SELECT {columns} FROM workers").fetchall()
     connection.close()
-    return liveness.life_of(WorkerIdentity(*card))
+    return liveness.liveness_of(WorkerIdentity(*card))

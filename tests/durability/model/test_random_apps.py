@@ -62,7 +62,7 @@ async def _there_and_back(url, app, places):
             for selection in (Selection(ids=ids), ALL) if ids else ():
                 await _delete_and_restore(url, app, backstay, selection, before)
             await _store(url, app, backstay, before)
-    await Backstay.open(url).give_back()
+    await Backstay.open(url).unadopt()
     assert _rows(url, app) == before
 
 

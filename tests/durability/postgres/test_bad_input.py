@@ -470,7 +470,7 @@ _REACHED = 'connection failed: connection to server at "10.0.0.7", port 6432 fai
 )
 def test_words_of_servers_and_poolers(words, kind, says):
     """Each is told as what it is: something to mend, or something to wait for."""
-    address = ServerAddress.of(f"postgresql://ann:{_SECRET}@10.0.0.7:6432/app")
+    address = ServerAddress.from_url(f"postgresql://ann:{_SECRET}@10.0.0.7:6432/app")
 
     error = unavailable(psycopg.OperationalError(_REACHED + words), address)
 

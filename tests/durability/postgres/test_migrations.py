@@ -85,11 +85,11 @@ def test_a_library_of_the_former_name_on_the_server_is_refused(empty):
     ask(empty, f"CREATE TABLE {former_name.NAME}.receipts (number bigint)")
 
     with pytest.raises(SettingsError, match="rename that schema to start a new library"):
-        migrate(ServerAddress.of(empty), SCHEMA)
+        migrate(ServerAddress.from_url(empty), SCHEMA)
     assert ask(empty, "SELECT to_regnamespace(?) IS NULL", SCHEMA) == [(True,)]
 
     ask(empty, f"ALTER SCHEMA {former_name.NAME} RENAME TO old")
-    assert migrate(ServerAddress.of(empty), SCHEMA).applied
+    assert migrate(ServerAddress.from_url(empty), SCHEMA).applied
 
 
 @pytest.mark.sweep
@@ -101,7 +101,7 @@ def test_many_starters_of_several_migrations(empty, number):
 
     def start(_: int) -> list[int]:
         gate.wait()
-        return list(migrate(ServerAddress.of(empty), SCHEMA, known).applied)
+        return list(migrate(ServerAddress.from_url(empty), SCHEMA, known).applied)
 
     with ThreadPoolExecutor(_STARTERS) as starters:
         applied = list(starters.map(start, range(_STARTERS)))
@@ -124,7 +124,7 @@ def test_one_that_is_killed_half_way_and_another_after_it(empty, cut):
         dying.append(starting(proxy.url))
         dying[0].communicate(timeout=60)
         before = relations(empty)
-        again = migrate(ServerAddress.of(empty), SCHEMA)
+        again = migrate(ServerAddress.from_url(empty), SCHEMA)
 
     numbers = [number for number, _ in migrations()]
     assert bool(before) == (cut is Cut.AFTER)
@@ -139,10 +139,10 @@ def test_a_migration_that_fails_leaves_those_before_it(url):
     mended = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.whole (x integer)")]
 
     with pytest.raises(BackstayError):
-        migrate(ServerAddress.of(url), SCHEMA, broken)
+        migrate(ServerAddress.from_url(url), SCHEMA, broken)
     between = (recorded(url)[-1], "half" in relations(url))
-    would = check(ServerAddress.of(url), SCHEMA, mended)
-    migrate(ServerAddress.of(url), SCHEMA, mended)
+    would = check(ServerAddress.from_url(url), SCHEMA, mended)
+    migrate(ServerAddress.from_url(url), SCHEMA, mended)
 
     assert between == (_KNOWN + 1, False)
     assert list(would.applied) == [_KNOWN + 2]
@@ -158,7 +158,7 @@ def test_nothing_is_migrated_under_a_worker(scene, url):
     scene.until_called(worker, 40)
 
     with pytest.raises(SchemaOutdated, match=str(worker.pid)):
-        migrate(ServerAddress.of(url), SCHEMA, _NEWER)
+        migrate(ServerAddress.from_url(url), SCHEMA, _NEWER)
     code = scene.finish(worker)
 
     assert code == 0, scene.errors()
@@ -172,7 +172,7 @@ def test_a_dead_worker_does_not_hold_it_up_and_the_older_version_is_then_refused
     scene.until_called(worker, 40)
     scene.kill(worker)
 
-    migrate(ServerAddress.of(url), SCHEMA, _NEWER)
+    migrate(ServerAddress.from_url(url), SCHEMA, _NEWER)
     calls = len(scene.witness().calls)
     code = scene.run()
 
@@ -204,7 +204,7 @@ def test_a_schema_that_moves_under_a_worker(scene, url, without):
 async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(url, asks):
     """No worker was there to hold it up, so it happened; the older one finds out before its next write."""
     async with Backstay.open(url) as older:
-        migrate(ServerAddress.of(url), SCHEMA, _NEWER)
+        migrate(ServerAddress.from_url(url), SCHEMA, _NEWER)
         if not asks:
             older._store._database._known = _KNOWN + 1
 
@@ -231,7 +231,7 @@ async def test_a_write_under_way_is_waited_for_and_the_next_one_is_refused(url):
 
         writing = asyncio.create_task(database.write(slow))
         await asyncio.to_thread(begun.wait, 60)
-        migrating = asyncio.create_task(asyncio.to_thread(migrate, ServerAddress.of(url), SCHEMA, _NEWER))
+        migrating = asyncio.create_task(asyncio.to_thread(migrate, ServerAddress.from_url(url), SCHEMA, _NEWER))
         await asyncio.to_thread(until, lambda: locks_waited_for(url) == 1)
         late = asyncio.create_task(database.write(lambda session: None))
         await asyncio.to_thread(until, lambda: locks_waited_for(url) == 2)

@@ -42,7 +42,7 @@ def effects(url):
 
 @contextmanager
 def opened(url: str) -> Iterator[PostgresDatabase]:
-    there = PostgresDatabase(ServerAddress.of(url), schema=SCHEMA)
+    there = PostgresDatabase(ServerAddress.from_url(url), schema=SCHEMA)
     there.start(known=migrations()[-1][0], collation="default")
     try:
         yield there

@@ -234,10 +234,10 @@ def test_a_database_that_holds_all_text_is_made_as_the_message_says():
     _run(server.url(), "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
         with pytest.raises(StorageError, match="stores text as LATIN1") as refused:
-            migrate(ServerAddress.of(server.url("latin")), "backstay")
+            migrate(ServerAddress.from_url(server.url("latin")), "backstay")
         _run(server.url(), *_statements(refused.value.message))
 
-        assert migrate(ServerAddress.of(server.url("latin_utf8")), "backstay").applied
+        assert migrate(ServerAddress.from_url(server.url("latin_utf8")), "backstay").applied
     finally:
         _run(server.url(), "DROP DATABASE latin", "DROP DATABASE IF EXISTS latin_utf8")
 
@@ -264,7 +264,7 @@ def _durability(url: str) -> Check:
 def _database(case: Case) -> Iterator[str]:
     with supabase.database(migrated=False) if case.beside_users else _plain_database() as url:
         if case.known != 0:
-            migrate(ServerAddress.of(url), postgres.SCHEMA, migrations()[: case.known])
+            migrate(ServerAddress.from_url(url), postgres.SCHEMA, migrations()[: case.known])
         if case.act is _deletes:
             asyncio.run(filled(url, 3, job=False))
         yield url

@@ -10,7 +10,7 @@ from backstay.errors import StorageError
 from backstay.storage.postgres import write_connection
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import connect
-from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.errors import translate_errors
 from support.invariants import violations
 from support.library import ALL, digests, filled
 from support.sql import ask
@@ -181,15 +181,15 @@ def test_a_limit_that_ends_a_session_is_named_with_what_lifts_it(url, setting, a
     database = url.rpartition("/")[2]
     _asked(url, f"ALTER ROLE postgres IN DATABASE {database} SET {setting} = '100ms'")
 
-    connection = connect(ServerAddress.of(url))
+    connection = connect(ServerAddress.from_url(url))
     until(lambda: setting == "transaction_timeout" or not _sessions(url))
     with (
         pytest.raises(StorageError, match=f"ended the session by its {setting}") as ended,
-        translated(ServerAddress.of(url), "backstay"),
+        translate_errors(ServerAddress.from_url(url), "backstay"),
     ):
         connection.execute(asked)
     connection.close()
     _asked(url, ended.value.message.split("`")[1])
 
-    with connect(ServerAddress.of(url)) as connection:
+    with connect(ServerAddress.from_url(url)) as connection:
         assert connection.execute(f"SHOW {setting}").fetchone() == ("0",)

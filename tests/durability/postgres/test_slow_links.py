@@ -27,7 +27,7 @@ async def far(url, tmp_path, monkeypatch):
 async def test_a_delete_over_a_slow_link_takes_large_steps(far, monkeypatch, backup):
     """Dozens of times fewer than conversations: the steps grow as they do beside the server."""
     store = far._store.backups
-    name = "delete_step" if backup else "delete_outright"
+    name = "delete_step" if backup else "delete_without_backup"
     step, steps = getattr(store, name), []
 
     async def counted(*given, **options):

@@ -66,7 +66,7 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
         await backstay._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
         await backstay._store.batches.intake.publish(staged, "job", "caller", JobSettings())
         work, life = backstay._store.batches.work, liveness.LivenessLock.open(backstay._store.locks)
-        lease = (await work.enter("local", "job", life.card, again=False)).lease
+        lease = (await work.acquire_lease("local", "job", life.card, again=False)).lease
         (claimed,) = (await work.commit(lease, [], Claim(room=1))).claimed
         done = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
         await work.commit(lease, [done], Claim())

@@ -130,10 +130,10 @@ async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, 
 
 def _go_on_whatever_happens(monkeypatch):
     """Keep the job from pausing and from slowing down because all calls end in one and the same error."""
-    monkeypatch.setattr(CircuitBreaker, "saw", lambda *_: None)
+    monkeypatch.setattr(CircuitBreaker, "record", lambda *_: None)
     monkeypatch.setattr(CircuitBreaker, "allowance", None)
-    monkeypatch.setattr(RateLimiter, "is_passing", True)
-    monkeypatch.setattr(RateLimiter, "refused", lambda *_, **__: 0.0)
+    monkeypatch.setattr(RateLimiter, "is_recovering", True)
+    monkeypatch.setattr(RateLimiter, "record_refusal", lambda *_, **__: 0.0)
 
 
 async def _sample(provider, recipe, path):

@@ -94,7 +94,7 @@ async def test_what_fails_for_all_costs_the_window(name, good, concurrency, prov
 @pytest.mark.parametrize("name", ["no body", "too long", "500"])
 async def test_control_with_nobody_watching_it_costs_more(name, provider, path, quick_waits, monkeypatch):
     """With breaker and count of faults switched off, the same job goes on asking until it is stopped."""
-    monkeypatch.setattr(CircuitBreaker, "saw", lambda *_: None)
+    monkeypatch.setattr(CircuitBreaker, "record", lambda *_: None)
     monkeypatch.setattr(CircuitBreaker, "allowance", None)
     monkeypatch.setattr(SuspectedErrors, "note_fault", lambda *_: None)
 

@@ -104,13 +104,13 @@ async def test_no_item_is_lost_in_an_outage(name, provider, path):
 async def test_no_item_is_lost_while_connections_are_refused(path, monkeypatch):
     """A server that goes away and comes back at its address costs no try."""
     refused = Counter()
-    note_refusal = RateLimiter.refused
+    note_refusal = RateLimiter.record_refusal
 
     def count(limiter, *args, **options):
         refused[limiter] += 1
         return note_refusal(limiter, *args, **options)
 
-    monkeypatch.setattr(RateLimiter, "refused", count)
+    monkeypatch.setattr(RateLimiter, "record_refusal", count)
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))  # nobody else gets the port meanwhile

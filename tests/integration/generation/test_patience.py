@@ -106,7 +106,7 @@ async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, gen
     """With what is everybody's taken for each item's own trouble, the whole job is asked for nothing."""
     codes = (f"code_{number}" for number in itertools.count())
     monkeypatch.setattr(
-        model_writer, "refusal_of", lambda *_, **__: ErrorResponse(ErrorKind.ITEM, next(codes), "not this one")
+        model_writer, "classify_response", lambda *_, **__: ErrorResponse(ErrorKind.ITEM, next(codes), "not this one")
     )
     provider.behaviour = lambda _: Status(401)
 

@@ -174,7 +174,7 @@ async def test_one_of_thirty_is_refused_and_the_others_come_through(provider, tm
 async def test_control_a_suspicion_taken_for_certain_stops_the_others(provider, tmp_path, monkeypatch):
     """Without a second look, a refusal of one item that may be everybody's pauses the whole job."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(SuspectedErrors, "blame", lambda *_: ErrorScope.ALL)
+    monkeypatch.setattr(SuspectedErrors, "judge", lambda *_: ErrorScope.ALL)
     row = next(row for row in _of_items() if row.kind is ErrorKind.ACCOUNT)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         with pytest.raises(AssertionError):

@@ -20,7 +20,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def database(url: str) -> Iterator[PostgresDatabase]:
-    database = PostgresDatabase(ServerAddress.of(url), schema=postgres.SCHEMA)
+    database = PostgresDatabase(ServerAddress.from_url(url), schema=postgres.SCHEMA)
     database.start(known=migrations()[-1][0], collation="default")
     yield database
     database.stop()

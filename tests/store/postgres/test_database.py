@@ -256,7 +256,7 @@ async def test_a_server_that_is_gone_is_told_after_a_while(database, monkeypatch
     from backstay.storage.postgres.database import PostgresDatabase
 
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.3)
-    gone = PostgresDatabase(ServerAddress.of("postgresql://me:hunter2@127.0.0.1:1/app"), schema="backstay")
+    gone = PostgresDatabase(ServerAddress.from_url("postgresql://me:hunter2@127.0.0.1:1/app"), schema="backstay")
     gone.start(known=1, collation="default")
     try:
         with pytest.raises(StorageError, match=r"127.0.0.1:1/app cannot be reached") as caught:

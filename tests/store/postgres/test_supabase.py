@@ -207,11 +207,11 @@ def test_views_that_are_made_anew_are_shown_to_whom_they_were():
     """A migration that changes them keeps what the operator has granted, and grants to nobody else."""
     number = next(at for at, (_, text) in enumerate(migrations()) if "$views$" in text)
     with supabase.database(migrated=False) as url:
-        migrate(ServerAddress.of(url), postgres.SCHEMA, migrations()[:number])
+        migrate(ServerAddress.from_url(url), postgres.SCHEMA, migrations()[:number])
         ask(url, "GRANT SELECT ON backup_exports TO anon; REVOKE ALL ON batch_checkpoints FROM service_role")
         ask(url, "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO anon, authenticated")
         before = _grants(url)
-        migrate(ServerAddress.of(url), postgres.SCHEMA)
+        migrate(ServerAddress.from_url(url), postgres.SCHEMA)
 
         assert _grants(url) == before
         assert ("backup_exports", "anon", "SELECT") in before

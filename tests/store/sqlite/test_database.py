@@ -318,13 +318,13 @@ async def test_every_connection_is_durable(database):
 async def test_who_waits_for_a_write_does_not_wait_for_the_log(path, monkeypatch):
     """It is copied back when the write has been told of, and before the next one."""
     may_copy, copied = threading.Event(), []
-    copy_back = WriteAheadLog.copy_back
+    copy_back = WriteAheadLog.checkpoint
 
     def held_up(log):
         may_copy.wait(PATIENCE_SECONDS)
         copied.append(copy_back(log))
 
-    monkeypatch.setattr(WriteAheadLog, "copy_back", held_up)
+    monkeypatch.setattr(WriteAheadLog, "checkpoint", held_up)
     database = SqliteDatabase(path)
     database.start(schema=0)
 
@@ -363,7 +363,7 @@ async def test_log_that_cannot_be_copied_back_is_kept(database, path, monkeypatc
     log = WriteAheadLog(stubborn)
     for name in "ab":
         stubborn.execute("INSERT INTO notes VALUES (?)", (name,))
-        log.copy_back()
+        log.checkpoint()
 
     assert _as_another_program(path) == ["a", "b"]
     stubborn.close()

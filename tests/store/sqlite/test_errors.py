@@ -16,7 +16,7 @@ from backstay.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from backstay.storage.sqlite.errors import translated
+from backstay.storage.sqlite.errors import translate_errors
 
 _PATH = Path("/data/library.db")
 
@@ -46,7 +46,7 @@ _PATH = Path("/data/library.db")
 )
 def test_error_is_told_in_our_words(error, translation, says):
     """Naming the database and the next step; the original is its cause."""
-    with pytest.raises(translation, match=says) as caught, translated(_PATH):
+    with pytest.raises(translation, match=says) as caught, translate_errors(_PATH):
         raise error
 
     assert type(caught.value) is translation
@@ -57,7 +57,7 @@ def test_error_is_told_in_our_words(error, translation, says):
 @pytest.mark.parametrize("error", [JobNotFound("none"), ValueError("no"), KeyboardInterrupt()], ids=repr)
 def test_any_other_error_passes(error):
     """Our own, and a mistake of the code."""
-    with pytest.raises(type(error)) as caught, translated(_PATH):
+    with pytest.raises(type(error)) as caught, translate_errors(_PATH):
         raise error
 
     assert caught.value is error
@@ -69,7 +69,7 @@ def test_no_value_is_shown():
     connection.execute("CREATE TABLE x (y TEXT PRIMARY KEY)")
     connection.execute("INSERT INTO x VALUES (?)", ("secret words",))
 
-    with pytest.raises(OutcomeRefused) as caught, translated(_PATH):
+    with pytest.raises(OutcomeRefused) as caught, translate_errors(_PATH):
         connection.execute("INSERT INTO x VALUES (?)", ("secret words",))
     connection.close()
 

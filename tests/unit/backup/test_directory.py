@@ -14,7 +14,7 @@ _ID = "backup-1-a"
 @pytest.fixture
 def folder(tmp_path):
     folder = BackupDirectory(tmp_path / "backups" / "one")
-    folder.make()
+    folder.make_folder()
     return folder
 
 
@@ -29,7 +29,7 @@ def test_a_file_has_its_name_only_once_it_is_published(folder):
     part.publish()
     part.close(keep=True)
     assert folder.names() == [_ID]
-    with folder.opened(_ID) as file:
+    with folder.open(_ID) as file:
         assert file.read() == b"text"
 
 
@@ -48,7 +48,7 @@ def test_a_living_writer_keeps_its_file(folder):
     """A sweep takes nothing from it, in whatever process it is."""
     part = folder.create(_ID)
 
-    swept = folder.sweep()
+    swept = folder.remove_leftovers()
 
     assert swept == 0
     assert folder.is_being_written(_ID)
@@ -68,7 +68,7 @@ def test_what_a_dead_writer_left_is_swept(folder):
     left = [path.name for path in folder.path.iterdir()]
 
     assert not folder.is_being_written(_ID)
-    assert folder.sweep() == 1
+    assert folder.remove_leftovers() == 1
     assert left == [".backup-1-a.json.zst.part"]
     assert list(folder.path.iterdir()) == []
 
@@ -80,11 +80,11 @@ def test_a_reader_keeps_what_it_has_opened(folder):
     part.publish()
     part.close(keep=True)
 
-    with folder.opened(_ID) as file:
+    with folder.open(_ID) as file:
         assert folder.remove(_ID)
         assert file.read() == b"text"
     assert not folder.remove(_ID)
-    with pytest.raises(BackupUnreachable, match="cannot be opened"), folder.opened(_ID):
+    with pytest.raises(BackupUnreachable, match="cannot be opened"), folder.open(_ID):
         pass
 
 
@@ -92,7 +92,7 @@ def test_a_reader_keeps_what_it_has_opened(folder):
 def test_no_path_is_made_of_anything_else_than_an_id(folder, name):
     """Ids come out of our own records; this is the second lock on that door."""
     with pytest.raises(BackupError, match="cannot be the id of a backup"):
-        folder.path_of(name)
+        folder.path_for(name)
 
 
 def test_files_of_others_are_left_alone(folder):
@@ -101,5 +101,5 @@ def test_files_of_others_are_left_alone(folder):
         (folder.path / name).write_text("mine")
     (folder.path / "backup-1-b.json.zst").mkdir()
 
-    assert (folder.names(), folder.sweep()) == ([], 0)
+    assert (folder.names(), folder.remove_leftovers()) == ([], 0)
     assert len(list(folder.path.iterdir())) == 4

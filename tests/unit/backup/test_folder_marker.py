@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.backup.folder_marker import FolderMarker, FolderState, state_of
+from backstay.backup.folder_marker import FolderMarker, FolderState, folder_state
 from backstay.backup.location import FileLocation
 
 _FILE = FileLocation("/data/backstay.db", "one", 5, 77)
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 def _state(folder, *, database=_FILE, was=None, database_id="a"):
     marker = FolderMarker("a", _FILE, was or FileLocation.from_path(folder))
-    return state_of(folder, marker, database_id=database_id, database=database, is_recorded=True)
+    return folder_state(folder, marker, database_id=database_id, database=database, is_recorded=True)
 
 
 def test_a_folder_is_that_of_the_database_in_its_marker(folder):
@@ -54,4 +54,4 @@ def test_a_folder_that_was_copied_with_its_database_is_its_own(folder):
 @pytest.mark.parametrize(("is_recorded", "state"), [(True, FolderState.MISSING), (False, FolderState.NEW)])
 def test_a_folder_without_a_marker_is_new_or_missing(folder, is_recorded, state):
     """It depends on whether backups were made there."""
-    assert state_of(folder, None, database_id="a", database=_FILE, is_recorded=is_recorded) is state
+    assert folder_state(folder, None, database_id="a", database=_FILE, is_recorded=is_recorded) is state

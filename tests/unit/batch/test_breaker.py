@@ -16,9 +16,9 @@ from support.verdicts import completed, completed_with_none, doomed, failed, put
 def test_one_error_over_all_first_calls_trips(concurrency, calls):
     """After max(20, concurrency) calls that ended in the same error, and not before."""
     breaker = CircuitBreaker(concurrency=concurrency)
-    breaker.started(calls)
+    breaker.note_started(calls)
 
-    pauses = [breaker.saw(failed(claimed(position), "http_404")) for position in range(calls)]
+    pauses = [breaker.record(failed(claimed(position), "http_404")) for position in range(calls)]
 
     assert pauses[:-1] == [None] * (calls - 1)
     assert pauses[-1].code == "http_404"
@@ -41,11 +41,11 @@ def test_one_error_over_all_first_calls_trips(concurrency, calls):
 def test_one_call_that_ends_otherwise_lets_all_others_out(otherwise, before):
     """After a call that ended otherwise the breaker bounds no more how many may start."""
     breaker = CircuitBreaker(concurrency=4)
-    breaker.started(20)
+    breaker.note_started(20)
 
     for position in range(before):
-        assert breaker.saw(failed(claimed(position), "http_404")) is None
-    assert breaker.saw(otherwise) is None
+        assert breaker.record(failed(claimed(position), "http_404")) is None
+    assert breaker.record(otherwise) is None
 
     assert breaker.allowance is None
 
@@ -54,14 +54,14 @@ def test_failures_of_several_kinds_trip_once_nothing_in_the_window_was_good():
     """Half of one kind and half of another were paid as well; one good call among them lets the job go on."""
     for good_at in (None, 30):
         breaker = CircuitBreaker(concurrency=1)
-        breaker.started(51)
-        breaker.saw(completed(claimed(99)))
+        breaker.note_started(51)
+        breaker.record(completed(claimed(99)))
         ends = [
             completed(claimed(n)) if n == good_at else failed(claimed(n), ("length", "wrong_shape")[n % 2])
             for n in range(50)
         ]
 
-        pauses = [pause for verdict in ends if (pause := breaker.saw(verdict)) is not None]
+        pauses = [pause for verdict in ends if (pause := breaker.record(verdict)) is not None]
 
         if good_at is None:
             assert [pause.code for pause in pauses] == ["length"]
@@ -76,12 +76,12 @@ def test_failures_of_several_kinds_trip_once_nothing_in_the_window_was_good():
 def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, window, good_before):
     """Nine in ten of the last max(50, 2 * concurrency) calls are enough, however many were good before them."""
     breaker = CircuitBreaker(concurrency=concurrency)
-    breaker.started(good_before + window)
+    breaker.note_started(good_before + window)
     for position in range(good_before):
-        assert breaker.saw(completed(claimed(position))) is None
+        assert breaker.record(completed(claimed(position))) is None
 
     calls = 0
-    while (pause := breaker.saw(failed(claimed(10_000 + calls), "wrong_shape"))) is None:
+    while (pause := breaker.record(failed(claimed(10_000 + calls), "wrong_shape"))) is None:
         calls += 1
 
     most = math.ceil(0.9 * window)
@@ -94,12 +94,12 @@ def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, w
 def test_what_was_under_way_when_it_tripped_is_put_back_as_well():
     """Calls that end after the one that tripped it push none of the items out that led to it."""
     breaker = CircuitBreaker(concurrency=40)
-    breaker.started(180)
+    breaker.note_started(180)
     for position in range(100):
-        breaker.saw(completed(claimed(position)))
+        breaker.record(completed(claimed(position)))
 
     for position in range(100, 180):
-        pause = breaker.saw(failed(claimed(position), "length"))
+        pause = breaker.record(failed(claimed(position), "length"))
 
     assert pause is not None
     assert breaker.failed_positions == list(range(100, 180))
@@ -110,19 +110,19 @@ def test_one_in_eight_that_ends_well_keeps_it_from_tripping():
     breaker = CircuitBreaker(concurrency=1)
 
     for position in range(1_000):
-        breaker.started(1)
+        breaker.note_started(1)
         ends_well = position % 8 == 0
         verdict = completed(claimed(position)) if ends_well else failed(claimed(position), "wrong_shape")
-        assert breaker.saw(verdict) is None
+        assert breaker.record(verdict) is None
 
 
 @pytest.mark.parametrize("raw", ["no JSON", ""])
 def test_tries_that_will_be_repeated_fill_the_window(raw):
     """Answers of no use are paid for, whether or not the item has tries left, and empty ones as well."""
     breaker = CircuitBreaker(concurrency=1)
-    breaker.started(50)
+    breaker.note_started(50)
 
-    pauses = [breaker.saw(retried(claimed(position % 7), usage=AttemptUsage(raw=raw))) for position in range(50)]
+    pauses = [breaker.record(retried(claimed(position % 7), usage=AttemptUsage(raw=raw))) for position in range(50)]
 
     assert pauses[:-1] == [None] * 49
     assert pauses[-1].code == "transient"
@@ -134,8 +134,8 @@ def test_what_waits_never_fills_the_window():
     breaker = CircuitBreaker(concurrency=4)
 
     for position in range(500):
-        breaker.started(1)
-        assert breaker.saw(put_off(claimed(position))) is None
+        breaker.note_started(1)
+        assert breaker.record(put_off(claimed(position))) is None
 
     assert breaker.allowance == 20
 
@@ -145,17 +145,17 @@ def test_tries_without_an_answer_do_not_fill_the_window():
     breaker = CircuitBreaker(concurrency=4)
 
     for position in range(500):
-        breaker.started(1)
-        assert breaker.saw(retried(claimed(position))) is None
+        breaker.note_started(1)
+        assert breaker.record(retried(claimed(position))) is None
 
 
 def test_a_pause_tells_tokens_and_shows_the_latest_tries():
     """What was paid for is named, and the tries that led to the pause can be looked up, the latest first."""
     breaker = CircuitBreaker(concurrency=1)
-    breaker.started(20)
+    breaker.note_started(20)
 
     for position in range(20):
-        pause = breaker.saw(failed(claimed(position, attempt=3), "length", usage=AttemptUsage(100, 50)))
+        pause = breaker.record(failed(claimed(position, attempt=3), "length", usage=AttemptUsage(100, 50)))
 
     assert pause.message == "the first 20 calls all ended in length (3,000 tokens): it is length"
     assert pause.evidence == tuple((position, 3) for position in reversed(range(20)))
@@ -164,9 +164,9 @@ def test_a_pause_tells_tokens_and_shows_the_latest_tries():
 def test_doomed_item_says_nothing():
     """A doom has its own reason to pause."""
     breaker = CircuitBreaker(concurrency=1)
-    breaker.started(20)
+    breaker.note_started(20)
 
-    assert breaker.saw(doomed(claimed(5))) is None
+    assert breaker.record(doomed(claimed(5))) is None
 
     assert breaker.allowance == 1
     assert breaker.failed_positions == []
@@ -182,10 +182,10 @@ def test_allowance_bounds_the_calls(data, concurrency):
     while pause is None:
         room = min(concurrency - in_flight, breaker.allowance)
         new = data.draw(st.integers(min(room, 1 if in_flight == 0 else 0), room))
-        breaker.started(new)
+        breaker.note_started(new)
         started, in_flight = started + new, in_flight + new
         for position in range(data.draw(st.integers(0 if new else 1, in_flight))):
-            pause = breaker.saw(failed(claimed(position), "no"))
+            pause = breaker.record(failed(claimed(position), "no"))
             in_flight -= 1
 
     assert started == threshold

@@ -56,7 +56,9 @@ def calls_of(ear):
     """Return Calls of a processor."""
 
     def make(processor, *, timeout_seconds=10.0):
-        return Executor(callee=CallableProcessor.of(processor), timeout_seconds=timeout_seconds, on_ended=ear.hear)
+        return Executor(
+            callee=CallableProcessor.from_processor(processor), timeout_seconds=timeout_seconds, on_ended=ear.hear
+        )
 
     return make
 
@@ -441,7 +443,7 @@ def test_abandoned_blocking_call_outlives_the_loop():
         return conversation()
 
     async def run():
-        calls = Executor(callee=CallableProcessor.of(process), timeout_seconds=10, on_ended=lambda *_: None)
+        calls = Executor(callee=CallableProcessor.from_processor(process), timeout_seconds=10, on_ended=lambda *_: None)
         calls.start(claimed())
         await until(begun.is_set)
         calls.abandon_all()

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from backstay.batch.given_values import plain_values
-from backstay.batch.intake import ColumnMapping, drafts
-from backstay.batch.item import Item, item_of
+from backstay.batch.intake import ColumnMapping, read_items
+from backstay.batch.item import Item, to_item
 from backstay.errors import InvalidRow
 
 
@@ -26,7 +26,7 @@ class _Weight(enum.IntEnum):
 
 
 async def _items(given):
-    return [item_of(draft) async for chunk in drafts(given, ColumnMapping()) for draft in chunk]
+    return [to_item(draft) async for chunk in read_items(given, ColumnMapping()) for draft in chunk]
 
 
 async def test_rows_of_a_data_frame_are_taken_as_they_are_meant():

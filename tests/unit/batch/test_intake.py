@@ -11,7 +11,7 @@ from types import MappingProxyType
 import orjson
 import pytest
 
-from backstay.batch.intake import CHUNK, ColumnMapping, drafts
+from backstay.batch.intake import CHUNK, ColumnMapping, read_items
 from backstay.batch.item import Item, content_digest_source
 from backstay.errors import InputEmpty, InputNotFound, InvalidRow, UnknownColumn
 from backstay.library.id_text import check_id
@@ -25,7 +25,7 @@ async def _one(item, columns=None):
 
 
 async def _of_file(path, columns=None, **options):
-    return [draft async for chunk in drafts(path, columns or ColumnMapping(), **options) for draft in chunk]
+    return [draft async for chunk in read_items(path, columns or ColumnMapping(), **options) for draft in chunk]
 
 
 def _parameters(draft):
@@ -97,7 +97,7 @@ async def test_chunks_are_bounded(count, is_async):
 
     given = asynchronous() if is_async else ({"topic": str(n)} for n in range(count))
 
-    chunks = [chunk async for chunk in drafts(given, ColumnMapping())]
+    chunks = [chunk async for chunk in read_items(given, ColumnMapping())]
 
     assert max(map(len, chunks)) <= CHUNK
     assert [draft.line for chunk in chunks for draft in chunk] == list(range(1, count + 1))
@@ -114,7 +114,7 @@ async def test_chunk_of_long_items_has_fewer(is_async):
 
     given = asynchronous() if is_async else ({"topic": topic} for _ in range(10))
 
-    chunks = [chunk async for chunk in drafts(given, ColumnMapping())]
+    chunks = [chunk async for chunk in read_items(given, ColumnMapping())]
 
     assert list(map(len, chunks)) == [4, 4, 2]
 
@@ -128,7 +128,7 @@ async def test_items_are_taken_only_as_they_are_needed():
             taken.append(n)
             yield {"topic": str(n)}
 
-    stream = drafts(given(), ColumnMapping())
+    stream = read_items(given(), ColumnMapping())
     await anext(stream)
     await stream.aclose()
 

@@ -37,7 +37,7 @@ class _Rows:
         assert (owner, job_id) == ("local", "job")
         return list(self.rows.values())
 
-    async def take_over(self, owner, worker, *, crash_limit):
+    async def reclaim(self, owner, worker, *, crash_limit):
         assert (owner, crash_limit) == ("local", CRASH_LIMIT)
         if worker.token in self.refuses or self.rows.get(worker.token) != worker:
             return False
@@ -69,7 +69,7 @@ async def _look_every_second(watch, clock, seconds):
     alive = []
     for _ in range(seconds):
         clock.seconds += 1
-        alive.append(await watch.look())
+        alive.append(await watch.poll())
     return alive
 
 
@@ -78,7 +78,7 @@ async def test_worker_that_beats_is_alive(rows, clock, watch):
     rows.put(1)
 
     for _ in range(10):
-        assert await watch.look() == 1
+        assert await watch.poll() == 1
         clock.seconds += 9
         rows.beat(1)
 
@@ -88,7 +88,7 @@ async def test_worker_that_beats_is_alive(rows, clock, watch):
 async def test_worker_silent_for_a_lease_is_taken_over(rows, clock, watch):
     """Seen with the same beat for a whole lease by the observer's clock, and not a moment earlier."""
     rows.put(1, beat=5)
-    assert await watch.look() == 1
+    assert await watch.poll() == 1
 
     assert await _look_every_second(watch, clock, 10) == [1] * 9 + [0]
 
@@ -100,17 +100,17 @@ async def test_first_look_proves_nothing(rows, clock, watch):
     clock.seconds = 1e9
     rows.put(1)
 
-    assert await watch.look() == 1
+    assert await watch.poll() == 1
 
 
 @pytest.mark.parametrize("seconds", [10, 3_600])
 async def test_observer_that_slept_has_not_watched(rows, clock, watch, seconds):
     """The lid was closed, or a lock kept everybody from beating: the first look after that proves nothing yet."""
     rows.put(1)
-    await watch.look()
+    await watch.poll()
     clock.seconds += seconds
 
-    assert await watch.look() == 1
+    assert await watch.poll() == 1
     rows.beat(1)
     assert await _look_every_second(watch, clock, 9) == [1] * 9
 
@@ -118,7 +118,7 @@ async def test_observer_that_slept_has_not_watched(rows, clock, watch, seconds):
 async def test_a_beat_starts_the_lease_anew(rows, clock, watch):
     """One sign of life is enough."""
     rows.put(1)
-    await watch.look()
+    await watch.poll()
     await _look_every_second(watch, clock, 9)
     rows.beat(1)
 
@@ -130,7 +130,7 @@ async def test_own_row_is_not_watched(rows, clock, watch):
     rows.put(_LEASE.token)
 
     for _ in range(3):
-        assert await watch.look(_LEASE) == 0
+        assert await watch.poll(_LEASE) == 0
         clock.seconds += 20
 
     assert rows.taken == []
@@ -140,7 +140,7 @@ async def test_each_worker_is_judged_by_itself(rows, clock, watch):
     """Only the silent one of two is taken over."""
     rows.put(1)
     rows.put(2)
-    await watch.look()
+    await watch.poll()
     await _look_every_second(watch, clock, 8)
     rows.beat(2)
 
@@ -152,7 +152,7 @@ async def test_worker_that_moves_at_the_last_moment_is_left_alone(rows, clock, w
     """The takeover itself looks at the beat again; another one may also have been faster."""
     rows.put(1)
     rows.refuses = {1}
-    await watch.look()
+    await watch.poll()
 
     await _look_every_second(watch, clock, 20)
 
@@ -165,7 +165,7 @@ async def test_worker_that_is_proven_dead_is_taken_over_at_once(rows, clock, wat
     life.close(remove=False)
     rows.put(1, of=life.card)
 
-    assert await watch.look() == 0
+    assert await watch.poll() == 0
 
     assert rows.taken == [1]
     assert list(tmp_path.iterdir()) == []
@@ -175,9 +175,9 @@ async def test_workers_that_left_are_forgotten(rows, clock, watch):
     """What was seen of them does not pile up."""
     for token in range(20):
         rows.put(token)
-    await watch.look()
+    await watch.poll()
     rows.rows.clear()
-    await watch.look()
+    await watch.poll()
 
     assert watch._seen == {}
 

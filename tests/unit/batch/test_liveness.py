@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backstay.batch import liveness
-from backstay.batch.liveness import Liveness, LivenessLock, forget, is_proven_dead, life_of
+from backstay.batch.liveness import Liveness, LivenessLock, is_proven_dead, liveness_of, remove_lock_file
 from backstay.batch.store import WorkerIdentity
 from support.waiting import PATIENCE_SECONDS
 
@@ -43,9 +43,9 @@ os.kill(os.getpid(), 9)
 
 _PROBE = """
 import json, sys
-from backstay.batch.liveness import life_of
+from backstay.batch.liveness import liveness_of
 from backstay.batch.store import WorkerIdentity
-print(life_of(WorkerIdentity(**json.loads(sys.argv[1]))).value)
+print(liveness_of(WorkerIdentity(**json.loads(sys.argv[1]))).value)
 """
 
 
@@ -147,7 +147,7 @@ def test_own_file_is_alive_and_stays_locked(tmp_path):
     """A process that opens and closes its own file would lose its lock on it: it must not look."""
     life = LivenessLock.open(tmp_path)
     try:
-        assert life_of(life.card) is Liveness.ALIVE
+        assert liveness_of(life.card) is Liveness.ALIVE
         assert not is_proven_dead(life.card)
         assert _seen_by_another_process(life.card) is Liveness.ALIVE
     finally:
@@ -156,7 +156,7 @@ def test_own_file_is_alive_and_stays_locked(tmp_path):
 
 def test_file_left_unlocked_proves_death(abandoned):
     """Its worker could not give back what it held, and left it for this."""
-    assert life_of(abandoned) is Liveness.DEAD
+    assert liveness_of(abandoned) is Liveness.DEAD
     assert is_proven_dead(abandoned)
     assert _seen_by_another_process(abandoned) is Liveness.DEAD
 
@@ -165,7 +165,7 @@ def test_killed_process_is_dead_at_once(tmp_path):
     """The kernel drops the lock, whatever the process was doing."""
     with _process(_HOLD, tmp_path) as worker:
         card = WorkerIdentity(**json.loads(worker.stdout.readline()))
-        assert life_of(card) is Liveness.ALIVE
+        assert liveness_of(card) is Liveness.ALIVE
 
         worker.send_signal(signal.SIGKILL)
         worker.wait(PATIENCE_SECONDS)
@@ -179,7 +179,7 @@ def test_stopped_process_is_alive(tmp_path):
         card = WorkerIdentity(**json.loads(worker.stdout.readline()))
         worker.send_signal(signal.SIGSTOP)
 
-        assert life_of(card) is Liveness.ALIVE
+        assert liveness_of(card) is Liveness.ALIVE
 
 
 def test_forked_child_does_not_keep_its_parent_alive(tmp_path):
@@ -198,7 +198,7 @@ def test_missing_file_proves_nothing(abandoned):
     """Somebody may have removed the file of a living worker."""
     Path(abandoned.lock_path).unlink()
 
-    assert life_of(abandoned) is Liveness.UNKNOWN
+    assert liveness_of(abandoned) is Liveness.UNKNOWN
     assert not is_proven_dead(abandoned)
 
 
@@ -208,7 +208,7 @@ def test_file_of_another_proves_nothing(abandoned, tmp_path):
     other.write_bytes(b"")
     other.replace(abandoned.lock_path)
 
-    assert life_of(abandoned) is Liveness.UNKNOWN
+    assert liveness_of(abandoned) is Liveness.UNKNOWN
 
 
 def test_link_proves_nothing(abandoned, tmp_path):
@@ -216,20 +216,20 @@ def test_link_proves_nothing(abandoned, tmp_path):
     Path(abandoned.lock_path).rename(tmp_path / "moved")
     Path(abandoned.lock_path).symlink_to(tmp_path / "moved")
 
-    assert life_of(abandoned) is Liveness.UNKNOWN
+    assert liveness_of(abandoned) is Liveness.UNKNOWN
 
 
 @pytest.mark.parametrize("boot", ["", "another-boot"])
 def test_other_machine_proves_nothing(abandoned, boot):
     """A lock of another machine cannot be seen here, even where its file can."""
-    assert life_of(replace(abandoned, boot_id=boot, host="elsewhere")) is Liveness.UNKNOWN
+    assert liveness_of(replace(abandoned, boot_id=boot, host="elsewhere")) is Liveness.UNKNOWN
 
 
 def test_machines_without_a_boot_id_are_told_apart_by_name(abandoned, monkeypatch):
     """Two machines that both have none are not the same."""
     monkeypatch.setattr(liveness, "boot_id", lambda: "")
 
-    assert life_of(replace(abandoned, boot_id="", host="elsewhere")) is Liveness.UNKNOWN
+    assert liveness_of(replace(abandoned, boot_id="", host="elsewhere")) is Liveness.UNKNOWN
 
 
 @pytest.mark.parametrize("file", ["there", "gone"])
@@ -239,24 +239,24 @@ def test_restart_of_this_machine_is_death(abandoned, monkeypatch, file):
     if file == "gone":
         Path(abandoned.lock_path).unlink()
 
-    assert life_of(replace(abandoned, boot_id="an-earlier-boot/this-machine")) is Liveness.DEAD
+    assert liveness_of(replace(abandoned, boot_id="an-earlier-boot/this-machine")) is Liveness.DEAD
 
 
 def test_another_machine_of_the_same_name_proves_nothing(abandoned, monkeypatch):
     """Many machines are called as they were delivered; on a server's database they meet."""
     monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
 
-    assert life_of(replace(abandoned, boot_id="another-boot/another-machine")) is Liveness.UNKNOWN
+    assert liveness_of(replace(abandoned, boot_id="another-boot/another-machine")) is Liveness.UNKNOWN
 
 
 def test_a_machine_that_nothing_names_is_known_by_the_file(abandoned, monkeypatch):
     """With the file it is another boot of the same machine; without, it may be any machine of that name."""
     monkeypatch.setattr(liveness, "machine_id", lambda: "")
     unnamed = replace(abandoned, boot_id="another-boot/")
-    there = life_of(unnamed)
+    there = liveness_of(unnamed)
     Path(abandoned.lock_path).unlink()
 
-    assert (there, life_of(unnamed)) == (Liveness.DEAD, Liveness.UNKNOWN)
+    assert (there, liveness_of(unnamed)) == (Liveness.DEAD, Liveness.UNKNOWN)
 
 
 def test_a_machine_keeps_its_own_name_to_itself(tmp_path, monkeypatch):
@@ -278,14 +278,14 @@ def test_a_machine_keeps_its_own_name_to_itself(tmp_path, monkeypatch):
 
 def test_file_of_a_dead_worker_is_removed(abandoned):
     """After its items were taken over; twice is no harm."""
-    forget(abandoned)
-    forget(abandoned)
+    remove_lock_file(abandoned)
+    remove_lock_file(abandoned)
 
     assert not Path(abandoned.lock_path).exists()
 
 
 def test_file_of_another_is_not_removed(abandoned):
     """Only the one of the card."""
-    forget(replace(abandoned, lock_inode=abandoned.lock_inode + 1))
+    remove_lock_file(replace(abandoned, lock_inode=abandoned.lock_inode + 1))
 
     assert Path(abandoned.lock_path).exists()

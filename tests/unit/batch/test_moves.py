@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from backstay.batch.job import FINISHED, MOVES, UNFINISHED, Job, JobAction, JobState, check_move
+from backstay.batch.job import FINISHED, MOVES, UNFINISHED, Job, JobAction, JobState, check_action
 from backstay.batch.job import ItemsDifference as ItemDifference
 from backstay.errors import InvalidTransition
 
@@ -41,14 +41,14 @@ _LEGAL = {
 @pytest.mark.parametrize(("state", "move"), sorted(_LEGAL))
 def test_legal_move_leads_to_its_state(state, move):
     """Putting items into a job that is under way, or paused, leaves it so."""
-    assert check_move("topics", state, move) is _LEGAL[state, move]
+    assert check_action("topics", state, move) is _LEGAL[state, move]
 
 
 @pytest.mark.parametrize(("state", "move"), sorted(set(product(_STORED, JobAction)) - set(_LEGAL)))
 def test_any_other_move_is_refused(state, move):
     """The refusal names the job, its state, what was asked and the next step."""
     with pytest.raises(InvalidTransition) as caught:
-        check_move("topics", state, move)
+        check_action("topics", state, move)
 
     message = caught.value.message
     assert message.startswith(f"Job 'topics' is {str(state).replace('_', ' ')}: {move} is not possible. `backstay ")

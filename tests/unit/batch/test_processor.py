@@ -115,7 +115,7 @@ def _wrapped(*arguments, **named):
 )
 async def test_callable_is_called_as_it_wants(processor, is_async, takes_work):
     """With the item, and with the attempt where it takes one."""
-    callee, work = CallableProcessor.of(processor), Work(1)
+    callee, work = CallableProcessor.from_processor(processor), Work(1)
 
     returned = callee.call(_ITEM, work)
     if is_async:
@@ -134,7 +134,7 @@ def test_class_is_called_as_its_constructor():
         def __init__(self, item):
             self.item = item
 
-    callee = CallableProcessor.of(Made)
+    callee = CallableProcessor.from_processor(Made)
 
     assert (callee.is_async, callee.takes_work) == (False, False)
     assert callee.call(_ITEM, Work(1)).item is _ITEM
@@ -142,7 +142,7 @@ def test_class_is_called_as_its_constructor():
 
 def test_callable_without_a_signature_takes_the_item():
     """Some built-ins do not tell theirs."""
-    callee = CallableProcessor.of(dict)
+    callee = CallableProcessor.from_processor(dict)
 
     assert (callee.is_async, callee.takes_work) == (False, False)
 
@@ -172,7 +172,7 @@ class _NeedsTwo:
 def test_other_signatures_are_refused(processor):
     """Before the first item, not with each of them."""
     with pytest.raises(ProcessorUnusable, match=r"must take \(item\) or \(item, work\)$") as caught:
-        CallableProcessor.of(processor)
+        CallableProcessor.from_processor(processor)
 
     assert caught.value.message.startswith(processor.__qualname__)
 
@@ -181,7 +181,7 @@ def test_other_signatures_are_refused(processor):
 def test_what_cannot_be_called_is_refused(processor):
     """The message says what it is instead."""
     with pytest.raises(ProcessorUnusable, match=rf"this is an? {type(processor).__name__}$"):
-        CallableProcessor.of(processor)
+        CallableProcessor.from_processor(processor)
 
 
 # -- what a processor reports ----------------------------------------------------------------------

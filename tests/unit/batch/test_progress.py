@@ -33,9 +33,9 @@ async def test_rate_and_eta_know_this_run_only(watch, heard):
     """A thousand items finished before a resume promise nothing about the rest."""
     teller = _teller(heard.append)
 
-    await teller.tell(ItemCounts(pending=100, completed=1_000), TokenCounts(), last=True)
+    await teller.report(ItemCounts(pending=100, completed=1_000), TokenCounts(), last=True)
     watch.seconds += 10
-    await teller.tell(ItemCounts(pending=80, completed=1_020), TokenCounts(7, 9), last=True)
+    await teller.report(ItemCounts(pending=80, completed=1_020), TokenCounts(7, 9), last=True)
 
     assert heard[0].rate == 0
     assert heard[0].eta_seconds is None
@@ -48,11 +48,11 @@ async def test_failures_are_no_progress(watch, heard):
     """Items that failed need no more time, but promise none for those that are left."""
     teller = _teller(heard.append)
 
-    await teller.tell(ItemCounts(pending=10), TokenCounts())
+    await teller.report(ItemCounts(pending=10), TokenCounts())
     watch.seconds += 2
-    await teller.tell(ItemCounts(pending=4, running=2, completed=1, failed=2, skipped=1), TokenCounts())
+    await teller.report(ItemCounts(pending=4, running=2, completed=1, failed=2, skipped=1), TokenCounts())
     watch.seconds += 2
-    await teller.tell(ItemCounts(failed=8, completed=1, skipped=1), TokenCounts())
+    await teller.report(ItemCounts(failed=8, completed=1, skipped=1), TokenCounts())
 
     assert (heard[1].rate, heard[1].eta_seconds) == (1.0, 6.0)
     assert (heard[2].rate, heard[2].eta_seconds) == (0.5, 0.0)
@@ -62,7 +62,7 @@ async def test_what_all_calls_wait_for_is_told(watch, heard):
     """Whoever listens sees why nothing goes on."""
     waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", datetime(2026, 1, 1, tzinfo=UTC))
 
-    await _teller(heard.append).tell(ItemCounts(pending=10), TokenCounts(), waiting)
+    await _teller(heard.append).report(ItemCounts(pending=10), TokenCounts(), waiting)
 
     assert heard[0].waiting == waiting
     eight_seconds_before = waiting.until - timedelta(seconds=7.5)
@@ -73,7 +73,7 @@ async def test_what_all_calls_wait_for_is_told(watch, heard):
 
 async def test_nothing_left_takes_no_time(watch, heard):
     """Even when this run did nothing."""
-    await _teller(heard.append).tell(ItemCounts(completed=5), TokenCounts(), last=True)
+    await _teller(heard.append).report(ItemCounts(completed=5), TokenCounts(), last=True)
 
     assert heard[0].eta_seconds == 0.0
 
@@ -83,9 +83,9 @@ async def test_it_is_told_ten_times_a_second(watch, heard):
     teller = _teller(heard.append)
 
     for completed in range(100):
-        await teller.tell(ItemCounts(pending=100 - completed, completed=completed), TokenCounts())
+        await teller.report(ItemCounts(pending=100 - completed, completed=completed), TokenCounts())
         watch.seconds += 0.01
-    await teller.tell(ItemCounts(completed=100), TokenCounts(), last=True)
+    await teller.report(ItemCounts(completed=100), TokenCounts(), last=True)
 
     assert len(heard) in (10, 11)
     assert heard[-1].completed == 100
@@ -98,7 +98,7 @@ async def test_asynchronous_listener_is_awaited(heard):
         await asyncio.sleep(0)
         heard.append(told)
 
-    await _teller(listen).tell(ItemCounts(completed=1), TokenCounts(), last=True)
+    await _teller(listen).report(ItemCounts(completed=1), TokenCounts(), last=True)
 
     assert [told.completed for told in heard] == [1]
 
@@ -117,7 +117,7 @@ async def test_listener_that_raises_is_told_no_more(heard, caplog, is_async):
     teller = _teller(breaks_later if is_async else breaks)
     with caplog.at_level(logging.ERROR, logger="backstay"):
         for _ in range(3):
-            await teller.tell(ItemCounts(pending=1), TokenCounts(), last=True)
+            await teller.report(ItemCounts(pending=1), TokenCounts(), last=True)
 
     assert len(heard) == 1
     assert [(record.msg, record.job, record.error) for record in caplog.records] == [
@@ -127,7 +127,7 @@ async def test_listener_that_raises_is_told_no_more(heard, caplog, is_async):
 
 async def test_nobody_needs_to_listen():
     """Without a listener nothing is told."""
-    await _teller(None).tell(ItemCounts(pending=1), TokenCounts(), last=True)
+    await _teller(None).report(ItemCounts(pending=1), TokenCounts(), last=True)
 
 
 @pytest.mark.parametrize(

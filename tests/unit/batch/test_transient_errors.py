@@ -11,7 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from backstay.batch.outcome import Fail, Retry, outcome_of_exception
-from backstay.batch.transient_errors import TransientError, passing_error
+from backstay.batch.transient_errors import TransientError, transient_error
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _STATUSES = {408: True, 409: True, 425: True, 429: True, 500: True, 503: True, 529: True, 400: False, 401: False,
@@ -60,7 +60,7 @@ def _sdk(package, name, status, *, code=None, body=None, **headers):
 @pytest.mark.parametrize("make", [_httpx, _aiohttp, _requests])
 def test_status_decides(make):
     """An answer with an error status passes when it is an overload or a fault of the server, and not otherwise."""
-    found = {status: passing_error(make(status), _NOW) for status in _STATUSES}
+    found = {status: transient_error(make(status), _NOW) for status in _STATUSES}
 
     assert found == {status: TransientError(f"http_{status}") if ok else None for status, ok in _STATUSES.items()}
 
@@ -81,7 +81,7 @@ def test_status_decides(make):
 )
 def test_retry_after_is_heeded(make, header, after):
     """The header gives seconds or a date; anything else asks for nothing."""
-    assert passing_error(make(429, Retry_After=header), _NOW) == TransientError("http_429", after)
+    assert transient_error(make(429, Retry_After=header), _NOW) == TransientError("http_429", after)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_retry_after_is_heeded(make, header, after):
 )
 def test_lost_connections_and_timeouts_pass(error, code):
     """What never reached the other side, or got no whole answer, is tried again; a mistake in the request is not."""
-    found = passing_error(error, _NOW)
+    found = transient_error(error, _NOW)
 
     assert (found.code if found else None) == code
 
@@ -129,9 +129,11 @@ def test_lost_connections_and_timeouts_pass(error, code):
 @pytest.mark.parametrize("package", ["openai", "anthropic"])
 def test_errors_of_a_provider_go_by_their_status(package):
     """Rate limits and faults of a provider pass, with its own time to wait; a bad request does not."""
-    assert passing_error(_sdk(package, "RateLimitError", 429, retry_after="3"), _NOW) == TransientError("http_429", 3.0)
-    assert passing_error(_sdk(package, "InternalServerError", 529), _NOW) == TransientError("http_529")
-    assert passing_error(_sdk(package, "BadRequestError", 400), _NOW) is None
+    assert transient_error(_sdk(package, "RateLimitError", 429, retry_after="3"), _NOW) == TransientError(
+        "http_429", 3.0
+    )
+    assert transient_error(_sdk(package, "InternalServerError", 529), _NOW) == TransientError("http_529")
+    assert transient_error(_sdk(package, "BadRequestError", 400), _NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_errors_of_a_provider_go_by_their_status(package):
 )
 def test_spent_quota_does_not_pass(error):
     """A balance that is used up is the same after any wait, although it comes as a rate limit."""
-    assert passing_error(error, _NOW) is None
+    assert transient_error(error, _NOW) is None
     assert outcome_of_exception(error) == Fail("RateLimitError: no", code="processor_error.RateLimitError")
 
 
@@ -157,11 +159,11 @@ def test_untrusted_certificate_does_not_pass():
     """A connection that failed over its certificate fails the same way again."""
     error = httpx.ConnectError("x")
     error.__cause__ = OSError("y")
-    assert passing_error(error, _NOW) is not None
+    assert transient_error(error, _NOW) is not None
 
     error.__cause__.__context__ = ssl.SSLCertVerificationError("self-signed")
 
-    assert passing_error(error, _NOW) is None
+    assert transient_error(error, _NOW) is None
 
 
 def test_circle_of_causes_ends():
@@ -169,7 +171,7 @@ def test_circle_of_causes_ends():
     one, other = httpx.ConnectError("x"), ValueError("y")
     one.__cause__, other.__cause__ = other, one
 
-    assert passing_error(one, _NOW) == TransientError("connection")
+    assert transient_error(one, _NOW) == TransientError("connection")
 
 
 def test_attribute_that_raises_is_as_good_as_none():
@@ -183,7 +185,7 @@ def test_attribute_that_raises_is_as_good_as_none():
         def response(self):
             raise RuntimeError("no response was set")
 
-    assert passing_error(Odd(), _NOW) is None
+    assert transient_error(Odd(), _NOW) is None
 
 
 # -- classes that the caller names -----------------------------------------------------------------

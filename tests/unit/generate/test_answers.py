@@ -5,11 +5,11 @@ import json
 import pytest
 
 from backstay.generate.http import HttpResponse
-from backstay.generate.parse import UnusableAnswer, read_conversation
+from backstay.generate.parse import UnusableAnswer, parse_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.provider import UnreadableResponse
-from backstay.generate.reply_body import object_in
+from backstay.generate.reply_body import parse_object
 from backstay.library.conversation import Conversation
 from support.answers import INSTRUCTIONS, ROWS, AnswerRow
 
@@ -50,6 +50,6 @@ def test_a_bad_answer_is_refused(row):
 
 def _read(row: AnswerRow) -> Conversation:
     content = row.body if isinstance(row.body, bytes) else json.dumps(row.body).encode()
-    body = object_in(HttpResponse(row.status, {}, content))
+    body = parse_object(HttpResponse(row.status, {}, content))
     assert body is not None
-    return read_conversation(PROVIDERS[row.speaks].answer(body), 2, _PROMPT)
+    return parse_conversation(PROVIDERS[row.speaks].parse_answer(body), 2, _PROMPT)

@@ -3,7 +3,7 @@
 import pytest
 
 from backstay.errors import RecipeError
-from backstay.generate.endpoint import endpoint_of
+from backstay.generate.endpoint import resolve_endpoint
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ from backstay.generate.endpoint import endpoint_of
 )
 def test_where_a_model_is_asked(model, base_url, url, name, key_required):
     """A prefix names the provider; with an address of one's own any name will do, and a key may not be needed."""
-    endpoint = endpoint_of(model, base_url, None)
+    endpoint = resolve_endpoint(model, base_url, None)
 
     assert (endpoint.url, endpoint.model, endpoint.key_required) == (url, name, key_required)
 
@@ -77,7 +77,7 @@ def test_where_a_model_is_asked(model, base_url, url, name, key_required):
 def test_an_address_that_is_none_is_told_with_its_remedy(base_url, says):
     """Each mistake is one line, and never repeats a credential."""
     with pytest.raises(RecipeError) as raised:
-        endpoint_of("model", base_url, None)
+        resolve_endpoint("model", base_url, None)
 
     assert says in raised.value.message
     assert "secret" not in raised.value.message
@@ -139,7 +139,7 @@ def test_an_address_that_is_none_is_told_with_its_remedy(base_url, says):
 )
 def test_a_host_says_whose_key_and_which_header(model, base_url, url, variable, header):
     """Azure's hosts take the key in `api-key`, and so does a gateway in front of a deployment."""
-    endpoint = endpoint_of(model, base_url, None)
+    endpoint = resolve_endpoint(model, base_url, None)
 
     assert (endpoint.url, endpoint.key_variable, endpoint.key_header) == (url, variable, header)
 
@@ -147,7 +147,7 @@ def test_a_host_says_whose_key_and_which_header(model, base_url, url, variable, 
 def test_openai_elsewhere_is_asked_in_the_older_words():
     """Servers that only speak as OpenAI does know the older name of the bound on tokens."""
     fields = {
-        base_url: endpoint_of("openai:m", base_url, None).provider.token_field
+        base_url: resolve_endpoint("openai:m", base_url, None).provider.token_field
         for base_url in (None, "https://api.openai.com/v1", "https://gate.example/v1")
     }
 
@@ -156,7 +156,7 @@ def test_openai_elsewhere_is_asked_in_the_older_words():
 
 def test_what_a_recipe_adds_is_in_the_request():
     """Query, headers, and the header of the key; the recipe's query wins over that of the address."""
-    endpoint = endpoint_of(
+    endpoint = resolve_endpoint(
         "m", "http://host/v1?a=1&b=2", None, query={"b": "3"}, headers={"X-Team": "blue"}, key_header="X-Gate"
     )
 
@@ -182,7 +182,7 @@ def test_what_a_recipe_adds_is_in_the_request():
 )
 def test_the_environment_names_an_address(model, environ, url, variable):
     """As the providers' own libraries read it, and only for the provider whose variable it is."""
-    endpoint = endpoint_of(model, None, None)
+    endpoint = resolve_endpoint(model, None, None)
 
     found = endpoint.in_environment(environ)
 
@@ -191,7 +191,7 @@ def test_the_environment_names_an_address(model, environ, url, variable):
 
 def test_an_address_in_the_recipe_wins_over_the_environment():
     """The job goes where it was meant to go."""
-    endpoint = endpoint_of("openai:m", "http://mine/v1", None)
+    endpoint = resolve_endpoint("openai:m", "http://mine/v1", None)
 
     assert endpoint.in_environment({"OPENAI_BASE_URL": "http://other/v1"}) is endpoint
 
@@ -199,4 +199,4 @@ def test_an_address_in_the_recipe_wins_over_the_environment():
 def test_an_address_of_the_environment_that_is_none_is_named():
     """By the variable that holds it."""
     with pytest.raises(RecipeError, match="The base URL in OPENAI_BASE_URL 'gate' cannot be used"):
-        endpoint_of("openai:m", None, None).in_environment({"OPENAI_BASE_URL": "gate"})
+        resolve_endpoint("openai:m", None, None).in_environment({"OPENAI_BASE_URL": "gate"})

@@ -12,12 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.generate import refusal_rules
-from backstay.generate.endpoint import endpoint_of
-from backstay.generate.error_response import ErrorKind, ErrorResponse, not_json, refusal_of, unreachable
+from backstay.generate.endpoint import resolve_endpoint
+from backstay.generate.error_response import (
+    ErrorKind,
+    ErrorResponse,
+    classify_not_json,
+    classify_response,
+    classify_unreachable,
+)
 from backstay.generate.refusal_messages import _OF_JOB, MESSAGES, message
 from support.refusals import MODEL, NOW, REFUSALS, Row
 
-_ENDPOINT = endpoint_of(f"openai:{MODEL}", None, None)
+_ENDPOINT = resolve_endpoint(f"openai:{MODEL}", None, None)
 _MARKER = "zebra-4711"
 _NAMES = ["error", "code", "type", "message", "detail", "details", "param", "loc", "metadata", "raw", "retryDelay"]
 _TEXTS = [
@@ -38,7 +44,7 @@ _HEADERS = ["Retry-After", "retry-after-ms", "x-ratelimit-reset-tokens", "X-Rate
 
 def _refusal(row: Row, body: str | None = None) -> ErrorResponse:
     text = row.text if body is None else body
-    return refusal_of(
+    return classify_response(
         row.status, row.headers, text, _ENDPOINT, NOW, has_key=row.has_key, proxy="http://u:pw@proxy:3128"
     )
 
@@ -126,7 +132,7 @@ def test_messages_name_what_is_needed_and_quote_nothing():
 def test_no_value_of_a_body_is_quoted(status, name):
     """Whatever field a secret stands in, no message repeats it."""
     for body in ({"error": {name: "sk-secret"}}, {name: "unsupported parameter: 'sk_secret'"}):
-        refusal = refusal_of(status, {}, json.dumps(body), _ENDPOINT, NOW)
+        refusal = classify_response(status, {}, json.dumps(body), _ENDPOINT, NOW)
 
         assert "secret" not in refusal.message + refusal.reason
 
@@ -138,7 +144,7 @@ def test_no_value_of_a_body_is_quoted(status, name):
 )
 def test_any_answer_is_judged(status, body, headers):
     """Whatever a server sends, it is judged without an error, with a message and a time within a day."""
-    refusal = refusal_of(status, headers, body, _ENDPOINT, NOW)
+    refusal = classify_response(status, headers, body, _ENDPOINT, NOW)
 
     assert refusal.message
     assert refusal.retry_after is None or 0.0 <= refusal.retry_after <= 86_400.0
@@ -178,13 +184,13 @@ def test_messages_name_no_command_with_a_word_to_fill_in():
 
 def test_who_has_no_server_is_not_told_to_start_one():
     """Of a hosted provider without a base URL, the connection or the proxy is at fault; of one's own, the server."""
-    hosted, local = endpoint_of("openai:m", None, None), endpoint_of("ollama:m", None, None)
-    given = endpoint_of("m", "https://models.example/v1", None)
+    hosted, local = resolve_endpoint("openai:m", None, None), resolve_endpoint("ollama:m", None, None)
+    given = resolve_endpoint("m", "https://models.example/v1", None)
 
-    assert "check this machine's connection or proxy, then resume" in unreachable(hosted, "no route").message
-    assert "base URL is wrong" not in unreachable(hosted, "no route").message
-    assert "start the server, then resume" in unreachable(local, "no route").message
-    assert "start the server, then resume" in unreachable(given, "no route").message
+    assert "check this machine's connection or proxy, then resume" in classify_unreachable(hosted, "no route").message
+    assert "base URL is wrong" not in classify_unreachable(hosted, "no route").message
+    assert "start the server, then resume" in classify_unreachable(local, "no route").message
+    assert "start the server, then resume" in classify_unreachable(given, "no route").message
 
 
 def test_words_decide_nothing_alone():
@@ -196,7 +202,7 @@ def test_words_decide_nothing_alone():
         status
         for status in range(300, 600)
         for body in bodies
-        if refusal_of(status, {}, body, _ENDPOINT, NOW).is_decisive
+        if classify_response(status, {}, body, _ENDPOINT, NOW).is_decisive
     }
 
     assert decisive == {401, 402, 407}
@@ -204,7 +210,7 @@ def test_words_decide_nothing_alone():
 
 def test_a_proxy_is_named_without_its_password():
     """A proxy that wants other credentials is named by host and port."""
-    refusal = refusal_of(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
+    refusal = classify_response(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
 
     assert "proxy.example:3128" in refusal.message
     assert "hidden" not in refusal.message
@@ -212,8 +218,8 @@ def test_a_proxy_is_named_without_its_password():
 
 def test_a_missing_key_is_said_to_be_missing():
     """Without a key, the message names the variable that it belongs in; with one, it says that the key is wrong."""
-    without = refusal_of(401, {}, "", _ENDPOINT, NOW, has_key=False)
-    wrong = refusal_of(401, {}, "", _ENDPOINT, NOW)
+    without = classify_response(401, {}, "", _ENDPOINT, NOW, has_key=False)
+    wrong = classify_response(401, {}, "", _ENDPOINT, NOW)
 
     assert without.message == "No key is set: api.openai.com wants one (401); put it into OPENAI_API_KEY, then resume"
     assert "does not accept the key in OPENAI_API_KEY" in wrong.message
@@ -221,8 +227,8 @@ def test_a_missing_key_is_said_to_be_missing():
 
 def test_a_parameter_is_named_only_when_it_is_known():
     """The message names a parameter that all models have; another one may be anything."""
-    known = refusal_of(400, {}, '{"error": "Unsupported parameter: \'seed\'"}', _ENDPOINT, NOW)
-    unknown = refusal_of(400, {}, '{"error": "Unsupported parameter: \'my_secret\'"}', _ENDPOINT, NOW)
+    known = classify_response(400, {}, '{"error": "Unsupported parameter: \'seed\'"}', _ENDPOINT, NOW)
+    unknown = classify_response(400, {}, '{"error": "Unsupported parameter: \'my_secret\'"}', _ENDPOINT, NOW)
 
     assert "`seed`" in known.message
     assert (unknown.parameter, "secret" in unknown.message) == ("my_secret", False)
@@ -235,7 +241,7 @@ def test_a_long_body_is_not_searched_whole():
     started = time.process_time()
 
     for body in bodies:
-        refusal_of(400, {}, body, _ENDPOINT, NOW)
+        classify_response(400, {}, body, _ENDPOINT, NOW)
 
     assert time.process_time() - started < 1.0
 
@@ -248,7 +254,7 @@ def test_judging_is_fast():
     for _ in range(5):
         started = time.process_time()
         for status, headers, text in rows:
-            refusal_of(status, headers, text, _ENDPOINT, NOW)
+            classify_response(status, headers, text, _ENDPOINT, NOW)
         rounds.append((time.process_time() - started) / len(rows))
 
     assert min(rounds) < 100e-6
@@ -268,9 +274,9 @@ def test_a_web_page_pauses_until_the_endpoint_is_proven():
     """At first the address is wrong; after a good answer a page is trouble that passes."""
     page = "\n<!DOCTYPE html><html>…"
 
-    first = not_json(200, page, _ENDPOINT, is_proven=False)
-    later = not_json(200, page, _ENDPOINT, is_proven=True)
-    broken = not_json(200, "{half", _ENDPOINT, is_proven=False)
+    first = classify_not_json(200, page, _ENDPOINT, is_proven=False)
+    later = classify_not_json(200, page, _ENDPOINT, is_proven=True)
+    broken = classify_not_json(200, "{half", _ENDPOINT, is_proven=False)
 
     assert (first.kind, first.is_decisive, first.code) == (ErrorKind.ACCOUNT, True, "html_answer")
     assert "(it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`" in first.message
@@ -280,7 +286,7 @@ def test_a_web_page_pauses_until_the_endpoint_is_proven():
 
 def test_an_address_where_nothing_answers_is_named():
     """A server that never answered is named by its address, with the reason."""
-    refusal = unreachable(_ENDPOINT, "connection refused")
+    refusal = classify_unreachable(_ENDPOINT, "connection refused")
 
     assert (refusal.kind, refusal.is_decisive, refusal.code) == (ErrorKind.ACCOUNT, True, "unreachable")
     assert _ENDPOINT.base_url in refusal.message

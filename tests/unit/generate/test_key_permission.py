@@ -3,7 +3,7 @@
 import pytest
 
 from backstay.errors import ApiKeyNotAllowed, OutputUnwritable
-from backstay.generate.endpoint import endpoint_of
+from backstay.generate.endpoint import resolve_endpoint
 from backstay.generate.key_permission import AllowedKeys, KeyUse, key_use, user_file
 from backstay.generate.key_source import KeySources
 from backstay.settings import KeySetting
@@ -50,14 +50,14 @@ _BOTH = _HOST | _VARIABLE
 )
 def test_what_has_to_be_allowed(model, base_url, variable, outside, use):
     """A key of a provider's for another host, or another key than the provider's, when a file or a job says so."""
-    found = key_use(endpoint_of(model, base_url, variable), outside, _SET)
+    found = key_use(resolve_endpoint(model, base_url, variable), outside, _SET)
 
     assert (str(found) if found is not None else None) == use
 
 
 def test_an_address_of_the_environment_is_the_users_own_word():
     """Even when a job, whose fields all come from elsewhere, is gone on with."""
-    endpoint = endpoint_of("openai:m", None, None).in_environment({"OPENAI_BASE_URL": "https://gate.example/v1"})
+    endpoint = resolve_endpoint("openai:m", None, None).in_environment({"OPENAI_BASE_URL": "https://gate.example/v1"})
 
     assert key_use(endpoint, _BOTH, _SET) is None
 
@@ -65,7 +65,7 @@ def test_an_address_of_the_environment_is_the_users_own_word():
 def test_a_key_that_the_settings_name_has_to_be_allowed_too():
     """It is sent as one of the environment is, so the same question is asked."""
     keys = KeySources({"OPENAI_API_KEY": KeySetting(command="echo a-key")}, environ={"OPENAI_API_KEY": " "})
-    endpoint = endpoint_of("m", "https://evil.example/v1", None)
+    endpoint = resolve_endpoint("m", "https://evil.example/v1", None)
 
     assert str(key_use(endpoint, _BOTH, keys.environment)) == "evil.example OPENAI_API_KEY"
     assert key_use(endpoint, _BOTH, KeySources(environ={}).environment) is None
@@ -75,7 +75,7 @@ def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
     """In a file that can be read and mended by hand; what is no entry in it allows nothing."""
     monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
     file = tmp_path / "folder" / "allowed-keys"
-    endpoint = endpoint_of("m", "https://models.example/v1", None)
+    endpoint = resolve_endpoint("m", "https://models.example/v1", None)
     with pytest.raises(ApiKeyNotAllowed, match=r"The recipe r.toml sends the key in OPENAI_API_KEY to models.example,"):
         AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
 
@@ -104,7 +104,7 @@ def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
 def test_a_permission_is_for_one_way_of_asking(entry, base_url, is_allowed):
     """A host that may have a key may not have it in plain text, or at a port where someone else may listen."""
     allowed = AllowedKeys(listed=[f"{entry} OPENAI_API_KEY"])
-    use = key_use(endpoint_of("m", base_url, None), _HOST, _SET)
+    use = key_use(resolve_endpoint("m", base_url, None), _HOST, _SET)
 
     assert (use in allowed) is is_allowed
     assert use in AllowedKeys(listed=[str(use)])

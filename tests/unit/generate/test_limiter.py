@@ -20,17 +20,17 @@ class _Clock:
 
 
 async def _call(limiter: RateLimiter, name: str, done: list[str]) -> None:
-    permit = await limiter.enter(0, Work(1))
+    permit = await limiter.acquire(0, Work(1))
     done.append(name)
-    limiter.end(permit, None)
+    limiter.release(permit, None)
 
 
 async def _hold(limiter: RateLimiter, trouble: ProviderTrouble = OVERLOAD) -> list[float]:
     """Have ten calls refused together, and return the delays of their items."""
     delays = []
-    for permit in [await limiter.enter(0, Work(1)) for _ in range(10)]:
-        delays.append(limiter.refused(permit, trouble))
-        limiter.end(permit, None)
+    for permit in [await limiter.acquire(0, Work(1)) for _ in range(10)]:
+        delays.append(limiter.record_refusal(permit, trouble))
+        limiter.release(permit, None)
     return delays
 
 
@@ -47,10 +47,10 @@ async def test_permits_are_given_in_order():
 async def test_a_single_refusal_holds_nobody():
     """A call that is refused waits by itself, and those in the queue go on."""
     limiter, done = RateLimiter(AccountRate(), clock=lambda: 0.0), []
-    permit = await limiter.enter(0, Work(1))
+    permit = await limiter.acquire(0, Work(1))
 
-    delay = limiter.refused(permit, ProviderTrouble(TroubleKind.LIMIT, "429", 3.0))
-    limiter.end(permit, None)
+    delay = limiter.record_refusal(permit, ProviderTrouble(TroubleKind.LIMIT, "429", 3.0))
+    limiter.release(permit, None)
     await asyncio.gather(*(_call(limiter, str(number), done) for number in range(5)))
 
     assert delay == 3.0
@@ -63,7 +63,7 @@ async def test_while_nothing_passes_one_probe_goes_and_the_others_follow_its_ans
     clock = _Clock()
     limiter = RateLimiter(AccountRate(), clock=clock)
     await _hold(limiter, ProviderTrouble(TroubleKind.OVERLOAD, "503", 2.0))
-    queue = [asyncio.create_task(limiter.enter(0, Work(1))) for _ in range(3)]
+    queue = [asyncio.create_task(limiter.acquire(0, Work(1))) for _ in range(3)]
     await asyncio.sleep(0)
 
     clock.now = 1.9
@@ -75,8 +75,8 @@ async def test_while_nothing_passes_one_probe_goes_and_the_others_follow_its_ans
     limiter._serve()
     await asyncio.sleep(0)
     assert [task.done() for task in queue] == [True, False, False]
-    limiter.succeeded(queue[0].result())
-    limiter.end(queue[0].result(), None)
+    limiter.record_success(queue[0].result())
+    limiter.release(queue[0].result(), None)
     async with asyncio.timeout(20):
         await asyncio.gather(*queue)
     limiter.close()
@@ -88,9 +88,9 @@ async def test_a_held_account_reports_it_once(caplog):
     limiter = RateLimiter(AccountRate(), host="models.example", clock=clock)
     await _hold(limiter)
     for clock.now in (0.5, 1.5):
-        permit = await limiter.enter(0, Work(1))
-        limiter.refused(permit, OVERLOAD)
-        limiter.end(permit, None)
+        permit = await limiter.acquire(0, Work(1))
+        limiter.record_refusal(permit, OVERLOAD)
+        limiter.release(permit, None)
 
     (record,) = (record.__dict__ for record in caplog.records)
 
@@ -114,7 +114,7 @@ async def test_patience_ends_with_a_sentence():
     clock = _Clock()
     limiter = RateLimiter(AccountRate(), clock=clock)
     await _hold(limiter)
-    assert not limiter.is_passing
+    assert not limiter.is_recovering
 
     clock.now = 599.0
     assert limiter.exhausted() is None
@@ -127,7 +127,7 @@ async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
     rate = AccountRate(rpm=60)
     clock = _Clock()
     limiter, done = RateLimiter(rate, clock=clock), []
-    limiter.end(await limiter.enter(0, Work(1)), None)
+    limiter.release(await limiter.acquire(0, Work(1)), None)
     second = asyncio.create_task(_call(limiter, "second", done))
     third = asyncio.create_task(_call(limiter, "third", done))
     fourth = asyncio.create_task(_call(limiter, "fourth", done))
@@ -152,8 +152,8 @@ async def test_work_waits_while_it_is_queued():
     """The deadline of queued work counts from its call, and a stop does not wait for it."""
     clock = _Clock()
     limiter, work = RateLimiter(AccountRate(rpm=60), clock=clock), Work(1)
-    limiter.end(await limiter.enter(0, Work(1)), None)
-    task = asyncio.create_task(limiter.enter(0, work))
+    limiter.release(await limiter.acquire(0, Work(1)), None)
+    task = asyncio.create_task(limiter.acquire(0, work))
     await asyncio.sleep(0)
 
     assert waits(work)
@@ -167,14 +167,14 @@ async def test_work_waits_while_it_is_queued():
 async def test_a_closed_limiter_has_no_timer():
     """Nothing is left on the loop after the limiter was closed."""
     limiter = RateLimiter(AccountRate(rpm=1))
-    permit = await limiter.enter(0, Work(1))
-    waiting = asyncio.create_task(limiter.enter(0, Work(1)))
+    permit = await limiter.acquire(0, Work(1))
+    waiting = asyncio.create_task(limiter.acquire(0, Work(1)))
     await asyncio.sleep(0)
 
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    limiter.end(permit, None)
+    limiter.release(permit, None)
     limiter.close()
 
     assert limiter._timer is None
@@ -185,7 +185,7 @@ async def test_the_bounds_of_a_job_hold_in_the_order_of_its_calls():
     limiter, done = JobLimiter(RateBounds(rpm=1_200)), []
 
     async def call(number: int) -> None:
-        await limiter.enter(0, Work(1))
+        await limiter.acquire(0, Work(1))
         done.append(number)
 
     started = asyncio.get_running_loop().time()

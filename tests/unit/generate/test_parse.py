@@ -7,7 +7,7 @@ import pytest
 from json_repair import repair_json
 
 from backstay.generate import parse
-from backstay.generate.parse import UnusableAnswer, read_conversation
+from backstay.generate.parse import UnusableAnswer, parse_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import FinishReason, ModelAnswer
 
@@ -21,7 +21,7 @@ def _answer(text: str | None = None, *, data: object = None, end: FinishReason =
 
 def _refused(answer: ModelAnswer, turns: int = 2) -> UnusableAnswer:
     with pytest.raises(UnusableAnswer) as raised:
-        read_conversation(answer, turns)
+        parse_conversation(answer, turns)
     return raised.value
 
 
@@ -41,7 +41,7 @@ def _refused(answer: ModelAnswer, turns: int = 2) -> UnusableAnswer:
 )
 def test_turns_are_found(answer):
     """Structured, or as JSON somewhere in the text: roles and texts are the model's."""
-    assert [(turn.role, turn.content) for turn in read_conversation(answer, 2).turns] == [
+    assert [(turn.role, turn.content) for turn in parse_conversation(answer, 2).turns] == [
         ("user", "Hello."),
         ("assistant", "Good day."),
     ]
@@ -181,9 +181,9 @@ def test_an_example_of_the_prompt_is_no_answer():
     other = {**_KEYED, "assistant_1": "Good night."}
 
     with pytest.raises(UnusableAnswer, match="repeats the example"):
-        read_conversation(_answer(json.dumps(_LIST)), 2, prompt)
-    assert read_conversation(_answer(json.dumps(other)), 2, prompt).turns[1].content == "Good night."
-    assert read_conversation(_answer(json.dumps(_KEYED)), 2, Prompt(None, "Hello.")).turns[0].content == "Hello."
+        parse_conversation(_answer(json.dumps(_LIST)), 2, prompt)
+    assert parse_conversation(_answer(json.dumps(other)), 2, prompt).turns[1].content == "Good night."
+    assert parse_conversation(_answer(json.dumps(_KEYED)), 2, Prompt(None, "Hello.")).turns[0].content == "Hello."
 
 
 def test_what_the_model_thought_is_kept_in_a_form_that_can_be_stored():
@@ -192,7 +192,7 @@ def test_what_the_model_thought_is_kept_in_a_form_that_can_be_stored():
         FinishReason.COMPLETE, "stop", f"<think>Two.</think>{json.dumps(_KEYED)}", None, "One\ud800", "s\x00"
     )
 
-    assert read_conversation(answer, 2).metadata == {"reasoning": "One?\n\nTwo.", "reasoning_signature": "s"}
+    assert parse_conversation(answer, 2).metadata == {"reasoning": "One?\n\nTwo.", "reasoning_signature": "s"}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_hostile_texts_take_little_time(text):
 
 def _is_whole(text: str, turns: int) -> bool:
     try:
-        read_conversation(_answer(text), turns)
+        parse_conversation(_answer(text), turns)
     except UnusableAnswer:
         return False
     return True

@@ -95,7 +95,7 @@ def test_openai_answers(reason, refusal, end):
     """Why it stopped, in one word for all providers."""
     body = {"choices": [{"message": {"content": "x", "refusal": refusal}, "finish_reason": reason}]}
 
-    assert _OPENAI.answer(body).end is end
+    assert _OPENAI.parse_answer(body).end is end
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_anthropic_answers(reason, end):
     """Likewise; what the tool was called with is the answer, text is what is left without one."""
     blocks = [{"type": "text", "text": "Here."}, {"type": "tool_use", "name": "x", "input": {"user_1": "a"}}]
 
-    answer = _ANTHROPIC.answer({"content": blocks, "stop_reason": reason})
+    answer = _ANTHROPIC.parse_answer({"content": blocks, "stop_reason": reason})
 
     assert (answer.end, answer.text, answer.data) == (end, "Here.", {"user_1": "a"})
 
@@ -126,19 +126,19 @@ def test_anthropic_answers(reason, end):
 def test_other_shapes_are_unreadable(provider, body):
     """No key error, no type error: it is said what is missing."""
     with pytest.raises(UnreadableResponse):
-        provider.answer(body)
+        provider.parse_answer(body)
 
 
 def test_tokens_are_read_whatever_they_are():
     """Numbers are read as text and with a point, what was read from a cache was sent too, and the rest is unknown."""
-    assert _OPENAI.spent({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}) == TokenUsage(3, 4)
-    assert _OPENAI.spent({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}) == TokenUsage(12, 3)
-    assert _OPENAI.spent({"usage": {"prompt_tokens": 12, "completion_tokens": None}}) == TokenUsage(12, None)
+    assert _OPENAI.usage({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}) == TokenUsage(3, 4)
+    assert _OPENAI.usage({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}) == TokenUsage(12, 3)
+    assert _OPENAI.usage({"usage": {"prompt_tokens": 12, "completion_tokens": None}}) == TokenUsage(12, None)
     cached = {"input_tokens": 1, "cache_read_input_tokens": 10, "cache_creation_input_tokens": None, "output_tokens": 2}
-    assert _ANTHROPIC.spent({"usage": cached}) == TokenUsage(11, 2)
+    assert _ANTHROPIC.usage({"usage": cached}) == TokenUsage(11, 2)
     nonsense = ({"prompt_tokens": "many", "input_tokens": -1}, {"prompt_tokens": True, "output_tokens": 1.5})
     for usage in (None, [], "n/a", {"prompt_tokens": 10**10, "output_tokens": "nan"}, *nonsense):
-        assert _OPENAI.spent({"usage": usage}) == _ANTHROPIC.spent({"usage": usage}) == TokenUsage(None, None)
+        assert _OPENAI.usage({"usage": usage}) == _ANTHROPIC.usage({"usage": usage}) == TokenUsage(None, None)
 
 
 def test_the_total_of_tokens_needs_both():
@@ -150,7 +150,7 @@ def test_the_total_of_tokens_needs_both():
 def test_a_hint_stands_before_what_the_answer_must_look_like():
     """The prompt still ends with its keys, and one without that paragraph gets the hint at its end."""
     prompts = PromptTemplates(system=None, user="Write about {{ topic }}.", roles={}, turns=2, language=None)
-    prompt = prompts.of(Item("i", "tides"), "item i")
+    prompt = prompts.render(Item("i", "tides"), "item i")
 
     lines = prompt.with_hint("assistant_1 is missing").user.splitlines()
 

@@ -41,14 +41,14 @@ def _most_in_a_minute(starts: list[float]) -> int:
 def _refuse(rate: AccountRate, now: float, trouble: ProviderTrouble = OVERLOAD, again: int = 0) -> float:
     """Make one call that is refused, and return the delay of its item."""
     permit = rate.start(now, 0)
-    delay = rate.refused(now, permit, trouble, again)
+    delay = rate.record_refusal(now, permit, trouble, again)
     rate.end(now, permit, None)
     return delay
 
 
 def _succeed(rate: AccountRate, now: float) -> None:
     permit = rate.start(now, 0)
-    rate.succeeded(now, permit)
+    rate.record_success(now, permit)
     rate.end(now, permit, None)
 
 
@@ -56,7 +56,7 @@ def _held(trouble: ProviderTrouble = OVERLOAD) -> AccountRate:
     """Return a rate at the moment 0, with ten calls refused together."""
     rate = AccountRate()
     for permit in [rate.start(0.0, 0) for _ in range(10)]:
-        rate.refused(0.0, permit, trouble)
+        rate.record_refusal(0.0, permit, trouble)
         rate.end(0.0, permit, None)
     assert rate.mode is LimitMode.HOLD
     return rate
@@ -130,7 +130,7 @@ def test_a_single_refusal_slows_nobody_down(trouble):
     assert rate.mode is LimitMode.FREE
     assert rate.wait(1.0, 0) == 0.0
     assert rate.waiting(1.0) is None
-    assert rate.is_passing(1.0)
+    assert rate.is_recovering(1.0)
 
 
 def test_a_refused_item_waits_longer_each_time():
@@ -166,11 +166,11 @@ def test_refusals_of_calls_under_way_together_are_one_event():
     rate = AccountRate()
     permits = [rate.start(0.0, 0) for _ in range(100)]
     for permit in permits[:60]:
-        rate.refused(0.0, permit, LIMIT)
+        rate.record_refusal(0.0, permit, LIMIT)
     held = rate.wait(0.0, 0)
 
     for permit in permits[60:]:
-        rate.refused(0.4, permit, LIMIT)
+        rate.record_refusal(0.4, permit, LIMIT)
 
     assert rate.mode is LimitMode.HOLD
     assert rate.wait(0.4, 0) == pytest.approx(held - 0.4)
@@ -186,7 +186,7 @@ def test_one_probe_goes_at_a_time_at_growing_intervals():
         now += wait
         permit = rate.start(now, 0)
         assert rate.wait(now, 0) > 0
-        rate.refused(now, permit, OVERLOAD)
+        rate.record_refusal(now, permit, OVERLOAD)
         rate.end(now, permit, None)
 
     assert waits == pytest.approx([0.5, 1, 2, 3, 3, 3])
@@ -229,7 +229,7 @@ def test_a_named_time_is_not_believed_once_an_answer_passes():
 
     assert rate.mode is LimitMode.RAMP
     assert rate.wait(2.0, 0) == 0.0
-    assert rate.is_passing(2.0)
+    assert rate.is_recovering(2.0)
 
 
 @pytest.mark.parametrize(("trouble", "after"), [(OVERLOAD, [2, 4, 8, 16]), (LIMIT, [2, 3, 4, 5])])
@@ -348,6 +348,6 @@ def test_the_longest_time_that_a_job_may_be_asked_to_wait_is_waited_for():
     for number in range(1_000):
         now, patience = 1_000.0 + number / 7, OutageTimer(600.0)
         patience.restart(is_good=True)
-        patience.refused(now, trouble)
+        patience.record_trouble(now, trouble)
 
         assert patience.exhausted(now) is None

@@ -52,7 +52,7 @@ def test_what_is_frozen_makes_the_same_recipe():
     """A job's recipe, read back from its JSON, is equal, fingerprint included."""
     recipe = Recipe(model="openai:gpt-4o", turns=8, system="Be {{ mood }}.", parameters={"seed": 1, "stop": ["x"]})
 
-    again = Recipe.of(json.loads(json.dumps(recipe.frozen())))
+    again = Recipe.from_fields(json.loads(json.dumps(recipe.frozen())))
 
     assert again.frozen() == recipe.frozen()
     assert again.fingerprint == recipe.fingerprint == fingerprint(recipe.frozen())
@@ -112,7 +112,7 @@ def test_the_recipe_to_begin_with_says_what_is_there():
 
     assert "topic and id are always there,\n# persona where an item has one." in text
     with pytest.raises(UnknownVariable):
-        Recipe(model="ollama:x", prompt="{{ persona }}").prompts.of(Item("tea"), "item 1")
+        Recipe(model="ollama:x", prompt="{{ persona }}").prompts.render(Item("tea"), "item 1")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_files_that_are_none(tmp_path):
 
 def test_ordinary_parameters_are_no_credentials():
     """What only sounds like one is let through."""
-    recipe = Recipe.of(
+    recipe = Recipe.from_fields(
         {**_MODEL, "parameters": {"max_completion_tokens": 5, "logit_bias": {"50256": -1}, "user": "me"}}
     )
 
@@ -180,8 +180,8 @@ def test_the_starting_files_fit_each_other(tmp_path):
     for line in lines[1:]:
         values = dict(zip(lines[0].split(","), line.split(","), strict=True))
         item = Item(values["topic"], values["id"], values["persona"] or None, {"mood": values["mood"]})
-        assert f"mood: {values['mood']}.\n" in recipe.prompts.of(item, "x").user
-    assert "mood" not in recipe.prompts.of(Item("Tea", "1", None, {}), "a file with topics only").user
+        assert f"mood: {values['mood']}.\n" in recipe.prompts.render(item, "x").user
+    assert "mood" not in recipe.prompts.render(Item("Tea", "1", None, {}), "a file with topics only").user
     with pytest.raises(OutputUnwritable, match="is there already"):
         starter.write(tmp_path)
 
@@ -201,12 +201,12 @@ def test_a_recipe_frozen_before_there_were_endpoints_fields_is_still_the_same():
     """A stored job that knows nothing of query, headers, key_header, stream and anthropic_version goes on."""
     stored = json.loads(_FROZEN_BEFORE)
 
-    recipe = Recipe.of(stored, "the job's recipe")
+    recipe = Recipe.from_fields(stored, "the job's recipe")
 
     assert recipe.frozen() == stored
     assert recipe.fingerprint == _FINGERPRINT_BEFORE
     assert recipe.differences(stored) == []
-    other = Recipe.of({**stored, "stream": True, "query": {"a": "b"}})
+    other = Recipe.from_fields({**stored, "stream": True, "query": {"a": "b"}})
     assert other.differences(stored) == ["query: none, now {'a': 'b'}", "stream: none, now True"]
     assert recipe.differences(other.frozen()) == ["query: {'a': 'b'}, now none", "stream: True, now none"]
 
@@ -251,7 +251,7 @@ def test_a_recipe_frozen_before_there_were_endpoints_fields_is_still_the_same():
 def test_what_an_endpoint_cannot_take_is_refused_before_the_first_call(fields, says):
     """By the name of the field, and without the value."""
     with pytest.raises(RecipeError) as raised:
-        Recipe.of({**_MODEL, **fields})
+        Recipe.from_fields({**_MODEL, **fields})
 
     assert says in raised.value.message
     assert "X-Other" not in raised.value.message
@@ -259,7 +259,7 @@ def test_what_an_endpoint_cannot_take_is_refused_before_the_first_call(fields, s
 
 def test_ordinary_headers_and_versions_are_let_through():
     """A team's name is no credential, and an earlier version takes a temperature."""
-    recipe = Recipe.of(
+    recipe = Recipe.from_fields(
         {
             "model": "anthropic:c",
             "anthropic_version": "2026-10-20",

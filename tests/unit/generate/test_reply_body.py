@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backstay.generate.http import HttpResponse
-from backstay.generate.reply_body import object_in, status_of
+from backstay.generate.reply_body import parse_object, status_of
 
 
 def _reply(body: bytes, content_type: str = "application/json") -> HttpResponse:
@@ -17,15 +17,15 @@ def test_a_body_is_read_in_the_charset_that_it_declares(charset):
     """UTF-8 goes first: many servers declare another charset out of habit, and send UTF-8."""
     content_type = f"application/json; charset={charset}"
 
-    assert object_in(_reply('{"a": "café"}'.encode("latin-1"), content_type)) == {"a": "café"}
-    assert object_in(_reply('{"a": "café"}'.encode(), content_type)) == {"a": "café"}
+    assert parse_object(_reply('{"a": "café"}'.encode("latin-1"), content_type)) == {"a": "café"}
+    assert parse_object(_reply('{"a": "café"}'.encode(), content_type)) == {"a": "café"}
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "punycode", "unicode_escape", "zlib", "none-such", "cp1"])
 def test_a_body_that_is_not_in_its_charset_is_not_read(charset):
     """No character of an answer is replaced, and what no body is written in is not tried."""
-    assert object_in(_reply('{"a": "café"}'.encode("latin-1"), f"application/json; charset={charset}")) is None
-    assert object_in(_reply('{"a": "café"}'.encode("latin-1"))) is None
+    assert parse_object(_reply('{"a": "café"}'.encode("latin-1"), f"application/json; charset={charset}")) is None
+    assert parse_object(_reply('{"a": "café"}'.encode("latin-1"))) is None
 
 
 @pytest.mark.parametrize("opening", ['{"a":', "["])
@@ -34,8 +34,8 @@ def test_a_body_that_is_nested_deeply_is_not_read(opening, depth):
     """It would break what looks at all of it, and what writes it again."""
     nested = opening * depth + "1" + {"[": "]"}.get(opening, "}") * depth
 
-    assert object_in(_reply(f'{{"a": {nested}}}'.encode())) is None
-    assert object_in(_reply(json.dumps({"a": [[1]] * 1_000, "b": nested}).encode())) is not None
+    assert parse_object(_reply(f'{{"a": {nested}}}'.encode())) is None
+    assert parse_object(_reply(json.dumps({"a": [[1]] * 1_000, "b": nested}).encode())) is not None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backstay.generate.retry_after import LONGEST_SECONDS, seconds_of
+from backstay.generate.retry_after import LONGEST_SECONDS, retry_after_seconds
 
 _NOW = datetime(2025, 6, 2, 12, 0, 0, tzinfo=UTC)
 _USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0"}
@@ -72,7 +72,7 @@ _USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens
 )
 def test_headers_name_the_time(headers, seconds):
     """Seconds, durations and moments are read; what is absurd, past or not used up is bounded or left out."""
-    assert seconds_of(headers, None, _NOW) == pytest.approx(seconds)
+    assert retry_after_seconds(headers, None, _NOW) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_headers_name_the_time(headers, seconds):
 )
 def test_bodies_name_the_time(body, seconds):
     """Fields for it, and the words in which messages say it, are read; the prompt is not."""
-    assert seconds_of({}, body, _NOW) == pytest.approx(seconds)
+    assert retry_after_seconds({}, body, _NOW) == pytest.approx(seconds)
 
 
 def test_headers_come_before_the_body():
     """A header that names a time is believed before the body."""
-    assert seconds_of({"Retry-After": "1"}, {"error": {"message": "Please retry in 9s"}}, _NOW) == 1.0
+    assert retry_after_seconds({"Retry-After": "1"}, {"error": {"message": "Please retry in 9s"}}, _NOW) == 1.0

@@ -9,7 +9,7 @@ from backstay.generate.suspicion import ErrorScope, SuspectedErrors
 def _refuse(suspicions, suspected_at=None, *, item=None):
     """Ask for an item that was refused at that call before, be refused, and return who is blamed."""
     call = suspicions.begin()
-    blamed = suspicions.blame(call if item is None else item, suspected_at)
+    blamed = suspicions.judge(call if item is None else item, suspected_at)
     suspicions.end(call)
     return blamed
 
@@ -87,7 +87,7 @@ def test_calls_under_way_are_waited_for():
     calls = [suspicions.begin() for _ in range(16)]
 
     for call in calls[:10]:
-        assert suspicions.blame(call, None) is ErrorScope.NOT_KNOWN
+        assert suspicions.judge(call, None) is ErrorScope.NOT_KNOWN
         suspicions.end(call)
     refused_at = suspicions.latest_call
     assert _refuse(suspicions, refused_at) is ErrorScope.NOT_KNOWN
@@ -105,7 +105,7 @@ def test_when_all_calls_under_way_are_refused_the_next_one_decides():
     calls = [suspicions.begin() for _ in range(16)]
 
     for call in calls:
-        assert suspicions.blame(call, None) is ErrorScope.NOT_KNOWN
+        assert suspicions.judge(call, None) is ErrorScope.NOT_KNOWN
         suspicions.end(call)
 
     assert _refuse(suspicions) is ErrorScope.ALL

@@ -19,7 +19,7 @@ def _render(source: str, **values: object) -> str:
 def _prompt(source: str, item: Item) -> str:
     return (
         PromptTemplates(system=None, user=source, roles={}, turns=2, language=None)
-        .of(item, "item 1")
+        .render(item, "item 1")
         .user.split("\n\n")[0]
     )
 
@@ -271,7 +271,7 @@ def test_the_task_is_added_to_every_prompt():
         system="Be {{ mood }}.", user="About {{ topic }}\n", roles={"user": "{{ mood }}"}, turns=3, language="Greek"
     )
 
-    prompt = prompts.of(Item("sea", "1", None, {"mood": "calm"}), "item 1")
+    prompt = prompts.render(Item("sea", "1", None, {"mood": "calm"}), "item 1")
 
     assert prompt.system == "Be calm."
     assert prompt.user.startswith("About sea\n\nWrite it as exactly 3 turns, in Greek")

@@ -36,9 +36,9 @@ class _HaltOnRefusal(AccountRate):
     def wait(self, now, tokens):
         return max(self._until - now, super().wait(now, tokens))
 
-    def refused(self, now, permit, trouble, again=0):
+    def record_refusal(self, now, permit, trouble, again=0):
         self._until = now + 1.0
-        return super().refused(now, permit, trouble, again)
+        return super().record_refusal(now, permit, trouble, again)
 
 
 class _NeverWait(AccountRate):

@@ -4,14 +4,14 @@ import threading
 
 import pytest
 
-from backstay.library.prefetch import made_ahead
+from backstay.library.prefetch import prefetch
 from support.waiting import PATIENCE_SECONDS
 
 
 def test_everything_comes_in_its_order():
     """As it would without a thread."""
-    assert list(made_ahead(iter(range(100)))) == list(range(100))
-    assert list(made_ahead(iter(()))) == []
+    assert list(prefetch(iter(range(100)))) == list(range(100))
+    assert list(prefetch(iter(()))) == []
 
 
 def test_the_next_is_made_before_it_is_asked_for():
@@ -25,7 +25,7 @@ def test_the_next_is_made_before_it_is_asked_for():
                 second.set()
             yield number
 
-    ahead = made_ahead(source())
+    ahead = prefetch(source())
 
     assert next(ahead) == 0
     assert second.wait(PATIENCE_SECONDS)
@@ -40,7 +40,7 @@ def test_an_error_of_the_source_arrives():
         yield 1
         raise OSError("gone")
 
-    ahead = made_ahead(source())
+    ahead = prefetch(source())
 
     assert next(ahead) == 1
     with pytest.raises(OSError, match="gone"):
@@ -49,7 +49,7 @@ def test_an_error_of_the_source_arrives():
 
 def test_closing_leaves_no_thread():
     """Whoever stops half way may close the file that the source reads."""
-    ahead = made_ahead(iter(range(100)))
+    ahead = prefetch(iter(range(100)))
     next(ahead)
 
     ahead.close()

@@ -33,7 +33,7 @@ def test_what_the_csv_module_writes_reads_back_equal(header, data, delimiter, li
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting).writerows([header, *records])
 
-    text = InputText.begin(io.BytesIO(out.getvalue().encode()), InputErrors("made up"))
+    text = InputText.open(io.BytesIO(out.getvalue().encode()), InputErrors("made up"))
     rows = list(read_delimited(text, delimiter=delimiter))
 
     assert [row.values for row in rows] == [dict(zip(header, record, strict=True)) for record in records]
@@ -97,7 +97,7 @@ def test_ragged_row_is_refused(refusal, record, found):
 
 def test_rows_before_a_bad_one_are_handed_out(tmp_path):
     """Reading streams: what comes before the mistake has been yielded by then."""
-    text = InputText.begin(io.BytesIO(b"topic,level\nSums,1\nragged\n"), InputErrors("topics.csv"))
+    text = InputText.open(io.BytesIO(b"topic,level\nSums,1\nragged\n"), InputErrors("topics.csv"))
     rows = read_delimited(text, delimiter=",")
 
     assert next(rows) == InputRow(2, {"topic": "Sums", "level": "1"})
@@ -169,7 +169,7 @@ def test_cell_of_ten_megabytes_is_read(read_file, cell):
 
 def test_limit_of_the_process_is_untouched_between_rows():
     """Other code may rely on its limit while our generator is suspended, even a lower one than usual."""
-    text = InputText.begin(io.BytesIO(b"topic\n" + b"x" * 5000 + b"\nSums\n"), InputErrors("topics.csv"))
+    text = InputText.open(io.BytesIO(b"topic\n" + b"x" * 5000 + b"\nSums\n"), InputErrors("topics.csv"))
     before = csv.field_size_limit(1000)
     try:
         rows = read_delimited(text, delimiter=",")
@@ -200,7 +200,7 @@ def test_quoted_cell_over_the_limit_is_refused_before_the_end(monkeypatch):
     before = csv.field_size_limit()
 
     with pytest.raises(InvalidRow, match=r"^topics\.csv line 2: the row is longer than") as caught:
-        list(read_delimited(InputText.begin(stream, InputErrors("topics.csv")), delimiter=","))
+        list(read_delimited(InputText.open(stream, InputErrors("topics.csv")), delimiter=","))
 
     assert caught.value.context == {"path": "topics.csv", "line": 2}
     assert stream.tell() < 1_100_000

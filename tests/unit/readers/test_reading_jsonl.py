@@ -30,7 +30,7 @@ def test_what_orjson_writes_reads_back_equal(objects, line_end):
     """Any objects written one a line come back as they were, nested values and numbers included."""
     content = b"".join(orjson.dumps(item) + line_end for item in objects)
 
-    rows = list(read_jsonl(InputText.begin(io.BytesIO(content), InputErrors("made up"))))
+    rows = list(read_jsonl(InputText.open(io.BytesIO(content), InputErrors("made up"))))
 
     assert [row.values for row in rows] == objects
     assert [row.line for row in rows] == [1 + index * line_end.count(b"\n") for index in range(len(objects))]

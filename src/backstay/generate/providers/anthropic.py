@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.ends import end_of
+from backstay.generate.providers.ends import finish_reason
 from backstay.generate.providers.parts import texts_in
 from backstay.generate.providers.provider import (
     ModelAnswer,
@@ -62,7 +62,7 @@ class Anthropic(Provider):
             body["tool_choice"] = {"type": "tool", "name": _TOOL}
         return {**body, **ask.parameters}
 
-    def spent(self, body: Mapping[str, Any]) -> TokenUsage:
+    def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         usage = body.get("usage")
         if not isinstance(usage, Mapping):
             return TokenUsage()
@@ -70,7 +70,7 @@ class Anthropic(Provider):
         tokens_in = None if sent[0] is None else sum(count or 0 for count in sent)
         return TokenUsage(tokens_in, tokens(usage.get("output_tokens")))
 
-    def answer(self, body: Mapping[str, Any]) -> ModelAnswer:
+    def parse_answer(self, body: Mapping[str, Any]) -> ModelAnswer:
         content, reason = body.get("content"), body.get("stop_reason")
         if not isinstance(content, list | str):
             raise UnreadableResponse("the answer has no content")
@@ -81,7 +81,7 @@ class Anthropic(Provider):
         texts, thoughts = texts_in(content)
         signatures = [block["signature"] for block in blocks if isinstance(block.get("signature"), str)]
         return ModelAnswer(
-            end_of(reason, is_structure=bool(given)),
+            finish_reason(reason, is_structure=bool(given)),
             reason if isinstance(reason, str) else "none",
             "".join(texts) or None,
             given,

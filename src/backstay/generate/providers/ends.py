@@ -15,7 +15,7 @@ _ENDS = {word: end for end, words in _WORDS.items() for word in words.split()}
 _CALLS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
 
 
-def end_of(reason: object, *, is_structure: bool) -> FinishReason:
+def finish_reason(reason: object, *, is_structure: bool) -> FinishReason:
     """Return what a provider's word says; `is_structure` says that a tool was called with what was asked for.
 
     A word that is not known may stand for an answer that is not whole.

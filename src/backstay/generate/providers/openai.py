@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.ends import end_of
+from backstay.generate.providers.ends import finish_reason
 from backstay.generate.providers.parts import texts_in
 from backstay.generate.providers.provider import (
     FinishReason,
@@ -58,13 +58,13 @@ class OpenAICompatible(Provider):
             body["response_format"] = {"type": "json_object"}
         return {**body, **ask.parameters}
 
-    def spent(self, body: Mapping[str, Any]) -> TokenUsage:
+    def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         usage = body.get("usage")
         if not isinstance(usage, dict):
             return TokenUsage()
         return TokenUsage(tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens")))
 
-    def answer(self, body: Mapping[str, Any]) -> ModelAnswer:
+    def parse_answer(self, body: Mapping[str, Any]) -> ModelAnswer:
         choices = body.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             raise UnreadableResponse("the answer has no choices")
@@ -76,12 +76,12 @@ class OpenAICompatible(Provider):
             raise UnreadableResponse("the answer has no message")
         content, word = message.get("content"), reason if isinstance(reason, str) else "none"
         if isinstance(content, str) and not any(map(message.get, message.keys() - _PLAIN)):
-            return ModelAnswer(end_of(reason, is_structure=False), word, content)
+            return ModelAnswer(finish_reason(reason, is_structure=False), word, content)
         texts, thoughts = texts_in(content)
         thoughts = [next((message[name] for name in _THOUGHTS if _is_text(message.get(name))), ""), *thoughts]
         *earlier, given = [parsed] if (parsed := message.get("parsed")) else _arguments(message) or [None]
         data = content if isinstance(content, dict) and given is None else given
-        end = end_of(reason, is_structure=given is not None)
+        end = finish_reason(reason, is_structure=given is not None)
         return ModelAnswer(
             FinishReason.REFUSAL if _refuses(message) else end,
             word,

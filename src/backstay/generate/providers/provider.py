@@ -133,11 +133,11 @@ class Provider(ABC):
         """Return the body of a request."""
 
     @abstractmethod
-    def spent(self, body: Mapping[str, Any]) -> TokenUsage:
+    def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         """Return the tokens that an answer, of whatever use, says it took; what it does not say is unknown."""
 
     @abstractmethod
-    def answer(self, body: Mapping[str, Any]) -> ModelAnswer:
+    def parse_answer(self, body: Mapping[str, Any]) -> ModelAnswer:
         """Read the body of an answer with a status of success. Raises Unreadable."""
 
 

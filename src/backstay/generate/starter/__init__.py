@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from backstay.errors import OutputUnwritable
-from backstay.files import written_whole
+from backstay.files import write_atomically
 
 NAMES = ("recipe.toml", "topics.csv")
 
@@ -24,6 +24,6 @@ def write(folder: Path) -> list[Path]:
     except OSError as error:
         raise OutputUnwritable(f"{folder} cannot be made: {error.strerror}", path=str(folder)) from error
     for path in paths:
-        with written_whole(path) as out:
+        with write_atomically(path) as out:
             out.write(files(__name__).joinpath(path.name).read_bytes())
     return paths

@@ -56,7 +56,7 @@ class ImportResult:
     """Of those imported: again the result of an item whose conversation was deleted."""
 
 
-def folded(
+def to_document(
     incoming: ImportedConversation, columns: Collection[str], turn_columns: Collection[str], origin: InputErrors
 ) -> Document:
     """Return the conversation as it is to be stored: with every key that is no column put into `metadata`.

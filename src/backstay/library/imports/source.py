@@ -39,7 +39,7 @@ class ImportSource:
     """
 
     def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None) -> None:
-        self.origin = InputErrors.of(path)
+        self.origin = InputErrors.for_path(path)
         self._path = path
         self._stdin = stdin
         self._spooled: BinaryIO | None = None
@@ -127,7 +127,7 @@ class ImportSource:
         return _in_chunks(self._object(stream()))
 
     def _object(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
-        member = JsonMember(InputText.begin(stream, self.origin), "conversations", otherwise=_NOT_ONE)
+        member = JsonMember(InputText.open(stream, self.origin), "conversations", otherwise=_NOT_ONE)
         row = None
         for row in member.rows():
             self._check_version(member.others)

@@ -56,8 +56,8 @@ class CreatedBackupOut(ApiObject):
     conversation_count: int
 
     @classmethod
-    def of(cls, backup: Backup) -> "CreatedBackupOut":
-        shown = BackupOut.of(backup)
+    def from_backup(cls, backup: Backup) -> "CreatedBackupOut":
+        shown = BackupOut.from_backup(backup)
         return cls(
             backup_id=shown.backup_id,
             file_path=shown.file_path,
@@ -97,7 +97,7 @@ async def create_backup(
         if isinstance(made, StartedBackup):
             status = f"{request.scope.get('root_path', '')}/api/backups/{made.backup_id}"
             return 202, BegunBackupOut(backup_id=made.backup_id, status=status)
-        return 201, CreatedBackupOut.of(made)
+        return 201, CreatedBackupOut.from_backup(made)
 
     return await once(request, key, [given.model_dump(mode="json"), early], act, location="/api/backups/{backupId}")
 

@@ -55,13 +55,13 @@ async def list_backups(
 ) -> BackupsOut:
     """List backups, the latest first."""
     found = await owned.backups.list(every=every, before=cursors.decode(cursor), limit=limit)
-    return BackupsOut.of(found, limit=limit, cursor=cursors.encode)
+    return BackupsOut.from_page(found, limit=limit, cursor=cursors.encode)
 
 
 @router.get("/{backupId}", responses=errors(404))
 async def show_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Show one backup."""
-    return BackupOut.of(await owned.backups.show(backup_id))
+    return BackupOut.from_backup(await owned.backups.show(backup_id))
 
 
 @router.get("/{backupId}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
@@ -82,14 +82,14 @@ async def backup_events(
 @router.post("/{backupId}/verify", responses=errors(404, 409))
 async def verify_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Read a backup back, decode all of it, and compare it with what its snapshot found."""
-    return BackupOut.of(await owned.backups.verify(backup_id))
+    return BackupOut.from_backup(await owned.backups.verify(backup_id))
 
 
 @router.post("/{backupId}/restore-plan", responses=errors(404, 409))
 async def plan_restore(backup_id: BackupId, owned: OwnerServices, given: RestoreIn | None = None) -> RestorePlanOut:
     """Say what a restore would do; nothing is changed."""
     selection = given.selection() if given is not None else None
-    return RestorePlanOut.of(await owned.backups.plan_restore(backup_id, selection))
+    return RestorePlanOut.from_plan(await owned.backups.plan_restore(backup_id, selection))
 
 
 @router.post("/{backupId}/restore", response_model=RestoreResultOut, responses=errors(404, 409))
@@ -105,7 +105,7 @@ async def restore_backup(
 
     async def act(_: MakeNote | None) -> tuple[int, RestoreResultOut]:
         done = await owned.backups.restore(backup_id, wanted.selection(), on_conflict=wanted.on_conflict)
-        return 200, RestoreResultOut.of(done)
+        return 200, RestoreResultOut.from_result(done)
 
     return await once(request, key, [backup_id, wanted.model_dump(mode="json")], act)
 
@@ -113,13 +113,13 @@ async def restore_backup(
 @router.post("/{backupId}/pin", responses=errors(404, 409))
 async def pin_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Keep a backup for good."""
-    return BackupOut.of(await owned.backups.pin(backup_id))
+    return BackupOut.from_backup(await owned.backups.pin(backup_id))
 
 
 @router.post("/{backupId}/unpin", responses=errors(404, 409))
 async def unpin_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Let a backup expire in its time."""
-    return BackupOut.of(await owned.backups.unpin(backup_id))
+    return BackupOut.from_backup(await owned.backups.unpin(backup_id))
 
 
 @router.post("/{backupId}/download-ticket", status_code=201, response_model=TicketOut, responses=errors(404, 409))
@@ -137,4 +137,4 @@ async def issue_download_ticket(
 async def delete_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
     """Remove a backup before its time. The conversations in the library stay as they are."""
     await owned.backups.delete(backup_id)
-    return BackupOut.of(await owned.backups.show(backup_id))
+    return BackupOut.from_backup(await owned.backups.show(backup_id))

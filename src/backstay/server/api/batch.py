@@ -34,4 +34,4 @@ async def batch_events(
 async def show_batch(job_id: JobId, owned: OwnerServices) -> JobDetailOut:
     """Show where a job stands; of one that paused by itself also the answers that led to it, in `pauseEvidence`."""
     job = await owned.batches.checkpoint(job_id)
-    return JobDetailOut.with_evidence(job, await owned.batches.evidence(job_id))
+    return JobDetailOut.from_job_and_evidence(job, await owned.batches.evidence(job_id))

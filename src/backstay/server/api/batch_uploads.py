@@ -12,7 +12,7 @@ from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
 from backstay.server.api.common import OwnerServices, Shared, Text, errors, signed_in
 from backstay.server.idempotency import IdempotencyKey, MakeNote, once
-from backstay.server.processors import making_of
+from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
 
@@ -42,9 +42,9 @@ async def upload_batch(
     key: IdempotencyKey = None,
 ) -> Response:
     """Make a job of a file's rows. Columns other than id, topic and persona are parameters."""
-    making = making_of(shared, recipe=recipe, processor=processor)
+    making = processor_from(shared, recipe=recipe, processor=processor)
     columns = ColumnMapping(id_column, topic_column, persona_column)
-    async with uploads.stored(file, uploads.ITEMS, shared.files) as upload:
+    async with uploads.store_upload(file, uploads.ITEMS, shared.files) as upload:
 
         async def act(_: MakeNote | None) -> tuple[int, JobOut]:
             job = await owned.batches.create(
@@ -61,7 +61,7 @@ async def upload_batch(
             )
             if start == "true":
                 job = await shared.supervisor.start(owned.owner, job.id)
-            return 201, JobOut.of(job)
+            return 201, JobOut.from_job(job)
 
         limits = [concurrency, rpm, tpm]
         file_asked = [upload.digest, upload.path.suffix, id_column, topic_column, persona_column]

@@ -27,7 +27,7 @@ from backstay.server.api.common import (
 from backstay.server.api.selections import Id
 from backstay.server.id_routes import IdRoute
 from backstay.server.idempotency import IdempotencyKey, MakeNote, once
-from backstay.server.processors import making_of
+from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
 
@@ -120,7 +120,7 @@ async def list_batches(
     """List jobs, the latest first."""
     listed = owned.batches.incomplete if incomplete else owned.batches.list
     found = await listed(before=cursors.decode(cursor), limit=limit)
-    return JobsOut.of(found, limit=limit, cursor=cursors.encode)
+    return JobsOut.from_page(found, limit=limit, cursor=cursors.encode)
 
 
 @router.post("", status_code=201, response_model=JobOut, responses=errors(403, 409, 413, 429))
@@ -131,7 +131,7 @@ async def create_batch(
 
     The same job with the same items again is the job that is there; with others it is refused.
     """
-    making = making_of(shared, recipe=given.recipe, processor=given.processor)
+    making = processor_from(shared, recipe=given.recipe, processor=given.processor)
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
         job = await owned.batches.create(
@@ -146,7 +146,7 @@ async def create_batch(
         )
         if given.start:
             job = await shared.supervisor.start(owned.owner, job.id)
-        return 201, JobOut.of(job)
+        return 201, JobOut.from_job(job)
 
     return await once(request, key, given.model_dump(mode="json"), act, location="/api/batches/{id}")
 
@@ -182,7 +182,7 @@ async def resume_batch(
             limit=wanted.limit,
             retries=None if wanted.retry_failed else wanted.retry_items or (),
         )
-        return 202, JobOut.of(job)
+        return 202, JobOut.from_job(job)
 
     return await once(request, key, [job_id, wanted.model_dump(mode="json")], act)
 
@@ -192,7 +192,7 @@ async def pause_batch(request: Request, job_id: JobId, owned: OwnerServices, key
     """Stop a job for now: every worker on it stops gracefully, wherever it runs."""
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
-        return 200, JobOut.of(await owned.batches.pause(job_id))
+        return 200, JobOut.from_job(await owned.batches.pause(job_id))
 
     return await once(request, key, [job_id], act)
 
@@ -202,7 +202,7 @@ async def cancel_batch(request: Request, job_id: JobId, owned: OwnerServices, ke
     """Stop a job for good. What it made stays."""
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
-        return 200, JobOut.of(await owned.batches.cancel(job_id))
+        return 200, JobOut.from_job(await owned.batches.cancel(job_id))
 
     return await once(request, key, [job_id], act)
 
@@ -216,7 +216,7 @@ async def retry_items(
 
     async def act(_: MakeNote | None) -> tuple[int, RetryOut]:
         number = await owned.batches.retry(job_id, wanted.item_ids)
-        return 200, RetryOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), retried=number)
+        return 200, RetryOut(job=JobOut.from_job(await owned.batches.checkpoint(job_id)), retried=number)
 
     return await once(request, key, [job_id, wanted.model_dump(mode="json")], act)
 
@@ -229,7 +229,7 @@ async def skip_items(
 
     async def act(_: MakeNote | None) -> tuple[int, SkipOut]:
         number = await owned.batches.skip(job_id, given.item_ids)
-        return 200, SkipOut(job=JobOut.of(await owned.batches.checkpoint(job_id)), skipped=number)
+        return 200, SkipOut(job=JobOut.from_job(await owned.batches.checkpoint(job_id)), skipped=number)
 
     return await once(request, key, [job_id, given.model_dump(mode="json")], act)
 
@@ -249,7 +249,7 @@ async def discard_batch(request: Request, job_id: JobId, owned: OwnerServices, k
 async def list_items(job_id: JobId, owned: OwnerServices, cursor: Cursor = None, limit: Limit = 50) -> ItemsOut:
     """List the items of a job in their order, each with where it stands."""
     page = await owned.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
-    return ItemsOut.of(page, limit=limit)
+    return ItemsOut.from_page(page, limit=limit)
 
 
 @router.get("/{jobId:id}/failed", responses=errors(404))
@@ -258,4 +258,4 @@ async def list_failed_items(
 ) -> FailedItemsOut:
     """List failed items in their order, each with the attempt that settled it."""
     page = await owned.batches.failed_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
-    return FailedItemsOut.of(page, limit=limit)
+    return FailedItemsOut.from_page(page, limit=limit)

@@ -53,7 +53,7 @@ async def list_conversations(
     chosen = Selection(job_id=job_id, search=search, persona=persona, created_before=created_before)
     narrowed = chosen if chosen.is_narrowed else None
     found = await owned.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)
-    return ConversationsOut.of(found, limit=limit, cursor=cursors.encode)
+    return ConversationsOut.from_page(found, limit=limit, cursor=cursors.encode)
 
 
 @router.post(
@@ -93,16 +93,16 @@ async def import_conversations(
     key: IdempotencyKey = None,
 ) -> Response:
     """Store the conversations of a file, all or none of them."""
-    async with uploads.stored(file, uploads.CONVERSATIONS, shared.files) as upload:
+    async with uploads.store_upload(file, uploads.CONVERSATIONS, shared.files) as upload:
 
         async def act(note: MakeNote | None) -> tuple[int, ImportOut]:
             def receipt(done: ImportResult) -> ExpiringValue | None:
-                return note(201, ImportOut.of(done)) if note is not None else None
+                return note(201, ImportOut.from_result(done)) if note is not None else None
 
             done = await owned.conversations.import_file(
                 upload.path, on_conflict=on_conflict, ceiling=shared.settings.ceiling_of_imports, receipt=receipt
             )
-            return 201, ImportOut.of(done)
+            return 201, ImportOut.from_result(done)
 
         return await once(request, key, [upload.digest, upload.path.suffix, on_conflict], act)
 
@@ -110,4 +110,4 @@ async def import_conversations(
 @router.get("/{conversationId:id}", responses=errors(404))
 async def show_conversation(conversation_id: ConversationId, owned: OwnerServices) -> ConversationOut:
     """Show one conversation with all its turns."""
-    return ConversationOut.of(await owned.conversations.show(conversation_id))
+    return ConversationOut.from_conversation(await owned.conversations.show(conversation_id))

@@ -52,7 +52,9 @@ class DeleteIn(ApiInput):
 async def plan_delete(given: DeletePlanIn, owned: OwnerServices) -> DeletePlanOut:
     """Say what a delete would remove; nothing is changed."""
     selection = given.selection.selection()
-    return DeletePlanOut.of(await owned.conversations.plan_delete(selection, ignore_missing=given.ignore_missing))
+    return DeletePlanOut.from_plan(
+        await owned.conversations.plan_delete(selection, ignore_missing=given.ignore_missing)
+    )
 
 
 @router.post("/delete", response_model=DeleteResultOut, responses=errors(404, 409, 413, 507))
@@ -108,4 +110,4 @@ async def _delete(given: DeleteIn, owned: OwnerServices, tell: Listener | None =
 def _told(request: Request, deletion: DeleteResult) -> DeleteResultOut:
     root = request.scope.get("root_path", "")
     undo = f"{root}/api/backups/{deletion.backup_id}/restore" if deletion.backup_id is not None else None
-    return DeleteResultOut.of(deletion, undo=undo)
+    return DeleteResultOut.from_result(deletion, undo=undo)

@@ -47,4 +47,4 @@ async def metrics(request: Request, shared: Shared) -> Response:
     may = own is not None and hmac.compare_digest(token.encode(), own.encode())
     if not may and not (shared.local is not None and shared.local.is_token(token)):
         raise unauthorized()
-    return Response(shared.metrics.shown(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(shared.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

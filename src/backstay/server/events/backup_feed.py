@@ -28,7 +28,7 @@ class BackupFeed(Feed):
     async def begin(self) -> None:
         await self._take()
 
-    async def look(self) -> bool:
+    async def poll(self) -> bool:
         before = (self._backup, self._written, self._told)
         await self._take()
         self.is_over = self._is_at_rest
@@ -45,7 +45,7 @@ class BackupFeed(Feed):
     async def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
         version = self.version
         yield event("progress", self._progress())
-        yield event("state", BackupOut.of(self._backup))
+        yield event("state", BackupOut.from_backup(self._backup))
         backup, seen = self._backup, (self._backup, self._written, self._told)
         while True:
             over = self.is_over
@@ -54,7 +54,7 @@ class BackupFeed(Feed):
                 backup, seen = self._backup, (self._backup, self._written, self._told)
                 yield event("progress", self._progress())
                 if moved:
-                    yield event("state", BackupOut.of(backup))
+                    yield event("state", BackupOut.from_backup(backup))
             if over:
                 return
             version = await self.changed_since(version)
@@ -63,7 +63,7 @@ class BackupFeed(Feed):
         self._backup: Backup = await self._backups.show(self._backup_id)
         running = self._backup.state is BackupState.RUNNING
         self._told = self._latest(self._backup_id)
-        self._written = await self._backups.written(self._backup) if running else self._backup.conversations
+        self._written = await self._backups.count_written(self._backup) if running else self._backup.conversations
 
     def _progress(self) -> BackupProgressOut:
-        return BackupProgressOut.of(self._backup, self._written, self._told)
+        return BackupProgressOut.from_backup(self._backup, self._written, self._told)

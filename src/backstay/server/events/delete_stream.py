@@ -10,7 +10,7 @@ from backstay.backup.backup import BackupPhase, BackupProgress, Listener
 from backstay.errors import BackstayError
 from backstay.schemas import DeleteProgressOut, DeleteResultOut
 from backstay.server.events.event import event
-from backstay.server.problems import told as told_error
+from backstay.server.problems import message_for as told_error
 from backstay.server.state import AppState
 
 _LOOK_SECONDS = 0.1
@@ -22,10 +22,10 @@ class _PhaseQueue:
     def __init__(self) -> None:
         self._untold: dict[BackupPhase, BackupProgress] = {}
 
-    def hear(self, progress: BackupProgress) -> None:
+    def put(self, progress: BackupProgress) -> None:
         self._untold[progress.phase] = progress
 
-    def untold(self) -> list[BackupProgress]:
+    def unsent(self) -> list[BackupProgress]:
         """Return it in the order of the phases; the next time it is what was heard since."""
         found, self._untold = list(self._untold.values()), {}
         return found
@@ -40,7 +40,7 @@ async def deleting(
     What is wrong before its backup has begun is raised here, as an error of the request.
     """
     phases = _PhaseQueue()
-    task, begun = parts.backing_up.begin(work, hear=phases.hear)
+    task, begun = parts.backing_up.begin(work, hear=phases.put)
     await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
@@ -49,8 +49,8 @@ async def deleting(
         is_over = False
         while not is_over:
             is_over = task.done()
-            for progress in phases.untold():
-                yield event("progress", DeleteProgressOut.of(progress)).encoded
+            for progress in phases.unsent():
+                yield event("progress", DeleteProgressOut.from_progress(progress)).encoded
             if not is_over:
                 await asyncio.wait((task,), timeout=_LOOK_SECONDS)
         yield _end(task)

@@ -34,7 +34,7 @@ class Feed(ABC):
         """Look for the first time. Raises as the service does."""
 
     @abstractmethod
-    async def look(self) -> bool:
+    async def poll(self) -> bool:
         """Look again; whether anything has changed."""
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Feed(ABC):
         while not self.is_over:
             await asyncio.sleep(pause)
             try:
-                if await self.look():
+                if await self.poll():
                     await self._wake()
                 pause = self._poll_seconds
             except NotFound:

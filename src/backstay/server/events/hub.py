@@ -36,7 +36,7 @@ class Hub:
         Raises as the feed's beginning does, and Problem when there are too many listeners.
         """
         key = (kind, owner, name)
-        async with self._places.one(owner):
+        async with self._places.slot(owner):
             async with self._starting.setdefault(key, asyncio.Lock()):
                 feed = self._feeds.get(key)
                 if feed is None or feed.is_over:

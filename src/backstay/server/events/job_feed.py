@@ -34,7 +34,7 @@ class JobFeed(Feed):
         self._complete_since = self._last = await self._batches.last_failure(self._job_id)
         self._take(await self._batches.checkpoint(self._job_id))
 
-    async def look(self) -> bool:
+    async def poll(self) -> bool:
         before, last = self._job, self._last
         while page := await self._batches.failures_since(self._job_id, self._last, limit=_PAGE):
             self._remember(page)
@@ -57,7 +57,7 @@ class JobFeed(Feed):
         version, seen = self.version, self._last if after is None else after
         # Numbered at once: who loses the connection before anything failed knows where to go on all the same.
         yield event("progress", self._shown, id=seen)
-        yield event("state", JobStateOut.of(self._job))
+        yield event("state", JobStateOut.from_job(self._job))
         job = self._job
         while True:
             over = self.is_over
@@ -69,7 +69,7 @@ class JobFeed(Feed):
                 job = self._job
                 yield self._progress
                 if moved:
-                    yield event("state", JobStateOut.of(job))
+                    yield event("state", JobStateOut.from_job(job))
             if over:
                 return
             version = await self.changed_since(version)
@@ -79,7 +79,7 @@ class JobFeed(Feed):
             page = await self._batches.failures_since(self._job_id, seen, limit=_PAGE)
             for failing in page:
                 seen = failing.sequence
-                yield seen, event("item_failed", ItemFailedOut.of(failing), id=seen)
+                yield seen, event("item_failed", ItemFailedOut.from_event(failing), id=seen)
             if len(page) < _PAGE:
                 break
         for number, failed in tuple(self._failed):
@@ -90,7 +90,7 @@ class JobFeed(Feed):
     def _remember(self, page: Sequence[FailureEvent]) -> None:
         for failing in page:
             self._last = failing.sequence
-            self._failed.append((self._last, event("item_failed", ItemFailedOut.of(failing), id=self._last)))
+            self._failed.append((self._last, event("item_failed", ItemFailedOut.from_event(failing), id=self._last)))
         while len(self._failed) > _KEPT:
             self._complete_since, _ = self._failed.popleft()
 
@@ -102,5 +102,5 @@ class JobFeed(Feed):
             self._rates.popleft()
         since, done_then = self._rates[0]
         rate = (done - done_then) / (now - since) if now > since else 0.0
-        self._shown = JobProgressOut.of(job, rate=max(0.0, rate))
+        self._shown = JobProgressOut.from_job(job, rate=max(0.0, rate))
         self._progress = event("progress", self._shown)

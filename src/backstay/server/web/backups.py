@@ -10,7 +10,7 @@ from backstay.errors import BackupDamaged
 from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
 from backstay.server.api.common import Cursor, OwnerServices
 from backstay.server.web.conversations import ListFilters
-from backstay.server.web.forms import FormName, Name, led_to
+from backstay.server.web.forms import FormName, Name, redirect_to
 from backstay.server.web.rendering import rendered
 
 router = APIRouter(include_in_schema=False, prefix="/backups")
@@ -41,8 +41,8 @@ async def list_backups(
         request,
         "backups.html",
         section="backups",
-        page=BackupsOut.of(found, limit=_PAGE),
-        unfinished=[BackupOut.of(backup) for backup in unfinished],
+        page=BackupsOut.from_page(found, limit=_PAGE),
+        unfinished=[BackupOut.from_backup(backup) for backup in unfinished],
         is_first=cursor is None,
         every=every,
         notice=_NOTICES.get(done or ""),
@@ -53,22 +53,22 @@ async def list_backups(
 @router.get("/one")
 async def show_backup(request: Request, owned: OwnerServices, backup_id: Name, done: Done = None) -> Response:
     """One backup, and what can be done with it."""
-    shown = BackupOut.of(await owned.backups.show(backup_id))
+    shown = BackupOut.from_backup(await owned.backups.show(backup_id))
     return rendered(request, "backup.html", section="backups", backup=shown, notice=_NOTICES.get(done or ""))
 
 
 @router.get("/restore")
 async def plan_restore(request: Request, owned: OwnerServices, backup_id: Name) -> Response:
     """Show what a restore would do, and ask."""
-    shown = BackupOut.of(await owned.backups.show(backup_id))
-    plan = RestorePlanOut.of(await owned.backups.plan_restore(backup_id))
+    shown = BackupOut.from_backup(await owned.backups.show(backup_id))
+    plan = RestorePlanOut.from_plan(await owned.backups.plan_restore(backup_id))
     return rendered(request, "restore.html", section="backups", backup=shown, plan=plan)
 
 
 @router.get("/remove")
 async def ask_to_remove(request: Request, owned: OwnerServices, backup_id: Name) -> Response:
     """Say what removing a backup means, and ask."""
-    shown = BackupOut.of(await owned.backups.show(backup_id))
+    shown = BackupOut.from_backup(await owned.backups.show(backup_id))
     return rendered(request, "remove.html", section="backups", backup=shown)
 
 
@@ -84,8 +84,8 @@ async def restore(
     """Bring back what the backup holds; then show it again, or the list as it was narrowed."""
     await owned.backups.restore(backup_id, on_conflict=on_conflict)
     if back == "conversations":
-        return led_to(request, "/conversations", restored="yes", **filters.given)
-    return led_to(request, "/backups/one", id=backup_id, done="restored")
+        return redirect_to(request, "/conversations", restored="yes", **filters.given)
+    return redirect_to(request, "/backups/one", id=backup_id, done="restored")
 
 
 @router.post("/act")
@@ -101,7 +101,7 @@ async def act(
             try:
                 await owned.backups.verify(backup_id)
             except BackupDamaged:
-                return led_to(request, "/backups/one", id=backup_id)  # which says so, and since when
+                return redirect_to(request, "/backups/one", id=backup_id)  # which says so, and since when
             done = "verified"
         case "pin":
             await owned.backups.pin(backup_id)
@@ -111,11 +111,11 @@ async def act(
             done = "unpinned"
         case "remove":
             await owned.backups.delete(backup_id)
-            return led_to(request, "/backups", done="removed")
+            return redirect_to(request, "/backups", done="removed")
         case "continue":
             await owned.conversations.resume_delete(backup_id)
             done = "continued"
         case "undo":
             await owned.backups.restore(backup_id)
             done = "undone"
-    return led_to(request, "/backups/one", id=backup_id, done=done)
+    return redirect_to(request, "/backups/one", id=backup_id, done=done)

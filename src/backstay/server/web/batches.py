@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
-from backstay.batch.intake import ColumnMapping, drafts
-from backstay.batch.item import item_of
+from backstay.batch.intake import ColumnMapping, read_items
+from backstay.batch.item import to_item
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
 from backstay.generate.advice import may_concern_one_item
@@ -20,9 +20,9 @@ from backstay.server.api.common import Cursor, OwnerServices, Shared, Text
 from backstay.server.api.selections import Id
 from backstay.server.hints import message_of
 from backstay.server.problems import Problem
-from backstay.server.processors import making_of
+from backstay.server.processors import processor_from
 from backstay.server.uploads import ITEMS
-from backstay.server.web.forms import EmptyIsNone, FormName, Name, ShortText, led_to
+from backstay.server.web.forms import EmptyIsNone, FormName, Name, ShortText, redirect_to
 from backstay.server.web.pending_uploads import PendingUpload, PendingUploads, renamed
 from backstay.server.web.rendering import rendered
 
@@ -52,7 +52,7 @@ class _PromptPreview:
 @router.get("")
 async def list_batches(request: Request, owned: OwnerServices, shared: Shared, cursor: Cursor = None) -> Response:
     """The form that starts one, and all that there are, the latest first."""
-    page = JobsOut.of(await owned.batches.list(before=cursor, limit=_PAGE), limit=_PAGE)
+    page = JobsOut.from_page(await owned.batches.list(before=cursor, limit=_PAGE), limit=_PAGE)
     return rendered(request, "batches.html", section="batches", page=page, kinds=ITEMS, is_first=cursor is None)
 
 
@@ -66,7 +66,7 @@ async def keep_file(request: Request, file: Annotated[UploadFile, File()]) -> Re
     if ending not in ITEMS:
         raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(ITEMS)}")
     kept = await _kept(request).keep(file.file, name, ending)
-    return led_to(request, "/batches/new", file=kept.id)
+    return redirect_to(request, "/batches/new", file=kept.id)
 
 
 @router.get("/new")
@@ -131,7 +131,7 @@ async def start(
     """Make the job, and begin to work on it."""
     kept = _kept(request).find(file)
     kind, _, name = made.partition(":")
-    making = making_of(
+    making = processor_from(
         shared, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
     )
     columns = ColumnMapping(id_column, topic, persona)
@@ -149,7 +149,7 @@ async def start(
     except BackstayError as error:
         raise renamed(error, kept.path, kept.name) from error
     await shared.supervisor.start(owned.owner, job.id)
-    return led_to(request, "/batches/one", id=job.id)
+    return redirect_to(request, "/batches/one", id=job.id)
 
 
 @router.get("/one")
@@ -164,13 +164,13 @@ async def show_batch(
         request,
         "batch.html",
         section="batches",
-        job=JobDetailOut.with_evidence(job, evidence),
+        job=JobDetailOut.from_job_and_evidence(job, evidence),
         may_skip=job.pause is not None and may_concern_one_item(job.pause.code),
         options=shared.permission.options(job),
         is_finished=job.state in FINISHED,
         is_cancelled=job.state is JobState.CANCELLED,
         is_worked=_is_worked(job),
-        page=ItemsOut.of(items, limit=_ITEMS),
+        page=ItemsOut.from_page(items, limit=_ITEMS),
         is_first=cursor is None,
     )
 
@@ -199,14 +199,16 @@ async def act(
             await owned.batches.cancel(job_id)
         case "discard":
             await owned.batches.discard(job_id)
-            return led_to(request, "/batches")
-    return led_to(request, "/batches/one", id=job_id)
+            return redirect_to(request, "/batches")
+    return redirect_to(request, "/batches/one", id=job_id)
 
 
 @router.get("/cancel")
 async def ask_to_cancel(request: Request, owned: OwnerServices, job_id: Name) -> Response:
     """Say what cancelling means, and ask."""
-    return rendered(request, "cancel.html", section="batches", job=JobOut.of(await owned.batches.checkpoint(job_id)))
+    return rendered(
+        request, "cancel.html", section="batches", job=JobOut.from_job(await owned.batches.checkpoint(job_id))
+    )
 
 
 @router.get("/resume")
@@ -214,13 +216,15 @@ async def ask_to_resume(request: Request, owned: OwnerServices, shared: Shared, 
     """Name the function that a batch calls, and ask."""
     job = await owned.batches.checkpoint(job_id)
     options = shared.permission.options(job)
-    return rendered(request, "resume.html", section="batches", job=JobOut.of(job), options=options)
+    return rendered(request, "resume.html", section="batches", job=JobOut.from_job(job), options=options)
 
 
 @router.get("/discard")
 async def ask_to_discard(request: Request, owned: OwnerServices, job_id: Name) -> Response:
     """Say what discarding means, and ask."""
-    return rendered(request, "discard.html", section="batches", job=JobOut.of(await owned.batches.checkpoint(job_id)))
+    return rendered(
+        request, "discard.html", section="batches", job=JobOut.from_job(await owned.batches.checkpoint(job_id))
+    )
 
 
 def _is_worked(job: Job) -> bool:
@@ -258,10 +262,10 @@ async def _prompts(
     """Return what the first items are and will be asked, or why these columns are of no use."""
     found: list[_PromptPreview] = []
     try:
-        async for chunk in drafts([dict(row) for row in kept.rows], columns):
+        async for chunk in read_items([dict(row) for row in kept.rows], columns):
             for one in chunk:
-                item = item_of(one)
-                prompt = recipe.prompts.of(item, f"{kept.name} row {one.line}") if recipe is not None else None
+                item = to_item(one)
+                prompt = recipe.prompts.render(item, f"{kept.name} row {one.line}") if recipe is not None else None
                 system, user = (prompt.system, prompt.user) if prompt is not None else (None, None)
                 found.append(_PromptPreview(item.id, item.topic, item.persona, item.parameters, system, user))
     except BackstayError as error:

@@ -16,7 +16,7 @@ from backstay.server import exports
 from backstay.server.api.common import LARGEST, OwnerServices, Shared, Text
 from backstay.server.api.selections import MOST_IDS
 from backstay.server.problems import Problem
-from backstay.server.web.forms import EmptyIsNone, FormText, led_to
+from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
 from backstay.server.web.rendering import rendered
 
 router = APIRouter(include_in_schema=False, prefix="/conversations")
@@ -122,7 +122,7 @@ async def list_conversations(
         request,
         "conversations.html",
         section="conversations",
-        page=ConversationsOut.of(found, limit=_PAGE),
+        page=ConversationsOut.from_page(found, limit=_PAGE),
         filters=listed,
         is_first=listed.cursor is None,
         done=await _done(owned, listed.deleted),
@@ -134,7 +134,7 @@ async def list_conversations(
 @router.get("/one")
 async def show_conversation(request: Request, owned: OwnerServices, conversation_id: ConversationName) -> Response:
     """One conversation with its turns."""
-    shown = ConversationOut.of(await owned.conversations.show(conversation_id))
+    shown = ConversationOut.from_conversation(await owned.conversations.show(conversation_id))
     return rendered(request, "conversation.html", section="conversations", conversation=shown)
 
 
@@ -145,7 +145,7 @@ async def plan_delete(request: Request, owned: OwnerServices, chosen: Annotated[
     left = chosen.without(gone)
     if gone and not left.chosen_ids:
         return _gone(request, gone, left)
-    plan = DeletePlanOut.of(await owned.conversations.plan_delete(left.selection()))
+    plan = DeletePlanOut.from_plan(await owned.conversations.plan_delete(left.selection()))
     return rendered(
         request,
         "delete.html",
@@ -171,8 +171,8 @@ async def delete(request: Request, owned: OwnerServices, doomed: Annotated[Delet
         doomed.selection(), backup=doomed.backup == "yes", digest=doomed.digest, reason="bulk_delete"
     )
     if deletion.backup_id is None:
-        return led_to(request, "/conversations", deletedForGood=deletion.deleted)
-    return led_to(request, "/conversations", deleted=deletion.backup_id)
+        return redirect_to(request, "/conversations", deletedForGood=deletion.deleted)
+    return redirect_to(request, "/conversations", deleted=deletion.backup_id)
 
 
 @router.post("/export")
@@ -205,6 +205,6 @@ async def _done(owned: OwnerServices, backup_id: str | None) -> BackupOut | None
     if backup_id is None or len(backup_id) > LONGEST_ID or not backup_id.isprintable():
         return None
     try:
-        return BackupOut.of(await owned.backups.show(backup_id))
+        return BackupOut.from_backup(await owned.backups.show(backup_id))
     except BackstayError:
         return None

@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse
 
 from backstay.schemas import ErrorOut
 from backstay.server.paths import path_of
-from backstay.server.state import parts_of
+from backstay.server.state import state_of
 from backstay.server.web.rendering import rendered
 
 _SECTIONS = ("batches", "conversations", "backups")
@@ -19,7 +19,7 @@ _MESSAGES = {
 
 def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapping[str, str]) -> HTMLResponse | None:
     """Return the page for an error; None if the client is a program and not a user's browser."""
-    has_pages = parts_of(request).local is not None
+    has_pages = state_of(request).local is not None
     first = path_of(request.scope).strip("/").partition("/")[0]
     section = first if has_pages and first in _SECTIONS else ""
     if not section and not _is_for_a_reader(request, first):

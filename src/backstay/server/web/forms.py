@@ -28,7 +28,7 @@ EmptyIsNone = BeforeValidator(_none_of_empty)
 ShortText = Annotated[Annotated[Text, Field(max_length=1_000)] | None, EmptyIsNone]
 
 
-def led_to(request: Request, page: str, **query: str | int | None) -> RedirectResponse:
+def redirect_to(request: Request, page: str, **query: str | int | None) -> RedirectResponse:
     """Answer a form by leading to a page, so that loading it again does nothing again."""
     given = {name: value for name, value in query.items() if value is not None}
     root = request.scope.get("root_path", "")

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from backstay.server.state import parts_of
+from backstay.server.state import state_of
 from backstay.server.web.rendering import rendered
 
 router = APIRouter(include_in_schema=False)
@@ -14,7 +14,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 async def home(request: Request, token: str | None = None) -> Response:
     """Exchange `?token=` for a cookie, so that it stands in no address, no history and no log; or lead on."""
-    root, local = request.scope.get("root_path", ""), parts_of(request).local
+    root, local = request.scope.get("root_path", ""), state_of(request).local
     if local is None or token is None:
         if local is not None and local.owner_of_cookie(request.headers) is not None:
             return RedirectResponse(f"{root}/batches", status_code=303)
@@ -43,7 +43,7 @@ async def docs(request: Request) -> Response:
         for path, methods in request.app.openapi()["paths"].items()
         for method, operation in methods.items()
     ]
-    has_pages = parts_of(request).local is not None
+    has_pages = state_of(request).local is not None
     return rendered(request, "docs.html", section="", addresses=addresses, has_pages=has_pages)
 
 

@@ -29,7 +29,7 @@ class ServerAddress:
     """Names of parameters that are for other drivers, and were left out."""
 
     @classmethod
-    def of(cls, url: str) -> "ServerAddress":
+    def from_url(cls, url: str) -> "ServerAddress":
         """Read `postgresql://user:password@host:port/database?…`.
 
         Raises:

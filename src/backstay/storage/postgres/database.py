@@ -16,7 +16,7 @@ import psycopg
 from backstay.errors import BackstayError, StoreClosed, StoreUnavailable
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, connect
-from backstay.storage.postgres.errors import AGAIN, translated
+from backstay.storage.postgres.errors import AGAIN, translate_errors
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
 from backstay.storage.postgres.write_connection import WriteConnection
@@ -122,12 +122,12 @@ class PostgresDatabase:
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         # Closed, and not committed: it may still be in the middle of what nobody wants any more.
-        with translated(self.address, self._schema), closing(connect(self.address)) as connection:
+        with translate_errors(self.address, self._schema), closing(connect(self.address)) as connection:
             begin(connection, _READ)
             yield PostgresSession(connection, self._statements)
 
-    def in_our_words(self) -> AbstractContextManager[None]:
-        return translated(self.address, self._schema)
+    def translate_errors(self) -> AbstractContextManager[None]:
+        return translate_errors(self.address, self._schema)
 
     def _hand_in(self, executor: ThreadPoolExecutor | None, function: Callable[..., T], *given: object) -> "Future[T]":
         if executor is None:
@@ -172,7 +172,7 @@ class PostgresDatabase:
             channel.commit(doubt_seconds)
             return result
 
-        return self._again_and_again(once)
+        return self._with_retries(once)
 
     def _read(self, function: Callable[[Session], T], reading: "_CancellableRead") -> T:
         def once(channel: WriteConnection) -> T:
@@ -187,17 +187,17 @@ class PostgresDatabase:
             return result
 
         with reading.on(self._channel()):
-            return self._again_and_again(once)
+            return self._with_retries(once)
 
-    def _again_and_again(self, once: Callable[[WriteConnection], T]) -> T:
+    def _with_retries(self, once: Callable[[WriteConnection], T]) -> T:
         channel = self._channel()
         failed_at, tries = math.inf, 0
         while True:
             try:
-                with translated(self.address, self._schema):
+                with translate_errors(self.address, self._schema):
                     return once(channel)
             except BaseException as error:
-                channel.undo()
+                channel.rollback()
                 tries += 1
                 failed_at = min(failed_at, time.monotonic())
                 if tries >= _TRIES:

@@ -85,7 +85,7 @@ _RAISE = re.compile(r"\bRAISE$", re.MULTILINE)
 
 
 @contextmanager
-def translated(address: ServerAddress, schema: str) -> Iterator[None]:
+def translate_errors(address: ServerAddress, schema: str) -> Iterator[None]:
     """Turn what psycopg raises within into errors of ours, each naming the database and the next step.
 
     Args:
@@ -105,7 +105,7 @@ def translated(address: ServerAddress, schema: str) -> Iterator[None]:
             raise OutcomeRefused(f"The database refused it: {RAISED}", database=address.place) from error
         if isinstance(error, pg.InsufficientPrivilege):
             raise _barred(error, address, schema) from error
-        raise in_our_words(error, address) from error
+        raise translate_error(error, address) from error
 
 
 def _refusal(error: Exception) -> str:
@@ -153,7 +153,7 @@ def is_lost(error: psycopg.Error) -> bool:
     )
 
 
-def in_our_words(error: psycopg.Error, address: ServerAddress) -> BackstayError:
+def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayError:
     """Return the error of ours that says what one of PostgreSQL's means."""
     place = address.place
     match error:

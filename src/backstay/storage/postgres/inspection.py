@@ -7,12 +7,12 @@ from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption import status as adopted
 from backstay.storage.postgres.adoption.status import AdoptionStatus
 from backstay.storage.postgres.connection import begin, check_server, connect
-from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
-from backstay.storage.sql.inspection import DatabaseReport, miscounted, standing
+from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted
 
 # With one of these off, a commit that was answered may be lost, or the whole database with it.
 _NEEDED = ("fsync", "full_page_writes")
@@ -40,7 +40,7 @@ def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> P
     Raises:
         StorageError, StoreNotFound, SettingsError: the server cannot be used.
     """
-    with translated(address, schema), connect(address) as connection:
+    with translate_errors(address, schema), connect(address) as connection:
         check_server(connection, address)
         begin(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute("SELECT current_setting('server_version'), current_user").fetchone()
@@ -57,6 +57,6 @@ def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> P
             known_schema=known,
             unsafe=[name for name, state in states if state is not None and state[0] == "off"],
             miscounted=miscounted(session) if deep and number == known else (),
-            standing=standing(session, owner, locate(session)) if number == known else DatabaseReport(),
-            adopted=adopted.standing(connection, schema, deep=deep) if number == known else (),
+            standing=database_report(session, owner, locate(session)) if number == known else DatabaseReport(),
+            adopted=adopted.adoption_status(connection, schema, deep=deep) if number == known else (),
         )

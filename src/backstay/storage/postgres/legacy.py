@@ -9,7 +9,7 @@ from backstay.errors import InputUnreadable, SettingsError
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyElement, LegacyExport
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, check_server, connect
-from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.queries import Statements, quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.session import Row
@@ -37,9 +37,9 @@ class PostgresLegacyStore:
         self._schema = schema
 
     @contextmanager
-    def opened(self, source: str) -> Iterator["PostgresLegacyTables"]:
+    def open(self, source: str) -> Iterator["PostgresLegacyTables"]:
         statements = Statements(self._schema)
-        with translated(self._address, self._schema), connect(self._address) as connection:
+        with translate_errors(self._address, self._schema), connect(self._address) as connection:
             check_server(connection, self._address)
             with _reading(connection):
                 rows = connection.execute(statements.text("original_columns"), {"source": source}).fetchall()
@@ -108,7 +108,7 @@ class PostgresLegacyTables:
     def _all(self, table: str, name: str) -> list[Row]:
         if table not in self._found or self._missing(table):
             return []
-        with translated(self._address, self._statements.schema), _reading(self._connection):
+        with translate_errors(self._address, self._statements.schema), _reading(self._connection):
             return self._connection.execute(self._text(name, table), {}).fetchall()  # values, so that %% is %
 
     def _elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[LegacyElement]]:
@@ -116,7 +116,7 @@ class PostgresLegacyTables:
             return
         columns = {"key": _of_row(key), "column": _of_row(column)}
         asked = {"key": value}
-        with translated(self._address, self._statements.schema), _reading(self._connection):
+        with translate_errors(self._address, self._statements.schema), _reading(self._connection):
             try:
                 kinds = self._connection.execute(self._text("original_kinds", table, columns), asked).fetchall()
                 if wrong := [kind for (kind,) in kinds if kind != "array"]:

@@ -15,7 +15,7 @@ from backstay.errors import SchemaOutdated, SchemaTooNew, SettingsError, Storage
 from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
-from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import OURS
 from backstay.storage.sql.migrated import MigrationResult
@@ -41,7 +41,7 @@ def migrations() -> list[Migration]:
 def check(address: ServerAddress, schema: str, known: Sequence[Migration] | None = None) -> MigrationResult:
     """Say what `migrate` would do. Changes nothing. Raises as `migrate`."""
     known = migrations() if known is None else known
-    with translated(address, schema), connect(address) as connection:
+    with translate_errors(address, schema), connect(address) as connection:
         check_server(connection, address)
         before = version_of(connection, schema)
         _refuse_newer(address, before, known)
@@ -65,7 +65,7 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
         SettingsError: a schema cannot have that name, or it belongs to another program.
     """
     known = migrations() if known is None else known
-    with translated(address, schema), connect(address) as connection:
+    with translate_errors(address, schema), connect(address) as connection:
         check_server(connection, address)
         before = None
         applied = []

@@ -100,10 +100,10 @@ class PostgresSession:
         with self.connection.cursor() as cursor:
             yield from cursor.stream(self._text("conversation_lines", selection), values)
 
-    def hold(self, name: str, values: Values) -> None:
+    def lock(self, name: str, values: Values) -> None:
         self._run(name, values)
 
-    def hold_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
+    def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
         if rows:
             self._ask(self._text(name), _bound(rows, fixed))
 

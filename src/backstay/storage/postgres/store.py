@@ -13,7 +13,7 @@ from backstay.storage.postgres import adoption, migrate
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.database import PostgresDatabase
-from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.legacy import PostgresLegacyStore
 from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
@@ -34,7 +34,7 @@ class PostgresStore:
     """Everything that is stored in one schema of a database. Nothing is opened before `start`."""
 
     def __init__(self, *, url: str, schema: str, clock: Clock, read_seconds: float | None = None) -> None:
-        self.address = ServerAddress.of(url)
+        self.address = ServerAddress.from_url(url)
         self._schema = schema
         self._database = PostgresDatabase(self.address, schema=schema, read_seconds=read_seconds)
         self.batches = BatchStores(
@@ -81,7 +81,7 @@ class PostgresStore:
         do = adoption.check if check else adoption.adopt
         return await asyncio.to_thread(do, self.address, self._schema, wanted, owner)
 
-    async def give_back(self, *, check: bool) -> UnadoptResult:
+    async def unadopt(self, *, check: bool) -> UnadoptResult:
         """Take an adoption back, or say what that would do. Errors as of `adoption.undo`."""
         return await asyncio.to_thread(adoption.undo, self.address, self._schema, is_check=check)
 
@@ -90,7 +90,7 @@ class PostgresStore:
         await asyncio.to_thread(self._database.stop)
 
     def _look(self) -> str:
-        with translated(self.address, self._schema), connect(self.address) as connection:
+        with translate_errors(self.address, self._schema), connect(self.address) as connection:
             check_server(connection, self.address)
             begin(connection, "READ ONLY")
             refuse_unmigrated(connection, self.address, self._schema)

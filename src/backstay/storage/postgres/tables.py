@@ -202,7 +202,7 @@ class PostgresTables:
             for row in rows:
                 copy.write_row(row)
 
-    def point_back(self, key: ForeignKey, match: Sequence[str], rows: Sequence[Row]) -> int:
+    def relink(self, key: ForeignKey, match: Sequence[str], rows: Sequence[Row]) -> int:
         if not rows:
             return 0
         self._prepare()

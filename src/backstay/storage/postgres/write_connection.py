@@ -117,7 +117,7 @@ class WriteConnection:
         """End it."""
         self.connection.execute("COMMIT")
 
-    def undo(self) -> None:
+    def rollback(self) -> None:
         """End a transaction that will not be made, if there is one. Raises nothing."""
         if self._connection is None:
             return

@@ -4,7 +4,7 @@ from backstay.errors import AdoptedTableNotWritable, BackupError
 from backstay.storage.sql.session import Session
 
 
-def refuse_hindered(session: Session, owner: str) -> None:
+def refuse_unwritable(session: Session, owner: str) -> None:
     """Refuse to begin what would store conversations of an owner. Raises AdoptedTableNotWritable."""
     if (why := session.value("hindrance", {"owner": owner})) is not None:
         raise AdoptedTableNotWritable(f"Nothing new can be stored in the tables that were adopted: {why}")

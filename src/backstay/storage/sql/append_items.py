@@ -12,7 +12,7 @@ CODE = "taken_over"
 _UNKNOWN = b""  # the digest of an item of which only the id is known
 
 
-def accept(session: Session, staged: StagedJob, key: int) -> int:
+def append_new_items(session: Session, staged: StagedJob, key: int) -> int:
     """Append staged items that a job lacks to it, and return their number.
 
     What the job knows by its id only is given what the staged item of that id was given.
@@ -27,7 +27,9 @@ def accept(session: Session, staged: StagedJob, key: int) -> int:
     return added
 
 
-def put_settled(session: Session, staged: StagedJob, items: Sequence[SettledItem], first: int, now: int) -> int:
+def append_settled_items(
+    session: Session, staged: StagedJob, items: Sequence[SettledItem], first: int, now: int
+) -> int:
     """Store settled items from a position on, and return how many: those whose ids are there already are left out."""
     key, owner = staged.job_key, staged.owner
     asked: list[Row] = [(item_id,) for item_id in {item.id for item in items}]

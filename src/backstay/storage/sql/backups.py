@@ -9,7 +9,7 @@ import orjson
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState, SealedFile
 from backstay.backup.location import FileLocation
-from backstay.backup.obstacles import unusable
+from backstay.backup.obstacles import backup_unusable
 from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
 from backstay.backup.store import (
     AddedColumns,
@@ -102,11 +102,11 @@ class SqlBackups:
         ]
         await self._database.write(lambda s: s.execute_rows("insert_backup_items", rows))
 
-    async def places(self, count: int) -> Sequence[int]:
+    async def allocate_keys(self, count: int) -> Sequence[int]:
         values = {"count": count}
         return await self._database.write(lambda s: [key for key, _ in s.rows("new_conversation_keys", values)])
 
-    async def verified(
+    async def mark_verified(
         self,
         backup: Backup,
         sealed: SealedFile,
@@ -138,18 +138,18 @@ class SqlBackups:
 
         return await self._database.write(do)
 
-    async def damaged(self, backup: Backup) -> bool:
+    async def mark_damaged(self, backup: Backup) -> bool:
         values = {**_key_of(backup), "now": now_micros(self._clock)}
 
         return await self._database.write(lambda s: s.execute("backup_damaged", values) > 0)
 
-    async def sound(self, backup: Backup) -> Backup:
+    async def mark_sound(self, backup: Backup) -> Backup:
         if backup.damaged_at is not None:
             values = {**_key_of(backup), "damaged_at": to_micros(backup.damaged_at)}
             await self._database.write(lambda s: s.execute("backup_sound", values))
         return await self.backup(backup.owner, backup.id)
 
-    async def failed(self, backup: Backup, error: str) -> bool:
+    async def mark_failed(self, backup: Backup, error: str) -> bool:
         values = {**_key_of(backup), "error": error, "now": now_micros(self._clock)}
 
         return await self._database.write(lambda s: s.execute("backup_failed", values) > 0)
@@ -164,7 +164,7 @@ class SqlBackups:
     async def in_use(self, owner: str) -> Sequence[Backup]:
         return await self._all("backups_in_use", {"owner": owner})
 
-    async def unremoved(self, owner: str) -> Sequence[Backup]:
+    async def with_files(self, owner: str) -> Sequence[Backup]:
         return await self._all("backups_unremoved", {"owner": owner})
 
     async def newest(self, owner: str) -> tuple[str, datetime] | None:
@@ -184,12 +184,12 @@ class SqlBackups:
             owner=backup.owner,
         )
 
-    async def written(self, backup: Backup) -> int:
+    async def count_written(self, backup: Backup) -> int:
         return int(
             await self._database.read(lambda s: s.value("count_backup_items", _key_of(backup)), owner=backup.owner)
         )
 
-    async def unknown(self, backup_ids: Sequence[str]) -> Sequence[str]:
+    async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
         values = {"ids": orjson.dumps(list(backup_ids)).decode()}
         return await self._database.read(lambda s: [name for (name,) in s.rows("unknown_backup_ids", values)])
 
@@ -204,16 +204,16 @@ class SqlBackups:
 
         return await self._database.write(do)
 
-    async def expire(self, backup: Backup, *, early: bool) -> bool:
+    async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
         values = {**_key_of(backup), "early": early, "now": now_micros(self._clock)}
 
         return await self._database.write(lambda s: s.execute("backup_expired", values) > 0)
 
-    async def seen_expired(self, backup: Backup, seen_at: datetime | None) -> None:
+    async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
         values = {**_key_of(backup), "seen_at": to_micros(seen_at) if seen_at is not None else None}
         await self._database.write(lambda s: s.execute("backup_seen_expired", values))
 
-    async def removed(self, backup: Backup) -> None:
+    async def mark_removed(self, backup: Backup) -> None:
         values = {**_key_of(backup), "limit": _DROPPED_AT_ONCE}
         while await self._database.write(lambda s: s.execute("drop_backup_items", values)):
             pass
@@ -227,7 +227,7 @@ class SqlBackups:
 
         return await self._database.read(do, owner=owner)
 
-    async def note_cleanup(self, owner: str) -> None:
+    async def record_cleanup(self, owner: str) -> None:
         values = {"name": _cleanup_of(owner), "now": str(now_micros(self._clock))}
         await self._database.write(lambda s: s.execute("note_cleanup", values))
 
@@ -243,12 +243,12 @@ class SqlBackups:
 
         return await self._database.write(do)
 
-    async def outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
+    async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
         values = {**_key_of(backup), "limit": limit}
         found = await self._database.read(lambda s: s.rows("backup_outcomes", values), owner=backup.owner)
         return [(conversation_id, outcome) for conversation_id, outcome in found]
 
-    async def delete_outright(
+    async def delete_without_backup(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
     ) -> UnbackedDeleteStepResult:
         def do(session: Session) -> UnbackedDeleteStepResult:
@@ -279,14 +279,14 @@ class SqlBackups:
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
         def do(session: Session) -> RestoreResult:
-            session.hold("hold_library", {"owner": backup.owner})
+            session.lock("hold_library", {"owner": backup.owner})
             find_backup(session, backup.owner, backup.id, name="held_backup")
             now = now_micros(self._clock)
             work = restoring.RestoreSession(session, backup, columns, on_conflict, now)
             if replaced is not None:
                 check_sound(find_backup(session, backup.owner, replaced.id, name="held_backup"))
-                work.make_way(replaced)
-            restored = work.do(documents, on_progress)
+                work.delete_conflicting(replaced)
+            restored = work.run(documents, on_progress)
             if undoes:
                 session.execute("delete_undone", {**_key_of(backup), "now": now})
             # Last of all, since all that came before took its time.
@@ -325,13 +325,13 @@ def items_from(session: Session, backup: Backup, first: int, limit: int) -> list
 def check_sound(backup: Backup) -> None:
     """Check that the backup of what is replaced is still verified. Raises BackupUnusable."""
     if backup.state is not BackupState.VERIFIED:
-        raise unusable(backup)
+        raise backup_unusable(backup)
 
 
 def check_deletable(backup: Backup, *, is_there: Callable[[], bool]) -> None:
     """Refuse to delete what a backup holds. Raises BackupUnusable."""
     if backup.state is BackupState.DAMAGED:
-        raise unusable(backup)
+        raise backup_unusable(backup)
     if backup.state is not BackupState.VERIFIED or not backup.is_delete_unfinished:
         standing = backup.deletion or backup.state
         raise BackupUnusable(f"{backup.id} is {standing}; there is no delete to go on with", backup_id=backup.id)

@@ -77,7 +77,7 @@ class SqlConversations:
             lambda s: [name for (name,) in s.rows("missing_conversations", values)], owner=owner
         )
 
-    async def bring_in(
+    async def import_conversations(
         self,
         owner: str,
         source: ImportSource,
@@ -90,7 +90,7 @@ class SqlConversations:
 
         def do(session: Session, *, one_by_one: bool = False) -> ImportResult:
             latest[:] = [ImportSession(session, owner, source, on_clash, now)]
-            done = latest[0].do(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
+            done = latest[0].run(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
             note = receipt(done) if receipt is not None else None
             if note is not None:
                 session.execute("keep_note", written(note, now_micros(self._clock)))

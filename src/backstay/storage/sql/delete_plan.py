@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from backstay.backup.store import SelectionMeasure
-from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, ObstacleKind, RelatedRowCount, line_of_plan
+from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, ObstacleKind, RelatedRowCount, plan_line
 from backstay.library.selection import Selection
-from backstay.storage.sql.batched import in_parts
+from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk
 from backstay.storage.sql.cascade.tables import OURS, ForeignKey, OnDelete
 from backstay.storage.sql.selecting import values_of
@@ -20,7 +20,7 @@ _TOGETHER = 256
 def measure(session: Session, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
     """Count what is selected, and what hangs on it."""
     digest, conversations, turns, size, shown = hashlib.sha256(), 0, 0, 0, []
-    closure = CascadeTables.of(session)
+    closure = CascadeTables.from_session(session)
     hanging = _CascadeCounter(session, closure)
     found = session.stream("measure_selection", values_of(owner, selection), selection=selection)
     for conversation_id, topic, its_turns, its_size, related in hanging.counted(found):
@@ -29,7 +29,7 @@ def measure(session: Session, owner: str, selection: Selection, *, sample: int) 
         conversations += 1
         turns += its_turns
         size += its_size
-        digest.update(line_of_plan(conversation_id, its_turns, related))
+        digest.update(plan_line(conversation_id, its_turns, related))
     triggers = [FiringTrigger(one.name, one.table) for one in _triggers(session, closure)]
     return SelectionMeasure(
         conversations, turns, size, digest.hexdigest(), shown, hanging.related(), triggers, hanging.obstacles()
@@ -59,11 +59,11 @@ class _CascadeCounter:
         if not self._closure.keys:
             yield from ((name, topic, turns, size, 0) for _, name, topic, turns, size in found)
             return
-        for rows in in_parts(found, _TOGETHER):
-            hanging = self._look([row[0] for row in rows])
+        for rows in batched(found, _TOGETHER):
+            hanging = self._count_related([row[0] for row in rows])
             yield from ((name, topic, turns, size, hanging[key]) for key, name, topic, turns, size in rows)
 
-    def _look(self, keys: list[int]) -> Counter[int]:
+    def _count_related(self, keys: list[int]) -> Counter[int]:
         reach = CascadeWalk(self._session, self._closure, keys)
         is_shared = reach.spills
         for one in reach.lost():

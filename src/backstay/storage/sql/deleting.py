@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from backstay.backup.backup import Backup
 from backstay.backup.store import UnbackedDeleteStepResult
 from backstay.library.selection import Selection
-from backstay.storage.sql.batched import in_parts
-from backstay.storage.sql.records import StoredColumns, at_keys, delete, hold
+from backstay.storage.sql.batched import batched
+from backstay.storage.sql.records import StoredColumns, at_keys, delete, lock
 from backstay.storage.sql.selecting import values_of
 from backstay.storage.sql.session import Row, Session
 
@@ -21,15 +21,15 @@ def delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
     first = backup.deleted + backup.changed + backup.gone
     values = {"key": backup.key, "owner": backup.owner, "first": first, "limit": limit}
     items: list[Row] = session.rows("backup_items_after", values)
-    columns = StoredColumns.of(session)
-    parts = [(items, hold(session, backup.owner, [row[1] for row in items], columns))]
+    columns = StoredColumns.from_session(session)
+    parts = [(items, lock(session, backup.owner, [row[1] for row in items], columns))]
     if parts[0][1].spills:
         # What goes with one of them goes with another as well: so all are compared before any of them goes.
         items = session.rows("backup_items_after", {**values, "limit": backup.conversations})
         session.tables.defer()
         parts += [
-            (part, hold(session, backup.owner, [row[1] for row in part], columns))
-            for part in in_parts(items[limit:], _COMPARED)
+            (part, lock(session, backup.owner, [row[1] for row in part], columns))
+            for part in batched(items[limit:], _COMPARED)
         ]
     same, outcomes = {}, []
     for part, held in parts:

@@ -33,11 +33,11 @@ class SqlExpiringValues:
 
         return await self._database.write(do)
 
-    async def keep(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
+    async def put(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
         values = written(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
         await self._database.write(lambda s: s.execute("keep_note", values))
 
-    async def take(self, kind: str, name: str) -> TakenValue | None:
+    async def pop(self, kind: str, name: str) -> TakenValue | None:
         values = {"kind": kind, "name": name, "now": now_micros(self._clock)}
         rows = await self._database.write(lambda s: s.rows("take_note", values))
         return TakenValue(*rows[0]) if rows else None
@@ -58,7 +58,7 @@ class SqlExpiringValues:
     async def owners(self) -> Sequence[str]:
         return await self._database.read(lambda s: [owner for (owner,) in s.rows("owners")])
 
-    async def others(self, owner: str, noun: OwnedKind) -> OtherOwners:
+    async def count_other_owners(self, owner: str, noun: OwnedKind) -> OtherOwners:
         return await self._database.read(lambda s: count_of_others(s, owner, noun))
 
 

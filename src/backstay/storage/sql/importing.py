@@ -17,12 +17,12 @@ from backstay.library.imports.incoming import (
     ImportedConversation,
     ImportResult,
     OnImportConflict,
-    folded,
     is_same,
+    to_document,
 )
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
-from backstay.storage.sql.adoption_guard import refuse_hindered
+from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.cascade.tables import OURS
 from backstay.storage.sql.records import StoredColumns, by_ids, put, rows_of
 from backstay.storage.sql.session import Row, Session
@@ -43,19 +43,19 @@ class ImportSession:
         self._on_clash = on_clash
         self._line = 0
         self._stored_at = to_text(from_micros(now))
-        self._columns = StoredColumns.of(session, related=False)
+        self._columns = StoredColumns.from_session(session, related=False)
         self._count = ImportResult(0, 0, 0, 0, 0)
         self._ids: Iterator[str | None] = iter(())
 
-    def do(self, on_progress: Callable[[int], None], *, one_by_one: bool = False) -> ImportResult:
+    def run(self, on_progress: Callable[[int], None], *, one_by_one: bool = False) -> ImportResult:
         """Bring everything in; raises as `ConversationStore.bring_in`."""
         done = 0
-        refuse_hindered(self._session, self._owner)
-        self._session.hold("hold_library", {"owner": self._owner})
+        refuse_unwritable(self._session, self._owner)
+        self._session.lock("hold_library", {"owner": self._owner})
         for chunk in self._source.chunks():
             for some in ([one] for one in chunk) if one_by_one else (chunk,):
                 self._line = some[0].line
-                self._bring_in(some)
+                self._import_chunk(some)
             done += len(chunk)
             on_progress(done)
         return self._count
@@ -64,9 +64,9 @@ class ImportSession:
         """Return the error for a row that the database refuses; it names the row only if rows are stored one by one."""
         return self._source.origin.invalid_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
 
-    def _bring_in(self, chunk: Sequence[ImportedConversation]) -> None:
+    def _import_chunk(self, chunk: Sequence[ImportedConversation]) -> None:
         columns, origin = self._columns, self._source.origin
-        documents = [folded(incoming, columns.conversations, columns.turns, origin) for incoming in chunk]
+        documents = [to_document(incoming, columns.conversations, columns.turns, origin) for incoming in chunk]
         named = [document["id"] for document in documents if document["id"] is not None]
         stored: dict[str, Mapping[str, Any]] = {
             name: orjson.loads(record.line)
@@ -149,7 +149,7 @@ class ImportSession:
             if document["job_id"] and document["item_id"]:
                 asked[document["job_id"], document["item_id"]].append(number)
         relinked: list[Row] = []
-        self._session.hold_rows("hold_items_of_conversations", list(asked), self._owner)
+        self._session.lock_rows("hold_items_of_conversations", list(asked), self._owner)
         for job_id, item_id, key, position, state, result, deleted_at, _ in self._session.select_rows(
             "items_of_conversations", list(asked), self._owner
         ):

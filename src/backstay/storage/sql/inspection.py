@@ -63,7 +63,7 @@ class DatabaseReport:
     """What other owners have; only nouns that they have any of."""
 
 
-def standing(session: Session, owner: str, location: FileLocation) -> DatabaseReport:
+def database_report(session: Session, owner: str, location: FileLocation) -> DatabaseReport:
     """Return the unfinished jobs and deletes of an owner, and every lease there is."""
     return DatabaseReport(
         [UnfinishedJob(*row) for row in session.rows("inspect_unfinished", {"owner": owner})],

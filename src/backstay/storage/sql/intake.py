@@ -6,15 +6,15 @@ from dataclasses import asdict
 import orjson
 
 from backstay.batch.item import NewItem, SettledItem
-from backstay.batch.job import TAKEN_OVER, ItemsDifference, JobAction, JobSettings, JobState, Pause, check_move
+from backstay.batch.job import TAKEN_OVER, ItemsDifference, JobAction, JobSettings, JobState, Pause, check_action
 from backstay.batch.recipe import FrozenRecipe
 from backstay.batch.store import ItemIdentity, StagedJob, WorkerIdentity, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.library.id_text import quoted_id
-from backstay.storage.sql.adoption_guard import refuse_hindered
-from backstay.storage.sql.append_items import accept, put_settled
-from backstay.storage.sql.jobs import drop_rows, find_job, held_job, set_state, settings_text
+from backstay.storage.sql.adoption_guard import refuse_unwritable
+from backstay.storage.sql.append_items import append_new_items, append_settled_items
+from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, set_state, settings_text
 from backstay.storage.sql.session import Database, Row, Session, Value, Values
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.work import check_current, fence
@@ -36,7 +36,7 @@ class SqlIntake:
         now = now_micros(self._clock)
 
         def do(session: Session) -> StagedJob:
-            refuse_hindered(session, owner)
+            refuse_unwritable(session, owner)
             key = session.value("stage_job", {"owner": owner, "now": now})
             values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
             token = session.value("insert_worker", values)
@@ -121,7 +121,7 @@ class SqlIntake:
     @staticmethod
     def _publish(session: Session, staged: StagedJob, name: str, values: Values) -> bool:
         fence(session, staged.owner, staged.job_key, staged.token)
-        session.hold("hold_job_name", {"owner": staged.owner, "job_id": values["job_id"]})
+        session.lock("hold_job_name", {"owner": staged.owner, "job_id": values["job_id"]})
         if not session.execute(name, values):
             return False
         session.execute("delete_worker", {"token": staged.token, "owner": staged.owner})
@@ -133,7 +133,7 @@ class SqlIntake:
 
         def do(session: Session) -> int:
             fence(session, staged.owner, staged.job_key, staged.token)
-            return put_settled(session, staged, items, place.next_position, now)
+            return append_settled_items(session, staged, items, place.next_position, now)
 
         stored = await self._database.write(do)
         place.next_position += stored
@@ -176,9 +176,9 @@ class SqlIntake:
     async def accept_new(self, staged: StagedJob, job_id: str) -> int:
         def do(session: Session) -> int:
             fence(session, staged.owner, staged.job_key, staged.token)
-            key, job = held_job(session, staged.owner, job_id)
-            state = check_move(job_id, job.state, JobAction.ADD)
-            added = accept(session, staged, key)
+            key, job = lock_job(session, staged.owner, job_id)
+            state = check_action(job_id, job.state, JobAction.ADD)
+            added = append_new_items(session, staged, key)
             if added:
                 session.execute(
                     "job_added",
@@ -189,7 +189,7 @@ class SqlIntake:
 
         return await self._database.write(do)
 
-    async def take_up(
+    async def attach_items(
         self,
         staged: StagedJob,
         job_id: str,
@@ -201,11 +201,11 @@ class SqlIntake:
 
         def do(session: Session) -> int | None:
             fence(session, staged.owner, staged.job_key, staged.token)
-            key, job = held_job(session, staged.owner, job_id)
+            key, job = lock_job(session, staged.owner, job_id)
             if not job.lacks_items:
                 return None
-            check_move(job_id, job.state, JobAction.ADD)
-            added = accept(session, staged, key)
+            check_action(job_id, job.state, JobAction.ADD)
+            added = append_new_items(session, staged, key)
             now = now_micros(self._clock)
             session.execute("take_up_job", {**given, "job_key": key, "owner": staged.owner})
             session.execute(
@@ -237,7 +237,7 @@ class SqlIntake:
             lambda s: [ItemIdentity(*row) for row in s.rows("identities", values)], owner=owner
         )
 
-    async def unowned(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
+    async def orphaned_staging(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
         def do(session: Session) -> list[tuple[int, WorkerRow | None]]:
             rows = session.rows("unowned", {"owner": owner})
             return [

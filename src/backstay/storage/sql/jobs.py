@@ -16,8 +16,8 @@ from backstay.batch.job import (
     JobState,
     Pause,
     RunLimits,
-    check_move,
-    items_needed,
+    check_action,
+    items_needed_error,
 )
 from backstay.clock import Clock, to_text
 from backstay.errors import JobHasWorkers, JobNotFound
@@ -45,10 +45,10 @@ class SqlJobs:
         values = {"owner": owner, "incomplete": incomplete, "before": end, "limit": limit}
         return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)], owner=owner)
 
-    async def move(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
+    async def apply_action(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
         def do(session: Session) -> Job:
-            key, job = held_job(session, owner, job_id)
-            state = check_move(job_id, job.state, move)
+            key, job = lock_job(session, owner, job_id)
+            state = check_action(job_id, job.state, move)
             set_state(session, owner, key, state, now_micros(self._clock), pause)
             return find_job(session, owner, job_id)[1]
 
@@ -56,7 +56,7 @@ class SqlJobs:
 
     async def set_limits(self, owner: str, job_id: str, given: RunLimits) -> None:
         def do(session: Session) -> None:
-            key, job = held_job(session, owner, job_id)
+            key, job = lock_job(session, owner, job_id)
             settings = replace(job.settings, limits=job.settings.limits.updated(given))
             if settings != job.settings:
                 session.execute("set_settings", {"job_key": key, "owner": owner, "settings": settings_text(settings)})
@@ -65,10 +65,10 @@ class SqlJobs:
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         def do(session: Session) -> int:
-            key, job = held_job(session, owner, job_id)
+            key, job = lock_job(session, owner, job_id)
             if job.lacks_items:
-                raise items_needed(job_id)
-            state = check_move(job_id, job.state, JobAction.RETRY)
+                raise items_needed_error(job_id)
+            state = check_action(job_id, job.state, JobAction.RETRY)
             if item_ids is None:
                 count = session.execute("failed_to_pending", {"job_key": key, "owner": owner})
                 deleted = 0
@@ -86,10 +86,10 @@ class SqlJobs:
 
     async def skip(self, owner: str, job_id: str, item_ids: Sequence[str]) -> int:
         def do(session: Session) -> int:
-            key, job = held_job(session, owner, job_id)
+            key, job = lock_job(session, owner, job_id)
             if job.lacks_items:
-                raise items_needed(job_id)
-            state, now = check_move(job_id, job.state, JobAction.SKIP), now_micros(self._clock)
+                raise items_needed_error(job_id)
+            state, now = check_action(job_id, job.state, JobAction.SKIP), now_micros(self._clock)
             moved = skip_items(session, owner, key, job_id, item_ids, now)
             if moved.total():
                 counts = {str(left): moved[left] for left in (ItemState.PENDING, ItemState.FAILED)}
@@ -105,7 +105,7 @@ class SqlJobs:
 
         def do(session: Session) -> list[ItemSummary]:
             find_job(session, owner, job_id)
-            return [_standing(row) for row in session.rows("items_after", values)]
+            return [_item_summary(row) for row in session.rows("items_after", values)]
 
         return await self._database.read(do, owner=owner)
 
@@ -114,7 +114,7 @@ class SqlJobs:
 
         def do(session: Session) -> list[FailedItem]:
             find_job(session, owner, job_id)
-            return [_failure(row) for row in session.rows("failures", values)]
+            return [_failed_item(row) for row in session.rows("failures", values)]
 
         return await self._database.read(do, owner=owner)
 
@@ -130,7 +130,7 @@ class SqlJobs:
     async def pause_evidence(self, owner: str, job_id: str) -> Sequence[FailedItem]:
         def do(session: Session) -> list[FailedItem]:
             key, _ = find_job(session, owner, job_id)
-            return [_failure(row) for row in session.rows("pause_evidence", {"job_key": key, "owner": owner})]
+            return [_failed_item(row) for row in session.rows("pause_evidence", {"job_key": key, "owner": owner})]
 
         return await self._database.read(do, owner=owner)
 
@@ -145,13 +145,13 @@ class SqlJobs:
         def do(session: Session) -> list[FailureEvent]:
             key, _ = find_job(session, owner, job_id)
             values = {"job_key": key, "owner": owner, "after": after, "limit": limit}
-            return [_failing(row) for row in session.rows("failures_since", values)]
+            return [_failure_event(row) for row in session.rows("failures_since", values)]
 
         return await self._database.read(do, owner=owner)
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
         def do(session: Session) -> bool:
-            key, job = held_job(session, owner, job_id)
+            key, job = lock_job(session, owner, job_id)
             if job.state is not JobState.COMPLETED or job.counts.failed:
                 return False
             if drop_rows(session, _CLEANED, owner, key, limit):
@@ -174,7 +174,7 @@ class SqlJobs:
 
     async def discard(self, owner: str, job_id: str) -> int:
         def do(session: Session) -> int:
-            key, job = held_job(session, owner, job_id)
+            key, job = lock_job(session, owner, job_id)
             if job.workers:
                 raise JobHasWorkers(f"A worker is on job {quoted_id(job_id)}; cancel it first", job_id=job_id)
             session.execute("hide_job", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
@@ -191,9 +191,9 @@ def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
     return row[0], _job(row)
 
 
-def held_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
+def lock_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
     """Likewise, and nobody else moves it, puts items into it or begins to work on it until the transaction ends."""
-    session.hold("hold_job_by_id", {"owner": owner, "job_id": job_id})
+    session.lock("hold_job_by_id", {"owner": owner, "job_id": job_id})
     return find_job(session, owner, job_id)
 
 
@@ -227,18 +227,18 @@ def drop_rows(session: Session, names: Sequence[str], owner: str, key: int, limi
     return any(session.execute(name, {"job_key": key, "owner": owner, "limit": limit}) for name in names)
 
 
-def _standing(row: Row) -> ItemSummary:
+def _item_summary(row: Row) -> ItemSummary:
     position, item_id, state, *rest = row
     return ItemSummary(position, item_id, ItemState(state), *rest)
 
 
-def _failure(row: Row) -> FailedItem:
+def _failed_item(row: Row) -> FailedItem:
     position, item_id, topic, attempts, code, message, raw, ended_at, state, traceback = row
     failed_at = to_text(from_micros(ended_at))
     return FailedItem(position, item_id, topic, attempts, code, message, raw, failed_at, ItemState(state), traceback)
 
 
-def _failing(row: Row) -> FailureEvent:
+def _failure_event(row: Row) -> FailureEvent:
     sequence, position, item_id, topic, attempt, code, message, ended_at = row
     return FailureEvent(sequence, position, item_id, topic, attempt, code, message, to_text(from_micros(ended_at)))
 

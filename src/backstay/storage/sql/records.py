@@ -48,7 +48,7 @@ class StoredColumns:
     closure: CascadeTables = field(default_factory=CascadeTables)
 
     @classmethod
-    def of(cls, session: Session, *, related: bool = True) -> "StoredColumns":
+    def from_session(cls, session: Session, *, related: bool = True) -> "StoredColumns":
         """Return those of a database; only the columns unless what is `related` is asked for, too."""
         added: dict[str, dict[str, str]] = {table: {} for table in _OURS}
         for table, name, declared in session.rows("columns"):
@@ -56,14 +56,14 @@ class StoredColumns:
                 raise changed_since(declared)
             if name not in _OURS[table]:
                 added[table][name] = declared
-        found = cls(**added, closure=CascadeTables.of(session) if related else CascadeTables())
+        found = cls(**added, closure=CascadeTables.from_session(session) if related else CascadeTables())
         for name in (TURNS, RELATED):
             if name in found.conversations:
                 raise BackupError(f"The column {name!r} of conversations has the name that backups use; rename it")
         return found
 
     @property
-    def are_ours(self) -> bool:
+    def are_built_in(self) -> bool:
         """Whether there is nothing but what Backstay itself has made."""
         return not (self.conversations or self.turns or self.closure.keys)
 
@@ -81,7 +81,7 @@ class StoredColumns:
 def selected(session: Session, owner: str, selection: Selection, columns: StoredColumns) -> Iterator[list[Record]]:
     """Yield the selected conversations in the order of storing, many at a time."""
     values = values_of(owner, selection)
-    lines = session.selected_lines(values, selection) if columns.are_ours else None
+    lines = session.selected_lines(values, selection) if columns.are_built_in else None
     if lines is not None:
         yield from _pieces(lines)
         return
@@ -114,9 +114,9 @@ def by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColu
     return {record.id: record for record in at_keys(session, owner, [key for (key,) in found], columns)}
 
 
-def held_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
+def lock_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
     """Return the conversations that have one of these ids, and `hold` them."""
-    keys = hold(session, owner, ids, columns).keys
+    keys = lock(session, owner, ids, columns).keys
     return {record.id: record for record in at_keys(session, owner, keys, columns)}
 
 
@@ -128,11 +128,11 @@ class LockedConversations(NamedTuple):
     """Some of what would go with them has to do with other conversations, which are to be compared before it goes."""
 
 
-def hold(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> LockedConversations:
+def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> LockedConversations:
     """Keep others from changing the conversations that have one of these ids, and anything that would go with them."""
     asked: list[Row] = [(name,) for name in ids]
     keys = [key for (key,) in session.select_rows("held_conversation_keys_by_id", asked, owner)]
-    session.hold_rows("hold_turns", asked, owner)
+    session.lock_rows("hold_turns", asked, owner)
     spills = bool(columns.closure.keys) and CascadeWalk(session, columns.closure, keys, held=True).spills
     return LockedConversations(keys, spills)
 
@@ -185,7 +185,7 @@ def put(session: Session, keyed: Sequence[tuple[int, ConversationRows]], columns
 def at_keys(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
     """Return the conversations that stand at these places, in the order of storing."""
     # The database makes the lines in half the time, in which others can work.
-    rows = session.lines(owner, keys) if columns.are_ours else None
+    rows = session.lines(owner, keys) if columns.are_built_in else None
     if rows is None:
         return _from_values(session, owner, keys, columns)
     return [_from_line(*row) for row in rows]

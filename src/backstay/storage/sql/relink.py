@@ -64,7 +64,7 @@ class ItemLinks:
         self.linked = 0
         self.unlinked = 0
 
-    def of(
+    def from_entries(
         self, entries: Iterable[VerifiedEntry], items: Mapping[Row, SourceItem], *, heirs: Collection[str] = ()
     ) -> dict[Place, tuple[VerifiedEntry, SourceItem]]:
         """Return, by the place of the item, those of a chunk that are; the others are counted.
@@ -94,7 +94,7 @@ def items_named(session: Session, owner: str, entries: Sequence[VerifiedEntry], 
     """Return the items that these conversations name, by those names. With `held` nobody else moves them."""
     rows = [named for named in dict.fromkeys(map(result_of, entries)) if None not in named]
     if held:
-        session.hold_rows("hold_items_of_conversations", rows, owner)
+        session.lock_rows("hold_items_of_conversations", rows, owner)
     found = session.select_rows("items_of_conversations", rows, owner)
     return {
         (job_id, item_id): SourceItem(

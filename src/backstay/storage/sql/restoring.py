@@ -24,11 +24,11 @@ from backstay.library.record import Document, Record
 from backstay.storage.sql.cascade.closure import CascadeTables
 from backstay.storage.sql.cascade.related import RelatedRequest, RelatedRowsOfRestore, differs
 from backstay.storage.sql.cascade.tables import OURS
-from backstay.storage.sql.jobs import find_job, held_job, set_state
-from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, held_by_ids, hold, put
+from backstay.storage.sql.jobs import find_job, lock_job, set_state
+from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, lock, lock_by_ids, put
 from backstay.storage.sql.relink import ItemLinks, KeySet, SourceItem, items_named, result_of
 from backstay.storage.sql.session import Row, Session
-from backstay.storage.sql.verified_entries import VerifiedEntry, proven
+from backstay.storage.sql.verified_entries import VerifiedEntry, verify_entries
 
 _NONE = KeySet()
 _COMPARED = 500  # conversations read at once
@@ -51,14 +51,14 @@ def plan(session: Session, backup: Backup, documents: Documents, added: AddedCol
     new, identical, conflicts, linking = 0, 0, 0, ItemLinks()
     clashes: list[ConflictingConversation] = []
     in_the_way: list[str] = []
-    for entries in proven(session, backup, documents, columns):
-        found = _sort(session, backup.owner, entries, columns)
+    for entries in verify_entries(session, backup, documents, columns):
+        found = _classify(session, backup.owner, entries, columns)
         new += len(found.new)
         identical += found.identical
         conflicts += len(found.clashes)
         clashes += [clash for _, clash in found.clashes[: NAMED_CLASHES - len(clashes)]]
         in_the_way += [clash.other_id for _, clash in found.clashes if clash.other_id is not None]
-        linking.of(found.new, found.items)
+        linking.from_entries(found.new, found.items)
     return RestorePlan(backup.id, new, identical, linking.unlinked, conflicts, clashes, in_the_way)
 
 
@@ -82,17 +82,17 @@ class RestoreSession:
         self._relinked: dict[tuple[str, int], Counter[ItemState]] = defaultdict(Counter)
         self._count = RestoreResult(backup.id, 0, 0, 0, 0, 0, 0)
 
-    def make_way(self, saved: Backup) -> None:
+    def delete_conflicting(self, saved: Backup) -> None:
         """Delete what is replaced: everything in its backup. Raises RestoreConflict: it was changed since."""
-        columns = StoredColumns.of(self._session)
+        columns = StoredColumns.from_session(self._session)
         # Compare all before deleting any: what one takes along may be part of another.
         for items in self._saved(saved):
             versions = {item.id: item.row_version for item in items}
-            for live in held_by_ids(self._session, saved.owner, list(versions), columns).values():
+            for live in lock_by_ids(self._session, saved.owner, list(versions), columns).values():
                 if live.version != versions[live.id]:
                     raise _changed(live.id)
         for items in self._saved(saved):
-            keys = hold(self._session, saved.owner, [item.id for item in items], columns).keys
+            keys = lock(self._session, saved.owner, [item.id for item in items], columns).keys
             self._add(replaced=len(delete(self._session, saved.owner, keys)))
 
     def _saved(self, saved: Backup) -> Iterator[list[BackupItem]]:
@@ -100,14 +100,14 @@ class RestoreSession:
         for first in range(0, saved.conversations, _COMPARED):
             yield list(map(BackupItem._make, self._session.rows("backup_items_after", {**values, "first": first})))
 
-    def do(self, documents: Documents, on_progress: Callable[[int], None]) -> RestoreResult:
+    def run(self, documents: Documents, on_progress: Callable[[int], None]) -> RestoreResult:
         """Bring everything back; raises as `BackupStore.restore`."""
         done, related = 0, RelatedRowsOfRestore(self._session, self._backup, self._columns)
-        for entries in proven(self._session, self._backup, documents, self._columns):
-            found = _sort(
+        for entries in verify_entries(self._session, self._backup, documents, self._columns):
+            found = _classify(
                 self._session, self._backup.owner, entries, self._columns, held=True, linked=self._linking.places
             )
-            coming = [*found.new, *self._heed(found)]
+            coming = [*found.new, *self._check_conflicts(found)]
             self._put(coming)
             self._relink(coming, found)
             self._add(restored=len(coming), identical=found.identical)
@@ -116,13 +116,13 @@ class RestoreSession:
             on_progress(done)
         for table in OURS:
             self._session.tables.advance(table)
-        related.bring_back(lambda: _wanted(proven(self._session, self._backup, documents, self._columns)))
+        related.restore(lambda: _wanted(verify_entries(self._session, self._backup, documents, self._columns)))
         self._add(related=related.brought, left=related.left)
         for (job_id, key), states in self._relinked.items():
             self._recount(job_id, key, states)
         return replace(self._count, relinked=self._linking.linked, unlinked=self._linking.unlinked)
 
-    def _heed(self, found: _ClassifiedChunk) -> list[VerifiedEntry]:
+    def _check_conflicts(self, found: _ClassifiedChunk) -> list[VerifiedEntry]:
         """Return what comes although something else was its item's result; what was in the way is gone before."""
         if not found.clashes:
             return []
@@ -131,9 +131,9 @@ class RestoreSession:
             return []
         busy = any(clash.kind is ConflictKind.BUSY for _, clash in found.clashes)
         if self._on_conflict is OnConflict.FAIL or busy:
-            raise conflict(self._backup.id, [clash for _, clash in found.clashes])
+            raise restore_conflict(self._backup.id, [clash for _, clash in found.clashes])
         others = [clash.other_id for _, clash in found.clashes if clash.other_id is not None]
-        live = held_by_ids(self._session, self._backup.owner, others, StoredColumns.of(self._session))
+        live = lock_by_ids(self._session, self._backup.owner, others, StoredColumns.from_session(self._session))
         for other in live:
             raise _changed(other)
         return [entry for entry, _ in found.clashes]
@@ -159,7 +159,7 @@ class RestoreSession:
 
     def _relink(self, coming: Sequence[VerifiedEntry], found: _ClassifiedChunk) -> None:
         heirs = {clash.id for _, clash in found.clashes if clash.kind is ConflictKind.ITEM}
-        results = self._linking.of(coming, found.items, heirs=heirs)
+        results = self._linking.from_entries(coming, found.items, heirs=heirs)
         rows: list[Row] = [(*place, entry.id) for place, (entry, _) in results.items()]
         self._session.execute_rows("relink_items", rows)
         for _, item in results.values():
@@ -171,7 +171,7 @@ class RestoreSession:
         if not any(moved.values()):
             return
         owner = self._backup.owner
-        held_job(self._session, owner, job_id)
+        lock_job(self._session, owner, job_id)
         self._session.execute("job_relinked", {"job_key": key, "owner": owner, **moved})
         _, job = find_job(self._session, owner, job_id)
         if (
@@ -195,7 +195,7 @@ def _changed(conversation_id: str) -> RestoreConflict:
     )
 
 
-def conflict(backup_id: str, clashes: Sequence[ConflictingConversation]) -> RestoreConflict:
+def restore_conflict(backup_id: str, clashes: Sequence[ConflictingConversation]) -> RestoreConflict:
     """Return the error that tells what is in the way."""
     first = clashes[0]
     match first.kind:
@@ -219,7 +219,7 @@ def conflict(backup_id: str, clashes: Sequence[ConflictingConversation]) -> Rest
 
 
 def _columns(session: Session, added: AddedColumns) -> StoredColumns:
-    here = StoredColumns.of(session).as_mapping()
+    here = StoredColumns.from_session(session).as_mapping()
     for table, names in added.items():
         for name in names:
             if table in OURS and name not in here.get(table, {}):
@@ -228,10 +228,12 @@ def _columns(session: Session, added: AddedColumns) -> StoredColumns:
                     table=table,
                     column=name,
                 )
-    return StoredColumns(added.get("conversations", {}), added.get("turns", {}), CascadeTables.of(session).only(added))
+    return StoredColumns(
+        added.get("conversations", {}), added.get("turns", {}), CascadeTables.from_session(session).only(added)
+    )
 
 
-def _sort(
+def _classify(
     session: Session,
     owner: str,
     entries: Sequence[VerifiedEntry],
@@ -246,7 +248,7 @@ def _sort(
     items = items_named(session, owner, absent, held=held)
     new, clashes = [], []
     for entry in absent:
-        clash = _clash(entry, live.get(entry.id), items.get(result_of(entry)), linked)
+        clash = _conflict(entry, live.get(entry.id), items.get(result_of(entry)), linked)
         if clash is None:
             new.append(entry)
         else:
@@ -254,7 +256,7 @@ def _sort(
     return _ClassifiedChunk(new, len(entries) - len(absent), clashes, items)
 
 
-def _clash(
+def _conflict(
     entry: VerifiedEntry, live: Record | None, item: SourceItem | None, linked: KeySet
 ) -> ConflictingConversation | None:
     if item is not None and item.state is ItemState.RUNNING:

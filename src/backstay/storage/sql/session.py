@@ -102,14 +102,14 @@ class Session(Protocol):
         """
         ...
 
-    def hold(self, name: str, values: Values) -> None:
+    def lock(self, name: str, values: Values) -> None:
         """Keep others from changing what the query finds until the transaction ends.
 
         What is read after it is what it will stay. Where there is one writer at a time nothing is done.
         """
         ...
 
-    def hold_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
+    def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
         """Likewise, over rows of equal length."""
         ...
 
@@ -156,6 +156,6 @@ class Database(Protocol):
         """Hold one consistent snapshot for as long as the context lasts. Blocks; for one thread."""
         ...
 
-    def in_our_words(self) -> AbstractContextManager[None]:
+    def translate_errors(self) -> AbstractContextManager[None]:
         """Turn what the database raises within into errors of ours."""
         ...

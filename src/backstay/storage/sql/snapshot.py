@@ -40,10 +40,10 @@ class SqlSnapshot:
         return self._columns.as_mapping()
 
     async def chunks(self) -> AsyncGenerator[Sequence[Record]]:
-        coming = self._do(self._next)
+        coming = self._submit(self._next)
         try:
             while chunk := await asyncio.shield(coming):
-                coming = self._do(self._next)
+                coming = self._submit(self._next)
                 yield chunk
         finally:
             await asyncio.gather(coming, return_exceptions=True)
@@ -62,18 +62,20 @@ class SqlSnapshot:
         def do() -> None:
             session = self._opened.enter_context(self._database.snapshot())
             self._kind = session.kind
-            self._columns = StoredColumns.of(session)  # the first read: from here on nothing changes for this session
+            self._columns = StoredColumns.from_session(
+                session
+            )  # the first read: from here on nothing changes for this session
             self._records = selected(session, owner, selection, self._columns)
 
-        await self._do(do)
+        await self._submit(do)
 
     async def end(self) -> None:
-        await self._do(self._opened.close)
+        await self._submit(self._opened.close)
         self._thread.shutdown(wait=False)
 
-    def _do(self, function: Callable[[], T]) -> "asyncio.Future[T]":
+    def _submit(self, function: Callable[[], T]) -> "asyncio.Future[T]":
         def in_our_words() -> T:
-            with self._database.in_our_words():
+            with self._database.translate_errors():
                 return function()
 
         return asyncio.get_running_loop().run_in_executor(self._thread, in_our_words)

@@ -9,7 +9,7 @@ import orjson
 from backstay.backup.backup import Backup
 from backstay.backup.store import Documents
 from backstay.errors import BackupDamaged
-from backstay.library.prefetch import made_ahead
+from backstay.library.prefetch import prefetch
 from backstay.library.record import digest_of_document
 from backstay.storage.sql.records import ConversationRows, StoredColumns, rows_of
 from backstay.storage.sql.session import Session
@@ -37,11 +37,11 @@ class VerifiedEntry(NamedTuple):
     coming: ArchivedConversation
 
 
-def proven(
+def verify_entries(
     session: Session, backup: Backup, documents: Documents, columns: StoredColumns
 ) -> Iterator[list[VerifiedEntry]]:
     """Yield what is in the file, each conversation proven to be what the snapshot found."""
-    with closing(made_ahead(_coming(backup, documents, columns))) as chunks:
+    with closing(prefetch(_read_entries(backup, documents, columns))) as chunks:
         for chunk in chunks:
             if not chunk:
                 continue
@@ -57,7 +57,7 @@ def proven(
             yield entries
 
 
-def _coming(backup: Backup, documents: Documents, columns: StoredColumns) -> Iterator[list[ArchivedConversation]]:
+def _read_entries(backup: Backup, documents: Documents, columns: StoredColumns) -> Iterator[list[ArchivedConversation]]:
     for chunk in documents():
         found = []
         for position, document, line, digest in chunk:

@@ -7,13 +7,13 @@ import orjson
 
 from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.item import ClaimedItem, Item, ItemState
-from backstay.batch.job import JobAction, JobState, Pause, check_move
+from backstay.batch.job import JobAction, JobState, Pause, check_action
 from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, CommitReport, EnterResult, Lease, WorkerIdentity, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import LeaseLost
-from backstay.storage.sql.adoption_guard import refuse_hindered
-from backstay.storage.sql.jobs import find_job, held_job, set_state, settled_state, waiting_text
+from backstay.storage.sql.adoption_guard import refuse_unwritable
+from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state, waiting_text
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros
 from backstay.storage.sql.verdicts import CountChanges, write_verdicts
@@ -28,9 +28,9 @@ class SqlWork:
         self._database = database
         self._clock = clock
 
-    async def enter(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
+    async def acquire_lease(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
         def do(session: Session) -> EnterResult:
-            key, job = held_job(session, owner, job_id)
+            key, job = lock_job(session, owner, job_id)
             now = now_micros(self._clock)
             if job.counts.all_settled:
                 # Nothing to do, or a worker died between the last item and this line: settle it here.
@@ -38,8 +38,8 @@ class SqlWork:
                 return EnterResult(None, find_job(session, owner, job_id)[1])
             if again and job.state in (JobState.PAUSED, JobState.CANCELLED):
                 return EnterResult(None, job)
-            state = check_move(job_id, job.state, JobAction.WORK)
-            refuse_hindered(session, owner)
+            state = check_action(job_id, job.state, JobAction.WORK)
+            refuse_unwritable(session, owner)
             if job.state is not JobState.RUNNING:
                 set_state(session, owner, key, state, now)
             values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
@@ -60,9 +60,9 @@ class SqlWork:
         moved = CountChanges()
         if verdicts:
             write_verdicts(session, lease, verdicts, now, moved)
-        state, counts, tokens = standing(session, lease)
+        state, counts, tokens = job_standing(session, lease)
         if state is JobState.PENDING:
-            state = _go_on(session, lease, now)
+            state = _reenter(session, lease, now)
         claimed: list[ClaimedItem] = []
         if claim.room > 0 and state is JobState.RUNNING and not any(v.result == "doomed" for v in verdicts):
             claimed = self._claim(session, lease, claim, now)
@@ -75,7 +75,7 @@ class SqlWork:
             # The job is not done, so what others did in the meantime may wait for the next commit.
             counts, tokens = moved.counts_from(counts), moved.tokens_from(tokens)
         else:
-            state, counts, tokens = standing(session, lease)
+            state, counts, tokens = job_standing(session, lease)
         doomed = next((v for v in verdicts if v.result == "doomed"), None)
         if doomed is not None or counts.all_settled:
             state, counts, tokens = _held_standing(session, lease)
@@ -121,7 +121,7 @@ class SqlWork:
         due, suspects = session.row("next_due", values) or (None, 0)
         return (None if due is None else max(0.0, (due - now) / 1e6)), bool(suspects)
 
-    async def put_back(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
+    async def requeue(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
         def do(session: Session) -> None:
             fence(session, lease.owner, lease.job_key, lease.token)
             now = now_micros(self._clock)
@@ -145,11 +145,11 @@ class SqlWork:
 
         def do(session: Session) -> None:
             if not session.execute("note_waiting", values):
-                raise _lost(lease.token)
+                raise lease_lost(lease.token)
 
         await self._database.write(do)
 
-    async def leave(self, lease: Lease) -> None:
+    async def release(self, lease: Lease) -> None:
         def do(session: Session) -> None:
             if is_current(session, lease.owner, lease.job_key, lease.token):
                 _end_lease(session, lease.owner, lease.job_key, lease.token, now_micros(self._clock), crash_limit=None)
@@ -165,10 +165,10 @@ class SqlWork:
             owner=owner,
         )
 
-    async def take_over(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
+    async def reclaim(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
         def do(session: Session) -> bool:
             same = {"token": worker.token, "owner": owner, "beat": worker.beat}
-            session.hold("hold_worker", same)
+            session.lock("hold_worker", same)
             row = session.row("worker_at_beat", same)
             if row is None:
                 return False
@@ -188,7 +188,7 @@ class SqlWork:
     def _mark(self, lease: Lease, name: str) -> None:
         def do(session: Session) -> None:
             if not session.execute(name, {"token": lease.token, "owner": lease.owner}):
-                raise _lost(lease.token)
+                raise lease_lost(lease.token)
 
         self._database.write_blocking(do)
 
@@ -202,13 +202,13 @@ def is_current(session: Session, owner: str, job_key: int, token: int) -> bool:
 def fence(session: Session, owner: str, job_key: int, token: int) -> None:
     """Refuse to write anything with an outdated token. Raises LeaseLost."""
     if not is_current(session, owner, job_key, token):
-        raise _lost(token)
+        raise lease_lost(token)
 
 
 def check_current(session: Session, owner: str, job_key: int, token: int) -> None:
     """Refuse to read on with an outdated token. Raises LeaseLost."""
     if session.row("is_current", {"token": token, "owner": owner, "job_key": job_key}) is None:
-        raise _lost(token)
+        raise lease_lost(token)
 
 
 def _end_lease(
@@ -242,7 +242,7 @@ def _end_lease(
     session.execute("delete_worker", values)
 
 
-def standing(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
+def job_standing(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
     """Return a job's state and the sums over its workers, within the transaction."""
     values = {"job_key": lease.job_key, "owner": lease.owner}
     state, *numbers = session.row("job_standing", values)  # type: ignore[misc]
@@ -251,11 +251,11 @@ def standing(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, Toke
 
 def _held_standing(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
     """Likewise, and nobody else moves the job, or puts items into it, until the transaction ends."""
-    session.hold("hold_job", {"job_key": lease.job_key, "owner": lease.owner})
-    return standing(session, lease)
+    session.lock("hold_job", {"job_key": lease.job_key, "owner": lease.owner})
+    return job_standing(session, lease)
 
 
-def _go_on(session: Session, lease: Lease, now: int) -> JobState:
+def _reenter(session: Session, lease: Lease, now: int) -> JobState:
     """pending → running: items were put into a job that was about to end under this worker."""
     state, _, _ = _held_standing(session, lease)
     if state is JobState.PENDING:
@@ -273,5 +273,5 @@ def settle_if_done(session: Session, owner: str, key: int, state: JobState, coun
     return settled
 
 
-def _lost(token: int) -> LeaseLost:
+def lease_lost(token: int) -> LeaseLost:
     return LeaseLost("This worker was taken over by another; what it held is theirs now", token=token)

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from backstay.errors import StoreBusy, UnsafeSQLite
-from backstay.storage.sqlite.errors import translated
+from backstay.storage.sqlite.errors import translate_errors
 
 BUSY_MS = 30_000
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
@@ -39,7 +39,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
         StorageError: it cannot be opened, or not in this way.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
-    with translated(path):
+    with translate_errors(path):
         connection = apsw.Connection(str(path), flags=flags)
         try:
             connection.set_busy_timeout(BUSY_MS)

@@ -17,7 +17,7 @@ from backstay.logs import get_logger
 from backstay.storage.sql.reader_pool import THREADS, ReadDeadline, ReaderPool
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite.connection import connect
-from backstay.storage.sqlite.errors import translated
+from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.identity import FileIdentity
 from backstay.storage.sqlite.log import WriteAheadLog
 from backstay.storage.sqlite.session import SqliteSession
@@ -114,8 +114,8 @@ class SqliteDatabase:
     async def erase(self) -> bool:
         return await asyncio.to_thread(self._erase)
 
-    def in_our_words(self) -> AbstractContextManager[None]:
-        return translated(self.path)
+    def translate_errors(self) -> AbstractContextManager[None]:
+        return translate_errors(self.path)
 
     def _read(self, function: Callable[[Session], T], deadline: ReadDeadline) -> T:
         def until_over(connection: apsw.Connection) -> T:
@@ -185,13 +185,13 @@ class SqliteDatabase:
         log = WriteAheadLog(connection)
         while (run := self._writes.get()) is not None:
             run(connection, identity)
-            log.copy_back()  # who waited for the write has heard of it, and goes on meanwhile
+            log.checkpoint()  # who waited for the write has heard of it, and goes on meanwhile
         _close(connection, identity)
 
 
 def in_transaction(connection: apsw.Connection, begin: str, function: Callable[[apsw.Connection], T], path: Path) -> T:
     """Run `function` between `begin` and COMMIT; on any error roll back and raise it in our words."""
-    with translated(path):
+    with translate_errors(path):
         connection.execute(begin)
         try:
             result = function(connection)
@@ -214,7 +214,7 @@ def _settle(future: "Future[T]", *, result: T | None = None, error: BaseExceptio
 
 
 def _close(connection: apsw.Connection, identity: FileIdentity) -> None:
-    if identity.log_is_anothers:
+    if identity.is_log_replaced:
         # Whoever closes last removes the log by its name. Left alone, it is at worst read once more.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()

@@ -30,7 +30,7 @@ _REFUSALS = (
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises within into errors of ours, each naming the database and the next step."""
     try:
         yield

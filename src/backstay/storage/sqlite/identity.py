@@ -47,7 +47,7 @@ class FileIdentity:
             raise self._gone(self._log_path)
 
     @property
-    def log_is_anothers(self) -> bool:
+    def is_log_replaced(self) -> bool:
         """Whether another database stands under this one's name, with a log of its own."""
         is_replaced = _inode(self._path) not in (self._database, None)
         return is_replaced and _inode(self._log_path) != self._log

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import apsw
 
 from backstay.backup.location import FileLocation
-from backstay.storage.sql.inspection import DatabaseReport, miscounted, standing
-from backstay.storage.sqlite.errors import translated
+from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted
+from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.migrate import migrations
 from backstay.storage.sqlite.schema import check_header
 from backstay.storage.sqlite.session import SqliteSession
@@ -62,7 +62,7 @@ def inspect(path: Path, *, owner: str, depth: CheckDepth) -> SqliteInspection:
 
 def _inspect(path: Path, owner: str, depth: CheckDepth, *, still: bool) -> SqliteInspection:
     address = f"file:{quote(str(path))}{'?immutable=1' if still else ''}"
-    with translated(path):
+    with translate_errors(path):
         connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
             connection.set_busy_timeout(5_000)
@@ -77,7 +77,9 @@ def _inspect(path: Path, owner: str, depth: CheckDepth, *, still: bool) -> Sqlit
                 journal_mode=_journal_mode(path),
                 damage=damage,
                 miscounted=miscounted(session) if readable and depth is CheckDepth.FULL else (),
-                standing=standing(session, owner, FileLocation.from_path(path)) if readable else DatabaseReport(),
+                standing=database_report(session, owner, FileLocation.from_path(path))
+                if readable
+                else DatabaseReport(),
             )
         finally:
             connection.close()
@@ -105,6 +107,6 @@ def _log(path: Path) -> Path:
 
 
 def _standing(path: Path) -> tuple[int, int, bool]:
-    with translated(path):
+    with translate_errors(path):
         status = path.stat()
     return status.st_mtime_ns, status.st_size, _log(path).exists()

@@ -18,7 +18,7 @@ class WriteAheadLog:
         self._pages = 0
         connection.set_wal_hook(self._committed)  # takes the place of what SQLite does by itself
 
-    def copy_back(self) -> None:
+    def checkpoint(self) -> None:
         """Copy it back if it has grown long enough; nobody else is kept from writing."""
         if self._pages < self._most:
             return

@@ -18,7 +18,7 @@ from backstay.files import sync_folder
 from backstay.storage.sql.migrated import MigrationResult
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
-from backstay.storage.sqlite.errors import translated
+from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.schema import APPLICATION_ID, check_header, refuse_newer
 
 Migration = tuple[int, str]
@@ -99,7 +99,7 @@ def _check_file(path: Path, *, create: bool) -> None:
                 f"There is no database at {path}; `backstay run` makes one, BACKSTAY_DATABASE_URL names another",
                 path=str(path),
             ) from None
-        with translated(path):
+        with translate_errors(path):
             _make_folder(path.parent)
             # For its owner only, in any folder; SQLite gives its log and other files the same rights.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -119,7 +119,7 @@ def _check_file(path: Path, *, create: bool) -> None:
 
 def _refuse_foreign(path: Path) -> None:
     # Before `connect`: that it uses a write-ahead log is written into the file, and so into another program's.
-    with translated(path):
+    with translate_errors(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_timeout(BUSY_MS)
@@ -174,7 +174,7 @@ def _keep_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
     copy = path.with_name(f"{path.name}.schema-{version}-{time.time_ns()}.bak")
     part = copy.with_suffix(".part")
     try:
-        with translated(part):
+        with translate_errors(part):
             connection.execute("VACUUM INTO ?", (str(part),))
             part.chmod(0o600)
             descriptor = os.open(part, os.O_RDONLY)

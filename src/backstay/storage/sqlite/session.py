@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import orjson
 
-from backstay.library.selection import Selection, has
+from backstay.library.selection import Selection, contains
 from backstay.storage.sql.selecting import conditions
 from backstay.storage.sql.session import AddedColumns, Row, Value, Values
 from backstay.storage.sqlite.queries import execute_rows, query, select_rows, with_columns
@@ -78,10 +78,10 @@ class SqliteSession:
     def selected_lines(self, values: Values, selection: Selection) -> None:
         return None
 
-    def hold(self, name: str, values: Values) -> None:
+    def lock(self, name: str, values: Values) -> None:
         pass
 
-    def hold_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
+    def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
         pass
 
     def _cursor(
@@ -104,4 +104,4 @@ def _cut(known: list[Row], lines: bytes) -> list[Row]:
 
 
 def _has(*given: Any) -> bool:
-    return has(*given)
+    return contains(*given)

@@ -82,7 +82,7 @@ class SqliteStore:
         """Refuse to: there are no views in a file that could be written through. Raises CannotAdopt."""
         raise CannotAdopt(_NO_SERVER)
 
-    async def give_back(self, *, check: bool) -> UnadoptResult:
+    async def unadopt(self, *, check: bool) -> UnadoptResult:
         """Refuse likewise."""
         raise CannotAdopt(_NO_SERVER)
 

@@ -108,7 +108,7 @@ class SqliteTables:
             text = f"INSERT INTO {quoted(table)} ({named}) VALUES {', '.join([one] * len(part))}"
             self._connection.execute(text, [value for row in part for value in row])
 
-    def point_back(self, key: ForeignKey, match: Sequence[str], rows: Sequence[Row]) -> int:
+    def relink(self, key: ForeignKey, match: Sequence[str], rows: Sequence[Row]) -> int:
         table = self.table(key.table)
         defaults = table.defaults if table is not None and key.on_delete is OnDelete.SET_DEFAULT else {}
         new = ", ".join(f"{quoted(name)} = ?{len(match) + at}" for at, name in enumerate(key.columns, start=1))

@@ -22,7 +22,7 @@ from backstay.storage.postgres.adoption.ddl import GeneratedViews
 from backstay.storage.postgres.adoption.mapping import TableMapping, map_columns
 from backstay.storage.postgres.adoption.status import PLACE, PriorAdoption
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
-from backstay.storage.postgres.errors import translated
+from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.migrate import hold_schema, refuse_under_a_worker, refuse_unmigrated
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
@@ -61,7 +61,7 @@ def adopt(address: ServerAddress, schema: str, wanted: AdoptionRequest, owner: s
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
         for name in OURS:
             connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO own_{name}")
-        made = GeneratedViews.of(connection, mapped, schema)
+        made = GeneratedViews.from_mapping(connection, mapped, schema)
         for statement in side_tables.make(mapped, schema):
             connection.execute(statement)
         connection.execute(side_tables.add_missing(mapped, schema))
@@ -104,7 +104,7 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
 
 @contextmanager
 def _transaction(address: ServerAddress, schema: str, how: str) -> Iterator[Connection]:
-    with translated(address, schema), connect(address) as connection:
+    with translate_errors(address, schema), connect(address) as connection:
         check_server(connection, address)
         with connection.transaction():
             if how:
@@ -124,7 +124,7 @@ def _mapped(
     # From here on everything is named in full.
     connection.execute("SET LOCAL search_path = ''")
     conversations, turns = find(connection, conversations.place, schema), find(connection, turns.place, schema)
-    before = status.before(connection, schema)
+    before = status.prior_adoption(connection, schema)
     if before is not None:
         if before.places != (conversations.told, turns.told):
             raise CannotAdopt(_OTHERWISE)
@@ -167,7 +167,7 @@ def _refuse_unfinished(connection: Connection, schema: str) -> None:
 
 def _again(connection: Connection, mapped: TableMapping, schema: str, before: PriorAdoption) -> AdoptionResult:
     """Take in whatever has changed since, and mend what is out of step."""
-    made = GeneratedViews.of(connection, mapped, schema)
+    made = GeneratedViews.from_mapping(connection, mapped, schema)
     if mapped.turns_beside:
         _rename_beside(connection, mapped, schema)
     if made.digest != before.made:
@@ -203,7 +203,7 @@ def _asked(mapped: TableMapping) -> dict[str, dict[str, str]]:
 
 
 def _note(connection: Connection, schema: str, mapped: TableMapping, made: GeneratedViews) -> None:
-    hindered, asked = preflight.hindrance(connection, mapped), _asked(mapped)
+    hindered, asked = preflight.find_obstacle(connection, mapped), _asked(mapped)
     for name, table, view in (
         (CONVERSATIONS, mapped.conversations, made.conversations),
         (TURNS, mapped.turns, made.turns),
@@ -249,7 +249,7 @@ def _told(connection: Connection, mapped: TableMapping, before: PriorAdoption | 
                 kept=[column for column in table.columns if column not in mine.values()],
             )
         )
-    hindered = preflight.hindrance(connection, mapped)
+    hindered = preflight.find_obstacle(connection, mapped)
     return AdoptionResult(tables, hindered, list(preflight.remarks(connection, mapped)), before is not None)
 
 

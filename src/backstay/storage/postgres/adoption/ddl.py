@@ -22,7 +22,7 @@ class GeneratedViews:
     statements: Sequence[str]
 
     @classmethod
-    def of(cls, connection: Connection, mapped: TableMapping, schema: str) -> "GeneratedViews":
+    def from_mapping(cls, connection: Connection, mapped: TableMapping, schema: str) -> "GeneratedViews":
         both = columns.of_conversations(mapped), columns.of_turns(mapped, schema)
         guarded = row_security.is_guarded(connection)
         return cls(*both, list(views.make(mapped, schema, *both, guarded=guarded)))

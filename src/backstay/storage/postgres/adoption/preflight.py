@@ -27,7 +27,7 @@ _OF_ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "
 """What of ours is as long as somebody makes it."""
 
 
-def hindrance(connection: Connection, mapped: TableMapping) -> str | None:
+def find_obstacle(connection: Connection, mapped: TableMapping) -> str | None:
     """Say what keeps new conversations from being stored; None when nothing does."""
     return (
         "; ".join(

@@ -24,7 +24,7 @@ class AdoptionStatus:
     """Conversations that are not shown, as nothing of ours stands beside them; looked for only when looking deep."""
 
 
-def standing(connection: Connection, schema: str, *, deep: bool) -> Sequence[AdoptionStatus]:
+def adoption_status(connection: Connection, schema: str, *, deep: bool) -> Sequence[AdoptionStatus]:
     """Look at them; there are none where nothing was adopted."""
     rows = connection.execute(
         f"""SELECT name, nspname::text, relname::text, stored IS NOT DISTINCT FROM {schema}.stored_columns(place),
@@ -69,7 +69,7 @@ class PriorAdoption:
         return AdoptionRequest(wanted.conversations, wanted.turns, {**columns, **wanted.columns})
 
 
-def before(connection: Connection, schema: str) -> PriorAdoption | None:
+def prior_adoption(connection: Connection, schema: str) -> PriorAdoption | None:
     """Say how tables are adopted; None where none are."""
     rows = connection.execute(
         f"""SELECT name, asked, owner, made, concat(nspname, '.', relname),

@@ -31,7 +31,7 @@ class CascadeTables:
     """Of tables whose rows go, all columns; of those whose rows change, what tells a row and what it refers to."""
 
     @classmethod
-    def of(cls, session: Session) -> "CascadeTables":
+    def from_session(cls, session: Session) -> "CascadeTables":
         """Return that of a database."""
         keys = session.tables.foreign_keys()
         found = {key.table: session.tables.table(key.table) for key in keys}
@@ -242,12 +242,12 @@ def _add(found: dict[int, dict[str, Found]], kind: str, node: _ReachedRow) -> No
 def _sorted(tables: Found) -> Found:
     """In an order that depends on nothing but what is in them."""
     return {
-        name: sorted(({column: row[column] for column in sorted(row)} for row in rows), key=_in_words)
+        name: sorted(({column: row[column] for column in sorted(row)} for row in rows), key=_format_row)
         for name, rows in sorted(tables.items())
     }
 
 
-def _in_words(row: Mapping[str, Any]) -> bytes:
+def _format_row(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, default=beyond_json)
 
 

@@ -57,7 +57,7 @@ class RelatedRowsOfRestore:
         if self._columns.closure.keys:
             self._restored.extend(positions)
 
-    def bring_back(self, entries: Entries) -> None:
+    def restore(self, entries: Entries) -> None:
         """Bring back what belongs to them, and compare all of it. Raises ColumnsDiffer, RestoreDiffers."""
         if not self._restored:
             return
@@ -91,7 +91,7 @@ class RelatedRowsOfRestore:
             if record is not None and record.digest == one.digest:
                 continue
             before, now = orjson.loads(one.line), orjson.loads(record.line) if record is not None else None
-            if now is None or not self._work.is_as_it_was(before, now):
+            if now is None or not self._work.is_unchanged(before, now):
                 raise differs(self._backup, one.id, before, now)
 
 

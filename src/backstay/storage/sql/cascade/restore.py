@@ -90,7 +90,7 @@ class RelatedRowsRestore:
                 progress |= self._waiting[name].total() < before.total()
         for name in self._order:
             for row in self._waiting[name]:
-                self._left.add((name, _told(dict(zip(self._closure.kept[name], row, strict=True)))))
+                self._left.add((name, _format_row(dict(zip(self._closure.kept[name], row, strict=True)))))
             self.left += self._waiting[name].total()
         self._point_back()
         for (key, match), rows in self._late.items():
@@ -140,7 +140,7 @@ class RelatedRowsRestore:
         for key in self._keys[table]:
             if self._may_be_late(key):
                 values = {row: told for row, told in ready.values(key.columns).items() if None not in told}
-                self._look(key, () if at_hand else values.values())
+                self._look_up(key, () if at_hand else values.values())
                 late[key] = {row: told for row, told in values.items() if told not in self._ends[_end(key)]}
         firm = [key for key in self._keys[table] if not self._may_be_late(key)]
         while True:
@@ -149,7 +149,7 @@ class RelatedRowsRestore:
                 values = {row: told for row, told in ready.values(key.columns).items() if None not in told}
                 own = set(ready.values(key.parent_columns).values()) if key.parent == table else set()
                 missing = {row: told for row, told in values.items() if told not in own | self._ends[_end(key)]}
-                self._look(key, () if at_hand else missing.values())
+                self._look_up(key, () if at_hand else missing.values())
                 dropped |= {row for row, told in missing.items() if told not in self._ends[_end(key)]}
             if not dropped:
                 break
@@ -186,7 +186,7 @@ class RelatedRowsRestore:
         )
         return key.on_delete.changes or not (is_before or key.parent == key.table)
 
-    def _look(self, key: ForeignKey, values: Iterable[Row]) -> None:
+    def _look_up(self, key: ForeignKey, values: Iterable[Row]) -> None:
         """Find out which of these are there to be referred to."""
         ends = self._ends[_end(key)]
         asked = list(dict.fromkeys(told for told in values if told not in ends))
@@ -206,11 +206,11 @@ class RelatedRowsRestore:
     def _point_back(self) -> None:
         """Have rows refer to what is there; those that cannot wait."""
         for (key, match), rows in list(self._late.items()):
-            self._look(key, [row[len(match) :] for row in rows])
+            self._look_up(key, [row[len(match) :] for row in rows])
             ends = self._ends[_end(key)]
             ready = [row for row in rows if row[len(match) :] in ends]
             self._late[key, match] = [row for row in rows if row[len(match) :] not in ends]
-            done = self._tables.point_back(key, match, ready)
+            done = self._tables.relink(key, match, ready)
             if key.table not in OURS and key.table not in self._order:
                 self.brought += done
                 if done < len(ready):  # somebody has them refer to something else by now, or they were done before
@@ -222,7 +222,7 @@ class RelatedRowsRestore:
 
     # -- what is there now
 
-    def is_as_it_was(self, before: Document, now: Document) -> bool:
+    def is_unchanged(self, before: Document, now: Document) -> bool:
         """Whether a conversation is as it was, but for what could not come back."""
         was, is_now = self._lasting(before), self._lasting(now)
         changed, still = _related(before, "changed"), _related(now, "changed")
@@ -233,7 +233,9 @@ class RelatedRowsRestore:
         told[TURNS] = [self._pointing(OUR_TURNS, turn) for turn in document[TURNS]]
         rows = {
             name: sorted(
-                _told(self._pointing(name, row)) for row in rows if (name, _told(_plainly(row))) not in self._left
+                _format_row(self._pointing(name, row))
+                for row in rows
+                if (name, _format_row(_plainly(row))) not in self._left
             )
             for name, rows in _related(document, "deleted").items()
         }
@@ -260,7 +262,7 @@ def _put_in(key: ForeignKey) -> ForeignKey:
     return replace(key, on_delete=OnDelete.SET_NULL)
 
 
-def _told(row: Mapping[str, Any]) -> bytes:
+def _format_row(row: Mapping[str, Any]) -> bytes:
     """Return what a row is known by."""
     return orjson.dumps(dict(sorted(row.items())), default=beyond_json)
 

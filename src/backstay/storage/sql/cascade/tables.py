@@ -103,7 +103,7 @@ class TableCatalog(Protocol):
         """Put rows in, as they were."""
         ...
 
-    def point_back(self, key: ForeignKey, match: Sequence[str], rows: Sequence[Row]) -> int:
+    def relink(self, key: ForeignKey, match: Sequence[str], rows: Sequence[Row]) -> int:
         """Have rows refer again to what they referred to, unless they refer to anything else by now; how many did.
 
         Each row is the values of `match`, by which it is found, and behind them those of `key.columns`.
