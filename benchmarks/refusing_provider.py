@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import local_provider
-from backstay.generate.trouble import ProviderTrouble, TroubleKind
+from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

@@ -4,7 +4,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from backstay.generate.trouble import ProviderTrouble
+from backstay.generate.provider_trouble import ProviderTrouble
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate
-from backstay.generate.trouble import ProviderTrouble, TroubleKind
 from measuring import print_table
 from waiting_rules import Aimd, Alone, HoldAll
 

@@ -6,8 +6,8 @@ The page is `docs/reference/refusals.md`; what stands outside the two marks is w
 from collections.abc import Iterable
 from pathlib import Path
 
-from backstay.generate.refusal_rules import CODES, FIELDS, STATUSES, WORDS
-from backstay.generate.rule import Rule
+from backstay.generate.error_rule import Rule
+from backstay.generate.error_rules import CODES, FIELDS, STATUSES, WORDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "refusals.md"
 BEGIN = "<!-- refusals: made by scripts/refusals.py from here -->"

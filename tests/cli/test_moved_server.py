@@ -61,7 +61,7 @@ _AT_THE_OLD_ADDRESS = {
 @pytest.mark.parametrize("code", _AT_THE_OLD_ADDRESS)
 def test_what_the_pause_says_finishes_the_job(code, within, job, before, closing, now, monkeypatch):
     """`resume --base-url` asks the new address for what is missing, and for nothing that was completed before."""
-    monkeypatch.setattr("backstay.generate.trouble._UNPROVEN_SECONDS", 0.5)
+    monkeypatch.setattr("backstay.generate.provider_trouble._UNPROVEN_SECONDS", 0.5)
     done = _topics(before)
     if code == "unreachable":
         closing.close()

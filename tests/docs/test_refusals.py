@@ -3,8 +3,8 @@
 import runpy
 from pathlib import Path
 
-from backstay.generate.refusal_messages import MESSAGES
-from backstay.generate.refusal_rules import RULES
+from backstay.generate.error_messages import MESSAGES
+from backstay.generate.error_rules import RULES
 
 _ROOT = Path(__file__).parents[2]
 

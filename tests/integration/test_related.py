@@ -145,7 +145,7 @@ async def test_what_was_changed_meanwhile_is_kept(app, path, edit, monkeypatch):
 
 async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     """The control: without them in the row version, what was edited would be lost."""
-    from backstay.storage.sql import deleting
+    from backstay.storage.sql import delete_step
 
     store = app.conversations._remover._store
     real = store.mark_verified
@@ -160,9 +160,9 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
         noted = {row[1]: row[4] for row in session.rows("backup_items_after", values)}
         return [_Trusted(record, noted[record.id]) for record in real_at_keys(session, owner, keys, columns)]
 
-    real_at_keys = deleting.at_keys
+    real_at_keys = delete_step.at_keys
     monkeypatch.setattr(store, "mark_verified", edited)
-    monkeypatch.setattr(deleting, "at_keys", trusting)
+    monkeypatch.setattr(delete_step, "at_keys", trusting)
 
     deleted = await app.conversations.delete(ALL)
 

@@ -232,12 +232,12 @@ async def test_a_trigger_that_changes_what_comes_back_is_found_out(library, path
 @pytest.mark.own_tables("a trigger is made on ours")
 async def test_without_the_comparison_before_the_commit(library, path, monkeypatch):
     """The control: the trigger's work would be taken for what was backed up."""
-    from backstay.storage.sql import restoring
+    from backstay.storage.sql import restore_session
 
     deleted = await library.conversations.delete(ALL)
     await _sql(library, _trigger(path, "new.key > 0"))
-    monkeypatch.setattr(restoring, "_differs", lambda *_: None)
-    monkeypatch.setattr(restoring.RestoreSession, "_put", _put_unchecked)
+    monkeypatch.setattr(restore_session, "_differs", lambda *_: None)
+    monkeypatch.setattr(restore_session.RestoreSession, "_put", _put_unchecked)
 
     await library.backups.restore(deleted.backup_id)
 
@@ -245,9 +245,9 @@ async def test_without_the_comparison_before_the_commit(library, path, monkeypat
 
 
 def _put_unchecked(self, coming):
-    from backstay.storage.sql import restoring
+    from backstay.storage.sql import restore_session
 
-    restoring.put(self._session, [(entry.key, entry.coming.rows) for entry in coming], self._columns)
+    restore_session.put(self._session, [(entry.key, entry.coming.rows) for entry in coming], self._columns)
 
 
 # -- conflicts -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from backstay.generate.trouble import ProviderTrouble, TroubleKind
+from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 
 REFUSAL_SECONDS = 0.02
 CALL_SECONDS = 0.3

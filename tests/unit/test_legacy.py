@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import InputError, InputUnreadable
-from backstay.legacy import reading
+from backstay.legacy import values
 from backstay.legacy.conversion import document_of, record_of
 from backstay.legacy.file import LegacyFile, candidate_paths
 from backstay.legacy.store import LegacyElement
@@ -55,7 +55,7 @@ def converted(**given):
 )
 def test_a_hundred_percent_is_believed_where_rounding_cannot_say_it(progress, items, finished):
     """Of a larger job something may be left, and then it is taken over."""
-    assert reading.is_finished(progress, items) is finished
+    assert values.is_finished(progress, items) is finished
 
 
 def test_rounding_never_hides_an_item_of_what_is_believed():
@@ -63,7 +63,7 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
     for planned in range(1, 2_000):
         done = planned - 1
         shown = int(100 * done / planned + 0.5)
-        assert not reading.is_finished([str(shown)], done), planned
+        assert not values.is_finished([str(shown)], done), planned
 
 
 @pytest.mark.parametrize(
@@ -87,18 +87,18 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
 def test_what_is_no_id_is_named_with_its_place(element, reason):
     """Counted from 0, as the app's own code counts."""
     with pytest.raises(InputUnreadable) as caught:
-        reading.settled([LegacyElement("string", "fine", None), element], 6, has_failed=False)
+        values.settled([LegacyElement("string", "fine", None), element], 6, has_failed=False)
 
     assert reason in caught.value.message
 
 
 def test_failed_items_have_a_reason():
     """The one that is recorded, or that there is none."""
-    found = reading.settled(
+    found = values.settled(
         [LegacyElement("number", "5", "late"), LegacyElement("string", "a", None)], 0, has_failed=True
     )
 
-    assert [(item.id, item.error) for item in found] == [("5", "late"), ("a", reading.NO_REASON)]
+    assert [(item.id, item.error) for item in found] == [("5", "late"), ("a", values.NO_REASON)]
 
 
 # -- records of backups --------------------------------------------------------------------------------------------
@@ -116,21 +116,21 @@ def test_failed_items_have_a_reason():
 )
 def test_expiry_is_read_as_columns_of_any_kind_have_it(text, moment):
     """Without an offset it is UTC; some never expire."""
-    assert reading.expiry(text) == moment
+    assert values.expiry(text) == moment
 
 
 @pytest.mark.parametrize("text", ["soon", "1762250400000", "", "9999-12-31T23:59:59-23:59", "20251104T"])
 def test_what_is_no_time_is_no_expiry(text):
     """Nothing is guessed."""
     with pytest.raises(InputUnreadable, match="its expires_at is not a time"):
-        reading.expiry(text)
+        values.expiry(text)
 
 
 def test_a_backup_is_as_old_as_its_id():
     """Where its record does not say it."""
-    assert reading.since(None, "backup-1730720400123-a") == datetime(2024, 11, 4, 11, 40, 0, 123000, tzinfo=UTC)
+    assert values.since(None, "backup-1730720400123-a") == datetime(2024, 11, 4, 11, 40, 0, 123000, tzinfo=UTC)
     with pytest.raises(InputUnreadable):
-        reading.since(None, "backup-9999999999999999-a")
+        values.since(None, "backup-9999999999999999-a")
 
 
 @pytest.mark.parametrize(
@@ -145,16 +145,16 @@ def test_a_backup_is_as_old_as_its_id():
 )
 def test_a_reason_is_one_line(text, reason):
     """Of a length that ours have."""
-    assert reading.reason(text) == reason
+    assert values.reason(text) == reason
 
 
 def test_a_difference_is_named():
     """With a few examples."""
     said, held = {"a", "b", "c", "d", "e"}, {"a"}
 
-    assert reading.difference(said, said) is None
-    assert reading.difference(said, held) == "its file lacks conversations of its conversation_ids: b, c, d and 1 more"
-    assert "not among its conversation_ids: b" in str(reading.difference(held, {"a", "b"}))
+    assert values.difference(said, said) is None
+    assert values.difference(said, held) == "its file lacks conversations of its conversation_ids: b, c, d and 1 more"
+    assert "not among its conversation_ids: b" in str(values.difference(held, {"a", "b"}))
 
 
 def test_a_file_is_looked_for_where_it_may_be():

@@ -13,7 +13,7 @@ from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import AttemptUsage, Outcome, Retry, outcome_of, outcome_of_exception
 from backstay.batch.processor import CallableProcessor, Work, timed_out, used, waits
 from backstay.batch.stagger import Stagger
-from backstay.batch.threads import ThreadPool
+from backstay.batch.thread_pool import ThreadPool
 
 
 class _Attempt(Work):

@@ -13,7 +13,7 @@ from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.legacy.report import LegacyReport, PartReport
-    from backstay.storage.sql.migrated import MigrationResult
+    from backstay.storage.sql.migration_result import MigrationResult
 
 
 def migrate(

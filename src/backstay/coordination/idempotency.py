@@ -12,7 +12,7 @@ import orjson
 
 from backstay.coordination.store import ExpiringValueStore
 from backstay.errors import BackstayError, IdempotencyKeyInFlight, IdempotencyKeyReused
-from backstay.library.note import ExpiringValue
+from backstay.library.expiring_value import ExpiringValue
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.coordination")

@@ -8,9 +8,9 @@ from backstay.generate.credentials import Secrets
 from backstay.generate.headers import merge_headers
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.generate.limiter import RateLimiter
+from backstay.generate.provider_trouble import PATIENCE_SECONDS
 from backstay.generate.rate import AccountRate
-from backstay.generate.suspicion import SuspectedErrors
-from backstay.generate.trouble import PATIENCE_SECONDS
+from backstay.generate.suspected_errors import SuspectedErrors
 from backstay.logs import get_logger
 
 if TYPE_CHECKING:

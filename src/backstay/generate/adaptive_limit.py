@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from backstay.generate.meter import AnswerMeter
-from backstay.generate.trouble import ProviderTrouble, TroubleKind
+from backstay.generate.answer_meter import AnswerMeter
+from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 
 # When a limit is proven: share + errors / sqrt(calls) of a window were refused.
 _NOISE_SHARE = 0.25

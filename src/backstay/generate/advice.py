@@ -1,7 +1,7 @@
 """What can be done about a failure or a pause, by its code: the one rule for all who advise it. Pure."""
 
-from backstay.generate.refusal_rules import RULES
-from backstay.generate.rule import ErrorKind
+from backstay.generate.error_rule import ErrorKind
+from backstay.generate.error_rules import RULES
 
 # What the recipe asks for cannot be had, and it is frozen into its job.
 _OF_RECIPE = frozenset(

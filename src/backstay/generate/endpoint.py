@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from backstay.errors import RecipeError
-from backstay.generate.address import BaseUrl, check_deployment, from_anthropic_base_url, from_ollama_host
+from backstay.generate.endpoint_url import BaseUrl, check_deployment, from_anthropic_base_url, from_ollama_host
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.anthropic import Anthropic
 from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatible

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_body import is_page, parse_error_text
+from backstay.generate.error_messages import message
+from backstay.generate.error_rule import ErrorKind, RequestChange, Rule
+from backstay.generate.error_rules import rule_for
 from backstay.generate.key_source import KeySource
-from backstay.generate.refusal_messages import message
-from backstay.generate.refusal_rules import rule_for
 from backstay.generate.retry_after import retry_after_seconds
-from backstay.generate.rule import ErrorKind, RequestChange, Rule
 
 __all__ = [
     "ErrorKind",

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from backstay.batch.processor import Work
+from backstay.generate.provider_trouble import AccountWait, ProviderTrouble
 from backstay.generate.rate import AccountRate, Permit, RateBounds
-from backstay.generate.trouble import AccountWait, ProviderTrouble
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")

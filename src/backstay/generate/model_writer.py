@@ -14,21 +14,21 @@ from backstay.batch.processor import Work
 from backstay.clock import SystemClock
 from backstay.generate import estimate
 from backstay.generate.account import Account
-from backstay.generate.call import ItemTries, ModelCall
+from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import ErrorResponse, classify_not_json, classify_response
+from backstay.generate.failure_handler import FailureHandler, RetryDifferently
 from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
 from backstay.generate.limiter import JobLimiter
-from backstay.generate.parse import UnusableAnswer, parse_conversation
+from backstay.generate.model_call import ItemTries, ModelCall
 from backstay.generate.prompt import Prompt
+from backstay.generate.provider_trouble import TroubleKind
 from backstay.generate.providers.provider import ModelAnswer, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.rate import RateBounds
-from backstay.generate.recent import RecentValues
+from backstay.generate.recent_values import RecentValues
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_body import parse_object, status_of, text_of
-from backstay.generate.setbacks import FailureHandler, RetryDifferently
 from backstay.generate.stream_collector import AnyShapeCollector
-from backstay.generate.trouble import TroubleKind
 from backstay.library.conversation import Conversation
 
 _MOST_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently

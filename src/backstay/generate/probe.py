@@ -13,6 +13,7 @@ from backstay.batch.item import Item
 from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
+from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import (
     ErrorKind,
@@ -22,7 +23,6 @@ from backstay.generate.error_response import (
     classify_unreachable,
 )
 from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
-from backstay.generate.parse import UnusableAnswer, parse_conversation
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe

@@ -9,7 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 from yarl import URL
 
 from backstay.errors import SettingsError
-from backstay.generate.address import why_no_name
+from backstay.generate.endpoint_url import why_no_name
 
 _SYSTEM = "the proxy settings of the system"
 _SCHEMES = frozenset({"http", "https"})

@@ -11,7 +11,7 @@ from backstay.generate.adaptive_limit import (
     LimitMode,
 )
 from backstay.generate.bucket import Bucket
-from backstay.generate.trouble import PATIENCE_SECONDS, AccountWait, OutageTimer, ProviderTrouble
+from backstay.generate.provider_trouble import PATIENCE_SECONDS, AccountWait, OutageTimer, ProviderTrouble
 
 _MINUTE = 60.0
 _TOKEN_BURST_SECONDS = 3.0  # what may be spent at once is what comes in during this time

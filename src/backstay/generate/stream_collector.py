@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from backstay.generate.pieces import DeltaMerger
+from backstay.generate.delta_merger import DeltaMerger
 
 
 class IncompleteStream(Exception):

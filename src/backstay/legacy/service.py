@@ -27,7 +27,7 @@ from backstay.errors import (
     SettingsError,
 )
 from backstay.legacy import file as files
-from backstay.legacy import reading
+from backstay.legacy import values
 from backstay.legacy.jobs import LegacyJobImporter
 from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
 from backstay.legacy.source import LegacyFileSource, Places, in_thread
@@ -134,7 +134,7 @@ class LegacyImport:
             counted = _CountedItems()
             async for chunk in _settled(tables, job_id):
                 counted.add(chunk)
-            if reading.is_finished(checkpoint.progress, counted.items):
+            if values.is_finished(checkpoint.progress, counted.items):
                 part.over += 1
                 return
             if not report.is_check and not await self._jobs.import_job(job_id, _settled(tables, job_id)):
@@ -154,7 +154,7 @@ class LegacyImport:
             part.left.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
             return
         try:
-            expires_at = reading.expiry(export.expires_at)
+            expires_at = values.expiry(export.expires_at)
             if expires_at is not None and expires_at <= self._clock.now():
                 part.over += 1
                 return
@@ -194,7 +194,7 @@ class LegacyImport:
         keeper = await self._keeper(owner)
         other = ForeignBackup(
             backup_id=name,
-            reason=reading.reason(export.reason),
+            reason=values.reason(export.reason),
             created_at=source.created_at,
             expires_at=expires_at,
             keep=keeper.keep,
@@ -239,7 +239,7 @@ async def _settled(tables: LegacyTables, job_id: str) -> AsyncIterator[Sequence[
         first, before = 0, False
         for has_failed, elements in tables.items(job_id):
             first = first if has_failed is before else 0
-            yield reading.settled(elements, first, has_failed=has_failed)
+            yield values.settled(elements, first, has_failed=has_failed)
             first, before = first + len(elements), has_failed
 
     with closing(items()) as found:
@@ -252,7 +252,7 @@ def _said(tables: LegacyTables, backup_id: str) -> set[str]:
     for elements in tables.conversation_ids(backup_id):
         first = len(said)
         said |= {
-            reading.identifier(element, f"conversation_ids[{number}]")
+            values.identifier(element, f"conversation_ids[{number}]")
             for number, element in enumerate(elements, start=first)
         }
     return said
@@ -260,9 +260,9 @@ def _said(tables: LegacyTables, backup_id: str) -> set[str]:
 
 def _looked_at(paths: Sequence[Path], export: LegacyExport, name: str, said: set[str]) -> LegacyFileSource:
     """Read the whole file, and compare it with what its record says. Blocks. Raises InputError."""
-    source = LegacyFileSource(paths, reading.since(export.created_at, name))
+    source = LegacyFileSource(paths, values.since(export.created_at, name))
     held = source.examine()
-    if (fault := reading.difference(said, held)) is not None:
+    if (fault := values.difference(said, held)) is not None:
         raise InputUnreadable(fault)
     if not held:
         raise InputUnreadable("its file holds no conversation")

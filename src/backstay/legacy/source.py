@@ -11,7 +11,7 @@ from typing import TypeVar
 from backstay.errors import InputError, InputUnreadable
 from backstay.legacy.conversion import document_of, record_of
 from backstay.legacy.file import LegacyFile, opened
-from backstay.legacy.reading import moment
+from backstay.legacy.values import moment
 from backstay.library.record import Document, Record
 
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 from backstay.errors import ConversationNotFound, PlanOutdated
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, Deleter, DeleteResult
+from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.incoming import ImportResult, OnImportConflict
 from backstay.library.imports.source import ImportSource
-from backstay.library.note import ExpiringValue
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
 from backstay.readers.ceiling import InputCeiling

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backstay.library.conversation import Conversation
+from backstay.library.expiring_value import ExpiringValue
 from backstay.library.imports.incoming import ImportResult, OnImportConflict
 from backstay.library.imports.source import ImportSource
-from backstay.library.note import ExpiringValue
 from backstay.library.selection import Selection
 
 

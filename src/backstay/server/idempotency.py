@@ -12,7 +12,7 @@ from fastapi import Header, Request
 from starlette.responses import Response
 
 from backstay.coordination.idempotency import ResponseRecorder, StoredResponse
-from backstay.library.note import ExpiringValue
+from backstay.library.expiring_value import ExpiringValue
 from backstay.schemas import ApiObject
 from backstay.server.state import state_of
 

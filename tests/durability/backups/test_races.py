@@ -10,7 +10,7 @@ from backstay import Backstay
 from backstay.backup.backup import BackupState
 from backstay.errors import BackupError, BackupNotFound, RestoreConflict
 from backstay.settings import Settings
-from backstay.storage.sql import restoring
+from backstay.storage.sql import restore_session
 from support.keeping import contents
 from support.library import ALL, digests
 from support.sql import ask
@@ -116,7 +116,7 @@ async def test_what_is_edited_before_it_is_replaced_is_kept(kept_anywhere, monke
             with pytest.raises(RestoreConflict, match="was changed while it was being backed up; try again"):
                 await backstay.backups.restore(backup.id, on_conflict="replace")
         before = await digests(backstay)
-        monkeypatch.setattr(restoring, "NAMED_CLASHES", 7)
+        monkeypatch.setattr(restore_session, "NAMED_CLASHES", 7)
         plan = await backstay.backups.plan_restore(backup.id)
         done = await backstay.backups.restore(backup.id, on_conflict="replace")
         after = await digests(backstay)
@@ -136,7 +136,7 @@ async def test_replacing_without_the_row_version(kept_anywhere, monkeypatch):
         backup = await backstay.backups.create(ALL)
         await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newer'")
         _edited_before_it_is_replaced(backstay, kept, monkeypatch)
-        monkeypatch.setattr(restoring, "lock_by_ids", lambda *_: {})
+        monkeypatch.setattr(restore_session, "lock_by_ids", lambda *_: {})
 
         done = await backstay.backups.restore(backup.id, on_conflict="replace")
 
@@ -176,9 +176,9 @@ async def test_what_is_changed_after_the_snapshot_is_kept(kept_anywhere, change,
 async def test_without_the_row_version(kept_anywhere, monkeypatch):
     """The control: a delete by id alone loses what was changed meanwhile."""
     kept = kept_anywhere
-    from backstay.storage.sql import deleting
+    from backstay.storage.sql import delete_step
 
-    real = deleting.at_keys
+    real = delete_step.at_keys
 
     def trusting(session, owner, keys, columns):
         found = real(session, owner, keys, columns)
@@ -186,7 +186,7 @@ async def test_without_the_row_version(kept_anywhere, monkeypatch):
         versions = dict(session.connection.execute(f"SELECT id, row_version FROM {table}").fetchall())
         return [SimpleNamespace(**record._asdict(), version=versions[record.id]) for record in found]
 
-    monkeypatch.setattr(deleting, "at_keys", trusting)
+    monkeypatch.setattr(delete_step, "at_keys", trusting)
     async with Backstay.open(kept.database) as backstay:
         store = backstay._store.backups
         step = store.delete_step

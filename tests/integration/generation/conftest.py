@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from backstay import Backstay, BatchResult, Recipe
-from backstay.generate import adaptive_limit, rate, setbacks, suspicion
+from backstay.generate import adaptive_limit, failure_handler, rate, suspected_errors
 from support.provider import KEY, ProviderServer
 
 
@@ -38,8 +38,8 @@ def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, names in (
         (adaptive_limit, ("_FIRST_PROBE_SECONDS", "LONGEST_PROBE_SECONDS")),
         (rate, ("LONGEST_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_LONGEST_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
-        (setbacks, ("_PROBE_SECONDS",)),
-        (suspicion, ("_OUTAGE_SECONDS",)),
+        (failure_handler, ("_PROBE_SECONDS",)),
+        (suspected_errors, ("_OUTAGE_SECONDS",)),
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name) / 300)

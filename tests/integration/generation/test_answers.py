@@ -7,7 +7,7 @@ import pytest
 
 from backstay import Backstay, ItemCounts, JobState, Recipe
 from backstay.batch.breaker import CircuitBreaker
-from backstay.generate import parse
+from backstay.generate import answer_parser
 from backstay.generate.limiter import RateLimiter
 from support.invariants import violations
 from support.provider import KEY, CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
@@ -74,7 +74,7 @@ async def test_an_answer_of_no_use_is_a_failure_with_its_cause(
     name, provider, generate, stored, attempts, recipe, path, monkeypatch
 ):
     """Of its own item alone: tried again where that may help, kept raw, with its tokens; others are not touched."""
-    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)  # nobody else is left to ask for
+    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # nobody else is left to ask for
     of_openai, of_anthropic, code, tries = _OF_NO_USE[name]
     bad = of_anthropic if recipe.model.startswith("anthropic") else of_openai
     provider.behaviour = lambda call: bad if call.topic == "bad" else Said()
@@ -143,7 +143,7 @@ async def _sample(provider, recipe, path):
 
 async def test_control_without_its_end_an_unfinished_answer_is_stored(provider, generate, monkeypatch, stored):
     """With the check of its end switched off, an answer that was cut at its maximum length is kept."""
-    monkeypatch.setattr(parse, "_check_end", lambda _: None)
+    monkeypatch.setattr(answer_parser, "_check_end", lambda _: None)
     provider.behaviour = lambda _: Said(_GOOD, finish="length")
 
     await generate(["sea"])

@@ -40,7 +40,7 @@ def _echo(call):
 @pytest.fixture(autouse=True)
 def _nobody_is_left(monkeypatch):
     """Have an item that draws errors while others pass fail without a wait for more of them."""
-    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)
 
 
 async def _run(backstay: Backstay, recipe) -> None:

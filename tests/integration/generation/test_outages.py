@@ -9,7 +9,7 @@ import pytest
 
 from backstay import Backstay, ItemCounts, Recipe
 from backstay.batch.outcome import Retry
-from backstay.generate import setbacks
+from backstay.generate import failure_handler
 from backstay.generate.error_response import ErrorKind
 from backstay.generate.limiter import RateLimiter
 from support.loop_waiting import until
@@ -130,7 +130,7 @@ async def test_no_item_is_lost_while_connections_are_refused(path, monkeypatch):
 
 async def test_control_tries_that_waiting_costs_are_used_up(provider, path, monkeypatch):
     """Where each refusal takes a try, an outage loses the items."""
-    monkeypatch.setattr(setbacks, "Retry", lambda message, after, code, counts: Retry(message, after, code))
+    monkeypatch.setattr(failure_handler, "Retry", lambda message, after, code, counts: Retry(message, after, code))
     async with Backstay.open(path) as backstay:
         await _prove(backstay, provider)
         provider.behaviour = _Outage(_FREE["overloaded"])

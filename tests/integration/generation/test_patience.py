@@ -118,7 +118,7 @@ async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, gen
 
 async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
     """Where nothing has ever answered, the address may be wrong, and the job pauses after some patience."""
-    monkeypatch.setattr("backstay.generate.trouble._UNPROVEN_SECONDS", 0.5)
+    monkeypatch.setattr("backstay.generate.provider_trouble._UNPROVEN_SECONDS", 0.5)
     recipe = Recipe(model="m", base_url="http://127.0.0.1:9/v1")
     async with Backstay.open(path) as backstay:
         result = await backstay.batches.run("job", [{"topic": f"t{n}"} for n in range(30)], recipe, max_attempts=10)
@@ -234,7 +234,7 @@ async def test_a_time_that_is_named_too_far_ahead_is_not_waited_for(provider, ge
 
 async def test_an_item_that_draws_errors_while_others_pass_fails(provider, generate, path, monkeypatch):
     """After three of them it is the item's own trouble, and the others are not held up."""
-    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)  # the others are done before its third try
+    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # the others are done before its third try
     provider.behaviour = lambda call: Status(500) if call.topic == "topic 0" else Said()
 
     result = await generate(40, concurrency=2)
@@ -260,7 +260,7 @@ async def test_the_last_item_without_an_answer_fails(bad, code, calls, provider,
 
     Only the first, on a connection that was kept, may mean that the connection was given up, and is made once more.
     """
-    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)
 
     result, codes = await _run_with_last(bad, provider, path)
 

@@ -19,7 +19,7 @@ async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monk
     """In one job a provider, items whose answers are good are stored as they should be, and the others are not."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    monkeypatch.setattr("backstay.generate.call._ALONE_SECONDS", 0.0)  # the last ones have nobody to wait for
+    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # the last ones have nobody to wait for
     monkeypatch.setattr("backstay.batch.breaker._WINDOW_CALLS", 1_000)  # so many bad ones in a row would pause the job
     rows = {row.name: row for row in ROWS}
     ids = {f"{number:03}": name for number, name in enumerate(rows)}

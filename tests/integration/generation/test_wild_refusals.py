@@ -8,9 +8,9 @@ import apsw
 import pytest
 
 from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe, StopSignal
-from backstay.generate import model_writer, setbacks
+from backstay.generate import failure_handler, model_writer
 from backstay.generate.error_response import ErrorKind, RequestChange
-from backstay.generate.suspicion import ErrorScope, SuspectedErrors
+from backstay.generate.suspected_errors import ErrorScope, SuspectedErrors
 from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
 from support.refusals import MODEL, NOW, REFUSALS, Row
 
@@ -127,7 +127,7 @@ async def _is_asked_differently(trial: _Trial) -> None:
 async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, provider, tmp_path, monkeypatch):
     """Every refusal of the corpus is laid at the right door, whoever sends it and in whatever words."""
     monkeypatch.setattr(model_writer, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
-    monkeypatch.setattr(setbacks, "_PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(failure_handler, "_PROBE_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         for row in REFUSALS:
             if row.kind is not kind or 200 <= row.status < 300:
@@ -159,7 +159,7 @@ def _of_items() -> Iterator[Row]:
 async def test_one_of_thirty_is_refused_and_the_others_come_through(provider, tmp_path, monkeypatch):
     """Each code that one item can draw costs its own item alone: 29 of 30 are completed, with one call each."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(setbacks, "_PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(failure_handler, "_PROBE_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         for row in _of_items():
             may_be = row.kind in (ErrorKind.ACCOUNT, ErrorKind.MODEL)

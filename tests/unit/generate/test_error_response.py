@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.generate import refusal_rules
+from backstay.generate import error_rules
 from backstay.generate.endpoint import resolve_endpoint
+from backstay.generate.error_messages import _OF_JOB, MESSAGES, message
 from backstay.generate.error_response import (
     ErrorKind,
     ErrorResponse,
@@ -20,7 +21,6 @@ from backstay.generate.error_response import (
     classify_response,
     classify_unreachable,
 )
-from backstay.generate.refusal_messages import _OF_JOB, MESSAGES, message
 from support.refusals import MODEL, NOW, REFUSALS, Row
 
 _ENDPOINT = resolve_endpoint(f"openai:{MODEL}", None, None)
@@ -76,13 +76,13 @@ def _shape(body: Any) -> str:
 
 def test_every_rule_is_needed(monkeypatch):
     """Without any one of its rules, the table judges a refusal of the corpus in another way."""
-    rules = refusal_rules.RULES
+    rules = error_rules.RULES
     judged = [_refusal(row) for row in REFUSALS]
     idle = []
 
     for rule in rules:
-        monkeypatch.setattr(refusal_rules, "RULES", tuple(other for other in rules if other is not rule))
-        refusal_rules.rules_of.cache_clear()
+        monkeypatch.setattr(error_rules, "RULES", tuple(other for other in rules if other is not rule))
+        error_rules.rules_of.cache_clear()
         rows = [
             (row, was)
             for row, was in zip(REFUSALS, judged, strict=True)
@@ -91,7 +91,7 @@ def test_every_rule_is_needed(monkeypatch):
         if all(_refusal(row) == was for row, was in rows):
             idle.append((rule.code, rule.seen, rule.words[:1]))
     monkeypatch.undo()
-    refusal_rules.rules_of.cache_clear()
+    error_rules.rules_of.cache_clear()
 
     assert idle == []
 

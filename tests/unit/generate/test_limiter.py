@@ -6,8 +6,8 @@ import pytest
 
 from backstay.batch.processor import Work, waits
 from backstay.generate.limiter import JobLimiter, RateLimiter
+from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate, RateBounds
-from backstay.generate.trouble import ProviderTrouble, TroubleKind
 
 OVERLOAD = ProviderTrouble(TroubleKind.OVERLOAD, "503: overloaded")
 

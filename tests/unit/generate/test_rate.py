@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from backstay.generate import setbacks
+from backstay.generate import failure_handler
 from backstay.generate.adaptive_limit import LimitMode
 from backstay.generate.bucket import Bucket
+from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate
-from backstay.generate.trouble import OutageTimer, ProviderTrouble, TroubleKind
 
 LIMIT = ProviderTrouble(TroubleKind.LIMIT, "429")
 OVERLOAD = ProviderTrouble(TroubleKind.OVERLOAD, "503")
@@ -344,7 +344,7 @@ def test_rate_counts_good_answers():
 
 def test_the_longest_time_that_a_job_may_be_asked_to_wait_is_waited_for():
     """An hour counted from a moment and back may be a little more than an hour, and that would end patience at once."""
-    trouble = ProviderTrouble(TroubleKind.LIMIT, "429", setbacks._LONGEST_ASKED_SECONDS)
+    trouble = ProviderTrouble(TroubleKind.LIMIT, "429", failure_handler._LONGEST_ASKED_SECONDS)
     for number in range(1_000):
         now, patience = 1_000.0 + number / 7, OutageTimer(600.0)
         patience.restart(is_good=True)

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
+from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate
-from backstay.generate.trouble import ProviderTrouble, TroubleKind
 from support.provider_model import (
     ROUND_TRIP_SECONDS,
     BucketLimit,

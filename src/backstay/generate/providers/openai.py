@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.ends import finish_reason
+from backstay.generate.providers.finish_reasons import finish_reason
 from backstay.generate.providers.parts import texts_in
 from backstay.generate.providers.provider import (
     FinishReason,

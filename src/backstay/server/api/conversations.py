@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response, StreamingResponse
 
+from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import LONGEST_ID
 from backstay.library.imports.incoming import ImportResult
-from backstay.library.note import ExpiringValue
 from backstay.library.selection import Selection
 from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads

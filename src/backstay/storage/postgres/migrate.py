@@ -18,7 +18,7 @@ from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import OURS
-from backstay.storage.sql.migrated import MigrationResult
+from backstay.storage.sql.migration_result import MigrationResult
 
 Migration = tuple[int, str]
 

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from backstay.library.selection import Selection
-from backstay.storage.sql.selecting import conditions
+from backstay.storage.sql.selection_conditions import conditions
 from backstay.storage.sql.session import AddedColumns
 
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)

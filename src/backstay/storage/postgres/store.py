@@ -23,7 +23,7 @@ from backstay.storage.sql.conversations import SqlConversations
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
-from backstay.storage.sql.migrated import MigrationResult
+from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sql.work import SqlWork
 
 # By which upper and lower case are told apart in a search: the database's own, unless that knows only A to Z.

@@ -23,7 +23,7 @@ from backstay.clock import Clock
 from backstay.errors import BackupInUse, BackupNotFound, BackupUnusable
 from backstay.library.record import Record
 from backstay.library.selection import Selection
-from backstay.storage.sql import delete_plan, deleting, restoring
+from backstay.storage.sql import delete_plan, delete_step, restore_session
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.snapshot import open_snapshot
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
@@ -238,7 +238,7 @@ class SqlBackups:
             held = find_backup(session, backup.owner, backup.id, name="held_backup")
             check_deletable(held, is_there=is_there)
             now = now_micros(self._clock)
-            is_last = deleting.delete_next(session, held, limit, now)
+            is_last = delete_step.delete_next(session, held, limit, now)
             return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.seconds_on_the_way)
 
         return await self._database.write(do)
@@ -253,7 +253,7 @@ class SqlBackups:
     ) -> UnbackedDeleteStepResult:
         def do(session: Session) -> UnbackedDeleteStepResult:
             now = now_micros(self._clock)
-            return deleting.delete_selected(session, owner, selection, after, last, limit, now)
+            return delete_step.delete_selected(session, owner, selection, after, last, limit, now)
 
         return await self._database.write(do, erases=True)
 
@@ -264,7 +264,9 @@ class SqlBackups:
         return await self._database.read(lambda s: int(s.value("last_conversation_key")))
 
     async def plan_restore(self, backup: Backup, documents: Documents, columns: AddedColumns) -> RestorePlan:
-        return await self._database.read(lambda s: restoring.plan(s, backup, documents, columns), owner=backup.owner)
+        return await self._database.read(
+            lambda s: restore_session.plan(s, backup, documents, columns), owner=backup.owner
+        )
 
     async def restore(
         self,
@@ -282,7 +284,7 @@ class SqlBackups:
             session.lock("hold_library", {"owner": backup.owner})
             find_backup(session, backup.owner, backup.id, name="held_backup")
             now = now_micros(self._clock)
-            work = restoring.RestoreSession(session, backup, columns, on_conflict, now)
+            work = restore_session.RestoreSession(session, backup, columns, on_conflict, now)
             if replaced is not None:
                 check_sound(find_backup(session, backup.owner, replaced.id, name="held_backup"))
                 work.delete_conflicting(replaced)

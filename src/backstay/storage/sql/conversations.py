@@ -9,16 +9,16 @@ import orjson
 from backstay.clock import Clock, from_text
 from backstay.errors import ConversationNotFound, OutcomeRefused
 from backstay.library.conversation import Conversation, Turn
+from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.incoming import ImportResult, OnImportConflict
 from backstay.library.imports.source import ImportSource
-from backstay.library.note import ExpiringValue
 from backstay.library.record import metadata_of
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
 from backstay.storage.sql.expiring_values import written
-from backstay.storage.sql.importing import ImportSession
-from backstay.storage.sql.selecting import values_of
+from backstay.storage.sql.import_session import ImportSession
+from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros
 

@@ -11,7 +11,7 @@ from backstay.library.selection import Selection
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk
 from backstay.storage.sql.cascade.tables import OURS, ForeignKey, OnDelete
-from backstay.storage.sql.selecting import values_of
+from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Session
 
 _TOGETHER = 256

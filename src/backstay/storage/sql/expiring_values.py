@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from backstay.clock import Clock
 from backstay.coordination.store import OtherOwners, OwnedKind, TakenValue
-from backstay.library.note import ExpiringValue
+from backstay.library.expiring_value import ExpiringValue
 from backstay.storage.sql.inspection import count_of_others
 from backstay.storage.sql.session import Database, Session, Values
 from backstay.storage.sql.times import now_micros

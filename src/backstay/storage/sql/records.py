@@ -23,7 +23,7 @@ from backstay.library.record import (
 from backstay.library.selection import Selection
 from backstay.storage.sql.adoption_guard import changed_since
 from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk, Found, late_columns
-from backstay.storage.sql.selecting import values_of
+from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Row, Session
 
 # Conversations read at once: enough to share the cost of a statement, and no more than memory has room for.

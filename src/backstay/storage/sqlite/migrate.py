@@ -15,7 +15,7 @@ from backstay.batch import liveness
 from backstay.batch.store import WorkerIdentity
 from backstay.errors import NotADatabase, SchemaOutdated, StorageError, StoreFull, StoreNotFound
 from backstay.files import sync_folder
-from backstay.storage.sql.migrated import MigrationResult
+from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
 from backstay.storage.sqlite.errors import translate_errors

@@ -7,7 +7,7 @@ import apsw
 import orjson
 
 from backstay.library.selection import Selection, contains
-from backstay.storage.sql.selecting import conditions
+from backstay.storage.sql.selection_conditions import conditions
 from backstay.storage.sql.session import AddedColumns, Row, Value, Values
 from backstay.storage.sqlite.queries import execute_rows, query, select_rows, with_columns
 from backstay.storage.sqlite.tables import SqliteTables

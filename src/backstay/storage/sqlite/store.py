@@ -15,7 +15,7 @@ from backstay.storage.sql.conversations import SqlConversations
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
-from backstay.storage.sql.migrated import MigrationResult
+from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sql.work import SqlWork
 from backstay.storage.sqlite import migrate
 from backstay.storage.sqlite.database import SqliteDatabase

@@ -7,7 +7,7 @@ from backstay.backup.store import UnbackedDeleteStepResult
 from backstay.library.selection import Selection
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.records import StoredColumns, at_keys, delete, lock
-from backstay.storage.sql.selecting import values_of
+from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Row, Session
 
 _COMPARED = 500  # conversations that are read at once

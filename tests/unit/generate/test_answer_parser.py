@@ -6,8 +6,8 @@ import time
 import pytest
 from json_repair import repair_json
 
-from backstay.generate import parse
-from backstay.generate.parse import UnusableAnswer, parse_conversation
+from backstay.generate import answer_parser
+from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import FinishReason, ModelAnswer
 
@@ -134,8 +134,8 @@ def test_no_cut_of_a_broken_answer_is_a_conversation(text):
 
 def test_control_repair_alone_takes_a_cut_answer(monkeypatch):
     """Without the check that a value has an end, the same sweep finds answers that were cut."""
-    monkeypatch.setattr(parse, "repaired_values", lambda text: [repair_json(text, return_objects=True)])
-    monkeypatch.setattr(parse, "is_open", lambda *_: False)
+    monkeypatch.setattr(answer_parser, "repaired_values", lambda text: [repair_json(text, return_objects=True)])
+    monkeypatch.setattr(answer_parser, "is_open", lambda *_: False)
 
     assert [at for at in range(len(_BROKEN[0])) if _is_whole(_BROKEN[0][:at], 2)]
 
@@ -160,7 +160,7 @@ def test_no_draft_before_a_cut_answer_is_a_conversation(final):
 
 def test_control_a_draft_is_whole(monkeypatch):
     """Without the look at what follows it, the draft is taken at every cut."""
-    monkeypatch.setattr(parse, "is_open", lambda *_: False)
+    monkeypatch.setattr(answer_parser, "is_open", lambda *_: False)
 
     assert _is_whole(f"{json.dumps(_KEYED)}\nBetter:\n{_FINALS[0][:-5]}", 2)
 

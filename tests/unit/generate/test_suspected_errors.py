@@ -2,8 +2,8 @@
 
 import pytest
 
-from backstay.generate.recent import RecentValues
-from backstay.generate.suspicion import ErrorScope, SuspectedErrors
+from backstay.generate.recent_values import RecentValues
+from backstay.generate.suspected_errors import ErrorScope, SuspectedErrors
 
 
 def _refuse(suspicions, suspected_at=None, *, item=None):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from backstay.generate.error_body import ErrorBody
-from backstay.generate.rule import ErrorKind, RequestChange, Rule, matches
+from backstay.generate.error_rule import ErrorKind, RequestChange, Rule, matches
 
 _BAD = frozenset({400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422})
 _REQUEST = frozenset({400, 404, 413, 415, 422})

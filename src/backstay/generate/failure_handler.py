@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from backstay.batch.outcome import Fail, Halt, Outcome, Retry
 from backstay.generate.account import Account
 from backstay.generate.adaptation import Adaptation, adapt
-from backstay.generate.call import ModelCall
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import ErrorKind, ErrorResponse, RequestChange, classify_unreachable
 from backstay.generate.http import ConnectFailed
-from backstay.generate.suspicion import ErrorScope
-from backstay.generate.trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds
+from backstay.generate.model_call import ModelCall
+from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds
+from backstay.generate.suspected_errors import ErrorScope
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")

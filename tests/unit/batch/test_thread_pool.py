@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from backstay.batch import threads
-from backstay.batch.threads import ThreadPool
+from backstay.batch import thread_pool
+from backstay.batch.thread_pool import ThreadPool
 from support.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture
 def short_idle(monkeypatch):
     """Threads without work end almost at once."""
-    monkeypatch.setattr(threads, "_IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(thread_pool, "_IDLE_SECONDS", 0.01)
 
 
 def _pool_threads():
@@ -58,7 +58,7 @@ def test_idle_threads_end(short_idle):
 
 def test_no_call_is_lost_between_idleness_and_work(monkeypatch):
     """A call that is promised to a thread whose wait is just over still runs."""
-    monkeypatch.setattr(threads, "_IDLE_SECONDS", 0.0005)
+    monkeypatch.setattr(thread_pool, "_IDLE_SECONDS", 0.0005)
     pool, lock, done = ThreadPool(), threading.Lock(), []
 
     def call():
@@ -78,7 +78,7 @@ def test_hanging_call_does_not_keep_the_process(tmp_path):
     script = tmp_path / "hang.py"
     script.write_text(
         "import threading\n"
-        "from backstay.batch.threads import ThreadPool\n"
+        "from backstay.batch.thread_pool import ThreadPool\n"
         "started = threading.Event()\n"
         "def hang():\n"
         "    started.set()\n"
