@@ -190,6 +190,6 @@ def test_a_file_that_asks_a_checker_names_its_promises():
 
 def test_each_promise_is_shown_by_a_test():
     """The marks name exactly the promises of the page about reliability, those of the controls left aside."""
-    page = _text(Path("docs/reliability.md"))
+    page = _text(Path("docs/engineering/reliability.md"))
 
     assert set().union(*(_marked(text) for path, text in _tests() if path != _CONTROLS)) == set(_PROMISE.findall(page))

@@ -3,7 +3,7 @@
 A statement that takes many rows has `{rows:N}` where its `VALUES` go, N the number of columns; `{rows:N+}` where those
 that a user has added come behind these, which `{columns}` names. It is executed with many rows at once, and not once a
 row, because every execution hands over the interpreter lock: with a busy event loop beside it, one execution a row was
-ten times slower than this (docs/decisions/0003-many-rows-a-statement.md).
+ten times slower than this (docs/engineering/decisions/0003-many-rows-a-statement.md).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Beside Supabase's users: each sees what is theirs, as with our own tables (docs/decisions/0031)."""
+"""Beside Supabase's users: each sees what is theirs, as with our own tables (docs/engineering/decisions/0031)."""
 
 from backstay.storage.postgres.adoption.mapping import TableMapping
 from backstay.storage.postgres.queries import quoted
