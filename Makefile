@@ -19,9 +19,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-peers torture clean
+.PHONY: help demo test check docs bench bench-peers torture clean
 
-help: ## Say what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Another Python: make PYTHON=/path/to/python3.12 TARGET"
@@ -38,6 +38,10 @@ check: $(CHECKS) ## Check format, lint, types, import layers and docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/docs -q
+	@$(MAKE) --no-print-directory docs
+
+docs: $(CHECKS) ## Build the documentation site in build/site, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(TESTS) ## Run the benchmarks: ratios measured in one run
 	$(BIN)/python benchmarks/run.py
