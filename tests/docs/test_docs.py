@@ -220,13 +220,13 @@ def test_every_setting_of_the_server_is_explained():
 
 
 def test_every_provider_is_explained():
-    """Its row in the guide says where it is asked, with which key, and for which structures; no other is there."""
+    """Its row in the guide names its address, key and structures, and the guide has no other row."""
     page = (_ROOT / "docs" / "guides" / "providers.md").read_text()
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "_API_KEY` |" in line
     ]
     rows += [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "if it wants" in line
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "if it needs" in line
     ]
 
     assert {row[0] for row in rows} == {f"`{name}`" for name in PROVIDERS}
