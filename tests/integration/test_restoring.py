@@ -223,7 +223,7 @@ async def test_a_trigger_that_changes_what_comes_back_is_found_out(library, path
     deleted = await library.conversations.delete(ALL)
     await _sql(library, _trigger(path, "new.id = 'c00017'"))
 
-    with pytest.raises(RestoreDiffers, match="'c00017' would not come back as it was: its persona reads otherwise"):
+    with pytest.raises(RestoreDiffers, match="'c00017' would differ from its backup in its persona"):
         await library.backups.restore(deleted.backup_id)
 
     assert await library.conversations.count(ALL) == 0
@@ -237,17 +237,17 @@ async def test_without_the_comparison_before_the_commit(library, path, monkeypat
     deleted = await library.conversations.delete(ALL)
     await _sql(library, _trigger(path, "new.key > 0"))
     monkeypatch.setattr(restore_session, "_differs", lambda *_: None)
-    monkeypatch.setattr(restore_session.RestoreSession, "_put", _put_unchecked)
+    monkeypatch.setattr(restore_session.RestoreSession, "_store", _store_unchecked)
 
     await library.backups.restore(deleted.backup_id)
 
     assert {one.persona async for one in library.conversations.export(ALL)} == {"changed"}
 
 
-def _put_unchecked(self, coming):
+def _store_unchecked(self, entries):
     from backstay.storage.sql import restore_session
 
-    restore_session.put(self._session, [(entry.key, entry.coming.rows) for entry in coming], self._columns)
+    restore_session.put(self._session, [(entry.key, entry.archived.rows) for entry in entries], self._columns)
 
 
 # -- conflicts -------------------------------------------------------------------------------------------------------

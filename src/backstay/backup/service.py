@@ -198,7 +198,7 @@ class Backups:
             BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: there is nothing to restore from.
             ConversationNotFound, EmptySelection: what is selected is not in the backup.
             RestoreConflict: another conversation is in the way.
-            ColumnsDiffer, RestoreDiffers: it would not come back as it was.
+            ColumnsDiffer, RestoreDiffers: a conversation would differ from its backup.
         """
         choice = OnConflict(on_conflict)
         return await self._restorer.restore(backup_id, selection, on_conflict=choice, on_progress=on_progress)

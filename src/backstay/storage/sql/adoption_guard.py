@@ -1,17 +1,17 @@
-"""What adopted tables do not allow: said before anything is called, paid for or deleted."""
+"""Refuses what adopted tables do not allow, before a provider is called or anything is deleted."""
 
 from backstay.errors import AdoptedTableNotWritable, BackupError
 from backstay.storage.sql.session import Session
 
 
 def refuse_unwritable(session: Session, owner: str) -> None:
-    """Refuse to begin what would store conversations of an owner. Raises AdoptedTableNotWritable."""
+    """Refuse if no conversations of an owner can be stored. Raises AdoptedTableNotWritable."""
     if (why := session.value("hindrance", {"owner": owner})) is not None:
-        raise AdoptedTableNotWritable(f"Nothing new can be stored in the tables that were adopted: {why}")
+        raise AdoptedTableNotWritable(f"The adopted tables cannot store new conversations: {why}")
 
 
-def changed_since(place: str) -> BackupError:
-    """Return the error that says that a table has other columns than when it was adopted: a backup would lack some."""
+def changed_since(table: str) -> BackupError:
+    """Return the error for a table whose columns have changed since it was adopted: a backup would lack some."""
     return BackupError(
-        f"{place} has other columns than when it was adopted; `backstay adopt` again takes them in", table=place
+        f"The columns of {table} have changed since it was adopted; `backstay adopt` again includes them", table=table
     )

@@ -1,4 +1,4 @@
-"""Many things, a bounded number at a time."""
+"""Splits an iterable into batches."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -7,8 +7,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def batched(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield them in their order, so many together."""
-    coming = iter(things)
-    while part := list(islice(coming, size)):
-        yield part
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the items in their order, `size` at a time."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch

@@ -1,8 +1,8 @@
-"""What a delete would remove, counted without removing it."""
+"""Counts what a delete would delete and update, without doing it."""
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from backstay.backup.store import SelectionMeasure
@@ -10,87 +10,91 @@ from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, Obs
 from backstay.library.selection import Selection
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk
-from backstay.storage.sql.cascade.tables import OURS, ForeignKey, OnDelete
+from backstay.storage.sql.cascade.tables import OURS, ForeignKey, OnDelete, UserTrigger
 from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Session
 
-_TOGETHER = 256
+_BATCH_SIZE = 256  # conversations
 
 
 def measure(session: Session, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
-    """Count what is selected, and what hangs on it."""
-    digest, conversations, turns, size, shown = hashlib.sha256(), 0, 0, 0, []
-    closure = CascadeTables.from_session(session)
-    hanging = _CascadeCounter(session, closure)
-    found = session.stream("measure_selection", values_of(owner, selection), selection=selection)
-    for conversation_id, topic, its_turns, its_size, related in hanging.counted(found):
+    """Count the selected conversations and their related rows, and find what would prevent the delete."""
+    digest, conversations, turns, size, samples = hashlib.sha256(), 0, 0, 0, []
+    cascade = CascadeTables.from_session(session)
+    related = _CascadeCounter(session, cascade)
+    selected = session.stream("measure_selection", values_of(owner, selection), selection=selection)
+    for conversation_id, topic, its_turns, its_size, its_rows in related.counted(selected):
         if conversations < sample:
-            shown.append(DeleteSample(conversation_id, topic, its_turns))
+            samples.append(DeleteSample(conversation_id, topic, its_turns))
         conversations += 1
         turns += its_turns
         size += its_size
-        digest.update(plan_line(conversation_id, its_turns, related))
-    triggers = [FiringTrigger(one.name, one.table) for one in _triggers(session, closure)]
+        digest.update(plan_line(conversation_id, its_turns, its_rows))
+    triggers = [FiringTrigger(trigger.name, trigger.table) for trigger in _triggers(session, cascade)]
     return SelectionMeasure(
-        conversations, turns, size, digest.hexdigest(), shown, hanging.related(), triggers, hanging.obstacles()
+        conversations, turns, size, digest.hexdigest(), samples, related.counts(), triggers, related.obstacles()
     )
 
 
-def _triggers(session: Session, closure: CascadeTables) -> Iterator[Any]:
-    yield from session.tables.triggers([*OURS, *closure.going], closure.changing)
+def _triggers(session: Session, cascade: CascadeTables) -> Sequence[UserTrigger]:
+    return session.tables.triggers([*OURS, *cascade.deleted_by_cascade], cascade.updated_by_cascade)
 
 
 class _CascadeCounter:
-    """Rows that hang on what is counted, each counted once however many conversations it hangs on."""
+    """The number of related rows, each counted once even if it is related to several of the conversations."""
 
-    def __init__(self, session: Session, closure: CascadeTables) -> None:
+    def __init__(self, session: Session, cascade: CascadeTables) -> None:
         self._session = session
-        self._closure = closure
+        self._cascade = cascade
         self._counts: Counter[tuple[str, bool]] = Counter()
         self._shared: set[tuple[str, Any, bool]] = set()
         self._blocking: dict[ForeignKey, set[Any]] = defaultdict(set)
-        self._unfit: Counter[ForeignKey] = Counter()
-        # A row that only refers to another one stands in nobody's way when it goes itself, with whomever.
-        self._watched = {key.table for key in closure.keys if key.on_delete is OnDelete.NO_ACTION}
-        self._going: dict[str, set[Any]] = defaultdict(set)
+        self._unidentifiable: Counter[ForeignKey] = Counter()
+        # A row with a NO ACTION key does not block the delete if it is deleted too, with any of the conversations.
+        self._may_resolve = {key.table for key in cascade.foreign_keys if key.on_delete is OnDelete.NO_ACTION}
+        self._deleted: dict[str, set[Any]] = defaultdict(set)
 
-    def counted(self, found: Iterator[Any]) -> Iterator[tuple[str, str | None, int, int, int]]:
-        """Yield each conversation with the number of rows that hang on it."""
-        if not self._closure.keys:
-            yield from ((name, topic, turns, size, 0) for _, name, topic, turns, size in found)
+    def counted(self, selected: Iterator[Any]) -> Iterator[tuple[str, str | None, int, int, int]]:
+        """Yield each conversation with the number of its related rows."""
+        if not self._cascade.foreign_keys:
+            yield from ((name, topic, turns, size, 0) for _, name, topic, turns, size in selected)
             return
-        for rows in batched(found, _TOGETHER):
-            hanging = self._count_related([row[0] for row in rows])
-            yield from ((name, topic, turns, size, hanging[key]) for key, name, topic, turns, size in rows)
+        for rows in batched(selected, _BATCH_SIZE):
+            related = self._count_related([row[0] for row in rows])
+            yield from ((name, topic, turns, size, related[key]) for key, name, topic, turns, size in rows)
 
-    def _count_related(self, keys: list[int]) -> Counter[int]:
-        reach = CascadeWalk(self._session, self._closure, keys)
-        is_shared = reach.spills
-        for one in reach.lost():
-            if one not in self._shared:
-                self._counts[one[0], one[2]] += 1
-                if is_shared:
-                    self._shared.add(one)
-        for key, identities in reach.blocking.items():
+    def _count_related(self, conversation_keys: list[int]) -> Counter[int]:
+        walk = CascadeWalk(self._session, self._cascade, conversation_keys)
+        may_be_shared = walk.reaches_other_conversations
+        for related in walk.related_rows():
+            if related not in self._shared:
+                table, _, is_deleted = related
+                self._counts[table, is_deleted] += 1
+                if may_be_shared:
+                    self._shared.add(related)
+        for key, identities in walk.blocking.items():
             self._blocking[key] |= identities
-        for table in self._watched:
-            self._going[table] |= reach.identities(table)
-        self._unfit.update(reach.unfit())
-        return reach.count()
+        for table in self._may_resolve:
+            self._deleted[table] |= walk.deleted_identities(table)
+        self._unidentifiable.update(walk.unidentifiable())
+        return walk.count()
 
-    def related(self) -> list[RelatedRowCount]:
-        """Return how many rows of which tables."""
-        return [RelatedRowCount(table, rows, goes) for (table, goes), rows in sorted(self._counts.items())]
+    def counts(self) -> list[RelatedRowCount]:
+        """Return the number of related rows that are deleted, and of those that are updated, by table."""
+        return [RelatedRowCount(table, rows, is_deleted) for (table, is_deleted), rows in sorted(self._counts.items())]
 
     def obstacles(self) -> list[Obstacle]:
-        """Return what keeps the conversations from being deleted."""
-        found = [Obstacle(key.table, key.name, rows, ObstacleKind.UNFIT) for key, rows in self._unfit.items()]
-        grants = self._session.tables.unwritable(self._closure.going, self._closure.changing)
+        """Return what prevents the delete of the conversations."""
+        obstacles = [
+            Obstacle(key.table, key.name, rows, ObstacleKind.UNFIT) for key, rows in self._unidentifiable.items()
+        ]
+        grants = self._session.tables.unwritable(self._cascade.deleted_by_cascade, self._cascade.updated_by_cascade)
         denied = [(table, rows) for (table, _), rows in sorted(self._counts.items()) if table in grants]
-        found += [Obstacle(table, "", rows, ObstacleKind.DENIED, grants[table]) for table, rows in denied]
+        obstacles += [Obstacle(table, "", rows, ObstacleKind.DENIED, grants[table]) for table, rows in denied]
         for key, identities in self._blocking.items():
-            left = identities - self._going[key.table] if key.on_delete is OnDelete.NO_ACTION else identities
-            kind = ObstacleKind.FORBIDS if key.on_delete.forbids else ObstacleKind.CARRIES
-            if left:
-                found.append(Obstacle(key.table, key.name, len(left), kind))
-        return found
+            is_resolvable = key.on_delete is OnDelete.NO_ACTION
+            remaining = identities - self._deleted[key.table] if is_resolvable else identities
+            kind = ObstacleKind.FORBIDS if key.on_delete.blocks else ObstacleKind.CARRIES
+            if remaining:
+                obstacles.append(Obstacle(key.table, key.name, len(remaining), kind))
+        return obstacles

@@ -1,4 +1,4 @@
-"""Conversations exactly as they are stored, columns that a user has added included."""
+"""Reads and writes conversations exactly as they are stored, with the columns that a user has added."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ from backstay.library.record import (
 )
 from backstay.library.selection import Selection
 from backstay.storage.sql.adoption_guard import changed_since
-from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk, Found, late_columns
+from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk, RowsByTable, late_columns
 from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Row, Session
 
-# Conversations read at once: enough to share the cost of a statement, and no more than memory has room for.
-_MOST = 256
-_FIRST = 16
-_BYTES = 2_000_000
+# Conversations read at once: enough to share the cost of a statement, and few enough to fit in memory.
+_MAX_BATCH = 256
+_FIRST_BATCH = 16
+_BATCH_BYTES = 2_000_000
 
-_OURS = {
+_BUILT_IN_COLUMNS = {
     "conversations": {
         "key", "owner", "id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at"
     },
@@ -41,116 +41,120 @@ _OURS = {
 
 @dataclass(frozen=True, slots=True)
 class StoredColumns:
-    """The columns that users have added, with the types they declared, and the tables that hang on ours."""
+    """The columns that a user has added, with their declared types, and the tables with related rows."""
 
     conversations: Mapping[str, str] = field(default_factory=dict)
     turns: Mapping[str, str] = field(default_factory=dict)
-    closure: CascadeTables = field(default_factory=CascadeTables)
+    cascade: CascadeTables = field(default_factory=CascadeTables)
 
     @classmethod
     def from_session(cls, session: Session, *, related: bool = True) -> "StoredColumns":
-        """Return those of a database; only the columns unless what is `related` is asked for, too."""
-        added: dict[str, dict[str, str]] = {table: {} for table in _OURS}
+        """Read them from the catalogue of a database; without `related`, the columns only."""
+        added: dict[str, dict[str, str]] = {table: {} for table in _BUILT_IN_COLUMNS}
         for table, name, declared in session.rows("columns"):
             if name is None:
                 raise changed_since(declared)
-            if name not in _OURS[table]:
+            if name not in _BUILT_IN_COLUMNS[table]:
                 added[table][name] = declared
-        found = cls(**added, closure=CascadeTables.from_session(session) if related else CascadeTables())
+        columns = cls(**added, cascade=CascadeTables.from_session(session) if related else CascadeTables())
         for name in (TURNS, RELATED):
-            if name in found.conversations:
-                raise BackupError(f"The column {name!r} of conversations has the name that backups use; rename it")
-        return found
+            if name in columns.conversations:
+                raise BackupError(f"The column {name!r} of conversations has a name that backups reserve; rename it")
+        return columns
 
     @property
     def are_built_in(self) -> bool:
-        """Whether there is nothing but what Backstay itself has made."""
-        return not (self.conversations or self.turns or self.closure.keys)
+        """Whether there are neither columns nor related tables of a user."""
+        return not (self.conversations or self.turns or self.cascade.foreign_keys)
 
     def late(self, table: str) -> set[str]:
-        """Return the columns of a table that are set once all rows are back, because they refer to other rows."""
-        return late_columns(self.closure, table) if self.closure.keys else set()
+        """Return the added columns of a table that a restore sets last, because they refer to related rows."""
+        return late_columns(self.cascade, table) if self.cascade.foreign_keys else set()
 
     def as_mapping(self) -> dict[str, Mapping[str, str]]:
-        ours = {
+        """Return the added columns, and those of related tables, with their types, by table."""
+        built_in = {
             table: added for table, added in (("conversations", self.conversations), ("turns", self.turns)) if added
         }
-        return ours | self.closure.as_mapping()
+        return built_in | self.cascade.as_mapping()
 
 
 def selected(session: Session, owner: str, selection: Selection, columns: StoredColumns) -> Iterator[list[Record]]:
-    """Yield the selected conversations in the order of storing, many at a time."""
+    """Yield the selected conversations in batches, in the order in which they were stored."""
     values = values_of(owner, selection)
     lines = session.selected_lines(values, selection) if columns.are_built_in else None
     if lines is not None:
-        yield from _pieces(lines)
+        yield from _batches(lines)
         return
-    found = session.stream("selected_conversation_keys", values, selection=selection)
-    limit = _FIRST
-    while keys := [key for (key,) in islice(found, limit)]:
+    selected_keys = session.stream("selected_conversation_keys", values, selection=selection)
+    limit = _FIRST_BATCH
+    while keys := [key for (key,) in islice(selected_keys, limit)]:
         records = at_keys(session, owner, keys, columns)
         yield records
         size = sum(len(record.line) for record in records)
-        limit = max(1, limit // 2) if size > _BYTES else min(_MOST, limit * 2)
+        limit = max(1, limit // 2) if size > _BATCH_BYTES else min(_MAX_BATCH, limit * 2)
 
 
-def _pieces(lines: Iterator[Row]) -> Iterator[list[Record]]:
-    piece: list[Record] = []
+def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
+    batch: list[Record] = []
     size = 0
     for row in lines:
         record = _from_line(*row)
-        piece.append(record)
+        batch.append(record)
         size += len(record.line)
-        if len(piece) == _MOST or size > _BYTES:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
+        if len(batch) == _MAX_BATCH or size > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
-    """Return the conversations that have one of these ids."""
-    found = session.select_rows("conversation_keys_by_id", [(name,) for name in ids], owner)
-    return {record.id: record for record in at_keys(session, owner, [key for (key,) in found], columns)}
+    """Return the conversations with these ids that exist, by id."""
+    keys = [key for (key,) in session.select_rows("conversation_keys_by_id", [(name,) for name in ids], owner)]
+    return {record.id: record for record in at_keys(session, owner, keys, columns)}
 
 
 def lock_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
-    """Return the conversations that have one of these ids, and `hold` them."""
+    """Like `by_ids`, and lock them like `lock`."""
     keys = lock(session, owner, ids, columns).keys
     return {record.id: record for record in at_keys(session, owner, keys, columns)}
 
 
 class LockedConversations(NamedTuple):
-    """Conversations that nobody else changes until the end of the transaction."""
+    """Conversations that no other transaction changes until this one ends."""
 
     keys: Sequence[int]
-    spills: bool
-    """Some of what would go with them has to do with other conversations, which are to be compared before it goes."""
+    have_shared_rows: bool
+    """Whether related rows of them may be related to other conversations too, so that a delete would change those."""
 
 
 def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> LockedConversations:
-    """Keep others from changing the conversations that have one of these ids, and anything that would go with them."""
-    asked: list[Row] = [(name,) for name in ids]
-    keys = [key for (key,) in session.select_rows("held_conversation_keys_by_id", asked, owner)]
-    session.lock_rows("hold_turns", asked, owner)
-    spills = bool(columns.closure.keys) and CascadeWalk(session, columns.closure, keys, held=True).spills
-    return LockedConversations(keys, spills)
+    """Lock the conversations with these ids, their turns and their related rows until the transaction ends."""
+    rows: list[Row] = [(name,) for name in ids]
+    keys = [key for (key,) in session.select_rows("held_conversation_keys_by_id", rows, owner)]
+    session.lock_rows("hold_turns", rows, owner)
+    have_shared_rows = (
+        bool(columns.cascade.foreign_keys)
+        and CascadeWalk(session, columns.cascade, keys, held=True).reaches_other_conversations
+    )
+    return LockedConversations(keys, have_shared_rows)
 
 
 def delete(session: Session, owner: str, keys: Sequence[int]) -> set[int]:
-    """Delete the conversations at these places; return those that are gone: a trigger may have kept others."""
+    """Delete conversations by key; return the keys of those that were deleted: a trigger may have kept others."""
     return {key for (key,) in session.select_rows("delete_conversations", [(key,) for key in keys], owner)}
 
 
 class ConversationRows(NamedTuple):
-    """What is stored of a conversation, without the key that its rows begin with."""
+    """The rows of a conversation, each without the key that it begins with in its table."""
 
     conversation: Row
     turns: tuple[Row, ...]
 
 
 def rows_of(document: Document, owner: str, columns: StoredColumns) -> ConversationRows:
-    """Return what to store of a conversation, with exactly the given added columns."""
+    """Return the rows of a conversation, with exactly these added columns."""
     conversation: Row = (
         owner, document["id"], document["topic"], document["persona"], document["content"],
         metadata_from_line(document["metadata"]), document["job_id"], document["item_id"],
@@ -175,7 +179,7 @@ def _added_values(document: Document, names: Iterable[str], late: Container[str]
 
 
 def put(session: Session, keyed: Sequence[tuple[int, ConversationRows]], columns: StoredColumns) -> None:
-    """Store conversations under these keys; their rows must be made for the same columns."""
+    """Insert conversations under these keys. Their rows must have been made by `rows_of` with the same columns."""
     conversations: list[Row] = [(key, *rows.conversation) for key, rows in keyed]
     turns: list[Row] = [(key, *turn) for key, rows in keyed for turn in rows.turns]
     session.execute_rows("put_conversations", conversations, columns=columns.conversations)
@@ -183,8 +187,8 @@ def put(session: Session, keyed: Sequence[tuple[int, ConversationRows]], columns
 
 
 def at_keys(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
-    """Return the conversations that stand at these places, in the order of storing."""
-    # The database makes the lines in half the time, in which others can work.
+    """Return the conversations with these keys that exist, in the order in which they were stored."""
+    # The database serialises the lines in half the time, and without holding the interpreter lock.
     rows = session.lines(owner, keys) if columns.are_built_in else None
     if rows is None:
         return _from_values(session, owner, keys, columns)
@@ -197,21 +201,21 @@ def _from_line(
     job_id: str | None,
     item_id: str | None,
     turns: int,
-    metadata: int,
-    said: bytes | str,
+    metadata_count: int,
+    text: bytes | str,
 ) -> Record:
-    line = said if isinstance(said, bytes) else said.encode()
+    line = text if isinstance(text, bytes) else text.encode()
     if not line.isascii():
-        line.decode()  # raises where a database has let in what is not UTF-8
+        line.decode()  # raises if the database holds text that is not UTF-8
     digest = None
-    if metadata:
+    if metadata_count:
         line, digest = with_metadata(line)
     return Record(conversation_id, key, job_id, item_id, turns, line, digest)
 
 
 def _from_values(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
-    asked: list[Row] = [(key,) for key in keys]
-    rows = session.select_rows("conversations_as_stored", asked, owner, columns=columns.conversations)
+    key_rows: list[Row] = [(key,) for key in keys]
+    rows = session.select_rows("conversations_as_stored", key_rows, owner, columns=columns.conversations)
     turns: dict[int, list[Document]] = {row[0]: [] for row in rows}
     added = tuple(columns.turns)
     nested = set()
@@ -222,7 +226,7 @@ def _from_values(session: Session, owner: str, keys: Sequence[int], columns: Sto
             turn["metadata"] = metadata_to_line(metadata)
             nested.add(key)
         turns[key].append(_with_added(turn, added, row[6:]) if added else turn)
-    related = CascadeWalk(session, columns.closure, list(turns)).by_conversation()
+    related = CascadeWalk(session, columns.cascade, list(turns)).by_conversation()
     return [
         _record(row, turns[row[0]], columns, related.get(row[0], {}), is_nested=row[0] in nested or row[0] in related)
         for row in rows
@@ -230,7 +234,7 @@ def _from_values(session: Session, owner: str, keys: Sequence[int], columns: Sto
 
 
 def _record(
-    row: Row, turns: list[Document], columns: StoredColumns, related: Mapping[str, Found], *, is_nested: bool
+    row: Row, turns: list[Document], columns: StoredColumns, related: Mapping[str, RowsByTable], *, is_nested: bool
 ) -> Record:
     key, conversation_id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at = row[:10]
     document: Document = {
@@ -249,7 +253,7 @@ def _record(
     if columns.conversations:
         document = _with_added(document, tuple(columns.conversations), row[10:])
     line = line_of(document)
-    # Without anything nested the keys of the line are in order already, so that it is canonical as it stands.
+    # Without nested objects the keys of the line are in order already: it is canonical as it is.
     is_nested = is_nested or metadata is not None
     digest = digest_of_document(document) if is_nested else None
     return Record(conversation_id, key, job_id, item_id, len(turns), line, digest, counted_related(document))

@@ -1,4 +1,4 @@
-"""Which of the conversations that come back are results of items, and of which."""
+"""Links restored conversations to the items that made them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,33 +10,33 @@ from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 from backstay.storage.sql.verified_entries import VerifiedEntry
 
-Place = tuple[int, int]
-"""Of an item: the key of its job, and its position in that."""
+ItemKey = tuple[int, int]
+"""The key of the item's job, and the item's position in that job."""
 
 
 class KeySet:
-    """A set of items' places in a job, one bit each: there may be millions."""
+    """A set of item keys that takes one bit per item: there may be millions."""
 
     def __init__(self) -> None:
-        self._of_jobs: dict[int, bytearray] = defaultdict(bytearray)
+        self._bits: dict[int, bytearray] = defaultdict(bytearray)
 
-    def add(self, place: Place) -> None:
-        job_key, position = place
-        bits, (at, bit) = self._of_jobs[job_key], divmod(position, 8)
-        bits.extend(bytes(max(0, at + 1 - len(bits))))
-        bits[at] |= 1 << bit
+    def add(self, item: ItemKey) -> None:
+        job_key, position = item
+        bits, (index, bit) = self._bits[job_key], divmod(position, 8)
+        bits.extend(bytes(max(0, index + 1 - len(bits))))
+        bits[index] |= 1 << bit
 
-    def __contains__(self, place: Place) -> bool:
-        job_key, position = place
-        bits, (at, bit) = self._of_jobs.get(job_key, b""), divmod(position, 8)
-        return at < len(bits) and bool(bits[at] >> bit & 1)
+    def __contains__(self, item: ItemKey) -> bool:
+        job_key, position = item
+        bits, (index, bit) = self._bits.get(job_key, b""), divmod(position, 8)
+        return index < len(bits) and bool(bits[index] >> bit & 1)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceItem:
-    """The item that has the name of what a conversation was the result of.
+    """The item that has the job id and item id that a conversation names.
 
-    It may be another's: a job that is discarded frees its name, and a job run under it later has items of its own.
+    It need not be the one that made the conversation: after a discard, a new job may have the same id.
     """
 
     job_id: str
@@ -45,57 +45,59 @@ class SourceItem:
     state: ItemState
     conversation_id: str | None
     is_deleted: bool
-    """That conversation was deleted."""
-    since: str
-    """When its job was created."""
+    """Whether the conversation `conversation_id` was deleted."""
+    job_created_at: str
 
     @property
-    def place(self) -> Place:
+    def key(self) -> ItemKey:
         return self.job_key, self.position
 
 
 class ItemLinks:
-    """Says which conversations are results of the items they name, over all chunks of a backup."""
+    """Decides which conversations become results of the items that they name, over all chunks of a backup."""
 
     def __init__(self) -> None:
-        self._heirs = KeySet()
-        self.places = KeySet()
-        """Of the items that have a result among those seen so far."""
+        self._newly_completed = KeySet()
+        self.items = KeySet()
+        """The items that have been given a result so far."""
         self.linked = 0
         self.unlinked = 0
+        """Conversations that name an item and do not become its result."""
 
-    def from_entries(
-        self, entries: Iterable[VerifiedEntry], items: Mapping[Row, SourceItem], *, heirs: Collection[str] = ()
-    ) -> dict[Place, tuple[VerifiedEntry, SourceItem]]:
-        """Return, by the place of the item, those of a chunk that are; the others are counted.
+    def link(
+        self, entries: Iterable[VerifiedEntry], items: Mapping[Row, SourceItem], *, replacing: Collection[str] = ()
+    ) -> dict[ItemKey, tuple[VerifiedEntry, SourceItem]]:
+        """Return the results of items among the conversations of a chunk, and count them and the others.
 
-        An item that is completed says itself what its result is, but for those conversations that are to replace it
-        (`heirs`, by their ids). One that is not takes the latest that names it.
+        A completed item is linked to the conversation that it records as its result, or to one that replaces it
+        (`replacing` are the ids of these). An item that is not completed is linked to the last that names it.
         """
-        found: dict[Place, tuple[VerifiedEntry, SourceItem]] = {}
+        results: dict[ItemKey, tuple[VerifiedEntry, SourceItem]] = {}
         for entry in entries:
-            item = items.get(result_of(entry))
+            item = items.get(item_name(entry))
             if item is None:
                 continue
-            is_first = item.state is not ItemState.COMPLETED and item.place not in self._heirs
-            is_its_result = item.conversation_id == entry.id or entry.id in heirs
+            is_first = item.state is not ItemState.COMPLETED and item.key not in self._newly_completed
+            is_its_result = item.conversation_id == entry.id or entry.id in replacing
             self.linked += is_first or is_its_result
             self.unlinked += not (is_first or is_its_result)
             if is_first:
-                self._heirs.add(item.place)
-            if is_its_result or item.place in self._heirs:
-                found[item.place] = (entry, item)
-        for place in found:
-            self.places.add(place)
-        return found
+                self._newly_completed.add(item.key)
+            if is_its_result or item.key in self._newly_completed:
+                results[item.key] = (entry, item)
+        for key in results:
+            self.items.add(key)
+        return results
 
 
-def items_named(session: Session, owner: str, entries: Sequence[VerifiedEntry], *, held: bool) -> dict[Row, SourceItem]:
-    """Return the items that these conversations name, by those names. With `held` nobody else moves them."""
-    rows = [named for named in dict.fromkeys(map(result_of, entries)) if None not in named]
-    if held:
-        session.lock_rows("hold_items_of_conversations", rows, owner)
-    found = session.select_rows("items_of_conversations", rows, owner)
+def source_items(
+    session: Session, owner: str, entries: Sequence[VerifiedEntry], *, locked: bool
+) -> dict[Row, SourceItem]:
+    """Return the items that these conversations name, by name. With `locked`, lock them until the transaction ends."""
+    names = [name for name in dict.fromkeys(map(item_name, entries)) if None not in name]
+    if locked:
+        session.lock_rows("hold_items_of_conversations", names, owner)
+    rows = session.select_rows("items_of_conversations", names, owner)
     return {
         (job_id, item_id): SourceItem(
             job_id,
@@ -106,10 +108,10 @@ def items_named(session: Session, owner: str, entries: Sequence[VerifiedEntry], 
             deleted_at is not None,
             to_text(from_micros(created_at)),
         )
-        for job_id, item_id, job_key, position, state, result, deleted_at, created_at in found
+        for job_id, item_id, job_key, position, state, result, deleted_at, created_at in rows
     }
 
 
-def result_of(entry: VerifiedEntry) -> Row:
-    """Return the names of the job and the item that a conversation says it is the result of."""
-    return entry.coming.job_id, entry.coming.item_id
+def item_name(entry: VerifiedEntry) -> Row:
+    """Return the job id and the item id that a conversation names; each may be None."""
+    return entry.archived.job_id, entry.archived.item_id

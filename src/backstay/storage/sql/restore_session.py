@@ -1,4 +1,4 @@
-"""Conversations come back from a backup, in one transaction of the caller's."""
+"""Restores the conversations of a backup, in one transaction of the caller."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,44 +22,44 @@ from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Document, Record
 from backstay.storage.sql.cascade.closure import CascadeTables
-from backstay.storage.sql.cascade.related import RelatedRequest, RelatedRowsOfRestore, differs
+from backstay.storage.sql.cascade.related import RelatedEntry, RelatedRowsPass, restore_differs
 from backstay.storage.sql.cascade.tables import OURS
 from backstay.storage.sql.jobs import find_job, lock_job, set_state
 from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, lock, lock_by_ids, put
-from backstay.storage.sql.relink import ItemLinks, KeySet, SourceItem, items_named, result_of
+from backstay.storage.sql.relink import ItemLinks, KeySet, SourceItem, item_name, source_items
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.verified_entries import VerifiedEntry, verify_entries
 
-_NONE = KeySet()
-_COMPARED = 500  # conversations read at once
+_NO_ITEMS = KeySet()
+_BATCH_SIZE = 500  # conversations read at once
 
 
 @dataclass(frozen=True, slots=True)
 class _ClassifiedChunk:
-    """A chunk, by what has to be done with it."""
+    """A chunk of a backup, compared with the database: what is new, identical, or in conflict."""
 
     new: Sequence[VerifiedEntry]
     identical: int
-    clashes: Sequence[tuple[VerifiedEntry, ConflictingConversation]]
+    conflicts: Sequence[tuple[VerifiedEntry, ConflictingConversation]]
     items: Mapping[Row, SourceItem]
-    """Of the new and the clashing ones, by the names of job and item."""
+    """The items that the new and the conflicting conversations name, by job id and item id."""
 
 
 def plan(session: Session, backup: Backup, documents: Documents, added: AddedColumns) -> RestorePlan:
-    """Say what a restore would do."""
+    """Return what a restore would do. Raises BackupDamaged, ColumnsDiffer."""
     columns = _columns(session, added)
-    new, identical, conflicts, linking = 0, 0, 0, ItemLinks()
-    clashes: list[ConflictingConversation] = []
-    in_the_way: list[str] = []
+    new, identical, conflicts, links = 0, 0, 0, ItemLinks()
+    examples: list[ConflictingConversation] = []
+    conflicting_ids: list[str] = []
     for entries in verify_entries(session, backup, documents, columns):
-        found = _classify(session, backup.owner, entries, columns)
-        new += len(found.new)
-        identical += found.identical
-        conflicts += len(found.clashes)
-        clashes += [clash for _, clash in found.clashes[: NAMED_CLASHES - len(clashes)]]
-        in_the_way += [clash.other_id for _, clash in found.clashes if clash.other_id is not None]
-        linking.from_entries(found.new, found.items)
-    return RestorePlan(backup.id, new, identical, linking.unlinked, conflicts, clashes, in_the_way)
+        chunk = _classify(session, backup.owner, entries, columns)
+        new += len(chunk.new)
+        identical += chunk.identical
+        conflicts += len(chunk.conflicts)
+        examples += [conflict for _, conflict in chunk.conflicts[: NAMED_CLASHES - len(examples)]]
+        conflicting_ids += [conflict.other_id for _, conflict in chunk.conflicts if conflict.other_id is not None]
+        links.link(chunk.new, chunk.items)
+    return RestorePlan(backup.id, new, identical, links.unlinked, conflicts, examples, conflicting_ids)
 
 
 class RestoreSession:
@@ -78,14 +78,17 @@ class RestoreSession:
         self._columns = _columns(session, added)
         self._on_conflict = on_conflict
         self._now = now
-        self._linking = ItemLinks()
+        self._links = ItemLinks()
         self._relinked: dict[tuple[str, int], Counter[ItemState]] = defaultdict(Counter)
         self._count = RestoreResult(backup.id, 0, 0, 0, 0, 0, 0)
 
     def delete_conflicting(self, saved: Backup) -> None:
-        """Delete what is replaced: everything in its backup. Raises RestoreConflict: it was changed since."""
+        """Delete the conversations that the restore replaces: all in the backup `saved`, which was made of them.
+
+        Raises RestoreConflict: one was changed since.
+        """
         columns = StoredColumns.from_session(self._session)
-        # Compare all before deleting any: what one takes along may be part of another.
+        # Deleting one conversation may change related rows of another: compare all before deleting any.
         for items in self._saved(saved):
             versions = {item.id: item.row_version for item in items}
             for live in lock_by_ids(self._session, saved.owner, list(versions), columns).values():
@@ -96,77 +99,80 @@ class RestoreSession:
             self._add(replaced=len(delete(self._session, saved.owner, keys)))
 
     def _saved(self, saved: Backup) -> Iterator[list[BackupItem]]:
-        values = {"key": saved.key, "owner": saved.owner, "limit": _COMPARED}
-        for first in range(0, saved.conversations, _COMPARED):
+        values = {"key": saved.key, "owner": saved.owner, "limit": _BATCH_SIZE}
+        for first in range(0, saved.conversations, _BATCH_SIZE):
             yield list(map(BackupItem._make, self._session.rows("backup_items_after", {**values, "first": first})))
 
     def run(self, documents: Documents, on_progress: Callable[[int], None]) -> RestoreResult:
-        """Bring everything back; raises as `BackupStore.restore`."""
-        done, related = 0, RelatedRowsOfRestore(self._session, self._backup, self._columns)
+        """Restore all conversations and their related rows. Raises like `BackupStore.restore`."""
+        count, related = 0, RelatedRowsPass(self._session, self._backup, self._columns)
         for entries in verify_entries(self._session, self._backup, documents, self._columns):
-            found = _classify(
-                self._session, self._backup.owner, entries, self._columns, held=True, linked=self._linking.places
+            chunk = _classify(
+                self._session, self._backup.owner, entries, self._columns, locked=True, linked=self._links.items
             )
-            coming = [*found.new, *self._check_conflicts(found)]
-            self._put(coming)
-            self._relink(coming, found)
-            self._add(restored=len(coming), identical=found.identical)
-            related.note(entry.coming.position for entry in sorted(coming, key=_position))
-            done += len(entries)
-            on_progress(done)
+            restored = [*chunk.new, *self._check_conflicts(chunk)]
+            self._store(restored)
+            self._relink(restored, chunk)
+            self._add(restored=len(restored), identical=chunk.identical)
+            related.note(_position(entry) for entry in sorted(restored, key=_position))
+            count += len(entries)
+            on_progress(count)
         for table in OURS:
             self._session.tables.advance(table)
-        related.restore(lambda: _wanted(verify_entries(self._session, self._backup, documents, self._columns)))
-        self._add(related=related.brought, left=related.left)
+        related.run(lambda: _related_entries(verify_entries(self._session, self._backup, documents, self._columns)))
+        self._add(related=related.restored, left=related.not_restored)
         for (job_id, key), states in self._relinked.items():
             self._recount(job_id, key, states)
-        return replace(self._count, relinked=self._linking.linked, unlinked=self._linking.unlinked)
+        return replace(self._count, relinked=self._links.linked, unlinked=self._links.unlinked)
 
-    def _check_conflicts(self, found: _ClassifiedChunk) -> list[VerifiedEntry]:
-        """Return what comes although something else was its item's result; what was in the way is gone before."""
-        if not found.clashes:
+    def _check_conflicts(self, chunk: _ClassifiedChunk) -> list[VerifiedEntry]:
+        """Return the conflicting conversations to restore, none if they are skipped. Raises RestoreConflict.
+
+        What they conflict with has been deleted by `delete_conflicting`.
+        """
+        if not chunk.conflicts:
             return []
         if self._on_conflict is OnConflict.SKIP:
-            self._add(skipped=len(found.clashes))
+            self._add(skipped=len(chunk.conflicts))
             return []
-        busy = any(clash.kind is ConflictKind.BUSY for _, clash in found.clashes)
+        busy = any(conflict.kind is ConflictKind.BUSY for _, conflict in chunk.conflicts)
         if self._on_conflict is OnConflict.FAIL or busy:
-            raise restore_conflict(self._backup.id, [clash for _, clash in found.clashes])
-        others = [clash.other_id for _, clash in found.clashes if clash.other_id is not None]
+            raise restore_conflict(self._backup.id, [conflict for _, conflict in chunk.conflicts])
+        others = [conflict.other_id for _, conflict in chunk.conflicts if conflict.other_id is not None]
         live = lock_by_ids(self._session, self._backup.owner, others, StoredColumns.from_session(self._session))
         for other in live:
             raise _changed(other)
-        return [entry for entry, _ in found.clashes]
+        return [entry for entry, _ in chunk.conflicts]
 
-    def _put(self, coming: Sequence[VerifiedEntry]) -> None:
-        if not coming:
+    def _store(self, entries: Sequence[VerifiedEntry]) -> None:
+        if not entries:
             return
-        asked: list[Row] = [(entry.key,) for entry in coming]
-        taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", asked)}
+        key_rows: list[Row] = [(entry.key,) for entry in entries]
+        taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", key_rows)}
         new = iter(self._session.rows("new_conversation_keys", {"count": len(taken)}))
-        keyed = [(next(new)[0] if entry.key in taken else entry.key, entry.coming.rows) for entry in coming]
+        keyed = [(next(new)[0] if entry.key in taken else entry.key, entry.archived.rows) for entry in entries]
         put(self._session, keyed, self._columns)
-        if self._columns.closure.keys:
+        if self._columns.cascade.foreign_keys:
             if taken:
-                entry = next(entry for entry in coming if entry.key in taken)
-                raise differs(self._backup, entry.id, orjson.loads(entry.coming.line), None)
-            return  # compared once the rows of other tables are there
+                entry = next(entry for entry in entries if entry.key in taken)
+                raise restore_differs(self._backup, entry.id, orjson.loads(entry.archived.line), None)
+            return  # `RelatedRowsPass` compares them when their related rows are restored
         keys = [key for key, _ in keyed]
         live = {record.id: record for record in at_keys(self._session, self._backup.owner, keys, self._columns)}
-        for entry in coming:
+        for entry in entries:
             if entry.id not in live or live[entry.id].digest != entry.digest:
                 raise _differs(self._backup, entry, live.get(entry.id))
 
-    def _relink(self, coming: Sequence[VerifiedEntry], found: _ClassifiedChunk) -> None:
-        heirs = {clash.id for _, clash in found.clashes if clash.kind is ConflictKind.ITEM}
-        results = self._linking.from_entries(coming, found.items, heirs=heirs)
-        rows: list[Row] = [(*place, entry.id) for place, (entry, _) in results.items()]
+    def _relink(self, restored: Sequence[VerifiedEntry], chunk: _ClassifiedChunk) -> None:
+        replacing = {conflict.id for _, conflict in chunk.conflicts if conflict.kind is ConflictKind.ITEM}
+        results = self._links.link(restored, chunk.items, replacing=replacing)
+        rows: list[Row] = [(*item_key, entry.id) for item_key, (entry, _) in results.items()]
         self._session.execute_rows("relink_items", rows)
         for _, item in results.values():
             self._relinked[item.job_id, item.job_key][item.state] += 1
 
     def _recount(self, job_id: str, key: int, states: Counter[ItemState]) -> None:
-        """Have a job's counts, and its state, say what its items say."""
+        """Update a job's counts and state after its items became completed; `states` are what they were before."""
         moved = {str(state): states[state] for state in (ItemState.PENDING, ItemState.FAILED, ItemState.SKIPPED)}
         if not any(moved.values()):
             return
@@ -195,9 +201,9 @@ def _changed(conversation_id: str) -> RestoreConflict:
     )
 
 
-def restore_conflict(backup_id: str, clashes: Sequence[ConflictingConversation]) -> RestoreConflict:
-    """Return the error that tells what is in the way."""
-    first = clashes[0]
+def restore_conflict(backup_id: str, conflicts: Sequence[ConflictingConversation]) -> RestoreConflict:
+    """Return the error that describes the first conflict and counts the others."""
+    first = conflicts[0]
     match first.kind:
         case ConflictKind.CONTENT:
             what = f"conversation {quoted_id(first.id)} is there with other content"
@@ -209,12 +215,12 @@ def restore_conflict(backup_id: str, clashes: Sequence[ConflictingConversation])
             )
         case ConflictKind.BUSY:
             what = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
-    more = f", and {len(clashes) - 1:,} more are in conflict" if len(clashes) > 1 else ""
+    more = f", and {len(conflicts) - 1:,} more are in conflict" if len(conflicts) > 1 else ""
     remedy = "" if first.kind is ConflictKind.BUSY else "; --on-conflict skip restores the others, replace restores all"
     return RestoreConflict(
         f"Nothing was restored from {backup_id}: {what}{more}{remedy}",
         backup_id=backup_id,
-        conflicts=[{"id": clash.id, "kind": str(clash.kind), "other": clash.other_id} for clash in clashes[:100]],
+        conflicts=[{"id": item.id, "kind": str(item.kind), "other": item.other_id} for item in conflicts[:100]],
     )
 
 
@@ -229,7 +235,7 @@ def _columns(session: Session, added: AddedColumns) -> StoredColumns:
                     column=name,
                 )
     return StoredColumns(
-        added.get("conversations", {}), added.get("turns", {}), CascadeTables.from_session(session).only(added)
+        added.get("conversations", {}), added.get("turns", {}), CascadeTables.from_session(session).restricted_to(added)
     )
 
 
@@ -239,21 +245,24 @@ def _classify(
     entries: Sequence[VerifiedEntry],
     columns: StoredColumns,
     *,
-    held: bool = False,
-    linked: KeySet = _NONE,
+    locked: bool = False,
+    linked: KeySet = _NO_ITEMS,
 ) -> _ClassifiedChunk:
-    """Compare a chunk with what is there; `linked` are the items that have got a result of this restore."""
+    """Compare a chunk with the database. `linked` are the items that this restore has given a result.
+
+    With `locked`, lock the items that the conversations name.
+    """
     live = by_ids(session, owner, [entry.id for entry in entries], columns)
     absent = [entry for entry in entries if entry.id not in live or live[entry.id].digest != entry.digest]
-    items = items_named(session, owner, absent, held=held)
-    new, clashes = [], []
+    items = source_items(session, owner, absent, locked=locked)
+    new, conflicts = [], []
     for entry in absent:
-        clash = _conflict(entry, live.get(entry.id), items.get(result_of(entry)), linked)
-        if clash is None:
+        conflict = _conflict(entry, live.get(entry.id), items.get(item_name(entry)), linked)
+        if conflict is None:
             new.append(entry)
         else:
-            clashes.append((entry, clash))
-    return _ClassifiedChunk(new, len(entries) - len(absent), clashes, items)
+            conflicts.append((entry, conflict))
+    return _ClassifiedChunk(new, len(entries) - len(absent), conflicts, items)
 
 
 def _conflict(
@@ -262,14 +271,14 @@ def _conflict(
     if item is not None and item.state is ItemState.RUNNING:
         return ConflictingConversation(entry.id, ConflictKind.BUSY, None)
     if live is not None:
-        is_same = _without_times(entry.coming.line) == _without_times(live.line)
+        is_same = _without_times(entry.archived.line) == _without_times(live.line)
         return ConflictingConversation(entry.id, ConflictKind.TIMES if is_same else ConflictKind.CONTENT, entry.id)
-    if item is None or item.is_deleted or item.conversation_id in (None, entry.id) or item.place in linked:
+    if item is None or item.is_deleted or item.conversation_id in (None, entry.id) or item.key in linked:
         return None
-    # What is older than the job was made by another of its name, which was discarded.
+    # A conversation older than the job was made by a discarded job of the same id.
     return (
         ConflictingConversation(entry.id, ConflictKind.ITEM, item.conversation_id)
-        if entry.coming.created_at >= item.since
+        if entry.archived.created_at >= item.job_created_at
         else None
     )
 
@@ -279,14 +288,16 @@ def _without_times(line: bytes) -> Document:
 
 
 def _differs(backup: Backup, entry: VerifiedEntry, live: Record | None) -> RestoreDiffers:
-    found = orjson.loads(live.line) if live is not None else None
-    return differs(backup, entry.id, orjson.loads(entry.coming.line), found)
+    now = orjson.loads(live.line) if live is not None else None
+    return restore_differs(backup, entry.id, orjson.loads(entry.archived.line), now)
 
 
 def _position(entry: VerifiedEntry) -> int:
-    return entry.coming.position
+    return entry.archived.position
 
 
-def _wanted(chunks: Iterator[list[VerifiedEntry]]) -> Iterator[list[RelatedRequest]]:
+def _related_entries(chunks: Iterator[list[VerifiedEntry]]) -> Iterator[list[RelatedEntry]]:
     for entries in chunks:
-        yield [RelatedRequest(_position(one), one.id, one.key, one.digest, one.coming.line) for one in entries]
+        yield [
+            RelatedEntry(_position(entry), entry.id, entry.key, entry.digest, entry.archived.line) for entry in entries
+        ]

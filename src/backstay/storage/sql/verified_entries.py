@@ -1,4 +1,4 @@
-"""What comes back: the conversations of a backup's file, each proven to be what the snapshot found."""
+"""Reads the conversations of a backup's file, and verifies each against the digest that its snapshot recorded."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +16,7 @@ from backstay.storage.sql.session import Session
 
 
 class ArchivedConversation(NamedTuple):
-    """A conversation as the file has it. In tuples, because there are so many: Python looks after those less."""
+    """A conversation as the file holds it. A tuple, since there are many: the garbage collector tracks few tuples."""
 
     position: int
     id: str
@@ -29,55 +29,59 @@ class ArchivedConversation(NamedTuple):
 
 
 class VerifiedEntry(NamedTuple):
-    """A conversation of the backup, proven to be what the snapshot found, and what that noted of it."""
+    """A conversation of the backup's file that matches what the snapshot recorded of it: id, key and digest."""
 
     id: str
     key: int
     digest: bytes
-    coming: ArchivedConversation
+    archived: ArchivedConversation
 
 
 def verify_entries(
     session: Session, backup: Backup, documents: Documents, columns: StoredColumns
 ) -> Iterator[list[VerifiedEntry]]:
-    """Yield what is in the file, each conversation proven to be what the snapshot found."""
+    """Yield the conversations of the file in batches, in order.
+
+    Raises:
+        BackupDamaged: one cannot be read, or is not what the snapshot recorded.
+    """
     with closing(prefetch(_read_entries(backup, documents, columns))) as chunks:
         for chunk in chunks:
             if not chunk:
                 continue
             first = chunk[0].position
             values = {"key": backup.key, "owner": backup.owner, "first": first, "limit": chunk[-1].position - first + 1}
-            noted = {row[0]: row[1:4] for row in session.rows("backup_items_after", values)}
+            recorded = {row[0]: row[1:4] for row in session.rows("backup_items_after", values)}
             entries = []
-            for coming in chunk:
-                conversation_id, key, digest = noted.get(coming.position, (None, 0, b""))
-                if conversation_id != coming.id or not _has_digest(coming, digest):
-                    raise _damaged(backup, coming.position)
-                entries.append(VerifiedEntry(coming.id, key, digest, coming))
+            for archived in chunk:
+                conversation_id, key, digest = recorded.get(archived.position, (None, 0, b""))
+                if conversation_id != archived.id or not _has_digest(archived, digest):
+                    raise _damaged(backup, archived.position)
+                entries.append(VerifiedEntry(archived.id, key, digest, archived))
             yield entries
 
 
 def _read_entries(backup: Backup, documents: Documents, columns: StoredColumns) -> Iterator[list[ArchivedConversation]]:
     for chunk in documents():
-        found = []
+        conversations = []
         for position, document, line, digest in chunk:
             try:
                 rows = rows_of(document, backup.owner, columns)
                 names = (document["id"], document["job_id"], document["item_id"], document["created_at"])
-                found.append(ArchivedConversation(position, *names, rows, line, digest))
+                conversations.append(ArchivedConversation(position, *names, rows, line, digest))
             except (KeyError, TypeError, ValueError) as error:
                 raise _damaged(backup, position) from error
-        yield found
+        yield conversations
 
 
-def _has_digest(coming: ArchivedConversation, digest: bytes) -> bool:
-    # Most lines are canonical as they stand.
-    if coming.line_digest == digest:
+def _has_digest(archived: ArchivedConversation, digest: bytes) -> bool:
+    # Most lines are canonical as they are.
+    if archived.line_digest == digest:
         return True
     try:
-        return digest_of_document(orjson.loads(coming.line)) == digest
+        return digest_of_document(orjson.loads(archived.line)) == digest
     except TypeError:
-        return False  # nested deeper than any line that we write
+        return False  # nested deeper than any line of a backup
 
 
 def _damaged(backup: Backup, position: int) -> BackupDamaged:

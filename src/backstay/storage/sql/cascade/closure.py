@@ -1,7 +1,7 @@
-"""What a delete would take along: rows of other tables that go, or change, when conversations do.
+"""What a delete of conversations does to other tables: which rows it deletes, and which it updates.
 
-The database does that by itself, by the foreign keys of a user's own tables. What it does is found out here beforehand,
-from the catalogue, so that a backup holds those rows too.
+The database does this itself, by the foreign keys of the user's tables. Here it is computed beforehand, from the
+catalogue, so that a backup holds those rows as well.
 """
 
 from collections import Counter, defaultdict, deque
@@ -15,68 +15,78 @@ from backstay.library.record import beyond_json, value_to_line
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, TURNS, CatalogTable, ForeignKey, OnDelete
 from backstay.storage.sql.session import Session
 
-Found = dict[str, list[dict[str, Any]]]
-"""Rows by table, as they stand in a line."""
+RowsByTable = dict[str, list[dict[str, Any]]]
+"""Rows by table, with their values as a line of a backup holds them."""
 
-_KEYS = {CONVERSATIONS: "key", TURNS: "conversation_key"}
+_CONVERSATION_KEY = {CONVERSATIONS: "key", TURNS: "conversation_key"}
+"""The column that holds the key of the conversation, by built-in table."""
 
 
 @dataclass(frozen=True, slots=True)
 class CascadeTables:
-    """The tables that hang on conversations, by which keys, and which of their columns are kept."""
+    """The tables whose rows a delete of conversations deletes or updates, and the foreign keys that lead to them."""
 
-    keys: Sequence[ForeignKey] = ()
+    foreign_keys: Sequence[ForeignKey] = ()
     tables: Mapping[str, CatalogTable] = field(default_factory=dict)
-    kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of tables whose rows go, all columns; of those whose rows change, what tells a row and what it refers to."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns that a backup holds, by table.
+
+    All columns of a table whose rows are deleted; the primary key and the foreign keys of one whose rows are updated.
+    """
 
     @classmethod
     def from_session(cls, session: Session) -> "CascadeTables":
-        """Return that of a database."""
+        """Read them from the catalogue of a database."""
         keys = session.tables.foreign_keys()
-        found = {key.table: session.tables.table(key.table) for key in keys}
-        tables = {name: table for name, table in found.items() if table is not None}
-        goes = {key.table for key in keys if key.on_delete is OnDelete.CASCADE} - set(OURS)
-        kept = {name: tuple(tables[name].columns) for name in goes}
-        for name in sorted({key.table for key in keys if key.on_delete.changes} - goes):
-            changing = [key for key in keys if key.table == name and key.on_delete.changes]
-            told = (*tables[name].key, *(column for key in changing for column in key.columns))
-            kept[name] = tuple(dict.fromkeys(told))
-        return cls(keys, tables, dict(sorted(kept.items())))
+        read = {key.table: session.tables.table(key.table) for key in keys}
+        tables = {name: table for name, table in read.items() if table is not None}
+        deleted = {key.table for key in keys if key.on_delete is OnDelete.CASCADE} - set(OURS)
+        columns = {name: tuple(tables[name].columns) for name in deleted}
+        for name in sorted({key.table for key in keys if key.on_delete.updates} - deleted):
+            updating = [key for key in keys if key.table == name and key.on_delete.updates]
+            names = (*tables[name].key, *(column for key in updating for column in key.columns))
+            columns[name] = tuple(dict.fromkeys(names))
+        return cls(keys, tables, dict(sorted(columns.items())))
 
-    def only(self, columns: Mapping[str, Mapping[str, str]]) -> "CascadeTables":
-        """Return the part that these tables and columns are of."""
-        kept = {
+    def restricted_to(self, columns: Mapping[str, Mapping[str, str]]) -> "CascadeTables":
+        """Return only the tables and columns that are among these, and the foreign keys between them."""
+        restricted = {
             name: tuple(names)
             for name, names in columns.items()
-            if name in self.kept and set(names) <= set(self.tables[name].columns)
+            if name in self.columns and set(names) <= set(self.tables[name].columns)
         }
-        kept |= {name: self.kept[name] for name in OURS if name in self.kept}
-        keys = [key for key in self.keys if key.table in OURS or set(key.columns) <= set(kept.get(key.table, ()))]
-        return CascadeTables([key for key in keys if key.parent in OURS or key.parent in kept], self.tables, kept)
+        restricted |= {name: self.columns[name] for name in OURS if name in self.columns}
+        keys = [
+            key
+            for key in self.foreign_keys
+            if key.table in OURS or set(key.columns) <= set(restricted.get(key.table, ()))
+        ]
+        return CascadeTables(
+            [key for key in keys if key.parent in OURS or key.parent in restricted], self.tables, restricted
+        )
 
     def as_mapping(self) -> dict[str, Mapping[str, str]]:
-        """Return the columns that are kept, by table, with their types; those of ours left out."""
+        """Return the columns that a backup holds, with their types, by table; built-in tables are left out."""
         return {
             name: {column: self.tables[name].columns[column] for column in columns}
-            for name, columns in self.kept.items()
+            for name, columns in self.columns.items()
             if name not in OURS
         }
 
     @property
-    def going(self) -> list[str]:
-        """The tables whose rows go."""
-        goes = {key.table for key in self.keys if key.on_delete is OnDelete.CASCADE}
-        return [name for name in self.kept if name in goes and name not in OURS]
+    def deleted_by_cascade(self) -> list[str]:
+        """The user's tables whose rows are deleted with conversations."""
+        deleted = {key.table for key in self.foreign_keys if key.on_delete is OnDelete.CASCADE}
+        return [name for name in self.columns if name in deleted and name not in OURS]
 
     @property
-    def changing(self) -> list[str]:
-        """The tables whose rows stay and change."""
-        return sorted({key.table for key in self.keys if key.on_delete.changes})
+    def updated_by_cascade(self) -> list[str]:
+        """The tables whose rows stay, and have a foreign key set to null or its default."""
+        return sorted({key.table for key in self.foreign_keys if key.on_delete.updates})
 
 
 class _ReachedRow:
-    """A row that is reached."""
+    """A row that the walk has reached, with the conversations from which it did."""
 
     __slots__ = ("identity", "roots", "table", "values")
 
@@ -85,162 +95,174 @@ class _ReachedRow:
         self.identity = identity
         self.values = values
         self.roots = roots
-        """The conversations with which it goes."""
+        """The keys of the conversations with which the row is deleted or updated."""
 
 
 class CascadeWalk:
-    """What hangs on some conversations."""
+    """The rows that a delete of some conversations reaches.
 
-    def __init__(self, session: Session, closure: CascadeTables, keys: Sequence[int], *, held: bool = False) -> None:
-        """Find it. With `held` nobody else changes it until the transaction ends."""
+    The walk starts at the conversations (roots) and their turns, and follows each foreign key from parent to child.
+    A child is deleted too, and the walk continues from it; or it is updated, or blocks the delete.
+    """
+
+    def __init__(
+        self, session: Session, cascade: CascadeTables, conversation_keys: Sequence[int], *, held: bool = False
+    ) -> None:
+        """Walk. With `held`, no other transaction changes the reached rows until this one ends."""
         self._tables = session.tables
-        self._closure = closure
+        self._cascade = cascade
         self._held = held
-        self._rows: dict[tuple[str, Any], _ReachedRow] = {}
-        self._changed: dict[tuple[ForeignKey, Any], _ReachedRow] = {}
+        self._deleted: dict[tuple[str, Any], _ReachedRow] = {}
+        self._updated: dict[tuple[ForeignKey, Any], _ReachedRow] = {}
         self.blocking: dict[ForeignKey, set[Any]] = defaultdict(set)
-        """Rows that keep these conversations from going, by the key that says so."""
+        """Identities of the rows that block the delete of these conversations, by the foreign key that blocks it."""
         self._by_parent: dict[str, list[ForeignKey]] = defaultdict(list)
-        for key in closure.keys:
+        for key in cascade.foreign_keys:
             self._by_parent[key.parent].append(key)
-        if keys and closure.keys:
-            self._follow(self._roots(keys))
-            self._settle()
+        if conversation_keys and cascade.foreign_keys:
+            self._follow(self._roots(conversation_keys))
+            self._drop_resolved()
 
-    def _roots(self, keys: Sequence[int]) -> Iterable[tuple[str, list[_ReachedRow]]]:
-        for table, place in _KEYS.items():
-            near = [key for key in self._closure.keys if table in (key.parent, key.table)]
-            if not near:
+    def _roots(self, conversation_keys: Sequence[int]) -> Iterable[tuple[str, list[_ReachedRow]]]:
+        for table, key_column in _CONVERSATION_KEY.items():
+            edges = [key for key in self._cascade.foreign_keys if table in (key.parent, key.table)]
+            if not edges:
                 continue
-            names = [place, *(name for key in near if key.parent == table for name in key.parent_columns)]
-            names += [name for key in near if key.table == table and not key.on_delete.forbids for name in key.columns]
+            names = [key_column, *(name for key in edges if key.parent == table for name in key.parent_columns)]
+            names += [name for key in edges if key.table == table and not key.on_delete.blocks for name in key.columns]
             names = list(dict.fromkeys(names))
-            nodes = []
-            for _, identity, *values in self._tables.matching(table, (place,), [(key,) for key in keys], names):
-                node = _ReachedRow(table, identity, dict(zip(names, values, strict=True)), {values[0]})
-                self._rows[table, identity] = node
-                nodes.append(node)
-            yield table, nodes
+            rows = []
+            match_values = [(key,) for key in conversation_keys]
+            for _, identity, *values in self._tables.matching(table, (key_column,), match_values, names):
+                row = _ReachedRow(table, identity, dict(zip(names, values, strict=True)), {values[0]})
+                self._deleted[table, identity] = row
+                rows.append(row)
+            yield table, rows
 
     def _follow(self, roots: Iterable[tuple[str, list[_ReachedRow]]]) -> None:
-        waiting = deque(list(roots))
-        while waiting:
-            parent, nodes = waiting.popleft()
+        pending = deque(list(roots))
+        while pending:
+            parent, rows = pending.popleft()
             for key in self._by_parent[parent]:
-                if more := self._step(key, nodes):
-                    waiting.append((key.table, more))
+                if reached := self._follow_key(key, rows):
+                    pending.append((key.table, reached))
 
-    def _step(self, key: ForeignKey, nodes: Sequence[_ReachedRow]) -> list[_ReachedRow]:
-        """Follow one key from these rows; return the rows that go with them and were not known to."""
-        parents = [(node, _values(node, key.parent_columns)) for node in nodes]
-        parents = [(node, values) for node, values in parents if None not in values]
-        asked = [values for _, values in parents]
-        more: dict[Any, _ReachedRow] = {}
+    def _follow_key(self, key: ForeignKey, rows: Sequence[_ReachedRow]) -> list[_ReachedRow]:
+        """Follow one foreign key from these rows; return the deleted rows that are new, or have new roots."""
+        parents = [(row, _values(row, key.parent_columns)) for row in rows]
+        parents = [(row, values) for row, values in parents if None not in values]
+        parent_values = [values for _, values in parents]
+        reached: dict[Any, _ReachedRow] = {}
         names = self._names(key)
-        for number, identity, *values in self._tables.children(key, asked, names, held=self._held):
-            node, row = parents[number][0], dict(zip(names, values, strict=True))
-            if key.on_delete.forbids:
+        for number, identity, *values in self._tables.children(key, parent_values, names, held=self._held):
+            parent, row = parents[number][0], dict(zip(names, values, strict=True))
+            if key.on_delete.blocks:
                 self.blocking[key].add(identity)
-            elif key.on_delete.changes:
-                told = self._changed.setdefault((key, identity), _ReachedRow(key.table, identity, row, set()))
-                told.roots |= node.roots
+            elif key.on_delete.updates:
+                updated = self._updated.setdefault((key, identity), _ReachedRow(key.table, identity, row, set()))
+                updated.roots |= parent.roots
             elif key.table in OURS:
-                if row[_KEYS[key.table]] not in node.roots:  # a whole conversation would go along
+                if row[_CONVERSATION_KEY[key.table]] not in parent.roots:  # it would delete another conversation
                     self.blocking[key].add(identity)
             else:
-                known = self._rows.setdefault((key.table, identity), _ReachedRow(key.table, identity, row, set()))
-                if not node.roots <= known.roots:
-                    known.roots |= node.roots
-                    more[identity] = known
-        return list(more.values())
+                deleted = self._deleted.setdefault((key.table, identity), _ReachedRow(key.table, identity, row, set()))
+                if not parent.roots <= deleted.roots:
+                    deleted.roots |= parent.roots
+                    reached[identity] = deleted
+        return list(reached.values())
 
     def _names(self, key: ForeignKey) -> Sequence[str]:
-        if key.on_delete.forbids:
+        if key.on_delete.blocks:
             return ()
-        if key.on_delete.changes:
-            return tuple(dict.fromkeys((*self._closure.tables[key.table].key, *key.columns)))
-        return (_KEYS[key.table],) if key.table in OURS else self._closure.kept[key.table]
+        if key.on_delete.updates:
+            return tuple(dict.fromkeys((*self._cascade.tables[key.table].key, *key.columns)))
+        return (_CONVERSATION_KEY[key.table],) if key.table in OURS else self._cascade.columns[key.table]
 
-    def _settle(self) -> None:
-        """Leave out what stands in the way of nothing, because it goes as well, or with these."""
-        for (key, identity), node in list(self._changed.items()):
-            gone = self._rows.get((key.table, identity))
-            if gone is not None:
-                node.roots -= gone.roots
-                if not node.roots:
-                    del self._changed[key, identity]
+    def _drop_resolved(self) -> None:
+        """Drop updates of rows that are deleted anyway, and blocks by rows that are deleted in the same statement."""
+        for (key, identity), row in list(self._updated.items()):
+            deleted = self._deleted.get((key.table, identity))
+            if deleted is not None:
+                row.roots -= deleted.roots
+                if not row.roots:
+                    del self._updated[key, identity]
         for key, identities in list(self.blocking.items()):
             if key.on_delete is OnDelete.NO_ACTION:
-                identities -= {identity for identity in identities if (key.table, identity) in self._rows}
+                identities -= {identity for identity in identities if (key.table, identity) in self._deleted}
             if not identities:
                 del self.blocking[key]
 
     def count(self) -> Counter[int]:
-        """Return how many rows of other tables hang on each conversation."""
-        found: Counter[int] = Counter()
-        for (table, _), node in self._rows.items():
+        """Return the number of related rows by the key of the conversation."""
+        counts: Counter[int] = Counter()
+        for (table, _), row in self._deleted.items():
             if table not in OURS:
-                found.update(node.roots)
-        for node in self._changed.values():
-            found.update(node.roots)
-        return found
+                counts.update(row.roots)
+        for row in self._updated.values():
+            counts.update(row.roots)
+        return counts
 
-    def identities(self, table: str) -> set[Any]:
-        """Return what tells the rows of a table that go."""
-        return {identity for name, identity in self._rows if name == table}
+    def deleted_identities(self, table: str) -> set[Any]:
+        """Return the identities of the rows of a table that are deleted."""
+        return {identity for name, identity in self._deleted if name == table}
 
-    def lost(self) -> Iterable[tuple[str, Any, bool]]:
-        """Yield table and identity of each row of another table, and whether it goes or only changes."""
-        yield from ((name, identity, True) for name, identity in self._rows if name not in OURS)
-        yield from ((key.table, identity, False) for key, identity in self._changed)
+    def related_rows(self) -> Iterable[tuple[str, Any, bool]]:
+        """Yield the table and identity of each related row, and whether it is deleted (else it is updated)."""
+        yield from ((name, identity, True) for name, identity in self._deleted if name not in OURS)
+        yield from ((key.table, identity, False) for key, identity in self._updated)
 
-    def unfit(self) -> Iterable[ForeignKey]:
-        """Yield the keys of rows that change and could not be found again."""
-        for key, _ in self._changed:
-            told = self._closure.tables[key.table].key
-            if not told or set(told) & set(key.columns):
+    def unidentifiable(self) -> Iterable[ForeignKey]:
+        """Yield, for each updated row that a restore could not find again, the foreign key that updates it.
+
+        Its table has no primary key, or the foreign key is part of it.
+        """
+        for key, _ in self._updated:
+            primary_key = self._cascade.tables[key.table].key
+            if not primary_key or set(primary_key) & set(key.columns):
                 yield key
 
     @property
-    def spills(self) -> bool:
-        """Whether rows that go or change have to do with other conversations as well, as far as can be told."""
-        if self.blocking or any(self._is_shared(key) for key, _ in self._changed):
+    def reaches_other_conversations(self) -> bool:
+        """Whether related rows may also be related to conversations that are not among the roots."""
+        if self.blocking or any(self._may_be_shared(key) for key, _ in self._updated):
             return True
-        for key in self._closure.keys:
-            if key.on_delete.forbids:
+        for key in self._cascade.foreign_keys:
+            if key.on_delete.blocks:
                 continue
-            here = {_values(node, key.parent_columns) for node in self._rows.values() if node.table == key.parent}
-            told = (_values(node, key.columns) for node in self._rows.values() if node.table == key.table)
-            if any(None not in values and values not in here for values in told):
+            parents = {_values(row, key.parent_columns) for row in self._deleted.values() if row.table == key.parent}
+            references = (_values(row, key.columns) for row in self._deleted.values() if row.table == key.table)
+            if any(None not in values and values not in parents for values in references):
                 return True
         return False
 
-    def _is_shared(self, key: ForeignKey) -> bool:
-        return key.table in OURS or sum(other.table == key.table for other in self._closure.keys) > 1
+    def _may_be_shared(self, key: ForeignKey) -> bool:
+        return key.table in OURS or sum(other.table == key.table for other in self._cascade.foreign_keys) > 1
 
-    def by_conversation(self) -> dict[int, dict[str, Found]]:
-        """Return what to keep with each conversation: rows that go (`deleted`), and rows that change (`changed`)."""
-        found: dict[int, dict[str, Found]] = {}
-        for (table, _), node in self._rows.items():
+    def by_conversation(self) -> dict[int, dict[str, RowsByTable]]:
+        """Return the related rows to back up, by the key of the conversation, then by `deleted` or `changed`."""
+        related: dict[int, dict[str, RowsByTable]] = {}
+        for (table, _), row in self._deleted.items():
             if table not in OURS:
-                _add(found, "deleted", node)
-        for node in self._changed.values():
-            _add(found, "changed", node)
-        return {key: {kind: _sorted(tables) for kind, tables in sorted(kinds.items())} for key, kinds in found.items()}
+                _add(related, "deleted", row)
+        for row in self._updated.values():
+            _add(related, "changed", row)
+        return {
+            key: {kind: _sorted(tables) for kind, tables in sorted(kinds.items())} for key, kinds in related.items()
+        }
 
 
-def _values(node: _ReachedRow, names: Sequence[str]) -> tuple[Any, ...]:
-    return tuple([node.values[name] for name in names])
+def _values(row: _ReachedRow, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple([row.values[name] for name in names])
 
 
-def _add(found: dict[int, dict[str, Found]], kind: str, node: _ReachedRow) -> None:
-    row = {name: value_to_line(value) for name, value in node.values.items()}
-    for root in node.roots:
-        found.setdefault(root, {}).setdefault(kind, {}).setdefault(node.table, []).append(row)
+def _add(related: dict[int, dict[str, RowsByTable]], kind: str, reached: _ReachedRow) -> None:
+    row = {name: value_to_line(value) for name, value in reached.values.items()}
+    for root in reached.roots:
+        related.setdefault(root, {}).setdefault(kind, {}).setdefault(reached.table, []).append(row)
 
 
-def _sorted(tables: Found) -> Found:
-    """In an order that depends on nothing but what is in them."""
+def _sorted(tables: RowsByTable) -> RowsByTable:
+    """Sort tables, rows and columns by nothing but their content."""
     return {
         name: sorted(({column: row[column] for column in sorted(row)} for row in rows), key=_format_row)
         for name, rows in sorted(tables.items())
@@ -251,8 +273,8 @@ def _format_row(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, default=beyond_json)
 
 
-def late_columns(closure: CascadeTables, table: str) -> set[str]:
-    """Return the columns of a table of ours that are set once everything else is there, as they refer to that."""
-    keys = [key for key in closure.keys if key.table == table and table in OURS]
-    required = closure.tables[table].required if keys else frozenset()
+def late_columns(cascade: CascadeTables, table: str) -> set[str]:
+    """Return the foreign key columns of a built-in table that a restore sets after it inserted what they refer to."""
+    keys = [key for key in cascade.foreign_keys if key.table == table and table in OURS]
+    required = cascade.tables[table].required if keys else frozenset()
     return {name for key in keys if not set(key.columns) & required for name in key.columns}

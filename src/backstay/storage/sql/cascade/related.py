@@ -1,4 +1,4 @@
-"""The second half of a restore: rows of other tables, and the comparison that has to wait for them."""
+"""The second pass of a restore: the related rows, and the comparison that has to wait for them."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,11 +15,11 @@ from backstay.storage.sql.cascade.restore import LinkedConversation, RelatedRows
 from backstay.storage.sql.records import StoredColumns, at_keys
 from backstay.storage.sql.session import Session
 
-_MOST_TOGETHER = 256
+_BATCH_SIZE = 256  # conversations
 
 
-class RelatedRequest(NamedTuple):
-    """A conversation of the backup, as far as its related rows are concerned."""
+class RelatedEntry(NamedTuple):
+    """A conversation of the backup, reduced to what the second pass needs."""
 
     position: int
     id: str
@@ -28,78 +28,81 @@ class RelatedRequest(NamedTuple):
     line: bytes
 
 
-Entries = Callable[[], Iterator[list[RelatedRequest]]]
-"""Opens a backup's conversations, many at a time; each call begins anew."""
+Entries = Callable[[], Iterator[list[RelatedEntry]]]
+"""Opens a backup's conversations in batches; each call begins at the first."""
 
 
-class RelatedRowsOfRestore:
-    """Remembers which conversations have come back, and brings their rows when all of them have."""
+class RelatedRowsPass:
+    """The second pass of a restore: it begins when all conversations of the first are stored."""
 
     def __init__(self, session: Session, backup: Backup, columns: StoredColumns) -> None:
         self._session = session
         self._backup = backup
         self._columns = columns
-        self._work = RelatedRowsRestore(session, columns.closure)
+        self._work = RelatedRowsRestore(session, columns.cascade)
         self._restored = array("q")  # positions, in order
 
     @property
-    def brought(self) -> int:
-        """Rows that are back, or refer again to what they referred to."""
-        return self._work.brought
+    def restored(self) -> int:
+        """Rows that were inserted, or whose foreign key was set again."""
+        return self._work.restored
 
     @property
-    def left(self) -> int:
-        """Rows that are not: what they refer to is missing, or they refer to something else by now."""
-        return self._work.left
+    def not_restored(self) -> int:
+        """Rows that were not, because what they refer to does not exist, or their foreign key has been set since."""
+        return self._work.not_restored
 
     def note(self, positions: Iterable[int]) -> None:
-        """Conversations of these positions are back; in the order of the file."""
-        if self._columns.closure.keys:
+        """Note that the conversations at these positions were restored. Positions must ascend over all calls."""
+        if self._columns.cascade.foreign_keys:
             self._restored.extend(positions)
 
-    def restore(self, entries: Entries) -> None:
-        """Bring back what belongs to them, and compare all of it. Raises ColumnsDiffer, RestoreDiffers."""
+    def run(self, entries: Entries) -> None:
+        """Restore the related rows of the noted conversations, then compare these with the backup.
+
+        Raises ColumnsDiffer, RestoreDiffers.
+        """
         if not self._restored:
             return
-        for wanted in self._wanted(entries):
-            documents = [orjson.loads(one.line) for one in wanted]
+        for batch in self._batches(entries):
+            documents = [orjson.loads(entry.line) for entry in batch]
             self._work.add(
-                [LinkedConversation(one.key, self._backup.owner, document)
-                 for one, document in zip(wanted, documents, strict=True)]
+                [LinkedConversation(entry.key, self._backup.owner, document)
+                 for entry, document in zip(batch, documents, strict=True)]
             )  # fmt: skip
         self._work.finish()
-        for wanted in self._wanted(entries):
-            self._compare(wanted)
+        for batch in self._batches(entries):
+            self._compare(batch)
 
-    def _wanted(self, entries: Entries) -> Iterator[list[RelatedRequest]]:
+    def _batches(self, entries: Entries) -> Iterator[list[RelatedEntry]]:
         at = 0
         with closing(entries()) as chunks:  # type: ignore[type-var]
             for chunk in chunks:
-                found = []
-                for one in chunk:
-                    if at < len(self._restored) and self._restored[at] == one.position:
-                        found.append(one)
+                restored = []
+                for entry in chunk:
+                    if at < len(self._restored) and self._restored[at] == entry.position:
+                        restored.append(entry)
                         at += 1
-                for start in range(0, len(found), _MOST_TOGETHER):
-                    yield found[start : start + _MOST_TOGETHER]
+                for start in range(0, len(restored), _BATCH_SIZE):
+                    yield restored[start : start + _BATCH_SIZE]
 
-    def _compare(self, wanted: Sequence[RelatedRequest]) -> None:
-        keys = [one.key for one in wanted]
+    def _compare(self, batch: Sequence[RelatedEntry]) -> None:
+        keys = [entry.key for entry in batch]
         live = {record.id: record for record in at_keys(self._session, self._backup.owner, keys, self._columns)}
-        for one in wanted:
-            record = live.get(one.id)
-            if record is not None and record.digest == one.digest:
+        for entry in batch:
+            record = live.get(entry.id)
+            if record is not None and record.digest == entry.digest:
                 continue
-            before, now = orjson.loads(one.line), orjson.loads(record.line) if record is not None else None
+            before, now = orjson.loads(entry.line), orjson.loads(record.line) if record is not None else None
             if now is None or not self._work.is_unchanged(before, now):
-                raise differs(self._backup, one.id, before, now)
+                raise restore_differs(self._backup, entry.id, before, now)
 
 
-def differs(backup: Backup, conversation_id: str, wanted: Document, found: Document | None) -> RestoreDiffers:
-    """Return the error that names what did not come back as it was."""
-    column = _first_difference(wanted, found) if found is not None else "id"
+def restore_differs(backup: Backup, conversation_id: str, before: Document, now: Document | None) -> RestoreDiffers:
+    """Return the error that names the first part of a conversation that differs from the backup."""
+    column = _first_difference(before, now) if now is not None else "id"
     return RestoreDiffers(
-        f"Conversation {quoted_id(conversation_id)} would not come back as it was: its {column} reads otherwise, "
+        f"Conversation {quoted_id(conversation_id)} would differ from its backup in its {column}, "
         "perhaps because of a trigger; nothing was restored",
         backup_id=backup.id,
         conversation_id=conversation_id,
@@ -107,22 +110,22 @@ def differs(backup: Backup, conversation_id: str, wanted: Document, found: Docum
     )
 
 
-def _first_difference(wanted: Document, found: Document) -> str:
-    if len(wanted[TURNS]) != len(found[TURNS]):
+def _first_difference(before: Document, now: Document) -> str:
+    if len(before[TURNS]) != len(now[TURNS]):
         return "number of turns"
-    for number, (turn, other) in enumerate(zip(wanted[TURNS], found[TURNS], strict=True), start=1):
+    for number, (turn, other) in enumerate(zip(before[TURNS], now[TURNS], strict=True), start=1):
         for name in turn:
             if turn[name] != other.get(name):
                 return f"{name} of turn {number}"
-    if wanted.get(RELATED) != found.get(RELATED):
-        return f"rows in {_first_table(wanted, found)}"
-    return next((name for name in wanted if wanted[name] != found.get(name)), "columns")
+    if before.get(RELATED) != now.get(RELATED):
+        return f"rows in {_first_table(before, now)}"
+    return next((name for name in before if before[name] != now.get(name)), "columns")
 
 
-def _first_table(wanted: Document, found: Document) -> str:
+def _first_table(before: Document, now: Document) -> str:
     for kind in ("deleted", "changed"):
-        before, now = (document.get(RELATED, {}).get(kind, {}) for document in (wanted, found))
-        for name in sorted({*before, *now}):
-            if before.get(name) != now.get(name):
+        tables, tables_now = (document.get(RELATED, {}).get(kind, {}) for document in (before, now))
+        for name in sorted({*tables, *tables_now}):
+            if tables.get(name) != tables_now.get(name):
                 return str(name)
     return "other tables"

@@ -1,6 +1,6 @@
-"""What Backstay asks about tables that are not its own: which hang on conversations, and what is in them.
+"""What Backstay asks of tables that are not its own: which refer to conversations, and what rows they hold.
 
-Their names are those of the catalogue, `schema.table` on a server. `conversations` and `turns` are ours.
+Tables are named as in the catalogue: `schema.table` on a server. `conversations` and `turns` are the built-in ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ OURS = (CONVERSATIONS, TURNS)
 
 
 class OnDelete(StrEnum):
-    """What a foreign key does to a row when the one it refers to goes."""
+    """What a foreign key does to a row when the row that it refers to is deleted."""
 
     CASCADE = "cascade"
     SET_NULL = "set null"
@@ -24,19 +24,19 @@ class OnDelete(StrEnum):
     NO_ACTION = "no action"
 
     @property
-    def changes(self) -> bool:
-        """Whether the row stays, and refers to something else then."""
+    def updates(self) -> bool:
+        """Whether the row stays, and its foreign key is set to null or to its default."""
         return self in (OnDelete.SET_NULL, OnDelete.SET_DEFAULT)
 
     @property
-    def forbids(self) -> bool:
-        """Whether the other row cannot go while this one is there."""
+    def blocks(self) -> bool:
+        """Whether the row that it refers to cannot be deleted while this row exists."""
         return self in (OnDelete.RESTRICT, OnDelete.NO_ACTION)
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """Rows of `table` refer by `columns` to those of `parent` that have the same in `parent_columns`."""
+    """A foreign key: `columns` of `table` refer to `parent_columns` of `parent`."""
 
     name: str
     table: str
@@ -48,65 +48,65 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class CatalogTable:
-    """A table as the catalogue has it."""
+    """A table as the catalogue describes it."""
 
     name: str
     columns: Mapping[str, str]
-    """Those that are stored, in order, with their types; computed ones are left out."""
+    """The stored columns in order, with their types; computed columns are left out."""
     key: tuple[str, ...]
-    """The columns of its primary key; none where it has none."""
+    """The columns of its primary key; empty without one."""
     required: frozenset[str]
-    """Columns that hold no null."""
+    """The columns that are NOT NULL."""
     defaults: Mapping[str, str]
-    """What columns take when nothing is given, in the words of the database."""
+    """The defaults of columns, as SQL expressions."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserTrigger:
-    """A trigger of a user's own."""
+    """A trigger that a user has created."""
 
     name: str
     table: str
 
 
 class TableCatalog(Protocol):
-    """The tables of one database, within a transaction. Values are as a backup takes them: see `library.record`."""
+    """The tables of one database, within a transaction. Values are as a backup holds them: see `library.record`."""
 
     def foreign_keys(self) -> Sequence[ForeignKey]:
-        """Return every foreign key that refers to conversations or turns, or to what goes with them, and so on."""
+        """Return every foreign key that refers to conversations, turns, or a table whose rows are deleted with them."""
         ...
 
     def table(self, name: str) -> CatalogTable | None:
-        """Return a table that a foreign key was found of; None where there is none of that name."""
+        """Return the table of a foreign key; None if it does not exist."""
         ...
 
     def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[UserTrigger]:
-        """Return the triggers that fire when rows of these tables are deleted, or changed."""
+        """Return the triggers that fire when rows are deleted from, or updated in, these tables."""
         ...
 
     def children(
         self, key: ForeignKey, parents: Sequence[Row], columns: Sequence[str], *, held: bool = False
     ) -> Sequence[Row]:
-        """Return the rows that refer by a foreign key to one of these.
+        """Return the rows that refer by a foreign key to one of these parents.
 
-        Each begins with the number of the one it refers to, from 0, and with what tells it from other rows for as long
-        as the transaction lasts; the values of `columns` come behind. `parents` are values of `key.parent_columns`.
-        With `held` nobody else changes the rows that were found until the transaction ends.
+        Each begins with the index of its parent in `parents` and with its identity, which is valid until the
+        transaction ends; the values of `columns` follow. `parents` are values of `key.parent_columns`.
+        With `held`, no other transaction changes the returned rows until this one ends.
         """
         ...
 
     def matching(self, table: str, match: Sequence[str], values: Sequence[Row], columns: Sequence[str]) -> list[Row]:
-        """Return the rows that have one of these values in the columns `match`, each as of `children`."""
+        """Return the rows that have one of these values in the columns `match`, in the form of `children`."""
         ...
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Put rows in, as they were."""
+        """Insert rows with exactly these values."""
         ...
 
     def relink(self, key: ForeignKey, match: Sequence[str], rows: Sequence[Row]) -> int:
-        """Have rows refer again to what they referred to, unless they refer to anything else by now; how many did.
+        """Set a foreign key of rows to its former values, unless it has been set since; return how many were updated.
 
-        Each row is the values of `match`, by which it is found, and behind them those of `key.columns`.
+        Each row is the values of `match`, which identify it, followed by those of `key.columns`.
         """
         ...
 
@@ -115,16 +115,16 @@ class TableCatalog(Protocol):
         ...
 
     def defer(self) -> None:
-        """Have foreign keys be checked at the end of the transaction, where that can be."""
+        """Defer the check of foreign keys to the end of the transaction, where they allow it."""
         ...
 
     def referred(self, table: str, column: str, value: Any) -> Any:
-        """Return the value of a column of ours as rows have it that refer to it."""
+        """Return a value of a built-in column as rows that refer to it hold it."""
         ...
 
     def advance(self, table: str) -> None:
-        """Have the next rows of a user's table get other numbers than those in it, where a sequence gives them.
+        """Advance the sequence of a user's table past the numbers in it, if it has one.
 
-        `conversations` and `turns` are one where they were adopted; nothing is done where they are ours.
+        `conversations` and `turns` are a user's tables where they were adopted; elsewhere nothing is done for them.
         """
         ...
