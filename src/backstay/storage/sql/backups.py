@@ -84,7 +84,7 @@ class SqlBackups:
             "now": now_micros(self._clock),
         }
 
-        def do(session: Session) -> Backup:
+        def begin(session: Session) -> Backup:
             if not session.rows("insert_backup", values):
                 raise BackupInUse(f"There is a backup {backup_id} already", backup_id=backup_id)
             backup = find_backup(session, owner, backup_id)
@@ -93,7 +93,7 @@ class SqlBackups:
                 pass
             return backup
 
-        return await self._database.write(do)
+        return await self._database.write(begin)
 
     async def add_items(self, backup: Backup, first: int, records: Sequence[Record], versions: Sequence[bytes]) -> None:
         rows: list[Row] = [
@@ -128,7 +128,7 @@ class SqlBackups:
             "now": now_micros(self._clock),
         }
 
-        def do(session: Session) -> Backup:
+        def mark_verified(session: Session) -> Backup:
             if not session.execute("backup_verified", values):
                 raise BackupUnusable(
                     f"{backup.id} was given up by another process while it was being written; make a new one",
@@ -136,7 +136,7 @@ class SqlBackups:
                 )
             return find_backup(session, backup.owner, backup.id)
 
-        return await self._database.write(do)
+        return await self._database.write(mark_verified)
 
     async def mark_damaged(self, backup: Backup) -> bool:
         values = {**_key_of(backup), "now": now_micros(self._clock)}
@@ -168,11 +168,11 @@ class SqlBackups:
         return await self._all("backups_unremoved", {"owner": owner})
 
     async def newest(self, owner: str) -> tuple[str, datetime] | None:
-        def do(session: Session) -> tuple[str, datetime] | None:
+        def newest(session: Session) -> tuple[str, datetime] | None:
             found = session.row("newest_backup", {"owner": owner})
             return (found[0], from_micros(found[1])) if found is not None else None
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(newest, owner=owner)
 
     async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
         return await self._database.read(lambda s: items_from(s, backup, first, limit), owner=backup.owner)
@@ -196,13 +196,13 @@ class SqlBackups:
     # -- retention ---------------------------------------------------------------------------------------------------
 
     async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
-        def do(session: Session) -> Backup:
+        def pin(session: Session) -> Backup:
             backup = find_backup(session, owner, backup_id)
             if not session.execute("pin_backup", {**_key_of(backup), "pinned": pinned}):
                 raise BackupUnusable(f"{backup_id} is {backup.state}; there is nothing to pin", backup_id=backup_id)
             return find_backup(session, owner, backup_id)
 
-        return await self._database.write(do)
+        return await self._database.write(pin)
 
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
         values = {**_key_of(backup), "early": early, "now": now_micros(self._clock)}
@@ -221,11 +221,11 @@ class SqlBackups:
         await self._database.write(lambda s: s.execute("backup_removed", noted))
 
     async def last_cleanup(self, owner: str) -> datetime | None:
-        def do(session: Session) -> datetime | None:
+        def last_cleanup(session: Session) -> datetime | None:
             found = session.value("last_cleanup", {"name": _cleanup_of(owner)})
             return from_micros(int(found)) if found is not None else None
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(last_cleanup, owner=owner)
 
     async def record_cleanup(self, owner: str) -> None:
         values = {"name": _cleanup_of(owner), "now": str(now_micros(self._clock))}
@@ -234,14 +234,14 @@ class SqlBackups:
     # -- delete and restore ------------------------------------------------------------------------------------------
 
     async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> DeleteStepResult:
-        def do(session: Session) -> DeleteStepResult:
+        def delete_batch(session: Session) -> DeleteStepResult:
             held = find_backup(session, backup.owner, backup.id, name="held_backup")
             check_deletable(held, is_there=is_there)
             now = now_micros(self._clock)
             is_last = delete_step.delete_next(session, held, limit, now)
             return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.seconds_on_the_way)
 
-        return await self._database.write(do)
+        return await self._database.write(delete_batch)
 
     async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
         values = {**_key_of(backup), "limit": limit}
@@ -251,11 +251,11 @@ class SqlBackups:
     async def delete_without_backup(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
     ) -> UnbackedDeleteStepResult:
-        def do(session: Session) -> UnbackedDeleteStepResult:
+        def delete_batch(session: Session) -> UnbackedDeleteStepResult:
             now = now_micros(self._clock)
             return delete_step.delete_selected(session, owner, selection, after, last, limit, now)
 
-        return await self._database.write(do, erases=True)
+        return await self._database.write(delete_batch, erases=True)
 
     async def erase(self) -> bool:
         return await self._database.erase()
@@ -280,7 +280,7 @@ class SqlBackups:
         is_there: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
-        def do(session: Session) -> RestoreResult:
+        def restore(session: Session) -> RestoreResult:
             session.lock("hold_library", {"owner": backup.owner})
             find_backup(session, backup.owner, backup.id, name="held_backup")
             now = now_micros(self._clock)
@@ -300,7 +300,7 @@ class SqlBackups:
                 )
             return restored
 
-        return await self._database.write(do)
+        return await self._database.write(restore)
 
     async def _all(self, name: str, values: dict[str, Any]) -> Sequence[Backup]:
         return await self._database.read(

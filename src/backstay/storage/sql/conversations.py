@@ -33,7 +33,7 @@ class SqlConversations:
         self._clock = clock
 
     async def conversation(self, owner: str, conversation_id: str) -> Conversation:
-        def do(session: Session) -> Conversation:
+        def conversation(session: Session) -> Conversation:
             values = {"owner": owner, "id": conversation_id}
             rows = session.rows("conversation", values)
             if not rows:
@@ -43,33 +43,33 @@ class SqlConversations:
                 )
             return _with_turns(session, owner, rows)[0]
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(conversation, owner=owner)
 
     async def summaries(
         self, owner: str, selection: Selection, *, before: int | None, limit: int
     ) -> Sequence[ConversationSummary]:
         values = {**values_of(owner, selection), "before": _NO_END if before is None else before, "limit": limit}
 
-        def do(session: Session) -> Sequence[ConversationSummary]:
+        def summaries(session: Session) -> Sequence[ConversationSummary]:
             found = session.rows("conversation_summaries", values, selection=selection)
             return [ConversationSummary(*row) for row in found]
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(summaries, owner=owner)
 
     async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> ConversationPage:
         values = {**values_of(owner, selection), "after": after, "limit": limit}
 
-        def do(session: Session) -> ConversationPage:
+        def page(session: Session) -> ConversationPage:
             rows = session.rows("conversations_after", values, selection=selection)
             return ConversationPage(_with_turns(session, owner, rows), rows[-1][0] if len(rows) == limit else None)
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(page, owner=owner)
 
     async def count(self, owner: str, selection: Selection) -> int:
-        def do(session: Session) -> int:
+        def count(session: Session) -> int:
             return int(session.value("count_conversations", values_of(owner, selection), selection=selection))
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(count, owner=owner)
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
         values = {"owner": owner, "ids": orjson.dumps(list(ids)).decode(), "limit": limit}
@@ -88,7 +88,7 @@ class SqlConversations:
         now = now_micros(self._clock)
         latest: list[ImportSession] = []
 
-        def do(session: Session, *, one_by_one: bool = False) -> ImportResult:
+        def import_conversations(session: Session, *, one_by_one: bool = False) -> ImportResult:
             latest[:] = [ImportSession(session, owner, source, on_clash, now)]
             done = latest[0].run(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
             note = receipt(done) if receipt is not None else None
@@ -97,10 +97,10 @@ class SqlConversations:
             return done
 
         with suppress(OutcomeRefused):
-            return await self._database.write(do)
+            return await self._database.write(import_conversations)
         try:
             # Again, one by one, to find the row; this is rolled back too.
-            return await self._database.write(partial(do, one_by_one=True))
+            return await self._database.write(partial(import_conversations, one_by_one=True))
         except OutcomeRefused as error:
             raise latest[0].refused(error) from error
 

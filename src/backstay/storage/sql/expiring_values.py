@@ -25,13 +25,13 @@ class SqlExpiringValues:
         now = now_micros(self._clock)
         values = {**written(ExpiringValue(owner, kind, name, value, lasts), now), "now": now}
 
-        def do(session: Session) -> str | None:
+        def claim(session: Session) -> str | None:
             if session.execute("claim_note", values):
                 return None
             found = session.value("note", {key: values[key] for key in ("kind", "owner", "name", "now")})
             return str(found)
 
-        return await self._database.write(do)
+        return await self._database.write(claim)
 
     async def put(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
         values = written(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))

@@ -35,14 +35,14 @@ class SqlIntake:
     async def stage(self, owner: str, card: WorkerIdentity) -> StagedJob:
         now = now_micros(self._clock)
 
-        def do(session: Session) -> StagedJob:
+        def stage(session: Session) -> StagedJob:
             refuse_unwritable(session, owner)
             key = session.value("stage_job", {"owner": owner, "now": now})
             values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
             token = session.value("insert_worker", values)
             return StagedJob(owner, key, token)
 
-        staged = await self._database.write(do)
+        staged = await self._database.write(stage)
         self._places[staged.owner, staged.job_key] = _StagingPosition()
         return staged
 
@@ -59,7 +59,7 @@ class SqlIntake:
         return await self._stage_items(staged, drafts, place)
 
     async def _stage_items(self, staged: StagedJob, drafts: Sequence[NewItem], place: "_StagingPosition") -> int:
-        def do(session: Session) -> tuple[int, _StagingPosition]:
+        def stage_items(session: Session) -> tuple[int, _StagingPosition]:
             fence(session, staged.owner, staged.job_key, staged.token)
             after = place.copy()
             named = _ItemNaming(session, staged, after).name(drafts)
@@ -79,7 +79,7 @@ class SqlIntake:
             after.next_position += len(named)
             return len(drafts) - len(named), after
 
-        repeated, self._places[staged.owner, staged.job_key] = await self._database.write(do)
+        repeated, self._places[staged.owner, staged.job_key] = await self._database.write(stage_items)
         return repeated
 
     async def stage_copies(self, staged: StagedJob, job_id: str, upto: int) -> None:
@@ -92,11 +92,11 @@ class SqlIntake:
                 "upto": min(first + _COPIED_AT_ONCE, upto),
             }
 
-            def do(session: Session, values: dict[str, Value] = values) -> None:
+            def stage_copies(session: Session, values: dict[str, Value] = values) -> None:
                 fence(session, staged.owner, staged.job_key, staged.token)
                 session.execute("copy_items", values)
 
-            await self._database.write(do)
+            await self._database.write(stage_copies)
         self._places[staged.owner, staged.job_key].next_position = upto
 
     async def publish(
@@ -131,11 +131,11 @@ class SqlIntake:
         now = now_micros(self._clock)
         place = self._places.get((staged.owner, staged.job_key), _StagingPosition())  # none as in `stage_items`
 
-        def do(session: Session) -> int:
+        def stage_settled(session: Session) -> int:
             fence(session, staged.owner, staged.job_key, staged.token)
             return append_settled_items(session, staged, items, place.next_position, now)
 
-        stored = await self._database.write(do)
+        stored = await self._database.write(stage_settled)
         place.next_position += stored
         return len(items) - stored
 
@@ -152,7 +152,7 @@ class SqlIntake:
         return await self._database.write(lambda session: self._publish(session, staged, "publish_settled", values))
 
     async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
-        def do(session: Session) -> ItemsDifference:
+        def difference(session: Session) -> ItemsDifference:
             check_current(session, staged.owner, staged.job_key, staged.token)
             key, _ = find_job(session, staged.owner, job_id)
             values = {"staged": staged.job_key, "job_key": key}
@@ -171,10 +171,10 @@ class SqlIntake:
                     examples.append(f"missing: {item_id}")
             return ItemsDifference(**counts, examples=tuple(examples))
 
-        return await self._database.read(do, owner=staged.owner)
+        return await self._database.read(difference, owner=staged.owner)
 
     async def accept_new(self, staged: StagedJob, job_id: str) -> int:
-        def do(session: Session) -> int:
+        def accept_new(session: Session) -> int:
             fence(session, staged.owner, staged.job_key, staged.token)
             key, job = lock_job(session, staged.owner, job_id)
             state = check_action(job_id, job.state, JobAction.ADD)
@@ -187,7 +187,7 @@ class SqlIntake:
                 )  # fmt: skip
             return added
 
-        return await self._database.write(do)
+        return await self._database.write(accept_new)
 
     async def attach_items(
         self,
@@ -199,7 +199,7 @@ class SqlIntake:
     ) -> int | None:
         given = {**_way(processor, settings), "recipe": _text(recipe)}
 
-        def do(session: Session) -> int | None:
+        def attach_items(session: Session) -> int | None:
             fence(session, staged.owner, staged.job_key, staged.token)
             key, job = lock_job(session, staged.owner, job_id)
             if not job.lacks_items:
@@ -215,10 +215,10 @@ class SqlIntake:
             set_state(session, staged.owner, key, JobState.PENDING, now)  # what it was paused for is there
             return added
 
-        return await self._database.write(do)
+        return await self._database.write(attach_items)
 
     async def drop_step(self, owner: str, job_key: int, *, limit: int = 5_000) -> bool:
-        def do(session: Session) -> bool:
+        def drop_step(session: Session) -> bool:
             values = {"job_key": job_key, "owner": owner}
             if session.row("is_creating", values) is None:
                 return False
@@ -229,7 +229,7 @@ class SqlIntake:
             return False
 
         self._places.pop((owner, job_key), None)
-        return await self._database.write(do)
+        return await self._database.write(drop_step)
 
     async def identities(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemIdentity]:
         values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
@@ -238,14 +238,14 @@ class SqlIntake:
         )
 
     async def orphaned_staging(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
-        def do(session: Session) -> list[tuple[int, WorkerRow | None]]:
+        def orphaned_staging(session: Session) -> list[tuple[int, WorkerRow | None]]:
             rows = session.rows("unowned", {"owner": owner})
             return [
                 (key, None if token is None else WorkerRow(token, beat, WorkerIdentity(*card)))
                 for key, token, beat, *card in rows
             ]
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(orphaned_staging, owner=owner)
 
 
 class _StagingPosition:

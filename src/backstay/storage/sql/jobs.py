@@ -46,25 +46,25 @@ class SqlJobs:
         return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)], owner=owner)
 
     async def apply_action(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
-        def do(session: Session) -> Job:
+        def apply_action(session: Session) -> Job:
             key, job = lock_job(session, owner, job_id)
             state = check_action(job_id, job.state, move)
             set_state(session, owner, key, state, now_micros(self._clock), pause)
             return find_job(session, owner, job_id)[1]
 
-        return await self._database.write(do)
+        return await self._database.write(apply_action)
 
     async def set_limits(self, owner: str, job_id: str, given: RunLimits) -> None:
-        def do(session: Session) -> None:
+        def set_limits(session: Session) -> None:
             key, job = lock_job(session, owner, job_id)
             settings = replace(job.settings, limits=job.settings.limits.updated(given))
             if settings != job.settings:
                 session.execute("set_settings", {"job_key": key, "owner": owner, "settings": settings_text(settings)})
 
-        await self._database.write(do)
+        await self._database.write(set_limits)
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
-        def do(session: Session) -> int:
+        def retry(session: Session) -> int:
             key, job = lock_job(session, owner, job_id)
             if job.lacks_items:
                 raise items_needed_error(job_id)
@@ -82,10 +82,10 @@ class SqlJobs:
                 set_state(session, owner, key, state, now, job.pause)
             return count + deleted
 
-        return await self._database.write(do)
+        return await self._database.write(retry)
 
     async def skip(self, owner: str, job_id: str, item_ids: Sequence[str]) -> int:
-        def do(session: Session) -> int:
+        def skip(session: Session) -> int:
             key, job = lock_job(session, owner, job_id)
             if job.lacks_items:
                 raise items_needed_error(job_id)
@@ -98,59 +98,59 @@ class SqlJobs:
                 set_state(session, owner, key, settled_state(job.counts) or state, now, job.pause)
             return moved.total()
 
-        return await self._database.write(do)
+        return await self._database.write(skip)
 
     async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
         values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
 
-        def do(session: Session) -> list[ItemSummary]:
+        def items(session: Session) -> list[ItemSummary]:
             find_job(session, owner, job_id)
             return [_item_summary(row) for row in session.rows("items_after", values)]
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(items, owner=owner)
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
         values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
 
-        def do(session: Session) -> list[FailedItem]:
+        def failures(session: Session) -> list[FailedItem]:
             find_job(session, owner, job_id)
             return [_failed_item(row) for row in session.rows("failures", values)]
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(failures, owner=owner)
 
     async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:
-        def do(session: Session) -> dict[str, bool]:
+        def failure_codes(session: Session) -> dict[str, bool]:
             key, _ = find_job(session, owner, job_id)
             return {
                 code: bool(is_kept) for code, is_kept in session.rows("failure_codes", {"job_key": key, "owner": owner})
             }
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(failure_codes, owner=owner)
 
     async def pause_evidence(self, owner: str, job_id: str) -> Sequence[FailedItem]:
-        def do(session: Session) -> list[FailedItem]:
+        def pause_evidence(session: Session) -> list[FailedItem]:
             key, _ = find_job(session, owner, job_id)
             return [_failed_item(row) for row in session.rows("pause_evidence", {"job_key": key, "owner": owner})]
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(pause_evidence, owner=owner)
 
     async def last_failure(self, owner: str, job_id: str) -> int:
-        def do(session: Session) -> int:
+        def last_failure(session: Session) -> int:
             key, _ = find_job(session, owner, job_id)
             return int(session.value("last_failure", {"job_key": key, "owner": owner}))
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(last_failure, owner=owner)
 
     async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailureEvent]:
-        def do(session: Session) -> list[FailureEvent]:
+        def failures_since(session: Session) -> list[FailureEvent]:
             key, _ = find_job(session, owner, job_id)
             values = {"job_key": key, "owner": owner, "after": after, "limit": limit}
             return [_failure_event(row) for row in session.rows("failures_since", values)]
 
-        return await self._database.read(do, owner=owner)
+        return await self._database.read(failures_since, owner=owner)
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
-        def do(session: Session) -> bool:
+        def clean_step(session: Session) -> bool:
             key, job = lock_job(session, owner, job_id)
             if job.state is not JobState.COMPLETED or job.counts.failed:
                 return False
@@ -159,7 +159,7 @@ class SqlJobs:
             session.execute("mark_cleaned", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
             return False
 
-        return await self._database.write(do)
+        return await self._database.write(clean_step)
 
     async def ended_under_workers(self, owner: str) -> Sequence[str]:
         return await self._names("jobs_ended_under_workers", owner)
@@ -173,14 +173,14 @@ class SqlJobs:
         )
 
     async def discard(self, owner: str, job_id: str) -> int:
-        def do(session: Session) -> int:
+        def discard(session: Session) -> int:
             key, job = lock_job(session, owner, job_id)
             if job.workers:
                 raise JobHasWorkers(f"A worker is on job {quoted_id(job_id)}; cancel it first", job_id=job_id)
             session.execute("hide_job", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
             return key
 
-        return await self._database.write(do)
+        return await self._database.write(discard)
 
 
 def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:

@@ -59,7 +59,7 @@ class SqlSnapshot:
         return found
 
     async def begin(self, owner: str, selection: Selection) -> None:
-        def do() -> None:
+        def begin() -> None:
             session = self._opened.enter_context(self._database.snapshot())
             self._kind = session.kind
             self._columns = StoredColumns.from_session(
@@ -67,7 +67,7 @@ class SqlSnapshot:
             )  # the first read: from here on nothing changes for this session
             self._records = selected(session, owner, selection, self._columns)
 
-        await self._submit(do)
+        await self._submit(begin)
 
     async def end(self) -> None:
         await self._submit(self._opened.close)

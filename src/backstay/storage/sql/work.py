@@ -29,7 +29,7 @@ class SqlWork:
         self._clock = clock
 
     async def acquire_lease(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
-        def do(session: Session) -> EnterResult:
+        def acquire_lease(session: Session) -> EnterResult:
             key, job = lock_job(session, owner, job_id)
             now = now_micros(self._clock)
             if job.counts.all_settled:
@@ -46,7 +46,7 @@ class SqlWork:
             token = session.value("insert_worker", values)
             return EnterResult(Lease(owner, key, job_id, token), find_job(session, owner, job_id)[1])
 
-        return await self._database.write(do)
+        return await self._database.write(acquire_lease)
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         # Made twice, it would claim twice, and nobody would work on what the first claimed.
@@ -122,7 +122,7 @@ class SqlWork:
         return (None if due is None else max(0.0, (due - now) / 1e6)), bool(suspects)
 
     async def requeue(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
-        def do(session: Session) -> None:
+        def requeue(session: Session) -> None:
             fence(session, lease.owner, lease.job_key, lease.token)
             now = now_micros(self._clock)
             rows = [(position,) for position in positions]
@@ -134,7 +134,7 @@ class SqlWork:
             if state is not JobState.CANCELLED:
                 set_state(session, lease.owner, lease.job_key, JobState.PAUSED, now, pause)
 
-        await self._database.write(do)
+        await self._database.write(requeue)
 
     async def note_waiting(self, lease: Lease, waiting: ProviderWait | None) -> None:
         values = {
@@ -143,18 +143,18 @@ class SqlWork:
             "waiting": waiting_text(waiting) if waiting is not None else None,
         }
 
-        def do(session: Session) -> None:
+        def note_waiting(session: Session) -> None:
             if not session.execute("note_waiting", values):
                 raise lease_lost(lease.token)
 
-        await self._database.write(do)
+        await self._database.write(note_waiting)
 
     async def release(self, lease: Lease) -> None:
-        def do(session: Session) -> None:
+        def release(session: Session) -> None:
             if is_current(session, lease.owner, lease.job_key, lease.token):
                 _end_lease(session, lease.owner, lease.job_key, lease.token, now_micros(self._clock), crash_limit=None)
 
-        await self._database.write(do)
+        await self._database.write(release)
 
     async def workers(self, owner: str, job_id: str) -> Sequence[WorkerRow]:
         values = {"owner": owner, "job_id": job_id}
@@ -166,7 +166,7 @@ class SqlWork:
         )
 
     async def reclaim(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
-        def do(session: Session) -> bool:
+        def reclaim(session: Session) -> bool:
             same = {"token": worker.token, "owner": owner, "beat": worker.beat}
             session.lock("hold_worker", same)
             row = session.row("worker_at_beat", same)
@@ -177,7 +177,7 @@ class SqlWork:
             _end_lease(session, owner, key, worker.token, now_micros(self._clock), crash_limit=limit)
             return True
 
-        return await self._database.write(do)
+        return await self._database.write(reclaim)
 
     def beat(self, lease: Lease) -> None:
         self._mark(lease, "beat")
@@ -186,11 +186,11 @@ class SqlWork:
         self._mark(lease, "mark_stopping")
 
     def _mark(self, lease: Lease, name: str) -> None:
-        def do(session: Session) -> None:
+        def mark(session: Session) -> None:
             if not session.execute(name, {"token": lease.token, "owner": lease.owner}):
                 raise lease_lost(lease.token)
 
-        self._database.write_blocking(do)
+        self._database.write_blocking(mark)
 
 
 def is_current(session: Session, owner: str, job_key: int, token: int) -> bool:
