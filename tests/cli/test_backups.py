@@ -117,7 +117,7 @@ def test_a_delete_without_a_backup_asks_apart(backstay, library):
         ([], 2, "Nothing is selected"),
         (["--all"], 2, "say --yes if it is wanted"),
         (["--all", "--job", "x", "--yes"], 2, "--all is everything"),
-        (["--job", "none", "--yes"], 1, "There is no job 'none'"),
+        (["--job", "none", "--yes"], 1, "Job 'none' not found"),
         (["--search", "", "--yes"], 2, "--search is empty"),
         (["--older-than", "soon", "--yes"], 2, "--older-than must be a number and s, m, h, d or w"),
         (["--older-than", "999999w", "--yes"], 2, "--older-than is before all time"),
@@ -126,8 +126,8 @@ def test_a_delete_without_a_backup_asks_apart(backstay, library):
         (["c00001", "none", "other", "--yes"], 1, "There is no conversation 'none', 'other'; nothing was done"),
         (["c00001", "--no-backup", "--yes"], 2, "say --lose-them"),
         (["c00001", "--continue", "backup-1-a"], 2, "give no other selection"),
-        (["--continue", "backup-1-a"], 1, "There is no backup 'backup-1-a'"),
-        (["--continue", "../../etc"], 1, "There is no backup '../../etc'"),
+        (["--continue", "backup-1-a"], 1, "Backup 'backup-1-a' not found"),
+        (["--continue", "../../etc"], 1, "Backup '../../etc' not found"),
     ],
 )
 def test_unclear_deletes_are_refused(within, backstay, library, words, code, told):
@@ -226,7 +226,7 @@ def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypa
 
     assert part.out == f"{backup}: 1 conversation restored.\n"
     assert undone.out == f"{backup}: 15 conversations restored, 15 were there already.\n"
-    assert refused.one_line_error() == f"{backup} is undone; there is no delete to go on with"
+    assert refused.one_line_error() == f"{backup} is undone; it has no delete to resume"
     assert within("backups", "list", "--json").json["backups"][0]["deletion"]["state"] == "undone"
     assert _exported(within, backstay) == library
 
@@ -368,7 +368,7 @@ def test_a_delete_that_finds_nothing_has_done_its_work(within, library):
     assert (answer.code, answer.json["deleted"], answer.json["backupId"]) == (0, 0, None)
     assert (planned.code, planned.json["conversations"]) == (0, 0)
     assert mistyped.code == 1
-    assert "There is no job 'tpoics'" in mistyped.one_line_error()
+    assert "Job 'tpoics' not found" in mistyped.one_line_error()
     assert unsaid.code == 2
 
 
@@ -377,7 +377,7 @@ def test_a_mistyped_job_is_not_exported(within, library):
     ended = within("conversations", "export", "--job", "tpoics")
 
     assert (ended.code, ended.out) == (1, "")
-    assert "There is no job 'tpoics'" in ended.one_line_error()
+    assert "Job 'tpoics' not found" in ended.one_line_error()
 
 
 def test_doctor_misses_the_file_of_a_backup(within, backstay, library):

@@ -140,7 +140,7 @@ def test_export_of_nothing_leaves_a_file_as_it_was(within, three, backstay):
     ended = within("conversations", "export", "--search", "typo", "-o", str(target))
 
     assert mistyped.code == 1
-    assert "There is no job 'typo'" in mistyped.one_line_error()
+    assert "Job 'typo' not found" in mistyped.one_line_error()
     assert ended.code == 2
     assert ended.one_line_error() == f"No conversation is selected; {target} is left as it was"
     assert target.read_bytes() == b"good\n"

@@ -118,7 +118,7 @@ def test_unknown_jobs_are_named(within, backstay):
     ended = within("resume", "nothing")
 
     assert ended.code == 1
-    assert ended.one_line_error() == "There is no job 'nothing'; `backstay jobs` lists those there are"
+    assert ended.one_line_error() == "Job 'nothing' not found; `backstay jobs` lists all"
 
 
 def test_other_commands_remind_of_what_is_unfinished(within, backstay):

@@ -452,9 +452,7 @@ async def test_an_item_whose_inputs_were_cleaned_cannot_be_generated_again(libra
     """A job completed without failures has cleaned them; the message says what else there is."""
     await library.conversations.delete(Selection(job_id="job"))
 
-    with pytest.raises(
-        InvalidTransition, match=r"what it was given was cleaned with its job\. Restore its conversation"
-    ):
+    with pytest.raises(InvalidTransition, match=r"its input was cleaned up with its job\. Restore its conversation"):
         await library.batches.retry("job", ["i1"])
 
 

@@ -10,8 +10,8 @@ from backstay.server.hints import HINTS, message_of
     ("error", "said"),
     [
         (
-            errors.JobNotFound("There is no job 'a--b; c'; `backstay jobs` lists those there are"),
-            "There is no job 'a--b; c'; the list of batches shows those there are",
+            errors.JobNotFound("Job 'a--b; c' not found; `backstay jobs` lists all"),
+            "Job 'a--b; c' not found; the list of batches shows those there are",
         ),
         (
             errors.InvalidTransition(

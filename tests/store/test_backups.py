@@ -163,7 +163,7 @@ async def test_a_writer_that_was_taken_for_dead_verifies_nothing(store):
     backup = await _begun(store)
     assert await store.backups.mark_failed(backup, "its writer died")
 
-    with pytest.raises(BackupUnusable, match="was given up by another process"):
+    with pytest.raises(BackupUnusable, match="was marked as failed by another process"):
         await store.backups.mark_verified(backup, _SEALED, deleting=True)
 
 
@@ -188,10 +188,10 @@ async def test_a_delete_needs_its_backup(store):
     """Verified, for a delete, and with its file."""
     backup = await _verified(store, deleting=True)
 
-    with pytest.raises(BackupUnusable, match="is not there any more, or not whole; nothing further is deleted"):
+    with pytest.raises(BackupUnusable, match="is missing or incomplete; nothing further is deleted"):
         await store.backups.delete_step(backup, limit=2, is_there=lambda: False)
     await store.backups.delete_step(backup, limit=3, is_there=_there)
-    with pytest.raises(BackupUnusable, match="is deleted; there is no delete to go on with"):
+    with pytest.raises(BackupUnusable, match="is deleted; it has no delete to resume"):
         await store.backups.delete_step(backup, limit=2, is_there=_there)
 
 
@@ -199,7 +199,7 @@ async def test_a_backup_for_no_delete_deletes_nothing(store):
     """However it is asked."""
     backup = await _verified(store, deleting=False)
 
-    with pytest.raises(BackupUnusable, match="is verified; there is no delete to go on with"):
+    with pytest.raises(BackupUnusable, match="is verified; it has no delete to resume"):
         await store.backups.delete_step(backup, limit=2, is_there=_there)
     assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
 

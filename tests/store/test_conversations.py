@@ -45,7 +45,7 @@ async def test_conversation_is_read_back_as_it_was(store):
 
 async def test_unknown_conversation_is_told(store):
     """With what shows those there are."""
-    with pytest.raises(ConversationNotFound, match="There is no conversation 'none'; `backstay conversations list`"):
+    with pytest.raises(ConversationNotFound, match="Conversation 'none' not found; `backstay conversations list`"):
         await store.conversations.conversation(OWNER, "none")
 
 

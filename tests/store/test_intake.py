@@ -181,7 +181,7 @@ async def test_same_id_with_other_content_is_refused(store, across):
     await _add(store, staged, [{"id": "c", "topic": "coffee"}])
     await _publish(store, staged)
 
-    assert caught.value.message == ("The id 'a' stands for two different items (lines 1 and 3); give each its own id")
+    assert caught.value.message == ("Two different items have the id 'a' (lines 1 and 3); give each its own id")
     assert caught.value.context == {"item_id": "a", "line": 3, "other_line": 1}
     assert await _ids(store) == (["a", "c"] if across else ["c"])
 

@@ -131,7 +131,7 @@ async def test_an_item_that_did_not_come_is_not_retried(store):
     await taken_up(store, items(1))
 
     assert await store.batches.jobs.retry(OWNER, "job", None) == 1
-    with pytest.raises(InvalidTransition, match="what it was given is not known"):
+    with pytest.raises(InvalidTransition, match="its input is unknown"):
         await store.batches.jobs.retry(OWNER, "job", ["lost"])
     staged = await stage(store, [*items(1), {"id": "lost", "topic": "found"}])
     assert (await store.batches.intake.difference(staged, "job")).new == 1

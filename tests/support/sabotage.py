@@ -122,13 +122,13 @@ def _no_guards(put: Put) -> None:
     assert "INSERT INTO" in attempts
     _replace_query(put, queries, "insert_attempts", attempts.replace("INSERT INTO", "INSERT OR REPLACE INTO"))
     _replace_query(put, server_queries, "insert_attempts", _REPLACE_ATTEMPTS)
-    standing = work.job_standing
-    put(work, "job_standing", lambda session, lease: _standing_without_row(standing, session, lease))
+    progress = work.job_progress
+    put(work, "job_progress", lambda session, lease: _progress_without_row(progress, session, lease))
 
 
-def _standing_without_row(standing: Callable, session: Session, lease: object) -> object:
+def _progress_without_row(progress: Callable, session: Session, lease: object) -> object:
     try:
-        return standing(session, lease)
+        return progress(session, lease)
     except TypeError:
         job = work.find_job(session, lease.owner, lease.job_id)[1]
         return job.state, job.counts, job.tokens

@@ -132,7 +132,7 @@ async def test_attributes_may_come_late(browser, server, site):
     async with _page(browser) as page:
         await page.goto(f"http://127.0.0.1:{site.server_port}/")
         await page.evaluate("document.querySelector('batch-summary').setAttribute('job-id', 'none')")
-        await page.get_by_text("There is no job 'none'").wait_for()
+        await page.get_by_text("Job 'none' not found").wait_for()
         await page.evaluate("document.querySelector('batch-summary').setAttribute('job-id', 'topics')")
         await page.get_by_text("Completed: 100% of 5 items.").wait_for()
 

@@ -33,7 +33,7 @@ def check_work(found: DatabaseReport) -> Iterator[Check]:
         text = f"process {holder.card.pid} on {holder.card.host} died while it worked on {holder.job_id}"
         yield Check("workers", CheckLevel.WARNING, text, "the next resume of that job takes its items back")
     yield Check("workers", CheckLevel.OK, f"{len(found.leaseholders) - len(dead)} at work")
-    for name, is_damaged in found.cut_off_deletes:
+    for name, is_damaged in found.unfinished_deletes:
         text = f"the delete of {name} is unfinished{', and that backup is damaged' if is_damaged else ''}"
         remedy = (
             f"`backstay conversations delete --continue {name}` goes on, `backstay backups restore {name}` undoes it"

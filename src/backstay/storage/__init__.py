@@ -1,1 +1,1 @@
-"""The databases. Each implements the protocols of `batch.store` and `library.store`; one suite tests them all."""
+"""The databases. Each implements the store protocols of `batch`, `library`, `backup` and `coordination`."""

@@ -115,7 +115,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _example(status: int) -> dict[str, Any]:
     code, message, details = {
         401: ("unauthorized", "This address needs a valid token", {}),
-        404: ("job_not_found", "There is no job 'topics'", {"job_id": "topics"}),
+        404: ("job_not_found", "Job 'topics' not found", {"job_id": "topics"}),
         409: ("invalid_transition", "Job 'topics' is cancelled: resume is not possible", {"job_id": "topics"}),
         422: (
             "invalid_request",

@@ -1,1 +1,1 @@
-"""What is stored, written once for every database: statements go by name, each database has its SQL for them."""
+"""The stores, written once for all databases: statements are executed by name, and each database has its own SQL."""

@@ -1,4 +1,4 @@
-"""Items that come into a job from elsewhere, in a transaction of the caller's."""
+"""Appends items to a job, in a transaction of the caller: staged items, or items that another program has settled."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,20 @@ from backstay.batch.store import StagedJob
 from backstay.storage.sql.session import Row, Session
 
 CODE = "taken_over"
-"""Of the error of an item that had failed before it was taken over."""
+"""The error code of an item that had failed in another program before its job was imported."""
 
-_UNKNOWN = b""  # the digest of an item of which only the id is known
+_UNKNOWN = b""  # the digest of an item whose input is unknown
 
 
 def append_new_items(session: Session, staged: StagedJob, key: int) -> int:
-    """Append staged items that a job lacks to it, and return their number.
+    """Append the staged items that a job lacks, and return their number.
 
-    What the job knows by its id only is given what the staged item of that id was given.
+    An item of the job whose input is unknown gets the input of the staged item of the same id.
     """
     values = {"staged": staged.job_key, "job_key": key}
-    if session.execute("fill_inputs", values):  # first: it tells by the digests which those are
+    if session.execute(
+        "fill_inputs", values
+    ):  # first: it finds these items by their empty digest, which `fill_items` sets
         session.execute("fill_items", values)
     base = session.value("last_position", {"job_key": key, "owner": staged.owner}) + 1
     added = session.execute("accept_items", {**values, "base": base})
@@ -30,16 +32,16 @@ def append_new_items(session: Session, staged: StagedJob, key: int) -> int:
 def append_settled_items(
     session: Session, staged: StagedJob, items: Sequence[SettledItem], first: int, now: int
 ) -> int:
-    """Store settled items from a position on, and return how many: those whose ids are there already are left out."""
+    """Store settled items from position `first` on, except those whose ids the job has; return how many were stored."""
     key, owner = staged.job_key, staged.owner
-    asked: list[Row] = [(item_id,) for item_id in {item.id for item in items}]
-    taken = {item_id for item_id, *_ in session.select_rows("items_with_ids", asked, key)}
+    item_ids: list[Row] = [(item_id,) for item_id in {item.id for item in items}]
+    existing = {item_id for item_id, *_ in session.select_rows("items_with_ids", item_ids, key)}
     rows: list[Row] = []
     attempts: list[Row] = []
     for item in items:
-        if item.id in taken:
+        if item.id in existing:
             continue
-        taken.add(item.id)
+        existing.add(item.id)
         position, has_failed = first + len(rows), item.error is not None
         state = ItemState.FAILED if has_failed else ItemState.COMPLETED
         rows.append((key, position, owner, item.id, _UNKNOWN, str(state), int(has_failed), int(has_failed)))

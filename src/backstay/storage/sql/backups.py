@@ -1,4 +1,4 @@
-"""Records of backups in tables. Implements `backup.store.BackupStore`."""
+"""Stores the records of backups, deletes and restores. Implements `backup.store.BackupStore`."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -30,11 +30,11 @@ from backstay.storage.sql.times import from_micros, now_micros, to_micros
 
 _NO_END = 2**63 - 1
 _MICROSECOND = timedelta(microseconds=1)
-_DROPPED_AT_ONCE = 5_000
+_DROP_BATCH = 5_000
 
 
 class SqlBackups:
-    """Records of backups, and what has to happen in one transaction with them."""
+    """The records of backups, and the deletes and restores that share a transaction with them."""
 
     def __init__(self, *, database: Database, clock: Clock, locate: Callable[[Session], FileLocation]) -> None:
         self._database = database
@@ -58,12 +58,12 @@ class SqlBackups:
         for table, constraint, remedy in await self._database.read(lambda s: s.rows("restore_hindered")):
             if constraint is None:
                 raise BackupUnusable(
-                    f"Row-level security stands between Backstay's role and {table}: what is deleted could not be "
-                    f"restored, so nothing is. Have this run: `{remedy}`"
+                    f"Row-level security of {table} applies to Backstay's role: deleted conversations could not be "
+                    f"restored, so none are deleted. Have this run: `{remedy}`"
                 )
             raise BackupUnusable(
-                f"The constraint {constraint} of {table} is NOT VALID: what is deleted could break it, and not be "
-                f"restored, so nothing is. Correct the rows that break it, then run `{remedy}`, or drop it"
+                f"The constraint {constraint} of {table} is NOT VALID: a deleted conversation that violates it could "
+                f"not be restored, so none are deleted. Correct rows that violate it, then run `{remedy}`, or drop it"
             )
 
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
@@ -86,10 +86,10 @@ class SqlBackups:
 
         def begin(session: Session) -> Backup:
             if not session.rows("insert_backup", values):
-                raise BackupInUse(f"There is a backup {backup_id} already", backup_id=backup_id)
+                raise BackupInUse(f"Backup {backup_id} exists already", backup_id=backup_id)
             backup = find_backup(session, owner, backup_id)
-            leftovers = {**_key_of(backup), "limit": _DROPPED_AT_ONCE}
-            while session.execute("drop_backup_items", leftovers):  # of an attempt that failed
+            leftovers = {**_key_of(backup), "limit": _DROP_BATCH}
+            while session.execute("drop_backup_items", leftovers):  # of a failed attempt under the same id
                 pass
             return backup
 
@@ -131,7 +131,7 @@ class SqlBackups:
         def mark_verified(session: Session) -> Backup:
             if not session.execute("backup_verified", values):
                 raise BackupUnusable(
-                    f"{backup.id} was given up by another process while it was being written; make a new one",
+                    f"{backup.id} was marked as failed by another process while it was being written; make a new one",
                     backup_id=backup.id,
                 )
             return find_backup(session, backup.owner, backup.id)
@@ -169,8 +169,8 @@ class SqlBackups:
 
     async def newest(self, owner: str) -> tuple[str, datetime] | None:
         def newest(session: Session) -> tuple[str, datetime] | None:
-            found = session.row("newest_backup", {"owner": owner})
-            return (found[0], from_micros(found[1])) if found is not None else None
+            row = session.row("newest_backup", {"owner": owner})
+            return (row[0], from_micros(row[1])) if row is not None else None
 
         return await self._database.read(newest, owner=owner)
 
@@ -214,16 +214,16 @@ class SqlBackups:
         await self._database.write(lambda s: s.execute("backup_seen_expired", values))
 
     async def mark_removed(self, backup: Backup) -> None:
-        values = {**_key_of(backup), "limit": _DROPPED_AT_ONCE}
+        values = {**_key_of(backup), "limit": _DROP_BATCH}
         while await self._database.write(lambda s: s.execute("drop_backup_items", values)):
             pass
-        noted = {**_key_of(backup), "now": now_micros(self._clock)}
-        await self._database.write(lambda s: s.execute("backup_removed", noted))
+        values = {**_key_of(backup), "now": now_micros(self._clock)}
+        await self._database.write(lambda s: s.execute("backup_removed", values))
 
     async def last_cleanup(self, owner: str) -> datetime | None:
         def last_cleanup(session: Session) -> datetime | None:
-            found = session.value("last_cleanup", {"name": _cleanup_of(owner)})
-            return from_micros(int(found)) if found is not None else None
+            micros = session.value("last_cleanup", {"name": _cleanup_of(owner)})
+            return from_micros(int(micros)) if micros is not None else None
 
         return await self._database.read(last_cleanup, owner=owner)
 
@@ -235,18 +235,18 @@ class SqlBackups:
 
     async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> DeleteStepResult:
         def delete_batch(session: Session) -> DeleteStepResult:
-            held = find_backup(session, backup.owner, backup.id, name="held_backup")
-            check_deletable(held, is_there=is_there)
+            current = find_backup(session, backup.owner, backup.id, name="held_backup")
+            check_deletable(current, is_there=is_there)
             now = now_micros(self._clock)
-            is_last = delete_step.delete_next(session, held, limit, now)
+            is_last = delete_step.delete_next(session, current, limit, now)
             return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.seconds_on_the_way)
 
         return await self._database.write(delete_batch)
 
     async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
         values = {**_key_of(backup), "limit": limit}
-        found = await self._database.read(lambda s: s.rows("backup_outcomes", values), owner=backup.owner)
-        return [(conversation_id, outcome) for conversation_id, outcome in found]
+        rows = await self._database.read(lambda s: s.rows("backup_outcomes", values), owner=backup.owner)
+        return [(conversation_id, outcome) for conversation_id, outcome in rows]
 
     async def delete_without_backup(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
@@ -291,11 +291,11 @@ class SqlBackups:
             restored = work.run(documents, on_progress)
             if undoes:
                 session.execute("delete_undone", {**_key_of(backup), "now": now})
-            # Last of all, since all that came before took its time.
+            # Checked last, because everything before took time.
             if replaced is not None and not is_there():
                 raise BackupUnusable(
-                    f"The file of {replaced.id}, which holds what would be replaced, is not there any more; nothing "
-                    "was restored. Try again",
+                    f"The file of {replaced.id}, which holds what would be replaced, no longer exists; nothing was "
+                    "restored. Try again",
                     backup_id=replaced.id,
                 )
             return restored
@@ -309,37 +309,35 @@ class SqlBackups:
 
 
 def find_backup(session: Session, owner: str, backup_id: str, *, name: str = "backup") -> Backup:
-    """Return one backup, by the statement of that name. Raises BackupNotFound."""
+    """Return one backup; `name` is the statement that reads it. Raises BackupNotFound."""
     row = session.row(name, {"owner": owner, "id": backup_id})
     if row is None:
-        raise BackupNotFound(
-            f"There is no backup {backup_id!r}; `backstay backups list` shows those there are", backup_id=backup_id
-        )
+        raise BackupNotFound(f"Backup {backup_id!r} not found; `backstay backups list` shows all", backup_id=backup_id)
     return _backup(row)
 
 
 def items_from(session: Session, backup: Backup, first: int, limit: int) -> list[BackupItem]:
-    """Return what the snapshot of a backup held, in order, from a position on."""
+    """Return the items of a backup from position `first` on, in order."""
     values = {**_key_of(backup), "first": first, "limit": limit}
     return list(map(BackupItem._make, session.rows("backup_items_after", values)))
 
 
 def check_sound(backup: Backup) -> None:
-    """Check that the backup of what is replaced is still verified. Raises BackupUnusable."""
+    """Check that a backup is still verified. Raises BackupUnusable."""
     if backup.state is not BackupState.VERIFIED:
         raise backup_unusable(backup)
 
 
 def check_deletable(backup: Backup, *, is_there: Callable[[], bool]) -> None:
-    """Refuse to delete what a backup holds. Raises BackupUnusable."""
+    """Check that the delete of a backup's conversations may continue. Raises BackupUnusable."""
     if backup.state is BackupState.DAMAGED:
         raise backup_unusable(backup)
     if backup.state is not BackupState.VERIFIED or not backup.is_delete_unfinished:
-        standing = backup.deletion or backup.state
-        raise BackupUnusable(f"{backup.id} is {standing}; there is no delete to go on with", backup_id=backup.id)
+        state = backup.deletion or backup.state
+        raise BackupUnusable(f"{backup.id} is {state}; it has no delete to resume", backup_id=backup.id)
     if not is_there():
         raise BackupUnusable(
-            f"The file of {backup.id} is not there any more, or not whole; nothing further is deleted. Make a new plan",
+            f"The file of {backup.id} is missing or incomplete; nothing further is deleted. Make a new plan",
             backup_id=backup.id,
         )
 

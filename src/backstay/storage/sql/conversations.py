@@ -1,4 +1,4 @@
-"""Conversations in tables. Implements `library.store.ConversationStore`."""
+"""Reads and imports conversations. Implements `library.store.ConversationStore`."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.record import metadata_of
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
-from backstay.storage.sql.expiring_values import written
+from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
 from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Database, Row, Session
@@ -26,7 +26,7 @@ _NO_END = 2**63 - 1
 
 
 class SqlConversations:
-    """Conversations."""
+    """The conversations of a database."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
@@ -38,7 +38,7 @@ class SqlConversations:
             rows = session.rows("conversation", values)
             if not rows:
                 raise ConversationNotFound(
-                    f"There is no conversation {quoted_id(conversation_id)}; `backstay conversations list` shows all",
+                    f"Conversation {quoted_id(conversation_id)} not found; `backstay conversations list` shows all",
                     conversation_id=conversation_id,
                 )
             return _with_turns(session, owner, rows)[0]
@@ -51,8 +51,8 @@ class SqlConversations:
         values = {**values_of(owner, selection), "before": _NO_END if before is None else before, "limit": limit}
 
         def summaries(session: Session) -> Sequence[ConversationSummary]:
-            found = session.rows("conversation_summaries", values, selection=selection)
-            return [ConversationSummary(*row) for row in found]
+            rows = session.rows("conversation_summaries", values, selection=selection)
+            return [ConversationSummary(*row) for row in rows]
 
         return await self._database.read(summaries, owner=owner)
 
@@ -90,16 +90,16 @@ class SqlConversations:
 
         def import_conversations(session: Session, *, one_by_one: bool = False) -> ImportResult:
             latest[:] = [ImportSession(session, owner, source, on_clash, now)]
-            done = latest[0].run(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
-            note = receipt(done) if receipt is not None else None
-            if note is not None:
-                session.execute("keep_note", written(note, now_micros(self._clock)))
-            return done
+            result = latest[0].run(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
+            value = receipt(result) if receipt is not None else None
+            if value is not None:
+                session.execute("keep_note", to_values(value, now_micros(self._clock)))
+            return result
 
         with suppress(OutcomeRefused):
             return await self._database.write(import_conversations)
         try:
-            # Again, one by one, to find the row; this is rolled back too.
+            # Import again, row by row, to find the one that is refused; this is rolled back too.
             return await self._database.write(partial(import_conversations, one_by_one=True))
         except OutcomeRefused as error:
             raise latest[0].refused(error) from error

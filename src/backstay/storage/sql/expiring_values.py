@@ -1,4 +1,4 @@
-"""Notes that expire. Implements `serving.store.ExpiringValueStore`."""
+"""Stores values that expire. Implements `coordination.store.ExpiringValueStore`."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,12 +10,12 @@ from backstay.storage.sql.inspection import count_of_others
 from backstay.storage.sql.session import Database, Session, Values
 from backstay.storage.sql.times import now_micros
 
-_DROPPED_AT_ONCE = 1_000
+_DROP_BATCH = 1_000
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class SqlExpiringValues:
-    """Notes."""
+    """The expiring values of a database."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
@@ -23,18 +23,17 @@ class SqlExpiringValues:
 
     async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
         now = now_micros(self._clock)
-        values = {**written(ExpiringValue(owner, kind, name, value, lasts), now), "now": now}
+        values = {**to_values(ExpiringValue(owner, kind, name, value, lasts), now), "now": now}
 
         def claim(session: Session) -> str | None:
             if session.execute("claim_note", values):
                 return None
-            found = session.value("note", {key: values[key] for key in ("kind", "owner", "name", "now")})
-            return str(found)
+            return str(session.value("note", {key: values[key] for key in ("kind", "owner", "name", "now")}))
 
         return await self._database.write(claim)
 
     async def put(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        values = written(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
+        values = to_values(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
         await self._database.write(lambda s: s.execute("keep_note", values))
 
     async def pop(self, kind: str, name: str) -> TakenValue | None:
@@ -43,7 +42,7 @@ class SqlExpiringValues:
         return TakenValue(*rows[0]) if rows else None
 
     async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        values = written(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
+        values = to_values(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
         await self._database.write(lambda s: s.execute("renew_note", values))
 
     async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
@@ -51,8 +50,8 @@ class SqlExpiringValues:
         await self._database.write(lambda s: s.execute("drop_note", values))
 
     async def drop_expired(self) -> None:
-        values = {"now": now_micros(self._clock), "limit": _DROPPED_AT_ONCE}
-        while await self._database.write(lambda s: s.execute("drop_expired_notes", values)) == _DROPPED_AT_ONCE:
+        values = {"now": now_micros(self._clock), "limit": _DROP_BATCH}
+        while await self._database.write(lambda s: s.execute("drop_expired_notes", values)) == _DROP_BATCH:
             pass
 
     async def owners(self) -> Sequence[str]:
@@ -62,12 +61,12 @@ class SqlExpiringValues:
         return await self._database.read(lambda s: count_of_others(s, owner, noun))
 
 
-def written(note: ExpiringValue, now: int) -> Values:
-    """Return the values of a note for `keep_note`."""
+def to_values(expiring: ExpiringValue, now: int) -> Values:
+    """Return an expiring value as the statement `keep_note` takes it."""
     return {
-        "kind": note.kind,
-        "owner": note.owner,
-        "name": note.name,
-        "value": note.value,
-        "expires_at": now + note.lasts // _MICROSECOND,
+        "kind": expiring.kind,
+        "owner": expiring.owner,
+        "name": expiring.name,
+        "value": expiring.value,
+        "expires_at": now + expiring.lasts // _MICROSECOND,
     }

@@ -1,4 +1,4 @@
-"""Conversations come in from a file, in one transaction of the caller's."""
+"""Imports conversations from a file, in one transaction of the caller."""
 
 from collections import ChainMap, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,19 +28,19 @@ from backstay.storage.sql.records import StoredColumns, by_ids, put, rows_of
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 
-_DRAWN = 100  # ids that are asked for together
+_ID_BATCH = 100  # ids that are requested together
 
 
 class ImportSession:
     """One import."""
 
     def __init__(
-        self, session: Session, owner: str, source: ImportSource, on_clash: OnImportConflict, now: int
+        self, session: Session, owner: str, source: ImportSource, on_conflict: OnImportConflict, now: int
     ) -> None:
         self._session = session
         self._owner = owner
         self._source = source
-        self._on_clash = on_clash
+        self._on_conflict = on_conflict
         self._line = 0
         self._stored_at = to_text(from_micros(now))
         self._columns = StoredColumns.from_session(session, related=False)
@@ -48,50 +48,50 @@ class ImportSession:
         self._ids: Iterator[str | None] = iter(())
 
     def run(self, on_progress: Callable[[int], None], *, one_by_one: bool = False) -> ImportResult:
-        """Bring everything in; raises as `ConversationStore.bring_in`."""
-        done = 0
+        """Import all conversations. Raises like `ConversationStore.import_conversations`."""
+        count = 0
         refuse_unwritable(self._session, self._owner)
         self._session.lock("hold_library", {"owner": self._owner})
         for chunk in self._source.chunks():
-            for some in ([one] for one in chunk) if one_by_one else (chunk,):
-                self._line = some[0].line
-                self._import_chunk(some)
-            done += len(chunk)
-            on_progress(done)
+            for batch in ([incoming] for incoming in chunk) if one_by_one else (chunk,):
+                self._line = batch[0].line
+                self._import_batch(batch)
+            count += len(chunk)
+            on_progress(count)
         return self._count
 
     def refused(self, error: OutcomeRefused) -> InvalidRow:
-        """Return the error for a row that the database refuses; it names the row only if rows are stored one by one."""
+        """Return the error for a row that the database refuses; its line is only right after `one_by_one`."""
         return self._source.origin.invalid_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
 
-    def _import_chunk(self, chunk: Sequence[ImportedConversation]) -> None:
+    def _import_batch(self, batch: Sequence[ImportedConversation]) -> None:
         columns, origin = self._columns, self._source.origin
-        documents = [to_document(incoming, columns.conversations, columns.turns, origin) for incoming in chunk]
-        named = [document["id"] for document in documents if document["id"] is not None]
+        documents = [to_document(incoming, columns.conversations, columns.turns, origin) for incoming in batch]
+        ids = [document["id"] for document in documents if document["id"] is not None]
         stored: dict[str, Mapping[str, Any]] = {
             name: orjson.loads(record.line)
-            for name, record in by_ids(self._session, self._owner, named, self._columns).items()
+            for name, record in by_ids(self._session, self._owner, ids, self._columns).items()
         }
-        coming: dict[str, Mapping[str, Any]] = {}
-        for incoming, document in zip(chunk, documents, strict=True):
-            conversation_id = self._id(incoming, document, ChainMap(coming, stored))
+        new: dict[str, Mapping[str, Any]] = {}
+        for incoming, document in zip(batch, documents, strict=True):
+            conversation_id = self._id(incoming, document, ChainMap(new, stored))
             if conversation_id is not None:
-                coming[conversation_id] = self._completed(document, conversation_id)
-        self._put([dict(document) for document in coming.values()])
+                new[conversation_id] = self._completed(document, conversation_id)
+        self._put([dict(document) for document in new.values()])
 
     def _id(
-        self, incoming: ImportedConversation, document: Document, there: Mapping[str, Mapping[str, Any]]
+        self, incoming: ImportedConversation, document: Document, existing: Mapping[str, Mapping[str, Any]]
     ) -> str | None:
-        """Return the id under which to store it; None when it is not to be stored."""
-        wanted = document["id"]
-        if wanted is None:
+        """Return the id under which to store a conversation; None if it is not stored. Raises ConversationExists."""
+        own_id = document["id"]
+        if own_id is None:
             return self._new_id()
-        if wanted not in there:
-            return str(wanted)
-        if is_same(document, there[wanted], exactly=incoming.is_exact):
+        if own_id not in existing:
+            return str(own_id)
+        if is_same(document, existing[own_id], exactly=incoming.is_exact):
             self._add(identical=1)
             return None
-        match self._on_clash:
+        match self._on_conflict:
             case OnImportConflict.SKIP:
                 self._add(skipped=1)
                 return None
@@ -100,20 +100,20 @@ class ImportSession:
                 return self._new_id()
         origin = self._source.origin
         raise ConversationExists(
-            f"{origin.path} line {incoming.line}: another conversation has the id {quoted_id(wanted)}; nothing was "
+            f"{origin.path} line {incoming.line}: another conversation has the id {quoted_id(own_id)}; nothing was "
             "imported. --on-conflict skip leaves it out, new gives it another id",
             path=origin.path,
             line=incoming.line,
-            conversation_id=wanted,
+            conversation_id=own_id,
         )
 
     def _new_id(self) -> str:
         try:
-            made = next(self._ids)
+            assigned = next(self._ids)
         except StopIteration:
-            self._ids = iter([name for (name,) in self._session.rows("new_conversation_ids", {"count": _DRAWN})])
-            made = next(self._ids)
-        return made or new_id()
+            self._ids = iter([name for (name,) in self._session.rows("new_conversation_ids", {"count": _ID_BATCH})])
+            assigned = next(self._ids)
+        return assigned or new_id()
 
     def _completed(self, document: Document, conversation_id: str) -> Document:
         created_at = document["created_at"] or self._stored_at
@@ -124,13 +124,13 @@ class ImportSession:
         if not documents:
             return
         relinked = self._link(documents)
-        # A column that a file does not speak of gets its default, so rows go together that speak of the same ones.
-        alike: dict[tuple[frozenset[str], frozenset[str]], list[tuple[int, Document]]] = defaultdict(list)
+        # A column that a document lacks gets its default: insert together the documents that have the same columns.
+        by_columns: dict[tuple[frozenset[str], frozenset[str]], list[tuple[int, Document]]] = defaultdict(list)
         keys = self._session.rows("new_conversation_keys", {"count": len(documents)})
         for (key, _), document in zip(keys, documents, strict=True):
             turn_names = frozenset(name for turn in document[TURNS] for name in turn) - TURN_KEYS
-            alike[frozenset(document) - KEYS, turn_names].append((key, document))
-        for (names, turn_names), keyed in alike.items():
+            by_columns[frozenset(document) - KEYS, turn_names].append((key, document))
+        for (names, turn_names), keyed in by_columns.items():
             columns = StoredColumns(dict.fromkeys(sorted(names), ""), dict.fromkeys(sorted(turn_names), ""))
             rows = [(key, rows_of(document, self._owner, columns)) for key, document in keyed]
             put(self._session, rows, columns)
@@ -140,20 +140,20 @@ class ImportSession:
         self._add(imported=len(documents), relinked=len(relinked))
 
     def _link(self, documents: list[Document]) -> list[Row]:
-        """Return the items that get their results back.
+        """Return the items whose deleted results are imported.
 
-        Where an item here has another result, or none, the conversation's job and item become metadata.
+        A conversation whose item has another result, or none, gets its job and item as metadata instead.
         """
-        asked: dict[Row, list[int]] = defaultdict(list)
+        named: dict[Row, list[int]] = defaultdict(list)
         for number, document in enumerate(documents):
             if document["job_id"] and document["item_id"]:
-                asked[document["job_id"], document["item_id"]].append(number)
+                named[document["job_id"], document["item_id"]].append(number)
         relinked: list[Row] = []
-        self._session.lock_rows("hold_items_of_conversations", list(asked), self._owner)
+        self._session.lock_rows("hold_items_of_conversations", list(named), self._owner)
         for job_id, item_id, key, position, state, result, deleted_at, _ in self._session.select_rows(
-            "items_of_conversations", list(asked), self._owner
+            "items_of_conversations", list(named), self._owner
         ):
-            for number in asked[job_id, item_id]:
+            for number in named[job_id, item_id]:
                 document = documents[number]
                 if state == "completed" and result == document["id"] and deleted_at is not None:
                     relinked.append((key, position, result))

@@ -1,4 +1,4 @@
-"""What is unfinished in a database, as it stands there."""
+"""Reads what is unfinished in a database, for `doctor`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,22 +49,22 @@ class BackupRecord:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseReport:
-    """What is unfinished."""
+    """The unfinished work of one owner, and all leases."""
 
     unfinished: Sequence[UnfinishedJob] = ()
     leaseholders: Sequence[Leaseholder] = ()
-    cut_off_deletes: Sequence[tuple[str, bool]] = ()
+    unfinished_deletes: Sequence[tuple[str, bool]] = ()
     """Backups whose delete is unfinished, each with whether it is damaged."""
     backups: Sequence[BackupRecord] = ()
     database_id: str = ""
-    """What the folder of backups is named after."""
+    """The id after which the folder of backups is named."""
     location: FileLocation | None = None
     others: Sequence[OtherOwners] = ()
-    """What other owners have; only nouns that they have any of."""
+    """What other owners have, by noun; nouns of which they have none are left out."""
 
 
 def database_report(session: Session, owner: str, location: FileLocation) -> DatabaseReport:
-    """Return the unfinished jobs and deletes of an owner, and every lease there is."""
+    """Return the unfinished jobs and deletes of an owner, and the leases of all owners."""
     return DatabaseReport(
         [UnfinishedJob(*row) for row in session.rows("inspect_unfinished", {"owner": owner})],
         [Leaseholder(name, job_id, WorkerIdentity(*card)) for name, job_id, *card in session.rows("inspect_workers")],
@@ -72,7 +72,7 @@ def database_report(session: Session, owner: str, location: FileLocation) -> Dat
         [_backup(row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
         location,
-        [found for noun in _COUNTED if (found := count_of_others(session, owner, noun)).count],
+        [others for noun in _COUNTED if (others := count_of_others(session, owner, noun)).count],
     )
 
 
@@ -84,10 +84,10 @@ def count_of_others(session: Session, owner: str, noun: OwnedKind) -> OtherOwner
 
 def _backup(row: Row) -> BackupRecord:
     name, folder, host, file_bytes, sha256, damaged_at, made_at = row
-    since = from_micros(damaged_at) if damaged_at is not None else None
-    return BackupRecord(name, folder, host, file_bytes, bytes(sha256), since, from_micros(made_at))
+    damaged = from_micros(damaged_at) if damaged_at is not None else None
+    return BackupRecord(name, folder, host, file_bytes, bytes(sha256), damaged, from_micros(made_at))
 
 
 def miscounted(session: Session) -> list[str]:
-    """Return the jobs whose counters are not what their items say: none, unless Backstay is at fault."""
+    """Return the jobs whose counters differ from the number of their items; any would be a bug of Backstay."""
     return [f"{owner}/{job_id}" for owner, job_id in session.rows("inspect_miscounted")]

@@ -1,4 +1,4 @@
-"""Items on their way in. Implements `batch.store.IntakeStore`."""
+"""Stages and publishes jobs, and adds items to them. Implements `batch.store.IntakeStore`."""
 
 from collections.abc import Container, Sequence
 from dataclasses import asdict
@@ -19,18 +19,18 @@ from backstay.storage.sql.session import Database, Row, Session, Value, Values
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.work import check_current, fence
 
-_DROPPED = ("drop_attempts", "drop_item_inputs", "drop_failures", "drop_items")
-_EXAMPLES = 3
-_COPIED_AT_ONCE = 20_000
+_DROP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures", "drop_items")
+_MAX_EXAMPLES = 3
+_COPY_BATCH = 20_000
 
 
 class SqlIntake:
-    """Brings items in. One instance stages any number of jobs."""
+    """The intake of items. One instance can stage several jobs at once."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._places: dict[tuple[str, int], _StagingPosition] = {}
+        self._positions: dict[tuple[str, int], _StagingPosition] = {}
 
     async def stage(self, owner: str, card: WorkerIdentity) -> StagedJob:
         now = now_micros(self._clock)
@@ -43,25 +43,25 @@ class SqlIntake:
             return StagedJob(owner, key, token)
 
         staged = await self._database.write(stage)
-        self._places[staged.owner, staged.job_key] = _StagingPosition()
+        self._positions[staged.owner, staged.job_key] = _StagingPosition()
         return staged
 
     async def stage_items(self, staged: StagedJob, drafts: Sequence[NewItem]) -> int:
-        at = (staged.owner, staged.job_key)
-        place = self._places.get(at, _StagingPosition())  # none when it was dropped, which the fence finds out
+        # A job that was dropped has no position; the fence refuses it.
+        position = self._positions.get((staged.owner, staged.job_key), _StagingPosition())
         try:
-            return await self._stage_items(staged, drafts, place)
+            return await self._stage_items(staged, drafts, position)
         except OutcomeRefused:
-            if place.looks_up:
+            if position.looks_up:
                 raise
-        # An id is there already, which is seldom: from now on each is looked up before.
-        place.looks_up = True
-        return await self._stage_items(staged, drafts, place)
+        # An id exists already, which is rare: look up each id before storing it from now on.
+        position.looks_up = True
+        return await self._stage_items(staged, drafts, position)
 
-    async def _stage_items(self, staged: StagedJob, drafts: Sequence[NewItem], place: "_StagingPosition") -> int:
+    async def _stage_items(self, staged: StagedJob, drafts: Sequence[NewItem], position: "_StagingPosition") -> int:
         def stage_items(session: Session) -> tuple[int, _StagingPosition]:
             fence(session, staged.owner, staged.job_key, staged.token)
-            after = place.copy()
+            after = position.copy()
             named = _ItemNaming(session, staged, after).name(drafts)
             first = after.next_position
             key, owner = staged.job_key, staged.owner
@@ -79,17 +79,17 @@ class SqlIntake:
             after.next_position += len(named)
             return len(drafts) - len(named), after
 
-        repeated, self._places[staged.owner, staged.job_key] = await self._database.write(stage_items)
+        repeated, self._positions[staged.owner, staged.job_key] = await self._database.write(stage_items)
         return repeated
 
     async def stage_copies(self, staged: StagedJob, job_id: str, upto: int) -> None:
-        for first in range(0, upto, _COPIED_AT_ONCE):
+        for first in range(0, upto, _COPY_BATCH):
             values: dict[str, Value] = {
                 "staged": staged.job_key,
                 "owner": staged.owner,
                 "job_id": job_id,
                 "first": first,
-                "upto": min(first + _COPIED_AT_ONCE, upto),
+                "upto": min(first + _COPY_BATCH, upto),
             }
 
             def stage_copies(session: Session, values: dict[str, Value] = values) -> None:
@@ -97,7 +97,7 @@ class SqlIntake:
                 session.execute("copy_items", values)
 
             await self._database.write(stage_copies)
-        self._places[staged.owner, staged.job_key].next_position = upto
+        self._positions[staged.owner, staged.job_key].next_position = upto
 
     async def publish(
         self,
@@ -111,8 +111,8 @@ class SqlIntake:
             "owner": staged.owner,
             "job_key": staged.job_key,
             "job_id": job_id,
-            **_way(processor, settings),
-            "recipe": _text(recipe),
+            **_processing(processor, settings),
+            "recipe": _recipe_json(recipe),
             "now": now_micros(self._clock),
         }
 
@@ -129,14 +129,14 @@ class SqlIntake:
 
     async def stage_settled(self, staged: StagedJob, items: Sequence[SettledItem]) -> int:
         now = now_micros(self._clock)
-        place = self._places.get((staged.owner, staged.job_key), _StagingPosition())  # none as in `stage_items`
+        position = self._positions.get((staged.owner, staged.job_key), _StagingPosition())  # as in `stage_items`
 
         def stage_settled(session: Session) -> int:
             fence(session, staged.owner, staged.job_key, staged.token)
-            return append_settled_items(session, staged, items, place.next_position, now)
+            return append_settled_items(session, staged, items, position.next_position, now)
 
         stored = await self._database.write(stage_settled)
-        place.next_position += stored
+        position.next_position += stored
         return len(items) - stored
 
     async def publish_settled(self, staged: StagedJob, job_id: str, settings: JobSettings, pause: Pause) -> bool:
@@ -144,7 +144,7 @@ class SqlIntake:
             "owner": staged.owner,
             "job_key": staged.job_key,
             "job_id": job_id,
-            **_way(TAKEN_OVER, settings),
+            **_processing(TAKEN_OVER, settings),
             "pause_code": pause.code,
             "pause_message": pause.message,
             "now": now_micros(self._clock),
@@ -161,13 +161,13 @@ class SqlIntake:
             for item_id, line, is_changed in session.stream("difference_new", values):
                 what = "changed" if is_changed else "new"
                 counts[what] += 1
-                if len(examples) < _EXAMPLES:
+                if len(examples) < _MAX_EXAMPLES:
                     examples.append(f"{what}: {item_id}" + (f" in line {line}" if line is not None else ""))
             for (item_id,) in session.stream("difference_missing", values):
                 counts["missing"] += 1
                 if counts["missing"] == 1:
-                    examples = examples[: _EXAMPLES - 1]  # so that there is one of these, whatever else there is
-                if len(examples) < _EXAMPLES:
+                    examples = examples[: _MAX_EXAMPLES - 1]  # so that there is an example of a missing item
+                if len(examples) < _MAX_EXAMPLES:
                     examples.append(f"missing: {item_id}")
             return ItemsDifference(**counts, examples=tuple(examples))
 
@@ -197,7 +197,7 @@ class SqlIntake:
         settings: JobSettings,
         recipe: FrozenRecipe | None = None,
     ) -> int | None:
-        given = {**_way(processor, settings), "recipe": _text(recipe)}
+        columns = {**_processing(processor, settings), "recipe": _recipe_json(recipe)}
 
         def attach_items(session: Session) -> int | None:
             fence(session, staged.owner, staged.job_key, staged.token)
@@ -207,12 +207,12 @@ class SqlIntake:
             check_action(job_id, job.state, JobAction.ADD)
             added = append_new_items(session, staged, key)
             now = now_micros(self._clock)
-            session.execute("take_up_job", {**given, "job_key": key, "owner": staged.owner})
+            session.execute("take_up_job", {**columns, "job_key": key, "owner": staged.owner})
             session.execute(
                 "job_added",
                 {"job_key": key, "owner": staged.owner, "state": str(job.state), "added": added, "now": now},
             )
-            set_state(session, staged.owner, key, JobState.PENDING, now)  # what it was paused for is there
+            set_state(session, staged.owner, key, JobState.PENDING, now)  # it was paused because it lacked them
             return added
 
         return await self._database.write(attach_items)
@@ -222,13 +222,13 @@ class SqlIntake:
             values = {"job_key": job_key, "owner": owner}
             if session.row("is_creating", values) is None:
                 return False
-            if drop_rows(session, _DROPPED, owner, job_key, limit):
+            if drop_rows(session, _DROP_STATEMENTS, owner, job_key, limit):
                 return True
             session.execute("drop_creators", values)
             session.execute("drop_job", values)
             return False
 
-        self._places.pop((owner, job_key), None)
+        self._positions.pop((owner, job_key), None)
         return await self._database.write(drop_step)
 
     async def identities(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemIdentity]:
@@ -249,15 +249,15 @@ class SqlIntake:
 
 
 class _StagingPosition:
-    """How far a staging has come."""
+    """The progress of staging a job."""
 
     def __init__(
         self, next_position: int = 0, occurrences: dict[str, int] | None = None, *, looks_up: bool = False
     ) -> None:
         self.next_position = next_position
-        # How often a content without an id of its own was seen, for those seen more than once.
+        # How many times a content without an own id has occurred, for those that occurred more than once.
         self.occurrences = occurrences or {}
-        # Whether ids are looked up before they are stored; else the database refuses those that are there.
+        # Whether ids are looked up before they are stored. Otherwise the database refuses existing ones.
         self.looks_up = looks_up
 
     def copy(self) -> "_StagingPosition":
@@ -265,65 +265,65 @@ class _StagingPosition:
 
 
 class _ItemNaming:
-    """Gives each draft of a chunk its id, against the database and the rest of the chunk."""
+    """Assigns an id to each draft of a chunk that is unique in the job and the chunk."""
 
-    def __init__(self, session: Session, staged: StagedJob, place: _StagingPosition) -> None:
+    def __init__(self, session: Session, staged: StagedJob, position: _StagingPosition) -> None:
         self._session = session
         self._staged = staged
-        self._place = place
+        self._position = position
 
     def name(self, drafts: Sequence[NewItem]) -> list[tuple[str, NewItem]]:
-        """Return the drafts to store with their ids; repetitions of an id with the same content are left out.
+        """Return the drafts to store, with their ids. A draft that repeats an id and its content is left out.
 
-        Raises DuplicateItem: an id stands for two contents.
+        Raises DuplicateItem if two drafts have the same id and different content.
         """
-        base_ids = {draft.base_id for draft in drafts} if self._place.looks_up else ()
-        asked: list[Row] = [(base_id,) for base_id in base_ids]
-        taken: dict[str, tuple[bytes, int | None]] = {
+        base_ids = {draft.base_id for draft in drafts} if self._position.looks_up else ()
+        id_rows: list[Row] = [(base_id,) for base_id in base_ids]
+        existing: dict[str, tuple[bytes, int | None]] = {
             item_id: (digest, line)
-            for item_id, digest, line in self._session.select_rows("items_with_ids", asked, self._staged.job_key)
+            for item_id, digest, line in self._session.select_rows("items_with_ids", id_rows, self._staged.job_key)
         }
         named = []
         for draft in drafts:
-            if draft.base_id not in taken:
+            if draft.base_id not in existing:
                 item_id = draft.base_id
             elif draft.id is None:
-                item_id = self._next_occurrence(draft.base_id, taken)
-            elif taken[draft.base_id][0] == draft.digest:
+                item_id = self._next_occurrence(draft.base_id, existing)
+            elif existing[draft.base_id][0] == draft.digest:
                 continue
             else:
-                raise _clash(draft, taken[draft.base_id][1])
-            taken[item_id] = (draft.digest, draft.line)
+                raise _duplicate(draft, existing[draft.base_id][1])
+            existing[item_id] = (draft.digest, draft.line)
             named.append((item_id, draft))
         return named
 
-    def _next_occurrence(self, base_id: str, taken: Container[str]) -> str:
-        # The name may be there: from items that were copied in, or because some item's own id looks like it.
-        number = self._place.occurrences.get(base_id, 1) + 1
-        while (name := f"{base_id}-{number}") in taken or self._has(name):
+    def _next_occurrence(self, base_id: str, existing: Container[str]) -> str:
+        # The id may exist: the item was copied in, or another item's own id looks like it.
+        number = self._position.occurrences.get(base_id, 1) + 1
+        while (item_id := f"{base_id}-{number}") in existing or self._has(item_id):
             number += 1
-        self._place.occurrences[base_id] = number
-        return name
+        self._position.occurrences[base_id] = number
+        return item_id
 
     def _has(self, item_id: str) -> bool:
         values = {"job_key": self._staged.job_key, "owner": self._staged.owner, "id": item_id}
         return self._session.row("item_state", values) is not None
 
 
-def _clash(draft: NewItem, other_line: int | None) -> DuplicateItem:
-    places = f"lines {other_line} and {draft.line}" if other_line is not None else f"line {draft.line} and the job"
+def _duplicate(draft: NewItem, other_line: int | None) -> DuplicateItem:
+    lines = f"lines {other_line} and {draft.line}" if other_line is not None else f"line {draft.line} and the job"
     return DuplicateItem(
-        f"The id {quoted_id(draft.base_id)} stands for two different items ({places}); give each its own id",
+        f"Two different items have the id {quoted_id(draft.base_id)} ({lines}); give each its own id",
         item_id=draft.base_id,
         line=draft.line,
         other_line=other_line,
     )
 
 
-def _way(processor: str, settings: JobSettings) -> dict[str, Value]:
-    """Return how a job is worked, as its row has it."""
+def _processing(processor: str, settings: JobSettings) -> dict[str, Value]:
+    """Return the columns of a job that say how its items are processed."""
     return {"processor": processor, "settings": settings_text(settings)}
 
 
-def _text(recipe: FrozenRecipe | None) -> str | None:
+def _recipe_json(recipe: FrozenRecipe | None) -> str | None:
     return orjson.dumps(dict(recipe)).decode() if recipe is not None else None

@@ -1,4 +1,4 @@
-"""Jobs as a whole. Implements `batch.store.JobStore`."""
+"""Reads jobs, and acts on whole jobs. Implements `batch.store.JobStore`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,12 +26,12 @@ from backstay.storage.sql.named_items import retry_item, skip_items
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 
-_CLEANED = ("drop_attempts", "drop_item_inputs", "drop_failures")
+_CLEANUP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures")
 _NO_END = 2**63 - 1
 
 
 class SqlJobs:
-    """Jobs as a whole."""
+    """The jobs of a database."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
@@ -92,7 +92,7 @@ class SqlJobs:
             state, now = check_action(job_id, job.state, JobAction.SKIP), now_micros(self._clock)
             moved = skip_items(session, owner, key, job_id, item_ids, now)
             if moved.total():
-                counts = {str(left): moved[left] for left in (ItemState.PENDING, ItemState.FAILED)}
+                counts = {str(former): moved[former] for former in (ItemState.PENDING, ItemState.FAILED)}
                 session.execute("job_skipped", {"job_key": key, "owner": owner, **counts})
                 _, job = find_job(session, owner, job_id)
                 set_state(session, owner, key, settled_state(job.counts) or state, now, job.pause)
@@ -154,7 +154,7 @@ class SqlJobs:
             key, job = lock_job(session, owner, job_id)
             if job.state is not JobState.COMPLETED or job.counts.failed:
                 return False
-            if drop_rows(session, _CLEANED, owner, key, limit):
+            if drop_rows(session, _CLEANUP_STATEMENTS, owner, key, limit):
                 return True
             session.execute("mark_cleaned", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
             return False
@@ -176,7 +176,7 @@ class SqlJobs:
         def discard(session: Session) -> int:
             key, job = lock_job(session, owner, job_id)
             if job.workers:
-                raise JobHasWorkers(f"A worker is on job {quoted_id(job_id)}; cancel it first", job_id=job_id)
+                raise JobHasWorkers(f"A worker is running job {quoted_id(job_id)}; cancel it first", job_id=job_id)
             session.execute("hide_job", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
             return key
 
@@ -187,19 +187,19 @@ def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
     """Return a job with its key. Raises JobNotFound."""
     row = session.row("job", {"owner": owner, "job_id": job_id})
     if row is None:
-        raise JobNotFound(f"There is no job {quoted_id(job_id)}; `backstay jobs` lists those there are", job_id=job_id)
+        raise JobNotFound(f"Job {quoted_id(job_id)} not found; `backstay jobs` lists all", job_id=job_id)
     return row[0], _job(row)
 
 
 def lock_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
-    """Likewise, and nobody else moves it, puts items into it or begins to work on it until the transaction ends."""
+    """Like `find_job`, and lock the job: until this transaction ends, no other changes it, leases it or adds items."""
     session.lock("hold_job_by_id", {"owner": owner, "job_id": job_id})
     return find_job(session, owner, job_id)
 
 
 def set_state(session: Session, owner: str, key: int, state: JobState, now: int, pause: Pause | None = None) -> None:
-    """Store a job's state; the reason of a pause is kept only while it is paused."""
-    shown = pause if state is JobState.PAUSED else None
+    """Store a job's state, and the reason of its pause if it is paused now."""
+    reason = pause if state is JobState.PAUSED else None
     session.execute(
         "set_state",
         {
@@ -207,23 +207,23 @@ def set_state(session: Session, owner: str, key: int, state: JobState, now: int,
             "owner": owner,
             "state": str(state),
             "now": now,
-            "pause_code": shown.code if shown else None,
-            "pause_message": shown.message if shown else None,
-            "pause_evidence": _evidence_json(shown) if shown else None,
+            "pause_code": reason.code if reason else None,
+            "pause_message": reason.message if reason else None,
+            "pause_evidence": _evidence_json(reason) if reason else None,
             "finished_at": now if state in (*FINISHED, JobState.CANCELLED) else None,
         },
     )
 
 
 def settled_state(counts: ItemCounts) -> JobState | None:
-    """Return the state of a job whose counts say that nothing is left; None where something is."""
+    """Return the state of a job with these counts if all its items are settled, else None."""
     if not counts.all_settled:
         return None
     return JobState.COMPLETED_WITH_FAILURES if counts.failed else JobState.COMPLETED
 
 
 def drop_rows(session: Session, names: Sequence[str], owner: str, key: int, limit: int) -> bool:
-    """Execute the first of these deletes that finds rows; False when none did."""
+    """Execute these bounded deletes until one finds rows; return whether one did."""
     return any(session.execute(name, {"job_key": key, "owner": owner, "limit": limit}) for name in names)
 
 
@@ -244,12 +244,12 @@ def _failure_event(row: Row) -> FailureEvent:
 
 
 def settings_text(settings: JobSettings) -> str:
-    """Return the settings of a job as its row keeps them."""
+    """Return the settings of a job as the text that is stored."""
     return orjson.dumps(settings.to_dict()).decode()
 
 
 def waiting_text(waiting: ProviderWait) -> str:
-    """Return what a worker waits for as its row keeps it."""
+    """Return what a worker waits for as the text that is stored."""
     return orjson.dumps([waiting.reason, waiting.detail, to_micros(waiting.until)]).decode()
 
 

@@ -1,4 +1,4 @@
-"""What bringing a database to the schema that this code knows came to."""
+"""The result of a migration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MigrationResult:
-    """What a migration did, or would do."""
+    """A migration that was applied, or that a check found necessary."""
 
     before: int
-    """The number of the schema that was there; 0 where there was none."""
+    """The schema number before; 0 without a schema."""
     after: int
     applied: Sequence[int]
-    """The migrations that were applied, or would be."""
+    """The numbers of the migrations that were applied, or would be."""

@@ -1,4 +1,4 @@
-"""Items of a job that a user names, moved in a transaction of the caller's."""
+"""Retries and skips items that a user names, in a transaction of the caller."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _NO_WORKER = 0  # no lease has this token
 
 
 def retry_item(session: Session, owner: str, key: int, job_id: str, item_id: str) -> ItemState:
-    """Put an item back to pending, and return the state that it was in. Raises ItemNotFound, InvalidTransition."""
+    """Return an item to pending, and return its former state. Raises ItemNotFound, InvalidTransition."""
     values = {"job_key": key, "owner": owner, "id": item_id}
     for name, was in (
         ("failed_to_pending_by_id", ItemState.FAILED),
@@ -25,16 +25,16 @@ def retry_item(session: Session, owner: str, key: int, job_id: str, item_id: str
     state, deleted_at = _stored_state(session, owner, key, job_id, item_id)
     reason = "only failed items can be retried, and those whose conversation was deleted"
     if state == ItemState.FAILED:
-        reason = "what it was given is not known. Run its job with it, and with --accept-new-items"
+        reason = "its input is unknown. Run its job with it, and with --accept-new-items"
     if deleted_at is not None:
-        reason = "what it was given was cleaned with its job. Restore its conversation, or run it in a new job"
+        reason = "its input was cleaned up with its job. Restore its conversation, or run it in a new job"
     raise _refused(job_id, item_id, state, reason)
 
 
 def skip_items(
     session: Session, owner: str, key: int, job_id: str, item_ids: Sequence[str], now: int
 ) -> Counter[ItemState]:
-    """Settle items as skipped, each with an attempt that says so; return how many were in which state.
+    """Settle items as skipped, and record an attempt for each; return how many there were by former state.
 
     Raises:
         ItemNotFound, InvalidTransition: an item does not exist, or is neither pending nor failed.

@@ -1,4 +1,4 @@
-"""A pool of threads that read, shared fairly among owners."""
+"""A pool of reader threads that owners share fairly."""
 
 import math
 import threading
@@ -12,20 +12,20 @@ from backstay.errors import ReadTooLong, StoreClosed
 
 T = TypeVar("T")
 
-_READERS = 4
-_OF_ONE_OWNER = 2
-_OF_NO_OWNER = 1
+_MAX_OF_OWNERS = 4
+_MAX_PER_OWNER = 2
+_MAX_WITHOUT_OWNER = 1
 
-THREADS = _READERS + _OF_NO_OWNER
+THREADS = _MAX_OF_OWNERS + _MAX_WITHOUT_OWNER
 """Maximum reads at once."""
 
 _Read = tuple["Future[Any]", Callable[[], Any]]
 
 
 class ReaderPool:
-    """Runs reads in threads: at most two at once per owner and four in total. The owner who waits longest is next.
+    """A pool that runs at most two reads at once per owner and four in total. The owner who waits longest is next.
 
-    Reads for no owner, such as a readiness check, have their own thread.
+    Reads without an owner, such as a readiness check, have their own thread.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class ReaderPool:
 
     @property
     def waiting(self) -> int:
-        """How many reads wait for a thread."""
+        """The number of reads that wait for a thread."""
         return sum(map(len, self._waiting.values()))
 
     def submit(self, owner: str | None, function: Callable[[], T]) -> "Future[T]":
@@ -63,13 +63,13 @@ class ReaderPool:
 
     def _work(self) -> None:
         owner: str | None
-        while (taken := self._take()) is not None:
-            owner, (future, function) = taken
+        while (item := self._take()) is not None:
+            owner, (future, function) = item
             try:
                 if future.set_running_or_notify_cancel():
                     _settle(future, function)
             finally:
-                del future, function, taken  # a waiting thread holds no references
+                del future, function, item  # a waiting thread holds no references
                 with self._changed:
                     self._running[owner] -= 1
                     self._changed.notify_all()
@@ -79,7 +79,7 @@ class ReaderPool:
         with self._changed:
             while True:
                 for owner, reads in self._waiting.items():
-                    if self._has_room_for(owner):
+                    if self._may_start(owner):
                         read = reads.popleft()
                         del self._waiting[owner]
                         if reads:
@@ -90,11 +90,11 @@ class ReaderPool:
                     return None
                 self._changed.wait()
 
-    def _has_room_for(self, owner: str | None) -> bool:
+    def _may_start(self, owner: str | None) -> bool:
         if owner is None:
-            return self._running[None] < _OF_NO_OWNER
+            return self._running[None] < _MAX_WITHOUT_OWNER
         of_owners = self._running.total() - self._running[None]
-        return of_owners < _READERS and self._running[owner] < _OF_ONE_OWNER
+        return of_owners < _MAX_OF_OWNERS and self._running[owner] < _MAX_PER_OWNER
 
 
 def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
@@ -107,7 +107,7 @@ def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
 
 
 class ReadDeadline:
-    """The limit of one read: its time is up, or its client is gone."""
+    """The deadline of one read, which also ends when its caller is cancelled."""
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = math.inf if seconds is None else seconds
@@ -115,17 +115,17 @@ class ReadDeadline:
         self.is_given_up = False
 
     def begin(self) -> None:
-        """Start the time of the read; the wait for a thread does not count."""
+        """Start the time of the read. The wait for a thread does not count."""
         self._ends_at = time.monotonic() + self._seconds
 
     def is_over(self) -> bool:
-        """Return whether the read must stop. From any thread."""
+        """Return whether the read must stop. Safe from any thread."""
         return self.is_given_up or time.monotonic() >= self._ends_at
 
     def error(self) -> ReadTooLong:
         """Return the error of the stopped read."""
         if self.is_given_up:
-            return ReadTooLong("The read was stopped, because its client is gone")
+            return ReadTooLong("The read was stopped because its caller was cancelled")
         return ReadTooLong(
             f"The read took longer than the {self._seconds:g} seconds of `read_seconds` and was stopped; "
             "ask for less at once",

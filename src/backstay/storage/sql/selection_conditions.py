@@ -1,4 +1,4 @@
-"""A selection as SQL."""
+"""Translates a selection to SQL conditions and their values."""
 
 import orjson
 
@@ -12,24 +12,24 @@ _ONLY_BEFORE = "AND created_at < :created_before"
 
 
 def conditions(selection: Selection | None, *, only_ids: str, only_found: str) -> str:
-    """Return the conditions of a selection; those that are said differently from database to database are given."""
+    """Return the conditions of a selection. `only_ids` and `only_found` are those that depend on the database."""
     if selection is None:
         return ""
     return "\n   ".join(
         condition
-        for condition, is_given in (
+        for condition, is_used in (
             (_ONLY_JOB, selection.job_id is not None),
             (only_ids, bool(selection.ids)),
             (_ONLY_PERSONA, selection.persona is not None),
             (_ONLY_BEFORE, selection.created_before is not None),
             (only_found, selection.search is not None),
         )
-        if is_given
+        if is_used
     )
 
 
 def values_of(owner: str, selection: Selection) -> dict[str, Value]:
-    """Return what the conditions are to be filled with."""
+    """Return the values for the parameters of the conditions."""
     before = selection.created_before
     return {
         "owner": owner,

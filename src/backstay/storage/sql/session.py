@@ -1,7 +1,7 @@
-"""What the stores ask of a database: transactions, and in them statements by name.
+"""What the stores ask of a database: transactions that execute statements by name.
 
-The statement `name` is the file `queries/<name>.sql` of the database that is open. Values are bound by name. A
-statement that takes many rows takes all of them at once, behind `fixed` values which are the same for each.
+The statement `name` is the file `queries/<name>.sql` of the open database. Values are bound by name. A statement over
+many rows takes them all in one execution, after `fixed` values that are the same for all rows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,32 +15,32 @@ T = TypeVar("T")
 
 Value = str | bytes | int | float | None
 Values = Mapping[str, Any]
-"""By name; each a `JsonValue`."""
+"""Values by parameter name."""
 Row = tuple[Any, ...]
 AddedColumns = Mapping[str, str]
-"""Columns that a user has added to a table, with the types they declared."""
+"""Columns that a user has added to a table, with their declared types."""
 
 
 class Session(Protocol):
-    """One transaction. It is committed when the function that was given it returns, and undone when that raises."""
+    """One transaction: committed when the function that was called with it returns, rolled back when it raises."""
 
     @property
     def kind(self) -> str:
-        """The kind of database, as a backup names it."""
+        """The name of the kind of database, as backups record it."""
         ...
 
     @property
     def seconds_on_the_way(self) -> float:
-        """How long, as near as can be told, what was said and answered was only on its way; 0 within one process."""
+        """The estimated network time of the statements so far; 0 for a database within the process."""
         ...
 
     @property
     def tables(self) -> TableCatalog:
-        """The tables of a user's own that hang on ours."""
+        """The catalogue of the user's tables that refer to the built-in ones."""
         ...
 
     def execute(self, name: str, values: Values) -> int:
-        """Execute a statement and return how many rows it changed."""
+        """Execute a statement, and return the number of rows that it changed."""
         ...
 
     def rows(
@@ -51,9 +51,9 @@ class Session(Protocol):
         selection: Selection | None = None,
         columns: AddedColumns | None = None,
     ) -> list[Row]:
-        """Return what a query finds.
+        """Return the rows of a query.
 
-        One that speaks of `{selected}` takes a selection, one that speaks of `{columns}` those to add.
+        `selection` fills `{selected}` in its text, `columns` fills `{columns}`.
         """
         ...
 
@@ -65,97 +65,98 @@ class Session(Protocol):
         selection: Selection | None = None,
         columns: AddedColumns | None = None,
     ) -> Iterator[Row]:
-        """Likewise, without holding all of it at once."""
+        """Yield the rows of a query, without holding all in memory."""
         ...
 
     def row(self, name: str, values: Values | None = None) -> Row | None:
-        """Return the first row that a query finds."""
+        """Return the first row of a query; None if there is none."""
         ...
 
     def value(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> Any:
-        """Return the first value of the first row; None where there is none."""
+        """Return the first value of the first row; None if there is no row."""
         ...
 
     def execute_rows(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
-        """Execute a statement over rows of equal length, which may be none, and return how many it changed."""
+        """Execute a statement over rows of equal length, and return the number that it changed; 0 for no rows."""
         ...
 
     def select_rows(
         self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None
     ) -> list[Row]:
-        """Execute a query over rows of equal length, which may be none, and return all that it finds."""
+        """Execute a query over rows of equal length, and return all rows that it finds; none for no rows."""
         ...
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
-        """Return the conversations at these places as lines of a backup, in the order of storing.
+        """Return the conversations with these keys as lines of a backup, in the order in which they were stored.
 
-        Each row is key, id, job, item, number of turns, number of metadata, and the line, in which metadata is the text
-        that is stored. None where one of them holds a value that JSON has no word for.
+        Each row is key, id, job id, item id, number of turns, number of metadata objects, and the line. In the line
+        metadata is the stored text. Return None if a value cannot be expressed in JSON.
         """
         ...
 
     def selected_lines(self, values: Values, selection: Selection) -> Iterator[Row] | None:
-        """Return all selected conversations likewise, without holding all of it at once.
+        """Yield all selected conversations like `lines`, without holding all in memory.
 
-        Nothing else may be asked for until the last was taken. None where nothing is gained by it: where a database
-        does its work in this process, and does not go on while something else is done.
+        No other statement may be executed until the last is read. Return None if streaming gains nothing, because the
+        database runs in this process and does not work ahead.
         """
         ...
 
     def lock(self, name: str, values: Values) -> None:
-        """Keep others from changing what the query finds until the transaction ends.
+        """Lock what the query `name` selects until the transaction ends; what is read afterwards stays as it is.
 
-        What is read after it is what it will stay. Where there is one writer at a time nothing is done.
+        On SQLite this does nothing: a write transaction holds the only write lock of the file.
         """
         ...
 
     def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
-        """Likewise, over rows of equal length."""
+        """Like `lock`, for a query over rows of equal length."""
         ...
 
 
 class Database(Protocol):
-    """Runs functions in transactions of their own.
+    """A database that runs functions, each in its own transaction.
 
-    A write that was handed in runs to its end, whatever becomes of who waits for it. Where the database asks for it, a
-    function is run again from its beginning, with nothing kept of what it did before: it must be fit for that.
+    A submitted write runs to its end even if its caller is cancelled. The database may roll a function back and run it
+    again from the start, so it must have no effects outside the transaction.
     """
 
     async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
-        """Run `function` in a write transaction; it is committed, to disk, when this returns.
+        """Run `function` in a write transaction, which is committed to disk when this returns.
 
-        When it raises anything but CommitUnknown, nothing of it is kept. Raises StorageError, and whatever `function`
-        raises.
+        If this raises anything but CommitUnknown, the transaction was rolled back. Raises StorageError, and what
+        `function` raises.
 
         Args:
-            until_known: Rather wait, until the database is closed, than raise CommitUnknown.
-            erases: Overwrite what it deletes, in a file, whatever that costs.
+            until_known: Wait until the outcome of the commit is known, or the database is closed, instead of raising
+                CommitUnknown.
+            erases: Overwrite deleted content in a database file, even if that writes extra pages.
         """
         ...
 
     async def erase(self) -> bool:
         """Overwrite what deleted rows have left in a file and its log; return whether nothing is left. Raises nothing.
 
-        A large file is not rewritten, because others would wait for it; a server does this itself.
+        A large file is not rewritten, because other writes would wait for it. A server does this by itself.
         """
         ...
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
-        """The same for a thread that is not the event loop's, of something that may as well be done twice."""
+        """Like `write`, from a thread other than the event loop's, for an idempotent function."""
         ...
 
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
-        """Run `function` over one consistent snapshot. Raises StorageError, and whatever `function` raises.
+        """Run `function` over one consistent snapshot. Raises StorageError, and what `function` raises.
 
-        Owners take turns, so that many long reads of one do not block the others. A read stops when it is cancelled, or
-        exceeds the time limit of this database: ReadTooLong.
+        Owners take turns, so that long reads of one do not block the others. A read stops when its caller is cancelled;
+        one that exceeds the time limit of this database raises ReadTooLong.
         """
         ...
 
     def snapshot(self) -> AbstractContextManager[Session]:
-        """Hold one consistent snapshot for as long as the context lasts. Blocks; for one thread."""
+        """Open one consistent snapshot for as long as the context lasts. Blocks; use it in one thread."""
         ...
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Turn what the database raises within into errors of ours."""
+        """Translate the errors of the database within the context to Backstay's."""
         ...

@@ -1,4 +1,4 @@
-"""One moment of the library, read beside whoever writes. Implements `backup.store.Snapshot`."""
+"""Reads the library at one moment, while others write to it. Implements `backup.store.Snapshot`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -14,13 +14,14 @@ from backstay.storage.sql.session import Database
 
 T = TypeVar("T")
 
-_HANDED_OVER = 4_000_000  # bytes of records, or little more, that are handed over together
+_CHUNK_BYTES = 4_000_000  # approximately
 
 
 class SqlSnapshot:
-    """Reads in a thread of its own, one step ahead of what is asked for.
+    """A snapshot that is read in a thread of its own, one chunk ahead.
 
-    That pays while the others compress and wait for the disk. Two that compute in Python would get in each other's way.
+    The next chunk is read while the caller compresses and writes one, which does not hold the interpreter lock. More
+    threads would only compete for that lock.
     """
 
     def __init__(self, database: Database) -> None:
@@ -40,31 +41,30 @@ class SqlSnapshot:
         return self._columns.as_mapping()
 
     async def chunks(self) -> AsyncGenerator[Sequence[Record]]:
-        coming = self._submit(self._next)
+        following = self._submit(self._next)
         try:
-            while chunk := await asyncio.shield(coming):
-                coming = self._submit(self._next)
+            while chunk := await asyncio.shield(following):
+                following = self._submit(self._next)
                 yield chunk
         finally:
-            await asyncio.gather(coming, return_exceptions=True)
+            await asyncio.gather(following, return_exceptions=True)
 
     def _next(self) -> Sequence[Record]:
-        found: list[Record] = []
+        chunk: list[Record] = []
         size = 0
         for records in self._records:
-            found += records
+            chunk += records
             size += sum(len(record.line) for record in records)
-            if size >= _HANDED_OVER:
+            if size >= _CHUNK_BYTES:
                 break
-        return found
+        return chunk
 
     async def begin(self, owner: str, selection: Selection) -> None:
         def begin() -> None:
             session = self._opened.enter_context(self._database.snapshot())
             self._kind = session.kind
-            self._columns = StoredColumns.from_session(
-                session
-            )  # the first read: from here on nothing changes for this session
+            # The first read: the session sees the database as it is now.
+            self._columns = StoredColumns.from_session(session)
             self._records = selected(session, owner, selection, self._columns)
 
         await self._submit(begin)
@@ -74,16 +74,16 @@ class SqlSnapshot:
         self._thread.shutdown(wait=False)
 
     def _submit(self, function: Callable[[], T]) -> "asyncio.Future[T]":
-        def in_our_words() -> T:
+        def with_translated_errors() -> T:
             with self._database.translate_errors():
                 return function()
 
-        return asyncio.get_running_loop().run_in_executor(self._thread, in_our_words)
+        return asyncio.get_running_loop().run_in_executor(self._thread, with_translated_errors)
 
 
 @asynccontextmanager
 async def open_snapshot(database: Database, owner: str, selection: Selection) -> AsyncIterator[Snapshot]:
-    """Open a snapshot for as long as the context lasts. Meanwhile what was deleted since takes up its space."""
+    """Open a snapshot for as long as the context lasts. Until then the space of deleted rows is not reused."""
     snapshot = SqlSnapshot(database)
     try:
         await snapshot.begin(owner, selection)

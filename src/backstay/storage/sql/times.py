@@ -1,4 +1,4 @@
-"""The engine's times: whole microseconds since 1970, UTC."""
+"""Times as the database stores them: whole microseconds since 1970, UTC."""
 
 from datetime import UTC, datetime, timedelta
 

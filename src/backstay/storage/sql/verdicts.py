@@ -1,4 +1,4 @@
-"""The results of a group of attempts, written in the transaction of the caller."""
+"""Writes the results of a group of attempts, in a transaction of the caller."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from backstay.storage.sql.times import from_micros, to_micros
 
 @dataclass(slots=True)
 class CountChanges:
-    """By how much a transaction changes each count."""
+    """The change of each count by one transaction."""
 
     pending: int = 0
     running: int = 0
@@ -29,11 +29,11 @@ class CountChanges:
     tokens_in: int = 0
     tokens_out: int = 0
 
-    def add(self, state: ItemState, by: int) -> None:
-        setattr(self, state, getattr(self, state) + by)
+    def add(self, state: ItemState, change: int) -> None:
+        setattr(self, state, getattr(self, state) + change)
 
     def counts_from(self, before: ItemCounts) -> ItemCounts:
-        """Return what the counts of a job become."""
+        """Return the counts of a job after the changes."""
         return ItemCounts(
             before.pending + self.pending,
             before.running + self.running,
@@ -43,15 +43,17 @@ class CountChanges:
         )
 
     def tokens_from(self, before: TokenCounts) -> TokenCounts:
-        """Return what the tokens of a job become."""
+        """Return the token counts of a job after the changes."""
         return TokenCounts(before.tokens_in + self.tokens_in, before.tokens_out + self.tokens_out)
 
 
-def write_verdicts(session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int, moved: CountChanges) -> None:
-    """Write conversations, turns, item states and attempts, and add to `moved` what they change.
+def write_verdicts(
+    session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int, changes: CountChanges
+) -> None:
+    """Write conversations, turns, item states and attempts, and add the changes of counts to `changes`.
 
     Raises:
-        LeaseLost: an item is not this worker's any more.
+        LeaseLost: an item no longer belongs to this worker.
     """
     if not verdicts:
         return
@@ -70,12 +72,14 @@ def write_verdicts(session: Session, lease: Lease, verdicts: Sequence[Verdict], 
              usage.raw if verdict.state is not ItemState.COMPLETED else None, usage.tokens_in, usage.tokens_out,
              to_micros(claimed.started_at), now, usage.traceback)
         )  # fmt: skip
-        moved.add(verdict.state, +1)
-        moved.running -= 1
-        moved.tokens_in += usage.tokens_in
-        moved.tokens_out += usage.tokens_out
+        changes.add(verdict.state, +1)
+        changes.running -= 1
+        changes.tokens_in += usage.tokens_in
+        changes.tokens_out += usage.tokens_out
     if session.execute_rows("finish_items", finished, token, key) != len(finished):
-        raise LeaseLost("An item changed hands while its token was current; nothing of this group is kept", token=token)
+        raise LeaseLost(
+            "An item was claimed by another worker while this token was current; this group was not stored", token=token
+        )
     session.execute_rows("insert_attempts", attempts)
 
 
@@ -83,7 +87,7 @@ def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Ver
     """Store the conversations of completed items and return their ids by position."""
     owner, job_id = lease.owner, lease.job_id
     stored_at = to_text(from_micros(now))
-    places = iter(session.rows("new_conversation_keys", {"count": len(verdicts)}))
+    keys = iter(session.rows("new_conversation_keys", {"count": len(verdicts)}))
     ids: dict[int, str] = {}
     conversations: list[Row] = []
     turns: list[Row] = []
@@ -91,8 +95,8 @@ def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Ver
         conversation, item = verdict.conversation, verdict.claimed.item
         if conversation is None:
             continue
-        key, made_id = next(places)
-        conversation_id = ids[verdict.claimed.position] = conversation.id or made_id or fresh_id
+        key, assigned_id = next(keys)
+        conversation_id = ids[verdict.claimed.position] = conversation.id or assigned_id or fresh_id
         topic = item.topic if conversation.topic is None else conversation.topic
         persona = item.persona if conversation.persona is None else conversation.persona
         conversations.append(

@@ -1,4 +1,4 @@
-"""Items while workers work on them. Implements `batch.store.WorkStore`."""
+"""Leases, and the work on items under them. Implements `batch.store.WorkStore`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,11 +18,13 @@ from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros
 from backstay.storage.sql.verdicts import CountChanges, write_verdicts
 
-_LONGEST_WAIT = 900 * 1_000_000  # microseconds; no back-off is longer, so what lies further ahead is a clock set back
+_LONGEST_WAIT = (
+    900 * 1_000_000
+)  # microseconds; no backoff is longer, so a later due time means that the clock was set back
 
 
 class SqlWork:
-    """Moves items while workers work."""
+    """The leases of workers, and the items that they claim and settle."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
@@ -33,7 +35,7 @@ class SqlWork:
             key, job = lock_job(session, owner, job_id)
             now = now_micros(self._clock)
             if job.counts.all_settled:
-                # Nothing to do, or a worker died between the last item and this line: settle it here.
+                # All items are settled, but a worker may have died before it settled the job.
                 settle_if_done(session, owner, key, job.state, job.counts, now)
                 return EnterResult(None, find_job(session, owner, job_id)[1])
             if again and job.state in (JobState.PAUSED, JobState.CANCELLED):
@@ -49,7 +51,7 @@ class SqlWork:
         return await self._database.write(acquire_lease)
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
-        # Made twice, it would claim twice, and nobody would work on what the first claimed.
+        # If it were repeated, it would claim twice, and no worker would process what the first one claimed.
         return await self._database.write(
             lambda session: self._commit(session, lease, verdicts, claim), until_known=True
         )
@@ -57,34 +59,34 @@ class SqlWork:
     def _commit(self, session: Session, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         fence(session, lease.owner, lease.job_key, lease.token)
         now = now_micros(self._clock)
-        moved = CountChanges()
+        changes = CountChanges()
         if verdicts:
-            write_verdicts(session, lease, verdicts, now, moved)
-        state, counts, tokens = job_standing(session, lease)
+            write_verdicts(session, lease, verdicts, now, changes)
+        state, counts, tokens = job_progress(session, lease)
         if state is JobState.PENDING:
             state = _reenter(session, lease, now)
         claimed: list[ClaimedItem] = []
         if claim.room > 0 and state is JobState.RUNNING and not any(v.result == "doomed" for v in verdicts):
             claimed = self._claim(session, lease, claim, now)
-            moved.pending -= len(claimed)
-            moved.running += len(claimed)
+            changes.pending -= len(claimed)
+            changes.running += len(claimed)
         if verdicts or claimed:
-            values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(moved)}
+            values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(changes)}
             session.execute("move_counts", values)
         if claimed:
-            # The job is not done, so what others did in the meantime may wait for the next commit.
-            counts, tokens = moved.counts_from(counts), moved.tokens_from(tokens)
+            # Items are left, so the changes of other workers since may wait for the next commit.
+            counts, tokens = changes.counts_from(counts), changes.tokens_from(tokens)
         else:
-            state, counts, tokens = job_standing(session, lease)
-        doomed = next((v for v in verdicts if v.result == "doomed"), None)
-        if doomed is not None or counts.all_settled:
-            state, counts, tokens = _held_standing(session, lease)
-        if doomed is None:
+            state, counts, tokens = job_progress(session, lease)
+        halting = next((v for v in verdicts if v.result == "doomed"), None)
+        if halting is not None or counts.all_settled:
+            state, counts, tokens = _lock_job_progress(session, lease)
+        if halting is None:
             state = settle_if_done(session, lease.owner, lease.job_key, state, counts, now)
         elif state is JobState.RUNNING:
             state = JobState.PAUSED
-            attempt = (doomed.claimed.position, doomed.claimed.attempt)
-            pause = Pause(doomed.code or "doom", doomed.message or "", (attempt, *doomed.evidence))
+            attempt = (halting.claimed.position, halting.claimed.attempt)
+            pause = Pause(halting.code or "doom", halting.message or "", (attempt, *halting.evidence))
             set_state(session, lease.owner, lease.job_key, state, now, pause)
         due, suspects = (None, False)
         if claim.room > 0 and not claimed:
@@ -103,17 +105,16 @@ class SqlWork:
             "room": claim.room,
         }
         rows: list[Row] = session.rows("claim_items", values)
-        alone = not rows and claim.alone
-        if alone:
+        is_alone = not rows and claim.alone
+        if is_alone:
             rows = session.rows("claim_items", {**values, "alone": True, "room": 1})
-        found = session.select_rows("inputs_at", [(row[0],) for row in rows], lease.job_key)
-        inputs = {row[0]: row for row in found}
+        input_rows = session.select_rows("inputs_at", [(row[0],) for row in rows], lease.job_key)
+        inputs = {row[0]: row for row in input_rows}
         claimed, started_at = [], from_micros(now)
         for position, item_id, attempt, tries in sorted(rows):
             _, topic, persona, parameters = inputs[position]
-            given = orjson.loads(parameters) if parameters != "{}" else {}
-            item = Item(topic, item_id, persona, given)
-            claimed.append(ClaimedItem(item, position, attempt, tries, alone, started_at))
+            item = Item(topic, item_id, persona, orjson.loads(parameters) if parameters != "{}" else {})
+            claimed.append(ClaimedItem(item, position, attempt, tries, is_alone, started_at))
         return claimed
 
     def _next_due(self, session: Session, lease: Lease, claim: Claim, now: int) -> tuple[float | None, bool]:
@@ -130,7 +131,7 @@ class SqlWork:
             count = session.execute_rows("failed_to_pending_by_position", rows, lease.job_key)
             values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(CountChanges())}
             session.execute("move_counts", {**values, "pending": count, "failed": -count})
-            state, _, _ = _held_standing(session, lease)
+            state, _, _ = _lock_job_progress(session, lease)
             if state is not JobState.CANCELLED:
                 set_state(session, lease.owner, lease.job_key, JobState.PAUSED, now, pause)
 
@@ -167,9 +168,9 @@ class SqlWork:
 
     async def reclaim(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
         def reclaim(session: Session) -> bool:
-            same = {"token": worker.token, "owner": owner, "beat": worker.beat}
-            session.lock("hold_worker", same)
-            row = session.row("worker_at_beat", same)
+            seen = {"token": worker.token, "owner": owner, "beat": worker.beat}
+            session.lock("hold_worker", seen)
+            row = session.row("worker_at_beat", seen)
             if row is None:
                 return False
             key, stopping = row
@@ -194,19 +195,19 @@ class SqlWork:
 
 
 def is_current(session: Session, owner: str, job_key: int, token: int) -> bool:
-    """Whether a token is current; in a write transaction. The answer holds until its end."""
+    """Return whether a token is current, and keep it so until the end of the write transaction."""
     values = {"token": token, "owner": owner, "job_key": job_key}
     return session.row("fence", values) is not None
 
 
 def fence(session: Session, owner: str, job_key: int, token: int) -> None:
-    """Refuse to write anything with an outdated token. Raises LeaseLost."""
+    """Check a token before anything is written under it. Raises LeaseLost if it is outdated."""
     if not is_current(session, owner, job_key, token):
         raise lease_lost(token)
 
 
 def check_current(session: Session, owner: str, job_key: int, token: int) -> None:
-    """Refuse to read on with an outdated token. Raises LeaseLost."""
+    """Check a token in a read transaction. Raises LeaseLost if it is outdated."""
     if session.row("is_current", {"token": token, "owner": owner, "job_key": job_key}) is None:
         raise lease_lost(token)
 
@@ -220,9 +221,9 @@ def _end_lease(
     *,
     crash_limit: int | None,
 ) -> None:
-    """Return what a worker holds to pending, fold its counts into the job, and remove its row.
+    """Return the items that a worker holds to pending, add its counts to the job's, and delete its row.
 
-    Without a crash limit the worker was told to stop, so that nothing it holds was interrupted.
+    Without a crash limit the worker was asked to stop, and its attempts do not count as interrupted.
     """
     held = {
         "job_key": job_key,
@@ -233,31 +234,31 @@ def _end_lease(
     }
     session.execute("interrupt_attempts", held)
     states = [state for (state,) in session.rows("interrupt_items", held)]
-    moved = CountChanges(running=-len(states))
+    changes = CountChanges(running=-len(states))
     for state in states:
-        moved.add(ItemState(state), +1)
+        changes.add(ItemState(state), +1)
     values = {"token": token, "owner": owner, "now": now}
-    session.execute("move_counts", {**values, **asdict(moved)})
+    session.execute("move_counts", {**values, **asdict(changes)})
     session.execute("fold_counts", values)
     session.execute("delete_worker", values)
 
 
-def job_standing(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
-    """Return a job's state and the sums over its workers, within the transaction."""
+def job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
+    """Return a job's state, and its counts summed over its workers."""
     values = {"job_key": lease.job_key, "owner": lease.owner}
     state, *numbers = session.row("job_standing", values)  # type: ignore[misc]
     return JobState(state), ItemCounts(*numbers[:5]), TokenCounts(*numbers[5:])
 
 
-def _held_standing(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
-    """Likewise, and nobody else moves the job, or puts items into it, until the transaction ends."""
+def _lock_job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
+    """Like `job_progress`, and lock the job: until this transaction ends, no other changes it or adds items."""
     session.lock("hold_job", {"job_key": lease.job_key, "owner": lease.owner})
-    return job_standing(session, lease)
+    return job_progress(session, lease)
 
 
 def _reenter(session: Session, lease: Lease, now: int) -> JobState:
-    """pending → running: items were put into a job that was about to end under this worker."""
-    state, _, _ = _held_standing(session, lease)
+    """Move a job from pending to running: items were added to it when this worker had settled all others."""
+    state, _, _ = _lock_job_progress(session, lease)
     if state is JobState.PENDING:
         state = JobState.RUNNING
         set_state(session, lease.owner, lease.job_key, state, now)
@@ -265,7 +266,7 @@ def _reenter(session: Session, lease: Lease, now: int) -> JobState:
 
 
 def settle_if_done(session: Session, owner: str, key: int, state: JobState, counts: ItemCounts, now: int) -> JobState:
-    """running, pending or paused → completed or completed_with_failures, once the counts say that nothing is left."""
+    """Complete a running, pending or paused job if all its items are settled; return its state."""
     settled = settled_state(counts)
     if settled is None or state not in (JobState.RUNNING, JobState.PENDING, JobState.PAUSED):
         return state
@@ -274,4 +275,4 @@ def settle_if_done(session: Session, owner: str, key: int, state: JobState, coun
 
 
 def lease_lost(token: int) -> LeaseLost:
-    return LeaseLost("This worker was taken over by another; what it held is theirs now", token=token)
+    return LeaseLost("This worker's lease was reclaimed by another worker, which continues with its items", token=token)
