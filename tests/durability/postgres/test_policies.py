@@ -65,7 +65,7 @@ async def test_forced_policies_are_told_before_a_delete(owned):
             backstay.backups.create(ALL),
         ):
             with pytest.raises(
-                BackupUnusable, match=r"Row-level security stands between .* and turns: .* NO FORCE ROW LEVEL SECURITY"
+                BackupUnusable, match=r"Row-level security of turns applies to .* NO FORCE ROW LEVEL SECURITY"
             ):
                 await refused
         kept = await backstay.conversations.count(ALL)

@@ -265,7 +265,7 @@ class _StagingPosition:
 
 
 class _ItemNaming:
-    """Assigns an id to each draft of a chunk that is unique in the job and the chunk."""
+    """The assignment of ids to the drafts of a chunk, unique in the job and the chunk."""
 
     def __init__(self, session: Session, staged: StagedJob, position: _StagingPosition) -> None:
         self._session = session

@@ -54,10 +54,10 @@ class SqlJobs:
 
         return await self._database.write(apply_action)
 
-    async def set_limits(self, owner: str, job_id: str, given: RunLimits) -> None:
+    async def set_limits(self, owner: str, job_id: str, limits: RunLimits) -> None:
         def set_limits(session: Session) -> None:
             key, job = lock_job(session, owner, job_id)
-            settings = replace(job.settings, limits=job.settings.limits.updated(given))
+            settings = replace(job.settings, limits=job.settings.limits.updated(limits))
             if settings != job.settings:
                 session.execute("set_settings", {"job_key": key, "owner": owner, "settings": settings_text(settings)})
 
@@ -192,7 +192,7 @@ def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
 
 
 def lock_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
-    """Like `find_job`, and lock the job: until this transaction ends, no other changes it, leases it or adds items."""
+    """Lock a job, then return it like `find_job`. Until this transaction ends, no other changes it or adds to it."""
     session.lock("hold_job_by_id", {"owner": owner, "job_id": job_id})
     return find_job(session, owner, job_id)
 

@@ -116,7 +116,7 @@ def by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColu
 
 
 def lock_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
-    """Like `by_ids`, and lock them like `lock`."""
+    """Return conversations like `by_ids`, and lock them like `lock`."""
     keys = lock(session, owner, ids, columns).keys
     return {record.id: record for record in at_keys(session, owner, keys, columns)}
 

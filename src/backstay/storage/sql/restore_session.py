@@ -148,13 +148,13 @@ class RestoreSession:
         if not entries:
             return
         key_rows: list[Row] = [(entry.key,) for entry in entries]
-        taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", key_rows)}
-        new = iter(self._session.rows("new_conversation_keys", {"count": len(taken)}))
-        keyed = [(next(new)[0] if entry.key in taken else entry.key, entry.archived.rows) for entry in entries]
+        existing = {key for (key,) in self._session.select_rows("taken_conversation_keys", key_rows)}
+        new = iter(self._session.rows("new_conversation_keys", {"count": len(existing)}))
+        keyed = [(next(new)[0] if entry.key in existing else entry.key, entry.archived.rows) for entry in entries]
         put(self._session, keyed, self._columns)
         if self._columns.cascade.foreign_keys:
-            if taken:
-                entry = next(entry for entry in entries if entry.key in taken)
+            if existing:
+                entry = next(entry for entry in entries if entry.key in existing)
                 raise restore_differs(self._backup, entry.id, orjson.loads(entry.archived.line), None)
             return  # `RelatedRowsPass` compares them when their related rows are restored
         keys = [key for key, _ in keyed]

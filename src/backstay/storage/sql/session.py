@@ -110,7 +110,7 @@ class Session(Protocol):
         ...
 
     def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
-        """Like `lock`, for a query over rows of equal length."""
+        """Lock what a query over rows of equal length selects, like `lock`."""
         ...
 
 
@@ -142,7 +142,7 @@ class Database(Protocol):
         ...
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
-        """Like `write`, from a thread other than the event loop's, for an idempotent function."""
+        """Run an idempotent function like `write`, from a thread other than the event loop's."""
         ...
 
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:

@@ -251,7 +251,7 @@ def job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, 
 
 
 def _lock_job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
-    """Like `job_progress`, and lock the job: until this transaction ends, no other changes it or adds items."""
+    """Lock a job, then return the same as `job_progress`. Until this transaction ends, no other changes it."""
     session.lock("hold_job", {"job_key": lease.job_key, "owner": lease.owner})
     return job_progress(session, lease)
 

@@ -15,7 +15,7 @@ OURS = (CONVERSATIONS, TURNS)
 
 
 class OnDelete(StrEnum):
-    """What a foreign key does to a row when the row that it refers to is deleted."""
+    """The action of a foreign key on its row when the row that it refers to is deleted."""
 
     CASCADE = "cascade"
     SET_NULL = "set null"
