@@ -41,7 +41,7 @@ def test_only_run_makes_a_database(within, backstay, words):
     ended = within(*words)
 
     assert ended.code == 1
-    assert ended.one_line_error().startswith(f"There is no database at {backstay.database}; `backstay run` makes one")
+    assert ended.one_line_error().startswith(f"There is no database at {backstay.database}; `backstay run` creates one")
     assert not backstay.database.parent.exists()
 
 
@@ -81,7 +81,7 @@ def test_another_programs_database_is_refused(within, backstay):
     ended = within("--database", "theirs.db", "jobs")
 
     assert ended.code == 1
-    assert "is a database of some other program" in ended.one_line_error()
+    assert "is a database of another program" in ended.one_line_error()
 
 
 def test_a_folder_is_no_database(within, backstay):

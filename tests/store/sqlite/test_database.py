@@ -276,7 +276,7 @@ async def test_lock_of_another_program_is_told(path, monkeypatch):
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(StoreBusy, match=r"is locked by another program; close what else has it open, then try again$"):
+    with pytest.raises(StoreBusy, match=r"is locked by another program; close that program, then try again$"):
         await database.write(_note("a"))
     assert await database.read(_notes) == []
     other.execute("ROLLBACK")

@@ -209,7 +209,7 @@ def test_database_of_another_program_is_not_touched(path, marked):
         _sql(path, "PRAGMA user_version = 1")
     before = path.read_bytes()
 
-    with pytest.raises(NotADatabase, match=r"is a database of some other program; name another file$"):
+    with pytest.raises(NotADatabase, match=r"is a database of another program; name another file$"):
         prepare(path, create=True)
 
     assert path.read_bytes() == before
@@ -407,7 +407,7 @@ def test_migration_on_a_full_disk_leaves_nothing_behind(tmp_path, size):
 
     assert [name for name in left if "bak" in name or "part" in name] == []
     assert told != ""
-    assert ("a copy of it is kept: that takes" in told) == (size == "600k")
+    assert ("a copy of it is kept. The copy takes" in told) == (size == "600k")
     assert again == ""
 
 
@@ -451,7 +451,7 @@ def test_file_of_two_names_is_refused(path):
     other.hardlink_to(path)
 
     for name in (path, other):
-        with pytest.raises(StorageError, match="another name too"):
+        with pytest.raises(StorageError, match="a second name"):
             prepare(name, create=False)
 
     other.unlink()

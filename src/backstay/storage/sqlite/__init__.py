@@ -1,4 +1,4 @@
-"""Backstay on SQLite: one file, its write-ahead log beside it."""
+"""Backstay on SQLite: one file, with its write-ahead log next to it."""
 
 from backstay.storage.sqlite.store import SqliteStore
 

@@ -1,4 +1,4 @@
-"""How a connection is opened: durable, or not at all."""
+"""Opens connections whose commits are durable, and refuses to open others."""
 
 import platform
 import time
@@ -12,8 +12,8 @@ from backstay.storage.sqlite.errors import translate_errors
 BUSY_MS = 30_000
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
 
-# Releases in which a write-ahead log may be reset while another process still needs it, losing commits:
-# everything before 3.51.3 but two maintenance releases. Source: sqlite.org, "The WAL-reset bug".
+# SQLite may reset a write-ahead log that another process still needs, which loses commits, in all releases
+# before 3.51.3 except two maintenance releases. Source: sqlite.org, "The WAL-reset bug".
 _SAFE_SINCE = (3, 51, 3)
 _SAFE_BEFORE = ((3, 44, 6), (3, 50, 7))
 
@@ -22,10 +22,10 @@ def check_sqlite(version: str | None = None) -> None:
     """Refuse a SQLite library that can lose commits.
 
     Raises:
-        UnsafeSQLite: with what to install.
+        UnsafeSQLite: the library is one of these; the message says what to install.
     """
     text = version or apsw.sqlite_lib_version()
-    number = tuple(int(part) for part in text.split("."))
+    number = tuple(map(int, text.split(".")))
     if number < _SAFE_SINCE and number not in _SAFE_BEFORE:
         raise UnsafeSQLite(
             f"SQLite {text} can lose commits; install a newer one with `pip install -U apsw`", version=text
@@ -36,7 +36,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
     """Open a connection whose commits are on disk when they return.
 
     Raises:
-        StorageError: it cannot be opened, or not in this way.
+        StorageError: it cannot be opened, or cannot use a write-ahead log.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     with translate_errors(path):
@@ -49,7 +49,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
             connection.execute("PRAGMA secure_delete = FAST")  # zero deleted content where that writes no extra page
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")
             if platform.system() == "Darwin":
-                # There, fsync leaves data in the drive's cache; this asks for F_FULLFSYNC.
+                # On macOS fsync leaves data in the drive's cache; this uses F_FULLFSYNC instead.
                 connection.execute("PRAGMA fullfsync = ON")
                 connection.execute("PRAGMA checkpoint_fullfsync = ON")
             if read_only:
@@ -61,7 +61,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
 
 
 def _use_wal(connection: apsw.Connection, path: Path) -> None:
-    # Changing the mode needs the file to itself for a moment, and SQLite does not wait for that by itself.
+    # Changing the mode needs an exclusive lock, and SQLite does not wait for that one.
     deadline = time.monotonic() + BUSY_MS / 1000
     while True:
         try:

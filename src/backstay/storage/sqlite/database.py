@@ -1,4 +1,4 @@
-"""One database file: a writer thread, readers apart from it. Implements `storage.sql.session.Database`."""
+"""One database file, with one writer thread and a pool of readers. Implements `storage.sql.session.Database`."""
 
 import asyncio
 import queue
@@ -26,23 +26,22 @@ _log = get_logger("backstay.storage")
 
 T = TypeVar("T")
 
-_STEPS = 50_000  # of SQLite's virtual machine between two checks of the clock: some milliseconds
-_LARGEST_REWRITTEN = 256 * 1024 * 1024  # bytes of a database: others wait for the write lock meanwhile, a few seconds
+_STEPS = 50_000  # of SQLite's virtual machine between two checks of the deadline: some milliseconds
+_LARGEST_REWRITTEN = 256 * 1024 * 1024  # bytes; a rewrite holds the write lock, for a few seconds at this size
 _ERASING_BUSY_MS = 5_000
 
 
 class SqliteDatabase:
-    """Runs functions over connections: writes one after the other in a transaction each, reads beside them.
+    """A database file. Writes run one after the other, each in a transaction; reads run concurrently with them.
 
-    A write that was handed in runs to its end, whatever becomes of who waits for it: a transaction abandoned half way
-    would keep everybody else waiting.
+    A submitted write runs to its end even if its caller is cancelled: an abandoned transaction would block all others.
 
-    A write is acknowledged only while the file that was opened is the one that others find under its name, and only
-    while its schema is the one that this code knows.
+    A write is acknowledged only while the opened file is still the one at its path, and its schema is the one that this
+    code knows.
     """
 
     def __init__(self, path: Path, *, read_seconds: float | None = None) -> None:
-        """Name the database. `read_seconds` limits the time of a read."""
+        """Open nothing yet. `read_seconds` limits the time of a read."""
         self.path = path
         self._read_seconds = read_seconds
         self._writes: queue.SimpleQueue[Callable[[apsw.Connection, FileIdentity], None] | None] = queue.SimpleQueue()
@@ -58,7 +57,7 @@ class SqliteDatabase:
         Raises:
             StorageError: a connection cannot be opened.
         """
-        # Noted before it is opened: what is put in its place in between is noticed as well.
+        # Recorded before the file is opened, so that a replacement in between is detected as well.
         identity = FileIdentity(self.path, schema)
         connection = connect(self.path)
         for _ in range(THREADS):
@@ -71,7 +70,7 @@ class SqliteDatabase:
         self._writer.start()
 
     def stop(self) -> None:
-        """Let writes that were handed in finish, then close. Twice is safe."""
+        """Finish the submitted writes, then close. Idempotent."""
         with self._guard:
             writer, self._writer = self._writer, None
             readers, self._readers = self._readers, None
@@ -85,7 +84,7 @@ class SqliteDatabase:
         writer.join()
 
     async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
-        # A file answers: what became of a commit is known at once.
+        # `until_known` needs nothing: the outcome of a commit to a file is always known.
         return await asyncio.wrap_future(self._submit(function, erases=erases))
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
@@ -137,13 +136,13 @@ class SqliteDatabase:
         connection = connect(self.path)
         try:
             connection.set_busy_timeout(_ERASING_BUSY_MS)
-            # Zeroing leaves the copies that SQLite made when it moved rows between pages.
+            # secure_delete leaves the copies that SQLite made when it moved rows between pages; VACUUM removes them.
             is_small = self.path.stat().st_size <= _LARGEST_REWRITTEN
             if is_small:
                 connection.execute("VACUUM")
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except (apsw.Error, OSError) as error:
-            _log.warning("erasing_unfinished", error=type(error).__name__)
+            _log.warning("erase_unfinished", error=type(error).__name__)
             return False
         finally:
             connection.close()
@@ -185,12 +184,12 @@ class SqliteDatabase:
         log = WriteAheadLog(connection)
         while (run := self._writes.get()) is not None:
             run(connection, identity)
-            log.checkpoint()  # who waited for the write has heard of it, and goes on meanwhile
+            log.checkpoint()  # after the caller was answered, so that it does not wait for this
         _close(connection, identity)
 
 
 def in_transaction(connection: apsw.Connection, begin: str, function: Callable[[apsw.Connection], T], path: Path) -> T:
-    """Run `function` between `begin` and COMMIT; on any error roll back and raise it in our words."""
+    """Run `function` between `begin` and COMMIT; on an error roll back, and raise it as one of Backstay's."""
     with translate_errors(path):
         connection.execute(begin)
         try:
@@ -204,7 +203,7 @@ def in_transaction(connection: apsw.Connection, begin: str, function: Callable[[
 
 
 def _settle(future: "Future[T]", *, result: T | None = None, error: BaseException | None = None) -> None:
-    # Who waited may have been cancelled in this instant; the transaction stands all the same.
+    # The caller may have been cancelled in the meantime; the transaction is committed all the same.
     if not future.set_running_or_notify_cancel():
         return
     if error is not None:
@@ -215,6 +214,6 @@ def _settle(future: "Future[T]", *, result: T | None = None, error: BaseExceptio
 
 def _close(connection: apsw.Connection, identity: FileIdentity) -> None:
     if identity.is_log_replaced:
-        # Whoever closes last removes the log by its name. Left alone, it is at worst read once more.
+        # The last connection to close deletes the log by its path, here that of another database. Leave it alone.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()

@@ -1,4 +1,4 @@
-"""SQLite's errors in our words."""
+"""Translates the errors of SQLite to those of Backstay."""
 
 import errno
 import shutil
@@ -19,7 +19,7 @@ from backstay.errors import (
     StoreReadOnly,
 )
 
-# What another value in the same statement would not have met: these fail the one outcome that holds the value.
+# Errors that a single value causes: they fail the one outcome that holds it.
 _REFUSALS = (
     apsw.ConstraintError,
     apsw.MismatchError,
@@ -31,7 +31,7 @@ _REFUSALS = (
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises within into errors of ours, each naming the database and the next step."""
+    """Translate errors of SQLite within the context to errors that name the database and the next step."""
     try:
         yield
     except BackstayError:
@@ -40,18 +40,22 @@ def translate_errors(path: Path) -> Iterator[None]:
         raise OutcomeRefused(f"The database refused it: {_refusal(error)}", path=str(path)) from error
     except apsw.BusyError as error:
         raise StoreBusy(
-            f"{path} is locked by another program; close what else has it open, then try again", path=str(path)
+            f"{path} is locked by another program; close that program, then try again", path=str(path)
         ) from error
     except apsw.FullError as error:
         raise StoreFull(f"No space is left for {path}; free some, then resume", path=str(path)) from error
     except apsw.ReadOnlyError as error:
-        raise StoreReadOnly(f"{path} cannot be written; check the rights of file and folder", path=str(path)) from error
+        raise StoreReadOnly(
+            f"{path} cannot be written; check the permissions of file and folder", path=str(path)
+        ) from error
     except apsw.NotADBError as error:
         raise NotADatabase(f"{path} is not a SQLite database; name another file", path=str(path)) from error
     except (apsw.CorruptError, UnicodeDecodeError) as error:
         raise _corrupt(path, error) from error
     except apsw.CantOpenError as error:
-        raise StorageError(f"{path} cannot be opened; check the rights of file and folder", path=str(path)) from error
+        raise StorageError(
+            f"{path} cannot be opened; check the permissions of file and folder", path=str(path)
+        ) from error
     except apsw.IOError as error:
         raise _io_error(path, error) from error
     except apsw.Error as error:
@@ -64,22 +68,22 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 def _refusal(error: Exception) -> str:
     if getattr(error, "extendedresult", None) == apsw.SQLITE_CONSTRAINT_TRIGGER:
-        # In words of whoever wrote it, which may quote what was to be stored.
-        return "a trigger of the database's own raised an error"
+        # The trigger's message may quote the content, so it is not repeated.
+        return "a user's trigger raised an error"
     return "a conversation with this id is there already" if "conversations.id" in str(error) else str(error)
 
 
 def _corrupt(path: Path, error: Exception) -> StoreCorrupt:
     if isinstance(error, UnicodeDecodeError):
-        told = "holds text that is not UTF-8, written by another program; CAST it to BLOB, or mend it"
-        return StoreCorrupt(f"{path} {told}", path=str(path))
+        text = "holds text that is not UTF-8, written by another program; CAST it to BLOB, or correct it"
+        return StoreCorrupt(f"{path} {text}", path=str(path))
     return StoreCorrupt(f"{path} is damaged ({error}); `backstay doctor` says more", path=str(path))
 
 
 def _io_error(path: Path, error: apsw.IOError) -> StorageError:
-    # The index of the log grows by 32 KiB at a time. Where these do not fit, SQLite speaks of an I/O error.
+    # The index of the log grows by 32 KiB at a time. If these do not fit, SQLite reports an I/O error.
     with suppress(OSError):
         if shutil.disk_usage(path.parent).free < 64 * 1024:
             return StoreFull(f"No space is left for {path}; free some, then resume", path=str(path))
-    # An I/O error is never retried here: after a failed fsync nobody knows what is on disk. Reopening is safe.
+    # An I/O error is never retried here: after a failed fsync it is unknown what is on disk. Reopening is safe.
     return StorageError(f"The disk failed while using {path}: {error}", path=str(path))

@@ -1,7 +1,7 @@
-"""What was opened, so that something else in its place is noticed.
+"""Detects that the database file was deleted, moved or replaced while it was open.
 
-An open file stays usable when its name goes: a worker could commit for hours into a database that nobody can open any
-more. Source of what goes wrong then: sqlite.org, "How To Corrupt An SQLite Database File", 1.4 and 4.
+An open file stays usable after its path is deleted: a worker could commit for hours to a database that no process can
+open again. Source for what happens then: sqlite.org, "How To Corrupt An SQLite Database File", 1.4 and 4.
 """
 
 from pathlib import Path
@@ -15,26 +15,26 @@ _Inode = tuple[int, int]
 
 
 class FileIdentity:
-    """The database and its write-ahead log as they were when they were opened, and the schema it had."""
+    """The inodes of a database and its write-ahead log when they were opened, and the schema version."""
 
     def __init__(self, path: Path, schema: int) -> None:
         self._path = path
         self._schema = schema
         self._log_path = Path(f"{path}-wal")
         self._database = _inode(path)
-        # The log is made with the first transaction, and stays the same file for as long as anybody has it open.
+        # The first transaction creates the log, and it stays the same file while any process has it open.
         self._log: _Inode | None = None
 
     def check_schema(self, connection: apsw.Connection) -> None:
-        """Make sure, within a transaction, that what it writes is what the schema means.
+        """Check, within a transaction, that the schema is still the one that this code knows.
 
         Raises:
-            SchemaTooNew: a newer Backstay has migrated it in the meantime.
+            SchemaTooNew: a newer Backstay has migrated it since.
         """
         refuse_newer(self._path, version_of(connection), self._schema)
 
     def check_files(self) -> None:
-        """Make sure that what was just committed is in the files that the next to open the database will find.
+        """Check that what was just committed is in the files at the paths of the database and its log.
 
         Raises:
             StoreGone: one of them was deleted, moved or replaced.
@@ -48,14 +48,14 @@ class FileIdentity:
 
     @property
     def is_log_replaced(self) -> bool:
-        """Whether another database stands under this one's name, with a log of its own."""
+        """Whether another database is at this one's path, with its own log."""
         is_replaced = _inode(self._path) not in (self._database, None)
         return is_replaced and _inode(self._log_path) != self._log
 
     def _gone(self, path: Path) -> StoreGone:
         return StoreGone(
-            f"{path} was deleted, moved or replaced while it was in use, and nothing done since was kept; "
-            "put back the file that was there, with those beside it, then resume",
+            f"{path} was deleted, moved or replaced while it was in use, and nothing done since was stored; "
+            "put back the original file together with its -wal and -shm files, then resume",
             path=str(path),
         )
 

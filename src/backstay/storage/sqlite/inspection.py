@@ -1,4 +1,4 @@
-"""Looking at a database file without touching it: nothing is made, migrated, recovered or left behind."""
+"""Inspects a database file read-only: nothing is created, migrated, recovered or left behind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,52 +16,52 @@ from backstay.storage.sqlite.schema import check_header
 from backstay.storage.sqlite.session import SqliteSession
 
 _WRITE_VERSION_AT = 18  # byte of the file's header: 2 means a write-ahead log
-_DAMAGES_SHOWN = 3
+_MAX_DAMAGES = 3
 
 
 class CheckDepth(StrEnum):
-    """How thoroughly the file is searched for damage."""
+    """The depth of the search for damage."""
 
     NONE = "none"
     QUICK = "quick"
     FULL = "full"
-    """Indexes against tables too, and every job's counters against its items."""
+    """Also compares indexes with tables, and the counters of each job with its items."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteInspection:
-    """What was found in the file."""
+    """The result of an inspection."""
 
     schema: int
     known_schema: int
     journal_mode: str
     damage: Sequence[str]
     miscounted: Sequence[str]
-    """Jobs whose counters are wrong; looked for at full depth only."""
+    """Jobs whose counters are wrong; only searched for at full depth."""
     standing: DatabaseReport
 
 
 def inspect(path: Path, *, owner: str, depth: CheckDepth) -> SqliteInspection:
-    """Look at the database at `path`, which is there.
+    """Inspect the existing database at `path`.
 
-    Jobs and workers are looked at when the schema is the one this code knows.
+    Jobs and workers are only read if the schema is the one that this code knows.
 
     Raises:
         NotADatabase: the file is something else.
         StorageError: it cannot be read.
     """
-    before = _standing(path)
-    # Opening a database whose log is gone would leave a new, empty log behind. Nobody has it open, so read it as a
-    # file that does not change; should somebody come meanwhile, look once more.
-    still = not _log(path).exists()
-    found = _inspect(path, owner, depth, still=still)
-    if still and _standing(path) != before:
-        found = _inspect(path, owner, depth, still=False)
-    return found
+    before = _file_state(path)
+    # Opening a database without a log would leave a new, empty log behind. Without a log no process has it open, so
+    # read it as immutable; if another process opens it meanwhile, inspect again.
+    is_immutable = not _log(path).exists()
+    result = _inspect(path, owner, depth, is_immutable=is_immutable)
+    if is_immutable and _file_state(path) != before:
+        result = _inspect(path, owner, depth, is_immutable=False)
+    return result
 
 
-def _inspect(path: Path, owner: str, depth: CheckDepth, *, still: bool) -> SqliteInspection:
-    address = f"file:{quote(str(path))}{'?immutable=1' if still else ''}"
+def _inspect(path: Path, owner: str, depth: CheckDepth, *, is_immutable: bool) -> SqliteInspection:
+    address = f"file:{quote(str(path))}{'?immutable=1' if is_immutable else ''}"
     with translate_errors(path):
         connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
@@ -69,16 +69,16 @@ def _inspect(path: Path, owner: str, depth: CheckDepth, *, still: bool) -> Sqlit
             schema = check_header(connection, path)
             known = migrations()[-1][0]
             damage = _damage(connection, depth)
-            readable = schema == known and not damage
+            is_readable = schema == known and not damage
             session = SqliteSession(connection)
             return SqliteInspection(
                 schema=schema,
                 known_schema=known,
                 journal_mode=_journal_mode(path),
                 damage=damage,
-                miscounted=miscounted(session) if readable and depth is CheckDepth.FULL else (),
+                miscounted=miscounted(session) if is_readable and depth is CheckDepth.FULL else (),
                 standing=database_report(session, owner, FileLocation.from_path(path))
-                if readable
+                if is_readable
                 else DatabaseReport(),
             )
         finally:
@@ -96,17 +96,17 @@ def _damage(connection: apsw.Connection, depth: CheckDepth) -> list[str]:
         return []
     pragma = "integrity_check" if depth is CheckDepth.FULL else "quick_check"
     try:
-        found = [str(text) for (text,) in connection.execute(f"PRAGMA {pragma}({_DAMAGES_SHOWN})")]
+        damage = [str(text) for (text,) in connection.execute(f"PRAGMA {pragma}({_MAX_DAMAGES})")]
     except apsw.CorruptError as error:
         return [str(error)]
-    return [] if found == ["ok"] else found
+    return [] if damage == ["ok"] else damage
 
 
 def _log(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def _standing(path: Path) -> tuple[int, int, bool]:
+def _file_state(path: Path) -> tuple[int, int, bool]:
     with translate_errors(path):
         status = path.stat()
     return status.st_mtime_ns, status.st_size, _log(path).exists()

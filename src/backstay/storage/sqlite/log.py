@@ -1,4 +1,4 @@
-"""The write-ahead log, and when it is copied back into the database."""
+"""Checkpoints the write-ahead log: copies its pages to the database file."""
 
 from contextlib import suppress
 
@@ -6,24 +6,23 @@ import apsw
 
 
 class WriteAheadLog:
-    """Copies the log of a connection back as often as SQLite would by itself, but when it is told to.
+    """The write-ahead log of a connection, checkpointed as often as SQLite would by itself, but at the caller's time.
 
-    By itself SQLite does it within a commit. Who waits for that commit would wait for this as well, although what was
-    committed is on disk before.
+    SQLite checkpoints within a commit, which would delay the caller although the commit is on disk already.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._most: int = connection.execute("PRAGMA wal_autocheckpoint").get
+        self._threshold: int = connection.execute("PRAGMA wal_autocheckpoint").get
         self._pages = 0
-        connection.set_wal_hook(self._committed)  # takes the place of what SQLite does by itself
+        connection.set_wal_hook(self._committed)  # replaces the automatic checkpoint
 
     def checkpoint(self) -> None:
-        """Copy it back if it has grown long enough; nobody else is kept from writing."""
-        if self._pages < self._most:
+        """Checkpoint the log if it has grown to the threshold. Does not block other writers."""
+        if self._pages < self._threshold:
             return
         self._pages = 0
-        # As within a commit, an error is none: what cannot be copied is safe in the log, and is copied another time.
+        # Errors are ignored, as SQLite does: a page that was not copied is safe in the log until the next checkpoint.
         with suppress(apsw.Error):
             self._connection.wal_checkpoint()
 

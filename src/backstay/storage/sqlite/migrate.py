@@ -1,4 +1,4 @@
-"""Bringing a database file to the schema this code knows."""
+"""Creates a database file, or migrates it to the schema that this code knows."""
 
 import os
 import re
@@ -25,27 +25,27 @@ Migration = tuple[int, str]
 
 
 def migrations() -> list[Migration]:
-    """Return number and SQL of every migration, in order."""
+    """Return the number and the SQL of every migration, in order."""
     folder = files(__package__) / "migrations"
-    found = [
+    migrations = [
         (int(match[1]), entry.read_text(encoding="utf-8"))
         for entry in folder.iterdir()
         if (match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name))
     ]
-    return sorted(found)
+    return sorted(migrations)
 
 
 def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -> int:
-    """Make sure that `path` is a database of the schema this code knows: create it, migrate it, or refuse it.
+    """Create or migrate the database at `path`, so that it has the schema that this code knows.
 
     Returns the number of that schema.
 
     Raises:
-        StoreNotFound: there is none, and `create` is false.
-        NotADatabase: the file is something else.
+        StoreNotFound: it does not exist, and `create` is false.
+        NotADatabase: the file is not a Backstay database.
         SchemaTooNew: a newer Backstay wrote it.
-        SchemaOutdated: it must be migrated, but a worker is alive on it.
-        StoreFull: it needs a migration, and there is no space for its copy. Nothing is changed or left behind.
+        SchemaOutdated: it needs a migration, but a live worker is using it.
+        StoreFull: it needs a migration, and there is no space for a copy of it. Nothing is changed or left behind.
     """
     check_sqlite()
     known = known if known is not None else migrations()
@@ -57,8 +57,8 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
         if version < known[-1][0]:
             copy = None
             if version > 0:
-                in_transaction(connection, "BEGIN", lambda c: _refuse_under_a_worker(c, path, version), path)
-                copy = _keep_copy(connection, path, version)
+                in_transaction(connection, "BEGIN", lambda c: _refuse_during_work(c, path, version), path)
+                copy = _make_copy(connection, path, version)
             is_migrated = False
             try:
                 is_migrated = in_transaction(connection, "BEGIN IMMEDIATE", lambda c: _migrate(c, path, known), path)
@@ -71,7 +71,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
 
 
 def check(path: Path) -> MigrationResult:
-    """Say what `migrate` would do. Changes nothing. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
+    """Return what `migrate` would do. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
     _check_file(path, create=False)
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
@@ -85,7 +85,7 @@ def check(path: Path) -> MigrationResult:
 
 
 def migrate(path: Path) -> MigrationResult:
-    """Make the database, or bring it to the schema this code knows. Twice is safe. Raises as `prepare`."""
+    """Create the database, or migrate it to the schema that this code knows. Idempotent. Raises like `prepare`."""
     planned = check(path) if path.exists() else MigrationResult(0, 0, [number for number, _ in migrations()])
     return MigrationResult(planned.before, prepare(path, create=True), planned.applied)
 
@@ -96,12 +96,12 @@ def _check_file(path: Path, *, create: bool) -> None:
     except FileNotFoundError:
         if not create:
             raise StoreNotFound(
-                f"There is no database at {path}; `backstay run` makes one, BACKSTAY_DATABASE_URL names another",
+                f"There is no database at {path}; `backstay run` creates one, BACKSTAY_DATABASE_URL names another",
                 path=str(path),
             ) from None
         with translate_errors(path):
             _make_folder(path.parent)
-            # For its owner only, in any folder; SQLite gives its log and other files the same rights.
+            # For its owner only, in any folder; SQLite gives its log and other files the same permissions.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return
     except OSError as error:
@@ -110,7 +110,7 @@ def _check_file(path: Path, *, create: bool) -> None:
         raise NotADatabase(f"{path} is not a file; name another", path=str(path))
     if kind.st_nlink > 1:
         raise StorageError(
-            f"{path} has another name too (a hard link), and commits under the other would be lost: "
+            f"{path} has a second name (a hard link), and commits under the other name would be lost: "
             "copy the file, or remove that name",
             path=str(path),
         )
@@ -118,7 +118,7 @@ def _check_file(path: Path, *, create: bool) -> None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    # Before `connect`: that it uses a write-ahead log is written into the file, and so into another program's.
+    # Before `connect`, which writes into the header that the file uses a write-ahead log.
     with translate_errors(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
@@ -133,17 +133,17 @@ def _make_folder(folder: Path) -> None:
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.name == ".backstay":
-        # Conversations do not belong into anybody's repository by accident.
+        # So that conversations are not committed to a repository by accident.
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> bool:
     """Migrate the database unless another process has; return whether this one did."""
-    # Read again under the write lock: of many starters at once, the first has done it for all.
+    # Read again under the write lock: of several processes that start at once, the first migrates for all.
     version = check_header(connection, path)
     if version >= known[-1][0]:
-        return False  # and may already be at work
-    _refuse_under_a_worker(connection, path, version)
+        return False  # and workers may be using it already
+    _refuse_during_work(connection, path, version)
     for number, statements in known:
         if number > version:
             connection.execute(statements)
@@ -154,7 +154,7 @@ def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) ->
     return True
 
 
-def _refuse_under_a_worker(connection: apsw.Connection, path: Path, version: int) -> None:
+def _refuse_during_work(connection: apsw.Connection, path: Path, version: int) -> None:
     if version == 0:
         return
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
@@ -168,35 +168,35 @@ def _refuse_under_a_worker(connection: apsw.Connection, path: Path, version: int
             )
 
 
-def _keep_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
-    """Make a whole copy of the database on disk and return its path, or leave none. Raises StoreFull, StorageError."""
-    _refuse_a_full_disk(connection, path)
+def _make_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
+    """Write a complete copy of the database to disk, or none, and return its path. Raises StoreFull, StorageError."""
+    _check_disk_space(connection, path)
     copy = path.with_name(f"{path.name}.schema-{version}-{time.time_ns()}.bak")
-    part = copy.with_suffix(".part")
+    temporary = copy.with_suffix(".part")
     try:
-        with translate_errors(part):
-            connection.execute("VACUUM INTO ?", (str(part),))
-            part.chmod(0o600)
-            descriptor = os.open(part, os.O_RDONLY)
+        with translate_errors(temporary):
+            connection.execute("VACUUM INTO ?", (str(temporary),))
+            temporary.chmod(0o600)
+            descriptor = os.open(temporary, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            part.rename(copy)
+            temporary.rename(copy)
             sync_folder(path.parent)
     except BaseException:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return copy
 
 
-def _refuse_a_full_disk(connection: apsw.Connection, path: Path) -> None:
-    # The migration's own pages come on top; if they do not fit, it is rolled back and the copy removed.
+def _check_disk_space(connection: apsw.Connection, path: Path) -> None:
+    # The migration itself needs more pages; if they do not fit, it is rolled back and the copy removed.
     numbers = [connection.execute(f"PRAGMA {name}").get for name in ("page_count", "freelist_count", "page_size")]
     needed, free = (numbers[0] - numbers[1]) * numbers[2], shutil.disk_usage(path.parent).free
     if free < needed:
         raise StoreFull(
-            f"{path} needs a migration, and a copy of it is kept: that takes {needed / 1e6:,.1f} MB, and "
-            f"{free / 1e6:,.1f} MB are free on its disk. Make room, then try again. Nothing was changed",
+            f"{path} needs a migration, and a copy of it is kept. The copy takes {needed / 1e6:,.1f} MB, and "
+            f"{free / 1e6:,.1f} MB are free on its disk. Free some space, then try again. Nothing was changed",
             path=str(path),
         )

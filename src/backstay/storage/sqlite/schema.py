@@ -1,4 +1,4 @@
-"""Which schema a database has, and which is too new."""
+"""Reads the schema version of a database, and refuses foreign and newer databases."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import apsw
 from backstay import former_name
 from backstay.errors import NotADatabase, SchemaTooNew
 
-APPLICATION_ID = int.from_bytes(b"Back", "big")  # in the file's header; identifies our databases
+APPLICATION_ID = int.from_bytes(b"Back", "big")  # in the file's header, identifies a Backstay database
 
 
 def version_of(connection: apsw.Connection) -> int:
@@ -16,10 +16,10 @@ def version_of(connection: apsw.Connection) -> int:
 
 
 def check_header(connection: apsw.Connection, path: Path) -> int:
-    """Return the schema version of a database, 0 for a new file, and refuse one that is not ours.
+    """Return the schema version of a database, 0 for a new file.
 
     Raises:
-        NotADatabase: names the program that it belongs to, where the header says so.
+        NotADatabase: it belongs to another program, which the message names if the header does.
     """
     version = version_of(connection)
     application = connection.execute("PRAGMA application_id").get
@@ -29,7 +29,7 @@ def check_header(connection: apsw.Connection, path: Path) -> int:
             f"{path} was made by {former_name.WHO}, and cannot be read; name another file", path=str(path)
         )
     if application != APPLICATION_ID and (version or tables):
-        raise NotADatabase(f"{path} is a database of some other program; name another file", path=str(path))
+        raise NotADatabase(f"{path} is a database of another program; name another file", path=str(path))
     return version
 
 
@@ -37,7 +37,7 @@ def refuse_newer(path: Path, version: int, known: int) -> None:
     """Refuse a database that a newer Backstay has migrated.
 
     Raises:
-        SchemaTooNew: with what to do.
+        SchemaTooNew: it is; the message says what to do.
     """
     if version > known:
         raise SchemaTooNew(

@@ -1,4 +1,4 @@
-"""A transaction on SQLite, in statements by name. Implements `storage.sql.session.Session`."""
+"""A transaction on SQLite. Implements `storage.sql.session.Session`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,14 +13,17 @@ from backstay.storage.sqlite.queries import execute_rows, query, select_rows, wi
 from backstay.storage.sqlite.tables import SqliteTables
 
 _ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
-# SQLite's own LIKE knows upper and lower case of A to Z only.
+# SQLite's own LIKE ignores case in A to Z only.
 _ONLY_FOUND = """AND (backstay_has(topic, :search) OR backstay_has(persona, :search)
         OR EXISTS (SELECT 1 FROM turns
                     WHERE turns.conversation_key = conversations.key AND backstay_has(turns.content, :search)))"""
 
 
 class SqliteSession:
-    """The statements of one transaction. It has the database to itself where it writes, so it holds nothing."""
+    """One transaction.
+
+    `lock` does nothing: a write transaction begins with the only write lock of the file, so no other can change a row.
+    """
 
     kind = "sqlite"
     seconds_on_the_way = 0.0
@@ -70,10 +73,10 @@ class SqliteSession:
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
         values = {"owner": owner, "keys": orjson.dumps(keys).decode()}
         try:
-            ((known, lines),) = self.rows("conversation_lines", values)
-            return _cut(orjson.loads(known), lines or b"")
+            ((metadata, lines),) = self.rows("conversation_lines", values)
+            return _split(orjson.loads(metadata), lines or b"")
         except (apsw.SQLError, apsw.TooBigError, orjson.JSONDecodeError):
-            return None  # who reads the values meets all else that this may be, and says so
+            return None  # the caller reads the values instead, which raises any other error again
 
     def selected_lines(self, values: Values, selection: Selection) -> None:
         return None
@@ -95,13 +98,14 @@ class SqliteSession:
         return self.connection.execute(text, values)
 
 
-def _cut(known: list[Row], lines: bytes) -> list[Row]:
-    found, at = [], 0
-    for *columns, length in known:
-        found.append((*columns, lines[at : at + length]))
-        at += length
-    return found
+def _split(metadata: list[Row], lines: bytes) -> list[Row]:
+    """Split concatenated lines: each row of `metadata` ends with the length of its line."""
+    rows, start = [], 0
+    for *columns, length in metadata:
+        rows.append((*columns, lines[start : start + length]))
+        start += length
+    return rows
 
 
-def _has(*given: Any) -> bool:
-    return contains(*given)
+def _has(*values: Any) -> bool:
+    return contains(*values)

@@ -1,4 +1,4 @@
-"""One SQLite database as the rest of Backstay sees it."""
+"""The stores of one SQLite database."""
 
 import asyncio
 import os
@@ -28,10 +28,10 @@ _NO_SERVER = (
 
 
 class SqliteStore:
-    """Everything that is stored in one file. Nothing is opened before `start`."""
+    """The stores of one database file. Nothing is opened before `start`."""
 
     def __init__(self, *, path: Path, clock: Clock, read_seconds: float | None = None) -> None:
-        # SQLite, too, follows links: the log is beside the file itself, and so must be the lock files.
+        # SQLite follows links: its log is next to the real file, and the lock files must be there as well.
         self.path = path = Path(os.path.realpath(path))
         self._database = SqliteDatabase(path, read_seconds=read_seconds)
         self.batches = BatchStores(
@@ -42,50 +42,50 @@ class SqliteStore:
         self.conversations = SqlConversations(database=self._database, clock=clock)
         self.backups = SqlBackups(database=self._database, clock=clock, locate=lambda _: FileLocation.from_path(path))
         self.notes = SqlExpiringValues(database=self._database, clock=clock)
-        self.original = None  # never keeps its tables in a file
+        self.original = None  # the legacy program never stores its tables in a file
 
     @property
     def files(self) -> Sequence[Path]:
-        """The files of the database: nothing else may be written there."""
+        """The files of the database, which nothing else may write."""
         return [Path(f"{self.path}{ending}") for ending in ("", "-wal", "-shm", "-journal")]
 
     @property
     def locks(self) -> Path:
-        """The folder, beside the database, where workers hold their life lines."""
+        """The folder next to the database where workers hold their liveness locks."""
         return self.path.parent / f"{self.path.stem}.workers"
 
     @property
     def backup_place(self) -> Path:
-        """The folder, beside the database, where backups go unless another was chosen."""
+        """The default folder of backups, next to the database."""
         return self.path.parent / f"{self.path.stem}.backups"
 
     async def start(self, *, create: bool) -> None:
-        """Open the database, made or migrated first where needed.
+        """Open the database; create or migrate it first if needed.
 
         Raises:
-            StoreNotFound: there is none, and `create` is false.
+            StoreNotFound: it does not exist, and `create` is false.
             StorageError: it cannot be used; see `migrate.prepare`.
         """
         schema = await asyncio.to_thread(prepare, self.path, create=create)
         await asyncio.to_thread(self._database.start, schema=schema)
 
     async def migrate(self, *, check: bool) -> MigrationResult:
-        """Bring the file to the schema this code knows, as `start` does too, or say what that would do.
+        """Migrate the file to the schema that this code knows, like `start`; with `check`, return what that would do.
 
         Raises:
-            StoreNotFound: there is no file, and only a check was asked for.
+            StoreNotFound: the file does not exist, with `check`.
             StorageError: it cannot be used; see `migrate.prepare`.
         """
         return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.path)
 
-    async def adopt(self, wanted: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
-        """Refuse to: there are no views in a file that could be written through. Raises CannotAdopt."""
+    async def adopt(self, request: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
+        """Raise CannotAdopt: SQLite has no updatable views."""
         raise CannotAdopt(_NO_SERVER)
 
     async def unadopt(self, *, check: bool) -> UnadoptResult:
-        """Refuse likewise."""
+        """Raise CannotAdopt, like `adopt`."""
         raise CannotAdopt(_NO_SERVER)
 
     async def stop(self) -> None:
-        """Let writes that were handed in finish, then close. Twice is safe."""
+        """Finish the submitted writes, then close. Idempotent."""
         await asyncio.to_thread(self._database.stop)
