@@ -1,4 +1,4 @@
-"""Connections: durable, or not opened at all."""
+"""Connections whose commits are durable."""
 
 import apsw
 import pytest
@@ -17,13 +17,13 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("version", ["3.51.3", "3.51.10", "3.52.0", "4.0.0", "3.44.6", "3.50.7"])
 def test_safe_libraries_pass(version):
-    """The two maintenance releases among them."""
+    """SQLite releases without the WAL-reset bug, two maintenance releases among them, are accepted."""
     check_sqlite(version)
 
 
 @pytest.mark.parametrize("version", ["3.40.1", "3.44.5", "3.44.7", "3.46.0", "3.50.6", "3.50.8", "3.51.0", "3.51.2"])
 def test_libraries_that_can_lose_commits_are_refused(version):
-    """The message says which, and what to install."""
+    """A SQLite release with the WAL-reset bug is refused, with its version and what to install."""
     with pytest.raises(
         UnsafeSQLite, match=rf"^SQLite {version} can lose commits; install a newer one with `pip"
     ) as caught:
@@ -33,13 +33,13 @@ def test_libraries_that_can_lose_commits_are_refused(version):
 
 
 def test_library_in_use_is_safe():
-    """The one that comes with apsw."""
+    """The SQLite library that comes with apsw is accepted."""
     check_sqlite()
 
 
 @pytest.mark.parametrize("read_only", [False, True])
 def test_commits_are_on_disk_when_they_return(path, read_only):
-    """Writers as well as readers: a reader may be the one that moves the log into the database."""
+    """Writers and readers alike use WAL with full sync, since a reader may checkpoint the log too."""
     opened = connect(path, read_only=read_only)
 
     settings = {
@@ -58,7 +58,7 @@ def test_commits_are_on_disk_when_they_return(path, read_only):
 
 
 def test_reader_cannot_write(path):
-    """Whatever it is asked to."""
+    """A read-only connection refuses to create a table."""
     reader = connect(path, read_only=True)
 
     with pytest.raises(apsw.ReadOnlyError):
@@ -68,15 +68,15 @@ def test_reader_cannot_write(path):
 
 
 def test_missing_file_is_made_only_when_asked(tmp_path):
-    """Opening is not creating."""
+    """Opening a missing file without `create` fails and creates nothing."""
     with pytest.raises(StorageError, match="cannot be opened"):
         connect(tmp_path / "none.db")
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_that_is_no_database_is_told(tmp_path):
-    """And let go of."""
+def test_file_that_is_no_database_is_refused(tmp_path):
+    """Opening a text file raises NotADatabase and leaves no connection open."""
     path = tmp_path / "library.db"
     path.write_bytes(b"text" * 1_000)
 
@@ -85,7 +85,7 @@ def test_file_that_is_no_database_is_told(tmp_path):
 
 
 def test_database_that_others_hold_is_waited_for(tmp_path, monkeypatch):
-    """Up to a limit, when it is to change to a write-ahead log."""
+    """Switching a locked database to a write-ahead log waits for the lock up to a limit, then raises StoreBusy."""
     monkeypatch.setattr(connection, "BUSY_MS", 60)
     path = tmp_path / "library.db"
     other = apsw.Connection(str(path))
@@ -100,7 +100,7 @@ def test_database_that_others_hold_is_waited_for(tmp_path, monkeypatch):
 
 
 def test_database_that_cannot_have_a_log_is_refused(tmp_path, monkeypatch):
-    """Without one, readers and writers would lock each other out."""
+    """A database that cannot use a write-ahead log is refused, since readers and writers would block each other."""
     with pytest.raises(StoreBusy, match=r"cannot use a write-ahead log \(mode memory\); put it on a local disk$"):
         connect(_InMemory(), create=True)
 

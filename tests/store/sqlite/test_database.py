@@ -1,4 +1,4 @@
-"""One writer thread, readers apart, and every write whole."""
+"""A database with one writer thread and a pool of readers."""
 
 import asyncio
 import threading
@@ -19,9 +19,9 @@ from support.waiting import PATIENCE_SECONDS
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "library.db"
-    made = connect(path, create=True)
-    made.execute("CREATE TABLE notes (name TEXT PRIMARY KEY) WITHOUT ROWID")
-    made.close()
+    connection = connect(path, create=True)
+    connection.execute("CREATE TABLE notes (name TEXT PRIMARY KEY) WITHOUT ROWID")
+    connection.close()
     return path
 
 
@@ -57,7 +57,7 @@ def _as_another_program(path):
 
 
 async def test_write_is_committed_when_it_returns(database, path):
-    """Another program sees it."""
+    """Another program sees a write as soon as it returns."""
     returned = await database.write(lambda s: s.connection.execute("INSERT INTO notes VALUES ('a') RETURNING name").get)
 
     assert returned == "a"
@@ -66,7 +66,7 @@ async def test_write_is_committed_when_it_returns(database, path):
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), apsw.SQLError("no")], ids=repr)
 async def test_write_that_raises_leaves_nothing(database, path, error):
-    """The next one begins anew."""
+    """A write that raises is rolled back, and the next write begins its own transaction."""
 
     def breaks(c):
         _note("half")(c)
@@ -79,8 +79,8 @@ async def test_write_that_raises_leaves_nothing(database, path, error):
     assert _as_another_program(path) == ["whole"]
 
 
-async def test_refused_value_is_told_in_our_words(database, path):
-    """The statement's error ends its transaction."""
+async def test_refused_value_is_translated(database, path):
+    """A constraint error raises OutcomeRefused and rolls back the whole transaction."""
     await database.write(_note("a"))
 
     def twice(c):
@@ -94,7 +94,7 @@ async def test_refused_value_is_told_in_our_words(database, path):
 
 
 async def test_writes_are_done_one_after_the_other(database):
-    """Each sees what the one before it wrote."""
+    """Each of fifty concurrent writes sees what the ones before it wrote."""
 
     def count_up(c):
         number = len(_notes(c))
@@ -107,26 +107,26 @@ async def test_writes_are_done_one_after_the_other(database):
 
 
 async def test_write_holds_the_lock_from_its_beginning(database, path):
-    """What it reads before it writes cannot change under it, whoever else writes to the file."""
+    """A write takes the write lock before it reads, so that no other program can write in between."""
 
     def read_only_at_first(c):
         seen = _notes(c)
         other = apsw.Connection(str(path))
         try:
             with pytest.raises(apsw.BusyError):
-                other.execute("INSERT INTO notes VALUES ('theirs')")
+                other.execute("INSERT INTO notes VALUES ('other')")
         finally:
             other.close()
-        _note("ours")(c)
+        _note("own")(c)
         return seen
 
     assert await database.write(read_only_at_first) == []
 
-    assert _as_another_program(path) == ["ours"]
+    assert _as_another_program(path) == ["own"]
 
 
-async def test_write_runs_to_its_end_though_nobody_waits(database, path):
-    """A caller that is cancelled leaves no transaction open behind it."""
+async def test_cancelled_write_is_committed(database, path):
+    """A write whose caller is cancelled is committed, and leaves no transaction open."""
     began, may_end = threading.Event(), threading.Event()
 
     def slow(c):
@@ -146,7 +146,7 @@ async def test_write_runs_to_its_end_though_nobody_waits(database, path):
 
 
 async def test_write_from_a_thread(database, path):
-    """As the heart beats."""
+    """A thread outside the event loop can write and wait for the commit."""
     await asyncio.to_thread(database.write_blocking, _note("a"))
 
     assert _as_another_program(path) == ["a"]
@@ -156,7 +156,7 @@ async def test_write_from_a_thread(database, path):
 
 
 async def test_read_sees_one_snapshot(database):
-    """What is written while it runs is not in it."""
+    """A read does not see what is written while it runs."""
     read_once, written = threading.Event(), threading.Event()
 
     def twice(c):
@@ -174,8 +174,8 @@ async def test_read_sees_one_snapshot(database):
     assert await database.read(_notes) == ["meanwhile"]
 
 
-async def test_reads_go_on_beside_a_write(database):
-    """And do not wait for it."""
+async def test_reads_run_during_a_write(database):
+    """A read returns while a write is still running."""
     began, may_end = threading.Event(), threading.Event()
 
     def slow(c):
@@ -193,7 +193,7 @@ async def test_reads_go_on_beside_a_write(database):
 
 
 async def test_read_cannot_write(database):
-    """It is refused, and nothing is changed."""
+    """A write in a read transaction is refused and changes nothing."""
     with pytest.raises(Exception, match="cannot be written"):
         await database.read(_note("a"))
 
@@ -201,7 +201,7 @@ async def test_read_cannot_write(database):
 
 
 async def test_reader_that_raised_is_used_again(database):
-    """More often than there are readers."""
+    """Reader connections stay usable after more failed reads than there are readers."""
 
     def breaks(_):
         raise ValueError("no")
@@ -217,7 +217,7 @@ async def test_reader_that_raised_is_used_again(database):
 
 
 async def test_stop_lets_queued_writes_finish(database, path):
-    """All that were handed in before it."""
+    """Stopping the database finishes all writes that were submitted before."""
     may_end = threading.Event()
     writes = [asyncio.ensure_future(database.write(lambda c: may_end.wait(PATIENCE_SECONDS) and None))]
     writes += [asyncio.ensure_future(database.write(_note(str(n)))) for n in range(20)]
@@ -234,7 +234,7 @@ async def test_stop_lets_queued_writes_finish(database, path):
 
 
 async def test_closed_database_says_so(database):
-    """Stopping twice is safe; so is stopping from several sides at once."""
+    """A stopped database raises StoreClosed, and can be stopped again, also concurrently."""
     await asyncio.gather(*(asyncio.to_thread(database.stop) for _ in range(4)))
     database.stop()
 
@@ -247,7 +247,7 @@ async def test_closed_database_says_so(database):
 
 
 async def test_database_that_was_never_started_says_so(path):
-    """Nothing is opened before `start`."""
+    """A database that was not started raises StoreClosed for reads and writes."""
     database = SqliteDatabase(path)
 
     with pytest.raises(StoreClosed):
@@ -257,8 +257,8 @@ async def test_database_that_was_never_started_says_so(path):
     database.stop()
 
 
-async def test_nothing_is_left_beside_a_closed_database(database, path):
-    """The log has gone into the file."""
+async def test_nothing_is_left_next_to_a_closed_database(database, path):
+    """Stopping a database checkpoints its log and deletes it, so that only the database file is left."""
     await database.write(_note("a"))
     database.stop()
 
@@ -268,8 +268,8 @@ async def test_nothing_is_left_beside_a_closed_database(database, path):
 # -- others ----------------------------------------------------------------------------------------
 
 
-async def test_lock_of_another_program_is_told(path, monkeypatch):
-    """After the time we wait for it; then the same write works."""
+async def test_lock_of_another_program_is_reported(path, monkeypatch):
+    """A write raises StoreBusy when another program holds the lock past the limit, and works once it is released."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     database = SqliteDatabase(path)
     database.start(schema=0)
@@ -288,7 +288,7 @@ async def test_lock_of_another_program_is_told(path, monkeypatch):
 
 
 async def test_lock_that_is_let_go_in_time_is_waited_for(database, path):
-    """Nobody is told."""
+    """A write waits for a lock that another program releases within the limit."""
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
 
@@ -303,7 +303,7 @@ async def test_lock_that_is_let_go_in_time_is_waited_for(database, path):
 
 
 async def test_every_connection_is_durable(database):
-    """The writer's and the readers'."""
+    """The writer's connection and those of the readers use WAL with full sync."""
 
     def settings(session):
         return tuple(session.connection.execute(f"PRAGMA {name}").get for name in ("journal_mode", "synchronous"))
@@ -315,30 +315,30 @@ async def test_every_connection_is_durable(database):
 # -- the log ---------------------------------------------------------------------------------------
 
 
-async def test_who_waits_for_a_write_does_not_wait_for_the_log(path, monkeypatch):
-    """It is copied back when the write has been told of, and before the next one."""
-    may_copy, copied = threading.Event(), []
-    copy_back = WriteAheadLog.checkpoint
+async def test_write_does_not_wait_for_the_checkpoint(path, monkeypatch):
+    """A write returns before the log is checkpointed, and the checkpoint runs before the next write."""
+    may_checkpoint, checkpoints = threading.Event(), []
+    checkpoint = WriteAheadLog.checkpoint
 
-    def held_up(log):
-        may_copy.wait(PATIENCE_SECONDS)
-        copied.append(copy_back(log))
+    def delayed(log):
+        may_checkpoint.wait(PATIENCE_SECONDS)
+        checkpoints.append(checkpoint(log))
 
-    monkeypatch.setattr(WriteAheadLog, "checkpoint", held_up)
+    monkeypatch.setattr(WriteAheadLog, "checkpoint", delayed)
     database = SqliteDatabase(path)
     database.start(schema=0)
 
     await database.write(_note("a"))
-    assert not copied
-    may_copy.set()
+    assert not checkpoints
+    may_checkpoint.set()
     await database.write(_note("b"))
-    assert copied
+    assert checkpoints
 
     database.stop()
 
 
-async def test_log_is_copied_back_when_it_has_grown(database, path):
-    """So that it is started over, and stays as short as SQLite would keep it by itself."""
+async def test_log_is_checkpointed_at_the_threshold(database, path):
+    """The log is checkpointed at the threshold, so that it is reused and stays as short as SQLite keeps it."""
     log = path.with_name("library.db-wal")
     sizes = []
 
@@ -350,8 +350,8 @@ async def test_log_is_copied_back_when_it_has_grown(database, path):
     assert path.stat().st_size > 20_000_000
 
 
-async def test_log_that_cannot_be_copied_back_is_kept(database, path, monkeypatch):
-    """What was written is safe in it; the next writes go on."""
+async def test_log_is_kept_when_its_checkpoint_fails(database, path, monkeypatch):
+    """When a checkpoint fails, committed writes stay in the log and later writes succeed."""
     database.stop()
 
     class Stubborn(apsw.Connection):

@@ -1,4 +1,4 @@
-"""SQLite's errors in our words."""
+"""The translation of SQLite's errors."""
 
 import errno
 from pathlib import Path
@@ -44,8 +44,8 @@ _PATH = Path("/data/library.db")
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_error_is_told_in_our_words(error, translation, says):
-    """Naming the database and the next step; the original is its cause."""
+def test_error_is_translated(error, translation, says):
+    """An error of SQLite or the system becomes one of Backstay's, with its cause and the path of the database."""
     with pytest.raises(translation, match=says) as caught, translate_errors(_PATH):
         raise error
 
@@ -56,7 +56,7 @@ def test_error_is_told_in_our_words(error, translation, says):
 
 @pytest.mark.parametrize("error", [JobNotFound("none"), ValueError("no"), KeyboardInterrupt()], ids=repr)
 def test_any_other_error_passes(error):
-    """Our own, and a mistake of the code."""
+    """Errors of Backstay, and errors that SQLite did not raise, pass unchanged."""
     with pytest.raises(type(error)) as caught, translate_errors(_PATH):
         raise error
 
@@ -64,7 +64,7 @@ def test_any_other_error_passes(error):
 
 
 def test_no_value_is_shown():
-    """The words of a conversation stand in no message of the database."""
+    """The message for a refused value does not quote the content of a conversation."""
     connection = apsw.Connection(":memory:")
     connection.execute("CREATE TABLE x (y TEXT PRIMARY KEY)")
     connection.execute("INSERT INTO x VALUES (?)", ("secret words",))

@@ -1,4 +1,4 @@
-"""What only SQLite lets into a column comes into a backup, too."""
+"""Values of types that only SQLite allows in a column, in the lines of a backup."""
 
 from itertools import count
 
@@ -41,7 +41,7 @@ _keys = count(1)
 @settings(max_examples=200, deadline=None)
 @given(some.lists(_VALUE, min_size=6, max_size=6), some.lists(_TURN, max_size=3))
 def test_lines_are_those_of_the_values(session, columns, turns):
-    """Of all types in all columns, NUL, infinities and numbers in the place of text among them."""
+    """Lines made by SQL equal those made in Python for every type in every column: NUL, infinities, numbers in text."""
     key, connection = next(_keys), session.connection
     connection.execute(
         "INSERT INTO conversations VALUES (?, 'o', ?, ?, ?, ?, ?, ?, ?, '2025', x'00')", (key, f"c{key}", *columns)
@@ -56,8 +56,8 @@ def test_lines_are_those_of_the_values(session, columns, turns):
 
 
 @pytest.mark.parametrize("column", ["content", "role", "id", "metadata", "sequence"])
-def test_what_json_has_no_word_for_is_left_to_others(session, column):
-    """A blob, or half a number, in any column of a turn: no line is made of what only looks like it."""
+def test_no_line_is_made_of_what_json_cannot_express(session, column):
+    """No line is made by SQL for a turn with a blob, or a fractional sequence, which JSON cannot express."""
     key = next(_keys)
     session.connection.execute(
         "INSERT INTO conversations VALUES (?, 'o', ?, '', '', '', '', '', '', '', '')", (key, key)
@@ -72,8 +72,8 @@ def test_what_json_has_no_word_for_is_left_to_others(session, column):
     assert session.lines("o", [key]) is None
 
 
-async def test_text_that_is_not_utf_8_is_told_of(tmp_path):
-    """Rather than that a backup is made which nobody can read."""
+async def test_text_that_is_not_utf_8_is_reported(tmp_path):
+    """A backup of text that is not UTF-8 raises StoreCorrupt, instead of writing a file that cannot be read."""
     path = tmp_path / "library.db"
     prepare(path, create=True)
     connection = connect(path)
@@ -92,7 +92,7 @@ async def test_text_that_is_not_utf_8_is_told_of(tmp_path):
 
 
 def test_lines_come_in_order_without_being_sorted(session):
-    """The key's order is that of the index; to sort lines would be to hold all of them at once."""
+    """Lines are read in the order of the index, so that SQLite does not sort, and hold, all of them."""
     plan = session.connection.execute(f"EXPLAIN QUERY PLAN {query('conversation_lines')}", {"owner": "", "keys": "[]"})
 
     assert not [row for row in plan if "TEMP B-TREE" in row[3]]

@@ -1,4 +1,4 @@
-"""Bringing a database file to the schema this code knows, or leaving it exactly as it is."""
+"""A database file is migrated to the schema that this code knows, or left exactly as it is."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def path(tmp_path):
 
 
 def _sql(path, statement, *values):
-    """Run a statement as another program would."""
+    """Execute a statement as another program would."""
     connection = apsw.Connection(str(path))
     try:
         return connection.execute(statement, values).fetchall()
@@ -51,7 +51,7 @@ def _schema(path):
 
 
 def _put_worker(path, card):
-    """Make a job with a worker of this card."""
+    """Insert a job with a worker of this identity."""
     _sql(
         path,
         "INSERT INTO jobs (owner, id, state, processor, settings, created_at, updated_at)"
@@ -65,11 +65,11 @@ def _put_worker(path, card):
     )
 
 
-# -- making one ------------------------------------------------------------------------------------
+# -- creation -------------------------------------------------------------------------------------
 
 
 def test_database_is_made(path):
-    """Marked as ours, of the latest schema, with an id of its own."""
+    """A new database has our application id, the latest schema and an id of its own."""
     prepare(path, create=True)
 
     assert _schema(path) == migrations()[-1][0]
@@ -78,8 +78,8 @@ def test_database_is_made(path):
     assert len(database_id) == 16
 
 
-def test_database_that_is_there_is_left_as_it_is(path):
-    """Twice is safe, and no copy is made."""
+def test_current_database_is_left_unchanged(path):
+    """Preparing a database of the latest schema changes no byte, and makes no copy."""
     prepare(path, create=True)
     before = path.read_bytes()
 
@@ -91,7 +91,7 @@ def test_database_that_is_there_is_left_as_it_is(path):
 
 
 def test_reading_makes_no_database(tmp_path):
-    """Neither file nor folder."""
+    """Preparing a missing path without `create` raises StoreNotFound, and creates neither file nor folder."""
     path = tmp_path / ".backstay" / "backstay.db"
 
     with pytest.raises(StoreNotFound) as caught:
@@ -102,7 +102,7 @@ def test_reading_makes_no_database(tmp_path):
 
 
 def test_folder_of_our_own_is_made(tmp_path):
-    """For the user alone, and out of the way of their repository."""
+    """A new `.backstay` folder is accessible to its user only, and ignored by git."""
     path = tmp_path / "project" / ".backstay" / "backstay.db"
 
     prepare(path, create=True)
@@ -112,7 +112,7 @@ def test_folder_of_our_own_is_made(tmp_path):
 
 
 def test_folder_of_another_name_is_only_made(tmp_path):
-    """Nothing but the database goes into it."""
+    """A new folder of another name gets nothing but the database."""
     path = tmp_path / "data" / "library.db"
 
     prepare(path, create=True)
@@ -121,7 +121,7 @@ def test_folder_of_another_name_is_only_made(tmp_path):
 
 
 def test_empty_file_becomes_a_database(path):
-    """It is what a start that was cut off leaves."""
+    """An empty file, which an interrupted start leaves, becomes a database."""
     path.touch()
 
     prepare(path, create=True)
@@ -141,7 +141,7 @@ print("done", flush=True)
 
 
 def test_eight_processes_make_one_database(tmp_path):
-    """In the same instant: one of them makes it, the others find it made."""
+    """When eight processes prepare one path at the same moment, one creates the database and all succeed."""
     path = tmp_path / ".backstay" / "backstay.db"
     command = [sys.executable, "-c", _START, str(path)]
     processes = [
@@ -165,11 +165,11 @@ def test_eight_processes_make_one_database(tmp_path):
     assert _names(path.parent) == [".gitignore", "backstay.db"]
 
 
-# -- refusing --------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------
 
 
 def test_folder_is_no_database(tmp_path):
-    """Nor is a pipe, which would be waited on for ever."""
+    """A folder and a pipe are refused as databases, without waiting for the pipe."""
     os.mkfifo(tmp_path / "pipe")
 
     for path in (tmp_path, tmp_path / "pipe"):
@@ -179,7 +179,7 @@ def test_folder_is_no_database(tmp_path):
 
 @pytest.mark.parametrize("content", [b"topic\ntea\n" * 100, b"\x00" * 5_000, b"SQ"], ids=["text", "zeros", "bytes"])
 def test_other_file_is_no_database(path, content):
-    """It is not touched."""
+    """A file that is no SQLite database is refused and stays unchanged."""
     path.write_bytes(content)
 
     with pytest.raises(NotADatabase, match=r"is not a SQLite database; name another file$"):
@@ -190,7 +190,7 @@ def test_other_file_is_no_database(path, content):
 
 
 def test_database_of_the_former_name_is_named(path):
-    """A file with the former application_id is refused with the former name in the message, and left unchanged."""
+    """A file with the former application id is refused with the former name in the message, and stays unchanged."""
     _sql(path, f"PRAGMA application_id = {former_name.APPLICATION_ID}")
     before = path.read_bytes()
 
@@ -202,8 +202,8 @@ def test_database_of_the_former_name_is_named(path):
 
 @pytest.mark.parametrize("marked", [False, True])
 def test_database_of_another_program_is_not_touched(path, marked):
-    """Not even its journal mode: that stands in the file."""
-    _sql(path, "CREATE TABLE theirs (name TEXT)")
+    """Another program's database is refused and stays unchanged, its journal mode included."""
+    _sql(path, "CREATE TABLE other (name TEXT)")
     if marked:
         _sql(path, "PRAGMA application_id = 7")
         _sql(path, "PRAGMA user_version = 1")
@@ -217,7 +217,7 @@ def test_database_of_another_program_is_not_touched(path, marked):
 
 
 def test_newer_schema_is_refused(path):
-    """The message says what to do; nothing is changed."""
+    """A database of a newer schema is refused and not changed, and the message says what to do."""
     prepare(path, create=True)
     _sql(path, "PRAGMA user_version = 1000")
 
@@ -228,8 +228,8 @@ def test_newer_schema_is_refused(path):
     assert _schema(path) == 1000
 
 
-def test_damaged_database_is_told(path):
-    """With what to do next."""
+def test_damaged_database_is_reported(path):
+    """A damaged database raises StoreCorrupt, which names `backstay doctor`."""
     prepare(path, create=True)
     content = bytearray(path.read_bytes())
     content[100:4096] = b"\xff" * (4096 - 100)
@@ -239,23 +239,23 @@ def test_damaged_database_is_told(path):
         prepare(path, create=True)
 
 
-def test_folder_that_cannot_be_made_is_told(tmp_path):
-    """A file is in the way."""
+def test_folder_that_cannot_be_made_is_reported(tmp_path):
+    """A folder that cannot be created, because a file has its name, raises StorageError."""
     (tmp_path / "file").touch()
 
     with pytest.raises(StorageError):
         prepare(tmp_path / "file" / "library.db", create=True)
 
 
-def test_path_through_a_file_is_told(tmp_path):
-    """In our words, not the system's."""
+def test_path_through_a_file_is_reported(tmp_path):
+    """A path that leads through a file raises StorageError with the reason of the system."""
     (tmp_path / "file").touch()
 
     with pytest.raises(StorageError, match=r"cannot be opened: Not a directory$"):
         prepare(tmp_path / "file" / "library.db", create=False)
 
 
-# -- migrating -------------------------------------------------------------------------------------
+# -- migrations ------------------------------------------------------------------------------------
 
 
 def _known(extra=_ADDED):
@@ -263,7 +263,7 @@ def _known(extra=_ADDED):
 
 
 def test_older_database_is_migrated(path):
-    """Its content stays, and a copy of what it was is kept beside it."""
+    """An older database is migrated with its content, and a copy of it is kept next to it."""
     prepare(path, create=True)
     _sql(path, "INSERT INTO meta VALUES ('mark', 'before')")
 
@@ -278,7 +278,7 @@ def test_older_database_is_migrated(path):
 
 
 def test_database_of_the_first_schema_keeps_what_it_has(path):
-    """Its rows stay, its items know of no deletion, and there are no backups yet."""
+    """A database of the first schema keeps its rows; its items are not deleted, and it has no backups."""
     prepare(path, create=True, known=migrations()[:1])
     _put_worker(path, card(1))
     _sql(path, "DELETE FROM workers")
@@ -294,7 +294,7 @@ def test_database_of_the_first_schema_keeps_what_it_has(path):
 
 
 def test_job_that_was_paused_before_evidence_was_kept_has_none(path):
-    """A paused job of the schema before keeps its reason, and has no evidence to show."""
+    """A paused job of an older schema keeps its reason, and has no evidence."""
     prepare(path, create=True, known=migrations()[:4])
     _put_worker(path, card(1))
     _sql(path, "DELETE FROM workers")
@@ -307,7 +307,7 @@ def test_job_that_was_paused_before_evidence_was_kept_has_none(path):
 
 
 def test_backups_of_the_schema_before_keep_what_they_have(path):
-    """Their table is made anew: rows, keys and what refers to them stay, and no key is given twice."""
+    """Rebuilding the table of backups keeps its rows, keys and references, and no key is assigned again."""
     prepare(path, create=True, known=migrations()[:7])
     for number in (3, 8):
         _sql(
@@ -337,7 +337,7 @@ def test_backups_of_the_schema_before_keep_what_they_have(path):
 
 
 def test_copy_is_the_database_as_it_was(path):
-    """Whole, and the user's own; it can be put back."""
+    """The copy kept by a migration is a complete database of the former schema, readable by its user only."""
     prepare(path, create=True)
     _sql(path, "INSERT INTO meta VALUES ('mark', 'before')")
     prepare(path, create=False, known=_known())
@@ -352,7 +352,7 @@ def test_copy_is_the_database_as_it_was(path):
 
 
 def test_new_database_needs_no_copy(path):
-    """There is nothing in it yet."""
+    """A new database is migrated without a copy."""
     prepare(path, create=True, known=_known())
 
     assert _names(path.parent) == ["library.db"]
@@ -360,7 +360,7 @@ def test_new_database_needs_no_copy(path):
 
 
 def test_migration_that_fails_leaves_the_database(path):
-    """Of several statements none is kept."""
+    """A migration that fails at its last statement leaves the database unchanged, and no copy."""
     prepare(path, create=True)
 
     with pytest.raises(StorageError):
@@ -368,13 +368,13 @@ def test_migration_that_fails_leaves_the_database(path):
 
     assert _schema(path) == migrations()[-1][0]
     assert "note" not in _columns(path, "jobs")
-    assert _names(path.parent) == [path.name]  # nor a copy of what is as it was
+    assert _names(path.parent) == [path.name]  # and no copy
     prepare(path, create=False)
 
 
 @pytest.mark.parametrize("size", ["600k", "900k"], ids=["no space for the copy", "no space for the migration"])
 def test_migration_on_a_full_disk_leaves_nothing_behind(tmp_path, size):
-    """A copy that does not fit is refused before it is made; where the migration does not fit, the copy goes again."""
+    """No copy is left on a full disk, whether the copy or the migration does not fit."""
     with Mounts(needs.mounts_of_its_own()) as mounts:
         folder = tmp_path / "disk"
         folder.mkdir()
@@ -400,19 +400,19 @@ def test_migration_on_a_full_disk_leaves_nothing_behind(tmp_path, size):
         command = [*mounts.inside, sys.executable, "-c", program, str(folder / "library.db")]
         subprocess.run([*command, "make"], check=True)
         mounts.resize(folder, size)
-        told = subprocess.run([*command, "migrate"], check=True, capture_output=True, text=True).stdout
-        left = [entry.name for entry in (mounts.root / folder.relative_to("/")).iterdir()]
+        message = subprocess.run([*command, "migrate"], check=True, capture_output=True, text=True).stdout
+        names = [entry.name for entry in (mounts.root / folder.relative_to("/")).iterdir()]
         mounts.resize(folder, "8m")
         again = subprocess.run([*command, "migrate"], check=True, capture_output=True, text=True).stdout
 
-    assert [name for name in left if "bak" in name or "part" in name] == []
-    assert told != ""
-    assert ("a copy of it is kept. The copy takes" in told) == (size == "600k")
+    assert [name for name in names if "bak" in name or "part" in name] == []
+    assert message != ""
+    assert ("a copy of it is kept. The copy takes" in message) == (size == "600k")
     assert again == ""
 
 
 def test_many_migrate_at_once(path):
-    """The first one does it for all."""
+    """When several threads prepare an older database at once, one migrates it and all succeed."""
     prepare(path, create=True)
     together = threading.Barrier(6)
 
@@ -425,12 +425,12 @@ def test_many_migrate_at_once(path):
             future.result(timeout=60)
 
     assert _schema(path) == 99
-    assert len(list(path.parent.glob("*.bak"))) == 1  # of the one that did
+    assert len(list(path.parent.glob("*.bak"))) == 1  # of the thread that migrated
     assert _columns(path, "jobs").count("note") == 1
 
 
 def test_nothing_is_migrated_under_a_worker(path, tmp_path):
-    """The message says who it is; the database stays as it is."""
+    """A database with a live worker is not migrated, and the message names the process."""
     prepare(path, create=True)
     life = LivenessLock.open(tmp_path / "workers")
     _put_worker(path, life.card)
@@ -445,7 +445,7 @@ def test_nothing_is_migrated_under_a_worker(path, tmp_path):
 
 
 def test_file_of_two_names_is_refused(path):
-    """Under each name it would have a log of its own, and one of them would be lost."""
+    """A file with a hard link is refused, since each name would have its own log and one would be lost."""
     prepare(path, create=True)
     other = path.with_name("other.db")
     other.hardlink_to(path)
@@ -458,8 +458,8 @@ def test_file_of_two_names_is_refused(path):
     prepare(path, create=False)
 
 
-def test_worker_of_whom_nothing_is_known_may_be_alive(path):
-    """One on another host."""
+def test_worker_on_another_host_prevents_a_migration(path):
+    """A worker on another host, which cannot be checked, prevents a migration."""
     prepare(path, create=True)
     _put_worker(path, card())
 
@@ -467,8 +467,8 @@ def test_worker_of_whom_nothing_is_known_may_be_alive(path):
         prepare(path, create=False, known=_known())
 
 
-def test_worker_does_not_hold_up_what_needs_no_migration(path):
-    """Many processes work on one database."""
+def test_worker_prevents_no_start_without_a_migration(path):
+    """A database of the latest schema can be opened while a worker uses it."""
     prepare(path, create=True)
     _put_worker(path, card())
 
@@ -476,12 +476,12 @@ def test_worker_does_not_hold_up_what_needs_no_migration(path):
 
 
 def test_migrations_are_numbered_without_gaps():
-    """From one, each with a file of its own."""
+    """Migrations are numbered from 1 without gaps."""
     assert [number for number, _ in migrations()] == list(range(1, len(migrations()) + 1))
 
 
 async def test_store_that_cannot_be_opened_is_not_started(path, monkeypatch):
-    """An unsafe library is found out before the file is touched."""
+    """An unsafe SQLite library is refused before the file is created."""
     monkeypatch.setattr(connection.apsw, "sqlite_lib_version", lambda: "3.40.1")
 
     with pytest.raises(StorageError, match="can lose commits"):

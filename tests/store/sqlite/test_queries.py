@@ -1,4 +1,4 @@
-"""The statements: one a file, used, and fit for the schema."""
+"""The statements: each in its file, used, and fit for the schema."""
 
 import re
 from pathlib import Path
@@ -34,13 +34,13 @@ def source():
 
 @_each
 def test_statement_is_used(source, name):
-    """By its name, somewhere in the code."""
+    """The code executes every statement by its name."""
     assert f'"{name}"' in source
 
 
 @_each
 def test_statement_begins_with_what_it_does(name):
-    """One line, for whoever reads a list of them."""
+    """Every statement begins with a comment line that says what it does."""
     first = query(name).splitlines()[0]
 
     assert re.fullmatch(r"-- \S.*", first)
@@ -58,8 +58,8 @@ def test_statement_begins_with_what_it_does(name):
         ("failed_to_pending", "items_failed"),
     ],
 )
-def test_items_in_one_state_are_found_without_looking_at_all(schema, name, index):
-    """A job may have a million items, and these are asked for while its workers wait."""
+def test_items_in_one_state_are_found_by_an_index(schema, name, index):
+    """Statements that select items by state use the index of that state, since a job may have a million items."""
     values = dict.fromkeys(re.findall(r":(\w+)", query(name)))
 
     plan = [row[3] for row in schema.execute(f"EXPLAIN QUERY PLAN {query(name)}", values)]
@@ -70,19 +70,19 @@ def test_items_in_one_state_are_found_without_looking_at_all(schema, name, index
 
 @_each
 def test_statement_fits_the_schema(schema, name):
-    """It can be prepared as it is, and there is one in the file."""
+    """Every file holds one statement, and it can be prepared on the latest schema."""
     text = re.sub(r"\{rows:(\d+)\+?\}", lambda match: f"({','.join('?' * int(match[1]))})", query(name))
     text = text.replace("{selected}", "").replace("{columns}", "")
 
-    found = apsw.ext.query_info(schema, text, explain=True)
+    info = apsw.ext.query_info(schema, text, explain=True)
 
-    assert not found.query_remaining
-    assert found.explain
+    assert not info.query_remaining
+    assert info.explain
 
 
 @_each
-def test_statement_is_named_by_its_parameters(name):
-    """Named ones, but where rows are put in: those come after numbered ones."""
+def test_statement_names_its_parameters(name):
+    """A statement uses named parameters, or numbered ones if it takes rows."""
     text = re.sub(r"--.*", "", query(name))
 
     if "{rows:" in text:
@@ -92,7 +92,7 @@ def test_statement_is_named_by_its_parameters(name):
 
 
 def test_name_that_is_no_file_is_an_error():
-    """A slip of the pen is found by the first test that comes by."""
+    """A statement name without a file raises FileNotFoundError."""
     with pytest.raises(FileNotFoundError):
         query("no_such_statement")
 
@@ -121,7 +121,7 @@ def memory(monkeypatch):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 64, 1_000, 5_003])
 def test_any_number_of_rows_goes_in(memory, count):
-    """In their order, each once."""
+    """Any number of rows is inserted in order, each once."""
     rows = [(1, number, str(number)) for number in range(count)]
 
     assert execute_rows(memory, "insert", rows) == count
@@ -131,7 +131,7 @@ def test_any_number_of_rows_goes_in(memory, count):
 
 @pytest.mark.parametrize("count", [1, 5, 5_003])
 def test_fixed_values_go_with_every_piece(memory, count):
-    """And what is returned is how many rows were changed, over all pieces."""
+    """Fixed values apply to every piece, and the changed rows of all pieces are counted."""
     execute_rows(memory, "insert", [(job, number, "old") for job in (1, 2) for number in range(count)])
 
     changed = execute_rows(memory, "rename", [(number, f"new {number}") for number in range(count + 10)], 2)
@@ -142,16 +142,16 @@ def test_fixed_values_go_with_every_piece(memory, count):
 
 @pytest.mark.parametrize("count", [0, 1, 5, 5_003])
 def test_rows_are_found(memory, count):
-    """All that are there, over all pieces."""
+    """A query over rows returns the matches of all pieces."""
     execute_rows(memory, "insert", [(1, number, str(number)) for number in range(count)])
 
-    found = select_rows(memory, "find", [(number,) for number in range(count + 3)], 1)
+    rows = select_rows(memory, "find", [(number,) for number in range(count + 3)], 1)
 
-    assert sorted(found) == [(number, str(number)) for number in range(count)]
+    assert sorted(rows) == [(number, str(number)) for number in range(count)]
 
 
 def test_few_different_statements_are_prepared(memory):
-    """Pieces are powers of two, and no statement is too long to be kept."""
+    """Pieces are powers of two, so that few statements are prepared and none is too long to be cached."""
     lengths = set()
     memory.exec_trace = lambda cursor, text, bindings: lengths.add(len(text)) or True
 
