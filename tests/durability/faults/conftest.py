@@ -1,4 +1,4 @@
-"""What the tests of faults share."""
+"""Fixtures of the fault tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from support.scene import Scene
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """One database, one ledger, and real processes that work and suffer."""
+    """One database, one ledger, and real worker processes."""
     scene = Scene(tmp_path)
     yield scene
     scene.end()
@@ -20,7 +20,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 @pytest.fixture
 def mounts(scene: Scene) -> Iterator[Mounts]:
-    """File systems of our own. The scene's victims are started where these are; its database is in a folder apart."""
+    """File systems of the test's own. The scene's workers start inside them; its database has a folder of its own."""
     with Mounts(needs.mounts_of_its_own()) as mounts:
         scene.inside, scene.root = mounts.inside, mounts.root
         scene.database = scene.folder / "disk" / "backstay.db"

@@ -1,4 +1,4 @@
-"""The clock of the machine is set while workers work: by an hour, forward or back."""
+"""The machine's clock is set forward or back by an hour while workers run."""
 
 import ast
 from pathlib import Path
@@ -18,7 +18,7 @@ _WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", 
 
 @pytest.mark.parametrize("seconds", [+_HOUR, -_HOUR])
 def test_a_jump_changes_nothing(scene, seconds):
-    """Nobody is taken over, no call is cut short or repeated, and an item that waits for its next try gets it soon."""
+    """A clock jump reclaims no lease, interrupts and repeats no call, and delays no waiting item."""
     scene.items, scene.concurrency = 120, 4
     workers = _two_workers_with_an_item_that_waits(scene)
 
@@ -33,7 +33,7 @@ def test_a_jump_changes_nothing(scene, seconds):
 
 
 def test_a_wait_without_a_bound(scene):
-    """The control: taken at its word, the row of an item that waits holds the job up for an hour."""
+    """The control: without a bound on its due time, a waiting item delays the job by an hour."""
     scene.items, scene.concurrency = 20, 4
     workers = _two_workers_with_an_item_that_waits(scene, without="bound")
 
@@ -45,18 +45,18 @@ def test_a_wait_without_a_bound(scene):
     assert [worker.poll() for worker in workers] == [None, None]
 
 
-def test_the_time_of_day_is_asked_for_in_one_place():
-    """Leases, deadlines and rates cannot depend on it: they have no access to it but the clock that tests replace."""
+def test_only_the_clock_reads_the_time_of_day():
+    """No code but the clock reads the time of day, so leases, deadlines and rates cannot depend on it."""
     root = Path(backstay.__file__).parent
 
-    found = {
+    calls = {
         f"{path.relative_to(root)}: {call}"
         for path in root.rglob("*.py")
         for call in _wall_clock_calls(ast.parse(path.read_text()))
     }
 
-    # The others only make a name and an id that nobody else has.
-    assert found == {
+    # The others only make a unique name and a unique id.
+    assert calls == {
         "clock.py: datetime.now",
         "storage/sqlite/migrate.py: time.time_ns",
         "library/ids.py: time.time_ns",
@@ -87,7 +87,7 @@ def _sql(scene, statement):
         connection.set_busy_timeout(5_000)
         return connection.execute(statement).fetchall()
     except apsw.SQLError:
-        return []  # its tables are not there yet
+        return []  # its tables do not exist yet
     finally:
         connection.close()
 

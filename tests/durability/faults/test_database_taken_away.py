@@ -1,4 +1,4 @@
-"""Somebody deletes, moves, replaces or write-protects the database while a worker works on it, or before."""
+"""The database is deleted, moved, replaced or write-protected before or while a worker uses it."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.promise("B1")
 
 
 def test_a_deleted_database_is_noticed(scene):
-    """What would be committed from there on is nowhere to be found, so nothing more is called or reported."""
+    """A worker whose database is deleted ends with StoreGone, and makes and reports no more calls."""
     worker = _at_work(scene)
 
     for file in _files(scene):
@@ -32,8 +32,8 @@ def test_a_deleted_database_is_noticed(scene):
     assert _files(scene) == []
 
 
-def test_a_deleted_database_that_nobody_notices(scene):
-    """The control: the worker reports a hundred items completed, and not one of them is anywhere."""
+def test_a_deleted_database_without_the_check(scene):
+    """The control: without the check of the file, a worker reports a hundred items that are stored nowhere."""
     worker = _at_work(scene, without="identity")
 
     for file in _files(scene):
@@ -46,8 +46,8 @@ def test_a_deleted_database_that_nobody_notices(scene):
 
 
 @pytest.mark.parametrize("with_its_log", [True, False], ids=["with its log", "without its log"])
-def test_a_moved_database_is_whole_when_it_is_put_back(scene, with_its_log):
-    """The run ends; the file holds all that was reported, wherever its log was left."""
+def test_a_moved_database_is_intact_when_it_is_put_back(scene, with_its_log):
+    """A run whose database is moved ends; put back, the file holds all that was reported, wherever its log was."""
     worker = _at_work(scene)
     elsewhere = scene.folder / "elsewhere"
     elsewhere.mkdir()
@@ -67,14 +67,14 @@ def test_a_moved_database_is_whole_when_it_is_put_back(scene, with_its_log):
     assert scene.broken(crashes=1) == []
 
 
-def test_a_database_in_the_place_of_another_is_left_alone(scene):
-    """One worker's database is replaced by another's, with the log of that: the run ends and has touched neither."""
+def test_a_database_that_replaces_another_is_left_alone(scene):
+    """A worker whose database is replaced by another, with its log, ends without changing either."""
     worker = _at_work(scene)
     other = scene.folder / "other" / scene.database.name
     other.parent.mkdir()
     _another_job(other)
     before = _other_rows(other)
-    # Held open, so that its log stays where it is.
+    # Kept open, so that its log stays.
     holding = apsw.Connection(str(other))
     holding.execute("UPDATE jobs SET updated_at = updated_at + 1")
 
@@ -83,17 +83,17 @@ def test_a_database_in_the_place_of_another_is_left_alone(scene):
     for file in other.parent.glob("*.db*"):
         file.rename(scene.folder / file.name)
     code = scene.finish(worker)
-    left = {file.name for file in scene.folder.glob("*.db-wal")}
+    logs = {file.name for file in scene.folder.glob("*.db-wal")}
     holding.close()
 
     assert (code, last_words(scene.errors())) == (1, StoreGone)
-    assert left == {f"{scene.database.name}-wal"}
+    assert logs == {f"{scene.database.name}-wal"}
     assert _other_rows(scene.database) == before
     assert violations(scene.database) == []
 
 
 def test_a_deleted_log_is_noticed_and_loses_nothing(scene):
-    """The worker still has it open, and takes it into the database on its way out."""
+    """A worker whose log is deleted still has it open, and checkpoints it before it ends."""
     worker = _at_work(scene)
 
     Path(f"{scene.database}-wal").unlink()
@@ -109,7 +109,7 @@ def test_a_deleted_log_is_noticed_and_loses_nothing(scene):
 
 
 def test_a_file_system_that_becomes_read_only(scene):
-    """As one does whose disk fails: the run ends clearly, the other job is as it was, and both go on afterwards."""
+    """A run whose file system becomes read-only ends with StorageError, harms no other job, and is resumed later."""
     needs.injected_faults()
     log = Path(f"{scene.database}-wal")
     _another_job(scene.database)
@@ -117,20 +117,20 @@ def test_a_file_system_that_becomes_read_only(scene):
 
     code = scene.run(under=strace.injecting("error=EROFS", "pwrite64", "150+", log, scene.folder / "log"))
     last = last_words(scene.errors())
-    kept, reported = _completed(scene.database), scene.witness().reported
+    completed, reported = _completed(scene.database), scene.witness().reported
     resumed = scene.run()
 
     assert (code, last) == (1, StorageError)
-    assert kept >= reported
-    assert 0 < kept < scene.items
+    assert completed >= reported
+    assert 0 < completed < scene.items
     assert resumed == 0, scene.errors()
     assert _completed(scene.database) == scene.items
     assert violations(scene.database) == []
     assert _other_rows(scene.database) == before
 
 
-def test_a_read_only_place_is_refused(scene, mounts):
-    """Nothing is called, the message names the database, and with the place writable again the job goes on."""
+def test_a_read_only_file_system_is_refused(scene, mounts):
+    """A run on a read-only file system makes no call and names the database; the job continues once it is writable."""
     worker = scene.start(seconds=0.02)
     scene.until_called(worker, 30)
     scene.kill(worker)
@@ -152,22 +152,22 @@ def test_a_read_only_place_is_refused(scene, mounts):
     assert scene.broken() == []
 
 
-def test_rights_taken_away_in_the_middle(scene):
-    """Who has the file open keeps their right to it; who opens it next is refused, until it is given back."""
-    bound_by_rights = needs.rights_that_bind()
-    worker = scene.start(seconds=0.05, under=bound_by_rights)
+def test_permissions_removed_during_a_run(scene):
+    """A worker that has the file open keeps its access; the next one is refused until the permissions are restored."""
+    bound_by_permissions = needs.rights_that_bind()
+    worker = scene.start(seconds=0.05, under=bound_by_permissions)
     scene.until_called(worker, 40)
 
     scene.database.chmod(0o444)
     scene.until_called(worker, 60)
     worker.send_signal(signal.SIGTERM)
     stopped = scene.finish(worker)
-    refused = scene.run(under=bound_by_rights)
+    refused = scene.run(under=bound_by_permissions)
     last = last_words(scene.errors())
-    # The one that was refused may have made a log and its index, with the rights that the database had then.
+    # The refused run may have created a log and its index, with the permissions of the database.
     for file in scene.folder.glob("backstay.db*"):
         file.chmod(0o600)
-    again = scene.run(under=bound_by_rights)
+    again = scene.run(under=bound_by_permissions)
 
     assert stopped == 130, scene.errors()
     assert (refused, last) == (1, StoreReadOnly)
@@ -177,12 +177,12 @@ def test_rights_taken_away_in_the_middle(scene):
 
 
 def test_a_folder_of_lock_files_that_cannot_be_written(scene):
-    """Without its proof of life a worker does not begin, and says where the trouble is."""
-    bound_by_rights = needs.rights_that_bind()
+    """A worker that cannot create its lock file does not start, and names the folder."""
+    bound_by_permissions = needs.rights_that_bind()
     locks = scene.folder / "backstay.workers"
     locks.mkdir(mode=0o500)
 
-    code = scene.run(under=bound_by_rights)
+    code = scene.run(under=bound_by_permissions)
     last = last_words(scene.errors())
     locks.chmod(0o700)
     again = scene.run(seconds=0.002)
@@ -205,11 +205,11 @@ def _files(scene: Scene) -> list[Path]:
 
 
 def _another_job(database: Path) -> None:
-    """Complete a job of somebody else in a database."""
+    """Complete a job of another owner in a database."""
 
     async def work() -> None:
-        async with Backstay.open(database, owner="somebody-else") as backstay:
-            await backstay.batches.run("theirs", items(20), lambda item: conversation(item.topic))
+        async with Backstay.open(database, owner="another-owner") as backstay:
+            await backstay.batches.run("other", items(20), lambda item: conversation(item.topic))
 
     asyncio.run(work())
 
@@ -227,7 +227,7 @@ def _other_rows(database: Path) -> list[tuple]:
                      FROM items
                      JOIN conversations ON conversations.owner = items.owner AND conversations.id = conversation_id
                      JOIN turns ON conversation_key = conversations.key
-                    WHERE items.owner = 'somebody-else' ORDER BY position, sequence"""
+                    WHERE items.owner = 'another-owner' ORDER BY position, sequence"""
     rows = connection.execute(statement).fetchall()
     connection.close()
     assert rows

@@ -1,15 +1,16 @@
-"""A victim that dies, meets a failing disk or a full one, at each system call by which a small job writes.
+"""A worker dies, or meets a failing or full disk, at each system call by which a small job writes.
 
 The calls are those on the database file, its log, the log's index, the journal of its first transaction and its
-folder: pwrite64, fdatasync, ftruncate and unlink. A job renames nothing. `strace` counts calls apart for each
-thread (see `support.strace`), so each job is begun in three ways; what no number strikes in one is struck in another:
+folder: pwrite64, fdatasync, ftruncate and unlink. A job renames nothing. `strace` counts calls separately for each
+thread (see `support.strace`), so each job is started in three ways; a call that no number strikes in one is struck in
+another:
 
-new     creates the file in one thread, then works in another: of the work's calls on the log the first are shadowed
-made    on an empty database: all calls of the work
-killed  after a worker that was killed: recovery of the log, takeover, and the checkpoint of a closing connection
+new     creates the file in one thread, then works in another, whose first calls on the log are not counted
+made    starts with an empty database: all calls of the work are counted
+killed  follows a killed worker: recovery of the log, a reclaimed lease, and the checkpoint of a closing connection
 
-A call is struck before it is carried out; after the last one stands the end of the run. The removal of a worker's
-lock file has a name that nobody knows beforehand, and is struck with another program holding the database open.
+A call is struck before it is executed; after the last one comes the end of the run. The name of a worker's lock file is
+not known beforehand, so its removal is struck while another program holds the database open.
 """
 
 import shutil
@@ -34,7 +35,7 @@ _STARTS: dict[str, Callable[[Scene], object]] = {
     "killed": lambda scene: scene.run(die="after:7"),
 }
 _FAULTS = ("signal=SIGKILL", "error=EIO", "error=ENOSPC")
-_MORE = 3  # by so many calls may another run be longer than the one that was counted
+_EXTRA_CALLS = 3  # that another run may make more than the counted one
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,26 +45,26 @@ def _strace() -> None:
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Case]]:
-    """All cases of each start, as one run without faults shows them."""
-    found = {}
+    """All cases of each start, as a run without faults shows them."""
+    cases = {}
     for start, arrange in _STARTS.items():
         scene = _small_job(tmp_path_factory.mktemp(start))
         arrange(scene)
         log = scene.folder / "log"
         assert scene.run(under=strace.logging(log)) == 0, scene.errors()
-        found[start] = _cases(strace.read(log), scene.database.parent)
-    return found
+        cases[start] = _cases(strace.read(log), scene.database.parent)
+    return cases
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("start", _STARTS)
 @pytest.mark.parametrize("fault", _FAULTS)
 def test_struck_at_a_system_call(cases, tmp_path, fault, start):
-    """Whatever it strikes, nothing reported is lost, the end is clear, and the next run completes the job."""
+    """A fault at any system call loses nothing reported, ends the run clearly, and the next run completes the job."""
     turn = list(_STARTS).index(start) * len(_FAULTS) + _FAULTS.index(fault)
-    chosen = cases[start] if FULL else [_one(cases[start], turn)]
+    selected = cases[start] if FULL else [_one(cases[start], turn)]
 
-    broken = {case: found for case in chosen if (found := _strike(tmp_path, start, fault, case))}
+    broken = {case: problems for case in selected if (problems := _strike(tmp_path, start, fault, case))}
 
     assert broken == {}
 
@@ -71,7 +72,7 @@ def test_struck_at_a_system_call(cases, tmp_path, fault, start):
 @pytest.mark.sweep
 @pytest.mark.parametrize("fault", _FAULTS)
 def test_struck_while_a_lock_file_is_removed(tmp_path, fault):
-    """Creation and run each remove a lock file at their end; one that stays is no harm."""
+    """A fault while a lock file is removed, after creation or after the run, does no harm."""
     broken = {}
     for number in (1, 2):
         scene = _small_job(tmp_path / str(number))
@@ -87,8 +88,8 @@ def test_struck_while_a_lock_file_is_removed(tmp_path, fault):
 
 
 def test_every_call_is_struck(cases):
-    """The sweep reaches creation, work and closing: each file by each call that changes it."""
-    reached = {(start, name, file) for start, all_of_it in cases.items() for name, file, _ in all_of_it}
+    """The cases cover creation, work and closing: each file with each call that changes it."""
+    reached = {(start, name, file) for start, struck in cases.items() for name, file, _ in struck}
 
     everywhere = {
         ("pwrite64", "backstay.db"),
@@ -115,26 +116,26 @@ def _strike(folder: Path, start: str, fault: str, case: Case) -> list[str]:
     _STARTS[start](scene)
     path = scene.database.parent / file
     under = strace.injecting(fault, name, str(number), path, scene.folder / "log")
-    found = _run_and_resume(scene, fault, under)
+    problems = _run_and_resume(scene, fault, under)
     shutil.rmtree(scene.folder)
-    return found
+    return problems
 
 
 def _run_and_resume(scene: Scene, fault: str, under: Sequence[str]) -> list[str]:
-    said_before = len(scene.errors()) if scene.crashes else 0
+    length_before = len(scene.errors()) if scene.crashes else 0
     code = scene.run(under=under)
-    found = []
+    problems = []
     if code > 0:
-        scene.crashes += 1  # what it had in flight was called for nothing, as if it had crashed
-        last = last_words(scene.errors()[said_before:])
+        scene.crashes += 1  # its calls in flight are repeated, as after a crash
+        last = last_words(scene.errors()[length_before:])
         if isinstance(last, str):
-            found.append(f"ended with {code} and {last}")
+            problems.append(f"ended with {code} and {last}")
     if code < 0 and "SIGKILL" not in fault:
-        found.append(f"ended by signal {-code}")
-    found += scene.broken(untouched=True, at_rest=False, planned=None)
+        problems.append(f"ended by signal {-code}")
+    problems += scene.broken(untouched=True, at_rest=False, planned=None)
     if (code := scene.run()) != 0:
-        found.append(f"resumed, it ended with {code}: {scene.errors()}")
-    return found + scene.broken()
+        problems.append(f"resumed, it ended with {code}: {scene.errors()}")
+    return problems + scene.broken()
 
 
 # -- the cases -------------------------------------------------------------------------------------------------------
@@ -149,18 +150,18 @@ def _small_job(folder: Path) -> Scene:
 
 
 def _cases(calls: Sequence[strace.SystemCall], folder: Path) -> list[Case]:
-    found: list[Case] = []
-    for (name, path), those in strace.by_target(calls, folder).items():
+    cases: list[Case] = []
+    for (name, path), targeted in strace.by_target(calls, folder).items():
         if path.suffix != ".lock":
-            last = len(strace.struck(those)) + (_MORE if len(those) > 10 else 0)
-            found += [(name, str(path.relative_to(folder)), number) for number in range(1, last + 1)]
-    return found
+            last = len(strace.struck(targeted)) + (_EXTRA_CALLS if len(targeted) > 10 else 0)
+            cases += [(name, str(path.relative_to(folder)), number) for number in range(1, last + 1)]
+    return cases
 
 
 def _one(cases: list[Case], turn: int) -> Case:
-    """Return one case; each turn gives another file or call."""
+    """Return one case; each turn selects another file or call."""
     targets: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
         targets.setdefault(case[:2], []).append(case)
-    middles = [those[len(those) // 2] for those in targets.values()]
+    middles = [group[len(group) // 2] for group in targets.values()]
     return middles[turn % len(middles)]

@@ -1,12 +1,14 @@
-"""After a failed sync nobody knows what is on disk, and a second sync may succeed without having written anything:
-the kernel takes the pages that it could not write for clean. So a sync that failed must never just be repeated.
+"""After a failed sync it is unknown what is on disk, and a second sync may succeed without writing anything: the kernel
+marks the pages that it could not write as clean. So a failed sync must never just be repeated.
 
-What SQLite does: the failed transaction is rolled back, its pages leave the cache, and its frames in the log were never
-entered in the log's index. Whatever commits next writes its frames anew, over those of the failed one, and syncs these.
+What SQLite does: it rolls the failed transaction back and drops its pages from the cache, and the frames of this
+transaction were never entered in the log's index. The next commit writes its frames over those of the failed one, and
+syncs them.
 
-What we rely on, and show from the calls of the process: no commit after a failed sync counts on bytes that were written
-before it. The run reports nothing of the failed group, gives its items back by such a new transaction, and ends. A
-checkpoint that fails is made again from the log as a whole, since the index says so until it has succeeded.
+What Backstay relies on, shown here from the system calls of the process: no commit after a failed sync relies on bytes
+that were written before it. The run reports nothing of the failed group, returns its items to pending in such a new
+transaction, and ends. A failed checkpoint is repeated from the log as a whole, since the index requires it until it has
+succeeded.
 """
 
 from pathlib import Path
@@ -35,7 +37,7 @@ def _small_job(scene: Scene) -> None:
 @pytest.mark.sweep
 @pytest.mark.parametrize("number", sample(_SYNCS, 4))
 def test_a_failed_sync_is_not_repeated(scene, number):
-    """Every commit after it writes anew what the failed one had written, and the run ends."""
+    """Every commit after a failed sync writes its frames again, and the run ends with StorageError."""
     code = scene.run(under=_failing(scene, str(number)))
     calls = strace.read(scene.folder / "log")
 
@@ -50,7 +52,7 @@ def test_a_failed_sync_is_not_repeated(scene, number):
 
 
 def test_a_failed_sync_of_a_checkpoint_is_not_repeated(scene):
-    """The closing checkpoint's sync of the database fails: the log stays, and the next to close does all of it anew."""
+    """The log stays if the closing checkpoint cannot sync the database, and the next close repeats all of it."""
     log = scene.folder / "log"
     under = strace.injecting("error=EIO", "fdatasync", "1", scene.database, log, also=["pwrite64"])
     code = scene.run(under=under)
@@ -70,10 +72,10 @@ def test_a_failed_sync_of_a_checkpoint_is_not_repeated(scene):
     assert scene.broken() == []
 
 
-def test_a_failed_commit_that_is_believed_in(scene):
-    """The control: a worker that takes commits for done that were not is found out.
+def test_a_failed_commit_that_is_ignored(scene):
+    """The control: a worker that ignores failed commits breaks a promise.
 
-    Where an outcome is lost, an item was reported that is not there; where a claim is, an attempt is made twice.
+    If a result is lost, an item was reported that is not stored; if a claim is lost, an attempt is made twice.
     """
     scene.items = 60
     process = scene.start(under=_failing(scene, "12+"), program="support.careless", seconds=0.05)
@@ -91,25 +93,25 @@ def _failing(scene: Scene, number: str) -> list[str]:
 
 
 def _is_of_a_commit(calls: list[strace.SystemCall]) -> bool:
-    """Whether the sync that failed first was to make a commit last; a checkpoint, too, begins by syncing the log."""
+    """Return whether the first failed sync belongs to a commit; a checkpoint begins by syncing the log as well."""
     first = next((index for index, call in enumerate(calls) if call.injected), 0)
     return first > 0 and calls[first - 1].name == "pwrite64"
 
 
 def _repeated(calls: list[strace.SystemCall]) -> list[str]:
-    """Return the commits that counted on what was written before a sync that failed."""
-    found = []
+    """Return the commits that relied on bytes written before a failed sync."""
+    relying = []
     written: list[int] = []
-    lost: int | None = None  # where the writes began whose sync failed
+    lost: int | None = None  # where the writes of the failed sync began
     for call in calls:
         if call.name == "pwrite64":
             written.append(call.offset or 0)
             continue
         if call.succeeded and written and lost is not None and min(written) > lost:
-            found.append(f"synced from {min(written)}, but what was lost began at {lost}")
+            relying.append(f"synced from {min(written)}, but the lost writes began at {lost}")
         if not call.succeeded and written:
             lost = min(written) if lost is None else min(lost, *written)
         elif written:
             lost = None
         written = []
-    return found
+    return relying

@@ -1,8 +1,8 @@
 """A processor forks. The child inherits the descriptors of the database and of the lock file, but not their locks.
 
-Locks of POSIX belong to a process: a fork does not copy them, a child that closes its copy of a descriptor drops none
-of its parent's, and when the parent dies they are gone, whoever still holds the file open. A child must leave the
-connections of its parent alone, as SQLite asks; these children do.
+POSIX locks belong to a process: a fork does not copy them, a child that closes its copy of a descriptor drops none of
+its parent's, and they end with the parent, whichever process still holds the file open. A child must not use the
+connections of its parent, as SQLite requires; these children do not.
 """
 
 import os
@@ -26,22 +26,22 @@ _LEASE = 60.0  # far longer than the second run takes, so that only proof of dea
 
 @pytest.fixture
 def child(scene):
-    """Gives the process id of a victim's child, and ends it."""
-    found: list[int] = []
+    """Return the process id of a worker's child, and end the child afterwards."""
+    processes: list[int] = []
 
     def wait() -> int:
         until(lambda: child_of(scene.ledger) is not None)
-        found.append(child_of(scene.ledger))
-        return found[0]
+        processes.append(child_of(scene.ledger))
+        return processes[0]
 
     yield wait
-    for process in found:
+    for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
 
 
-def test_a_child_that_ends_takes_nothing_along(scene, child):
-    """It closes its copies of all descriptors by ending; the worker goes on, and nobody takes it for dead."""
+def test_a_child_that_ends_drops_no_lock(scene, child):
+    """A child that ends closes its copies of all descriptors, and its parent keeps its locks and its lease."""
     worker = scene.start(program="support.forking", doing="leaves@0", seconds=0.05, lease=_LEASE)
     child()
     scene.until_called(worker, 20)
@@ -56,7 +56,7 @@ def test_a_child_that_ends_takes_nothing_along(scene, child):
 
 
 def test_a_child_that_closes_what_it_inherited_drops_no_lock(scene, child):
-    """Lock file and database stay locked by the parent while the child, with nothing open, lives on."""
+    """Lock file and database stay locked by the parent after its child has closed its copies and lives on."""
     worker = scene.start(program="support.forking", doing="closes@0", seconds=0.05, lease=_LEASE)
     child()
     scene.until_called(worker, 20)
@@ -71,7 +71,7 @@ def test_a_child_that_closes_what_it_inherited_drops_no_lock(scene, child):
 
 
 def test_a_child_does_not_make_its_dead_parent_look_alive(scene, child):
-    """It holds the descriptors of a parent that was killed; the next run has the items back at once all the same."""
+    """A child that holds a killed parent's descriptors does not delay the reclaim of the parent's items."""
     worker = scene.start(program="support.forking", doing="stays@0", seconds=0.05, lease=_LEASE)
     inherited = child()
     scene.until_called(worker, 20)
@@ -93,7 +93,7 @@ def test_a_child_does_not_make_its_dead_parent_look_alive(scene, child):
 
 
 def test_with_locks_that_a_child_inherits(scene, child, monkeypatch):
-    """The control: with `flock` in place of `lockf`, the child does keep its dead parent looking alive."""
+    """The control: with `flock` in place of `lockf`, a child makes its dead parent look alive."""
     monkeypatch.setattr(liveness.fcntl, "lockf", liveness.fcntl.flock)
     worker = scene.start(program="support.forking", doing="stays@0", without="lockf", seconds=0.05, lease=_LEASE)
     child()

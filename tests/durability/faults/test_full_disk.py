@@ -1,4 +1,4 @@
-"""A real file system that is full: the job ends, says so, keeps what it acknowledged, and goes on with more space."""
+"""A real file system that is full: the run ends and says so, keeps what it reported, and is resumed with more space."""
 
 import subprocess
 import sys
@@ -22,26 +22,26 @@ def disk(scene, mounts):
     return scene.database.parent
 
 
-def test_a_full_disk_ends_the_run_and_more_space_lets_it_go_on(scene, mounts, disk):
-    """Ends with StoreFull; what was reported is there; on a larger disk nothing of it is done again."""
+def test_a_full_disk_ends_the_run_until_there_is_more_space(scene, mounts, disk):
+    """A run on a full disk ends with StoreFull and keeps what it reported; with more space none of it is repeated."""
     code = scene.run(seconds=0.03)
-    scene.crashes += 1  # the calls in flight were for nothing, as if it had crashed
+    scene.crashes += 1  # the calls in flight are repeated, as after a crash
     full = last_words(scene.errors())
-    kept = scene.broken(at_rest=False)
+    broken = scene.broken(at_rest=False)
     reported = scene.witness().reported
     mounts.resize(disk, "64m")
     resumed = scene.run(seconds=0.002)
 
     assert code == 1
     assert full is StoreFull
-    assert kept == []
+    assert broken == []
     assert 0 < reported < _ITEMS
     assert resumed == 0, scene.errors()
     assert scene.broken() == []
 
 
 def test_a_run_on_a_full_disk_is_refused_until_something_is_removed(scene, mounts, disk):
-    """Full of somebody else's file: each try says so; when that is removed the job goes to its end."""
+    """Each run fails while another program's file fills the disk; once it is removed, the job completes."""
     mounts.resize(disk, "16m")
     first = scene.start(seconds=0.01)
     scene.until_called(first, 100)
@@ -51,19 +51,19 @@ def test_a_run_on_a_full_disk_is_refused_until_something_is_removed(scene, mount
     codes = [scene.run() for _ in range(2)]
     scene.crashes += 2
     full = last_words(scene.errors())
-    kept = scene.broken(at_rest=False)
+    broken = scene.broken(at_rest=False)
     mounts.do("rm", f"{disk}/ballast")
     resumed = scene.run(seconds=0.002)
 
     assert codes == [1, 1]
     assert full is StoreFull
-    assert kept == []
+    assert broken == []
     assert resumed == 0, scene.errors()
     assert scene.broken() == []
 
 
 def test_the_command_says_that_it_needs_the_user(scene, mounts, disk):
-    """`backstay run` ends with status 5 and the command to resume with, which then does the rest."""
+    """`backstay run` on a full disk ends with status 5 and the command to resume with, which completes the job."""
     topics = scene.folder / "topics.csv"
     topics.write_text("id,topic\n" + "".join(f"i{n},topic {n}\n" for n in range(_ITEMS * 5)))
 
@@ -80,7 +80,7 @@ def test_the_command_says_that_it_needs_the_user(scene, mounts, disk):
 
 @pytest.mark.parametrize("kilobytes", [0, 16, 64])
 def test_a_disk_that_is_full_from_the_start(scene, mounts, disk, kilobytes):
-    """Whichever of its files does not fit, even the smallest, the command says what is wrong."""
+    """A run reports that no space is left whichever of its files does not fit, even the smallest."""
     topics = scene.folder / "topics.csv"
     topics.write_text("id,topic\ni0,topic 0\n")
     mounts.do("sh", "-c", f"cat /dev/zero > {disk}/ballast || truncate --size=-{kilobytes}K {disk}/ballast")
@@ -94,8 +94,8 @@ def test_a_disk_that_is_full_from_the_start(scene, mounts, disk, kilobytes):
     assert again.returncode == 0, again.stderr
 
 
-def test_a_full_disk_that_nobody_heeds(scene, disk):
-    """The control: a worker that takes failed commits for done breaks its word."""
+def test_a_full_disk_that_is_ignored(scene, disk):
+    """The control: a worker that ignores failed commits breaks a promise."""
     scene.start(program="support.careless", seconds=0.02)
     until(lambda: "lease_lost" in scene.errors())
     scene.end()

@@ -1,11 +1,11 @@
 """Another program reads the database in one long transaction, while a job writes.
 
-The log cannot be started over beneath a reader: whatever is written while it reads has to be added. So there the log
-grows with the work, and no bound can hold. The bounds that do:
+The log cannot be reused during a read: everything written meanwhile is appended, so it grows with the work without a
+bound. The bounds that hold:
 
-- nobody reads for long: SQLite brings the log into the database every 1,000 pages (4 MB) and starts it over, so that
-  it stays below 12 MB, the last groups included;
-- the reader has let go: the next commits start the log over and cut it to `journal_size_limit`, 64 MB (1 MB here).
+- while no program reads for long, the log is checkpointed every 1,000 pages (4 MB) and reused, so that it stays below
+  12 MB, including the last groups;
+- after the reader has ended, the next commits reuse the log and truncate it to `journal_size_limit`, 64 MB (1 MB here).
 """
 
 import apsw
@@ -33,7 +33,7 @@ def _answer(item):
 
 
 async def _write(backstay, database, job, count):
-    """Complete a job and return the largest size the log was seen at."""
+    """Complete a job, and return the largest size of the log that was seen."""
     sizes = [0]
 
     async def process(item):
@@ -47,22 +47,22 @@ async def _write(backstay, database, job, count):
 
 
 async def test_without_a_reader_the_log_stays_small(database):
-    """5,000 items pass through it."""
+    """The log stays below 12 MB while 5,000 items are processed, if no program reads for long."""
     async with Backstay.open(database) as backstay:
         largest = await _write(backstay, database, "job", _ITEMS)
 
     assert largest < 12 * _MB
 
 
-async def test_the_log_shrinks_when_a_reader_lets_go(database, monkeypatch):
-    """It grows beneath the reader, who sees the same all the while, and is cut soon afterwards."""
+async def test_the_log_shrinks_when_a_reader_ends(database, monkeypatch):
+    """The log grows during a long read, whose snapshot stays the same, and is truncated soon after it ends."""
     monkeypatch.setattr(connection, "_WAL_BYTES_KEPT", _MB)
     async with Backstay.open(database) as backstay:
         reader = apsw.Connection(str(database))
         reader.execute("BEGIN")
         before = reader.execute("SELECT count(*) FROM conversations").get
 
-        await _write(backstay, database, "beneath", _ITEMS)
+        await _write(backstay, database, "meanwhile", _ITEMS)
         held = _log_bytes(database)
         still = reader.execute("SELECT count(*) FROM conversations").get
         reader.execute("COMMIT")
@@ -78,13 +78,13 @@ async def test_the_log_shrinks_when_a_reader_lets_go(database, monkeypatch):
 
 
 async def test_without_the_limit_the_log_stays_as_large(database, monkeypatch):
-    """The control: nothing cuts it before the last connection closes."""
+    """The control: without the size limit the log is not truncated before the last connection closes."""
     monkeypatch.setattr(connection, "_WAL_BYTES_KEPT", -1)
     async with Backstay.open(database) as backstay:
         reader = apsw.Connection(str(database))
         reader.execute("BEGIN; SELECT count(*) FROM conversations").fetchall()
 
-        await _write(backstay, database, "beneath", 1_000)
+        await _write(backstay, database, "meanwhile", 1_000)
         held = _log_bytes(database)
         reader.close()
         await _write(backstay, database, "after", 20)
@@ -94,7 +94,7 @@ async def test_without_the_limit_the_log_stays_as_large(database, monkeypatch):
 
 
 def test_the_limit_that_is_set(database):
-    """Each connection keeps 64 MB of log at most."""
+    """Each connection limits the log that it keeps to 64 MB."""
     opened = connection.connect(database, create=True)
     limit = opened.execute("PRAGMA journal_size_limit").get
     opened.close()

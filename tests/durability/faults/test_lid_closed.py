@@ -1,4 +1,4 @@
-"""A laptop is closed: all workers stand still for longer than a lease, and go on in the same instant."""
+"""A laptop is closed: all workers are stopped for longer than a lease, and continue at the same moment."""
 
 import signal
 import time
@@ -13,7 +13,7 @@ _LEASE = 1.2
 
 
 def test_all_workers_sleep_through_their_leases(scene):
-    """None takes over another that slept as long as itself; every item is called once."""
+    """Workers that slept equally long reclaim no lease of each other, and every item is called once."""
     scene.items, scene.concurrency = 240, 4
     workers = [scene.start(seconds=0.1, lease=_LEASE) for _ in range(3)]
     for worker in workers:
@@ -22,7 +22,7 @@ def test_all_workers_sleep_through_their_leases(scene):
     for worker in workers:
         stop(worker)
     called = len(scene.witness().calls)
-    time.sleep(2.5 * _LEASE)  # the lid is closed: all that happens is that time passes
+    time.sleep(2.5 * _LEASE)  # the lid is closed: only time passes
     slept = len(scene.witness().calls) == called
     for worker in workers:
         worker.send_signal(signal.SIGCONT)
@@ -35,8 +35,8 @@ def test_all_workers_sleep_through_their_leases(scene):
     assert scene.broken() == []
 
 
-def test_a_worker_that_sleeps_alone_is_taken_over(scene):
-    """The control: the others, awake, do not wait for it."""
+def test_a_worker_that_sleeps_alone_is_reclaimed(scene):
+    """The control: a worker that stays awake reclaims the lease of one that sleeps."""
     scene.items, scene.concurrency = 120, 4
     workers = [scene.start(seconds=0.1, lease=_LEASE) for _ in range(2)]
     for worker in workers:

@@ -13,7 +13,7 @@ from support.torture import FULL
 
 pytestmark = pytest.mark.promise("B4", "B5", "B6")
 
-_SECONDS = 40 if FULL else 3  # the long one is longer than the engine waits for a lock before it says so
+_SECONDS = 40 if FULL else 3  # the long one exceeds the time after which the engine logs that it waits
 
 
 @contextmanager
@@ -22,15 +22,15 @@ def _locked(database: Path, seconds: float) -> Iterator[tuple[float, float]]:
     connection.set_busy_timeout(5_000)
     connection.execute("BEGIN IMMEDIATE")
     begun = time.monotonic()
-    time.sleep(seconds)  # must not happen: anything held up meanwhile, or anybody taken for dead
+    time.sleep(seconds)  # must not happen: the loop is blocked, or a worker is taken for dead
     yield begun, time.monotonic()
     connection.execute("ROLLBACK")
     connection.close()
 
 
 @pytest.mark.sweep
-def test_the_loop_turns_while_the_database_is_locked(scene):
-    """Calls in flight end, the loop is never held up for a second, and nothing is called twice."""
+def test_the_loop_runs_while_the_database_is_locked(scene):
+    """A locked database blocks the event loop for less than a second; calls in flight end, and none is repeated."""
     scene.items, scene.concurrency = 60, 8
     worker = scene.start(program="support.ticking", seconds=0.1)
     scene.until_called(worker, 16)
@@ -49,8 +49,8 @@ def test_the_loop_turns_while_the_database_is_locked(scene):
     assert scene.broken() == []
 
 
-def test_a_loop_that_is_held_up_is_noticed(scene):
-    """The control: a processor that blocks the loop leaves a gap."""
+def test_a_blocked_loop_is_noticed(scene):
+    """The control: a processor that blocks the event loop leaves a gap."""
     scene.items = 10
 
     code = scene.run(program="support.ticking", doing="block@3", seconds=0.001)
@@ -59,8 +59,8 @@ def test_a_loop_that_is_held_up_is_noticed(scene):
     assert Ticks.of(scene.ledger).longest_gap > 1
 
 
-def test_nobody_is_taken_over_because_of_a_lock(scene):
-    """A lock that lasts for longer than a lease keeps all from beating; none of them is dead for it."""
+def test_no_lease_is_reclaimed_because_of_a_lock(scene):
+    """A lock that lasts longer than a lease stops all heartbeats, and no lease is reclaimed because of it."""
     scene.items, scene.concurrency = 120, 4
     workers = [scene.start(seconds=0.1, lease=1.2) for _ in range(3)]
     for worker in workers:

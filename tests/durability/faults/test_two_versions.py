@@ -1,4 +1,4 @@
-"""Two versions of Backstay on one database: an older that works, and a newer that wants to migrate."""
+"""Two versions of Backstay use one database: an older one works, and a newer one wants to migrate."""
 
 import apsw
 import pytest
@@ -34,23 +34,23 @@ def _copies(scene):
 
 
 def test_nothing_is_migrated_under_a_worker(scene):
-    """The newer one is refused, naming the worker, and leaves nothing; the older one works to its end."""
+    """A newer version refuses to migrate under a live worker, names it and leaves no copy; the worker can finish."""
     worker = scene.start(seconds=0.05)
     scene.until_called(worker, 40)
 
     with pytest.raises(SchemaOutdated, match=str(worker.pid)):
         prepare(scene.database, create=False, known=_NEWER)
-    left = _copies(scene)
+    copies = _copies(scene)
     code = scene.finish(worker)
 
-    assert left == []
+    assert copies == []
     assert code == 0, scene.errors()
     assert _schema(scene.database) == migrations()[-1][0]
     assert scene.broken() == []
 
 
-def test_a_dead_worker_does_not_hold_up_a_migration_and_the_older_version_is_then_refused(scene):
-    """With a copy of the older schema kept; the older one says what to do and changes nothing."""
+def test_a_dead_worker_does_not_prevent_a_migration(scene):
+    """A database with a dead worker is migrated and copied; the older version is then refused and changes nothing."""
     worker = scene.start(seconds=0.05)
     scene.until_called(worker, 40)
     scene.kill(worker)
@@ -66,8 +66,8 @@ def test_a_dead_worker_does_not_hold_up_a_migration_and_the_older_version_is_the
     assert [_schema(copy) for copy in _copies(scene)] == [migrations()[-1][0]]
 
 
-async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(tmp_path):
-    """No worker was there to hold it up, so it happened; the older one finds out before its next write."""
+async def test_an_older_version_writes_nothing_after_a_migration(tmp_path):
+    """An older version that has the database open without a worker is refused at its next write after a migration."""
     database = tmp_path / "library.db"
     async with Backstay.open(database) as older:
         prepare(database, create=False, known=_NEWER)
@@ -78,8 +78,8 @@ async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(
     assert _jobs(database) == 0
 
 
-async def test_who_writes_all_the_same_after_a_migration(tmp_path, monkeypatch):
-    """The control."""
+async def test_an_older_version_without_the_check(tmp_path, monkeypatch):
+    """The control: without the schema check an older version writes to a migrated database."""
     monkeypatch.setattr(identity.FileIdentity, "check_schema", lambda *_: None)
     database = tmp_path / "library.db"
     async with Backstay.open(database) as older:
@@ -90,8 +90,8 @@ async def test_who_writes_all_the_same_after_a_migration(tmp_path, monkeypatch):
     assert _jobs(database) == 1
 
 
-def test_a_late_starter_finds_the_work_done(scene, monkeypatch):
-    """Of two that start on a new file, the later finds it made, and a worker on it: that is no reason to refuse."""
+def test_a_late_starter_finds_the_database_created(scene, monkeypatch):
+    """A process that finds a new database created and in use by another does not refuse to start."""
     first_look, check_header = [0], migrate.check_header
     monkeypatch.setattr(migrate, "check_header", lambda *of: first_look.pop() if first_look else check_header(*of))
     worker = scene.start(seconds=0.05)

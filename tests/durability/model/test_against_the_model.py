@@ -1,4 +1,4 @@
-"""Whatever is done to jobs, in whatever order, engine and model agree after every step."""
+"""The engine and its model agree after every step of random sequences."""
 
 from collections.abc import Callable
 
@@ -28,12 +28,12 @@ STEPS = settings(
 
 @pytest.mark.sweep
 def test_engine_and_model_agree():
-    """Runs, kills, takeovers, pauses, retries, additions and refusals, by two owners with jobs of the same names."""
+    """Random runs, kills, reclaimed leases, pauses, retries and additions by two owners match the model on SQLite."""
     run_state_machine_as_test(EngineMachine, settings=STEPS)
 
 
 class ServerMachine(EngineMachine):
-    """The same on a server."""
+    """The same machine on a server."""
 
     def make_database(self) -> str:
         return postgres.fresh_database()
@@ -44,35 +44,35 @@ class ServerMachine(EngineMachine):
 
 @pytest.mark.sweep
 def test_engine_and_model_agree_on_a_server():
-    """Likewise, where transactions run side by side."""
+    """The same random steps match the model on PostgreSQL, where transactions run concurrently."""
     postgres.need_a_server()
     run_state_machine_as_test(ServerMachine, settings=settings(STEPS, max_examples=2_000 if FULL else 6))
 
 
 class HastyMachine(EngineMachine):
-    """For engines that are broken on purpose: they may never come to an end."""
+    """The machine for engines that are broken on purpose, which may never finish a job."""
 
     patience = 2.0
 
 
 class WithoutCounts:
-    """A session that leaves the counters as they are."""
+    """A session that does not change the counters of jobs."""
 
-    def __init__(self, whole: Session) -> None:
-        self._whole = whole
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._whole, name)
+        return getattr(self._session, name)
 
     def execute(self, name: str, values: Values) -> int:
-        return 0 if name == "move_counts" else self._whole.execute(name, values)
+        return 0 if name == "move_counts" else self._session.execute(name, values)
 
 
-def takeovers_leave_the_counters(patch: pytest.MonkeyPatch) -> None:
+def reclaims_leave_the_counters(patch: pytest.MonkeyPatch) -> None:
     end = work._end_lease
 
-    def end_lease(whole: Session, *given: object, crash_limit: int | None) -> None:
-        end(WithoutCounts(whole) if crash_limit is not None else whole, *given, crash_limit=crash_limit)
+    def end_lease(in_session: Session, *arguments: object, crash_limit: int | None) -> None:
+        end(WithoutCounts(in_session) if crash_limit is not None else in_session, *arguments, crash_limit=crash_limit)
 
     patch.setattr(work, "_end_lease", end_lease)
 
@@ -91,16 +91,16 @@ def outdated_tokens_may_write(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [takeovers_leave_the_counters, interruptions_count_as_tries, outdated_tokens_may_write]
+    "broken", [reclaims_leave_the_counters, interruptions_count_as_tries, outdated_tokens_may_write]
 )
 def test_a_broken_engine_does_not_agree(monkeypatch: pytest.MonkeyPatch, broken: Callable[[pytest.MonkeyPatch], None]):
-    """The control: with one promise broken on purpose, the same steps find out."""
+    """The control: the same steps detect an engine with one broken promise."""
     broken(monkeypatch)
-    enough = settings(STEPS, max_examples=300, derandomize=True, phases=(Phase.generate,), report_multiple_bugs=False)
+    options = settings(STEPS, max_examples=300, derandomize=True, phases=(Phase.generate,), report_multiple_bugs=False)
 
     try:
-        found = (AssertionError, pytest.fail.Exception)
-        with pytest.raises(found, match=r"^(B\d: |\['B\d: |stored are |counts are |DID NOT RAISE)"):
-            run_state_machine_as_test(HastyMachine, settings=enough)
+        disagreements = (AssertionError, pytest.fail.Exception)
+        with pytest.raises(disagreements, match=r"^(B\d: |\['B\d: |stored are |counts are |DID NOT RAISE)"):
+            run_state_machine_as_test(HastyMachine, settings=options)
     finally:
         queries._expanded.cache_clear()

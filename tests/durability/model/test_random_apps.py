@@ -1,4 +1,4 @@
-"""Whatever tables an app has: adopted, deleted from, restored and given back, they are as they were."""
+"""Random tables of an app, adopted, deleted from, restored and given back, are as they were."""
 
 import asyncio
 import tempfile
@@ -22,22 +22,22 @@ _OPTIONS = settings(
 pytestmark = [pytest.mark.promise("K1", "K2"), pytest.mark.sweep]
 
 
-@given(app=made_up_apps.apps(), places=st.sets(st.integers(0, 6), min_size=1))
+@given(app=made_up_apps.apps(), indexes=st.sets(st.integers(0, 6), min_size=1))
 @_OPTIONS
-def test_there_and_back(app, places):
-    """Every row of every table, compared by the database itself; its sequences go on."""
+def test_there_and_back(app, indexes):
+    """An app's random tables are unchanged after they were adopted, deleted from, restored and given back."""
     postgres.need_a_server()
     url = postgres.fresh_database()
     try:
         with tempfile.TemporaryDirectory() as safe, pytest.MonkeyPatch.context() as patched:
             patched.setenv("BACKUP_DIRECTORY", safe)
-            _made(url, app)
-            asyncio.run(_there_and_back(url, app, places))
+            _create(url, app)
+            asyncio.run(_there_and_back(url, app, indexes))
     finally:
         postgres.drop_database(url)
 
 
-def _made(url, app):
+def _create(url, app):
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in app.statements:
             connection.execute(statement)
@@ -49,7 +49,7 @@ def _rows(url, app):
     }
 
 
-async def _there_and_back(url, app, places):
+async def _there_and_back(url, app, indexes):
     before = _rows(url, app)
     for owner in app.owners:
         closed = Backstay.open(url, owner=owner)
@@ -57,8 +57,8 @@ async def _there_and_back(url, app, places):
             await closed.adopt("public.chats", "public.messages", app.columns)
             assert _rows(url, app) == before
         async with closed as backstay:
-            here = await backstay.conversations.list(limit=100)
-            ids = tuple(one.id for place, one in enumerate(here) if place in places)
+            listed = await backstay.conversations.list(limit=100)
+            ids = tuple(conversation.id for index, conversation in enumerate(listed) if index in indexes)
             for selection in (Selection(ids=ids), ALL) if ids else ():
                 await _delete_and_restore(url, app, backstay, selection, before)
             await _store(url, app, backstay, before)
@@ -79,8 +79,8 @@ async def _delete_and_restore(url, app, backstay, selection, before):
         assert _rows(url, app) == before
         return
     assert deleted.changed == 0
-    gone = _rows(url, app)
-    assert len(before["chats"]) - len(gone["chats"]) == deleted.deleted
+    remaining = _rows(url, app)
+    assert len(before["chats"]) - len(remaining["chats"]) == deleted.deleted
     restored = await backstay.backups.restore(deleted.backup_id)
     assert restored.left == 0
     assert _rows(url, app) == before
@@ -90,23 +90,24 @@ async def _delete_and_restore(url, app, backstay, selection, before):
 
 
 async def _store(url, app, backstay, before):
-    """What is generated is stored, and is gone without a trace when it is deleted."""
+    """Generate, check and delete conversations, and check that no row of the app changed."""
     try:
         result = await backstay.batches.run(
             "new", [{"id": str(n), "topic": f"topic {n}"} for n in range(3)], "scripted"
         )
     except AdoptedTableNotWritable:
-        event("hindered")
+        event("not writable")
         return
     if result.failed:
         event("not stored")
     else:
         event("stored")
-    made = [one async for one in backstay.conversations.export(Selection(job_id="new"))]
-    assert len(made) == result.completed
-    for one in made:
-        assert [turn.role for turn in one.turns] == ["user", "assistant"] * (len(one.turns) // 2)
-        assert "topic" in one.turns[0].content
-    if made:
+    stored = [conversation async for conversation in backstay.conversations.export(Selection(job_id="new"))]
+    assert len(stored) == result.completed
+    for conversation in stored:
+        turns = conversation.turns
+        assert [turn.role for turn in turns] == ["user", "assistant"] * (len(turns) // 2)
+        assert "topic" in turns[0].content
+    if stored:
         await backstay.conversations.delete(Selection(job_id="new"))
     assert _rows(url, app) == before

@@ -1,4 +1,4 @@
-"""Whatever tables hang on conversations, and however: what a delete takes along, a restore brings back."""
+"""Related rows that a delete deletes or updates, in random tables, are restored."""
 
 import asyncio
 import itertools
@@ -45,7 +45,7 @@ def url():
 @given(tables=made_up.schemas(), keys=_KEYS, again=_KEYS)
 @_OPTIONS
 def test_in_a_file(file, tables, keys, again):
-    """Every row of every table is as before."""
+    """A delete and a restore on SQLite leave every row of random tables that refer to conversations as before."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copy(file, folder))
         ask(path, made_up.statements(tables, server=False))
@@ -55,7 +55,7 @@ def test_in_a_file(file, tables, keys, again):
 @given(tables=made_up.schemas(), keys=_KEYS, again=_KEYS)
 @_OPTIONS
 def test_on_a_server(url, tables, keys, again):
-    """Likewise."""
+    """A delete and a restore on PostgreSQL leave every row of random tables that refer to conversations as before."""
     copy = postgres.copied_database(url)
     try:
         ask(copy, f"SET search_path = public; {made_up.statements(tables, server=True)}")
@@ -72,11 +72,11 @@ def _rows(path, tables):
 
 
 async def _there_and_back(path, tables, keys, again):
-    """Delete some, bring them back; delete others, bring them back in two parts."""
+    """Delete and restore some conversations, then delete others and restore them in two parts."""
     before = _rows(path, tables)
     async with Backstay.open(path) as backstay:
-        for wanted in (keys, again):
-            ids = tuple(f"c{key - 1:05}" for key in sorted(wanted))
+        for deleted_keys in (keys, again):
+            ids = tuple(f"c{key - 1:05}" for key in sorted(deleted_keys))
             try:
                 plan = await backstay.conversations.plan_delete(Selection(ids=ids))
             except DeleteBlocked as blocked:
@@ -85,19 +85,19 @@ async def _there_and_back(path, tables, keys, again):
             try:
                 deleted = await backstay.conversations.delete(plan)
             except OutcomeRefused:
-                # PostgreSQL itself refuses some deletes: of rows that it is to change twice and to delete at once.
+                # PostgreSQL refuses some deletes: those that update a row twice, or update and delete it.
                 event("refused by the server")
                 (unfinished,) = await backstay.backups.unfinished()
                 await backstay.backups.restore(unfinished.id)
                 assert _rows(path, tables) == before, tables
                 continue
-            gone = _rows(path, tables)
-            lost = sum(one.rows for one in plan.related if one.goes)
+            after = _rows(path, tables)
+            related_rows = sum(related.rows for related in plan.related if related.goes)
             assert (deleted.deleted, deleted.changed) == (len(ids), 0)
-            told = itertools.chain.from_iterable(before[f"t{table.number}"] for table in tables)
-            left = itertools.chain.from_iterable(gone[f"t{table.number}"] for table in tables)
-            assert len(list(told)) - len(list(left)) == lost
-            if wanted is again and len(ids) > 1:
+            rows_before = itertools.chain.from_iterable(before[f"t{table.number}"] for table in tables)
+            rows_after = itertools.chain.from_iterable(after[f"t{table.number}"] for table in tables)
+            assert len(list(rows_before)) - len(list(rows_after)) == related_rows
+            if deleted_keys is again and len(ids) > 1:
                 await backstay.backups.restore(deleted.backup_id, Selection(ids=ids[:1]))
                 await backstay.backups.restore(deleted.backup_id, on_conflict="skip")
             else:
@@ -105,13 +105,13 @@ async def _there_and_back(path, tables, keys, again):
                 assert _rows(path, tables) == before, tables
                 assert restored.left == 0, tables
             await backstay.backups.verify(deleted.backup_id)
-            if wanted is again:
+            if deleted_keys is again:
                 _same_but_for_references(before, _rows(path, tables))
             event("there and back")
 
 
 def _same_but_for_references(before, after):
-    """What was restored in parts: nothing is there twice, and no conversation is missing."""
+    """Check a restore in two parts: no row occurs twice, and no conversation is missing."""
     assert after["conversations"] == before["conversations"]
     for name, rows in before.items():
         assert len(after[name]) <= len(rows)

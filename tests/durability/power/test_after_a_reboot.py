@@ -1,4 +1,4 @@
-"""After a power cut the machine is another boot: what dead workers left behind must still come to an end."""
+"""After a power cut the boot id differs: what dead workers left behind is cleaned up all the same."""
 
 import shutil
 
@@ -26,15 +26,15 @@ def database(tmp_path):
 
 @pytest.fixture(params=["there", "gone"])
 def reboot(request, monkeypatch, database):
-    """Have this machine be started anew; the files that workers had locked are there still, or, never synced, gone."""
+    """Simulate a reboot; the lock files of workers are still there, or were never synced and are gone."""
     monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
 
-    def start_anew():
+    def restart():
         monkeypatch.setattr(liveness, "boot_id", lambda: "the-next-boot")
         if request.param == "gone":
             shutil.rmtree(database.parent / "backstay.workers")
 
-    return start_anew
+    return restart
 
 
 def library(database):
@@ -45,8 +45,8 @@ async def answer(item):
     return conversation(item.topic)
 
 
-async def test_a_creation_that_was_cut_off_is_dropped(database, reboot):
-    """Its creator is dead for certain: the next run removes what it staged."""
+async def test_an_interrupted_creation_is_dropped(database, reboot):
+    """A job whose creator died before the reboot is dropped by the next run."""
     async with library(database) as backstay:
         life = liveness.LivenessLock.open(backstay._store.locks)
         await backstay._store.batches.intake.stage("local", life.card)
@@ -60,7 +60,7 @@ async def test_a_creation_that_was_cut_off_is_dropped(database, reboot):
 
 
 async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(database, reboot):
-    """The job is completed, so nobody works on it again; its lease ends all the same."""
+    """The lease of a worker that died after the last item ends, although no worker resumes the completed job."""
     async with library(database) as backstay:
         staged = await backstay._store.batches.intake.stage("local", card("creator"))
         await backstay._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
@@ -68,8 +68,8 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
         work, life = backstay._store.batches.work, liveness.LivenessLock.open(backstay._store.locks)
         lease = (await work.acquire_lease("local", "job", life.card, again=False)).lease
         (claimed,) = (await work.commit(lease, [], Claim(room=1))).claimed
-        done = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
-        await work.commit(lease, [done], Claim())
+        verdict = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
+        await work.commit(lease, [verdict], Claim())
         life.close(remove=False)
     reboot()
 
@@ -80,8 +80,8 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
     assert violations(database) == []
 
 
-async def test_a_newer_schema_is_not_kept_away_for_ever(database, reboot):
-    """A worker of an earlier boot is no reason to refuse a migration: nothing could ever end it."""
+async def test_a_worker_of_an_earlier_boot_prevents_no_migration(database, reboot):
+    """A worker of an earlier boot does not prevent a migration, since nothing else could end it."""
     async with library(database) as backstay:
         life = liveness.LivenessLock.open(backstay._store.locks)
         await backstay._store.batches.intake.stage("local", life.card)

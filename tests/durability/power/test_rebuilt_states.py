@@ -1,4 +1,4 @@
-"""The states that are rebuilt after a power cut are possible ones: else the cuts prove too much, or nothing."""
+"""The states that are rebuilt after a power cut are possible ones; else the tests would prove too much, or nothing."""
 
 import random
 
@@ -20,7 +20,7 @@ _ACTIONS = st.tuples(
 
 
 class _Versions:
-    """Knows, of each sector of each file, what may be on disk: what it held at its last sync or at a time since."""
+    """The possible contents of each sector of each file on disk: what it held at its last sync or at any time since."""
 
     def __init__(self) -> None:
         self.disk = Disk()
@@ -52,7 +52,7 @@ class _Versions:
                 self.disk.follow(Written(file, offset, data))
             case "truncate":
                 del content[offset:]
-                # Its new length may be there before its new bytes.
+                # Its new length may be on disk before its new bytes.
                 self.versions[file] += [version[:offset] for version in self.versions[file]]
                 self.disk.follow(Truncated(file, min(offset, len(content))))
             case "sync":
@@ -90,7 +90,7 @@ class _Versions:
 @settings(derandomize=True, max_examples=2_000 if FULL else 100, deadline=None, database=None)
 @given(st.lists(_ACTIONS, max_size=30), st.integers(0, 1_000))
 def test_each_sector_is_as_it_was_at_some_moment_since_its_sync(actions, seed):
-    """And each name stands for what it stood for at some moment since the folder's sync."""
+    """Each rebuilt sector and each name holds what it held at some moment since its last sync."""
     world = _Versions()
     for action in actions:
         world.act(*action)
@@ -103,19 +103,19 @@ def test_each_sector_is_as_it_was_at_some_moment_since_its_sync(actions, seed):
                 assert None in world.may_stand_for[name], how
 
 
-def test_a_sector_takes_all_that_was_put_into_it_with_it():
-    """Two writes share a sector: the later is never there without the earlier."""
+def test_a_sector_keeps_the_order_of_its_writes():
+    """The later of two writes to one sector is never on disk without the earlier."""
     disk = Disk()
     for event in (Created("a", 1), FolderSynced(), Written(1, 0, b"x" * 24), Written(1, 24, b"y" * 24)):
         disk.follow(event)
 
-    found = {contents["a"] for seed in range(50) for _, contents in disk.possible(random.Random(seed))}
+    possible = {contents["a"] for seed in range(50) for _, contents in disk.possible(random.Random(seed))}
 
-    assert {data.strip(b"\0\xa5") for data in found} == {b"", b"x" * 24, b"x" * 24 + b"y" * 24}
+    assert {data.strip(b"\0\xa5") for data in possible} == {b"", b"x" * 24, b"x" * 24 + b"y" * 24}
 
 
 def test_what_was_synced_leaves_no_choice():
-    """After the syncs of file and folder there is one state."""
+    """The sync of a file and its folder leaves only one possible state."""
     disk = Disk()
     for event in (Created("a", 1), Written(1, 0, b"x" * 2_000), Synced(1), FolderSynced()):
         disk.follow(event)
@@ -124,12 +124,12 @@ def test_what_was_synced_leaves_no_choice():
 
 
 def test_a_deletion_that_was_not_synced_may_be_undone():
-    """SQLite deletes its log without a sync of the folder."""
+    """A deleted file may be back if its folder was not synced, as after SQLite deleted its log."""
     disk = Disk()
     for event in (Created("a", 1), Written(1, 0, b"x"), Synced(1), FolderSynced(), Deleted("a")):
         disk.follow(event)
 
-    found = [contents for seed in range(20) for _, contents in disk.possible(random.Random(seed))]
+    possible = [contents for seed in range(20) for _, contents in disk.possible(random.Random(seed))]
 
-    assert {} in found
-    assert {"a": b"x"} in found
+    assert {} in possible
+    assert {"a": b"x"} in possible
