@@ -17,7 +17,7 @@ from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.session import Connection
-from backstay.storage.sql.cascade.tables import OURS
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.migration_result import MigrationResult
 
 Migration = tuple[int, str]
@@ -152,7 +152,7 @@ def refuse_incomplete(
 ) -> None:
     """Refuse a database of which a table was dropped, or that was restored in part. Raises StoreCorrupt."""
     if missing := _named(known) - _there(connection, schema, known) - without:
-        if missing <= set(OURS) and _has_adopted(connection, schema):
+        if missing <= set(BUILT_IN_TABLES) and _has_adopted(connection, schema):
             raise StoreCorrupt(
                 f"{address}: adopted tables, or columns of them, were dropped, and with them our views over them; "
                 "run `backstay adopt --undo`, then adopt what is there now, or work without",

@@ -10,8 +10,8 @@ from psycopg.rows import TupleRow
 from backstay.storage.postgres.queries import PLAIN, Statements, quoted
 from backstay.storage.sql.adoption_guard import changed_since
 from backstay.storage.sql.cascade.tables import (
+    BUILT_IN_TABLES,
     CONVERSATIONS,
-    OURS,
     TURNS,
     CatalogTable,
     ForeignKey,
@@ -63,7 +63,7 @@ class PostgresTables:
         self._keys: list[ForeignKey] | None = None
         self._names: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
-        self._places = {name: f"{statements.schema}.{name}" for name in OURS}
+        self._places = {name: f"{statements.schema}.{name}" for name in BUILT_IN_TABLES}
         self._tables: dict[str, CatalogTable | None] = {}
         self._types: dict[str, dict[str, str]] = {}
         self._is_prepared = False
@@ -95,7 +95,7 @@ class PostgresTables:
 
     def _of_adopted(self, name: str) -> "_Adopted | None":
         """Return what is known of a user's table in the place of one of ours."""
-        if name not in OURS:
+        if name not in BUILT_IN_TABLES:
             return None
         if self._adopted is None:
             self._adopted = {}
@@ -136,14 +136,14 @@ class PostgresTables:
             return value
         return int(value) if self._types_of(table, (column,))[0] in _NUMBERS else value
 
-    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[UserTrigger]:
+    def triggers(self, deleting: Sequence[str], updating: Sequence[str]) -> Sequence[UserTrigger]:
         self.foreign_keys()
-        ours = {name: self._number(name) for name in OURS}
+        ours = {name: self._number(name) for name in BUILT_IN_TABLES}
         numbers = {**self._numbers, **ours}
         names = {number: name for name, number in numbers.items()}
         asked = {
             "deleting": [numbers[name] for name in deleting if name in numbers],
-            "changing": [numbers[name] for name in changing if name in numbers],
+            "changing": [numbers[name] for name in updating if name in numbers],
         }
         return [UserTrigger(name, names[number]) for name, number in self._rows("triggers", asked)]
 
@@ -154,14 +154,14 @@ class PostgresTables:
         return int(row[0]) if row is not None else 0
 
     def children(
-        self, key: ForeignKey, parents: Sequence[Row], columns: Sequence[str], *, held: bool = False
+        self, key: ForeignKey, parents: Sequence[Row], columns: Sequence[str], *, locked: bool = False
     ) -> list[Row]:
         # As the parent's columns hold them: a value of these need not fit into the other's type.
         types = self._types_of(key.parent, key.parent_columns)
-        return self._found(key.table, key.columns, types, parents, columns, held=held)
+        return self._found(key.table, key.columns, types, parents, columns, locked=locked)
 
     def matching(self, table: str, match: Sequence[str], values: Sequence[Row], columns: Sequence[str]) -> list[Row]:
-        return self._found(table, match, self._types_of(table, match), values, columns, held=False)
+        return self._found(table, match, self._types_of(table, match), values, columns, locked=False)
 
     def _found(
         self,
@@ -171,7 +171,7 @@ class PostgresTables:
         values: Sequence[Row],
         columns: Sequence[str],
         *,
-        held: bool,
+        locked: bool,
     ) -> list[Row]:
         if not values:
             return []
@@ -190,7 +190,7 @@ class PostgresTables:
         text = (
             f"SELECT w.n - 1, c.tableoid::text || c.ctid::text{_escaped(read)}"
             f" FROM {_unnest(arrays, len(match))} WITH ORDINALITY AS w ({names}, n)"
-            f" JOIN {_escaped(self._places[table])} AS c ON {_escaped(same)}{' FOR UPDATE OF c' if held else ''}"
+            f" JOIN {_escaped(self._places[table])} AS c ON {_escaped(same)}{' FOR UPDATE OF c' if locked else ''}"
         )
         bound = [[_text(value) for value in column] for column in zip(*values, strict=True)]
         return self._ask(text, bound).fetchall()
@@ -224,9 +224,9 @@ class PostgresTables:
         bound = [[_text(value) for value in column] for column in zip(*rows, strict=True)]
         return self._ask(text, bound).rowcount
 
-    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Mapping[str, str]:
+    def unwritable(self, deleting: Sequence[str], updating: Sequence[str]) -> Mapping[str, str]:
         # A row is locked before it is deleted, which needs the right UPDATE.
-        asked = [*((name, "INSERT") for name in going), *((name, "UPDATE") for name in (*going, *changing))]
+        asked = [*((name, "INSERT") for name in deleting), *((name, "UPDATE") for name in (*deleting, *updating))]
         rows = self._ask(
             "SELECT w.name, pg_catalog.format('GRANT %%s ON %%s TO %%I',"
             " pg_catalog.string_agg(DISTINCT w.wanted, ', '), w.place, current_user)"
@@ -243,7 +243,7 @@ class PostgresTables:
         place, adopted = self._places[table], self._of_adopted(table)
         if adopted is not None:
             place = adopted.place
-        elif table in OURS:
+        elif table in BUILT_IN_TABLES:
             return
         for column, sequence in self._rows("sequences_of", {"table": place}):
             self._ask(

@@ -10,7 +10,7 @@ from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, Obs
 from backstay.library.selection import Selection
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk
-from backstay.storage.sql.cascade.tables import OURS, ForeignKey, OnDelete, UserTrigger
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, ForeignKey, OnDelete, UserTrigger
 from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Session
 
@@ -37,7 +37,7 @@ def measure(session: Session, owner: str, selection: Selection, *, sample: int) 
 
 
 def _triggers(session: Session, cascade: CascadeTables) -> Sequence[UserTrigger]:
-    return session.tables.triggers([*OURS, *cascade.deleted_by_cascade], cascade.updated_by_cascade)
+    return session.tables.triggers([*BUILT_IN_TABLES, *cascade.deleted_by_cascade], cascade.updated_by_cascade)
 
 
 class _CascadeCounter:

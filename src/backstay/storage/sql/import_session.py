@@ -23,7 +23,7 @@ from backstay.library.imports.incoming import (
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
 from backstay.storage.sql.adoption_guard import refuse_unwritable
-from backstay.storage.sql.cascade.tables import OURS
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.records import StoredColumns, by_ids, put, rows_of
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
@@ -135,7 +135,7 @@ class ImportSession:
             rows = [(key, rows_of(document, self._owner, columns)) for key, document in keyed]
             put(self._session, rows, columns)
         self._session.execute_rows("relink_items", relinked)
-        for table in OURS:
+        for table in BUILT_IN_TABLES:
             self._session.tables.advance(table)
         self._add(imported=len(documents), relinked=len(relinked))
 

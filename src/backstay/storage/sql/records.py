@@ -136,7 +136,7 @@ def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumn
     session.lock_rows("hold_turns", rows, owner)
     have_shared_rows = (
         bool(columns.cascade.foreign_keys)
-        and CascadeWalk(session, columns.cascade, keys, held=True).reaches_other_conversations
+        and CascadeWalk(session, columns.cascade, keys, locked=True).reaches_other_conversations
     )
     return LockedConversations(keys, have_shared_rows)
 

@@ -23,7 +23,7 @@ from backstay.library.id_text import quoted_id
 from backstay.library.record import Document, Record
 from backstay.storage.sql.cascade.closure import CascadeTables
 from backstay.storage.sql.cascade.related import RelatedEntry, RelatedRowsPass, restore_differs
-from backstay.storage.sql.cascade.tables import OURS
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.jobs import find_job, lock_job, set_state
 from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, lock, lock_by_ids, put
 from backstay.storage.sql.relink import ItemLinks, KeySet, SourceItem, item_name, source_items
@@ -117,7 +117,7 @@ class RestoreSession:
             related.note(_position(entry) for entry in sorted(restored, key=_position))
             count += len(entries)
             on_progress(count)
-        for table in OURS:
+        for table in BUILT_IN_TABLES:
             self._session.tables.advance(table)
         related.run(lambda: _related_entries(verify_entries(self._session, self._backup, documents, self._columns)))
         self._add(related=related.restored, left=related.not_restored)
@@ -228,7 +228,7 @@ def _columns(session: Session, added: AddedColumns) -> StoredColumns:
     here = StoredColumns.from_session(session).as_mapping()
     for table, names in added.items():
         for name in names:
-            if table in OURS and name not in here.get(table, {}):
+            if table in BUILT_IN_TABLES and name not in here.get(table, {}):
                 raise ColumnsDiffer(
                     f"The backup has a column {name!r} of {table} that this database lacks; add it, then restore again",
                     table=table,

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from backstay.storage.sql.cascade.tables import OURS, CatalogTable, ForeignKey, OnDelete, Row, UserTrigger
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CatalogTable, ForeignKey, OnDelete, Row, UserTrigger
 from backstay.storage.sqlite.queries import query, quoted
 
 _MAX_VALUES = 20_000  # bound in one statement
@@ -27,7 +27,7 @@ class SqliteTables:
         for key in self._all_keys:
             by_parent[key.parent].append(key)
         keys: list[ForeignKey] = []
-        reached = list(OURS)
+        reached = list(BUILT_IN_TABLES)
         for parent in reached:
             keys += by_parent[parent]
             reached += {
@@ -77,8 +77,8 @@ class SqliteTables:
         table = self.table(name)
         return table.key if table is not None else ()
 
-    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[UserTrigger]:
-        events = {(name.lower(), "DELETE") for name in deleting} | {(name.lower(), "UPDATE") for name in changing}
+    def triggers(self, deleting: Sequence[str], updating: Sequence[str]) -> Sequence[UserTrigger]:
+        events = {(name.lower(), "DELETE") for name in deleting} | {(name.lower(), "UPDATE") for name in updating}
         triggers = []
         for name, table, text in self._connection.execute(query("triggers")):
             event = _EVENT.search(text.partition(name)[2] or text)
@@ -87,7 +87,7 @@ class SqliteTables:
         return triggers
 
     def children(
-        self, key: ForeignKey, parents: Sequence[Row], columns: Sequence[str], *, held: bool = False
+        self, key: ForeignKey, parents: Sequence[Row], columns: Sequence[str], *, locked: bool = False
     ) -> list[Row]:
         # A foreign key compares with the affinity and collation of the parent's columns, so these are on the left.
         on_values = " AND ".join(f"p.{quoted(name)} IS w.v{at}" for at, name in enumerate(key.parent_columns))
@@ -122,7 +122,7 @@ class SqliteTables:
             changed += self._connection.changes()
         return changed
 
-    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Mapping[str, str]:
+    def unwritable(self, deleting: Sequence[str], updating: Sequence[str]) -> Mapping[str, str]:
         return {}
 
     def defer(self) -> None:

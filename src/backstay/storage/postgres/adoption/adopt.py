@@ -26,7 +26,7 @@ from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.migrate import hold_schema, refuse_under_a_worker, refuse_unmigrated
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
-from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, TURNS
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, TURNS
 
 _PATIENCE = "10s"
 """How long we wait for programs of theirs that hold their tables, which wait for us meanwhile."""
@@ -59,7 +59,7 @@ def adopt(address: ServerAddress, schema: str, wanted: AdoptionRequest, owner: s
             return _again(connection, mapped, schema, before)
         _refuse_own(connection, schema)
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
-        for name in OURS:
+        for name in BUILT_IN_TABLES:
             connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO own_{name}")
         made = GeneratedViews.from_mapping(connection, mapped, schema)
         for statement in side_tables.make(mapped, schema):
@@ -86,7 +86,7 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
     with _transaction(address, schema, "READ ONLY" if is_check else "") as connection:
         if not is_check:
             hold_schema(connection, schema)
-        refuse_unmigrated(connection, address, schema, without=frozenset(OURS))
+        refuse_unmigrated(connection, address, schema, without=frozenset(BUILT_IN_TABLES))
         given_back = status.given_back(connection, schema)
         if is_check or given_back.is_nothing:
             return given_back
@@ -97,7 +97,7 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
         connection.execute(f"DROP TABLE {schema}.adopted_conversations")
         connection.execute(f"DROP TABLE IF EXISTS {schema}.adopted_turns")
         connection.execute(f"DELETE FROM {schema}.adopted")
-        for name in OURS:
+        for name in BUILT_IN_TABLES:
             connection.execute(f"ALTER TABLE {schema}.own_{name} RENAME TO {name}")
         return given_back
 

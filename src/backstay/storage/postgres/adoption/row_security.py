@@ -3,7 +3,7 @@
 from backstay.storage.postgres.adoption.mapping import TableMapping
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
-from backstay.storage.sql.cascade.tables import OURS
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 
 _ASKS_AS_INVOKER = 150_000
 """The first version of the server whose views can be read with the rights of whoever asks."""
@@ -53,7 +53,7 @@ def guard_views(connection: Connection, schema: str) -> None:
     if not _has_users(connection):
         return
     roles = _roles(connection)
-    for name in OURS:
+    for name in BUILT_IN_TABLES:
         view = f"{schema}.{name}"
         _revoke(connection, view, roles)
         if "authenticated" in roles and is_guarded(connection):

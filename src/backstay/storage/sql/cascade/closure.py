@@ -12,7 +12,14 @@ from typing import Any
 import orjson
 
 from backstay.library.record import beyond_json, value_to_line
-from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, TURNS, CatalogTable, ForeignKey, OnDelete
+from backstay.storage.sql.cascade.tables import (
+    BUILT_IN_TABLES,
+    CONVERSATIONS,
+    TURNS,
+    CatalogTable,
+    ForeignKey,
+    OnDelete,
+)
 from backstay.storage.sql.session import Session
 
 RowsByTable = dict[str, list[dict[str, Any]]]
@@ -40,7 +47,7 @@ class CascadeTables:
         keys = session.tables.foreign_keys()
         read = {key.table: session.tables.table(key.table) for key in keys}
         tables = {name: table for name, table in read.items() if table is not None}
-        deleted = {key.table for key in keys if key.on_delete is OnDelete.CASCADE} - set(OURS)
+        deleted = {key.table for key in keys if key.on_delete is OnDelete.CASCADE} - set(BUILT_IN_TABLES)
         columns = {name: tuple(tables[name].columns) for name in deleted}
         for name in sorted({key.table for key in keys if key.on_delete.updates} - deleted):
             updating = [key for key in keys if key.table == name and key.on_delete.updates]
@@ -55,14 +62,14 @@ class CascadeTables:
             for name, names in columns.items()
             if name in self.columns and set(names) <= set(self.tables[name].columns)
         }
-        restricted |= {name: self.columns[name] for name in OURS if name in self.columns}
+        restricted |= {name: self.columns[name] for name in BUILT_IN_TABLES if name in self.columns}
         keys = [
             key
             for key in self.foreign_keys
-            if key.table in OURS or set(key.columns) <= set(restricted.get(key.table, ()))
+            if key.table in BUILT_IN_TABLES or set(key.columns) <= set(restricted.get(key.table, ()))
         ]
         return CascadeTables(
-            [key for key in keys if key.parent in OURS or key.parent in restricted], self.tables, restricted
+            [key for key in keys if key.parent in BUILT_IN_TABLES or key.parent in restricted], self.tables, restricted
         )
 
     def as_mapping(self) -> dict[str, Mapping[str, str]]:
@@ -70,14 +77,14 @@ class CascadeTables:
         return {
             name: {column: self.tables[name].columns[column] for column in columns}
             for name, columns in self.columns.items()
-            if name not in OURS
+            if name not in BUILT_IN_TABLES
         }
 
     @property
     def deleted_by_cascade(self) -> list[str]:
         """The user's tables whose rows are deleted with conversations."""
         deleted = {key.table for key in self.foreign_keys if key.on_delete is OnDelete.CASCADE}
-        return [name for name in self.columns if name in deleted and name not in OURS]
+        return [name for name in self.columns if name in deleted and name not in BUILT_IN_TABLES]
 
     @property
     def updated_by_cascade(self) -> list[str]:
@@ -106,12 +113,12 @@ class CascadeWalk:
     """
 
     def __init__(
-        self, session: Session, cascade: CascadeTables, conversation_keys: Sequence[int], *, held: bool = False
+        self, session: Session, cascade: CascadeTables, conversation_keys: Sequence[int], *, locked: bool = False
     ) -> None:
-        """Walk. With `held`, no other transaction changes the reached rows until this one ends."""
+        """Walk. With `locked`, no other transaction changes the reached rows until this one ends."""
         self._tables = session.tables
         self._cascade = cascade
-        self._held = held
+        self._locked = locked
         self._deleted: dict[tuple[str, Any], _ReachedRow] = {}
         self._updated: dict[tuple[ForeignKey, Any], _ReachedRow] = {}
         self.blocking: dict[ForeignKey, set[Any]] = defaultdict(set)
@@ -154,14 +161,14 @@ class CascadeWalk:
         parent_values = [values for _, values in parents]
         reached: dict[Any, _ReachedRow] = {}
         names = self._names(key)
-        for number, identity, *values in self._tables.children(key, parent_values, names, held=self._held):
+        for number, identity, *values in self._tables.children(key, parent_values, names, locked=self._locked):
             parent, row = parents[number][0], dict(zip(names, values, strict=True))
             if key.on_delete.blocks:
                 self.blocking[key].add(identity)
             elif key.on_delete.updates:
                 updated = self._updated.setdefault((key, identity), _ReachedRow(key.table, identity, row, set()))
                 updated.roots |= parent.roots
-            elif key.table in OURS:
+            elif key.table in BUILT_IN_TABLES:
                 if row[_CONVERSATION_KEY[key.table]] not in parent.roots:  # it would delete another conversation
                     self.blocking[key].add(identity)
             else:
@@ -176,7 +183,7 @@ class CascadeWalk:
             return ()
         if key.on_delete.updates:
             return tuple(dict.fromkeys((*self._cascade.tables[key.table].key, *key.columns)))
-        return (_CONVERSATION_KEY[key.table],) if key.table in OURS else self._cascade.columns[key.table]
+        return (_CONVERSATION_KEY[key.table],) if key.table in BUILT_IN_TABLES else self._cascade.columns[key.table]
 
     def _drop_resolved(self) -> None:
         """Drop updates of rows that are deleted anyway, and blocks by rows that are deleted in the same statement."""
@@ -196,7 +203,7 @@ class CascadeWalk:
         """Return the number of related rows by the key of the conversation."""
         counts: Counter[int] = Counter()
         for (table, _), row in self._deleted.items():
-            if table not in OURS:
+            if table not in BUILT_IN_TABLES:
                 counts.update(row.roots)
         for row in self._updated.values():
             counts.update(row.roots)
@@ -208,7 +215,7 @@ class CascadeWalk:
 
     def related_rows(self) -> Iterable[tuple[str, Any, bool]]:
         """Yield the table and identity of each related row, and whether it is deleted (else it is updated)."""
-        yield from ((name, identity, True) for name, identity in self._deleted if name not in OURS)
+        yield from ((name, identity, True) for name, identity in self._deleted if name not in BUILT_IN_TABLES)
         yield from ((key.table, identity, False) for key, identity in self._updated)
 
     def unidentifiable(self) -> Iterable[ForeignKey]:
@@ -236,13 +243,13 @@ class CascadeWalk:
         return False
 
     def _may_be_shared(self, key: ForeignKey) -> bool:
-        return key.table in OURS or sum(other.table == key.table for other in self._cascade.foreign_keys) > 1
+        return key.table in BUILT_IN_TABLES or sum(other.table == key.table for other in self._cascade.foreign_keys) > 1
 
     def by_conversation(self) -> dict[int, dict[str, RowsByTable]]:
         """Return the related rows to back up, by the key of the conversation, then by `deleted` or `changed`."""
         related: dict[int, dict[str, RowsByTable]] = {}
         for (table, _), row in self._deleted.items():
-            if table not in OURS:
+            if table not in BUILT_IN_TABLES:
                 _add(related, "deleted", row)
         for row in self._updated.values():
             _add(related, "changed", row)
@@ -275,6 +282,6 @@ def _format_row(row: Mapping[str, Any]) -> bytes:
 
 def late_columns(cascade: CascadeTables, table: str) -> set[str]:
     """Return the foreign key columns of a built-in table that a restore sets after it inserted what they refer to."""
-    keys = [key for key in cascade.foreign_keys if key.table == table and table in OURS]
+    keys = [key for key in cascade.foreign_keys if key.table == table and table in BUILT_IN_TABLES]
     required = cascade.tables[table].required if keys else frozenset()
     return {name for key in keys if not set(key.columns) & required for name in key.columns}

@@ -10,7 +10,7 @@ import orjson
 from backstay.errors import ColumnsDiffer
 from backstay.library.record import RELATED, TURNS, Document, beyond_json, value_from_line
 from backstay.storage.sql.cascade.closure import CascadeTables, late_columns
-from backstay.storage.sql.cascade.tables import CONVERSATIONS, OURS, ForeignKey, OnDelete, Row
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, ForeignKey, OnDelete, Row
 from backstay.storage.sql.cascade.tables import TURNS as TURNS_TABLE
 from backstay.storage.sql.session import Session
 
@@ -198,7 +198,7 @@ class RelatedRowsRestore:
         table = self._cascade.tables[key.table]
         if set(key.columns) & table.required or not table.key or set(key.columns) & set(table.key):
             return False
-        is_parent_first = key.parent in OURS or (
+        is_parent_first = key.parent in BUILT_IN_TABLES or (
             key.parent in self._order and self._order.index(key.parent) < self._order.index(key.table)
         )
         return key.on_delete.updates or not (is_parent_first or key.parent == key.table)
@@ -232,7 +232,7 @@ class RelatedRowsRestore:
             ready = [row for row in rows if row[len(match) :] in existing]
             self._late_links[key, match] = [row for row in rows if row[len(match) :] not in existing]
             count = self._tables.relink(key, match, ready)
-            if key.table not in OURS and key.table not in self._order:
+            if key.table not in BUILT_IN_TABLES and key.table not in self._order:
                 self.restored += count
                 if count < len(ready):  # the others have been set to something else since, or were set before
                     self._relinked_since |= {(key.table, row) for row in self._not_linked(key, match, ready)}

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 Row = tuple[Any, ...]
 
 CONVERSATIONS, TURNS = "conversations", "turns"
-OURS = (CONVERSATIONS, TURNS)
+BUILT_IN_TABLES = (CONVERSATIONS, TURNS)
 
 
 class OnDelete(StrEnum):
@@ -80,18 +80,18 @@ class TableCatalog(Protocol):
         """Return the table of a foreign key; None if it does not exist."""
         ...
 
-    def triggers(self, deleting: Sequence[str], changing: Sequence[str]) -> Sequence[UserTrigger]:
+    def triggers(self, deleting: Sequence[str], updating: Sequence[str]) -> Sequence[UserTrigger]:
         """Return the triggers that fire when rows are deleted from, or updated in, these tables."""
         ...
 
     def children(
-        self, key: ForeignKey, parents: Sequence[Row], columns: Sequence[str], *, held: bool = False
+        self, key: ForeignKey, parents: Sequence[Row], columns: Sequence[str], *, locked: bool = False
     ) -> Sequence[Row]:
         """Return the rows that refer by a foreign key to one of these parents.
 
         Each begins with the index of its parent in `parents` and with its identity, which is valid until the
         transaction ends; the values of `columns` follow. `parents` are values of `key.parent_columns`.
-        With `held`, no other transaction changes the returned rows until this one ends.
+        With `locked`, no other transaction changes the returned rows until this one ends.
         """
         ...
 
@@ -110,7 +110,7 @@ class TableCatalog(Protocol):
         """
         ...
 
-    def unwritable(self, going: Sequence[str], changing: Sequence[str]) -> Mapping[str, str]:
+    def unwritable(self, deleting: Sequence[str], updating: Sequence[str]) -> Mapping[str, str]:
         """Return the tables that our role may not insert into or update, each with the statement that grants it."""
         ...
 
