@@ -45,7 +45,7 @@ async def test_without_telling_the_way_from_the_work(far, monkeypatch):
     """The control: with the way counted as work, the steps shrink to one conversation each."""
     from backstay.storage.postgres.session import PostgresSession
 
-    monkeypatch.setattr(PostgresSession, "seconds_on_the_way", 0.0)
+    monkeypatch.setattr(PostgresSession, "network_seconds", 0.0)
     store = far._store.backups
     step, steps = store.delete_step, []
 

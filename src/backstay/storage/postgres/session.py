@@ -33,7 +33,7 @@ class PostgresSession:
         self.tables = PostgresTables(connection, statements, self._ask)
 
     @property
-    def seconds_on_the_way(self) -> float:
+    def network_seconds(self) -> float:
         # Half of the answers at least had next to nothing to do but to come here.
         return len(self._trips) * statistics.median_low(self._trips)
 

@@ -18,9 +18,8 @@ def append_new_items(session: Session, staged: StagedJob, key: int) -> int:
     An item of the job whose input is unknown gets the input of the staged item of the same id.
     """
     values = {"staged": staged.job_key, "job_key": key}
-    if session.execute(
-        "fill_inputs", values
-    ):  # first: it finds these items by their empty digest, which `fill_items` sets
+    # `fill_inputs` comes first: it finds these items by their empty digest, which `fill_items` sets.
+    if session.execute("fill_inputs", values):
         session.execute("fill_items", values)
     base = session.value("last_position", {"job_key": key, "owner": staged.owner}) + 1
     added = session.execute("accept_items", {**values, "base": base})

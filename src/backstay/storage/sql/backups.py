@@ -239,7 +239,7 @@ class SqlBackups:
             check_deletable(current, is_there=is_there)
             now = now_micros(self._clock)
             is_last = delete_step.delete_next(session, current, limit, now)
-            return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.seconds_on_the_way)
+            return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.network_seconds)
 
         return await self._database.write(delete_batch)
 
@@ -286,7 +286,7 @@ class SqlBackups:
             now = now_micros(self._clock)
             work = restore_session.RestoreSession(session, backup, columns, on_conflict, now)
             if replaced is not None:
-                check_sound(find_backup(session, backup.owner, replaced.id, name="held_backup"))
+                check_verified(find_backup(session, backup.owner, replaced.id, name="held_backup"))
                 work.delete_conflicting(replaced)
             restored = work.run(documents, on_progress)
             if undoes:
@@ -322,7 +322,7 @@ def items_from(session: Session, backup: Backup, first: int, limit: int) -> list
     return list(map(BackupItem._make, session.rows("backup_items_after", values)))
 
 
-def check_sound(backup: Backup) -> None:
+def check_verified(backup: Backup) -> None:
     """Check that a backup is still verified. Raises BackupUnusable."""
     if backup.state is not BackupState.VERIFIED:
         raise backup_unusable(backup)

@@ -63,7 +63,7 @@ def delete_selected(
     deleted = delete(session, owner, [row[0] for row in rows])
     _mark_results_deleted(session, owner, [row[1:] for row in rows if row[0] in deleted], now)
     last_key = rows[-1][0] if len(rows) == limit else None
-    return UnbackedDeleteStepResult(len(deleted), len(rows) - len(deleted), last_key, session.seconds_on_the_way)
+    return UnbackedDeleteStepResult(len(deleted), len(rows) - len(deleted), last_key, session.network_seconds)
 
 
 def _mark_results_deleted(session: Session, owner: str, results: Iterable[Row], now: int) -> None:

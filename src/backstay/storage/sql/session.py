@@ -30,7 +30,7 @@ class Session(Protocol):
         ...
 
     @property
-    def seconds_on_the_way(self) -> float:
+    def network_seconds(self) -> float:
         """The estimated network time of the statements so far; 0 for a database within the process."""
         ...
 

@@ -275,4 +275,4 @@ def settle_if_done(session: Session, owner: str, key: int, state: JobState, coun
 
 
 def lease_lost(token: int) -> LeaseLost:
-    return LeaseLost("This worker's lease was reclaimed by another worker, which continues with its items", token=token)
+    return LeaseLost("This worker's lease was reclaimed; other workers continue with its items", token=token)

@@ -26,7 +26,7 @@ class SqliteSession:
     """
 
     kind = "sqlite"
-    seconds_on_the_way = 0.0
+    network_seconds = 0.0
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection

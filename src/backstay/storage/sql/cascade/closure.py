@@ -93,7 +93,7 @@ class CascadeTables:
 
 
 class _ReachedRow:
-    """A row that the walk has reached, with the conversations from which it did."""
+    """A row that the walk has reached, and the roots from which it was reached."""
 
     __slots__ = ("identity", "roots", "table", "values")
 
