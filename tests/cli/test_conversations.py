@@ -81,7 +81,7 @@ def test_unknown_conversations_are_named(within, three):
 
     for ended in (shown, exported):
         assert ended.code == 1
-        assert ended.one_line_error().startswith("There is no conversation 'nothing'")
+        assert ended.one_line_error().startswith("Conversation 'nothing' not found")
 
 
 def test_export_writes_messages(within, three):

@@ -12,7 +12,7 @@ _LARGE = {"content": b"x" * 2_000}
 _WRONG = [
     ("GET", "/nosuch", {}, 404, "There is no such page."),
     ("GET", "/batches/nosuch", {}, 404, "There is no such page."),
-    ("GET", "/batches/one?id=none", {}, 404, "Job 'none' not found"),
+    ("GET", "/batches/one?id=none", {}, 404, "Job &#39;none&#39; not found"),
     ("GET", "/batches/start", {}, 405, "begin on that page"),
     ("DELETE", "/batches", {}, 405, "begin on that page"),
     ("POST", "/docs", {}, 405, "begin on that page"),
@@ -21,7 +21,7 @@ _WRONG = [
     ("GET", "/batches/one", {}, 422, "id: "),
     ("GET", "/conversations?before=soon", {}, 422, "before: "),
     ("GET", "/batches", {}, 500, "a fault in Backstay"),
-    ("GET", "/api/backup/download/none", {"headers": NAVIGATION}, 404, "Backup 'none' not found"),
+    ("GET", "/api/backup/download/none", {"headers": NAVIGATION}, 404, "Backup &#39;none&#39; not found"),
 ]
 
 
