@@ -71,7 +71,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
 
 
 def check(path: Path) -> MigrationResult:
-    """Return what `migrate` would do. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
+    """Plan `migrate` without changing anything. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
     _check_file(path, create=False)
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
