@@ -141,7 +141,7 @@ async def test_dead_worker_does_not_keep_a_job(backstay, path):
     """It is taken over first."""
     await backstay.batches.create("batch", items(3), "scripted")
     life = LivenessLock.open(backstay._store.locks)
-    await backstay._store.batches.work.acquire_lease("local", "batch", life.card, again=False)
+    await backstay._store.batches.work.acquire_lease("local", "batch", life.identity, after_lease_loss=False)
     life.close(remove=False)
 
     await backstay.batches.discard("batch")
@@ -176,7 +176,7 @@ async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
     """By the next run, with the file that proved it dead."""
     life = LivenessLock.open(backstay._store.locks)
     life.close(remove=False)
-    await _leave_staged(backstay, life.card)
+    await _leave_staged(backstay, life.identity)
 
     await backstay.batches.run("batch", items(1), Writer())
 
@@ -186,7 +186,7 @@ async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
 async def test_staged_job_of_a_living_process_is_left_alone(backstay, path):
     """It is still being made."""
     life = LivenessLock.open(backstay._store.locks)
-    await _leave_staged(backstay, life.card)
+    await _leave_staged(backstay, life.identity)
     await _leave_staged(backstay, card())
 
     await backstay.batches.run("batch", items(1), Writer())

@@ -181,7 +181,7 @@ async def test_only_a_run_with_all_items_goes_on(app):
     await taken(app)
 
     async with app.backstay() as backstay:
-        for going_on in (backstay.batches.resume, backstay.batches.workable, backstay.batches.retry):
+        for going_on in (backstay.batches.resume, backstay.batches.prepare_resume, backstay.batches.retry):
             with pytest.raises(ItemsNeeded, match="backstay run FILE --job batch-1"):
                 await going_on("batch-1")
         with pytest.raises(ItemsNeeded):

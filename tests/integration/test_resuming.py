@@ -138,8 +138,10 @@ async def test_suspect_has_its_worker_to_itself(backstay):
     await backstay.batches.create("batch", items(3), "scripted")
     for _ in range(2):
         life = LivenessLock.open(backstay._store.locks)
-        entered = await backstay._store.batches.work.acquire_lease("local", "batch", life.card, again=False)
-        await backstay._store.batches.work.commit(entered.lease, [], Claim(room=3))
+        entered = await backstay._store.batches.work.acquire_lease(
+            "local", "batch", life.identity, after_lease_loss=False
+        )
+        await backstay._store.batches.work.commit(entered.lease, [], Claim(free_slots=3))
         life.close(remove=False)
         await LeaseMonitor(store=backstay._store.batches.work, owner="local", job_id="batch", lease_seconds=15).poll()
     at_once, seen = set(), []

@@ -14,8 +14,8 @@ from support.verdicts import completed, doomed, failed, retried
 from support.workers import card
 
 
-async def _enter(store, *, again=False):
-    return await store.batches.work.acquire_lease(OWNER, "job", card(), again=again)
+async def _enter(store, *, after_lease_loss=False):
+    return await store.batches.work.acquire_lease(OWNER, "job", card(), after_lease_loss=after_lease_loss)
 
 
 # -- leases ----------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ async def test_job_is_running_from_its_first_lease_on(store):
     assert entered.job == await job(store)
     assert (entered.lease.owner, entered.lease.job_id) == (OWNER, "job")
     (row,) = await store.batches.work.workers(OWNER, "job")
-    assert (row.token, row.card) == (entered.lease.token, card())
+    assert (row.token, row.identity) == (entered.lease.token, card())
 
 
 async def test_each_lease_has_a_token_of_its_own(store):
@@ -71,7 +71,7 @@ async def test_run_that_lost_its_lease_respects_what_was_decided_meanwhile(store
     await create(store)
     await store.batches.jobs.apply_action(OWNER, "job", move)
 
-    entered = await _enter(store, again=True)
+    entered = await _enter(store, after_lease_loss=True)
 
     assert entered.lease is None
     assert entered.job.state is (JobState.PAUSED if move is JobAction.PAUSE else JobState.CANCELLED)
@@ -81,7 +81,7 @@ async def test_run_that_lost_its_lease_goes_on(store):
     """Where nothing was decided."""
     await create(store)
 
-    assert (await _enter(store, again=True)).lease is not None
+    assert (await _enter(store, after_lease_loss=True)).lease is not None
 
 
 async def test_cancelled_job_has_no_lease(store):
@@ -288,10 +288,10 @@ async def test_suspect_runs_alone(store):
     lease = await enter(store)
 
     report = await commit(store, lease, room=5)
-    assert (report.claimed, report.suspects_wait) == ([], True)
+    assert (report.claimed, report.has_pending_suspects) == ([], True)
     (suspect,) = await claim(store, lease, 5, alone=True)
 
-    assert (suspect.position, suspect.attempt, suspect.tries, suspect.alone) == (0, 3, 0, True)
+    assert (suspect.position, suspect.attempt, suspect.tries, suspect.runs_alone) == (0, 3, 0, True)
 
 
 async def test_suspects_are_claimed_one_by_one(store):
@@ -301,7 +301,7 @@ async def test_suspects_are_claimed_one_by_one(store):
 
     assert len(await claim(store, lease, 10, alone=True)) == 1
     report = await commit(store, lease, room=10)
-    assert (report.claimed, report.suspects_wait) == ([], True)
+    assert (report.claimed, report.has_pending_suspects) == ([], True)
     assert len(await claim(store, lease, 10, alone=True)) == 1
     await store.batches.work.release(lease)
 
@@ -316,8 +316,8 @@ async def test_others_go_before_suspects(store):
     (first,) = await claim(store, lease, 5, alone=True)
     (second,) = await claim(store, lease, 5, alone=True)
 
-    assert (first.item.id, first.alone) == ("new", False)
-    assert (second.item.id, second.alone) == ("item-1", True)
+    assert (first.item.id, first.runs_alone) == ("new", False)
+    assert (second.item.id, second.runs_alone) == ("item-1", True)
 
 
 async def test_nothing_waits_when_there_is_no_suspect(store):
@@ -326,7 +326,7 @@ async def test_nothing_waits_when_there_is_no_suspect(store):
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=30))
 
-    assert not (await commit(store, lease, room=1, alone=True)).suspects_wait
+    assert not (await commit(store, lease, room=1, alone=True)).has_pending_suspects
 
 
 async def test_doom_claims_nothing(store):

@@ -383,14 +383,14 @@ async def test_what_a_worker_waits_for_is_seen_by_all_until_it_is_over(store):
     lease = await enter(store)
     waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", NOON)
 
-    assert (await job(store)).waiting is None
+    assert (await job(store)).provider_wait is None
     await store.batches.work.note_waiting(lease, waiting)
-    assert (await job(store)).waiting == waiting
+    assert (await job(store)).provider_wait == waiting
     await store.batches.work.note_waiting(lease, None)
-    assert (await job(store)).waiting is None
+    assert (await job(store)).provider_wait is None
     await store.batches.work.note_waiting(lease, waiting)
     await store.batches.work.release(lease)
-    assert (await job(store)).waiting is None
+    assert (await job(store)).provider_wait is None
 
 
 # -- putting back ----------------------------------------------------------------------------------

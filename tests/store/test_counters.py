@@ -82,7 +82,7 @@ class _Walk:
         held = self.held.pop(lease)
         self._give_back(held)
         for position, claimed in held.items():
-            if claimed.alone and not was_stopping:
+            if claimed.runs_alone and not was_stopping:
                 self.crashes[position] += 1
                 if self.crashes[position] >= _CRASH_LIMIT:
                     self.states[position] = "failed"

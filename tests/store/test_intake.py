@@ -395,7 +395,7 @@ async def test_what_is_left_behind_is_found(store):
 
     assert set(found) == {staged.job_key, discarded}
     assert found[discarded] is None
-    assert (found[staged.job_key].token, found[staged.job_key].card) == (staged.token, card("creator"))
+    assert (found[staged.job_key].token, found[staged.job_key].identity) == (staged.token, card("creator"))
 
 
 async def test_discarded_job_is_dropped_with_its_attempts(store):

@@ -326,7 +326,7 @@ async def test_cleaning_is_done_in_bounded_steps(store):
         more = await store.batches.jobs.clean_step(OWNER, "job", limit=10)
         assert before - _count(store, "item_inputs") - _count(store, "attempts") <= 10
         assert (await job(store)).cleaned == (not more)
-        assert await store.batches.jobs.uncleaned(OWNER) == (["job"] if more else [])
+        assert await store.batches.jobs.jobs_to_clean(OWNER) == (["job"] if more else [])
         steps += 1
         if not more:
             break
@@ -353,7 +353,7 @@ async def test_other_jobs_are_not_cleaned(store, state):
     assert not await store.batches.jobs.clean_step(OWNER, "job")
 
     assert not (await job(store)).cleaned
-    assert await store.batches.jobs.uncleaned(OWNER) == []
+    assert await store.batches.jobs.jobs_to_clean(OWNER) == []
     assert _count(store, "item_inputs") == 2
 
 
@@ -364,9 +364,9 @@ async def test_uncleaned_jobs_are_found(store):
     await _finish(store, 1, failing=1, job_id="failed")
     await create(store, 1, job_id="pending")
 
-    assert sorted(await store.batches.jobs.uncleaned(OWNER)) == ["job", "other"]
+    assert sorted(await store.batches.jobs.jobs_to_clean(OWNER)) == ["job", "other"]
     await _clean(store)
-    assert await store.batches.jobs.uncleaned(OWNER) == ["other"]
+    assert await store.batches.jobs.jobs_to_clean(OWNER) == ["other"]
 
 
 async def test_jobs_that_ended_under_workers_are_found(store):
@@ -382,7 +382,7 @@ async def test_jobs_that_ended_under_workers_are_found(store):
     await enter(store, "cancelled", name="b")
     await _move(store, JobAction.CANCEL, job_id="cancelled")
 
-    assert sorted(await store.batches.jobs.ended_under_workers(OWNER)) == ["cancelled", "completed"]
+    assert sorted(await store.batches.jobs.finished_jobs_with_leases(OWNER)) == ["cancelled", "completed"]
 
 
 # -- discarding ------------------------------------------------------------------------------------

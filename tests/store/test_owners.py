@@ -46,7 +46,7 @@ _ASKED = {
     "failures": lambda s: s.batches.jobs.failures("me", "job", after=-1, limit=9),
     "clean_step": lambda s: s.batches.jobs.clean_step("me", "done"),
     "discard": lambda s: s.batches.jobs.discard("me", "done"),
-    "enter": lambda s: s.batches.work.acquire_lease("me", "job", card(), again=False),
+    "enter": lambda s: s.batches.work.acquire_lease("me", "job", card(), after_lease_loss=False),
 }
 
 
@@ -70,9 +70,9 @@ async def test_lists_hold_the_owners_own(shared):
 
     assert await batches.jobs.jobs("me", incomplete=False, limit=9) == []
     assert await batches.jobs.jobs("me", incomplete=True, limit=9) == []
-    assert await batches.jobs.uncleaned("me") == []
+    assert await batches.jobs.jobs_to_clean("me") == []
     await batches.jobs.apply_action("you", "job", JobAction.CANCEL)
-    assert await batches.jobs.ended_under_workers("me") == []
+    assert await batches.jobs.finished_jobs_with_leases("me") == []
     assert await batches.work.workers("me", "job") == []
     assert await batches.intake.identities("me", "job", after=-1, limit=9) == []
     await stage(shared, items(1), owner="you")

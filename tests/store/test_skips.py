@@ -96,7 +96,7 @@ async def test_a_finished_job_whose_failed_items_are_skipped_is_completed(store)
 
     now = await job(store)
     assert (now.state, now.counts) == (JobState.COMPLETED, ItemCounts(completed=1, skipped=2))
-    assert await store.batches.jobs.uncleaned(OWNER) == ["job"]
+    assert await store.batches.jobs.jobs_to_clean(OWNER) == ["job"]
 
 
 async def test_a_paused_job_keeps_its_pause(store):

@@ -49,7 +49,7 @@ async def test_worker_that_leaves_gives_back_what_it_holds(store):
     assert now.workers == 0
     assert _results(store, 1) == ["released"]
     again = await claim_one(store, await enter(store))
-    assert (again.position, again.attempt, again.tries, again.alone) == (1, 2, 0, False)
+    assert (again.position, again.attempt, again.tries, again.runs_alone) == (1, 2, 0, False)
 
 
 async def test_worker_that_holds_nothing_just_leaves(store):
@@ -117,7 +117,7 @@ async def test_worker_that_was_told_to_stop_was_not_interrupted(store):
     for _ in range(5):
         lease = await enter(store)
         held = await claim_one(store, lease)
-        assert not held.alone
+        assert not held.runs_alone
         await asyncio.to_thread(store.batches.work.mark_stopping, lease)
         await die(store, lease)
 
@@ -194,7 +194,7 @@ async def test_other_workers_are_not_touched(store):
 async def _crash(store, *, alone):
     lease = await enter(store)
     held = await claim_one(store, lease, alone=alone)
-    assert held.alone == alone
+    assert held.runs_alone == alone
     await die(store, lease)
 
 
@@ -224,7 +224,7 @@ async def test_stop_while_alone_is_no_crash(store):
         await _crash(store, alone=False)
     for _ in range(4):
         lease = await enter(store)
-        assert (await claim_one(store, lease, alone=True)).alone
+        assert (await claim_one(store, lease, alone=True)).runs_alone
         await asyncio.to_thread(store.batches.work.mark_stopping, lease)
         await die(store, lease)
 
@@ -252,7 +252,7 @@ async def test_retried_crasher_starts_anew(store):
 
     held = await claim_one(store, await enter(store))
 
-    assert (held.attempt, held.tries, held.alone) == (6, 0, False)
+    assert (held.attempt, held.tries, held.runs_alone) == (6, 0, False)
 
 
 async def test_failed_items_of_a_dead_worker_stay_failed(store):

@@ -372,7 +372,7 @@ class EngineMachine(RuleBasedStateMachine):
             library for library in self._libraries if library.owner == dead.lease.owner
         ).backstay._store.batches.work
         late = [Verdict(one, ItemState.COMPLETED, "completed", conversation("late")) for one in dead.claimed]
-        self._refused(LeaseLost, work.commit(dead.lease, late, Claim(room=3, alone=True)))
+        self._refused(LeaseLost, work.commit(dead.lease, late, Claim(free_slots=3, may_claim_suspect=True)))
         with pytest.raises(LeaseLost):
             work.beat(dead.lease)
         self._await(work.release(dead.lease))
@@ -385,7 +385,7 @@ class EngineMachine(RuleBasedStateMachine):
         life = liveness.LivenessLock.open(library.backstay._store.locks)
 
         async def stage() -> None:
-            staged = await intake.stage(library.owner, life.card)
+            staged = await intake.stage(library.owner, life.identity)
             if count:
                 await intake.stage_items(staged, await drafts_of(items(count)))
 
@@ -673,17 +673,17 @@ class EngineMachine(RuleBasedStateMachine):
     ) -> tuple[Lease, Sequence[ClaimedItem]]:
         """Take a lease and claim items, beside whatever dead workers still hold."""
         work = library.backstay._store.batches.work
-        entered = self._await(work.acquire_lease(library.owner, job.name, life.card, again=False))
+        entered = self._await(work.acquire_lease(library.owner, job.name, life.identity, after_lease_loss=False))
         assert entered.lease is not None
         job.enter()
-        report = self._await(work.commit(entered.lease, [], Claim(room=room, alone=True)))
+        report = self._await(work.commit(entered.lease, [], Claim(free_slots=room, may_claim_suspect=True)))
         pending = [item for item in job.items.values() if item.state == "pending"]
         innocent = [item for item in pending if not item.is_suspect]
         expected = min(room, len(innocent) or bool(pending))
         assert len(report.claimed) == expected, f"{len(report.claimed)} claimed, {expected} should be: {job}"
         for claimed in report.claimed:
             item = job.items[claimed.item.id]
-            assert claimed.alone == item.is_suspect
+            assert claimed.runs_alone == item.is_suspect
             assert claimed.tries == item.tries, f"B5: claimed with {claimed.tries} tries, should be: {item}"
             item.claim(claimed.attempt)
         return entered.lease, report.claimed

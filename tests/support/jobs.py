@@ -42,7 +42,7 @@ async def job(store: OpenStore, job_id: str = "job", *, owner: str = OWNER) -> J
 
 async def enter(store: OpenStore, job_id: str = "job", *, owner: str = OWNER, name: str = "a") -> Lease:
     """Take a lease on a job that has work left."""
-    entered = await store.batches.work.acquire_lease(owner, job_id, card(name), again=False)
+    entered = await store.batches.work.acquire_lease(owner, job_id, card(name), after_lease_loss=False)
     assert entered.lease is not None
     return entered.lease
 
@@ -50,7 +50,7 @@ async def enter(store: OpenStore, job_id: str = "job", *, owner: str = OWNER, na
 async def commit(
     store: OpenStore, lease: Lease, *verdicts: Verdict, room: int = 0, alone: bool = False
 ) -> CommitReport:
-    return await store.batches.work.commit(lease, verdicts, Claim(room=room, alone=alone))
+    return await store.batches.work.commit(lease, verdicts, Claim(free_slots=room, may_claim_suspect=alone))
 
 
 async def claim(store: OpenStore, lease: Lease, room: int = 1, *, alone: bool = False) -> Sequence[ClaimedItem]:

@@ -14,13 +14,13 @@ class Backoff:
 
     first: float = 1.0
     cap: float = 60.0
-    asked_cap: float = 600.0
+    retry_after_cap: float = 600.0
     """The longest wait, in seconds, that we let the other side ask of us."""
 
-    def delay(self, tries: int, *, asked: float | None = None) -> float:
+    def delay(self, tries: int, *, retry_after: float | None = None) -> float:
         """Return the seconds to wait after `tries` failed tries; `asked` is what the other side asked for."""
         full = min(self.cap, self.first * 2.0 ** min(tries - 1, 60))
         own = full / 2 + random.uniform(0, full / 2)  # noqa: S311 - spreads load, guards nothing
-        if asked is None or not asked >= 0:  # so said, NaN is left out too
+        if retry_after is None or not retry_after >= 0:  # so said, NaN is left out too
             return own
-        return min(self.asked_cap, asked)
+        return min(self.retry_after_cap, retry_after)

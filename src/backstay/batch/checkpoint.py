@@ -74,7 +74,7 @@ class JobProgress:
     elapsed_seconds: float
     rate: float
     eta_seconds: float | None
-    waiting: ProviderWait | None = None
+    provider_wait: ProviderWait | None = None
     """What all calls wait for just now."""
 
     @property

@@ -55,6 +55,6 @@ class Committer:
         try:
             await self._store.commit(self._lease, [verdict], Claim())
         except OutcomeRefused as error:
-            verdict = Verdict.refused(verdict, error.code, error.message)
+            verdict = Verdict.from_refused(verdict, error.code, error.message)
             await self._store.commit(self._lease, [verdict], Claim())
         self._on_committed([verdict])

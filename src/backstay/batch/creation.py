@@ -41,11 +41,11 @@ class CreateResult:
 class JobCreator:
     """Creates one job from one pass over its items."""
 
-    def __init__(self, *, stores: BatchStores, owner: str, card: WorkerIdentity) -> None:
+    def __init__(self, *, stores: BatchStores, owner: str, identity: WorkerIdentity) -> None:
         self._stores = stores
         self._owner = owner
-        self._card = card
-        self.is_tidy = True
+        self._card = identity
+        self.is_cleaned_up = True
         """Nothing that was staged is left behind."""
 
     async def create(self, wanted: JobRequest, chunks: Chunks) -> CreateResult:
@@ -61,13 +61,13 @@ class JobCreator:
             matched, rest = await self._match(existing, chunks)
             if rest is None and matched == existing.counts.planned:
                 return CreateResult(is_new=False)
-        self.is_tidy = False
+        self.is_cleaned_up = False
         staged = await self._stores.intake.stage(self._owner, self._card)
         try:
             return await self._create_staged(wanted, staged, existing, matched, rest, chunks)
         finally:
             await drop(self._stores, self._owner, staged.job_key)
-            self.is_tidy = True
+            self.is_cleaned_up = True
 
     async def _create_staged(
         self,
@@ -203,7 +203,7 @@ async def drop(stores: BatchStores, owner: str, job_key: int) -> None:
 async def drop_leftovers(stores: BatchStores, owner: str) -> None:
     """Remove what creations and discards that were cut off left behind."""
     for job_key, creator in await stores.intake.orphaned_staging(owner):
-        if creator is None or liveness.is_proven_dead(creator.card):
+        if creator is None or liveness.is_proven_dead(creator.identity):
             await drop(stores, owner, job_key)
             if creator is not None:
-                liveness.remove_lock_file(creator.card)
+                liveness.remove_lock_file(creator.identity)

@@ -10,8 +10,8 @@ from typing import Any
 
 from backstay.batch.frames import format_frames
 from backstay.batch.item import ClaimedItem
-from backstay.batch.outcome import AttemptUsage, Outcome, Retry, outcome_of, outcome_of_exception
-from backstay.batch.processor import CallableProcessor, Work, timed_out, used, waits
+from backstay.batch.outcome import AttemptUsage, Outcome, Retry, outcome_from_exception, outcome_from_result
+from backstay.batch.processor import CallableProcessor, Work, is_waiting, recorded_usage, timeout_outcome
 from backstay.batch.stagger import Stagger
 from backstay.batch.thread_pool import ThreadPool
 
@@ -96,7 +96,7 @@ class Executor:
     def abandon_waiting(self) -> None:
         """Cancel the calls that have not begun, or wait for permission to: no outcome, as nothing was asked."""
         for position, call in list(self._in_flight.items()):
-            if call.task is not None and waits(call):
+            if call.task is not None and is_waiting(call):
                 del self._in_flight[position]
                 self._cancel(call)
             elif call.task is None and self._callee.is_async:
@@ -111,7 +111,7 @@ class Executor:
     async def _await_outcome(self, call: _Attempt, returned: Awaitable[Any] | None = None) -> None:
         """Call the processor, or take what it has returned already, and await the outcome."""
         try:
-            outcome = outcome_of(await (returned or self._callee.call(call.claimed.item, call)))
+            outcome = outcome_from_result(await (returned or self._callee.call(call.claimed.item, call)))
         except asyncio.CancelledError:
             if not self._is_in_flight(call):
                 raise
@@ -127,7 +127,7 @@ class Executor:
     def _call_in_thread(self, call: _Attempt) -> None:
         try:
             returned = self._callee.call(call.claimed.item, call)
-            outcome = None if inspect.iscoroutine(returned) else outcome_of(returned)
+            outcome = None if inspect.iscoroutine(returned) else outcome_from_result(returned)
         except BaseException as error:
             outcome = self._outcome_of_exception(call, error)
         try:
@@ -141,7 +141,7 @@ class Executor:
 
     def _outcome_of_exception(self, call: _Attempt, error: BaseException) -> Outcome:
         call.traceback = format_frames(error)
-        return outcome_of_exception(error, retry_on=self._callee.retry_on)
+        return outcome_from_exception(error, retry_on=self._callee.retry_on)
 
     def _continue(self, call: _Attempt, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Await what a processor returned that looked blocking, such as a lambda around an asynchronous one."""
@@ -160,7 +160,7 @@ class Executor:
         if not self._in_flight:
             self._stop_timer()
         call.end()
-        usage = used(call)
+        usage = recorded_usage(call)
         if call.traceback is not None:
             usage = replace(usage, traceback=call.traceback)
         self._on_ended(call.claimed, outcome, usage)
@@ -178,10 +178,10 @@ class Executor:
             if call.deadline > now:
                 self._timer = self._loop.call_at(call.deadline, self._expire)
                 return
-            if waits(call):
+            if is_waiting(call):
                 self._allow_anew(call)
                 continue
-            self._settle(call, timed_out(call, self._timeout))
+            self._settle(call, timeout_outcome(call, self._timeout))
             self._cancel(call)
 
     def _waiting(self, call: _Attempt, waits: bool) -> None:

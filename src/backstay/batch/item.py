@@ -61,9 +61,9 @@ class SettledItem:
     """Why it failed; None when it was completed."""
 
 
-def to_item(draft: NewItem) -> Item:
+def to_item(new_item: NewItem) -> Item:
     """Return the item that a draft becomes; one that was given no id has what its id is made from."""
-    return Item(draft.topic, draft.base_id, draft.persona, orjson.loads(draft.parameters_json))
+    return Item(new_item.topic, new_item.base_id, new_item.persona, orjson.loads(new_item.parameters_json))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class ClaimedItem:
     """Number of this try of the item, from 1, over its whole life."""
     tries: int
     """How many failed tries count towards `max_attempts`, before this one."""
-    alone: bool
+    runs_alone: bool
     """The item was running in several workers that died: nothing else runs beside it."""
     started_at: datetime
     """When it was claimed."""

@@ -110,9 +110,9 @@ class RunLimits:
         """Return the limits that were given."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def updated(self, given: "RunLimits") -> "RunLimits":
+    def updated(self, changes: "RunLimits") -> "RunLimits":
         """Return these limits, updated with the given ones. A given 0 lifts a limit."""
-        return RunLimits(**{name: value for name, value in {**self.to_dict(), **given.to_dict()}.items() if value})
+        return RunLimits(**{name: value for name, value in {**self.to_dict(), **changes.to_dict()}.items() if value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class Job:
     tokens: TokenCounts
     workers: int
     """Workers that hold a lease, alive or not yet found dead."""
-    waiting: ProviderWait | None
+    provider_wait: ProviderWait | None
     """What its workers wait for just now, for instance a provider's limit."""
     pause: Pause | None
     cleaned: bool

@@ -99,15 +99,15 @@ class LeaseMonitor:
                 alive += 1
             elif await self._store.reclaim(self._owner, row, crash_limit=CRASH_LIMIT):
                 # After a kill this is how a resume begins; a worker that is only silent may yet wake up and wonder.
-                level = logging.INFO if liveness.is_proven_dead(row.card) else logging.WARNING
-                _log.log(level, "worker_taken_over", job=self._job_id, host=row.card.host, pid=row.card.pid)
-                liveness.remove_lock_file(row.card)
+                level = logging.INFO if liveness.is_proven_dead(row.identity) else logging.WARNING
+                _log.log(level, "worker_taken_over", job=self._job_id, host=row.identity.host, pid=row.identity.pid)
+                liveness.remove_lock_file(row.identity)
             else:
                 alive += 1
         return alive
 
     def _is_dead(self, row: WorkerRow, watched: float) -> bool:
-        if liveness.is_proven_dead(row.card):
+        if liveness.is_proven_dead(row.identity):
             return True
         beat, still = self._seen.get(row.token, (None, 0.0))
         still = still + watched if beat == row.beat else 0.0

@@ -65,7 +65,7 @@ class LivenessLock:
         self._path = path
         self._descriptor = descriptor
         status = os.fstat(descriptor)
-        self.card = WorkerIdentity(
+        self.identity = WorkerIdentity(
             host=socket.gethostname(),
             boot_id=f"{boot_id()}/{machine_id()}",
             pid=os.getpid(),
@@ -114,29 +114,29 @@ class Liveness(Enum):
     UNKNOWN = "unknown"
 
 
-def liveness_of(card: WorkerIdentity) -> Liveness:
+def liveness_of(identity: WorkerIdentity) -> Liveness:
     """Say whether the worker of this card lives.
 
     On this machine, its own file proves it: locked, it is alive; not locked, it is dead. A missing file, another's file
     and another host prove nothing. Nobody outlives a restart: of an earlier boot of this machine everybody is dead. Its
     name alone does not tell it from another one: that of many a machine is the one it was delivered with.
     """
-    now, (then, _, machine) = boot_id(), card.boot_id.partition("/")
-    same_host = card.host == socket.gethostname()
+    now, (then, _, machine) = boot_id(), identity.boot_id.partition("/")
+    same_host = identity.host == socket.gethostname()
     if same_host and now and then and now != then and machine:
         return Liveness.DEAD if machine == machine_id() else Liveness.UNKNOWN
     if not (same_host or (now and now == then)):
         return Liveness.UNKNOWN
     with _own_guard:
-        if card.lock_path in _own_paths:
+        if identity.lock_path in _own_paths:
             return Liveness.ALIVE
         try:
-            descriptor = os.open(card.lock_path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(identity.lock_path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return Liveness.UNKNOWN
         try:
             status = os.fstat(descriptor)
-            if (status.st_dev, status.st_ino) != (card.lock_device, card.lock_inode):
+            if (status.st_dev, status.st_ino) != (identity.lock_device, identity.lock_inode):
                 return Liveness.UNKNOWN
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,15 +147,15 @@ def liveness_of(card: WorkerIdentity) -> Liveness:
             os.close(descriptor)
 
 
-def is_proven_dead(card: WorkerIdentity) -> bool:
+def is_proven_dead(identity: WorkerIdentity) -> bool:
     """Whether the worker of this card certainly does not live any more."""
-    return liveness_of(card) is Liveness.DEAD
+    return liveness_of(identity) is Liveness.DEAD
 
 
-def remove_lock_file(card: WorkerIdentity) -> None:
+def remove_lock_file(identity: WorkerIdentity) -> None:
     """Remove the file of a worker that was taken over."""
     with contextlib.suppress(OSError):
-        path = Path(card.lock_path)
+        path = Path(identity.lock_path)
         status = path.lstat()
-        if (status.st_dev, status.st_ino) == (card.lock_device, card.lock_inode):
+        if (status.st_dev, status.st_ino) == (identity.lock_device, identity.lock_inode):
             path.unlink()

@@ -102,7 +102,7 @@ class Verdict:
     """Of a doomed attempt: earlier ones that led to it, the newest first, each as position and attempt number."""
 
     @classmethod
-    def refused(cls, verdict: "Verdict", code: str, message: str) -> "Verdict":
+    def from_refused(cls, verdict: "Verdict", code: str, message: str) -> "Verdict":
         """Fail an item whose own outcome the database would not take; raw answer and traceback may be why: they go."""
         usage = replace(verdict.usage, raw=None, traceback=None)
         return cls(verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MESSAGE_CAP], 0.0, True, usage)
@@ -118,7 +118,7 @@ def decide(
         case Skip(reason):
             return Verdict(claimed, ItemState.SKIPPED, "skipped", None, "skipped", reason[:_MESSAGE_CAP], usage=usage)
         case Retry(reason, after, code, counts) if not counts or claimed.tries + 1 < max_attempts:
-            delay = backoff.delay(claimed.tries + 1, asked=after)
+            delay = backoff.delay(claimed.tries + 1, retry_after=after)
             message = reason[:_MESSAGE_CAP]
             return Verdict(claimed, ItemState.PENDING, "retried", None, code, message, delay, counts, usage)
         case Retry(reason, _, code) | Fail(reason, code):
@@ -127,7 +127,7 @@ def decide(
             return Verdict(claimed, ItemState.PENDING, "doomed", None, code, reason[:_MESSAGE_CAP], usage=usage)
 
 
-def outcome_of(returned: Any) -> Outcome:
+def outcome_from_result(returned: Any) -> Outcome:
     """Read what a processor returned.
 
     A conversation that may not be stored, or something that is no outcome at all, is a failure of that item.
@@ -146,7 +146,7 @@ def outcome_of(returned: Any) -> Outcome:
     )
 
 
-def outcome_of_exception(error: BaseException, *, retry_on: tuple[type[Exception], ...] = ()) -> Outcome:
+def outcome_from_exception(error: BaseException, *, retry_on: tuple[type[Exception], ...] = ()) -> Outcome:
     """Read what a processor raised: a lost connection, a timeout or a class in `retry_on` may pass, others do not."""
     text = truncate_text(error, _MESSAGE_CAP)
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -15,8 +15,8 @@ from backstay.batch.outcome import (
     AttemptUsage,
     Outcome,
     Retry,
-    outcome_of,
-    outcome_of_exception,
+    outcome_from_exception,
+    outcome_from_result,
     truncate_text,
 )
 from backstay.batch.recipe import FrozenRecipe, JobRecipe
@@ -81,28 +81,28 @@ class Work:
     def _set_waits(self, waits: bool) -> None:
         self._waits = waits
 
-    def _used(self) -> AttemptUsage:
+    def _recorded_usage(self) -> AttemptUsage:
         if not (self._tokens_in or self._tokens_out) and self._raw is None:
             return NOTHING_USED
         return AttemptUsage(self._tokens_in, self._tokens_out, self._raw)
 
 
-def used(work: Work) -> AttemptUsage:
+def recorded_usage(work: Work) -> AttemptUsage:
     """Return what was reported through `work` so far."""
-    return work._used()
+    return work._recorded_usage()
 
 
-def timed_out(work: Work, seconds: float) -> Outcome:
+def timeout_outcome(work: Work, seconds: float) -> Outcome:
     """Return the outcome of an attempt that took longer than the given seconds."""
     if work._on_timeout is not None:
         try:
-            return outcome_of(work._on_timeout())
+            return outcome_from_result(work._on_timeout())
         except Exception as error:
-            return outcome_of_exception(error)
+            return outcome_from_exception(error)
     return Retry(f"no answer within {seconds:g} s", code="timeout")
 
 
-def waits(work: Work) -> bool:
+def is_waiting(work: Work) -> bool:
     """Return whether the processor waits for permission to begin just now."""
     return work._waits
 

@@ -35,20 +35,20 @@ class LeasedRun:
         job: Job,
         callee: CallableProcessor,
         options: WorkerOptions,
-        watch: LeaseMonitor,
+        monitor: LeaseMonitor,
         stop: StopSignal,
         folder: Path,
-        teller: ProgressReporter,
+        reporter: ProgressReporter,
     ) -> None:
         self._store = store
         self._owner = owner
         self._job = job
         self._callee = callee
         self._options = options
-        self._watch = watch
+        self._watch = monitor
         self._stop = stop
         self._folder = folder
-        self._teller = teller
+        self._teller = reporter
         self._lease: Lease | None = None
         self._worker: Worker | None = None
         self._marking: threading.Thread | None = None
@@ -95,7 +95,7 @@ class LeasedRun:
         proves = False
         try:
             await self._watch.poll()
-            entered = await self._store.acquire_lease(self._owner, self._job.id, life.card, again=again)
+            entered = await self._store.acquire_lease(self._owner, self._job.id, life.identity, after_lease_loss=again)
             if entered.lease is None:
                 return _ENDINGS.get(entered.job.state, EndReason.FINISHED)
             try:
@@ -120,7 +120,7 @@ class LeasedRun:
             callee=self._callee,
             settings=self._job.settings,
             options=replace(self._options, limit=self._left()),
-            watch=self._watch,
+            monitor=self._watch,
             stop=self._stop,
             on_report=self._report_progress,
         )

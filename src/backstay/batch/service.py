@@ -238,7 +238,7 @@ class Batches:
         jobs = await self._stores.jobs.jobs(self._owner, incomplete=True, before=before, limit=limit)
         return [await self._with_live_state(job) for job in jobs]
 
-    async def workable(self, job_id: str, limits: RunLimits | None = None) -> Job:
+    async def prepare_resume(self, job_id: str, limits: RunLimits | None = None) -> Job:
         """Return a job that this program can resume, after storing the given limits of its runs.
 
         Raises:
@@ -341,12 +341,12 @@ class Batches:
 
     async def _create(self, wanted: JobRequest, chunks: Chunks) -> CreateResult:
         life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
-        creation = JobCreator(stores=self._stores, owner=self._owner, card=life.card)
+        creation = JobCreator(stores=self._stores, owner=self._owner, identity=life.identity)
         try:
             return await creation.create(wanted, chunks)
         finally:
             # When something is left behind, the file stays and, unlocked, proves that nobody needs it any more.
-            life.close(remove=creation.is_tidy)
+            life.close(remove=creation.is_cleaned_up)
 
     async def _set_limits(self, job_id: str, limits: RunLimits) -> None:
         if limits.to_dict():
@@ -379,10 +379,10 @@ class Batches:
                 job=job,
                 callee=callee,
                 options=WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds),
-                watch=self._watch(job_id),
+                monitor=self._watch(job_id),
                 stop=stop,
                 folder=self._folder,
-                teller=teller,
+                reporter=teller,
             )
             ending = await run.run_until_ended()
             job = await self.checkpoint(job_id)
@@ -412,7 +412,7 @@ class Batches:
         while await watch.poll():
             rows = await self._stores.work.workers(self._owner, job_id)
             if (
-                any(liveness.liveness_of(row.card) is liveness.Liveness.ALIVE for row in rows)
+                any(liveness.liveness_of(row.identity) is liveness.Liveness.ALIVE for row in rows)
                 or time.monotonic() > patience
             ):
                 raise JobHasWorkers(
@@ -425,9 +425,9 @@ class Batches:
     async def _remove_leftovers(self) -> None:
         """Finish what creations, discards, leases and cleanings that were cut off have left."""
         await drop_leftovers(self._stores, self._owner)
-        for job_id in await self._stores.jobs.ended_under_workers(self._owner):
+        for job_id in await self._stores.jobs.finished_jobs_with_leases(self._owner):
             await self._watch(job_id).poll()
-        for job_id in await self._stores.jobs.uncleaned(self._owner):
+        for job_id in await self._stores.jobs.jobs_to_clean(self._owner):
             await self._clean(job_id)
 
     async def _with_live_state(self, job: Job) -> Job:
@@ -435,9 +435,9 @@ class Batches:
         if job.state is not JobState.RUNNING:
             return job
         for row in await self._stores.work.workers(self._owner, job.id):
-            if not liveness.is_proven_dead(row.card):
+            if not liveness.is_proven_dead(row.identity):
                 return job
-        return replace(job, state=JobState.INTERRUPTED, waiting=None)
+        return replace(job, state=JobState.INTERRUPTED, provider_wait=None)
 
     async def _only_incomplete(self) -> Job:
         jobs = await self.incomplete(limit=6)

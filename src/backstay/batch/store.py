@@ -44,7 +44,7 @@ class WorkerRow:
 
     token: int
     beat: int
-    card: WorkerIdentity
+    identity: WorkerIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class CommitReport:
     state: JobState
     counts: ItemCounts
     tokens: TokenCounts
-    suspects_wait: bool
+    has_pending_suspects: bool
     """Items are pending that only a worker with nothing else in flight may claim."""
     next_due_seconds: float | None
     """When nothing was claimed: seconds until the next pending item that may run beside others is due."""
@@ -83,8 +83,8 @@ class CommitReport:
 class Claim:
     """What a worker has room for."""
 
-    room: int = 0
-    alone: bool = False
+    free_slots: int = 0
+    may_claim_suspect: bool = False
     """Nothing is in flight, so a suspect may be claimed when there is nothing else."""
     max_interruptions: int = 2
     """From so many interruptions on, an item is a suspect."""
@@ -102,11 +102,11 @@ class EnterResult:
 class IntakeStore(Protocol):
     """Brings items in."""
 
-    async def stage(self, owner: str, card: WorkerIdentity) -> StagedJob:
+    async def stage(self, owner: str, identity: WorkerIdentity) -> StagedJob:
         """Make an invisible job with its creator's token."""
         ...
 
-    async def stage_items(self, staged: StagedJob, drafts: Sequence[NewItem]) -> int:
+    async def stage_items(self, staged: StagedJob, items: Sequence[NewItem]) -> int:
         """Store drafts after those already staged; return how many were only repetitions (same id, same content).
 
         Raises DuplicateItem (one id, two contents) naming both places, and LeaseLost.
@@ -181,7 +181,9 @@ class IntakeStore(Protocol):
 class WorkStore(Protocol):
     """Moves items while workers work. Whatever carries a Lease or Staged raises LeaseLost when its token is void."""
 
-    async def acquire_lease(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
+    async def acquire_lease(
+        self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
+    ) -> EnterResult:
         """Take a lease: pending, running or paused → running. Raises JobNotFound, InvalidTransition.
 
         A run that enters `again`, after it lost its lease, leaves a job alone that was paused or cancelled meanwhile.
@@ -248,7 +250,7 @@ class JobStore(Protocol):
         """Pause or cancel. Raises JobNotFound, InvalidTransition."""
         ...
 
-    async def set_limits(self, owner: str, job_id: str, given: RunLimits) -> None:
+    async def set_limits(self, owner: str, job_id: str, limits: RunLimits) -> None:
         """Store the given limits of a job; the others stay. Raises JobNotFound."""
         ...
 
@@ -300,11 +302,11 @@ class JobStore(Protocol):
         """Remove a part of what a job completed without failures no longer needs; True while more is left."""
         ...
 
-    async def ended_under_workers(self, owner: str) -> Sequence[str]:
+    async def finished_jobs_with_leases(self, owner: str) -> Sequence[str]:
         """Return the jobs on which nothing is left to do, but on which a worker, perhaps a dead one, holds a lease."""
         ...
 
-    async def uncleaned(self, owner: str) -> Sequence[str]:
+    async def jobs_to_clean(self, owner: str) -> Sequence[str]:
         """Return the jobs completed without failures whose cleaning has not come to its end."""
         ...
 

@@ -70,7 +70,7 @@ class Worker:
         callee: CallableProcessor,
         settings: JobSettings,
         options: WorkerOptions,
-        watch: LeaseMonitor,
+        monitor: LeaseMonitor,
         stop: StopSignal,
         on_report: Callable[[CommitReport, ProviderWait | None], Awaitable[None]],
     ) -> None:
@@ -78,7 +78,7 @@ class Worker:
         self._lease = lease
         self._settings = settings
         self._options = options
-        self._watch = watch
+        self._watch = monitor
         self._stop = stop
         self._on_report = on_report
         self._calls = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._on_ended)
@@ -151,7 +151,7 @@ class Worker:
 
     async def _commit(self) -> CommitReport:
         self._wake.clear()  # what ended up to here is in this commit, and only what ends from here on asks for another
-        return await self._committer.commit(Claim(room=self._free_slots(), alone=self._is_idle()))
+        return await self._committer.commit(Claim(free_slots=self._free_slots(), may_claim_suspect=self._is_idle()))
 
     async def _requeue(self, pause: Pause) -> None:
         await self._store.requeue(self._lease, self._breaker.failed_positions, pause)
@@ -215,7 +215,7 @@ class Worker:
         self._breaker.note_started(len(claimed_items))
         self._claimed += len(claimed_items)
         for claimed in claimed_items:
-            self._alone = claimed.alone
+            self._alone = claimed.runs_alone
             self._calls.start(claimed)
 
     async def _watch_others(self, report: CommitReport) -> None:
@@ -294,7 +294,7 @@ class Worker:
     # -- what calls and the committer report -----------------------------------------------------------------------
 
     def _on_ended(self, claimed: ClaimedItem, outcome: Outcome, usage: AttemptUsage) -> None:
-        if claimed.alone:
+        if claimed.runs_alone:
             self._alone = False
         verdict = decide(
             claimed,

@@ -178,8 +178,8 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]
         lines.append(f"  finished   {job.finished_at:%Y-%m-%d %H:%M:%S}Z")
     if job.workers:
         lines.append(f"  workers    {job.workers:,}")
-    if job.waiting is not None:
-        lines.append(f"  waiting    {printable(job.waiting.format_message(SystemClock().now()))}")
+    if job.provider_wait is not None:
+        lines.append(f"  waiting    {printable(job.provider_wait.format_message(SystemClock().now()))}")
     if job.pause is not None:
         lines.append(f"  paused     {printable(job.pause.message)} ({printable(job.pause.code)})")
     lines += _paused_on(invocation, job, evidence)

@@ -137,7 +137,9 @@ def format_progress(progress: "JobProgress") -> str:
         parts.append(f"{counts.failed:,} failed")
     if tokens.tokens_in or tokens.tokens_out:
         parts.append(format_tokens(tokens.tokens_in, tokens.tokens_out))
-    waiting = f". {printable(progress.waiting.format_message(SystemClock().now()))}" if progress.waiting else ""
+    waiting = (
+        f". {printable(progress.provider_wait.format_message(SystemClock().now()))}" if progress.provider_wait else ""
+    )
     return ", ".join(parts) + waiting
 
 

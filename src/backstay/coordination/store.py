@@ -20,7 +20,7 @@ class OwnedKind(StrEnum):
 class OtherOwners:
     """How many other owners have something, and how much; never their names."""
 
-    noun: OwnedKind
+    kind: OwnedKind
     owners: int
     count: int
 
@@ -70,6 +70,6 @@ class ExpiringValueStore(Protocol):
         """Return who has unfinished jobs or backups: whom a server's own duties concern."""
         ...
 
-    async def count_other_owners(self, owner: str, noun: OwnedKind) -> OtherOwners:
+    async def count_other_owners(self, owner: str, kind: OwnedKind) -> OtherOwners:
         """Count what owners other than this one have. Only for the operator of the database, never over HTTP."""
         ...

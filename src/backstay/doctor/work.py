@@ -13,7 +13,7 @@ _NAMED = 5  # of many jobs
 
 def check_work(found: DatabaseReport) -> Iterator[Check]:
     """Check what a database says of jobs, workers and deletes."""
-    dead = [holder for holder in found.leaseholders if liveness.is_proven_dead(holder.card)]
+    dead = [holder for holder in found.leaseholders if liveness.is_proven_dead(holder.identity)]
     alive = {(holder.owner, holder.job_id) for holder in found.leaseholders if holder not in dead}
     working = {job_id for _, job_id in alive}
     unfinished = [
@@ -30,7 +30,7 @@ def check_work(found: DatabaseReport) -> Iterator[Check]:
     else:
         yield Check("jobs", CheckLevel.OK, "none is unfinished")
     for holder in dead:
-        text = f"process {holder.card.pid} on {holder.card.host} died while it worked on {holder.job_id}"
+        text = f"process {holder.identity.pid} on {holder.identity.host} died while it worked on {holder.job_id}"
         yield Check("workers", CheckLevel.WARNING, text, "the next resume of that job takes its items back")
     yield Check("workers", CheckLevel.OK, f"{len(found.leaseholders) - len(dead)} at work")
     for name, is_damaged in found.unfinished_deletes:
@@ -46,7 +46,7 @@ def check_work(found: DatabaseReport) -> Iterator[Check]:
 
 def check_others(found: DatabaseReport, owner: str) -> Iterator[Check]:
     """Count what other owners have: perhaps one of them was meant."""
-    counts = [f"{_format_count(one.count, one.noun)} ({_format_count(one.owners, 'owner')})" for one in found.others]
+    counts = [f"{_format_count(one.count, one.kind)} ({_format_count(one.owners, 'owner')})" for one in found.others]
     if counts:
         remedy = "name another owner with --owner or BACKSTAY_OWNER"
         yield Check("owners", CheckLevel.OK, f"owners other than {owner!r} have {', '.join(counts)}", remedy)

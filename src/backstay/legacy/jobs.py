@@ -47,7 +47,7 @@ class LegacyJobImporter:
         life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
         is_tidy = False
         try:
-            is_new = await self._import_job(job_id, chunks, life.card)
+            is_new = await self._import_job(job_id, chunks, life.identity)
             is_tidy = True
         finally:
             life.close(remove=is_tidy)

@@ -77,7 +77,7 @@ class JobOut(ApiObject):
             tokens_in=job.tokens.tokens_in,
             tokens_out=job.tokens.tokens_out,
             workers=job.workers,
-            waiting=_waiting(job.waiting),
+            waiting=_waiting(job.provider_wait),
             pause=PauseOut(code=job.pause.code, message=job.pause.message) if job.pause else None,
             cleaned=job.cleaned,
             max_attempts=job.settings.max_attempts,

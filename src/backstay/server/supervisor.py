@@ -83,12 +83,13 @@ class Supervisor:
             limit: Items claimed at most.
             retries: Failed items to put back to pending first; None for all.
 
-        Raises like `Batches.workable` and `Batches.retry`; ConfirmationNeeded; Problem when too many jobs are running.
+        Raises like `Batches.prepare_resume` and `Batches.retry`; ConfirmationNeeded; Problem when too many jobs are
+        running.
         """
         job = await self._backstay.for_owner(owner).batches.checkpoint(job_id)
         allowed = self._permission.allowed_for(job, confirm)
         batches = self._backstay.for_owner(owner, allowed).batches
-        await batches.workable(job_id, limits)
+        await batches.prepare_resume(job_id, limits)
         if retries is None or retries:
             await batches.retry(job_id, retries)
         return await self.start(owner, job_id, limit=limit, allowed=allowed)
@@ -98,11 +99,11 @@ class Supervisor:
     ) -> Job:
         """Begin to work on a job, unless this server does already; return the job.
 
-        Without `allowed` it runs what the settings name. Raises like `Batches.workable`, and Problem when too many jobs
-        are running, in total or of this owner.
+        Without `allowed` it runs what the settings name. Raises like `Batches.prepare_resume`, and Problem when too
+        many jobs are running, in total or of this owner.
         """
         batches = self._backstay.for_owner(owner, allowed).batches
-        job = await batches.workable(job_id)
+        job = await batches.prepare_resume(job_id)
         run = self._runs.get((owner, job_id))
         if run is not None:
             run.is_wanted_again = run.is_wanted_again or (job.is_incomplete and job.state is not JobState.RUNNING)

@@ -49,7 +49,7 @@ async def test_an_interrupted_creation_is_dropped(database, reboot):
     """A job whose creator died before the reboot is dropped by the next run."""
     async with library(database) as backstay:
         life = liveness.LivenessLock.open(backstay._store.locks)
-        await backstay._store.batches.intake.stage("local", life.card)
+        await backstay._store.batches.intake.stage("local", life.identity)
         life.close(remove=False)
     reboot()
 
@@ -66,8 +66,8 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
         await backstay._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
         await backstay._store.batches.intake.publish(staged, "job", "caller", JobSettings())
         work, life = backstay._store.batches.work, liveness.LivenessLock.open(backstay._store.locks)
-        lease = (await work.acquire_lease("local", "job", life.card, again=False)).lease
-        (claimed,) = (await work.commit(lease, [], Claim(room=1))).claimed
+        lease = (await work.acquire_lease("local", "job", life.identity, False=after_lease_loss=False=False)).lease
+        (claimed,) = (await work.commit(lease, [], =Claim(free_slots==1))).claimed
         verdict = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
         await work.commit(lease, [verdict], Claim())
         life.close(remove=False)
@@ -84,7 +84,7 @@ async def test_a_worker_of_an_earlier_boot_prevents_no_migration(database, reboo
     """A worker of an earlier boot does not prevent a migration, since nothing else could end it."""
     async with library(database) as backstay:
         life = liveness.LivenessLock.open(backstay._store.locks)
-        await backstay._store.batches.intake.stage("local", life.card)
+        await backstay._store.batches.intake.stage("local", life.identity)
         life.close(remove=False)
     reboot()
     newest = migrations()[-1][0]

@@ -190,8 +190,8 @@ async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path
     async with Backstay.open(path, patience_seconds=2) as backstay:
 
         async def listen(progress):
-            seen.append((await backstay.batches.checkpoint("job")).waiting)
-            told.append(progress.waiting)
+            seen.append((await backstay.batches.checkpoint("job")).provider_wait)
+            told.append(progress.provider_wait)
 
         items = [{"id": f"t{n}", "topic": f"t{n}"} for n in range(8)]
         result = await backstay.batches.run("job", items, recipe, concurrency=1, max_attempts=1, on_progress=listen)

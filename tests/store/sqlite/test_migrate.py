@@ -433,7 +433,7 @@ def test_nothing_is_migrated_under_a_worker(path, tmp_path):
     """A database with a live worker is not migrated, and the message names the process."""
     prepare(path, create=True)
     life = LivenessLock.open(tmp_path / "workers")
-    _put_worker(path, life.card)
+    _put_worker(path, life.identity)
 
     with pytest.raises(SchemaOutdated, match=rf"a worker \(process {os.getpid()} on "):
         prepare(path, create=False, known=_known())

@@ -26,7 +26,7 @@ def a_job() -> Callable[[JobState], Job]:
             counts=ItemCounts(),
             tokens=TokenCounts(),
             workers=0,
-            waiting=None,
+            provider_wait=None,
             pause=None,
             cleaned=False,
             created_at=moment,

@@ -29,10 +29,10 @@ def test_waits_are_spread():
 @pytest.mark.parametrize(("asked", "wait"), [(0, 0), (0.25, 0.25), (12, 12), (600, 600), (601, 600), (math.inf, 600)])
 def test_what_is_asked_for_is_heeded_up_to_its_cap(asked, wait):
     """A `Retry-After` replaces our own wait; an absurd one is cut."""
-    assert Backoff(first=1, cap=60, asked_cap=600).delay(1, asked=asked) == wait
+    assert Backoff(first=1, cap=60, retry_after_cap=600).delay(1, retry_after=asked) == wait
 
 
 @pytest.mark.parametrize("asked", [-1, -math.inf, math.nan])
 def test_nonsense_asked_for_is_ignored(asked):
     """A negative wait, or none that is a number, leaves our own."""
-    assert 0.5 <= Backoff(first=1).delay(1, asked=asked) <= 1
+    assert 0.5 <= Backoff(first=1).delay(1, retry_after=asked) <= 1

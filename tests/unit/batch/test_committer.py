@@ -12,7 +12,9 @@ from support.conversations import claimed
 from support.verdicts import completed
 
 _LEASE = Lease("local", 1, "job", 7)
-_REPORT = CommitReport([], JobState.RUNNING, ItemCounts(), TokenCounts(), suspects_wait=False, next_due_seconds=None)
+_REPORT = CommitReport(
+    [], JobState.RUNNING, ItemCounts(), TokenCounts(), has_pending_suspects=False, next_due_seconds=None
+)
 
 
 class _Notebook:
@@ -60,21 +62,21 @@ async def test_all_that_waits_shares_a_commit(committer, store, heard):
     """Together with the claim for what comes next."""
     _add(committer, 5)
 
-    report = await committer.commit(Claim(room=3))
+    report = await committer.commit(Claim(free_slots=3))
 
     assert report is _REPORT
     assert store.groups == [[0, 1, 2, 3, 4]]
-    assert store.claims == [Claim(room=3)]
+    assert store.claims == [Claim(free_slots=3)]
     assert [verdict.claimed.position for verdict in heard] == [0, 1, 2, 3, 4]
     assert len(committer) == 0
 
 
 async def test_nothing_waiting_is_a_claim_alone(committer, store, heard):
     """A commit without verdicts still claims."""
-    await committer.commit(Claim(room=2))
+    await committer.commit(Claim(free_slots=2))
 
     assert store.groups == [[]]
-    assert store.claims == [Claim(room=2)]
+    assert store.claims == [Claim(free_slots=2)]
     assert heard == []
 
 
@@ -112,10 +114,10 @@ async def test_refused_outcome_fails_its_own_item(committer, store, heard):
     _add(committer, 4)
     store.refused = {2}
 
-    await committer.commit(Claim(room=4))
+    await committer.commit(Claim(free_slots=4))
 
     assert store.groups == [[0], [1], [2], [3], []]
-    assert store.claims == [Claim(), Claim(), Claim(), Claim(), Claim(room=4)]
+    assert store.claims == [Claim(), Claim(), Claim(), Claim(), Claim(free_slots=4)]
     assert [(v.claimed.position, v.state, v.code) for v in heard] == [
         (0, ItemState.COMPLETED, None),
         (1, ItemState.COMPLETED, None),
@@ -159,7 +161,7 @@ async def test_error_at_the_end_of_a_replay_loses_nothing(committer, store, hear
     store.errors = [OutcomeRefused("no"), None, None, LeaseLost("gone")]
 
     with pytest.raises(LeaseLost):
-        await committer.commit(Claim(room=1))
+        await committer.commit(Claim(free_slots=1))
 
     assert [verdict.claimed.position for verdict in heard] == [0, 1]
     assert len(committer) == 0

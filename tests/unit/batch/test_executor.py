@@ -11,7 +11,7 @@ import pytest
 from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import AttemptUsage, Done, Fail, Halt, Outcome, Retry, Skip
-from backstay.batch.processor import CallableProcessor, Work, waits
+from backstay.batch.processor import CallableProcessor, Work, is_waiting
 from support import waiting
 from support.conversations import claimed, conversation
 from support.loop_waiting import until
@@ -509,7 +509,7 @@ async def test_a_blocking_processor_may_wait_too(calls_of, ear):
 
     calls = calls_of(process)
     calls.start(claimed())
-    await until(lambda: begun and waits(begun[0]))
+    await until(lambda: begun and is_waiting(begun[0]))
     for _ in range(2):
         _time_is_up(calls)
     assert ear.ended == []
@@ -535,7 +535,7 @@ async def test_a_wait_that_has_just_ended_in_a_thread_is_no_timeout(calls_of, ea
 
     calls = calls_of(process)
     calls.start(claimed())
-    await until(lambda: begun and waits(begun[0]))
+    await until(lambda: begun and is_waiting(begun[0]))
     leave.set()
     over.wait(PATIENCE_SECONDS)  # blocks the loop, so that nothing is noted in between
     _time_is_up(calls)

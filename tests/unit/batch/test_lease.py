@@ -163,7 +163,7 @@ async def test_worker_that_is_proven_dead_is_taken_over_at_once(rows, clock, wat
     """No lease is waited for, and its file goes."""
     life = LivenessLock.open(tmp_path)
     life.close(remove=False)
-    rows.put(1, of=life.card)
+    rows.put(1, of=life.identity)
 
     assert await watch.poll() == 0
 

@@ -23,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from backstay.batch.liveness import LivenessLock
 life = LivenessLock.open(Path(sys.argv[1]))
-print(json.dumps(asdict(life.card)), flush=True)
+print(json.dumps(asdict(life.identity)), flush=True)
 sys.stdin.read()
 """
 
@@ -37,7 +37,7 @@ child = os.fork()
 if child == 0:
     sys.stdin.read()
     os._exit(0)
-print(json.dumps([child, asdict(life.card)]), flush=True)
+print(json.dumps([child, asdict(life.identity)]), flush=True)
 os.kill(os.getpid(), 9)
 """
 
@@ -73,7 +73,7 @@ def abandoned(tmp_path):
     """The card of a worker of this process that let go of its lock and left its file."""
     life = LivenessLock.open(tmp_path)
     life.close(remove=False)
-    return life.card
+    return life.identity
 
 
 # -- the file --------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_life_line_says_who_holds_it(tmp_path):
     """The card names liveness, boot, process and the very file."""
     life = LivenessLock.open(tmp_path / "workers")
     try:
-        card = life.card
+        card = life.identity
         status = Path(card.lock_path).stat()
         assert (card.pid, card.boot_id) == (os.getpid(), f"{liveness.boot_id()}/{liveness.machine_id()}")
         assert card.host
@@ -99,7 +99,7 @@ def test_files_are_the_users_own(tmp_path):
     life = LivenessLock.open(folder)
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE(Path(life.card.lock_path).stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path(life.identity.lock_path).stat().st_mode) == 0o600
     life.close()
 
 
@@ -117,7 +117,7 @@ def test_two_life_lines_have_a_file_each(tmp_path):
     """Two runs in one process are two workers."""
     first, second = LivenessLock.open(tmp_path), LivenessLock.open(tmp_path)
 
-    assert first.card.lock_path != second.card.lock_path
+    assert first.identity.lock_path != second.identity.lock_path
     first.close()
     second.close()
 
@@ -129,13 +129,13 @@ def test_closing_removes_the_file(tmp_path):
     removed.close()
     kept.close(remove=False)
 
-    assert [str(path) for path in tmp_path.iterdir()] == [kept.card.lock_path]
+    assert [str(path) for path in tmp_path.iterdir()] == [kept.identity.lock_path]
 
 
 def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
     """Somebody tidied up."""
     life = LivenessLock.open(tmp_path)
-    Path(life.card.lock_path).unlink()
+    Path(life.identity.lock_path).unlink()
 
     life.close()
 
@@ -147,9 +147,9 @@ def test_own_file_is_alive_and_stays_locked(tmp_path):
     """A process that opens and closes its own file would lose its lock on it: it must not look."""
     life = LivenessLock.open(tmp_path)
     try:
-        assert liveness_of(life.card) is Liveness.ALIVE
-        assert not is_proven_dead(life.card)
-        assert _seen_by_another_process(life.card) is Liveness.ALIVE
+        assert liveness_of(life.identity) is Liveness.ALIVE
+        assert not is_proven_dead(life.identity)
+        assert _seen_by_another_process(life.identity) is Liveness.ALIVE
     finally:
         life.close()
 

@@ -16,8 +16,8 @@ from backstay.batch.outcome import (
     Skip,
     Verdict,
     decide,
-    outcome_of,
-    outcome_of_exception,
+    outcome_from_exception,
+    outcome_from_result,
 )
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import Conversation, Turn
@@ -87,7 +87,7 @@ def test_a_retry_that_does_not_count_leaves_the_tries(tries):
 
 def test_retry_waits_as_long_as_it_was_asked_to():
     """What the other side asks for goes before our own back-off, up to the cap."""
-    backoff = Backoff(first=1.0, asked_cap=10.0)
+    backoff = Backoff(first=1.0, retry_after_cap=10.0)
 
     assert _decide(Retry(after=4.5), backoff=backoff).delay == 4.5
     assert _decide(Retry(after=0), backoff=backoff).delay == 0
@@ -119,7 +119,7 @@ def test_refused_outcome_fails_its_item():
     """What the database would not take is left out; what was used up is still counted."""
     done = _decide(Done(conversation()))
 
-    verdict = Verdict.refused(done, "outcome_refused", "x" * 3_000)
+    verdict = Verdict.from_refused(done, "outcome_refused", "x" * 3_000)
 
     assert (verdict.state, verdict.result, verdict.conversation) == (ItemState.FAILED, "failed", None)
     assert (verdict.code, verdict.message) == ("outcome_refused", "x" * 2_000)
@@ -130,7 +130,7 @@ def test_refused_outcome_leaves_out_raw_answer_and_traceback():
     """The raw answer or the traceback may be what was refused: written again, it would be refused again."""
     failed = replace(_decide(Fail("no")), usage=AttemptUsage(3, 5, "raw", "made.py:1 in f"))
 
-    assert Verdict.refused(failed, "outcome_refused", "no").usage == AttemptUsage(3, 5)
+    assert Verdict.from_refused(failed, "outcome_refused", "no").usage == AttemptUsage(3, 5)
 
 
 # -- what was returned -----------------------------------------------------------------------------
@@ -142,15 +142,15 @@ def test_refused_outcome_leaves_out_raw_answer_and_traceback():
 )
 def test_outcome_is_taken_as_it_is(outcome):
     """A processor may return any outcome itself."""
-    assert outcome_of(outcome) == outcome
+    assert outcome_from_result(outcome) == outcome
 
 
 def test_conversation_and_none_mean_done():
     """The two short ways to say it."""
     kept = conversation()
 
-    assert outcome_of(kept) == Done(kept)
-    assert outcome_of(None) == Done(None)
+    assert outcome_from_result(kept) == Done(kept)
+    assert outcome_from_result(None) == Done(None)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_conversation_and_none_mean_done():
 )
 def test_nonsense_fails_the_item(returned, name):
     """Something that is no outcome is the processor's mistake, and says what it was."""
-    outcome = outcome_of(returned)
+    outcome = outcome_from_result(returned)
 
     assert isinstance(outcome, Fail)
     assert outcome.code == "processor_returned"
@@ -167,7 +167,7 @@ def test_nonsense_fails_the_item(returned, name):
 
 def test_done_with_nonsense_fails_the_item():
     """So does Done around it."""
-    outcome = outcome_of(Done("text"))
+    outcome = outcome_from_result(Done("text"))
 
     assert outcome == Fail("Done holds a str; it must hold a Conversation or None", code="processor_returned")
 
@@ -175,7 +175,7 @@ def test_done_with_nonsense_fails_the_item():
 @pytest.mark.parametrize("wrap", [lambda c: c, Done])
 def test_conversation_that_may_not_be_stored_fails_the_item(wrap):
     """It is checked here, where it costs one item, and not in the database, where it would cost a group."""
-    outcome = outcome_of(wrap(Conversation([])))
+    outcome = outcome_from_result(wrap(Conversation([])))
 
     assert outcome == Fail("the conversation has no turns", code="invalid_conversation")
 
@@ -183,13 +183,13 @@ def test_conversation_that_may_not_be_stored_fails_the_item(wrap):
 @pytest.mark.parametrize("outcome", [Skip, Retry, Fail, Halt])
 def test_reason_may_be_an_exception(outcome):
     """`Fail(error)` is the obvious thing to write; the text of the error is kept."""
-    assert outcome_of(outcome(ValueError("too long"))).reason == "too long"
+    assert outcome_from_result(outcome(ValueError("too long"))).reason == "too long"
 
 
 @pytest.mark.parametrize("outcome", [Retry, Fail, Halt])
 def test_code_may_be_a_number(outcome):
     """An HTTP status is the obvious code."""
-    assert outcome_of(outcome("no", code=503)).code == "503"
+    assert outcome_from_result(outcome("no", code=503)).code == "503"
 
 
 @pytest.mark.parametrize(
@@ -198,13 +198,13 @@ def test_code_may_be_a_number(outcome):
 )
 def test_code_is_one_short_line(given, kept):
     """Scripts tell failures apart by it; where none was given it is the usual one."""
-    assert outcome_of(Fail(None, code=given)) == Fail("", code=kept)
+    assert outcome_from_result(Fail(None, code=given)) == Fail("", code=kept)
 
 
 @pytest.mark.parametrize("after", ["5", [1], object()])
 def test_wait_that_is_no_number_fails_the_item(after):
     """It is the processor's mistake, and must not stop the run."""
-    outcome = outcome_of(Retry("later", after=after))
+    outcome = outcome_from_result(Retry("later", after=after))
 
     assert isinstance(outcome, Fail)
     assert outcome.code == "processor_returned"
@@ -212,7 +212,7 @@ def test_wait_that_is_no_number_fails_the_item(after):
 
 def test_reason_is_made_fit_to_be_stored():
     """Half of a surrogate pair in a message must not make a retry into a failure."""
-    verdict = _decide(outcome_of(Retry("bad \udc80 byte")))
+    verdict = _decide(outcome_from_result(Retry("bad \udc80 byte")))
 
     assert verdict.state is ItemState.PENDING
     assert verdict.message == "bad \\udc80 byte"
@@ -237,7 +237,7 @@ def test_reason_is_made_fit_to_be_stored():
 )
 def test_exception_is_read(error, outcome):
     """A lost connection or a time-out may pass; anything else is the processor's own mistake."""
-    assert outcome_of_exception(error) == outcome
+    assert outcome_from_exception(error) == outcome
 
 
 def test_exception_that_cannot_be_printed_fails_the_item():
@@ -247,12 +247,12 @@ def test_exception_that_cannot_be_printed_fails_the_item():
         def __str__(self) -> str:
             raise RuntimeError("no text")
 
-    assert outcome_of_exception(Unprintable()) == Fail("Unprintable", code="processor_error.Unprintable")
+    assert outcome_from_exception(Unprintable()) == Fail("Unprintable", code="processor_error.Unprintable")
 
 
 def test_group_of_turns_that_is_used_up_by_reading_is_refused():
     """A generator of turns would be checked once and then stored empty."""
-    outcome = outcome_of(Conversation(turns=(Turn("user", text) for text in "abc")))
+    outcome = outcome_from_result(Conversation(turns=(Turn("user", text) for text in "abc")))
 
     assert isinstance(outcome, Fail)
     assert outcome.code == "invalid_conversation"

@@ -6,7 +6,7 @@ import pytest
 
 from backstay.batch.item import Item
 from backstay.batch.outcome import AttemptUsage
-from backstay.batch.processor import CallableProcessor, Work, used
+from backstay.batch.processor import CallableProcessor, Work, recorded_usage
 from backstay.errors import ProcessorUnusable
 
 _ITEM = Item("tea", id="a")
@@ -195,7 +195,7 @@ def test_usage_adds_up():
     work.usage(tokens_out=4)
     work.usage()
 
-    assert used(work) == AttemptUsage(3, 5, None)
+    assert recorded_usage(work) == AttemptUsage(3, 5, None)
 
 
 @pytest.mark.parametrize("tokens", [3.0, True, "3"])
@@ -205,7 +205,7 @@ def test_tokens_are_whole_numbers(tokens):
 
     work.usage(tokens_in=tokens)
 
-    assert type(used(work).tokens_in) is int
+    assert type(recorded_usage(work).tokens_in) is int
 
 
 @pytest.mark.parametrize("tokens", [-1, 2**63, float("nan"), None, "many"])
@@ -222,7 +222,7 @@ def test_raw_answer_is_capped():
     work.raw("first")
     work.raw("é" * 70_000)
 
-    assert used(work).raw == "é" * 64_000
+    assert recorded_usage(work).raw == "é" * 64_000
 
 
 @pytest.mark.parametrize(
@@ -235,4 +235,4 @@ def test_raw_answer_is_made_fit_to_be_stored(answer, kept):
 
     work.raw(answer)
 
-    assert used(work).raw == kept
+    assert recorded_usage(work).raw == kept

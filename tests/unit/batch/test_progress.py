@@ -64,7 +64,7 @@ async def test_what_all_calls_wait_for_is_told(watch, heard):
 
     await _teller(heard.append).report(ItemCounts(pending=10), TokenCounts(), waiting)
 
-    assert heard[0].waiting == waiting
+    assert heard[0].provider_wait == waiting
     eight_seconds_before = waiting.until - timedelta(seconds=7.5)
     assert waiting.format_message(eight_seconds_before) == (
         "Rate limited by models.example; retrying in 8 s (429: per-minute quota)"

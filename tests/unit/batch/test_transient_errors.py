@@ -10,7 +10,7 @@ import requests
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from backstay.batch.outcome import Fail, Retry, outcome_of_exception
+from backstay.batch.outcome import Fail, Retry, outcome_from_exception
 from backstay.batch.transient_errors import TransientError, transient_error
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -152,7 +152,7 @@ def test_errors_of_a_provider_go_by_their_status(package):
 def test_spent_quota_does_not_pass(error):
     """A balance that is used up is the same after any wait, although it comes as a rate limit."""
     assert transient_error(error, _NOW) is None
-    assert outcome_of_exception(error) == Fail("RateLimitError: no", code="processor_error.RateLimitError")
+    assert outcome_from_exception(error) == Fail("RateLimitError: no", code="processor_error.RateLimitError")
 
 
 def test_untrusted_certificate_does_not_pass():
@@ -201,16 +201,16 @@ class _VeryBusy(_Busy):
 
 def test_named_classes_are_tried_again():
     """Exceptions of a class in `retry_on`, and of its subclasses, are retried under their own name; others fail."""
-    assert outcome_of_exception(_VeryBusy("later"), retry_on=(KeyError, _Busy)) == Retry(
+    assert outcome_from_exception(_VeryBusy("later"), retry_on=(KeyError, _Busy)) == Retry(
         "_VeryBusy: later", code="processor_error._VeryBusy"
     )
-    assert outcome_of_exception(_Busy("later"), retry_on=(_VeryBusy,)) == Fail(
+    assert outcome_from_exception(_Busy("later"), retry_on=(_VeryBusy,)) == Fail(
         "_Busy: later", code="processor_error._Busy"
     )
 
 
 def test_named_class_goes_before_what_is_known_of_it():
     """A class in `retry_on` is retried although its status would not pass, after the time that its header names."""
-    outcome = outcome_of_exception(_httpx(404, retry_after="2"), retry_on=(httpx.HTTPStatusError,))
+    outcome = outcome_from_exception(_httpx(404, retry_after="2"), retry_on=(httpx.HTTPStatusError,))
 
     assert outcome == Retry("HTTPStatusError: no", 2.0, "processor_error.HTTPStatusError")

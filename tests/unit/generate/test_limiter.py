@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay.batch.processor import Work, waits
+from backstay.batch.processor import Work, is_waiting
 from backstay.generate.limiter import JobLimiter, RateLimiter
 from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate, RateBounds
@@ -156,12 +156,12 @@ async def test_work_waits_while_it_is_queued():
     task = asyncio.create_task(limiter.acquire(0, work))
     await asyncio.sleep(0)
 
-    assert waits(work)
+    assert is_waiting(work)
     clock.now = 1.0
     limiter._serve()
     async with asyncio.timeout(20):
         await task
-    assert not waits(work)
+    assert not is_waiting(work)
 
 
 async def test_a_closed_limiter_has_no_timer():

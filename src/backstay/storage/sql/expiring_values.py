@@ -57,8 +57,8 @@ class SqlExpiringValues:
     async def owners(self) -> Sequence[str]:
         return await self._database.read(lambda s: [owner for (owner,) in s.rows("owners")])
 
-    async def count_other_owners(self, owner: str, noun: OwnedKind) -> OtherOwners:
-        return await self._database.read(lambda s: count_of_others(s, owner, noun))
+    async def count_other_owners(self, owner: str, kind: OwnedKind) -> OtherOwners:
+        return await self._database.read(lambda s: count_of_others(s, owner, kind))
 
 
 def to_values(expiring: ExpiringValue, now: int) -> Values:

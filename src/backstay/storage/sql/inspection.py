@@ -30,7 +30,7 @@ class Leaseholder:
 
     owner: str
     job_id: str
-    card: WorkerIdentity
+    identity: WorkerIdentity
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,13 @@ class SqlIntake:
         self._clock = clock
         self._positions: dict[tuple[str, int], _StagingPosition] = {}
 
-    async def stage(self, owner: str, card: WorkerIdentity) -> StagedJob:
+    async def stage(self, owner: str, identity: WorkerIdentity) -> StagedJob:
         now = now_micros(self._clock)
 
         def stage(session: Session) -> StagedJob:
             refuse_unwritable(session, owner)
             key = session.value("stage_job", {"owner": owner, "now": now})
-            values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
+            values = {"owner": owner, "job_key": key, "now": now, **asdict(identity)}
             token = session.value("insert_worker", values)
             return StagedJob(owner, key, token)
 
@@ -46,38 +46,38 @@ class SqlIntake:
         self._positions[staged.owner, staged.job_key] = _StagingPosition()
         return staged
 
-    async def stage_items(self, staged: StagedJob, drafts: Sequence[NewItem]) -> int:
+    async def stage_items(self, staged: StagedJob, items: Sequence[NewItem]) -> int:
         # A job that was dropped has no position; the fence refuses it.
         position = self._positions.get((staged.owner, staged.job_key), _StagingPosition())
         try:
-            return await self._stage_items(staged, drafts, position)
+            return await self._stage_items(staged, items, position)
         except OutcomeRefused:
             if position.looks_up:
                 raise
         # An id exists already, which is rare: look up each id before storing it from now on.
         position.looks_up = True
-        return await self._stage_items(staged, drafts, position)
+        return await self._stage_items(staged, items, position)
 
-    async def _stage_items(self, staged: StagedJob, drafts: Sequence[NewItem], position: "_StagingPosition") -> int:
+    async def _stage_items(self, staged: StagedJob, items: Sequence[NewItem], position: "_StagingPosition") -> int:
         def stage_items(session: Session) -> tuple[int, _StagingPosition]:
             fence(session, staged.owner, staged.job_key, staged.token)
             after = position.copy()
-            named = _ItemNaming(session, staged, after).name(drafts)
+            named = _ItemNaming(session, staged, after).name(items)
             first = after.next_position
             key, owner = staged.job_key, staged.owner
             session.execute_rows(
                 "insert_items",
-                [(key, first + n, owner, item_id, draft.digest) for n, (item_id, draft) in enumerate(named)],
+                [(key, first + n, owner, item_id, item.digest) for n, (item_id, item) in enumerate(named)],
             )
             session.execute_rows(
                 "insert_inputs",
                 [
-                    (key, first + n, owner, draft.topic, draft.persona, draft.parameters_json, draft.line)
-                    for n, (_, draft) in enumerate(named)
+                    (key, first + n, owner, item.topic, item.persona, item.parameters_json, item.line)
+                    for n, (_, item) in enumerate(named)
                 ],
             )
             after.next_position += len(named)
-            return len(drafts) - len(named), after
+            return len(items) - len(named), after
 
         repeated, self._positions[staged.owner, staged.job_key] = await self._database.write(stage_items)
         return repeated

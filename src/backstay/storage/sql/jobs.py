@@ -161,10 +161,10 @@ class SqlJobs:
 
         return await self._database.write(clean_step)
 
-    async def ended_under_workers(self, owner: str) -> Sequence[str]:
+    async def finished_jobs_with_leases(self, owner: str) -> Sequence[str]:
         return await self._names("jobs_ended_under_workers", owner)
 
-    async def uncleaned(self, owner: str) -> Sequence[str]:
+    async def jobs_to_clean(self, owner: str) -> Sequence[str]:
         return await self._names("uncleaned_jobs", owner)
 
     async def _names(self, name: str, owner: str) -> Sequence[str]:
@@ -285,7 +285,7 @@ def _job(row: Row) -> Job:
         counts=ItemCounts(pending, running, completed, failed, skipped),
         tokens=TokenCounts(tokens_in, tokens_out),
         workers=workers,
-        waiting=_waiting(waiting) if waiting is not None else None,
+        provider_wait=_waiting(waiting) if waiting is not None else None,
         pause=_pause(pause_code, pause_message, pause_evidence),
         cleaned=cleaned_at is not None,
         created_at=from_micros(created_at),

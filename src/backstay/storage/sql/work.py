@@ -30,7 +30,9 @@ class SqlWork:
         self._database = database
         self._clock = clock
 
-    async def acquire_lease(self, owner: str, job_id: str, card: WorkerIdentity, *, again: bool) -> EnterResult:
+    async def acquire_lease(
+        self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
+    ) -> EnterResult:
         def acquire_lease(session: Session) -> EnterResult:
             key, job = lock_job(session, owner, job_id)
             now = now_micros(self._clock)
@@ -38,13 +40,13 @@ class SqlWork:
                 # All items are settled, but a worker may have died before it settled the job.
                 settle_if_done(session, owner, key, job.state, job.counts, now)
                 return EnterResult(None, find_job(session, owner, job_id)[1])
-            if again and job.state in (JobState.PAUSED, JobState.CANCELLED):
+            if after_lease_loss and job.state in (JobState.PAUSED, JobState.CANCELLED):
                 return EnterResult(None, job)
             state = check_action(job_id, job.state, JobAction.WORK)
             refuse_unwritable(session, owner)
             if job.state is not JobState.RUNNING:
                 set_state(session, owner, key, state, now)
-            values = {"owner": owner, "job_key": key, "now": now, **asdict(card)}
+            values = {"owner": owner, "job_key": key, "now": now, **asdict(identity)}
             token = session.value("insert_worker", values)
             return EnterResult(Lease(owner, key, job_id, token), find_job(session, owner, job_id)[1])
 
@@ -66,7 +68,7 @@ class SqlWork:
         if state is JobState.PENDING:
             state = _reenter(session, lease, now)
         claimed: list[ClaimedItem] = []
-        if claim.room > 0 and state is JobState.RUNNING and not any(v.result == "doomed" for v in verdicts):
+        if claim.free_slots > 0 and state is JobState.RUNNING and not any(v.result == "doomed" for v in verdicts):
             claimed = self._claim(session, lease, claim, now)
             changes.pending -= len(claimed)
             changes.running += len(claimed)
@@ -89,7 +91,7 @@ class SqlWork:
             pause = Pause(halting.code or "doom", halting.message or "", (attempt, *halting.evidence))
             set_state(session, lease.owner, lease.job_key, state, now, pause)
         due, suspects = (None, False)
-        if claim.room > 0 and not claimed:
+        if claim.free_slots > 0 and not claimed:
             due, suspects = self._next_due(session, lease, claim, now)
         return CommitReport(claimed, state, counts, tokens, suspects, due)
 
@@ -102,10 +104,10 @@ class SqlWork:
             "latest": now + _LONGEST_WAIT,
             "max_interruptions": claim.max_interruptions,
             "alone": False,
-            "room": claim.room,
+            "room": claim.free_slots,
         }
         rows: list[Row] = session.rows("claim_items", values)
-        is_alone = not rows and claim.alone
+        is_alone = not rows and claim.may_claim_suspect
         if is_alone:
             rows = session.rows("claim_items", {**values, "alone": True, "room": 1})
         input_rows = session.select_rows("inputs_at", [(row[0],) for row in rows], lease.job_key)
