@@ -12,7 +12,7 @@ def test_stopped_past_the_lease_and_continued(scene):
     workers = wake_up_beside_a_successor(scene)
 
     assert [scene.finish(worker) for worker in workers] == [0, 0], scene.errors()
-    assert "worker_taken_over" in scene.errors()
+    assert "lease_reclaimed" in scene.errors()
     assert "lease_lost" in scene.errors()
     # What the frozen one had in flight was called twice, as if it had crashed.
     assert scene.broken(crashes=1) == []

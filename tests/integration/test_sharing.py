@@ -120,7 +120,7 @@ async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch, capl
         other.set_busy_timeout(60_000)
 
         async def let_go():
-            await until(lambda: caplog.messages.count("database_waited_for") >= 2)
+            await until(lambda: caplog.messages.count("database_unavailable_retrying") >= 2)
             other.execute("ROLLBACK")
 
         async def process(item, work):
@@ -148,7 +148,7 @@ async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypa
         other.set_busy_timeout(60_000)
 
         async def stop_when_it_waits():
-            await until(lambda: "database_waited_for" in caplog.messages)
+            await until(lambda: "database_unavailable_retrying" in caplog.messages)
             stop.request()
 
         async def process(item):

@@ -67,7 +67,7 @@ class Heartbeat:
                 if self._stop.is_set():
                     return  # the run is over, and has said what there was to say
                 # A missed beat is no harm in itself; the next commit meets the same trouble and reports it.
-                _log.warning("beat_missed", code=error.code, job=self._lease.job_id)
+                _log.warning("heartbeat_missed", code=error.code, job=self._lease.job_id)
 
     def _note_turn(self) -> None:
         self._loop_turned_at = time.monotonic()
@@ -100,7 +100,7 @@ class LeaseMonitor:
             elif await self._store.reclaim(self._owner, row, crash_limit=CRASH_LIMIT):
                 # After a kill this is how a resume begins; a worker that is only silent may yet wake up and wonder.
                 level = logging.INFO if liveness.is_proven_dead(row.identity) else logging.WARNING
-                _log.log(level, "worker_taken_over", job=self._job_id, host=row.identity.host, pid=row.identity.pid)
+                _log.log(level, "lease_reclaimed", job=self._job_id, host=row.identity.host, pid=row.identity.pid)
                 liveness.remove_lock_file(row.identity)
             else:
                 alive += 1

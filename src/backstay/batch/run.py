@@ -157,10 +157,10 @@ class LeasedRun:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._store.release(lease)
         except StorageError as error:
-            _log.warning("could_not_give_back", job=lease.job_id, code=error.code)
+            _log.warning("lease_release_failed", job=lease.job_id, code=error.code)
             return False
         except TimeoutError:
-            _log.warning("could_not_give_back", job=lease.job_id, code="timeout")
+            _log.warning("lease_release_failed", job=lease.job_id, code="timeout")
             return False
         return True
 
@@ -185,4 +185,4 @@ class LeasedRun:
         except BackstayError as error:
             if self._is_over:
                 return  # whoever looks at the run has been told how it ended, and that is to be the last word
-            _log.warning("stop_not_noted", job=lease.job_id, code=error.code)
+            _log.warning("stop_mark_failed", job=lease.job_id, code=error.code)

@@ -182,7 +182,10 @@ class Worker:
                 if self._is_stopping():
                     raise
                 _log.warning(
-                    "database_waited_for", job=self._lease.job_id, code=error.code, waiting=len(self._committer)
+                    "database_unavailable_retrying",
+                    job=self._lease.job_id,
+                    code=error.code,
+                    waiting=len(self._committer),
                 )
 
     async def _until_leaving(self, step: Coroutine[Any, Any, T]) -> T:
@@ -288,7 +291,7 @@ class Worker:
         self._says_at = self._says_at or now + _SAYS_SECONDS
         if now >= self._says_at and len(self._calls):
             self._says_at = math.inf
-            _log.warning("pausing_after_calls_in_flight", job=self._lease.job_id, calls=len(self._calls))
+            _log.warning("pause_delayed_by_calls", job=self._lease.job_id, calls=len(self._calls))
         return math.inf
 
     # -- what calls and the committer report -----------------------------------------------------------------------

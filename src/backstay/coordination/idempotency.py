@@ -96,7 +96,7 @@ class IdempotentRequests:
                 try:
                     await self._store.renew(owner, _KIND, name, claim, lasts=_CLAIMED)
                 except BackstayError as error:
-                    _log.warning("claim_not_renewed", code=error.code)
+                    _log.warning("claim_renewal_failed", code=error.code)
 
         task = asyncio.create_task(renew())
         try:

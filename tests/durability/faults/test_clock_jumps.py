@@ -26,7 +26,7 @@ def test_a_jump_changes_nothing(scene, seconds):
     codes = [scene.finish(worker) for worker in workers]
 
     assert codes == [0, 0], scene.errors()
-    assert "worker_taken_over" not in scene.errors()
+    assert "lease_reclaimed" not in scene.errors()
     assert "lease_lost" not in scene.errors()
     assert len(scene.witness().calls) == scene.items + 2, "the one item that timed out was called three times"
     assert scene.broken(may_fail=frozenset({"i5"})) == []

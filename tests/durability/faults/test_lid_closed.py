@@ -30,7 +30,7 @@ def test_all_workers_sleep_through_their_leases(scene):
 
     assert slept
     assert codes == [0, 0, 0], scene.errors()
-    assert "worker_taken_over" not in scene.errors()
+    assert "lease_reclaimed" not in scene.errors()
     assert len(scene.witness().calls) == scene.items
     assert scene.broken() == []
 
@@ -47,6 +47,6 @@ def test_a_worker_that_sleeps_alone_is_reclaimed(scene):
     workers[0].send_signal(signal.SIGCONT)
 
     assert code == 0, scene.errors()
-    assert "worker_taken_over" in scene.errors()
+    assert "lease_reclaimed" in scene.errors()
     assert scene.finish(workers[0]) == 0
     assert scene.broken(crashes=1) == []

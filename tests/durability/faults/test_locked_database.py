@@ -71,6 +71,6 @@ def test_no_lease_is_reclaimed_because_of_a_lock(scene):
     codes = [scene.finish(worker) for worker in workers]
 
     assert codes == [0, 0, 0], scene.errors()
-    assert "worker_taken_over" not in scene.errors()
+    assert "lease_reclaimed" not in scene.errors()
     assert len(scene.witness().calls) == scene.items
     assert scene.broken() == []

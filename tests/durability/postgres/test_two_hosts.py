@@ -35,7 +35,7 @@ def is_stopped(process) -> bool:
 
 
 def taken_over(scene) -> int:
-    return scene.errors().count("worker_taken_over")
+    return scene.errors().count("lease_reclaimed")
 
 
 def seconds_until_taken_over(scene, count: int) -> float:
