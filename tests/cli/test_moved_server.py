@@ -164,9 +164,7 @@ def test_what_follows_no_recipe_has_no_address(processor, within, backstay):
     refused = within("resume", "--base-url", "http://localhost:8001/v1")
 
     assert refused.code == 2
-    assert refused.one_line_error() == (
-        "This run of job 't' follows no recipe, so there is no model to ask at another address; leave the base URL out"
-    )
+    assert refused.one_line_error() == ("This run of job 't' uses no recipe, so a base URL has no effect; leave it out")
     assert backstay.count("t", "completed") == 1
 
 
@@ -179,7 +177,7 @@ def test_the_same_command_with_another_address_says_how_to_go_on(within, job, no
         *words[:4], "--base-url", within("status", job, "--json").json["recipe"]["base_url"], "--turns", "4"
     )
 
-    says = "`backstay resume mv` goes on with the one it has"
+    says = "`backstay resume mv` continues with its own recipe"
     assert f"{says}, and with --base-url at another address; choose" in moved.one_line_error()
     assert f"{says}; choose" in longer.one_line_error()
     assert now.calls == []

@@ -31,7 +31,7 @@ def test_resume_asks_which_of_several(within, backstay):
     named = within("resume", "more")
 
     assert ended.code == 2
-    assert ended.one_line_error() == "Several jobs are unfinished, say which one: more, topics"
+    assert ended.one_line_error() == "Several jobs are unfinished; name one of: more, topics"
     assert named.code == 0
     assert named.out.startswith("more: 3 of 3 completed")
 
@@ -44,7 +44,7 @@ def test_resume_with_nothing_to_do_says_so(within, backstay):
     ended = within("resume")
     as_json = within("resume", "--json")
 
-    assert (ended.code, ended.out) == (0, "No job is unfinished; `backstay jobs` lists all there are.\n")
+    assert (ended.code, ended.out) == (0, "No job is unfinished; `backstay jobs` lists all jobs.\n")
     assert as_json.code == 0
     assert as_json.json == {
         "job": None,
@@ -107,7 +107,7 @@ def test_a_job_of_a_program_is_left_to_it(within, backstay):
     ended = within("resume", "mine")
 
     assert ended.code == 2
-    assert "run that program again to go on with it" in ended.one_line_error()
+    assert "run that program again to resume it" in ended.one_line_error()
     assert "its processor is a function of that program" in within("status", "mine").out
 
 

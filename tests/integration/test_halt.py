@@ -136,7 +136,7 @@ async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backs
     async def put_back_while_it_ends(worker, pause):
         await put_back(worker, pause)
         late.set()
-        await until(lambda: not len(worker._calls))
+        await until(lambda: not len(worker._executor))
 
     async def process(item):
         if item.id == "item-1":

@@ -77,7 +77,7 @@ async def test_one_of_several_must_be_named(backstay):
     for name in "ab":
         await backstay.batches.create(name, items(1), "scripted")
 
-    with pytest.raises(JobNameNeeded, match=r"say which one: b, a$") as caught:
+    with pytest.raises(JobNameNeeded, match=r"name one of: b, a$") as caught:
         await backstay.batches.resume()
 
     assert caught.value.context == {"jobs": ["b", "a"]}
@@ -286,7 +286,7 @@ async def test_other_processor_is_refused(backstay):
     """A job is made by one."""
     await backstay.batches.create("batch", items(2), "scripted")
 
-    with pytest.raises(JobDiffers, match="is made by 'scripted', not by 'caller'"):
+    with pytest.raises(JobDiffers, match="exists with the processor 'scripted', not 'caller'"):
         await backstay.batches.run("batch", items(2), Writer())
     with pytest.raises(JobDiffers):
         await backstay.batches.run("batch", items(2), "scripted:0.1")
@@ -368,7 +368,7 @@ async def test_requests_can_be_bounded_only_where_a_recipe_is_followed(backstay)
         backstay.batches.run("batch", items(1), Writer(), rpm=5),
         backstay.batches.create("batch", items(1), "scripted", tpm=5),
     ):
-        with pytest.raises(SettingsError, match=r"[rt]pm limits the requests of a recipe, and this job has none"):
+        with pytest.raises(SettingsError, match=r"[rt]pm limits the requests of a recipe, and this job has no recipe"):
             await refused
 
     assert await backstay.batches.list() == []

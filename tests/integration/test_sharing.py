@@ -65,7 +65,7 @@ async def test_second_worker_waits_for_what_the_first_holds(backstay, monkeypatc
     wait = Worker._wait
 
     async def noted(worker, report):
-        if report.counts == ItemCounts(running=2, completed=2) and not len(worker._calls):
+        if report.counts == ItemCounts(running=2, completed=2) and not len(worker._executor):
             waits.set()  # the second worker has nothing to do and waits
         await wait(worker, report)
 

@@ -1,4 +1,4 @@
-"""The durable progress of a job, and the same seen live."""
+"""The stored progress of a job, and the live progress of a run."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class ItemCounts:
-    """How many items of a job are in each state. Their sum is what was planned, always."""
+    """Numbers of a job's items by state. Their sum is always the number of planned items."""
 
     pending: int = 0
     running: int = 0
@@ -21,12 +21,12 @@ class ItemCounts:
 
     @property
     def settled(self) -> int:
-        """Items that need no more work."""
+        """Number of items that need no more work."""
         return self.completed + self.failed + self.skipped
 
     @property
     def done(self) -> int:
-        """Items that need no more work and have not failed."""
+        """Number of items that need no more work and have not failed."""
         return self.completed + self.skipped
 
     @property
@@ -36,7 +36,7 @@ class ItemCounts:
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens sent and received, failed attempts included."""
+    """Numbers of tokens sent and received, failed attempts included."""
 
     tokens_in: int = 0
     tokens_out: int = 0
@@ -44,28 +44,28 @@ class TokenCounts:
 
 @dataclass(frozen=True, slots=True)
 class ProviderWait:
-    """What all calls of a worker wait for."""
+    """A wait of all calls of a worker, such as for a rate limit."""
 
     reason: str
-    """As `Rate limited by api.openai.com`."""
+    """Such as `Rate limited by api.openai.com`."""
     detail: str
-    """As `429: per-minute quota`."""
+    """Such as `429: per-minute quota`."""
     until: datetime
-    """When the next call is made, in UTC."""
+    """Time of the next call, in UTC."""
 
     def format_message(self, now: datetime) -> str:
         """Return `Rate limited by api.openai.com; retrying in 8 s (429: per-minute quota)`."""
         seconds = max(0, math.ceil((self.until - now).total_seconds()))
-        shown = f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} min"
-        return f"{self.reason}; retrying in {shown} ({self.detail})"
+        duration = f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} min"
+        return f"{self.reason}; retrying in {duration} ({self.detail})"
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A job while this run works on it.
+    """The progress of a job during a run.
 
-    `rate` is in items a second, completed or skipped, and `eta_seconds` is made from it: both know this run only, so
-    that items which were finished before a resume make no promise about those still to do. A failure is no progress.
+    `rate` is the number of items completed or skipped per second, and `eta_seconds` is computed from it. Both
+    consider this run only, since the speed of earlier runs says nothing about it. Failed items do not count.
     """
 
     job_id: str
@@ -75,7 +75,7 @@ class JobProgress:
     rate: float
     eta_seconds: float | None
     provider_wait: ProviderWait | None = None
-    """What all calls wait for just now."""
+    """What all calls currently wait for, if anything."""
 
     @property
     def planned(self) -> int:

@@ -1,4 +1,4 @@
-"""Group commit: many outcomes, one transaction, each acknowledged after it."""
+"""Group commit: many outcomes in one transaction, each acknowledged after it."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,14 +6,14 @@ from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused
 
-GROUP = 512  # verdicts in one transaction at most: what bounds the time a transaction holds the write lock
+GROUP = 512  # verdicts in one transaction at most; this bounds how long a transaction holds the write lock
 
 
 class Committer:
-    """Collects verdicts and writes whatever is waiting, never waiting for more.
+    """A buffer of verdicts. Each commit writes all that are waiting, and never waits for more.
 
-    While one group is being written the next gathers, so the busier the job, the more items share a commit. When the
-    database refuses a group, it is written again one by one: the outcome that is refused fails its own item.
+    While one group is written, the next one gathers, so a busier job shares each commit among more items. If the
+    database refuses a group, its verdicts are written one by one: a refused outcome fails only its own item.
     """
 
     def __init__(self, *, store: WorkStore, lease: Lease, on_committed: Callable[[Sequence[Verdict]], None]) -> None:
@@ -26,14 +26,14 @@ class Committer:
         return len(self._waiting)
 
     def add(self, verdict: Verdict) -> None:
-        """Let a verdict take part in the next commit."""
+        """Add a verdict to those that wait for the next commit."""
         self._waiting.append(verdict)
 
     async def commit(self, claim: Claim) -> CommitReport:
-        """Write what is waiting and claim new items in the same transaction.
+        """Write the waiting verdicts and claim new items in the same transaction.
 
-        `on_committed` hears of verdicts only when they are on disk. Raises LeaseLost and StorageError; verdicts that
-        were not written then wait on.
+        `on_committed` is called with verdicts only when they are on disk. Raises LeaseLost and StorageError; verdicts
+        that were not written then wait for the next commit.
         """
         group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
         written = 0

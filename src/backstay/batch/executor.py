@@ -1,4 +1,4 @@
-"""The calls in flight: each started, timed, and turned into exactly one outcome."""
+"""Execution of processor calls: each is started, timed, and turned into exactly one outcome."""
 
 import asyncio
 import inspect
@@ -17,7 +17,7 @@ from backstay.batch.thread_pool import ThreadPool
 
 
 class _Attempt(Work):
-    """One attempt in flight: what its processor sees of it, and what is known here besides."""
+    """One attempt in flight: the `Work` that its processor sees, and the state of its execution."""
 
     __slots__ = ("_on_waiting", "claimed", "deadline", "task", "traceback")
 
@@ -31,26 +31,27 @@ class _Attempt(Work):
         self.traceback: str | None = None
         self._on_waiting = on_waiting
 
-    def _set_waits(self, waits: bool) -> None:
-        self._on_waiting(self, waits)
+    def _set_waiting(self, is_waiting: bool) -> None:
+        self._on_waiting(self, is_waiting)
 
-    def note_waiting(self, waits: bool) -> None:
-        """Note on the event loop that it waits for permission to begin, or no longer does."""
-        self._waits = waits
+    def note_waiting(self, is_waiting: bool) -> None:
+        """Note, on the event loop, whether the attempt waits for a permit."""
+        self._is_waiting = is_waiting
 
     def end(self) -> None:
-        """Let go of what was to say how it ends: that holds this call, and a cycle keeps its answer in memory."""
+        """Drop the time-out callback: it refers to this attempt, and the cycle would keep the answer in memory."""
         self._on_timeout = None
 
 
 class Executor:
-    """Runs a processor over claimed items. `on_ended` is called on the event loop, once for each item started, with
-    the outcome and what was used.
+    """The calls of a processor for claimed items.
 
-    A call that outlives its deadline is cancelled and, if it does not heed that, abandoned: its outcome is a time-out
-    at once, and whatever it returns later is dropped. All calls have the same time allowed, so the one that was
-    started first is due first and a single timer watches them all. The time of a call that waits for permission to
-    begin starts anew when it has it, which makes it the last of all.
+    `on_ended` is called on the event loop once for each started item, with the outcome and the usage.
+
+    A call that exceeds its deadline is cancelled, and abandoned if it ignores that: its outcome is a time-out at once,
+    and what it returns later is dropped. All calls have the same time-out, so the call started first is due first and
+    a single timer serves them all. When a call gets the permit that it waited for, its time-out starts anew, which
+    makes it the last to be due.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Executor:
         self._threads = ThreadPool()
         self._stagger = Stagger()
         self._timer: asyncio.TimerHandle | None = None
-        # The event loop keeps weak references only.
+        # The event loop keeps only weak references to tasks.
         self._abandoned: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -76,7 +77,7 @@ class Executor:
 
     def start(self, claimed: ClaimedItem) -> None:
         """Call the processor for one claimed item."""
-        call = _Attempt(claimed, deadline=self._loop.time() + self._timeout, on_waiting=self._waiting)
+        call = _Attempt(claimed, deadline=self._loop.time() + self._timeout, on_waiting=self._on_waiting_changed)
         self._in_flight[claimed.position] = call
         if self._timer is None:
             self._timer = self._loop.call_at(call.deadline, self._expire)
@@ -86,7 +87,7 @@ class Executor:
             self._threads.submit(lambda: self._call_in_thread(call))
 
     def abandon_all(self) -> None:
-        """Cancel what runs; no outcome is reported any more."""
+        """Cancel all calls; no outcome is reported any more."""
         abandoned = list(self._in_flight.values())
         self._in_flight.clear()
         self._stop_timer()
@@ -94,7 +95,7 @@ class Executor:
             self._cancel(call)
 
     def abandon_waiting(self) -> None:
-        """Cancel the calls that have not begun, or wait for permission to: no outcome, as nothing was asked."""
+        """Cancel the calls that have not begun or wait for a permit. They get no outcome, as no request was sent."""
         for position, call in list(self._in_flight.items()):
             if call.task is not None and is_waiting(call):
                 del self._in_flight[position]
@@ -109,18 +110,18 @@ class Executor:
             call.task = self._loop.create_task(self._await_outcome(call))
 
     async def _await_outcome(self, call: _Attempt, returned: Awaitable[Any] | None = None) -> None:
-        """Call the processor, or take what it has returned already, and await the outcome."""
+        """Await the processor, or the awaitable that it has returned already, and settle the call."""
         try:
             outcome = outcome_from_result(await (returned or self._callee.call(call.claimed.item, call)))
         except asyncio.CancelledError:
             if not self._is_in_flight(call):
                 raise
-            # Nobody cancelled it from here: the processor cancelled itself.
+            # Not cancelled by this executor: the processor cancelled itself.
             outcome = Retry("the processor cancelled itself", code="cancelled")
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            # SystemExit too: asyncio would pass it on, and one item's function must not end everybody's run.
+            # SystemExit too: asyncio would propagate it, and the function of one item must not end the whole run.
             outcome = self._outcome_of_exception(call, error)
         self._settle(call, outcome)
 
@@ -136,7 +137,7 @@ class Executor:
             else:
                 self._loop.call_soon_threadsafe(self._settle, call, outcome)
         except RuntimeError:
-            # The loop is closed: the run ended without this abandoned call, and nobody listens.
+            # The loop is closed: the run ended without this abandoned call.
             return
 
     def _outcome_of_exception(self, call: _Attempt, error: BaseException) -> Outcome:
@@ -144,7 +145,7 @@ class Executor:
         return outcome_from_exception(error, retry_on=self._callee.retry_on)
 
     def _continue(self, call: _Attempt, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Await what a processor returned that looked blocking, such as a lambda around an asynchronous one."""
+        """Await the coroutine returned by a function that looked blocking, such as a lambda around an async one."""
         if self._is_in_flight(call):
             call.task = self._loop.create_task(self._await_outcome(call, coroutine))
         else:
@@ -179,27 +180,27 @@ class Executor:
                 self._timer = self._loop.call_at(call.deadline, self._expire)
                 return
             if is_waiting(call):
-                self._allow_anew(call)
+                self._restart_timeout(call)
                 continue
             self._settle(call, timeout_outcome(call, self._timeout))
             self._cancel(call)
 
-    def _waiting(self, call: _Attempt, waits: bool) -> None:
+    def _on_waiting_changed(self, call: _Attempt, is_waiting: bool) -> None:
         if call.task is not None:
-            self._note_waiting(call, waits)
+            self._note_waiting(call, is_waiting)
             return
-        # A blocking processor, in a thread: noted in order, and with its new deadline in one step, so that a wait that
-        # is over is not taken for a call that took too long. When the run has ended without it, the loop may be closed.
+        # A blocking processor, in a thread: the event loop notes the end of the wait and the new deadline in one step,
+        # so that the wait is not counted as call time. If the run has ended without this call, the loop may be closed.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._note_waiting, call, waits)
+            self._loop.call_soon_threadsafe(self._note_waiting, call, is_waiting)
 
-    def _note_waiting(self, call: _Attempt, waits: bool) -> None:
-        call.note_waiting(waits)
-        if not waits:
-            self._allow_anew(call)
+    def _note_waiting(self, call: _Attempt, is_waiting: bool) -> None:
+        call.note_waiting(is_waiting)
+        if not is_waiting:
+            self._restart_timeout(call)
 
-    def _allow_anew(self, call: _Attempt) -> None:
-        """Give a call all its time from now on."""
+    def _restart_timeout(self, call: _Attempt) -> None:
+        """Restart the time-out of a call."""
         if self._is_in_flight(call):
             del self._in_flight[call.claimed.position]
             call.deadline = self._loop.time() + self._timeout

@@ -1,4 +1,4 @@
-"""Where an exception came from: files, lines and names of functions; never a value, never a line of code."""
+"""The traceback of an exception as files, lines and function names, without values or source code."""
 
 import os
 from collections.abc import Iterator
@@ -6,36 +6,36 @@ from itertools import islice
 from pathlib import Path
 from types import CodeType, TracebackType
 
-_CAP = 4_000  # characters of a traceback that are kept
-_MOST_FRAMES = 10_000  # that are walked
+_CAP = 4_000  # characters of a stored traceback at most
+_MAX_FRAMES = 10_000  # frames that are walked at most
 _OWN_FOLDER = str(Path(__file__).parent) + os.sep
 
 
 def format_frames(error: BaseException) -> str | None:
     """Return the frames of an exception, the innermost last, as one line each; None when there are none.
 
-    The frames of Backstay that made the call are left out. When they do not all fit, the innermost are kept.
+    The frames of Backstay that made the call are left out. If not all frames fit, the innermost are kept.
     """
     folder = _working_folder()
     lines: list[str] = []
-    size, left_out = 0, 0
+    size, omitted = 0, 0
     frames = _frames(error.__traceback__)
     for code, number in reversed(frames):
-        line = f"{_shown_path(code.co_filename, folder)}:{number} in {code.co_qualname}"
+        line = f"{_relative_path(code.co_filename, folder)}:{number} in {code.co_qualname}"
         line = "".join(character if character.isprintable() else "?" for character in line)
         size += len(line) + 1
         if size > _CAP:
-            left_out = len(frames) - len(lines)
+            omitted = len(frames) - len(lines)
             break
         lines.append(line)
-    if left_out:
-        lines.append(f"({left_out:,} outer frames left out)")
+    if omitted:
+        lines.append(f"({omitted:,} outer frames left out)")
     return "\n".join(reversed(lines)) or None
 
 
 def _frames(traceback: TracebackType | None) -> list[tuple[CodeType, int]]:
     frames: list[tuple[CodeType, int]] = []
-    for entry in islice(_entries(traceback), _MOST_FRAMES):
+    for entry in islice(_entries(traceback), _MAX_FRAMES):
         code = entry.tb_frame.f_code
         if frames or not code.co_filename.startswith(_OWN_FOLDER):
             frames.append((code, entry.tb_lineno or code.co_firstlineno))
@@ -55,5 +55,5 @@ def _working_folder() -> str | None:
         return None  # it was removed
 
 
-def _shown_path(path: str, folder: str | None) -> str:
+def _relative_path(path: str, folder: str | None) -> str:
     return path.removeprefix(folder) if folder is not None else path

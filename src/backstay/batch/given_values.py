@@ -11,32 +11,32 @@ from types import NoneType
 from typing import Any
 from uuid import UUID
 
-_AS_THEY_ARE = frozenset({str, int, bool, NoneType})
-_DATES = ("M", "m")  # NumPy's kinds of dates, which its own conversion turns into numbers
+_PLAIN_TYPES = frozenset({str, int, bool, NoneType})
+_DATE_KINDS = ("M", "m")  # NumPy kinds of dates and durations, which `tolist` turns into numbers
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of one item, converted to JSON types, each under its name.
+    """Return the values of one item by name, converted to JSON types.
 
     Numbers stay numbers, missing values (NaN, NaT, NA) become None, dates and times become ISO 8601 text. Values of
-    unknown types stay as they are and are refused later.
+    unknown types stay as they are and are rejected later.
 
     Raises:
         ValueError: a value cannot be converted; the message names it.
     """
-    changed, name = {}, ""
+    converted, name = {}, ""
     try:
         for name, value in values.items():
-            if type(value) not in _AS_THEY_ARE:
-                changed[name] = _plain(value, name)
+            if type(value) not in _PLAIN_TYPES:
+                converted[name] = _plain(value, name)
     except RecursionError:
         raise ValueError(f"{name!r} is nested too deeply, or holds itself") from None
-    return {**values, **changed} if changed else dict(values)
+    return {**values, **converted} if converted else dict(values)
 
 
-def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - a list of kinds
+def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - one branch a type
     kind = type(value)
-    if kind in _AS_THEY_ARE:
+    if kind in _PLAIN_TYPES:
         return value
     if kind is float:
         return _number(value, name)
@@ -55,7 +55,7 @@ def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - a list of kinds
     if kind.__name__ in ("NAType", "NaTType"):
         return None
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
-        return _of_numpy(value, name)
+        return _from_numpy(value, name)
     if hasattr(value, "isoformat"):
         return value.isoformat()
     for builtin in (str, bool, int):
@@ -74,11 +74,11 @@ def _number(value: float, name: str) -> float | None:
     return value
 
 
-def _of_numpy(value: Any, name: str) -> Any:
+def _from_numpy(value: Any, name: str) -> Any:
     """Return a NumPy number, date or array, or a pandas series, as Python values."""
-    if getattr(value.dtype, "kind", "") not in _DATES:
+    if getattr(value.dtype, "kind", "") not in _DATE_KINDS:
         plain = value.tolist()
-        return _plain(plain, name) if type(plain) is not type(value) else value  # of a kind that Python lacks
+        return _plain(plain, name) if type(plain) is not type(value) else value  # a kind that Python lacks
     if getattr(value, "ndim", 0):
         return [_plain(inner, name) for inner in value]
     text = str(value)

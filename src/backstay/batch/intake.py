@@ -1,4 +1,4 @@
-"""From whatever a user gives as items to checked drafts, a chunk at a time."""
+"""Validation of a user's items, in any of their shapes, into `NewItem`s, one chunk at a time."""
 
 import asyncio
 import hashlib
@@ -22,14 +22,14 @@ ItemLike = Item | Mapping[str, Any]
 Chunks = AsyncIterator[list[NewItem]]
 Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
 
-CHUNK = 4_000  # drafts that travel and are stored together, at most: they share a commit
-_CHUNK_CHARACTERS = 4_000_000  # or so many, where the drafts are long
-_HASH_ID_DIGITS = 20  # 80 bits: a clash among a billion items is less likely than one in a million
+CHUNK = 4_000  # items of a chunk at most; the items of a chunk are stored in one commit
+_CHUNK_CHARACTERS = 4_000_000  # characters after which a chunk of fewer, long items ends
+_HASH_ID_DIGITS = 20  # 80 bits: a collision among a billion items is less likely than one in a million
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Which columns of an input are the item's id, topic and persona; every other one is a parameter."""
+    """The columns of an input that hold an item's id, topic and persona; every other column is a parameter."""
 
     id: str | None = None
     topic: str | None = None
@@ -43,41 +43,41 @@ class ColumnMapping:
 async def read_items(
     items: Items, columns: ColumnMapping, *, stdin: BinaryIO | None = None, ceiling: InputCeiling | None = None
 ) -> Chunks:
-    """Yield the drafts of `items` in chunks, never holding more than one.
+    """Yield `items` in chunks of checked `NewItem`s, holding one chunk at a time.
 
-    A path is read in a thread, so that the event loop turns meanwhile; `-` means standard input.
+    A path is read in a thread, so that the event loop is not blocked; `-` means standard input.
 
     Raises:
-        InputError: an item is unusable, there is none, or there are more than the ceiling; the message names the place.
+        InputError: an item is unusable, there is none, or there are too many for `ceiling`; the message says where.
     """
-    found = text_bytes = 0
+    rows = text_bytes = 0
     async for chunk in _chunks(items, columns, stdin):
-        found += len(chunk)
+        rows += len(chunk)
         text_bytes += sum(map(_size, chunk))
         if ceiling is not None:
-            ceiling.check(str(items), rows=found, text_bytes=text_bytes, what="items")
+            ceiling.check(str(items), rows=rows, text_bytes=text_bytes, what="items")
         yield chunk
-    if not found:
-        raise InputEmpty("There are no items: give at least one")
+    if not rows:
+        raise InputEmpty("The input has no items; give at least one")
 
 
 async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) -> Chunks:
     if hasattr(items, "to_dict"):
-        raise InvalidRow("A data frame is no list of items; give its rows: frame.to_dict('records')")
+        raise InvalidRow("A data frame is not a list of items; give its rows: frame.to_dict('records')")
     if isinstance(items, str | Path):
         source = None if str(items) == "-" else Path(items)
-        rows = _read_file(source, columns, stdin)
+        file_items = _read_file(source, columns, stdin)
         try:
-            while chunk := await asyncio.to_thread(_chunk_of, rows):
+            while chunk := await asyncio.to_thread(_next_chunk, file_items):
                 yield chunk
         finally:
-            with suppress(ValueError):  # a thread is still reading, for nobody: the rows close when it is done
-                rows.close()
+            with suppress(ValueError):  # a thread is still reading: the rows are closed when it ends
+                file_items.close()
     elif isinstance(items, AsyncIterable):
         chunk, size, line = [], 0, 0
         async for item in items:
             line += 1
-            chunk.append(_new_item_from(item, columns, line))
+            chunk.append(_item_from_object(item, columns, line))
             size += _size(chunk[-1])
             if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
                 yield chunk
@@ -85,24 +85,24 @@ async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) 
         if chunk:
             yield chunk
     else:
-        given = (_new_item_from(item, columns, line) for line, item in enumerate(items, start=1))
-        while chunk := _chunk_of(given):
+        new_items = (_item_from_object(item, columns, line) for line, item in enumerate(items, start=1))
+        while chunk := _next_chunk(new_items):
             yield chunk
 
 
-def _chunk_of(given: Iterator[NewItem]) -> list[NewItem]:
-    """Take the next chunk; it is empty when nothing is left."""
+def _next_chunk(new_items: Iterator[NewItem]) -> list[NewItem]:
+    """Return the next chunk, which is empty at the end of the items."""
     chunk, size = [], 0
-    for draft in given:
-        chunk.append(draft)
-        size += _size(draft)
+    for new_item in new_items:
+        chunk.append(new_item)
+        size += _size(new_item)
         if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
             break
     return chunk
 
 
-def _size(draft: NewItem) -> int:
-    return len(draft.topic) + len(draft.parameters_json)
+def _size(new_item: NewItem) -> int:
+    return len(new_item.topic) + len(new_item.parameters_json)
 
 
 def _read_file(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
@@ -110,69 +110,71 @@ def _read_file(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | No
     first = True
     for row in read_rows(source, stdin=stdin):
         if first:
-            _refuse_unknown_columns(row, columns, where)
+            _check_columns(row, columns, where)
             first = False
-        yield _new_item(row.values, columns, f"{where} line {row.line}", row.line)
+        yield _item_from_mapping(row.values, columns, f"{where} line {row.line}", row.line)
 
 
-def _refuse_unknown_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
+def _check_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
     for name in columns.named:
         if name not in row.values:
-            there = ", ".join(list(row.values)[:20])
-            raise UnknownColumn(f"{where} has no column {name!r}; it has: {there}", column=name, path=where)
+            column_names = ", ".join(list(row.values)[:20])
+            raise UnknownColumn(f"{where} has no column {name!r}; it has: {column_names}", column=name, path=where)
     topic = columns.topic or "topic"
     if topic not in row.values:
-        there = ", ".join(list(row.values)[:20])
+        column_names = ", ".join(list(row.values)[:20])
         raise UnknownColumn(
-            f"{where} has no column 'topic'; say which one it is with --topic-column (it has: {there})",
+            f"{where} has no column 'topic'; name it with --topic-column (it has: {column_names})",
             column="topic",
             path=where,
         )
 
 
-def _new_item_from(item: object, columns: ColumnMapping, line: int) -> NewItem:
+def _item_from_object(item: object, columns: ColumnMapping, line: int) -> NewItem:
     where = f"item {line}"
     try:
         if isinstance(item, Item):
             item_id = _identifier(item.id, where, line) if item.id else None
-            return _checked(item_id, item.topic, item.persona, plain_values(item.parameters), where, line)
+            return _build_item(item_id, item.topic, item.persona, plain_values(item.parameters), where, line)
         if isinstance(item, Mapping):
-            return _new_item(plain_values(item), columns, where, line)
+            return _item_from_mapping(plain_values(item), columns, where, line)
     except ValueError as error:
         raise InvalidRow(f"{where}: {error}", line=line) from error
     raise InvalidRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
 
 
-def _new_item(values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int) -> NewItem:
+def _item_from_mapping(values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int) -> NewItem:
     rest = dict(values)
-    id_given = columns.id is not None or "id" in rest
-    item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if id_given else None
+    has_id = columns.id is not None or "id" in rest
+    item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if has_id else None
     topic_name, persona_name = columns.topic or "topic", columns.persona or "persona"
-    # Of all values, not of the rest: one column may be the id and the topic.
+    # Taken from all values, not from the rest, since one column may be both the id and the topic.
     topic, persona = values.get(topic_name), values.get(persona_name)
     rest.pop(topic_name, None)
     rest.pop(persona_name, None)
-    return _checked(item_id, topic, persona, _parameters(rest, where, line), where, line)
+    return _build_item(item_id, topic, persona, _parameters(rest, where, line), where, line)
 
 
 def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
-    """Return the parameters of a row: all that is left of it.
+    """Return the parameters of a row: its remaining values.
 
-    An item of the original has them under `parameters`, and next to it a `status`, which is no parameter: what is done
-    stands in the checkpoint.
+    An item of the original has its parameters under `parameters`. The `status` next to it is not a parameter: the
+    checkpoint says which items are finished.
     """
     if not isinstance(rest.get("parameters", ""), Mapping | None):
         return rest
-    given = rest["parameters"] or {}
+    parameters = rest["parameters"] or {}
     others = {name: value for name, value in rest.items() if name not in ("parameters", "status")}
-    for name in given:
+    for name in parameters:
         if name in others:
-            shown = repr(str(name)[:40])
-            raise InvalidRow(f"{where}: {shown} stands in `parameters` and next to it; rename one of them", line=line)
-    return {**given, **others}
+            name_text = repr(str(name)[:40])
+            raise InvalidRow(
+                f"{where}: {name_text} is both in `parameters` and next to it; rename one of them", line=line
+            )
+    return {**parameters, **others}
 
 
-def _checked(
+def _build_item(
     item_id: str | None, topic: object, persona: object, parameters: dict[str, Any], where: str, line: int
 ) -> NewItem:
     topic = _text(topic, "topic", where, line)
@@ -183,14 +185,16 @@ def _checked(
         source = content_digest_source(topic, persona, parameters)
         parameters_json = orjson.dumps(parameters).decode() if parameters else "{}"
     except (ValueError, TypeError) as error:
-        raise InvalidRow(f"{where}: {_unfit(parameters)} cannot be kept as JSON: {error}", line=line) from error
+        raise InvalidRow(
+            f"{where}: {_unstorable_parameter(parameters)} cannot be stored as JSON: {error}", line=line
+        ) from error
     digest = hashlib.sha256(source).digest()
     base_id = item_id or digest.hex()[:_HASH_ID_DIGITS]
     return NewItem(item_id, base_id, digest, topic, persona, parameters_json, line)
 
 
-def _unfit(parameters: Mapping[str, Any]) -> str:
-    """Name the parameter that cannot be stored as JSON."""
+def _unstorable_parameter(parameters: Mapping[str, Any]) -> str:
+    """Return the name and type of the parameter that cannot be stored as JSON."""
     for name, value in parameters.items():
         try:
             content_digest_source("", None, {name: value})
@@ -218,7 +222,7 @@ def _text(value: object, what: str, where: str, line: int) -> str | None:
     if "\x00" in value:
         raise InvalidRow(f"{where}: the {what} contains a NUL character", line=line)
     if not is_encodable(value):
-        raise InvalidRow(f"{where}: the {what} contains half of a surrogate pair, which is no character", line=line)
+        raise InvalidRow(f"{where}: the {what} contains half of a surrogate pair, which is not a character", line=line)
     return value
 
 

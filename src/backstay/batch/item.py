@@ -13,7 +13,7 @@ from backstay.readers.depth import TOO_DEEP, is_too_deep
 
 
 class ItemState(StrEnum):
-    """Where an item is: `pending → running → completed | failed | skipped`; a retry is `pending` again."""
+    """The state of an item: `pending → running → completed | failed | skipped`; a retry is `pending` again."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -26,7 +26,7 @@ class ItemState(StrEnum):
 class Item:
     """One unit of work, as a processor receives it.
 
-    Whoever gives items to a batch may leave `id` out: it is then made from the content (see `intake`).
+    A caller may leave out `id` when passing items to a batch; it is then made from the content (see `intake`).
     """
 
     topic: str
@@ -37,10 +37,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """An item on its way into a job, checked, with its content digest.
+    """A checked item that is to be added to a job, with its content digest.
 
-    `id` is None when the input names none; `base_id` is then what the id is made from. `line` says where the item
-    stands in its input (a file's line, otherwise the place in the sequence), counted from 1.
+    If the input has no id for it, `id` is None and the id is made from `base_id`. `line` is the item's line in its
+    file, or its number in another input, counted from 1.
     """
 
     id: str | None
@@ -54,43 +54,43 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True)
 class SettledItem:
-    """An item that another program has settled: what it was given is not known, and what came of it is not ours."""
+    """An item that another program has settled; neither its inputs nor its result are known here."""
 
     id: str
     error: str | None = None
-    """Why it failed; None when it was completed."""
+    """Why it failed; None if it was completed."""
 
 
 def to_item(new_item: NewItem) -> Item:
-    """Return the item that a draft becomes; one that was given no id has what its id is made from."""
+    """Return the item that a processor receives; without an id of its own it has the `base_id`."""
     return Item(new_item.topic, new_item.base_id, new_item.persona, orjson.loads(new_item.parameters_json))
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedItem:
-    """An item that this worker holds, with the number of the attempt that its claim recorded."""
+    """An item that this worker holds, with the attempt that its claim recorded."""
 
     item: Item
     position: int
     attempt: int
-    """Number of this try of the item, from 1, over its whole life."""
+    """Number of this attempt among all attempts of the item, from 1."""
     tries: int
-    """How many failed tries count towards `max_attempts`, before this one."""
+    """Number of earlier failed tries that count towards `max_attempts`."""
     runs_alone: bool
-    """The item was running in several workers that died: nothing else runs beside it."""
+    """Whether nothing else runs alongside it, because it was running in several workers that died."""
     started_at: datetime
-    """When it was claimed."""
+    """Time of the claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemSummary:
-    """Where one item of a job stands."""
+    """The state of one item of a job, without its conversation."""
 
     position: int
     id: str
     state: ItemState
     topic: str | None
-    """Of its conversation once the job has cleaned its checkpoint; None when that was deleted too."""
+    """After the checkpoint was cleaned, the topic of its conversation; None if that was deleted too."""
     persona: str | None
     attempts: int
     conversation_id: str | None
@@ -100,7 +100,7 @@ class ItemSummary:
 
 @dataclass(frozen=True, slots=True)
 class FailedItem:
-    """A failed item with the attempt that settled it; or a pending one with an attempt that led to a pause."""
+    """A failed item with the attempt that settled it, or a pending one with an attempt that led to a pause."""
 
     position: int
     item_id: str
@@ -112,15 +112,15 @@ class FailedItem:
     failed_at: str
     state: ItemState = ItemState.FAILED
     traceback: str | None = field(default=None, repr=False)
-    """Where the processor raised, one frame a line, the innermost last; None when it did not raise."""
+    """Traceback of the processor, one frame a line, the innermost last; None if it did not raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureEvent:
-    """One moment at which an item failed, whatever became of the item since."""
+    """One failure of an item, which may have been retried or skipped since."""
 
     sequence: int
-    """Grows with every failing of a job, in the order in which they were committed."""
+    """Rises with every failure of a job, in the order of their commits."""
     position: int
     item_id: str
     topic: str | None
@@ -131,13 +131,13 @@ class FailureEvent:
 
 
 def content_digest_source(topic: str, persona: str | None, parameters: Mapping[str, Any]) -> bytes:
-    """Return the canonical JSON that an item's content digest is made from.
+    """Return the canonical JSON of an item's content, from which its digest is computed.
 
     Raises:
-        ValueError: a parameter cannot be kept as JSON.
+        ValueError: a parameter cannot be stored as JSON.
     """
     plain = dict(parameters)
-    written = canonical_json([topic, persona, plain])
+    text = canonical_json([topic, persona, plain])
     if is_too_deep(plain):
         raise ValueError(TOO_DEEP)
-    return written
+    return text

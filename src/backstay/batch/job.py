@@ -1,4 +1,4 @@
-"""Jobs: their states, the legal moves as one table, and what is kept of each."""
+"""Jobs: their states, the table of legal actions, and their stored properties."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,11 +12,11 @@ from backstay.errors import InvalidTransition, ItemsNeeded
 from backstay.library.id_text import quoted_id, typed_id
 
 TAKEN_OVER = "taken-over"
-"""Stands for the processor of a job that was taken over from another program, until its items come with one."""
+"""The processor of a job imported from another program, until a run attaches its items and a processor."""
 
 
 class JobState(StrEnum):
-    """Where a job is. `interrupted` is never stored: it is a stored `running` without a live worker."""
+    """The state of a job. `interrupted` is never stored: it means stored as `running` without a live worker."""
 
     CREATING = "creating"
     PENDING = "pending"
@@ -33,7 +33,7 @@ FINISHED = (JobState.COMPLETED, JobState.COMPLETED_WITH_FAILURES)
 
 
 class JobAction(StrEnum):
-    """What can be done to a job from outside its items."""
+    """An action on a job as a whole."""
 
     WORK = "resume"
     PAUSE = "pause"
@@ -43,7 +43,7 @@ class JobAction(StrEnum):
     ADD = "add items"
 
 
-# move → (states it may start from, state it leads to; None where it changes the items and not the job)
+# action → (states in which it is allowed, state it leads to; None if it changes only items)
 MOVES: Mapping[JobAction, tuple[tuple[JobState, ...], JobState | None]] = {
     JobAction.WORK: (UNFINISHED, JobState.RUNNING),
     JobAction.PAUSE: ((JobState.PENDING, JobState.RUNNING), JobState.PAUSED),
@@ -54,37 +54,39 @@ MOVES: Mapping[JobAction, tuple[tuple[JobState, ...], JobState | None]] = {
 }
 
 
-def check_action(job_id: str, state: JobState, move: JobAction) -> JobState:
-    """Return the state that `move` leads to; a running or paused job stays so when items are put into it.
+def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
+    """Return the state that `action` leads to. An unfinished job keeps its state when items are added or retried.
 
     Raises:
-        InvalidTransition: the job is in a state that does not allow it.
+        InvalidTransition: the state of the job does not allow the action.
     """
-    allowed, target = MOVES[move]
+    allowed, target = MOVES[action]
     if state not in allowed:
-        shown = str(state).replace("_", " ")
+        state_text = str(state).replace("_", " ")
         raise InvalidTransition(
-            f"Job {quoted_id(job_id)} is {shown}: {move} is not possible. {_remedy(job_id, state)}",
+            f"Job {quoted_id(job_id)} is {state_text}: {action} is not possible. {_remedy(job_id, state)}",
             job_id=job_id,
             state=str(state),
         )
-    if target is None or (move in (JobAction.RETRY, JobAction.ADD) and state in UNFINISHED):
+    if target is None or (action in (JobAction.RETRY, JobAction.ADD) and state in UNFINISHED):
         return state
     return target
 
 
 def items_needed_error(job_id: str) -> ItemsNeeded:
-    """Return the error that says how to go on with a job that was taken over."""
+    """Return the error that says how to resume an imported job."""
     return ItemsNeeded(
-        f"Job {quoted_id(job_id)} was taken over and does not know its items yet; {format_how_to_resume(job_id)}",
+        f"Job {quoted_id(job_id)} was imported and does not know its items yet; {format_how_to_resume(job_id)}",
         job_id=job_id,
     )
 
 
 def format_how_to_resume(job_id: str) -> str:
-    """Say how a job that was taken over gets its items."""
+    """Describe how to give an imported job its items."""
     command = f"backstay run FILE --job {typed_id(job_id)}"
-    return f"run it with all its items, finished ones too, under the ids that they had: `{command}`, or from a program"
+    return (
+        f"run it with all its items, finished ones included, under their original ids: `{command}`, or from a program"
+    )
 
 
 def _remedy(job_id: str, state: JobState) -> str:
@@ -97,27 +99,27 @@ def _remedy(job_id: str, state: JobState) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """Limits of a job's runs, each with its last given value, or None if it was never given."""
+    """Limits of a job's runs. Each has the value set last, or None if it was never set."""
 
     concurrency: int | None = None
-    """Calls in flight at most."""
+    """Maximum calls in flight."""
     rpm: int | None = None
-    """Requests a minute at most, where a recipe is followed."""
+    """Maximum requests per minute, for a recipe."""
     tpm: int | None = None
-    """Tokens a minute at most, where a recipe is followed."""
+    """Maximum tokens per minute, for a recipe."""
 
     def to_dict(self) -> dict[str, int]:
-        """Return the limits that were given."""
+        """Return the limits that are set."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def updated(self, changes: "RunLimits") -> "RunLimits":
-        """Return these limits, updated with the given ones. A given 0 lifts a limit."""
+        """Return these limits with `changes` applied. A 0 removes a limit."""
         return RunLimits(**{name: value for name, value in {**self.to_dict(), **changes.to_dict()}.items() if value})
 
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """The settings of a job: its limits can be changed, everything else is frozen."""
+    """The settings of a job. Its limits can be changed, everything else is frozen."""
 
     max_attempts: int = 3
     timeout_seconds: float = 600.0
@@ -134,42 +136,42 @@ class JobSettings:
 
 
 MAX_EVIDENCE = 20
-"""Attempts that are kept as the evidence of a pause."""
+"""Maximum attempts stored as evidence of a pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why a job paused."""
+    """The reason why a job is paused."""
 
     code: str
     message: str
     evidence: tuple[tuple[int, int], ...] = ()
-    """The attempts whose answers led to it, the newest first: each the item's position and the attempt's number."""
+    """The attempts that led to the pause, newest first, each as the item's position and the attempt's number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it is stored, its counts the sum of what all its workers did."""
+    """A stored job. Its counts include the work of all its workers."""
 
     key: int
-    """Its number in this database, in the order of creation; whoever uses it goes by `id`."""
+    """Its number in this database, in the order of creation. Users identify a job by its `id`."""
     id: str
     owner: str
     state: JobState
     processor: str
-    """`scripted`, `module:function`, the model of a recipe, or `caller` for a callable of the program that made it."""
+    """`scripted`, `module:function`, the model of a recipe, or `caller` for a callable of the creating program."""
     recipe: FrozenRecipe | None
-    """What the model is asked, as it was when the job was made; None for other processors."""
+    """The recipe as it was when the job was created; None for other processors."""
     settings: JobSettings
     counts: ItemCounts
     tokens: TokenCounts
     workers: int
-    """Workers that hold a lease, alive or not yet found dead."""
+    """Number of workers that hold a lease. Some may be dead, but not detected yet."""
     provider_wait: ProviderWait | None
-    """What its workers wait for just now, for instance a provider's limit."""
+    """What its workers currently wait for, such as a provider's limit."""
     pause: Pause | None
     cleaned: bool
-    """The checkpoint was cleaned after a completion without failures: one thin row an item is left."""
+    """Whether the checkpoint was cleaned after completion without failures; one thin row per item is left."""
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
@@ -180,19 +182,19 @@ class Job:
 
     @property
     def lacks_items(self) -> bool:
-        """It was taken over, and knows of its items only that some are settled: others are still to come."""
+        """Whether it was imported, and knows of its items only that some are settled: others are still to come."""
         return self.processor == TAKEN_OVER and self.recipe is None
 
 
 @dataclass(frozen=True, slots=True)
 class ItemsDifference:
-    """How the items of an input differ from those of the job that bears its name."""
+    """The differences between the items of an input and those of the job with its name."""
 
     new: int = 0
     missing: int = 0
     changed: int = 0
     examples: tuple[str, ...] = field(default=())
-    """As `new: …`, `changed: …` and `missing: …`, one of these last at least where something is missing."""
+    """Such as `new: …`, `changed: …` and `missing: …`; if items are missing, at least one of the latter."""
 
     @property
     def is_empty(self) -> bool:
@@ -200,16 +202,16 @@ class ItemsDifference:
 
     @property
     def only_missing(self) -> "ItemsDifference":
-        """Return what is missing of it."""
+        """The missing items alone."""
         return ItemsDifference(
             missing=self.missing, examples=tuple(e for e in self.examples if e.startswith("missing: "))
         )
 
     def __str__(self) -> str:
-        parts = [
+        counts = [
             f"{count} {what}"
             for count, what in ((self.new, "new"), (self.missing, "missing"), (self.changed, "changed"))
             if count
         ]
         examples = f" ({'; '.join(self.examples)})" if self.examples else ""
-        return ", ".join(parts) + examples
+        return ", ".join(counts) + examples

@@ -1,8 +1,8 @@
-"""Proof of life on one host: a locked file, named in the worker's row.
+"""Proof that a worker on the same host lives: a locked file, named in the worker's row.
 
-The kernel drops a `lockf` lock when its process ends, however it ends, so whoever gets the lock knows at once that its
-holder is dead. `lockf` and not `flock`: a child that a processor forked does not inherit it, and so cannot keep its
-dead parent looking alive.
+The kernel releases a `lockf` lock when its process ends in any way, so a process that gets the lock knows at once that
+its holder is dead. It is `lockf` and not `flock` because a child process forked by a processor does not inherit the
+lock, and so cannot make its dead parent look alive.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ from backstay.errors import StorageError, StoreFull
 _LINUX_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _LINUX_MACHINE_ID: Final = Path("/etc/machine-id")
 
-# A process that opens and closes a file loses all its lockf locks on it, so it must never probe its own.
+# A process that opens and closes a file loses all its lockf locks on it, so it must never open its own.
 _own_paths: set[str] = set()
 _own_guard = threading.Lock()
 
 
 def boot_id() -> str:
-    """Return what names this boot of this machine, or "" where nothing does (then only beats tell who lives)."""
+    """Return an id of this boot of this machine, or "" if there is none (then only beats show who lives)."""
     if platform.system() == "Darwin":
         command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
@@ -43,23 +43,23 @@ def boot_id() -> str:
 
 
 def machine_id() -> str:
-    """Return what names this machine through all its boots, or "" where nothing does."""
+    """Return an id of this machine that survives reboots, or "" if there is none."""
     if platform.system() == "Darwin":
         command = ["/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
-        found = re.search(r'"IOPlatformUUID" = "([^"]+)"', told)
-        name = found[1] if found else ""
+        output = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+        match = re.search(r'"IOPlatformUUID" = "([^"]+)"', output)
+        name = match[1] if match else ""
     else:
         try:
             name = _LINUX_MACHINE_ID.read_text().strip()
         except OSError:
             name = ""
-    # Not the name itself, which a machine keeps to itself.
+    # Hashed, because the machine id is confidential.
     return hashlib.sha256(f"backstay {name}".encode()).hexdigest()[:16] if name else ""
 
 
 class LivenessLock:
-    """This worker's locked file. Made by `open`, held until `close`, which removes it."""
+    """This worker's locked file, created by `open` and held until `close`, which removes it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -76,7 +76,7 @@ class LivenessLock:
 
     @classmethod
     def open(cls, folder: Path) -> "LivenessLock":
-        """Make and lock a new file in `folder`, which is made (0700) when it is missing.
+        """Create and lock a new file in `folder`, which is created (0700) if missing.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -89,16 +89,16 @@ class LivenessLock:
         except OSError as error:
             kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
             raise kind(
-                f"{folder} cannot be written ({error.strerror}); mend that, then resume", path=str(folder)
+                f"{folder} cannot be written ({error.strerror}); fix that, then resume", path=str(folder)
             ) from error
         with _own_guard:
             _own_paths.add(str(path))
         return cls(path, descriptor)
 
     def close(self, *, remove: bool = True) -> None:
-        """Let go of the lock. The file goes too, unless it is to prove that its worker, whose row is left, is dead."""
+        """Release the lock and remove the file, unless it is to prove that its worker, whose row is left, is dead."""
         if remove:
-            # One that cannot be removed is no harm: not locked, it only proves that its worker is gone.
+            # A file that cannot be removed is harmless: unlocked, it only proves that its worker is gone.
             with contextlib.suppress(OSError):
                 self._path.unlink()
         os.close(self._descriptor)
@@ -107,7 +107,7 @@ class LivenessLock:
 
 
 class Liveness(Enum):
-    """What is known of another worker."""
+    """The knowledge about whether another worker lives."""
 
     ALIVE = "alive"
     DEAD = "dead"
@@ -115,11 +115,11 @@ class Liveness(Enum):
 
 
 def liveness_of(identity: WorkerIdentity) -> Liveness:
-    """Say whether the worker of this card lives.
+    """Return whether the worker of this identity lives.
 
-    On this machine, its own file proves it: locked, it is alive; not locked, it is dead. A missing file, another's file
-    and another host prove nothing. Nobody outlives a restart: of an earlier boot of this machine everybody is dead. Its
-    name alone does not tell it from another one: that of many a machine is the one it was delivered with.
+    On this machine its file proves it: locked means alive, unlocked means dead. A missing file, the file of another
+    worker and another host prove nothing. No worker survives a reboot, so those of an earlier boot of this machine are
+    dead. The host name alone does not identify a machine: many keep the name that they were delivered with.
     """
     now, (then, _, machine) = boot_id(), identity.boot_id.partition("/")
     same_host = identity.host == socket.gethostname()
@@ -148,12 +148,12 @@ def liveness_of(identity: WorkerIdentity) -> Liveness:
 
 
 def is_proven_dead(identity: WorkerIdentity) -> bool:
-    """Whether the worker of this card certainly does not live any more."""
+    """Return whether the worker of this identity is certainly dead."""
     return liveness_of(identity) is Liveness.DEAD
 
 
 def remove_lock_file(identity: WorkerIdentity) -> None:
-    """Remove the file of a worker that was taken over."""
+    """Remove the file of a worker whose lease was reclaimed."""
     with contextlib.suppress(OSError):
         path = Path(identity.lock_path)
         status = path.lstat()

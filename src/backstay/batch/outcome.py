@@ -1,7 +1,7 @@
-"""What a try of an item can come to, and what is then written.
+"""Outcomes of an item's try, and the verdicts that are written for them.
 
-A processor returns an outcome (or a Conversation, or None, which mean `Done`); `decide` turns it into the verdict that
-the committer writes. Surprises, that is exceptions, are turned into outcomes by `outcome_of_exception`.
+A processor returns an outcome (or a Conversation or None, which mean `Done`). `decide` turns it into the verdict that
+the committer writes. `outcome_from_exception` turns exceptions into outcomes.
 """
 
 from dataclasses import dataclass, replace
@@ -14,31 +14,31 @@ from backstay.clock import SystemClock
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.conversation import Conversation, validate
 
-_MESSAGE_CAP = 2_000  # characters of an error message that are kept
-_CODE_CAP = 100  # characters of a code
-RAW_CAP = 64_000  # characters of an unparsed answer that are kept
+_MESSAGE_CAP = 2_000  # characters of a stored error message at most
+_CODE_CAP = 100  # characters of a code at most
+RAW_CAP = 64_000  # characters of a stored raw answer at most
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The item is finished: with a conversation, or with an effect of the processor's own (None)."""
+    """The item is finished, with a conversation or, if None, with an effect of the processor's own."""
 
     conversation: Conversation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The item needs no work, and that is no failure."""
+    """The item needs no work, which is not a failure."""
 
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It may work later: try again after `after` seconds (by default an exponential back-off), up to max_attempts.
+    """The item may succeed later: try again after `after` seconds (default: exponential back-off), up to max_attempts.
 
-    With `counts=False` the try does not count towards max_attempts, because it says nothing about the item: a rate
-    limit, for instance, or a service that is down. The processor that returns it has to bound such waiting.
+    With `counts=False` the try does not count towards max_attempts, because its failure says nothing about the item:
+    a rate limit, for instance, or a service that is down. The processor itself has to limit such retries.
     """
 
     reason: str = ""
@@ -49,7 +49,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """It will not work, however often it is tried."""
+    """The item fails permanently; another try would not help."""
 
     reason: str = ""
     code: str = "failed"
@@ -57,7 +57,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """No item of this job can work until the user mends something: the job pauses, the item stays pending."""
+    """No item of this job can succeed until the user fixes something: the job pauses, the item stays pending."""
 
     reason: str
     code: str = "doom"
@@ -65,18 +65,18 @@ class Halt:
 
 Outcome = Done | Skip | Retry | Fail | Halt
 
-_USUAL_CODES: dict[type, str] = {type(usual): usual.code for usual in (Retry(), Fail(), Halt(""))}
+_DEFAULT_CODES: dict[type, str] = {type(outcome): outcome.code for outcome in (Retry(), Fail(), Halt(""))}
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptUsage:
-    """Tokens of one attempt, the answer before it was parsed, and where the processor raised."""
+    """Tokens of one attempt, its raw answer before parsing, and the traceback of its exception."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     raw: str | None = None
     traceback: str | None = None
-    """One frame a line, the innermost last; None when it did not raise."""
+    """One frame a line, the innermost last; None if the processor did not raise."""
 
 
 NOTHING_USED = AttemptUsage()
@@ -84,12 +84,12 @@ NOTHING_USED = AttemptUsage()
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is written for one attempt: the item's next state, and its result or the error."""
+    """The record to be written for one attempt: the item's next state, and its result or error."""
 
     claimed: ClaimedItem
     state: ItemState
     result: str
-    """How the attempt ended: completed, skipped, failed, retried or doomed."""
+    """How the attempt ended: completed, skipped, failed, retried, or doomed (halted)."""
     conversation: Conversation | None = None
     code: str | None = None
     message: str | None = None
@@ -99,11 +99,14 @@ class Verdict:
     """Whether this try counts towards `max_attempts`."""
     usage: AttemptUsage = NOTHING_USED
     evidence: tuple[tuple[int, int], ...] = ()
-    """Of a doomed attempt: earlier ones that led to it, the newest first, each as position and attempt number."""
+    """For a doomed attempt, the earlier ones that led to it, newest first, as position and attempt number."""
 
     @classmethod
     def from_refused(cls, verdict: "Verdict", code: str, message: str) -> "Verdict":
-        """Fail an item whose own outcome the database would not take; raw answer and traceback may be why: they go."""
+        """Return the verdict that fails an item whose outcome the database refused.
+
+        Raw answer and traceback are dropped, since they may be what was refused.
+        """
         usage = replace(verdict.usage, raw=None, traceback=None)
         return cls(verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MESSAGE_CAP], 0.0, True, usage)
 
@@ -111,7 +114,7 @@ class Verdict:
 def decide(
     claimed: ClaimedItem, outcome: Outcome, *, usage: AttemptUsage, max_attempts: int, backoff: Backoff
 ) -> Verdict:
-    """Say what becomes of an item after a try. Pure but for the back-off's jitter."""
+    """Return the verdict on an item after a try. Pure except for the jitter of the back-off."""
     match outcome:
         case Done(conversation):
             return Verdict(claimed, ItemState.COMPLETED, "completed", conversation, usage=usage)
@@ -128,18 +131,18 @@ def decide(
 
 
 def outcome_from_result(returned: Any) -> Outcome:
-    """Read what a processor returned.
+    """Return the outcome that a processor's return value stands for.
 
-    A conversation that may not be stored, or something that is no outcome at all, is a failure of that item.
+    A conversation that must not be stored, or a value that is not an outcome, fails the item.
     """
     if isinstance(returned, Conversation):
         returned = Done(returned)
     if returned is None:
         return Done()
     if isinstance(returned, Done):
-        return _checked(returned)
+        return _check_conversation(returned)
     if isinstance(returned, Skip | Retry | Fail | Halt):
-        return _error_text(returned)
+        return _with_text_reason(returned)
     return Fail(
         f"the processor returned {kind_of(returned)}; it must return a Conversation, an outcome or None",
         code="processor_returned",
@@ -147,34 +150,34 @@ def outcome_from_result(returned: Any) -> Outcome:
 
 
 def outcome_from_exception(error: BaseException, *, retry_on: tuple[type[Exception], ...] = ()) -> Outcome:
-    """Read what a processor raised: a lost connection, a timeout or a class in `retry_on` may pass, others do not."""
+    """Return the outcome of an exception: retry a lost connection, a time-out or a class in `retry_on`, else fail."""
     text = truncate_text(error, _MESSAGE_CAP)
-    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    described = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, TimeoutError):
-        return Retry(named, code="timeout")
+        return Retry(described, code="timeout")
     if isinstance(error, ConnectionError):
-        return Retry(named, code="connection")
+        return Retry(described, code="connection")
     now = SystemClock().now()
-    if (passing := transient_error(error, now)) is not None:
-        return Retry(named, passing.after_seconds, passing.code)
+    if (transient := transient_error(error, now)) is not None:
+        return Retry(described, transient.after_seconds, transient.code)
     if isinstance(error, retry_on):
-        return Retry(named, retry_after_seconds(error, now), f"processor_error.{type(error).__name__}")
+        return Retry(described, retry_after_seconds(error, now), f"processor_error.{type(error).__name__}")
     if isinstance(error, InvalidConversation):
         return Fail(error.message, code=error.code)
-    return Fail(named, code=f"processor_error.{type(error).__name__}")
+    return Fail(described, code=f"processor_error.{type(error).__name__}")
 
 
 def truncate_text(value: object, cap: int) -> str:
-    """Return the start of what a processor said, as text that may be stored whatever it is."""
+    """Return the first `cap` characters of a value as text that any database can store."""
     try:
         text = value if isinstance(value, str) else str(value)
     except Exception:
-        text = ""  # some errors fail at saying what they are
+        text = ""  # the `__str__` of some errors raises
     return text[:cap].encode(errors="backslashreplace").decode()
 
 
-def _error_text(outcome: Skip | Retry | Fail | Halt) -> Outcome:
-    """Make text of reason and code: what is given is often the exception itself, or a status."""
+def _with_text_reason(outcome: Skip | Retry | Fail | Halt) -> Outcome:
+    """Convert reason and code to text: processors often pass the exception itself, or a status."""
     reason = "" if outcome.reason is None else truncate_text(outcome.reason, _MESSAGE_CAP)
     if isinstance(outcome, Skip):
         return Skip(reason)
@@ -186,22 +189,22 @@ def _error_text(outcome: Skip | Retry | Fail | Halt) -> Outcome:
 
 
 def _code(outcome: Retry | Fail | Halt) -> str:
-    """Make a code of what was given: one short line, or the usual one where nothing was."""
-    given = "" if outcome.code is None else truncate_text(outcome.code, _CODE_CAP)
-    one_line = "".join(character if character.isprintable() else " " for character in given).strip()
-    return one_line or _USUAL_CODES[type(outcome)]
+    """Return the code as one short line, or the default code if it is empty."""
+    code = "" if outcome.code is None else truncate_text(outcome.code, _CODE_CAP)
+    one_line = "".join(character if character.isprintable() else " " for character in code).strip()
+    return one_line or _DEFAULT_CODES[type(outcome)]
 
 
-def _checked(done: Done) -> Outcome:
-    if done.conversation is None:
-        return done
-    if not isinstance(done.conversation, Conversation):
+def _check_conversation(outcome: Done) -> Outcome:
+    if outcome.conversation is None:
+        return outcome
+    if not isinstance(outcome.conversation, Conversation):
         return Fail(
-            f"Done holds {kind_of(done.conversation)}; it must hold a Conversation or None",
+            f"Done holds {kind_of(outcome.conversation)}; it must hold a Conversation or None",
             code="processor_returned",
         )
     try:
-        validate(done.conversation)
+        validate(outcome.conversation)
     except InvalidConversation as error:
         return Fail(error.message, code=error.code)
-    return done
+    return outcome

@@ -1,4 +1,4 @@
-"""What turns an item into a conversation, and how it is called."""
+"""Processors, which turn an item into a conversation, and how they are called."""
 
 import functools
 import inspect
@@ -24,62 +24,62 @@ from backstay.errors import ProcessorUnusable, SettingsError, kind_of
 from backstay.library.conversation import Conversation
 
 CALLER = "caller"
-"""Names the processor of a job that was started with a callable of some program."""
+"""The processor name of a job that was started with a program's own callable."""
 
-_MOST_TOKENS = 10**12  # of one report; sums of such numbers stay whole numbers in every database
+_MAX_TOKENS = 10**12  # in one report, so that sums remain integers in every database
 
 Result = Conversation | Outcome | None
 Processor = Callable[..., Awaitable[Result]] | Callable[..., Result]
 
 
 class Work:
-    """One attempt, as a processor sees it through its second argument."""
+    """One attempt, passed to a processor as its second argument."""
 
-    __slots__ = ("_on_timeout", "_raw", "_tokens_in", "_tokens_out", "_waits", "attempt")
+    __slots__ = ("_is_waiting", "_on_timeout", "_raw", "_tokens_in", "_tokens_out", "attempt")
 
     def __init__(self, attempt: int) -> None:
         self.attempt = attempt
-        """Number of this try of the item, from 1."""
+        """Number of this attempt of the item, from 1."""
         self._tokens_in = 0
         self._tokens_out = 0
         self._raw: str | None = None
-        self._waits = False
+        self._is_waiting = False
         self._on_timeout: Callable[[], Outcome] | None = None
 
     def usage(self, *, tokens_in: int = 0, tokens_out: int = 0) -> None:
-        """Add tokens that were used; they are kept whatever the attempt comes to.
+        """Add used tokens, which are stored whatever the outcome of the attempt.
 
-        Raises ValueError for a number that cannot be right.
+        Raises ValueError if a number is negative or absurdly large.
         """
-        self._tokens_in += _whole(tokens_in)
-        self._tokens_out += _whole(tokens_out)
+        self._tokens_in += _token_count(tokens_in)
+        self._tokens_out += _token_count(tokens_out)
 
     def raw(self, answer: str) -> None:
-        """Keep the answer as it came, up to 64,000 characters, so that a failure can be understood."""
+        """Record the raw answer, up to 64,000 characters, so that a failure can be understood."""
         self._raw = truncate_text(answer, RAW_CAP)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Wait for permission to begin, for instance from a rate limiter, before anything is sent.
+        """Mark a wait for a permit, for instance from a rate limiter, before anything is sent.
 
-        The item's deadline counts from the end of the wait. A run that is asked to stop does not wait for it to end:
-        an async processor is cancelled there, and its item stays pending.
+        The item's deadline counts from the end of the wait. A run that is asked to stop does not await the permit:
+        an async processor is cancelled during the wait, and its item stays pending.
         """
-        self._set_waits(True)
+        self._set_waiting(True)
         try:
             yield
         finally:
-            self._set_waits(False)
+            self._set_waiting(False)
 
     def on_timeout(self, outcome: Callable[[], Outcome]) -> None:
-        """Have `outcome` return the attempt's outcome when its time is up; by default that is `Retry`.
+        """Use the return value of `outcome` as the attempt's outcome on a time-out; the default is `Retry`.
 
         It is called on the event loop, and must not block.
         """
         self._on_timeout = outcome
 
-    def _set_waits(self, waits: bool) -> None:
-        self._waits = waits
+    def _set_waiting(self, is_waiting: bool) -> None:
+        self._is_waiting = is_waiting
 
     def _recorded_usage(self) -> AttemptUsage:
         if not (self._tokens_in or self._tokens_out) and self._raw is None:
@@ -88,12 +88,12 @@ class Work:
 
 
 def recorded_usage(work: Work) -> AttemptUsage:
-    """Return what was reported through `work` so far."""
+    """Return the usage reported through `work` so far."""
     return work._recorded_usage()
 
 
 def timeout_outcome(work: Work, seconds: float) -> Outcome:
-    """Return the outcome of an attempt that took longer than the given seconds."""
+    """Return the outcome of an attempt that exceeded its time-out of `seconds`."""
     if work._on_timeout is not None:
         try:
             return outcome_from_result(work._on_timeout())
@@ -103,67 +103,67 @@ def timeout_outcome(work: Work, seconds: float) -> Outcome:
 
 
 def is_waiting(work: Work) -> bool:
-    """Return whether the processor waits for permission to begin just now."""
-    return work._waits
+    """Return whether the processor currently waits for a permit."""
+    return work._is_waiting
 
 
 @runtime_checkable
 class CanWait(Protocol):
-    """A processor all of whose calls may have to wait, for instance for a provider's limit."""
+    """A processor whose calls may all have to wait, for instance for a provider's limit."""
 
     def waiting_for_provider(self) -> ProviderWait | None:
-        """Return what they all wait for just now; None while they do not."""
+        """Return what all calls currently wait for; None if they do not wait."""
         ...
 
 
 @runtime_checkable
 class RateLimitable(Protocol):
-    """A processor whose requests can be limited, in addition to the limits of its provider account."""
+    """A processor whose rate of requests can be limited, in addition to the limits of its provider account."""
 
     def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
-        """Limit the requests and tokens of a minute; None means no limit."""
+        """Limit the requests and tokens per minute; None means no limit."""
         ...
 
 
 class ProcessorSource(Protocol):
-    """Turns what a job keeps (a name as `scripted` or `module:function`, or a recipe) into a processor."""
+    """A source of processors, by a job's stored name (such as `scripted` or `module:function`) or its recipe."""
 
     def resolve(self, name: str) -> Processor:
         """Return the processor of that name.
 
         Raises:
-            ProcessorUnusable: there is none, or it cannot be called with an item.
+            ProcessorUnusable: there is none of that name, or it cannot be called with an item.
         """
         ...
 
     def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> JobRecipe:
-        """Return the recipe that a job keeps, its model asked at `base_url` where that is given.
+        """Return a job's stored recipe, with the base URL of its model replaced by `base_url` if that is set.
 
         Raises:
-            RecipeError: this version does not understand it, or the base URL is not valid.
+            RecipeError: this version does not support the recipe, or the base URL is not valid.
         """
         ...
 
     async def writer(self, recipe: JobRecipe) -> Processor:
-        """Return the processor that follows a recipe; nothing is called by it yet.
+        """Return the processor that follows a recipe, without calling the provider yet.
 
-        It may wait for what the recipe needs, such as a command that prints a key.
+        It may wait for something that the recipe needs, such as a command that prints a key.
 
         Raises:
-            SettingsError: what the recipe needs of the environment, such as a key, is not there.
+            SettingsError: something that the recipe needs from the environment, such as a key, is missing.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CallableProcessor:
-    """A processor, and how it wants to be called."""
+    """A processor, and the way in which it has to be called."""
 
     function: Processor
     is_async: bool
     takes_work: bool
     retry_on: tuple[type[Exception], ...] = ()
-    """Exceptions of these classes may pass: the item is tried again."""
+    """Exception classes after which the item is tried again."""
 
     @classmethod
     def from_processor(cls, processor: Processor, *, retry_on: tuple[type[Exception], ...] = ()) -> "CallableProcessor":
@@ -182,17 +182,17 @@ class CallableProcessor:
         except (TypeError, ValueError):
             return cls(processor, _is_async(processor), takes_work=False, retry_on=retry_on)
         positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        needed = [p for p in positional if p.default is p.empty]
-        keyword_needed = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-        many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        if len(needed) > 2 or keyword_needed or not (positional or many):
+        required = [p for p in positional if p.default is p.empty]
+        required_keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+        has_varargs = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        if len(required) > 2 or required_keywords or not (positional or has_varargs):
             raise ProcessorUnusable(f"{name} must take (item) or (item, work)")
-        # A second parameter with a default of its own is the processor's affair, unless it is called `work`.
-        takes_work = len(needed) == 2 or (len(positional) > 1 and positional[1].name == "work")
+        # A second parameter with a default is not meant for the attempt, unless it is called `work`.
+        takes_work = len(required) == 2 or (len(positional) > 1 and positional[1].name == "work")
         return cls(processor, _is_async(processor), takes_work, retry_on)
 
     def call(self, item: Item, work: Work) -> Any:
-        """Return what the processor returns: what is to be awaited, if it is asynchronous."""
+        """Call the processor and return its result; for an async one, the awaitable."""
         return self.function(item, work) if self.takes_work else self.function(item)
 
 
@@ -205,10 +205,10 @@ def _check_retry_on(retry_on: Any) -> None:
         )
 
 
-def _whole(tokens: int) -> int:
-    number = int(tokens)  # client libraries have other kinds of numbers
-    if not 0 <= number <= _MOST_TOKENS:
-        raise ValueError(f"tokens must be from 0 to {_MOST_TOKENS:,}, not {number}")
+def _token_count(tokens: int) -> int:
+    number = int(tokens)  # client libraries use their own number types
+    if not 0 <= number <= _MAX_TOKENS:
+        raise ValueError(f"tokens must be from 0 to {_MAX_TOKENS:,}, not {number}")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Progress as this run sees it, told to whoever listens."""
+"""Reports of a run's progress to a listener."""
 
 import inspect
 import time
@@ -15,9 +15,9 @@ _SECONDS_BETWEEN = 0.1
 
 
 class ProgressReporter:
-    """Tells a listener of progress, at most ten times a second, the latest always last.
+    """The reporter of a run's progress, at most ten times a second, and always of the final state.
 
-    A listener that raises is told no more: a broken progress bar must not cost anybody their batch.
+    A listener that raises is not called again: a broken progress bar must not end a batch.
     """
 
     def __init__(self, *, job_id: str, listener: Listener | None) -> None:
@@ -25,22 +25,22 @@ class ProgressReporter:
         self._listener = listener
         self._started_at = time.monotonic()
         self._done_at_start: int | None = None
-        self._told_at = 0.0
+        self._reported_at = 0.0
 
     async def report(
         self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None = None, *, last: bool = False
     ) -> None:
-        """Tell, unless it was told a moment ago; `last` is always told."""
+        """Call the listener, unless it was called less than 0.1 s ago; the `last` report is always made."""
         if self._done_at_start is None:
             self._done_at_start = counts.done
         now = time.monotonic()
-        if self._listener is None or (not last and now - self._told_at < _SECONDS_BETWEEN):
+        if self._listener is None or (not last and now - self._reported_at < _SECONDS_BETWEEN):
             return
-        self._told_at = now
+        self._reported_at = now
         try:
-            told = self._listener(self._progress(counts, tokens, waiting, now - self._started_at))
-            if inspect.isawaitable(told):
-                await told
+            returned = self._listener(self._progress(counts, tokens, waiting, now - self._started_at))
+            if inspect.isawaitable(returned):
+                await returned
         except Exception as error:
             _log.exception("progress_listener_failed", job=self._job_id, error=type(error).__name__)
             self._listener = None
@@ -48,8 +48,8 @@ class ProgressReporter:
     def _progress(
         self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None, elapsed: float
     ) -> JobProgress:
-        done = counts.done - (self._done_at_start or 0)
-        rate = done / elapsed if elapsed > 0 else 0.0
-        left = counts.planned - counts.settled
-        eta = left / rate if rate > 0 else (0.0 if left == 0 else None)
+        finished = counts.done - (self._done_at_start or 0)
+        rate = finished / elapsed if elapsed > 0 else 0.0
+        remaining = counts.planned - counts.settled
+        eta = remaining / rate if rate > 0 else (0.0 if remaining == 0 else None)
         return JobProgress(self._job_id, counts, tokens, elapsed, rate, eta, waiting)

@@ -1,4 +1,4 @@
-"""What a run came to."""
+"""The result of a run."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from backstay.batch.worker import EndReason
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What a run came to."""
+    """The result of a run: the job's state and counts afterwards, and why the run ended."""
 
     job_id: str
     state: JobState
@@ -20,7 +20,7 @@ class BatchResult:
     pause: Pause | None
     created: CreateResult | None
     did_nothing: bool
-    """The job was finished before this run."""
+    """Whether the job was finished before this run."""
     seconds: float
 
     @property

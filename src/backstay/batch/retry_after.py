@@ -5,9 +5,9 @@ from email.utils import parsedate_to_datetime
 
 
 def header_seconds(text: str, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` names, as a number or as a date (RFC 9110, 10.2.3); None for neither.
+    """Return the seconds of a `Retry-After`, which is a number or a date (RFC 9110, 10.2.3); None for anything else.
 
-    A date that has passed is 0. A number is returned as it stands, negative or infinite ones too.
+    A date in the past gives 0. A number is returned unchanged, even if negative or infinite.
     """
     try:
         return float(text)

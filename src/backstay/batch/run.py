@@ -1,4 +1,4 @@
-"""One run of one job in one process: lease, heart, worker, and the way out."""
+"""One run of one job in one process: its lease, heartbeat and worker, and how it ends."""
 
 import asyncio
 import threading
@@ -19,13 +19,13 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.run")
 
-_PATIENCE_SECONDS = 5.0  # with a database that is in trouble, for the last that it is told
+_PATIENCE_SECONDS = 5.0  # for the last writes to a database that is failing
 
-_ENDINGS = {JobState.PAUSED: EndReason.PAUSED, JobState.CANCELLED: EndReason.CANCELLED}
+_END_REASONS = {JobState.PAUSED: EndReason.PAUSED, JobState.CANCELLED: EndReason.CANCELLED}
 
 
 class LeasedRun:
-    """Works on a job until there is a reason to end, under as many leases as it takes."""
+    """A run of a job until there is a reason to end, under as many leases as needed."""
 
     def __init__(
         self,
@@ -45,23 +45,23 @@ class LeasedRun:
         self._job = job
         self._callee = callee
         self._options = options
-        self._watch = monitor
+        self._monitor = monitor
         self._stop = stop
         self._folder = folder
-        self._teller = reporter
+        self._reporter = reporter
         self._lease: Lease | None = None
         self._worker: Worker | None = None
-        self._marking: threading.Thread | None = None
+        self._mark_thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._claimed = 0
-        self._gave_back = False
+        self._is_released = False
         self._is_over = False
 
     async def run_until_ended(self) -> EndReason:
-        """Work; when the caller is cancelled, give back what is in flight before passing that on.
+        """Work on the job. If the caller is cancelled, release the items in flight before propagating that.
 
         Raises:
-            StorageError: the database could not go on; the job stays resumable.
+            StorageError: the database failed; the job stays resumable.
         """
         self._loop = asyncio.get_running_loop()
         self._stop.when_requested(self._on_stop)
@@ -69,90 +69,95 @@ class LeasedRun:
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            # A commit under way must come to its end, and what is held must be given back: stop, do not tear.
+            # Stop the worker instead of cancelling it: a running commit must complete, and items must be released.
             self._stop.request(at_once=True)
             await asyncio.wait([work])
             if not work.cancelled():
-                work.exception()  # looked at: the cancellation is what the caller hears of
+                work.exception()  # mark as retrieved: the caller gets the cancellation instead
             raise
 
     async def _under_leases(self) -> EndReason:
-        again = False
+        after_lease_loss = False
         while True:
             try:
-                return await self._under_one_lease(again=again)
+                return await self._under_one_lease(after_lease_loss=after_lease_loss)
             except LeaseLost as error:
-                # We slept, and another worker took over. It has our items; we start anew beside it.
+                # Another worker reclaimed the lease, for instance while this process was suspended. Start anew
+                # alongside it.
                 _log.warning("lease_lost", job=self._job.id, **error.context)
-                again = True
+                after_lease_loss = True
                 if self._stop.requested:
                     return EndReason.STOPPED
-                if self._left() == 0:
+                if self._remaining_limit() == 0:
                     return EndReason.LIMIT
 
-    async def _under_one_lease(self, *, again: bool) -> EndReason:
-        life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
-        proves = False
+    async def _under_one_lease(self, *, after_lease_loss: bool) -> EndReason:
+        lock = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
+        proves_death = False
         try:
-            await self._watch.poll()
-            entered = await self._store.acquire_lease(self._owner, self._job.id, life.identity, after_lease_loss=again)
-            if entered.lease is None:
-                return _ENDINGS.get(entered.job.state, EndReason.FINISHED)
+            await self._monitor.poll()
+            entry = await self._store.acquire_lease(
+                self._owner, self._job.id, lock.identity, after_lease_loss=after_lease_loss
+            )
+            if entry.lease is None:
+                return _END_REASONS.get(entry.job.state, EndReason.FINISHED)
             try:
-                return await self._under(entered.lease)
+                return await self._work_under(entry.lease)
             except LeaseLost:
                 raise
             except BaseException:
-                # Where nothing could be given back, the file stays and, unlocked, proves to others that we are gone.
-                proves = not self._gave_back
+                # If nothing could be released, the file stays: unlocked, it proves that this worker is dead.
+                proves_death = not self._is_released
                 raise
         finally:
-            life.close(remove=not proves)
+            lock.close(remove=not proves_death)
 
-    def _left(self) -> int | None:
+    def _remaining_limit(self) -> int | None:
         limit = self._options.limit
         return None if limit is None else max(0, limit - self._claimed)
 
-    async def _under(self, lease: Lease) -> EndReason:
+    async def _work_under(self, lease: Lease) -> EndReason:
         worker = Worker(
             store=self._store,
             lease=lease,
             callee=self._callee,
             settings=self._job.settings,
-            options=replace(self._options, limit=self._left()),
-            monitor=self._watch,
+            options=replace(self._options, limit=self._remaining_limit()),
+            monitor=self._monitor,
             stop=self._stop,
             on_report=self._report_progress,
         )
-        heart = Heartbeat(
+        heartbeat = Heartbeat(
             store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.lose
         )
         self._lease, self._worker = lease, worker
-        heart.start()
+        heartbeat.start()
         try:
             ending = await worker.run()
         except StorageError:
-            await self._end(heart)
-            self._gave_back = await self._release_if_possible(lease)
+            await self._stop_heartbeat(heartbeat)
+            self._is_released = await self._release_if_possible(lease)
             raise
         except BaseException:
-            await self._end(heart)
+            await self._stop_heartbeat(heartbeat)
             raise
         finally:
             self._claimed += worker.claimed
-        await self._end(heart)
+        await self._stop_heartbeat(heartbeat)
         await self._store.release(lease)
         return ending
 
-    async def _end(self, heart: Heartbeat) -> None:
+    async def _stop_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._lease, self._worker = None, None
-        marking = self._marking
-        noted = asyncio.to_thread(marking.join, _PATIENCE_SECONDS) if marking is not None else asyncio.sleep(0)
-        await asyncio.gather(heart.stop(), noted)
+        mark_thread = self._mark_thread
+        mark_ended = (
+            asyncio.to_thread(mark_thread.join, _PATIENCE_SECONDS) if mark_thread is not None else asyncio.sleep(0)
+        )
+        await asyncio.gather(heartbeat.stop(), mark_ended)
         self._is_over = True
 
     async def _release_if_possible(self, lease: Lease) -> bool:
-        # The same trouble as the one being reported. Whoever comes next finds us dead and takes the items back.
+        # The original error is already being reported. If the release fails, the next worker reclaims the lease.
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._store.release(lease)
@@ -165,24 +170,26 @@ class LeasedRun:
         return True
 
     async def _report_progress(self, report: CommitReport, waiting: ProviderWait | None) -> None:
-        await self._teller.report(report.counts, report.tokens, waiting)
+        await self._reporter.report(report.counts, report.tokens, waiting)
 
     def _on_stop(self) -> None:
-        # Called from anywhere, a signal handler included, and perhaps while a processor blocks the loop: so the loop
-        # is only told, and the note is made by a thread. It is made at once, because a worker that is killed before it
-        # has come to its end was stopped, not crashed.
+        # May be called from anywhere, even a signal handler, and while a processor blocks the loop. So the worker is
+        # only woken through the loop, and a thread marks it as stopping in the database. It is marked at once: if it
+        # is killed before it ends, it counts as stopped, not as crashed.
         lease, worker, loop = self._lease, self._worker, self._loop
         if lease is None or worker is None or loop is None:
             return
-        if self._marking is None:
-            self._marking = threading.Thread(target=self._mark, args=(lease,), name="backstay-stop", daemon=True)
-            self._marking.start()
+        if self._mark_thread is None:
+            self._mark_thread = threading.Thread(
+                target=self._mark_stopping, args=(lease,), name="backstay-stop", daemon=True
+            )
+            self._mark_thread.start()
         loop.call_soon_threadsafe(worker.wake)
 
-    def _mark(self, lease: Lease) -> None:
+    def _mark_stopping(self, lease: Lease) -> None:
         try:
             self._store.mark_stopping(lease)
         except BackstayError as error:
             if self._is_over:
-                return  # whoever looks at the run has been told how it ended, and that is to be the last word
+                return  # the end of the run was reported already; log nothing after it
             _log.warning("stop_mark_failed", job=lease.job_id, code=error.code)

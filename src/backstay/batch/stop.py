@@ -1,10 +1,10 @@
-"""How a run is asked to stop."""
+"""The signal by which a run is asked to stop."""
 
 from collections.abc import Callable
 
 
 class StopSignal:
-    """Asks a run to stop: no new calls, those in flight get a grace period, everything finished is committed.
+    """A request to stop a run: no new calls, a grace period for those in flight, and a commit of finished items.
 
     One object serves one run. `request` may be called from the event loop, another thread or a signal handler.
     """
@@ -20,11 +20,11 @@ class StopSignal:
 
     @property
     def at_once(self) -> bool:
-        """Whether calls in flight get no grace."""
+        """Whether calls in flight get no grace period."""
         return self._at_once
 
     def request(self, *, at_once: bool = False) -> None:
-        """Ask. A second time changes nothing, unless it takes the grace away."""
+        """Request the stop. A repeated call has an effect only if it is the first with `at_once`."""
         if self._requested and (self._at_once or not at_once):
             return
         self._at_once = at_once
@@ -33,7 +33,7 @@ class StopSignal:
             listener()
 
     def when_requested(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called, where `request` is, when the stop is asked for; or now if it was already."""
+        """Call `listener` when a stop is requested, in the thread of `request`; at once if it was requested already."""
         self._listeners.append(listener)
         if self._requested:
             listener()

@@ -1,8 +1,8 @@
-"""What batches ask of a database. Every method takes or carries an owner and sees that owner's rows only.
+"""The storage that batches need. Every method takes or carries an owner and sees only that owner's rows.
 
-Three protocols, one a phase of an item's life: `IntakeStore` brings items in, `WorkStore` moves them while workers
-work, `JobStore` is everything done to a job as a whole. A method either does all it says in one transaction or
-nothing; those that end in `_step` do a bounded part and say whether more is left.
+There are three protocols: `IntakeStore` adds items, `WorkStore` changes their states while workers run, and `JobStore`
+acts on jobs as a whole. A method does everything in one transaction or nothing. One whose name ends in `_step` does a
+bounded part and returns whether more is left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from backstay.batch.recipe import FrozenRecipe
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """Who a worker is, written in its row so that others can tell whether it lives."""
+    """The identity of a worker, stored in its row so that others can check whether it lives."""
 
     host: str
     boot_id: str
@@ -30,7 +30,7 @@ class WorkerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A worker's right to hold items of one job. `token` fences: it is minted for this lease and never again."""
+    """A worker's right to hold items of one job. `token` fences it: it is created for this lease and never reused."""
 
     owner: str
     job_key: int
@@ -40,7 +40,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """Another worker, as its row shows it."""
+    """A worker's row, as other workers read it."""
 
     token: int
     beat: int
@@ -49,7 +49,7 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True)
 class StagedJob:
-    """A job being created: invisible, under its creator's token, until it is published."""
+    """A job that is being created under its creator's token, invisible until it is published."""
 
     owner: str
     job_key: int
@@ -58,7 +58,7 @@ class StagedJob:
 
 @dataclass(frozen=True, slots=True)
 class ItemIdentity:
-    """What tells whether an input's item is the stored one."""
+    """The properties by which an input's item is compared with a stored one."""
 
     position: int
     id: str
@@ -67,49 +67,49 @@ class ItemIdentity:
 
 @dataclass(frozen=True, slots=True)
 class CommitReport:
-    """What a commit did, and what its transaction saw."""
+    """The result of a commit, and the state of the job that its transaction saw."""
 
     claimed: Sequence[ClaimedItem]
     state: JobState
     counts: ItemCounts
     tokens: TokenCounts
     has_pending_suspects: bool
-    """Items are pending that only a worker with nothing else in flight may claim."""
+    """Whether items are pending that only a worker with nothing else in flight may claim."""
     next_due_seconds: float | None
-    """When nothing was claimed: seconds until the next pending item that may run beside others is due."""
+    """If nothing was claimed: seconds until the next pending item is due that may run alongside others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a worker has room for."""
+    """The items that a worker can accept."""
 
     free_slots: int = 0
     may_claim_suspect: bool = False
-    """Nothing is in flight, so a suspect may be claimed when there is nothing else."""
+    """Nothing is in flight, so a suspect may be claimed if no other item is due."""
     max_interruptions: int = 2
-    """From so many interruptions on, an item is a suspect."""
+    """Number of interruptions from which on an item is a suspect."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnterResult:
-    """A worker's start on a job."""
+    """The result of acquiring a lease on a job."""
 
     lease: Lease | None
-    """None when nothing is left to do."""
+    """None if nothing is left to do."""
     job: Job
 
 
 class IntakeStore(Protocol):
-    """Brings items in."""
+    """The store for adding items to jobs."""
 
     async def stage(self, owner: str, identity: WorkerIdentity) -> StagedJob:
-        """Make an invisible job with its creator's token."""
+        """Create an invisible job under its creator's token."""
         ...
 
     async def stage_items(self, staged: StagedJob, items: Sequence[NewItem]) -> int:
-        """Store drafts after those already staged; return how many were only repetitions (same id, same content).
+        """Store items after those already staged; return how many were only repetitions (same id, same content).
 
-        Raises DuplicateItem (one id, two contents) naming both places, and LeaseLost.
+        Raises DuplicateItem (one id, two contents), which names both lines, and LeaseLost.
         """
         ...
 
@@ -125,28 +125,28 @@ class IntakeStore(Protocol):
         settings: JobSettings,
         recipe: FrozenRecipe | None = None,
     ) -> bool:
-        """Give the staged job its name and make it visible; False, and nothing done, when the name is taken."""
+        """Name the staged job and make it visible; if the name is taken, change nothing and return False."""
         ...
 
     async def stage_settled(self, staged: StagedJob, items: Sequence[SettledItem]) -> int:
-        """Store items that another program has settled, and return how many of them had an id that was there already.
+        """Store items that another program has settled, and return how many of them repeat a stored id.
 
-        Of two with the same id the first counts. Raises LeaseLost.
+        If two have the same id, the first counts. Raises LeaseLost.
         """
         ...
 
     async def publish_settled(self, staged: StagedJob, job_id: str, settings: JobSettings, pause: Pause) -> bool:
-        """Likewise as `publish`, for a job of settled items only: it is paused, and `take_up` brings the others."""
+        """Publish an imported job, which has settled items only: it is paused until `attach_items` adds the others."""
         ...
 
     async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
-        """Compare the staged items with a job's by id and digest; one whose content the job does not know is new."""
+        """Compare the staged items with those of a job by id and digest. An item of unknown stored content is new."""
         ...
 
     async def accept_new(self, staged: StagedJob, job_id: str) -> int:
-        """Append the staged items whose ids the job lacks to it, and return their number. Raises InvalidTransition.
+        """Append the staged items whose ids the job lacks, and return their number. Raises InvalidTransition.
 
-        Items of which the job knows the id only are given what the staged ones of the same id were given.
+        Items of which only the id is stored get the content of the staged item with the same id.
         """
         ...
 
@@ -158,60 +158,60 @@ class IntakeStore(Protocol):
         settings: JobSettings,
         recipe: FrozenRecipe | None = None,
     ) -> int | None:
-        """Give a job that lacks its items the staged ones, and what makes their conversations: paused → pending.
+        """Attach the staged items and their processor to a job that lacks its items: paused → pending.
 
-        Does what `accept_new` does; None, and nothing done, when the job does not lack them any more. Raises
+        Returns like `accept_new`. If the job no longer lacks its items, changes nothing and returns None. Raises
         InvalidTransition.
         """
         ...
 
     async def drop_step(self, owner: str, job_key: int, *, limit: int = 5_000) -> bool:
-        """Remove a part of a staged or discarded job; True while more is left."""
+        """Remove some rows of a staged or discarded job; return True while more are left."""
         ...
 
     async def identities(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemIdentity]:
-        """Return items of a job in order of position, after the given one."""
+        """Return identities of a job's items in order of position, from behind `after` on."""
         ...
 
     async def orphaned_staging(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
-        """Return the staged and discarded jobs left behind, each with its creator's row, if there still is one."""
+        """Return the keys of staged and discarded jobs, each with its creator's row if there still is one."""
         ...
 
 
 class WorkStore(Protocol):
-    """Moves items while workers work. Whatever carries a Lease or Staged raises LeaseLost when its token is void."""
+    """The store for workers. A method that takes a Lease or StagedJob raises LeaseLost if its token is outdated."""
 
     async def acquire_lease(
         self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
     ) -> EnterResult:
-        """Take a lease: pending, running or paused → running. Raises JobNotFound, InvalidTransition.
+        """Acquire a lease: pending, running or paused → running. Raises JobNotFound, InvalidTransition.
 
-        A run that enters `again`, after it lost its lease, leaves a job alone that was paused or cancelled meanwhile.
+        With `after_lease_loss`, a job that was paused or cancelled in the meantime is left unchanged, without a lease.
         """
         ...
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         """Write verdicts and claim new items in one transaction, while the lease's token is current.
 
-        Conversations, turns, item states, attempts and counters go in together. Items that are claimed have their
-        attempt recorded by it. Settles the job when nothing is left. Raises LeaseLost, OutcomeRefused (nothing written:
-        the caller replays the verdicts one by one), StorageError.
+        Conversations, turns, item states, attempts and counters are written together. A claim also records the
+        attempt. Settles the job if no item is left. Raises LeaseLost, OutcomeRefused (nothing is written; the caller
+        retries the verdicts one by one), StorageError.
         """
         ...
 
     async def requeue(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
-        """Pause the job, unless it was cancelled, with reason and evidence, and put the given items back to pending.
+        """Pause the job with reason and evidence, unless it was cancelled, and requeue the failed items at `positions`.
 
-        Those that have not failed stay in their state; the tries of all that are then pending are forgotten.
+        Items that have not failed keep their state. The tries of all items that are pending afterwards are reset.
         """
         ...
 
     async def note_waiting(self, lease: Lease, waiting: ProviderWait | None) -> None:
-        """Note what the worker's calls wait for; None when they no longer do. Raises LeaseLost."""
+        """Record what the worker's calls wait for; None if they no longer wait. Raises LeaseLost."""
         ...
 
     async def release(self, lease: Lease) -> None:
-        """End a lease: give back the items still held, fold its counters into the job. Twice is safe."""
+        """End a lease: return its items to pending and add its counters to the job. Idempotent."""
         ...
 
     async def workers(self, owner: str, job_id: str) -> Sequence[WorkerRow]:
@@ -221,93 +221,93 @@ class WorkStore(Protocol):
     async def reclaim(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
         """End another worker's lease if its beat is still the one seen, and return its items to pending.
 
-        Their attempts end as interrupted and count neither as tries nor as failures, unless an item was running
-        alone for the `crash_limit`-th time: it fails as crashed_worker. False when the worker moved or is gone.
+        Their attempts end as interrupted and count neither as tries nor as failures. Exception: an item interrupted
+        while running alone for the `crash_limit`-th time fails as crashed_worker. Returns False if the worker has
+        sent a beat since or is gone.
         """
         ...
 
     def beat(self, lease: Lease) -> None:
-        """Show that the worker lives. Blocks; called from the heart's own thread. Raises LeaseLost."""
+        """Record that the worker lives. Blocks; called from the heartbeat thread. Raises LeaseLost."""
         ...
 
     def mark_stopping(self, lease: Lease) -> None:
-        """Note that the worker was told to stop: what it holds then was not interrupted. Blocks."""
+        """Record that the worker was asked to stop, so that its items do not count as interrupted. Blocks."""
         ...
 
 
 class JobStore(Protocol):
-    """Jobs as a whole."""
+    """The store for jobs as a whole."""
 
     async def job(self, owner: str, job_id: str) -> Job:
         """Return a job. Raises JobNotFound."""
         ...
 
     async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
-        """Return jobs, the latest first, from before the given key on."""
+        """Return jobs, newest first; with `before`, only those of a smaller key."""
         ...
 
-    async def apply_action(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
-        """Pause or cancel. Raises JobNotFound, InvalidTransition."""
+    async def apply_action(self, owner: str, job_id: str, action: JobAction, pause: Pause | None = None) -> Job:
+        """Pause or cancel a job. Raises JobNotFound, InvalidTransition."""
         ...
 
     async def set_limits(self, owner: str, job_id: str, limits: RunLimits) -> None:
-        """Store the given limits of a job; the others stay. Raises JobNotFound."""
+        """Store those limits of a job that are set in `limits`; keep the others. Raises JobNotFound."""
         ...
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
-        """Put failed items (all, or those named) back to pending with a fresh count of tries; return how many.
+        """Return failed items (all, or those named) to pending with their tries reset; return how many.
 
-        Those of which only the id is known stay as they are. Raises JobNotFound, ItemNotFound, ItemsNeeded,
-        InvalidTransition
-        (the job's state, a named item that has not failed, or of which only the id is known).
+        Items of which only the id is known stay unchanged. Raises JobNotFound, ItemNotFound, ItemsNeeded,
+        InvalidTransition (the job's state, or a named item that has not failed or of which only the id is known).
         """
         ...
 
     async def skip(self, owner: str, job_id: str, item_ids: Sequence[str]) -> int:
-        """Settle pending and failed items as skipped by the user, all of those named or none; return how many.
+        """Skip pending and failed items on the user's request, either all named ones or none; return how many.
 
-        Each is recorded as an attempt. The job settles when nothing is left. Raises JobNotFound, ItemNotFound,
+        Each is recorded as an attempt. The job is settled if no item is left. Raises JobNotFound, ItemNotFound,
         ItemsNeeded, InvalidTransition (the job's state, or a named item that is neither pending nor failed).
         """
         ...
 
     async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
-        """Return items in order of position, after the given one. Raises JobNotFound."""
+        """Return items in order of position, from behind `after` on. Raises JobNotFound."""
         ...
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
-        """Return failed items in order of position, after the given one. Raises JobNotFound."""
+        """Return failed items in order of position, from behind `after` on. Raises JobNotFound."""
         ...
 
     async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:
-        """Return the codes of failed items, each with whether an answer was kept of one. Raises JobNotFound."""
+        """Return the codes of failed items, each with whether a raw answer is stored for one. Raises JobNotFound."""
         ...
 
     async def pause_evidence(self, owner: str, job_id: str) -> Sequence[FailedItem]:
-        """Return the attempts that led to the job's pause, the newest first, without those that are no longer kept.
+        """Return the stored attempts that led to the job's pause, newest first.
 
-        None unless the job is paused, and paused by itself. Raises JobNotFound.
+        Empty unless the job paused itself. Raises JobNotFound.
         """
         ...
 
     async def last_failure(self, owner: str, job_id: str) -> int:
-        """Return the sequence of the latest failing in a job; 0 when there was none. Raises JobNotFound."""
+        """Return the sequence number of the latest failure of a job; 0 if there was none. Raises JobNotFound."""
         ...
 
     async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailureEvent]:
-        """Return what failed after a failing that was seen, in order; none is ever seen late. Raises JobNotFound."""
+        """Return failures with a sequence number above `after`, in order; none is ever missed. Raises JobNotFound."""
         ...
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
-        """Remove a part of what a job completed without failures no longer needs; True while more is left."""
+        """Remove some checkpoint rows of a job completed without failures; return True while more are left."""
         ...
 
     async def finished_jobs_with_leases(self, owner: str) -> Sequence[str]:
-        """Return the jobs on which nothing is left to do, but on which a worker, perhaps a dead one, holds a lease."""
+        """Return the ids of jobs with no items left on which a worker, perhaps a dead one, still holds a lease."""
         ...
 
     async def jobs_to_clean(self, owner: str) -> Sequence[str]:
-        """Return the jobs completed without failures whose cleaning has not come to its end."""
+        """Return the ids of jobs completed without failures whose checkpoint is not yet fully cleaned."""
         ...
 
     async def discard(self, owner: str, job_id: str) -> int:
@@ -317,7 +317,7 @@ class JobStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchStores:
-    """The three together, as a database gives them."""
+    """The three stores of one database."""
 
     intake: IntakeStore
     work: WorkStore

@@ -1,4 +1,4 @@
-"""Threads for processors that block."""
+"""Threads for blocking processors."""
 
 import queue
 import threading
@@ -8,10 +8,10 @@ _IDLE_SECONDS = 5.0
 
 
 class ThreadPool:
-    """Runs calls in daemon threads, as many as there are calls at once.
+    """A pool of daemon threads, as many as there are concurrent calls.
 
-    Not `concurrent.futures`: its threads are waited for when the interpreter ends, so that one call which hangs would
-    keep the process from ever stopping. A call that is abandoned here keeps its thread and nothing else.
+    Not `concurrent.futures`: the interpreter waits for its threads on exit, so a single hanging call would keep the
+    process alive for ever. A call that is abandoned here only keeps its thread.
     """
 
     def __init__(self) -> None:
@@ -20,11 +20,11 @@ class ThreadPool:
         self._idle = 0
 
     def submit(self, call: Callable[[], None]) -> None:
-        """Start `call` soon in a thread; it must not raise."""
+        """Run `call` in an idle thread or a new one. It must not raise."""
         with self._lock:
             start = self._idle == 0
             if not start:
-                self._idle -= 1  # promised to this call
+                self._idle -= 1  # reserved for this call
         if start:
             threading.Thread(target=self._serve, args=(call,), name="backstay-processor", daemon=True).start()
         else:
@@ -42,5 +42,5 @@ class ThreadPool:
                     if self._idle > 0:
                         self._idle -= 1
                         return
-                # Between the time-out and here a call was promised to this thread: it is on its way.
+                # Between the time-out and here this thread was reserved for a call, which is about to arrive.
                 call = self._calls.get()

@@ -1,6 +1,6 @@
-"""Which exceptions of HTTP libraries and providers' clients may pass. Pure; none of these libraries is imported.
+"""Recognition of transient exceptions of HTTP libraries and providers' clients. Pure; imports none of these libraries.
 
-A class is recognised by the package and the name of any class in its MRO, so subclasses count as well.
+An exception is recognised by the package and name of any class in its MRO, so subclasses count as well.
 """
 
 import math
@@ -15,7 +15,7 @@ _TIMEOUT = "timeout"
 _CONNECTION = "connection"
 _STATUS = "status"
 
-_PASSING: Mapping[str, Mapping[str, str]] = {
+_TRANSIENT: Mapping[str, Mapping[str, str]] = {
     "httpx": {
         "TimeoutException": _TIMEOUT,
         "NetworkError": _CONNECTION,
@@ -40,33 +40,33 @@ _PASSING: Mapping[str, Mapping[str, str]] = {
     "openai": {"APITimeoutError": _TIMEOUT, "APIConnectionError": _CONNECTION, "APIStatusError": _STATUS},
     "anthropic": {"APITimeoutError": _TIMEOUT, "APIConnectionError": _CONNECTION, "APIStatusError": _STATUS},
 }
-"""By package and class. Of several classes in an MRO that are listed, the first counts."""
+"""By package and class. If several classes of an MRO are listed, the first counts."""
 
-_PASSING_STATUSES = frozenset({408, 409, 425, 429})  # and all of 500 to 599
-_SPENT_CODES = frozenset({"insufficient_quota", "enforced_spend_limit_reached", "contract_spend_limit_reached"})
-"""Codes of a 429 that only a payment, or a limit set higher, ends."""
+_TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})  # and all of 500 to 599
+_QUOTA_CODES = frozenset({"insufficient_quota", "enforced_spend_limit_reached", "contract_spend_limit_reached"})
+"""Codes of a 429 that lasts until the user pays or raises a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransientError:
-    """An error after which the same call may work."""
+    """An error after which the same call may succeed."""
 
     code: str
     after_seconds: float | None = None
-    """How long the other side asks to be left alone."""
+    """The wait that the server asks for."""
 
 
 def transient_error(error: BaseException, now: datetime) -> TransientError | None:
-    """Return what a known error that may pass means; None for any other."""
+    """Return the description of a transient error; None for any other."""
     kind = _kind_of(type(error))
     if kind is None or _is_untrusted_certificate(error):
         return None
     if kind != _STATUS:
         return TransientError(kind)
     status = _status_of(error)
-    if status is None or not (status in _PASSING_STATUSES or 500 <= status < 600):
+    if status is None or not (status in _TRANSIENT_STATUSES or 500 <= status < 600):
         return None
-    if not _SPENT_CODES.isdisjoint(_codes_of(error)):
+    if not _QUOTA_CODES.isdisjoint(_codes_of(error)):
         return None
     return TransientError(f"http_{status}", retry_after_seconds(error, now))
 
@@ -82,20 +82,20 @@ def retry_after_seconds(error: BaseException, now: datetime) -> float | None:
 
 
 def _kind_of(raised: type[BaseException]) -> str | None:
-    for one in raised.__mro__:
-        kind = _PASSING.get(str(one.__module__).partition(".")[0], {}).get(one.__name__)
+    for base in raised.__mro__:
+        kind = _TRANSIENT.get(str(base.__module__).partition(".")[0], {}).get(base.__name__)
         if kind is not None:
             return kind
     return None
 
 
 def _is_untrusted_certificate(error: BaseException) -> bool:
-    """Whether a connection failed over its certificate, which no second try makes trusted."""
+    """Return whether a connection failed because of an untrusted certificate, which another try would not fix."""
     cause: BaseException | None = error
-    for _ in range(20):  # a chain may be a circle
+    for _ in range(20):  # the chain may be circular
         if cause is None:
             return False
-        if any(one.__name__ == "SSLCertVerificationError" for one in type(cause).__mro__):
+        if any(base.__name__ == "SSLCertVerificationError" for base in type(cause).__mro__):
             return True
         cause = cause.__cause__ or cause.__context__
     return False
@@ -111,18 +111,18 @@ def _status_of(error: BaseException) -> int | None:
 
 
 def _codes_of(error: BaseException) -> Iterator[str]:
-    """Yield the codes that a provider gives an error, as its client keeps them."""
-    found = [_get(error, "code"), _get(error, "type")]
+    """Yield the provider's codes of an error, as its client exposes them."""
+    codes = [_get(error, "code"), _get(error, "type")]
     body = _get(error, "body")
     for name in ("error", "details"):
         body = body.get(name) if isinstance(body, Mapping) else None
         if isinstance(body, Mapping):
-            found += [body.get("code"), body.get("type"), body.get("error_code")]
-    yield from (code for code in found if isinstance(code, str))
+            codes += [body.get("code"), body.get("type"), body.get("error_code")]
+    yield from (code for code in codes if isinstance(code, str))
 
 
 def _get(holder: Any, name: str) -> Any:
     try:
         return getattr(holder, name, None)
     except Exception:
-        return None  # a property of a stranger's class may raise anything
+        return None  # a property of a foreign class may raise anything

@@ -1,4 +1,4 @@
-"""A worker: claim, process, commit, until the job is drained, asked to stop, or fenced."""
+"""A worker: it claims, processes and commits until the job is done, it is asked to stop, or its lease is lost."""
 
 import asyncio
 import math
@@ -29,15 +29,15 @@ T = TypeVar("T")
 
 _log = get_logger("backstay.worker")
 
-_LOOK_SECONDS = 1.0  # how often a worker whose slots are all taken looks whether its job was paused
-_PATIENCE_SECONDS = 5.0  # with a database that does not answer, once a run that was asked to stop is to end
-_NOTED_SECONDS = 1.0  # by less than this the end of a wait may move before it is noted anew
-_SAYS_SECONDS = 1.0  # until a worker that waits for calls before it pauses says so
-_IDLE_SECONDS = 0.25  # how often one with nothing to claim looks whether other workers left something
+_POLL_SECONDS = 1.0  # how often a worker without free slots checks whether its job was paused
+_PATIENCE_SECONDS = 5.0  # to wait for an unresponsive database after a stop was requested
+_WAIT_TOLERANCE_SECONDS = 1.0  # change of a wait's end below which it is not recorded again
+_ANNOUNCE_SECONDS = 1.0  # until a worker that waits for calls before it pauses logs that
+_IDLE_SECONDS = 0.25  # how often a worker with nothing to claim checks for items released by others
 
 
 class EndReason(StrEnum):
-    """Why a worker ended."""
+    """The reason why a worker ended."""
 
     FINISHED = "finished"
     PAUSED = "paused"
@@ -48,19 +48,19 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How one run works; nothing of it is kept with the job."""
+    """The options of one run, which are not stored with the job."""
 
     concurrency: int = 16
     limit: int | None = None
-    """Items claimed at most by this run."""
+    """Maximum number of items that this run claims."""
     grace_seconds: float = 10.0
-    """How long calls in flight may go on after a stop was asked for."""
+    """How long calls in flight may continue after a stop was requested."""
     lease_seconds: float = LEASE_SECONDS
     backoff: Backoff = field(default_factory=Backoff)
 
 
 class Worker:
-    """Works on one job under one lease, in the event loop it was made in."""
+    """The worker of one job under one lease, in the event loop in which it was created."""
 
     def __init__(
         self,
@@ -78,106 +78,106 @@ class Worker:
         self._lease = lease
         self._settings = settings
         self._options = options
-        self._watch = monitor
+        self._monitor = monitor
         self._stop = stop
         self._on_report = on_report
-        self._calls = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._on_ended)
+        self._executor = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._on_ended)
         self._committer = Committer(store=store, lease=lease, on_committed=self._on_committed)
         self._breaker = CircuitBreaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
         self._pauses_itself = False
-        self._says_at = 0.0
-        self._waits = callee.function if isinstance(callee.function, CanWait) else None
-        self._waiting: ProviderWait | None = None
-        self._put_off: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
-        """Position and attempt of the latest tries that left their item pending, since one that completed its own."""
+        self._announce_at = 0.0
+        self._can_wait = callee.function if isinstance(callee.function, CanWait) else None
+        self._provider_wait: ProviderWait | None = None
+        self._recent_retries: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
+        """Position and attempt of the latest tries that left their item pending, since the last completed item."""
         self._claimed = 0
-        self._alone = False
-        self._lost = False
+        self._runs_suspect = False
+        self._is_lease_lost = False
         self._state = JobState.RUNNING
         self._wake = asyncio.Event()
-        self._stop_at: float | None = None
-        self._look_at = 0.0
+        self._stop_by: float | None = None
+        self._poll_at = 0.0
 
     def wake(self) -> None:
-        """Have the worker look up from its wait."""
+        """Wake the worker from its wait."""
         self._wake.set()
 
     def lose(self) -> None:
-        """Note that the lease is lost; the next commit finds out for certain."""
-        self._lost = True
+        """Note that the lease seems lost; the next commit finds out for certain."""
+        self._is_lease_lost = True
         self._wake.set()
 
     async def run(self) -> EndReason:
-        """Work until there is a reason to end. What is in flight then is abandoned, and given back with the lease.
+        """Work until there is a reason to end. Calls still in flight are abandoned and their items released.
 
         Raises:
-            LeaseLost: another worker took over. Nothing of what was in flight may be written any more.
-            StorageError: the database could not go on. Everything acknowledged is safe, the job stays resumable.
+            LeaseLost: another worker reclaimed the lease. No result in flight may be written any more.
+            StorageError: the database failed. Everything acknowledged is safe, and the job stays resumable.
         """
         try:
             while True:
                 report = await self._commit_and_claim()
                 self._start(report.claimed)
-                # What tripped it has to be committed first; nothing is claimed meanwhile.
+                # The calls that tripped the breaker must be committed first; until then nothing is claimed.
                 if (pause := self._tripped) is not None and not len(self._committer):
                     await self._retry_until_written(partial(self._requeue, pause))
-                    if self._tripped is pause:  # else a call has ended meanwhile, whose item is to be put back as well
+                    if self._tripped is pause:  # otherwise another call has ended, whose item must be requeued too
                         self._tripped = None
                     if self._state is not JobState.CANCELLED:
                         self._state = JobState.PAUSED
                 await self._note_waiting()
-                await self._on_report(report, self._waiting)
-                if (ending := self._end_reason()) is not None:
-                    return ending
-                await self._watch_others(report)
+                await self._on_report(report, self._provider_wait)
+                if (end_reason := self._end_reason()) is not None:
+                    return end_reason
+                await self._poll_others(report)
                 await self._wait(report)
         finally:
-            self._calls.abandon_all()
+            self._executor.abandon_all()
 
     @property
     def claimed(self) -> int:
-        """How many items it claimed."""
+        """Number of items that it has claimed."""
         return self._claimed
 
     # -- the steps of a round ------------------------------------------------------------------------------------
 
     async def _commit_and_claim(self) -> CommitReport:
         report = await self._retry_until_written(self._commit)
-        # Once paused it stays so for this worker, even when another goes on with the job, but for a final state.
+        # Once paused, this worker stays paused even if another resumes the job, unless the job reaches a final state.
         if self._state is JobState.RUNNING or report.state not in UNFINISHED:
             self._state = report.state
         return report
 
     async def _commit(self) -> CommitReport:
-        self._wake.clear()  # what ended up to here is in this commit, and only what ends from here on asks for another
+        self._wake.clear()  # this commit includes all calls ended so far; only later ones need another commit
         return await self._committer.commit(Claim(free_slots=self._free_slots(), may_claim_suspect=self._is_idle()))
 
     async def _requeue(self, pause: Pause) -> None:
         await self._store.requeue(self._lease, self._breaker.failed_positions, pause)
 
     async def _note_waiting(self) -> None:
-        """Let everybody see what the calls wait for, when that has changed."""
-        before = self._waiting
-        waiting = self._waits.waiting_for_provider() if self._waits is not None else None
-        is_alike = (
+        """Record what the calls wait for, if that has changed."""
+        before = self._provider_wait
+        waiting = self._can_wait.waiting_for_provider() if self._can_wait is not None else None
+        is_similar = (
             waiting is not None
             and before is not None
             and (waiting.reason, waiting.detail) == (before.reason, before.detail)
-            and abs((waiting.until - before.until).total_seconds()) < _NOTED_SECONDS
+            and abs((waiting.until - before.until).total_seconds()) < _WAIT_TOLERANCE_SECONDS
         )
-        if waiting != before and not is_alike:
+        if waiting != before and not is_similar:
             await self._retry_until_written(partial(self._store.note_waiting, self._lease, waiting))
-            self._waiting = waiting
+            self._provider_wait = waiting
 
-    async def _retry_until_written(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Take a step as soon as the database can: another program may hold it, its server may be gone for a while.
+    async def _retry_until_written(self, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Repeat a write until the database accepts it: another program may lock it, or its server may be unreachable.
 
-        Meanwhile what is finished waits in the committer, and takes up the slots of new calls.
+        Meanwhile finished calls wait in the committer, where they occupy the slots of new calls.
         """
         while True:
             try:
-                return await self._until_leaving(step())
+                return await self._await_write(write())
             except (StoreBusy, StoreUnavailable) as error:
                 if self._is_stopping():
                     raise
@@ -188,57 +188,57 @@ class Worker:
                     waiting=len(self._committer),
                 )
 
-    async def _until_leaving(self, step: Coroutine[Any, Any, T]) -> T:
-        """Wait for a step, but once a stop was asked for no longer than calls in flight would be waited for.
+    async def _await_write(self, write: Coroutine[Any, Any, T]) -> T:
+        """Await a write, but after a stop request no longer than calls in flight are awaited.
 
-        A database that answers nothing at all must not keep a run from ending.
+        An unresponsive database must not keep a run from ending.
         """
-        task = asyncio.create_task(step)
-        patient_until = None
+        task = asyncio.create_task(write)
+        patience_ends_at = None
         try:
-            while not (await asyncio.wait([task], timeout=_LOOK_SECONDS))[0]:
+            while not (await asyncio.wait([task], timeout=_POLL_SECONDS))[0]:
                 if not self._stop.requested:
                     continue
-                patient_until = patient_until or time.monotonic() + _PATIENCE_SECONDS
-                if time.monotonic() > max(patient_until, self._leaves_at()):
-                    raise StoreUnavailable("The database does not answer; what was not stored yet will be done again")
+                patience_ends_at = patience_ends_at or time.monotonic() + _PATIENCE_SECONDS
+                if time.monotonic() > max(patience_ends_at, self._stop_deadline()):
+                    raise StoreUnavailable("The database does not answer; items not stored yet will be processed again")
             return task.result()
         finally:
             task.cancel()
 
-    def _leaves_at(self) -> float:
-        """Return when a stop that was asked for no longer waits for calls in flight."""
+    def _stop_deadline(self) -> float:
+        """Return the time after which a requested stop no longer waits for calls in flight."""
         if self._stop.at_once:
-            self._stop_at = 0.0
-        elif self._stop_at is None:
-            self._stop_at = time.monotonic() + self._options.grace_seconds
-        return self._stop_at
+            self._stop_by = 0.0
+        elif self._stop_by is None:
+            self._stop_by = time.monotonic() + self._options.grace_seconds
+        return self._stop_by
 
     def _start(self, claimed_items: Sequence[ClaimedItem]) -> None:
         self._breaker.note_started(len(claimed_items))
         self._claimed += len(claimed_items)
         for claimed in claimed_items:
-            self._alone = claimed.runs_alone
-            self._calls.start(claimed)
+            self._runs_suspect = claimed.runs_alone
+            self._executor.start(claimed)
 
-    async def _watch_others(self, report: CommitReport) -> None:
+    async def _poll_others(self, report: CommitReport) -> None:
         now = time.monotonic()
-        waits_for_others = not len(self._calls) and not report.claimed and report.counts.running > 0
-        if waits_for_others or now >= self._look_at:
-            # Often: who sees a beat stand still late takes over as much later.
-            self._look_at = now + self._options.lease_seconds / 15
-            await self._retry_until_written(partial(self._watch.poll, self._lease))
+        is_waiting_for_others = not len(self._executor) and not report.claimed and report.counts.running > 0
+        if is_waiting_for_others or now >= self._poll_at:
+            # Poll often: each delay in noticing that beats have stopped also delays the takeover.
+            self._poll_at = now + self._options.lease_seconds / 15
+            await self._retry_until_written(partial(self._monitor.poll, self._lease))
 
     async def _wait(self, report: CommitReport) -> None:
         if len(self._committer):
-            await asyncio.sleep(0)  # there is work to write: only let the calls have their turn
+            await asyncio.sleep(0)  # verdicts are waiting: only let other tasks run
             return
-        timeout = _LOOK_SECONDS
+        timeout = _POLL_SECONDS
         if self._free_slots() > 0 or self._is_idle():
             due = report.next_due_seconds
             timeout = _IDLE_SECONDS if due is None else max(0.01, min(_IDLE_SECONDS, due))
-        if self._stop_at is not None:
-            timeout = min(timeout, max(0.0, self._stop_at - time.monotonic()))
+        if self._stop_by is not None:
+            timeout = min(timeout, max(0.0, self._stop_by - time.monotonic()))
         try:
             async with asyncio.timeout(timeout):
                 await self._wake.wait()
@@ -248,19 +248,19 @@ class Worker:
     # -- decisions -----------------------------------------------------------------------------------------------
 
     def _free_slots(self) -> int:
-        """How many items may be claimed with the next commit."""
-        if self._alone or self._is_stopping() or self._lost or self._tripped is not None:
+        """Return how many items may be claimed with the next commit."""
+        if self._runs_suspect or self._is_stopping() or self._is_lease_lost or self._tripped is not None:
             return 0
         uncommitted = max(0, len(self._committer) - GROUP)
-        room = self._options.concurrency - len(self._calls) - uncommitted
+        free = self._options.concurrency - len(self._executor) - uncommitted
         if self._options.limit is not None:
-            room = min(room, self._options.limit - self._claimed)
+            free = min(free, self._options.limit - self._claimed)
         if (allowance := self._breaker.allowance) is not None:
-            room = min(room, allowance)
-        return max(0, room)
+            free = min(free, allowance)
+        return max(0, free)
 
     def _is_idle(self) -> bool:
-        return not len(self._calls) and len(self._committer) <= GROUP
+        return not len(self._executor) and len(self._committer) <= GROUP
 
     def _is_stopping(self) -> bool:
         return self._stop.requested or self._state is not JobState.RUNNING
@@ -269,9 +269,11 @@ class Worker:
         if self._state in FINISHED:
             return EndReason.FINISHED
         if self._is_stopping():
-            leaves_at = self._leaves_at() if self._stop.requested or not self._pauses_itself else self._lingers()
-            self._calls.abandon_waiting()
-            if (len(self._calls) and time.monotonic() < leaves_at) or len(self._committer):
+            deadline = (
+                self._stop_deadline() if self._stop.requested or not self._pauses_itself else self._deadline_for_pause()
+            )
+            self._executor.abandon_waiting()
+            if (len(self._executor) and time.monotonic() < deadline) or len(self._committer):
                 return None
             match self._state:
                 case JobState.PAUSED:
@@ -281,24 +283,24 @@ class Worker:
                 case _:
                     return EndReason.STOPPED
         limit = self._options.limit
-        if limit is not None and self._claimed >= limit and not len(self._calls) and not len(self._committer):
+        if limit is not None and self._claimed >= limit and not len(self._executor) and not len(self._committer):
             return EndReason.LIMIT
         return None
 
-    def _lingers(self) -> float:
-        """Wait for calls in flight: they may be paid for, each has its time-out, and nobody asked for haste."""
+    def _deadline_for_pause(self) -> float:
+        """Return no deadline for calls in flight, since they may be paid for and have time-outs; log a long wait."""
         now = time.monotonic()
-        self._says_at = self._says_at or now + _SAYS_SECONDS
-        if now >= self._says_at and len(self._calls):
-            self._says_at = math.inf
-            _log.warning("pause_delayed_by_calls", job=self._lease.job_id, calls=len(self._calls))
+        self._announce_at = self._announce_at or now + _ANNOUNCE_SECONDS
+        if now >= self._announce_at and len(self._executor):
+            self._announce_at = math.inf
+            _log.warning("pause_delayed_by_calls", job=self._lease.job_id, calls=len(self._executor))
         return math.inf
 
     # -- what calls and the committer report -----------------------------------------------------------------------
 
     def _on_ended(self, claimed: ClaimedItem, outcome: Outcome, usage: AttemptUsage) -> None:
         if claimed.runs_alone:
-            self._alone = False
+            self._runs_suspect = False
         verdict = decide(
             claimed,
             outcome,
@@ -308,11 +310,11 @@ class Worker:
         )
         if verdict.result == "doomed":
             self._pauses_itself = True
-            verdict = replace(verdict, evidence=tuple(reversed(self._put_off)))
+            verdict = replace(verdict, evidence=tuple(reversed(self._recent_retries)))
         elif verdict.state is ItemState.PENDING:
-            self._put_off.append((claimed.position, claimed.attempt))
+            self._recent_retries.append((claimed.position, claimed.attempt))
         elif verdict.state is ItemState.COMPLETED:
-            self._put_off.clear()
+            self._recent_retries.clear()
         if (pause := self._breaker.record(verdict)) is not None:
             self._tripped, self._pauses_itself = pause, True
         self._committer.add(verdict)
@@ -321,6 +323,6 @@ class Worker:
     def _on_committed(self, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
             if verdict.code == OutcomeRefused.code:
-                # The breaker has seen what the processor made of it, but not that the database would not take it.
+                # The breaker has counted the outcome of the call, but not that the database refused it.
                 self._breaker.note_started(1)
                 self._tripped = self._breaker.record(verdict) or self._tripped

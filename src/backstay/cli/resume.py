@@ -134,5 +134,5 @@ def _say_nothing(out: Output) -> ExitStatus:
         from backstay.schemas import RunOut
 
         out.answer(RunOut.from_nothing())
-    out.line("No job is unfinished; `backstay jobs` lists all there are.")
+    out.line("No job is unfinished; `backstay jobs` lists all jobs.")
     return ExitStatus.DONE

@@ -1,1 +1,1 @@
-"""What several servers on one database must agree on: requests under a key, tickets, daily duties. No HTTP."""
+"""Coordination of several servers on one database: idempotent requests, tickets, scheduled tasks. No HTTP."""

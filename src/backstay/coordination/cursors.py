@@ -1,8 +1,8 @@
-"""Cursors of a list, as numbers that do not reveal how many rows lie between them."""
+"""List cursors: numbers that do not reveal how many rows lie between them."""
 
 import hashlib
 
-_BITS = 26  # of each half: a number of 52 bits passes through JSON and JavaScript unchanged
+_BITS = 26  # of each half: JSON and JavaScript represent 52 bits exactly
 _HALF = (1 << _BITS) - 1
 _ROUNDS = 6
 
@@ -10,8 +10,8 @@ _ROUNDS = 6
 class Cursors:
     """The cursors of one owner's lists.
 
-    Rows of all owners are numbered together, so the difference of two keys would reveal how many rows other owners have
-    stored in between. A cursor is the key under a permutation (a Feistel network) that needs the database to undo.
+    Rows of all owners share one sequence of keys, so the difference of two keys would reveal how many rows other owners
+    have stored in between. A cursor is the key under a permutation (a Feistel network) keyed by the database's id.
     Servers that share a database understand each other's cursors.
     """
 
@@ -23,19 +23,19 @@ class Cursors:
         if key >> 2 * _BITS:  # no table is so large, but a request may contain any number
             return key
         left, right = key >> _BITS, key & _HALF
-        for number in range(_ROUNDS):
-            left, right = right, left ^ self._mixed(number, right)
+        for round_number in range(_ROUNDS):
+            left, right = right, left ^ self._mix(round_number, right)
         return right << _BITS | left
 
     def decode(self, cursor: int | None) -> int | None:
-        """Return the key of a cursor, which may be any number; None for no cursor."""
+        """Return the key of a cursor, which may be any number; None if there is no cursor."""
         if cursor is None or cursor >> 2 * _BITS:
             return cursor
         right, left = cursor >> _BITS, cursor & _HALF
-        for number in reversed(range(_ROUNDS)):
-            left, right = right ^ self._mixed(number, left), left
+        for round_number in reversed(range(_ROUNDS)):
+            left, right = right ^ self._mix(round_number, left), left
         return left << _BITS | right
 
-    def _mixed(self, number: int, half: int) -> int:
-        text = number.to_bytes(1, "big") + half.to_bytes(4, "big")
+    def _mix(self, round_number: int, half: int) -> int:
+        text = round_number.to_bytes(1, "big") + half.to_bytes(4, "big")
         return int.from_bytes(hashlib.blake2b(text, key=self._secret, digest_size=4).digest(), "big") & _HALF

@@ -1,4 +1,4 @@
-"""Doing what a request asks for once, however often it is sent under the same key."""
+"""Idempotent requests: a request repeated under the same key is executed once."""
 
 import asyncio
 import contextlib
@@ -18,14 +18,14 @@ from backstay.logs import get_logger
 _log = get_logger("backstay.coordination")
 
 _KIND = "request"
-_KEPT = timedelta(hours=24)
-_CLAIMED = timedelta(minutes=2)
-_RENEWED_SECONDS = 40.0  # three chances before a claim lapses
+_RESPONSE_LIFETIME = timedelta(hours=24)
+_CLAIM_LIFETIME = timedelta(minutes=2)
+_RENEWAL_SECONDS = 40.0  # three renewals before a claim expires
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """What a request was answered with."""
+    """The response to a request."""
 
     status: int
     body: Any
@@ -33,68 +33,68 @@ class StoredResponse:
 
 @dataclass(frozen=True, slots=True)
 class ResponseRecorder:
-    """Makes the note of a request's answer, to be written in the transaction of the request's work."""
+    """A builder of the stored response, which is written in the same transaction as the work of the request."""
 
     owner: str
     name: str
     digest: str
 
-    def record(self, answer: StoredResponse) -> ExpiringValue:
-        """Return the note that records this answer."""
-        return ExpiringValue(self.owner, _KIND, self.name, _value(self.digest, answer), _KEPT)
+    def record(self, response: StoredResponse) -> ExpiringValue:
+        """Return the expiring value that records a response."""
+        return ExpiringValue(self.owner, _KIND, self.name, _value(self.digest, response), _RESPONSE_LIFETIME)
 
 
 Act = Callable[[ResponseRecorder | None], Awaitable[StoredResponse]]
 
 
 class IdempotentRequests:
-    """Keeps the answers of requests that came with a key, for a day.
+    """The responses of requests with an idempotency key, stored for a day.
 
-    A server that dies during a request leaves a claim that lapses after two minutes; until then the key is in flight.
-    So work under a key must be idempotent, or write its receipt in its own transaction. A failed request leaves
-    nothing: it may be tried again under the same key.
+    A server that dies during a request leaves a claim that expires after two minutes; until then the key is in flight.
+    So work under a key must be idempotent, or record its response in its own transaction. A failed request leaves no
+    record: it may be retried under the same key.
     """
 
     def __init__(self, *, store: ExpiringValueStore) -> None:
         self._store = store
 
     async def run_once(self, owner: str, key: str | None, request: bytes, act: Act) -> tuple[StoredResponse, bool]:
-        """Return the answer of `act`, or the one that was kept, and whether it was kept.
+        """Return the response of `act` or the stored one, and whether it was stored.
 
         Args:
-            owner: Whose key it is.
-            key: The key; without one `act` is simply done.
-            request: What is asked for; the same key stands for the same request only.
-            act: Does the work; with a key it is given a receipt.
+            owner: Owner of the key.
+            key: The idempotency key; if None, `act` is simply called.
+            request: Content of the request; a key may be used for one content only.
+            act: Does the work; with a key it gets a recorder for the response.
 
         Raises:
             IdempotencyKeyReused: the key was used for another request.
-            IdempotencyKeyInFlight: a request under this key is being worked on.
+            IdempotencyKeyInFlight: a request with this key is in progress.
         """
         if key is None:
             return await act(None), False
         name, digest = hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(request).hexdigest()
         claim = _value(digest, None)
-        claimed = await self._store.claim(owner, _KIND, name, claim, lasts=_CLAIMED)
-        if claimed is not None:
-            return _kept(orjson.loads(claimed), digest), True
+        existing = await self._store.claim(owner, _KIND, name, claim, lasts=_CLAIM_LIFETIME)
+        if existing is not None:
+            return _stored_response(orjson.loads(existing), digest), True
         async with self._renewing(owner, name, claim):
             try:
-                answer = await act(ResponseRecorder(owner, name, digest))
+                response = await act(ResponseRecorder(owner, name, digest))
             except BaseException:
-                # A receipt stays: the work is done, even if the answer is lost.
+                # This drops only the claim. A response that was recorded stays, since its work is done.
                 await asyncio.shield(self._store.drop(owner, _KIND, name, claim))
                 raise
-        await self._store.put(owner, _KIND, name, _value(digest, answer), lasts=_KEPT)
-        return answer, False
+        await self._store.put(owner, _KIND, name, _value(digest, response), lasts=_RESPONSE_LIFETIME)
+        return response, False
 
     @contextlib.asynccontextmanager
     async def _renewing(self, owner: str, name: str, claim: str) -> AsyncIterator[None]:
         async def renew() -> None:
             while True:
-                await asyncio.sleep(_RENEWED_SECONDS)
+                await asyncio.sleep(_RENEWAL_SECONDS)
                 try:
-                    await self._store.renew(owner, _KIND, name, claim, lasts=_CLAIMED)
+                    await self._store.renew(owner, _KIND, name, claim, lasts=_CLAIM_LIFETIME)
                 except BackstayError as error:
                     _log.warning("claim_renewal_failed", code=error.code)
 
@@ -107,16 +107,14 @@ class IdempotentRequests:
                 await task
 
 
-def _value(digest: str, answer: StoredResponse | None) -> str:
-    told = None if answer is None else {"status": answer.status, "body": answer.body}
-    return orjson.dumps({"request": digest, "answer": told}).decode()
+def _value(digest: str, response: StoredResponse | None) -> str:
+    fields = None if response is None else {"status": response.status, "body": response.body}
+    return orjson.dumps({"request": digest, "answer": fields}).decode()
 
 
-def _kept(note: dict[str, Any], digest: str) -> StoredResponse:
-    if note["request"] != digest:
+def _stored_response(record: dict[str, Any], digest: str) -> StoredResponse:
+    if record["request"] != digest:
         raise IdempotencyKeyReused("This Idempotency-Key was used for another request; choose a new one for each")
-    if note["answer"] is None:
-        raise IdempotencyKeyInFlight(
-            "A request under this Idempotency-Key is being worked on; ask again when it is done"
-        )
-    return StoredResponse(**note["answer"])
+    if record["answer"] is None:
+        raise IdempotencyKeyInFlight("A request with this Idempotency-Key is in progress; retry when it has finished")
+    return StoredResponse(**record["answer"])

@@ -1,19 +1,19 @@
-"""Duties that come at a time and are done by one of all servers."""
+"""Scheduled tasks, each done by one of all servers."""
 
 from datetime import timedelta
 
 from backstay.coordination.store import ExpiringValueStore
 
 _KIND = "duty"
-_REMEMBERED = timedelta(hours=12)
+_CLAIM_LIFETIME = timedelta(hours=12)
 
 
 class ScheduledTasks:
-    """Says which server does a duty."""
+    """The claims of servers to scheduled tasks."""
 
     def __init__(self, *, store: ExpiringValueStore) -> None:
         self._store = store
 
     async def claim(self, name: str, *, due: str) -> bool:
-        """Whether it is ours to do the duty that was due at that moment. Of many servers, it is one's."""
-        return await self._store.claim("", _KIND, f"{name} {due}", "", lasts=_REMEMBERED) is None
+        """Claim the run of a task that was due at `due`; return True for exactly one of all servers."""
+        return await self._store.claim("", _KIND, f"{name} {due}", "", lasts=_CLAIM_LIFETIME) is None

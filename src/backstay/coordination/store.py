@@ -1,4 +1,4 @@
-"""What serving asks of a database."""
+"""The storage that servers need to coordinate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class OwnedKind(StrEnum):
-    """A kind of thing that an owner has."""
+    """A kind of record that an owner has."""
 
     JOB = "job"
     UNFINISHED_JOB = "unfinished job"
@@ -18,7 +18,7 @@ class OwnedKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OtherOwners:
-    """How many other owners have something, and how much; never their names."""
+    """The number of other owners that have records of a kind, and of those records, without the owners' names."""
 
     kind: OwnedKind
     owners: int
@@ -27,49 +27,49 @@ class OtherOwners:
 
 @dataclass(frozen=True, slots=True)
 class TakenValue:
-    """A note that was taken away, and whose it was."""
+    """A removed expiring value and its owner."""
 
     owner: str
     value: str
 
 
 class ExpiringValueStore(Protocol):
-    """Notes: small values under a kind and a name, each an owner's, that expire."""
+    """The store of expiring values: small values of an owner under a kind and a name."""
 
     async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
-        """Write a note unless one that has not expired is there.
+        """Write a value unless an unexpired one exists.
 
-        Returns the value of that one; None when it was written. Of many at once, one writes it.
+        Returns the existing value, or None if it was written. Of concurrent calls, exactly one writes.
         """
         ...
 
     async def put(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        """Write a note, whatever is there."""
+        """Write a value, replacing any existing one."""
         ...
 
     async def pop(self, kind: str, name: str) -> TakenValue | None:
-        """Remove a note that has not expired and return it, whoever's it is; None when there is none.
+        """Remove and return an unexpired value of any owner; return None if there is none.
 
-        For names that are secrets. Of many at once, one gets it.
+        For names that are secrets. Of concurrent calls, exactly one gets the value.
         """
         ...
 
     async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        """Extend a note to last so long from now, if its value is still `value`."""
+        """Extend the lifetime to `lasts` from now, if the stored value is still `value`."""
         ...
 
     async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
-        """Remove a note, if its value is still `value`. Idempotent."""
+        """Remove the value, if it is still `value`. Idempotent."""
         ...
 
     async def drop_expired(self) -> None:
-        """Remove what has expired, whoever's it is, in bounded steps."""
+        """Remove the expired values of all owners, in bounded steps."""
         ...
 
     async def owners(self) -> Sequence[str]:
-        """Return who has unfinished jobs or backups: whom a server's own duties concern."""
+        """Return the owners of unfinished jobs or backups, for which a server's scheduled tasks run."""
         ...
 
     async def count_other_owners(self, owner: str, kind: OwnedKind) -> OtherOwners:
-        """Count what owners other than this one have. Only for the operator of the database, never over HTTP."""
+        """Count the records of all other owners. Only for the operator of the database, never over HTTP."""
         ...

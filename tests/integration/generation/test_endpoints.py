@@ -105,7 +105,7 @@ async def test_a_program_resumes_at_another_address(provider, generate, path):
     with ProviderServer() as moved:
         async with Backstay.open(path) as backstay:
             kept = (await backstay.batches.checkpoint("job")).recipe
-            with pytest.raises(SettingsError, match="follows no recipe"):
+            with pytest.raises(SettingsError, match="uses no recipe"):
                 await backstay.batches.resume("job", lambda _: None, base_url=moved.base_url)
             there = await backstay.batches.resume("job", base_url=moved.base_url, limit=2)
             assert (await backstay.batches.checkpoint("job")).recipe == kept

@@ -65,7 +65,9 @@ def test_failures_of_several_kinds_trip_once_nothing_in_the_window_was_good():
 
         if good_at is None:
             assert [pause.code for pause in pauses] == ["length"]
-            assert "none of the last 50 calls ended well, but 25 in length, 25 in wrong_shape" in pauses[0].message
+            assert (
+                "none of the last 50 calls succeeded: 25 ended in length, 25 ended in wrong_shape" in pauses[0].message
+            )
             assert breaker.failed_positions == list(range(50))
         else:
             assert pauses == []

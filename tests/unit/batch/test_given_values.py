@@ -101,9 +101,9 @@ def _endless():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (1j, r"^item 2: the parameter 'a' \(a complex\) cannot be kept as JSON: "),
-        ({1}, r"^item 2: the parameter 'a' \(a set\) cannot be kept as JSON: "),
-        (np.longdouble(1), r"^item 2: the parameter 'a' \(a longdouble\) cannot be kept as JSON: "),
+        (1j, r"^item 2: the parameter 'a' \(a complex\) cannot be stored as JSON: "),
+        ({1}, r"^item 2: the parameter 'a' \(a set\) cannot be stored as JSON: "),
+        (np.longdouble(1), r"^item 2: the parameter 'a' \(a longdouble\) cannot be stored as JSON: "),
         (math.inf, r"^item 2: 'a' is infinite"),
         (_endless(), r"^item 2: 'a' is nested too deeply, or holds itself$"),
     ],

@@ -339,7 +339,7 @@ def _endless():
 async def test_parameter_that_json_cannot_say_is_refused(value):
     """It would come back as something else, or not at all."""
     with pytest.raises(
-        InvalidRow, match=r"^item 1: (the parameter )?'value' (is|\(an? \w+\) cannot be kept as JSON: )"
+        InvalidRow, match=r"^item 1: (the parameter )?'value' (is|\(an? \w+\) cannot be stored as JSON: )"
     ):
         await _one({"topic": "tea", "value": value})
 
@@ -385,7 +385,7 @@ async def test_file_without_topics_is_told(tmp_path):
     path = tmp_path / "topics.csv"
     path.write_text("subject,depth\ntea,3\n")
 
-    with pytest.raises(UnknownColumn, match=r"say which one it is with --topic-column \(it has: subject, depth\)$"):
+    with pytest.raises(UnknownColumn, match=r"name it with --topic-column \(it has: subject, depth\)$"):
         await _of_file(path)
 
 
@@ -472,7 +472,7 @@ async def test_reading_may_be_cancelled():
 @pytest.mark.parametrize("column", ["topic", "persona"])
 async def test_half_of_a_surrogate_pair_is_told_for_what_it_is(column):
     """By its line and column."""
-    with pytest.raises(InvalidRow, match=rf"the {column} contains half of a surrogate pair, which is no character"):
+    with pytest.raises(InvalidRow, match=rf"the {column} contains half of a surrogate pair, which is not a character"):
         await drafts_of([{"topic": "fine"}, {"topic": "fine", column: "half \ud83d"}])
 
 
@@ -502,7 +502,7 @@ async def test_a_parameter_stands_in_one_place():
     with pytest.raises(InvalidRow) as caught:
         await _one({"topic": "tea", "parameters": {"tone": "calm"}, "tone": "loud"})
 
-    assert caught.value.message == "item 1: 'tone' stands in `parameters` and next to it; rename one of them"
+    assert caught.value.message == "item 1: 'tone' is both in `parameters` and next to it; rename one of them"
 
 
 async def test_one_column_may_be_id_and_topic():
