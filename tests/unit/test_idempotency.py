@@ -1,4 +1,4 @@
-"""Requests under a key: done once, answered the same."""
+"""Idempotent requests: executed once per key, with the same response."""
 
 import asyncio
 from datetime import timedelta
@@ -10,7 +10,7 @@ from backstay.errors import IdempotencyKeyInFlight, IdempotencyKeyReused, JobNot
 
 
 class _Notes:
-    """A store of notes in memory, as far as keys need one."""
+    """An in-memory store of expiring values, as far as idempotency needs one."""
 
     def __init__(self) -> None:
         self.notes: dict[tuple[str, str, str], str] = {}
@@ -49,7 +49,7 @@ def once():
 
 
 async def test_without_a_key_everything_is_done(once):
-    """As often as it is asked for."""
+    """Requests without a key are executed every time."""
     act = _Act()
 
     await once.run_once("me", None, b"x", act)
@@ -58,8 +58,8 @@ async def test_without_a_key_everything_is_done(once):
     assert act.done == 2
 
 
-async def test_same_key_same_answer(once):
-    """And it is done once."""
+async def test_same_key_same_response(once):
+    """A repeated request with the same key is executed once and gets the same response."""
     act = _Act()
 
     first = await once.run_once("me", "k", b"x", act)
@@ -71,7 +71,7 @@ async def test_same_key_same_answer(once):
 
 
 async def test_same_key_for_another_request_is_refused(once):
-    """Nothing is done."""
+    """A key that was used for another request is refused, and nothing is executed."""
     act = _Act()
     await once.run_once("me", "k", b"x", act)
 
@@ -82,7 +82,7 @@ async def test_same_key_for_another_request_is_refused(once):
 
 
 async def test_a_key_in_flight_is_refused(once):
-    """Whoever sends it twice at once is told so."""
+    """A second request is refused while the first one with its key is in progress."""
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def slow(receipt):
@@ -100,7 +100,7 @@ async def test_a_key_in_flight_is_refused(once):
 
 
 async def test_keys_are_each_owners_own(once):
-    """Somebody else's key of the same name is another one."""
+    """The same key of another owner is a different key."""
     act = _Act()
 
     await once.run_once("me", "k", b"x", act)
@@ -110,7 +110,7 @@ async def test_keys_are_each_owners_own(once):
 
 
 async def test_what_failed_may_be_tried_again(once):
-    """Under the same key."""
+    """A failed request may be retried with the same key."""
     with pytest.raises(JobNotFound):
         await once.run_once("me", "k", b"x", _Act(JobNotFound("gone")))
 

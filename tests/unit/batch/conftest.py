@@ -1,4 +1,4 @@
-"""What the tests of the batch engine's parts share."""
+"""Fixtures shared by the tests of the batch engine."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from backstay.batch.job import Job, JobSettings, JobState
 
 @pytest.fixture
 def a_job() -> Callable[[JobState], Job]:
-    """Return a job in a state."""
+    """Return a function that makes a job in a state."""
     moment = datetime(2024, 1, 1, tzinfo=UTC)
 
     def make(state: JobState) -> Job:

@@ -1,4 +1,4 @@
-"""How long to wait before the next try."""
+"""The delay before the next try."""
 
 import math
 
@@ -11,7 +11,7 @@ from backstay.batch.backoff import Backoff
 
 @given(tries=st.integers(1, 10_000), first=st.floats(0.001, 100), cap=st.floats(0.001, 1_000))
 def test_wait_is_between_half_and_all_of_the_step(tries, first, cap):
-    """It doubles with each try, never beyond the cap, and never overflows."""
+    """The delay doubles with each try, stays within the cap, and never overflows."""
     full = min(cap, first * 2.0 ** min(tries - 1, 60))
 
     wait = Backoff(first=first, cap=cap).delay(tries)
@@ -20,19 +20,19 @@ def test_wait_is_between_half_and_all_of_the_step(tries, first, cap):
 
 
 def test_waits_are_spread():
-    """Items that failed together do not come back together."""
+    """Items that failed together are not retried together."""
     backoff = Backoff()
 
     assert len({backoff.delay(3) for _ in range(50)}) > 40
 
 
 @pytest.mark.parametrize(("asked", "wait"), [(0, 0), (0.25, 0.25), (12, 12), (600, 600), (601, 600), (math.inf, 600)])
-def test_what_is_asked_for_is_heeded_up_to_its_cap(asked, wait):
-    """A `Retry-After` replaces our own wait; an absurd one is cut."""
+def test_retry_after_is_honoured_up_to_its_cap(asked, wait):
+    """A `Retry-After` replaces the computed delay, and a too long one is cut to the cap."""
     assert Backoff(first=1, cap=60, retry_after_cap=600).delay(1, retry_after=asked) == wait
 
 
 @pytest.mark.parametrize("asked", [-1, -math.inf, math.nan])
-def test_nonsense_asked_for_is_ignored(asked):
-    """A negative wait, or none that is a number, leaves our own."""
+def test_invalid_retry_after_is_ignored(asked):
+    """A `Retry-After` that is negative or not a number does not change the computed delay."""
     assert 0.5 <= Backoff(first=1).delay(1, retry_after=asked) <= 1

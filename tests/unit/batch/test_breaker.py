@@ -1,4 +1,4 @@
-"""The breaker: every item would fail, so few do."""
+"""The circuit breaker: if every item would fail, only a few do."""
 
 import math
 
@@ -14,7 +14,7 @@ from support.verdicts import completed, completed_with_none, doomed, failed, put
 
 @pytest.mark.parametrize(("concurrency", "calls"), [(1, 20), (19, 20), (20, 20), (21, 21), (500, 500)])
 def test_one_error_over_all_first_calls_trips(concurrency, calls):
-    """After max(20, concurrency) calls that ended in the same error, and not before."""
+    """The breaker trips after exactly max(20, concurrency) first calls that ended in the same error."""
     breaker = CircuitBreaker(concurrency=concurrency)
     breaker.note_started(calls)
 
@@ -39,7 +39,7 @@ def test_one_error_over_all_first_calls_trips(concurrency, calls):
 )
 @pytest.mark.parametrize("before", [1, 10, 19])
 def test_one_call_that_ends_otherwise_lets_all_others_out(otherwise, before):
-    """After a call that ended otherwise the breaker bounds no more how many may start."""
+    """Once a call has ended otherwise, the breaker no longer limits how many calls may start."""
     breaker = CircuitBreaker(concurrency=4)
     breaker.note_started(20)
 
@@ -51,7 +51,7 @@ def test_one_call_that_ends_otherwise_lets_all_others_out(otherwise, before):
 
 
 def test_failures_of_several_kinds_trip_once_nothing_in_the_window_was_good():
-    """Half of one kind and half of another were paid as well; one good call among them lets the job go on."""
+    """A window full of failures of two kinds trips the breaker, but one success in it prevents that."""
     for good_at in (None, 30):
         breaker = CircuitBreaker(concurrency=1)
         breaker.note_started(51)
@@ -76,7 +76,7 @@ def test_failures_of_several_kinds_trip_once_nothing_in_the_window_was_good():
 @pytest.mark.parametrize(("concurrency", "window"), [(1, 50), (25, 50), (64, 128)])
 @pytest.mark.parametrize("good_before", [1, 1_000])
 def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, window, good_before):
-    """Nine in ten of the last max(50, 2 * concurrency) calls are enough, however many were good before them."""
+    """Nine failures in ten of the last max(50, 2 * concurrency) calls trip it, however many succeeded before."""
     breaker = CircuitBreaker(concurrency=concurrency)
     breaker.note_started(good_before + window)
     for position in range(good_before):
@@ -93,8 +93,8 @@ def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, w
     assert breaker.failed_positions == [10_000 + number for number in range(calls + 1)]
 
 
-def test_what_was_under_way_when_it_tripped_is_put_back_as_well():
-    """Calls that end after the one that tripped it push none of the items out that led to it."""
+def test_calls_in_flight_when_it_tripped_are_requeued_too():
+    """Calls that end after the breaker tripped do not push the earlier failures out of the items to requeue."""
     breaker = CircuitBreaker(concurrency=40)
     breaker.note_started(180)
     for position in range(100):
@@ -107,8 +107,8 @@ def test_what_was_under_way_when_it_tripped_is_put_back_as_well():
     assert breaker.failed_positions == list(range(100, 180))
 
 
-def test_one_in_eight_that_ends_well_keeps_it_from_tripping():
-    """A share of failures below nine in ten is the items' own, for as long as it lasts."""
+def test_one_success_in_eight_keeps_it_from_tripping():
+    """A share of failures below nine in ten never trips the breaker."""
     breaker = CircuitBreaker(concurrency=1)
 
     for position in range(1_000):
@@ -120,7 +120,7 @@ def test_one_in_eight_that_ends_well_keeps_it_from_tripping():
 
 @pytest.mark.parametrize("raw", ["no JSON", ""])
 def test_tries_that_will_be_repeated_fill_the_window(raw):
-    """Answers of no use are paid for, whether or not the item has tries left, and empty ones as well."""
+    """Unusable answers trip the breaker even if their items have tries left, and so do empty answers."""
     breaker = CircuitBreaker(concurrency=1)
     breaker.note_started(50)
 
@@ -131,8 +131,8 @@ def test_tries_that_will_be_repeated_fill_the_window(raw):
     assert breaker.failed_positions == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_what_waits_never_fills_the_window():
-    """Tries that cost nothing say nothing about the items: patience decides how long they go on."""
+def test_tries_that_do_not_count_never_fill_the_window():
+    """Tries that do not count, such as on a rate limit, never trip the breaker."""
     breaker = CircuitBreaker(concurrency=4)
 
     for position in range(500):
@@ -143,7 +143,7 @@ def test_what_waits_never_fills_the_window():
 
 
 def test_tries_without_an_answer_do_not_fill_the_window():
-    """A connection that was lost before an answer came cost nothing; the item's last try decides."""
+    """Retries of calls whose connection was lost before an answer do not trip the breaker."""
     breaker = CircuitBreaker(concurrency=4)
 
     for position in range(500):
@@ -151,8 +151,8 @@ def test_tries_without_an_answer_do_not_fill_the_window():
         assert breaker.record(retried(claimed(position))) is None
 
 
-def test_a_pause_tells_tokens_and_shows_the_latest_tries():
-    """What was paid for is named, and the tries that led to the pause can be looked up, the latest first."""
+def test_a_pause_reports_tokens_and_the_latest_attempts():
+    """The pause names the tokens that were paid for, and lists the attempts that led to it, newest first."""
     breaker = CircuitBreaker(concurrency=1)
     breaker.note_started(20)
 
@@ -163,8 +163,8 @@ def test_a_pause_tells_tokens_and_shows_the_latest_tries():
     assert pause.evidence == tuple((position, 3) for position in reversed(range(20)))
 
 
-def test_doomed_item_says_nothing():
-    """A doom has its own reason to pause."""
+def test_doomed_item_is_not_counted():
+    """The breaker does not count a `Halt`, which pauses the job for its own reason."""
     breaker = CircuitBreaker(concurrency=1)
     breaker.note_started(20)
 
@@ -176,7 +176,7 @@ def test_doomed_item_says_nothing():
 
 @given(data=st.data(), concurrency=st.integers(1, 60))
 def test_allowance_bounds_the_calls(data, concurrency):
-    """However calls start and end, no more than max(20, concurrency) are let out before one ends otherwise."""
+    """No more than max(20, concurrency) calls start before one ends otherwise, in any order of starts and ends."""
     breaker = CircuitBreaker(concurrency=concurrency)
     threshold = max(FIRST_CALLS, concurrency)
     started, in_flight, pause = 0, 0, None

@@ -1,4 +1,4 @@
-"""Group commit, over a database that only notes what it is given."""
+"""Group commit, with a store that only records its calls."""
 
 import pytest
 
@@ -17,8 +17,8 @@ _REPORT = CommitReport(
 )
 
 
-class _Notebook:
-    """The one method of a WorkStore that a committer calls: notes each group, and raises what it is told to."""
+class _RecordingStore:
+    """The one method of a WorkStore that a committer calls: it records each group, or raises a prepared error."""
 
     def __init__(self) -> None:
         self.groups = []
@@ -39,7 +39,7 @@ class _Notebook:
 
 @pytest.fixture
 def store():
-    return _Notebook()
+    return _RecordingStore()
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def _add(committer, count):
 
 
 async def test_all_that_waits_shares_a_commit(committer, store, heard):
-    """Together with the claim for what comes next."""
+    """All waiting verdicts are written in one commit, together with the claim for the next items."""
     _add(committer, 5)
 
     report = await committer.commit(Claim(free_slots=3))
@@ -72,7 +72,7 @@ async def test_all_that_waits_shares_a_commit(committer, store, heard):
 
 
 async def test_nothing_waiting_is_a_claim_alone(committer, store, heard):
-    """A commit without verdicts still claims."""
+    """A commit without verdicts still claims items."""
     await committer.commit(Claim(free_slots=2))
 
     assert store.groups == [[]]
@@ -81,7 +81,7 @@ async def test_nothing_waiting_is_a_claim_alone(committer, store, heard):
 
 
 async def test_group_is_bounded(committer, store):
-    """What is over the bound waits for the next commit, in its order."""
+    """Verdicts beyond the size of a group wait for the next commit, in their order."""
     _add(committer, GROUP + 3)
 
     await committer.commit(Claim())
@@ -92,7 +92,7 @@ async def test_group_is_bounded(committer, store):
 
 
 async def test_next_group_gathers_while_one_is_written(committer, store):
-    """A verdict that comes during a commit is in the next one."""
+    """A verdict that arrives during a commit is written in the next one."""
     late = completed(claimed(9))
     commit = store.commit
 
@@ -110,7 +110,7 @@ async def test_next_group_gathers_while_one_is_written(committer, store):
 
 
 async def test_refused_outcome_fails_its_own_item(committer, store, heard):
-    """The group is written again one by one; the neighbours are completed, the claim is made at the end."""
+    """After a refusal the group is written one by one: only the refused item fails, and the claim comes last."""
     _add(committer, 4)
     store.refused = {2}
 
@@ -128,7 +128,7 @@ async def test_refused_outcome_fails_its_own_item(committer, store, heard):
 
 @pytest.mark.parametrize("error", [StorageError("no"), StoreBusy("locked"), LeaseLost("gone")], ids=lambda e: e.code)
 async def test_verdicts_survive_an_error(committer, store, heard, error):
-    """What could not be written waits, in its order and before what came later, and nobody heard of it."""
+    """Verdicts that could not be written are not acknowledged, and are written by the next commit in their order."""
     _add(committer, 3)
     store.errors = [error]
 
@@ -142,7 +142,7 @@ async def test_verdicts_survive_an_error(committer, store, heard, error):
 
 
 async def test_error_in_the_middle_of_a_replay_keeps_the_rest(committer, store, heard):
-    """Those written before it were heard of and are not written twice."""
+    """Verdicts written before an error in a replay are acknowledged and not written twice; the others wait."""
     _add(committer, 4)
     store.errors = [OutcomeRefused("no"), None, StoreBusy("locked")]
 
@@ -156,7 +156,7 @@ async def test_error_in_the_middle_of_a_replay_keeps_the_rest(committer, store, 
 
 
 async def test_error_at_the_end_of_a_replay_loses_nothing(committer, store, heard):
-    """Should the claim after a replay fail, every verdict is written already."""
+    """If the claim after a replay fails, all verdicts are written and acknowledged."""
     _add(committer, 2)
     store.errors = [OutcomeRefused("no"), None, None, LeaseLost("gone")]
 

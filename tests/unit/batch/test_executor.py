@@ -1,4 +1,4 @@
-"""The calls in flight: every item that was started ends exactly once, or is abandoned."""
+"""Execution of calls: every started item ends exactly once, or is abandoned."""
 
 import asyncio
 import gc
@@ -24,8 +24,8 @@ class _Ended(NamedTuple):
     usage: AttemptUsage
 
 
-class _Ear:
-    """Hears of calls that ended."""
+class _EndRecorder:
+    """A listener that records the calls that ended."""
 
     def __init__(self):
         self.ended = []
@@ -48,12 +48,12 @@ class _Ear:
 
 @pytest.fixture
 async def ear():
-    return _Ear()
+    return _EndRecorder()
 
 
 @pytest.fixture
 def calls_of(ear):
-    """Return Calls of a processor."""
+    """Return a function that makes an Executor of a processor."""
 
     def make(processor, *, timeout_seconds=10.0):
         return Executor(
@@ -85,14 +85,14 @@ async def _hang():
     await asyncio.Event().wait()
 
 
-async def _threads_rest(calls, count=1):
-    """Wait until so many threads are idle and the loop has received their results."""
+async def _threads_are_idle(calls, count=1):
+    """Wait until `count` threads are idle and the loop has received their results."""
     await until(lambda: calls._threads._idle == count)
     await asyncio.sleep(0)
 
 
 def _time_is_up(calls):
-    """Make the timer find every deadline expired."""
+    """Expire every deadline and run the timer."""
     for call in calls._in_flight.values():
         call.deadline = 0.0
     calls._stop_timer()
@@ -101,7 +101,7 @@ def _time_is_up(calls):
 
 @both
 async def test_call_ends_with_what_it_returned(calls_of, ear, kind):
-    """Item and attempt reach the processor, its result the listener."""
+    """The processor gets item and attempt, and its result reaches the listener."""
     calls = calls_of(kind(lambda item, work: conversation(f"{item.id} {work.attempt}")))
 
     calls.start(claimed(3, attempt=2))
@@ -116,7 +116,7 @@ async def test_call_ends_with_what_it_returned(calls_of, ear, kind):
 @both
 @pytest.mark.parametrize("returned", [None, Skip("no"), Retry("later"), Fail("no"), Halt("no key")])
 async def test_outcome_is_passed_on(calls_of, ear, kind, returned):
-    """An outcome that the processor chose itself."""
+    """An outcome that the processor returns reaches the listener unchanged."""
     calls_of(kind(lambda *_: returned)).start(claimed())
 
     await ear.wait(1)
@@ -125,8 +125,8 @@ async def test_outcome_is_passed_on(calls_of, ear, kind, returned):
 
 
 @both
-async def test_usage_is_reported_whatever_comes_of_it(calls_of, ear, kind):
-    """Tokens of a call that failed were paid for, too."""
+async def test_usage_is_reported_for_every_outcome(calls_of, ear, kind):
+    """The tokens of a call are reported even if it failed."""
 
     def process(_, work):
         work.usage(tokens_in=3)
@@ -144,7 +144,7 @@ async def test_usage_is_reported_whatever_comes_of_it(calls_of, ear, kind):
 
 @both
 async def test_frames_of_an_exception_are_kept_from_the_processor_on(calls_of, ear, kind):
-    """A processor that raised leaves its own frames without the engine's; one that returned a failure leaves none."""
+    """A processor that raises leaves a traceback without the engine's frames; one that returns `Fail` leaves none."""
 
     def process(item, _):
         if item.id == "item-1":
@@ -165,7 +165,7 @@ async def test_frames_of_an_exception_are_kept_from_the_processor_on(calls_of, e
 
 @both
 async def test_exception_is_an_outcome(calls_of, ear, kind):
-    """A lost connection may pass, and does not reach the event loop as an error."""
+    """A lost connection becomes a retry, and the event loop reports no error."""
 
     def process(*_):
         raise ConnectionResetError("cut")
@@ -178,7 +178,7 @@ async def test_exception_is_an_outcome(calls_of, ear, kind):
 
 @both
 async def test_exception_without_a_text_ends_its_call(calls_of, ear, kind):
-    """Even one whose text cannot be had: an item without an outcome would run for ever."""
+    """An exception whose `__str__` raises still ends its call, which would otherwise stay in flight for ever."""
 
     class Unprintable(Exception):
         def __str__(self):
@@ -195,7 +195,7 @@ async def test_exception_without_a_text_ends_its_call(calls_of, ear, kind):
 
 @both
 async def test_processor_may_ask_to_exit(calls_of, ear, kind):
-    """`sys.exit` in one is its own failure, not the end of the program."""
+    """A processor that calls `sys.exit` fails its own item and does not end the program."""
 
     def process(*_):
         raise SystemExit(3)
@@ -207,7 +207,7 @@ async def test_processor_may_ask_to_exit(calls_of, ear, kind):
 
 
 async def test_function_that_returns_a_coroutine_is_awaited(calls_of, ear):
-    """A lambda around an async function is as good as the function."""
+    """A lambda around an async function works like the function itself."""
 
     async def process(item):
         await asyncio.sleep(0)
@@ -223,7 +223,7 @@ async def test_function_that_returns_a_coroutine_is_awaited(calls_of, ear):
 
 
 async def test_call_over_its_deadline_is_cancelled(calls_of, ear):
-    """Its outcome is a time-out, and the processor is told."""
+    """A call that exceeds its deadline is cancelled and ends with a time-out."""
     cancelled = asyncio.Event()
 
     async def process(_):
@@ -240,7 +240,7 @@ async def test_call_over_its_deadline_is_cancelled(calls_of, ear):
 
 
 async def test_late_result_is_dropped(calls_of, ear):
-    """A processor that does not heed its cancellation is abandoned; what it returns then is nobody's."""
+    """What a processor returns after ignoring its cancellation is dropped."""
     returned = asyncio.Event()
 
     async def process(_):
@@ -260,7 +260,7 @@ async def test_late_result_is_dropped(calls_of, ear):
 
 
 async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
-    """The same item is called again while its first call is still under way: only the second one counts."""
+    """If an item is called again while its first call still runs, only the result of the second call counts."""
     may_end = {1: threading.Event(), 2: threading.Event()}
 
     def process(_, work):
@@ -273,7 +273,7 @@ async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
     await ear.wait(1)
     calls.start(claimed(attempt=2))
     may_end[1].set()
-    await _threads_rest(calls)
+    await _threads_are_idle(calls)
     assert (len(ear.ended), len(calls)) == (1, 1)
     may_end[2].set()
     await ear.wait(2)
@@ -282,7 +282,7 @@ async def test_late_result_does_not_stand_for_the_next_try(calls_of, ear):
 
 
 async def test_blocking_call_over_its_deadline_is_abandoned(calls_of, ear):
-    """A thread cannot be cancelled: its slot is free all the same, and its result is dropped."""
+    """A blocking call that exceeds its deadline frees its slot, and its later result is dropped."""
     release = threading.Event()
 
     def process(_):
@@ -294,13 +294,13 @@ async def test_blocking_call_over_its_deadline_is_abandoned(calls_of, ear):
     await ear.wait(1)
     assert len(calls) == 0
     release.set()
-    await _threads_rest(calls)
+    await _threads_are_idle(calls)
 
     assert [outcome.code for outcome in ear.outcomes] == ["timeout"]
 
 
 async def test_each_call_has_its_own_deadline(calls_of, ear):
-    """One timer watches all: those in time end well, later ones are given their full time."""
+    """The single timer gives every call its full time: calls in time succeed, and only the late one times out."""
 
     async def process(item):
         if item.id != "item-0":
@@ -323,7 +323,7 @@ async def test_each_call_has_its_own_deadline(calls_of, ear):
 
 
 async def test_timer_is_gone_when_nothing_is_in_flight(calls_of, ear):
-    """It would keep the calls alive for as long as their deadline."""
+    """The timer is cancelled when the last call has ended, as it would keep the calls in memory."""
     calls = calls_of(lambda _: None, timeout_seconds=600)
     calls.start(claimed())
     await ear.wait(1)
@@ -341,7 +341,7 @@ async def _all_had_their_turn(calls):
 
 
 async def test_processor_that_cancels_itself_may_try_again(calls_of, ear):
-    """Some client library leaks a cancellation: that is no stop of ours."""
+    """A processor that raises CancelledError by itself gets a retry."""
 
     async def raises(_):
         raise asyncio.CancelledError
@@ -358,7 +358,7 @@ async def test_processor_that_cancels_itself_may_try_again(calls_of, ear):
 
 
 async def test_abandoned_calls_are_cancelled_and_silent(calls_of, ear):
-    """After that nothing is reported, and no timer is left."""
+    """After all calls are abandoned, no outcome is reported and no timer is left."""
     cancelled = []
 
     async def process(item):
@@ -381,7 +381,7 @@ async def test_abandoned_calls_are_cancelled_and_silent(calls_of, ear):
 
 
 async def test_calls_that_have_not_begun_do_not_when_all_are_abandoned(calls_of, ear):
-    """Nobody is asked anything after it."""
+    """Calls that have not begun never begin after all calls are abandoned."""
     begun = []
 
     async def process(item):
@@ -398,8 +398,8 @@ async def test_calls_that_have_not_begun_do_not_when_all_are_abandoned(calls_of,
     assert ear.ended == []
 
 
-async def test_calls_that_have_not_begun_wait_for_leave(calls_of, ear):
-    """A stop gives them back as it does those in line before a provider; those under way go on."""
+async def test_calls_that_have_not_begun_are_abandoned_as_waiting(calls_of, ear):
+    """Calls that have not begun are abandoned like those that wait for a permit, while running ones continue."""
     begun, may_end = [], asyncio.Event()
 
     async def process(item):
@@ -422,19 +422,19 @@ async def test_calls_that_have_not_begun_wait_for_leave(calls_of, ear):
 
 
 async def test_abandoned_blocking_call_is_silent(calls_of, ear):
-    """Its thread goes on; its result goes nowhere."""
+    """The result of an abandoned blocking call is dropped."""
     release = threading.Event()
     calls = calls_of(lambda _: release.wait(PATIENCE_SECONDS))
     calls.start(claimed())
     calls.abandon_all()
     release.set()
-    await _threads_rest(calls)
+    await _threads_are_idle(calls)
 
     assert ear.ended == []
 
 
 def test_abandoned_blocking_call_outlives_the_loop():
-    """A result that comes when the event loop is closed is dropped without a word."""
+    """A result that arrives after the event loop was closed is dropped silently."""
     begun, release = threading.Event(), threading.Event()
 
     def process(_):
@@ -456,14 +456,14 @@ def test_abandoned_blocking_call_outlives_the_loop():
 
 
 async def test_blocking_calls_share_threads(calls_of, ear):
-    """A call that follows another uses its thread."""
+    """A blocking call reuses the thread of an earlier one that has ended."""
     threads = []
     calls = calls_of(lambda _: threads.append(threading.get_ident()))
 
     for position in range(10):
         calls.start(claimed(position))
         await ear.wait(position + 1)
-        await _threads_rest(calls)
+        await _threads_are_idle(calls)
 
     assert len(set(threads)) == 1
 
@@ -471,8 +471,8 @@ async def test_blocking_calls_share_threads(calls_of, ear):
 # -- waiting for permission to begin --------------------------------------------------------------
 
 
-async def test_a_wait_for_leave_is_not_part_of_the_deadline(calls_of, ear):
-    """The time allowed counts from the end of the wait."""
+async def test_a_wait_for_a_permit_is_not_part_of_the_deadline(calls_of, ear):
+    """The deadline of a call counts from the end of its wait for a permit."""
     leave, begun, waited_until = asyncio.Event(), [], []
 
     async def process(item, work):
@@ -497,7 +497,7 @@ async def test_a_wait_for_leave_is_not_part_of_the_deadline(calls_of, ear):
 
 
 async def test_a_blocking_processor_may_wait_too(calls_of, ear):
-    """It waits in its thread; its deadline counts from the end of the wait all the same."""
+    """The deadline of a blocking call counts from the end of its wait, too."""
     leave, begun, waited_until = threading.Event(), [], []
 
     def process(item, work):
@@ -522,7 +522,7 @@ async def test_a_blocking_processor_may_wait_too(calls_of, ear):
 
 
 async def test_a_wait_that_has_just_ended_in_a_thread_is_no_timeout(calls_of, ear):
-    """Between the end of a wait and its note on the event loop, the old deadline is not held against a call."""
+    """A call whose wait has ended, but is not noted on the event loop yet, does not time out by its old deadline."""
     leave, begun, over, going = threading.Event(), [], threading.Event(), threading.Event()
 
     def process(item, work):
@@ -545,8 +545,8 @@ async def test_a_wait_that_has_just_ended_in_a_thread_is_no_timeout(calls_of, ea
     assert isinstance(ear.outcomes[0], Done)
 
 
-async def test_a_processor_says_what_a_timeout_comes_to(calls_of, ear):
-    """What it says is taken for the outcome; what it says wrongly is its own mistake, and nothing hangs."""
+async def test_a_processor_chooses_the_outcome_of_a_timeout(calls_of, ear):
+    """A processor may set the outcome of its time-out; an invalid one fails the item, and nothing hangs."""
 
     async def process(item, work):
         work.on_timeout(lambda: Retry("nobody answers", code="timeout", counts=False) if item.id == "item-1" else 1 / 0)
@@ -564,7 +564,7 @@ async def test_a_processor_says_what_a_timeout_comes_to(calls_of, ear):
 
 
 async def test_after_the_wait_the_deadline_holds(calls_of, ear):
-    """Waiting for permission to begin does not lift the deadline; calls beside it keep their own."""
+    """After a wait for a permit the new deadline applies, and concurrent calls keep theirs."""
 
     async def process(item, work):
         if item.id == "item-1":
@@ -581,8 +581,8 @@ async def test_after_the_wait_the_deadline_holds(calls_of, ear):
     assert len(calls) == 0
 
 
-async def test_who_waits_is_abandoned_without_an_outcome(calls_of, ear):
-    """A run that ends waits only for calls that were made."""
+async def test_waiting_call_is_abandoned_without_an_outcome(calls_of, ear):
+    """A call that waits for a permit is abandoned without an outcome, and running calls are not."""
     going = asyncio.Event()
 
     async def process(item, work):
@@ -607,7 +607,7 @@ async def test_who_waits_is_abandoned_without_an_outcome(calls_of, ear):
 
 
 async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
-    """Of a million calls that each keep something alive in a circle, the collector's passes would be felt."""
+    """An ended call is freed without a pass of the garbage collector."""
 
     async def process(_item, _work):
         return None

@@ -1,4 +1,4 @@
-"""Where a processor raised, as it is kept: files, lines and functions, and nothing else."""
+"""The stored traceback of a processor's exception: files, lines and functions only."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def inner(secret):
 
 
 def test_frames_name_file_line_and_function(tmp_path, monkeypatch):
-    """Each frame is one line, relative to the working directory, and holds no value and no code."""
+    """Each frame is one line, relative to the working directory, without values or code."""
     monkeypatch.chdir(tmp_path)
     error = _raised(_module(str(tmp_path / "made.py"), _TEXT)["outer"], "hunter2")
 
@@ -40,7 +40,7 @@ def test_frames_name_file_line_and_function(tmp_path, monkeypatch):
 
 
 def test_frames_elsewhere_are_named_in_full(tmp_path, monkeypatch):
-    """A file outside the working directory keeps its whole path."""
+    """A file outside the working directory keeps its absolute path."""
     monkeypatch.chdir(tmp_path)
     error = _raised(_module("/somewhere/else.py", _TEXT)["inner"], "x")
 
@@ -48,7 +48,7 @@ def test_frames_elsewhere_are_named_in_full(tmp_path, monkeypatch):
 
 
 def test_innermost_frames_win():
-    """A deep recursion keeps what lies nearest to the error, within 4,000 characters, and says how much it left out."""
+    """A deep recursion keeps the innermost frames, up to 4,000 characters, and states how many were omitted."""
     error = _raised(_module("deep.py", "def down(n):\n    return 1 // n if n < 1 else down(n - 1)\n")["down"], 400)
 
     lines = format_frames(error).splitlines()
@@ -58,13 +58,13 @@ def test_innermost_frames_win():
     assert lines[0] == f"({402 - len(lines[1:])} outer frames left out)"
 
 
-def test_name_that_no_database_takes_is_made_fit():
-    """A file name with control characters or half a character comes out as one plain line."""
+def test_unstorable_file_name_is_cleaned():
+    """A file name with control characters or half a surrogate pair becomes one line of plain text."""
     error = _raised(_module("od\ud800d\n.py", _TEXT)["inner"], "x")
 
     assert format_frames(error).splitlines()[-1] == "od?d?.py:7 in inner"
 
 
 def test_exception_that_was_never_raised_has_no_frames():
-    """An exception without a traceback gives none."""
+    """An exception that was never raised gives None."""
     assert format_frames(ValueError("x")) is None

@@ -1,4 +1,4 @@
-"""What programs give as values: data frames, numbers of NumPy's, moments, and what else JSON has no word for."""
+"""Values of programs as items: data frames, NumPy numbers, dates, and other types that JSON lacks."""
 
 import enum
 import math
@@ -29,8 +29,8 @@ async def _items(given):
     return [to_item(draft) async for chunk in read_items(given, ColumnMapping()) for draft in chunk]
 
 
-async def test_rows_of_a_data_frame_are_taken_as_they_are_meant():
-    """`to_dict("records")` gives numbers, moments and gaps; a gap is None, in the persona too."""
+async def test_rows_of_a_data_frame_become_items():
+    """Numbers, dates and gaps of `to_dict("records")` become JSON values, where a gap is None."""
     frame = pd.DataFrame(
         {
             "id": [1, 2],
@@ -86,7 +86,7 @@ async def test_rows_of_a_data_frame_are_taken_as_they_are_meant():
     ids=lambda value: type(value).__name__,
 )
 def test_each_value_has_its_plain_kind(given, kept):
-    """The value that is kept is of Python's own kind, so that JSON can say it."""
+    """Each value is converted to the Python type that JSON can represent."""
     plain = plain_values({"a": given})["a"]
 
     assert (plain, type(plain)) == (kept, type(kept))
@@ -109,14 +109,14 @@ def _endless():
     ],
     ids=["complex", "set", "longdouble", "infinite", "endless"],
 )
-async def test_what_has_no_meaning_is_refused_by_column_and_row(given, said):
-    """No job is made, and the message says where to look."""
+async def test_unconvertible_value_is_refused_by_column_and_row(given, said):
+    """A value that JSON cannot represent is refused with its item and parameter."""
     with pytest.raises(InvalidRow, match=said):
         await _items([{"topic": "Rain", "b": 1}, {"topic": "Tea", "b": 1, "a": given}])
 
 
-async def test_parameters_of_items_are_taken_likewise():
-    """An Item may have been made of a row too."""
+async def test_parameters_of_items_are_converted_too():
+    """The parameters of an `Item` are converted like those of a row."""
     (item,) = await _items([Item("Rain", parameters={"a": np.int64(1)})])
 
     assert item.parameters == {"a": 1}

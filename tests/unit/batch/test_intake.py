@@ -1,4 +1,4 @@
-"""From whatever a user gives as items to checked drafts."""
+"""Validation of a user's items."""
 
 import asyncio
 import hashlib
@@ -47,7 +47,7 @@ def _parameters(draft):
     ids=lambda item: type(item).__name__,
 )
 async def test_every_shape_of_an_item_comes_to_the_same(item):
-    """Dictionary, any other mapping, or Item."""
+    """A dictionary, another mapping and an `Item` give the same new item."""
     draft = await _one(item)
 
     assert (draft.id, draft.base_id, draft.topic, draft.persona) == ("a", "a", "tea", "a monk")
@@ -58,7 +58,7 @@ async def test_every_shape_of_an_item_comes_to_the_same(item):
 
 @pytest.mark.parametrize("item", ["tea", 5, None, ["tea"], ("id", "tea"), {"tea"}], ids=repr)
 async def test_what_is_no_item_is_refused(item):
-    """The message says where it stands and what it is."""
+    """A value that is not an item is refused with its number and type."""
     with pytest.raises(
         InvalidRow, match=rf"^item 2 is an? {type(item).__name__}; give an Item or a dictionary"
     ) as caught:
@@ -68,7 +68,7 @@ async def test_what_is_no_item_is_refused(item):
 
 
 async def test_items_may_come_one_by_one():
-    """From a generator, and from an asynchronous one."""
+    """Items are read from a generator and from an asynchronous generator."""
 
     async def asynchronous():
         for item in given():
@@ -89,7 +89,7 @@ async def test_items_may_come_one_by_one():
 @pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_chunks_are_bounded(count, is_async):
-    """No more than one chunk is ever held; lines are counted on."""
+    """A chunk has a maximum number of items, and line numbers continue across chunks."""
 
     async def asynchronous():
         for n in range(count):
@@ -105,7 +105,7 @@ async def test_chunks_are_bounded(count, is_async):
 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_chunk_of_long_items_has_fewer(is_async):
-    """What is held of an input is bounded by its size, too."""
+    """A chunk of long items ends at a maximum number of characters."""
     topic = "x" * 1_000_000
 
     async def asynchronous():
@@ -120,7 +120,7 @@ async def test_chunk_of_long_items_has_fewer(is_async):
 
 
 async def test_items_are_taken_only_as_they_are_needed():
-    """A generator of a million is not run ahead of what is stored."""
+    """A generator is not read ahead of the chunk that is processed."""
     taken = []
 
     def given():
@@ -137,13 +137,13 @@ async def test_items_are_taken_only_as_they_are_needed():
 
 @pytest.mark.parametrize("nothing", [[], (), iter([])], ids=["list", "tuple", "iterator"])
 async def test_no_items_at_all_is_refused(nothing):
-    """An empty job would be completed without a word."""
+    """An input without items is refused, instead of giving a job that is completed at once."""
     with pytest.raises(InputEmpty):
         await drafts_of(nothing)
 
 
 async def test_empty_asynchronous_stream_is_refused():
-    """As an empty list is."""
+    """An empty asynchronous stream is refused like an empty list."""
 
     async def nothing():
         for item in ():
@@ -157,7 +157,7 @@ async def test_empty_asynchronous_stream_is_refused():
 
 
 async def test_id_is_made_from_the_content():
-    """Where the input has none: twenty digits of the digest, the same every time."""
+    """An item without an id gets twenty digits of its content digest, the same every time."""
     draft = await _one({"topic": "tea", "depth": 3})
 
     assert draft.id is None
@@ -177,17 +177,17 @@ async def test_id_is_made_from_the_content():
     ids=repr,
 )
 async def test_other_content_has_another_digest(other):
-    """Topic, persona, and every parameter with its type count."""
+    """The digest depends on topic, persona, and each parameter with its type."""
     assert (await _one(other)).digest != (await _one({"topic": "tea"})).digest
 
 
 async def test_id_is_no_part_of_the_content():
-    """The digest says what an item is about, whatever it is called."""
+    """Items that differ only in their ids have the same digest."""
     assert (await _one({"topic": "tea", "id": "a"})).digest == (await _one({"topic": "tea", "id": "b"})).digest
 
 
 async def test_empty_persona_is_none():
-    """An empty cell of a CSV file and a missing key are the same item."""
+    """An empty persona, as of a CSV cell, and a missing one give the same item."""
     empty, missing = await _one({"topic": "tea", "persona": ""}), await _one({"topic": "tea"})
 
     assert empty.persona is None
@@ -195,7 +195,7 @@ async def test_empty_persona_is_none():
 
 
 async def test_equal_items_keep_their_places():
-    """Repetitions are not dropped here: whether they are meant, the store knows."""
+    """Repeated items are passed on, since only the store decides whether they are repetitions."""
     first, second = await drafts_of([{"topic": "tea"}, {"topic": "tea"}])
 
     assert (first.line, second.line) == (1, 2)
@@ -204,7 +204,7 @@ async def test_equal_items_keep_their_places():
 
 @pytest.mark.parametrize(("given", "kept"), [("a", "a"), (7, "7"), (-1, "-1"), ("ü", "ü"), ("a" * 512, "a" * 512)])
 async def test_id_may_be_text_or_a_whole_number(given, kept):
-    """A number in JSON names an item as its text does."""
+    """A whole number as an id equals its text."""
     assert (await _one({"id": given, "topic": "x"})).id == kept
 
 
@@ -228,7 +228,7 @@ async def test_id_may_be_text_or_a_whole_number(given, kept):
     ],
 )
 async def test_bad_id_is_refused(given, reason):
-    """An id stands in messages, file names and addresses."""
+    """An id that does not fit in messages, file names and URLs is refused."""
     with pytest.raises(InvalidRow) as caught:
         await _one({"id": given, "topic": "x"})
 
@@ -236,12 +236,12 @@ async def test_bad_id_is_refused(given, reason):
 
 
 async def test_item_without_an_id_of_its_own_gets_one():
-    """An Item's empty id means none."""
+    """An empty id of an `Item` means that it has none."""
     assert (await _one(Item("tea"))).id is None
 
 
 async def test_check_of_an_id_is_shared():
-    """The name of a job is held to the same."""
+    """Job names are checked by the same rules as item ids."""
     with pytest.raises(InvalidRow, match=r"^the job's name is empty$") as caught:
         check_id(" ", "the job's name", job_id=" ")
 
@@ -255,14 +255,14 @@ async def test_check_of_an_id_is_shared():
     "values", [{}, {"topic": None}, {"topic": ""}, {"topic": " \t\n"}, {"subject": "tea"}], ids=repr
 )
 async def test_topic_is_needed(values):
-    """Without it nothing can be written about."""
+    """An item without a topic is refused."""
     with pytest.raises(InvalidRow, match=r"^item 1: the topic is missing or empty$"):
         await _one(values)
 
 
 @pytest.mark.parametrize(("given", "kept"), [(5, "5"), (1.5, "1.5"), ("  tea ", "  tea ")])
 async def test_topic_may_be_a_number(given, kept):
-    """And text is kept as it is, spaces included."""
+    """A number as a topic becomes text, and text keeps its spaces."""
     assert (await _one({"topic": given})).topic == kept
 
 
@@ -277,7 +277,7 @@ async def test_topic_may_be_a_number(given, kept):
     ],
 )
 async def test_bad_text_is_refused(column, given, reason):
-    """Topic and persona are text."""
+    """A topic or persona that is not text is refused."""
     with pytest.raises(InvalidRow) as caught:
         await _one({"topic": "tea", column: given})
 
@@ -286,13 +286,13 @@ async def test_bad_text_is_refused(column, given, reason):
 
 @pytest.mark.parametrize("column", ["topic", "persona", "note"])
 async def test_half_of_a_surrogate_pair_is_refused(column):
-    """No file and no database could keep it."""
+    """Text with half of a surrogate pair is refused, since no database could store it."""
     with pytest.raises(InvalidRow, match=r"^item 1: "):
         await _one({"topic": "tea", column: "a \udc80"})
 
 
 async def test_parameters_keep_their_shape():
-    """Nested, of any JSON type, and under any name, `status` included, and `parameters` where it is no object."""
+    """Parameters may have any JSON type and name, even `status`, and `parameters` if it is not an object."""
     given = {"a": None, "b": [1, {"c": 2.5}], "parameters": "3", "status": "single", "": True, "ü": "\x00"}
 
     draft = await _one({"topic": "tea", **given})
@@ -301,7 +301,7 @@ async def test_parameters_keep_their_shape():
 
 
 async def test_parameters_of_an_item_are_its_own():
-    """One that is called as a field is called stays a parameter."""
+    """A parameter of an `Item` that is named like a field stays a parameter."""
     draft = await _one(Item("tea", persona="a monk", parameters={"topic": "x", "persona": "y", "id": 5}))
 
     assert (draft.id, draft.topic, draft.persona) == (None, "tea", "a monk")
@@ -337,7 +337,7 @@ def _endless():
     ids=["inf", "nested inf", "set", "bytes", "object", "big int", "key", "deep", "endless"],
 )
 async def test_parameter_that_json_cannot_say_is_refused(value):
-    """It would come back as something else, or not at all."""
+    """A parameter that JSON would lose or change is refused."""
     with pytest.raises(
         InvalidRow, match=r"^item 1: (the parameter )?'value' (is|\(an? \w+\) cannot be stored as JSON: )"
     ):
@@ -348,7 +348,7 @@ async def test_parameter_that_json_cannot_say_is_refused(value):
 
 
 async def test_columns_are_named():
-    """What is not named, an `id` column included, is a parameter."""
+    """With named columns, all other columns are parameters, even one called `id`."""
     given = {"key": "a", "subject": "tea", "voice": "a monk", "id": 5, "depth": 3}
 
     draft = await _one(given, ColumnMapping(id="key", topic="subject", persona="voice"))
@@ -358,7 +358,7 @@ async def test_columns_are_named():
 
 
 async def test_columns_do_not_rename_the_fields_of_an_item():
-    """They are about rows; an Item says itself what is what."""
+    """Named columns apply to rows only, not to the fields of an `Item`."""
     draft = await _one(Item("tea", parameters={"subject": "x"}), ColumnMapping(topic="subject"))
 
     assert draft.topic == "tea"
@@ -368,8 +368,8 @@ async def test_columns_do_not_rename_the_fields_of_an_item():
 @pytest.mark.parametrize(
     "columns", [ColumnMapping(id="nr"), ColumnMapping(topic="nr"), ColumnMapping(persona="nr")], ids=repr
 )
-async def test_column_that_a_file_lacks_is_told(columns, tmp_path):
-    """With those that it has, before any row is used."""
+async def test_column_that_a_file_lacks_is_refused(columns, tmp_path):
+    """A missing column is refused before any row is used, and the message lists the existing columns."""
     path = tmp_path / "topics.csv"
     path.write_text("topic,depth\ntea,3\n")
 
@@ -380,8 +380,8 @@ async def test_column_that_a_file_lacks_is_told(columns, tmp_path):
     assert caught.value.context == {"column": "nr", "path": str(path)}
 
 
-async def test_file_without_topics_is_told(tmp_path):
-    """The message says how to name the column."""
+async def test_file_without_topics_is_refused(tmp_path):
+    """A file without a topic column is refused, and the message says how to name the column."""
     path = tmp_path / "topics.csv"
     path.write_text("subject,depth\ntea,3\n")
 
@@ -394,7 +394,7 @@ async def test_file_without_topics_is_told(tmp_path):
 
 @pytest.mark.parametrize("as_text", [False, True])
 async def test_file_is_read(tmp_path, as_text):
-    """Lines are those of the file; cells of a CSV are text."""
+    """Items of a file have its line numbers, and cells of a CSV file are text."""
     path = tmp_path / "topics.csv"
     path.write_text('id,topic,persona,depth\na,tea,,3\nb,"cof\nfee",a monk,4\nc,milk,,\n')
 
@@ -409,7 +409,7 @@ async def test_file_is_read(tmp_path, as_text):
 
 
 async def test_bad_row_of_a_file_is_named_by_its_line(tmp_path):
-    """So that it can be found in an editor."""
+    """The message about an invalid row names its line in the file."""
     path = tmp_path / "topics.jsonl"
     path.write_text('{"topic":"a"}\n\n{"topic":""}\n')
 
@@ -421,20 +421,20 @@ async def test_bad_row_of_a_file_is_named_by_its_line(tmp_path):
 
 
 async def test_standard_input_is_read():
-    """A dash means what is piped in."""
+    """The path `-` reads standard input."""
     found = await _of_file("-", stdin=io.BytesIO(b"topic\ntea\n"))
 
     assert [draft.topic for draft in found] == ["tea"]
 
 
-async def test_missing_file_is_told(tmp_path):
-    """Before anything else happens."""
+async def test_missing_file_is_refused(tmp_path):
+    """A missing file is refused before any item is read."""
     with pytest.raises(InputNotFound):
         await _of_file(tmp_path / "none.csv")
 
 
-async def test_event_loop_turns_while_a_file_is_read(tmp_path):
-    """Reading happens in a thread."""
+async def test_event_loop_runs_while_a_file_is_read(tmp_path):
+    """A file is read in a thread, so that the event loop is not blocked."""
     main, threads = threading.get_ident(), set()
     path = tmp_path / "topics.jsonl"
     path.write_text('{"topic":"a"}\n')
@@ -451,7 +451,7 @@ async def test_event_loop_turns_while_a_file_is_read(tmp_path):
 
 
 async def test_reading_may_be_cancelled():
-    """Whoever waits for a pipe that gives nothing is let go with the cancellation, not with an error."""
+    """A task that waits for a silent pipe ends with its cancellation, without another error."""
     reading, writing = os.pipe()
     begun = threading.Event()
 
@@ -470,21 +470,21 @@ async def test_reading_may_be_cancelled():
 
 
 @pytest.mark.parametrize("column", ["topic", "persona"])
-async def test_half_of_a_surrogate_pair_is_told_for_what_it_is(column):
-    """By its line and column."""
+async def test_half_of_a_surrogate_pair_is_named(column):
+    """The message about half of a surrogate pair names its line and column."""
     with pytest.raises(InvalidRow, match=rf"the {column} contains half of a surrogate pair, which is not a character"):
         await drafts_of([{"topic": "fine"}, {"topic": "fine", column: "half \ud83d"}])
 
 
-async def test_what_an_item_is_not_is_said_in_words():
-    """With the right article."""
+async def test_type_of_a_non_item_is_named():
+    """The message names the type of a value that is not an item, with the right article."""
     with pytest.raises(InvalidRow, match=r"is an int; give an Item"):
         await drafts_of([7])
 
 
 @pytest.mark.parametrize("status", ["pending", "failed", "completed", None])
 async def test_an_item_of_the_original_has_its_parameters_at_the_top(status):
-    """Its `parameters` are those of the item, and its `status` is none: what is done is known by the job alone."""
+    """`parameters` of an original's item become the parameters, and its `status` is ignored."""
     draft = await _one({"id": "1", "topic": "AI Ethics", "parameters": {"tone": "calm"}, "status": status})
 
     assert (draft.id, _parameters(draft)) == ("1", {"tone": "calm"})
@@ -493,12 +493,12 @@ async def test_an_item_of_the_original_has_its_parameters_at_the_top(status):
 
 @pytest.mark.parametrize("given", [{}, None])
 async def test_an_item_of_the_original_may_be_without_parameters(given):
-    """No parameters are none, and not one of that name."""
+    """An original's item with `parameters` of None has no parameters."""
     assert _parameters(await _one({"topic": "tea", "parameters": given, "status": "pending"})) == {}
 
 
 async def test_a_parameter_stands_in_one_place():
-    """One that is in `parameters` and next to it is refused with its place."""
+    """A parameter both in `parameters` and next to it is refused with its line."""
     with pytest.raises(InvalidRow) as caught:
         await _one({"topic": "tea", "parameters": {"tone": "calm"}, "tone": "loud"})
 
@@ -506,14 +506,14 @@ async def test_a_parameter_stands_in_one_place():
 
 
 async def test_one_column_may_be_id_and_topic():
-    """What names an item may say what it is about."""
+    """One column may be named as both the id and the topic."""
     draft = await _one({"question": "Why?"}, ColumnMapping("question", "question"))
 
     assert (draft.base_id, draft.topic, draft.parameters_json) == ("Why?", "Why?", "{}")
 
 
-async def test_a_data_frame_is_named_as_what_it_is():
-    """Iterated, it would yield the names of its columns."""
+async def test_a_data_frame_is_refused():
+    """A data frame is refused with a hint to its rows, since iterating it would yield column names."""
 
     class Frame(list):
         def to_dict(self, orient):

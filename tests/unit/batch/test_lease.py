@@ -1,4 +1,4 @@
-"""Beats, and the watch over others' beats, without a database and almost without waiting."""
+"""Heartbeats and the monitor of leases, without a database and almost without waiting."""
 
 import time
 from dataclasses import replace
@@ -20,7 +20,7 @@ _LEASE = Lease("local", 1, "job", 7)
 
 
 class _Rows:
-    """The workers' rows, and who was taken over."""
+    """A fake store of workers' rows that records which leases were reclaimed."""
 
     def __init__(self):
         self.rows = {}
@@ -53,7 +53,7 @@ def rows():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The observer's own monotonic clock, set by hand."""
+    """Return the observer's monotonic clock, set by hand."""
     now = SimpleNamespace(seconds=500.0)
     monkeypatch.setattr(lease_module, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     return now
@@ -64,8 +64,8 @@ def watch(rows):
     return LeaseMonitor(store=rows, owner="local", job_id="job", lease_seconds=10)
 
 
-async def _look_every_second(watch, clock, seconds):
-    """Look once a second, and return how many were alive each time."""
+async def _poll_every_second(watch, clock, seconds):
+    """Poll once a second, and return the number of live workers each time."""
     alive = []
     for _ in range(seconds):
         clock.seconds += 1
@@ -74,7 +74,7 @@ async def _look_every_second(watch, clock, seconds):
 
 
 async def test_worker_that_beats_is_alive(rows, clock, watch):
-    """For as long as each look finds another beat."""
+    """A worker is alive as long as each poll finds a new beat."""
     rows.put(1)
 
     for _ in range(10):
@@ -86,17 +86,17 @@ async def test_worker_that_beats_is_alive(rows, clock, watch):
 
 
 async def test_worker_silent_for_a_lease_is_taken_over(rows, clock, watch):
-    """Seen with the same beat for a whole lease by the observer's clock, and not a moment earlier."""
+    """A lease is reclaimed once its beat is unchanged for a whole lease by the observer's clock, and not before."""
     rows.put(1, beat=5)
     assert await watch.poll() == 1
 
-    assert await _look_every_second(watch, clock, 10) == [1] * 9 + [0]
+    assert await _poll_every_second(watch, clock, 10) == [1] * 9 + [0]
 
     assert rows.taken == [1]
 
 
-async def test_first_look_proves_nothing(rows, clock, watch):
-    """An observer that just came has not watched for a lease, whatever its clock says."""
+async def test_first_poll_proves_nothing(rows, clock, watch):
+    """An observer's first poll reclaims nothing, whatever its clock shows."""
     clock.seconds = 1e9
     rows.put(1)
 
@@ -105,28 +105,28 @@ async def test_first_look_proves_nothing(rows, clock, watch):
 
 @pytest.mark.parametrize("seconds", [10, 3_600])
 async def test_observer_that_slept_has_not_watched(rows, clock, watch, seconds):
-    """The lid was closed, or a lock kept everybody from beating: the first look after that proves nothing yet."""
+    """The first poll after the observer was suspended or blocked reclaims nothing."""
     rows.put(1)
     await watch.poll()
     clock.seconds += seconds
 
     assert await watch.poll() == 1
     rows.beat(1)
-    assert await _look_every_second(watch, clock, 9) == [1] * 9
+    assert await _poll_every_second(watch, clock, 9) == [1] * 9
 
 
 async def test_a_beat_starts_the_lease_anew(rows, clock, watch):
-    """One sign of life is enough."""
+    """A single new beat restarts the lease duration."""
     rows.put(1)
     await watch.poll()
-    await _look_every_second(watch, clock, 9)
+    await _poll_every_second(watch, clock, 9)
     rows.beat(1)
 
-    assert await _look_every_second(watch, clock, 11) == [1] * 10 + [0]
+    assert await _poll_every_second(watch, clock, 11) == [1] * 10 + [0]
 
 
 async def test_own_row_is_not_watched(rows, clock, watch):
-    """A worker that looks does not judge itself."""
+    """A worker does not monitor its own lease."""
     rows.put(_LEASE.token)
 
     for _ in range(3):
@@ -137,30 +137,30 @@ async def test_own_row_is_not_watched(rows, clock, watch):
 
 
 async def test_each_worker_is_judged_by_itself(rows, clock, watch):
-    """Only the silent one of two is taken over."""
+    """Of two workers only the silent one loses its lease."""
     rows.put(1)
     rows.put(2)
     await watch.poll()
-    await _look_every_second(watch, clock, 8)
+    await _poll_every_second(watch, clock, 8)
     rows.beat(2)
 
-    assert await _look_every_second(watch, clock, 8) == [2, 1, 1, 1, 1, 1, 1, 1]
+    assert await _poll_every_second(watch, clock, 8) == [2, 1, 1, 1, 1, 1, 1, 1]
     assert rows.taken == [1]
 
 
 async def test_worker_that_moves_at_the_last_moment_is_left_alone(rows, clock, watch):
-    """The takeover itself looks at the beat again; another one may also have been faster."""
+    """A worker counts as alive if the reclaim fails, because it sent a beat or another observer was faster."""
     rows.put(1)
     rows.refuses = {1}
     await watch.poll()
 
-    await _look_every_second(watch, clock, 20)
+    await _poll_every_second(watch, clock, 20)
 
     assert rows.taken == []
 
 
 async def test_worker_that_is_proven_dead_is_taken_over_at_once(rows, clock, watch, tmp_path):
-    """No lease is waited for, and its file goes."""
+    """The lease of a proven dead worker is reclaimed at once, and its lock file is removed."""
     life = LivenessLock.open(tmp_path)
     life.close(remove=False)
     rows.put(1, of=life.identity)
@@ -172,7 +172,7 @@ async def test_worker_that_is_proven_dead_is_taken_over_at_once(rows, clock, wat
 
 
 async def test_workers_that_left_are_forgotten(rows, clock, watch):
-    """What was seen of them does not pile up."""
+    """The monitor forgets the beats of workers that have left."""
     for token in range(20):
         rows.put(token)
     await watch.poll()
@@ -186,7 +186,7 @@ async def test_workers_that_left_are_forgotten(rows, clock, watch):
 
 
 class _Beats:
-    """Notes beats, and answers them with an error when told to."""
+    """A fake store that counts beats, and raises an error if one is set."""
 
     def __init__(self):
         self.at = []
@@ -212,7 +212,7 @@ def _heart(beats, lost):
 
 
 def _rounds_of(heart):
-    """Count each round of a heart, whether or not it beats."""
+    """Count the rounds of a heartbeat, with or without a beat."""
     rounds, give = [], heart._loop.call_soon_threadsafe
 
     def noted(*given):
@@ -223,8 +223,8 @@ def _rounds_of(heart):
     return rounds
 
 
-async def test_heart_beats_until_it_is_stopped(beats):
-    """Three times a lease; after `stop` no beat is under way any more."""
+async def test_heartbeat_runs_until_it_is_stopped(beats):
+    """A heartbeat sends three beats per lease until `stop`, after which none is in progress."""
     heart = _heart(beats, lost := [])
     heart.start()
     await until(lambda: len(beats.at) >= 4)
@@ -235,8 +235,8 @@ async def test_heart_beats_until_it_is_stopped(beats):
     assert lost == []
 
 
-async def test_lost_lease_is_told_once(beats):
-    """On the event loop, and the heart stops by itself."""
+async def test_lost_lease_is_reported_once(beats):
+    """A lost lease is reported once, on the event loop, and ends the heartbeat."""
     beats.error = LeaseLost("gone")
     heart = _heart(beats, lost := [])
     heart.start()
@@ -248,7 +248,7 @@ async def test_lost_lease_is_told_once(beats):
 
 
 async def test_missed_beat_is_no_loss(beats):
-    """A database that is locked for a moment does not stop the heart."""
+    """A beat that fails on a locked database does not end the heartbeat."""
     beats.error = StoreBusy("locked")
     heart = _heart(beats, lost := [])
     heart.start()
@@ -259,7 +259,7 @@ async def test_missed_beat_is_no_loss(beats):
 
 
 async def test_busy_loop_does_not_look_like_death(beats, clock):
-    """A processor that holds up the event loop for less than two leases keeps its worker alive."""
+    """A worker keeps its lease while its event loop is blocked for less than two leases."""
     heart = _heart(beats, [])
     heart.start()
     await until(lambda: beats.at)
@@ -271,8 +271,8 @@ async def test_busy_loop_does_not_look_like_death(beats, clock):
     await heart.stop()
 
 
-async def test_loop_that_does_not_turn_is_as_good_as_dead(beats, clock):
-    """After two leases without a turn the beats end, so that others may take over; then they go on."""
+async def test_blocked_loop_stops_the_beats(beats, clock):
+    """Beats stop while the event loop is blocked for more than two leases, and continue after it."""
     heart = _heart(beats, [])
     rounds = _rounds_of(heart)
     heart.start()

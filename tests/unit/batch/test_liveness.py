@@ -1,4 +1,4 @@
-"""Proof of life on one liveness, with real processes where only they prove anything."""
+"""Proof that a worker lives, with real processes where only they prove anything."""
 
 import json
 import os
@@ -51,7 +51,7 @@ print(liveness_of(WorkerIdentity(**json.loads(sys.argv[1]))).value)
 
 @contextmanager
 def _process(script, *arguments):
-    """A process that runs until its standard input is closed."""
+    """Run a process until its standard input is closed."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -61,7 +61,7 @@ def _process(script, *arguments):
 
 
 def _seen_by_another_process(card):
-    """What a process of its own says of a card."""
+    """Return what another process finds about a worker identity."""
     command = [sys.executable, "-c", _PROBE, json.dumps(asdict(card))]
     return Liveness(
         subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS).stdout.strip()
@@ -70,7 +70,7 @@ def _seen_by_another_process(card):
 
 @pytest.fixture
 def abandoned(tmp_path):
-    """The card of a worker of this process that let go of its lock and left its file."""
+    """Return the identity of a worker of this process that released its lock but left its file."""
     life = LivenessLock.open(tmp_path)
     life.close(remove=False)
     return life.identity
@@ -79,8 +79,8 @@ def abandoned(tmp_path):
 # -- the file --------------------------------------------------------------------------------------
 
 
-def test_life_line_says_who_holds_it(tmp_path):
-    """The card names liveness, boot, process and the very file."""
+def test_lock_has_the_identity_of_its_worker(tmp_path):
+    """The identity of a lock names host, boot, process and the exact file."""
     life = LivenessLock.open(tmp_path / "workers")
     try:
         card = life.identity
@@ -93,7 +93,7 @@ def test_life_line_says_who_holds_it(tmp_path):
 
 
 def test_files_are_the_users_own(tmp_path):
-    """Nobody else may hold or remove them; folders above are made as well."""
+    """Lock files and new folders above them are accessible to their user only."""
     folder = tmp_path / "deep" / "workers"
 
     life = LivenessLock.open(folder)
@@ -104,7 +104,7 @@ def test_files_are_the_users_own(tmp_path):
 
 
 def test_folder_of_others_keeps_its_rights(tmp_path):
-    """One that is there already is used as it is."""
+    """An existing folder keeps its permissions."""
     folder = tmp_path / "shared"
     folder.mkdir(mode=0o755)
 
@@ -113,8 +113,8 @@ def test_folder_of_others_keeps_its_rights(tmp_path):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
-def test_two_life_lines_have_a_file_each(tmp_path):
-    """Two runs in one process are two workers."""
+def test_two_locks_have_a_file_each(tmp_path):
+    """Two locks of one process have different files, since two runs are two workers."""
     first, second = LivenessLock.open(tmp_path), LivenessLock.open(tmp_path)
 
     assert first.identity.lock_path != second.identity.lock_path
@@ -123,7 +123,7 @@ def test_two_life_lines_have_a_file_each(tmp_path):
 
 
 def test_closing_removes_the_file(tmp_path):
-    """Unless it is to stay."""
+    """Closing a lock removes its file, except with `remove=False`."""
     removed, kept = LivenessLock.open(tmp_path), LivenessLock.open(tmp_path)
 
     removed.close()
@@ -133,7 +133,7 @@ def test_closing_removes_the_file(tmp_path):
 
 
 def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
-    """Somebody tidied up."""
+    """Closing a lock whose file was removed raises nothing."""
     life = LivenessLock.open(tmp_path)
     Path(life.identity.lock_path).unlink()
 
@@ -144,7 +144,7 @@ def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
 
 
 def test_own_file_is_alive_and_stays_locked(tmp_path):
-    """A process that opens and closes its own file would lose its lock on it: it must not look."""
+    """A process reports its own lock as alive without opening the file, which would release the lock."""
     life = LivenessLock.open(tmp_path)
     try:
         assert liveness_of(life.identity) is Liveness.ALIVE
@@ -155,14 +155,14 @@ def test_own_file_is_alive_and_stays_locked(tmp_path):
 
 
 def test_file_left_unlocked_proves_death(abandoned):
-    """Its worker could not give back what it held, and left it for this."""
+    """An unlocked file proves that its worker is dead."""
     assert liveness_of(abandoned) is Liveness.DEAD
     assert is_proven_dead(abandoned)
     assert _seen_by_another_process(abandoned) is Liveness.DEAD
 
 
 def test_killed_process_is_dead_at_once(tmp_path):
-    """The kernel drops the lock, whatever the process was doing."""
+    """A killed process is found dead at once."""
     with _process(_HOLD, tmp_path) as worker:
         card = WorkerIdentity(**json.loads(worker.stdout.readline()))
         assert liveness_of(card) is Liveness.ALIVE
@@ -174,7 +174,7 @@ def test_killed_process_is_dead_at_once(tmp_path):
 
 
 def test_stopped_process_is_alive(tmp_path):
-    """One that is only frozen keeps its lock: it may wake up and go on."""
+    """A suspended process is alive, as it may continue."""
     with _process(_HOLD, tmp_path) as worker:
         card = WorkerIdentity(**json.loads(worker.stdout.readline()))
         worker.send_signal(signal.SIGSTOP)
@@ -183,7 +183,7 @@ def test_stopped_process_is_alive(tmp_path):
 
 
 def test_forked_child_does_not_keep_its_parent_alive(tmp_path):
-    """A processor may have forked one that outlives the worker."""
+    """A dead worker is found dead although a child that it forked still lives."""
     with _process(_HOLD_AND_FORK, tmp_path) as worker:
         child, card = json.loads(worker.stdout.readline())
         worker.wait(PATIENCE_SECONDS)
@@ -195,7 +195,7 @@ def test_forked_child_does_not_keep_its_parent_alive(tmp_path):
 
 
 def test_missing_file_proves_nothing(abandoned):
-    """Somebody may have removed the file of a living worker."""
+    """A missing file proves nothing, as it may be the removed file of a living worker."""
     Path(abandoned.lock_path).unlink()
 
     assert liveness_of(abandoned) is Liveness.UNKNOWN
@@ -203,7 +203,7 @@ def test_missing_file_proves_nothing(abandoned):
 
 
 def test_file_of_another_proves_nothing(abandoned, tmp_path):
-    """Under the same name, but not the one that was locked."""
+    """Another file under the same name proves nothing."""
     other = tmp_path / "other"
     other.write_bytes(b"")
     other.replace(abandoned.lock_path)
@@ -212,7 +212,7 @@ def test_file_of_another_proves_nothing(abandoned, tmp_path):
 
 
 def test_link_proves_nothing(abandoned, tmp_path):
-    """Links are not followed."""
+    """A symbolic link in place of the file proves nothing."""
     Path(abandoned.lock_path).rename(tmp_path / "moved")
     Path(abandoned.lock_path).symlink_to(tmp_path / "moved")
 
@@ -221,12 +221,12 @@ def test_link_proves_nothing(abandoned, tmp_path):
 
 @pytest.mark.parametrize("boot", ["", "another-boot"])
 def test_other_machine_proves_nothing(abandoned, boot):
-    """A lock of another machine cannot be seen here, even where its file can."""
+    """The lock of another machine proves nothing, even if its file is visible here."""
     assert liveness_of(replace(abandoned, boot_id=boot, host="elsewhere")) is Liveness.UNKNOWN
 
 
-def test_machines_without_a_boot_id_are_told_apart_by_name(abandoned, monkeypatch):
-    """Two machines that both have none are not the same."""
+def test_machines_without_a_boot_id_differ_by_name(abandoned, monkeypatch):
+    """Two machines without a boot id and with different names are not taken for one."""
     monkeypatch.setattr(liveness, "boot_id", lambda: "")
 
     assert liveness_of(replace(abandoned, boot_id="", host="elsewhere")) is Liveness.UNKNOWN
@@ -234,7 +234,7 @@ def test_machines_without_a_boot_id_are_told_apart_by_name(abandoned, monkeypatc
 
 @pytest.mark.parametrize("file", ["there", "gone"])
 def test_restart_of_this_machine_is_death(abandoned, monkeypatch, file):
-    """Whether or not the file is still there: nobody outlives a boot."""
+    """A worker of an earlier boot of this machine is dead, whether or not its file exists."""
     monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
     if file == "gone":
         Path(abandoned.lock_path).unlink()
@@ -243,14 +243,15 @@ def test_restart_of_this_machine_is_death(abandoned, monkeypatch, file):
 
 
 def test_another_machine_of_the_same_name_proves_nothing(abandoned, monkeypatch):
-    """Many machines are called as they were delivered; on a server's database they meet."""
+    """A worker of another machine with the same host name is not found dead."""
     monkeypatch.setattr(liveness, "machine_id", lambda: "this-machine")
 
     assert liveness_of(replace(abandoned, boot_id="another-boot/another-machine")) is Liveness.UNKNOWN
 
 
 def test_a_machine_that_nothing_names_is_known_by_the_file(abandoned, monkeypatch):
-    """With the file it is another boot of the same machine; without, it may be any machine of that name."""
+    """Without a machine id, an unlocked file proves an earlier boot of this machine; without the file nothing is
+    proven."""
     monkeypatch.setattr(liveness, "machine_id", lambda: "")
     unnamed = replace(abandoned, boot_id="another-boot/")
     there = liveness_of(unnamed)
@@ -259,8 +260,8 @@ def test_a_machine_that_nothing_names_is_known_by_the_file(abandoned, monkeypatc
     assert (there, liveness_of(unnamed)) == (Liveness.DEAD, Liveness.UNKNOWN)
 
 
-def test_a_machine_keeps_its_own_name_to_itself(tmp_path, monkeypatch):
-    """What is written in the database is made from it, and does not tell it."""
+def test_a_machine_id_is_stored_as_a_hash(tmp_path, monkeypatch):
+    """The stored machine id is a hash that does not reveal the original."""
     named = tmp_path / "machine-id"
     named.write_text("0123456789abcdef\n")
     monkeypatch.setattr(liveness.platform, "system", lambda: "Linux")
@@ -277,7 +278,7 @@ def test_a_machine_keeps_its_own_name_to_itself(tmp_path, monkeypatch):
 
 
 def test_file_of_a_dead_worker_is_removed(abandoned):
-    """After its items were taken over; twice is no harm."""
+    """The file of a dead worker can be removed, and removing it again raises nothing."""
     remove_lock_file(abandoned)
     remove_lock_file(abandoned)
 
@@ -285,7 +286,7 @@ def test_file_of_a_dead_worker_is_removed(abandoned):
 
 
 def test_file_of_another_is_not_removed(abandoned):
-    """Only the one of the card."""
+    """A file of another worker under the same name is not removed."""
     remove_lock_file(replace(abandoned, lock_inode=abandoned.lock_inode + 1))
 
     assert Path(abandoned.lock_path).exists()

@@ -1,4 +1,4 @@
-"""What can be done to a job in which state."""
+"""The table of legal actions on jobs."""
 
 from itertools import product
 
@@ -40,13 +40,13 @@ _LEGAL = {
 
 @pytest.mark.parametrize(("state", "move"), sorted(_LEGAL))
 def test_legal_move_leads_to_its_state(state, move):
-    """Putting items into a job that is under way, or paused, leaves it so."""
+    """A legal action leads to its state, and an unfinished job keeps its state when items are added or retried."""
     assert check_action("topics", state, move) is _LEGAL[state, move]
 
 
 @pytest.mark.parametrize(("state", "move"), sorted(set(product(_STORED, JobAction)) - set(_LEGAL)))
 def test_any_other_move_is_refused(state, move):
-    """The refusal names the job, its state, what was asked and the next step."""
+    """Any other action is refused with the job, its state, the action and the next step."""
     with pytest.raises(InvalidTransition) as caught:
         check_action("topics", state, move)
 
@@ -56,18 +56,18 @@ def test_any_other_move_is_refused(state, move):
 
 
 def test_every_move_is_in_the_table():
-    """A new move enters the table in the same change."""
+    """Every action has an entry in the table."""
     assert set(MOVES) == set(JobAction)
 
 
 def test_every_stored_state_is_either_finished_or_not():
-    """But for those that are neither visible nor to be worked on."""
+    """Every stored state but `creating` and `cancelled` is either finished or unfinished."""
     assert set(_STORED) == {*UNFINISHED, *FINISHED, JobState.CREATING, JobState.CANCELLED}
 
 
 @pytest.mark.parametrize("state", list(JobState))
 def test_incomplete_jobs_are_those_with_work_left(state, a_job):
-    """Pending, running, interrupted and paused ones."""
+    """A job is incomplete if it is pending, running, interrupted or paused."""
     job: Job = a_job(state)
 
     assert job.is_incomplete == (state in (*UNFINISHED, JobState.INTERRUPTED))
@@ -83,7 +83,7 @@ def test_incomplete_jobs_are_those_with_work_left(state, a_job):
         (ItemDifference(changed=2, examples=("changed: a", "changed: b")), "2 changed (changed: a; changed: b)"),
     ],
 )
-def test_difference_is_told_in_words(difference, text):
-    """As it stands in the refusal of a changed input."""
+def test_difference_is_formatted(difference, text):
+    """A difference of items is formatted as it appears in the error about a changed input."""
     assert str(difference) == text
     assert difference.is_empty == (text == "")

@@ -1,4 +1,4 @@
-"""From what a processor returned or raised to what is written."""
+"""Outcomes of what a processor returned or raised, and their verdicts."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def _decide(outcome: Outcome, *, tries: int = 0, max_attempts: int = 3, backoff:
     ],
 )
 def test_tries_matter_to_a_retry_only(outcome, state, result, counts, tries, max_attempts):
-    """Every other outcome comes to the same, however often the item was tried."""
+    """Only the verdict on `Retry` depends on the number of tries."""
     verdict = _decide(outcome, tries=tries, max_attempts=max_attempts)
 
     assert (verdict.state, verdict.result, verdict.counts, verdict.delay) == (state, result, counts, 0.0)
@@ -68,7 +68,7 @@ def test_tries_matter_to_a_retry_only(outcome, state, result, counts, tries, max
     ],
 )
 def test_retry_is_given_until_the_tries_are_used_up(tries, max_attempts, state, result):
-    """The last of `max_attempts` tries fails the item; each of them counts."""
+    """A retried item stays pending until its last try of `max_attempts`, which fails it."""
     verdict = _decide(Retry("busy", code="http_503"), tries=tries, max_attempts=max_attempts)
 
     assert (verdict.state, verdict.result, verdict.counts) == (state, result, True)
@@ -78,7 +78,7 @@ def test_retry_is_given_until_the_tries_are_used_up(tries, max_attempts, state, 
 
 @pytest.mark.parametrize("tries", [0, 2, 50])
 def test_a_retry_that_does_not_count_leaves_the_tries(tries):
-    """However often an item was refused for a reason that is not its own, it stays pending and has all its tries."""
+    """An item whose tries do not count stays pending and keeps all its tries."""
     verdict = _decide(Retry("busy", after=1.5, code="rate_limited", counts=False), tries=tries, max_attempts=1)
 
     assert (verdict.state, verdict.result, verdict.counts) == (ItemState.PENDING, "retried", False)
@@ -86,7 +86,7 @@ def test_a_retry_that_does_not_count_leaves_the_tries(tries):
 
 
 def test_retry_waits_as_long_as_it_was_asked_to():
-    """What the other side asks for goes before our own back-off, up to the cap."""
+    """The wait that a server asks for replaces the back-off, up to its cap."""
     backoff = Backoff(first=1.0, retry_after_cap=10.0)
 
     assert _decide(Retry(after=4.5), backoff=backoff).delay == 4.5
@@ -95,15 +95,15 @@ def test_retry_waits_as_long_as_it_was_asked_to():
 
 
 def test_conversation_is_kept_only_by_what_is_done():
-    """No other outcome carries one."""
+    """Only the verdict on `Done` carries a conversation."""
     kept = conversation()
 
     assert _decide(Done(kept)).conversation is kept
     assert all(_decide(outcome).conversation is None for outcome in (Skip(), Retry(), Fail(), Halt("x")))
 
 
-def test_doom_says_why():
-    """The reason of a doom becomes the reason of the pause."""
+def test_halt_gives_the_reason_of_the_pause():
+    """The reason of a `Halt` becomes the reason of the pause."""
     verdict = _decide(Halt("the key is wrong", code="http_401"))
 
     assert (verdict.code, verdict.message) == ("http_401", "the key is wrong")
@@ -111,12 +111,12 @@ def test_doom_says_why():
 
 @pytest.mark.parametrize("outcome", [Skip("é" * 5_000), Retry("é" * 5_000), Fail("é" * 5_000), Halt("é" * 5_000)])
 def test_message_is_capped(outcome):
-    """A page of HTML as the reason does not go into the database whole."""
+    """A long reason is truncated before it is stored."""
     assert _decide(outcome).message == "é" * 2_000
 
 
 def test_refused_outcome_fails_its_item():
-    """What the database would not take is left out; what was used up is still counted."""
+    """A refused outcome fails its item without the refused conversation, and its tokens still count."""
     done = _decide(Done(conversation()))
 
     verdict = Verdict.from_refused(done, "outcome_refused", "x" * 3_000)
@@ -127,7 +127,7 @@ def test_refused_outcome_fails_its_item():
 
 
 def test_refused_outcome_leaves_out_raw_answer_and_traceback():
-    """The raw answer or the traceback may be what was refused: written again, it would be refused again."""
+    """The verdict on a refused outcome drops raw answer and traceback, which may be what was refused."""
     failed = replace(_decide(Fail("no")), usage=AttemptUsage(3, 5, "raw", "made.py:1 in f"))
 
     assert Verdict.from_refused(failed, "outcome_refused", "no").usage == AttemptUsage(3, 5)
@@ -141,12 +141,12 @@ def test_refused_outcome_leaves_out_raw_answer_and_traceback():
     [Done(), Done(conversation()), Skip("s"), Retry("r", after=1.5, code="c"), Fail("f", "c"), Halt("d", "c")],
 )
 def test_outcome_is_taken_as_it_is(outcome):
-    """A processor may return any outcome itself."""
+    """An outcome that a processor returns is used unchanged."""
     assert outcome_from_result(outcome) == outcome
 
 
 def test_conversation_and_none_mean_done():
-    """The two short ways to say it."""
+    """A returned conversation or None means `Done`."""
     kept = conversation()
 
     assert outcome_from_result(kept) == Done(kept)
@@ -157,7 +157,7 @@ def test_conversation_and_none_mean_done():
     ("returned", "name"), [("text", "str"), ({"turns": []}, "dict"), (0, "int"), (False, "bool"), (Done, "type")]
 )
 def test_nonsense_fails_the_item(returned, name):
-    """Something that is no outcome is the processor's mistake, and says what it was."""
+    """A returned value that is not an outcome fails the item, and the message names its type."""
     outcome = outcome_from_result(returned)
 
     assert isinstance(outcome, Fail)
@@ -166,7 +166,7 @@ def test_nonsense_fails_the_item(returned, name):
 
 
 def test_done_with_nonsense_fails_the_item():
-    """So does Done around it."""
+    """`Done` with a value that is not a conversation fails the item."""
     outcome = outcome_from_result(Done("text"))
 
     assert outcome == Fail("Done holds a str; it must hold a Conversation or None", code="processor_returned")
@@ -174,7 +174,7 @@ def test_done_with_nonsense_fails_the_item():
 
 @pytest.mark.parametrize("wrap", [lambda c: c, Done])
 def test_conversation_that_may_not_be_stored_fails_the_item(wrap):
-    """It is checked here, where it costs one item, and not in the database, where it would cost a group."""
+    """An invalid conversation fails its item before the database could refuse the whole group."""
     outcome = outcome_from_result(wrap(Conversation([])))
 
     assert outcome == Fail("the conversation has no turns", code="invalid_conversation")
@@ -182,13 +182,13 @@ def test_conversation_that_may_not_be_stored_fails_the_item(wrap):
 
 @pytest.mark.parametrize("outcome", [Skip, Retry, Fail, Halt])
 def test_reason_may_be_an_exception(outcome):
-    """`Fail(error)` is the obvious thing to write; the text of the error is kept."""
+    """An exception as the reason is stored as its text."""
     assert outcome_from_result(outcome(ValueError("too long"))).reason == "too long"
 
 
 @pytest.mark.parametrize("outcome", [Retry, Fail, Halt])
 def test_code_may_be_a_number(outcome):
-    """An HTTP status is the obvious code."""
+    """A number as the code, such as an HTTP status, is stored as text."""
     assert outcome_from_result(outcome("no", code=503)).code == "503"
 
 
@@ -197,13 +197,13 @@ def test_code_may_be_a_number(outcome):
     [(None, "failed"), ("", "failed"), (" \t", "failed"), ("a\tb\nc", "a b c"), ("x" * 500, "x" * 100)],
 )
 def test_code_is_one_short_line(given, kept):
-    """Scripts tell failures apart by it; where none was given it is the usual one."""
+    """A code is shortened to one line, and an empty one is replaced by the default."""
     assert outcome_from_result(Fail(None, code=given)) == Fail("", code=kept)
 
 
 @pytest.mark.parametrize("after", ["5", [1], object()])
 def test_wait_that_is_no_number_fails_the_item(after):
-    """It is the processor's mistake, and must not stop the run."""
+    """A `Retry` whose `after` is not a number fails the item and does not stop the run."""
     outcome = outcome_from_result(Retry("later", after=after))
 
     assert isinstance(outcome, Fail)
@@ -211,7 +211,7 @@ def test_wait_that_is_no_number_fails_the_item(after):
 
 
 def test_reason_is_made_fit_to_be_stored():
-    """Half of a surrogate pair in a message must not make a retry into a failure."""
+    """Half of a surrogate pair in a reason is escaped, and the retry stays a retry."""
     verdict = _decide(outcome_from_result(Retry("bad \udc80 byte")))
 
     assert verdict.state is ItemState.PENDING
@@ -236,12 +236,12 @@ def test_reason_is_made_fit_to_be_stored():
     ],
 )
 def test_exception_is_read(error, outcome):
-    """A lost connection or a time-out may pass; anything else is the processor's own mistake."""
+    """A lost connection or a time-out is retried, and any other exception fails the item."""
     assert outcome_from_exception(error) == outcome
 
 
 def test_exception_that_cannot_be_printed_fails_the_item():
-    """An exception's own text may raise; the item must come to an end all the same."""
+    """An exception whose `__str__` raises still fails its item."""
 
     class Unprintable(Exception):
         def __str__(self) -> str:
@@ -251,7 +251,7 @@ def test_exception_that_cannot_be_printed_fails_the_item():
 
 
 def test_group_of_turns_that_is_used_up_by_reading_is_refused():
-    """A generator of turns would be checked once and then stored empty."""
+    """A conversation whose turns are a generator is refused, since it would be stored empty after its check."""
     outcome = outcome_from_result(Conversation(turns=(Turn("user", text) for text in "abc")))
 
     assert isinstance(outcome, Fail)

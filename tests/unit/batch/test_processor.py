@@ -1,4 +1,4 @@
-"""What can be called as a processor, and how."""
+"""Callables as processors."""
 
 import functools
 
@@ -114,7 +114,7 @@ def _wrapped(*arguments, **named):
     ],
 )
 async def test_callable_is_called_as_it_wants(processor, is_async, takes_work):
-    """With the item, and with the attempt where it takes one."""
+    """A callable is called with the item, and with the attempt if its signature accepts one."""
     callee, work = CallableProcessor.from_processor(processor), Work(1)
 
     returned = callee.call(_ITEM, work)
@@ -128,7 +128,7 @@ async def test_callable_is_called_as_it_wants(processor, is_async, takes_work):
 
 
 def test_class_is_called_as_its_constructor():
-    """A class is a callable; what it makes is then judged as any result is."""
+    """A class is called like a function, and its instance is then judged like any result."""
 
     class Made:
         def __init__(self, item):
@@ -141,7 +141,7 @@ def test_class_is_called_as_its_constructor():
 
 
 def test_callable_without_a_signature_takes_the_item():
-    """Some built-ins do not tell theirs."""
+    """A built-in without a signature is called with the item only."""
     callee = CallableProcessor.from_processor(dict)
 
     assert (callee.is_async, callee.takes_work) == (False, False)
@@ -170,7 +170,7 @@ class _NeedsTwo:
 
 @pytest.mark.parametrize("processor", [_nothing, _needs_three, _needs_keyword, _only_named, _NeedsTwo, lambda: None])
 def test_other_signatures_are_refused(processor):
-    """Before the first item, not with each of them."""
+    """A callable with another signature is refused before the first item."""
     with pytest.raises(ProcessorUnusable, match=r"must take \(item\) or \(item, work\)$") as caught:
         CallableProcessor.from_processor(processor)
 
@@ -179,7 +179,7 @@ def test_other_signatures_are_refused(processor):
 
 @pytest.mark.parametrize("processor", [None, 5, "module:function", [_item]])
 def test_what_cannot_be_called_is_refused(processor):
-    """The message says what it is instead."""
+    """A value that is not callable is refused with its type."""
     with pytest.raises(ProcessorUnusable, match=rf"this is an? {type(processor).__name__}$"):
         CallableProcessor.from_processor(processor)
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_called_is_refused(processor):
 
 
 def test_usage_adds_up():
-    """One attempt may make several calls."""
+    """Tokens of several calls in one attempt are summed."""
     work = Work(1)
 
     work.usage(tokens_in=3, tokens_out=1)
@@ -200,7 +200,7 @@ def test_usage_adds_up():
 
 @pytest.mark.parametrize("tokens", [3.0, True, "3"])
 def test_tokens_are_whole_numbers(tokens):
-    """Whatever stands for a whole number is one from then on: the database must not refuse it."""
+    """Number types of other libraries are converted to int, so that the database accepts them."""
     work = Work(1)
 
     work.usage(tokens_in=tokens)
@@ -210,13 +210,13 @@ def test_tokens_are_whole_numbers(tokens):
 
 @pytest.mark.parametrize("tokens", [-1, 2**63, float("nan"), None, "many"])
 def test_absurd_tokens_are_the_processors_mistake(tokens):
-    """They are refused where they are said, so that the sums stay sums."""
+    """Negative or absurdly large token numbers raise an error in the processor."""
     with pytest.raises((ValueError, TypeError)):
         Work(1).usage(tokens_in=tokens)
 
 
 def test_raw_answer_is_capped():
-    """The latest counts, up to 64,000 characters."""
+    """Only the latest raw answer is recorded, up to 64,000 characters."""
     work = Work(1)
 
     work.raw("first")
@@ -230,7 +230,7 @@ def test_raw_answer_is_capped():
     [("half \udc80 pair", "half \\udc80 pair"), (b"bytes \xff", "b'bytes \\xff'"), ([1, 2], "[1, 2]"), (None, "None")],
 )
 def test_raw_answer_is_made_fit_to_be_stored(answer, kept):
-    """It is kept to understand a failure, and must not be one itself."""
+    """A raw answer is converted to text that a database can store."""
     work = Work(1)
 
     work.raw(answer)

@@ -1,4 +1,4 @@
-"""Progress as one run sees it."""
+"""Progress reports of one run."""
 
 import asyncio
 import logging
@@ -13,8 +13,8 @@ from backstay.batch.progress import ProgressReporter
 
 
 @pytest.fixture
-def watch(monkeypatch):
-    """A stop watch that a test sets by hand."""
+def stopwatch(monkeypatch):
+    """Return a clock that a test sets by hand."""
     now = SimpleNamespace(seconds=1_000.0)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     return now
@@ -29,12 +29,12 @@ def _teller(listener):
     return ProgressReporter(job_id="topics", listener=listener)
 
 
-async def test_rate_and_eta_know_this_run_only(watch, heard):
-    """A thousand items finished before a resume promise nothing about the rest."""
+async def test_rate_and_eta_know_this_run_only(stopwatch, heard):
+    """Items finished before a resume do not affect rate and remaining time."""
     teller = _teller(heard.append)
 
     await teller.report(ItemCounts(pending=100, completed=1_000), TokenCounts(), last=True)
-    watch.seconds += 10
+    stopwatch.seconds += 10
     await teller.report(ItemCounts(pending=80, completed=1_020), TokenCounts(7, 9), last=True)
 
     assert heard[0].rate == 0
@@ -44,22 +44,22 @@ async def test_rate_and_eta_know_this_run_only(watch, heard):
     )
 
 
-async def test_failures_are_no_progress(watch, heard):
-    """Items that failed need no more time, but promise none for those that are left."""
+async def test_failures_are_no_progress(stopwatch, heard):
+    """Failed items reduce the remaining work but do not raise the rate."""
     teller = _teller(heard.append)
 
     await teller.report(ItemCounts(pending=10), TokenCounts())
-    watch.seconds += 2
+    stopwatch.seconds += 2
     await teller.report(ItemCounts(pending=4, running=2, completed=1, failed=2, skipped=1), TokenCounts())
-    watch.seconds += 2
+    stopwatch.seconds += 2
     await teller.report(ItemCounts(failed=8, completed=1, skipped=1), TokenCounts())
 
     assert (heard[1].rate, heard[1].eta_seconds) == (1.0, 6.0)
     assert (heard[2].rate, heard[2].eta_seconds) == (0.5, 0.0)
 
 
-async def test_what_all_calls_wait_for_is_told(watch, heard):
-    """Whoever listens sees why nothing goes on."""
+async def test_provider_wait_is_reported(stopwatch, heard):
+    """The progress includes what all calls wait for."""
     waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", datetime(2026, 1, 1, tzinfo=UTC))
 
     await _teller(heard.append).report(ItemCounts(pending=10), TokenCounts(), waiting)
@@ -71,20 +71,20 @@ async def test_what_all_calls_wait_for_is_told(watch, heard):
     )
 
 
-async def test_nothing_left_takes_no_time(watch, heard):
-    """Even when this run did nothing."""
+async def test_nothing_left_takes_no_time(stopwatch, heard):
+    """The remaining time is 0 if no item is left, even for a run that did nothing."""
     await _teller(heard.append).report(ItemCounts(completed=5), TokenCounts(), last=True)
 
     assert heard[0].eta_seconds == 0.0
 
 
-async def test_it_is_told_ten_times_a_second(watch, heard):
-    """At most; but the last word is always said."""
+async def test_listener_is_called_ten_times_a_second(stopwatch, heard):
+    """The listener is called at most ten times a second, and always with the last report."""
     teller = _teller(heard.append)
 
     for completed in range(100):
         await teller.report(ItemCounts(pending=100 - completed, completed=completed), TokenCounts())
-        watch.seconds += 0.01
+        stopwatch.seconds += 0.01
     await teller.report(ItemCounts(completed=100), TokenCounts(), last=True)
 
     assert len(heard) in (10, 11)
@@ -92,7 +92,7 @@ async def test_it_is_told_ten_times_a_second(watch, heard):
 
 
 async def test_asynchronous_listener_is_awaited(heard):
-    """Before the run goes on."""
+    """An asynchronous listener is awaited before the run continues."""
 
     async def listen(told):
         await asyncio.sleep(0)
@@ -104,8 +104,8 @@ async def test_asynchronous_listener_is_awaited(heard):
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_listener_that_raises_is_told_no_more(heard, caplog, is_async):
-    """A broken progress bar must not cost anybody their batch; the log says what happened."""
+async def test_listener_that_raises_is_not_called_again(heard, caplog, is_async):
+    """A listener that raises is logged and not called again, and the run continues."""
 
     def breaks(told):
         heard.append(told)
@@ -125,8 +125,8 @@ async def test_listener_that_raises_is_told_no_more(heard, caplog, is_async):
     ]
 
 
-async def test_nobody_needs_to_listen():
-    """Without a listener nothing is told."""
+async def test_listener_is_optional():
+    """Without a listener nothing is reported."""
     await _teller(None).report(ItemCounts(pending=1), TokenCounts(), last=True)
 
 
@@ -135,12 +135,12 @@ async def test_nobody_needs_to_listen():
     [(ItemCounts(), 100), (ItemCounts(pending=4), 0), (ItemCounts(running=1, completed=1, failed=1, skipped=1), 75)],
 )
 def test_percentage_is_the_share_of_what_is_settled(counts, percentage):
-    """And nothing planned is all done."""
+    """The percentage is the share of settled items, and 100 if nothing was planned."""
     assert JobProgress("topics", counts, TokenCounts(), 1, 1, 1).percentage == percentage
 
 
 def test_counts_add_up():
-    """Planned is the sum of all, settled of those that need no more work."""
+    """`planned` is the sum of all counts, and `settled` that of the items without work left."""
     counts = ItemCounts(1, 2, 4, 8, 16)
 
     assert (counts.planned, counts.settled, counts.all_settled) == (31, 28, False)

@@ -1,4 +1,4 @@
-"""Beginning many things on the event loop without holding it up."""
+"""Staggered starts that do not block the event loop."""
 
 import asyncio
 import time
@@ -8,8 +8,8 @@ from backstay.batch.stagger import Stagger
 from support.loop_waiting import until
 
 
-async def _begun(count, step):
-    """Begin so many tasks with one slow or quick first step; say how many had begun when each took its second."""
+async def _started_before(count, step):
+    """Start tasks with a slow or quick first step; return how many had started when each took its second step."""
     order, seen, tasks = [], [], []
 
     async def work(number):
@@ -31,30 +31,30 @@ def _slow():
 
 
 async def test_the_first_are_on_their_way_before_the_last_begin():
-    """Steps that take long are taken by few in a round of the loop, and by fewer from round to round."""
-    seen = await _begun(200, _slow)
+    """With slow first steps, few tasks start per round of the loop, and fewer from round to round."""
+    seen = await _started_before(200, _slow)
 
     assert seen[0] <= stagger._FIRST
     assert seen[100] < 150
 
 
 async def test_control_all_at_once_the_first_waits_for_the_last(monkeypatch):
-    """Without it, each waits for the first step of all the others."""
+    """Control: without staggering, each task waits for the first steps of all others."""
     monkeypatch.setattr(stagger, "_FIRST", 10_000)
 
-    assert (await _begun(200, _slow))[0] == 200
+    assert (await _started_before(200, _slow))[0] == 200
 
 
 async def test_quick_steps_are_soon_taken_by_all(monkeypatch):
-    """A loop that bears it gets twice as many in each round."""
+    """With quick first steps, the number of tasks started per round doubles."""
     monkeypatch.setattr(stagger, "_ROUND_SECONDS", 10.0)
-    rounds = set(await _begun(1_000, lambda: None))
+    rounds = set(await _started_before(1_000, lambda: None))
 
     assert len(rounds) <= 7
 
 
 async def test_few_begin_at_once():
-    """In the very round in which they are given, as if it were not there."""
+    """A few functions run at once, in the round in which they are passed."""
     begun = []
     staggered = Stagger()
 

@@ -1,17 +1,17 @@
-"""How a run is asked to stop."""
+"""The signal that asks a run to stop."""
 
 from backstay.batch.stop import StopSignal
 
 
-def test_nothing_is_asked_at_first():
-    """A new one lets the run go on."""
+def test_nothing_is_requested_at_first():
+    """A new signal does not request a stop."""
     stop = StopSignal()
 
     assert (stop.requested, stop.at_once) == (False, False)
 
 
 def test_listeners_hear_of_it():
-    """Each of them, once."""
+    """Each listener is called once when a stop is requested."""
     stop, heard = StopSignal(), []
     stop.when_requested(lambda: heard.append("a"))
     stop.when_requested(lambda: heard.append("b"))
@@ -24,7 +24,7 @@ def test_listeners_hear_of_it():
 
 
 def test_late_listener_hears_at_once():
-    """A stop that was asked for before the run began is not lost."""
+    """A listener added after the request is called at once."""
     stop, heard = StopSignal(), []
     stop.request()
 
@@ -34,7 +34,7 @@ def test_late_listener_hears_at_once():
 
 
 def test_listener_finds_the_stop_requested():
-    """What it is called for is already true."""
+    """A listener sees the stop as requested when it is called."""
     stop, seen = StopSignal(), []
     stop.when_requested(lambda: seen.append((stop.requested, stop.at_once)))
 
@@ -44,7 +44,7 @@ def test_listener_finds_the_stop_requested():
 
 
 def test_second_request_may_take_the_grace_away():
-    """And no third gives it back."""
+    """A second request with `at_once` ends the grace period, and no later one restores it."""
     stop, seen = StopSignal(), []
     stop.when_requested(lambda: seen.append(stop.at_once))
 

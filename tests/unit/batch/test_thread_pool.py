@@ -1,4 +1,4 @@
-"""Threads for processors that block."""
+"""Threads for blocking processors."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from support.waiting import PATIENCE_SECONDS, until
 
 @pytest.fixture
 def short_idle(monkeypatch):
-    """Threads without work end almost at once."""
+    """Let idle threads end almost at once."""
     monkeypatch.setattr(thread_pool, "_IDLE_SECONDS", 0.01)
 
 
@@ -23,7 +23,7 @@ def _pool_threads():
 
 
 def test_thread_is_used_again():
-    """One call after the other needs one thread."""
+    """Successive calls share one thread."""
     pool, used = ThreadPool(), []
 
     for number in range(20):
@@ -34,7 +34,7 @@ def test_thread_is_used_again():
 
 
 def test_calls_at_once_have_a_thread_each():
-    """All of them are under way together: they meet at a barrier."""
+    """Concurrent calls have a thread each, so that they can meet at a barrier."""
     pool, barrier = ThreadPool(), threading.Barrier(31)
 
     for _ in range(30):
@@ -44,7 +44,7 @@ def test_calls_at_once_have_a_thread_each():
 
 
 def test_idle_threads_end(short_idle):
-    """And the next call gets a new one."""
+    """Idle threads end, and the next call gets a new one."""
     pool, before = ThreadPool(), len(_pool_threads())
     done = []
 
@@ -57,7 +57,7 @@ def test_idle_threads_end(short_idle):
 
 
 def test_no_call_is_lost_between_idleness_and_work(monkeypatch):
-    """A call that is promised to a thread whose wait is just over still runs."""
+    """A call reserved for a thread whose idle time has just ended still runs."""
     monkeypatch.setattr(thread_pool, "_IDLE_SECONDS", 0.0005)
     pool, lock, done = ThreadPool(), threading.Lock(), []
 
@@ -74,7 +74,7 @@ def test_no_call_is_lost_between_idleness_and_work(monkeypatch):
 
 
 def test_hanging_call_does_not_keep_the_process(tmp_path):
-    """The interpreter ends while a call hangs."""
+    """The process ends although a call hangs."""
     script = tmp_path / "hang.py"
     script.write_text(
         "import threading\n"

@@ -1,4 +1,4 @@
-"""Which errors of HTTP libraries and providers' clients are tried again, and which are not."""
+"""Errors of HTTP libraries and providers' clients that are retried, and those that are not."""
 
 import ssl
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def _requests(status, **headers):
 
 
 def _client(package):
-    """Return the classes of a provider's client, with the names and attributes that they have."""
+    """Return the exception classes of a provider's client, with their real names and attributes."""
     base = type("APIError", (Exception,), {"__module__": package})
     status_error = type("APIStatusError", (base,), {"__module__": package})
     connection = type("APIConnectionError", (base,), {"__module__": package})
@@ -59,7 +59,7 @@ def _sdk(package, name, status, *, code=None, body=None, **headers):
 
 @pytest.mark.parametrize("make", [_httpx, _aiohttp, _requests])
 def test_status_decides(make):
-    """An answer with an error status passes when it is an overload or a fault of the server, and not otherwise."""
+    """An error response is retried if its status means overload or a server error, and not otherwise."""
     found = {status: transient_error(make(status), _NOW) for status in _STATUSES}
 
     assert found == {status: TransientError(f"http_{status}") if ok else None for status, ok in _STATUSES.items()}
@@ -79,8 +79,8 @@ def test_status_decides(make):
         ("-1", None),
     ],
 )
-def test_retry_after_is_heeded(make, header, after):
-    """The header gives seconds or a date; anything else asks for nothing."""
+def test_retry_after_is_read(make, header, after):
+    """`Retry-After` is read as seconds or a date, and ignored if it is anything else."""
     assert transient_error(make(429, Retry_After=header), _NOW) == TransientError("http_429", after)
 
 
@@ -120,7 +120,7 @@ def test_retry_after_is_heeded(make, header, after):
     ids=repr,
 )
 def test_lost_connections_and_timeouts_pass(error, code):
-    """What never reached the other side, or got no whole answer, is tried again; a mistake in the request is not."""
+    """Lost connections, incomplete responses and time-outs are retried, and request errors are not."""
     found = transient_error(error, _NOW)
 
     assert (found.code if found else None) == code
@@ -128,7 +128,7 @@ def test_lost_connections_and_timeouts_pass(error, code):
 
 @pytest.mark.parametrize("package", ["openai", "anthropic"])
 def test_errors_of_a_provider_go_by_their_status(package):
-    """Rate limits and faults of a provider pass, with its own time to wait; a bad request does not."""
+    """Rate limits and server errors of a provider are retried after the time it asks for, and bad requests are not."""
     assert transient_error(_sdk(package, "RateLimitError", 429, retry_after="3"), _NOW) == TransientError(
         "http_429", 3.0
     )
@@ -150,13 +150,13 @@ def test_errors_of_a_provider_go_by_their_status(package):
     ],
 )
 def test_spent_quota_does_not_pass(error):
-    """A balance that is used up is the same after any wait, although it comes as a rate limit."""
+    """A used-up balance is not retried, although its status is that of a rate limit."""
     assert transient_error(error, _NOW) is None
     assert outcome_from_exception(error) == Fail("RateLimitError: no", code="processor_error.RateLimitError")
 
 
 def test_untrusted_certificate_does_not_pass():
-    """A connection that failed over its certificate fails the same way again."""
+    """A connection that failed because of its certificate is not retried."""
     error = httpx.ConnectError("x")
     error.__cause__ = OSError("y")
     assert transient_error(error, _NOW) is not None
@@ -167,7 +167,7 @@ def test_untrusted_certificate_does_not_pass():
 
 
 def test_circle_of_causes_ends():
-    """Exceptions that cause one another are looked through once."""
+    """A circular chain of causes is examined without an endless loop."""
     one, other = httpx.ConnectError("x"), ValueError("y")
     one.__cause__, other.__cause__ = other, one
 
@@ -175,7 +175,7 @@ def test_circle_of_causes_ends():
 
 
 def test_attribute_that_raises_is_as_good_as_none():
-    """A property of a stranger's class that raises does not end the run."""
+    """An exception whose property raises does not end the run."""
 
     class Odd(httpx.HTTPStatusError):
         def __init__(self):
@@ -200,7 +200,7 @@ class _VeryBusy(_Busy):
 
 
 def test_named_classes_are_tried_again():
-    """Exceptions of a class in `retry_on`, and of its subclasses, are retried under their own name; others fail."""
+    """Exceptions of a class in `retry_on` or its subclasses are retried under their own name; others fail."""
     assert outcome_from_exception(_VeryBusy("later"), retry_on=(KeyError, _Busy)) == Retry(
         "_VeryBusy: later", code="processor_error._VeryBusy"
     )
@@ -210,7 +210,7 @@ def test_named_classes_are_tried_again():
 
 
 def test_named_class_goes_before_what_is_known_of_it():
-    """A class in `retry_on` is retried although its status would not pass, after the time that its header names."""
+    """An exception in `retry_on` is retried even if its status is permanent, after the time that its header names."""
     outcome = outcome_from_exception(_httpx(404, retry_after="2"), retry_on=(httpx.HTTPStatusError,))
 
     assert outcome == Retry("HTTPStatusError: no", 2.0, "processor_error.HTTPStatusError")
