@@ -153,17 +153,17 @@ async def test_dead_worker_does_not_keep_a_job(backstay, path):
 
 
 @contextmanager
-def _out_of_order(part, method):
+def _out_of_order(store, method):
     """Have one method of a store fail as on a full disk."""
 
     async def full(*_args, **_kwargs):
         raise StoreFull("No space is left")
 
-    setattr(part, method, full)
+    setattr(store, method, full)
     try:
         yield
     finally:
-        delattr(part, method)
+        delattr(store, method)
 
 
 async def _leave_staged(backstay, card):

@@ -29,36 +29,38 @@ async def _half_deleted(path):
         await backstay.conversations.import_file(path.parent / "in.jsonl")
         undone = await backstay.conversations.delete(Selection(ids=tuple(row["id"] for row in rows[:500])))
         await backstay.backups.restore(undone.backup_id)
-        done = await backstay.conversations.delete(Selection(ids=tuple(row["id"] for row in rows[1::2])), backup=False)
+        result = await backstay.conversations.delete(
+            Selection(ids=tuple(row["id"] for row in rows[1::2])), backup=False
+        )
         # While it is open, for its log is gone when it is closed.
-        left = {
+        remaining = {
             int(word)
             for file in path.parent.glob(f"{path.name}*")
             for word in re.findall(rb"word(\d{5})x", file.read_bytes())
         }
-    assert set(range(0, _COUNT, 2)) <= left
-    return done, left & set(range(1, _COUNT, 2))
+    assert set(range(0, _COUNT, 2)) <= remaining
+    return result, remaining & set(range(1, _COUNT, 2))
 
 
 async def test_nothing_of_what_was_deleted_for_good_is_left_in_the_file(tmp_path):
     """A deleted text is neither in the database nor in its log, even after SQLite has moved rows."""
-    done, left = await _half_deleted(tmp_path / "library.db")
+    result, remaining = await _half_deleted(tmp_path / "library.db")
 
-    assert done.is_erased
-    assert left == set()
+    assert result.is_erased
+    assert remaining == set()
 
 
 async def test_a_large_database_is_not_written_anew(tmp_path, monkeypatch):
     """In a large file a few remnants may be left, as the delete says, and VACUUM by any program removes them."""
     path = tmp_path / "library.db"
     monkeypatch.setattr(database, "_LARGEST_REWRITTEN", 1_000)
-    done, left = await _half_deleted(path)
+    result, remaining = await _half_deleted(path)
     connection = apsw.Connection(str(path))
     connection.execute("VACUUM")
     connection.close()
 
-    assert not done.is_erased
-    assert len(left) < _COUNT // 50
+    assert not result.is_erased
+    assert len(remaining) < _COUNT // 50
     after = {int(word) for word in re.findall(rb"word(\d{5})x", path.read_bytes())}
     assert after == set(range(0, _COUNT, 2))
 
@@ -76,6 +78,6 @@ async def test_without_erasing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(database.SqliteDatabase, "erase", not_at_all)
     monkeypatch.setattr(database.SqliteDatabase, "_submit", as_usual)
-    _, left = await _half_deleted(tmp_path / "library.db")
+    _, remaining = await _half_deleted(tmp_path / "library.db")
 
-    assert len(left) > _COUNT // 8
+    assert len(remaining) > _COUNT // 8

@@ -16,8 +16,8 @@ async def test_an_id_that_looks_like_a_made_one_is_no_clash(tmp_path, given_firs
     async with Backstay.open(tmp_path / "backstay.db") as backstay:
         await backstay.batches.run("first", [{"topic": "tea"}], answer)
         (made,) = [one.item_id for one in await backstay.conversations.list(Selection(job_id="first"))]
-        given, twice = {"id": f"{made}-2", "topic": "coffee"}, [{"topic": "tea"}, {"topic": "tea"}]
-        items = [given, *twice] if given_first else [twice[0], given, twice[1]]
+        explicit, repeated = {"id": f"{made}-2", "topic": "coffee"}, [{"topic": "tea"}, {"topic": "tea"}]
+        items = [explicit, *repeated] if given_first else [repeated[0], explicit, repeated[1]]
 
         result = await backstay.batches.run("second", items, answer)
 

@@ -38,8 +38,8 @@ def _jsonl(path: Path, *rows: object) -> Path:
 
 
 async def _only(backstay):
-    (one,) = [one async for one in backstay.conversations.export(ALL)]
-    return one
+    (entry,) = [entry async for entry in backstay.conversations.export(ALL)]
+    return entry
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ async def _only(backstay):
 )
 async def test_shapes_are_told_by_their_turns(backstay, tmp_path, row):
     """The same conversation in each."""
-    done = await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
+    result = await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
 
-    assert done.imported == 1
+    assert result.imported == 1
     assert [(turn.role, turn.content) for turn in (await _only(backstay)).turns] == [
         ("user", "Hello"),
         ("assistant", "Hi"),
@@ -78,47 +78,49 @@ async def test_keys_that_are_not_ours_are_kept(backstay, tmp_path):
 
     await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
 
-    one = await _only(backstay)
-    assert one.id == "7"
-    assert one.topic is None
-    assert one.metadata == {
+    only = await _only(backstay)
+    assert only.id == "7"
+    assert only.topic is None
+    assert only.metadata == {
         "a": 1,
         "topic": ["not", "text"],
         "source": {"deep": [{"er": None}]},
         "created_at": "some day",
     }
-    assert one.turns[0].metadata == {"weight": 0.5, "tool_calls": [{"x": {}}], "id": 3}
+    assert only.turns[0].metadata == {"weight": 0.5, "tool_calls": [{"x": {}}], "id": 3}
 
 
 async def test_a_native_export_comes_back_as_it_was(backstay, tmp_path):
     """Into another library: the same digests, in the same order."""
-    wanted = await filled(tmp_path / "other" / "backstay.db", 20)
+    expected = await filled(tmp_path / "other" / "backstay.db", 20)
     async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
-        rows = [one.to_dict() async for one in other.conversations.export(ALL)]
+        rows = [conversation.to_dict() async for conversation in other.conversations.export(ALL)]
 
     await backstay.conversations.import_file(_jsonl(tmp_path / "native.jsonl", *rows))
     (tmp_path / "native.json").write_text(json.dumps(rows))
     again = await backstay.conversations.import_file(tmp_path / "native.json")
 
-    assert await digests(backstay) == wanted
+    assert await digests(backstay) == expected
     assert (again.imported, again.identical) == (0, 25)
 
 
 @pytest.mark.parametrize("compressed", [True, False])
 async def test_a_backup_comes_into_another_library(backstay, tmp_path, compressed):
     """From its file alone, columns of a user's own included where they are here, too; else they are metadata."""
-    wanted = await filled(tmp_path / "other" / "backstay.db", 20)
+    expected = await filled(tmp_path / "other" / "backstay.db", 20)
     async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         ask(other.settings.database, "ALTER TABLE turns ADD COLUMN score REAL; UPDATE turns SET score = 0.5")
         backup = await other.backups.create(ALL)
         pieces = [block async for block in other.backups.download(backup.id, compressed=compressed)]
     (tmp_path / "backup.any").write_bytes(b"".join(pieces))
 
-    done = await backstay.conversations.import_file(tmp_path / "backup.any")
+    result = await backstay.conversations.import_file(tmp_path / "backup.any")
 
-    assert done.imported == 25
-    assert list(await digests(backstay)) == list(wanted)
-    assert {turn.metadata["score"] async for one in backstay.conversations.export(ALL) for turn in one.turns} == {0.5}
+    assert result.imported == 25
+    assert list(await digests(backstay)) == list(expected)
+    assert {turn.metadata["score"] async for entry in backstay.conversations.export(ALL) for turn in entry.turns} == {
+        0.5
+    }
 
 
 async def test_an_import_of_a_backup_is_a_restore(backstay, tmp_path):
@@ -129,9 +131,9 @@ async def test_an_import_of_a_backup_is_a_restore(backstay, tmp_path):
     path = await backstay.backups.path_for(await backstay.backups.show(deleted.backup_id))
     shutil.copy(path, tmp_path / "kept.json.zst")
 
-    done = await backstay.conversations.import_file(tmp_path / "kept.json.zst")
+    result = await backstay.conversations.import_file(tmp_path / "kept.json.zst")
 
-    assert (done.imported, done.relinked) == (1, 1)
+    assert (result.imported, result.relinked) == (1, 1)
     assert await digests(backstay) == before
 
 
@@ -142,8 +144,8 @@ async def test_results_that_no_item_here_has_are_no_results(backstay, tmp_path):
 
     await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
 
-    one = await backstay.conversations.show("x")
-    assert (one.job_id, one.item_id, one.metadata) == (None, None, {"job_id": "job", "item_id": "a"})
+    only = await backstay.conversations.show("x")
+    assert (only.job_id, only.item_id, only.metadata) == (None, None, {"job_id": "job", "item_id": "a"})
 
 
 @pytest.fixture
@@ -179,15 +181,15 @@ async def test_a_clash_imports_nothing(backstay, clashing):
 @pytest.mark.parametrize(("policy", "stored", "counts"), [("skip", 3, (3, 1, 1, 0)), ("new", 4, (4, 1, 0, 1))])
 async def test_clashes_by_policy(backstay, clashing, policy, stored, counts):
     """Left out, or given another id; nothing is overwritten either way."""
-    done = await backstay.conversations.import_file(clashing, on_conflict=policy)
+    result = await backstay.conversations.import_file(clashing, on_conflict=policy)
 
-    assert (done.imported, done.identical, done.skipped, done.renamed) == counts
+    assert (result.imported, result.identical, result.skipped, result.renamed) == counts
     assert await backstay.conversations.count(ALL) == stored
     assert len((await backstay.conversations.show("x")).turns) == 2
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "error", "told"),
+    ("name", "content", "error", "location"),
     [
         ("in.jsonl", '{"messages": []}', InvalidRow, "line 1: the conversation has no turns"),
         ("in.jsonl", '{"text": "x"}', InvalidRow, "line 1: no list of turns"),
@@ -210,7 +212,7 @@ async def test_clashes_by_policy(backstay, clashing, policy, stored, counts):
         ("in.json", '{"version":"1.0","conversations":[\n', NotABackup, "not a backup"),
     ],
 )  # fmt: skip
-async def test_files_of_no_use_are_refused(backstay, tmp_path, name, content, error, told):
+async def test_files_of_no_use_are_refused(backstay, tmp_path, name, content, error, location):
     """Each names the place; nothing is stored, although a good row comes first."""
     good = json.dumps({"messages": _MESSAGES}) + "\n" if name.endswith("l") and error is InvalidRow else ""
     (tmp_path / name).write_text(good + content)
@@ -218,7 +220,7 @@ async def test_files_of_no_use_are_refused(backstay, tmp_path, name, content, er
     with pytest.raises(error) as caught:
         await backstay.conversations.import_file(tmp_path / name)
 
-    assert told.replace("line 1", "line 2" if good else "line 1") in caught.value.message
+    assert location.replace("line 1", "line 2" if good else "line 1") in caught.value.message
     assert str(tmp_path / name) in caught.value.message
     assert await backstay.conversations.count(ALL) == 0
 
@@ -247,9 +249,9 @@ async def test_missing_and_unreadable_files_are_told(backstay, tmp_path):
 
 async def test_standard_input_is_read(backstay):
     """Rows or a backup, told by their first bytes."""
-    given = io.BytesIO(json.dumps({"messages": _MESSAGES}).encode())
+    piped = io.BytesIO(json.dumps({"messages": _MESSAGES}).encode())
 
-    await backstay.conversations.import_file("-", stdin=given)
+    await backstay.conversations.import_file("-", stdin=piped)
 
     assert await backstay.conversations.count(ALL) == 1
 
@@ -280,7 +282,7 @@ async def test_annotated_dialogues_come_back_as_they_were(backstay, tmp_path):
     await backstay.backups.restore(deleted.backup_id)
 
     assert await digests(backstay) == before
-    restored = {one.id: one async for one in backstay.conversations.export(Selection(everything=True))}
+    restored = {entry.id: entry async for entry in backstay.conversations.export(Selection(everything=True))}
     for dialogue in dialogues:
         frames = [turn.metadata["frames"] for turn in restored[dialogue["dialogue_id"]].turns]
         assert frames == [turn["frames"] for turn in dialogue["turns"]]
@@ -315,24 +317,24 @@ async def test_a_backup_of_the_original_comes_in(backstay, tmp_path, name, inden
     if stdin is None:
         (tmp_path / name).write_bytes(zstandard.compress(data) if name.endswith("zst") else data)
 
-    done = await backstay.conversations.import_file("-" if stdin else tmp_path / name, stdin=stdin)
+    result = await backstay.conversations.import_file("-" if stdin else tmp_path / name, stdin=stdin)
 
-    one = await _only(backstay)
-    assert done.imported == 1
-    assert (one.id, one.persona, one.content, one.metadata) == (
+    only = await _only(backstay)
+    assert result.imported == 1
+    assert (only.id, only.persona, only.content, only.metadata) == (
         "conv-0", "Expert", "Conversation content", {"title": "Of its own"}
     )  # fmt: skip
-    assert [(turn.id, turn.role, turn.content) for turn in one.turns] == [
+    assert [(turn.id, turn.role, turn.content) for turn in only.turns] == [
         ("turn-1", "user", "Turn content"),
         ("turn-2", "assistant", "Answer"),
     ]
-    assert one.created_at == datetime(2025, 11, 4, 10, tzinfo=UTC)
+    assert only.created_at == datetime(2025, 11, 4, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("layout", [{"indent": 2}, {"indent": 1, "sort_keys": True}, {}])
 async def test_a_backup_that_was_formatted_anew_comes_in(backstay, tmp_path, layout):
     """One of ours that an editor or `jq` has formatted brings the same conversations, digest for digest."""
-    wanted = await filled(tmp_path / "other" / "backstay.db", 20)
+    expected = await filled(tmp_path / "other" / "backstay.db", 20)
     async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         backup = await other.backups.create(ALL)
         data = b"".join([block async for block in other.backups.download(backup.id, compressed=False)])
@@ -340,22 +342,22 @@ async def test_a_backup_that_was_formatted_anew_comes_in(backstay, tmp_path, lay
 
     await backstay.conversations.import_file(tmp_path / "in.json")
 
-    assert await digests(backstay) == wanted
+    assert await digests(backstay) == expected
 
 
 def test_a_backup_in_one_object_is_read_with_flat_memory(tmp_path):
     """A file of 20 MB takes a fraction of that, however it is laid out."""
     whole = _originals(2_000)
-    whole["conversations"] = [{**one, "content": "x" * 10_000} for one in whole["conversations"]]
+    whole["conversations"] = [{**entry, "content": "x" * 10_000} for entry in whole["conversations"]]
     (tmp_path / "in.json").write_text(json.dumps(whole, indent=2))
     del whole
     tracemalloc.start()
     try:
-        found = sum(len(chunk) for chunk in ImportSource(tmp_path / "in.json").chunks())
+        row_count = sum(len(chunk) for chunk in ImportSource(tmp_path / "in.json").chunks())
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
-    assert found == 2_000
+    assert row_count == 2_000
     assert most < 8_000_000
     assert (tmp_path / "in.json").stat().st_size > 20_000_000

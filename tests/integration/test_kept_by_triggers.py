@@ -34,16 +34,16 @@ async def test_what_a_trigger_keeps_is_not_counted_as_deleted(path, backup):
     async with Backstay.open(path) as backstay:
         before = await digests(backstay)
 
-        done = await backstay.conversations.delete(ALL, backup=backup)
+        result = await backstay.conversations.delete(ALL, backup=backup)
 
-        kept = await digests(backstay)
-        assert (done.deleted, done.changed, done.gone) == (6, 2, 0)
-        assert len(kept) == 2
+        remaining = await digests(backstay)
+        assert (result.deleted, result.changed, result.gone) == (6, 2, 0)
+        assert len(remaining) == 2
         assert violations(path, at_rest=False) == []
         if backup:
-            restored = await backstay.backups.restore(done.backup_id)
+            restored = await backstay.backups.restore(result.backup_id)
 
-            assert list(kept) == list(done.changed_ids)
+            assert list(remaining) == list(result.changed_ids)
             assert (restored.restored, restored.identical) == (6, 2)
             assert await digests(backstay) == before
     assert violations(path, at_rest=False) == []

@@ -68,8 +68,8 @@ async def test_failures_come_in_the_order_of_the_input(backstay):
 
     await _run(backstay, answer, count=1_300)
 
-    found = [failure.position async for failure in backstay.batches.failed("batch")]
-    assert found == [n for n in range(1_300) if (n + 1) % 7]
+    positions = [failure.position async for failure in backstay.batches.failed("batch")]
+    assert positions == [n for n in range(1_300) if (n + 1) % 7]
 
 
 @pytest.mark.parametrize("kind", ["async", "blocking"])
@@ -273,12 +273,12 @@ async def test_named_errors_go_with_a_function_only(backstay):
 
 async def test_overload_of_a_server_is_waited_out(backstay):
     """An answer 503 of a real server, raised by httpx, is tried again after the time that the server names."""
-    asked = []
+    requested_at = []
 
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
-        asked.append(asyncio.get_running_loop().time())
-        head = "503 Busy\r\nRetry-After: 0.05" if len(asked) == 1 else "200 OK"
+        requested_at.append(asyncio.get_running_loop().time())
+        head = "503 Busy\r\nRetry-After: 0.05" if len(requested_at) == 1 else "200 OK"
         writer.write(f"HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
@@ -294,7 +294,7 @@ async def test_overload_of_a_server_is_waited_out(backstay):
         result = await backstay.batches.run("batch", items(1), process)
 
     assert result.counts == ItemCounts(completed=1)
-    assert len(asked) == 2
+    assert len(requested_at) == 2
 
 
 async def test_traceback_is_kept_with_the_failure_of_a_function(backstay):

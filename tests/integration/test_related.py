@@ -127,9 +127,9 @@ async def test_what_was_changed_meanwhile_is_kept(app, path, edit, monkeypatch):
     real = store.mark_verified
 
     async def edited(*given, **more):
-        done = await real(*given, **more)
+        result = await real(*given, **more)
         await _sql(path, edit)
-        return done
+        return result
 
     monkeypatch.setattr(store, "mark_verified", edited)
     deleted = await app.conversations.delete(ALL)
@@ -151,9 +151,9 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     real = store.mark_verified
 
     async def edited(*given, **more):
-        done = await real(*given, **more)
+        result = await real(*given, **more)
         await _sql(path, "UPDATE ratings SET mood = 'fine' WHERE id = 3")
-        return done
+        return result
 
     def trusting(session, owner, keys, columns):
         values = {"key": 1, "owner": owner, "first": 0, "limit": 100}
@@ -180,8 +180,8 @@ class _Trusted:
 @pytest.mark.parametrize("rule", ["", "ON DELETE RESTRICT", "ON DELETE NO ACTION"])
 async def test_rows_that_forbid_it_refuse_the_plan(app, path, rule):
     """By name; without such rows there is nothing to refuse."""
-    ours = "backstay.conversations" if is_server(path) else "conversations"
-    await _sql(path, f"CREATE TABLE invoices (id integer PRIMARY KEY, chat bigint REFERENCES {ours} (key) {rule})")
+    schema = "backstay.conversations" if is_server(path) else "conversations"
+    await _sql(path, f"CREATE TABLE invoices (id integer PRIMARY KEY, chat bigint REFERENCES {schema} (key) {rule})")
     await app.conversations.plan_delete(ALL)
     await _sql(path, "INSERT INTO invoices VALUES (1, 2), (2, 2), (3, NULL)")
 
@@ -195,10 +195,10 @@ async def test_rows_that_forbid_it_refuse_the_plan(app, path, rule):
 
 async def test_conversations_that_would_be_carried_along_refuse_the_plan(app, path):
     """Nobody asked for those."""
-    ours = "backstay.conversations" if is_server(path) else "conversations"
+    schema = "backstay.conversations" if is_server(path) else "conversations"
     await _sql(
-        path, f"ALTER TABLE {ours} ADD COLUMN under bigint REFERENCES {ours} ON DELETE CASCADE;"
-        f"UPDATE {ours} SET under = 4 WHERE key = 6",
+        path, f"ALTER TABLE {schema} ADD COLUMN under bigint REFERENCES {schema} ON DELETE CASCADE;"
+        f"UPDATE {schema} SET under = 4 WHERE key = 6",
     )  # fmt: skip
 
     with pytest.raises(DeleteBlocked, match="1 row of conversations would go along"):
@@ -255,14 +255,15 @@ async def test_numbers_go_on_behind_what_came_back(app, path):
 async def test_references_to_a_conversation_that_goes_later(path, by):
     """What went before with another one, and referred to it, does not make it look changed."""
     await filled(path, 60, job=False)
-    ours = "backstay." if is_server(path) else ""
+    schema = "backstay." if is_server(path) else ""
     if by == "a conversation":
-        await _sql(path, f"ALTER TABLE {ours}conversations ADD COLUMN parent bigint"
-                         f" REFERENCES {ours}conversations ON DELETE SET NULL")  # fmt: skip
-        await _sql(path, f"UPDATE {ours}conversations SET parent = 60 WHERE key IN (1, 2)")
+        await _sql(path, f"ALTER TABLE {schema}conversations ADD COLUMN parent bigint"
+                         f" REFERENCES {schema}conversations ON DELETE SET NULL")  # fmt: skip
+        await _sql(path, f"UPDATE {schema}conversations SET parent = 60 WHERE key IN (1, 2)")
     else:
-        await _sql(path, f"CREATE TABLE seen (turn bigint PRIMARY KEY REFERENCES {ours}conversations ON DELETE CASCADE,"
-                         f" best bigint REFERENCES {ours}conversations ON DELETE SET NULL)")  # fmt: skip
+        await _sql(path, f"CREATE TABLE seen (turn bigint PRIMARY KEY"
+                         f" REFERENCES {schema}conversations ON DELETE CASCADE,"
+                         f" best bigint REFERENCES {schema}conversations ON DELETE SET NULL)")  # fmt: skip
         await _sql(path, "INSERT INTO seen VALUES (1, 60), (2, 60)")
     async with Backstay.open(path) as backstay:
         deleted = await backstay.conversations.delete(ALL)

@@ -274,9 +274,9 @@ async def test_a_conflict_restores_nothing(library, conflicting):
 
 async def test_conflicts_may_be_skipped(library, conflicting):
     """The others come back."""
-    done = await library.backups.restore(conflicting.id, on_conflict="skip")
+    result = await library.backups.restore(conflicting.id, on_conflict="skip")
 
-    assert (done.restored, done.identical, done.skipped) == (2, 21, 2)
+    assert (result.restored, result.identical, result.skipped) == (2, 21, 2)
     assert await _sql(library, "SELECT count(*) FROM turns WHERE content = 'newer'") == [(4,)]
 
 
@@ -284,12 +284,12 @@ async def test_conflicts_may_be_replaced_after_a_backup_of_them(library, conflic
     """And what was replaced can be brought back in turn."""
     newer = await digests(library)
 
-    done = await library.backups.restore(conflicting.id, on_conflict="replace")
-    saved = await library.backups.show(done.replaced_backup_id)
+    result = await library.backups.restore(conflicting.id, on_conflict="replace")
+    saved = await library.backups.show(result.replaced_backup_id)
     older = await digests(library)
     await library.backups.restore(saved.id, on_conflict="replace")
 
-    assert (done.restored, done.replaced) == (4, 2)
+    assert (result.restored, result.replaced) == (4, 2)
     assert (saved.state, saved.conversations, saved.reason) == ("verified", 2, "before_restore")
     assert {name for name in newer if newer[name] != older[name]} == {"c00001", "c00002"}
     assert {name: digest for name, digest in (await digests(library)).items() if name in newer} == newer
@@ -340,13 +340,13 @@ async def test_a_deleted_result_may_be_generated_again(library, half):
     planned = await library.backups.plan_restore(deleted.backup_id)
     with pytest.raises(RestoreConflict, match=r"the item of conversation .* has conversation .* now"):
         await library.backups.restore(deleted.backup_id)
-    kept = await library.conversations.count(Selection(job_id="half"))
+    count = await library.conversations.count(Selection(job_id="half"))
     replaced = await library.backups.restore(deleted.backup_id, on_conflict="replace")
 
     assert retried == 1
     assert (waiting.counts.pending, waiting.counts.completed, waiting.counts.failed) == (1, 0, 1)
     assert (planned.new, planned.unlinked, [str(clash.kind) for clash in planned.clashes]) == (0, 0, ["item"])
-    assert kept == 1
+    assert count == 1
     assert (replaced.restored, replaced.replaced, replaced.relinked, replaced.unlinked) == (1, 1, 1, 0)
     assert await library.conversations.count(Selection(job_id="half")) == 1
 
@@ -476,8 +476,8 @@ async def test_the_old_columns_are_shown(library):
     """The view has the original's names."""
     backup = await library.backups.create(["c00002", "c00001"], reason="why")
 
-    ((shown,),) = await _sql(library, "SELECT conversation_ids FROM backup_exports")
+    ((shown_ids,),) = await _sql(library, "SELECT conversation_ids FROM backup_exports")
     ((reason, shown_path, owner),) = await _sql(library, "SELECT backup_reason, file_path, user_id FROM backup_exports")
 
-    assert (json.loads(shown) if isinstance(shown, str) else shown) == ["c00001", "c00002"]
+    assert (json.loads(shown_ids) if isinstance(shown_ids, str) else shown_ids) == ["c00001", "c00002"]
     assert (reason, shown_path, owner) == ("why", f"/backups/{backup.id}.json", "local")

@@ -97,7 +97,7 @@ async def test_job_of_a_program_needs_that_program(backstay):
 async def test_unknown_job_is_told(backstay):
     """By all that take a name."""
     batches = backstay.batches
-    for asked in (
+    for call in (
         batches.resume("none"),
         batches.checkpoint("none"),
         batches.retry("none"),
@@ -106,7 +106,7 @@ async def test_unknown_job_is_told(backstay):
         batches.discard("none"),
     ):
         with pytest.raises(JobNotFound):
-            await asked
+            await call
     with pytest.raises(JobNotFound):
         async for _ in batches.failed("none"):
             pass
@@ -263,23 +263,23 @@ async def test_changed_input_is_refused(backstay, changed, difference, is_finish
 
 
 @pytest.mark.parametrize(
-    "given", [lambda: list(reversed(items(5))), lambda: items(5) + items(2)], ids=["order", "twice"]
+    "rows", [lambda: list(reversed(items(5))), lambda: items(5) + items(2)], ids=["order", "twice"]
 )
-async def test_same_items_in_another_way_are_the_same(backstay, given):
+async def test_same_items_in_another_way_are_the_same(backstay, rows):
     """Order and repetitions make no difference."""
     await backstay.batches.run("batch", items(5), Writer())
 
-    assert (await backstay.batches.run("batch", given(), Writer())).did_nothing
+    assert (await backstay.batches.run("batch", rows(), Writer())).did_nothing
 
 
 async def test_items_without_ids_are_recognised(backstay):
     """By their content, deliberate repetitions included."""
-    given = [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}]
-    await backstay.batches.run("batch", given, Writer())
+    rows = [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}]
+    await backstay.batches.run("batch", rows, Writer())
 
-    assert (await backstay.batches.run("batch", given, Writer())).did_nothing
+    assert (await backstay.batches.run("batch", rows, Writer())).did_nothing
     with pytest.raises(ItemsDiffer, match="1 new"):
-        await backstay.batches.run("batch", [*given, {"topic": "tea"}], Writer())
+        await backstay.batches.run("batch", [*rows, {"topic": "tea"}], Writer())
 
 
 async def test_other_processor_is_refused(backstay):
@@ -352,14 +352,14 @@ async def test_a_job_keeps_how_many_calls_it_may_have_at_once(path):
     """A run without a concurrency uses the job's last one, in another process too."""
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(60), Writer(), concurrency=7, limit=8)
-    kept, anew, after = Writer(), Writer(), Writer()
+    first, anew, after = Writer(), Writer(), Writer()
 
     async with Backstay.open(path) as backstay:
-        await backstay.batches.resume("batch", kept, limit=20)
+        await backstay.batches.resume("batch", first, limit=20)
         await backstay.batches.run("batch", items(60), anew, concurrency=3, limit=9)
         await backstay.batches.run("batch", items(60), after)
 
-    assert (kept.most_at_once, anew.most_at_once, after.most_at_once) == (7, 3, 3)
+    assert (first.most_at_once, anew.most_at_once, after.most_at_once) == (7, 3, 3)
 
 
 async def test_requests_can_be_bounded_only_where_a_recipe_is_followed(backstay):

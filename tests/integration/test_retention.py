@@ -55,11 +55,11 @@ async def test_one_command_with_a_clock_ahead_removes_nothing(library, clock):
     noted = (await library.backups.list())[-1].first_seen_expired_at
     await library.backups.delete(wrong.id)
     await library.backups.cleanup()
-    (kept,) = await library.backups.list()
+    (only_backup,) = await library.backups.list()
 
     assert await _standing(library) == ["verified", "expired"]
     assert noted is not None
-    assert kept.first_seen_expired_at is None
+    assert only_backup.first_seen_expired_at is None
 
 
 async def test_without_the_second_look(library, clock, monkeypatch):
@@ -72,13 +72,13 @@ async def test_without_the_second_look(library, clock, monkeypatch):
 
 async def test_a_backup_goes_when_two_looks_agree(library, clock):
     """A second cleanup removes an expired backup only 24 hours or more after the first."""
-    found = []
+    looks = []
     for days in (7, 7.9, 8):
         clock.ahead = days * _DAY
         (decision,) = (await library.backups.cleanup()).decisions
-        found.append(decision.action)
+        looks.append(decision.action)
 
-    assert found == ["wait", "wait", "remove"]
+    assert looks == ["wait", "wait", "remove"]
     assert await _standing(library) == ["expired"]
 
 

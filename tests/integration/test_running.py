@@ -168,7 +168,7 @@ async def _asynchronous():
 
 
 @pytest.mark.parametrize(
-    "given",
+    "input_items",
     [
         lambda: items(3),
         lambda: tuple(items(3)),
@@ -179,9 +179,9 @@ async def _asynchronous():
     ],
     ids=["list", "tuple", "generator", "async generator", "Items", "view"],
 )
-async def test_items_may_be_given_in_any_way(backstay, given):
+async def test_items_may_be_given_in_any_way(backstay, input_items):
     """They come to the same job: given in another way, it is the same again."""
-    first = await backstay.batches.run("batch", given(), Writer())
+    first = await backstay.batches.run("batch", input_items(), Writer())
     second = await backstay.batches.run("batch", items(3), Writer())
 
     assert (first.completed, second.did_nothing) == (3, True)
@@ -243,7 +243,7 @@ def _bad_later():
 
 
 @pytest.mark.parametrize(
-    ("given", "error"),
+    ("input_items", "error"),
     [
         ([], InputEmpty),
         ([{"subject": "tea"}], InvalidRow),
@@ -254,12 +254,12 @@ def _bad_later():
     ],
     ids=["none", "no topic", "no item", "clash", "no file", "late"],
 )
-async def test_bad_input_makes_no_job(backstay, path, given, error):
+async def test_bad_input_makes_no_job(backstay, path, input_items, error):
     """However late it is found: nothing was called, nothing is left behind."""
     write = Writer()
 
     with pytest.raises(error):
-        await backstay.batches.run("batch", given() if callable(given) else given, write)
+        await backstay.batches.run("batch", input_items() if callable(input_items) else input_items, write)
 
     assert write.calls == []
     assert await backstay.batches.list() == []
@@ -297,7 +297,7 @@ async def test_processor_is_looked_at_first(backstay):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
+    ("name", "value", "expected"),
     [
         ("concurrency", 1.5, "a whole number"),
         ("concurrency", "4", "a whole number"),
@@ -305,9 +305,9 @@ async def test_processor_is_looked_at_first(backstay):
         ("timeout", None, "a number of seconds"),
     ],
 )
-async def test_settings_of_another_kind_are_refused(backstay, name, value, wanted):
+async def test_settings_of_another_kind_are_refused(backstay, name, value, expected):
     """Before there is a job."""
-    with pytest.raises(SettingsError, match=f"^{name} must be {wanted}, not "):
+    with pytest.raises(SettingsError, match=f"^{name} must be {expected}, not "):
         await backstay.batches.run("batch", items(1), Writer(), **{name: value})
 
     assert await backstay.batches.list() == []

@@ -46,16 +46,16 @@ async def test_many_runs_at_once_make_one_job(backstay):
 
 async def test_library_may_be_opened_twice(path):
     """In one process as in several: what one writes the other reads, and they work side by side."""
-    one, two = Writer(), Writer()
+    first, second = Writer(), Writer()
     async with Backstay.open(path) as left, Backstay.open(path) as right:
         results = await asyncio.gather(
-            left.batches.run("batch", items(200), one, concurrency=4),
-            right.batches.run("batch", items(200), two, concurrency=4),
+            left.batches.run("batch", items(200), first, concurrency=4),
+            right.batches.run("batch", items(200), second, concurrency=4),
         )
         seen = await right.conversations.count(Selection(everything=True))
 
     assert {result.state for result in results} == {JobState.COMPLETED}
-    assert (len(one.calls) + len(two.calls), seen) == (200, 200)
+    assert (len(first.calls) + len(second.calls), seen) == (200, 200)
     assert violations(path) == []
 
 
@@ -175,24 +175,26 @@ async def test_job_of_another_owner_is_not_there(path):
     """It answers as one that never was; its name is free."""
     async with Backstay.open(path, owner="me") as mine, Backstay.open(path, owner="you") as yours:
         await mine.batches.run("batch", items(3), Writer())
-        (kept,) = [
-            kept async for kept in mine.conversations.export(Selection(everything=True)) if kept.item_id == "item-1"
+        (stored,) = [
+            stored
+            async for stored in mine.conversations.export(Selection(everything=True))
+            if stored.item_id == "item-1"
         ]
 
         assert await yours.batches.list() == []
         assert await yours.conversations.list() == []
-        for asked in (
+        for call in (
             yours.batches.checkpoint("batch"),
             yours.batches.resume("batch", Writer()),
             yours.batches.discard("batch"),
             yours.batches.retry("batch"),
         ):
             with pytest.raises(JobNotFound):
-                await asked
+                await call
         with pytest.raises(ConversationNotFound):
-            await yours.conversations.show(kept.id)
+            await yours.conversations.show(stored.id)
         with pytest.raises(ConversationNotFound):
-            async for _ in yours.conversations.export(Selection(ids=(kept.id,))):
+            async for _ in yours.conversations.export(Selection(ids=(stored.id,))):
                 pass
 
         assert (await yours.batches.run("batch", items(5), Writer())).counts == ItemCounts(completed=5)

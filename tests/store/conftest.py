@@ -1,4 +1,4 @@
-"""One fresh store of every kind of database."""
+"""A fresh store of every kind of database."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from support.stores import PARAMETERS, Kind, OpenStore, require
 
 @pytest.fixture(params=PARAMETERS)
 async def store(request: pytest.FixtureRequest, tmp_path) -> AsyncIterator[OpenStore]:
-    """A store whose promises are checked once more when the test is over."""
+    """Return a store whose invariants are checked again at the end of the test."""
     kind: Kind = request.param
     require(kind)
     async with kind.open(tmp_path) as opened:

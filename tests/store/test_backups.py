@@ -1,4 +1,4 @@
-"""Records of backups, snapshots and bounded deletes: the same on every database."""
+"""Records of backups, snapshots and bounded deletes, on every database."""
 
 from datetime import timedelta
 
@@ -18,12 +18,12 @@ _SEALED = SealedFile(conversations=3, turns=6, content_bytes=1, file_bytes=1, fi
 
 
 async def _library(store):
-    """Three conversations of a job."""
+    """Store three conversations of a job."""
     await create(store, 3)
     lease = await enter(store)
     held = await claim(store, lease, 3)
-    kept = [conversation(str(number), id=f"c{number}") for number in range(3)]
-    await commit(store, lease, *map(completed, held, kept))
+    stored = [conversation(str(number), id=f"c{number}") for number in range(3)]
+    await commit(store, lease, *map(completed, held, stored))
     await store.batches.work.release(lease)
 
 
@@ -39,7 +39,7 @@ async def _begun(store, owner=OWNER):
 
 
 async def _verified(store, *, deleting):
-    """A backup of the whole library."""
+    """Make a verified backup of the whole library."""
     await _library(store)
     backup = await _begun(store)
     records = await _records(store)
@@ -52,7 +52,7 @@ def _there():
 
 
 async def test_a_snapshot_is_of_one_moment(store):
-    """Whatever is written while it is read."""
+    """A snapshot shows the library as it was when it began, whatever is written meanwhile."""
     await _library(store)
     before = await _records(store)
 
@@ -67,7 +67,7 @@ async def test_a_snapshot_is_of_one_moment(store):
 
 
 async def test_a_snapshot_may_be_left_in_the_middle(store):
-    """Who cannot go on need not read what is left, and nothing of it is in the way of others."""
+    """A snapshot that is abandoned half-way does not block other work."""
     await _library(store)
     store.sql(f"UPDATE turns SET content = '{'x' * 4_000_000}'")
     store.is_left_unchecked = True
@@ -91,7 +91,7 @@ async def test_a_snapshot_may_be_left_in_the_middle(store):
     ],
 )
 async def test_row_version_changes_with_any_change(store, change):
-    """Of the conversation or of a turn; those of the others stay."""
+    """Any change of a conversation or its turns changes its row version, but not those of the others."""
     await _library(store)
     before = {record.id: record.version for record in await _records(store)}
 
@@ -102,7 +102,7 @@ async def test_row_version_changes_with_any_change(store, change):
 
 
 async def test_a_backup_goes_through_its_states(store):
-    """Each move only from where it may start."""
+    """A backup changes its state only from the states that allow it."""
     backup = await _begun(store)
     with pytest.raises(BackupUnusable, match="is running; there is nothing to pin"):
         await store.backups.pin(OWNER, backup.id, pinned=True)
@@ -123,7 +123,7 @@ async def test_a_backup_goes_through_its_states(store):
 
 
 async def test_damage_stays_until_it_is_known_to_be_cleared(store):
-    """Only a verification that began when it was known clears it; a damaged backup may be pinned, and expires."""
+    """Only a verification begun after the damage was recorded clears it; a damaged backup can be pinned and expires."""
     verified = await _verified(store, deleting=False)
     first = await store.backups.mark_damaged(verified)
     since = store.clock.now()
@@ -144,22 +144,22 @@ async def test_damage_stays_until_it_is_known_to_be_cleared(store):
 
 
 async def test_no_step_of_a_delete_is_made_behind_a_damaged_backup(store):
-    """The transaction's own look at the record refuses it; only removing the backup ends the delete then."""
+    """A delete step checks the backup in its own transaction and refuses if it is damaged."""
     backup = await _verified(store, deleting=True)
     await store.backups.mark_damaged(backup)
 
     with pytest.raises(BackupUnusable, match="is damaged since"):
         await store.backups.delete_step(backup, limit=2, is_there=_there)
     by_itself = await store.backups.mark_expired(backup, early=False)
-    asked = await store.backups.mark_expired(backup, early=True)
+    expired = await store.backups.mark_expired(backup, early=True)
 
     assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
-    assert (by_itself, asked) == (False, True)
+    assert (by_itself, expired) == (False, True)
     assert (await store.backups.backup(OWNER, backup.id)).deletion == "abandoned"
 
 
 async def test_a_writer_that_was_taken_for_dead_verifies_nothing(store):
-    """Whoever took it for dead has removed its file."""
+    """A backup's writer that was declared dead cannot verify it, since its file was removed."""
     backup = await _begun(store)
     assert await store.backups.mark_failed(backup, "its writer died")
 
@@ -168,7 +168,7 @@ async def test_a_writer_that_was_taken_for_dead_verifies_nothing(store):
 
 
 async def test_a_delete_goes_in_steps(store):
-    """Each does what it says in one transaction; at the end the backup's time begins."""
+    """Each step of a delete is one transaction, and the retention time begins after the last one."""
     backup = await _verified(store, deleting=True)
     store.sql("UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
 
@@ -185,7 +185,7 @@ async def test_a_delete_goes_in_steps(store):
 
 
 async def test_a_delete_needs_its_backup(store):
-    """Verified, for a delete, and with its file."""
+    """A delete requires a backup that is verified, made for a delete, and has its file."""
     backup = await _verified(store, deleting=True)
 
     with pytest.raises(BackupUnusable, match="is missing or incomplete; nothing further is deleted"):
@@ -196,7 +196,7 @@ async def test_a_delete_needs_its_backup(store):
 
 
 async def test_a_backup_for_no_delete_deletes_nothing(store):
-    """However it is asked."""
+    """A backup that was not made for a delete cannot be used for one, in any way."""
     backup = await _verified(store, deleting=False)
 
     with pytest.raises(BackupUnusable, match="is verified; it has no delete to resume"):
@@ -205,7 +205,7 @@ async def test_a_backup_for_no_delete_deletes_nothing(store):
 
 
 async def test_a_plan_knows_the_size_of_the_lines(store):
-    """To the byte where nothing is escaped, turns or none; what JSON escapes comes on top."""
+    """The size in a plan is exact if nothing is escaped, and otherwise omits only the escapes of JSON."""
     await _library(store)
     store.sql("UPDATE conversations SET persona = 'ein Wärter', content = 'c', metadata = '{\"a\":1}' WHERE id = 'c1'")
     store.sql("DELETE FROM turns WHERE conversation_key = 3 AND sequence > 1")
@@ -226,7 +226,7 @@ async def test_a_plan_knows_the_size_of_the_lines(store):
 
 
 async def test_owners_never_see_each_others(store):
-    """Not in lists, not by id, not through an id that both have."""
+    """An owner finds no backups of others in lists, by id, or through an id that both have."""
     backup = await _verified(store, deleting=False)
     other = await _begun(store, owner="me")
 
@@ -242,25 +242,25 @@ async def test_owners_never_see_each_others(store):
 
 
 async def test_a_selection_is_met_by_search_persona_and_age(store):
-    """In a snapshot as in a page, whatever case the letters have."""
+    """A selection gives the same conversations in a snapshot and in pages, regardless of letter case."""
     await create(store, 3)
     lease = await enter(store)
     held = await claim(store, lease, 3)
-    kept = [
+    stored = [
         conversation("STRASSE", id="a", persona="p"),
         conversation("other", id="b", topic="die Straße"),
         conversation("none", id="c", persona="Ärztin"),
     ]
-    await commit(store, lease, *map(completed, held, kept))
+    await commit(store, lease, *map(completed, held, stored))
     await store.batches.work.release(lease)
 
     async def ids(**conditions):
         selection = Selection(**conditions)
         page = await store.conversations.page(OWNER, selection, after=0, limit=10)
-        found = [record.id for record in await _records(store, selection)]
-        assert found == [one.id for one in page.conversations]
-        assert len(found) == await store.conversations.count(OWNER, selection)
-        return found
+        listed = [record.id for record in await _records(store, selection)]
+        assert listed == [one.id for one in page.conversations]
+        assert len(listed) == await store.conversations.count(OWNER, selection)
+        return listed
 
     assert await ids(search="straße") == ["a", "b"]
     assert await ids(search="ärztin") == ["c"]

@@ -1,4 +1,4 @@
-"""The view `batch_checkpoints`, for whoever knows the design with one JSON array a job."""
+"""The view `batch_checkpoints`, which has the original's shape: one row a job with a JSON array of items."""
 
 import json
 from datetime import datetime
@@ -22,22 +22,23 @@ _COLUMNS = (
 
 
 def _view(store):
-    """Every row of the view, by job."""
+    """Return every row of the view by job."""
     rows = store.sql(f"SELECT {', '.join(_COLUMNS)} FROM batch_checkpoints")
     return {row[1]: dict(zip(_COLUMNS, row, strict=True)) for row in rows}
 
 
-def _moment(shown):
-    """Databases that know times show times, others text; likewise with arrays."""
-    return datetime.fromisoformat(shown) if isinstance(shown, str) else shown
+def _moment(value):
+    """Return a time, which some databases give as text."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _ids(shown):
-    return json.loads(shown) if isinstance(shown, str) else shown
+def _ids(value):
+    """Return an array of ids, which some databases give as text."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 async def test_job_is_seen_in_the_old_columns(store):
-    """Items are seen by id in the order of the input, with the share of those that are completed."""
+    """The view lists item ids in the order of the input, and the percentage of completed items."""
     await create(store, 8)
     lease = await enter(store)
     first, second, third, _ = await claim(store, lease, 4)
@@ -56,7 +57,7 @@ async def test_job_is_seen_in_the_old_columns(store):
 
 
 async def test_new_job_has_done_nothing(store):
-    """Empty arrays, not nothing."""
+    """A new job has empty arrays in the view, not NULL."""
     await create(store, 2)
 
     row = _view(store)["job"]
@@ -64,21 +65,21 @@ async def test_new_job_has_done_nothing(store):
     assert (_ids(row["completed_items"]), _ids(row["failed_items"]), row["progress_percentage"]) == ([], [], 0)
 
 
-async def test_progress_is_the_same_whoever_holds_the_counts(store):
-    """Before and after the workers have left."""
+async def test_progress_is_the_same_after_workers_left(store):
+    """The view shows the same progress while workers hold the counts and after they have left."""
     await create(store, 4)
-    one, two = await enter(store), await enter(store, name="b")
-    await commit(store, one, completed(await claim_one(store, one)))
-    await commit(store, two, skipped(await claim_one(store, two)), failed(await claim_one(store, two)))
+    lease_a, lease_b = await enter(store), await enter(store, name="b")
+    await commit(store, lease_a, completed(await claim_one(store, lease_a)))
+    await commit(store, lease_b, skipped(await claim_one(store, lease_b)), failed(await claim_one(store, lease_b)))
     before = _view(store)["job"]["progress_percentage"]
-    await store.batches.work.release(one)
-    await store.batches.work.release(two)
+    await store.batches.work.release(lease_a)
+    await store.batches.work.release(lease_b)
 
     assert before == _view(store)["job"]["progress_percentage"] == 25
 
 
-async def test_percentage_is_a_whole_number_that_does_not_promise_too_much(store):
-    """A hundred means all."""
+async def test_percentage_is_rounded_down(store):
+    """The percentage is rounded down, so that 100 means all items."""
     await create(store, 300)
     lease = await enter(store)
     held = await claim(store, lease, 300)
@@ -90,7 +91,7 @@ async def test_percentage_is_a_whole_number_that_does_not_promise_too_much(store
 
 
 async def test_only_jobs_with_a_checkpoint_are_seen(store):
-    """Neither those being made or removed, nor those whose checkpoint was cleaned."""
+    """The view omits jobs that are being created or removed, and those whose checkpoint was cleaned."""
     await stage(store, [{"topic": "staged"}])
     for name in ("cleaned", "failed", "cancelled", "discarded"):
         await create(store, 1, job_id=name)
@@ -106,8 +107,8 @@ async def test_only_jobs_with_a_checkpoint_are_seen(store):
     assert set(_view(store)) == {"failed", "cancelled"}
 
 
-async def test_every_row_says_whose_it_is(store):
-    """The one column more: two owners may have jobs of the same name."""
+async def test_every_row_has_its_owner(store):
+    """Each row of the view names the owner, since two owners may have jobs of the same name."""
     await create(store, 1, owner="me")
     await create(store, 1, owner="you")
 

@@ -1,4 +1,4 @@
-"""Taking a lease, and claiming items under it."""
+"""Leases, and claims of items under them."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ async def _enter(store, *, after_lease_loss=False):
 
 
 async def test_job_is_running_from_its_first_lease_on(store):
-    """The worker's row shows who it is."""
+    """A job is running from its first lease on, and the worker's row holds its identity."""
     await create(store)
 
     entered = await _enter(store)
@@ -36,7 +36,7 @@ async def test_job_is_running_from_its_first_lease_on(store):
 
 
 async def test_each_lease_has_a_token_of_its_own(store):
-    """Never one that was given before: the row of the first is gone when the third is made."""
+    """Tokens are never reused, even after the row of an earlier worker is gone."""
     await create(store)
     first = await enter(store)
     second = await enter(store)
@@ -49,13 +49,13 @@ async def test_each_lease_has_a_token_of_its_own(store):
 
 
 async def test_unknown_job_has_no_lease(store):
-    """It says so."""
+    """Acquiring a lease on an unknown job raises JobNotFound."""
     with pytest.raises(JobNotFound):
         await _enter(store)
 
 
-async def test_paused_job_goes_on(store):
-    """Whoever works on it means to resume it; the reason of the pause is gone."""
+async def test_paused_job_is_resumed_by_a_lease(store):
+    """A lease on a paused job resumes it and clears the reason of the pause."""
     await create(store)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.PAUSE)
 
@@ -67,7 +67,7 @@ async def test_paused_job_goes_on(store):
 
 @pytest.mark.parametrize("move", [JobAction.PAUSE, JobAction.CANCEL])
 async def test_run_that_lost_its_lease_respects_what_was_decided_meanwhile(store, move):
-    """Coming back, it leaves a job alone that was paused or cancelled while it slept."""
+    """A run that lost its lease does not resume a job that was paused or cancelled in the meantime."""
     await create(store)
     await store.batches.jobs.apply_action(OWNER, "job", move)
 
@@ -77,15 +77,15 @@ async def test_run_that_lost_its_lease_respects_what_was_decided_meanwhile(store
     assert entered.job.state is (JobState.PAUSED if move is JobAction.PAUSE else JobState.CANCELLED)
 
 
-async def test_run_that_lost_its_lease_goes_on(store):
-    """Where nothing was decided."""
+async def test_run_that_lost_its_lease_continues(store):
+    """A run that lost its lease gets a new one if the job was neither paused nor cancelled."""
     await create(store)
 
     assert (await _enter(store, after_lease_loss=True)).lease is not None
 
 
 async def test_cancelled_job_has_no_lease(store):
-    """It was stopped for good."""
+    """A cancelled job grants no lease."""
     await create(store)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
@@ -95,7 +95,7 @@ async def test_cancelled_job_has_no_lease(store):
 
 @pytest.mark.parametrize(("verdict", "state"), [(completed, "completed"), (failed, "completed_with_failures")])
 async def test_finished_job_has_no_lease(store, verdict, state):
-    """There is nothing left to do."""
+    """A finished job grants no lease, as nothing is left to do."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, verdict(await claim_one(store, lease)))
@@ -109,7 +109,7 @@ async def test_finished_job_has_no_lease(store, verdict, state):
 
 
 async def test_job_whose_last_item_crashed_is_settled_by_the_next_lease(store):
-    """Its worker died, and with its takeover the last item failed: nobody was there to settle the job."""
+    """A job whose last item failed in a takeover is settled by the next attempt to acquire a lease."""
     await create(store, 1)
     lease = await enter(store)
     for _ in range(2):
@@ -129,8 +129,8 @@ async def test_job_whose_last_item_crashed_is_settled_by_the_next_lease(store):
 # -- claims ----------------------------------------------------------------------------------------
 
 
-async def test_claim_takes_no_more_than_there_is_room(store):
-    """In the order of the input; and it is itself the record of the attempt."""
+async def test_claim_takes_no_more_than_the_free_slots(store):
+    """A claim takes at most as many items as there are free slots, in input order, and records their attempts."""
     await create(store, 5)
     lease = await enter(store)
 
@@ -144,8 +144,8 @@ async def test_claim_takes_no_more_than_there_is_room(store):
     assert (await job(store)).counts == report.counts
 
 
-async def test_no_room_is_no_claim(store):
-    """A commit may only write."""
+async def test_without_free_slots_nothing_is_claimed(store):
+    """A commit without free slots only writes."""
     await create(store)
     lease = await enter(store)
 
@@ -154,19 +154,19 @@ async def test_no_room_is_no_claim(store):
 
 
 async def test_claims_never_share_an_item(store):
-    """Of many workers at once."""
+    """No item is claimed by two of many concurrent workers."""
     await create(store, 100)
     leases = [await enter(store, name=str(n)) for n in range(4)]
 
-    taken = await asyncio.gather(*(claim(store, lease, 7) for lease in leases * 4))
+    results = await asyncio.gather(*(claim(store, lease, 7) for lease in leases * 4))
 
-    positions = [claimed.position for claims in taken for claimed in claims]
+    positions = [claimed.position for claims in results for claimed in claims]
     assert sorted(positions) == list(range(100))
 
 
 @pytest.mark.parametrize("move", [JobAction.PAUSE, JobAction.CANCEL])
 async def test_nothing_is_claimed_once_a_job_was_stopped(store, move):
-    """The report says why; what is finished may still be written."""
+    """A commit on a stopped job claims nothing, reports the job's state, and still writes results."""
     await create(store)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -180,7 +180,7 @@ async def test_nothing_is_claimed_once_a_job_was_stopped(store, move):
 
 
 async def test_claim_rides_in_the_commit_that_freed_the_slot(store):
-    """One transaction writes the results and takes the next items."""
+    """One transaction writes results and claims the next items."""
     await create(store, 3)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -192,7 +192,7 @@ async def test_claim_rides_in_the_commit_that_freed_the_slot(store):
 
 
 async def test_next_attempt_has_the_next_number(store):
-    """With the tries that count so far."""
+    """A retried item gets the next attempt number and its number of counted tries."""
     await create(store, 1)
     lease = await enter(store)
 
@@ -209,7 +209,7 @@ async def test_next_attempt_has_the_next_number(store):
 
 
 async def test_item_is_not_claimed_before_it_is_due(store):
-    """The report says how long that takes."""
+    """An item that is not due is not claimed, and the report says in how many seconds it is."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=30))
@@ -224,7 +224,7 @@ async def test_item_is_not_claimed_before_it_is_due(store):
 
 
 async def test_items_that_are_due_go_before_those_that_wait(store):
-    """A long wait of one holds nobody up; among those due, who has waited longest goes first."""
+    """An item that is not due does not block others, and of the due ones the longest due is claimed first."""
     await create(store, 3)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -235,7 +235,7 @@ async def test_items_that_are_due_go_before_those_that_wait(store):
 
 
 async def test_report_knows_when_nothing_is_pending(store):
-    """Then there is nothing to wait for but the others."""
+    """The report has no next due time if no item is pending."""
     await create(store, 1)
     lease, other = await enter(store), await enter(store, name="b")
     await claim_one(store, lease)
@@ -248,7 +248,7 @@ async def test_report_knows_when_nothing_is_pending(store):
 
 @pytest.mark.parametrize("seconds", [-3_600, -86_400 * 365])
 async def test_clock_that_was_set_back_holds_nothing_up(store, seconds):
-    """What lies further ahead than any wait we give cannot be meant."""
+    """An item due further ahead than any possible wait is claimed, as the clock must have been set back."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=30))
@@ -258,7 +258,7 @@ async def test_clock_that_was_set_back_holds_nothing_up(store, seconds):
 
 
 async def test_clock_that_was_set_forward_only_shortens_waits(store):
-    """Nothing is lost by it."""
+    """A clock set forward only makes items due earlier."""
     await create(store, 2)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -273,17 +273,17 @@ async def test_clock_that_was_set_forward_only_shortens_waits(store):
 # -- suspects --------------------------------------------------------------------------------------
 
 
-async def _suspect(store, *, beside=0):
-    """Make a job whose item, and those `beside` it, were running in two workers that died."""
-    await create(store, 1 + beside)
+async def _suspect(store, *, others=0):
+    """Make a job whose item, and `others` more, were running in two workers that died."""
+    await create(store, 1 + others)
     for _ in range(2):
         lease = await enter(store)
-        assert len(await claim(store, lease, 1 + beside)) == 1 + beside
+        assert len(await claim(store, lease, 1 + others)) == 1 + others
         await die(store, lease)
 
 
 async def test_suspect_runs_alone(store):
-    """It is claimed only by a worker with nothing else in flight, and the claim says so."""
+    """A suspect is claimed only by a worker with nothing else in flight, and its claim is marked."""
     await _suspect(store)
     lease = await enter(store)
 
@@ -295,8 +295,8 @@ async def test_suspect_runs_alone(store):
 
 
 async def test_suspects_are_claimed_one_by_one(store):
-    """However much room there is."""
-    await _suspect(store, beside=3)
+    """Suspects are claimed one at a time, however many slots are free."""
+    await _suspect(store, others=3)
     lease = await enter(store)
 
     assert len(await claim(store, lease, 10, alone=True)) == 1
@@ -307,7 +307,7 @@ async def test_suspects_are_claimed_one_by_one(store):
 
 
 async def test_others_go_before_suspects(store):
-    """As long as there are any that are due, nothing runs alone."""
+    """Suspects are claimed only when no other item is due."""
     await _suspect(store)
     staged = await stage(store, [{"id": "item-1", "topic": "topic 1"}, {"id": "new", "topic": "new"}])
     await store.batches.intake.accept_new(staged, "job")
@@ -321,7 +321,7 @@ async def test_others_go_before_suspects(store):
 
 
 async def test_nothing_waits_when_there_is_no_suspect(store):
-    """The report tells it apart from items that are not due."""
+    """The report distinguishes pending suspects from items that are not due."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=30))
@@ -330,7 +330,7 @@ async def test_nothing_waits_when_there_is_no_suspect(store):
 
 
 async def test_doom_claims_nothing(store):
-    """No call is made once it is known that all would fail."""
+    """A commit with a doomed verdict claims nothing."""
     await create(store)
     lease = await enter(store)
 

@@ -1,4 +1,4 @@
-"""Results, states, attempts and counts go in together, or not at all."""
+"""Results, states, attempts and counts are written together or not at all."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ async def _stored(store):
 
 
 def _attempts(store):
-    """What is recorded of attempts that ended."""
+    """Return the recorded attempts that have ended."""
     return store.sql("SELECT position, number, result, error_code, raw FROM attempts ORDER BY position, number")
 
 
@@ -34,7 +34,7 @@ def _attempts(store):
 
 
 async def test_completed_item_has_its_conversation(store):
-    """With turns, state, attempt and counts: all of it is there when the commit returns."""
+    """A commit returns with conversation, turns, item state, attempt and counts all stored."""
     await create(store, [{"id": "a", "topic": "tea", "persona": "a monk"}])
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -43,10 +43,10 @@ async def test_completed_item_has_its_conversation(store):
     report = await commit(store, lease, completed(held, Conversation(turns, metadata={"k": None}, content="sum")))
 
     assert (report.state, report.counts) == (JobState.COMPLETED, ItemCounts(completed=1))
-    (kept,) = await _stored(store)
-    assert kept == Conversation(
+    (stored,) = await _stored(store)
+    assert stored == Conversation(
         turns,
-        id=kept.id,
+        id=stored.id,
         topic="tea",
         persona="a monk",
         content="sum",
@@ -57,25 +57,25 @@ async def test_completed_item_has_its_conversation(store):
         updated_at=NOON,
     )
     assert _attempts(store) == [(0, 1, "completed", None, None)]
-    assert store.sql("SELECT state, conversation_id FROM items") == [("completed", kept.id)]
+    assert store.sql("SELECT state, conversation_id FROM items") == [("completed", stored.id)]
     assert (await job(store)).finished_at == NOON
 
 
 async def test_conversation_may_know_better_than_its_item(store):
-    """Its own id, topic and persona go before those of the item; whose it is does not."""
+    """A conversation's own id, topic and persona replace those of its item, but its job and item do not change."""
     await create(store, [{"id": "a", "topic": "tea", "persona": "a monk"}])
     lease = await enter(store)
     own = conversation("x", id="mine", topic="green tea", persona="", job_id="other", item_id="other")
 
     await commit(store, lease, completed(await claim_one(store, lease), own))
 
-    (kept,) = await _stored(store)
-    assert (kept.id, kept.topic, kept.persona) == ("mine", "green tea", "")
-    assert (kept.job_id, kept.item_id) == ("job", "a")
+    (stored,) = await _stored(store)
+    assert (stored.id, stored.topic, stored.persona) == ("mine", "green tea", "")
+    assert (stored.job_id, stored.item_id) == ("job", "a")
 
 
 async def test_item_may_be_completed_without_a_conversation(store):
-    """The processor had an effect of its own."""
+    """An item may be completed by an effect of the processor, without a conversation."""
     await create(store, 1)
     lease = await enter(store)
 
@@ -96,7 +96,7 @@ async def test_item_may_be_completed_without_a_conversation(store):
     ],
 )
 async def test_any_other_outcome_stores_no_conversation(store, verdict, counts, state, recorded):
-    """The attempt is kept with what it came to."""
+    """Any other outcome stores the attempt with its result, and no conversation."""
     await create(store, 1)
     lease = await enter(store)
 
@@ -109,7 +109,7 @@ async def test_any_other_outcome_stores_no_conversation(store, verdict, counts, 
 
 
 async def test_doom_pauses_the_job(store):
-    """With its reason; what else the group brought is written, and the doomed try does not count."""
+    """A doomed verdict pauses the job with its reason, does not count as a try, and lets the group be written."""
     await create(store, 3)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
@@ -123,7 +123,7 @@ async def test_doom_pauses_the_job(store):
 
 
 async def test_doom_does_not_undo_what_was_decided(store):
-    """A job that was cancelled meanwhile stays so."""
+    """A doomed verdict does not change a job that was cancelled meanwhile."""
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -136,7 +136,7 @@ async def test_doom_does_not_undo_what_was_decided(store):
 
 
 async def test_raw_answer_is_kept_of_what_went_wrong(store):
-    """Of a completed item the conversation says it all."""
+    """Raw answers are stored for failures, and not for completed items."""
     await create(store, 3)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
@@ -154,13 +154,13 @@ async def test_raw_answer_is_kept_of_what_went_wrong(store):
 
 
 async def test_tokens_are_summed(store):
-    """Over attempts and workers, failed ones included, and they stay when the workers leave."""
+    """Tokens are summed over attempts and workers, including failures, and remain when the workers leave."""
     await create(store, 3)
     first, second = await enter(store), await enter(store, name="b")
-    one, two = await claim(store, first, 2)
+    item_a, item_b = await claim(store, first, 2)
     three = await claim_one(store, second)
 
-    await commit(store, first, completed(one, usage=AttemptUsage(1, 10)), failed(two, usage=AttemptUsage(2, 20)))
+    await commit(store, first, completed(item_a, usage=AttemptUsage(1, 10)), failed(item_b, usage=AttemptUsage(2, 20)))
     report = await commit(store, second, completed(three, usage=AttemptUsage(4, 40)))
     assert report.tokens == TokenCounts(7, 70)
     await store.batches.work.release(first)
@@ -181,7 +181,7 @@ async def test_tokens_are_summed(store):
     ],
 )
 async def test_job_is_settled_with_its_last_item(store, last, state):
-    """Not before; one failure among many is told."""
+    """A job is settled with its last item, and one failed item decides its final state."""
     await create(store, 2)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -195,7 +195,7 @@ async def test_job_is_settled_with_its_last_item(store, last, state):
 
 
 async def test_paused_job_is_settled_by_what_was_in_flight(store):
-    """When that was all there was left."""
+    """A paused job is settled if its calls in flight were the last items."""
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -208,7 +208,7 @@ async def test_paused_job_is_settled_by_what_was_in_flight(store):
 
 
 async def test_cancelled_job_stays_cancelled(store):
-    """Though all of its items are finished."""
+    """A cancelled job stays cancelled even if all its items are finished."""
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -223,7 +223,7 @@ async def test_cancelled_job_stays_cancelled(store):
 
 
 async def test_group_of_any_size_is_one_commit(store):
-    """Long conversations, many of them, in their order."""
+    """One commit stores many long conversations in their order."""
     await create(store, 700)
     lease = await enter(store)
     held = await claim(store, lease, 700)
@@ -234,19 +234,19 @@ async def test_group_of_any_size_is_one_commit(store):
 
     assert report.counts == ItemCounts(completed=700)
     assert await store.conversations.count(OWNER, _ALL) == 700
-    kept = await _stored(store)
-    assert [one.item_id for one in kept] == [f"item-{n}" for n in range(1, 101)]
-    assert [turn.content for turn in kept[3].turns] == [str(n) for n in range(3_000)]
+    stored = await _stored(store)
+    assert [entry.item_id for entry in stored] == [f"item-{n}" for n in range(1, 101)]
+    assert [turn.content for turn in stored[3].turns] == [str(n) for n in range(3_000)]
 
 
 async def test_ids_rise_in_the_order_of_storing(store):
-    """So that they are stored side by side."""
+    """Generated ids rise in the order of storing, so that new rows are adjacent in the index."""
     await create(store, 50)
     lease = await enter(store)
 
     await commit(store, lease, *map(completed, await claim(store, lease, 50)))
 
-    made = [one.id for one in await _stored(store)]
+    made = [entry.id for entry in await _stored(store)]
     assert made == sorted(set(made))
 
 
@@ -254,7 +254,7 @@ async def test_ids_rise_in_the_order_of_storing(store):
 
 
 async def _refused(store, *conversations):
-    """Commit these for claimed items, together with a failure; check that it is refused and nothing of it is kept."""
+    """Commit verdicts together with a failure, and check that the commit is refused and writes nothing."""
     await create(store, len(conversations) + 1)
     lease = await enter(store)
     *held, last = await claim(store, lease, len(conversations) + 1)
@@ -270,7 +270,7 @@ async def _refused(store, *conversations):
 
 
 async def test_same_conversation_id_twice_is_refused(store):
-    """Nothing of the group is kept; written one by one, the second of the two is refused alone."""
+    """Two verdicts with one conversation id refuse the group; written singly, only the second is refused."""
     first, second = conversation("a", id="same"), conversation("b", id="same")
     lease, held, last = await _refused(store, first, second)
 
@@ -281,39 +281,39 @@ async def test_same_conversation_id_twice_is_refused(store):
     report = await commit(store, lease, failed(held[1], "outcome_refused"))
 
     assert report.counts == ItemCounts(completed=1, failed=2)
-    assert [kept.id for kept in await _stored(store)] == ["same"]
+    assert [stored.id for stored in await _stored(store)] == ["same"]
 
 
 async def test_conversation_id_of_an_earlier_job_is_refused(store):
-    """One owner has an id once, wherever it comes from."""
+    """A conversation id that the owner already has is refused, whichever job stored it."""
     await create(store, 1, job_id="earlier")
     lease = await enter(store, "earlier")
     await commit(store, lease, completed(await claim_one(store, lease), conversation(id="same")))
 
     await _refused(store, conversation(id="new"), conversation(id="same"))
 
-    assert [kept.id for kept in await _stored(store)] == ["same"]
+    assert [stored.id for stored in await _stored(store)] == ["same"]
 
 
 @pytest.mark.own_tables("an id of theirs is unique over all owners")
 async def test_other_owner_may_have_the_same_id(store):
-    """Ids are unique for each owner."""
+    """Two owners may have a conversation with the same id."""
     for owner in ("me", "you"):
         await create(store, 1, owner=owner)
         lease = await enter(store, owner=owner)
         await commit(store, lease, completed(await claim_one(store, lease), conversation(owner, id="same")))
 
-    kept = [await store.conversations.conversation(owner, "same") for owner in ("me", "you")]
-    assert [one.turns[0].content for one in kept] == ["me", "you"]
+    stored = [await store.conversations.conversation(owner, "same") for owner in ("me", "you")]
+    assert [entry.turns[0].content for entry in stored] == ["me", "you"]
 
 
 async def test_text_that_no_database_takes_is_refused(store):
-    """Should it ever come so far: half of a surrogate pair."""
+    """Half of a surrogate pair that reaches the store is refused."""
     await _refused(store, conversation("good"), conversation("bad \ud800"))
 
 
 async def test_refusal_is_a_storage_error(store):
-    """So that whoever does not know how to replay stops."""
+    """OutcomeRefused is a StorageError, so that a caller that cannot replay verdicts stops."""
     assert issubclass(OutcomeRefused, StorageError)
 
 
@@ -321,7 +321,7 @@ async def test_refusal_is_a_storage_error(store):
 
 
 async def test_attempt_is_written_once(store):
-    """The same verdict again, or another for the same attempt, is not taken."""
+    """A second verdict for the same attempt is rejected."""
     await create(store, 2)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -336,20 +336,20 @@ async def test_attempt_is_written_once(store):
 
 
 async def test_item_of_another_worker_is_not_written(store):
-    """Nor is anything else of the group."""
+    """A verdict for another worker's item is rejected, with the whole group."""
     await create(store, 2)
-    mine, theirs = await enter(store), await enter(store, name="b")
-    one, two = await claim_one(store, mine), await claim_one(store, theirs)
+    mine, other = await enter(store), await enter(store, name="b")
+    item_a, item_b = await claim_one(store, mine), await claim_one(store, other)
 
     with pytest.raises(LeaseLost):
-        await commit(store, mine, completed(one), completed(two))
+        await commit(store, mine, completed(item_a), completed(item_b))
 
     assert (await job(store)).counts == ItemCounts(running=2)
     assert await _stored(store) == []
 
 
 async def test_earlier_attempt_is_not_written_over_a_later_one(store):
-    """A result that comes after its item was given out again, even to the same worker."""
+    """A late verdict of an earlier attempt is rejected, even if the same worker holds the later one."""
     await create(store, 1)
     lease = await enter(store)
     early = await claim_one(store, lease)
@@ -363,7 +363,7 @@ async def test_earlier_attempt_is_not_written_over_a_later_one(store):
 
 
 async def test_pending_item_is_not_written(store):
-    """One that nobody claimed."""
+    """A verdict for an item that no worker claimed is rejected."""
     await create(store, 2)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -377,8 +377,8 @@ async def test_pending_item_is_not_written(store):
 # -- waiting ---------------------------------------------------------------------------------------
 
 
-async def test_what_a_worker_waits_for_is_seen_by_all_until_it_is_over(store):
-    """Whoever looks at the job sees why nothing goes on, until the wait is over or the worker has left."""
+async def test_provider_wait_is_visible_until_it_is_over(store):
+    """The job shows what a worker waits for until the wait is over or the worker has left."""
     await create(store, 1)
     lease = await enter(store)
     waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", NOON)
@@ -396,8 +396,8 @@ async def test_what_a_worker_waits_for_is_seen_by_all_until_it_is_over(store):
 # -- putting back ----------------------------------------------------------------------------------
 
 
-async def test_items_that_failed_for_all_are_put_back(store):
-    """Unharmed: pending, without a try that counts; the job is paused with the reason."""
+async def test_failed_items_are_requeued(store):
+    """Requeued items are pending with no counted tries, and the job is paused with the reason."""
     await create(store, 4)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
@@ -414,7 +414,7 @@ async def test_items_that_failed_for_all_are_put_back(store):
 
 
 async def test_tries_of_pending_items_are_forgotten_too(store):
-    """An item that would have been tried again is unharmed as well, and its place among the others stays."""
+    """A requeue also resets the tries of pending items, which keep their place in the order."""
     await create(store, 2)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -427,8 +427,8 @@ async def test_tries_of_pending_items_are_forgotten_too(store):
     assert [(c.position, c.tries) for c in await claim(store, await enter(store), 2)] == [(0, 0)]
 
 
-async def test_only_failed_items_are_put_back(store):
-    """Whatever became of them meanwhile."""
+async def test_only_failed_items_are_requeued(store):
+    """A requeue leaves items that have not failed in their state."""
     await create(store, 3)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -441,7 +441,7 @@ async def test_only_failed_items_are_put_back(store):
 
 
 async def test_job_that_was_settled_is_paused_again(store):
-    """All of it failed in the same way before it was noticed."""
+    """A requeue pauses a job even if its last failure had settled it."""
     await create(store, 2)
     lease = await enter(store)
     report = await commit(store, lease, *map(failed, await claim(store, lease, 2)))
@@ -454,7 +454,7 @@ async def test_job_that_was_settled_is_paused_again(store):
 
 
 async def test_cancelled_job_is_not_paused_instead(store):
-    """The items are put back, but what the user decided stands."""
+    """A requeue on a cancelled job returns the items to pending and leaves the job cancelled."""
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, *map(failed, await claim(store, lease, 1)))

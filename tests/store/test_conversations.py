@@ -1,4 +1,4 @@
-"""Reading what is kept."""
+"""Reading stored conversations."""
 
 import pytest
 
@@ -14,7 +14,7 @@ _ALL = Selection(everything=True)
 
 
 async def _keep(store, *conversations, job_id="job"):
-    """Store these as the results of a job, in their order."""
+    """Store conversations as the results of a job, in their order."""
     await create(store, len(conversations), job_id=job_id)
     lease = await enter(store, job_id)
     held = await claim(store, lease, len(conversations))
@@ -27,14 +27,14 @@ async def _ids(store, selection=_ALL):
 
 
 async def test_conversation_is_read_back_as_it_was(store):
-    """Every field, every turn, in order."""
+    """A conversation is read back with every field and its turns in order."""
     turns = [
         Turn("system", "a\r\nb\x1b \u2028 😀", id="t", metadata={"x": [1, {"y": None}]}),
         Turn("user", "  spaces  "),
         Turn("tool", "{}"),
     ]
-    kept = Conversation(turns, id="c", topic="", persona="p", content="text", metadata={"ü": 2.5, "a": "\x00"})
-    await _keep(store, kept)
+    stored = Conversation(turns, id="c", topic="", persona="p", content="text", metadata={"ü": 2.5, "a": "\x00"})
+    await _keep(store, stored)
 
     read = await store.conversations.conversation(OWNER, "c")
 
@@ -43,14 +43,14 @@ async def test_conversation_is_read_back_as_it_was(store):
     assert (read.job_id, read.item_id) == ("job", "item-1")
 
 
-async def test_unknown_conversation_is_told(store):
-    """With what shows those there are."""
+async def test_unknown_conversation_is_refused(store):
+    """Reading an unknown conversation raises ConversationNotFound, with a command that lists the existing ones."""
     with pytest.raises(ConversationNotFound, match="Conversation 'none' not found; `backstay conversations list`"):
         await store.conversations.conversation(OWNER, "none")
 
 
-async def test_pages_go_on_where_the_last_one_ended(store):
-    """Oldest first, each conversation once, and None at the end."""
+async def test_pages_continue_where_the_last_one_ended(store):
+    """Pages give each conversation once, oldest first, and None as the cursor at the end."""
     await _keep(store, *(conversation(str(n), id=f"c{n}") for n in range(7)))
     seen, after, sizes = [], 0, []
 
@@ -65,7 +65,7 @@ async def test_pages_go_on_where_the_last_one_ended(store):
 
 
 async def test_page_holds_whole_conversations(store):
-    """A limit counts conversations, not turns."""
+    """The limit of a page counts conversations, not turns."""
     long = Conversation([Turn("user", str(n)) for n in range(500)], id="long")
     await _keep(store, long, conversation(id="short"))
 
@@ -75,14 +75,14 @@ async def test_page_holds_whole_conversations(store):
 
 
 async def test_page_of_nothing(store):
-    """An empty library has no pages."""
+    """An empty library has an empty page."""
     page = await store.conversations.page(OWNER, _ALL, after=0, limit=3)
 
     assert (page.conversations, page.next_cursor) == ([], None)
 
 
 async def test_conversations_stored_meanwhile_come_on_later_pages(store):
-    """The order is that of storing."""
+    """A conversation stored while paging appears on a later page."""
     await _keep(store, conversation(id="a"), conversation(id="b"))
     first = await store.conversations.page(OWNER, _ALL, after=0, limit=2)
     await _keep(store, conversation(id="c"), job_id="later")
@@ -93,7 +93,7 @@ async def test_conversations_stored_meanwhile_come_on_later_pages(store):
 
 
 async def test_summaries_are_newest_first(store):
-    """Without the text, and paged by their cursors."""
+    """Summaries are paged newest first and contain no text."""
     await _keep(store, *(conversation(str(n), id=f"c{n}", topic=f"t{n}", persona="p") for n in range(5)))
 
     first = await store.conversations.summaries(OWNER, _ALL, before=None, limit=3)
@@ -122,7 +122,7 @@ async def test_summaries_are_newest_first(store):
     ids=repr,
 )
 async def test_selection_is_met_in_every_way(store, selection, ids):
-    """Every condition given holds, in pages, lists and counts alike."""
+    """All conditions of a selection apply in pages, lists and counts alike."""
     await _keep(store, conversation(id="a"), conversation(id="b"), job_id="one")
     await _keep(store, conversation(id="c"), conversation(id="it's"), job_id="two")
 
@@ -134,7 +134,7 @@ async def test_selection_is_met_in_every_way(store, selection, ids):
 
 
 async def test_many_ids_may_be_selected(store):
-    """As many as a file of ids has."""
+    """A selection may have as many ids as a file of ids."""
     await _keep(store, conversation(id="a"), conversation(id="b"))
     selection = Selection(ids=(*(f"none-{n}" for n in range(50_000)), "b"))
 
@@ -142,7 +142,7 @@ async def test_many_ids_may_be_selected(store):
 
 
 async def test_reading_may_be_repeated(store):
-    """It changes nothing."""
+    """Reading a page changes nothing, so that a second read is equal."""
     await _keep(store, conversation(id="a"))
 
     assert await _ids(store) == await _ids(store)

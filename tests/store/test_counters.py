@@ -1,4 +1,4 @@
-"""Counters equal rows, after any sequence of anything."""
+"""Counters equal the rows that they count, after any sequence of actions."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ _ENDINGS = (completed, completed, completed_with_none, failed, failed, skipped, 
 
 
 class _Walk:
-    """Does one thing after the other to a job, and keeps its own account of every item."""
+    """A random sequence of actions on a job, with its own record of every item."""
 
     def __init__(self, store, seed):
         self.store = store
@@ -89,25 +89,25 @@ class _Walk:
 
     async def put_back(self):
         failed_ones = [position for position, state in self.states.items() if state == "failed"]
-        chosen = self.draw.sample(failed_ones, self.draw.randint(0, len(failed_ones)))
-        await self.store.batches.work.requeue(self._lease(), chosen, Pause("all", "all of them"))
-        self.states.update(dict.fromkeys(chosen, "pending"))
+        selected = self.draw.sample(failed_ones, self.draw.randint(0, len(failed_ones)))
+        await self.store.batches.work.requeue(self._lease(), selected, Pause("all", "all of them"))
+        self.states.update(dict.fromkeys(selected, "pending"))
 
     async def retry(self):
         failed_ones = [position for position, state in self.states.items() if state == "failed"]
-        chosen = failed_ones if self.draw.random() < 0.5 else failed_ones[:1]
-        ids = None if len(chosen) == len(failed_ones) else [f"item-{position + 1}" for position in chosen]
-        assert await self.store.batches.jobs.retry(OWNER, "job", ids) == len(chosen)
-        self.states.update(dict.fromkeys(chosen, "pending"))
-        for position in chosen:
+        selected = failed_ones if self.draw.random() < 0.5 else failed_ones[:1]
+        ids = None if len(selected) == len(failed_ones) else [f"item-{position + 1}" for position in selected]
+        assert await self.store.batches.jobs.retry(OWNER, "job", ids) == len(selected)
+        self.states.update(dict.fromkeys(selected, "pending"))
+        for position in selected:
             self.crashes[position] = 0
 
     async def skip(self):
         open_ones = [position for position, state in self.states.items() if state in ("pending", "failed")]
-        chosen = self.draw.sample(open_ones, min(self.draw.randint(0, 2), len(open_ones)))
-        ids = [f"item-{position + 1}" for position in chosen]
-        assert await self.store.batches.jobs.skip(OWNER, "job", ids) == len(chosen)
-        self.states.update(dict.fromkeys(chosen, "skipped"))
+        selected = self.draw.sample(open_ones, min(self.draw.randint(0, 2), len(open_ones)))
+        ids = [f"item-{position + 1}" for position in selected]
+        assert await self.store.batches.jobs.skip(OWNER, "job", ids) == len(selected)
+        self.states.update(dict.fromkeys(selected, "skipped"))
 
     async def add(self):
         if len(self.states) > 40:
@@ -136,7 +136,7 @@ class _Walk:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_counters_equal_rows(store, seed):
-    """Many workers, deaths, retries, additions: the sums are at every step what the items are."""
+    """The stored counts equal the items' states after each of many random claims, deaths, retries and additions."""
     walk = _Walk(store, seed)
     await walk.begin()
 
@@ -149,8 +149,8 @@ async def test_counters_equal_rows(store, seed):
     assert ItemCounts(**dict(rows)) == walk.counts
 
 
-async def test_planned_is_what_was_given(store):
-    """At every moment of a job's life it is the sum of all states."""
+async def test_planned_is_the_sum_of_all_states(store):
+    """The planned number equals the sum of all states at every moment of a job's life."""
     await create(store, 10)
     lease, seen = await enter(store), set()
     for ending in (completed, failed, skipped, retried):

@@ -1,4 +1,4 @@
-"""The suite itself: no database is left out without a word."""
+"""The test suite itself: no database is left out silently."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ _MISSING = replace(DATABASES[0], name="elsewhere", missing=lambda: "no server is
 
 @pytest.mark.parametrize("ci", ["", "0", "false"])
 def test_missing_database_is_skipped_at_home(monkeypatch, ci):
-    """With the reason."""
+    """A missing database skips its tests at home, with the reason."""
     monkeypatch.setenv("CI", ci)
 
     with pytest.raises(pytest.skip.Exception, match=r"^elsewhere: no server is running$"):
@@ -20,7 +20,7 @@ def test_missing_database_is_skipped_at_home(monkeypatch, ci):
 
 @pytest.mark.parametrize("ci", ["1", "true"])
 def test_missing_database_fails_in_ci(monkeypatch, ci):
-    """A suite that was skipped there has proved nothing."""
+    """A missing database fails the tests in CI."""
     monkeypatch.setenv("CI", ci)
 
     with pytest.raises(pytest.fail.Exception, match=r"^elsewhere must be there in CI: no server is running$"):
@@ -28,7 +28,7 @@ def test_missing_database_fails_in_ci(monkeypatch, ci):
 
 
 def test_database_that_is_there_is_used(monkeypatch):
-    """Wherever it is."""
+    """An existing database is used at home and in CI."""
     monkeypatch.setenv("CI", "1")
 
     require(replace(_MISSING, missing=lambda: None))

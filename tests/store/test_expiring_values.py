@@ -1,4 +1,4 @@
-"""Notes that expire: claimed by one, taken by one."""
+"""Expiring values, each claimed and taken once."""
 
 import asyncio
 from datetime import timedelta
@@ -18,7 +18,7 @@ async def _claim(store, value="mine", *, owner=OWNER, name="n"):
 
 
 async def test_of_many_claims_one_succeeds(store):
-    """The others are told what it said."""
+    """Of many concurrent claims one writes its value, and the others get that value."""
     results = await asyncio.gather(*(_claim(store, f"value {number}") for number in range(8)))
 
     assert results.count(None) == 1
@@ -27,7 +27,7 @@ async def test_of_many_claims_one_succeeds(store):
 
 
 async def test_a_claim_lapses(store):
-    """Then it is anybody's."""
+    """An expired claim can be claimed by another caller."""
     await _claim(store, "first")
     store.clock.move(60)
 
@@ -35,8 +35,8 @@ async def test_a_claim_lapses(store):
     assert await _claim(store, "third") == "second"
 
 
-async def test_what_is_kept_replaces_what_is_there(store):
-    """And lasts as long as it says."""
+async def test_put_replaces_the_value_and_its_lifetime(store):
+    """A put replaces an existing value and its lifetime."""
     await _claim(store, "first")
     await store.notes.put(OWNER, "kind", "n", "answer", lasts=2 * _MINUTE)
     store.clock.move(60)
@@ -44,32 +44,32 @@ async def test_what_is_kept_replaces_what_is_there(store):
     assert await _claim(store) == "answer"
 
 
-async def test_a_note_is_one_owners(store):
-    """The same name is another note for another owner."""
+async def test_a_value_belongs_to_one_owner(store):
+    """The same name holds a separate value for each owner."""
     await _claim(store)
 
     assert await _claim(store, owner="you") is None
 
 
-async def test_a_note_is_taken_once(store):
-    """Of many at once, one gets it."""
+async def test_a_value_is_taken_once(store):
+    """Of many concurrent takers one gets the value."""
     await _claim(store, "secret", owner="you")
 
-    taken = await asyncio.gather(*(store.notes.pop("kind", "n") for _ in range(5)))
+    values = await asyncio.gather(*(store.notes.pop("kind", "n") for _ in range(5)))
 
-    assert sorted(taken, key=lambda one: one is None)[:2] == [TakenValue("you", "secret"), None]
+    assert sorted(values, key=lambda one: one is None)[:2] == [TakenValue("you", "secret"), None]
 
 
-async def test_an_expired_note_is_not_taken(store):
-    """It is as if it were not there."""
+async def test_an_expired_value_is_not_taken(store):
+    """An expired value cannot be taken."""
     await _claim(store)
     store.clock.move(60)
 
     assert await store.notes.pop("kind", "n") is None
 
 
-async def test_a_dropped_note_is_gone(store):
-    """And may be claimed again."""
+async def test_a_dropped_value_is_gone(store):
+    """A dropped value is gone, and its name can be claimed again."""
     await _claim(store)
     await store.notes.drop(OWNER, "kind", "n", "mine")
     await store.notes.drop(OWNER, "kind", "n", "mine")
@@ -77,8 +77,8 @@ async def test_a_dropped_note_is_gone(store):
     assert await _claim(store) is None
 
 
-async def test_what_has_expired_is_dropped(store):
-    """However much it is; the rest stays."""
+async def test_expired_values_are_dropped(store):
+    """All expired values are removed, however many, and the others stay."""
     for number in range(3):
         await _claim(store, name=f"old {number}")
     store.clock.move(60)
@@ -89,8 +89,8 @@ async def test_what_has_expired_is_dropped(store):
     assert store.sql("SELECT name FROM notes") == [("new",)]
 
 
-async def test_owners_are_those_with_something_to_look_after(store):
-    """Unfinished jobs or backups, not finished jobs."""
+async def test_owners_are_those_of_unfinished_jobs_and_backups(store):
+    """Owners with unfinished jobs or backups are listed, and those with finished jobs only are not."""
     await create(store, 1, owner="ann")
     await create(store, 1, owner="bob")
     await store.batches.jobs.apply_action("bob", "job", JobAction.CANCEL)
@@ -100,7 +100,7 @@ async def test_owners_are_those_with_something_to_look_after(store):
 
 
 async def test_a_ticket_is_good_once_for_its_purpose(store):
-    """Another purpose does not even use it up."""
+    """A ticket can be redeemed once for its purpose, and another purpose does not use it up."""
     tickets = Tickets(store=store.notes, clock=store.clock)
     ticket = await tickets.issue("ann", "one")
 
@@ -110,7 +110,7 @@ async def test_a_ticket_is_good_once_for_its_purpose(store):
 
 
 async def test_a_ticket_is_good_for_a_minute(store):
-    """Its secret is nowhere in the database."""
+    """A ticket expires after a minute, and its secret is not stored."""
     tickets = Tickets(store=store.notes, clock=store.clock)
     ticket = await tickets.issue("ann", "one")
     assert ticket.secret not in str(store.sql("SELECT * FROM notes"))
@@ -120,13 +120,13 @@ async def test_a_ticket_is_good_for_a_minute(store):
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 10_000, "\x00", "\ud800", "' OR 1=1"])
-async def test_a_made_up_ticket_is_none(store, secret):
-    """Whatever it looks like."""
+async def test_an_unknown_ticket_is_refused(store, secret):
+    """A ticket that was never issued is refused, whatever its text."""
     assert await Tickets(store=store.notes, clock=store.clock).redeem(secret, "one") is None
 
 
-async def test_what_says_something_else_by_now_is_neither_renewed_nor_dropped(store):
-    """A claim that became a receipt meanwhile is left as it is."""
+async def test_a_changed_value_is_neither_renewed_nor_dropped(store):
+    """A claim that was replaced by a response meanwhile is neither renewed nor dropped."""
     await _claim(store, "receipt")
 
     await store.notes.renew(OWNER, "kind", "n", "claim", lasts=10 * _MINUTE)

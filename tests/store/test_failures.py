@@ -1,4 +1,4 @@
-"""What failed, in the order of the commits: who has seen one failing can ask for those after it."""
+"""Failures in the order of their commits, so that a reader can ask for those after the last one seen."""
 
 import asyncio
 
@@ -18,27 +18,27 @@ async def _last(store):
     return await store.batches.jobs.last_failure(OWNER, "job")
 
 
-async def test_failings_come_in_the_order_of_their_commits(store):
-    """Whatever the order of the items; and each once, with the attempt that settled it."""
+async def test_failures_come_in_the_order_of_their_commits(store):
+    """Failures are listed once each in the order of their commits, with the attempt that settled the item."""
     await create(store, 3)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
     await commit(store, lease, failed(third, "late"))
     await commit(store, lease, completed(second), failed(first, "early"))
 
-    found = await _since(store)
+    failures = await _since(store)
 
-    assert [(one.item_id, one.attempt, one.error_code) for one in found] == [
+    assert [(one.item_id, one.attempt, one.error_code) for one in failures] == [
         ("item-3", 1, "late"),
         ("item-1", 1, "early"),
     ]
-    assert found[0].sequence < found[1].sequence == await _last(store)
-    assert await _since(store, found[0].sequence) == found[1:]
-    assert await _since(store, limit=1) == found[:1]
+    assert failures[0].sequence < failures[1].sequence == await _last(store)
+    assert await _since(store, failures[0].sequence) == failures[1:]
+    assert await _since(store, limit=1) == failures[:1]
 
 
-async def test_the_codes_of_failed_items_are_told_with_their_answers(store):
-    """Each once, of the attempts that settled items; and whether one of them kept what came."""
+async def test_the_codes_of_failed_items_are_listed(store):
+    """Each code of a failed item is listed once, with whether a raw answer is stored for it."""
     await create(store, 4)
     lease = await enter(store)
     first, second, third, fourth = await claim(store, lease, 4)
@@ -48,8 +48,8 @@ async def test_the_codes_of_failed_items_are_told_with_their_answers(store):
     assert await store.batches.jobs.failure_codes(OWNER, "job") == {"length": True, "refused": False}
 
 
-async def test_a_try_that_may_be_repeated_is_no_failing(store):
-    """Until it is the last one."""
+async def test_a_try_that_may_be_repeated_is_no_failure(store):
+    """A try is listed as a failure only if it is the item's last one."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease)))
@@ -60,8 +60,8 @@ async def test_a_try_that_may_be_repeated_is_no_failing(store):
     assert [one.attempt for one in await _since(store)] == [2]
 
 
-async def test_an_item_that_fails_again_is_told_again(store):
-    """With another number; the first failing stays what it was."""
+async def test_an_item_that_fails_again_is_listed_again(store):
+    """An item that fails again is listed again with a new number, and its first failure stays unchanged."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, failed(await claim_one(store, lease), "first"))
@@ -72,8 +72,8 @@ async def test_an_item_that_fails_again_is_told_again(store):
     assert [one.error_code for one in await _since(store)] == ["first", "second"]
 
 
-async def test_an_item_that_crashes_its_workers_is_told(store):
-    """The takeover fails it, and no worker's commit."""
+async def test_an_item_that_crashes_its_workers_is_listed(store):
+    """An item that a takeover fails is listed like any other failure."""
     await create(store, 1)
     for name in ("a", "b"):
         lease = await enter(store, name=name)
@@ -87,7 +87,7 @@ async def test_an_item_that_crashes_its_workers_is_told(store):
 
 
 async def test_discarding_and_cleaning_leave_nothing(store):
-    """Neither of a job that is gone, nor of one whose failures were mended."""
+    """No failure is left of a discarded job, or of a cleaned job whose failures were retried."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, failed(await claim_one(store, lease)))
@@ -103,17 +103,17 @@ async def test_discarding_and_cleaning_leave_nothing(store):
     assert store.sql("SELECT * FROM failures") == []
 
 
-@pytest.mark.parametrize("asked", [_since, lambda s, **named: s.batches.jobs.last_failure(named["owner"], "job")])
-async def test_foreign_failings_are_not_seen(store, asked):
-    """A foreign job answers as a missing one."""
+@pytest.mark.parametrize("call", [_since, lambda s, **named: s.batches.jobs.last_failure(named["owner"], "job")])
+async def test_foreign_failures_are_not_found(store, call):
+    """The failures of another owner's job raise JobNotFound, like those of a missing job."""
     await create(store, 1)
 
     with pytest.raises(JobNotFound):
-        await asked(store, owner="you")
+        await call(store, owner="you")
 
 
-async def test_no_failing_is_ever_seen_late(store):
-    """Workers that fail items at once, and a reader who always goes on from the last one seen: none is missed."""
+async def test_no_failure_is_ever_missed(store):
+    """A reader that asks from its last failure on misses none of those that concurrent workers commit."""
     await create(store, 120)
     leases = [await enter(store, name=name) for name in "abc"]
     seen: list[int] = []

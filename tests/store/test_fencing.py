@@ -1,4 +1,4 @@
-"""Nothing is written by the holder of an outdated token."""
+"""The holder of an outdated token writes nothing."""
 
 import asyncio
 
@@ -74,7 +74,7 @@ async def _everything(store):
 @pytest.mark.parametrize("write", _WRITES, ids=lambda write: write.__name__.strip("_"))
 @pytest.mark.parametrize("is_claimed_again", [False, True])
 async def test_worker_that_was_taken_over_writes_nothing(store, write, is_claimed_again):
-    """Its items are pending again, or its successor's: in neither case may it touch them."""
+    """A worker whose lease was reclaimed cannot write, whether its items are pending or held by its successor."""
     await create(store, 3)
     slow = await enter(store)
     held = await claim(store, slow, 2)
@@ -92,7 +92,7 @@ async def test_worker_that_was_taken_over_writes_nothing(store, write, is_claime
 
 @pytest.mark.parametrize("write", _WRITES, ids=lambda write: write.__name__.strip("_"))
 async def test_worker_that_left_writes_nothing(store, write):
-    """Its lease has ended, by its own word."""
+    """A worker that released its lease cannot write."""
     await create(store, 3)
     lease = await enter(store)
     held = await claim(store, lease, 2)
@@ -108,7 +108,7 @@ async def test_worker_that_left_writes_nothing(store, write):
 @pytest.mark.parametrize("write", _WRITES, ids=lambda write: write.__name__.strip("_"))
 @pytest.mark.parametrize("wrong", ["owner", "token"])
 async def test_lease_that_was_never_given_writes_nothing(store, write, wrong):
-    """Another owner's name, or a token made up."""
+    """A lease with another owner or an invented token cannot write."""
     await create(store, 3)
     lease = await enter(store)
     held = await claim(store, lease, 2)
@@ -127,12 +127,12 @@ async def test_lease_that_was_never_given_writes_nothing(store, write, wrong):
 
 
 async def test_lease_of_one_job_is_none_on_another(store):
-    """The token fences its own job."""
+    """The token of one job's lease is not valid for another job."""
     await create(store, 2, job_id="one")
     await create(store, 2, job_id="two")
-    one, two = await enter(store, "one"), await enter(store, "two")
-    held = await claim(store, two, 2)
-    mixed = Lease(OWNER, two.job_key, two.job_id, one.token)
+    lease_a, lease_b = await enter(store, "one"), await enter(store, "two")
+    held = await claim(store, lease_b, 2)
+    mixed = Lease(OWNER, lease_b.job_key, lease_b.job_id, lease_a.token)
 
     with pytest.raises(LeaseLost):
         await commit(store, mixed, *map(completed, held))
@@ -140,8 +140,8 @@ async def test_lease_of_one_job_is_none_on_another(store):
     assert (await job(store, "two")).counts == ItemCounts(running=2)
 
 
-async def test_late_worker_whose_token_is_current_goes_on(store):
-    """However late it is: a lease ends by takeover, not by time."""
+async def test_late_worker_whose_token_is_current_continues(store):
+    """A worker may write however late it is, as long as no other has reclaimed its lease."""
     await create(store, 1)
     lease = await enter(store)
     held = await claim(store, lease, 1)
@@ -152,8 +152,8 @@ async def test_late_worker_whose_token_is_current_goes_on(store):
     assert report.state is JobState.COMPLETED
 
 
-async def test_leaving_twice_is_safe(store):
-    """Also after a takeover: then there is nothing left to give back."""
+async def test_release_is_idempotent(store):
+    """Releasing a lease again, even after a takeover, changes nothing."""
     await create(store, 2)
     first, second = await enter(store), await enter(store, name="b")
     await claim(store, first, 1)

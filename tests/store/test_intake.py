@@ -1,4 +1,4 @@
-"""Items on their way into a job."""
+"""Staging of items and publishing of jobs."""
 
 import asyncio
 
@@ -15,8 +15,8 @@ from support.verdicts import completed, failed
 from support.workers import card
 
 
-async def _add(store, staged, given):
-    return await store.batches.intake.stage_items(staged, await drafts_of(given))
+async def _add(store, staged, rows):
+    return await store.batches.intake.stage_items(staged, await drafts_of(rows))
 
 
 async def _publish(store, staged, job_id="job", **settings):
@@ -24,10 +24,10 @@ async def _publish(store, staged, job_id="job", **settings):
 
 
 async def _ids(store, job_id="job"):
-    """The ids of a job's items; their positions are checked on the way."""
-    found = await store.batches.intake.identities(OWNER, job_id, after=-1, limit=100_000)
-    assert [identity.position for identity in found] == list(range(len(found)))
-    return [identity.id for identity in found]
+    """Return the ids of a job's items, after checking their positions."""
+    stored = await store.batches.intake.identities(OWNER, job_id, after=-1, limit=100_000)
+    assert [identity.position for identity in stored] == list(range(len(stored)))
+    return [identity.id for identity in stored]
 
 
 async def _drop(store, staged, *, limit=5_000):
@@ -41,7 +41,7 @@ async def _drop(store, staged, *, limit=5_000):
 
 
 async def test_staged_job_is_invisible(store):
-    """Until it is published nobody finds it, by any way."""
+    """A staged job is not found in any way until it is published."""
     staged = await stage(store, items(3))
 
     assert await store.batches.jobs.jobs(OWNER, incomplete=False, limit=10) == []
@@ -55,7 +55,7 @@ async def test_staged_job_is_invisible(store):
 
 
 async def test_published_job_is_pending(store):
-    """With all that is known of it."""
+    """A published job is pending and has all its properties."""
     staged = await stage(store, items(3))
 
     assert await _publish(store, staged, max_attempts=7, timeout_seconds=1.5)
@@ -69,7 +69,7 @@ async def test_published_job_is_pending(store):
 
 
 async def test_items_keep_the_order_of_the_input(store):
-    """Across chunks, without gaps."""
+    """Items keep the input's order across chunks, with positions without gaps."""
     staged = await stage(store)
 
     for start in (1, 4, 7):
@@ -80,18 +80,18 @@ async def test_items_keep_the_order_of_the_input(store):
 
 
 async def test_item_comes_out_as_it_went_in(store):
-    """Topic, persona and parameters of any shape."""
-    given = Item("tea\n😀", id="ä", persona="a monk", parameters={"a": [1, {"b": None}], "é": "\x00", "c": 2.5})
-    await create(store, [given, {"id": "b", "topic": "plain"}])
+    """An item is claimed with the topic, persona and parameters that were stored."""
+    item = Item("tea\n😀", id="ä", persona="a monk", parameters={"a": [1, {"b": None}], "é": "\x00", "c": 2.5})
+    await create(store, [item, {"id": "b", "topic": "plain"}])
 
     first, second = await claim(store, await enter(store), 2)
 
-    assert first.item == given
+    assert first.item == item
     assert second.item == Item("plain", id="b", persona=None, parameters={})
 
 
 async def test_many_items_at_once(store):
-    """A chunk of any size goes in whole."""
+    """A chunk of any size is stored whole."""
     staged = await stage(store)
 
     await _add(store, staged, items(2_777))
@@ -102,19 +102,19 @@ async def test_many_items_at_once(store):
 
 
 async def test_name_is_given_to_one_of_two(store):
-    """Even in the same instant; the other may still compare itself."""
+    """Of two concurrent publishes with one name one succeeds, and the other can compare its items."""
     first, second = await stage(store, items(3)), await stage(store, items(2))
 
-    given = await asyncio.gather(_publish(store, first), _publish(store, second))
+    published = await asyncio.gather(_publish(store, first), _publish(store, second))
 
-    assert sorted(given) == [False, True]
-    loser = second if given[0] else first
+    assert sorted(published) == [False, True]
+    loser = second if published[0] else first
     assert not (await store.batches.intake.difference(loser, "job")).is_empty
     assert len(await store.batches.jobs.jobs(OWNER, incomplete=False, limit=10)) == 1
 
 
 async def test_published_once_is_published(store):
-    """The staging is over: nothing can be added through it any more."""
+    """Nothing can be staged or published again through a published staging."""
     staged = await stage(store, items(3))
     assert await _publish(store, staged)
 
@@ -127,7 +127,7 @@ async def test_published_once_is_published(store):
 
 
 async def test_items_of_a_job_are_paged(store):
-    """By their positions."""
+    """The items of a job are paged by their positions."""
     await create(store, 7)
     page = store.batches.intake.identities
 
@@ -138,8 +138,8 @@ async def test_items_of_a_job_are_paged(store):
     assert await page(OWNER, "none", after=-1, limit=3) == []
 
 
-async def test_digest_is_the_one_of_the_draft(store):
-    """It tells whether an input is unchanged."""
+async def test_digest_is_stored_unchanged(store):
+    """The stored digest is that of the new item, by which an unchanged input is recognised."""
     (draft,) = await drafts_of([{"id": "a", "topic": "tea", "depth": 3}])
     await create(store, [{"id": "a", "topic": "tea", "depth": 3}])
 
@@ -153,9 +153,9 @@ async def test_digest_is_the_one_of_the_draft(store):
 
 @pytest.mark.parametrize("chunks", [[4], [2, 2], [1, 1, 1, 1]])
 async def test_same_id_with_same_content_is_one_item(store, chunks):
-    """In one chunk or across several; how many were left out is told."""
-    given = [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}, {"id": "a", "topic": "tea"}] * 2
-    drafts = (await drafts_of(given))[:4]
+    """An item repeated with the same id and content is stored once, and the repetitions are counted."""
+    rows = [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}, {"id": "a", "topic": "tea"}] * 2
+    drafts = (await drafts_of(rows))[:4]
     staged, repeated = await stage(store), 0
 
     for size in chunks:
@@ -169,7 +169,7 @@ async def test_same_id_with_same_content_is_one_item(store, chunks):
 
 @pytest.mark.parametrize("across", [False, True])
 async def test_same_id_with_other_content_is_refused(store, across):
-    """Naming both places; of that chunk nothing is kept, and the staging may go on without it."""
+    """An id with two contents refuses its chunk, names both lines, and lets the staging continue without it."""
     drafts = await drafts_of([{"id": "a", "topic": "tea"}, {"id": "b", "topic": "x"}, {"id": "a", "topic": "milk"}])
     staged = await stage(store)
     if across:
@@ -187,8 +187,8 @@ async def test_same_id_with_other_content_is_refused(store, across):
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-async def test_equal_items_without_ids_are_told_apart(store, size):
-    """Deliberate repetitions: each gets the number of its occurrence, whatever chunk it is in."""
+async def test_equal_items_without_ids_are_numbered(store, size):
+    """Repeated items without ids get the number of their occurrence, across chunks."""
     drafts = await drafts_of(
         [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}, {"topic": "tea"}, {"topic": "milk"}]
     )
@@ -204,7 +204,7 @@ async def test_equal_items_without_ids_are_told_apart(store, size):
 
 
 async def test_refused_chunk_does_not_count_occurrences(store):
-    """What was not stored has not occurred."""
+    """Items of a refused chunk do not count as occurrences."""
     (tea,) = await drafts_of([{"topic": "tea"}])
     staged = await stage(store, [{"topic": "tea"}, {"id": "a", "topic": "x"}])
 
@@ -220,7 +220,7 @@ async def test_refused_chunk_does_not_count_occurrences(store):
 
 
 async def test_no_difference(store):
-    """The same items in any order."""
+    """The same items in another order have no difference."""
     await create(store, 3)
     staged = await stage(store, reversed(items(3)))
 
@@ -230,8 +230,8 @@ async def test_no_difference(store):
     assert difference.is_empty
 
 
-async def test_difference_is_told_with_examples(store):
-    """Three of them, named by the lines of the new input where it has one."""
+async def test_difference_has_examples(store):
+    """A difference has up to three examples, with the input's lines where it has them."""
     await create(store, [{"id": name, "topic": name} for name in "abcde"])
     staged = await stage(store, [{"id": "a", "topic": "a"}, {"id": "b", "topic": "changed"}, {"id": "z", "topic": "z"}])
 
@@ -240,8 +240,8 @@ async def test_difference_is_told_with_examples(store):
     assert difference == ItemsDifference(1, 3, 1, ("changed: b in line 2", "new: z in line 3", "missing: c"))
 
 
-async def test_new_items_are_adopted(store):
-    """Behind those there are, without gaps, whole, and counted; the others are left as they are."""
+async def test_new_items_are_appended(store):
+    """Accepted new items are appended without gaps and counted, and the existing ones stay unchanged."""
     await create(store, 3)
     lease = await enter(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
@@ -258,7 +258,7 @@ async def test_new_items_are_adopted(store):
 
 
 async def test_nothing_new_changes_nothing(store):
-    """Not even the state of a finished job."""
+    """Accepting without new items changes nothing, not even the state of a finished job."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
@@ -272,7 +272,7 @@ async def test_nothing_new_changes_nothing(store):
 
 
 async def test_finished_job_with_new_items_is_pending_again(store):
-    """Also when it was cleaned."""
+    """A finished job with new items is pending again, even if it was cleaned."""
     store.is_left_unchecked = True  # the attempt went with the cleaning
     await create(store, 1)
     lease = await enter(store)
@@ -294,7 +294,7 @@ async def test_finished_job_with_new_items_is_pending_again(store):
 
 
 async def test_cancelled_job_takes_no_new_items(store):
-    """It was stopped for good."""
+    """A cancelled job refuses new items."""
     await create(store, 1)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
     staged = await stage(store, items(2))
@@ -306,7 +306,7 @@ async def test_cancelled_job_takes_no_new_items(store):
 
 
 async def test_first_items_are_copied(store):
-    """So that an input which starts as the job does is not stored twice over the wire; naming goes on from there."""
+    """The matching first items are copied from the job, and occurrences continue to be numbered from there."""
     (tea,) = await drafts_of([{"topic": "tea"}])
     await create(store, [{"topic": "tea"}, {"id": "a", "topic": "x"}, {"topic": "tea"}, {"id": "b", "topic": "y"}])
     staged = await stage(store)
@@ -321,8 +321,8 @@ async def test_first_items_are_copied(store):
     assert (await _ids(store))[4:] == [f"{tea.base_id}-3", "c"]
 
 
-async def test_copied_item_clashes_with_other_content(store):
-    """The job has no line for it."""
+async def test_copied_item_conflicts_with_other_content(store):
+    """A new item with the id of a copied one and other content is refused, without a line for the copied one."""
     await create(store, [{"id": "a", "topic": "x"}])
     staged = await stage(store)
     await store.batches.intake.stage_copies(staged, "job", 1)
@@ -335,7 +335,7 @@ async def test_copied_item_clashes_with_other_content(store):
 
 
 async def test_staged_job_is_dropped_in_bounded_steps(store):
-    """No step removes more than it is allowed to; after the last one nothing is left."""
+    """A staged job is dropped in steps of limited size, after which nothing is left."""
     staged = await stage(store, items(25))
 
     steps = 0
@@ -356,7 +356,7 @@ async def test_staged_job_is_dropped_in_bounded_steps(store):
 
 
 async def test_published_job_is_not_dropped(store):
-    """Whoever created it may ask for it all the same."""
+    """Dropping a published job through its staging does nothing."""
     staged = await stage(store, items(3))
     await _publish(store, staged)
 
@@ -366,7 +366,7 @@ async def test_published_job_is_not_dropped(store):
 
 
 async def test_dropped_staging_is_lost(store):
-    """Somebody held its creator for dead: nothing of it can be written any more."""
+    """Nothing can be written to a staging that was dropped because its creator was taken for dead."""
     await create(store, 1)
     staged = await stage(store, items(3))
     await _drop(store, staged)
@@ -385,21 +385,21 @@ async def test_dropped_staging_is_lost(store):
     assert await _ids(store) == ["item-1"]
 
 
-async def test_what_is_left_behind_is_found(store):
-    """Each staged job with its creator's card; a discarded one, half removed, has none."""
+async def test_orphaned_staging_is_found(store):
+    """Staged jobs are found with their creator's identity, and half-discarded ones without it."""
     staged = await stage(store, items(3))
     await create(store, 3)
     discarded = await store.batches.jobs.discard(OWNER, "job")
 
-    found = dict(await store.batches.intake.orphaned_staging(OWNER))
+    stored = dict(await store.batches.intake.orphaned_staging(OWNER))
 
-    assert set(found) == {staged.job_key, discarded}
-    assert found[discarded] is None
-    assert (found[staged.job_key].token, found[staged.job_key].identity) == (staged.token, card("creator"))
+    assert set(stored) == {staged.job_key, discarded}
+    assert stored[discarded] is None
+    assert (stored[staged.job_key].token, stored[staged.job_key].identity) == (staged.token, card("creator"))
 
 
 async def test_discarded_job_is_dropped_with_its_attempts(store):
-    """Whatever state its items are in."""
+    """A discarded job is dropped with all its items and attempts."""
     await create(store, 8)
     lease = await enter(store)
     first, second, *_ = await claim(store, lease, 3)

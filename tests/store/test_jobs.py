@@ -1,4 +1,4 @@
-"""What is done to a job as a whole."""
+"""Actions on jobs as a whole."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from support.verdicts import completed, completed_with_none, failed, retried, sk
 
 
 async def _finish(store, count, *, failing=0, job_id="job"):
-    """Make a job and work it off; the first `failing` items fail."""
+    """Create a job and process it; the first `failing` items fail."""
     await create(store, count, job_id=job_id)
     lease = await enter(store, job_id)
     held = await claim(store, lease, count)
@@ -45,10 +45,10 @@ def _count(store, table):
 # -- lists -----------------------------------------------------------------------------------------
 
 
-async def test_unknown_job_is_told(store):
-    """By every method that asks for one."""
+async def test_unknown_job_is_not_found(store):
+    """Every method raises JobNotFound for an unknown job."""
     jobs = store.batches.jobs
-    for asked in (
+    for call in (
         jobs.job(OWNER, "none"),
         jobs.apply_action(OWNER, "none", JobAction.PAUSE),
         jobs.retry(OWNER, "none", None),
@@ -61,12 +61,12 @@ async def test_unknown_job_is_told(store):
         jobs.discard(OWNER, "none"),
     ):
         with pytest.raises(JobNotFound) as caught:
-            await asked
+            await call
         assert caught.value.context["job_id"] == "none"
 
 
 async def test_jobs_are_listed_latest_first(store):
-    """No more than asked for."""
+    """Jobs are listed newest first, up to the limit."""
     for name in "abc":
         await create(store, 1, job_id=name)
 
@@ -77,7 +77,7 @@ async def test_jobs_are_listed_latest_first(store):
 
 
 async def test_list_of_the_incomplete_leaves_out_the_others(store):
-    """Pending, running and paused ones have work left."""
+    """The list of incomplete jobs has those that are pending, running or paused."""
     await _finish(store, 1, job_id="completed")
     await _finish(store, 1, failing=1, job_id="failed")
     for name in ("cancelled", "pending", "running", "paused"):
@@ -92,7 +92,7 @@ async def test_list_of_the_incomplete_leaves_out_the_others(store):
 
 
 async def test_counts_are_the_sum_over_all_workers(store):
-    """Those that left and those that are there."""
+    """A job's counts include the work of present and past workers."""
     await create(store, 6)
     gone, first, second = await enter(store), await enter(store, name="b"), await enter(store, name="c")
     await commit(store, gone, completed(await claim_one(store, gone)), room=1)
@@ -108,7 +108,7 @@ async def test_counts_are_the_sum_over_all_workers(store):
 
 
 async def test_job_was_updated_by_its_last_commit(store):
-    """Whoever made it."""
+    """The time of a job's last update is that of its last commit by any worker."""
     await create(store, 2)
     lease = await enter(store)
     store.clock.move(60)
@@ -123,7 +123,7 @@ async def test_job_was_updated_by_its_last_commit(store):
 
 
 async def test_pause_keeps_its_reason(store):
-    """Until the job goes on."""
+    """A paused job has its reason until it is resumed."""
     await create(store)
 
     paused = await _move(store, JobAction.PAUSE, Pause("by_user", "paused by the user"))
@@ -134,7 +134,7 @@ async def test_pause_keeps_its_reason(store):
 
 
 async def test_cancelled_job_is_at_its_end(store):
-    """What it made stays."""
+    """A cancelled job cannot be resumed, and its conversations stay."""
     await create(store)
     store.clock.move(5)
 
@@ -145,7 +145,7 @@ async def test_cancelled_job_is_at_its_end(store):
 
 
 async def test_illegal_move_changes_nothing(store):
-    """It is refused by the same rule everywhere."""
+    """An illegal action is refused and changes nothing."""
     await create(store)
     before = await _move(store, JobAction.CANCEL)
 
@@ -161,8 +161,8 @@ async def test_illegal_move_changes_nothing(store):
 # -- retrying --------------------------------------------------------------------------------------
 
 
-async def test_failed_items_are_put_back(store):
-    """All of them, with all their tries; the finished job is pending again."""
+async def test_failed_items_are_retried(store):
+    """A retry returns all failed items to pending with all their tries, and reopens the finished job."""
     await _finish(store, 4, failing=2)
 
     assert await _retry(store) == 2
@@ -173,8 +173,8 @@ async def test_failed_items_are_put_back(store):
     assert [(one.position, one.attempt, one.tries) for one in held] == [(0, 2, 0), (1, 2, 0)]
 
 
-async def test_named_items_are_put_back(store):
-    """Each of them once."""
+async def test_named_items_are_retried(store):
+    """A retry counts each named item once, even if it is named twice."""
     await _finish(store, 4, failing=3)
 
     assert await _retry(store, ["item-2", "item-3", "item-2"]) == 2
@@ -183,7 +183,7 @@ async def test_named_items_are_put_back(store):
 
 
 async def test_fresh_count_of_tries(store):
-    """Failed tries of before do not count any more."""
+    """Tries from before a retry no longer count."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease)))
@@ -198,7 +198,7 @@ async def test_fresh_count_of_tries(store):
     [(["item-1", "none"], ItemNotFound), (["item-1", "item-2"], InvalidTransition), (["item-3"], InvalidTransition)],
 )
 async def test_all_named_items_or_none(store, ids, error):
-    """One that is not there, or has not failed, keeps the others from being put back."""
+    """A retry with an item that is unknown or has not failed changes no item."""
     await create(store, 3)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -214,7 +214,7 @@ async def test_all_named_items_or_none(store, ids, error):
 
 @pytest.mark.parametrize("ids", [None, []])
 async def test_nothing_to_retry(store, ids):
-    """It changes nothing, not even the state."""
+    """A retry without failed items changes nothing, not even the job's state."""
     await _finish(store, 2)
     before = await job(store)
 
@@ -223,8 +223,8 @@ async def test_nothing_to_retry(store, ids):
     assert await job(store) == before
 
 
-async def test_retry_while_the_job_is_worked(store):
-    """The worker finds them at its next claim."""
+async def test_retry_while_the_job_is_running(store):
+    """A worker claims retried items with its next commit."""
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, failed(await claim_one(store, lease)))
@@ -235,8 +235,8 @@ async def test_retry_while_the_job_is_worked(store):
     assert [one.position for one in await claim(store, lease, 2)] == [0, 1]
 
 
-async def test_worker_goes_on_with_a_job_that_was_about_to_end(store):
-    """The last item failed and was put back before its worker left."""
+async def test_worker_continues_a_job_that_was_about_to_end(store):
+    """A worker continues if the last failed item is retried before it leaves."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, failed(await claim_one(store, lease)))
@@ -249,7 +249,7 @@ async def test_worker_goes_on_with_a_job_that_was_about_to_end(store):
 
 
 async def test_paused_job_stays_paused(store):
-    """With its reason; resuming it is another matter."""
+    """A retry leaves a paused job paused with its reason."""
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, failed(await claim_one(store, lease)))
@@ -264,8 +264,8 @@ async def test_paused_job_stays_paused(store):
 # -- failures --------------------------------------------------------------------------------------
 
 
-async def test_failure_is_told_with_what_settled_it(store):
-    """Its last attempt, and how many there were."""
+async def test_failure_has_the_attempt_that_settled_it(store):
+    """A failure has the attempt that settled it and the number of attempts."""
     await create(store, [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}])
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -281,7 +281,7 @@ async def test_failure_is_told_with_what_settled_it(store):
 
 
 async def test_failures_are_paged(store):
-    """By position; those that were put back are gone."""
+    """Failures are paged by position, without items that were retried."""
     await _finish(store, 9, failing=7)
     await _retry(store, ["item-4"])
     page = store.batches.jobs.failures
@@ -298,7 +298,7 @@ async def test_failures_are_paged(store):
 
 
 async def test_cleaned_job_keeps_its_thin_rows(store):
-    """Ids, digests, states and results stay, so that a re-run is free; what they were given, and how, goes."""
+    """Cleaning keeps ids, digests, states and results, and removes inputs and attempts."""
     await create(store, 3)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
@@ -317,7 +317,7 @@ async def test_cleaned_job_keeps_its_thin_rows(store):
 
 
 async def test_cleaning_is_done_in_bounded_steps(store):
-    """It may be cut off between any two of them; until the last one the job is not called cleaned."""
+    """Cleaning may be interrupted between its steps, and the job counts as cleaned only after the last one."""
     await _finish(store, 25)
 
     steps = 0
@@ -337,7 +337,7 @@ async def test_cleaning_is_done_in_bounded_steps(store):
 
 @pytest.mark.parametrize("state", ["pending", "running", "paused", "cancelled", "failed"])
 async def test_other_jobs_are_not_cleaned(store, state):
-    """With failures, or with work left, the checkpoint stays."""
+    """A job with failures or pending items keeps its checkpoint."""
     if state == "failed":
         await _finish(store, 2, failing=1)
     else:
@@ -357,8 +357,8 @@ async def test_other_jobs_are_not_cleaned(store, state):
     assert _count(store, "item_inputs") == 2
 
 
-async def test_uncleaned_jobs_are_found(store):
-    """Those that were completed, and whose cleaning was cut off or never begun."""
+async def test_jobs_to_clean_are_found(store):
+    """Completed jobs whose cleaning was interrupted or has not begun are found."""
     await _finish(store, 1)
     await _finish(store, 1, job_id="other")
     await _finish(store, 1, failing=1, job_id="failed")
@@ -369,8 +369,8 @@ async def test_uncleaned_jobs_are_found(store):
     assert await store.batches.jobs.jobs_to_clean(OWNER) == ["other"]
 
 
-async def test_jobs_that_ended_under_workers_are_found(store):
-    """Nothing is left to do on them, but somebody has not left: perhaps it died in that moment."""
+async def test_finished_jobs_with_leases_are_found(store):
+    """Jobs without items left on which a worker still holds a lease are found."""
     for name in ("completed", "cancelled", "running", "left"):
         await create(store, 1, job_id=name)
     for name in ("completed", "left"):
@@ -389,7 +389,7 @@ async def test_jobs_that_ended_under_workers_are_found(store):
 
 
 async def test_discarded_job_frees_its_name_at_once(store):
-    """Its rows may go later; its conversations stay."""
+    """A discarded job frees its name before its rows are gone, and its conversations stay."""
     store.is_left_unchecked = True  # what bears the name now is not what made those conversations
     await _finish(store, 3, failing=1)
 
@@ -407,7 +407,7 @@ async def test_discarded_job_frees_its_name_at_once(store):
 
 
 async def test_job_is_not_discarded_under_a_worker(store):
-    """Alive or not: whoever asks takes the dead ones over first."""
+    """A job with a worker, alive or dead, cannot be discarded until its lease has ended."""
     await create(store, 1)
     lease = await enter(store)
 
@@ -423,16 +423,16 @@ async def test_job_is_not_discarded_under_a_worker(store):
 # -- limits ----------------------------------------------------------------------------------------
 
 
-async def test_limits_are_kept_until_they_are_given_anew(store):
-    """Each by itself, and nothing else of the job changes."""
+async def test_limits_stay_until_they_are_set_again(store):
+    """Each limit stays until it is set again, and nothing else of the job changes."""
     created = await create(store)
 
     await store.batches.jobs.set_limits(OWNER, "job", RunLimits(concurrency=4, rpm=60))
     await store.batches.jobs.set_limits(OWNER, "job", RunLimits(rpm=90, tpm=7))
 
-    found = await job(store)
+    stored = await job(store)
     await store.batches.jobs.set_limits(OWNER, "job", RunLimits(rpm=0))
 
-    assert found.settings.limits == RunLimits(4, 90, 7)
+    assert stored.settings.limits == RunLimits(4, 90, 7)
     assert (await job(store)).settings.limits == RunLimits(4, None, 7)
-    assert replace(found, settings=created.settings) == created
+    assert replace(stored, settings=created.settings) == created

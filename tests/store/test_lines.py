@@ -1,4 +1,4 @@
-"""The lines that a database makes of conversations are those that are made of their values, to the byte."""
+"""Backup lines serialised by the database equal those made in Python, to the byte."""
 
 import json
 
@@ -48,7 +48,7 @@ async def _made_of_values(store, monkeypatch):
 
 @pytest.fixture
 def library(store):
-    """Whatever a column can hold on every database; turns that were not stored in their order, and none at all."""
+    """Store rows with every kind of value, with turns stored out of order, and with none."""
     for number, metadata in enumerate(_METADATA, start=1):
         turns = [(3, None, "user", "", metadata), (1, "t", _AWKWARD, "first", None), (2, "", "", _AWKWARD, "{}")]
         _insert(store, number, metadata=metadata, turns=turns[: number % 4])
@@ -60,7 +60,7 @@ def library(store):
 
 @pytest.mark.own_tables("it stores what a time or JSON of theirs cannot be")
 async def test_lines_are_those_of_the_values(library, monkeypatch):
-    """Digests and numbers of turns, too: two ways of reading must not take a conversation for changed."""
+    """Lines, digests and numbers of turns are the same whether the database or Python makes them."""
     made = await _records(library)
 
     assert made == await _made_of_values(library, monkeypatch)
@@ -70,7 +70,7 @@ async def test_lines_are_those_of_the_values(library, monkeypatch):
 
 @pytest.mark.own_tables("it stores what a time or JSON of theirs cannot be")
 async def test_digests_are_those_of_what_the_lines_say(library):
-    """Whoever decodes a line finds the digest that was noted."""
+    """The digest computed from a decoded line equals the recorded one."""
     made = await _records(library)
 
     assert all(record.digest == digest_of_document(json.loads(record.line)) for record in made)
@@ -78,11 +78,11 @@ async def test_digests_are_those_of_what_the_lines_say(library):
 
 @pytest.mark.own_tables("it stores what a time or JSON of theirs cannot be")
 async def test_a_few_are_found_by_their_ids(library):
-    """By the same lines, whichever are asked for."""
+    """A snapshot of a few ids has the same lines as one of the whole library."""
     everything = {record.id: record for record in await _records(library)}
-    wanted = tuple(everything)[3:7]
+    selected_ids = tuple(everything)[3:7]
 
-    async with library.backups.snapshot(OWNER, Selection(ids=wanted)) as snapshot:
-        found = [record async for chunk in snapshot.chunks() for record in chunk]
+    async with library.backups.snapshot(OWNER, Selection(ids=selected_ids)) as snapshot:
+        selected = [record async for chunk in snapshot.chunks() for record in chunk]
 
-    assert found == [everything[name] for name in wanted]
+    assert selected == [everything[name] for name in selected_ids]

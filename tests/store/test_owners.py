@@ -1,4 +1,4 @@
-"""Owners never see each other's: a foreign name answers as a missing one."""
+"""Owners never see each other's records: a foreign name is treated like a missing one."""
 
 import pytest
 
@@ -18,15 +18,15 @@ _ALL = Selection(everything=True)
 
 @pytest.fixture
 async def shared(store):
-    """A store where `you` have a half-done job, one that is completed, and a staged one."""
+    """Return a store in which `you` have a half-done, a completed and a staged job."""
     await create(store, 3, owner="you")
     lease = await enter(store, owner="you")
     first, second = await claim(store, lease, 2)
     await commit(store, lease, completed(first, conversation("yours", id="c")), failed(second), room=1)
     await create(store, 1, owner="you", job_id="done")
-    done = await enter(store, "done", owner="you")
-    await commit(store, done, completed(await claim_one(store, done)))
-    await store.batches.work.release(done)
+    finished = await enter(store, "done", owner="you")
+    await commit(store, finished, completed(await claim_one(store, finished)))
+    await store.batches.work.release(finished)
     return store
 
 
@@ -50,13 +50,13 @@ _ASKED = {
 }
 
 
-@pytest.mark.parametrize("asked", _ASKED)
-async def test_foreign_job_is_not_found(shared, asked):
-    """And nothing of it changes."""
+@pytest.mark.parametrize("call", _ASKED)
+async def test_foreign_job_is_not_found(shared, call):
+    """Every method raises JobNotFound for another owner's job and changes nothing of it."""
     before = _everything(shared)
 
     with pytest.raises(JobNotFound) as foreign:
-        await _ASKED[asked](shared)
+        await _ASKED[call](shared)
 
     assert _everything(shared) == before
     with pytest.raises(JobNotFound) as missing:
@@ -65,7 +65,7 @@ async def test_foreign_job_is_not_found(shared, asked):
 
 
 async def test_lists_hold_the_owners_own(shared):
-    """Of jobs, workers, items, and what was left behind."""
+    """Lists of jobs, workers, items and leftovers have only the owner's own."""
     batches = shared.batches
 
     assert await batches.jobs.jobs("me", incomplete=False, limit=9) == []
@@ -80,7 +80,7 @@ async def test_lists_hold_the_owners_own(shared):
 
 
 async def test_same_name_is_free_for_each_owner(shared):
-    """Two jobs of one name live side by side."""
+    """Two owners may have jobs of the same name."""
     await create(shared, 2, owner="me")
     lease = await enter(shared, owner="me")
 
@@ -91,7 +91,7 @@ async def test_same_name_is_free_for_each_owner(shared):
 
 
 async def test_foreign_worker_is_not_taken_over(shared):
-    """Though its row is known."""
+    """A lease of another owner's worker cannot be reclaimed, even with its row."""
     (row,) = await shared.batches.work.workers("you", "job")
     before = _everything(shared)
 
@@ -101,7 +101,7 @@ async def test_foreign_worker_is_not_taken_over(shared):
 
 
 async def test_foreign_staging_is_not_dropped(shared):
-    """Nor does asking for it harm its creator."""
+    """Dropping another owner's staging does nothing."""
     staged = await stage(shared, items(2), owner="you")
 
     assert not await shared.batches.intake.drop_step("me", staged.job_key)
@@ -111,8 +111,8 @@ async def test_foreign_staging_is_not_dropped(shared):
     assert (await job(shared, "whole", owner="you")).counts == ItemCounts(pending=2)
 
 
-async def test_foreign_job_is_no_measure(shared):
-    """What is staged is compared, completed and copied with one's own only."""
+async def test_foreign_job_is_not_compared(shared):
+    """A staged job is compared with and copied from the owner's own jobs only."""
     staged = await stage(shared, items(1), owner="me")
 
     with pytest.raises(JobNotFound):
@@ -125,20 +125,20 @@ async def test_foreign_job_is_no_measure(shared):
 
 
 async def test_foreign_conversations_are_not_there(shared):
-    """By id, in lists, in pages, in counts."""
-    kept = shared.conversations
+    """Another owner's conversations are not found by id, in lists, pages or counts."""
+    reader = shared.conversations
 
     with pytest.raises(ConversationNotFound):
-        await kept.conversation("me", "c")
+        await reader.conversation("me", "c")
     for selection in (_ALL, Selection(ids=("c",)), Selection(job_id="job")):
-        assert await kept.summaries("me", selection, before=None, limit=9) == []
-        assert (await kept.page("me", selection, after=0, limit=9)).conversations == []
-        assert await kept.count("me", selection) == 0
-        assert await kept.count("you", selection) >= 1
+        assert await reader.summaries("me", selection, before=None, limit=9) == []
+        assert (await reader.page("me", selection, after=0, limit=9)).conversations == []
+        assert await reader.count("me", selection) == 0
+        assert await reader.count("you", selection) >= 1
 
 
 async def test_owner_is_any_text(store):
-    """It is a value, never a part of a statement."""
+    """An owner may be any text, since it is always a bound value of statements."""
     owner = "x' OR '1'='1"
     await create(store, 1, owner=owner)
 

@@ -1,4 +1,4 @@
-"""The answers that led a job to pause: found, though their items are pending."""
+"""Evidence of a pause: the attempts that led to it are found although their items are pending."""
 
 import pytest
 
@@ -10,8 +10,8 @@ from support.verdicts import completed, doomed, failed, retried
 
 
 async def _evidence(store, *, owner=OWNER):
-    found = await store.batches.jobs.pause_evidence(owner, "job")
-    return [(one.item_id, one.attempts, one.error_code, str(one.state)) for one in found]
+    attempts = await store.batches.jobs.pause_evidence(owner, "job")
+    return [(one.item_id, one.attempts, one.error_code, str(one.state)) for one in attempts]
 
 
 async def _stored(store):
@@ -19,14 +19,14 @@ async def _stored(store):
 
 
 async def _trip(store, lease, held, evidence):
-    """Fail what is held, and put it back as the breaker does."""
+    """Fail the held items and requeue them, as the circuit breaker does."""
     await commit(store, lease, *map(failed, held))
     pause = Pause("broken", "all were broken", evidence)
     await store.batches.work.requeue(lease, [claimed.position for claimed in held], pause)
 
 
 async def test_a_doomed_attempt_is_the_evidence_of_its_pause(store):
-    """The attempt that paused the job is found with its code, message and answer, and its item is pending."""
+    """The attempt that paused the job is found with its code, message and raw answer, and its item is pending."""
     await create(store, [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}])
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -34,15 +34,15 @@ async def test_a_doomed_attempt_is_the_evidence_of_its_pause(store):
 
     await commit(store, lease, completed(first), doomed(second, usage=AttemptUsage(raw="<html>")))
 
-    (found,) = await store.batches.jobs.pause_evidence(OWNER, "job")
-    assert (found.position, found.item_id, found.topic, found.attempts) == (1, "b", "milk", 1)
-    assert (found.error_code, found.error_message, found.raw) == ("no_key", "there is no key", "<html>")
-    assert (found.failed_at, found.state) == ("2024-02-29T12:00:07.123456Z", "pending")
+    (attempt,) = await store.batches.jobs.pause_evidence(OWNER, "job")
+    assert (attempt.position, attempt.item_id, attempt.topic, attempt.attempts) == (1, "b", "milk", 1)
+    assert (attempt.error_code, attempt.error_message, attempt.raw) == ("no_key", "there is no key", "<html>")
+    assert (attempt.failed_at, attempt.state) == ("2024-02-29T12:00:07.123456Z", "pending")
     assert await store.batches.jobs.failures(OWNER, "job", after=-1, limit=9) == []
 
 
 async def test_earlier_attempts_follow_the_one_that_paused_the_job(store):
-    """A doomed verdict names the attempts before it, and they come after it in their order."""
+    """The attempts named by a doomed verdict follow it in the evidence, in their order."""
     await create(store, 3)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
@@ -58,8 +58,8 @@ async def test_earlier_attempts_follow_the_one_that_paused_the_job(store):
     assert (await job(store)).pause == Pause("no_key", "there is no key", ((2, 1), (1, 1), (0, 1)))
 
 
-async def test_items_that_were_put_back_are_the_evidence_of_their_pause(store):
-    """What the breaker puts back is pending, and what it failed with is still found."""
+async def test_requeued_items_are_the_evidence_of_their_pause(store):
+    """The failures of requeued items are found although the items are pending."""
     await create(store, 3)
     lease = await enter(store)
     held = await claim(store, lease, 3)
@@ -69,8 +69,8 @@ async def test_items_that_were_put_back_are_the_evidence_of_their_pause(store):
     assert await _evidence(store) == [("item-3", 1, "broken", "pending"), ("item-1", 1, "broken", "pending")]
 
 
-async def test_no_more_evidence_than_the_newest_is_kept(store):
-    """Of many attempts the first of the list are kept, each of them once."""
+async def test_evidence_is_limited_to_the_newest(store):
+    """Only the first attempts of a long list are stored as evidence, each once."""
     await create(store, MAX_EVIDENCE + 5)
     lease = await enter(store)
     held = await claim(store, lease, MAX_EVIDENCE + 5)
@@ -83,7 +83,7 @@ async def test_no_more_evidence_than_the_newest_is_kept(store):
 
 
 async def test_each_attempt_of_an_item_is_shown_as_it_was(store):
-    """An attempt is named by its number, so that a later one of the same item does not take its place."""
+    """Evidence names attempts by number, so that a later attempt of the item does not replace it."""
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease)))
@@ -92,7 +92,7 @@ async def test_each_attempt_of_an_item_is_shown_as_it_was(store):
 
     await commit(store, lease, doomed(second, evidence=((0, 2), (0, 1))))
 
-    assert [found[:3] for found in await _evidence(store)] == [
+    assert [attempt[:3] for attempt in await _evidence(store)] == [
         ("item-2", 1, "no_key"),
         ("item-1", 2, "transient"),
         ("item-1", 1, "transient"),
@@ -101,7 +101,7 @@ async def test_each_attempt_of_an_item_is_shown_as_it_was(store):
 
 @pytest.mark.parametrize("how", ["resumed", "cancelled", "skipped", "by user", "of a running job"])
 async def test_evidence_goes_with_its_pause(store, how):
-    """A job that is resumed, cancelled, finished or paused by its user has none."""
+    """A job that is resumed, cancelled, finished or paused by its user has no evidence."""
     await create(store, 1)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -122,8 +122,8 @@ async def test_evidence_goes_with_its_pause(store, how):
     assert (await _evidence(store), await _stored(store)) == ([], None)
 
 
-async def test_evidence_stays_when_failed_items_are_put_back(store):
-    """What is done to the items of a paused job leaves its pause as it is."""
+async def test_evidence_stays_when_failed_items_are_retried(store):
+    """Retrying failed items of a paused job does not change its evidence."""
     await create(store, 3)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -136,8 +136,8 @@ async def test_evidence_stays_when_failed_items_are_put_back(store):
     assert (await job(store)).state is JobState.PAUSED
 
 
-async def test_attempts_that_are_no_longer_there_are_left_out(store):
-    """Evidence that was dropped is passed over, and the rest is shown."""
+async def test_removed_attempts_are_left_out(store):
+    """Attempts that were removed are left out of the evidence."""
     await create(store, 2)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -146,11 +146,11 @@ async def test_attempts_that_are_no_longer_there_are_left_out(store):
     store.is_left_unchecked = True
     store.sql("DELETE FROM attempts WHERE position = 0")
 
-    assert [found[0] for found in await _evidence(store)] == ["item-2"]
+    assert [attempt[0] for attempt in await _evidence(store)] == ["item-2"]
 
 
 async def test_a_doomed_attempt_does_not_pause_a_job_that_was_cancelled(store):
-    """A cancelled job gets neither a pause nor its evidence, from a verdict or from the breaker."""
+    """A cancelled job gets neither a pause nor evidence, from a verdict or from the breaker."""
     await create(store, 2)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -164,7 +164,7 @@ async def test_a_doomed_attempt_does_not_pause_a_job_that_was_cancelled(store):
 
 
 async def test_evidence_is_the_owners_own(store):
-    """A foreign job has none to show, because it is not found."""
+    """The evidence of another owner's job raises JobNotFound."""
     await create(store, 1)
 
     with pytest.raises(JobNotFound):
@@ -172,7 +172,7 @@ async def test_evidence_is_the_owners_own(store):
 
 
 async def test_a_dead_worker_leaves_the_pause_as_it_is(store):
-    """A takeover gives items back and does not touch why the job paused."""
+    """A takeover returns items to pending and does not change the pause and its evidence."""
     await create(store, 3)
     lease, other = await enter(store), await enter(store, name="b")
     held = await claim_one(store, lease)

@@ -1,4 +1,4 @@
-"""Reads that would not end: they are stopped, and the threads they were made in are free again."""
+"""Reads that would never end are stopped, and their threads are free again."""
 
 import asyncio
 import threading
@@ -38,7 +38,7 @@ async def _opened(kind, folder, read_seconds=None):
 
 
 class _Reading:
-    """Reads that do not end, of one owner."""
+    """Endless reads of one owner."""
 
     def __init__(self, database):
         self._database = database
@@ -58,7 +58,7 @@ def _small(session):
 
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.name)
 async def test_a_read_that_no_one_waits_for_is_stopped(kind, tmp_path):
-    """The same owner's next read, which had no thread before, is made."""
+    """A cancelled read is stopped, and the same owner's next read gets its thread."""
     async with _opened(kind, tmp_path) as database:
         reading = _Reading(database)
         endless = [reading.read() for _ in range(3)]
@@ -72,8 +72,8 @@ async def test_a_read_that_no_one_waits_for_is_stopped(kind, tmp_path):
         assert reading.begun == 2
 
 
-async def test_without_giving_up_a_read_keeps_its_thread(tmp_path, monkeypatch):
-    """The control: nothing stops the reads but the test, and until then the owner's next one waits."""
+async def test_without_stopping_a_read_keeps_its_thread(tmp_path, monkeypatch):
+    """Control: if cancelled reads are not stopped, the owner's next read has to wait."""
     let_go = threading.Event()
     monkeypatch.setattr(ReadDeadline, "is_over", lambda _: let_go.is_set())
     async with _opened(_KINDS[0], tmp_path) as database:
@@ -92,7 +92,7 @@ async def test_without_giving_up_a_read_keeps_its_thread(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.name)
 async def test_a_read_that_takes_too_long_is_stopped(kind, tmp_path):
-    """The error names the setting; what is quick is read as ever."""
+    """A read that exceeds the time limit is stopped with an error that names the setting, and others still work."""
     async with _opened(kind, tmp_path, read_seconds=0.2) as database:
         with pytest.raises(ReadTooLong, match=r"0\.2 seconds of `read_seconds`"):
             await _Reading(database).read()

@@ -1,4 +1,4 @@
-"""A conversation is the same on every database: its digest, its line in a backup, and what is read of it."""
+"""A conversation has the same digest, backup line and content on every database."""
 
 import asyncio
 import json
@@ -39,19 +39,19 @@ _conversations = st.fixed_dictionaries(
 
 
 async def _records(store, path):
-    """Import a file into a fresh store, and return what a backup of it would hold."""
+    """Import a file into a fresh store, and return the records of a backup of it."""
     await store.conversations.import_conversations("local", ImportSource(path), OnImportConflict.FAIL, lambda _: None)
-    found = []
+    digests = []
     async with store.backups.snapshot("local", Selection(everything=True)) as snapshot:
         async for records in snapshot.chunks():
-            found += [(record.id, record.digest, record.version, record.line) for record in records]
-    return found
+            digests += [(record.id, record.digest, record.version, record.line) for record in records]
+    return digests
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_conversations, min_size=1, max_size=40))
 def test_digests_are_equal_on_every_database(tmp_path_factory, given_rows):
-    """Whatever text and metadata it has."""
+    """Conversations with any text and metadata have equal digests on every database."""
     folder = tmp_path_factory.mktemp("rows")
     path = folder / "rows.jsonl"
     times = {"created_at": "2025-01-01T00:00:00Z", "updated_at": "2025-01-02T00:00:00Z"}
@@ -59,12 +59,12 @@ def test_digests_are_equal_on_every_database(tmp_path_factory, given_rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     async def all_of_them():
-        found = []
+        digests = []
         for kind in DATABASES[:2]:
             require(kind)
             async with kind.open(folder) as store:
-                found.append(await _records(store, path))
-        return found
+                digests.append(await _records(store, path))
+        return digests
 
     sqlite, postgres = asyncio.run(all_of_them())
 

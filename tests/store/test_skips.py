@@ -1,4 +1,4 @@
-"""Items that a user has a job pass."""
+"""Items that a user skips."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ def _attempts(store, position=0):
 
 
 async def test_pending_and_failed_items_become_skipped(store):
-    """Each counts once, however often it is named, and the others stay as they are."""
+    """Skipped items count once, even if named twice, and the others stay unchanged."""
     await create(store, 5)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -36,7 +36,7 @@ async def test_pending_and_failed_items_become_skipped(store):
 
 
 async def test_a_skip_is_recorded_as_an_attempt(store):
-    """It has the number that a claim would have given, no worker and no tokens; one that follows goes on from it."""
+    """A skip is recorded as the next attempt, without worker and tokens, and later attempts continue from it."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=60))
@@ -47,8 +47,8 @@ async def test_a_skip_is_recorded_as_an_attempt(store):
     assert store.sql("SELECT attempt, worker, started_at FROM items") == [(2, None, None)]
 
 
-async def test_skipped_items_are_not_worked_on(store):
-    """A worker claims what is left, and the job ends with it."""
+async def test_skipped_items_are_not_processed(store):
+    """A worker claims only the items that were not skipped, and the job ends with them."""
     await create(store, 2)
     await _skip(store, "item-1")
     lease = await enter(store)
@@ -60,13 +60,13 @@ async def test_skipped_items_are_not_worked_on(store):
     assert (report.state, report.counts) == (JobState.COMPLETED, ItemCounts(completed=1, skipped=1))
 
 
-@pytest.mark.parametrize("left", ["one failed", "none failed", "running"])
-async def test_a_job_with_nothing_left_settles(store, left):
-    """Its state follows from its counts; while a worker still holds an item it goes on."""
+@pytest.mark.parametrize("remaining", ["one failed", "none failed", "running"])
+async def test_a_job_with_nothing_left_settles(store, remaining):
+    """A job whose last open items are skipped is settled, unless a worker still holds an item."""
     await create(store, 3)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
-    verdict = {"one failed": failed, "none failed": skipped, "running": None}[left]
+    verdict = {"one failed": failed, "none failed": skipped, "running": None}[remaining]
     await commit(store, lease, completed(first), *([verdict(second)] if verdict else []))
 
     await _skip(store, "item-3")
@@ -77,13 +77,13 @@ async def test_a_job_with_nothing_left_settles(store, left):
         "none failed": JobState.COMPLETED,
         "running": JobState.RUNNING,
     }
-    assert now.state is expected[left]
-    assert (now.finished_at is None) == (left == "running")
+    assert now.state is expected[remaining]
+    assert (now.finished_at is None) == (remaining == "running")
     assert (await commit(store, lease, room=1)).state is now.state
 
 
 async def test_a_finished_job_whose_failed_items_are_skipped_is_completed(store):
-    """With one of two failures skipped it stays completed with failures."""
+    """A finished job becomes completed when its last failed item is skipped, and not before."""
     await create(store, 3)
     lease = await enter(store)
     first, second, third = await claim(store, lease, 3)
@@ -100,7 +100,7 @@ async def test_a_finished_job_whose_failed_items_are_skipped_is_completed(store)
 
 
 async def test_a_paused_job_keeps_its_pause(store):
-    """The item that it paused on is passed; resuming it works on the others."""
+    """Skipping the item that paused a job leaves the pause, and a resume processes the others."""
     await create(store, 2)
     lease = await enter(store)
     await commit(store, lease, doomed(await claim_one(store, lease)))
@@ -116,7 +116,7 @@ async def test_a_paused_job_keeps_its_pause(store):
 
 
 @pytest.mark.parametrize(
-    ("ids", "error", "said"),
+    ("ids", "error", "message"),
     [
         (["item-4", "none"], ItemNotFound, "Job 'job' has no item 'none'"),
         (["item-4", "item-1"], InvalidTransition, "is completed; only pending and failed items can be skipped"),
@@ -124,8 +124,8 @@ async def test_a_paused_job_keeps_its_pause(store):
         (["item-4", "item-3"], InvalidTransition, "is skipped; only"),
     ],
 )
-async def test_all_named_items_or_none(store, ids, error, said):
-    """One that cannot be skipped keeps the others from being skipped, and is named."""
+async def test_all_named_items_or_none(store, ids, error, message):
+    """A skip with an item that cannot be skipped names it and changes no item."""
     await create(store, 4)
     lease = await enter(store)
     first, _, third = await claim(store, lease, 3)
@@ -136,13 +136,13 @@ async def test_all_named_items_or_none(store, ids, error, said):
         await _skip(store, *ids)
 
     assert caught.value.context["item_id"] == ids[-1]
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert (await job(store), store.sql("SELECT * FROM items ORDER BY position")) == (before, rows)
     assert _attempts(store, 3) == []
 
 
 async def test_a_cancelled_job_is_left_alone(store):
-    """It is refused by the same table as every move."""
+    """A cancelled job refuses skips."""
     await create(store, 1)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
@@ -151,7 +151,7 @@ async def test_a_cancelled_job_is_left_alone(store):
 
 
 async def test_nothing_named_changes_nothing(store):
-    """Not even the moment at which the job was updated."""
+    """A skip without items changes nothing, not even the job's time of update."""
     await create(store, 1)
     before = await job(store)
     store.clock.move(60)
@@ -162,7 +162,7 @@ async def test_nothing_named_changes_nothing(store):
 
 
 async def test_a_suspect_can_be_skipped(store):
-    """An item that crashes its workers no longer holds up the job."""
+    """A suspect can be skipped, so that it no longer blocks its job."""
     await create(store, 1)
     for name in "ab":
         lease = await enter(store, name=name)
@@ -176,7 +176,7 @@ async def test_a_suspect_can_be_skipped(store):
 
 
 async def test_of_a_skip_and_a_claim_one_gets_the_item(store):
-    """While workers claim, a user skips: each item is either worked on or skipped, and the job settles."""
+    """With concurrent claims and skips each item is either processed or skipped, and the job is settled."""
     await create(store, 60)
     leases = [await enter(store, name=name) for name in "ab"]
     refused = []

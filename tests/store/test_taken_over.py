@@ -61,7 +61,7 @@ async def test_of_two_with_one_id_the_first_counts(store):
 
 
 async def test_a_name_that_is_taken_stays_whose_it_is(store):
-    """Whoever was there first."""
+    """A name that is in use stays that of the existing job, whichever program created it."""
     await create(store, 2)
     staged = await stage(store)
     await store.batches.intake.stage_settled(staged, [SettledItem("item-1")])
@@ -90,7 +90,7 @@ async def test_its_items_come_with_a_run(store):
 
 
 async def test_a_failed_item_is_retried_with_what_it_was_given(store):
-    """Which is known once the items have come."""
+    """A failed item can be retried once a run has attached the content of the items."""
     await taken(store, "!item-1")
     await taken_up(store, items(1))
 
@@ -101,7 +101,7 @@ async def test_a_failed_item_is_retried_with_what_it_was_given(store):
 
 
 async def test_without_its_items_nothing_is_retried(store):
-    """Neither all nor one: nobody knows what to do for them."""
+    """A job without its items refuses to retry all or one of them."""
     await taken(store, "!item-1")
 
     for named in (None, ["item-1"]):
@@ -140,7 +140,7 @@ async def test_an_item_that_did_not_come_is_not_retried(store):
 
 
 async def test_new_items_are_taken_up_once(store):
-    """From then on it is a job like any other."""
+    """New items are attached once, after which the job is like any other."""
     await taken(store, "item-1")
     staged = await stage(store, items(3))
 
@@ -152,7 +152,7 @@ async def test_new_items_are_taken_up_once(store):
 
 
 async def test_many_take_it_up_at_once(store):
-    """One of them does, whole."""
+    """Of concurrent runs exactly one attaches all items."""
     await taken(store, "item-1", "item-2")
 
     added = await asyncio.gather(*[taken_up(store, items(5)) for _ in range(6)])
@@ -162,7 +162,7 @@ async def test_many_take_it_up_at_once(store):
 
 
 async def test_a_cancelled_job_is_not_taken_up(store):
-    """Nor anything of it changed."""
+    """A cancelled job refuses the items and stays unchanged."""
     await taken(store, "item-1")
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 

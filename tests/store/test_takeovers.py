@@ -1,4 +1,4 @@
-"""What becomes of the items of a worker that left, was stopped, or died."""
+"""Items of workers that left, were stopped, or died."""
 
 import asyncio
 
@@ -31,8 +31,8 @@ async def _take_over(store, row, *, crash_limit=3):
 # -- leaving ---------------------------------------------------------------------------------------
 
 
-async def test_worker_that_leaves_gives_back_what_it_holds(store):
-    """Nothing counts as a try, and whoever comes next finds it first in line."""
+async def test_worker_that_leaves_releases_its_items(store):
+    """A released lease returns its items to the head of the queue, without counting a try."""
     await create(store, 3)
     lease = await enter(store)
     first, *_ = await claim(store, lease, 2)
@@ -53,7 +53,7 @@ async def test_worker_that_leaves_gives_back_what_it_holds(store):
 
 
 async def test_worker_that_holds_nothing_just_leaves(store):
-    """Its counts go over to the job."""
+    """A lease without items is released, and its counts are added to the job."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
@@ -68,7 +68,7 @@ async def test_worker_that_holds_nothing_just_leaves(store):
 
 
 async def test_items_of_a_dead_worker_are_pending_again(store):
-    """Their attempts end as interrupted: neither tries nor failures. What it had finished stays finished."""
+    """A takeover ends attempts as interrupted, without counting them, and keeps what was finished."""
     await create(store, 3)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -87,7 +87,7 @@ async def test_items_of_a_dead_worker_are_pending_again(store):
 
 
 async def test_interruptions_are_no_tries(store):
-    """Of an item that failed once and was interrupted once, one try counts."""
+    """An item that failed once and was interrupted once has one counted try."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease)))
@@ -100,7 +100,7 @@ async def test_interruptions_are_no_tries(store):
 
 
 async def test_interrupted_item_goes_behind_those_never_tried(store):
-    """It may have been what killed its worker."""
+    """An interrupted item is claimed after untried ones, as it may have killed its worker."""
     await create(store, 3)
     lease = await enter(store)
     await claim_one(store, lease)
@@ -111,8 +111,8 @@ async def test_interrupted_item_goes_behind_those_never_tried(store):
     assert [(await claim_one(store, again)).position for _ in range(3)] == [1, 2, 0]
 
 
-async def test_worker_that_was_told_to_stop_was_not_interrupted(store):
-    """It was killed in its grace period, as a second Ctrl-C does."""
+async def test_stopping_worker_was_not_interrupted(store):
+    """Items of a worker killed in its grace period, as by a second Ctrl-C, do not count as interrupted."""
     await create(store, 1)
     for _ in range(5):
         lease = await enter(store)
@@ -126,7 +126,7 @@ async def test_worker_that_was_told_to_stop_was_not_interrupted(store):
 
 
 async def test_worker_that_has_beaten_since_is_alive(store):
-    """The takeover looks again, and does nothing."""
+    """A takeover does nothing if the worker has sent a beat since it was observed."""
     await create(store, 1)
     lease = await enter(store)
     await claim_one(store, lease)
@@ -141,7 +141,7 @@ async def test_worker_that_has_beaten_since_is_alive(store):
 
 @pytest.mark.parametrize("write", ["claim", "commit"])
 async def test_work_is_a_sign_of_life(store, write):
-    """A commit that wrote or claimed something counts as a beat."""
+    """A commit that writes or claims counts as a beat."""
     await create(store, 2)
     lease = await enter(store)
     held = await claim_one(store, lease)
@@ -152,21 +152,21 @@ async def test_work_is_a_sign_of_life(store, write):
 
 
 async def test_worker_is_taken_over_once(store):
-    """Of many observers one succeeds; the items are not put back twice."""
+    """Of many concurrent takeovers one succeeds, and the items return to pending once."""
     await create(store, 3)
     lease = await enter(store)
     await claim(store, lease, 3)
     row = await _row(store, lease)
 
-    taken = await asyncio.gather(*(_take_over(store, row) for _ in range(10)))
+    results = await asyncio.gather(*(_take_over(store, row) for _ in range(10)))
 
-    assert sum(taken) == 1
+    assert sum(results) == 1
     assert (await job(store)).counts == ItemCounts(pending=3)
     assert _results(store) == ["interrupted"]
 
 
 async def test_worker_that_left_is_not_taken_over(store):
-    """There is nobody."""
+    """A takeover of a worker that left does nothing."""
     await create(store, 1)
     lease = await enter(store)
     row = await _row(store, lease)
@@ -176,7 +176,7 @@ async def test_worker_that_left_is_not_taken_over(store):
 
 
 async def test_other_workers_are_not_touched(store):
-    """They keep what they hold."""
+    """A takeover does not affect the items of other workers."""
     await create(store, 4)
     dead, alive = await enter(store), await enter(store, name="b")
     await claim(store, dead, 2)
@@ -199,7 +199,7 @@ async def _crash(store, *, alone):
 
 
 async def test_item_that_crashes_its_workers_alone_fails(store):
-    """After it was interrupted twice it runs alone, and when that ends so three times, it is why."""
+    """An item interrupted twice runs alone, and fails when it was interrupted three times alone."""
     await create(store, 1)
     for _ in range(2):
         await _crash(store, alone=False)
@@ -218,7 +218,7 @@ async def test_item_that_crashes_its_workers_alone_fails(store):
 
 
 async def test_stop_while_alone_is_no_crash(store):
-    """It is given back as any other, and is still a suspect."""
+    """A suspect whose worker is stopped is released like any item and stays a suspect."""
     await create(store, 1)
     for _ in range(2):
         await _crash(store, alone=False)
@@ -232,7 +232,7 @@ async def test_stop_while_alone_is_no_crash(store):
 
 
 async def test_suspect_that_works_alone_is_completed(store):
-    """It was innocent."""
+    """A suspect that succeeds alone is completed."""
     await create(store, 1)
     for _ in range(2):
         await _crash(store, alone=False)
@@ -244,7 +244,7 @@ async def test_suspect_that_works_alone_is_completed(store):
 
 
 async def test_retried_crasher_starts_anew(store):
-    """The user says it may be tried again: it is no suspect any more, and has all its tries."""
+    """A retried crasher is no longer a suspect and has all its tries."""
     await create(store, 1)
     for alone in (False, False, True, True, True):
         await _crash(store, alone=alone)
@@ -256,7 +256,7 @@ async def test_retried_crasher_starts_anew(store):
 
 
 async def test_failed_items_of_a_dead_worker_stay_failed(store):
-    """They were settled before."""
+    """Items that a dead worker had failed stay failed."""
     await create(store, 2)
     lease = await enter(store)
     first, _ = await claim(store, lease, 2)

@@ -66,8 +66,8 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
         await backstay._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
         await backstay._store.batches.intake.publish(staged, "job", "caller", JobSettings())
         work, life = backstay._store.batches.work, liveness.LivenessLock.open(backstay._store.locks)
-        lease = (await work.acquire_lease("local", "job", life.identity, False=after_lease_loss=False=False)).lease
-        (claimed,) = (await work.commit(lease, [], =Claim(free_slots==1))).claimed
+        lease = (await work.acquire_lease("local", "job", life.identity, after_lease_loss=False)).lease
+        (claimed,) = (await work.commit(lease, [], Claim(free_slots=1))).claimed
         verdict = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
         await work.commit(lease, [verdict], Claim())
         life.close(remove=False)

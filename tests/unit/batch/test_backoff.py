@@ -26,13 +26,15 @@ def test_waits_are_spread():
     assert len({backoff.delay(3) for _ in range(50)}) > 40
 
 
-@pytest.mark.parametrize(("asked", "wait"), [(0, 0), (0.25, 0.25), (12, 12), (600, 600), (601, 600), (math.inf, 600)])
-def test_retry_after_is_honoured_up_to_its_cap(asked, wait):
+@pytest.mark.parametrize(
+    ("retry_after", "wait"), [(0, 0), (0.25, 0.25), (12, 12), (600, 600), (601, 600), (math.inf, 600)]
+)
+def test_retry_after_is_honoured_up_to_its_cap(retry_after, wait):
     """A `Retry-After` replaces the computed delay, and a too long one is cut to the cap."""
-    assert Backoff(first=1, cap=60, retry_after_cap=600).delay(1, retry_after=asked) == wait
+    assert Backoff(first=1, cap=60, retry_after_cap=600).delay(1, retry_after=retry_after) == wait
 
 
-@pytest.mark.parametrize("asked", [-1, -math.inf, math.nan])
-def test_invalid_retry_after_is_ignored(asked):
+@pytest.mark.parametrize("retry_after", [-1, -math.inf, math.nan])
+def test_invalid_retry_after_is_ignored(retry_after):
     """A `Retry-After` that is negative or not a number does not change the computed delay."""
-    assert 0.5 <= Backoff(first=1).delay(1, retry_after=asked) <= 1
+    assert 0.5 <= Backoff(first=1).delay(1, retry_after=retry_after) <= 1

@@ -619,8 +619,8 @@ async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
         await ear.wait(1)
         for _ in range(5):
             await asyncio.sleep(0)  # lets its task finish
-        left = [one for one in gc.get_objects() if isinstance(one, Work) and one.attempt == 4_711]
+        leftovers = [one for one in gc.get_objects() if isinstance(one, Work) and one.attempt == 4_711]
     finally:
         gc.enable()
 
-    assert left == []
+    assert leftovers == []

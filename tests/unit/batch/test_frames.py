@@ -12,9 +12,9 @@ def _raised(function, *arguments):
 
 
 def _module(name, text):
-    found = {}
-    exec(compile(text, name, "exec"), found)
-    return found
+    namespace = {}
+    exec(compile(text, name, "exec"), namespace)
+    return namespace
 
 
 _TEXT = """
@@ -32,11 +32,11 @@ def test_frames_name_file_line_and_function(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     error = _raised(_module(str(tmp_path / "made.py"), _TEXT)["outer"], "hunter2")
 
-    shown = format_frames(error)
+    formatted = format_frames(error)
 
-    assert shown.splitlines()[-2:] == ["made.py:3 in outer", "made.py:7 in inner"]
-    assert "hunter2" not in shown
-    assert "ValueError" not in shown
+    assert formatted.splitlines()[-2:] == ["made.py:3 in outer", "made.py:7 in inner"]
+    assert "hunter2" not in formatted
+    assert "ValueError" not in formatted
 
 
 def test_frames_elsewhere_are_named_in_full(tmp_path, monkeypatch):

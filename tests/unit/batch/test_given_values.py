@@ -25,8 +25,8 @@ class _Weight(enum.IntEnum):
     HEAVY = 3
 
 
-async def _items(given):
-    return [to_item(draft) async for chunk in read_items(given, ColumnMapping()) for draft in chunk]
+async def _items(raw):
+    return [to_item(new_item) async for chunk in read_items(raw, ColumnMapping()) for new_item in chunk]
 
 
 async def test_rows_of_a_data_frame_become_items():
@@ -59,7 +59,7 @@ async def test_rows_of_a_data_frame_become_items():
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("value", "expected"),
     [
         (np.int64(3), 3),
         (np.float32(1.5), 1.5),
@@ -85,21 +85,21 @@ async def test_rows_of_a_data_frame_become_items():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_each_value_has_its_plain_kind(given, kept):
+def test_each_value_has_its_plain_kind(value, expected):
     """Each value is converted to the Python type that JSON can represent."""
-    plain = plain_values({"a": given})["a"]
+    plain = plain_values({"a": value})["a"]
 
-    assert (plain, type(plain)) == (kept, type(kept))
+    assert (plain, type(plain)) == (expected, type(expected))
 
 
 def _endless():
-    given = []
-    given.append(given)
-    return given
+    value = []
+    value.append(value)
+    return value
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("value", "message"),
     [
         (1j, r"^item 2: the parameter 'a' \(a complex\) cannot be stored as JSON: "),
         ({1}, r"^item 2: the parameter 'a' \(a set\) cannot be stored as JSON: "),
@@ -109,10 +109,10 @@ def _endless():
     ],
     ids=["complex", "set", "longdouble", "infinite", "endless"],
 )
-async def test_unconvertible_value_is_refused_by_column_and_row(given, said):
+async def test_unconvertible_value_is_refused_by_column_and_row(value, message):
     """A value that JSON cannot represent is refused with its item and parameter."""
-    with pytest.raises(InvalidRow, match=said):
-        await _items([{"topic": "Rain", "b": 1}, {"topic": "Tea", "b": 1, "a": given}])
+    with pytest.raises(InvalidRow, match=message):
+        await _items([{"topic": "Rain", "b": 1}, {"topic": "Tea", "b": 1, "a": value}])
 
 
 async def test_parameters_of_items_are_converted_too():

@@ -25,11 +25,11 @@ async def _one(item, columns=None):
 
 
 async def _of_file(path, columns=None, **options):
-    return [draft async for chunk in read_items(path, columns or ColumnMapping(), **options) for draft in chunk]
+    return [new_item async for chunk in read_items(path, columns or ColumnMapping(), **options) for new_item in chunk]
 
 
-def _parameters(draft):
-    return orjson.loads(draft.parameters_json)
+def _parameters(new_item):
+    return orjson.loads(new_item.parameters_json)
 
 
 # -- shapes ----------------------------------------------------------------------------------------
@@ -48,12 +48,12 @@ def _parameters(draft):
 )
 async def test_every_shape_of_an_item_comes_to_the_same(item):
     """A dictionary, another mapping and an `Item` give the same new item."""
-    draft = await _one(item)
+    new_item = await _one(item)
 
-    assert (draft.id, draft.base_id, draft.topic, draft.persona) == ("a", "a", "tea", "a monk")
-    assert _parameters(draft) == {"depth": 3}
-    assert draft.digest == hashlib.sha256(content_digest_source("tea", "a monk", {"depth": 3})).digest()
-    assert draft.line == 1
+    assert (new_item.id, new_item.base_id, new_item.topic, new_item.persona) == ("a", "a", "tea", "a monk")
+    assert _parameters(new_item) == {"depth": 3}
+    assert new_item.digest == hashlib.sha256(content_digest_source("tea", "a monk", {"depth": 3})).digest()
+    assert new_item.line == 1
 
 
 @pytest.mark.parametrize("item", ["tea", 5, None, ["tea"], ("id", "tea"), {"tea"}], ids=repr)
@@ -71,18 +71,18 @@ async def test_items_may_come_one_by_one():
     """Items are read from a generator and from an asynchronous generator."""
 
     async def asynchronous():
-        for item in given():
+        for item in raw():
             await asyncio.sleep(0)
             yield item
 
-    def given():
+    def raw():
         yield {"topic": "a"}
         yield Item("b")
 
-    from_plain = await drafts_of(given())
+    from_plain = await drafts_of(raw())
     from_async = await drafts_of(asynchronous())
 
-    assert [draft.topic for draft in from_plain] == ["a", "b"]
+    assert [new_item.topic for new_item in from_plain] == ["a", "b"]
     assert from_plain == from_async
 
 
@@ -95,12 +95,12 @@ async def test_chunks_are_bounded(count, is_async):
         for n in range(count):
             yield {"topic": str(n)}
 
-    given = asynchronous() if is_async else ({"topic": str(n)} for n in range(count))
+    raw = asynchronous() if is_async else ({"topic": str(n)} for n in range(count))
 
-    chunks = [chunk async for chunk in read_items(given, ColumnMapping())]
+    chunks = [chunk async for chunk in read_items(raw, ColumnMapping())]
 
     assert max(map(len, chunks)) <= CHUNK
-    assert [draft.line for chunk in chunks for draft in chunk] == list(range(1, count + 1))
+    assert [new_item.line for chunk in chunks for new_item in chunk] == list(range(1, count + 1))
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -112,27 +112,27 @@ async def test_chunk_of_long_items_has_fewer(is_async):
         for _ in range(10):
             yield {"topic": topic}
 
-    given = asynchronous() if is_async else ({"topic": topic} for _ in range(10))
+    raw = asynchronous() if is_async else ({"topic": topic} for _ in range(10))
 
-    chunks = [chunk async for chunk in read_items(given, ColumnMapping())]
+    chunks = [chunk async for chunk in read_items(raw, ColumnMapping())]
 
     assert list(map(len, chunks)) == [4, 4, 2]
 
 
 async def test_items_are_taken_only_as_they_are_needed():
     """A generator is not read ahead of the chunk that is processed."""
-    taken = []
+    read = []
 
-    def given():
+    def raw():
         for n in range(10 * CHUNK):
-            taken.append(n)
+            read.append(n)
             yield {"topic": str(n)}
 
-    stream = read_items(given(), ColumnMapping())
+    stream = read_items(raw(), ColumnMapping())
     await anext(stream)
     await stream.aclose()
 
-    assert len(taken) <= CHUNK + 1
+    assert len(read) <= CHUNK + 1
 
 
 @pytest.mark.parametrize("nothing", [[], (), iter([])], ids=["list", "tuple", "iterator"])
@@ -158,11 +158,11 @@ async def test_empty_asynchronous_stream_is_refused():
 
 async def test_id_is_made_from_the_content():
     """An item without an id gets twenty digits of its content digest, the same every time."""
-    draft = await _one({"topic": "tea", "depth": 3})
+    new_item = await _one({"topic": "tea", "depth": 3})
 
-    assert draft.id is None
-    assert draft.base_id == draft.digest.hex()[:20]
-    assert await _one({"depth": 3, "topic": "tea"}) == draft
+    assert new_item.id is None
+    assert new_item.base_id == new_item.digest.hex()[:20]
+    assert await _one({"depth": 3, "topic": "tea"}) == new_item
 
 
 @pytest.mark.parametrize(
@@ -202,14 +202,14 @@ async def test_equal_items_keep_their_places():
     assert first.base_id == second.base_id
 
 
-@pytest.mark.parametrize(("given", "kept"), [("a", "a"), (7, "7"), (-1, "-1"), ("ü", "ü"), ("a" * 512, "a" * 512)])
-async def test_id_may_be_text_or_a_whole_number(given, kept):
+@pytest.mark.parametrize(("raw", "expected"), [("a", "a"), (7, "7"), (-1, "-1"), ("ü", "ü"), ("a" * 512, "a" * 512)])
+async def test_id_may_be_text_or_a_whole_number(raw, expected):
     """A whole number as an id equals its text."""
-    assert (await _one({"id": given, "topic": "x"})).id == kept
+    assert (await _one({"id": raw, "topic": "x"})).id == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("raw", "reason"),
     [
         ("", "the id is empty"),
         ("  ", "the id is empty"),
@@ -227,10 +227,10 @@ async def test_id_may_be_text_or_a_whole_number(given, kept):
         ("\ud800", "the id has half of a surrogate pair, which is no character; remove it"),
     ],
 )
-async def test_bad_id_is_refused(given, reason):
+async def test_bad_id_is_refused(raw, reason):
     """An id that does not fit in messages, file names and URLs is refused."""
     with pytest.raises(InvalidRow) as caught:
-        await _one({"id": given, "topic": "x"})
+        await _one({"id": raw, "topic": "x"})
 
     assert caught.value.message == f"item 1: {reason}"
 
@@ -260,15 +260,15 @@ async def test_topic_is_needed(values):
         await _one(values)
 
 
-@pytest.mark.parametrize(("given", "kept"), [(5, "5"), (1.5, "1.5"), ("  tea ", "  tea ")])
-async def test_topic_may_be_a_number(given, kept):
+@pytest.mark.parametrize(("raw", "expected"), [(5, "5"), (1.5, "1.5"), ("  tea ", "  tea ")])
+async def test_topic_may_be_a_number(raw, expected):
     """A number as a topic becomes text, and text keeps its spaces."""
-    assert (await _one({"topic": given})).topic == kept
+    assert (await _one({"topic": raw})).topic == expected
 
 
 @pytest.mark.parametrize("column", ["topic", "persona"])
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("raw", "reason"),
     [
         (True, "must be text, not true or false"),
         ([1], "must be text, not a list"),
@@ -276,10 +276,10 @@ async def test_topic_may_be_a_number(given, kept):
         ("a\x00b", "contains a NUL character"),
     ],
 )
-async def test_bad_text_is_refused(column, given, reason):
+async def test_bad_text_is_refused(column, raw, reason):
     """A topic or persona that is not text is refused."""
     with pytest.raises(InvalidRow) as caught:
-        await _one({"topic": "tea", column: given})
+        await _one({"topic": "tea", column: raw})
 
     assert caught.value.message == f"item 1: the {column} {reason}"
 
@@ -293,19 +293,19 @@ async def test_half_of_a_surrogate_pair_is_refused(column):
 
 async def test_parameters_keep_their_shape():
     """Parameters may have any JSON type and name, even `status`, and `parameters` if it is not an object."""
-    given = {"a": None, "b": [1, {"c": 2.5}], "parameters": "3", "status": "single", "": True, "ü": "\x00"}
+    raw = {"a": None, "b": [1, {"c": 2.5}], "parameters": "3", "status": "single", "": True, "ü": "\x00"}
 
-    draft = await _one({"topic": "tea", **given})
+    new_item = await _one({"topic": "tea", **raw})
 
-    assert _parameters(draft) == given
+    assert _parameters(new_item) == raw
 
 
 async def test_parameters_of_an_item_are_its_own():
     """A parameter of an `Item` that is named like a field stays a parameter."""
-    draft = await _one(Item("tea", persona="a monk", parameters={"topic": "x", "persona": "y", "id": 5}))
+    new_item = await _one(Item("tea", persona="a monk", parameters={"topic": "x", "persona": "y", "id": 5}))
 
-    assert (draft.id, draft.topic, draft.persona) == (None, "tea", "a monk")
-    assert _parameters(draft) == {"topic": "x", "persona": "y", "id": 5}
+    assert (new_item.id, new_item.topic, new_item.persona) == (None, "tea", "a monk")
+    assert _parameters(new_item) == {"topic": "x", "persona": "y", "id": 5}
 
 
 def _nested(depth):
@@ -349,20 +349,20 @@ async def test_parameter_that_json_cannot_say_is_refused(value):
 
 async def test_columns_are_named():
     """With named columns, all other columns are parameters, even one called `id`."""
-    given = {"key": "a", "subject": "tea", "voice": "a monk", "id": 5, "depth": 3}
+    raw = {"key": "a", "subject": "tea", "voice": "a monk", "id": 5, "depth": 3}
 
-    draft = await _one(given, ColumnMapping(id="key", topic="subject", persona="voice"))
+    new_item = await _one(raw, ColumnMapping(id="key", topic="subject", persona="voice"))
 
-    assert (draft.id, draft.topic, draft.persona) == ("a", "tea", "a monk")
-    assert _parameters(draft) == {"id": 5, "depth": 3}
+    assert (new_item.id, new_item.topic, new_item.persona) == ("a", "tea", "a monk")
+    assert _parameters(new_item) == {"id": 5, "depth": 3}
 
 
 async def test_columns_do_not_rename_the_fields_of_an_item():
     """Named columns apply to rows only, not to the fields of an `Item`."""
-    draft = await _one(Item("tea", parameters={"subject": "x"}), ColumnMapping(topic="subject"))
+    new_item = await _one(Item("tea", parameters={"subject": "x"}), ColumnMapping(topic="subject"))
 
-    assert draft.topic == "tea"
-    assert _parameters(draft) == {"subject": "x"}
+    assert new_item.topic == "tea"
+    assert _parameters(new_item) == {"subject": "x"}
 
 
 @pytest.mark.parametrize(
@@ -398,14 +398,14 @@ async def test_file_is_read(tmp_path, as_text):
     path = tmp_path / "topics.csv"
     path.write_text('id,topic,persona,depth\na,tea,,3\nb,"cof\nfee",a monk,4\nc,milk,,\n')
 
-    found = await _of_file(str(path) if as_text else path)
+    new_items = await _of_file(str(path) if as_text else path)
 
-    assert [(d.id, d.topic, d.persona, d.line) for d in found] == [
+    assert [(d.id, d.topic, d.persona, d.line) for d in new_items] == [
         ("a", "tea", None, 2),
         ("b", "cof\nfee", "a monk", 3),
         ("c", "milk", None, 5),
     ]
-    assert [_parameters(draft) for draft in found] == [{"depth": "3"}, {"depth": "4"}, {"depth": ""}]
+    assert [_parameters(new_item) for new_item in new_items] == [{"depth": "3"}, {"depth": "4"}, {"depth": ""}]
 
 
 async def test_bad_row_of_a_file_is_named_by_its_line(tmp_path):
@@ -422,9 +422,9 @@ async def test_bad_row_of_a_file_is_named_by_its_line(tmp_path):
 
 async def test_standard_input_is_read():
     """The path `-` reads standard input."""
-    found = await _of_file("-", stdin=io.BytesIO(b"topic\ntea\n"))
+    new_items = await _of_file("-", stdin=io.BytesIO(b"topic\ntea\n"))
 
-    assert [draft.topic for draft in found] == ["tea"]
+    assert [new_item.topic for new_item in new_items] == ["tea"]
 
 
 async def test_missing_file_is_refused(tmp_path):
@@ -485,16 +485,16 @@ async def test_type_of_a_non_item_is_named():
 @pytest.mark.parametrize("status", ["pending", "failed", "completed", None])
 async def test_an_item_of_the_original_has_its_parameters_at_the_top(status):
     """`parameters` of an original's item become the parameters, and its `status` is ignored."""
-    draft = await _one({"id": "1", "topic": "AI Ethics", "parameters": {"tone": "calm"}, "status": status})
+    new_item = await _one({"id": "1", "topic": "AI Ethics", "parameters": {"tone": "calm"}, "status": status})
 
-    assert (draft.id, _parameters(draft)) == ("1", {"tone": "calm"})
-    assert draft.digest == (await _one({"id": "1", "topic": "AI Ethics", "tone": "calm"})).digest
+    assert (new_item.id, _parameters(new_item)) == ("1", {"tone": "calm"})
+    assert new_item.digest == (await _one({"id": "1", "topic": "AI Ethics", "tone": "calm"})).digest
 
 
-@pytest.mark.parametrize("given", [{}, None])
-async def test_an_item_of_the_original_may_be_without_parameters(given):
+@pytest.mark.parametrize("raw", [{}, None])
+async def test_an_item_of_the_original_may_be_without_parameters(raw):
     """An original's item with `parameters` of None has no parameters."""
-    assert _parameters(await _one({"topic": "tea", "parameters": given, "status": "pending"})) == {}
+    assert _parameters(await _one({"topic": "tea", "parameters": raw, "status": "pending"})) == {}
 
 
 async def test_a_parameter_stands_in_one_place():
@@ -507,9 +507,9 @@ async def test_a_parameter_stands_in_one_place():
 
 async def test_one_column_may_be_id_and_topic():
     """One column may be named as both the id and the topic."""
-    draft = await _one({"question": "Why?"}, ColumnMapping("question", "question"))
+    new_item = await _one({"question": "Why?"}, ColumnMapping("question", "question"))
 
-    assert (draft.base_id, draft.topic, draft.parameters_json) == ("Why?", "Why?", "{}")
+    assert (new_item.base_id, new_item.topic, new_item.parameters_json) == ("Why?", "Why?", "{}")
 
 
 async def test_a_data_frame_is_refused():

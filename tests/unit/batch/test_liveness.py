@@ -124,12 +124,12 @@ def test_two_locks_have_a_file_each(tmp_path):
 
 def test_closing_removes_the_file(tmp_path):
     """Closing a lock removes its file, except with `remove=False`."""
-    removed, kept = LivenessLock.open(tmp_path), LivenessLock.open(tmp_path)
+    removed, left_behind = LivenessLock.open(tmp_path), LivenessLock.open(tmp_path)
 
     removed.close()
-    kept.close(remove=False)
+    left_behind.close(remove=False)
 
-    assert [str(path) for path in tmp_path.iterdir()] == [kept.identity.lock_path]
+    assert [str(path) for path in tmp_path.iterdir()] == [left_behind.identity.lock_path]
 
 
 def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
@@ -266,11 +266,11 @@ def test_a_machine_id_is_stored_as_a_hash(tmp_path, monkeypatch):
     named.write_text("0123456789abcdef\n")
     monkeypatch.setattr(liveness.platform, "system", lambda: "Linux")
     monkeypatch.setattr(liveness, "_LINUX_MACHINE_ID", named)
-    found = liveness.machine_id()
+    stored_id = liveness.machine_id()
     named.unlink()
 
-    assert found
-    assert "0123456789abcdef" not in found
+    assert stored_id
+    assert "0123456789abcdef" not in stored_id
     assert liveness.machine_id() == ""
 
 

@@ -96,9 +96,9 @@ def test_retry_waits_as_long_as_it_was_asked_to():
 
 def test_conversation_is_kept_only_by_what_is_done():
     """Only the verdict on `Done` carries a conversation."""
-    kept = conversation()
+    expected = conversation()
 
-    assert _decide(Done(kept)).conversation is kept
+    assert _decide(Done(expected)).conversation is expected
     assert all(_decide(outcome).conversation is None for outcome in (Skip(), Retry(), Fail(), Halt("x")))
 
 
@@ -117,9 +117,9 @@ def test_message_is_capped(outcome):
 
 def test_refused_outcome_fails_its_item():
     """A refused outcome fails its item without the refused conversation, and its tokens still count."""
-    done = _decide(Done(conversation()))
+    decided = _decide(Done(conversation()))
 
-    verdict = Verdict.from_refused(done, "outcome_refused", "x" * 3_000)
+    verdict = Verdict.from_refused(decided, "outcome_refused", "x" * 3_000)
 
     assert (verdict.state, verdict.result, verdict.conversation) == (ItemState.FAILED, "failed", None)
     assert (verdict.code, verdict.message) == ("outcome_refused", "x" * 2_000)
@@ -147,9 +147,9 @@ def test_outcome_is_taken_as_it_is(outcome):
 
 def test_conversation_and_none_mean_done():
     """A returned conversation or None means `Done`."""
-    kept = conversation()
+    expected = conversation()
 
-    assert outcome_from_result(kept) == Done(kept)
+    assert outcome_from_result(expected) == Done(expected)
     assert outcome_from_result(None) == Done(None)
 
 
@@ -193,12 +193,12 @@ def test_code_may_be_a_number(outcome):
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("raw_code", "expected"),
     [(None, "failed"), ("", "failed"), (" \t", "failed"), ("a\tb\nc", "a b c"), ("x" * 500, "x" * 100)],
 )
-def test_code_is_one_short_line(given, kept):
+def test_code_is_one_short_line(raw_code, expected):
     """A code is shortened to one line, and an empty one is replaced by the default."""
-    assert outcome_from_result(Fail(None, code=given)) == Fail("", code=kept)
+    assert outcome_from_result(Fail(None, code=raw_code)) == Fail("", code=expected)
 
 
 @pytest.mark.parametrize("after", ["5", [1], object()])

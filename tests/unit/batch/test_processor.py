@@ -226,13 +226,13 @@ def test_raw_answer_is_capped():
 
 
 @pytest.mark.parametrize(
-    ("answer", "kept"),
+    ("answer", "expected"),
     [("half \udc80 pair", "half \\udc80 pair"), (b"bytes \xff", "b'bytes \\xff'"), ([1, 2], "[1, 2]"), (None, "None")],
 )
-def test_raw_answer_is_made_fit_to_be_stored(answer, kept):
+def test_raw_answer_is_made_fit_to_be_stored(answer, expected):
     """A raw answer is converted to text that a database can store."""
     work = Work(1)
 
     work.raw(answer)
 
-    assert recorded_usage(work).raw == kept
+    assert recorded_usage(work).raw == expected

@@ -21,105 +21,105 @@ def stopwatch(monkeypatch):
 
 
 @pytest.fixture
-def heard():
+def updates():
     return []
 
 
-def _teller(listener):
+def _reporter(listener):
     return ProgressReporter(job_id="topics", listener=listener)
 
 
-async def test_rate_and_eta_know_this_run_only(stopwatch, heard):
+async def test_rate_and_eta_know_this_run_only(stopwatch, updates):
     """Items finished before a resume do not affect rate and remaining time."""
-    teller = _teller(heard.append)
+    reporter = _reporter(updates.append)
 
-    await teller.report(ItemCounts(pending=100, completed=1_000), TokenCounts(), last=True)
+    await reporter.report(ItemCounts(pending=100, completed=1_000), TokenCounts(), last=True)
     stopwatch.seconds += 10
-    await teller.report(ItemCounts(pending=80, completed=1_020), TokenCounts(7, 9), last=True)
+    await reporter.report(ItemCounts(pending=80, completed=1_020), TokenCounts(7, 9), last=True)
 
-    assert heard[0].rate == 0
-    assert heard[0].eta_seconds is None
-    assert heard[1] == JobProgress(
+    assert updates[0].rate == 0
+    assert updates[0].eta_seconds is None
+    assert updates[1] == JobProgress(
         "topics", ItemCounts(pending=80, completed=1_020), TokenCounts(7, 9), 10.0, 2.0, 40.0
     )
 
 
-async def test_failures_are_no_progress(stopwatch, heard):
+async def test_failures_are_no_progress(stopwatch, updates):
     """Failed items reduce the remaining work but do not raise the rate."""
-    teller = _teller(heard.append)
+    reporter = _reporter(updates.append)
 
-    await teller.report(ItemCounts(pending=10), TokenCounts())
+    await reporter.report(ItemCounts(pending=10), TokenCounts())
     stopwatch.seconds += 2
-    await teller.report(ItemCounts(pending=4, running=2, completed=1, failed=2, skipped=1), TokenCounts())
+    await reporter.report(ItemCounts(pending=4, running=2, completed=1, failed=2, skipped=1), TokenCounts())
     stopwatch.seconds += 2
-    await teller.report(ItemCounts(failed=8, completed=1, skipped=1), TokenCounts())
+    await reporter.report(ItemCounts(failed=8, completed=1, skipped=1), TokenCounts())
 
-    assert (heard[1].rate, heard[1].eta_seconds) == (1.0, 6.0)
-    assert (heard[2].rate, heard[2].eta_seconds) == (0.5, 0.0)
+    assert (updates[1].rate, updates[1].eta_seconds) == (1.0, 6.0)
+    assert (updates[2].rate, updates[2].eta_seconds) == (0.5, 0.0)
 
 
-async def test_provider_wait_is_reported(stopwatch, heard):
+async def test_provider_wait_is_reported(stopwatch, updates):
     """The progress includes what all calls wait for."""
     waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", datetime(2026, 1, 1, tzinfo=UTC))
 
-    await _teller(heard.append).report(ItemCounts(pending=10), TokenCounts(), waiting)
+    await _reporter(updates.append).report(ItemCounts(pending=10), TokenCounts(), waiting)
 
-    assert heard[0].provider_wait == waiting
+    assert updates[0].provider_wait == waiting
     eight_seconds_before = waiting.until - timedelta(seconds=7.5)
     assert waiting.format_message(eight_seconds_before) == (
         "Rate limited by models.example; retrying in 8 s (429: per-minute quota)"
     )
 
 
-async def test_nothing_left_takes_no_time(stopwatch, heard):
+async def test_nothing_left_takes_no_time(stopwatch, updates):
     """The remaining time is 0 if no item is left, even for a run that did nothing."""
-    await _teller(heard.append).report(ItemCounts(completed=5), TokenCounts(), last=True)
+    await _reporter(updates.append).report(ItemCounts(completed=5), TokenCounts(), last=True)
 
-    assert heard[0].eta_seconds == 0.0
+    assert updates[0].eta_seconds == 0.0
 
 
-async def test_listener_is_called_ten_times_a_second(stopwatch, heard):
+async def test_listener_is_called_ten_times_a_second(stopwatch, updates):
     """The listener is called at most ten times a second, and always with the last report."""
-    teller = _teller(heard.append)
+    reporter = _reporter(updates.append)
 
     for completed in range(100):
-        await teller.report(ItemCounts(pending=100 - completed, completed=completed), TokenCounts())
+        await reporter.report(ItemCounts(pending=100 - completed, completed=completed), TokenCounts())
         stopwatch.seconds += 0.01
-    await teller.report(ItemCounts(completed=100), TokenCounts(), last=True)
+    await reporter.report(ItemCounts(completed=100), TokenCounts(), last=True)
 
-    assert len(heard) in (10, 11)
-    assert heard[-1].completed == 100
+    assert len(updates) in (10, 11)
+    assert updates[-1].completed == 100
 
 
-async def test_asynchronous_listener_is_awaited(heard):
+async def test_asynchronous_listener_is_awaited(updates):
     """An asynchronous listener is awaited before the run continues."""
 
-    async def listen(told):
+    async def listen(update):
         await asyncio.sleep(0)
-        heard.append(told)
+        updates.append(update)
 
-    await _teller(listen).report(ItemCounts(completed=1), TokenCounts(), last=True)
+    await _reporter(listen).report(ItemCounts(completed=1), TokenCounts(), last=True)
 
-    assert [told.completed for told in heard] == [1]
+    assert [update.completed for update in updates] == [1]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_listener_that_raises_is_not_called_again(heard, caplog, is_async):
+async def test_listener_that_raises_is_not_called_again(updates, caplog, is_async):
     """A listener that raises is logged and not called again, and the run continues."""
 
-    def breaks(told):
-        heard.append(told)
+    def breaks(update):
+        updates.append(update)
         raise ValueError("broken bar")
 
-    async def breaks_later(told):
-        breaks(told)
+    async def breaks_later(update):
+        breaks(update)
 
-    teller = _teller(breaks_later if is_async else breaks)
+    reporter = _reporter(breaks_later if is_async else breaks)
     with caplog.at_level(logging.ERROR, logger="backstay"):
         for _ in range(3):
-            await teller.report(ItemCounts(pending=1), TokenCounts(), last=True)
+            await reporter.report(ItemCounts(pending=1), TokenCounts(), last=True)
 
-    assert len(heard) == 1
+    assert len(updates) == 1
     assert [(record.msg, record.job, record.error) for record in caplog.records] == [
         ("progress_listener_failed", "topics", "ValueError")
     ]
@@ -127,7 +127,7 @@ async def test_listener_that_raises_is_not_called_again(heard, caplog, is_async)
 
 async def test_listener_is_optional():
     """Without a listener nothing is reported."""
-    await _teller(None).report(ItemCounts(pending=1), TokenCounts(), last=True)
+    await _reporter(None).report(ItemCounts(pending=1), TokenCounts(), last=True)
 
 
 @pytest.mark.parametrize(

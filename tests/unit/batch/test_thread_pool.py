@@ -46,12 +46,12 @@ def test_calls_at_once_have_a_thread_each():
 def test_idle_threads_end(short_idle):
     """Idle threads end, and the next call gets a new one."""
     pool, before = ThreadPool(), len(_pool_threads())
-    done = []
+    finished = []
 
-    pool.submit(lambda: done.append(1))
-    until(lambda: len(done) == 1 and len(_pool_threads()) <= before)
-    pool.submit(lambda: done.append(2))
-    until(lambda: len(done) == 2)
+    pool.submit(lambda: finished.append(1))
+    until(lambda: len(finished) == 1 and len(_pool_threads()) <= before)
+    pool.submit(lambda: finished.append(2))
+    until(lambda: len(finished) == 2)
 
     assert pool._idle in (0, 1)
 
@@ -59,18 +59,18 @@ def test_idle_threads_end(short_idle):
 def test_no_call_is_lost_between_idleness_and_work(monkeypatch):
     """A call reserved for a thread whose idle time has just ended still runs."""
     monkeypatch.setattr(thread_pool, "_IDLE_SECONDS", 0.0005)
-    pool, lock, done = ThreadPool(), threading.Lock(), []
+    pool, lock, finished = ThreadPool(), threading.Lock(), []
 
     def call():
         with lock:
-            done.append(1)
+            finished.append(1)
 
     for number in range(1_500):
         pool.submit(call)
         if number % 3 == 0:
             time.sleep(0.0005)
 
-    until(lambda: len(done) == 1_500)
+    until(lambda: len(finished) == 1_500)
 
 
 def test_hanging_call_does_not_keep_the_process(tmp_path):

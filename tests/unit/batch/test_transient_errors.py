@@ -60,9 +60,9 @@ def _sdk(package, name, status, *, code=None, body=None, **headers):
 @pytest.mark.parametrize("make", [_httpx, _aiohttp, _requests])
 def test_status_decides(make):
     """An error response is retried if its status means overload or a server error, and not otherwise."""
-    found = {status: transient_error(make(status), _NOW) for status in _STATUSES}
+    errors = {status: transient_error(make(status), _NOW) for status in _STATUSES}
 
-    assert found == {status: TransientError(f"http_{status}") if ok else None for status, ok in _STATUSES.items()}
+    assert errors == {status: TransientError(f"http_{status}") if ok else None for status, ok in _STATUSES.items()}
 
 
 @pytest.mark.parametrize("make", [_httpx, _aiohttp, _requests])
@@ -121,9 +121,9 @@ def test_retry_after_is_read(make, header, after):
 )
 def test_lost_connections_and_timeouts_pass(error, code):
     """Lost connections, incomplete responses and time-outs are retried, and request errors are not."""
-    found = transient_error(error, _NOW)
+    errors = transient_error(error, _NOW)
 
-    assert (found.code if found else None) == code
+    assert (errors.code if errors else None) == code
 
 
 @pytest.mark.parametrize("package", ["openai", "anthropic"])
@@ -168,10 +168,10 @@ def test_untrusted_certificate_does_not_pass():
 
 def test_circle_of_causes_ends():
     """A circular chain of causes is examined without an endless loop."""
-    one, other = httpx.ConnectError("x"), ValueError("y")
-    one.__cause__, other.__cause__ = other, one
+    first, other = httpx.ConnectError("x"), ValueError("y")
+    first.__cause__, other.__cause__ = other, first
 
-    assert transient_error(one, _NOW) == TransientError("connection")
+    assert transient_error(first, _NOW) == TransientError("connection")
 
 
 def test_attribute_that_raises_is_as_good_as_none():
