@@ -1,4 +1,4 @@
-"""A library of its own for every test, opened as a program opens it."""
+"""A separate library for every test, opened as a program opens it."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,8 +12,8 @@ from support.stores import PARAMETERS, Kind, require
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings of whoever runs the tests."""
+def _without_own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Remove the settings of the user who runs the tests."""
     monkeypatch.delenv("BACKSTAY_DATABASE_URL", raising=False)
     monkeypatch.delenv("BACKSTAY_OWNER", raising=False)
     monkeypatch.delenv("BACKUP_DIRECTORY", raising=False)
@@ -23,7 +23,7 @@ def _nothing_said_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 @pytest.fixture(params=PARAMETERS)
 def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path | str]:
-    """Where a library is, of every kind of database."""
+    """Return the address of a library, on every kind of database."""
     kind: Kind = request.param
     require(kind)
     with kind.place(tmp_path) as where:
@@ -34,7 +34,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture
 async def backstay(path: Path | str) -> AsyncIterator[Backstay]:
-    """An open library, whose promises are checked when the test is over."""
+    """Open a library whose invariants are checked at the end of the test."""
     async with Backstay.open(path) as backstay:
         yield backstay
     refuse(violations(path, at_rest=False))

@@ -1,4 +1,4 @@
-"""What stays of a job, what goes, and who sweeps up after whom."""
+"""Cleanup of finished jobs and of interrupted work."""
 
 from contextlib import contextmanager
 
@@ -26,7 +26,7 @@ def _fail_second(item, _):
 
 
 async def test_checkpoint_of_a_completed_job_is_cleaned(backstay, path):
-    """By itself: one thin row an item stays, and the job leaves the view."""
+    """A completed job is cleaned automatically: one thin row per item stays, and the job leaves the view."""
     await backstay.batches.run("batch", items(20), Writer())
 
     assert (await backstay.batches.checkpoint("batch")).cleaned
@@ -34,7 +34,7 @@ async def test_checkpoint_of_a_completed_job_is_cleaned(backstay, path):
 
 
 async def test_cleaned_job_is_free_to_run_again(backstay):
-    """And its input is still compared whole."""
+    """Running a cleaned job again makes no call, and still compares the whole input."""
     await backstay.batches.run("batch", items(20), Writer())
     write = Writer()
 
@@ -44,7 +44,7 @@ async def test_cleaned_job_is_free_to_run_again(backstay):
 
 
 async def test_cleaned_job_takes_new_items(backstay, path):
-    """And is cleaned again."""
+    """A cleaned job accepts new items, and is cleaned again after them."""
     await backstay.batches.run("batch", items(3), Writer())
 
     result = await backstay.batches.run("batch", items(5), Writer(), accept_new_items=True)
@@ -54,7 +54,7 @@ async def test_cleaned_job_takes_new_items(backstay, path):
 
 
 async def test_job_with_failures_keeps_its_checkpoint(backstay, path):
-    """Until they are retried; then it is cleaned."""
+    """A job with failures keeps its checkpoint until they are retried successfully."""
     await backstay.batches.run("batch", items(3), Writer(_fail_second))
     assert _count(path, "item_inputs", "attempts", "batch_checkpoints") == (3, 3, 1)
 
@@ -64,7 +64,7 @@ async def test_job_with_failures_keeps_its_checkpoint(backstay, path):
 
 
 async def test_deleted_conversation_is_not_generated_again(path):
-    """Its item is completed all the same."""
+    """An item of a cleaned job stays completed when its conversation is deleted."""
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(3), Writer())
         ask(
@@ -81,9 +81,9 @@ async def test_deleted_conversation_is_not_generated_again(path):
         assert await backstay.conversations.count(Selection(job_id="batch")) == 3
 
 
-async def test_cleaning_that_was_cut_off_is_finished_by_the_next_run(backstay, path):
-    """Of whatever job that is."""
-    with _out_of_order(backstay._store.batches.jobs, "clean_step"), pytest.raises(StoreFull):
+async def test_interrupted_cleaning_is_finished_by_the_next_run(backstay, path):
+    """The next run of any job finishes an interrupted cleaning."""
+    with _full_disk(backstay._store.batches.jobs, "clean_step"), pytest.raises(StoreFull):
         await backstay.batches.run("batch", items(20), Writer())
     assert (await backstay.batches.checkpoint("batch")).state is JobState.COMPLETED
     assert _count(path, "item_inputs", "attempts") == (20, 20)
@@ -98,7 +98,7 @@ async def test_cleaning_that_was_cut_off_is_finished_by_the_next_run(backstay, p
 
 
 async def test_discarded_job_frees_its_name(path):
-    """All of it goes but its conversations."""
+    """A discarded job leaves only its conversations, and frees its name."""
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(3), Writer(_fail_second))
 
@@ -112,7 +112,7 @@ async def test_discarded_job_frees_its_name(path):
 
 
 async def test_job_in_any_state_may_be_discarded(backstay, path):
-    """As long as nobody works on it."""
+    """A job in any state can be discarded if no worker is running it."""
     await backstay.batches.create("pending", items(2), "scripted")
     await backstay.batches.run("interrupted", items(2), Writer(), limit=1)
     await backstay.batches.create("cancelled", items(2), "scripted")
@@ -125,10 +125,10 @@ async def test_job_in_any_state_may_be_discarded(backstay, path):
     assert _count(path, "jobs", "items") == (0, 0)
 
 
-async def test_discard_that_was_cut_off_is_finished_by_the_next_run(backstay, path):
-    """Its name is free from the first moment on."""
+async def test_interrupted_discard_is_finished_by_the_next_run(backstay, path):
+    """The next run finishes an interrupted discard, which has freed the job's name at once."""
     await backstay.batches.create("batch", items(5), "scripted")
-    with _out_of_order(backstay._store.batches.intake, "drop_step"), pytest.raises(StoreFull):
+    with _full_disk(backstay._store.batches.intake, "drop_step"), pytest.raises(StoreFull):
         await backstay.batches.discard("batch")
     assert _count(path, "items") == (5,)
 
@@ -138,7 +138,7 @@ async def test_discard_that_was_cut_off_is_finished_by_the_next_run(backstay, pa
 
 
 async def test_dead_worker_does_not_keep_a_job(backstay, path):
-    """It is taken over first."""
+    """A job with a dead worker can be discarded, after its lease is reclaimed."""
     await backstay.batches.create("batch", items(3), "scripted")
     life = LivenessLock.open(backstay._store.locks)
     await backstay._store.batches.work.acquire_lease("local", "batch", life.identity, after_lease_loss=False)
@@ -153,8 +153,8 @@ async def test_dead_worker_does_not_keep_a_job(backstay, path):
 
 
 @contextmanager
-def _out_of_order(store, method):
-    """Have one method of a store fail as on a full disk."""
+def _full_disk(store, method):
+    """Let one method of a store fail as on a full disk."""
 
     async def full(*_args, **_kwargs):
         raise StoreFull("No space is left")
@@ -173,7 +173,7 @@ async def _leave_staged(backstay, card):
 
 
 async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
-    """By the next run, with the file that proved it dead."""
+    """The next run drops the staged job of a dead process, and removes its lock file."""
     life = LivenessLock.open(backstay._store.locks)
     life.close(remove=False)
     await _leave_staged(backstay, life.identity)
@@ -184,7 +184,7 @@ async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
 
 
 async def test_staged_job_of_a_living_process_is_left_alone(backstay, path):
-    """It is still being made."""
+    """A staged job stays while its creator lives."""
     life = LivenessLock.open(backstay._store.locks)
     await _leave_staged(backstay, life.identity)
     await _leave_staged(backstay, card())
@@ -196,9 +196,9 @@ async def test_staged_job_of_a_living_process_is_left_alone(backstay, path):
 
 
 async def test_full_disk_while_a_job_is_made_leaves_nothing_for_ever(backstay, path):
-    """Neither can it be made nor swept up then; the next run, with room again, does both."""
+    """A full disk prevents both the creation and its cleanup; the next run with free space does both."""
     intake = backstay._store.batches.intake
-    with _out_of_order(intake, "publish"), _out_of_order(intake, "drop_step"), pytest.raises(StoreFull):
+    with _full_disk(intake, "publish"), _full_disk(intake, "drop_step"), pytest.raises(StoreFull):
         await backstay.batches.run("batch", items(5), Writer())
     assert _count(path, "jobs", "items") == (1, 5)
 
@@ -209,7 +209,7 @@ async def test_full_disk_while_a_job_is_made_leaves_nothing_for_ever(backstay, p
 
 
 async def test_full_disk_while_working_leaves_a_resumable_job(backstay, path):
-    """What was acknowledged is there, what was in flight is given back as soon as that can be written."""
+    """After a full disk acknowledged results are stored, and items in flight are released once that can be written."""
     work, commit, commits = backstay._store.batches.work, backstay._store.batches.work.commit, []
 
     async def full_later(*arguments):
@@ -231,10 +231,10 @@ async def test_full_disk_while_working_leaves_a_resumable_job(backstay, path):
 
 
 async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay):
-    """Not even giving back can be written: the file of the worker proves it gone."""
+    """If a full disk prevents even the release, the worker's unlocked file proves that it is dead."""
     work = backstay._store.batches.work
     await backstay.batches.create("batch", items(10), "scripted")
-    with _out_of_order(work, "commit"), _out_of_order(work, "leave"), pytest.raises(StoreFull):
+    with _full_disk(work, "commit"), _full_disk(work, "leave"), pytest.raises(StoreFull):
         await backstay.batches.resume("batch")
     assert (await backstay.batches.checkpoint("batch")).state is JobState.INTERRUPTED
 
@@ -244,7 +244,7 @@ async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay):
 
 
 async def test_job_whose_worker_died_after_the_last_item_is_settled(backstay, path):
-    """Its items are all there; nobody was left to say so."""
+    """A run settles a job whose worker died after the last item."""
     await backstay.batches.run("batch", items(2), Writer())
     ask(path, "UPDATE jobs SET state = 'running', finished_at = NULL, cleaned_at = NULL")
 
@@ -255,7 +255,7 @@ async def test_job_whose_worker_died_after_the_last_item_is_settled(backstay, pa
 
 
 async def test_settings_of_a_job_are_its_own(backstay):
-    """What it was made with holds, whoever resumes it."""
+    """A resumed job uses the settings that it was created with."""
     job = await backstay.batches.create("batch", items(1), "scripted", max_attempts=9, timeout=7)
     await backstay.batches.resume("batch")
 

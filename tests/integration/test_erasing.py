@@ -1,4 +1,4 @@
-"""A delete without a backup leaves no text in the file of the database or its log."""
+"""A delete without a backup leaves no text in the database file or its log."""
 
 import json
 import random
@@ -13,7 +13,7 @@ _COUNT = 1_500
 
 
 def _rows():
-    """Yield conversations from a line to several pages, each with a word of its own all over it."""
+    """Yield conversations from one line to several pages long, each full of a unique word."""
     chance = random.Random(1)
     for number in range(_COUNT):
         text = f"word{number:05}x " * chance.choice([2, 20, 90, 300, 900])
@@ -22,7 +22,7 @@ def _rows():
 
 
 async def _half_deleted(path):
-    """Delete every other conversation for good, after some were deleted and restored; return what is left, too."""
+    """Delete every other conversation permanently, after some were deleted and restored; return what is left, too."""
     rows = list(_rows())
     (path.parent / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     async with Backstay.open(path) as backstay:
@@ -42,16 +42,16 @@ async def _half_deleted(path):
     return result, remaining & set(range(1, _COUNT, 2))
 
 
-async def test_nothing_of_what_was_deleted_for_good_is_left_in_the_file(tmp_path):
-    """A deleted text is neither in the database nor in its log, even after SQLite has moved rows."""
+async def test_permanently_deleted_text_is_not_left_in_the_file(tmp_path):
+    """A permanently deleted text is in neither the database nor its log, even after SQLite has moved rows."""
     result, remaining = await _half_deleted(tmp_path / "library.db")
 
     assert result.is_erased
     assert remaining == set()
 
 
-async def test_a_large_database_is_not_written_anew(tmp_path, monkeypatch):
-    """In a large file a few remnants may be left, as the delete says, and VACUUM by any program removes them."""
+async def test_a_large_database_is_not_rewritten(tmp_path, monkeypatch):
+    """A delete in a large file may leave a few remnants, which it reports and which VACUUM removes."""
     path = tmp_path / "library.db"
     monkeypatch.setattr(database, "_LARGEST_REWRITTEN", 1_000)
     result, remaining = await _half_deleted(path)
@@ -66,7 +66,7 @@ async def test_a_large_database_is_not_written_anew(tmp_path, monkeypatch):
 
 
 async def test_without_erasing(tmp_path, monkeypatch):
-    """The control: an ordinary delete of SQLite leaves nearly all texts in the file."""
+    """Control: an ordinary delete of SQLite leaves nearly all texts in the file."""
 
     async def not_at_all(self):
         return False

@@ -1,4 +1,4 @@
-"""When every item would fail, few do, and none is harmed."""
+"""If every item would fail, the job pauses after a few, without harm to the items."""
 
 import asyncio
 
@@ -14,8 +14,8 @@ from support.processors import Gate, Writer
 pytestmark = pytest.mark.promise("B5", "B6")
 
 
-async def test_doom_pauses_the_job(backstay):
-    """With the reason; its items stay pending, and no further call is made."""
+async def test_halt_pauses_the_job(backstay):
+    """A `Halt` pauses the job with its reason, leaves its items pending, and stops further calls."""
     write = Writer(lambda item, _: Halt("the key is wrong", code="http_401"))
 
     result = await backstay.batches.run("batch", items(50), write, concurrency=4)
@@ -27,8 +27,8 @@ async def test_doom_pauses_the_job(backstay):
     assert (await backstay.batches.checkpoint("batch")).workers == 0
 
 
-async def test_what_was_in_flight_beside_a_doom_is_kept(backstay):
-    """It was paid for."""
+async def test_calls_in_flight_during_a_halt_are_stored(backstay):
+    """The results of calls in flight during a `Halt` are stored, since they were paid for."""
 
     def answer(item, _):
         return Halt("quota exhausted") if item.id == "item-3" else conversation(item.topic)
@@ -39,8 +39,8 @@ async def test_what_was_in_flight_beside_a_doom_is_kept(backstay):
     assert await backstay.conversations.count(Selection(job_id="batch")) == 4
 
 
-async def test_mended_job_goes_on(backstay):
-    """The tries that were doomed do not count."""
+async def test_fixed_job_resumes(backstay):
+    """A job resumes after a `Halt` is fixed, and the halted tries do not count."""
     attempts = {}
 
     def answer(item, work):
@@ -57,7 +57,7 @@ async def test_mended_job_goes_on(backstay):
 
 @pytest.mark.parametrize(("concurrency", "most"), [(1, 20), (8, 20), (50, 50)])
 async def test_one_error_over_all_first_calls_pauses_the_job(backstay, concurrency, most):
-    """No more than max(20, concurrency) calls are made; the items are put back unharmed."""
+    """After max(20, concurrency) first calls with one error the job pauses, and its items are requeued."""
     write = Writer(lambda *_: Fail("no such model", code="http_404"))
 
     result = await backstay.batches.run("batch", items(120), write, concurrency=concurrency)
@@ -70,7 +70,7 @@ async def test_one_error_over_all_first_calls_pauses_the_job(backstay, concurren
 
 
 async def test_processor_with_a_mistake_pauses_the_job(backstay):
-    """A slip in the user's own function costs twenty calls, not a night."""
+    """A bug in the user's function pauses the job after twenty calls."""
 
     def process(item):
         return item.parameters["temprature"]
@@ -81,8 +81,8 @@ async def test_processor_with_a_mistake_pauses_the_job(backstay):
     assert result.pause.code == "processor_error.KeyError"
 
 
-async def test_mended_job_has_lost_nothing(backstay):
-    """Items that were put back have all their tries."""
+async def test_fixed_job_has_all_its_tries(backstay):
+    """Items requeued by the breaker have all their tries after the error is fixed."""
     await backstay.batches.run("batch", items(30), Writer(lambda *_: Fail("no")), max_attempts=1)
 
     result = await backstay.batches.run("batch", items(30), Writer(), max_attempts=1)
@@ -92,7 +92,7 @@ async def test_mended_job_has_lost_nothing(backstay):
 
 @pytest.mark.parametrize("innocent", [1, 10, 20])
 async def test_one_that_works_lets_the_others_be_tried(backstay, innocent):
-    """Failures are then taken for the items' own, as long as they do not fill the window."""
+    """After one success failures count as the items' own, as long as they do not fill the window."""
     write = Writer(lambda item, _: conversation() if item.id == f"item-{innocent}" else Fail("no"))
 
     result = await backstay.batches.run("batch", items(45), write, concurrency=4)
@@ -102,7 +102,7 @@ async def test_one_that_works_lets_the_others_be_tried(backstay, innocent):
 
 
 async def test_what_breaks_after_a_good_run_pauses_the_job(backstay):
-    """A hundred good answers hide nothing: the window finds out, and nothing that it saw is lost."""
+    """Failures after a hundred successes pause the job, and all items in the window are requeued."""
     write = Writer(lambda item, _: conversation() if int(item.id[5:]) <= 100 else Fail("no", code="length"))
 
     result = await backstay.batches.run("batch", items(400), write, concurrency=4)
@@ -113,7 +113,7 @@ async def test_what_breaks_after_a_good_run_pauses_the_job(backstay):
 
 
 async def test_tries_that_are_repeated_pause_the_job_too(backstay):
-    """Items that have tries left cost as much as those that have none: the job pauses, all tries given back."""
+    """Retried items with unusable answers pause the job too, and get all their tries back."""
 
     def answer(item, work):
         work.raw("I would rather talk.")
@@ -129,8 +129,8 @@ async def test_tries_that_are_repeated_pause_the_job_too(backstay):
     assert mended.counts == ItemCounts(completed=200)
 
 
-async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backstay, monkeypatch):
-    """What was under way when the breaker tripped fails like the others, and is as little to blame."""
+async def test_call_that_ends_during_a_requeue_is_requeued_too(backstay, monkeypatch):
+    """An item whose call fails while the others are requeued is requeued as well."""
     late, put_back = asyncio.Event(), Worker._requeue
 
     async def put_back_while_it_ends(worker, pause):
@@ -151,8 +151,8 @@ async def test_call_that_ends_while_items_are_put_back_is_put_back_as_well(backs
     assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(completed=1, pending=99))
 
 
-async def test_different_errors_are_no_doom(backstay):
-    """Each item has its own trouble."""
+async def test_different_errors_do_not_trip_the_breaker(backstay):
+    """Different errors of the items do not pause the job."""
     write = Writer(lambda item, _: Fail("no", code=f"code_{int(item.id[5:]) % 2}"))
 
     result = await backstay.batches.run("batch", items(40), write)
@@ -161,21 +161,21 @@ async def test_different_errors_are_no_doom(backstay):
 
 
 async def test_small_job_simply_fails(backstay):
-    """Fewer items than the first calls: they are tried, and told."""
+    """A job with fewer items than the first calls is tried whole, and its failures are reported."""
     result = await backstay.batches.run("batch", items(19), Writer(lambda *_: Fail("no")))
 
     assert (result.state, result.counts) == (JobState.COMPLETED_WITH_FAILURES, ItemCounts(failed=19))
 
 
-async def test_job_of_just_the_first_calls_is_doomed(backstay):
-    """Though the last of them settled it."""
+async def test_job_of_just_the_first_calls_is_paused(backstay):
+    """A job with exactly as many items as the first calls is paused, although its last failure settled it."""
     result = await backstay.batches.run("batch", items(20), Writer(lambda *_: Fail("no")))
 
     assert (result.ending, result.state, result.counts) == (EndReason.PAUSED, JobState.PAUSED, ItemCounts(pending=20))
 
 
 async def test_cancelled_job_is_not_paused_by_its_last_calls(backstay):
-    """What the user decided while they were under way stands."""
+    """A job that was cancelled during its last calls stays cancelled when they fail."""
     calls = []
 
     async def process(item):
@@ -194,7 +194,7 @@ async def _is_paused(backstay):
 
 
 async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(backstay):
-    """The pause stops the run; what the user decides until its last call has ended is what it ends with."""
+    """A job that is cancelled while its paused run waits for its last calls ends cancelled."""
     gate = asyncio.Event()
 
     async def process(item):
@@ -214,7 +214,7 @@ async def test_job_that_is_cancelled_while_a_paused_run_drains_ends_cancelled(ba
 
 
 async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay):
-    """There is nothing left to resume."""
+    """A paused run whose last calls complete the job ends as finished."""
     gate, calls = asyncio.Event(), []
 
     async def first_is_kept():
@@ -237,7 +237,7 @@ async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay
 
 
 async def test_a_job_that_pauses_itself_waits_for_the_calls_under_way(backstay, monkeypatch):
-    """They may have to be paid: nobody asked for haste, so none is thrown away, whatever the grace of a stop."""
+    """A job that pauses itself waits for all calls in flight, regardless of the grace period of a stop."""
     gate, looks, abandon_waiting = Gate(), [], Executor.abandon_waiting
     # A worker of a paused job does so each time that it looks whether it may leave.
     monkeypatch.setattr(Executor, "abandon_waiting", lambda calls: (looks.append(None), abandon_waiting(calls)))

@@ -1,4 +1,4 @@
-"""Ids that are made beside ids that are given."""
+"""Generated ids next to ids of the input."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from support.conversations import conversation
 
 
 @pytest.mark.parametrize("given_first", [True, False])
-async def test_an_id_that_looks_like_a_made_one_is_no_clash(tmp_path, given_first):
-    """The made one gives way: three items, three ids."""
+async def test_an_id_like_a_generated_one_is_no_conflict(tmp_path, given_first):
+    """An id of the input that equals a generated one makes the generated one differ, so that all items have ids."""
 
     async def answer(item):
         return conversation(item.topic)

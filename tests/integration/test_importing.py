@@ -1,4 +1,4 @@
-"""What comes in from files, whole or not at all."""
+"""Imports of files, each as a whole or not at all."""
 
 import io
 import json
@@ -54,8 +54,8 @@ async def _only(backstay):
     ],
     ids=["messages", "sharegpt", "native", "turns", "with a version", "out of order"],
 )
-async def test_shapes_are_told_by_their_turns(backstay, tmp_path, row):
-    """The same conversation in each."""
+async def test_shapes_are_recognised_by_their_turns(backstay, tmp_path, row):
+    """Every supported shape of a file gives the same conversation."""
     result = await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row))
 
     assert result.imported == 1
@@ -65,8 +65,8 @@ async def test_shapes_are_told_by_their_turns(backstay, tmp_path, row):
     ]
 
 
-async def test_keys_that_are_not_ours_are_kept(backstay, tmp_path):
-    """On conversations and on turns, whatever their depth."""
+async def test_unknown_keys_are_stored(backstay, tmp_path):
+    """Unknown keys of conversations and turns are stored as metadata, at any depth."""
     row = {
         "id": 7,
         "topic": ["not", "text"],
@@ -90,8 +90,8 @@ async def test_keys_that_are_not_ours_are_kept(backstay, tmp_path):
     assert only.turns[0].metadata == {"weight": 0.5, "tool_calls": [{"x": {}}], "id": 3}
 
 
-async def test_a_native_export_comes_back_as_it_was(backstay, tmp_path):
-    """Into another library: the same digests, in the same order."""
+async def test_a_native_export_is_imported_unchanged(backstay, tmp_path):
+    """A native export gives the same digests in the same order in another library."""
     expected = await filled(tmp_path / "other" / "backstay.db", 20)
     async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         rows = [conversation.to_dict() async for conversation in other.conversations.export(ALL)]
@@ -105,8 +105,8 @@ async def test_a_native_export_comes_back_as_it_was(backstay, tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-async def test_a_backup_comes_into_another_library(backstay, tmp_path, compressed):
-    """From its file alone, columns of a user's own included where they are here, too; else they are metadata."""
+async def test_a_backup_is_imported_into_another_library(backstay, tmp_path, compressed):
+    """A backup file gives another library the same conversations, with values of missing user columns as metadata."""
     expected = await filled(tmp_path / "other" / "backstay.db", 20)
     async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         ask(other.settings.database, "ALTER TABLE turns ADD COLUMN score REAL; UPDATE turns SET score = 0.5")
@@ -124,7 +124,7 @@ async def test_a_backup_comes_into_another_library(backstay, tmp_path, compresse
 
 
 async def test_an_import_of_a_backup_is_a_restore(backstay, tmp_path):
-    """Into the library that it comes from: items have their results again."""
+    """Importing a backup into its own library gives the items their results again."""
     await backstay.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
     before = await digests(backstay)
     deleted = await backstay.conversations.delete(ALL)
@@ -138,7 +138,7 @@ async def test_an_import_of_a_backup_is_a_restore(backstay, tmp_path):
 
 
 async def test_results_that_no_item_here_has_are_no_results(backstay, tmp_path):
-    """A job here that happens to have the same name is not given a second result."""
+    """An imported conversation is not linked to a job here that only has the same name."""
     await backstay.batches.run("job", [{"id": "a", "topic": "A"}], "scripted")
     row = {"id": "x", "job_id": "job", "item_id": "a", "messages": _MESSAGES}
 
@@ -149,15 +149,15 @@ async def test_results_that_no_item_here_has_are_no_results(backstay, tmp_path):
 
 
 @pytest.fixture
-def clashing(tmp_path):
-    """One id, three contents and one repetition."""
+def conflicting(tmp_path):
+    """Write a file with one id, three contents and one repetition."""
     other = [{"role": "user", "content": "Other"}]
     rows = [{"id": "x", "messages": _MESSAGES}, {"id": "y", "messages": _MESSAGES}]
     return _jsonl(tmp_path / "in.jsonl", *rows, rows[0], {"id": "x", "messages": other}, {"messages": other})
 
 
 async def test_a_file_beyond_the_ceiling_locks_nothing(backstay, tmp_path, monkeypatch):
-    """A file beyond the ceiling is refused before a transaction begins; without a ceiling it is imported."""
+    """A file beyond the ceiling is refused before a transaction begins, and imported without a ceiling."""
     rows = _jsonl(tmp_path / "rows.jsonl", *({"messages": _MESSAGES} for _ in range(4)))
     with monkeypatch.context() as locked:
         locked.setattr(SqlConversations, "import_conversations", None)
@@ -170,18 +170,18 @@ async def test_a_file_beyond_the_ceiling_locks_nothing(backstay, tmp_path, monke
     assert (await backstay.conversations.import_file(rows)).imported == 4
 
 
-async def test_a_clash_imports_nothing(backstay, clashing):
-    """By default; the line and the id are named, and what may be done."""
+async def test_a_conflict_imports_nothing(backstay, conflicting):
+    """By default a conflict imports nothing and names the line, the id and the options."""
     with pytest.raises(ConversationExists, match="line 4: another conversation has the id 'x'; nothing was imported"):
-        await backstay.conversations.import_file(clashing)
+        await backstay.conversations.import_file(conflicting)
 
     assert await backstay.conversations.count(ALL) == 0
 
 
 @pytest.mark.parametrize(("policy", "stored", "counts"), [("skip", 3, (3, 1, 1, 0)), ("new", 4, (4, 1, 0, 1))])
-async def test_clashes_by_policy(backstay, clashing, policy, stored, counts):
-    """Left out, or given another id; nothing is overwritten either way."""
-    result = await backstay.conversations.import_file(clashing, on_conflict=policy)
+async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts):
+    """Conflicting conversations are skipped or renamed, and none is overwritten."""
+    result = await backstay.conversations.import_file(conflicting, on_conflict=policy)
 
     assert (result.imported, result.identical, result.skipped, result.renamed) == counts
     assert await backstay.conversations.count(ALL) == stored
@@ -212,8 +212,8 @@ async def test_clashes_by_policy(backstay, clashing, policy, stored, counts):
         ("in.json", '{"version":"1.0","conversations":[\n', NotABackup, "not a backup"),
     ],
 )  # fmt: skip
-async def test_files_of_no_use_are_refused(backstay, tmp_path, name, content, error, location):
-    """Each names the place; nothing is stored, although a good row comes first."""
+async def test_unusable_files_are_refused(backstay, tmp_path, name, content, error, location):
+    """An unusable file is refused with the location of the error, and even its good rows are not stored."""
     good = json.dumps({"messages": _MESSAGES}) + "\n" if name.endswith("l") and error is InvalidRow else ""
     (tmp_path / name).write_text(good + content)
 
@@ -225,8 +225,8 @@ async def test_files_of_no_use_are_refused(backstay, tmp_path, name, content, er
     assert await backstay.conversations.count(ALL) == 0
 
 
-async def test_a_backup_that_is_cut_off_is_refused(backstay, tmp_path):
-    """Even where the compression does not notice: nothing of it is stored."""
+async def test_a_truncated_backup_is_refused(backstay, tmp_path):
+    """A truncated backup is refused and not stored, even if its compression does not show the truncation."""
     await filled(tmp_path / "other" / "backstay.db", 20)
     async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         backup = await other.backups.create(ALL)
@@ -239,8 +239,8 @@ async def test_a_backup_that_is_cut_off_is_refused(backstay, tmp_path):
     assert await backstay.conversations.count(ALL) == 0
 
 
-async def test_missing_and_unreadable_files_are_told(backstay, tmp_path):
-    """As for the input of a job."""
+async def test_missing_and_unreadable_files_are_refused(backstay, tmp_path):
+    """Missing and unreadable files are refused like those of a job's input."""
     with pytest.raises(InputNotFound, match="there is no such file"):
         await backstay.conversations.import_file(tmp_path / "none.jsonl")
     with pytest.raises(InputUnreadable, match="this is a directory"):
@@ -248,7 +248,7 @@ async def test_missing_and_unreadable_files_are_told(backstay, tmp_path):
 
 
 async def test_standard_input_is_read(backstay):
-    """Rows or a backup, told by their first bytes."""
+    """Standard input is recognised as rows or a backup by its first bytes."""
     piped = io.BytesIO(json.dumps({"messages": _MESSAGES}).encode())
 
     await backstay.conversations.import_file("-", stdin=piped)
@@ -257,8 +257,8 @@ async def test_standard_input_is_read(backstay):
 
 
 @pytest.mark.skipif(not _DATA.exists(), reason="the dialogues of the Schema-Guided Dialogue data set are not here")
-async def test_annotated_dialogues_come_back_as_they_were(backstay, tmp_path):
-    """Imported, deleted, restored: deep annotations included."""
+async def test_annotated_dialogues_are_restored_unchanged(backstay, tmp_path):
+    """Deeply annotated conversations are unchanged after import, delete and restore."""
     dialogues = json.loads(_DATA.read_text())
     rows = [
         {
@@ -310,8 +310,8 @@ def _originals(count=1):
 
 @pytest.mark.parametrize("name", ["in.json", "in.jsonl", "in.json.zst", "-"])
 @pytest.mark.parametrize("indent", [None, 2])
-async def test_a_backup_of_the_original_comes_in(backstay, tmp_path, name, indent):
-    """However it is laid out, compressed or through a pipe, with what its app has added."""
+async def test_a_backup_of_the_original_is_imported(backstay, tmp_path, name, indent):
+    """A backup of the original is imported in any layout, compressed or piped, with its app's additions."""
     data = json.dumps(_originals(), indent=indent).encode()
     stdin = io.BytesIO(data) if name == "-" else None
     if stdin is None:
@@ -332,8 +332,8 @@ async def test_a_backup_of_the_original_comes_in(backstay, tmp_path, name, inden
 
 
 @pytest.mark.parametrize("layout", [{"indent": 2}, {"indent": 1, "sort_keys": True}, {}])
-async def test_a_backup_that_was_formatted_anew_comes_in(backstay, tmp_path, layout):
-    """One of ours that an editor or `jq` has formatted brings the same conversations, digest for digest."""
+async def test_a_reformatted_backup_is_imported(backstay, tmp_path, layout):
+    """A backup reformatted by an editor or `jq` gives the same digests."""
     expected = await filled(tmp_path / "other" / "backstay.db", 20)
     async with Backstay.open(tmp_path / "other" / "backstay.db") as other:
         backup = await other.backups.create(ALL)
@@ -346,7 +346,7 @@ async def test_a_backup_that_was_formatted_anew_comes_in(backstay, tmp_path, lay
 
 
 def test_a_backup_in_one_object_is_read_with_flat_memory(tmp_path):
-    """A file of 20 MB takes a fraction of that, however it is laid out."""
+    """Reading a backup of 20 MB takes a fraction of that memory in any layout."""
     whole = _originals(2_000)
     whole["conversations"] = [{**entry, "content": "x" * 10_000} for entry in whole["conversations"]]
     (tmp_path / "in.json").write_text(json.dumps(whole, indent=2))

@@ -1,4 +1,4 @@
-"""A delete that a trigger does not let through: nothing is said to be deleted that is still there."""
+"""Deletes prevented by a trigger: no conversation is reported as deleted that still exists."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ _KEEPING_ON_A_SERVER = """
 @pytest.mark.own_tables("a trigger is made on ours")
 @pytest.mark.parametrize("backup", [True, False], ids=["backed up", "outright"])
 async def test_what_a_trigger_keeps_is_not_counted_as_deleted(path, backup):
-    """Its item keeps its result, and a restore of the others finds it there."""
+    """A conversation that a trigger keeps is not counted as deleted and stays its item's result."""
     await filled(path, 3)
     await asyncio.to_thread(ask, path, _KEEPING_ON_A_SERVER if is_server(path) else _KEEPING)
     async with Backstay.open(path) as backstay:

@@ -42,7 +42,7 @@ asyncio.run(main())
 
 @pytest.mark.sweep
 def test_job_is_made_from_a_generator_with_flat_memory(tmp_path):
-    """Items are stored as they come, a chunk at a time."""
+    """A job is created from a generator one chunk at a time, in constant memory."""
     command = [sys.executable, "-c", _CREATE, str(tmp_path / "library.db"), str(_COUNT)]
 
     ended = subprocess.run(command, capture_output=True, text=True, timeout=1_800, check=True)

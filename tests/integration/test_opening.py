@@ -13,8 +13,8 @@ from support.stores import DATABASES
 files = pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
 
 
-async def test_library_is_made_where_nothing_is_said(tmp_path):
-    """In a folder of its own, here."""
+async def test_library_is_created_in_the_current_folder(tmp_path):
+    """Without settings a library is created in its own folder under the current one."""
     async with Backstay.open() as backstay:
         await backstay.batches.run("batch", items(1), Writer())
 
@@ -22,7 +22,7 @@ async def test_library_is_made_where_nothing_is_said(tmp_path):
 
 
 async def test_library_is_found_from_a_subfolder(tmp_path, monkeypatch):
-    """The nearest one above."""
+    """From a subfolder the nearest library above is opened."""
     async with Backstay.open() as backstay:
         await backstay.batches.run("batch", items(1), Writer())
     (tmp_path / "a" / "b").mkdir(parents=True)
@@ -32,8 +32,8 @@ async def test_library_is_found_from_a_subfolder(tmp_path, monkeypatch):
         assert [job.id for job in await backstay.batches.list()] == ["batch"]
 
 
-async def test_reading_does_not_make_a_library(tmp_path):
-    """It says that there is none."""
+async def test_reading_does_not_create_a_library(tmp_path):
+    """A command that only reads reports a missing library instead of creating one."""
     with pytest.raises(StoreNotFound):
         async with Backstay.open(create=False):
             pytest.fail("there is nothing to open")
@@ -42,7 +42,7 @@ async def test_reading_does_not_make_a_library(tmp_path):
 
 
 async def test_a_new_database_is_for_its_owner_only(tmp_path):
-    """The files of a new library are 0600 in any folder, whose own rights stay."""
+    """The files of a new library have mode 0600, and an existing folder keeps its mode."""
     tmp_path.chmod(0o755)
     before = os.umask(0o022)
     try:
@@ -57,7 +57,7 @@ async def test_a_new_database_is_for_its_owner_only(tmp_path):
 
 
 async def test_other_databases_are_refused(tmp_path):
-    """Before anything is opened, and without showing the address."""
+    """An unsupported database is refused before it is opened, without showing its address."""
     with pytest.raises(SettingsError) as caught:
         Backstay.open("mysql://me:hunter2@db.example.com/app")
 
@@ -66,7 +66,7 @@ async def test_other_databases_are_refused(tmp_path):
 
 
 async def test_library_is_used_within_async_with(path):
-    """Neither before nor after."""
+    """A library can be used only inside `async with`."""
     backstay = Backstay.open(path)
     with pytest.raises(StoreClosed):
         await backstay.batches.list()
@@ -79,7 +79,7 @@ async def test_library_is_used_within_async_with(path):
 
 
 async def test_library_may_be_opened_again(path):
-    """The same object, one time after the other."""
+    """The same object can be opened again after it was closed."""
     backstay = Backstay.open(path)
     for _ in range(3):
         async with backstay:
@@ -91,7 +91,7 @@ async def test_library_may_be_opened_again(path):
 
 @files
 async def test_library_may_be_opened_through_a_link(path):
-    """Its log and its workers' files are beside the file itself, so that both ways lead to the same."""
+    """A library opened through a link shares log and lock files with the one opened directly."""
     link = path.parent / "elsewhere" / "link.db"
     link.parent.mkdir()
     link.symlink_to(path)
@@ -105,7 +105,7 @@ async def test_library_may_be_opened_through_a_link(path):
 
 @files
 async def test_closed_library_is_one_file(path):
-    """Its log has gone into it; only the empty folder of its workers is beside it."""
+    """A closed library is one file next to the empty folder of its lock files."""
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(5), Writer())
 
@@ -113,7 +113,7 @@ async def test_closed_library_is_one_file(path):
 
 
 async def test_conversations_are_read(path):
-    """One, a list, all of a job; and nothing is never all."""
+    """Conversations are read singly, as a list, or by job, and an empty selection is never all."""
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(3), Writer())
         listed = await backstay.conversations.list()

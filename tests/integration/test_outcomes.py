@@ -1,4 +1,4 @@
-"""Whatever a processor returns or raises, every item comes to an end, and nothing is lost on the way."""
+"""Every item reaches an end for any result of its processor, and nothing is lost."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ async def _run(backstay, answer, count=1, **options):
 
 
 async def test_every_kind_of_outcome_is_counted(backstay):
-    """Completed with a conversation or without, skipped, failed: together they are what was planned."""
+    """Every kind of outcome is counted, and the counts add up to the planned number."""
     outcomes = {
         "item-1": conversation("a"),
         "item-2": Done(conversation("b")),
@@ -44,8 +44,8 @@ async def test_every_kind_of_outcome_is_counted(backstay):
     assert await backstay.conversations.count(Selection(job_id="batch")) == 2
 
 
-async def test_failure_is_kept_with_what_is_known_of_it(backstay):
-    """Code, message, the raw answer, and how many attempts it took."""
+async def test_failure_is_stored_with_its_details(backstay):
+    """A failure is stored with code, message, raw answer and number of attempts."""
 
     def answer(item, work):
         work.usage(tokens_in=5, tokens_out=1)
@@ -61,7 +61,7 @@ async def test_failure_is_kept_with_what_is_known_of_it(backstay):
 
 
 async def test_failures_come_in_the_order_of_the_input(backstay):
-    """However many there are; some succeed, so that the job is not held for doomed."""
+    """Any number of failures is listed in the order of the input."""
 
     def answer(item, _):
         return None if int(item.id[5:]) % 7 == 0 else Fail("no", code=item.id[-1])
@@ -74,7 +74,7 @@ async def test_failures_come_in_the_order_of_the_input(backstay):
 
 @pytest.mark.parametrize("kind", ["async", "blocking"])
 async def test_processor_that_raises_fails_its_item(backstay, kind):
-    """Its own mistake is permanent: it is not tried again. The others go on."""
+    """A processor that raises fails its item without another try, and the others continue."""
 
     def answer(item, _=None):
         if item.id == "item-2":
@@ -110,7 +110,7 @@ async def test_processor_that_raises_fails_its_item(backstay, kind):
     ids=["text", "dict", "bool", "done", "retry", "no_turns", "blank", "nul", "surrogate", "set", "generator"],
 )
 async def test_nonsense_fails_its_item(backstay, returned, code):
-    """And nothing of it is stored."""
+    """A result that is not an outcome fails its item, and nothing of it is stored."""
     result = await _run(backstay, lambda item, _: returned if item.id == "item-1" else None, count=2)
 
     assert result.counts == ItemCounts(completed=1, failed=1)
@@ -119,8 +119,8 @@ async def test_nonsense_fails_its_item(backstay, returned, code):
 
 
 @pytest.mark.parametrize("raw", ["half \ud800 pair", b"\xff", ["a", 1], {"a": 1}], ids=repr)
-async def test_whatever_a_processor_reports_its_item_comes_to_an_end(backstay, raw):
-    """Reasons and answers that no database takes as they are."""
+async def test_unstorable_reports_do_not_block_an_item(backstay, raw):
+    """Reasons and answers that no database can store as they are do not keep an item from ending."""
 
     def answer(_, work):
         work.raw(raw)
@@ -134,7 +134,7 @@ async def test_whatever_a_processor_reports_its_item_comes_to_an_end(backstay, r
 
 
 async def test_same_conversation_id_twice_fails_the_second(backstay):
-    """The database refuses it; its neighbours in the same commit are stored."""
+    """A repeated conversation id fails the second item, and the others of its commit are stored."""
     shared = {"item-3": "same", "item-7": "same"}
 
     result = await _run(
@@ -153,7 +153,7 @@ async def test_same_conversation_id_twice_fails_the_second(backstay):
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 4])
 async def test_transient_failure_is_tried_as_often_as_allowed(backstay, max_attempts):
-    """And then it is a failure like any other."""
+    """A transient failure is tried up to the maximum and then fails the item."""
     attempts = []
 
     def answer(item, work):
@@ -169,7 +169,7 @@ async def test_transient_failure_is_tried_as_often_as_allowed(backstay, max_atte
 
 
 async def test_item_that_works_later_is_completed(backstay):
-    """Nothing is left of its failed tries but their tokens."""
+    """An item that succeeds on a later try is completed, and only the tokens of its failed tries remain."""
     tries = Counter()
 
     def answer(item, work):
@@ -184,8 +184,8 @@ async def test_item_that_works_later_is_completed(backstay):
     assert set(tries.values()) == {3}
 
 
-async def test_wait_that_was_asked_for_is_kept(backstay):
-    """And does not keep others from being worked on."""
+async def test_requested_wait_is_respected(backstay):
+    """An item waits as long as its processor asks, without blocking others."""
     times = {}
 
     def answer(item, work):
@@ -201,7 +201,7 @@ async def test_wait_that_was_asked_for_is_kept(backstay):
 
 
 async def test_lost_connection_is_tried_again(backstay):
-    """After a wait of our own."""
+    """A lost connection is tried again after a back-off."""
     seen = []
 
     def answer(item, work):
@@ -217,12 +217,12 @@ async def test_lost_connection_is_tried_again(backstay):
 
 
 class _Busy(Exception):
-    """An error of a client of the processor's own."""
+    """An error class of the processor's own client."""
 
 
 @pytest.mark.parametrize("kind", ["async", "blocking"])
 async def test_named_errors_are_tried_again(backstay, kind):
-    """An exception of a class in `retry_on` costs a try and not the item; without it, it fails the item at once."""
+    """An exception in `retry_on` costs a try and not the item; without it, the item fails at once."""
     tries = Counter()
 
     def answer(item, _):
@@ -241,7 +241,7 @@ async def test_named_errors_are_tried_again(backstay, kind):
 
 
 async def test_named_errors_hold_for_a_resume(backstay):
-    """A resume with the function says anew which errors may pass."""
+    """A resume with a function sets its own `retry_on`."""
     seen = []
 
     async def process(item):
@@ -257,13 +257,13 @@ async def test_named_errors_hold_for_a_resume(backstay):
 
 @pytest.mark.parametrize("retry_on", [_Busy, [_Busy], (_Busy("x"),), (KeyboardInterrupt,), ("_Busy",), None])
 async def test_what_is_no_tuple_of_exceptions_is_refused(backstay, retry_on):
-    """A wrong `retry_on` is found before the first call."""
+    """An invalid `retry_on` is refused before the first call."""
     with pytest.raises(SettingsError, match="retry_on must be a tuple of exception classes"):
         await _run(backstay, lambda *_: None, retry_on=retry_on)
 
 
 async def test_named_errors_go_with_a_function_only(backstay):
-    """A processor that is named can be resumed by programs that do not know the classes."""
+    """`retry_on` is refused for a named processor, which programs without these classes may resume."""
     with pytest.raises(SettingsError, match="retry_on works only with a function"):
         await backstay.batches.run("batch", items(1), "scripted", retry_on=(_Busy,))
     await backstay.batches.create("made", items(1), "scripted")
@@ -272,7 +272,7 @@ async def test_named_errors_go_with_a_function_only(backstay):
 
 
 async def test_overload_of_a_server_is_waited_out(backstay):
-    """An answer 503 of a real server, raised by httpx, is tried again after the time that the server names."""
+    """A 503 of a real server, raised by httpx, is tried again after the time that the server names."""
     requested_at = []
 
     async def answer(reader, writer):
@@ -298,7 +298,7 @@ async def test_overload_of_a_server_is_waited_out(backstay):
 
 
 async def test_traceback_is_kept_with_the_failure_of_a_function(backstay):
-    """A function that raised has its frames with the failure; one that returned `Fail` has none."""
+    """The failure of a function that raised has its traceback; that of a returned `Fail` has none."""
 
     def answer(item, _):
         if item.id == "item-1":
@@ -318,7 +318,7 @@ async def test_traceback_is_kept_with_the_failure_of_a_function(backstay):
 
 
 async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(backstay):
-    """The others are not held up; what comes too late is dropped."""
+    """An item that times out on every try fails without delaying others, and its late result is dropped."""
     cancelled = []
 
     async def process(item):
@@ -338,7 +338,7 @@ async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(backstay)
 
 
 async def test_blocking_call_over_its_deadline_frees_its_slot(backstay):
-    """Its thread is left alone; its result comes too late."""
+    """A blocking call that times out frees its slot, and its late result is dropped."""
     release, returns = threading.Event(), threading.Event()
 
     def process(item):
@@ -357,7 +357,7 @@ async def test_blocking_call_over_its_deadline_frees_its_slot(backstay):
 
 
 async def test_processor_that_cancels_itself_is_tried_again(backstay):
-    """That is no stop of ours."""
+    """A processor that cancels itself is tried again and does not stop the run."""
 
     async def process(item, work):
         if work.attempt == 1:
@@ -373,7 +373,7 @@ async def test_processor_that_cancels_itself_is_tried_again(backstay):
 
 
 async def test_callable_object_and_lambda(backstay):
-    """A lambda around an async function is as good as the function."""
+    """A callable object and a lambda around an async function work as processors."""
     write = Writer()
 
     first = await backstay.batches.run("object", items(3), write)
@@ -384,7 +384,7 @@ async def test_callable_object_and_lambda(backstay):
 
 
 async def test_item_cannot_be_changed_by_its_processor(backstay):
-    """It is a frozen noun; its parameters are of this attempt only."""
+    """An item is frozen, and changes to its parameters do not last beyond the attempt."""
     seen = []
 
     async def process(item: Item, work):
@@ -422,7 +422,7 @@ _RAISING_ON_A_SERVER = """
     ids=["plain", "a code of its own", "a code of the server's"],
 )
 async def test_a_users_trigger_that_raises_fails_its_item(backstay, path, how, on_a_server):
-    """As a constraint does. What it says may quote the conversation, so that nobody hears it."""
+    """A user's trigger that raises fails its item, and its message, which may quote a conversation, is not shown."""
     raising = _RAISING_ON_A_SERVER.format(how=on_a_server) if is_server(path) else _RAISING.format(how=how)
     await asyncio.to_thread(ask, path, raising)
 
@@ -440,10 +440,10 @@ async def test_a_users_trigger_that_raises_fails_its_item(backstay, path, how, o
 
 
 async def test_an_ended_call_holds_no_answer(backstay):
-    """What was to say how it ends when its time is up holds the call, and goes with it: no collector is needed."""
+    """An ended call does not keep its answer in memory."""
 
     class Answer:
-        """What a processor has of its call, and of what came of it."""
+        """An answer that refers to its attempt."""
 
         def __init__(self, work):
             self.work = work

@@ -1,4 +1,4 @@
-"""Rows of a user's own tables that hang on conversations: in the plan, in the backup, and back again."""
+"""Related rows in the user's own tables: in plans, backups, deletes and restores."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture
 async def app(path):
-    """An open library of 10 conversations, and the tables of an app that hang on it."""
+    """Open a library of 10 conversations with tables of an app that refer to them."""
     await filled(path, 10, job=False)
     await asyncio.to_thread(app_schema.make, path)
     async with Backstay.open(path) as backstay:
@@ -40,8 +40,8 @@ async def _sql(path, statement):
     return await asyncio.to_thread(ask, path, prefix + statement)
 
 
-async def test_everything_comes_back(app, path):
-    """Rows that went and rows that changed, in every table, as the database itself writes them."""
+async def test_everything_is_restored(app, path):
+    """Deleted and changed related rows of every table are restored as the database wrote them."""
     before = await _everything(path)
 
     deleted = await app.conversations.delete(ALL)
@@ -58,7 +58,7 @@ async def test_everything_comes_back(app, path):
 
 
 async def test_the_plan_names_them(app, path):
-    """Tables with numbers of rows, those that only change, and triggers that fire."""
+    """The plan names tables with their numbers of rows, those that only change, and the triggers that fire."""
     plan = await app.conversations.plan_delete(_ids(1))
 
     def named(table):
@@ -76,7 +76,7 @@ async def test_the_plan_names_them(app, path):
 
 
 async def test_a_row_of_two_conversations_is_counted_once(app, path):
-    """However many of them are selected."""
+    """A row that refers to two selected conversations is counted once."""
     plan = await app.conversations.plan_delete(_ids(1, 2))
 
     counts = {one.table: one.rows for one in plan.related}
@@ -84,8 +84,8 @@ async def test_a_row_of_two_conversations_is_counted_once(app, path):
 
 
 @pytest.mark.parametrize("keys", [(1,), (2, 3), (9, 1), (3, 5)])
-async def test_a_part_comes_back(app, path, keys):
-    """What hangs on others as well included."""
+async def test_a_part_is_restored(app, path, keys):
+    """A partial restore includes rows that also refer to other conversations."""
     before = await _everything(path)
 
     deleted = await app.conversations.delete(_ids(*keys))
@@ -98,7 +98,7 @@ async def test_a_part_comes_back(app, path, keys):
 
 
 async def test_what_refers_to_something_missing_waits_for_it(app, path):
-    """A row that stands with two conversations comes back with the second of them."""
+    """A row that refers to two conversations is restored with the second of them."""
     before = await _everything(path)
     deleted = await app.conversations.delete(ALL)
 
@@ -120,8 +120,8 @@ async def test_what_refers_to_something_missing_waits_for_it(app, path):
         "UPDATE users SET latest = 2 WHERE name = 'Cid'",
     ],
 )
-async def test_what_was_changed_meanwhile_is_kept(app, path, edit, monkeypatch):
-    """A conversation stays, with all that hangs on it, when any of that is not in the backup as it is."""
+async def test_a_conversation_with_changed_related_rows_is_kept(app, path, edit, monkeypatch):
+    """A conversation is not deleted if its related rows differ from the backup."""
     before = await _everything(path)
     store = app.conversations._remover._store
     real = store.mark_verified
@@ -144,7 +144,7 @@ async def test_what_was_changed_meanwhile_is_kept(app, path, edit, monkeypatch):
 
 
 async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
-    """The control: without them in the row version, what was edited would be lost."""
+    """Control: without related rows in the row version, an edited row would be lost."""
     from backstay.storage.sql import delete_step
 
     store = app.conversations._remover._store
@@ -170,7 +170,7 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
 
 
 class _Trusted:
-    """A record that says it is as it was."""
+    """A record whose row version always equals the stored one."""
 
     def __init__(self, record, version):
         self.version = version
@@ -179,7 +179,7 @@ class _Trusted:
 
 @pytest.mark.parametrize("rule", ["", "ON DELETE RESTRICT", "ON DELETE NO ACTION"])
 async def test_rows_that_forbid_it_refuse_the_plan(app, path, rule):
-    """By name; without such rows there is nothing to refuse."""
+    """Rows that forbid a delete block it and are named; conversations without such rows are deleted."""
     schema = "backstay.conversations" if is_server(path) else "conversations"
     await _sql(path, f"CREATE TABLE invoices (id integer PRIMARY KEY, chat bigint REFERENCES {schema} (key) {rule})")
     await app.conversations.plan_delete(ALL)
@@ -193,8 +193,8 @@ async def test_rows_that_forbid_it_refuse_the_plan(app, path, rule):
     assert await app.conversations.count(ALL) == 9
 
 
-async def test_conversations_that_would_be_carried_along_refuse_the_plan(app, path):
-    """Nobody asked for those."""
+async def test_unselected_conversations_refuse_the_plan(app, path):
+    """A delete is refused if it would also delete conversations that were not selected."""
     schema = "backstay.conversations" if is_server(path) else "conversations"
     await _sql(
         path, f"ALTER TABLE {schema} ADD COLUMN under bigint REFERENCES {schema} ON DELETE CASCADE;"
@@ -210,7 +210,7 @@ async def test_conversations_that_would_be_carried_along_refuse_the_plan(app, pa
 
 
 async def test_rows_that_come_after_the_plan_outdate_it(app, path):
-    """What is deleted is what was shown."""
+    """Related rows added after the plan outdate it."""
     plan = await app.conversations.plan_delete(_ids(4))
     await _sql(path, "INSERT INTO chat_tags (chat, tag) VALUES (4, 3)")
 
@@ -220,8 +220,8 @@ async def test_rows_that_come_after_the_plan_outdate_it(app, path):
     assert await app.conversations.count(ALL) == 10
 
 
-async def test_a_trigger_that_changes_related_rows_is_found_out(app, path):
-    """The restore is undone, and the table named."""
+async def test_a_trigger_that_changes_related_rows_is_detected(app, path):
+    """A restore whose related rows a trigger changes is rolled back, and the table is named."""
     deleted = await app.conversations.delete(ALL)
     await _sql(path, """
         CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS
@@ -238,8 +238,8 @@ async def test_a_trigger_that_changes_related_rows_is_found_out(app, path):
     assert await app.conversations.count(ALL) == 0
 
 
-async def test_numbers_go_on_behind_what_came_back(app, path):
-    """The next row gets a number of its own, where a sequence was set back."""
+async def test_numbers_continue_after_restored_rows(app, path):
+    """A row added after a restore gets an unused number, even if the sequence was reset."""
     deleted = await app.conversations.delete(ALL)
     table = app_schema.named(path, "ratings")
     if is_server(path):
@@ -253,7 +253,7 @@ async def test_numbers_go_on_behind_what_came_back(app, path):
 
 @pytest.mark.parametrize("by", ["a row that goes", "a conversation"])
 async def test_references_to_a_conversation_that_goes_later(path, by):
-    """What went before with another one, and referred to it, does not make it look changed."""
+    """A conversation does not look changed because a row that referred to it was deleted before it."""
     await filled(path, 60, job=False)
     schema = "backstay." if is_server(path) else ""
     if by == "a conversation":

@@ -1,4 +1,4 @@
-"""What a restore brings back, and what it refuses."""
+"""Restores, and the conditions under which they are refused."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.promise("K1", "K2")
 
 @pytest.fixture
 async def library(path):
-    """An open library of 20 conversations, and 5 of a job."""
+    """Open a library of 20 conversations and 5 of a job."""
     await filled(path, 20)
     async with Backstay.open(path) as backstay:
         yield backstay
@@ -50,8 +50,8 @@ async def _all_rows(backstay):
     return conversations, await _sql(backstay, f"SELECT {turn} FROM turns ORDER BY conversation_key, sequence")
 
 
-async def test_everything_comes_back_as_it_was(library):
-    """Every column of every row: ids, order, times, owners, text of metadata."""
+async def test_everything_is_restored_unchanged(library):
+    """Every column of every row is restored: ids, order, times, owners and the text of metadata."""
     before = await _all_rows(library)
     deleted = await library.conversations.delete(ALL)
     gone = await _all_rows(library)
@@ -63,8 +63,8 @@ async def test_everything_comes_back_as_it_was(library):
     assert (restored.restored, restored.relinked) == (25, 5)
 
 
-async def test_restoring_twice_is_safe(library):
-    """The second time there is nothing to do."""
+async def test_restore_is_idempotent(library):
+    """A second restore of the same backup changes nothing."""
     deleted = await library.conversations.delete(ALL)
     await library.backups.restore(deleted.backup_id)
     before = await _all_rows(library)
@@ -76,7 +76,7 @@ async def test_restoring_twice_is_safe(library):
 
 
 async def test_a_part_is_restored(library):
-    """By ids, by text, by job: in its place in the order."""
+    """Conversations selected by ids, text or job are restored to their places in the order."""
     before = list(await digests(library))
     deleted = await library.conversations.delete(ALL)
 
@@ -94,7 +94,7 @@ async def test_a_part_is_restored(library):
 
 
 async def test_a_part_that_is_not_there_is_refused(library):
-    """Named, and nothing is restored."""
+    """A selected id that the backup lacks is named, and nothing is restored."""
     deleted = await library.conversations.delete(ALL)
 
     with pytest.raises(ConversationNotFound, match="holds no conversation 'none'; nothing was restored"):
@@ -144,8 +144,8 @@ _COLUMNS_OF_A_SERVER = """
 
 
 @pytest.mark.own_tables("columns are added to ours")
-async def test_columns_of_a_users_own_come_back(library, path):
-    """Whatever is in them, numbers, bytes and text that no JSON has a word for included."""
+async def test_user_columns_are_restored(library, path):
+    """Values of user columns are restored, even numbers, bytes and text that JSON cannot represent."""
     await _sql(library, _COLUMNS_OF_A_SERVER if is_server(path) else _COLUMNS)
     before = await _all_rows(library)
     deleted = await library.conversations.delete(ALL)
@@ -157,8 +157,8 @@ async def test_columns_of_a_users_own_come_back(library, path):
 
 
 @pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
-async def test_text_that_is_no_text_is_told(library):
-    """Bytes in a column of text that are not UTF-8, which only SQLite takes: no backup, and so no delete."""
+async def test_text_that_is_not_utf_8_is_refused(library):
+    """A text column with bytes that are not UTF-8 (SQLite only) prevents the backup and thus the delete."""
     await _sql(library, "UPDATE conversations SET topic = CAST(x'ff' AS TEXT) WHERE key = 3")
 
     with pytest.raises(StoreCorrupt, match="holds text that is not UTF-8"):
@@ -168,8 +168,8 @@ async def test_text_that_is_no_text_is_told(library):
 
 
 @pytest.mark.own_tables("columns are added to ours")
-async def test_a_change_in_a_users_own_column_is_noticed(library):
-    """It is part of the row version, and of what tells identical from conflicting."""
+async def test_a_change_in_a_user_column_is_noticed(library):
+    """A changed user column changes the row version and makes a conversation conflicting."""
     await _sql(library, "ALTER TABLE turns ADD COLUMN score REAL")
     backup = await library.backups.create(ALL)
     await _sql(library, "UPDATE turns SET score = 1 WHERE conversation_key = 3 AND sequence = 1")
@@ -182,7 +182,7 @@ async def test_a_change_in_a_users_own_column_is_noticed(library):
 
 @pytest.mark.own_tables("columns are added to ours")
 async def test_columns_that_the_backup_lacks_take_their_defaults(library):
-    """A column that was added after the backup is no obstacle."""
+    """A column added after the backup gets its default value in a restore."""
     deleted = await library.conversations.delete(ALL)
     await _sql(library, "ALTER TABLE conversations ADD COLUMN rating TEXT NOT NULL DEFAULT 'fresh'")
 
@@ -193,7 +193,7 @@ async def test_columns_that_the_backup_lacks_take_their_defaults(library):
 
 @pytest.mark.own_tables("columns are added to ours")
 async def test_columns_that_the_table_lacks_are_refused(library):
-    """Named, and nothing is changed."""
+    """Columns of the backup that the table lacks are named, and nothing is changed."""
     await _sql(library, "ALTER TABLE turns ADD COLUMN score REAL")
     deleted = await library.conversations.delete(ALL)
     await _sql(library, "ALTER TABLE turns DROP COLUMN score")
@@ -205,7 +205,7 @@ async def test_columns_that_the_table_lacks_are_refused(library):
 
 
 def _trigger(path, condition):
-    """A trigger of a user's own that changes what comes in."""
+    """Create a user's trigger that changes restored rows."""
     if is_server(path):
         return f"""
             CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS
@@ -218,8 +218,8 @@ def _trigger(path, condition):
 
 
 @pytest.mark.own_tables("a trigger is made on ours")
-async def test_a_trigger_that_changes_what_comes_back_is_found_out(library, path):
-    """All is rolled back, and the column named."""
+async def test_a_trigger_that_changes_restored_rows_is_detected(library, path):
+    """A restore whose rows a trigger changes is rolled back, and the column is named."""
     deleted = await library.conversations.delete(ALL)
     await _sql(library, _trigger(path, "new.id = 'c00017'"))
 
@@ -231,7 +231,7 @@ async def test_a_trigger_that_changes_what_comes_back_is_found_out(library, path
 
 @pytest.mark.own_tables("a trigger is made on ours")
 async def test_without_the_comparison_before_the_commit(library, path, monkeypatch):
-    """The control: the trigger's work would be taken for what was backed up."""
+    """Control: without the comparison the trigger's change would stay unnoticed."""
     from backstay.storage.sql import restore_session
 
     deleted = await library.conversations.delete(ALL)
@@ -255,7 +255,7 @@ def _store_unchecked(self, entries):
 
 @pytest.fixture
 async def conflicting(library):
-    """A backup of all, of which two were changed since, and two more are gone."""
+    """Make a backup of all, then change two conversations and delete two."""
     backup = await library.backups.create(ALL)
     await library.conversations.delete(Selection(ids=("c00010", "c00011")), backup=False)
     await _sql(library, "UPDATE turns SET content = 'newer' WHERE conversation_key IN (2, 3)")
@@ -263,7 +263,7 @@ async def conflicting(library):
 
 
 async def test_a_conflict_restores_nothing(library, conflicting):
-    """By default; the message names what is in the way, and what may be done."""
+    """By default a conflict restores nothing and names the conversations and the options."""
     before = await _all_rows(library)
 
     with pytest.raises(RestoreConflict, match="'c00001' is there with other content, and 1 more"):
@@ -273,7 +273,7 @@ async def test_a_conflict_restores_nothing(library, conflicting):
 
 
 async def test_conflicts_may_be_skipped(library, conflicting):
-    """The others come back."""
+    """With `skip` the conversations without conflicts are restored."""
     result = await library.backups.restore(conflicting.id, on_conflict="skip")
 
     assert (result.restored, result.identical, result.skipped) == (2, 21, 2)
@@ -281,7 +281,7 @@ async def test_conflicts_may_be_skipped(library, conflicting):
 
 
 async def test_conflicts_may_be_replaced_after_a_backup_of_them(library, conflicting):
-    """And what was replaced can be brought back in turn."""
+    """With `replace` the conflicting conversations are backed up first, and that backup can be restored."""
     newer = await digests(library)
 
     result = await library.backups.restore(conflicting.id, on_conflict="replace")
@@ -299,7 +299,7 @@ async def test_conflicts_may_be_replaced_after_a_backup_of_them(library, conflic
 
 
 async def test_a_deleted_conversation_is_not_generated_again(library):
-    """Its item stays completed, and running the job again is free."""
+    """The item of a deleted conversation stays completed, and running its job again makes no call."""
     deleted = await library.conversations.delete(Selection(job_id="job"))
     items = [{"id": f"i{number}", "topic": f"job {number}"} for number in range(5)]
 
@@ -311,7 +311,7 @@ async def test_a_deleted_conversation_is_not_generated_again(library):
 
 @pytest.fixture
 async def half(library):
-    """A job with one failed item, so that it keeps what its items were given."""
+    """Run a job with one failed item, so that it keeps its inputs."""
 
     def picky(item):
         if item.topic == "bad":
@@ -331,7 +331,7 @@ async def half(library):
 
 
 async def test_a_deleted_result_may_be_generated_again(library, half):
-    """`retry` takes a completed item whose conversation was deleted; restoring the old one is a conflict then."""
+    """`retry` accepts a completed item whose conversation was deleted, and restoring the old one then conflicts."""
     deleted = await library.conversations.delete(Selection(job_id="half"))
 
     retried = await library.batches.retry("half", ["a"])
@@ -352,7 +352,7 @@ async def test_a_deleted_result_may_be_generated_again(library, half):
 
 
 async def test_of_two_results_that_were_deleted_the_latest_is_the_items(library, half):
-    """Each is in a backup of its own; both come back, and only the one that the item had last is its result."""
+    """If two deleted results of one item are restored, the latest one is its result."""
     first = await library.conversations.delete(Selection(job_id="half"))
     await library.batches.retry("half", ["a"])
     await half()
@@ -369,7 +369,7 @@ async def test_of_two_results_that_were_deleted_the_latest_is_the_items(library,
 
 @pytest.fixture
 async def renewed(library, monkeypatch):
-    """A job that was discarded and run again under its name: two conversations name each of its items."""
+    """Discard a job and run it again under its name, so that two conversations name each item."""
     monkeypatch.setattr("backstay.storage.sql.verified_entries.prefetch", _one_by_one)
     await library.batches.discard("job")
     await library.batches.run(
@@ -379,7 +379,7 @@ async def renewed(library, monkeypatch):
 
 
 def _one_by_one(chunks):
-    """Return the same conversations in chunks of one: what becomes of them must not hang on their chunks."""
+    """Return the same conversations in chunks of one, since their results must not depend on chunks."""
     return ([one] for chunk in chunks for one in chunk)
 
 
@@ -394,7 +394,7 @@ async def _results(backstay, job):
 
 @pytest.mark.parametrize("of_which", ["all", "the discarded job's", "the new job's", "one of the discarded job's"])
 async def test_a_name_that_is_used_again_is_no_conflict(library, renewed, of_which):
-    """What a discarded job made comes back as it was, and the items of the new one keep the results they have."""
+    """Restored conversations of a discarded job do not replace the results of the new job of its name."""
     before, results = renewed
     older = tuple(
         name for (name,) in await _sql(library, "SELECT id FROM conversations WHERE job_id = 'job' ORDER BY key")
@@ -418,7 +418,7 @@ async def test_a_name_that_is_used_again_is_no_conflict(library, renewed, of_whi
 
 @pytest.mark.parametrize("chunks", [_one_by_one, iter], ids=["in chunks", "at once"])
 async def test_an_item_without_a_result_takes_the_latest(library, half, monkeypatch, chunks):
-    """Of two that name it: that is what the job made before its conversation was deleted, and the item put back."""
+    """An item without a result gets the latest of two restored conversations that name it."""
     monkeypatch.setattr("backstay.storage.sql.verified_entries.prefetch", chunks)
     await library.batches.discard("half")
     await library.batches.run("half", [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}], half.processor)
@@ -437,7 +437,7 @@ async def test_an_item_without_a_result_takes_the_latest(library, half, monkeypa
 
 
 async def test_a_restored_conversation_completes_its_item_again(library, half):
-    """An item that was put back meanwhile is done, and the counts and the state of its job say so."""
+    """A restored conversation completes its retried item again, with the job's counts and state."""
     deleted = await library.conversations.delete(Selection(job_id="half"))
     await library.batches.retry("half", ["a"])
 
@@ -449,7 +449,7 @@ async def test_a_restored_conversation_completes_its_item_again(library, half):
 
 
 async def test_an_item_whose_inputs_were_cleaned_cannot_be_generated_again(library):
-    """A job completed without failures has cleaned them; the message says what else there is."""
+    """Retrying an item whose inputs were cleaned is refused with a message that names the alternatives."""
     await library.conversations.delete(Selection(job_id="job"))
 
     with pytest.raises(InvalidTransition, match=r"its input was cleaned up with its job\. Restore its conversation"):
@@ -460,7 +460,7 @@ async def test_an_item_whose_inputs_were_cleaned_cannot_be_generated_again(libra
 
 
 async def test_an_expired_backup_cannot_be_restored(library):
-    """Its record says so, and its file is gone."""
+    """An expired backup, whose file is gone, is refused."""
     backup = await library.backups.create(ALL)
     await _sql(library, "UPDATE backups SET expires_at = created_at")
     cleaned = await library.backups.cleanup(at_once=True)
@@ -473,7 +473,7 @@ async def test_an_expired_backup_cannot_be_restored(library):
 
 
 async def test_the_old_columns_are_shown(library):
-    """The view has the original's names."""
+    """The view of backups has the original's column names."""
     backup = await library.backups.create(["c00002", "c00001"], reason="why")
 
     ((shown_ids,),) = await _sql(library, "SELECT conversation_ids FROM backup_exports")

@@ -1,4 +1,4 @@
-"""Going on with a job, by any of the ways there are."""
+"""Ways to resume a job."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ def _fail(*ids, code="no"):
 
 
 async def test_completed_items_are_never_processed_again(backstay):
-    """However often a run ends early."""
+    """Completed items are not processed again, however often a run is interrupted."""
     write = Writer()
 
     while (result := await backstay.batches.run("batch", items(25), write, limit=4)).state != JobState.COMPLETED:
@@ -39,7 +39,7 @@ async def test_completed_items_are_never_processed_again(backstay):
 
 
 async def test_job_outlives_its_process(path):
-    """Another opening of the same library finds it where it was left."""
+    """A job is found in its last state when the library is opened again."""
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(10), Writer(), limit=4)
     write = Writer()
@@ -52,7 +52,7 @@ async def test_job_outlives_its_process(path):
 
 
 async def test_job_that_was_only_created_is_resumed(backstay):
-    """By whoever comes; its processor is named in it."""
+    """Any program can resume a created job that has a named processor."""
     created = await backstay.batches.create("batch", items(5), "scripted", max_attempts=2, timeout=9)
 
     result = await backstay.batches.resume("batch")
@@ -63,7 +63,7 @@ async def test_job_that_was_only_created_is_resumed(backstay):
 
 
 async def test_the_only_unfinished_job_needs_no_name(backstay):
-    """Finished ones do not count."""
+    """A resume without a name continues the only unfinished job, regardless of finished ones."""
     await backstay.batches.run("done", items(1), Writer())
     await backstay.batches.create("batch", items(2), "scripted")
 
@@ -71,7 +71,7 @@ async def test_the_only_unfinished_job_needs_no_name(backstay):
 
 
 async def test_one_of_several_must_be_named(backstay):
-    """They are listed; and none at all is told."""
+    """A resume without a name lists several unfinished jobs, and reports if there is none."""
     with pytest.raises(NothingToRun):
         await backstay.batches.resume()
     for name in "ab":
@@ -84,7 +84,7 @@ async def test_one_of_several_must_be_named(backstay):
 
 
 async def test_job_of_a_program_needs_that_program(backstay):
-    """A callable cannot be stored: only who has it can go on."""
+    """A job with a callable can be resumed only with a callable."""
     await backstay.batches.run("batch", items(4), Writer(), limit=1)
 
     with pytest.raises(ProcessorNotPortable, match="run that program again") as caught:
@@ -94,8 +94,8 @@ async def test_job_of_a_program_needs_that_program(backstay):
     assert (await backstay.batches.resume("batch", Writer())).counts == ItemCounts(completed=4)
 
 
-async def test_unknown_job_is_told(backstay):
-    """By all that take a name."""
+async def test_unknown_job_is_not_found(backstay):
+    """Every method with a job name raises JobNotFound for an unknown job."""
     batches = backstay.batches
     for call in (
         batches.resume("none"),
@@ -113,7 +113,7 @@ async def test_unknown_job_is_told(backstay):
 
 
 async def test_finished_job_has_nothing_to_resume(backstay):
-    """It says so, and does nothing."""
+    """Resuming a finished job reports that and does nothing."""
     await backstay.batches.run("batch", items(2), Writer())
     write = Writer()
 
@@ -123,7 +123,7 @@ async def test_finished_job_has_nothing_to_resume(backstay):
 
 
 async def test_cancelled_job_is_not_resumed(backstay):
-    """Neither by resume nor by run; its name can be freed."""
+    """A cancelled job is neither resumed nor run again, and its name can be freed."""
     await backstay.batches.create("batch", items(2), "scripted")
     await backstay.batches.cancel("batch")
 
@@ -134,7 +134,7 @@ async def test_cancelled_job_is_not_resumed(backstay):
 
 
 async def test_suspect_has_its_worker_to_itself(backstay):
-    """What was running in two workers that died runs alone, though another item becomes due meanwhile."""
+    """An item that was running in two dead workers runs alone, even if another becomes due meanwhile."""
     await backstay.batches.create("batch", items(3), "scripted")
     for _ in range(2):
         life = LivenessLock.open(backstay._store.locks)
@@ -168,7 +168,7 @@ async def test_suspect_has_its_worker_to_itself(backstay):
 
 
 async def test_failed_items_stay_failed(backstay):
-    """A resume alone tries them no more."""
+    """A resume does not retry failed items."""
     await backstay.batches.run("batch", items(4), _fail("item-2"))
     write = Writer()
 
@@ -178,8 +178,8 @@ async def test_failed_items_stay_failed(backstay):
     assert write.calls == []
 
 
-async def test_failed_items_are_retried_when_asked(backstay):
-    """Only they; then the job is completed."""
+async def test_failed_items_are_retried_on_request(backstay):
+    """A resume with `retry_failed` retries only the failed items and completes the job."""
     await backstay.batches.run("batch", items(4), _fail("item-2", "item-4"))
     write = Writer()
 
@@ -190,7 +190,7 @@ async def test_failed_items_are_retried_when_asked(backstay):
 
 
 async def test_one_failed_item_is_retried(backstay):
-    """By its id."""
+    """A single failed item is retried by its id."""
     await backstay.batches.run("batch", items(4), _fail("item-2", "item-4"))
     write = Writer()
 
@@ -201,7 +201,7 @@ async def test_one_failed_item_is_retried(backstay):
 
 
 async def test_only_failed_items_can_be_retried(backstay):
-    """All named ones, or none."""
+    """A retry with an item that has not failed retries no item."""
     await backstay.batches.run("batch", items(3), _fail("item-2"))
 
     with pytest.raises(ItemNotFound):
@@ -213,7 +213,7 @@ async def test_only_failed_items_can_be_retried(backstay):
 
 
 async def test_retried_item_has_all_its_tries(backstay):
-    """And may fail again."""
+    """A retried item has all its tries and may fail again."""
     attempts = []
 
     def answer(item, work):
@@ -250,7 +250,7 @@ async def test_retried_item_has_all_its_tries(backstay):
 )
 @pytest.mark.parametrize("is_finished", [False, True])
 async def test_changed_input_is_refused(backstay, changed, difference, is_finished):
-    """With what differs; no call is made, and the job stays as it is."""
+    """A changed input is refused with the differences, without a call or a change of the job."""
     await backstay.batches.run("batch", items(3), Writer(), limit=None if is_finished else 1)
     before, write = await backstay.batches.checkpoint("batch"), Writer()
 
@@ -265,15 +265,15 @@ async def test_changed_input_is_refused(backstay, changed, difference, is_finish
 @pytest.mark.parametrize(
     "rows", [lambda: list(reversed(items(5))), lambda: items(5) + items(2)], ids=["order", "twice"]
 )
-async def test_same_items_in_another_way_are_the_same(backstay, rows):
-    """Order and repetitions make no difference."""
+async def test_same_items_in_another_order_are_the_same(backstay, rows):
+    """An input with another order or repetitions equals the job's items."""
     await backstay.batches.run("batch", items(5), Writer())
 
     assert (await backstay.batches.run("batch", rows(), Writer())).did_nothing
 
 
 async def test_items_without_ids_are_recognised(backstay):
-    """By their content, deliberate repetitions included."""
+    """Items without ids are recognised by their content, including repetitions."""
     rows = [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}]
     await backstay.batches.run("batch", rows, Writer())
 
@@ -283,7 +283,7 @@ async def test_items_without_ids_are_recognised(backstay):
 
 
 async def test_other_processor_is_refused(backstay):
-    """A job is made by one."""
+    """A job with another processor refuses the run."""
     await backstay.batches.create("batch", items(2), "scripted")
 
     with pytest.raises(JobDiffers, match="exists with the processor 'scripted', not 'caller'"):
@@ -293,7 +293,7 @@ async def test_other_processor_is_refused(backstay):
 
 
 async def test_new_items_are_added_when_accepted(backstay):
-    """Only they are called; those that are missing from the new input stay."""
+    """Accepted new items alone are processed, and items missing from the new input stay."""
     await backstay.batches.run("batch", items(3), Writer())
     write = Writer()
 
@@ -304,7 +304,7 @@ async def test_new_items_are_added_when_accepted(backstay):
 
 
 async def test_changed_items_are_never_accepted(backstay):
-    """Which of the two would be meant?"""
+    """Items with changed content are refused even if new items are accepted."""
     await backstay.batches.run("batch", items(3), Writer())
 
     with pytest.raises(ItemsDiffer, match="1 new, 2 missing, 1 changed"):
@@ -316,7 +316,7 @@ async def test_changed_items_are_never_accepted(backstay):
 
 
 async def test_resume_may_add_items(backstay, tmp_path):
-    """From a file too, and of a job that is half done."""
+    """A resume adds items from a list or a file to a half-done job."""
     await backstay.batches.create("batch", items(3), "scripted")
     await backstay.batches.resume("batch", limit=1)
     path = tmp_path / "more.csv"
@@ -328,7 +328,7 @@ async def test_resume_may_add_items(backstay, tmp_path):
 
 
 async def test_file_that_is_missing_stops_a_resume(backstay):
-    """Before anything is called."""
+    """A missing file of new items is reported before any call."""
     await backstay.batches.create("batch", items(3), "scripted")
 
     with pytest.raises(InputNotFound):
@@ -338,7 +338,7 @@ async def test_file_that_is_missing_stops_a_resume(backstay):
 
 
 async def test_large_input_is_compared_whole(backstay):
-    """Across chunks: equal, and different only at its end."""
+    """A large input is compared across chunks, up to its last item."""
     await backstay.batches.run("batch", items(2_500), Writer(), limit=1)
 
     with pytest.raises(ItemsDiffer, match=r"1 changed \(changed: item-2500 in line 2500\)"):
@@ -348,7 +348,7 @@ async def test_large_input_is_compared_whole(backstay):
     assert result.counts == ItemCounts(completed=2_500)
 
 
-async def test_a_job_keeps_how_many_calls_it_may_have_at_once(path):
+async def test_a_job_keeps_its_concurrency(path):
     """A run without a concurrency uses the job's last one, in another process too."""
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(60), Writer(), concurrency=7, limit=8)
@@ -362,8 +362,8 @@ async def test_a_job_keeps_how_many_calls_it_may_have_at_once(path):
     assert (first.most_at_once, anew.most_at_once, after.most_at_once) == (7, 3, 3)
 
 
-async def test_requests_can_be_bounded_only_where_a_recipe_is_followed(backstay):
-    """A limit on requests that nothing would apply is refused, however it is given."""
+async def test_rate_limits_need_a_recipe(backstay):
+    """A rate limit for a job without a recipe is refused in every call that accepts one."""
     for refused in (
         backstay.batches.run("batch", items(1), Writer(), rpm=5),
         backstay.batches.create("batch", items(1), "scripted", tpm=5),

@@ -1,4 +1,4 @@
-"""When expired backups are removed: never because a clock was wrong once."""
+"""Removal of expired backups, never because of a clock that was wrong once."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ _DAY = timedelta(days=1)
 
 
 class _Clock:
-    """Sets the clock of this process ahead of, or behind, the real one."""
+    """A switch that sets the clock of this process ahead of or behind the real one."""
 
     def __init__(self, monkeypatch):
         self.ahead = timedelta()
@@ -30,7 +30,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 async def library(tmp_path):
-    """A library with a backup that is kept for seven days."""
+    """Open a library with a backup whose retention is seven days."""
     await filled(tmp_path / "library.db", 3, job=False)
     async with Backstay.open(tmp_path / "library.db") as backstay:
         await backstay.backups.create(ALL)
@@ -42,7 +42,7 @@ async def _standing(library):
 
 
 async def _one_command_with_a_clock_ahead(library, clock):
-    """Make a backup, and with it the daily cleanup, while the clock is eight days ahead."""
+    """Make a backup, and thus the daily cleanup, while the clock is eight days ahead."""
     clock.ahead = 8 * _DAY
     made = await library.backups.create(ALL)
     clock.ahead = timedelta()
@@ -62,15 +62,15 @@ async def test_one_command_with_a_clock_ahead_removes_nothing(library, clock):
     assert only_backup.first_seen_expired_at is None
 
 
-async def test_without_the_second_look(library, clock, monkeypatch):
-    """The control: if one look is enough, that command removes every backup."""
+async def test_without_the_second_check(library, clock, monkeypatch):
+    """Control: if one check is enough, a command with a wrong clock removes every backup."""
     monkeypatch.setattr(retention, "CONFIRMED_AFTER", timedelta())
     await _one_command_with_a_clock_ahead(library, clock)
 
     assert await _standing(library) == ["expired", "verified"]
 
 
-async def test_a_backup_goes_when_two_looks_agree(library, clock):
+async def test_a_backup_is_removed_when_two_checks_agree(library, clock):
     """A second cleanup removes an expired backup only 24 hours or more after the first."""
     looks = []
     for days in (7, 7.9, 8):
@@ -82,8 +82,8 @@ async def test_a_backup_goes_when_two_looks_agree(library, clock):
     assert await _standing(library) == ["expired"]
 
 
-async def test_a_clock_that_was_ahead_keeps_no_cleanup_from_being_made(library, clock):
-    """The refusal names the backup from the future; once that is removed, cleanups work again, daily ones too."""
+async def test_a_clock_that_was_ahead_does_not_block_cleanups(library, clock):
+    """The error names the backup from the future; once that is removed, cleanups work again."""
     clock.ahead = 30 * _DAY
     ahead = await library.backups.create(ALL)
     clock.ahead = 7 * _DAY

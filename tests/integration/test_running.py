@@ -1,4 +1,4 @@
-"""Batches as a program runs them."""
+"""Batches run by a program."""
 
 import asyncio
 import io
@@ -28,7 +28,7 @@ from support.waiting import PATIENCE_SECONDS
 
 
 async def _stored(backstay, job_id="batch"):
-    """What the job has made, by item."""
+    """Return the conversations of the job by item."""
     return {kept.item_id: kept async for kept in backstay.conversations.export(Selection(job_id=job_id))}
 
 
@@ -36,7 +36,7 @@ async def _stored(backstay, job_id="batch"):
 
 
 async def test_every_item_has_its_conversation(backstay):
-    """When the run returns, they are on disk."""
+    """When a run returns, the conversations of all items are on disk."""
     write = Writer()
 
     result = await backstay.batches.run("batch", items(50), write)
@@ -53,7 +53,7 @@ async def test_every_item_has_its_conversation(backstay):
 
 
 async def test_running_it_again_does_nothing(backstay):
-    """It says so; no call is made."""
+    """Running a finished job again makes no call and reports that."""
     await backstay.batches.run("batch", items(5), Writer())
     again = Writer()
 
@@ -64,8 +64,8 @@ async def test_running_it_again_does_nothing(backstay):
     assert again.calls == []
 
 
-async def test_no_more_calls_at_once_than_asked_for(backstay):
-    """And all of those."""
+async def test_concurrency_is_used_and_never_exceeded(backstay):
+    """A run has as many calls in flight as its concurrency, and never more."""
     write = Writer()
 
     await backstay.batches.run("batch", items(60), write, concurrency=7)
@@ -74,7 +74,7 @@ async def test_no_more_calls_at_once_than_asked_for(backstay):
 
 
 async def test_no_commit_is_made_for_nothing(backstay, monkeypatch):
-    """A busy worker's commits each bring results or take items: a look in between would wait for the disk, too."""
+    """Each commit of a busy worker writes results or claims items."""
     commits = []
     commit = Committer.commit
 
@@ -92,7 +92,7 @@ async def test_no_commit_is_made_for_nothing(backstay, monkeypatch):
 
 
 async def test_blocking_processor_runs_in_threads(backstay):
-    """As many as calls at once; the event loop turns meanwhile."""
+    """A blocking processor runs in as many threads as there are calls, without blocking the event loop."""
     barrier, threads = threading.Barrier(5), set()
 
     def process(item):
@@ -107,7 +107,7 @@ async def test_blocking_processor_runs_in_threads(backstay):
 
 
 async def test_item_reaches_the_processor_whole(backstay):
-    """Topic, persona, parameters of any shape, and the number of the attempt."""
+    """The processor gets topic, persona and parameters of any shape, and the attempt number."""
     seen = []
 
     async def process(item, work):
@@ -121,7 +121,7 @@ async def test_item_reaches_the_processor_whole(backstay):
 
 
 async def test_tokens_are_summed(backstay):
-    """Over all attempts."""
+    """Tokens are summed over all attempts."""
 
     async def process(item, work):
         work.usage(tokens_in=10, tokens_out=1)
@@ -133,7 +133,7 @@ async def test_tokens_are_summed(backstay):
 
 
 async def test_named_processor_is_found(backstay, tmp_path):
-    """In the current folder too; any program can then resume the job."""
+    """A processor in the current folder is found by name, so that any program can resume the job."""
     (tmp_path / "my_writers.py").write_text(
         "from backstay import Conversation, Turn\n"
         "def write(item):\n"
@@ -147,7 +147,7 @@ async def test_named_processor_is_found(backstay, tmp_path):
 
 
 async def test_scripted_writer_needs_no_model(backstay):
-    """To try it all out."""
+    """The built-in scripted writer generates conversations without a model."""
     result = await backstay.batches.run("batch", items(3), "scripted")
 
     assert result.completed == 3
@@ -179,8 +179,8 @@ async def _asynchronous():
     ],
     ids=["list", "tuple", "generator", "async generator", "Items", "view"],
 )
-async def test_items_may_be_given_in_any_way(backstay, input_items):
-    """They come to the same job: given in another way, it is the same again."""
+async def test_items_may_have_any_shape(backstay, input_items):
+    """The same items in any accepted shape give the same job."""
     first = await backstay.batches.run("batch", input_items(), Writer())
     second = await backstay.batches.run("batch", items(3), Writer())
 
@@ -198,7 +198,7 @@ async def test_items_may_be_given_in_any_way(backstay, input_items):
 )
 @pytest.mark.parametrize("as_text", [False, True])
 async def test_items_may_be_in_a_file(backstay, tmp_path, name, text, as_text):
-    """Of any kind, by path or its text."""
+    """Items are read from a file of any supported format, by Path or text."""
     path = tmp_path / name
     path.write_text(text)
 
@@ -209,14 +209,14 @@ async def test_items_may_be_in_a_file(backstay, tmp_path, name, text, as_text):
 
 
 async def test_items_may_come_through_a_pipe(backstay):
-    """A dash reads standard input."""
+    """The path `-` reads items from standard input."""
     result = await backstay.batches.run("batch", "-", Writer(), stdin=io.BytesIO(b"topic\na\nb\n"))
 
     assert result.completed == 2
 
 
 async def test_columns_may_be_named(backstay, tmp_path):
-    """Where the file calls them otherwise."""
+    """Columns with other names are read by naming them."""
     path = tmp_path / "topics.csv"
     path.write_text("nr,subject\n1,tea\n2,milk\n")
 
@@ -225,8 +225,8 @@ async def test_columns_may_be_named(backstay, tmp_path):
     assert {name: kept.topic for name, kept in (await _stored(backstay)).items()} == {"1": "tea", "2": "milk"}
 
 
-async def test_repetitions_are_told(backstay):
-    """Rows that say the same under the same id are one item; without ids they are meant."""
+async def test_repetitions_are_counted(backstay):
+    """Rows repeated with one id are one item and are counted; those without ids are separate items."""
     with_ids = await backstay.batches.run("a", items(3) + items(2), Writer())
     without = await backstay.batches.run("b", [{"topic": "tea"}, {"topic": "tea"}], Writer())
 
@@ -255,7 +255,7 @@ def _bad_later():
     ids=["none", "no topic", "no item", "clash", "no file", "late"],
 )
 async def test_bad_input_makes_no_job(backstay, path, input_items, error):
-    """However late it is found: nothing was called, nothing is left behind."""
+    """An invalid item anywhere in the input prevents all calls and leaves nothing behind."""
     write = Writer()
 
     with pytest.raises(error):
@@ -271,7 +271,7 @@ def _rows(path):
 
 
 async def test_missing_column_makes_no_job(backstay, tmp_path):
-    """It is named with those there are."""
+    """A missing column is reported with the existing ones, and no job is created."""
     path = tmp_path / "topics.csv"
     path.write_text("subject\ntea\n")
 
@@ -281,8 +281,8 @@ async def test_missing_column_makes_no_job(backstay, tmp_path):
     assert await backstay.batches.list() == []
 
 
-async def test_processor_is_looked_at_first(backstay):
-    """Before the items are read."""
+async def test_processor_is_checked_first(backstay):
+    """An unusable processor is reported before any item is read."""
 
     def never():
         pytest.fail("the items were asked for")
@@ -306,7 +306,7 @@ async def test_processor_is_looked_at_first(backstay):
     ],
 )
 async def test_settings_of_another_kind_are_refused(backstay, name, value, expected):
-    """Before there is a job."""
+    """A setting of another type is refused before a job is created."""
     with pytest.raises(SettingsError, match=f"^{name} must be {expected}, not "):
         await backstay.batches.run("batch", items(1), Writer(), **{name: value})
 
@@ -326,8 +326,8 @@ async def test_settings_of_another_kind_are_refused(backstay, name, value, expec
         ("limit", -1),
     ],
 )
-async def test_absurd_settings_are_refused(backstay, name, value):
-    """With the range that makes sense."""
+async def test_out_of_range_settings_are_refused(backstay, name, value):
+    """A setting out of range is refused with the valid range."""
     with pytest.raises(SettingsError, match=f"^{name} must be from ") as caught:
         await backstay.batches.run("batch", items(1), Writer(), **{name: value})
 
@@ -335,8 +335,8 @@ async def test_absurd_settings_are_refused(backstay, name, value):
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 513])
-async def test_absurd_name_is_refused(backstay, name):
-    """A job's name stands in messages, commands and addresses."""
+async def test_invalid_name_is_refused(backstay, name):
+    """A job name that does not fit in messages, commands and URLs is refused."""
     with pytest.raises(InvalidRow, match=r"^the job's name "):
         await backstay.batches.run(name, items(1), Writer())
 
@@ -345,7 +345,7 @@ async def test_absurd_name_is_refused(backstay, name):
 
 
 async def test_limit_bounds_a_run_and_runs_add_up(backstay):
-    """Each claims so many items at most, until all are done."""
+    """Each of several limited runs claims at most its limit, until all items are done."""
     write, endings = Writer(), []
 
     for _ in range(4):
@@ -361,8 +361,8 @@ async def test_limit_bounds_a_run_and_runs_add_up(backstay):
     assert sorted(write.calls) == sorted(item["id"] for item in items(10))
 
 
-async def test_listener_hears_how_it_goes(backstay):
-    """From the beginning to the last word, which is said when all is done."""
+async def test_listener_gets_all_progress(backstay):
+    """A listener gets the progress from the start to the final report, which comes after the last result."""
     heard: list[JobProgress] = []
 
     await backstay.batches.run("batch", items(30), Writer(), concurrency=4, on_progress=heard.append)
@@ -374,7 +374,7 @@ async def test_listener_hears_how_it_goes(backstay):
 
 
 async def test_asynchronous_listener_is_awaited(backstay):
-    """It may send the news somewhere."""
+    """An asynchronous listener is awaited by the run."""
     heard = []
 
     async def listen(progress):
@@ -387,7 +387,7 @@ async def test_asynchronous_listener_is_awaited(backstay):
 
 
 async def test_listener_that_raises_costs_nothing(backstay):
-    """It is told no more, and the batch goes on."""
+    """A listener that raises is not called again, and the batch continues."""
     heard = []
 
     def breaks(progress):
@@ -401,7 +401,7 @@ async def test_listener_that_raises_costs_nothing(backstay):
 
 
 async def test_rate_of_a_resumed_run_is_its_own(backstay):
-    """What was finished before makes no promise."""
+    """The rate of a resumed run ignores items that were finished before."""
     await backstay.batches.run("batch", items(100), Writer(), limit=90)
     heard: list[JobProgress] = []
 
@@ -416,7 +416,7 @@ async def test_rate_of_a_resumed_run_is_its_own(backstay):
 
 
 async def test_jobs_are_listed(backstay):
-    """The latest first; the incomplete by themselves."""
+    """Jobs are listed newest first, and incomplete ones can be listed alone."""
     await backstay.batches.run("a", items(1), Writer())
     await backstay.batches.run("b", items(2), Writer(), limit=1)
     await backstay.batches.create("c", items(3), "scripted")
@@ -431,7 +431,7 @@ async def test_jobs_are_listed(backstay):
 
 
 async def test_mapping_that_is_no_dict_is_an_item(backstay):
-    """As rows of many libraries are."""
+    """A mapping that is not a dict, like rows of many libraries, is accepted as an item."""
 
     class Row(Mapping):
         def __getitem__(self, key):

@@ -1,4 +1,4 @@
-"""Several runs of one job, several openings of one library, several owners in it."""
+"""Several runs of one job, several openings of one library, and several owners in it."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.promise("B1", "B2", "B4")
 
 
 async def test_two_runs_at_once_share_one_job(backstay):
-    """Every item is processed by one of them; both end when all is done."""
+    """Two concurrent runs process each item once between them, and both end when all is done."""
     first, second = Writer(), Writer()
 
     results = await asyncio.gather(
@@ -34,7 +34,7 @@ async def test_two_runs_at_once_share_one_job(backstay):
 
 
 async def test_many_runs_at_once_make_one_job(backstay):
-    """Of all that create it in the same instant one does."""
+    """Of many concurrent runs that create a job, exactly one creates it."""
     writers = [Writer() for _ in range(8)]
 
     results = await asyncio.gather(*(backstay.batches.run("batch", items(40), writer) for writer in writers))
@@ -45,7 +45,7 @@ async def test_many_runs_at_once_make_one_job(backstay):
 
 
 async def test_library_may_be_opened_twice(path):
-    """In one process as in several: what one writes the other reads, and they work side by side."""
+    """Two openings of a library in one process share its data and process jobs concurrently."""
     first, second = Writer(), Writer()
     async with Backstay.open(path) as left, Backstay.open(path) as right:
         results = await asyncio.gather(
@@ -60,7 +60,7 @@ async def test_library_may_be_opened_twice(path):
 
 
 async def test_second_worker_waits_for_what_the_first_holds(backstay, monkeypatch):
-    """It does not end before the job does."""
+    """A worker with nothing to claim waits until the items of the other are settled."""
     gate, write, waits = Gate(), Writer(), asyncio.Event()
     wait = Worker._wait
 
@@ -82,8 +82,8 @@ async def test_second_worker_waits_for_what_the_first_holds(backstay, monkeypatc
     assert (await first).counts == (await second).counts == ItemCounts(completed=4)
 
 
-async def test_second_worker_takes_what_the_first_gives_back(backstay):
-    """One is stopped, the other finishes the job."""
+async def test_second_worker_takes_what_the_first_releases(backstay):
+    """A second worker processes the items that a stopped worker releases."""
     gate, write = Gate(), Writer()
     first = asyncio.create_task(backstay.batches.run("batch", items(6), gate, concurrency=3))
     await gate.reached(3)
@@ -99,7 +99,7 @@ async def test_second_worker_takes_what_the_first_gives_back(backstay):
 
 
 async def test_several_jobs_run_side_by_side(backstay):
-    """In one library."""
+    """Several jobs run concurrently in one library."""
     results = await asyncio.gather(*(backstay.batches.run(f"batch-{n}", items(30), Writer()) for n in range(5)))
 
     assert [result.counts for result in results] == [ItemCounts(completed=30)] * 5
@@ -111,7 +111,7 @@ async def test_several_jobs_run_side_by_side(backstay):
 
 @pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
 async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch, caplog):
-    """What is finished waits for it; nothing is lost, nothing is called twice."""
+    """While another program locks the database, results wait; none is lost and no call repeated."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     write = Writer()
     async with Backstay.open(path) as backstay, asyncio.TaskGroup() as group:
@@ -139,7 +139,7 @@ async def test_lock_of_another_program_only_delays_a_run(path, monkeypatch, capl
 
 @pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
 async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypatch, caplog):
-    """The run ends with the trouble it had; what could not be written is pending again."""
+    """A stop during another program's lock ends the run with that error, and unwritten items become pending."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     stop = StopSignal()
     async with Backstay.open(path) as backstay, asyncio.TaskGroup() as group:
@@ -172,7 +172,7 @@ async def test_stop_does_not_wait_for_the_lock_of_another_program(path, monkeypa
 
 
 async def test_job_of_another_owner_is_not_there(path):
-    """It answers as one that never was; its name is free."""
+    """Another owner's job is not found, and its name is free."""
     async with Backstay.open(path, owner="me") as mine, Backstay.open(path, owner="you") as yours:
         await mine.batches.run("batch", items(3), Writer())
         (stored,) = [
@@ -202,8 +202,8 @@ async def test_job_of_another_owner_is_not_there(path):
         assert await mine.conversations.count(Selection(everything=True)) == 3
 
 
-async def test_owner_is_said_in_the_environment(path, monkeypatch):
-    """Or it is the local one."""
+async def test_owner_is_set_in_the_environment(path, monkeypatch):
+    """The owner is that of the environment variable, or `local`."""
     monkeypatch.setenv("BACKSTAY_OWNER", "you")
     async with Backstay.open(path) as yours:
         await yours.batches.run("batch", items(1), Writer())

@@ -1,4 +1,4 @@
-"""A stop that comes while the items are still being read."""
+"""A stop while the items are being read."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from support.conversations import conversation
 
 
 async def test_stop_before_all_items_are_in_makes_no_job(tmp_path):
-    """Nothing is called and nothing is left; the same command makes the job later."""
+    """A stop before all items are read makes no call and leaves nothing, and the same command then creates the job."""
     stop, calls = StopSignal(), []
 
     def endless():

@@ -1,4 +1,4 @@
-"""Stopping a run: gracefully, at once, by cancelling its caller, and by deciding something about its job."""
+"""Stopping a run: gracefully, at once, by cancelling its caller, or by an action on its job."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.promise("B1", "B6")
 
 @pytest.fixture
 def noticed(monkeypatch):
-    """An event that is set when a worker has noticed the stop."""
+    """Return an event that is set when a worker has noticed the stop."""
     seen, abandon_waiting = asyncio.Event(), Executor.abandon_waiting
 
     def noted(calls):
@@ -33,7 +33,7 @@ def noticed(monkeypatch):
 
 
 def _start(backstay, process, count=10, **options):
-    """Begin a run beside the test."""
+    """Start a run as a task."""
     return asyncio.create_task(backstay.batches.run("batch", items(count), process, **options))
 
 
@@ -41,7 +41,7 @@ def _start(backstay, process, count=10, **options):
 
 
 async def test_stop_lets_calls_in_flight_finish(backstay, noticed):
-    """No new ones are made; what is finished is on disk, and the job can be resumed."""
+    """A stop starts no new calls and stores the results of those in flight, and the job can be resumed."""
     stop, gate = StopSignal(), Gate()
     running = _start(backstay, gate, concurrency=3, stop=stop)
     await gate.reached(3)
@@ -58,7 +58,7 @@ async def test_stop_lets_calls_in_flight_finish(backstay, noticed):
 
 
 async def test_grace_is_bounded(backstay):
-    """What takes longer is cancelled and given back untried."""
+    """Calls that exceed the grace period are cancelled, and their items released without a counted try."""
     stop, gate, attempts = StopSignal(), Gate(), {}
     running = _start(backstay, gate, concurrency=3, stop=stop, grace_seconds=0.1)
     await gate.reached(3)
@@ -79,7 +79,7 @@ async def test_grace_is_bounded(backstay):
 
 
 async def test_stop_at_once_gives_no_grace(backstay):
-    """It is gone in a moment, whatever the grace."""
+    """A stop with `at_once` ends the run at once, regardless of the grace period."""
     stop, gate = StopSignal(), Gate()
     running = _start(backstay, gate, stop=stop, grace_seconds=600)
     await gate.reached(10)
@@ -91,7 +91,7 @@ async def test_stop_at_once_gives_no_grace(backstay):
 
 
 async def test_second_request_takes_the_grace_away(backstay, noticed):
-    """As a second Ctrl-C does."""
+    """A second request with `at_once`, as by a second Ctrl-C, ends the grace period."""
     stop, gate = StopSignal(), Gate()
     running = _start(backstay, gate, stop=stop, grace_seconds=600)
     await gate.reached(10)
@@ -105,8 +105,8 @@ async def test_second_request_takes_the_grace_away(backstay, noticed):
     assert (result.ending, result.counts) == (EndReason.STOPPED, ItemCounts(pending=10))
 
 
-async def test_stop_may_be_asked_for_from_a_thread(backstay):
-    """Or a signal handler."""
+async def test_stop_may_be_requested_from_a_thread(backstay):
+    """A stop may be requested from another thread."""
     stop, gate = StopSignal(), Gate()
     running = _start(backstay, gate, stop=stop)
     await gate.reached(10)
@@ -118,7 +118,7 @@ async def test_stop_may_be_asked_for_from_a_thread(backstay):
 
 
 async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
-    """Nothing was called, and nothing is left behind."""
+    """A stop before all items are read makes no call and leaves nothing behind."""
     stop, write = StopSignal(), Writer()
 
     def given():
@@ -134,8 +134,8 @@ async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
     assert await backstay._store.batches.intake.orphaned_staging("local") == []
 
 
-async def test_stop_that_was_asked_for_before_makes_no_call(backstay):
-    """The job is there, untouched."""
+async def test_stop_that_was_requested_before_makes_no_call(backstay):
+    """A run whose stop was requested before makes no call, and its job exists unchanged."""
     stop, write = StopSignal(), Writer()
     await backstay.batches.run("batch", items(5), Writer(), limit=1)
     stop.request()
@@ -147,7 +147,7 @@ async def test_stop_that_was_asked_for_before_makes_no_call(backstay):
 
 
 async def test_stop_does_not_wait_for_retries(backstay):
-    """Items that wait for their next try are simply pending."""
+    """A stop leaves items that wait for their next try pending."""
     stop = StopSignal()
 
     def answer(item, _):
@@ -162,7 +162,7 @@ async def test_stop_does_not_wait_for_retries(backstay):
 
 
 async def test_blocking_calls_do_not_hold_up_a_stop(backstay):
-    """A thread that hangs is left behind."""
+    """A stop does not wait for a hanging thread after the grace period."""
     stop, release, entered = StopSignal(), threading.Event(), threading.Event()
 
     def process(item):
@@ -181,8 +181,8 @@ async def test_blocking_calls_do_not_hold_up_a_stop(backstay):
 # -- cancelled -------------------------------------------------------------------------------------
 
 
-async def test_cancelled_caller_gives_back_what_is_in_flight(backstay):
-    """At once, and the cancellation is what the caller hears of; what was finished is on disk."""
+async def test_cancelled_caller_releases_what_is_in_flight(backstay):
+    """A cancelled run stores finished results, releases items in flight at once, and raises CancelledError."""
     gate, finished = Gate(), conversation("quick")
 
     async def process(item):
@@ -201,7 +201,7 @@ async def test_cancelled_caller_gives_back_what_is_in_flight(backstay):
 
 
 async def test_time_out_around_a_run(backstay):
-    """As any other task; the next run goes on."""
+    """A time-out around a run cancels it like any task, and the next run continues."""
     gate = Gate()
 
     async def expire(limit):
@@ -220,7 +220,7 @@ async def test_time_out_around_a_run(backstay):
 
 
 async def test_caller_cancelled_while_a_job_is_made(backstay, path):
-    """Nothing is left behind."""
+    """Cancelling a run while it creates its job leaves nothing behind."""
     waiting = asyncio.Event()
 
     async def given():
@@ -240,7 +240,7 @@ async def test_caller_cancelled_while_a_job_is_made(backstay, path):
 
 
 async def test_program_that_ends_in_the_middle_leaves_a_resumable_job(path):
-    """The library is closed while a run is under way, as an error elsewhere in a program does it."""
+    """Closing the library during a run, as an error elsewhere does, leaves a resumable job."""
     gate = Gate()
 
     async def program():
@@ -263,7 +263,7 @@ async def test_program_that_ends_in_the_middle_leaves_a_resumable_job(path):
 
 
 async def test_paused_job_stops_its_worker(backstay):
-    """Wherever it runs: what is in flight ends, and the job says why it is paused."""
+    """A pause stops a worker in any process after its calls in flight, and the job has the reason."""
     gate = Gate()
     running = _start(backstay, gate, concurrency=2)
     await gate.reached(2)
@@ -279,7 +279,7 @@ async def test_paused_job_stops_its_worker(backstay):
 
 
 async def test_pause_is_noticed_while_all_slots_are_taken(backstay):
-    """Though no call comes back for long."""
+    """A worker notices a pause even if none of its calls ends for long."""
     gate = Gate()
     running = _start(backstay, gate, grace_seconds=0.05)
     await gate.reached(10)
@@ -291,7 +291,7 @@ async def test_pause_is_noticed_while_all_slots_are_taken(backstay):
 
 
 async def test_cancelled_job_stops_for_good(backstay):
-    """What it made stays."""
+    """A cancelled job stops permanently, and its conversations stay."""
     gate = Gate()
     running = _start(backstay, gate, concurrency=2)
     await gate.reached(2)
@@ -307,7 +307,7 @@ async def test_cancelled_job_stops_for_good(backstay):
 
 
 async def test_job_is_not_discarded_under_a_worker(backstay):
-    """It is alive, and that is known at once."""
+    """Discarding a job with a living worker is refused at once."""
     gate = Gate()
     running = _start(backstay, gate)
     await gate.reached(10)
@@ -319,7 +319,7 @@ async def test_job_is_not_discarded_under_a_worker(backstay):
     assert (await running).completed == 10
 
 
-async def test_moves_that_make_no_sense_are_refused(backstay):
+async def test_actions_on_a_finished_job_are_refused(backstay):
     """A finished job is neither paused nor cancelled."""
     await backstay.batches.run("batch", items(1), Writer())
 
