@@ -234,7 +234,7 @@ async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay):
     """If a full disk prevents even the release, the worker's unlocked file proves that it is dead."""
     work = backstay._store.batches.work
     await backstay.batches.create("batch", items(10), "scripted")
-    with _full_disk(work, "commit"), _full_disk(work, "leave"), pytest.raises(StoreFull):
+    with _full_disk(work, "commit"), _full_disk(work, "release"), pytest.raises(StoreFull):
         await backstay.batches.resume("batch")
     assert (await backstay.batches.checkpoint("batch")).state is JobState.INTERRUPTED
 
