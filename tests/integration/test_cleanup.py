@@ -22,7 +22,7 @@ def _fail_second(item, _):
     return Fail("no") if item.id == "item-2" else conversation(item.topic)
 
 
-# -- a job that is completed -----------------------------------------------------------------------
+# -- completed jobs --------------------------------------------------------------------------------
 
 
 async def test_checkpoint_of_a_completed_job_is_cleaned(backstay, path):
@@ -149,7 +149,7 @@ async def test_dead_worker_does_not_keep_a_job(backstay, path):
     assert _count(path, "jobs", "workers") == (0, 0)
 
 
-# -- what was cut off ------------------------------------------------------------------------------
+# -- interrupted work ------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -159,11 +159,9 @@ def _full_disk(store, method):
     async def full(*_args, **_kwargs):
         raise StoreFull("No space is left")
 
-    setattr(store, method, full)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, method, full)
         yield
-    finally:
-        delattr(store, method)
 
 
 async def _leave_staged(backstay, card):

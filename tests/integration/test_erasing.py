@@ -32,7 +32,7 @@ async def _half_deleted(path):
         result = await backstay.conversations.delete(
             Selection(ids=tuple(row["id"] for row in rows[1::2])), backup=False
         )
-        # While it is open, for its log is gone when it is closed.
+        # Read while the database is open, since closing it removes the log.
         remaining = {
             int(word)
             for file in path.parent.glob(f"{path.name}*")

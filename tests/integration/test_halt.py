@@ -131,10 +131,10 @@ async def test_tries_that_are_repeated_pause_the_job_too(backstay):
 
 async def test_call_that_ends_during_a_requeue_is_requeued_too(backstay, monkeypatch):
     """An item whose call fails while the others are requeued is requeued as well."""
-    late, put_back = asyncio.Event(), Worker._requeue
+    late, requeue = asyncio.Event(), Worker._requeue
 
-    async def put_back_while_it_ends(worker, pause):
-        await put_back(worker, pause)
+    async def requeue_while_it_ends(worker, pause):
+        await requeue(worker, pause)
         late.set()
         await until(lambda: not len(worker._executor))
 
@@ -145,7 +145,7 @@ async def test_call_that_ends_during_a_requeue_is_requeued_too(backstay, monkeyp
             await late.wait()
         return Fail("no")
 
-    monkeypatch.setattr(Worker, "_requeue", put_back_while_it_ends)
+    monkeypatch.setattr(Worker, "_requeue", requeue_while_it_ends)
     result = await backstay.batches.run("batch", items(100), process, concurrency=4)
 
     assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(completed=1, pending=99))
@@ -239,7 +239,7 @@ async def test_paused_run_whose_last_calls_finish_the_job_ends_finished(backstay
 async def test_a_job_that_pauses_itself_waits_for_the_calls_under_way(backstay, monkeypatch):
     """A job that pauses itself waits for all calls in flight, regardless of the grace period of a stop."""
     gate, looks, abandon_waiting = Gate(), [], Executor.abandon_waiting
-    # A worker of a paused job does so each time that it looks whether it may leave.
+    # A worker of a paused job calls this each time it checks whether it may end.
     monkeypatch.setattr(Executor, "abandon_waiting", lambda calls: (looks.append(None), abandon_waiting(calls)))
 
     async def process(item):

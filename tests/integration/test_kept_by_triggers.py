@@ -25,7 +25,7 @@ _KEEPING_ON_A_SERVER = """
 """
 
 
-@pytest.mark.own_tables("a trigger is made on ours")
+@pytest.mark.own_tables("it creates a trigger on a built-in table")
 @pytest.mark.parametrize("backup", [True, False], ids=["backed up", "outright"])
 async def test_what_a_trigger_keeps_is_not_counted_as_deleted(path, backup):
     """A conversation that a trigger keeps is not counted as deleted and stays its item's result."""

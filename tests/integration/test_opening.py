@@ -117,9 +117,9 @@ async def test_conversations_are_read(path):
     async with Backstay.open(path) as backstay:
         await backstay.batches.run("batch", items(3), Writer())
         listed = await backstay.conversations.list()
-        exported = [kept async for kept in backstay.conversations.export(Selection(job_id="batch"))]
+        exported = [entry async for entry in backstay.conversations.export(Selection(job_id="batch"))]
 
-        assert [one.item_id for one in listed] == [kept.item_id for kept in reversed(exported)]
+        assert [one.item_id for one in listed] == [entry.item_id for entry in reversed(exported)]
         assert await backstay.conversations.show(exported[0].id) == exported[0]
         assert [one.id for one in await backstay.conversations.list(before=listed[0].cursor, limit=1)] == [listed[1].id]
         with pytest.raises(EmptySelection):

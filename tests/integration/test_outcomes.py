@@ -148,7 +148,7 @@ async def test_same_conversation_id_twice_fails_the_second(backstay):
     assert await backstay.conversations.count(Selection(everything=True)) == 9
 
 
-# -- trying again ----------------------------------------------------------------------------------
+# -- retries ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 4])
@@ -369,7 +369,7 @@ async def test_processor_that_cancels_itself_is_tried_again(backstay):
     assert result.completed == 1
 
 
-# -- callables of all kinds ------------------------------------------------------------------------
+# -- callables and items ---------------------------------------------------------------------------
 
 
 async def test_callable_object_and_lambda(backstay):
@@ -411,7 +411,7 @@ _RAISING_ON_A_SERVER = """
 """
 
 
-@pytest.mark.own_tables("a trigger is made on ours")
+@pytest.mark.own_tables("it creates a trigger on a built-in table")
 @pytest.mark.parametrize(
     "how, on_a_server",
     [

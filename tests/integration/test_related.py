@@ -13,7 +13,7 @@ from support.sql import ask, is_server
 
 pytestmark = [
     pytest.mark.promise("K1", "K2"),
-    pytest.mark.own_tables("foreign keys of an app lead to ours; test_adopting has those that lead to theirs"),
+    pytest.mark.own_tables("foreign keys of an app refer to built-in tables; test_adopting has those to user tables"),
 ]
 
 
@@ -126,8 +126,8 @@ async def test_a_conversation_with_changed_related_rows_is_kept(app, path, edit,
     store = app.conversations._remover._store
     real = store.mark_verified
 
-    async def edited(*given, **more):
-        result = await real(*given, **more)
+    async def edited(*args, **kwargs):
+        result = await real(*args, **kwargs)
         await _sql(path, edit)
         return result
 
@@ -150,8 +150,8 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     store = app.conversations._remover._store
     real = store.mark_verified
 
-    async def edited(*given, **more):
-        result = await real(*given, **more)
+    async def edited(*args, **kwargs):
+        result = await real(*args, **kwargs)
         await _sql(path, "UPDATE ratings SET mood = 'fine' WHERE id = 3")
         return result
 

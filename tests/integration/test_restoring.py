@@ -39,8 +39,8 @@ async def _sql(backstay, statement, *values):
 
 
 async def _all_rows(backstay):
-    # A server says itself what is in a row: read here, not-a-number would differ from itself.
-    # Where a row stands, which a view over an adopted table shows as well, is not in it.
+    # A server compares rows itself: read into Python, NaN would differ from itself.
+    # The physical location of a row, which a view over an adopted table exposes, is left out.
     row, turn = (
         [f"(to_jsonb({name}) - 'ctid' - 'tableoid')::text" for name in ("conversations", "turns")]
         if backstay.settings.server
@@ -143,7 +143,7 @@ _COLUMNS_OF_A_SERVER = """
 """
 
 
-@pytest.mark.own_tables("columns are added to ours")
+@pytest.mark.own_tables("it adds columns to built-in tables")
 async def test_user_columns_are_restored(library, path):
     """Values of user columns are restored, even numbers, bytes and text that JSON cannot represent."""
     await _sql(library, _COLUMNS_OF_A_SERVER if is_server(path) else _COLUMNS)
@@ -167,7 +167,7 @@ async def test_text_that_is_not_utf_8_is_refused(library):
     assert await _sql(library, "SELECT count(*) FROM conversations") == [(25,)]
 
 
-@pytest.mark.own_tables("columns are added to ours")
+@pytest.mark.own_tables("it adds columns to built-in tables")
 async def test_a_change_in_a_user_column_is_noticed(library):
     """A changed user column changes the row version and makes a conversation conflicting."""
     await _sql(library, "ALTER TABLE turns ADD COLUMN score REAL")
@@ -180,7 +180,7 @@ async def test_a_change_in_a_user_column_is_noticed(library):
     assert [(clash.id, clash.kind) for clash in plan.clashes] == [("c00002", ConflictKind.CONTENT)]
 
 
-@pytest.mark.own_tables("columns are added to ours")
+@pytest.mark.own_tables("it adds columns to built-in tables")
 async def test_columns_that_the_backup_lacks_take_their_defaults(library):
     """A column added after the backup gets its default value in a restore."""
     deleted = await library.conversations.delete(ALL)
@@ -191,7 +191,7 @@ async def test_columns_that_the_backup_lacks_take_their_defaults(library):
     assert await _sql(library, "SELECT DISTINCT rating FROM conversations") == [("fresh",)]
 
 
-@pytest.mark.own_tables("columns are added to ours")
+@pytest.mark.own_tables("it adds columns to built-in tables")
 async def test_columns_that_the_table_lacks_are_refused(library):
     """Columns of the backup that the table lacks are named, and nothing is changed."""
     await _sql(library, "ALTER TABLE turns ADD COLUMN score REAL")
@@ -217,7 +217,7 @@ def _trigger(path, condition):
     )
 
 
-@pytest.mark.own_tables("a trigger is made on ours")
+@pytest.mark.own_tables("it creates a trigger on a built-in table")
 async def test_a_trigger_that_changes_restored_rows_is_detected(library, path):
     """A restore whose rows a trigger changes is rolled back, and the column is named."""
     deleted = await library.conversations.delete(ALL)
@@ -229,7 +229,7 @@ async def test_a_trigger_that_changes_restored_rows_is_detected(library, path):
     assert await library.conversations.count(ALL) == 0
 
 
-@pytest.mark.own_tables("a trigger is made on ours")
+@pytest.mark.own_tables("it creates a trigger on a built-in table")
 async def test_without_the_comparison_before_the_commit(library, path, monkeypatch):
     """Control: without the comparison the trigger's change would stay unnoticed."""
     from backstay.storage.sql import restore_session

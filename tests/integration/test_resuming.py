@@ -153,7 +153,7 @@ async def test_suspect_has_its_worker_to_itself(backstay):
             assert len(at_once) == 1
             if (item.id, work.attempt) == ("item-4", 1):
                 return Retry("not yet", after=0.1)
-            await asyncio.sleep(0.15)  # meanwhile the other becomes due
+            await asyncio.sleep(0.15)  # the other item becomes due
             return conversation(item.topic)
         finally:
             at_once.remove(item.id)

@@ -91,7 +91,7 @@ async def test_a_clock_that_was_ahead_does_not_block_cleanups(library, clock):
         await library.backups.cleanup()
     dry = await library.backups.cleanup(dry_run=True, at_once=True)
     await library.backups.delete(ahead.id)
-    await library.backups.create(ALL)  # its daily cleanup looks for the first time since the clock was ahead
+    await library.backups.create(ALL)  # its daily cleanup is the first check since the clock was ahead
     (first, _) = reversed(await library.backups.list())
 
     assert [decision.action for decision in dry.decisions] == ["remove", "keep"]

@@ -29,10 +29,10 @@ from support.waiting import PATIENCE_SECONDS
 
 async def _stored(backstay, job_id="batch"):
     """Return the conversations of the job by item."""
-    return {kept.item_id: kept async for kept in backstay.conversations.export(Selection(job_id=job_id))}
+    return {entry.item_id: entry async for entry in backstay.conversations.export(Selection(job_id=job_id))}
 
 
-# -- what comes of it ------------------------------------------------------------------------------
+# -- results ---------------------------------------------------------------------------------------
 
 
 async def test_every_item_has_its_conversation(backstay):
@@ -151,10 +151,10 @@ async def test_scripted_writer_needs_no_model(backstay):
     result = await backstay.batches.run("batch", items(3), "scripted")
 
     assert result.completed == 3
-    assert all(kept.metadata == {"writer": "scripted"} for kept in (await _stored(backstay)).values())
+    assert all(entry.metadata == {"writer": "scripted"} for entry in (await _stored(backstay)).values())
 
 
-# -- ways to give items ----------------------------------------------------------------------------
+# -- shapes of items -------------------------------------------------------------------------------
 
 
 def _generated():
@@ -222,7 +222,7 @@ async def test_columns_may_be_named(backstay, tmp_path):
 
     await backstay.batches.run("batch", path, Writer(), columns=ColumnMapping(id="nr", topic="subject"))
 
-    assert {name: kept.topic for name, kept in (await _stored(backstay)).items()} == {"1": "tea", "2": "milk"}
+    assert {name: entry.topic for name, entry in (await _stored(backstay)).items()} == {"1": "tea", "2": "milk"}
 
 
 async def test_repetitions_are_counted(backstay):
@@ -234,7 +234,7 @@ async def test_repetitions_are_counted(backstay):
     assert (without.completed, without.created.repeated) == (2, 0)
 
 
-# -- what is refused before any call ---------------------------------------------------------------
+# -- refusals before any call ----------------------------------------------------------------------
 
 
 def _bad_later():
@@ -285,7 +285,7 @@ async def test_processor_is_checked_first(backstay):
     """An unusable processor is reported before any item is read."""
 
     def never():
-        pytest.fail("the items were asked for")
+        pytest.fail("the items were read")
         yield
 
     with pytest.raises(ProcessorUnusable):

@@ -37,7 +37,7 @@ def _start(backstay, process, count=10, **options):
     return asyncio.create_task(backstay.batches.run("batch", items(count), process, **options))
 
 
-# -- asked to stop ---------------------------------------------------------------------------------
+# -- stop requests ---------------------------------------------------------------------------------
 
 
 async def test_stop_lets_calls_in_flight_finish(backstay, noticed):
@@ -121,13 +121,13 @@ async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
     """A stop before all items are read makes no call and leaves nothing behind."""
     stop, write = StopSignal(), Writer()
 
-    def given():
+    def input_items():
         yield from items(1_500)
         stop.request()
         yield from items(1_500, start=1_501)
 
     with pytest.raises(Stopped):
-        await backstay.batches.run("batch", given(), write, stop=stop)
+        await backstay.batches.run("batch", input_items(), write, stop=stop)
 
     assert write.calls == []
     assert await backstay.batches.list() == []
@@ -178,7 +178,7 @@ async def test_blocking_calls_do_not_hold_up_a_stop(backstay):
     assert result.counts == ItemCounts(pending=10)
 
 
-# -- cancelled -------------------------------------------------------------------------------------
+# -- cancellation of the caller --------------------------------------------------------------------
 
 
 async def test_cancelled_caller_releases_what_is_in_flight(backstay):
@@ -223,13 +223,13 @@ async def test_caller_cancelled_while_a_job_is_made(backstay, path):
     """Cancelling a run while it creates its job leaves nothing behind."""
     waiting = asyncio.Event()
 
-    async def given():
+    async def input_items():
         for item in items(1_500):
             yield item
         waiting.set()
         await asyncio.Event().wait()  # hangs
 
-    running = asyncio.create_task(backstay.batches.run("batch", given(), Writer()))
+    running = asyncio.create_task(backstay.batches.run("batch", input_items(), Writer()))
     await waiting.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -259,7 +259,7 @@ async def test_program_that_ends_in_the_middle_leaves_a_resumable_job(path):
     assert violations(path) == []
 
 
-# -- decided by the user ---------------------------------------------------------------------------
+# -- actions on the job ----------------------------------------------------------------------------
 
 
 async def test_paused_job_stops_its_worker(backstay):

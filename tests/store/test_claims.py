@@ -205,7 +205,7 @@ async def test_next_attempt_has_the_next_number(store):
     assert seen == [(1, 0), (2, 1), (3, 2)]
 
 
-# -- when an item is due ---------------------------------------------------------------------------
+# -- due times -------------------------------------------------------------------------------------
 
 
 async def test_item_is_not_claimed_before_it_is_due(store):
@@ -329,7 +329,7 @@ async def test_nothing_waits_when_there_is_no_suspect(store):
     assert not (await commit(store, lease, room=1, alone=True)).has_pending_suspects
 
 
-async def test_doom_claims_nothing(store):
+async def test_doomed_verdict_claims_nothing(store):
     """A commit with a doomed verdict claims nothing."""
     await create(store)
     lease = await enter(store)

@@ -108,7 +108,7 @@ async def test_any_other_outcome_stores_no_conversation(store, verdict, counts, 
     assert await _stored(store) == []
 
 
-async def test_doom_pauses_the_job(store):
+async def test_doomed_verdict_pauses_the_job(store):
     """A doomed verdict pauses the job with its reason, does not count as a try, and lets the group be written."""
     await create(store, 3)
     lease = await enter(store)
@@ -122,7 +122,7 @@ async def test_doom_pauses_the_job(store):
     assert (await claim_one(store, again)).tries == 0
 
 
-async def test_doom_does_not_undo_what_was_decided(store):
+async def test_doomed_verdict_leaves_a_cancelled_job(store):
     """A doomed verdict does not change a job that was cancelled meanwhile."""
     await create(store, 1)
     lease = await enter(store)
@@ -219,7 +219,7 @@ async def test_cancelled_job_stays_cancelled(store):
     assert (report.state, report.counts) == (JobState.CANCELLED, ItemCounts(completed=1))
 
 
-# -- many at once ----------------------------------------------------------------------------------
+# -- large groups ----------------------------------------------------------------------------------
 
 
 async def test_group_of_any_size_is_one_commit(store):
@@ -250,7 +250,7 @@ async def test_ids_rise_in_the_order_of_storing(store):
     assert made == sorted(set(made))
 
 
-# -- what is refused -------------------------------------------------------------------------------
+# -- refused outcomes ------------------------------------------------------------------------------
 
 
 async def _refused(store, *conversations):
@@ -295,7 +295,7 @@ async def test_conversation_id_of_an_earlier_job_is_refused(store):
     assert [stored.id for stored in await _stored(store)] == ["same"]
 
 
-@pytest.mark.own_tables("an id of theirs is unique over all owners")
+@pytest.mark.own_tables("ids of user tables are unique over all owners")
 async def test_other_owner_may_have_the_same_id(store):
     """Two owners may have a conversation with the same id."""
     for owner in ("me", "you"):
@@ -317,7 +317,7 @@ async def test_refusal_is_a_storage_error(store):
     assert issubclass(OutcomeRefused, StorageError)
 
 
-# -- what is not held ------------------------------------------------------------------------------
+# -- items not held --------------------------------------------------------------------------------
 
 
 async def test_attempt_is_written_once(store):
@@ -374,7 +374,7 @@ async def test_pending_item_is_not_written(store):
     assert (await job(store)).counts == ItemCounts(pending=1, running=1)
 
 
-# -- waiting ---------------------------------------------------------------------------------------
+# -- provider waits --------------------------------------------------------------------------------
 
 
 async def test_provider_wait_is_visible_until_it_is_over(store):
@@ -393,7 +393,7 @@ async def test_provider_wait_is_visible_until_it_is_over(store):
     assert (await job(store)).provider_wait is None
 
 
-# -- putting back ----------------------------------------------------------------------------------
+# -- requeuing -------------------------------------------------------------------------------------
 
 
 async def test_failed_items_are_requeued(store):

@@ -25,8 +25,8 @@ class _Walk:
         self.store = store
         self.draw = random.Random(seed)
         self.states = {}
-        self.held = {}  # of each lease: its claimed items by position
-        self.crashes = Counter()  # of each item, while it ran alone
+        self.held = {}  # by lease: its claimed items by position
+        self.crashes = Counter()  # by item: interruptions while it ran alone
 
     async def begin(self):
         await create(self.store, 12)
@@ -42,7 +42,7 @@ class _Walk:
         if now.state in UNFINISHED and not now.counts.all_settled and len(self.held) < 3:
             ways += [self.enter, self.enter]
         if self.held:
-            ways += [self.work] * 6 + [self.leave, self.die, self.die, self.put_back]
+            ways += [self.work] * 6 + [self.leave, self.die, self.die, self.requeue]
         if now.state in (*UNFINISHED, *FINISHED):
             ways += [self.retry, self.skip]
         if now.state in (JobState.PENDING, JobState.RUNNING):
@@ -87,7 +87,7 @@ class _Walk:
                 if self.crashes[position] >= _CRASH_LIMIT:
                     self.states[position] = "failed"
 
-    async def put_back(self):
+    async def requeue(self):
         failed_ones = [position for position, state in self.states.items() if state == "failed"]
         selected = self.draw.sample(failed_ones, self.draw.randint(0, len(failed_ones)))
         await self.store.batches.work.requeue(self._lease(), selected, Pause("all", "all of them"))

@@ -37,7 +37,7 @@ async def _commit_nothing(store, lease, held):
     await commit(store, lease)
 
 
-async def _put_back(store, lease, held):
+async def _requeue(store, lease, held):
     await store.batches.work.requeue(lease, [claimed.position for claimed in held], _PAUSE)
 
 
@@ -59,7 +59,7 @@ _WRITES = [
     _commit_retried,
     _claim,
     _commit_nothing,
-    _put_back,
+    _requeue,
     _beat,
     _mark_stopping,
     _note_waiting,

@@ -140,12 +140,12 @@ async def test_items_of_a_job_are_paged(store):
 
 async def test_digest_is_stored_unchanged(store):
     """The stored digest is that of the new item, by which an unchanged input is recognised."""
-    (draft,) = await drafts_of([{"id": "a", "topic": "tea", "depth": 3}])
+    (new_item,) = await drafts_of([{"id": "a", "topic": "tea", "depth": 3}])
     await create(store, [{"id": "a", "topic": "tea", "depth": 3}])
 
     (identity,) = await store.batches.intake.identities(OWNER, "job", after=-1, limit=1)
 
-    assert (identity.id, bytes(identity.digest)) == ("a", draft.digest)
+    assert (identity.id, bytes(identity.digest)) == ("a", new_item.digest)
 
 
 # -- repetitions -----------------------------------------------------------------------------------
@@ -155,12 +155,12 @@ async def test_digest_is_stored_unchanged(store):
 async def test_same_id_with_same_content_is_one_item(store, chunks):
     """An item repeated with the same id and content is stored once, and the repetitions are counted."""
     rows = [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}, {"id": "a", "topic": "tea"}] * 2
-    drafts = (await drafts_of(rows))[:4]
+    new_items = (await drafts_of(rows))[:4]
     staged, repeated = await stage(store), 0
 
     for size in chunks:
-        repeated += await store.batches.intake.stage_items(staged, drafts[:size])
-        drafts = drafts[size:]
+        repeated += await store.batches.intake.stage_items(staged, new_items[:size])
+        new_items = new_items[size:]
     await _publish(store, staged)
 
     assert repeated == 2
@@ -170,14 +170,14 @@ async def test_same_id_with_same_content_is_one_item(store, chunks):
 @pytest.mark.parametrize("across", [False, True])
 async def test_same_id_with_other_content_is_refused(store, across):
     """An id with two contents refuses its chunk, names both lines, and lets the staging continue without it."""
-    drafts = await drafts_of([{"id": "a", "topic": "tea"}, {"id": "b", "topic": "x"}, {"id": "a", "topic": "milk"}])
+    new_items = await drafts_of([{"id": "a", "topic": "tea"}, {"id": "b", "topic": "x"}, {"id": "a", "topic": "milk"}])
     staged = await stage(store)
     if across:
-        await store.batches.intake.stage_items(staged, drafts[:1])
-        drafts = drafts[1:]
+        await store.batches.intake.stage_items(staged, new_items[:1])
+        new_items = new_items[1:]
 
     with pytest.raises(DuplicateItem) as caught:
-        await store.batches.intake.stage_items(staged, drafts)
+        await store.batches.intake.stage_items(staged, new_items)
     await _add(store, staged, [{"id": "c", "topic": "coffee"}])
     await _publish(store, staged)
 
@@ -189,14 +189,14 @@ async def test_same_id_with_other_content_is_refused(store, across):
 @pytest.mark.parametrize("size", [1, 2, 5])
 async def test_equal_items_without_ids_are_numbered(store, size):
     """Repeated items without ids get the number of their occurrence, across chunks."""
-    drafts = await drafts_of(
+    new_items = await drafts_of(
         [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}, {"topic": "tea"}, {"topic": "milk"}]
     )
-    tea, milk = drafts[0].base_id, drafts[1].base_id
+    tea, milk = new_items[0].base_id, new_items[1].base_id
     staged, repeated = await stage(store), 0
 
     for start in range(0, 5, size):
-        repeated += await store.batches.intake.stage_items(staged, drafts[start : start + size])
+        repeated += await store.batches.intake.stage_items(staged, new_items[start : start + size])
     await _publish(store, staged)
 
     assert repeated == 0
@@ -216,7 +216,7 @@ async def test_refused_chunk_does_not_count_occurrences(store):
     assert await _ids(store) == [tea.base_id, "a", f"{tea.base_id}-2"]
 
 
-# -- a job that is there already -------------------------------------------------------------------
+# -- existing jobs ---------------------------------------------------------------------------------
 
 
 async def test_no_difference(store):
@@ -273,7 +273,7 @@ async def test_nothing_new_changes_nothing(store):
 
 async def test_finished_job_with_new_items_is_pending_again(store):
     """A finished job with new items is pending again, even if it was cleaned."""
-    store.is_left_unchecked = True  # the attempt went with the cleaning
+    store.is_left_unchecked = True  # cleaning removed the attempt
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, completed(await claim_one(store, lease)))

@@ -119,7 +119,7 @@ async def test_job_was_updated_by_its_last_commit(store):
     assert (now.updated_at - now.created_at).total_seconds() == 60
 
 
-# -- moves -----------------------------------------------------------------------------------------
+# -- actions ---------------------------------------------------------------------------------------
 
 
 async def test_pause_keeps_its_reason(store):
@@ -390,7 +390,7 @@ async def test_finished_jobs_with_leases_are_found(store):
 
 async def test_discarded_job_frees_its_name_at_once(store):
     """A discarded job frees its name before its rows are gone, and its conversations stay."""
-    store.is_left_unchecked = True  # what bears the name now is not what made those conversations
+    store.is_left_unchecked = True  # the conversations are of an earlier job of this name
     await _finish(store, 3, failing=1)
 
     key = await store.batches.jobs.discard(OWNER, "job")

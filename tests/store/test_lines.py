@@ -54,11 +54,11 @@ def library(store):
         _insert(store, number, metadata=metadata, turns=turns[: number % 4])
     _insert(store, 90, metadata=None, topic=_AWKWARD, persona="", content=_AWKWARD, job_id="j", item_id=_AWKWARD)
     _insert(store, 91, metadata=None, turns=[(n, None, "user", str(n), None) for n in (12, 2, 1, 11, 10, 3)])
-    store.is_left_unchecked = True  # rows as Backstay itself never writes them
+    store.is_left_unchecked = True  # Backstay itself never writes such rows
     return store
 
 
-@pytest.mark.own_tables("it stores what a time or JSON of theirs cannot be")
+@pytest.mark.own_tables("it stores values that user columns cannot hold")
 async def test_lines_are_those_of_the_values(library, monkeypatch):
     """Lines, digests and numbers of turns are the same whether the database or Python makes them."""
     made = await _records(library)
@@ -68,7 +68,7 @@ async def test_lines_are_those_of_the_values(library, monkeypatch):
     assert [turn["sequence"] for turn in json.loads(made[-1].line)["conversation_turns"]] == [1, 2, 3, 10, 11, 12]
 
 
-@pytest.mark.own_tables("it stores what a time or JSON of theirs cannot be")
+@pytest.mark.own_tables("it stores values that user columns cannot hold")
 async def test_digests_are_those_of_what_the_lines_say(library):
     """The digest computed from a decoded line equals the recorded one."""
     made = await _records(library)
@@ -76,7 +76,7 @@ async def test_digests_are_those_of_what_the_lines_say(library):
     assert all(record.digest == digest_of_document(json.loads(record.line)) for record in made)
 
 
-@pytest.mark.own_tables("it stores what a time or JSON of theirs cannot be")
+@pytest.mark.own_tables("it stores values that user columns cannot hold")
 async def test_a_few_are_found_by_their_ids(library):
     """A snapshot of a few ids has the same lines as one of the whole library."""
     everything = {record.id: record for record in await _records(library)}

@@ -17,7 +17,7 @@ from support.stores import DATABASES, SAMPLED, require
 
 _ENDLESS = {
     "sqlite": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n",
-    "postgresql": "SELECT pg_sleep(3600)",  # as good as endless, and never waited for
+    "postgresql": "SELECT pg_sleep(3600)",  # practically endless, and never awaited
 }
 _KINDS = [kind for kind in DATABASES if kind.name not in SAMPLED]
 
@@ -65,7 +65,7 @@ async def test_a_read_that_no_one_waits_for_is_stopped(kind, tmp_path):
         await until(lambda: reading.begun == 2)
         after = asyncio.create_task(database.read(_small, owner="a"))
 
-        for task in reversed(endless):  # first the one that waits: a thread that is free would begin it
+        for task in reversed(endless):  # the queued one first, as a free thread would begin it
             task.cancel()
 
         assert await after

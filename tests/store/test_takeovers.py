@@ -28,7 +28,7 @@ async def _take_over(store, row, *, crash_limit=3):
     return await store.batches.work.reclaim(OWNER, row, crash_limit=crash_limit)
 
 
-# -- leaving ---------------------------------------------------------------------------------------
+# -- releases --------------------------------------------------------------------------------------
 
 
 async def test_worker_that_leaves_releases_its_items(store):
@@ -64,7 +64,7 @@ async def test_worker_that_holds_nothing_just_leaves(store):
     assert await store.batches.work.workers(OWNER, "job") == []
 
 
-# -- dying -----------------------------------------------------------------------------------------
+# -- takeovers -------------------------------------------------------------------------------------
 
 
 async def test_items_of_a_dead_worker_are_pending_again(store):
@@ -188,7 +188,7 @@ async def test_other_workers_are_not_touched(store):
     assert report.counts == ItemCounts(pending=2, completed=2)
 
 
-# -- crashing worker after worker ------------------------------------------------------------------
+# -- crashers --------------------------------------------------------------------------------------
 
 
 async def _crash(store, *, alone):

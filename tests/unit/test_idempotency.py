@@ -33,14 +33,14 @@ class _Notes:
 
 class _Act:
     def __init__(self, error=None) -> None:
-        self.done = 0
+        self.count = 0
         self.error = error
 
-    async def __call__(self, receipt=None):
-        self.done += 1
+    async def __call__(self, recorder=None):
+        self.count += 1
         if self.error is not None:
             raise self.error
-        return StoredResponse(201, {"number": self.done})
+        return StoredResponse(201, {"number": self.count})
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_without_a_key_everything_is_done(once):
     await once.run_once("me", None, b"x", act)
     await once.run_once("me", None, b"x", act)
 
-    assert act.done == 2
+    assert act.count == 2
 
 
 async def test_same_key_same_response(once):
@@ -67,7 +67,7 @@ async def test_same_key_same_response(once):
 
     assert first == (StoredResponse(201, {"number": 1}), False)
     assert second == (StoredResponse(201, {"number": 1}), True)
-    assert act.done == 1
+    assert act.count == 1
 
 
 async def test_same_key_for_another_request_is_refused(once):
@@ -78,7 +78,7 @@ async def test_same_key_for_another_request_is_refused(once):
     with pytest.raises(IdempotencyKeyReused):
         await once.run_once("me", "k", b"y", act)
 
-    assert act.done == 1
+    assert act.count == 1
 
 
 async def test_a_key_in_flight_is_refused(once):
@@ -106,7 +106,7 @@ async def test_keys_are_each_owners_own(once):
     await once.run_once("me", "k", b"x", act)
     await once.run_once("you", "k", b"x", act)
 
-    assert act.done == 2
+    assert act.count == 2
 
 
 async def test_what_failed_may_be_tried_again(once):

@@ -65,7 +65,7 @@ class LeasedRun:
         """
         self._loop = asyncio.get_running_loop()
         self._stop.when_requested(self._on_stop)
-        work = asyncio.create_task(self._under_leases())
+        work = asyncio.create_task(self._run_under_leases())
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -76,11 +76,11 @@ class LeasedRun:
                 work.exception()  # mark as retrieved: the caller gets the cancellation instead
             raise
 
-    async def _under_leases(self) -> EndReason:
+    async def _run_under_leases(self) -> EndReason:
         after_lease_loss = False
         while True:
             try:
-                return await self._under_one_lease(after_lease_loss=after_lease_loss)
+                return await self._run_under_one_lease(after_lease_loss=after_lease_loss)
             except LeaseLost as error:
                 # Another worker reclaimed the lease, for instance while this process was suspended. Start anew
                 # alongside it.
@@ -91,7 +91,7 @@ class LeasedRun:
                 if self._remaining_limit() == 0:
                     return EndReason.LIMIT
 
-    async def _under_one_lease(self, *, after_lease_loss: bool) -> EndReason:
+    async def _run_under_one_lease(self, *, after_lease_loss: bool) -> EndReason:
         lock = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
         proves_death = False
         try:
@@ -150,10 +150,10 @@ class LeasedRun:
     async def _stop_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._lease, self._worker = None, None
         mark_thread = self._mark_thread
-        mark_ended = (
+        until_marked = (
             asyncio.to_thread(mark_thread.join, _PATIENCE_SECONDS) if mark_thread is not None else asyncio.sleep(0)
         )
-        await asyncio.gather(heartbeat.stop(), mark_ended)
+        await asyncio.gather(heartbeat.stop(), until_marked)
         self._is_over = True
 
     async def _release_if_possible(self, lease: Lease) -> bool:

@@ -394,7 +394,7 @@ async def test_calls_that_have_not_begun_do_not_when_all_are_abandoned(calls_of,
     calls.abandon_all()
     await _all_had_their_turn(calls)
 
-    assert begun == []  # a task that is cancelled before its first step takes none
+    assert begun == []  # a task cancelled before its first step never runs
     assert ear.ended == []
 
 
@@ -468,7 +468,7 @@ async def test_blocking_calls_share_threads(calls_of, ear):
     assert len(set(threads)) == 1
 
 
-# -- waiting for permission to begin --------------------------------------------------------------
+# -- waiting for a permit -------------------------------------------------------------------------
 
 
 async def test_a_wait_for_a_permit_is_not_part_of_the_deadline(calls_of, ear):
@@ -537,7 +537,7 @@ async def test_a_wait_that_has_just_ended_in_a_thread_is_no_timeout(calls_of, ea
     calls.start(claimed())
     await until(lambda: begun and is_waiting(begun[0]))
     leave.set()
-    over.wait(PATIENCE_SECONDS)  # blocks the loop, so that nothing is noted in between
+    over.wait(PATIENCE_SECONDS)  # blocks the loop, so that it cannot note the end of the wait
     _time_is_up(calls)
     going.set()
     await ear.wait(1)

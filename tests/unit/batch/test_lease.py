@@ -182,7 +182,7 @@ async def test_workers_that_left_are_forgotten(rows, clock, watch):
     assert watch._seen == {}
 
 
-# -- the heart -------------------------------------------------------------------------------------
+# -- heartbeat -------------------------------------------------------------------------------------
 
 
 class _Beats:
@@ -207,30 +207,30 @@ def beats():
 _LEASE_SECONDS = 0.06
 
 
-def _heart(beats, lost):
+def _heartbeat(beats, lost):
     return Heartbeat(store=beats, lease=_LEASE, lease_seconds=_LEASE_SECONDS, on_lost=lambda: lost.append(1))
 
 
-def _rounds_of(heart):
+def _rounds_of(heartbeat):
     """Count the rounds of a heartbeat, with or without a beat."""
-    rounds, give = [], heart._loop.call_soon_threadsafe
+    rounds, give = [], heartbeat._loop.call_soon_threadsafe
 
-    def noted(*given):
+    def noted(*args):
         rounds.append(1)
-        give(*given)
+        give(*args)
 
-    heart._loop = SimpleNamespace(call_soon_threadsafe=noted)
+    heartbeat._loop = SimpleNamespace(call_soon_threadsafe=noted)
     return rounds
 
 
 async def test_heartbeat_runs_until_it_is_stopped(beats):
     """A heartbeat sends three beats per lease until `stop`, after which none is in progress."""
-    heart = _heart(beats, lost := [])
-    heart.start()
+    heartbeat = _heartbeat(beats, lost := [])
+    heartbeat.start()
     await until(lambda: len(beats.at) >= 4)
-    await heart.stop()
+    await heartbeat.stop()
 
-    assert not heart._thread.is_alive()
+    assert not heartbeat._thread.is_alive()
     assert all(later - earlier >= 0.019 for earlier, later in pairwise(beats.at))
     assert lost == []
 
@@ -238,10 +238,10 @@ async def test_heartbeat_runs_until_it_is_stopped(beats):
 async def test_lost_lease_is_reported_once(beats):
     """A lost lease is reported once, on the event loop, and ends the heartbeat."""
     beats.error = LeaseLost("gone")
-    heart = _heart(beats, lost := [])
-    heart.start()
-    await until(lambda: lost and not heart._thread.is_alive())
-    await heart.stop()
+    heartbeat = _heartbeat(beats, lost := [])
+    heartbeat.start()
+    await until(lambda: lost and not heartbeat._thread.is_alive())
+    await heartbeat.stop()
 
     assert lost == [1]
     assert len(beats.at) == 1
@@ -250,40 +250,40 @@ async def test_lost_lease_is_reported_once(beats):
 async def test_missed_beat_is_no_loss(beats):
     """A beat that fails on a locked database does not end the heartbeat."""
     beats.error = StoreBusy("locked")
-    heart = _heart(beats, lost := [])
-    heart.start()
+    heartbeat = _heartbeat(beats, lost := [])
+    heartbeat.start()
     await until(lambda: len(beats.at) >= 3)
-    await heart.stop()
+    await heartbeat.stop()
 
     assert lost == []
 
 
 async def test_busy_loop_does_not_look_like_death(beats, clock):
     """A worker keeps its lease while its event loop is blocked for less than two leases."""
-    heart = _heart(beats, [])
-    heart.start()
+    heartbeat = _heartbeat(beats, [])
+    heartbeat.start()
     await until(lambda: beats.at)
 
     clock.seconds += 1.9 * _LEASE_SECONDS
     before = len(beats.at)
-    held_until(lambda: len(beats.at) >= before + 2)  # the loop does not turn meanwhile
+    held_until(lambda: len(beats.at) >= before + 2)  # blocks the event loop
 
-    await heart.stop()
+    await heartbeat.stop()
 
 
 async def test_blocked_loop_stops_the_beats(beats, clock):
     """Beats stop while the event loop is blocked for more than two leases, and continue after it."""
-    heart = _heart(beats, [])
-    rounds = _rounds_of(heart)
-    heart.start()
+    heartbeat = _heartbeat(beats, [])
+    rounds = _rounds_of(heartbeat)
+    heartbeat.start()
     await until(lambda: beats.at)
 
     clock.seconds += 2.1 * _LEASE_SECONDS
     before = len(rounds)
-    held_until(lambda: len(rounds) > before)  # any beat under way has ended
+    held_until(lambda: len(rounds) > before)  # any beat in progress has ended
     count = len(beats.at)
-    held_until(lambda: len(rounds) > before + 4)  # the loop has not turned yet
+    held_until(lambda: len(rounds) > before + 4)  # the event loop is still blocked
     assert len(beats.at) == count
 
     await until(lambda: len(beats.at) > count)
-    await heart.stop()
+    await heartbeat.stop()

@@ -76,7 +76,7 @@ def abandoned(tmp_path):
     return life.identity
 
 
-# -- the file --------------------------------------------------------------------------------------
+# -- lock files ------------------------------------------------------------------------------------
 
 
 def test_lock_has_the_identity_of_its_worker(tmp_path):
@@ -140,7 +140,7 @@ def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
     life.close()
 
 
-# -- what it proves --------------------------------------------------------------------------------
+# -- proof of life and death -----------------------------------------------------------------------
 
 
 def test_own_file_is_alive_and_stays_locked(tmp_path):
@@ -274,7 +274,7 @@ def test_a_machine_id_is_stored_as_a_hash(tmp_path, monkeypatch):
     assert liveness.machine_id() == ""
 
 
-# -- tidying up ------------------------------------------------------------------------------------
+# -- removal ---------------------------------------------------------------------------------------
 
 
 def test_file_of_a_dead_worker_is_removed(abandoned):

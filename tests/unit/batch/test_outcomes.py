@@ -133,7 +133,7 @@ def test_refused_outcome_leaves_out_raw_answer_and_traceback():
     assert Verdict.from_refused(failed, "outcome_refused", "no").usage == AttemptUsage(3, 5)
 
 
-# -- what was returned -----------------------------------------------------------------------------
+# -- returned values -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_reason_is_made_fit_to_be_stored():
     assert verdict.message == "bad \\udc80 byte"
 
 
-# -- what was raised -------------------------------------------------------------------------------
+# -- exceptions ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_what_cannot_be_called_is_refused(processor):
         CallableProcessor.from_processor(processor)
 
 
-# -- what a processor reports ----------------------------------------------------------------------
+# -- reported usage and answers --------------------------------------------------------------------
 
 
 def test_usage_adds_up():
