@@ -32,7 +32,7 @@ class CircuitBreaker:
     permanently with the same code; until one of these calls ends otherwise, no more than that many are started.
 
     It does not count calls that use up no try (a rate limit, a provider that is down), tries that will be repeated
-    and got no answer, and `Halt`. These end by the limit on waiting, the last try, and the reason of the `Halt`.
+    and got no answer, and `Halt`. The limit on waiting, the last try and the `Halt` itself end these.
     """
 
     def __init__(self, *, concurrency: int) -> None:

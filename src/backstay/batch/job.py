@@ -94,7 +94,7 @@ def _remedy(job_id: str, state: JobState) -> str:
         return f"`backstay discard {typed_id(job_id)}` frees its name; its conversations stay"
     if state == JobState.PAUSED:
         return f"`backstay resume {typed_id(job_id)}` continues it"
-    return f"`backstay status {typed_id(job_id)}` shows where it stands"
+    return f"`backstay status {typed_id(job_id)}` shows its state"
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class Batches:
         callee = await self._callee(process, retry_on)
         _check_bounds(limits, callee)
         settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
-        request = JobRequest(job_id, _name_of(process), settings, accept_new_items, recipe)
+        request = JobRequest(job_id, _processor_name(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
         chunks = _checked(recipe, items, read_items(items, columns or ColumnMapping(), stdin=stdin))
         created = await self._create(request, _until_stopped(stop, chunks))
@@ -163,7 +163,7 @@ class Batches:
         recipe = processor if isinstance(processor, JobRecipe) else None
         _check_bounds(limits, await self._callee(processor))
         settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
-        request = JobRequest(job_id, _name_of(processor), settings, recipe=recipe)
+        request = JobRequest(job_id, _processor_name(processor), settings, recipe=recipe)
         chunks = read_items(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
         if not (await self._create(request, _checked(recipe, items, chunks))).is_new:
             await self._set_limits(job_id, limits)
@@ -209,7 +209,7 @@ class Batches:
         limits = RunLimits(concurrency, rpm, tpm)
         _check_run(limits, 1, 1.0, limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
-        callee = await self._callee_of(job, process, retry_on, base_url)
+        callee = await self._callee_for(job, process, retry_on, base_url)
         _check_bounds(limits, callee)
         created, stop = None, stop or StopSignal()
         if accept_new_items is not None:
@@ -253,7 +253,7 @@ class Batches:
         if job.state is JobState.CANCELLED:
             check_action(job_id, job.state, JobAction.WORK)
         if job.state not in FINISHED:
-            callee = await self._callee_of(job, None)
+            callee = await self._callee_for(job, None)
             if limits is not None and limits.to_dict():
                 _check_bounds(limits, callee)
                 await self._set_limits(job_id, limits)
@@ -449,7 +449,7 @@ class Batches:
             raise JobNameNeeded(f"Several jobs are unfinished; name one of: {names}", jobs=[job.id for job in jobs])
         return jobs[0]
 
-    async def _callee_of(
+    async def _callee_for(
         self,
         job: Job,
         process: Processor | None,
@@ -483,7 +483,7 @@ class Batches:
         self, process: Processor | JobRecipe | str, retry_on: tuple[type[Exception], ...] = ()
     ) -> CallableProcessor:
         if retry_on and isinstance(process, str | JobRecipe):
-            raise _retry_on_refused(_name_of(process))
+            raise _retry_on_refused(_processor_name(process))
         if isinstance(process, JobRecipe):
             return CallableProcessor.from_processor(await self._source.writer(process))
         if isinstance(process, str):
@@ -496,7 +496,7 @@ class Batches:
         )
 
 
-def _name_of(process: Processor | JobRecipe | str) -> str:
+def _processor_name(process: Processor | JobRecipe | str) -> str:
     if isinstance(process, JobRecipe):
         return process.model
     return process if isinstance(process, str) else CALLER

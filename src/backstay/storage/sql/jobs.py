@@ -45,10 +45,10 @@ class SqlJobs:
         values = {"owner": owner, "incomplete": incomplete, "before": end, "limit": limit}
         return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)], owner=owner)
 
-    async def apply_action(self, owner: str, job_id: str, move: JobAction, pause: Pause | None = None) -> Job:
+    async def apply_action(self, owner: str, job_id: str, action: JobAction, pause: Pause | None = None) -> Job:
         def apply_action(session: Session) -> Job:
             key, job = lock_job(session, owner, job_id)
-            state = check_action(job_id, job.state, move)
+            state = check_action(job_id, job.state, action)
             set_state(session, owner, key, state, now_micros(self._clock), pause)
             return find_job(session, owner, job_id)[1]
 
