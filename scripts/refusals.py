@@ -25,7 +25,7 @@ def table() -> str:
     lines: list[str] = []
     for title, rules in _SECTIONS:
         lines += ["", f"### {title}", "", "| sign | seen at | kind | code |", "| --- | --- | --- | --- |"]
-        lines += [f"| {_sign(rule)} | {rule.seen} | {_kind(rule)} | `{rule.code}` |" for rule in rules]
+        lines += [f"| {_sign(rule)} | {rule.providers} | {_kind(rule)} | `{rule.code}` |" for rule in rules]
     return "\n".join(lines) + "\n\n"
 
 
@@ -64,7 +64,7 @@ def _sign(rule: Rule) -> str:
 def _kind(rule: Rule) -> str:
     notes = [rule.kind.value]
     if rule.change:
-        notes.append(f"`{rule.instead}`" if rule.instead else rule.change.value)
+        notes.append(f"`{rule.new_name}`" if rule.new_name else rule.change.value)
     if rule.is_decisive:
         notes.append("decisive")
     return ", ".join(notes)

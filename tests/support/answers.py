@@ -32,7 +32,7 @@ class AnswerRow:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """All of it, but for the writer's name."""
     code: str | None = None
-    may_pass: bool = True
+    may_retry: bool = True
     status: int = 200
 
     @property
@@ -73,8 +73,8 @@ def _good(name: str, provider: str, body: Any, *texts: str, **metadata: Any) -> 
     return AnswerRow(name, provider, body, texts or (USER, ASSISTANT), metadata)
 
 
-def _bad(name: str, provider: str, body: Any, code: str = "wrong_shape", *, may_pass: bool = True) -> AnswerRow:
-    return AnswerRow(name, provider, body, None, {}, code, may_pass)
+def _bad(name: str, provider: str, body: Any, code: str = "wrong_shape", *, may_retry: bool = True) -> AnswerRow:
+    return AnswerRow(name, provider, body, None, {}, code, may_retry)
 
 
 def _thinking() -> Iterator[AnswerRow]:
@@ -405,15 +405,15 @@ def _ends() -> Iterator[AnswerRow]:
     yield _bad("end: none after broken JSON", "ollama", chat(f"{TEXT[:-1]},}}", None), "incomplete_answer")
     yield _bad("end: none after a cut", "ollama", chat(TEXT[:-1], None), "incomplete_answer")
     for word in ("length", "MAX_TOKENS", "model_length", "max_tokens"):
-        yield _bad(f"end: {word}", "mistral", chat(TEXT, word), "length", may_pass=False)
+        yield _bad(f"end: {word}", "mistral", chat(TEXT, word), "length", may_retry=False)
     window = "model_context_window_exceeded"
-    yield _bad("end: window", "anthropic", blocks(_text(TEXT), stop=window), "length", may_pass=False)
+    yield _bad("end: window", "anthropic", blocks(_text(TEXT), stop=window), "length", may_retry=False)
     for word in ("SAFETY", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "content_filter", "sensitive"):
-        yield _bad(f"end: {word}", "gemini", chat("", word), "content_filter", may_pass=False)
-    yield _bad("end: refusal", "anthropic", blocks(_text(TEXT), stop="refusal"), "refusal", may_pass=False)
-    yield _bad("refusal", "openai", chat(None, refusal="I cannot."), "refusal", may_pass=False)
+        yield _bad(f"end: {word}", "gemini", chat("", word), "content_filter", may_retry=False)
+    yield _bad("end: refusal", "anthropic", blocks(_text(TEXT), stop="refusal"), "refusal", may_retry=False)
+    yield _bad("refusal", "openai", chat(None, refusal="I cannot."), "refusal", may_retry=False)
     part = {"type": "refusal", "refusal": "I cannot."}
-    yield _bad("refusal as a part", "openai", chat([part]), "refusal", may_pass=False)
+    yield _bad("refusal as a part", "openai", chat([part]), "refusal", may_retry=False)
     yield _bad("end: pause_turn", "anthropic", blocks(_text(TEXT), stop="pause_turn"), "incomplete_answer")
     for word in ("insufficient_system_resource", "abort", "error", "OTHER", 7):
         yield _bad(f"end: {word}", "deepseek", chat(TEXT, word), "incomplete_answer")

@@ -29,7 +29,7 @@ class Rule(Protocol):
     def start(self, now: float, tokens: int) -> Any: ...
     def end(self, now: float, permit: Any, used_tokens: int | None) -> None: ...
     def record_success(self, now: float, permit: Any) -> None: ...
-    def record_refusal(self, now: float, permit: Any, trouble: ProviderTrouble, again: int = 0) -> float: ...
+    def record_trouble(self, now: float, permit: Any, trouble: ProviderTrouble, retries: int = 0) -> float: ...
 
 
 class Condition(Protocol):
@@ -216,7 +216,7 @@ class Simulation:
         self._leave(permit, item.tokens)
 
     def _refuse(self, item: _Item, permit: Any, trouble: ProviderTrouble) -> None:
-        delay = self._rule.record_refusal(self._now, permit, trouble, item.refusals)
+        delay = self._rule.record_trouble(self._now, permit, trouble, item.refusals)
         self._result.refused_at.append(self._now)
         item.refusals += 1
         if item.refusals >= self._max_tries:

@@ -28,7 +28,7 @@ class Row:
     limit: bool = False
     change: RequestChange | None = None
     parameter: str | None = None
-    instead: str | None = None
+    new_name: str | None = None
     retry_after: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     has_key: bool = True
@@ -56,7 +56,7 @@ def _model(name: str, status: int, body: Any, code: str, *, decisive: bool = Tru
 
 
 def _passing(name: str, status: int, body: Any, code: str, **more: Any) -> Row:
-    return Row(name, status, body, ErrorKind.PASSING, code, **more)
+    return Row(name, status, body, ErrorKind.TRANSIENT, code, **more)
 
 
 def _plainer(name: str, status: int, body: Any, **more: Any) -> Row:
@@ -64,25 +64,23 @@ def _plainer(name: str, status: int, body: Any, **more: Any) -> Row:
         name,
         status,
         body,
-        ErrorKind.DIFFERENTLY,
+        ErrorKind.ADAPTABLE,
         "structure_refused",
-        change=RequestChange.PLAINER,
+        change=RequestChange.SIMPLER,
         most_calls=3,
         **more,
     )
 
 
 def _resample(name: str, status: int, body: Any) -> Row:
-    return Row(
-        name, status, body, ErrorKind.DIFFERENTLY, "structure_failed", change=RequestChange.RESAMPLE, most_calls=3
-    )
+    return Row(name, status, body, ErrorKind.ADAPTABLE, "structure_failed", change=RequestChange.RESAMPLE, most_calls=3)
 
 
-def _rename(name: str, status: int, body: Any, parameter: str, instead: str) -> Row:
+def _rename(name: str, status: int, body: Any, parameter: str, new_name: str) -> Row:
     return Row(
-        name, status, body, ErrorKind.DIFFERENTLY, "parameter_renamed",
+        name, status, body, ErrorKind.ADAPTABLE, "parameter_renamed",
         change=RequestChange.RENAME, parameter=parameter,
-        instead=instead, most_calls=3,
+        new_name=new_name, most_calls=3,
     )  # fmt: skip
 
 
@@ -91,7 +89,7 @@ def _omit(name: str, status: int, body: Any, parameter: str) -> Row:
         name,
         status,
         body,
-        ErrorKind.DIFFERENTLY,
+        ErrorKind.ADAPTABLE,
         "parameter_refused",
         change=RequestChange.OMIT,
         parameter=parameter,

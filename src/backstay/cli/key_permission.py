@@ -33,9 +33,9 @@ def allowing(work: Callable[[], T], allow_key: str | None) -> T:
 
 def remember_given(recipe: "Recipe", environ: Mapping[str, str]) -> None:
     """Remember where a key goes by the user's own --base-url, so that `resume` need not ask about the job."""
-    from backstay.generate.key_permission import EITHER, AllowedKeys, key_use, user_file
+    from backstay.generate.key_permission import KEY_FIELDS, AllowedKeys, key_use, user_file
 
-    use = key_use(recipe.endpoint, EITHER, environ)
+    use = key_use(recipe.endpoint, KEY_FIELDS, environ)
     if use is not None:
         # It is no more than a question spared.
         with suppress(OutputUnwritable):

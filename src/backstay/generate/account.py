@@ -58,7 +58,7 @@ class Account:
         self.http = HttpClient(endpoint.url, self._headers())
         self._renewed_headers: Mapping[str, str] | None = None
         self._renewing: asyncio.Task[None] | None = None
-        self._suspicions: dict[str, SuspectedErrors] = {}
+        self._suspected_errors: dict[str, SuspectedErrors] = {}
         self._adaptations: dict[tuple[str, tuple[Structure, ...]], Adaptation] = {}
 
     def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
@@ -70,7 +70,7 @@ class Account:
 
     def suspected_errors(self, model: str) -> SuspectedErrors:
         """Return what a model's refusals have told about whom they concern; all jobs share it."""
-        return self._suspicions.setdefault(model, SuspectedErrors())
+        return self._suspected_errors.setdefault(model, SuspectedErrors())
 
     @property
     def has_key(self) -> bool:
@@ -104,7 +104,7 @@ class Account:
     async def _renew(self) -> None:
         variable = self._endpoint.key_variable
         try:
-            key = await self._sources.obtain(variable, again=True)
+            key = await self._sources.obtain(variable, refresh=True)
         except BackstayError as error:
             _log.warning("key_not_renewed", variable=variable, reason=error.message)
             return

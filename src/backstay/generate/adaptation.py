@@ -22,9 +22,9 @@ class Adaptation:
     """Parameter → its name here."""
     omitted: frozenset[str] = frozenset()
     """Parameters that are not taken."""
-    learnt: int = 0
+    change_count: int = 0
     """How often something was learnt about what is taken."""
-    doubts: dict[Structure, int] = field(default_factory=dict)
+    unconfirmed_rejections: dict[Structure, int] = field(default_factory=dict)
     """Items in a row that were refused a structure in words, without one that was given it in between."""
     hint: str | None = None
     """What is wrong with most answers, for the prompt of all."""
@@ -37,7 +37,7 @@ class Adaptation:
     def from_structures(cls, structures: Sequence[Structure]) -> "Adaptation":
         return cls(list(structures))
 
-    def body_as_taken(self, body: Mapping[str, Any], own: Container[str] = ()) -> dict[str, Any]:
+    def adapt_body(self, body: Mapping[str, Any], own: Container[str] = ()) -> dict[str, Any]:
         """Return a request's body without the parameters that are not taken, and with the names that are.
 
         What another job learnt must not change the parameters in `own`, which the user has set.
@@ -59,23 +59,23 @@ class Adaptation:
             return False
         if refused in self.structures:
             self.structures.remove(refused)
-            self.learnt += 1
+            self.change_count += 1
         return True
 
-    def doubt(self, refused: Structure) -> bool:
+    def learn_unconfirmed_rejection(self, refused: Structure) -> bool:
         """Note that an item was refused a structure in words, which may be its prompt's; return whether they are
         believed: then all are asked in a plainer way, and otherwise this item alone.
         """
-        self.doubts[refused] = self.doubts.get(refused, 0) + 1
-        return self.doubts[refused] >= _TELLING_DOUBTS
+        self.unconfirmed_rejections[refused] = self.unconfirmed_rejections.get(refused, 0) + 1
+        return self.unconfirmed_rejections[refused] >= _TELLING_DOUBTS
 
-    def note_taken(self, structure: Structure, doubted: Iterable[Structure]) -> None:
+    def learn_accepted(self, structure: Structure, unconfirmed_structures: Iterable[Structure]) -> None:
         """Note that a request was taken, whose item had been refused other structures in words: it was for those."""
-        self.doubts.pop(structure, None)
-        for refused in doubted:
+        self.unconfirmed_rejections.pop(structure, None)
+        for refused in unconfirmed_structures:
             self.drop_structure(refused)
 
-    def note_unusable(self, structure: Structure, hint: str | None) -> None:
+    def learn_unusable_answer(self, structure: Structure, hint: str | None) -> None:
         """Note an answer of another shape; after several in a row, ask all in a plainer way, or say what is wrong."""
         self.unusable_in_a_row += 1
         if self.unusable_in_a_row >= _TELLING_ANSWERS:
@@ -83,7 +83,7 @@ class Adaptation:
             if not self.drop_structure(structure):
                 self.hint = hint
 
-    def resample(self) -> bool:
+    def allow_resample(self) -> bool:
         """Return whether a sample that failed is asked for again at once: one may, where one follows another it is no
         accident, and each costs a try.
         """
@@ -91,27 +91,27 @@ class Adaptation:
         self.has_resampled = True
         return may_resample
 
-    def note_conversation(self) -> None:
+    def record_conversation(self) -> None:
         """Note an answer that was one."""
         self.unusable_in_a_row = 0
         self.has_resampled = False
 
-    def omit(self, parameter: str) -> bool:
+    def learn_omitted(self, parameter: str) -> bool:
         """Note a parameter that is not taken; False when it is one that a request cannot do without."""
         if parameter in _NEEDED:
             return False
         if parameter not in self.omitted:
             self.omitted |= {parameter}
-            self.learnt += 1
+            self.change_count += 1
         return True
 
-    def rename(self, parameter: str, instead: str) -> bool:
+    def learn_renamed(self, parameter: str, new_name: str) -> bool:
         """Note another name of a parameter; False when that leads nowhere."""
-        if instead in ("", parameter) or self.renamed.get(instead) == parameter:
+        if new_name in ("", parameter) or self.renamed.get(new_name) == parameter:
             return False
-        if self.renamed.get(parameter) != instead:
-            self.renamed[parameter] = instead
-            self.learnt += 1
+        if self.renamed.get(parameter) != new_name:
+            self.renamed[parameter] = new_name
+            self.change_count += 1
         return True
 
 
@@ -120,15 +120,15 @@ def adapt(adaptation: Adaptation, refusal: ErrorResponse, structure: Structure, 
 
     Args:
         adaptation: takes what is learnt.
-        refusal: of kind `DIFFERENTLY`.
+        refusal: of kind `ADAPTABLE`.
         structure: what the refused request asked for.
         own: names of the parameters that the user has set: none of them is renamed or left out.
     """
     parameter = refusal.parameter
-    if refusal.change is RequestChange.PLAINER:
+    if refusal.change is RequestChange.SIMPLER:
         return adaptation.drop_structure(structure)
     if parameter is None or parameter in own:
         return False
     if refusal.change is RequestChange.RENAME:
-        return adaptation.rename(parameter, refusal.instead or "")
-    return refusal.change is RequestChange.OMIT and adaptation.omit(parameter)
+        return adaptation.learn_renamed(parameter, refusal.new_name or "")
+    return refusal.change is RequestChange.OMIT and adaptation.learn_omitted(parameter)

@@ -21,10 +21,10 @@ _WINDOW_CALLS = 100
 # How a cap follows a limit.
 _INCREASE = 0.0002  # of the cap, for each good answer
 _DECREASE = 0.06  # of the cap, for each refusal
-_CALM_ANSWERS = 25  # good answers in a row after which the increase has doubled; it grows with their cube
-_LEAD = 2.0  # times what passes: a cap goes no further ahead
+_STREAK_ANSWERS = 25  # good answers in a row after which the increase has doubled; it grows with their cube
+_HEADROOM = 2.0  # times what passes: a cap goes no further ahead
 _FLOOR = 0.9  # of what passed when the limit was met: single refusals lower a cap no further
-_FREE_AFTER = 10  # times `_CALM_ANSWERS` without a refusal, at the longest lead: there is no limit any more
+_FREE_AFTER = 10  # times `_STREAK_ANSWERS` without a refusal, at the longest lead: there is no limit any more
 
 # What is refused at the floor was measured wrongly, or is noise.
 _CLEAR_SHARE = 0.04
@@ -46,11 +46,11 @@ _FIRST_PROBE_SECONDS = 0.5
 LONGEST_PROBE_SECONDS = 3.0
 """The longest time between probes while nothing passes and no later time was named."""
 _LONGEST_COSTLY_PROBE_SECONDS = 30.0  # where the calls that get no answer may have to be paid
-_FIRST_BELIEF_SECONDS = 2.0
-LONGEST_BELIEF_SECONDS = 60.0
+_FIRST_RETRY_AFTER_SECONDS = 2.0
+LONGEST_RETRY_AFTER_SECONDS = 60.0
 """The longest time for which a named time is believed without a probe."""
 _RAMP_END = 4096  # calls at once
-_TAKEN_SECONDS = 1.0  # and four times what refusals take: a call under way for so long was not refused
+_ACCEPTED_SECONDS = 1.0  # and four times what refusals take: a call under way for so long was not refused
 
 
 class LimitMode(Enum):
@@ -60,16 +60,16 @@ class LimitMode(Enum):
     RATE = auto()
     CONCURRENCY = auto()
     RAMP = auto()
-    HOLD = auto()
+    BACKOFF = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class CallStart:
     """When a call started, how many were under way before it, and under which setting of the limit."""
 
-    at: float
-    ahead: int
-    setting: int
+    started_at: float
+    in_flight: int
+    epoch: int
 
 
 class AdaptiveLimit:
@@ -78,27 +78,27 @@ class AdaptiveLimit:
     def __init__(self) -> None:
         self.mode = LimitMode.FREE
         self.cap = math.inf
-        self.held_until = -math.inf
+        self.backoff_until = -math.inf
         self.in_flight = 0
-        self._setting = 0
+        self._epoch = 0
         self._meter = AnswerMeter()
         self._started = 0
-        self._refused = 0
+        self._rejected = 0
         self._floor = 0.0
-        self._calm = 0
+        self._success_streak = 0
         self._next_at = -math.inf
         self._measurements = 0  # in a row that left the share of refusals as it was
         self._last_share = 0.0
         self._passed_before_trial = 0.0
         self._votes = 0
-        self._fewest_ahead = math.inf
-        self._mean_ahead = 0.0
-        self._spread_ahead = 1.0
-        self._held_at = -math.inf
+        self._min_in_flight = math.inf
+        self._mean_in_flight = 0.0
+        self._in_flight_spread = 1.0
+        self._backoff_began_at = -math.inf
         self._probes = 0
         self._ramped_at = -math.inf
         self._is_quick = False
-        self._refusal_seconds = 0.0
+        self._rejection_seconds = 0.0
 
     def wait(self, now: float) -> float:
         """Return the seconds until a call may start; infinite when one has to end first."""
@@ -107,66 +107,66 @@ class AdaptiveLimit:
                 return 0.0
             case LimitMode.RATE:
                 return max(0.0, self._next_at - now)
-            case LimitMode.HOLD:
-                return self._until_taken(now) if self._started else max(0.0, self.held_until - now)
+            case LimitMode.BACKOFF:
+                return self._seconds_until_accepted(now) if self._started else max(0.0, self.backoff_until - now)
             case _ if self.in_flight < int(self.cap):
                 return 0.0
             case LimitMode.RAMP:
-                return self._until_taken(now)
+                return self._seconds_until_accepted(now)
         return math.inf
 
     def start(self, now: float) -> CallStart:
         """Count a call that starts."""
-        start = CallStart(now, self.in_flight, self._setting)
+        start = CallStart(now, self.in_flight, self._epoch)
         self.in_flight += 1
         self._started += 1
         if self._started > max(_WINDOW_CALLS, self.in_flight):
             if self.mode is LimitMode.RATE:
                 self._check_floor(now)
             self._started //= 2
-            self._refused //= 2
+            self._rejected //= 2
         if self.mode is LimitMode.RATE:
             self._next_at = max(self._next_at, now - _CATCH_UP_SECONDS) + 1.0 / self.cap
-        elif self.mode is LimitMode.HOLD:
+        elif self.mode is LimitMode.BACKOFF:
             self._ramped_at = now
         return start
 
     def end(self, start: CallStart) -> None:
         """Count a call that ended, whatever its outcome."""
         self.in_flight -= 1
-        if self.mode is LimitMode.HOLD and start.setting == self._setting:
+        if self.mode is LimitMode.BACKOFF and start.epoch == self._epoch:
             self._started = 0  # a probe that proved nothing: let another go
 
     def record_success(self, now: float, start: CallStart) -> None:
         """Count a good answer."""
-        self._calm += 1
-        self._meter.add(now, now - start.at)
-        if start.setting != self._setting:
+        self._success_streak += 1
+        self._meter.add(now, now - start.started_at)
+        if start.epoch != self._epoch:
             return
-        if self.mode in (LimitMode.HOLD, LimitMode.RAMP):
+        if self.mode in (LimitMode.BACKOFF, LimitMode.RAMP):
             self._ramp(now, is_quick=self._is_quick)
         elif self.mode is not LimitMode.FREE:
-            off = start.ahead - self._mean_ahead
-            self._mean_ahead += _MEAN_WEIGHT * off
-            self._spread_ahead += _MEAN_WEIGHT * (abs(off) - self._spread_ahead)
+            off = start.in_flight - self._mean_in_flight
+            self._mean_in_flight += _MEAN_WEIGHT * off
+            self._in_flight_spread += _MEAN_WEIGHT * (abs(off) - self._in_flight_spread)
             self._raise(now)
 
-    def record_refusal(self, now: float, start: CallStart, trouble: ProviderTrouble) -> None:
+    def record_trouble(self, now: float, start: CallStart, trouble: ProviderTrouble) -> None:
         """Count a refusal; those of calls that started under an earlier setting say nothing new."""
-        self._calm = 0
+        self._success_streak = 0
         self._is_quick = trouble.cause is not TroubleKind.LIMIT
-        self._refusal_seconds += 0.2 * (now - start.at - self._refusal_seconds)
-        if start.setting != self._setting:
+        self._rejection_seconds += 0.2 * (now - start.started_at - self._rejection_seconds)
+        if start.epoch != self._epoch:
             return
-        self._refused += 1
-        if self.mode is LimitMode.HOLD:
-            self._hold(now, trouble)
+        self._rejected += 1
+        if self.mode is LimitMode.BACKOFF:
+            self._back_off(now, trouble)
             return
         if self.mode in (LimitMode.RATE, LimitMode.CONCURRENCY):
             self.cap = max(self._floor, self.cap * (1 - _DECREASE))
-        calls = max(self._started, self._refused)
-        if self._refused > _NOISE_SHARE * calls + _STANDARD_ERRORS * math.sqrt(calls):
-            self._limit_met(now, trouble, self._refused / calls)
+        calls = max(self._started, self._rejected)
+        if self._rejected > _NOISE_SHARE * calls + _STANDARD_ERRORS * math.sqrt(calls):
+            self._limit_met(now, trouble, self._rejected / calls)
         elif self.mode is LimitMode.RATE and self.cap <= _STEADY * self._meter.rate(now):
             self._vote(now, start)
 
@@ -176,10 +176,10 @@ class AdaptiveLimit:
         answers = self._meter.count
         if self.mode is LimitMode.RAMP:
             # Few answers since the ramp began: those since the hold began, the probe's included.
-            few = (answers + 1) / (now - self._held_at)
+            few = (answers + 1) / (now - self._backoff_began_at)
             self._cap_rate(now, self._meter.rate(now) if answers >= _ENOUGH_ANSWERS else few)
         elif not answers or (answers < _ENOUGH_ANSWERS and self.mode is LimitMode.FREE):
-            self._begin_hold(now, trouble)
+            self._begin_backoff(now, trouble)
         elif self.mode is LimitMode.RATE:
             self._measure(now, share)
         else:
@@ -187,7 +187,7 @@ class AdaptiveLimit:
 
     def _check_floor(self, now: float) -> None:
         """Look at a full window: does the rate fit?"""
-        share = self._refused / self._started
+        share = self._rejected / self._started
         if share < _CLEAR_SHARE:
             self._measurements, self._last_share, self._passed_before_trial = 0, 0.0, 0.0
         elif self._passed_before_trial or self.cap <= self._floor * 1.001:
@@ -209,59 +209,59 @@ class AdaptiveLimit:
 
     def _vote(self, now: float, start: CallStart) -> None:
         """Switch to a cap on concurrency once refused calls had more ahead of them than those that passed."""
-        if start.ahead < self._mean_ahead + max(1.0, self._spread_ahead):
+        if start.in_flight < self._mean_in_flight + max(1.0, self._in_flight_spread):
             self._votes = max(0, self._votes - 2)
             return
         self._votes += 1
-        self._fewest_ahead = min(self._fewest_ahead, start.ahead)
+        self._min_in_flight = min(self._min_in_flight, start.in_flight)
         if self._votes >= _VOTES:
-            self._set(now, LimitMode.CONCURRENCY, max(1.0, self._fewest_ahead))
+            self._set(now, LimitMode.CONCURRENCY, max(1.0, self._min_in_flight))
 
     def _cap_rate(self, now: float, rate: float) -> None:
         if rate < _SLOWEST_PER_SECOND:
-            self._begin_hold(now)
+            self._begin_backoff(now)
         else:
             self._set(now, LimitMode.RATE, rate)
 
     def _raise(self, now: float) -> None:
         passes = self._meter.rate(now) if self.mode is LimitMode.RATE else self._meter.concurrency(now)
         # What is under way answers later: the more there is, the slower the increase for each.
-        calm = max(_CALM_ANSWERS, self.in_flight)
-        increase = _INCREASE * _CALM_ANSWERS / calm * (1 + (self._calm / calm) ** 3)
+        calm = max(_STREAK_ANSWERS, self.in_flight)
+        increase = _INCREASE * _STREAK_ANSWERS / calm * (1 + (self._success_streak / calm) ** 3)
         raised = self.cap * (1 + increase)
-        self.cap = max(self.cap, min(raised, _LEAD * passes + 1.0))
-        if self._calm > _FREE_AFTER * calm and self.cap < raised:
+        self.cap = max(self.cap, min(raised, _HEADROOM * passes + 1.0))
+        if self._success_streak > _FREE_AFTER * calm and self.cap < raised:
             self._set(now, LimitMode.FREE, math.inf)
 
     # -- while nothing passes --------------------------------------------------------------------------------------
 
-    def _begin_hold(self, now: float, trouble: ProviderTrouble | None = None) -> None:
+    def _begin_backoff(self, now: float, trouble: ProviderTrouble | None = None) -> None:
         self._probes = self._measurements = 0
-        self._held_at = now
-        self._hold(now, trouble)
+        self._backoff_began_at = now
+        self._back_off(now, trouble)
 
-    def _hold(self, now: float, trouble: ProviderTrouble | None) -> None:
+    def _back_off(self, now: float, trouble: ProviderTrouble | None) -> None:
         """Hold until the next probe: soon, or at the named time, which is believed for longer after each probe."""
-        self._set(now, LimitMode.HOLD, math.inf)
+        self._set(now, LimitMode.BACKOFF, math.inf)
         growth = 2.0 ** min(self._probes, 20)
-        believed = min(LONGEST_BELIEF_SECONDS, _FIRST_BELIEF_SECONDS * growth)
+        believed = min(LONGEST_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
         is_costly = trouble is not None and trouble.cause is TroubleKind.SILENT
         longest = _LONGEST_COSTLY_PROBE_SECONDS if is_costly else LONGEST_PROBE_SECONDS
         named = trouble.retry_after_seconds if trouble is not None else None
         self._probes += 1
-        self.held_until = now + max(min(longest, _FIRST_PROBE_SECONDS * growth), min(named or 0.0, believed))
+        self.backoff_until = now + max(min(longest, _FIRST_PROBE_SECONDS * growth), min(named or 0.0, believed))
 
-    def _until_taken(self, now: float) -> float:
+    def _seconds_until_accepted(self, now: float) -> float:
         """Return the seconds until the calls under way count as taken, since a refusal would have come by then."""
-        if self._refused:
+        if self._rejected:
             return math.inf
-        wait = self._ramped_at + _TAKEN_SECONDS + 4.0 * self._refusal_seconds - now
+        wait = self._ramped_at + _ACCEPTED_SECONDS + 4.0 * self._rejection_seconds - now
         if wait <= 0.0:
             self._ramp(now, is_quick=True)
         return max(0.0, wait)
 
     def _ramp(self, now: float, *, is_quick: bool) -> None:
-        if self.mode is LimitMode.HOLD:
+        if self.mode is LimitMode.BACKOFF:
             self._set(now, LimitMode.RAMP, 2.0)
         else:
             self.cap += self.cap if is_quick else 1.0
@@ -271,9 +271,9 @@ class AdaptiveLimit:
 
     def _set(self, now: float, mode: LimitMode, cap: float) -> None:
         self.mode, self.cap, self._floor = mode, cap, _FLOOR * cap
-        self._setting += 1
+        self._epoch += 1
         self._next_at = now
-        self._started = self._refused = self._calm = 0
-        self._votes, self._fewest_ahead = 0, math.inf
-        self._mean_ahead, self._spread_ahead = float(self.in_flight), 1.0
+        self._started = self._rejected = self._success_streak = 0
+        self._votes, self._min_in_flight = 0, math.inf
+        self._mean_in_flight, self._in_flight_spread = float(self.in_flight), 1.0
         self._meter.reset(now)

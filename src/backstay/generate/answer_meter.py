@@ -13,13 +13,13 @@ class AnswerMeter:
 
     def reset(self, now: float) -> None:
         """Forget all that was before."""
-        self._began_at = self._turned_at = now
+        self._began_at = self._window_began_at = now
         self._before = self._count = 0
         self._busy_before = self._busy = 0.0
 
     def add(self, now: float, seconds: float) -> None:
         """Count a good answer that took so long."""
-        self._turn(now)
+        self._roll_window(now)
         self._count += 1
         self._busy += seconds
 
@@ -40,15 +40,15 @@ class AnswerMeter:
 
     def _latest(self, now: float) -> tuple[int, float, float]:
         """Return count, seconds of calls and length of the newest span that says something."""
-        self._turn(now)
-        age = now - self._turned_at
+        self._roll_window(now)
+        age = now - self._window_began_at
         if age >= _SPAN_SECONDS / 2 and self._count >= _ENOUGH / 2:
             return self._count, self._busy, age
         return self.count, self._busy_before + self._busy, max(now - self._began_at, 1e-3)
 
-    def _turn(self, now: float) -> None:
-        age = now - self._turned_at
+    def _roll_window(self, now: float) -> None:
+        age = now - self._window_began_at
         if age >= _LONGEST_SPAN_SECONDS or (age >= _SPAN_SECONDS and self._count >= _ENOUGH):
-            self._began_at, self._turned_at = self._turned_at, now
+            self._began_at, self._window_began_at = self._window_began_at, now
             self._before, self._count = self._count, 0
             self._busy_before, self._busy = self._busy, 0.0

@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from backstay.errors import InvalidConversation
-from backstay.generate.echo import repeats
+from backstay.generate.echo import repeats_prompt
 from backstay.generate.json_fix import is_open, repaired_values
 from backstay.generate.json_values import THOUGHT_STARTS, JsonValue, ParsedText, decode, find_values, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.providers.provider import FinishReason, ModelAnswer
-from backstay.generate.shapes import InvalidTurns, begins_turns, goes_on, is_one_turn, read_turns
+from backstay.generate.shapes import InvalidTurns, begins_turns, continues_turns, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, Turn, validate_turns
 
 # What stands in an example in place of a text: dots alone, or a word about the text in brackets.
@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(
     r"[^<>\[\]{}]{0,80}[>\]}]|(?:the )?text of (?:that|this|the) turn\.?)\s*",
     re.IGNORECASE,
 )
-_MOST_STARTS = 50
+_MAX_STARTS = 50
 _SHORTEST_TURN = len('"user_1":"",')
 _WORDS = frozenset({"text", "string", "content", "message", "turn", "value", "placeholder", "example", "todo", "tbd"})
 
@@ -33,11 +33,11 @@ _WORDS = frozenset({"text", "string", "content", "message", "turn", "value", "pl
 class UnusableAnswer(Exception):
     """An answer that is no conversation. The message quotes nothing of it."""
 
-    def __init__(self, code: str, message: str, *, may_pass: bool, hint: str | None = None) -> None:
+    def __init__(self, code: str, message: str, *, may_retry: bool, hint: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.may_pass = may_pass
+        self.may_retry = may_retry
         """Another try may come to something better."""
         self.hint = hint
         """What was wrong with its shape, in words for the model."""
@@ -72,7 +72,7 @@ def parse_conversation(
         read = _without_thoughts(read)
         return Conversation(read.turns, metadata={**(metadata or {}), **_metadata(answer, read)})
     if not failures:
-        raise UnusableAnswer("empty_answer", "the answer is empty", may_pass=True, hint="it was empty")
+        raise UnusableAnswer("empty_answer", "the answer is empty", may_retry=True, hint="it was empty")
     if answer.end is FinishReason.NOT_GIVEN and failures[0].code == "unreadable_answer":
         raise _incomplete()
     raise failures[0]
@@ -81,17 +81,17 @@ def parse_conversation(
 def _check_end(answer: ModelAnswer) -> None:
     match answer.end:
         case FinishReason.LENGTH:
-            raise UnusableAnswer("length", "the answer was cut at its maximum length", may_pass=False)
+            raise UnusableAnswer("length", "the answer was cut at its maximum length", may_retry=False)
         case FinishReason.REFUSAL:
-            raise UnusableAnswer("refusal", "the model refused to write this conversation", may_pass=False)
+            raise UnusableAnswer("refusal", "the model refused to write this conversation", may_retry=False)
         case FinishReason.FILTER:
-            raise UnusableAnswer("content_filter", "the provider's content filter stopped the answer", may_pass=False)
+            raise UnusableAnswer("content_filter", "the provider's content filter stopped the answer", may_retry=False)
         case FinishReason.UNKNOWN:
             raise _incomplete()
 
 
 def _incomplete() -> UnusableAnswer:
-    return UnusableAnswer("incomplete_answer", "the answer does not say that it is complete", may_pass=True)
+    return UnusableAnswer("incomplete_answer", "the answer does not say that it is complete", may_retry=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
     """Return the last turns in a source that fit."""
     if not isinstance(source, str):
         return _Read(_only(source, turns, prompt))
-    if source[0] == "{" and (plain := _plain(source, turns, prompt)) is not None:
+    if source[0] == "{" and (plain := _parse_plain(source, turns, prompt)) is not None:
         return _Read(plain)
     found = find_values(source)
     worst: tuple[int, InvalidTurns] | None = None
@@ -119,23 +119,23 @@ def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
             if worst is None or value.end - value.start > worst[0]:
                 worst = value.end - value.start, error
             continue
-        if any(after.start >= value.end and goes_on(after.data, turns) for after in found.values):
-            raise _wrong(InvalidTurns("more turns follow it"))
-        if _is_cut_after(value.end, found, source):
+        if any(after.start >= value.end and continues_turns(after.data, turns) for after in found.values):
+            raise _wrong_shape(InvalidTurns("more turns follow it"))
+        if _is_truncated_after(value.end, found, source):
             raise _incomplete()
         return read
-    for data in repaired_values(found.rest) if not _is_cut_after(0, found, source) else ():
+    for data in repaired_values(found.rest) if not _is_truncated_after(0, found, source) else ():
         with suppress(InvalidTurns):
             return _Read(_turns(data, turns, prompt, exactly=True), found.reasoning, is_repaired=True)
     if worst is not None:
-        raise _wrong(worst[1])
+        raise _wrong_shape(worst[1])
     missing = "there is no complete JSON object in the answer"
-    raise UnusableAnswer("unreadable_answer", missing, may_pass=True, hint="there was no complete JSON object in it")
+    raise UnusableAnswer("unreadable_answer", missing, may_retry=True, hint="there was no complete JSON object in it")
 
 
-def _is_cut_after(end: int, found: ParsedText, source: str) -> bool:
+def _is_truncated_after(end: int, found: ParsedText, source: str) -> bool:
     """Return whether turns begin after a place in a text that have no end: what stands before them was a draft."""
-    starts = islice((start for start in found.broken if start >= end), _MOST_STARTS)
+    starts = islice((start for start in found.broken if start >= end), _MAX_STARTS)
     return any(begins_turns(source, start) and is_open(source, start) for start in starts)
 
 
@@ -152,11 +152,11 @@ def _without_thoughts(read: _Read) -> _Read:
     try:
         validate_turns(turns)
     except InvalidConversation as error:
-        raise _wrong(InvalidTurns(error.message)) from error
+        raise _wrong_shape(InvalidTurns(error.message)) from error
     return _Read(turns, "\n\n".join(filter(None, thoughts)) or None, read.is_repaired)
 
 
-def _plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:
+def _parse_plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:
     """Return the turns of a text that is nothing but the JSON asked for, as most are: in a fraction of the time."""
     try:
         data = orjson.loads(source)
@@ -180,12 +180,12 @@ def _only(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:
     try:
         return _turns(value, turns, prompt)
     except InvalidTurns as error:
-        raise _wrong(error) from error
+        raise _wrong_shape(error) from error
 
 
-def _wrong(error: InvalidTurns) -> UnusableAnswer:
+def _wrong_shape(error: InvalidTurns) -> UnusableAnswer:
     message = f"the answer is not the conversation that was asked for: {error}"
-    return UnusableAnswer("wrong_shape", message, may_pass=True, hint=str(error))
+    return UnusableAnswer("wrong_shape", message, may_retry=True, hint=str(error))
 
 
 def _candidates(found: ParsedText, source: str) -> Iterator[JsonValue]:
@@ -215,11 +215,11 @@ def _turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = Fals
         validate_turns(found)
     except InvalidConversation as error:
         raise InvalidTurns(error.message) from error
-    _check_written(found, prompt)
+    _check_placeholders(found, prompt)
     return found
 
 
-def _check_written(turns: Sequence[Turn], prompt: Prompt | None) -> None:
+def _check_placeholders(turns: Sequence[Turn], prompt: Prompt | None) -> None:
     """Check that texts were written, and are not mere placeholders. A short text may be a real one."""
     for number, turn in enumerate(turns, start=1):
         if len(turn.content) < 200 and _PLACEHOLDER.fullmatch(turn.content):
@@ -228,7 +228,7 @@ def _check_written(turns: Sequence[Turn], prompt: Prompt | None) -> None:
         texts = [turn.content.strip().casefold() for turn in turns]
         if all(text in _WORDS for text in texts) or texts == list(turn_keys(len(texts))):
             raise InvalidTurns("all turns are placeholders")
-    if prompt is not None and repeats(turns, prompt):
+    if prompt is not None and repeats_prompt(turns, prompt):
         raise InvalidTurns("it repeats the example of the prompt")
 
 

@@ -42,15 +42,15 @@ class Secrets:
         """Return whether a text that was read out of a body holds one of them."""
         return bool(self._texts) and any(secret in text for text in texts for secret in self._texts)
 
-    def hide_in(self, body: bytes) -> bytes:
+    def redact(self, body: bytes) -> bytes:
         """Return a body with each of them replaced: for evidence of a failure, never for text of a conversation."""
         for plain in self._plain:
             body = body.replace(plain, _HIDDEN)
         return self._escaped.sub(_HIDDEN, body) if self._escaped and _has_escapes(body) else body
 
-    def hide_in_text(self, text: str) -> str:
+    def redact_text(self, text: str) -> str:
         """Return a text likewise."""
-        return self.hide_in(text.encode("utf-8", "replace")).decode() if self._texts else text
+        return self.redact(text.encode("utf-8", "replace")).decode() if self._texts else text
 
 
 def is_secret(value: str) -> bool:
@@ -58,7 +58,7 @@ def is_secret(value: str) -> bool:
     return len(value) >= _SHORTEST_SECRET and not value.isalpha()
 
 
-def refuse_in(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:
+def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:
     """Check that no value of a recipe is a credential: it is stored with the job, and shown.
 
     Raises:

@@ -11,7 +11,7 @@ from backstay.generate.prompt import Prompt
 from backstay.library.conversation import Turn
 
 _FEW = 20  # characters of all turns together: so few may stand in a prompt by chance
-_MOST_WORDS = 400  # of a turn
+_MAX_WORDS = 400  # of a turn
 # A text stands in a prompt as a whole: what is before and after it is no part of it.
 _BEFORE = r"""(?:^|[:>=|*"'“”„«»‘’`-])\s*"""
 _AFTER = r"""\s*(?:$|[<|*,}\]"'“”«»‘’`])"""
@@ -19,26 +19,26 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))|''", re.DOTALL)
 _SIMPLE = {"n": "\n", "r": "\n", "t": "\t", "b": " ", "f": " "}
 
 
-def repeats(turns: Sequence[Turn], prompt: Prompt) -> bool:
+def repeats_prompt(turns: Sequence[Turn], prompt: Prompt) -> bool:
     """Return whether all turns stand in a prompt, in whatever spelling: as JSON, YAML, or lines of a dialogue.
 
     Those that stand in the item itself are no example: giving back its dialogue may be what it is about.
     """
     texts = (prompt.user,) if prompt.system is None else (prompt.user, prompt.system)
-    if not any(_may_stand_in(turns[0].content, text) for text in texts) or not _stand_in(turns, texts):
+    if not any(_may_occur(turns[0].content, text) for text in texts) or not _all_occur(turns, texts):
         return False
-    return prompt.item is None or not _stand_in(turns, tuple(_texts_of(prompt.item)))
+    return prompt.item is None or not _all_occur(turns, tuple(_item_texts(prompt.item)))
 
 
-def _stand_in(turns: Sequence[Turn], texts: Sequence[str]) -> bool:
+def _all_occur(turns: Sequence[Turn], texts: Sequence[str]) -> bool:
     if all(_is_quoted(turn.content, texts) for turn in turns):
         return True
     if sum(len(turn.content) for turn in turns) < _FEW:
         return False
-    return all(any(_stands_in(turn.content, text) for text in texts) for turn in turns)
+    return all(any(_occurs(turn.content, text) for text in texts) for turn in turns)
 
 
-def _texts_of(item: Item) -> Iterator[str]:
+def _item_texts(item: Item) -> Iterator[str]:
     yield item.topic
     yield item.persona or ""
     yield json.dumps(dict(item.parameters), ensure_ascii=False, default=str)
@@ -50,7 +50,7 @@ def _is_quoted(content: str, texts: Sequence[str]) -> bool:
     return any(quoted in text for text in texts)
 
 
-def _may_stand_in(content: str, text: str) -> bool:
+def _may_occur(content: str, text: str) -> bool:
     """Return whether a text has the first words of a content: most answers are told from their prompts by these."""
     is_plain = "\\" not in text and "''" not in text
     if is_plain and content.split(None, 1)[0][:8] not in text:
@@ -60,8 +60,8 @@ def _may_stand_in(content: str, text: str) -> bool:
     return all(word in text or not word.isalnum() or not (is_plain or word.isascii()) for word in words)
 
 
-def _stands_in(content: str, text: str) -> bool:
-    if not _may_stand_in(content, text) or len(words := content.split()) > _MOST_WORDS:
+def _occurs(content: str, text: str) -> bool:
+    if not _may_occur(content, text) or len(words := content.split()) > _MAX_WORDS:
         return False
     whole = re.compile(_BEFORE + r"\s+".join(map(re.escape, words)) + _AFTER, re.MULTILINE)
     return whole.search(text) is not None or whole.search(_ESCAPE.sub(_character, text)) is not None

@@ -155,7 +155,7 @@ def _provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provi
             f"{what}; name it as {known}, or give the address of your own endpoint with --base-url", field="model"
         )
     # Elsewhere it is part of the name: Ollama and others have models such as mistral:7b.
-    if named is not None and not (named.is_language or named.owns(address.host)):
+    if named is not None and not (named.is_api_style or named.owns(address.host)):
         named = None
     name = model if named is None else rest
     owner = _owner_at(address, providers)

@@ -41,7 +41,7 @@ class BaseUrl:
         """Read a base URL; `what` names it in messages. Raises RecipeError: it is not one, or carries a credential."""
         parts = _split(text, what)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise _wrong(what, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
+            raise _invalid_url(what, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
         if parts.username is not None or parts.password is not None or parts.fragment:
             raise RecipeError(
                 f"{what} carries a user name or a fragment, which may be a credential; leave it out. "
@@ -49,7 +49,7 @@ class BaseUrl:
                 field="base_url",
             )
         if (why := _why_no_host(parts)) is not None:
-            raise _wrong(what, text, why)
+            raise _invalid_url(what, text, why)
         host = parts.hostname.rstrip(".")
         given = parts.path.rstrip("/")
         path = _without_request(given, is_azure=host.endswith(_AZURE))
@@ -180,12 +180,12 @@ def _split(text: str, what: str) -> SplitResult:
     except ValueError as error:
         # What is said about brackets differs from one version of Python to the next.
         why = "brackets hold an IPv6 address, and only a port may follow them" if "[" in text else str(error)
-        raise _wrong(what, "", f"it is not an address: {why}") from error
+        raise _invalid_url(what, "", f"it is not an address: {why}") from error
     if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
-        raise _wrong(what, "", "it has spaces, backslashes or characters that cannot be printed")
+        raise _invalid_url(what, "", "it has spaces, backslashes or characters that cannot be printed")
     return parts
 
 
-def _wrong(what: str, text: str, why: str) -> RecipeError:
+def _invalid_url(what: str, text: str, why: str) -> RecipeError:
     shown = f" {text!r}" if text and "@" not in text and "?" not in text else ""
     return RecipeError(f"{what}{shown} cannot be used: {why}", field="base_url")

@@ -14,7 +14,7 @@ from typing import Any
 _LARGEST_JSON = 256_000  # characters that are parsed; of a longer body, only its start is looked at, as text
 _TEXT_CAP = 4_000  # characters that are searched for words
 _FIELD_CAP = 300  # fields that are looked at
-_DEEPEST = 12
+_MAX_DEPTH = 12
 
 _CODES = frozenset(
     {"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "errortype", "__type", "error"}
@@ -128,7 +128,7 @@ def _parsed(body: str) -> Any:
 
 def _scalars(value: Any, path: str = "", name: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
     """Yield all that is not a container: its path, its name, itself. JSON inside a text counts as if it stood there."""
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return
     if isinstance(value, Mapping):
         for key, inner in value.items():

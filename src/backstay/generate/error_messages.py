@@ -94,7 +94,7 @@ MESSAGES = {
         "{host} does not give the structured output that was asked for ({status}); {start} a plainer `structured`"
     ),
     "parameter_renamed": (
-        "{model} at {host} takes {parameter} as `{instead}` ({status}); {start} that in `[parameters]`"
+        "{model} at {host} takes {parameter} as `{new_name}` ({status}); {start} that in `[parameters]`"
     ),
     "parameter_refused": "{model} at {host} does not take {parameter} ({status}); {start} a recipe without it",
     # -- what passes

@@ -12,7 +12,7 @@ from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_body import is_page, parse_error_text
 from backstay.generate.error_messages import message
 from backstay.generate.error_rule import ErrorKind, RequestChange, Rule
-from backstay.generate.error_rules import rule_for
+from backstay.generate.error_rules import find_rule
 from backstay.generate.key_source import KeySource
 from backstay.generate.retry_after import retry_after_seconds
 
@@ -33,7 +33,7 @@ _PARAMETERS = frozenset(
         "parallel_tool_calls", "logit_bias", "service_tier", "metadata", "user", "store", "verbosity",
     }
 )  # fmt: skip
-_EVERYBODYS = (ErrorKind.ACCOUNT, ErrorKind.MODEL)
+_SHARED_KINDS = (ErrorKind.ACCOUNT, ErrorKind.MODEL)
 _DECISIVE_STATUSES = (401, 402)  # whatever the words beside them say
 _UNKNOWN = Rule(ErrorKind.UNKNOWN, "bad_request")
 
@@ -52,11 +52,11 @@ class ErrorResponse:
     """Whether one such answer is enough to pause: no other item can fare better."""
     is_limit: bool = False
     """Whether a limit of requests, tokens or concurrency was met, as opposed to a server error."""
-    is_by_words: bool = False
+    is_by_text: bool = False
     """Whether only its words say so, which may be a prompt's."""
     change: RequestChange | None = None
     parameter: str | None = None
-    instead: str | None = None
+    new_name: str | None = None
     retry_after: float | None = None
     """Seconds that the provider asks to wait."""
 
@@ -91,7 +91,7 @@ def classify_response(
     if named := lower.get("x-amzn-errortype"):  # Bedrock has its codes there
         said = replace(said, codes=said.codes | {named.partition(":")[0].lower()})
     retry_after = retry_after_seconds(lower, said, now)
-    rule = rule_for(status, said, lower, has_time=retry_after is not None) or _UNKNOWN
+    rule = find_rule(status, said, lower, has_time=retry_after is not None) or _UNKNOWN
     code = "no_key" if rule.code == "bad_key" and not has_key else rule.code
     if rule is _UNKNOWN:
         code = f"http_{status}"
@@ -105,19 +105,19 @@ def classify_response(
         status=status,
         proxy=_without_password(proxy),
         parameter=f"`{parameter}`" if parameter in _PARAMETERS else "a parameter",
-        instead=rule.instead,
+        new_name=rule.new_name,
     )
     return ErrorResponse(
         kind=rule.kind,
         code=code,
         message=told,
         reason=f"{status}: {rule.reason or rule.code.replace('_', ' ')}",
-        is_decisive=rule.is_decisive or (rule.kind in _EVERYBODYS and status in _DECISIVE_STATUSES),
+        is_decisive=rule.is_decisive or (rule.kind in _SHARED_KINDS and status in _DECISIVE_STATUSES),
         is_limit=rule.is_limit,
-        is_by_words=rule.is_by_words,
+        is_by_text=rule.is_by_text,
         change=rule.change,
         parameter=parameter,
-        instead=rule.instead,
+        new_name=rule.new_name,
         retry_after=retry_after,
     )
 
@@ -131,9 +131,9 @@ def classify_not_json(
         return message(key, is_probe=is_probe, status=status, **_names(endpoint))
 
     if not is_page(body):
-        return ErrorResponse(ErrorKind.PASSING, "broken_json", told("broken_json"), "broken JSON")
+        return ErrorResponse(ErrorKind.TRANSIENT, "broken_json", told("broken_json"), "broken JSON")
     if is_proven:
-        return ErrorResponse(ErrorKind.PASSING, "html_answer", told("html_passing"), "a web page")
+        return ErrorResponse(ErrorKind.TRANSIENT, "html_answer", told("html_passing"), "a web page")
     return ErrorResponse(ErrorKind.ACCOUNT, "html_answer", told("html_answer"), "a web page", is_decisive=True)
 
 

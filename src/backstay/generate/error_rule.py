@@ -14,9 +14,9 @@ class ErrorKind(StrEnum):
     """What a refusal concerns."""
 
     ITEM = "item"
-    DIFFERENTLY = "differently"
+    ADAPTABLE = "adaptable"
     """Asked in another way, it may be answered."""
-    PASSING = "passing"
+    TRANSIENT = "transient"
     ACCOUNT = "account"
     MODEL = "model"
     UNKNOWN = "unknown"
@@ -25,7 +25,7 @@ class ErrorKind(StrEnum):
 class RequestChange(StrEnum):
     """What to ask differently."""
 
-    PLAINER = "plainer"
+    SIMPLER = "simpler"
     """The structure that was asked for is not available here."""
     RESAMPLE = "resample"
     """Only this sample failed: its item alone is asked in a plainer way."""
@@ -41,7 +41,7 @@ class Rule:
 
     kind: ErrorKind
     code: str
-    seen: str = ""
+    providers: str = ""
     """Providers that answer so, for the reference."""
     statuses: Set[int] = frozenset()
     codes: Set[str] = frozenset()
@@ -60,13 +60,13 @@ class Rule:
     is_decisive: bool = False
     is_limit: bool = False
     change: RequestChange | None = None
-    instead: str | None = None
+    new_name: str | None = None
     message: str = ""
     """The key of the message, where it is not the code."""
     reason: str = ""
 
     @property
-    def is_by_words(self) -> bool:
+    def is_by_text(self) -> bool:
         """Whether nothing but words tells: they may be those of a prompt that is quoted."""
         return bool(self.words) and not self.codes and self.field is None
 
@@ -81,7 +81,7 @@ def matches(rule: Rule, said: ErrorBody, headers: Mapping[str, str], *, has_time
         and (not rule.completion_is_larger or said.is_completion_larger)
         and (rule.header is None or headers.get(rule.header[0], "").lower() == rule.header[1])
         and (rule.field is None or _has_field(rule.field, said))
-        and (not rule.words or _says_any(said.text, rule.words))
+        and (not rule.words or _contains_any(said.text, rule.words))
     )
 
 
@@ -94,21 +94,21 @@ def _has_field(field: tuple[str, str], said: ErrorBody) -> bool:
     return any(path.endswith(end) and wanted in value.lower() for path, value in said.fields)
 
 
-def _says_any(text: str, phrases: tuple[str, ...]) -> bool:
+def _contains_any(text: str, phrases: tuple[str, ...]) -> bool:
     for phrase in phrases:
-        first, others = _parts(phrase)
-        if first in text and (not others or _follow(text, first, others)):
+        first, others = _split_phrase(phrase)
+        if first in text and (not others or _rest_follows(text, first, others)):
             return True
     return False
 
 
 @cache
-def _parts(phrase: str) -> tuple[str, tuple[str, ...]]:
+def _split_phrase(phrase: str) -> tuple[str, tuple[str, ...]]:
     first, *others = phrase.split("…")
     return first, tuple(others)
 
 
-def _follow(text: str, first: str, others: tuple[str, ...]) -> bool:
+def _rest_follows(text: str, first: str, others: tuple[str, ...]) -> bool:
     """Return whether the other parts of a phrase come after its first, each within a gap."""
     start = text.find(first)
     while start >= 0:

@@ -42,23 +42,23 @@ _LONG = ("per day", "perday", "per-day", "daily", "/ day", "per month", "/ month
 CODES = (
     # -- what only some samples, or only this account's way of asking, run into
     Rule(
-        ErrorKind.DIFFERENTLY, "structure_failed", "Groq", change=RequestChange.RESAMPLE,
+        ErrorKind.ADAPTABLE, "structure_failed", "Groq", change=RequestChange.RESAMPLE,
         codes=frozenset({"json_validate_failed", "tool_use_failed", "output_parse_failed"}),
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "structure_refused", "OpenAI, vLLM, Mistral", change=RequestChange.PLAINER,
+        ErrorKind.ADAPTABLE, "structure_refused", "OpenAI, vLLM, Mistral", change=RequestChange.SIMPLER,
         codes=_UNSUPPORTED, parameters=_STRUCTURES,
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "parameter_renamed", "OpenAI, Azure, GitHub Models", change=RequestChange.RENAME,
-        codes=_UNSUPPORTED, parameters=frozenset({"max_tokens"}), instead="max_completion_tokens",
+        ErrorKind.ADAPTABLE, "parameter_renamed", "OpenAI, Azure, GitHub Models", change=RequestChange.RENAME,
+        codes=_UNSUPPORTED, parameters=frozenset({"max_tokens"}), new_name="max_completion_tokens",
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "parameter_renamed", "Mistral, gateways", change=RequestChange.RENAME,
-        codes=_UNSUPPORTED, parameters=frozenset({"max_completion_tokens"}), instead="max_tokens",
+        ErrorKind.ADAPTABLE, "parameter_renamed", "Mistral, gateways", change=RequestChange.RENAME,
+        codes=_UNSUPPORTED, parameters=frozenset({"max_completion_tokens"}), new_name="max_tokens",
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "parameter_refused", "OpenAI, Azure, Mistral", change=RequestChange.OMIT,
+        ErrorKind.ADAPTABLE, "parameter_refused", "OpenAI, Azure, Mistral", change=RequestChange.OMIT,
         codes=_UNSUPPORTED, parameters=frozenset({"*"}),
     ),
     # -- the key and the account
@@ -177,15 +177,15 @@ CODES = (
         ErrorKind.ACCOUNT, "daily_quota", "Bedrock", codes=_LIMIT_CODES, words=_LONG, has_time=False,
     ),
     Rule(
-        ErrorKind.PASSING, "rate_limited", "Bedrock, DashScope, GitHub Models", is_limit=True,
+        ErrorKind.TRANSIENT, "rate_limited", "Bedrock, DashScope, GitHub Models", is_limit=True,
         codes=_LIMIT_CODES, reason="too many requests",
     ),
     Rule(
-        ErrorKind.PASSING, "rate_limited", "OpenAI, Azure", is_limit=True,
+        ErrorKind.TRANSIENT, "rate_limited", "OpenAI, Azure", is_limit=True,
         codes=frozenset({"ramp_limit_exceeded"}), reason="the rate grew too fast",
     ),
     Rule(
-        ErrorKind.PASSING, "overloaded", "Anthropic, Moonshot, Mistral, Bedrock, Zhipu, Hugging Face",
+        ErrorKind.TRANSIENT, "overloaded", "Anthropic, Moonshot, Mistral, Bedrock, Zhipu, Hugging Face",
         codes=frozenset(
             {
                 "overloaded_error", "engine_overloaded_error", "service_tier_capacity_exceeded", "overloaded",
@@ -194,7 +194,8 @@ CODES = (
         ),
     ),
     Rule(
-        ErrorKind.PASSING, "server_error", "Bedrock", codes=frozenset({"modelerrorexception", "modeltimeoutexception"}),
+        ErrorKind.TRANSIENT, "server_error", "Bedrock",
+        codes=frozenset({"modelerrorexception", "modeltimeoutexception"}),
     ),
 )  # fmt: skip
 
@@ -210,23 +211,23 @@ FIELDS = (
         ErrorKind.ACCOUNT, "daily_quota", "Gemini", field=("violations.quotaid", "perday"), has_time=False,
     ),
     Rule(
-        ErrorKind.PASSING, "rate_limited", "Gemini", is_limit=True, field=("violations.quotaid", "perday"),
+        ErrorKind.TRANSIENT, "rate_limited", "Gemini", is_limit=True, field=("violations.quotaid", "perday"),
         reason="per-day quota",
     ),
     Rule(
-        ErrorKind.PASSING, "rate_limited", "Gemini", is_limit=True, field=("violations.quotaid", "perminute"),
+        ErrorKind.TRANSIENT, "rate_limited", "Gemini", is_limit=True, field=("violations.quotaid", "perminute"),
         reason="per-minute quota",
     ),
     Rule(
-        ErrorKind.PASSING, "rate_limited", "Gemini, Vertex", is_limit=True, statuses=frozenset({429}),
+        ErrorKind.TRANSIENT, "rate_limited", "Gemini, Vertex", is_limit=True, statuses=frozenset({429}),
         field=("details.retrydelay", ""), reason="quota",
     ),
     Rule(
-        ErrorKind.PASSING, "rate_limited", "Anthropic, OpenAI", is_limit=True, statuses=frozenset({429}),
+        ErrorKind.TRANSIENT, "rate_limited", "Anthropic, OpenAI", is_limit=True, statuses=frozenset({429}),
         header=("x-should-retry", "true"), reason="too many requests",
     ),
     Rule(
-        ErrorKind.PASSING, "server_error", "Anthropic, OpenAI", header=("x-should-retry", "true"),
+        ErrorKind.TRANSIENT, "server_error", "Anthropic, OpenAI", header=("x-should-retry", "true"),
         reason="it asks to try again",
     ),
     Rule(
@@ -241,7 +242,7 @@ FIELDS = (
         ErrorKind.ACCOUNT, "firewall", "Cloudflare, nginx", statuses=frozenset({400, 403, 406}), is_page=True,
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "structure_refused", "OpenAI, vLLM", change=RequestChange.PLAINER, statuses=_REQUEST,
+        ErrorKind.ADAPTABLE, "structure_refused", "OpenAI, vLLM", change=RequestChange.SIMPLER, statuses=_REQUEST,
         parameters=_STRUCTURES,
     ),
 )  # fmt: skip
@@ -271,7 +272,7 @@ WORDS = (
         words=("fewer max_tokens",), message="credits_or_max_tokens",
     ),
     Rule(
-        ErrorKind.PASSING, "rate_limited", "Gemini", is_limit=True, statuses=frozenset({429}),
+        ErrorKind.TRANSIENT, "rate_limited", "Gemini", is_limit=True, statuses=frozenset({429}),
         words=("exceeded your current quota",), has_time=True, reason="quota",
     ),
     Rule(
@@ -356,13 +357,13 @@ WORDS = (
         ),
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "structure_failed", "Groq, behind gateways",
+        ErrorKind.ADAPTABLE, "structure_failed", "Groq, behind gateways",
         change=RequestChange.RESAMPLE, statuses=_REQUEST,
         words=("failed to generate json", "failed to call a function", "tool call validation failed"),
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "structure_refused", "vLLM, SGLang, Gemini, DeepSeek, Ollama, OpenRouter, llama.cpp",
-        change=RequestChange.PLAINER, statuses=_REQUEST,
+        ErrorKind.ADAPTABLE, "structure_refused", "vLLM, SGLang, Gemini, DeepSeek, Ollama, OpenRouter, llama.cpp",
+        change=RequestChange.SIMPLER, statuses=_REQUEST,
         words=(
             "response_format", "response format", "json_schema", "json schema", "json_object", "json mode",
             "structured output", "tool_choice", "tool choice", "tool use", "function calling", "response_schema",
@@ -371,8 +372,8 @@ WORDS = (
         ),
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "structure_refused", "llama.cpp, SGLang, OpenRouter",
-        change=RequestChange.PLAINER, statuses=_BROKEN,
+        ErrorKind.ADAPTABLE, "structure_refused", "llama.cpp, SGLang, OpenRouter",
+        change=RequestChange.SIMPLER, statuses=_BROKEN,
         words=(
             "parse grammar", "invalid grammar", "json_schema…support", "json schema…support", "grammar…support",
             "response_format…support", "structured output…support", "guided decoding…support", "tools…not support",
@@ -380,21 +381,21 @@ WORDS = (
         ),
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "structure_refused", "OpenRouter",
-        change=RequestChange.PLAINER, statuses=frozenset({404}),
+        ErrorKind.ADAPTABLE, "structure_refused", "OpenRouter",
+        change=RequestChange.SIMPLER, statuses=frozenset({404}),
         words=("requested parameters",),
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "parameter_renamed", "gateways of OpenAI",
+        ErrorKind.ADAPTABLE, "parameter_renamed", "gateways of OpenAI",
         change=RequestChange.RENAME, statuses=_REQUEST,
-        parameters=frozenset({"max_tokens"}), words=_UNSUPPORTED_WORDS, instead="max_completion_tokens",
+        parameters=frozenset({"max_tokens"}), words=_UNSUPPORTED_WORDS, new_name="max_completion_tokens",
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "parameter_renamed", "older servers", change=RequestChange.RENAME, statuses=_REQUEST,
-        parameters=frozenset({"max_completion_tokens"}), words=_UNSUPPORTED_WORDS, instead="max_tokens",
+        ErrorKind.ADAPTABLE, "parameter_renamed", "older servers", change=RequestChange.RENAME, statuses=_REQUEST,
+        parameters=frozenset({"max_completion_tokens"}), words=_UNSUPPORTED_WORDS, new_name="max_tokens",
     ),
     Rule(
-        ErrorKind.DIFFERENTLY, "parameter_refused", "Anthropic, Bedrock, Gemini, Groq, Moonshot, xAI",
+        ErrorKind.ADAPTABLE, "parameter_refused", "Anthropic, Bedrock, Gemini, Groq, Moonshot, xAI",
         change=RequestChange.OMIT,
         statuses=_REQUEST, parameters=frozenset({"*"}), words=_UNSUPPORTED_WORDS,
     ),
@@ -431,7 +432,7 @@ WORDS = (
     ),
     # -- what passes, whatever its status
     Rule(
-        ErrorKind.PASSING, "model_loading", "llama.cpp, Hugging Face, Ollama, LM Studio",
+        ErrorKind.TRANSIENT, "model_loading", "llama.cpp, Hugging Face, Ollama, LM Studio",
         words=("loading model", "is loading", "currently loading", "model is not ready"), reason="the model is loading",
     ),
     Rule(
@@ -439,16 +440,16 @@ WORDS = (
         statuses=frozenset({429}), words=_LONG, has_time=False,
     ),
     Rule(
-        ErrorKind.PASSING, "rate_limited", "GitHub, gateways", is_limit=True, statuses=frozenset({403, 404, 500}),
+        ErrorKind.TRANSIENT, "rate_limited", "GitHub, gateways", is_limit=True, statuses=frozenset({403, 404, 500}),
         words=_LIMIT_WORDS, reason="too many requests",
     ),
     # No limit that an item waits for whatever others draw: 400 is said of a request, and its words may be the prompt's.
     Rule(
-        ErrorKind.PASSING, "rate_limited", "gateways", statuses=frozenset({400}), words=_LIMIT_WORDS,
+        ErrorKind.TRANSIENT, "rate_limited", "gateways", statuses=frozenset({400}), words=_LIMIT_WORDS,
         reason="too many requests",
     ),
     Rule(
-        ErrorKind.PASSING, "overloaded", "gateways", statuses=frozenset({400, 403, 404, 500}),
+        ErrorKind.TRANSIENT, "overloaded", "gateways", statuses=frozenset({400, 403, 404, 500}),
         words=("overloaded", "over capacity", "at capacity", "server is busy", "temporarily unavailable"),
     ),
 )  # fmt: skip
@@ -461,31 +462,31 @@ STATUSES = (
     Rule(ErrorKind.ACCOUNT, "unknown_address", statuses=frozenset({404})),
     Rule(ErrorKind.ACCOUNT, "no_chat_completions", statuses=frozenset({405, 501})),
     Rule(ErrorKind.ACCOUNT, "proxy_refused", is_decisive=True, statuses=frozenset({407})),
-    Rule(ErrorKind.PASSING, "http_408", statuses=frozenset({408}), reason="it timed out"),
-    Rule(ErrorKind.PASSING, "http_409", statuses=frozenset({409}), reason="a conflict"),
+    Rule(ErrorKind.TRANSIENT, "http_408", statuses=frozenset({408}), reason="it timed out"),
+    Rule(ErrorKind.TRANSIENT, "http_409", statuses=frozenset({409}), reason="a conflict"),
     Rule(ErrorKind.MODEL, "model_retired", statuses=frozenset({410})),
     Rule(ErrorKind.ITEM, "context_too_long", "nginx", statuses=frozenset({413})),
-    Rule(ErrorKind.PASSING, "server_error", "Hugging Face", statuses=frozenset({424})),
-    Rule(ErrorKind.PASSING, "http_425", statuses=frozenset({425}), reason="too early"),
-    Rule(ErrorKind.PASSING, "rate_limited", is_limit=True, statuses=frozenset({429}), reason="too many requests"),
+    Rule(ErrorKind.TRANSIENT, "server_error", "Hugging Face", statuses=frozenset({424})),
+    Rule(ErrorKind.TRANSIENT, "http_425", statuses=frozenset({425}), reason="too early"),
+    Rule(ErrorKind.TRANSIENT, "rate_limited", is_limit=True, statuses=frozenset({429}), reason="too many requests"),
     Rule(ErrorKind.ITEM, "content_filter", "Cohere", statuses=frozenset({498})),
-    Rule(ErrorKind.PASSING, "overloaded", statuses=frozenset({503, 529})),
-    Rule(ErrorKind.PASSING, "server_error", statuses=_BROKEN, reason="an error of its own"),
+    Rule(ErrorKind.TRANSIENT, "overloaded", statuses=frozenset({503, 529})),
+    Rule(ErrorKind.TRANSIENT, "server_error", statuses=_BROKEN, reason="an error of its own"),
     Rule(ErrorKind.UNKNOWN, "bad_request", statuses=frozenset(range(400, 500))),
 )
 
 RULES = CODES + FIELDS + WORDS + STATUSES
 
 
-def rule_for(status: int, said: ErrorBody, headers: Mapping[str, str], *, has_time: bool) -> Rule | None:
+def find_rule(status: int, said: ErrorBody, headers: Mapping[str, str], *, has_time: bool) -> Rule | None:
     """Return the first rule that matches; header names are lower-case."""
-    for rule in rules_of(status):
+    for rule in rules_for_status(status):
         if matches(rule, said, headers, has_time=has_time):
             return rule
     return None
 
 
 @cache
-def rules_of(status: int) -> tuple[Rule, ...]:
+def rules_for_status(status: int) -> tuple[Rule, ...]:
     """Return the rules that may match an answer with a status, in their order."""
     return tuple(rule for rule in RULES if not rule.statuses or status in rule.statuses)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from backstay.generate.json_body import read_body, read_event, written
+from backstay.generate.json_body import dump_json, read_body, read_event
 from backstay.generate.stream_collector import AnyShapeCollector, IncompleteStream, StreamCollector
 
 CONTENT_TYPE = "text/event-stream"
@@ -113,11 +113,11 @@ class StreamReader:
             self._take(event)
         if not self.is_whole:
             raise IncompleteStream("the stream ended before the answer did")
-        return bytes(self._plain) if self._is_plain else written(self._collector.body())
+        return bytes(self._plain) if self._is_plain else dump_json(self._collector.body())
 
     def partial_body(self) -> bytes:
         """Return what has come of an answer that is not whole, and the event that is no part of one, as evidence."""
-        return bytes(self._plain) or written(self._collector.body()) + self._unread.encode("utf-8", "replace")
+        return bytes(self._plain) or dump_json(self._collector.body()) + self._unread.encode("utf-8", "replace")
 
     def _take(self, event: StreamEvent) -> None:
         data = event.data.strip()
@@ -160,7 +160,7 @@ def first_object(content: bytes) -> bytes | None:
         except IncompleteStream:
             return None
         if value:
-            return written(value)
+            return dump_json(value)
     return None
 
 

@@ -35,11 +35,11 @@ _STREAMED = {"Accept": f"{CONTENT_TYPE}, application/json"}
 class ConnectFailed(Exception):
     """Nothing was sent: no connection could be made. The message says why."""
 
-    def __init__(self, why: str, *, proxy: Proxy | None = None, may_pass: bool = True) -> None:
+    def __init__(self, why: str, *, proxy: Proxy | None = None, may_retry: bool = True) -> None:
         super().__init__(why)
         self.proxy = proxy
         """The proxy that did not answer, or did not connect."""
-        self.may_pass = may_pass
+        self.may_retry = may_retry
         """False for what stays so until a person changes it, such as a certificate that is not trusted."""
 
 
@@ -133,11 +133,11 @@ class HttpClient:
                 if is_answered:
                     raise MalformedResponse(f"its answer cannot be read ({type(error).__name__})") from error
                 why = f"no request can be made of its address and headers ({type(error).__name__}); correct them"
-                raise ConnectFailed(why, may_pass=False) from error
+                raise ConnectFailed(why, may_retry=False) from error
             except (aiohttp.ClientError, OSError) as error:
                 is_at_once = not is_answered and time.monotonic() - began_at < _STALE_SECONDS
                 if session is self._unpooled or not (may_be_stale and is_at_once and _has_no_answer(error)):
-                    raise ConnectionLost(_cut_by(error)) from error
+                    raise ConnectionLost(_why_lost(error)) from error
                 session = self._unpooled = self._unpooled or self._open(keeps=False)
 
     async def close(self) -> None:
@@ -235,7 +235,7 @@ class HttpClient:
     def _connect_failed(self, error: aiohttp.ClientConnectorError) -> ConnectFailed:
         if isinstance(error, aiohttp.ClientSSLError):
             cause = getattr(error, "certificate_error", error.os_error)
-            return ConnectFailed(explain_tls_error(cause), may_pass=False)
+            return ConnectFailed(explain_tls_error(cause), may_retry=False)
         why = _reason(error)
         is_of_proxy = isinstance(error, aiohttp.ClientProxyConnectionError) or error.host != self._url.host
         if self._proxy is not None and is_of_proxy:
@@ -292,7 +292,7 @@ def _reason(error: aiohttp.ClientConnectorError) -> str:
     return os.strerror(error.errno).lower() if error.errno else "no connection could be made"
 
 
-def _cut_by(error: Exception) -> str:
+def _why_lost(error: Exception) -> str:
     match error:
         case aiohttp.ClientPayloadError():
             return "the answer ended before it was whole"

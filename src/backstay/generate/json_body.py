@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-_DEEPEST = 200  # what is nested more deeply is no answer, and could not be written again
+_MAX_DEPTH = 200  # what is nested more deeply is no answer, and could not be written again
 # Names of encodings that are for bodies: of the others, some take long to decode.
 _CHARSET = re.compile(
     r"charset\s*=\s*[\"']?((?:iso|latin|windows|cp|us|ascii|utf|gb|big5|shift|sjis|euc|koi8|mac|tis)[\w.:-]{0,40})",
@@ -29,8 +29,8 @@ def read_body(body: bytes, content_type: str | None = None) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value = _leniently(_decoded(body, content_type or ""))[0]
-    return _checked(value, max(body.count(b"{"), body.count(b"[")))
+        value = _parse_leniently(_decoded(body, content_type or ""))[0]
+    return _check_depth(value, max(body.count(b"{"), body.count(b"[")))
 
 
 def read_event(data: str) -> Any:
@@ -39,13 +39,13 @@ def read_event(data: str) -> Any:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        value, end = _leniently(data)
+        value, end = _parse_leniently(data)
         if data[end:]:
             raise
-    return _checked(value, max(data.count("{"), data.count("[")))
+    return _check_depth(value, max(data.count("{"), data.count("[")))
 
 
-def written(value: Any) -> bytes:
+def dump_json(value: Any) -> bytes:
     """Return a value as JSON. Halves of a character that came apart, and meet in it, are whole in the JSON."""
     try:
         return orjson.dumps(value)
@@ -53,7 +53,7 @@ def written(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
-def _leniently(text: str) -> tuple[Any, int]:
+def _parse_leniently(text: str) -> tuple[Any, int]:
     try:
         return _LENIENT.raw_decode(text)
     except RecursionError as error:
@@ -73,15 +73,15 @@ def _decoded(body: bytes, content_type: str) -> str:
         raise ValueError("its charset is not known") from error
 
 
-def _checked(value: Any, brackets: int) -> Any:
-    if brackets > _DEEPEST // 2 and _is_deep(value):
+def _check_depth(value: Any, brackets: int) -> Any:
+    if brackets > _MAX_DEPTH // 2 and _is_deep(value):
         raise ValueError("it is nested too deeply")
     return value
 
 
 def _is_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         level = [
             inner
             for each in level

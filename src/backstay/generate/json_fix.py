@@ -11,10 +11,10 @@ from typing import Any
 
 from backstay.generate.json_values import is_inside
 
-_MOST_CHARACTERS = 60_000
-_MOST_QUOTES = 400  # and opening parentheses: the time of a repair grows with the square of their number
-_MOST_REPAIRS = 3
-_MOST_STARTS = 50
+_MAX_CHARACTERS = 60_000
+_MAX_QUOTES = 400  # and opening parentheses: the time of a repair grows with the square of their number
+_MAX_REPAIRS = 3
+_MAX_STARTS = 50
 
 _BRACKET = re.compile(r"[{\[]")
 _ANY_BRACKET = re.compile(r"[{}\[\]]")
@@ -27,17 +27,17 @@ _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 def repaired_values(text: str) -> Iterator[Any]:
     """Yield what the objects and lists of a text were meant to be, the last first."""
-    if len(text) > _MOST_CHARACTERS:
+    if len(text) > _MAX_CHARACTERS:
         return
-    for start, end in reversed(_whole_spans(text)[-_MOST_REPAIRS:]):
+    for start, end in reversed(_whole_spans(text)[-_MAX_REPAIRS:]):
         source = text[start:end]
-        if sum(map(source.count, "\"'(")) <= _MOST_QUOTES:
+        if sum(map(source.count, "\"'(")) <= _MAX_QUOTES:
             yield from _repaired(source)
 
 
 def is_open(text: str, start: int) -> bool:
     """Return whether the object or list that begins there has no end, or is longer than any that is repaired."""
-    return _end_of(text[start : start + _MOST_CHARACTERS], 0) is None
+    return _end_of(text[start : start + _MAX_CHARACTERS], 0) is None
 
 
 def _repaired(source: str) -> Iterator[Any]:
@@ -56,16 +56,16 @@ def _whole_spans(text: str) -> list[tuple[int, int]]:
     """Return where outermost objects and lists begin and end, as far as broken ones show it."""
     spans = []
     at = starts = 0
-    while starts < _MOST_STARTS and (mark := _BRACKET.search(text, at)):
+    while starts < _MAX_STARTS and (mark := _BRACKET.search(text, at)):
         starts += 1
         end = _end_of(text, mark.start())
         at = mark.end() if end is None else end
-        if end is not None and not is_inside(text, mark.start()) and not _goes_on(text, end):
+        if end is not None and not is_inside(text, mark.start()) and not _has_unopened_bracket(text, end):
             spans.append((mark.start(), end))
     return spans
 
 
-def _goes_on(text: str, end: int) -> bool:
+def _has_unopened_bracket(text: str, end: int) -> bool:
     """Return whether a bracket is closed after the end that was opened nowhere: a text without quotes held the end."""
     depth = 0
     for mark in _ANY_BRACKET.finditer(text, end):
@@ -91,13 +91,13 @@ def _end_of(text: str, start: int) -> int | None:
         else:
             ends = (found.start() for found in _IN_TEXT[character].finditer(text, at) if found.group() == character)
             text_end = next(ends, None)
-            if text_end is None or _may_go_on(text[at:text_end], character):
+            if text_end is None or _seems_truncated(text[at:text_end], character):
                 return None
             at = text_end + 1
     return None
 
 
-def _may_go_on(inside: str, quote: str) -> bool:
+def _seems_truncated(inside: str, quote: str) -> bool:
     """Return whether a text with bare quotes in it seems to end within brackets of its own: `Send {"a": "b"}` cut."""
     return quote in inside and any(inside.count(pair[0]) != inside.count(pair[1]) for pair in ("{}", "[]"))
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_MOST_STARTS = 1_000  # places in a text where JSON is looked for in vain
-_MOST_TAGS = 1_000
-_MOST_CHARACTERS = 32_000_000  # read in vain: two readings of the largest body
+_MAX_STARTS = 1_000  # places in a text where JSON is looked for in vain
+_MAX_TAGS = 1_000
+_MAX_CHARACTERS = 32_000_000  # read in vain: two readings of the largest body
 _VALUE_COST = 1_000  # characters: thousands of values are no answer either
 
 _NAME = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reasoning|analysis)"
@@ -83,7 +83,7 @@ def find_values(text: str) -> ParsedText:
             else:
                 broken.append(mark.start())
             continue
-        if (tags := tags + 1) > _MOST_TAGS:
+        if (tags := tags + 1) > _MAX_TAGS:
             return ParsedText([], None, "")
         pieces.append(text[piece_start : mark.start()])
         if mark["closing"]:
@@ -130,9 +130,9 @@ def is_inside(text: str, start: int) -> bool:
 class _Reader:
     """Reads values of a text, until too much was read in vain."""
 
-    def __init__(self, text: str, characters: int = _MOST_CHARACTERS) -> None:
+    def __init__(self, text: str, characters: int = _MAX_CHARACTERS) -> None:
         self.text = text
-        self.starts = _MOST_STARTS
+        self.starts = _MAX_STARTS
         self.characters = characters
 
     @property

@@ -17,7 +17,7 @@ from backstay.generate.providers import PROVIDERS
 from backstay.generate.recipe import Recipe
 
 FILE = "allowed-keys"
-EITHER = frozenset({"base_url", "api_key_env"})
+KEY_FIELDS = frozenset({"base_url", "api_key_env"})
 """Fields that decide where a key goes."""
 _PORTS = {"https": 443, "http": 80}
 _HOST = re.compile(r"(\[[^\]/]*\]|[^:/]*)(?::(\d*))?(?=/|$)")

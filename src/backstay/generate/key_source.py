@@ -112,12 +112,12 @@ class KeySources:
         """Return a key as it is now: run its command, read its file. Blocks for 30 s at most. Raises as `read`."""
         return self._read_again(variable, Event())
 
-    async def obtain(self, variable: str, *, again: bool = False) -> str | None:
+    async def obtain(self, variable: str, *, refresh: bool = False) -> str | None:
         """Return a key as `read` does, or as `read_again`, while the event loop turns. Raises as `read`.
 
         A command that runs is ended where this is cancelled.
         """
-        if not self.is_renewable(variable) or (variable in self._known and not again):
+        if not self.is_renewable(variable) or (variable in self._known and not refresh):
             return self.read(variable)
         stop = Event()
         try:
@@ -211,14 +211,18 @@ def _by_host(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[st
     found: dict[str, dict[str, str]] = {}
     for host, headers in tables.items():
         if not _HOST.fullmatch(host):
-            raise _wrong(f"[headers.{host[:60]!r}]", "name the host alone, and its port where the address has one")
+            raise _invalid_setting(
+                f"[headers.{host[:60]!r}]", "name the host alone, and its port where the address has one"
+            )
         for name, variable in headers.items():
             try:
                 check_header_name(name)
             except ValueError as error:
-                raise _wrong(f"[headers.{host!r}]", str(error)) from None
+                raise _invalid_setting(f"[headers.{host!r}]", str(error)) from None
             if not _VARIABLE.fullmatch(variable):
-                raise _wrong(f"The header {name} for {host}", "name the environment variable that holds its value")
+                raise _invalid_setting(
+                    f"The header {name} for {host}", "name the environment variable that holds its value"
+                )
         found[_host(host)] = merge_headers(found.get(_host(host), {}), headers)
     return found
 
@@ -228,7 +232,7 @@ def _host(text: str) -> str:
     return _LAST_DOT.sub("", text.lower())
 
 
-def _wrong(where: str, why: str) -> SettingsError:
+def _invalid_setting(where: str, why: str) -> SettingsError:
     return SettingsError(f"{where} in backstay.toml is wrong: {why}", setting="headers")
 
 

@@ -61,7 +61,7 @@ class RateLimiter:
     def begin_run(self) -> None:
         """Note that a run begins: the wait of an earlier one is no part of it, unless others still wait."""
         if not self._queue:
-            self._rate.rest()
+            self._rate.restart_outage_timer()
 
     async def acquire(self, tokens: int, work: Work) -> Permit:
         """Wait for the permit to make a call of about so many tokens. It must be given back with `end`."""
@@ -93,10 +93,10 @@ class RateLimiter:
         self._rate.record_success(self._clock(), permit)
         self._was_passing = True
 
-    def record_refusal(self, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
-        """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
+    def record_trouble(self, permit: Permit, trouble: ProviderTrouble, retries: int = 0) -> float:
+        """Note a refusal; return the seconds after which the item, refused `retries` times before, may ask again."""
         now = self._clock()
-        delay = self._rate.record_refusal(now, permit, trouble, again)
+        delay = self._rate.record_trouble(now, permit, trouble, retries)
         if self._was_passing and (waiting := self._rate.waiting(now)) is not None:
             self._was_passing = False
             _log.warning("provider_backoff", host=self._host, reason=waiting.reason, seconds=round(waiting.seconds, 1))

@@ -31,8 +31,8 @@ from backstay.generate.reply_body import parse_object, status_of, text_of
 from backstay.generate.stream_collector import AnyShapeCollector
 from backstay.library.conversation import Conversation
 
-_MOST_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently
-_MOST_PUT_BACK = 3  # times that an item goes back with what was learnt: an endpoint may refuse something new for ever
+_MAX_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently
+_MAX_REQUEUES = 3  # times that an item goes back with what was learnt: an endpoint may refuse something new for ever
 _FAULT = 500
 _WEIGHT = 0.05  # of one answer in the mean that the next one's tokens are guessed by
 
@@ -43,7 +43,7 @@ _CAUSES = {
     TroubleKind.LIMIT: "Rate limited by {host}",
     TroubleKind.OVERLOAD: "{host} is not available",
     TroubleKind.UNREACHED: "{host} cannot be reached",
-    TroubleKind.CUT: "{host} drops connections",
+    TroubleKind.INTERRUPTED: "{host} drops connections",
     TroubleKind.SILENT: "{host} does not answer in time",
 }
 
@@ -58,12 +58,12 @@ class ModelWriter:
         self._limiter = account.limiter
         self._limiter.begin_run()
         self._job_limiter: JobLimiter | None = None
-        self._suspicions = account.suspected_errors(endpoint.model)
+        self._suspected_errors = account.suspected_errors(endpoint.model)
         available = self._endpoint.provider.structures
         wanted = recipe.structured
         structures = list(available) if wanted == "auto" else [Structure(wanted)]
         self._adaptation = account.adaptation(self._endpoint.model, structures)
-        self._setbacks = FailureHandler(
+        self._failures = FailureHandler(
             account, endpoint, adaptation=self._adaptation, own_parameters=frozenset(recipe.parameters)
         )
         self._collector = AnyShapeCollector if endpoint.stream else None
@@ -76,13 +76,13 @@ class ModelWriter:
         prompt = self._recipe.prompts.render(item, f"item {item.id}")
         tries = self._tries.get(item.id) or ItemTries()
         self._tries.put(item.id, tries)
-        learnt_before = self._adaptation.learnt
+        changes_before = self._adaptation.change_count
         outcome = await self._attempt(item, prompt, tries, work)
         changes = 0
         # Where the endpoint does not take the request as it was made, it is made differently at once.
         while isinstance(outcome, RetryDifferently):
-            if (changes := changes + 1) > _MOST_CHANGES:
-                outcome = self._refused_in_each_way(outcome.reason, tries, learnt_before)
+            if (changes := changes + 1) > _MAX_CHANGES:
+                outcome = self._refused_in_each_way(outcome.reason, tries, changes_before)
             else:
                 outcome = await self._attempt(item, prompt, tries, work)
         if not isinstance(outcome, Retry):
@@ -112,38 +112,40 @@ class ModelWriter:
         permit = await self._limiter.acquire(expected, work)
         # Not before the wait, in which other calls may have found out what is available.
         structure = self._structure(tries)
-        number = self._suspicions.begin()
+        number = self._suspected_errors.begin()
         call = ModelCall(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
         work.on_timeout(
-            partial(self._setbacks.handle_connection_lost, call, "no answer within its timeout", TroubleKind.SILENT)
+            partial(self._failures.handle_connection_lost, call, "no answer within its timeout", TroubleKind.SILENT)
         )
         try:
             # Nothing of how the request came about is kept while it is under way.
             reply = await self._account.post(self._request(call), stream=self._collector)
             return self._read(call, reply)
         except ConnectFailed as error:
-            return self._setbacks.handle_connect_failure(call, error)
+            return self._failures.handle_connect_failure(call, error)
         except ConnectionLost as error:
-            return self._setbacks.handle_connection_lost(call, f"the connection was cut ({error})", TroubleKind.CUT)
+            return self._failures.handle_connection_lost(
+                call, f"the connection was cut ({error})", TroubleKind.INTERRUPTED
+            )
         except MalformedResponse as error:
             # It may have been paid for, and the next one may be whole.
             self._record_raw(call, error.body)
             return Retry(f"{self._endpoint.host}: {error}", code="broken_answer")
         finally:
-            self._suspicions.end(number)
+            self._suspected_errors.end(number)
             self._limiter.release(permit, call.used)
             if self._job_limiter is not None:
                 self._job_limiter.release(expected, call.used)
 
     def _structure(self, tries: ItemTries) -> Structure:
         structures = self._adaptation.structures
-        if tries.doubted:
-            structures = [each for each in structures if each not in tries.doubted] or structures[-1:]
-        return structures[min(tries.plainer, len(structures) - 1)]
+        if tries.unconfirmed_structures:
+            structures = [each for each in structures if each not in tries.unconfirmed_structures] or structures[-1:]
+        return structures[min(tries.fallback_level, len(structures) - 1)]
 
     def _request(self, call: ModelCall) -> bytes:
         recipe, hint = self._recipe, call.tries.hint or self._adaptation.hint
-        ask = ModelRequest(
+        request = ModelRequest(
             model=self._endpoint.model,
             prompt=call.prompt.with_hint(hint) if hint is not None else call.prompt,
             turns=recipe.turns,
@@ -153,14 +155,14 @@ class ModelWriter:
             parameters=recipe.parameters,
             stream=self._endpoint.stream,
         )
-        return orjson.dumps(self._adaptation.body_as_taken(self._endpoint.provider.body(ask), recipe.parameters))
+        return orjson.dumps(self._adaptation.adapt_body(self._endpoint.provider.body(request), recipe.parameters))
 
-    def _refused_in_each_way(self, why: str, tries: ItemTries, learnt_before: int) -> Outcome:
+    def _refused_in_each_way(self, why: str, tries: ItemTries, changes_before: int) -> Outcome:
         """Give up on an item that was asked for in several ways: for now, if the account knows another one by now."""
         reason = f"The request was refused in each of the ways in which it was made: {why}"
-        if self._adaptation.learnt == learnt_before or tries.put_back >= _MOST_PUT_BACK:
+        if self._adaptation.change_count == changes_before or tries.requeues >= _MAX_REQUEUES:
             return Fail(reason, code="bad_request")
-        tries.put_back += 1
+        tries.requeues += 1
         return Retry(reason, after=0.0, code="bad_request", counts=False)
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -171,11 +173,13 @@ class ModelWriter:
         if (status := status_of(reply, body)) != 200:
             self._record_raw(call, reply.body)
             # With a body of its own, as opposed to a gateway's page about a server that is down.
-            is_fault = reply.status == _FAULT and body is not None
-            return self._setbacks.handle_error_response(call, self._refusal(status, reply), is_fault=is_fault)
+            is_server_error = reply.status == _FAULT and body is not None
+            return self._failures.handle_error_response(
+                call, self._refusal(status, reply), is_server_error=is_server_error
+            )
         if body is None:
             return self._not_json(call, reply)
-        self._setbacks.handle_success(call)
+        self._failures.handle_success(call)
         if self._account.secrets.are_in(reply.body):
             return self._key_in_answer()
         return self._conversation(call, body, reply)
@@ -203,22 +207,22 @@ class ModelWriter:
         if refusal.code == "broken_json":
             # It may have been paid for, and the next one may be whole.
             return Retry(refusal.message, code=refusal.code)
-        return self._setbacks.handle_error_response(call, refusal)
+        return self._failures.handle_error_response(call, refusal)
 
     def _record_raw(self, call: ModelCall, body: bytes) -> None:
         """Keep an unusable answer as evidence, without the secrets that it may repeat."""
-        call.work.raw(self._account.secrets.hide_in(body).decode("utf-8", "replace"))
+        call.work.raw(self._account.secrets.redact(body).decode("utf-8", "replace"))
 
     def _record_usage(self, body: Mapping[str, Any] | None, call: ModelCall) -> None:
         if body is None:
             return
-        spent = self._endpoint.provider.usage(body)
-        if not spent.tokens_in and not spent.tokens_out:
+        usage = self._endpoint.provider.usage(body)
+        if not usage.tokens_in and not usage.tokens_out:
             return
-        call.work.usage(tokens_in=spent.tokens_in or 0, tokens_out=spent.tokens_out or 0)
-        if spent.tokens_out is not None:
-            self._tokens_out += _WEIGHT * (spent.tokens_out - self._tokens_out)
-        call.used = spent.total
+        call.work.usage(tokens_in=usage.tokens_in or 0, tokens_out=usage.tokens_out or 0)
+        if usage.tokens_out is not None:
+            self._tokens_out += _WEIGHT * (usage.tokens_out - self._tokens_out)
+        call.used = usage.total
 
     def _conversation(self, call: ModelCall, body: Mapping[str, Any], reply: HttpResponse) -> Outcome:
         answer: ModelAnswer | None = None
@@ -230,25 +234,25 @@ class ModelWriter:
             return Retry(f"{self._endpoint.host}: {error}", code="unreadable_answer")
         except UnusableAnswer as error:
             text = (answer.text if answer is not None else None) or text_of(reply)
-            call.work.raw(self._account.secrets.hide_in_text(text))
+            call.work.raw(self._account.secrets.redact_text(text))
             return self._unusable(call, error)
         # Parts of a body are joined, and broken JSON is repaired: a secret may be whole only now.
         if self._account.secrets.are_in_texts(_texts_of(conversation)):
             return self._key_in_answer()
-        self._adaptation.note_conversation()
+        self._adaptation.record_conversation()
         return Done(conversation)
 
     def _unusable(self, call: ModelCall, error: UnusableAnswer) -> Outcome:
-        if not error.may_pass:
+        if not error.may_retry:
             remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
             return Fail(f"{error.message}{remedy}", code=error.code)
         # A try that failed by its shape is not repeated as it was: the next one says what was wrong with it, and from
         # the second on asks in a plainer way as well.
         tries = call.tries
         tries.hint = error.hint
-        tries.plainer += 1 if tries.unusable else 0
-        tries.unusable += 1
-        self._adaptation.note_unusable(call.structure, error.hint)
+        tries.fallback_level += 1 if tries.unusable_answers else 0
+        tries.unusable_answers += 1
+        self._adaptation.learn_unusable_answer(call.structure, error.hint)
         return Retry(error.message, code=error.code)
 
 

@@ -32,7 +32,7 @@ from backstay.generate.stream_collector import AnyShapeCollector
 PROBE_SECONDS = 120.0
 """How long one call may take."""
 
-_MOST_CALLS = 4
+_MAX_CALLS = 4
 _LONGEST_SAID = 300  # characters
 _TURNS = 2
 _TOPIC = "what to have for breakfast"
@@ -91,11 +91,11 @@ async def probe(
     wanted = recipe.structured
     available = endpoint.provider.structures if wanted == "auto" else (Structure(wanted),)
     adaptation = Adaptation.from_structures(available)
-    for _ in range(_MOST_CALLS):
+    for _ in range(_MAX_CALLS):
         report.calls += 1
         report.said = None
-        ask = _ask(recipe, endpoint, adaptation.structures[0], report)
-        body = orjson.dumps(adaptation.body_as_taken(endpoint.provider.body(ask)))
+        request = _ask(recipe, endpoint, adaptation.structures[0], report)
+        body = orjson.dumps(adaptation.adapt_body(endpoint.provider.body(request)))
         try:
             async with asyncio.timeout(timeout_seconds):
                 reply = await account.post(body, stream=AnyShapeCollector if report.stream else None)
@@ -114,15 +114,15 @@ async def probe(
             break
         report.answered += 1
         # Whatever a server sends may repeat the key, and a report is shown.
-        hide = account.secrets.hide_in_text
+        hide = account.secrets.redact_text
         limits = {name.lower(): value for name, value in reply.headers.items() if _LIMITS.fullmatch(name)}
         report.limits |= {hide(name): hide(value) for name, value in limits.items()}
-        if not _learn(reply, endpoint, recipe, ask, adaptation, report, account):
+        if not _learn(reply, endpoint, recipe, request, adaptation, report, account):
             break
     report.refused = [structure.value for structure in available if structure not in adaptation.structures]
     report.renamed, report.omitted = adaptation.renamed, sorted(adaptation.omitted)
     if report.end is not None:
-        report.end = account.secrets.hide_in_text(report.end)
+        report.end = account.secrets.redact_text(report.end)
     return report
 
 
@@ -163,7 +163,7 @@ def _learn(
     reply: HttpResponse,
     endpoint: Endpoint,
     recipe: Recipe,
-    ask: ModelRequest,
+    request: ModelRequest,
     adaptation: Adaptation,
     report: ProbeReport,
     account: Account,
@@ -188,36 +188,36 @@ def _learn(
             report.stream = True
             return True
         if refusal.change is RequestChange.RESAMPLE:
-            return adaptation.drop_structure(ask.structure)
-        is_other = refusal.kind is ErrorKind.DIFFERENTLY
-        return is_other and adapt(adaptation, refusal, ask.structure, recipe.parameters)
+            return adaptation.drop_structure(request.structure)
+        is_other = refusal.kind is ErrorKind.ADAPTABLE
+        return is_other and adapt(adaptation, refusal, request.structure, recipe.parameters)
     if body is None:
         refusal = classify_not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
         report.fail(refusal.code, refusal.message)
         return False
-    spent = endpoint.provider.usage(body)
-    report.reports_usage |= spent.total is not None
-    report.tokens_in += spent.tokens_in or 0
-    report.tokens_out += spent.tokens_out or 0
+    usage = endpoint.provider.usage(body)
+    report.reports_usage |= usage.total is not None
+    report.tokens_in += usage.tokens_in or 0
+    report.tokens_out += usage.tokens_out or 0
     report.thinking = sorted({*report.thinking, *_thinking(body)})
     try:
         answer = endpoint.provider.parse_answer(body)
         report.said = _beginning(answer.text, account) if answer.text else report.said
         report.end, report.is_end_known = answer.reason, answer.end is not FinishReason.UNKNOWN
-        parse_conversation(answer, _TURNS, ask.prompt)
+        parse_conversation(answer, _TURNS, request.prompt)
     except UnreadableResponse as error:
         report.fail("unreadable_answer", str(error))
-        return adaptation.drop_structure(ask.structure)
+        return adaptation.drop_structure(request.structure)
     except UnusableAnswer as error:
         remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
         report.fail(error.code, f"{error.message}{remedy}")
-        return adaptation.drop_structure(ask.structure)
-    report.succeed(ask.structure)
+        return adaptation.drop_structure(request.structure)
+    report.succeed(request.structure)
     return False
 
 
 def _unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
-    if not error.may_pass:
+    if not error.may_retry:
         return f"{endpoint.host} could not be reached: {error}"
     if error.proxy is not None:
         return f"{endpoint.host} could not be reached: {error}; start the proxy, or correct {error.proxy.variable}"
@@ -226,7 +226,7 @@ def _unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
 
 def _beginning(text: str, account: Account) -> str | None:
     """Return the beginning of a text that came, on one line, without secrets; None when there is nothing."""
-    shown = account.secrets.hide_in(text.encode()).decode("utf-8", "replace")
+    shown = account.secrets.redact(text.encode()).decode("utf-8", "replace")
     line = " ".join(shown.split())
     return f"{line[: _LONGEST_SAID - 1]}…" if len(line) > _LONGEST_SAID else line or None
 

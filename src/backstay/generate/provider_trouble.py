@@ -7,7 +7,7 @@ from enum import StrEnum
 PATIENCE_SECONDS = 600.0
 """How long an account waits without one good answer."""
 
-_LONGEST_NAMED_SECONDS = 3600.0  # what a provider may ask for while nothing passes
+_LONGEST_RETRY_AFTER_SECONDS = 3600.0  # what a provider may ask for while nothing passes
 _LATER_SECONDS = 60.0  # more than so much is a later time, for which patience is longer
 _UNPROVEN_SECONDS = 15.0  # until an address at which nothing has ever answered is given up
 _SLACK_SECONDS = 30.0  # beyond the time that was named, for the probe that follows it
@@ -22,7 +22,7 @@ class TroubleKind(StrEnum):
     """The provider, or a gateway before it, has too much to do or is down."""
     UNREACHED = "unreached"
     """No connection came about."""
-    CUT = "cut"
+    INTERRUPTED = "interrupted"
     """The connection ended after the request was sent."""
     SILENT = "silent"
     """No answer came in time. The model is likely to have been at work on it: each such call may have to be paid."""
@@ -52,7 +52,7 @@ class OutageTimer:
     def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
         self._seconds = seconds
         self._began_at: float | None = None
-        self._named_until = -math.inf
+        self._retry_at_latest = -math.inf
         self._has_answered = False
 
     def record_trouble(self, now: float, trouble: ProviderTrouble) -> None:
@@ -61,12 +61,12 @@ class OutageTimer:
             self._began_at = now
         self._has_answered |= trouble.cause is not TroubleKind.UNREACHED
         if trouble.retry_after_seconds is not None and trouble.retry_after_seconds > _LATER_SECONDS:
-            self._named_until = max(self._named_until, now + trouble.retry_after_seconds)
+            self._retry_at_latest = max(self._retry_at_latest, now + trouble.retry_after_seconds)
 
     def restart(self, *, is_good: bool = False) -> None:
         """Begin anew: after a good answer, or after a time in which nothing was asked."""
         self._began_at = None
-        self._named_until = -math.inf
+        self._retry_at_latest = -math.inf
         self._has_answered |= is_good
 
     def waited_seconds(self, now: float) -> float:
@@ -78,12 +78,12 @@ class OutageTimer:
         if self._began_at is None:
             return None
         waited = now - self._began_at
-        named = self._named_until - now
-        if named > _LONGEST_NAMED_SECONDS:
+        named = self._retry_at_latest - now
+        if named > _LONGEST_RETRY_AFTER_SECONDS:
             return f"it asks to be left alone for {format_seconds(named)}, and no call gets through meanwhile"
         if not self._has_answered and waited >= _UNPROVEN_SECONDS:
             return f"nothing has answered there for {format_seconds(waited)}"
-        allowed = min(self._named_until + _SLACK_SECONDS - self._began_at, _LONGEST_NAMED_SECONDS)
+        allowed = min(self._retry_at_latest + _SLACK_SECONDS - self._began_at, _LONGEST_RETRY_AFTER_SECONDS)
         if waited < max(self._seconds, allowed):
             return None
         return f"no good answer came for {format_seconds(waited)}"

@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass
 
 from backstay.generate.adaptive_limit import (
-    LONGEST_BELIEF_SECONDS,
     LONGEST_PROBE_SECONDS,
+    LONGEST_RETRY_AFTER_SECONDS,
     AdaptiveLimit,
     CallStart,
     LimitMode,
@@ -18,8 +18,8 @@ _TOKEN_BURST_SECONDS = 3.0  # what may be spent at once is what comes in during 
 
 _FIRST_DELAY_SECONDS = 0.5
 _LONGEST_DELAY_SECONDS = 30.0
-_FIRST_BELIEF_SECONDS = 5.0  # of the time that is named to one item, while others may pass
-_REFUSALS_IN_A_ROW = 3  # and …
+_FIRST_RETRY_AFTER_SECONDS = 5.0  # of the time that is named to one item, while others may pass
+_REJECTIONS_IN_A_ROW = 3  # and …
 _STANDSTILL_SECONDS = 2.0  # … no good answer for so long: nothing passes
 _IDLE_SECONDS = 120.0  # without a call: what was refused before is no part of the wait
 
@@ -62,9 +62,9 @@ class AccountRate:
     ) -> None:
         self._bounds = RateBounds(rpm=rpm, tpm=tpm)
         self._limit = AdaptiveLimit()
-        self._patience = OutageTimer(patience_seconds)
+        self._outage_timer = OutageTimer(patience_seconds)
         self._trouble: ProviderTrouble | None = None
-        self._refused_in_a_row = 0
+        self._rejections_in_a_row = 0
         self._retry_at = 0.0
         self._ended_at = 0.0
         self.good_count = 0
@@ -79,10 +79,10 @@ class AccountRate:
         """What holds calls back just now, apart from the bounds that were set."""
         return self._limit.mode
 
-    def rest(self) -> None:
+    def restart_outage_timer(self) -> None:
         """Forget how long was waited, where nobody waits any more: who begins anew has all the patience again."""
         if not self._limit.in_flight:
-            self._patience.restart()
+            self._outage_timer.restart()
 
     def wait(self, now: float, tokens: int) -> float:
         """Return the seconds until a call of that size may start; infinite when one has to end first."""
@@ -91,7 +91,7 @@ class AccountRate:
     def start(self, now: float, tokens: int) -> Permit:
         """Note that a call starts."""
         if not self._limit.in_flight and now - self._ended_at > _IDLE_SECONDS:
-            self._patience.restart()
+            self._outage_timer.restart()
         self._bounds.start(now, tokens)
         return Permit(self._limit.start(now), tokens)
 
@@ -104,44 +104,44 @@ class AccountRate:
     def record_success(self, now: float, permit: Permit) -> None:
         """Note a good answer."""
         self.good_count += 1
-        self._refused_in_a_row = 0
-        self._patience.restart(is_good=True)
+        self._rejections_in_a_row = 0
+        self._outage_timer.restart(is_good=True)
         self._limit.record_success(now, permit.start)
 
-    def record_refusal(self, now: float, permit: Permit, trouble: ProviderTrouble, again: int = 0) -> float:
-        """Note a refusal; return the seconds after which the item, refused `again` times before, may ask again."""
+    def record_trouble(self, now: float, permit: Permit, trouble: ProviderTrouble, retries: int = 0) -> float:
+        """Note a refusal; return the seconds after which the item, refused `retries` times before, may ask again."""
         self._trouble = trouble
-        self._refused_in_a_row += 1
-        self._patience.record_trouble(now, trouble)
-        self._limit.record_refusal(now, permit.start, trouble)
-        delay = self._delay_seconds(now, trouble, again)
+        self._rejections_in_a_row += 1
+        self._outage_timer.record_trouble(now, trouble)
+        self._limit.record_trouble(now, permit.start, trouble)
+        delay = self._delay_seconds(now, trouble, retries)
         self._retry_at = now + delay
         return delay
 
     def is_recovering(self, now: float) -> bool:
         """Return whether calls pass: not while the account is held, or has had only refusals for some time."""
-        if self._limit.mode is LimitMode.HOLD:
+        if self._limit.mode is LimitMode.BACKOFF:
             return False
-        is_standing = self._patience.waited_seconds(now) >= _STANDSTILL_SECONDS
-        return not (is_standing and self._refused_in_a_row >= _REFUSALS_IN_A_ROW)
+        is_standing = self._outage_timer.waited_seconds(now) >= _STANDSTILL_SECONDS
+        return not (is_standing and self._rejections_in_a_row >= _REJECTIONS_IN_A_ROW)
 
     def waiting(self, now: float) -> AccountWait | None:
         """Return what the account waits for, and how long, or None while calls pass."""
         if self._trouble is None or self.is_recovering(now):
             return None
-        until = self._limit.held_until if self._limit.mode is LimitMode.HOLD else self._retry_at
+        until = self._limit.backoff_until if self._limit.mode is LimitMode.BACKOFF else self._retry_at
         return AccountWait(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
 
     def exhausted(self, now: float) -> str | None:
         """Return why the account should wait no longer, as `OutageTimer.exhausted` does; None while it should."""
-        return None if self.is_recovering(now) else self._patience.exhausted(now)
+        return None if self.is_recovering(now) else self._outage_timer.exhausted(now)
 
-    def _delay_seconds(self, now: float, trouble: ProviderTrouble, again: int) -> float:
-        growth = 2.0 ** min(again, 20)
+    def _delay_seconds(self, now: float, trouble: ProviderTrouble, retries: int) -> float:
+        growth = 2.0 ** min(retries, 20)
         longest = _LONGEST_DELAY_SECONDS if self.is_recovering(now) else LONGEST_PROBE_SECONDS
         own = min(longest, _FIRST_DELAY_SECONDS * growth)
         own *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-        if self._limit.mode is LimitMode.HOLD:
-            return max(own, self._limit.held_until - now)
-        believed = min(LONGEST_BELIEF_SECONDS, _FIRST_BELIEF_SECONDS * growth)
+        if self._limit.mode is LimitMode.BACKOFF:
+            return max(own, self._limit.backoff_until - now)
+        believed = min(LONGEST_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
         return max(own, min(trouble.retry_after_seconds or 0.0, believed))

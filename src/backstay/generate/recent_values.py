@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_MOST = 10_000
+_MAX = 10_000
 
 
 class RecentValues(Generic[K, V]):
     """At most `most` values by key; putting one more forgets the one that was put first."""
 
-    def __init__(self, most: int = _MOST) -> None:
+    def __init__(self, most: int = _MAX) -> None:
         self._most = most
         self._values: OrderedDict[K, V] = OrderedDict()
 

@@ -141,7 +141,7 @@ class Recipe(BaseModel):
         try:
             recipe = cls(**fields)
         except ValidationError as error:
-            raise _wrong(error, where) from error
+            raise _invalid_recipe(error, where) from error
         except RecipeError as error:
             # A template does not know in which file it stands.
             if "template" in error.context:
@@ -152,7 +152,7 @@ class Recipe(BaseModel):
 
     def model_post_init(self, _: Any) -> None:
         """Check that it can be followed: no credential, a valid address, templates that compile. Raises RecipeError."""
-        credentials.refuse_in(self.frozen())
+        credentials.check_no_credentials(self.frozen())
         _ = self.endpoint, self.prompts
         self._check_sampling()
 
@@ -249,7 +249,7 @@ def _check_json(value: Any) -> None:
             raise ValueError(f"{kind_of(value)} cannot be sent as JSON")
 
 
-def _wrong(error: ValidationError, where: str) -> RecipeError:
+def _invalid_recipe(error: ValidationError, where: str) -> RecipeError:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":

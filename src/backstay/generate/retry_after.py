@@ -32,15 +32,15 @@ def retry_after_seconds(headers: Mapping[str, str], body: Any, now: datetime) ->
         body: of the answer: parsed JSON, text, or what `error_body` read in it.
     """
     headers = {name.lower(): value for name, value in headers.items()}
-    asked = _after(headers, now)
+    asked = _from_retry_after(headers, now)
     if asked is None:
-        asked = _in_body(body if isinstance(body, ErrorBody) else parse_error_value(body), now)
+        asked = _from_body(body if isinstance(body, ErrorBody) else parse_error_value(body), now)
     if asked is None:
-        asked = _reset(headers, now)
+        asked = _from_reset_headers(headers, now)
     return _bounded(asked)
 
 
-def _after(headers: Mapping[str, str], now: datetime) -> float | None:
+def _from_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None and milliseconds >= 0:
         return milliseconds / 1000
@@ -51,10 +51,10 @@ def _after(headers: Mapping[str, str], now: datetime) -> float | None:
     if seconds is None:
         seconds = _until_iso(text, now)
     # Against the standard some write a unit, and some that add a header on the way make a list of it.
-    return seconds if seconds is not None else _spoken(text.partition(",")[0].strip().lower())
+    return seconds if seconds is not None else _leading_duration(text.partition(",")[0].strip().lower())
 
 
-def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
+def _from_reset_headers(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the longest of the resets of limits that are used up."""
     resets = [
         _duration(headers[reset])
@@ -71,7 +71,7 @@ def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
     return max((seconds for seconds in resets if seconds is not None), default=None)
 
 
-def _in_body(said: ErrorBody, now: datetime) -> float | None:
+def _from_body(said: ErrorBody, now: datetime) -> float | None:
     for path, value in said.fields:
         name = path.rpartition(".")[2]
         if name in _DETAILS and (seconds := _duration(value)) is not None:
@@ -80,11 +80,11 @@ def _in_body(said: ErrorBody, now: datetime) -> float | None:
             return seconds  # OpenRouter repeats headers in the body
     for lead in _LEAD:
         if (start := said.text.find(lead)) >= 0:
-            return _spoken(said.text[start + len(lead) : start + len(lead) + 40])
+            return _leading_duration(said.text[start + len(lead) : start + len(lead) + 40])
     return None
 
 
-def _spoken(text: str) -> float | None:
+def _leading_duration(text: str) -> float | None:
     """Read the time at the start of a text: `3.1s`, `6m0s`, `60 seconds`."""
     if (words := _IN_WORDS.match(text)) is not None:
         unit = words[2]

@@ -8,7 +8,7 @@ from backstay.generate.json_values import DuplicateKeys, decode
 from backstay.generate.prompt import role_of, turn_keys
 from backstay.library.conversation import Turn
 
-_MOST_WRAPPERS = 4
+_MAX_WRAPPERS = 4
 # Without case and underscores:
 _WRAPPERS = frozenset(
     {
@@ -37,7 +37,7 @@ def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
     Raises:
         InvalidTurns: it has none, or others than were asked for.
     """
-    found = _read(value, turn_keys(turns), _MOST_WRAPPERS)
+    found = _read(value, turn_keys(turns), _MAX_WRAPPERS)
     if exactly and not _holds_only(value, {_folded(key) for key in turn_keys(turns)}):
         raise InvalidTurns("its punctuation is broken")
     return found
@@ -50,7 +50,7 @@ def is_one_turn(value: Any) -> bool:
     return _pair(value) is not None or any(_folded(name) in _ROLE_NAMES for name in value)
 
 
-def goes_on(value: Any, turns: int) -> bool:
+def continues_turns(value: Any, turns: int) -> bool:
     """Return whether a value that follows a conversation of so many turns seems to be more of it."""
     if is_one_turn(value):
         return True

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from enum import StrEnum
 
 _FEWEST = 3  # refusals in a row that are blamed on the account, once all that was under way has been answered
-_MOST = 50  # in a row, whatever is still under way
+_MAX = 50  # in a row, whatever is still under way
 _OUTAGE_SECONDS = 90.0  # faults in a row for so long are no outage of a minute, with its last calls
 
 
@@ -29,12 +29,12 @@ class SuspectedErrors:
     def __init__(self) -> None:
         self.latest_call = 0
         """The number of the call that was made last."""
-        self.taken_count = 0
+        self.accepted_count = 0
         """Answers so far that show that the model took the call."""
         self._under_way: dict[int, None] = {}
         self._suspects: dict[Hashable, tuple[int, int]] = {}
         """Items that were refused and after which no call was made that passed. For each, as of its first refusal: the
-        latest call, and `taken_count`.
+        latest call, and `accepted_count`.
         """
         self._latest_passed = 0
         self._in_a_row = 0
@@ -55,24 +55,24 @@ class SuspectedErrors:
         """Note that a call is over, whatever its outcome."""
         del self._under_way[call]
 
-    def note_taken(self) -> None:
+    def record_accepted(self) -> None:
         """Note an answer, good or not, that shows that the model took the call."""
-        self.taken_count += 1
+        self.accepted_count += 1
 
     def clear(self, call: int) -> None:
         """Note a good answer to a call."""
-        self.note_taken()
+        self.record_accepted()
         self._latest_passed = max(self._latest_passed, call)
         self._in_a_row = 0
         if self._suspects:
             self._suspects = {item: first for item, first in self._suspects.items() if first[0] >= call}
         self._faults = self._most_under_way = 0
 
-    def note_fault(self, now: float) -> int | None:
+    def record_server_error(self, now: float) -> int | None:
         """Note an answer in which the server reports a fault, whose call is still under way.
 
         Return how many came without a good one in between, once they no longer look like an outage: over
-        `_OUTAGE_SECONDS`, `_MOST`, and twice as many as were under way at once, since all of those are refused in its
+        `_OUTAGE_SECONDS`, `_MAX`, and twice as many as were under way at once, since all of those are refused in its
         first moment. None until then. Those of a job that was paused or stopped are not counted for the next.
         """
         if now - self._latest_fault > _OUTAGE_SECONDS:
@@ -83,7 +83,7 @@ class SuspectedErrors:
         self._faults += 1
         self._most_under_way = max(self._most_under_way, len(self._under_way))
         is_outage = now - self._faults_since < _OUTAGE_SECONDS
-        if is_outage or self._faults < max(_MOST, 2 * self._most_under_way):
+        if is_outage or self._faults < max(_MAX, 2 * self._most_under_way):
             return None
         told, self._faults = self._faults, 0
         return told
@@ -100,11 +100,11 @@ class SuspectedErrors:
         if not self._in_a_row:
             self._first = self.latest_call
         self._in_a_row += 1
-        _, taken_before = self._suspects.setdefault(item, (self.latest_call, self.taken_count))
+        _, taken_before = self._suspects.setdefault(item, (self.latest_call, self.accepted_count))
         all_answered = next(iter(self._under_way)) > self._first
-        if self._in_a_row < (_FEWEST if all_answered else _MOST):
+        if self._in_a_row < (_FEWEST if all_answered else _MAX):
             return ErrorScope.NOT_KNOWN
-        is_the_only_one = len(self._suspects) == 1 and self.taken_count > taken_before
+        is_the_only_one = len(self._suspects) == 1 and self.accepted_count > taken_before
         # The item fails or the job pauses, and what is drawn after that is told anew.
         self._in_a_row = 0
         self._suspects.clear()

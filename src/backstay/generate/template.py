@@ -20,12 +20,12 @@ from jinja2.visitor import NodeTransformer
 
 from backstay.errors import RecipeError, UnknownVariable
 
-_MOST_STEPS = 20_000
+_MAX_STEPS = 20_000
 _STEP_CHARACTERS = 1_000  # characters of a value that cost one more step
 _ENTRY_CHARACTERS = 20  # what each entry of a list counts as
 _LONGEST_TEXT = 2_000_000  # characters of one prompt, and of any value in it
 _LONGEST_MARKUP = 100_000  # for filters whose time grows with its square
-_MOST_DIGITS = 30
+_MAX_DIGITS = 30
 _NOT_FILTERS = ("batch", "center", "format", "indent", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
 # Of values, these methods may be called, none of which makes a large value out of a small one without being measured.
 _OF_TEXT = """
@@ -160,8 +160,8 @@ def _filtered(node: Any, name: str = "measured", *given: nodes.Expr) -> nodes.Fi
 
 def _spend(steps: int = 1) -> None:
     taken = _steps.get(0) + steps
-    if taken > _MOST_STEPS:
-        raise SecurityError(f"it takes more than {_MOST_STEPS:,} steps")
+    if taken > _MAX_STEPS:
+        raise SecurityError(f"it takes more than {_MAX_STEPS:,} steps")
     _steps.set(taken)
 
 
@@ -240,8 +240,8 @@ def _before_tojson(*given: Any, **named: Any) -> tuple[Any, ...]:
 
 def _refuse_large(given: tuple[Any, ...], options: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
     for number in (*options, *named.values()):
-        if isinstance(number, int) and abs(number) > _MOST_DIGITS:
-            raise SecurityError(f"it asks for more than {_MOST_DIGITS} digits or spaces")
+        if isinstance(number, int) and abs(number) > _MAX_DIGITS:
+            raise SecurityError(f"it asks for more than {_MAX_DIGITS} digits or spaces")
     return given
 
 

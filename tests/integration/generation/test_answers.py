@@ -133,7 +133,7 @@ def _go_on_whatever_happens(monkeypatch):
     monkeypatch.setattr(CircuitBreaker, "record", lambda *_: None)
     monkeypatch.setattr(CircuitBreaker, "allowance", None)
     monkeypatch.setattr(RateLimiter, "is_recovering", True)
-    monkeypatch.setattr(RateLimiter, "record_refusal", lambda *_, **__: 0.0)
+    monkeypatch.setattr(RateLimiter, "record_trouble", lambda *_, **__: 0.0)
 
 
 async def _sample(provider, recipe, path):

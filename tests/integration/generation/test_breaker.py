@@ -96,7 +96,7 @@ async def test_control_with_nobody_watching_it_costs_more(name, provider, path, 
     """With breaker and count of faults switched off, the same job goes on asking until it is stopped."""
     monkeypatch.setattr(CircuitBreaker, "record", lambda *_: None)
     monkeypatch.setattr(CircuitBreaker, "allowance", None)
-    monkeypatch.setattr(SuspectedErrors, "note_fault", lambda *_: None)
+    monkeypatch.setattr(SuspectedErrors, "record_server_error", lambda *_: None)
 
     result, calls, most = await _run(provider, path, _ALWAYS[name][0], 0, 4)
 

@@ -180,5 +180,5 @@ async def test_a_request_that_cannot_be_made_is_no_trouble_of_the_servers(provid
     finally:
         await http.close()
 
-    assert not raised.value.may_pass
+    assert not raised.value.may_retry
     assert provider.calls == []

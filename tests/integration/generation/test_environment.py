@@ -193,7 +193,7 @@ async def test_a_certificate_is_trusted_where_the_environment_says_so(variable, 
 
     assert str(error).startswith("its certificate is not trusted (self-signed certificate); name the file")
     assert "SSL_CERT_FILE or REQUESTS_CA_BUNDLE" in str(error)
-    assert not error.may_pass
+    assert not error.may_retry
     assert reply.status == 200
 
 
@@ -213,7 +213,7 @@ async def test_what_is_wrong_with_a_certificate_is_told_apart(name, first_day, l
         error = await _fails(provider.base_url)
 
     assert str(error).startswith(says)
-    assert not error.may_pass
+    assert not error.may_retry
 
 
 async def test_an_endpoint_without_tls_is_told(provider):

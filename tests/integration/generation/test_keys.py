@@ -74,7 +74,7 @@ async def test_control_without_hiding_the_key_is_found(provider, recipe, path, m
     """The same search finds it when what comes back is kept as it is."""
     monkeypatch.setattr(Secrets, "are_in", lambda *_: False)
     monkeypatch.setattr(Secrets, "are_in_texts", lambda *_: False)
-    monkeypatch.setattr(Secrets, "hide_in", lambda _, body: body)
+    monkeypatch.setattr(Secrets, "redact", lambda _, body: body)
     provider.behaviour = _echo
 
     async with Backstay.open(path) as backstay:

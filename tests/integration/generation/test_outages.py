@@ -26,7 +26,7 @@ _FEW_PROBES = 2  # where each of them takes a second
 _BY_CODE = {
     row.code: Status(row.status, row.text, row.headers)
     for row in reversed(REFUSALS)
-    if row.kind is ErrorKind.PASSING and row.status >= 400 and row.retry_after is None
+    if row.kind is ErrorKind.TRANSIENT and row.status >= 400 and row.retry_after is None
 }
 _FREE: dict[str, Reply] = {
     **_BY_CODE,
@@ -104,13 +104,13 @@ async def test_no_item_is_lost_in_an_outage(name, provider, path):
 async def test_no_item_is_lost_while_connections_are_refused(path, monkeypatch):
     """A server that goes away and comes back at its address costs no try."""
     refused = Counter()
-    note_refusal = RateLimiter.record_refusal
+    note_refusal = RateLimiter.record_trouble
 
     def count(limiter, *args, **options):
         refused[limiter] += 1
         return note_refusal(limiter, *args, **options)
 
-    monkeypatch.setattr(RateLimiter, "record_refusal", count)
+    monkeypatch.setattr(RateLimiter, "record_trouble", count)
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))  # nobody else gets the port meanwhile

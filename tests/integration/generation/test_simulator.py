@@ -105,7 +105,7 @@ async def test_an_outage_is_waited_for_as_long_as_patience_lasts(side, llmock, p
 async def test_control_without_patience_the_simulator_complains(side, llmock, path, monkeypatch):
     """The same judge, when neither the item's wait nor the account's is kept."""
     monkeypatch.setattr("backstay.batch.backoff.Backoff.delay", lambda *_, **__: 0.0)
-    monkeypatch.setattr("backstay.generate.limiter.RateLimiter.record_refusal", lambda *_, **__: 0.0)
+    monkeypatch.setattr("backstay.generate.limiter.RateLimiter.record_trouble", lambda *_, **__: 0.0)
     llmock.rate_limit(times=8, retry_after=0.6)
 
     await _run(llmock, side, path)

@@ -54,7 +54,7 @@ def _calls(row: AnswerRow) -> int:
     """Return how many calls an answer costs: two tries where another may be better, three for a server's error."""
     if row.code in ("server_error", "overloaded"):
         return 3
-    return 2 if row.code and row.may_pass else 1
+    return 2 if row.code and row.may_retry else 1
 
 
 def _kept(path: Path) -> tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, str]]:

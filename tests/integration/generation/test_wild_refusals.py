@@ -107,7 +107,7 @@ async def _is_asked_differently(trial: _Trial) -> None:
 
     def behaviour(call: Call) -> Reply:
         match row.change:
-            case RequestChange.PLAINER:
+            case RequestChange.SIMPLER:
                 is_refused = call.body.get("response_format", {}).get("type") == "json_schema"
             case RequestChange.RESAMPLE:
                 is_refused = call.topic == "bad" and trial.about("bad") == 1
@@ -189,9 +189,9 @@ async def _try(trial: _Trial) -> None:
             await _is_the_accounts(trial)
             if not trial.row.decisive:
                 await _may_be_the_items(trial)
-        case ErrorKind.PASSING:
+        case ErrorKind.TRANSIENT:
             await _passes(trial)
-        case ErrorKind.DIFFERENTLY:
+        case ErrorKind.ADAPTABLE:
             await _is_asked_differently(trial)
 
 

@@ -48,7 +48,7 @@ def test_turns_are_found(answer):
 
 
 @pytest.mark.parametrize(
-    ("end", "code", "may_pass"),
+    ("end", "code", "may_retry"),
     [
         (FinishReason.LENGTH, "length", False),
         (FinishReason.REFUSAL, "refusal", False),
@@ -56,11 +56,11 @@ def test_turns_are_found(answer):
         (FinishReason.UNKNOWN, "incomplete_answer", True),
     ],
 )
-def test_an_answer_that_did_not_end_well_is_none(end, code, may_pass):
+def test_an_answer_that_did_not_end_well_is_none(end, code, may_retry):
     """However whole its text looks."""
     error = _refused(_answer(json.dumps(_KEYED), end=end))
 
-    assert (error.code, error.may_pass) == (code, may_pass)
+    assert (error.code, error.may_retry) == (code, may_retry)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_another_shape_is_told_without_a_quotation(value, says):
     assert error.code == "wrong_shape"
     assert says in error.message
     assert "Hello" not in error.message
-    assert error.may_pass
+    assert error.may_retry
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,11 @@ def test_a_bad_answer_is_refused(row):
 
     error = raised.value
     if isinstance(error, UnusableAnswer):
-        assert (error.code, error.may_pass) == (row.code, row.may_pass)
+        assert (error.code, error.may_retry) == (row.code, row.may_retry)
         assert bool(error.hint) == (row.code in _OF_SHAPE)
         assert "sea" not in f"{error.message}{error.hint}"
     else:
-        assert (row.code, row.may_pass) == ("unreadable_answer", True)
+        assert (row.code, row.may_retry) == ("unreadable_answer", True)
 
 
 def _read(row: AnswerRow) -> Conversation:

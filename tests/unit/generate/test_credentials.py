@@ -4,7 +4,7 @@ import pytest
 
 from backstay import Recipe
 from backstay.errors import RecipeError
-from backstay.generate.credentials import Secrets, refuse_in
+from backstay.generate.credentials import Secrets, check_no_credentials
 
 _REAL = "sk-live/0123456789abcdef"
 
@@ -24,7 +24,7 @@ def test_a_real_key_is_found_and_hidden():
         ("", b"nothing", None),
     ):
         secrets = Secrets([value])
-        assert (secrets.are_in(body), secrets.hide_in(body)) == (hidden is not None, hidden or body)
+        assert (secrets.are_in(body), secrets.redact(body)) == (hidden is not None, hidden or body)
 
 
 def test_a_text_is_searched_and_cleaned_as_a_body_is():
@@ -33,8 +33,8 @@ def test_a_text_is_searched_and_cleaned_as_a_body_is():
 
     assert secrets.are_in_texts([f"so: {_REAL}."])
     assert not secrets.are_in_texts(["so: sk-live"])
-    assert secrets.hide_in_text(f"so: {_REAL}, \ud83d") == "so: [key], ?"
-    assert Secrets(["short"]).hide_in_text("short \ud83d") == "short \ud83d"
+    assert secrets.redact_text(f"so: {_REAL}, \ud83d") == "so: [key], ?"
+    assert Secrets(["short"]).redact_text("short \ud83d") == "short \ud83d"
 
 
 _REFUSED = [
@@ -53,7 +53,7 @@ _REFUSED = [
 def test_a_credential_in_a_recipe_is_refused(fields):
     """A recipe is stored and shown, so it may hold neither a key of the environment nor a field that is for one."""
     with pytest.raises(RecipeError, match="carries a credential") as raised:
-        refuse_in(fields, {"SOME_API_KEY": f"{_REAL}\n"})
+        check_no_credentials(fields, {"SOME_API_KEY": f"{_REAL}\n"})
 
     assert "0123456789abcdef" not in str(raised.value)
     assert "key_header" in raised.value.message
@@ -71,7 +71,7 @@ def test_what_only_sounds_like_a_credential_is_let_through():
     """Texts may speak of keys, a short key or a word hides nothing, and ordinary names are no credentials."""
     environ = {"A_API_KEY": "local-key", "B_API_KEY": "incomprehensibilities", "HOME": "/home/generous-person"}
 
-    refuse_in(
+    check_no_credentials(
         {
             "system": "Keys look like sk-0123456789abcdef0123, and are sent as Bearer abcdefghijklmnop.",
             "prompt": "A local-key for {{ topic }}, of incomprehensibilities, in /home/generous-person",

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from backstay import Item
-from backstay.generate.echo import repeats
+from backstay.generate.echo import repeats_prompt
 from backstay.generate.prompt import Prompt
 from backstay.library.conversation import Turn
 
@@ -36,10 +36,10 @@ def _turns(*texts: str) -> list[Turn]:
 def test_an_example_is_known_in_any_spelling(example):
     """Escaped, wrapped, quoted or as lines, in either text of the prompt."""
     for prompt in (Prompt(None, f"Like this:\n{example}{_TASK}"), Prompt(example, f"Write.{_TASK}")):
-        assert repeats(_turns(_USER, _ASSISTANT), prompt)
-        assert not repeats(_turns(_USER, "Oui, un café."), prompt)
-        assert not repeats(_turns("Un thé? It's for me.", _ASSISTANT), prompt)
-        assert not repeats(_turns(_USER, _ASSISTANT, "Merci, au revoir."), prompt)
+        assert repeats_prompt(_turns(_USER, _ASSISTANT), prompt)
+        assert not repeats_prompt(_turns(_USER, "Oui, un café."), prompt)
+        assert not repeats_prompt(_turns("Un thé? It's for me.", _ASSISTANT), prompt)
+        assert not repeats_prompt(_turns(_USER, _ASSISTANT, "Merci, au revoir."), prompt)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_an_example_is_known_in_any_spelling(example):
 )
 def test_an_answer_may_share_words_with_its_prompt(prompt, texts):
     """Short texts, parts of sentences, and a topic that is asked about are no repetition."""
-    assert not repeats(_turns(*texts), Prompt(None, prompt))
+    assert not repeats_prompt(_turns(*texts), Prompt(None, prompt))
 
 
 def test_a_long_answer_to_a_long_prompt_takes_little_time():
     """Texts made to be compared again and again take no seconds of CPU time."""
     before = time.process_time()
 
-    assert not repeats(_turns("a " * 399 + "b", "a " * 100_000), Prompt("a\n" * 50_000, ": a" * 30_000))
+    assert not repeats_prompt(_turns("a " * 399 + "b", "a " * 100_000), Prompt("a\n" * 50_000, ": a" * 30_000))
 
     assert time.process_time() - before < 5
 
@@ -75,7 +75,7 @@ def test_a_dialogue_that_is_the_items_own_is_no_example():
     for item in items:
         prompt = Prompt(None, f"Make JSON of this:\n{transcript}{_TASK}", item)
 
-        assert not repeats(_turns(_USER, _ASSISTANT), prompt)
+        assert not repeats_prompt(_turns(_USER, _ASSISTANT), prompt)
 
     other = Item(id="1", topic="tea", parameters={})
-    assert repeats(_turns(_USER, _ASSISTANT), Prompt(None, f"Like this:\n{transcript}{_TASK}", other))
+    assert repeats_prompt(_turns(_USER, _ASSISTANT), Prompt(None, f"Like this:\n{transcript}{_TASK}", other))

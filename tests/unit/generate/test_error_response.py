@@ -56,7 +56,7 @@ def test_each_refusal_is_classified(row):
 
     assert (refusal.kind, refusal.code) == (row.kind, row.code)
     assert (refusal.is_decisive, refusal.is_limit) == (row.decisive, row.limit)
-    assert (refusal.change, refusal.parameter, refusal.instead) == (row.change, row.parameter, row.instead)
+    assert (refusal.change, refusal.parameter, refusal.new_name) == (row.change, row.parameter, row.new_name)
     assert refusal.retry_after == row.retry_after
 
 
@@ -82,16 +82,16 @@ def test_every_rule_is_needed(monkeypatch):
 
     for rule in rules:
         monkeypatch.setattr(error_rules, "RULES", tuple(other for other in rules if other is not rule))
-        error_rules.rules_of.cache_clear()
+        error_rules.rules_for_status.cache_clear()
         rows = [
             (row, was)
             for row, was in zip(REFUSALS, judged, strict=True)
             if not rule.statuses or row.status in rule.statuses
         ]
         if all(_refusal(row) == was for row, was in rows):
-            idle.append((rule.code, rule.seen, rule.words[:1]))
+            idle.append((rule.code, rule.providers, rule.words[:1]))
     monkeypatch.undo()
-    error_rules.rules_of.cache_clear()
+    error_rules.rules_for_status.cache_clear()
 
     assert idle == []
 
@@ -172,7 +172,7 @@ def test_messages_of_a_probe_speak_of_no_job():
         "x",
     )
     for key in MESSAGES:
-        told = message(key, is_probe=True, instead="y", **facts)
+        told = message(key, is_probe=True, new_name="y", **facts)
 
         assert not re.search(r"resum|discard|\bjob\b|\bJOB\b|\bitem\b|--rpm", told), told
 
@@ -280,8 +280,8 @@ def test_a_web_page_pauses_until_the_endpoint_is_proven():
 
     assert (first.kind, first.is_decisive, first.code) == (ErrorKind.ACCOUNT, True, "html_answer")
     assert "(it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`" in first.message
-    assert (later.kind, later.code) == (ErrorKind.PASSING, "html_answer")
-    assert (broken.kind, broken.code) == (ErrorKind.PASSING, "broken_json")
+    assert (later.kind, later.code) == (ErrorKind.TRANSIENT, "html_answer")
+    assert (broken.kind, broken.code) == (ErrorKind.TRANSIENT, "broken_json")
 
 
 def test_an_address_where_nothing_answers_is_named():

@@ -29,7 +29,7 @@ async def _hold(limiter: RateLimiter, trouble: ProviderTrouble = OVERLOAD) -> li
     """Have ten calls refused together, and return the delays of their items."""
     delays = []
     for permit in [await limiter.acquire(0, Work(1)) for _ in range(10)]:
-        delays.append(limiter.record_refusal(permit, trouble))
+        delays.append(limiter.record_trouble(permit, trouble))
         limiter.release(permit, None)
     return delays
 
@@ -49,7 +49,7 @@ async def test_a_single_refusal_holds_nobody():
     limiter, done = RateLimiter(AccountRate(), clock=lambda: 0.0), []
     permit = await limiter.acquire(0, Work(1))
 
-    delay = limiter.record_refusal(permit, ProviderTrouble(TroubleKind.LIMIT, "429", 3.0))
+    delay = limiter.record_trouble(permit, ProviderTrouble(TroubleKind.LIMIT, "429", 3.0))
     limiter.release(permit, None)
     await asyncio.gather(*(_call(limiter, str(number), done) for number in range(5)))
 
@@ -89,7 +89,7 @@ async def test_a_held_account_reports_it_once(caplog):
     await _hold(limiter)
     for clock.now in (0.5, 1.5):
         permit = await limiter.acquire(0, Work(1))
-        limiter.record_refusal(permit, OVERLOAD)
+        limiter.record_trouble(permit, OVERLOAD)
         limiter.release(permit, None)
 
     (record,) = (record.__dict__ for record in caplog.records)

@@ -38,10 +38,10 @@ def _most_in_a_minute(starts: list[float]) -> int:
     return max(bisect.bisect_left(starts, start + 60) - at for at, start in enumerate(starts))
 
 
-def _refuse(rate: AccountRate, now: float, trouble: ProviderTrouble = OVERLOAD, again: int = 0) -> float:
+def _refuse(rate: AccountRate, now: float, trouble: ProviderTrouble = OVERLOAD, retries: int = 0) -> float:
     """Make one call that is refused, and return the delay of its item."""
     permit = rate.start(now, 0)
-    delay = rate.record_refusal(now, permit, trouble, again)
+    delay = rate.record_trouble(now, permit, trouble, retries)
     rate.end(now, permit, None)
     return delay
 
@@ -56,9 +56,9 @@ def _held(trouble: ProviderTrouble = OVERLOAD) -> AccountRate:
     """Return a rate at the moment 0, with ten calls refused together."""
     rate = AccountRate()
     for permit in [rate.start(0.0, 0) for _ in range(10)]:
-        rate.record_refusal(0.0, permit, trouble)
+        rate.record_trouble(0.0, permit, trouble)
         rate.end(0.0, permit, None)
-    assert rate.mode is LimitMode.HOLD
+    assert rate.mode is LimitMode.BACKOFF
     return rate
 
 
@@ -137,11 +137,11 @@ def test_a_refused_item_waits_longer_each_time():
     """The own back-off of an item doubles from half a second to half a minute, and its jitter takes half at most."""
     rate = AccountRate()
     delays = []
-    for again in range(9):
+    for retries in range(9):
         _succeed(rate, 0.0)
-        delays.append(_refuse(rate, 0.0, again=again))
+        delays.append(_refuse(rate, 0.0, retries=retries))
 
-    full = [min(30.0, 0.5 * 2**again) for again in range(9)]
+    full = [min(30.0, 0.5 * 2**retries) for retries in range(9)]
     assert all(whole / 2 <= delay <= whole for delay, whole in zip(delays, full, strict=True))
 
 
@@ -154,9 +154,9 @@ def test_a_named_time_is_believed_the_longer_the_more_it_holds(named, delays):
     trouble = ProviderTrouble(TroubleKind.LIMIT, "429", named)
 
     waited = []
-    for again in range(len(delays)):
+    for retries in range(len(delays)):
         _succeed(rate, 0.0)
-        waited.append(_refuse(rate, 0.0, trouble, again))
+        waited.append(_refuse(rate, 0.0, trouble, retries))
 
     assert waited == delays
 
@@ -166,13 +166,13 @@ def test_refusals_of_calls_under_way_together_are_one_event():
     rate = AccountRate()
     permits = [rate.start(0.0, 0) for _ in range(100)]
     for permit in permits[:60]:
-        rate.record_refusal(0.0, permit, LIMIT)
+        rate.record_trouble(0.0, permit, LIMIT)
     held = rate.wait(0.0, 0)
 
     for permit in permits[60:]:
-        rate.record_refusal(0.4, permit, LIMIT)
+        rate.record_trouble(0.4, permit, LIMIT)
 
-    assert rate.mode is LimitMode.HOLD
+    assert rate.mode is LimitMode.BACKOFF
     assert rate.wait(0.4, 0) == pytest.approx(held - 0.4)
 
 
@@ -186,7 +186,7 @@ def test_one_probe_goes_at_a_time_at_growing_intervals():
         now += wait
         permit = rate.start(now, 0)
         assert rate.wait(now, 0) > 0
-        rate.record_refusal(now, permit, OVERLOAD)
+        rate.record_trouble(now, permit, OVERLOAD)
         rate.end(now, permit, None)
 
     assert waits == pytest.approx([0.5, 1, 2, 3, 3, 3])
@@ -209,7 +209,7 @@ def test_a_named_time_holds_the_account_and_is_probed_when_it_is_long():
 def test_calls_that_may_have_to_be_paid_are_made_more_rarely():
     """A probe that gets no answer in time may cost money; the other ones come every three seconds."""
     waits = {}
-    for cause in (TroubleKind.CUT, TroubleKind.SILENT):
+    for cause in (TroubleKind.INTERRUPTED, TroubleKind.SILENT):
         trouble = ProviderTrouble(cause, "nothing")
         rate, now, waits[cause] = _held(trouble), 0.0, []
         for _ in range(9):
@@ -218,7 +218,10 @@ def test_calls_that_may_have_to_be_paid_are_made_more_rarely():
             now += wait
             _refuse(rate, now, trouble)
 
-    assert waits == {TroubleKind.CUT: [0.5, 1, 2, *6 * [3]], TroubleKind.SILENT: [0.5, 1, 2, 4, 8, 16, 30, 30, 30]}
+    assert waits == {
+        TroubleKind.INTERRUPTED: [0.5, 1, 2, *6 * [3]],
+        TroubleKind.SILENT: [0.5, 1, 2, 4, 8, 16, 30, 30, 30],
+    }
 
 
 def test_a_named_time_is_not_believed_once_an_answer_passes():
@@ -285,7 +288,7 @@ def test_waiting_names_cause_reason_and_seconds():
     [
         (OVERLOAD, True, 600),
         (OVERLOAD, False, 600),
-        (ProviderTrouble(TroubleKind.CUT, "cut"), False, 600),
+        (ProviderTrouble(TroubleKind.INTERRUPTED, "cut"), False, 600),
         (ProviderTrouble(TroubleKind.UNREACHED, "refused"), True, 600),
         (ProviderTrouble(TroubleKind.UNREACHED, "refused"), False, 15),
         (ProviderTrouble(TroubleKind.OVERLOAD, "503", 1.0), True, 600),
@@ -344,7 +347,7 @@ def test_rate_counts_good_answers():
 
 def test_the_longest_time_that_a_job_may_be_asked_to_wait_is_waited_for():
     """An hour counted from a moment and back may be a little more than an hour, and that would end patience at once."""
-    trouble = ProviderTrouble(TroubleKind.LIMIT, "429", failure_handler._LONGEST_ASKED_SECONDS)
+    trouble = ProviderTrouble(TroubleKind.LIMIT, "429", failure_handler._LONGEST_RETRY_AFTER_SECONDS)
     for number in range(1_000):
         now, patience = 1_000.0 + number / 7, OutageTimer(600.0)
         patience.restart(is_good=True)

@@ -123,7 +123,7 @@ def test_a_call_that_hangs_does_not_keep_it_open_for_ever():
 
 def _fault(suspicions, now):
     call = suspicions.begin()
-    told = suspicions.note_fault(now)
+    told = suspicions.record_server_error(now)
     suspicions.end(call)
     return told
 
@@ -169,7 +169,7 @@ def test_many_calls_under_way_at_once_are_no_proof():
     suspicions = SuspectedErrors()
     calls = [suspicions.begin() for _ in range(64)]
     for call in calls:
-        assert suspicions.note_fault(0.0) is None
+        assert suspicions.record_server_error(0.0) is None
         suspicions.end(call)
 
     assert [_fault(suspicions, 1.5 * number) for number in range(64)] == [None] * 63 + [128]

@@ -225,7 +225,7 @@ def test_control_without_the_count_the_loop_goes_on(monkeypatch):
     with pytest.raises(RecipeError):
         _render(source)
 
-    monkeypatch.setattr(template, "_MOST_STEPS", 10**9)
+    monkeypatch.setattr(template, "_MAX_STEPS", 10**9)
 
     assert len(_render(source)) == 90_000
 

@@ -36,9 +36,9 @@ class _HaltOnRefusal(AccountRate):
     def wait(self, now, tokens):
         return max(self._until - now, super().wait(now, tokens))
 
-    def record_refusal(self, now, permit, trouble, again=0):
+    def record_trouble(self, now, permit, trouble, retries=0):
         self._until = now + 1.0
-        return super().record_refusal(now, permit, trouble, again)
+        return super().record_trouble(now, permit, trouble, retries)
 
 
 class _NeverWait(AccountRate):
@@ -110,7 +110,7 @@ def test_a_limit_that_changes_is_found_again():
 _OUTAGES = {
     "503": Outage(0.0, 60.0),
     "503, true Retry-After": Outage(0.0, 60.0, names_end=True),
-    "cut": Outage(0.0, 60.0, TroubleKind.CUT),
+    "cut": Outage(0.0, 60.0, TroubleKind.INTERRUPTED),
     "connection refused": Outage(0.0, 60.0, TroubleKind.UNREACHED),
 }
 

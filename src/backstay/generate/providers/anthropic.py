@@ -36,7 +36,7 @@ class Anthropic(Provider):
     key_variable: str = "ANTHROPIC_API_KEY"
     key_header: str | None = "x-api-key"
     base_url_variable: str | None = "ANTHROPIC_BASE_URL"
-    is_language: bool = True
+    is_api_style: bool = True
     structures: tuple[Structure, ...] = (Structure.SCHEMA, Structure.TEXT)
     version: str = "2023-06-01"
 
@@ -44,23 +44,23 @@ class Anthropic(Provider):
         """Return the headers of a request."""
         return {"anthropic-version": self.version, **Provider.headers(self, key)}
 
-    def body(self, ask: ModelRequest) -> dict[str, Any]:
+    def body(self, request: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "model": ask.model,
-            "max_tokens": _MAX_TOKENS if ask.max_tokens is None else ask.max_tokens,
-            "messages": [{"role": "user", "content": ask.prompt.user}],
+            "model": request.model,
+            "max_tokens": _MAX_TOKENS if request.max_tokens is None else request.max_tokens,
+            "messages": [{"role": "user", "content": request.prompt.user}],
         }
-        if ask.prompt.system is not None:
-            body["system"] = ask.prompt.system
-        if ask.temperature is not None:
-            body["temperature"] = ask.temperature
-        if ask.stream:
+        if request.prompt.system is not None:
+            body["system"] = request.prompt.system
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        if request.stream:
             body["stream"] = True
-        if ask.structure is Structure.SCHEMA:
+        if request.structure is Structure.SCHEMA:
             told = "Hand over the conversation that was asked for."
-            body["tools"] = [{"name": _TOOL, "description": told, "input_schema": schema(turn_keys(ask.turns))}]
+            body["tools"] = [{"name": _TOOL, "description": told, "input_schema": schema(turn_keys(request.turns))}]
             body["tool_choice"] = {"type": "tool", "name": _TOOL}
-        return {**body, **ask.parameters}
+        return {**body, **request.parameters}
 
     def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         usage = body.get("usage")

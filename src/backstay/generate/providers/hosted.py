@@ -12,7 +12,7 @@ HOSTED = (
         key_variable="OPENAI_API_KEY",
         token_field=_NEWER,
         base_url_variable="OPENAI_BASE_URL",
-        is_language=True,
+        is_api_style=True,
     ),
     OpenAICompatible(
         name="azure",
@@ -21,7 +21,7 @@ HOSTED = (
         token_field=_NEWER,
         key_header="api-key",
         hosts=(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
-        is_language=True,
+        is_api_style=True,
     ),
     OpenAICompatible(
         name="gemini",
@@ -74,6 +74,6 @@ HOSTED = (
         key_variable="OLLAMA_API_KEY",
         needs_key=False,
         base_url_variable="OLLAMA_HOST",
-        is_language=True,
+        is_api_style=True,
     ),
 )

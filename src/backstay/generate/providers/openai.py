@@ -38,25 +38,25 @@ class OpenAICompatible(Provider):
     """Name of the bound on tokens: OpenAI's newer models take only the newer one, most other servers the older."""
     quirks: frozenset[Quirk] = frozenset()
 
-    def body(self, ask: ModelRequest) -> dict[str, Any]:
-        messages = [{"role": "user", "content": ask.prompt.user}]
-        if ask.prompt.system is not None:
-            messages.insert(0, {"role": "system", "content": ask.prompt.system})
-        body: dict[str, Any] = {"model": ask.model, "messages": messages}
-        if ask.temperature is not None:
-            body["temperature"] = ask.temperature
-        if ask.max_tokens is not None:
-            body[self.token_field] = ask.max_tokens
-        if ask.stream:
+    def body(self, request: ModelRequest) -> dict[str, Any]:
+        messages = [{"role": "user", "content": request.prompt.user}]
+        if request.prompt.system is not None:
+            messages.insert(0, {"role": "system", "content": request.prompt.system})
+        body: dict[str, Any] = {"model": request.model, "messages": messages}
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        if request.max_tokens is not None:
+            body[self.token_field] = request.max_tokens
+        if request.stream:
             body["stream"] = True
             if Quirk.NO_STREAM_OPTIONS not in self.quirks:
                 body["stream_options"] = {"include_usage": True}
-        if ask.structure is Structure.SCHEMA:
-            wanted = {"name": "conversation", "strict": True, "schema": schema(turn_keys(ask.turns))}
+        if request.structure is Structure.SCHEMA:
+            wanted = {"name": "conversation", "strict": True, "schema": schema(turn_keys(request.turns))}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-        elif ask.structure is Structure.JSON:
+        elif request.structure is Structure.JSON:
             body["response_format"] = {"type": "json_object"}
-        return {**body, **ask.parameters}
+        return {**body, **request.parameters}
 
     def usage(self, body: Mapping[str, Any]) -> TokenUsage:
         usage = body.get("usage")

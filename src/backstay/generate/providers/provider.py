@@ -113,7 +113,7 @@ class Provider(ABC):
     """Its hosts besides that of `base_url`; with a dot in front, every host below."""
     base_url_variable: str | None = None
     """Environment variable that names another address."""
-    is_language: bool = False
+    is_api_style: bool = False
     """Whether others speak as it does, so that its name may stand before a model at any address."""
 
     def owns(self, host: str) -> bool:
@@ -129,7 +129,7 @@ class Provider(ABC):
         return {self.key_header: key} if self.key_header is not None else {"Authorization": f"Bearer {key}"}
 
     @abstractmethod
-    def body(self, ask: ModelRequest) -> dict[str, Any]:
+    def body(self, request: ModelRequest) -> dict[str, Any]:
         """Return the body of a request."""
 
     @abstractmethod
