@@ -340,7 +340,7 @@ def test_keys_that_the_settings_name_are_looked_at_without_running_anything(with
     assert _checks(ended, "keys") == [
         ("ok", "the key from the file for GOOD named in backstay.toml can be read"),
         ("warning", f"others can read {folder / 'open'}, the key of OPEN"),
-        ("problem", "What the key file for EMPTY holds is empty ([keys.EMPTY] in backstay.toml)"),
+        ("problem", "The content of the key file for EMPTY is empty ([keys.EMPTY] in backstay.toml)"),
         (
             "problem",
             f"The key file {folder / 'gone'} for GONE ([keys.GONE] in backstay.toml) cannot be read: "
@@ -348,8 +348,8 @@ def test_keys_that_the_settings_name_are_looked_at_without_running_anything(with
         ),
         (
             "problem",
-            f"The key file {folder} for FOLDER ([keys.FOLDER] in backstay.toml) cannot be read: it is no regular file; "
-            "what gives its key only once can be read by a `command`, as in cat",
+            f"The key file {folder} for FOLDER ([keys.FOLDER] in backstay.toml) cannot be read: it is not a regular "
+            "file; a pipe can be read by a `command`, as in cat",
         ),
         ("ok", "the key from the command for TOOL in backstay.toml was not checked: `backstay probe` runs the command"),
         ("problem", "./plain, the command for PLAIN in [keys.PLAIN], is missing or cannot be run"),
@@ -397,7 +397,7 @@ def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
             "elsewhere: The recipe",
             "there is no field 'turms'",
             "broken.toml is not valid TOML",
-            "There is no recipe",
+            "not found; `backstay init` writes",
         ],
         strict=True,
     ):

@@ -83,7 +83,7 @@ def test_init_touches_nothing_that_is_there(within, backstay):
     refused = within("init")
 
     assert refused.code == 1
-    assert "is there already" in refused.one_line_error()
+    assert "exists already" in refused.one_line_error()
     assert not (backstay.folder / "recipe.toml").exists()
 
 
@@ -108,7 +108,11 @@ _MISTAKES = {
         "takes more than 20,000 steps",
     ),
     "internals": ('model = "ollama:x"\nprompt = "{{ topic.__class__.__mro__ }}"', [], "topics.csv line 2: the prompt"),
-    "variable": ('model = "ollama:x"\nprompt = "{{ topic }} {{ tone }}"', [], "topics.csv line 2: the prompt needs"),
+    "variable": (
+        'model = "ollama:x"\nprompt = "{{ topic }} {{ tone }}"',
+        [],
+        "topics.csv line 2: the prompt uses a missing value",
+    ),
     "key": ('model = "openai:x"', [], "OPENAI_API_KEY"),
     "other key": ('model = "m"\nbase_url = "http://h/v1"\napi_key_env = "MY_KEY"', [], "MY_KEY"),
     "credential": ('model = "openai:x"\n[parameters]\napi_key = "abc"', [], "carries a credential"),
@@ -145,11 +149,11 @@ def test_a_row_that_lacks_a_variable_is_named(within, backstay):
 
     refused = within("run", "t.jsonl", "--recipe", recipe)
 
-    assert refused.one_line_error().startswith("t.jsonl line 2: the prompt needs what is not there: 'mood'")
+    assert refused.one_line_error().startswith("t.jsonl line 2: the prompt uses a missing value: 'mood'")
 
 
 _PAUSES = {
-    "key": (Status(401), "wants one (401); put it into OPENAI_API_KEY"),
+    "key": (Status(401), "requires one (401); put it into OPENAI_API_KEY"),
     "model": (Status(404, {"error": {"code": "model_not_found"}}), "has no model 'm'"),
     "quota": (Status(429, {"error": {"type": "insufficient_quota"}}), "The quota or balance"),
     "page": (Sent(b"<html><body>Welcome</body></html>", "text/html"), "answered with a web page instead of JSON"),

@@ -127,7 +127,7 @@ def test_a_stream_is_asked_for_where_nothing_else_is_given(within, provider):
     ("reply", "says", "calls"),
     [
         (Status(401), "does not accept the key in OPENAI_API_KEY (401); put a valid one there, then try again", 1),
-        (Status(404, "<html>no</html>"), "There is nothing at", 1),
+        (Status(404, "<html>no</html>"), "does not exist", 1),
         (Status(503), "is overloaded (503)", 1),
         (Said("I would rather talk."), "", 3),
     ],
@@ -186,7 +186,7 @@ def test_an_answer_that_is_cut_takes_a_higher_bound(within, provider):
 
     shown = within("probe", "--model", "m", "--base-url", provider.base_url)
 
-    assert "the answer was cut at its maximum length; raise `max_tokens` in the recipe\n" in shown.out
+    assert "the answer was truncated at its maximum length; raise `max_tokens` in the recipe\n" in shown.out
 
 
 def test_where_nobody_answers_no_call_was_answered(within):

@@ -1,4 +1,4 @@
-"""Accounts with providers: everything that goes to one endpoint with one key, and shares its limits."""
+"""Provider accounts: all calls to one endpoint with one key, which share its limits."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ _UNAUTHORIZED = 401
 
 
 class Account:
-    """One account: its connections, its queue, its key."""
+    """An account with its connections, its queue and its key."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class Account:
         limiter: RateLimiter,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """Prepare what is sent with each call.
+        """Prepare the headers and connections of all calls.
 
         Raises:
-            SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
+            SettingsError: a header in the settings has no value, or the proxy or the certificates cannot be used.
         """
-        # Here and not above: who asks no provider need not wait for what speaks to one.
+        # Imported here: processes that call no provider need not load the HTTP client.
         from backstay.generate.http import HttpClient
 
         self.limiter = limiter
@@ -54,7 +54,7 @@ class Account:
         self._key = key
         self._secret_headers = sources.headers(endpoint.host)
         self.secrets = Secrets([key, *self._secret_headers.values()])
-        """What must not be stored from an answer."""
+        """The secrets that must not be stored with a response."""
         self.http = HttpClient(endpoint.url, self._headers())
         self._renewed_headers: Mapping[str, str] | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -62,14 +62,14 @@ class Account:
         self._adaptations: dict[tuple[str, tuple[Structure, ...]], Adaptation] = {}
 
     def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
-        """Return what was learnt about a model that is asked for these structures; all jobs share it."""
+        """Return the adaptation for a model and the structures to request from it. All jobs share it."""
         from backstay.generate.adaptation import Adaptation
 
         key = (model, tuple(structures))
         return self._adaptations.setdefault(key, Adaptation.from_structures(structures))
 
     def suspected_errors(self, model: str) -> SuspectedErrors:
-        """Return what a model's refusals have told about whom they concern; all jobs share it."""
+        """Return the suspected errors of a model. All jobs share them."""
         return self._suspected_errors.setdefault(model, SuspectedErrors())
 
     @property
@@ -81,11 +81,12 @@ class Account:
         return self._sources.source_of(self._endpoint.key_variable)
 
     async def post(self, body: bytes, *, stream: "type[StreamCollector] | None" = None) -> "HttpResponse":
-        """Ask once, and once more where the key was refused and has another value by now.
+        """Send a request; send it once more if the key was rejected and has a new value by then.
 
         Raises:
-            ConnectFailed, Cut: there was no answer, or not all of it.
-            MalformedResponse: there was one that cannot be read.
+            ConnectFailed: no connection could be made.
+            ConnectionLost: the connection ended before the response did.
+            MalformedResponse: the response cannot be read.
         """
         key = self._key
         reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
@@ -95,7 +96,7 @@ class Account:
 
     async def _has_other_key(self, *, than: str | None) -> bool:
         if self._key == than and self._sources.is_renewable(self._endpoint.key_variable):
-            # Calls that were refused together read it once.
+            # Concurrent calls whose key was rejected share one renewal.
             if self._renewing is None:
                 self._renewing = asyncio.create_task(self._renew())
             await asyncio.shield(self._renewing)
@@ -116,7 +117,7 @@ class Account:
             self._renewed_headers = self._headers()
 
     async def close(self) -> None:
-        """Close its connections. Twice is safe."""
+        """Close the connections. Idempotent."""
         if self._renewing is not None:
             self._renewing.cancel()
         self.limiter.close()
@@ -127,7 +128,7 @@ class Account:
 
 
 class Accounts:
-    """The accounts of a process, each made when it is first needed."""
+    """The accounts of a process, each created on first use."""
 
     def __init__(
         self,
@@ -145,15 +146,15 @@ class Accounts:
 
     @property
     def environment(self) -> "Mapping[str, str]":
-        """The environment, in which the variable of a key is also set when the settings name a source of it."""
+        """The environment, in which each variable whose key the settings provide counts as set."""
         return self._keys.environment
 
     async def account(self, endpoint: "Endpoint") -> Account:
-        """Return the account that an endpoint is asked with. The first time waits for the source of its key.
+        """Return the account of an endpoint. The first call waits for the source of its key.
 
         Raises:
-            ApiKeyMissing: it needs a key, and there is none.
-            SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
+            ApiKeyMissing: the endpoint needs a key and none is set.
+            SettingsError: a header in the settings has no value, or the proxy or the certificates cannot be used.
         """
         variable = endpoint.key_variable
         key = await self._keys.obtain(variable)
@@ -166,7 +167,7 @@ class Accounts:
                 f"command that prints it or a file that holds it under [keys.{variable}] in backstay.toml",
                 variable=variable,
             )
-        # One that is read again is the same account with its next key.
+        # A renewable key may change, so the account is identified by its variable.
         renewable = self._keys.is_renewable(variable)
         headers = tuple(sorted(endpoint.request_headers(None).items()))
         name = (endpoint.url, headers, endpoint.key_header, variable if renewable else "", None if renewable else key)
@@ -179,7 +180,7 @@ class Accounts:
         return known
 
     async def close(self) -> None:
-        """Close all connections. Twice is safe."""
+        """Close all connections. Idempotent."""
         accounts, self._accounts = self._accounts, {}
         for account in accounts.values():
             await account.close()

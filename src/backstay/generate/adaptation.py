@@ -1,4 +1,4 @@
-"""What an endpoint does not take, learnt from its refusals, and requests made accordingly."""
+"""Adaptation of requests to the features that an endpoint rejects, learned from its error responses."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,98 +7,98 @@ from typing import Any
 from backstay.generate.error_response import ErrorResponse, RequestChange
 from backstay.generate.providers.provider import Structure
 
-_TELLING_ANSWERS = 8
-_TELLING_DOUBTS = 3
-_NEEDED = frozenset({"model", "messages"})
+_UNUSABLE_LIMIT = 8
+_CONFIRMING_REJECTIONS = 3
+_REQUIRED = frozenset({"model", "messages"})
 
 
 @dataclass(slots=True)
 class Adaptation:
-    """What was learnt about one model of an account; shared by all calls to it."""
+    """The structures and parameters that one model of an account accepts. All calls to the model share it."""
 
     structures: list[Structure]
-    """Those that are left to ask for, in the order in which they are tried."""
+    """Structures that may still be requested, in the order in which they are tried."""
     renamed: dict[str, str] = field(default_factory=dict)
-    """Parameter → its name here."""
+    """Parameter → the name that the endpoint uses for it."""
     omitted: frozenset[str] = frozenset()
-    """Parameters that are not taken."""
+    """Parameters that the endpoint rejects."""
     change_count: int = 0
-    """How often something was learnt about what is taken."""
+    """How often the form of requests has changed."""
     unconfirmed_rejections: dict[Structure, int] = field(default_factory=dict)
-    """Items in a row that were refused a structure in words, without one that was given it in between."""
+    """Structure → items in a row for which only the wording of an error rejected it."""
     hint: str | None = None
-    """What is wrong with most answers, for the prompt of all."""
+    """The fault of most answers, to be mentioned in every prompt."""
     unusable_in_a_row: int = 0
-    """Unusable answers, without a usable one in between."""
+    """Unusable answers since the last usable one."""
     has_resampled: bool = False
-    """An item was asked for again at once for its sample alone, and no conversation has come since."""
+    """Whether a failed sample was requested again at once since the last conversation."""
 
     @classmethod
     def from_structures(cls, structures: Sequence[Structure]) -> "Adaptation":
         return cls(list(structures))
 
-    def adapt_body(self, body: Mapping[str, Any], own: Container[str] = ()) -> dict[str, Any]:
-        """Return a request's body without the parameters that are not taken, and with the names that are.
+    def adapt_body(self, body: Mapping[str, Any], user_parameters: Container[str] = ()) -> dict[str, Any]:
+        """Return a request body with rejected parameters omitted and renamed ones under their other name.
 
-        What another job learnt must not change the parameters in `own`, which the user has set.
+        Parameters that the user has set stay unchanged: another job may have learned about them.
         """
         if not self.renamed and not self.omitted:
             return dict(body)
         return {
-            name if name in own else self.renamed.get(name, name): value
+            name if name in user_parameters else self.renamed.get(name, name): value
             for name, value in body.items()
-            if name in own or name not in self.omitted
+            if name in user_parameters or name not in self.omitted
         }
 
-    def drop_structure(self, refused: Structure) -> bool:
-        """Note that a structure is not available; False when none is left that is plainer.
+    def drop_structure(self, rejected: Structure) -> bool:
+        """Stop requesting a structure; return False if no simpler one is left.
 
-        Of many calls that were refused the same structure, only the first changes it for all.
+        When many calls report the same structure, only the first one counts as a change.
         """
-        if refused == self.structures[-1]:
+        if rejected == self.structures[-1]:
             return False
-        if refused in self.structures:
-            self.structures.remove(refused)
+        if rejected in self.structures:
+            self.structures.remove(rejected)
             self.change_count += 1
         return True
 
-    def learn_unconfirmed_rejection(self, refused: Structure) -> bool:
-        """Note that an item was refused a structure in words, which may be its prompt's; return whether they are
-        believed: then all are asked in a plainer way, and otherwise this item alone.
+    def learn_unconfirmed_rejection(self, rejected: Structure) -> bool:
+        """Count an item for which the wording of an error, which may quote its prompt, rejects a structure.
+
+        Return whether the rejection counts as confirmed. If so, all items get a simpler structure, otherwise only this
+        one.
         """
-        self.unconfirmed_rejections[refused] = self.unconfirmed_rejections.get(refused, 0) + 1
-        return self.unconfirmed_rejections[refused] >= _TELLING_DOUBTS
+        self.unconfirmed_rejections[rejected] = self.unconfirmed_rejections.get(rejected, 0) + 1
+        return self.unconfirmed_rejections[rejected] >= _CONFIRMING_REJECTIONS
 
     def learn_accepted(self, structure: Structure, unconfirmed_structures: Iterable[Structure]) -> None:
-        """Note that a request was taken, whose item had been refused other structures in words: it was for those."""
+        """Learn from an accepted request: it confirms that the structures rejected for its item were the cause."""
         self.unconfirmed_rejections.pop(structure, None)
-        for refused in unconfirmed_structures:
-            self.drop_structure(refused)
+        for rejected in unconfirmed_structures:
+            self.drop_structure(rejected)
 
     def learn_unusable_answer(self, structure: Structure, hint: str | None) -> None:
-        """Note an answer of another shape; after several in a row, ask all in a plainer way, or say what is wrong."""
+        """Count an unusable answer; after several in a row, fall back to a simpler structure or add a hint for all."""
         self.unusable_in_a_row += 1
-        if self.unusable_in_a_row >= _TELLING_ANSWERS:
+        if self.unusable_in_a_row >= _UNUSABLE_LIMIT:
             self.unusable_in_a_row = 0
             if not self.drop_structure(structure):
                 self.hint = hint
 
     def allow_resample(self) -> bool:
-        """Return whether a sample that failed is asked for again at once: one may, where one follows another it is no
-        accident, and each costs a try.
-        """
+        """Return whether a failed sample may be requested again at once: only the first one since a conversation."""
         may_resample = not self.has_resampled
         self.has_resampled = True
         return may_resample
 
     def record_conversation(self) -> None:
-        """Note an answer that was one."""
+        """Record a usable answer."""
         self.unusable_in_a_row = 0
         self.has_resampled = False
 
     def learn_omitted(self, parameter: str) -> bool:
-        """Note a parameter that is not taken; False when it is one that a request cannot do without."""
-        if parameter in _NEEDED:
+        """Omit a rejected parameter from now on; return False if requests need it."""
+        if parameter in _REQUIRED:
             return False
         if parameter not in self.omitted:
             self.omitted |= {parameter}
@@ -106,7 +106,7 @@ class Adaptation:
         return True
 
     def learn_renamed(self, parameter: str, new_name: str) -> bool:
-        """Note another name of a parameter; False when that leads nowhere."""
+        """Use another name for a parameter from now on; return False if that cannot help."""
         if new_name in ("", parameter) or self.renamed.get(new_name) == parameter:
             return False
         if self.renamed.get(parameter) != new_name:
@@ -115,20 +115,20 @@ class Adaptation:
         return True
 
 
-def adapt(adaptation: Adaptation, refusal: ErrorResponse, structure: Structure, own: Container[str]) -> bool:
-    """Learn from a refusal how else to ask; False when there is no other way.
+def adapt(adaptation: Adaptation, error: ErrorResponse, structure: Structure, user_parameters: Container[str]) -> bool:
+    """Change the form of requests after an error response; return False if no other form is left.
 
     Args:
-        adaptation: takes what is learnt.
-        refusal: of kind `ADAPTABLE`.
-        structure: what the refused request asked for.
-        own: names of the parameters that the user has set: none of them is renamed or left out.
+        adaptation: Updated with the change.
+        error: An error response of kind `ADAPTABLE`.
+        structure: The structure that the rejected request asked for.
+        user_parameters: Names of the parameters that the user has set; they are neither renamed nor omitted.
     """
-    parameter = refusal.parameter
-    if refusal.change is RequestChange.SIMPLER:
+    parameter = error.parameter
+    if error.change is RequestChange.SIMPLER:
         return adaptation.drop_structure(structure)
-    if parameter is None or parameter in own:
+    if parameter is None or parameter in user_parameters:
         return False
-    if refusal.change is RequestChange.RENAME:
-        return adaptation.learn_renamed(parameter, refusal.new_name or "")
-    return refusal.change is RequestChange.OMIT and adaptation.learn_omitted(parameter)
+    if error.change is RequestChange.RENAME:
+        return adaptation.learn_renamed(parameter, error.new_name or "")
+    return error.change is RequestChange.OMIT and adaptation.learn_omitted(parameter)

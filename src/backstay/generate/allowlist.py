@@ -1,4 +1,4 @@
-"""Processors of a program that works for others, as a server does: those of its own settings, and no other."""
+"""Restriction of a server to the processors and recipes in its settings."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -12,18 +12,16 @@ from backstay.generate.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class AllowedEntry:
-    """What may be run."""
+    """The processors and recipes that may be run."""
 
     processors: Collection[str] = ()
-    """`scripted` or `module:function`, each exactly as a job names it."""
+    """`scripted` or `module:function`, exactly as a job names them."""
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
-    """By the names that requests call them by."""
+    """Recipes by the names that requests use."""
 
 
 class Allowlist:
-    """Finds only what is allowed, whoever asks for something else: a request, or a job's row. Implements
-    `ProcessorSource`.
-    """
+    """A `ProcessorSource` that returns only allowed processors, for requests and for stored jobs alike."""
 
     def __init__(self, source: ProcessorSource, allowed: AllowedEntry) -> None:
         self._source = source
@@ -34,22 +32,22 @@ class Allowlist:
         return self._source.recipe(frozen, base_url=base_url)
 
     async def writer(self, recipe: AnyRecipe) -> Processor:
-        """Return the writer that follows a recipe. Raises ProcessorNotAllowed, and as the source does."""
-        # By all that is in it: a job's row may say another address than the recipe of the same name in the settings.
+        """Return the writer for a recipe. Raises ProcessorNotAllowed, and all that the wrapped source raises."""
+        # Compare all fields: a stored job may name another address than the recipe of the same name in the settings.
         if not isinstance(recipe, Recipe) or recipe.fingerprint not in self._fingerprints:
             raise ProcessorNotAllowed(
-                "This server does not run the job's recipe: it is none of those in its settings. Add it there, or use "
+                "This server does not run the job's recipe, which is not in its settings. Add it there, or use "
                 "`backstay resume`",
                 model=recipe.model,
             )
         return await self._source.writer(recipe)
 
     def resolve(self, name: str) -> Processor:
-        """Return the processor of that name. Raises ProcessorNotAllowed, and as the source does."""
+        """Return the processor of that name. Raises ProcessorNotAllowed, and all that the wrapped source raises."""
         if name not in self._processors:
             raise ProcessorNotAllowed(
-                f"This server does not run {name!r}: it is none of the processors in its settings. Add it there, or "
-                "use `backstay resume`",
+                f"This server does not run {name!r}, which is not among the processors in its settings. Add it there, "
+                "or use `backstay resume`",
                 processor=name,
             )
         return self._source.resolve(name)

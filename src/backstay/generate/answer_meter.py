@@ -1,45 +1,45 @@
-"""What passes at a provider just now: how many calls a second, and how many at once. Pure: it is given the time."""
+"""Throughput and concurrency of the calls that a provider answers. Pure: callers pass the time."""
 
 _SPAN_SECONDS = 1.0
 _LONGEST_SPAN_SECONDS = 30.0
-_ENOUGH = 20  # good answers of a span: with fewer it goes on
+_ENOUGH = 20  # good answers that end a window; with fewer, it continues
 
 
 class AnswerMeter:
-    """The good answers of the last two spans."""
+    """The good answers of the last two time windows."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.reset(now)
 
     def reset(self, now: float) -> None:
-        """Forget all that was before."""
+        """Forget all answers so far."""
         self._began_at = self._window_began_at = now
         self._before = self._count = 0
         self._busy_before = self._busy = 0.0
 
     def add(self, now: float, seconds: float) -> None:
-        """Count a good answer that took so long."""
+        """Count a good answer to a call that took so many seconds."""
         self._roll_window(now)
         self._count += 1
         self._busy += seconds
 
     @property
     def count(self) -> int:
-        """The good answers it knows of."""
+        """The number of good answers in both windows."""
         return self._before + self._count
 
     def rate(self, now: float) -> float:
-        """Return the good answers a second."""
+        """Return the good answers per second."""
         count, _, age = self._latest(now)
         return count / age
 
     def concurrency(self, now: float) -> float:
-        """Return how many of the calls that passed were under way at once, on average."""
+        """Return how many of the answered calls were in flight at once, on average."""
         _, busy, age = self._latest(now)
         return busy / age
 
     def _latest(self, now: float) -> tuple[int, float, float]:
-        """Return count, seconds of calls and length of the newest span that says something."""
+        """Return the answers, total call seconds and length of the newest window with enough answers."""
         self._roll_window(now)
         age = now - self._window_began_at
         if age >= _SPAN_SECONDS / 2 and self._count >= _ENOUGH / 2:

@@ -1,4 +1,4 @@
-"""From a model's answer to a conversation, or to the reason why there is none. Pure."""
+"""Parsing of a model's answer into a conversation. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from backstay.generate.providers.provider import FinishReason, ModelAnswer
 from backstay.generate.shapes import InvalidTurns, begins_turns, continues_turns, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, Turn, validate_turns
 
-# What stands in an example in place of a text: dots alone, or a word about the text in brackets.
+# Placeholders for a text in an example: dots alone, or a word about the text in brackets.
 _PLACEHOLDER = re.compile(
     r"\s*(?:[.…]*…[.…]*|\.{2,}|[<\[{][^<>\[\]{}]{0,80}?"
     r"(?:\.\.\.|…|\b(?:text|turn|message|reply|response|answer|question|content|user|assistant|your|insert|here|string)\b)"
@@ -31,29 +31,28 @@ _WORDS = frozenset({"text", "string", "content", "message", "turn", "value", "pl
 
 
 class UnusableAnswer(Exception):
-    """An answer that is no conversation. The message quotes nothing of it."""
+    """An answer without a usable conversation. The message does not quote it."""
 
     def __init__(self, code: str, message: str, *, may_retry: bool, hint: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.may_retry = may_retry
-        """Another try may come to something better."""
+        """Whether another try may succeed."""
         self.hint = hint
-        """What was wrong with its shape, in words for the model."""
+        """The fault of its shape, worded for the model."""
 
 
 def parse_conversation(
     answer: ModelAnswer, turns: int, prompt: Prompt | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Conversation:
-    """Return the conversation of an answer that is whole, complete, and as asked for.
+    """Return the conversation in a complete answer of the requested shape.
 
-    Of several values the last that fits counts; one that only repeats the prompt does not fit. To the metadata that is
-    given it adds what the model thought (`reasoning`), whether the JSON had to be `repaired`, and if the `end` was not
-    given.
+    If several values fit, the last one counts; a value that only repeats the prompt does not fit. Adds to the metadata
+    the model's `reasoning`, whether the JSON was `repaired`, and whether the provider gave no reason for the `end`.
 
     Raises:
-        Unusable: it is not; nothing of such an answer is kept as a conversation.
+        UnusableAnswer: the answer is incomplete or has another shape. None of it is stored as a conversation.
     """
     _check_end(answer)
     failures: list[UnusableAnswer] = []
@@ -65,7 +64,7 @@ def parse_conversation(
         except UnusableAnswer as error:
             failures.append(error)
             if error.code != "wrong_shape" and isinstance(source, str) and source.lstrip()[:1] in ("{", "["):
-                break  # it was cut: what stands before it was a draft of it
+                break  # it was truncated: earlier values are drafts of it
             continue
         if read.is_repaired and answer.end is FinishReason.NOT_GIVEN:
             raise _incomplete()
@@ -81,7 +80,7 @@ def parse_conversation(
 def _check_end(answer: ModelAnswer) -> None:
     match answer.end:
         case FinishReason.LENGTH:
-            raise UnusableAnswer("length", "the answer was cut at its maximum length", may_retry=False)
+            raise UnusableAnswer("length", "the answer was truncated at its maximum length", may_retry=False)
         case FinishReason.REFUSAL:
             raise UnusableAnswer("refusal", "the model refused to write this conversation", may_retry=False)
         case FinishReason.FILTER:
@@ -96,7 +95,7 @@ def _incomplete() -> UnusableAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Turns as they were read, and how."""
+    """Parsed turns, with the reasoning and whether the JSON was repaired."""
 
     turns: list[Turn]
     thought: str | None = None
@@ -104,43 +103,43 @@ class _Read:
 
 
 def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
-    """Return the last turns in a source that fit."""
+    """Return the last turns in a source that have the requested shape."""
     if not isinstance(source, str):
         return _Read(_only(source, turns, prompt))
     if source[0] == "{" and (plain := _parse_plain(source, turns, prompt)) is not None:
         return _Read(plain)
-    found = find_values(source)
+    parsed = find_values(source)
     worst: tuple[int, InvalidTurns] | None = None
-    for value in _candidates(found, source):
+    for value in _candidates(parsed, source):
         try:
-            read = _Read(_turns(value.data, turns, prompt), found.reasoning)
+            read = _Read(_turns(value.data, turns, prompt), parsed.reasoning)
         except InvalidTurns as error:
-            # The longest value was most likely meant as the answer: its fault is worth reporting.
+            # The longest value is most likely the intended answer, so its error is reported.
             if worst is None or value.end - value.start > worst[0]:
                 worst = value.end - value.start, error
             continue
-        if any(after.start >= value.end and continues_turns(after.data, turns) for after in found.values):
+        if any(after.start >= value.end and continues_turns(after.data, turns) for after in parsed.values):
             raise _wrong_shape(InvalidTurns("more turns follow it"))
-        if _is_truncated_after(value.end, found, source):
+        if _is_truncated_after(value.end, parsed, source):
             raise _incomplete()
         return read
-    for data in repaired_values(found.rest) if not _is_truncated_after(0, found, source) else ():
+    for data in repaired_values(parsed.rest) if not _is_truncated_after(0, parsed, source) else ():
         with suppress(InvalidTurns):
-            return _Read(_turns(data, turns, prompt, exactly=True), found.reasoning, is_repaired=True)
+            return _Read(_turns(data, turns, prompt, exactly=True), parsed.reasoning, is_repaired=True)
     if worst is not None:
         raise _wrong_shape(worst[1])
     missing = "there is no complete JSON object in the answer"
     raise UnusableAnswer("unreadable_answer", missing, may_retry=True, hint="there was no complete JSON object in it")
 
 
-def _is_truncated_after(end: int, found: ParsedText, source: str) -> bool:
-    """Return whether turns begin after a place in a text that have no end: what stands before them was a draft."""
-    starts = islice((start for start in found.broken if start >= end), _MAX_STARTS)
+def _is_truncated_after(end: int, parsed: ParsedText, source: str) -> bool:
+    """Return whether truncated turns begin after a position, which makes everything before them a draft."""
+    starts = islice((start for start in parsed.broken if start >= end), _MAX_STARTS)
     return any(begins_turns(source, start) and is_open(source, start) for start in starts)
 
 
 def _without_thoughts(read: _Read) -> _Read:
-    """Return turns as they were read, but for what was thought before the words of an assistant's turn."""
+    """Return the turns without the reasoning at the start of assistant turns."""
     if THOUGHT_STARTS.isdisjoint([turn.content[0] for turn in read.turns[1::2]]):
         return read
     thoughts, turns = [read.thought], list(read.turns)
@@ -157,7 +156,7 @@ def _without_thoughts(read: _Read) -> _Read:
 
 
 def _parse_plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:
-    """Return the turns of a text that is nothing but the JSON asked for, as most are: in a fraction of the time."""
+    """Return the turns of a text that is exactly the requested JSON, which most are: a fast path."""
     try:
         data = orjson.loads(source)
         if set(map(type, data.values())) != {str} or not _is_all_of(data, source):
@@ -168,7 +167,7 @@ def _parse_plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] |
 
 
 def _is_all_of(data: Mapping[str, str], source: str) -> bool:
-    """Return whether an object of texts is all that its source holds: of keys that stood twice, one is gone."""
+    """Return whether an object of texts covers its whole source: of duplicate keys, one value is lost."""
     needed = sum(map(len, data)) + sum(map(len, data.values())) + 6 * len(data) + 1  # quotes, colons, commas, braces
     if len(source) - needed < _SHORTEST_TURN:
         return True
@@ -184,23 +183,23 @@ def _only(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:
 
 
 def _wrong_shape(error: InvalidTurns) -> UnusableAnswer:
-    message = f"the answer is not the conversation that was asked for: {error}"
+    message = f"the answer is not the requested conversation: {error}"
     return UnusableAnswer("wrong_shape", message, may_retry=True, hint=str(error))
 
 
-def _candidates(found: ParsedText, source: str) -> Iterator[JsonValue]:
+def _candidates(parsed: ParsedText, source: str) -> Iterator[JsonValue]:
     """Yield the values that may be the conversation, the most likely first."""
-    yield from reversed(found.values)
+    yield from reversed(parsed.values)
     if source.lstrip()[:1] == '"':
         yield from (JsonValue(0, len(source), data) for data in decode(source) if isinstance(data, str))
-    if (lines := _lines(found, source)) is not None:
+    if (lines := _lines(parsed, source)) is not None:
         yield lines
 
 
-def _lines(found: ParsedText, source: str) -> JsonValue | None:
-    """Return the values that follow each other at the end, one turn each, as one list."""
+def _lines(parsed: ParsedText, source: str) -> JsonValue | None:
+    """Return the consecutive values of one turn each at the end, as one list."""
     run: list[JsonValue] = []
-    for value in reversed(found.values):
+    for value in reversed(parsed.values):
         if not is_one_turn(value.data) or (run and source[value.end : run[-1].start].strip()):
             break
         run.append(value)
@@ -209,18 +208,18 @@ def _lines(found: ParsedText, source: str) -> JsonValue | None:
 
 
 def _turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = False) -> list[Turn]:
-    """Return the turns that a value holds. Raises InvalidTurns."""
-    found = read_turns(data, turns, exactly=exactly)
+    """Return the turns of a value. Raises InvalidTurns."""
+    parsed = read_turns(data, turns, exactly=exactly)
     try:
-        validate_turns(found)
+        validate_turns(parsed)
     except InvalidConversation as error:
         raise InvalidTurns(error.message) from error
-    _check_placeholders(found, prompt)
-    return found
+    _check_placeholders(parsed, prompt)
+    return parsed
 
 
 def _check_placeholders(turns: Sequence[Turn], prompt: Prompt | None) -> None:
-    """Check that texts were written, and are not mere placeholders. A short text may be a real one."""
+    """Check that the turns are not placeholders and do not repeat the prompt. A single short text may be real."""
     for number, turn in enumerate(turns, start=1):
         if len(turn.content) < 200 and _PLACEHOLDER.fullmatch(turn.content):
             raise InvalidTurns(f"turn {number} is a placeholder")
@@ -246,5 +245,5 @@ def _metadata(answer: ModelAnswer, read: _Read) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Return a text without what no database takes: a conversation must not be lost for its reasoning."""
+    """Return a text without characters that databases reject, so that reasoning cannot make a conversation fail."""
     return text.replace("\x00", "").encode(errors="replace").decode()

@@ -1,13 +1,13 @@
-"""A bound of so many units a minute. Pure: it is given the time."""
+"""A token bucket that limits requests or tokens per minute. Pure: callers pass the time."""
 
 _MINUTE = 60.0
 
 
 class Bucket:
-    """At most `per_minute` units in any minute, spread over it; None means without bound.
+    """A token bucket of at most `per_minute` units in any minute; None means no limit.
 
-    It holds a small burst and fills at the rate that makes burst and refill together no more than is allowed. One
-    request larger than the burst waits for a full bucket and leaves a debt.
+    It starts with a small burst and refills so slowly that burst and refill together stay within the limit. A request
+    larger than the burst waits for a full bucket and leaves a debt.
     """
 
     def __init__(self, per_minute: float | None, *, burst: float) -> None:
@@ -17,20 +17,20 @@ class Bucket:
         self._at = 0.0
         self._bounded = per_minute is not None
         if per_minute is not None:
-            # The one unit that a bucket of one holds at the start is the first of the minute, not one more.
+            # The initial unit of a bucket of size one counts as the first of its minute.
             self._rate = max(per_minute - burst + (1.0 if burst <= 1.0 else 0.0), per_minute / 2) / _MINUTE
 
     def wait(self, now: float, units: float) -> float:
-        """Return the seconds until so many units may be taken."""
+        """Return the seconds until so many units are available."""
         if not self._bounded:
             return 0.0
         self._fill(now)
         missing = min(units, self._burst) - self._level
-        # A shade too little is enough: sums of fractions of seconds never come out even.
+        # Tolerate rounding errors of the time.
         return missing / self._rate if missing > 1e-6 else 0.0
 
     def take(self, now: float, units: float) -> None:
-        """Take units, or give back what was not used (a negative number)."""
+        """Take units, or return unused ones (a negative number)."""
         if self._bounded:
             self._fill(now)
             self._level = min(self._burst, self._level - units)

@@ -1,4 +1,4 @@
-"""Certificates of endpoints: which are trusted, and what is wrong with one that is not."""
+"""TLS certificates of endpoints: trusted authorities, and explanations of failed verification."""
 
 import os
 import ssl
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from backstay.errors import SettingsError
 
-# In this order: OpenSSL's own variable, and the one that other Python programs are given.
+# In this order: OpenSSL's own variable, then the one of the `requests` library.
 _VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
-# Of X509_verify_cert in OpenSSL.
+# Error codes of OpenSSL's X509_verify_cert.
 _NOT_YET_VALID, _EXPIRED, _WRONG_NAME, _WRONG_ADDRESS = 9, 10, 62, 64
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
 
 
 def trusted_context(environ: Mapping[str, str] | None = None) -> ssl.SSLContext | None:
-    """Return a context that trusts the authorities that the environment names; None where it names none.
+    """Return a context that trusts the authorities that the environment names; None if it names none.
 
     Raises:
-        SettingsError: the file that a variable names cannot be read, or holds no certificate.
+        SettingsError: the file named by a variable cannot be read, or holds no certificate.
     """
     environ = os.environ if environ is None else environ
     for variable in _VARIABLES:
@@ -27,7 +27,7 @@ def trusted_context(environ: Mapping[str, str] | None = None) -> ssl.SSLContext 
         if not path:
             continue
         context = ssl.create_default_context()
-        folder = Path(path).is_dir()  # which REQUESTS_CA_BUNDLE may be
+        folder = Path(path).is_dir()  # allowed for REQUESTS_CA_BUNDLE
         try:
             context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
         except (OSError, ValueError) as error:
@@ -38,7 +38,7 @@ def trusted_context(environ: Mapping[str, str] | None = None) -> ssl.SSLContext 
 
 
 def explain_tls_error(error: OSError) -> str:
-    """Say why no encrypted connection could be made, and what to do."""
+    """Return why no encrypted connection could be made, and what to do, as a clause."""
     if isinstance(error, ssl.SSLCertVerificationError):
         match error.verify_code:
             case code if code in (_WRONG_NAME, _WRONG_ADDRESS):

@@ -1,4 +1,4 @@
-"""Secrets: known by where they come from, kept out of everything that is written."""
+"""Detection of secrets, to keep them out of everything that is stored."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 from backstay.errors import RecipeError
 
-_SHORTEST_SECRET = 16  # characters; those of providers have twice as many and more
+_SHORTEST_SECRET = 16  # characters; keys of providers are at least twice as long
 _HIDDEN = b"[key]"
 
 _VARIABLES = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET)$", re.IGNORECASE)
@@ -17,13 +17,13 @@ _PARAMETERS = re.compile(
 )
 _LOOKS = re.compile(r"\b(sk|pk|rk|gsk|hf|xai|key)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{20,}|\bBearer\s+\S{12,}")
 _TEXTS = ("system", "prompt", "language", "roles")
-"""Fields that a person writes for a model: they may speak of keys, and show what one looks like."""
+"""Fields that hold prompts, which may mention keys and show examples of them."""
 
 
 class Secrets:
-    """The secret values that go to one endpoint, to be found in what comes back.
+    """The secret values sent to one endpoint, to be detected in its responses.
 
-    A value that is short, or has only letters, is not one: people give their own servers any word for a key.
+    Values that are short or consist of letters only do not count: users of their own servers set any word as a key.
     """
 
     def __init__(self, values: Iterable[str | None]) -> None:
@@ -33,23 +33,23 @@ class Secrets:
         self._escaped = re.compile(b"|".join(map(_in_any_form, self._plain))) if secrets else None
 
     def are_in(self, body: bytes) -> bool:
-        """Return whether a body holds one of them, however its JSON is written."""
+        """Return whether a body contains a secret, in any JSON spelling."""
         return any(plain in body for plain in self._plain) or bool(
             self._escaped and _has_escapes(body) and self._escaped.search(body)
         )
 
     def are_in_texts(self, texts: Iterable[str]) -> bool:
-        """Return whether a text that was read out of a body holds one of them."""
+        """Return whether a text parsed from a body contains a secret."""
         return bool(self._texts) and any(secret in text for text in texts for secret in self._texts)
 
     def redact(self, body: bytes) -> bytes:
-        """Return a body with each of them replaced: for evidence of a failure, never for text of a conversation."""
+        """Return a body with all secrets replaced: for evidence of a failure, never for text of a conversation."""
         for plain in self._plain:
             body = body.replace(plain, _HIDDEN)
         return self._escaped.sub(_HIDDEN, body) if self._escaped and _has_escapes(body) else body
 
     def redact_text(self, text: str) -> str:
-        """Return a text likewise."""
+        """Return a text with all secrets replaced."""
         return self.redact(text.encode("utf-8", "replace")).decode() if self._texts else text
 
 
@@ -59,29 +59,29 @@ def is_secret(value: str) -> bool:
 
 
 def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:
-    """Check that no value of a recipe is a credential: it is stored with the job, and shown.
+    """Check that no value of a recipe is a credential, since recipes are stored with their job and displayed.
 
     Raises:
-        RecipeError: one is. The message names the field, never the value.
+        RecipeError: a value is a credential. The message names the field, never the value.
     """
     environ = os.environ if environ is None else environ
     named = recipe.get("api_key_env")
     keys = [value.strip() for name, value in environ.items() if name == named or _VARIABLES.search(name)]
     keys = [key for key in keys if is_secret(key)]
-    for place, name, value in _leaves(recipe, ""):
-        field = place.partition(".")[0].partition("[")[0]
+    for path, name, value in _leaves(recipe, ""):
+        field = path.partition(".")[0].partition("[")[0]
         looks = isinstance(value, str) and field not in _TEXTS and _LOOKS.search(value)
         is_key = isinstance(value, str) and any(key in value for key in keys)
         if looks or is_key or (field == "parameters" and _PARAMETERS.fullmatch(name)):
-            raise _refusal(place)
+            raise _credential_error(path)
 
 
-def _refusal(place: str) -> RecipeError:
+def _credential_error(path: str) -> RecipeError:
     return RecipeError(
-        f"The recipe's {place} carries a credential; leave it out. The key goes into the environment (OPENAI_API_KEY, "
+        f"The recipe's {path} carries a credential; leave it out. The key goes into the environment (OPENAI_API_KEY, "
         "ANTHROPIC_API_KEY, or the variable that api_key_env names) and is sent in the header that key_header names; "
         "any other secret header goes into [headers] of backstay.toml",
-        field=place,
+        field=path,
     )
 
 
@@ -90,20 +90,20 @@ def _has_escapes(body: bytes) -> bool:
 
 
 def _in_any_form(secret: bytes) -> bytes:
-    """Return a pattern of a secret in JSON, or in JSON that is a text of JSON, where each character may be escaped."""
-    # The number of backslashes has a bound, so that a body full of them costs no more than another.
+    """Return a pattern that matches a secret in JSON, or in JSON inside a JSON string, with any character escaped."""
+    # The number of backslashes is bounded, so that a body full of them takes no longer than others.
     return b"".join(rb"(?:\\{0,7}%b|\\{1,7}u00(?i:%02x))" % (re.escape(bytes([code])), code) for code in secret)
 
 
-def _leaves(value: Any, place: str, name: str = "") -> Iterator[tuple[str, str, Any]]:
+def _leaves(value: Any, path: str, name: str = "") -> Iterator[tuple[str, str, Any]]:
     match value:
         case Mapping():
             for key, inner in value.items():
-                # A name can be one as well; then only where it stands may be shown.
-                yield place or "table", str(key), key
-                yield from _leaves(inner, f"{place}.{key}".lstrip("."), str(key))
+                # A name can be a credential as well; then only the path of its table may be shown.
+                yield path or "table", str(key), key
+                yield from _leaves(inner, f"{path}.{key}".lstrip("."), str(key))
         case list() | tuple():
             for number, inner in enumerate(value):
-                yield from _leaves(inner, f"{place}[{number}]", name)
+                yield from _leaves(inner, f"{path}[{number}]", name)
         case _:
-            yield place, name, value
+            yield path, name, value

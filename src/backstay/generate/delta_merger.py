@@ -1,13 +1,13 @@
-"""Values of a streamed answer that come piece by piece. Pure."""
+"""Merging of streamed deltas into whole values. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class DeltaMerger:
-    """Values that come in pieces: texts, lists and what is in objects are joined, the rest is replaced."""
+    """Values that arrive in pieces: texts, lists and the values of objects are joined, others are replaced."""
 
-    _WHOLE = frozenset({"role", "type", "id", "name"})  # sent once, or again in each piece
+    _WHOLE = frozenset({"role", "type", "id", "name"})  # sent once, or repeated in each delta
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}

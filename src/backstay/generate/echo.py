@@ -1,4 +1,4 @@
-"""Whether an answer only repeats what stands in its prompt. Pure."""
+"""Detection of answers that only repeat their prompt. Pure."""
 
 import json
 import re
@@ -10,9 +10,9 @@ from backstay.batch.item import Item
 from backstay.generate.prompt import Prompt
 from backstay.library.conversation import Turn
 
-_FEW = 20  # characters of all turns together: so few may stand in a prompt by chance
+_FEW = 20  # characters of all turns together; so few may occur in a prompt by chance
 _MAX_WORDS = 400  # of a turn
-# A text stands in a prompt as a whole: what is before and after it is no part of it.
+# A turn must occur as a whole, between delimiters.
 _BEFORE = r"""(?:^|[:>=|*"'“”„«»‘’`-])\s*"""
 _AFTER = r"""\s*(?:$|[<|*,}\]"'“”«»‘’`])"""
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))|''", re.DOTALL)
@@ -20,9 +20,9 @@ _SIMPLE = {"n": "\n", "r": "\n", "t": "\t", "b": " ", "f": " "}
 
 
 def repeats_prompt(turns: Sequence[Turn], prompt: Prompt) -> bool:
-    """Return whether all turns stand in a prompt, in whatever spelling: as JSON, YAML, or lines of a dialogue.
+    """Return whether all turns occur in a prompt, written as JSON, as YAML or as lines of a dialogue.
 
-    Those that stand in the item itself are no example: giving back its dialogue may be what it is about.
+    Turns that occur in the item itself do not count: the task may be to return its dialogue.
     """
     texts = (prompt.user,) if prompt.system is None else (prompt.user, prompt.system)
     if not any(_may_occur(turns[0].content, text) for text in texts) or not _all_occur(turns, texts):
@@ -51,12 +51,12 @@ def _is_quoted(content: str, texts: Sequence[str]) -> bool:
 
 
 def _may_occur(content: str, text: str) -> bool:
-    """Return whether a text has the first words of a content: most answers are told from their prompts by these."""
+    """Return whether a text has the first words of a content. This quick check settles most answers."""
     is_plain = "\\" not in text and "''" not in text
     if is_plain and content.split(None, 1)[0][:8] not in text:
         return False
     words = content[:120].split()[:6]
-    # Those of letters alone are written alike in all spellings, but where other letters than ASCII are escaped.
+    # Words of letters alone look the same in all notations, except where non-ASCII letters are escaped.
     return all(word in text or not word.isalnum() or not (is_plain or word.isascii()) for word in words)
 
 

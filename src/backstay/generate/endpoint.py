@@ -1,4 +1,4 @@
-"""From a model's name and a base URL to where it is asked, and with which key."""
+"""Endpoints: resolution of a model's name and a base URL to an address, a provider and a key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,29 +12,29 @@ from backstay.generate.providers.anthropic import Anthropic
 from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatible
 from backstay.generate.providers.provider import Provider
 
-_BARE = "openai"  # what endpoints of one's own speak
+_BARE = "openai"  # the API of users' own endpoints
 _NORMALISERS = {"OLLAMA_HOST": from_ollama_host, "ANTHROPIC_BASE_URL": from_anthropic_base_url}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is asked, and with what besides the prompt."""
+    """The address of a model, with its provider, key and request options."""
 
     provider: Provider
-    """As it is asked at this address: with its header for the key, its version, its names of fields."""
+    """The provider as configured for this address: its key header, version and field names."""
     model: str
-    """As the provider calls it."""
+    """The provider's name for the model."""
     address: BaseUrl
     key_variable: str
     key_required: bool
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Those of the recipe."""
+    """Headers of the recipe."""
     stream: bool = False
     is_default: bool = False
-    """Whether nothing but the provider's name says where it is."""
+    """Whether the address follows from the provider's name alone."""
     variable: str | None = None
-    """Environment variable that names the address, where one does."""
+    """Environment variable that sets the address, if any."""
 
     @property
     def base_url(self) -> str:
@@ -47,7 +47,7 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """For people: where the model is."""
+        """Host and port, for messages."""
         return self.address.netloc
 
     @property
@@ -55,14 +55,14 @@ class Endpoint:
         return self.provider.key_header
 
     def request_headers(self, key: str | None) -> dict[str, str]:
-        """Return the headers of a request besides those that every request has."""
+        """Return the headers that this endpoint adds to each request."""
         return {**self.headers, **self.provider.headers(key)}
 
     def in_environment(self, environ: Mapping[str, str]) -> "Endpoint":
-        """Return the endpoint with the address that an environment variable names, where the recipe names none.
+        """Return the endpoint at the address of the provider's environment variable, unless the recipe sets one.
 
         Raises:
-            RecipeError: the variable holds no valid address.
+            RecipeError: the variable is not a valid address.
         """
         variable = self.provider.base_url_variable
         if not self.is_default or variable is None or not (text := environ.get(variable, "").strip()):
@@ -94,10 +94,10 @@ def resolve_endpoint(
     stream: bool = False,
     anthropic_version: str | None = None,
 ) -> Endpoint:
-    """Read `openai:gpt-…`, `anthropic:claude-…`, `ollama:…`, or any name with a base URL.
+    """Resolve `openai:gpt-…`, `anthropic:claude-…`, `ollama:…`, or any name with a base URL.
 
     Raises:
-        RecipeError: the model names no provider, the base URL is wrong, or the endpoint lacks something.
+        RecipeError: the model names no provider, the base URL is invalid, or a required option is missing.
     """
     address = BaseUrl.parse(base_url) if base_url is not None else None
     provider, name = _provider(model, address, providers)
@@ -105,7 +105,7 @@ def resolve_endpoint(
         raise RecipeError(f"The model {model!r} has no name after the colon", field="model")
     if address is None and provider.base_url is None:
         raise RecipeError(
-            f"{provider.name} has an address for each of its users: give yours with --base-url or base_url, as in "
+            f"{provider.name} has a separate address for each customer: set yours with --base-url or base_url, as in "
             "https://NAME.openai.azure.com/openai/v1",
             field="base_url",
         )
@@ -114,23 +114,23 @@ def resolve_endpoint(
             f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out",
             field="anthropic_version",
         )
-    place = _completed(address or BaseUrl.parse(str(provider.base_url)), provider)
-    whole_query = {**place.query, **(query or {})}
-    check_deployment(place, whole_query)
+    url = _completed(address or BaseUrl.parse(str(provider.base_url)), provider)
+    whole_query = {**url.query, **(query or {})}
+    check_deployment(url, whole_query)
     if address is not None:
-        provider = _at(provider, place)
-    owner = _owner_at(place, providers)
+        provider = _at(provider, url)
+    owner = _owner_at(url, providers)
     adapted: dict[str, Any] = {"key_header": key_header} if key_header is not None else {}
     if anthropic_version is not None:
         adapted["version"] = anthropic_version
     return Endpoint(
         provider=replace(provider, **adapted),
         model=name,
-        address=place,
-        # Whatever language it is asked in, a host gets its owner's key and nobody else's.
+        address=url,
+        # A host gets only its owner's key, whichever API it is called with.
         key_variable=api_key_env or (owner or provider).key_variable,
-        # At an address of one's own nobody knows whether a key is needed, unless it is named.
-        key_required=api_key_env is not None or (provider.needs_key and (address is None or provider.owns(place.host))),
+        # It is unknown whether a user's own endpoint needs a key, unless the recipe names one.
+        key_required=api_key_env is not None or (provider.needs_key and (address is None or provider.owns(url.host))),
         query=whole_query,
         headers=headers or {},
         stream=stream,
@@ -139,7 +139,7 @@ def resolve_endpoint(
 
 
 def provider_of_host(host: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider | None:
-    """Return the provider whose host this is."""
+    """Return the provider that owns a host; None if no provider does."""
     return next((provider for provider in providers.values() if provider.owns(host)), None)
 
 
@@ -150,11 +150,11 @@ def _provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provi
         if named is not None:
             return named, rest
         known = ", ".join(f"{name}:…" for name in providers)
-        what = f"There is no provider {prefix!r}" if colon else f"The model {model!r} names no provider"
+        what = f"Provider {prefix!r} not found" if colon else f"The model {model!r} names no provider"
         raise RecipeError(
             f"{what}; name it as {known}, or give the address of your own endpoint with --base-url", field="model"
         )
-    # Elsewhere it is part of the name: Ollama and others have models such as mistral:7b.
+    # At other hosts the prefix is part of the name: Ollama and others have models such as mistral:7b.
     if named is not None and not (named.is_api_style or named.owns(address.host)):
         named = None
     name = model if named is None else rest
@@ -165,12 +165,12 @@ def _provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provi
 
 
 def _owner_at(address: BaseUrl, providers: Mapping[str, Provider]) -> Provider | None:
-    """Return whose address this is; on this machine anybody may serve."""
+    """Return the provider that owns an address; None for this machine, where any server may listen."""
     return None if address.is_loopback else provider_of_host(address.host, providers)
 
 
 def _completed(address: BaseUrl, provider: Provider) -> BaseUrl:
-    """Return an address with the path that people leave out."""
+    """Return an address with the default path, if it has none."""
     if not address.is_bare:
         return address
     if provider.base_url is not None and provider.owns(address.host):
@@ -179,7 +179,7 @@ def _completed(address: BaseUrl, provider: Provider) -> BaseUrl:
 
 
 def _at(provider: Provider, address: BaseUrl) -> Provider:
-    """Return a provider as it is asked at an address that was given."""
+    """Return a provider as configured for an address that the user has set."""
     if not isinstance(provider, OpenAICompatible) or provider.owns(address.host):
         return provider
     if provider.name == _BARE:

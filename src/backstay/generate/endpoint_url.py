@@ -1,4 +1,4 @@
-"""Base URLs as people paste them: with the path of a request, a query, a slash at the end."""
+"""Parsing of base URLs as users paste them: with the path of a request, a query, or a trailing slash."""
 
 import ipaddress
 import re
@@ -14,7 +14,7 @@ _REQUESTS = ("/chat/completions", "/completions", "/messages", "/responses", "/e
 _LISTS = ("/models",)
 _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _DEPLOYMENTS = "/openai/deployments/"
-_LONGEST_LABEL = 63  # characters, and of a whole name 253: the domain name system has no longer ones
+_LONGEST_LABEL = 63  # characters; the limits of the domain name system
 _LONGEST_NAME = 253
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
@@ -23,22 +23,22 @@ _BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class BaseUrl:
-    """A base URL, taken apart and checked."""
+    """A parsed and validated base URL."""
 
     scheme: str
     netloc: str
-    """Host and port, as they were given."""
+    """Host and port, as the user wrote them."""
     host: str
     """The host alone, in lower case."""
     path: str
-    """Without the path of a request, and without a slash at its end."""
+    """The path without that of a request, and without a trailing slash."""
     is_bare: bool = False
-    """Nothing but a host was given."""
+    """Whether the URL had no path."""
     query: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str, what: str = "The base URL") -> Self:
-        """Read a base URL; `what` names it in messages. Raises RecipeError: it is not one, or carries a credential."""
+        """Parse a base URL; `what` names it in messages. Raises RecipeError if invalid or if it has a credential."""
         parts = _split(text, what)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise _invalid_url(what, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
@@ -51,9 +51,9 @@ class BaseUrl:
         if (why := _why_no_host(parts)) is not None:
             raise _invalid_url(what, text, why)
         host = parts.hostname.rstrip(".")
-        given = parts.path.rstrip("/")
-        path = _without_request(given, is_azure=host.endswith(_AZURE))
-        return cls(parts.scheme, parts.netloc, host, path, is_bare=not given, query=_query(parts.query, what))
+        full_path = parts.path.rstrip("/")
+        path = _without_request(full_path, is_azure=host.endswith(_AZURE))
+        return cls(parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=_query(parts.query, what))
 
     @property
     def base_url(self) -> str:
@@ -61,7 +61,7 @@ class BaseUrl:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is this machine."""
+        """Whether the host is this machine."""
         if self.host == "localhost":
             return True
         try:
@@ -76,12 +76,12 @@ class BaseUrl:
 
     @property
     def has_deployment(self) -> bool:
-        """Whether it is the address of one Azure deployment, at Azure or at a gateway in front of it."""
+        """Whether the path names an Azure deployment, at Azure or at a gateway in front of it."""
         return _DEPLOYMENTS in f"{self.path}/"
 
 
 def check_deployment(address: BaseUrl, query: Mapping[str, str]) -> None:
-    """Refuse the address of a deployment without its api-version: all that Azure would say is "not found"."""
+    """Reject the address of a deployment without its api-version, to which Azure would only reply "not found"."""
     if address.has_deployment and "api-version" not in query:
         other = f", or give https://{address.netloc}/openai/v1" if address.is_azure else ""
         raise RecipeError(
@@ -92,7 +92,7 @@ def check_deployment(address: BaseUrl, query: Mapping[str, str]) -> None:
 
 
 def why_no_name(host: str) -> str | None:
-    """Return why nothing can be found under a host's name or IPv4 address, as a clause; None where it may be."""
+    """Return why a host name or IPv4 address is invalid, as a clause; None if it is valid."""
     if not host.isascii():
         return "its host has letters beyond ASCII; write it in the form that begins with xn--"
     labels = host.removesuffix(".").split(".")
@@ -109,7 +109,7 @@ def why_no_name(host: str) -> str | None:
 
 
 def from_ollama_host(text: str) -> str:
-    """Return the base URL that OLLAMA_HOST means: a host, with or without scheme and port, as Ollama reads it."""
+    """Return the base URL for an OLLAMA_HOST: a host, with or without scheme and port, as Ollama reads it."""
     scheme, separator, rest = text.strip().rpartition("://")
     if not separator:
         scheme = "http"
@@ -120,16 +120,16 @@ def from_ollama_host(text: str) -> str:
         authority = f"[{authority}]"
     if not authority.rpartition("]")[2].count(":") and not separator:
         authority += ":11434"
-    for everywhere in ("0.0.0.0", "[::]"):  # noqa: S104 - nothing listens there, it is only replaced
-        # A server listens there; who asks it needs an address.
-        if authority == everywhere or authority.startswith(f"{everywhere}:"):
-            authority = f"127.0.0.1{authority.removeprefix(everywhere)}"
+    for wildcard in ("0.0.0.0", "[::]"):  # noqa: S104 - nothing listens there, it is only replaced
+        # A server can listen on a wildcard address; a client needs a specific one.
+        if authority == wildcard or authority.startswith(f"{wildcard}:"):
+            authority = f"127.0.0.1{authority.removeprefix(wildcard)}"
     path = f"{slash}{path}".rstrip("/")
     return f"{scheme}://{authority}{path if path.endswith('/v1') else f'{path}/v1'}"
 
 
 def from_anthropic_base_url(text: str) -> str:
-    """Return the base URL that ANTHROPIC_BASE_URL means, to which Anthropic's own libraries add /v1."""
+    """Return the base URL for an ANTHROPIC_BASE_URL, to which Anthropic's own libraries add /v1."""
     base_url = text.strip().rstrip("/")
     return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
 
@@ -140,7 +140,7 @@ def _why_no_host(parts: SplitResult) -> str | None:
     try:
         ipaddress.IPv6Address(parts.hostname or "")
     except ValueError:
-        return "what stands in brackets is no IPv6 address"
+        return "the text in brackets is not an IPv6 address"
     return None if _BRACKETED.fullmatch(parts.netloc) else "only a port may follow the brackets of an IPv6 address"
 
 
@@ -153,7 +153,7 @@ def _is_ipv4(host: str) -> bool:
 
 
 def _without_request(path: str, *, is_azure: bool) -> str:
-    # Azure's AI services end in /models themselves.
+    # Base URLs of Azure's AI services may end in /models.
     for ending in _REQUESTS if is_azure else (*_REQUESTS, *_LISTS):
         if path.endswith(ending):
             return path.removesuffix(ending).rstrip("/")
@@ -178,7 +178,7 @@ def _split(text: str, what: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port  # raises for a port that is no number
     except ValueError as error:
-        # What is said about brackets differs from one version of Python to the next.
+        # Python's message about brackets differs between versions.
         why = "brackets hold an IPv6 address, and only a port may follow them" if "[" in text else str(error)
         raise _invalid_url(what, "", f"it is not an address: {why}") from error
     if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
@@ -187,5 +187,5 @@ def _split(text: str, what: str) -> SplitResult:
 
 
 def _invalid_url(what: str, text: str, why: str) -> RecipeError:
-    shown = f" {text!r}" if text and "@" not in text and "?" not in text else ""
-    return RecipeError(f"{what}{shown} cannot be used: {why}", field="base_url")
+    quoted = f" {text!r}" if text and "@" not in text and "?" not in text else ""
+    return RecipeError(f"{what}{quoted} cannot be used: {why}", field="base_url")

@@ -1,8 +1,8 @@
-"""What an error's body says: codes, fields, words. Pure.
+"""Parsing of the bodies of error responses into codes, fields and text. Pure.
 
-Providers and gateways put the same facts in many shapes: an object under `error` or at the top, a list of one, text,
-JSON inside a message, a web page. All become one flat `ErrorBody`. Only names that errors use are looked at: a body may
-repeat the prompt, whose words mean nothing here.
+Providers and gateways use many shapes: an object under `error` or at the top level, a list of one, text, JSON inside a
+message, a web page. All become one flat `ErrorBody`. Only field names that errors use are read, since a body may quote
+the prompt.
 """
 
 import json
@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_LARGEST_JSON = 256_000  # characters that are parsed; of a longer body, only its start is looked at, as text
-_TEXT_CAP = 4_000  # characters that are searched for words
-_FIELD_CAP = 300  # fields that are looked at
+_LARGEST_JSON = 256_000  # characters that are parsed; of a longer body, only the start is read, as text
+_TEXT_CAP = 4_000  # characters that are searched for phrases
+_FIELD_CAP = 300  # fields that are read
 _MAX_DEPTH = 12
 
 _CODES = frozenset(
@@ -59,18 +59,18 @@ _SHARES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """An error's body, flat."""
+    """The flattened body of an error response."""
 
     codes: frozenset[str] = frozenset()
     """Values of codes, types and reasons, lower-case."""
     fields: tuple[tuple[str, str], ...] = ()
-    """Paths without the numbers of lists (`error.details.quotaid`), lower-case, and what stands there."""
+    """Lower-case paths without list indices (`error.details.quotaid`), and their values."""
     text: str = ""
-    """What it says to people, lower-case, bounded."""
+    """Its messages, lower-case, up to a maximum length."""
     parameter: str | None = None
-    """The parameter of the request that it is about."""
+    """The request parameter that it is about."""
     is_completion_larger: bool = False
-    """Whether it counts more tokens of the answer that was allowed than of the prompt."""
+    """Whether it counts more tokens for the completion than for the prompt."""
     is_page: bool = False
     """Whether it is a web page."""
 
@@ -81,7 +81,7 @@ def is_page(body: str) -> bool:
 
 
 def parse_error_text(body: str) -> ErrorBody:
-    """Read a body as it came."""
+    """Parse a raw body."""
     if is_page(body):
         title = _TITLE.search(body, 0, _TEXT_CAP)
         return ErrorBody(text=title[1].casefold() if title else "", is_page=True)
@@ -90,7 +90,7 @@ def parse_error_text(body: str) -> ErrorBody:
 
 
 def parse_error_value(value: Any) -> ErrorBody:
-    """Read a parsed body, or text."""
+    """Flatten a body that is parsed JSON, or text."""
     fields: list[tuple[str, str]] = []
     codes: set[str] = set()
     texts: list[str] = []
@@ -127,7 +127,7 @@ def _parsed(body: str) -> Any:
 
 
 def _scalars(value: Any, path: str = "", name: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
-    """Yield all that is not a container: its path, its name, itself. JSON inside a text counts as if it stood there."""
+    """Yield the path, name and value of every scalar. JSON inside a text is treated as a nested value."""
     if depth > _MAX_DEPTH:
         return
     if isinstance(value, Mapping):
@@ -155,10 +155,10 @@ def _embedded(text: str, start: int) -> Any:
 
 def _parameter(locations: list[str], message: str, lower: str) -> str | None:
     named = [segment for location in locations for segment in location.replace("[", ".").split(".")]
-    if not named and any(word in lower for word in _MENTIONS_PARAMETER) and (found := _PARAMETER.search(message)):
-        named = next(group for group in found.groups() if group).replace("[", ".").split(".")
-    wanted = [segment for segment in named if segment not in {"body", "generation_config", "config"}]
-    name = wanted[0] if wanted else ""
+    if not named and any(word in lower for word in _MENTIONS_PARAMETER) and (match := _PARAMETER.search(message)):
+        named = next(group for group in match.groups() if group).replace("[", ".").split(".")
+    segments = [segment for segment in named if segment not in {"body", "generation_config", "config"}]
+    name = segments[0] if segments else ""
     return name if name.isidentifier() and len(name) <= 60 and name not in _NO_PARAMETERS else None
 
 

@@ -1,13 +1,13 @@
-"""What the user reads about each refusal: the facts, and what to do. Nothing of the answer is in it."""
+"""Messages about error responses: the fact, then the remedy. They quote nothing of the response."""
 
-# Pages show these messages too, so an option is given in a whole command.
+# Web pages show these messages too, so options appear within a whole command.
 _ADDRESS = (
     "If the base URL is wrong (it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`"
 )
 
 MESSAGES = {
     # -- the key and the account
-    "no_key": "No key is set: {host} wants one ({status}); put it into {variable}{restart}{or_file}, then {go_on}",
+    "no_key": "No key is set: {host} requires one ({status}); put it into {variable}{restart}{or_file}, then {go_on}",
     "bad_key": "{host} does not accept {key} ({status}); {put} a valid one{there}{restart}{or_file}, then {go_on}",
     "key_leaked": (
         "{host} has blocked {key} as leaked ({status}); {put} a new one{there}{restart}{or_file}, then {go_on}"
@@ -29,7 +29,7 @@ MESSAGES = {
         "The daily or monthly quota at {host} is used up ({status}); raise it, or {go_on} in the next period"
     ),
     "usage_limit": (
-        "A usage limit at {host} is reached, and it asks not to try again ({status}); raise the limit, or {go_on} later"
+        "A usage limit at {host} is reached, and it asks not to retry ({status}); raise the limit, or {go_on} later"
     ),
     "spend_limit": "The spending limit at {host} is reached ({status}); raise it there, or {go_on} in its next period",
     "account_restricted": (
@@ -55,11 +55,11 @@ MESSAGES = {
         "change them there, then {go_on}"
     ),
     "proxy_refused": (
-        "The proxy {proxy} on the way to {host} wants other credentials ({status}); "
+        "The proxy {proxy} on the way to {host} rejected its credentials ({status}); "
         "correct them in the environment{restart}, then {go_on}"
     ),
     "redirected": "{host} redirects to another address ({status}), which is not followed. {address}",
-    "unknown_address": "There is nothing at {url} ({status}). {address}",
+    "unknown_address": "{url} does not exist ({status}). {address}",
     "no_chat_completions": "The server does not offer chat completions at {url} ({status}). {address}",
     # -- the model
     "unknown_model": (
@@ -71,7 +71,7 @@ MESSAGES = {
         "request it there, or accept the model's terms, then {go_on}"
     ),
     "model_retired": ("{host} no longer offers the model {model!r} ({status}); {use} another model"),
-    "not_a_chat_model": ("The model {model!r} at {host} does not do chat completions ({status}); {use} another"),
+    "not_a_chat_model": ("The model {model!r} at {host} does not support chat completions ({status}); {use} another"),
     "streams_only": (
         "The model {model!r} at {host} only streams its answers ({status}); {use} `stream = true` in the recipe"
     ),
@@ -81,36 +81,34 @@ MESSAGES = {
         "template, a shorter item or a lower `max_tokens`"
     ),
     "max_tokens_too_large": "`max_tokens` is more than {model} at {host} can write ({status}); {start} a lower one",
-    "context_too_long": (
-        "The prompt is longer than {model} at {host} takes ({status}); {start} a shorter template or item"
-    ),
+    "context_too_long": ("The prompt is too long for {model} at {host} ({status}); {start} a shorter template or item"),
     "content_filter": (
         "The content filter of {host} refused the prompt ({status}); {start} another wording of this item"
     ),
     "moderation": "The moderation of {host} flagged the prompt ({status}); {start} another wording of this item",
-    # -- to be asked differently
-    "structure_failed": "{model} at {host} did not keep to the structure that was asked for ({status}); try again",
+    # -- the form of the request
+    "structure_failed": "{model} at {host} did not follow the requested structure ({status}); try again",
     "structure_refused": (
-        "{host} does not give the structured output that was asked for ({status}); {start} a plainer `structured`"
+        "{host} does not support the requested structured output ({status}); {start} a simpler `structured`"
     ),
     "parameter_renamed": (
-        "{model} at {host} takes {parameter} as `{new_name}` ({status}); {start} that in `[parameters]`"
+        "{model} at {host} accepts {parameter} only as `{new_name}` ({status}); {start} that in `[parameters]`"
     ),
-    "parameter_refused": "{model} at {host} does not take {parameter} ({status}); {start} a recipe without it",
-    # -- what passes
+    "parameter_refused": "{model} at {host} does not accept {parameter} ({status}); {start} a recipe without it",
+    # -- transient
     "rate_limited": "Rate limited by {host} ({status}); {wait}",
     "overloaded": "{host} is overloaded ({status}); wait until it recovers",
     "model_loading": "The model {model!r} at {host} is still loading ({status}); wait until it is ready",
-    "server_error": "{host} failed with an error of its own ({status}); wait until it works again",
+    "server_error": "{host} failed with a server error ({status}); wait until it works again",
     "http_408": "{host} timed out ({status}); wait until it works again",
     "http_409": "{host} reports a conflict ({status}); try again",
     "http_425": "{host} is not ready for the request ({status}); try again",
     # -- unknown
-    "not_to_be_retried": "{host} failed and asks not to try again ({status})",
-    "bad_request": "{host} refused the request ({status})",
+    "not_to_be_retried": "{host} failed and asks not to retry ({status})",
+    "bad_request": "{host} rejected the request ({status})",
     # -- no error status
     "html_answer": "{url} answered with a web page instead of JSON. {address}",
-    "html_passing": "{url} answered with a web page instead of JSON; wait until it works again",
+    "html_transient": "{url} answered with a web page instead of JSON; wait until it works again",
     "broken_json": "{host} answered {status} with something that is not JSON; try again",
     "unreachable_provider": (
         "Nothing answers at {base_url} ({why}); check this machine's connection or proxy, then {go_on}"
@@ -135,19 +133,19 @@ _OF_PROBE = {
     "address": "If the base URL is wrong (it often ends in /v1), use the right one",
 }
 
-# A probe asks with a short prompt of its own.
+# A probe sends a short prompt of its own.
 _PROBES = {
     "request_too_large": (
         "The request is larger than {host} allows per minute ({status}); raise the limit there, or use a lower "
         "`max_tokens`"
     ),
-    "context_too_long": "The prompt is longer than {model} at {host} takes ({status}); use another model",
+    "context_too_long": "The prompt is too long for {model} at {host} ({status}); use another model",
     "content_filter": "The content filter of {host} refused the prompt ({status}); use another model",
     "moderation": "The moderation of {host} flagged the prompt ({status}); use another model",
 }
 
 
 def message(key: str, /, *, is_probe: bool = False, **facts: object) -> str:
-    """Return the message of that key: the facts, and what to do next with a job, or with a probe, which has none."""
+    """Return the message of that key, with a remedy for a job, or for a probe, which has no job."""
     template = _PROBES.get(key, MESSAGES[key]) if is_probe else MESSAGES[key]
     return template.format(**(_OF_PROBE if is_probe else _OF_JOB), **facts)

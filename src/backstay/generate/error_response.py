@@ -1,6 +1,6 @@
-"""From an answer other than a good one (an error status, no JSON, no connection) to what it concerns. Pure.
+"""Classification of error responses: an error status, a body that is not JSON, no connection. Pure.
 
-What a provider says is read to tell errors apart, and never quoted: it may repeat the prompt, or the key.
+The body of a response is used to distinguish errors but never quoted: it may repeat the prompt, or the key.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ __all__ = [
     "classify_unreachable",
 ]
 
-# Names that a message may repeat from an answer: no prompt and no key is one of them.
+# Parameter names that a message may repeat from a response: none of them can be part of a prompt or a key.
 _PARAMETERS = frozenset(
     {
         "temperature", "top_p", "top_k", "min_p", "seed", "stop", "n", "logprobs", "frequency_penalty",
@@ -34,26 +34,26 @@ _PARAMETERS = frozenset(
     }
 )  # fmt: skip
 _SHARED_KINDS = (ErrorKind.ACCOUNT, ErrorKind.MODEL)
-_DECISIVE_STATUSES = (401, 402)  # whatever the words beside them say
+_DECISIVE_STATUSES = (401, 402)  # regardless of the body
 _UNKNOWN = Rule(ErrorKind.UNKNOWN, "bad_request")
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """What an answer other than a good one concerns, and what to do about it."""
+    """A classified error response: its scope, and what to do about it."""
 
     kind: ErrorKind
     code: str
     message: str
     """One sentence for the user."""
     reason: str = ""
-    """A few words for a line about waiting."""
+    """A few words for a status line about waiting."""
     is_decisive: bool = False
-    """Whether one such answer is enough to pause: no other item can fare better."""
+    """Whether one such response suffices to pause the job: no other item can succeed."""
     is_limit: bool = False
-    """Whether a limit of requests, tokens or concurrency was met, as opposed to a server error."""
+    """Whether a limit on requests, tokens or concurrency was reached, as opposed to a server error."""
     is_by_text: bool = False
-    """Whether only its words say so, which may be a prompt's."""
+    """Whether only its wording, which may quote a prompt, led to this classification."""
     change: RequestChange | None = None
     parameter: str | None = None
     new_name: str | None = None
@@ -73,31 +73,31 @@ def classify_response(
     proxy: str | None = None,
     is_probe: bool = False,
 ) -> ErrorResponse:
-    """Return what an answer with an error status concerns, by the first rule that matches.
+    """Classify a response with an error status by the first rule that matches.
 
     Args:
-        status: of the answer.
-        headers: of the answer, their names in any case.
-        body: of the answer.
-        endpoint: where it was asked.
-        now: to count from where a moment is named.
-        has_key: whether a key was sent.
-        key_source: where the key comes from.
-        proxy: the address of the proxy on the way, with or without a password.
-        is_probe: whether the message is for a probe, as opposed to a job.
+        status: The status of the response.
+        headers: Its headers, with names in any case.
+        body: Its body.
+        endpoint: The endpoint that sent it.
+        now: The current time, for a Retry-After that names a date.
+        has_key: Whether a key was sent.
+        key_source: The source of the key.
+        proxy: The address of the proxy on the way, with or without a password.
+        is_probe: Whether the message is for a probe, as opposed to a job.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    said = parse_error_text(body)
-    if named := lower.get("x-amzn-errortype"):  # Bedrock has its codes there
-        said = replace(said, codes=said.codes | {named.partition(":")[0].lower()})
-    retry_after = retry_after_seconds(lower, said, now)
-    rule = find_rule(status, said, lower, has_time=retry_after is not None) or _UNKNOWN
+    error = parse_error_text(body)
+    if named := lower.get("x-amzn-errortype"):  # Bedrock sends its codes there
+        error = replace(error, codes=error.codes | {named.partition(":")[0].lower()})
+    retry_after = retry_after_seconds(lower, error, now)
+    rule = find_rule(status, error, lower, has_time=retry_after is not None) or _UNKNOWN
     code = "no_key" if rule.code == "bad_key" and not has_key else rule.code
     if rule is _UNKNOWN:
         code = f"http_{status}"
-    parameter = said.parameter if rule.change in {RequestChange.RENAME, RequestChange.OMIT} else None
+    parameter = error.parameter if rule.change in {RequestChange.RENAME, RequestChange.OMIT} else None
     key = code if code == "no_key" else rule.message or rule.code
-    told = message(
+    text = message(
         key,
         is_probe=is_probe,
         **_names(endpoint),
@@ -110,7 +110,7 @@ def classify_response(
     return ErrorResponse(
         kind=rule.kind,
         code=code,
-        message=told,
+        message=text,
         reason=f"{status}: {rule.reason or rule.code.replace('_', ' ')}",
         is_decisive=rule.is_decisive or (rule.kind in _SHARED_KINDS and status in _DECISIVE_STATUSES),
         is_limit=rule.is_limit,
@@ -125,24 +125,24 @@ def classify_response(
 def classify_not_json(
     status: int, body: str, endpoint: Endpoint, *, is_proven: bool, is_probe: bool = False
 ) -> ErrorResponse:
-    """Return what a body that is not JSON means; `is_proven`: this endpoint has given good answers before."""
+    """Classify a body that is not JSON; `is_proven` if this endpoint has given good answers before."""
 
-    def told(key: str) -> str:
+    def text(key: str) -> str:
         return message(key, is_probe=is_probe, status=status, **_names(endpoint))
 
     if not is_page(body):
-        return ErrorResponse(ErrorKind.TRANSIENT, "broken_json", told("broken_json"), "broken JSON")
+        return ErrorResponse(ErrorKind.TRANSIENT, "broken_json", text("broken_json"), "broken JSON")
     if is_proven:
-        return ErrorResponse(ErrorKind.TRANSIENT, "html_answer", told("html_passing"), "a web page")
-    return ErrorResponse(ErrorKind.ACCOUNT, "html_answer", told("html_answer"), "a web page", is_decisive=True)
+        return ErrorResponse(ErrorKind.TRANSIENT, "html_answer", text("html_transient"), "a web page")
+    return ErrorResponse(ErrorKind.ACCOUNT, "html_answer", text("html_answer"), "a web page", is_decisive=True)
 
 
 def classify_unreachable(endpoint: Endpoint, why: str, *, is_probe: bool = False) -> ErrorResponse:
-    """Return what it means that nothing answers, and nothing has before; `why` is for the message."""
+    """Classify an endpoint that does not answer and never has; `why` goes into the message."""
     is_hosted = endpoint.is_default and not endpoint.address.is_loopback
     key = "unreachable_provider" if is_hosted else "unreachable"
-    told = message(key, is_probe=is_probe, why=why, **_names(endpoint))
-    return ErrorResponse(ErrorKind.ACCOUNT, "unreachable", told, why, is_decisive=True)
+    text = message(key, is_probe=is_probe, why=why, **_names(endpoint))
+    return ErrorResponse(ErrorKind.ACCOUNT, "unreachable", text, why, is_decisive=True)
 
 
 def _names(endpoint: Endpoint) -> dict[str, str]:
@@ -156,7 +156,7 @@ def _names(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _key(endpoint: Endpoint, source: KeySource) -> dict[str, str]:
-    """Return what the key is called, and the words around `a valid one`."""
+    """Return the description of the key, and the words around `a valid one` in messages."""
     is_printed, is_of_server = source is KeySource.COMMAND, source is KeySource.SERVER_VARIABLE
     variable = endpoint.key_variable
     return {
@@ -169,5 +169,5 @@ def _key(endpoint: Endpoint, source: KeySource) -> dict[str, str]:
 
 
 def _without_password(proxy: str | None) -> str:
-    parts = urlsplit(proxy if proxy and "://" in proxy else f"//{proxy or ''}")
-    return parts.netloc.rpartition("@")[2] or "(not named)"
+    url = urlsplit(proxy if proxy and "://" in proxy else f"//{proxy or ''}")
+    return url.netloc.rpartition("@")[2] or "(not named)"

@@ -1,4 +1,4 @@
-"""One rule about refusals: its conditions on an answer, and what it says when they hold. Pure."""
+"""Rules that classify error responses: conditions on a response, and the classification if they hold. Pure."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -7,91 +7,96 @@ from functools import cache
 
 from backstay.generate.error_body import ErrorBody
 
-_GAP = 120  # characters that `…` stands for at most
+_GAP = 120  # maximum characters that `…` matches
 
 
 class ErrorKind(StrEnum):
-    """What a refusal concerns."""
+    """The scope of an error response, which decides what happens to the item and its job."""
 
     ITEM = "item"
+    """The item's prompt is rejected: the item fails, and the job continues."""
     ADAPTABLE = "adaptable"
-    """Asked in another way, it may be answered."""
+    """The form of the request is rejected: another form may be accepted, and is tried at once."""
     TRANSIENT = "transient"
+    """A limit, an overload or an outage: the item waits and is retried."""
     ACCOUNT = "account"
+    """The key, the balance, the network or the address is rejected: the job pauses."""
     MODEL = "model"
+    """The model is unknown, retired or not allowed: the job pauses."""
     UNKNOWN = "unknown"
+    """No rule says more than the status: the item fails."""
 
 
 class RequestChange(StrEnum):
-    """What to ask differently."""
+    """The change to a request that may make it acceptable."""
 
     SIMPLER = "simpler"
-    """The structure that was asked for is not available here."""
+    """Request a simpler structure: this one is not supported."""
     RESAMPLE = "resample"
-    """Only this sample failed: its item alone is asked in a plainer way."""
+    """Request this item again with a simpler structure: only this sample failed."""
     RENAME = "rename"
-    """A parameter has another name here."""
+    """Use another name for a parameter."""
     OMIT = "omit"
-    """A parameter, or its value, is not supported."""
+    """Omit a parameter: it, or its value, is not supported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table. All conditions that are given have to hold."""
+    """A row of the table. It matches if all of its conditions hold."""
 
     kind: ErrorKind
     code: str
     providers: str = ""
-    """Providers that answer so, for the reference."""
+    """Providers that send such responses, for the reference page."""
     statuses: Set[int] = frozenset()
     codes: Set[str] = frozenset()
-    """Lower-case; one of them is among the body's codes, types and reasons."""
+    """Lower-case; the body has one of them as a code, type or reason."""
     field: tuple[str, str] | None = None
-    """The end of a path, and what its value contains; both lower-case."""
+    """The end of a path, and a part of its value; both lower-case."""
     header: tuple[str, str] | None = None
     words: tuple[str, ...] = ()
-    """Lower-case; one of them is said. `…` stands for some text in between."""
+    """Lower-case phrases; the text contains one of them. `…` matches up to `_GAP` characters."""
     parameters: Set[str] = frozenset()
-    """The refused parameter is one of them, or any with `*`."""
+    """The rejected parameter is one of them; `*` matches any."""
     is_page: bool = False
     has_time: bool | None = None
-    """Whether the answer names a time to wait."""
+    """Whether the response names a time to wait."""
     completion_is_larger: bool = False
     is_decisive: bool = False
     is_limit: bool = False
     change: RequestChange | None = None
     new_name: str | None = None
     message: str = ""
-    """The key of the message, where it is not the code."""
+    """The key of the message, if it differs from the code."""
     reason: str = ""
 
     @property
     def is_by_text(self) -> bool:
-        """Whether nothing but words tells: they may be those of a prompt that is quoted."""
+        """Whether the rule relies on the text alone, which may quote a prompt."""
         return bool(self.words) and not self.codes and self.field is None
 
 
-def matches(rule: Rule, said: ErrorBody, headers: Mapping[str, str], *, has_time: bool) -> bool:
-    """Return whether all conditions of a rule hold, but for the status."""
+def matches(rule: Rule, error: ErrorBody, headers: Mapping[str, str], *, has_time: bool) -> bool:
+    """Return whether all conditions of a rule except the status hold."""
     return (
-        (not rule.codes or not said.codes.isdisjoint(rule.codes))
-        and (not rule.parameters or _has_parameter(rule, said))
+        (not rule.codes or not error.codes.isdisjoint(rule.codes))
+        and (not rule.parameters or _has_parameter(rule, error))
         and (rule.has_time is None or rule.has_time == has_time)
-        and (not rule.is_page or said.is_page)
-        and (not rule.completion_is_larger or said.is_completion_larger)
+        and (not rule.is_page or error.is_page)
+        and (not rule.completion_is_larger or error.is_completion_larger)
         and (rule.header is None or headers.get(rule.header[0], "").lower() == rule.header[1])
-        and (rule.field is None or _has_field(rule.field, said))
-        and (not rule.words or _contains_any(said.text, rule.words))
+        and (rule.field is None or _has_field(rule.field, error))
+        and (not rule.words or _contains_any(error.text, rule.words))
     )
 
 
-def _has_parameter(rule: Rule, said: ErrorBody) -> bool:
-    return said.parameter is not None and ("*" in rule.parameters or said.parameter in rule.parameters)
+def _has_parameter(rule: Rule, error: ErrorBody) -> bool:
+    return error.parameter is not None and ("*" in rule.parameters or error.parameter in rule.parameters)
 
 
-def _has_field(field: tuple[str, str], said: ErrorBody) -> bool:
-    end, wanted = field
-    return any(path.endswith(end) and wanted in value.lower() for path, value in said.fields)
+def _has_field(field: tuple[str, str], error: ErrorBody) -> bool:
+    path_end, part = field
+    return any(path.endswith(path_end) and part in value.lower() for path, value in error.fields)
 
 
 def _contains_any(text: str, phrases: tuple[str, ...]) -> bool:
@@ -109,14 +114,14 @@ def _split_phrase(phrase: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _rest_follows(text: str, first: str, others: tuple[str, ...]) -> bool:
-    """Return whether the other parts of a phrase come after its first, each within a gap."""
+    """Return whether the other parts of a phrase follow its first part, each within the gap."""
     start = text.find(first)
     while start >= 0:
         end = start + len(first)
         for other in others:
-            if (found := text.find(other, end, end + _GAP + len(other))) < 0:
+            if (position := text.find(other, end, end + _GAP + len(other))) < 0:
                 break
-            end = found + len(other)
+            end = position + len(other)
         else:
             return True
         start = text.find(first, start + 1)

@@ -1,8 +1,8 @@
-"""The table of refusals: what an answer concerns, by the signs in it.
+"""The table of rules that classify error responses.
 
-The first rule that matches decides. The order is that of trust: codes, then structured fields, then words, the status
-last. Words and most statuses are never decisive: a message may quote a prompt, and a firewall has any status for one.
-`scripts/refusals.py` makes the tables of the reference from it.
+The first rule that matches decides. Rules are ordered by reliability: codes, structured fields, words, the status
+alone. Words and most statuses are never decisive: a message may quote a prompt, and a firewall may reply to one with
+any status. `scripts/refusals.py` writes the tables of the reference page from these rules.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ _LIMIT_WORDS = ("rate limit", "ratelimit", "rate-limit", "too many requests", "t
 _LONG = ("per day", "perday", "per-day", "daily", "/ day", "per month", "/ month", "monthly", "今日")
 
 CODES = (
-    # -- what only some samples, or only this account's way of asking, run into
+    # -- the sample, or the form of the request
     Rule(
         ErrorKind.ADAPTABLE, "structure_failed", "Groq", change=RequestChange.RESAMPLE,
         codes=frozenset({"json_validate_failed", "tool_use_failed", "output_parse_failed"}),
@@ -172,7 +172,7 @@ CODES = (
             }
         ),
     ),
-    # -- what passes
+    # -- transient
     Rule(
         ErrorKind.ACCOUNT, "daily_quota", "Bedrock", codes=_LIMIT_CODES, words=_LONG, has_time=False,
     ),
@@ -306,7 +306,7 @@ WORDS = (
         ErrorKind.ACCOUNT, "privacy_settings", "OpenRouter", statuses=frozenset({404}),
         words=("data policy", "no allowed providers", "providers have been ignored"),
     ),
-    # -- what only some items run into, or only this account's way of asking
+    # -- the item, or the form of the request
     Rule(
         ErrorKind.ITEM, "request_too_large", "gateways of Groq and OpenAI", words=("request too large for",),
     ),
@@ -430,7 +430,7 @@ WORDS = (
         ErrorKind.MODEL, "model_not_allowed", "Bedrock, Hugging Face", statuses=frozenset({400, 403, 404}),
         words=("access to the model", "access to model", "access to this model", "model access", "gated repo"),
     ),
-    # -- what passes, whatever its status
+    # -- transient, with various statuses
     Rule(
         ErrorKind.TRANSIENT, "model_loading", "llama.cpp, Hugging Face, Ollama, LM Studio",
         words=("loading model", "is loading", "currently loading", "model is not ready"), reason="the model is loading",
@@ -443,7 +443,7 @@ WORDS = (
         ErrorKind.TRANSIENT, "rate_limited", "GitHub, gateways", is_limit=True, statuses=frozenset({403, 404, 500}),
         words=_LIMIT_WORDS, reason="too many requests",
     ),
-    # No limit that an item waits for whatever others draw: 400 is said of a request, and its words may be the prompt's.
+    # Not marked as a limit, for which an item would wait without bound: a 400 concerns the request, and may quote it.
     Rule(
         ErrorKind.TRANSIENT, "rate_limited", "gateways", statuses=frozenset({400}), words=_LIMIT_WORDS,
         reason="too many requests",
@@ -478,15 +478,15 @@ STATUSES = (
 RULES = CODES + FIELDS + WORDS + STATUSES
 
 
-def find_rule(status: int, said: ErrorBody, headers: Mapping[str, str], *, has_time: bool) -> Rule | None:
-    """Return the first rule that matches; header names are lower-case."""
+def find_rule(status: int, error: ErrorBody, headers: Mapping[str, str], *, has_time: bool) -> Rule | None:
+    """Return the first rule that matches, or None; header names are lower-case."""
     for rule in rules_for_status(status):
-        if matches(rule, said, headers, has_time=has_time):
+        if matches(rule, error, headers, has_time=has_time):
             return rule
     return None
 
 
 @cache
 def rules_for_status(status: int) -> tuple[Rule, ...]:
-    """Return the rules that may match an answer with a status, in their order."""
+    """Return the rules that may match a response with a status, in order."""
     return tuple(rule for rule in RULES if not rule.statuses or status in rule.statuses)

@@ -1,4 +1,4 @@
-"""Tokens before a provider has counted them. Pure, and no more than an estimate."""
+"""Estimates of token counts, used until a provider reports them. Pure."""
 
 from backstay.generate.prompt import Prompt
 
@@ -8,12 +8,12 @@ _OVERHEAD = 10
 
 
 def estimate_tokens_in(prompt: Prompt) -> int:
-    """Return about how many tokens a prompt has: a quarter of its bytes in UTF-8."""
+    """Estimate the tokens of a prompt as a quarter of its bytes in UTF-8."""
     size = len(prompt.user.encode()) + len((prompt.system or "").encode())
     return _OVERHEAD + -(-size // _BYTES_A_TOKEN)
 
 
 def estimate_tokens_out(turns: int, max_tokens: int | None) -> int:
-    """Return about how many tokens an answer has, as long as none was seen."""
+    """Estimate the tokens of an answer before any was received."""
     expected = _TOKENS_A_TURN * turns
     return min(expected, max_tokens) if max_tokens is not None else expected

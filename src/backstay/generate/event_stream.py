@@ -1,4 +1,4 @@
-"""Server-sent events, as providers stream an answer: read piece by piece, and collected into the whole answer."""
+"""Server-sent events: parsing a streamed answer piece by piece, and collecting it into a whole body."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event: its name, empty where it has none, and its data."""
+    """An event with its data and its name, which may be empty."""
 
     name: str
     data: str
 
 
 class EventParser:
-    """Finds the events in pieces of a stream, wherever the pieces begin and end."""
+    """An incremental parser of events, independent of how the stream is split into pieces."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -31,11 +31,11 @@ class EventParser:
         self._data: list[str] = []
 
     def feed(self, piece: bytes) -> Iterator[StreamEvent]:
-        """Return the events that are whole with this piece."""
+        """Return the events that this piece completes."""
         text = self._rest + piece
         if self._is_first and len(text) >= len(_BYTE_ORDER_MARK):
             text, self._is_first = text.removeprefix(_BYTE_ORDER_MARK), False
-        # A line may end in CR, LF or both; a CR at the end may be half of both.
+        # A line ends in CR, LF or CRLF; a CR at the end of the piece may be half of a CRLF.
         is_split = text.endswith(b"\r")
         *lines, self._rest = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest += b"\r" if is_split else b""
@@ -43,14 +43,14 @@ class EventParser:
             yield from self._read(line)
 
     def end(self) -> Iterator[StreamEvent]:
-        """Return what stands at the end of the stream: the last event may lack its empty line."""
+        """Return the last event of the stream, which may lack its empty line."""
         rest, self._rest = self._rest, b""
         yield from self._read(rest.removesuffix(b"\r"))
         yield from self._read(b"")
 
     @property
     def pending_size(self) -> int:
-        """Bytes of a line that has not ended yet."""
+        """The bytes of the current unfinished line."""
         return len(self._rest)
 
     def _read(self, line: bytes) -> Iterator[StreamEvent]:
@@ -68,7 +68,7 @@ class EventParser:
 
 
 class StreamReader:
-    """Collects one answer from its stream."""
+    """The state of one streamed answer while it is collected."""
 
     def __init__(self, collector: StreamCollector | None = None) -> None:
         self._parser = EventParser()
@@ -79,7 +79,7 @@ class StreamReader:
         self._plain = bytearray()
 
     def feed(self, piece: bytes) -> None:
-        """Take in a piece. Raises IncompleteStream for what cannot be part of an answer."""
+        """Add a piece. Raises IncompleteStream for data that cannot be part of an answer."""
         if self._is_plain is not False:
             self._plain += piece
             self._is_plain = _is_plain(self._plain)
@@ -91,12 +91,12 @@ class StreamReader:
 
     @property
     def is_done(self) -> bool:
-        """The stream says that nothing follows."""
+        """Whether the stream has reported its end, or an error."""
         return self._is_done or self._collector.error is not None
 
     @property
     def is_whole(self) -> bool:
-        """The model said why it stopped, or the stream that it is done: what has come is the answer."""
+        """Whether the answer is complete: the model gave a finish reason, or the stream reported its end."""
         return self.is_done or self._collector.is_finished or self._is_whole_json()
 
     @property
@@ -104,7 +104,7 @@ class StreamReader:
         return self._parser.pending_size + len(self._plain)
 
     def body(self) -> bytes:
-        """Return the answer as it would have come without streaming, or the error that came in its place.
+        """Return the body that the same answer has without streaming, or that of the error sent instead.
 
         Raises:
             IncompleteStream: the stream ended before the answer did.
@@ -116,7 +116,7 @@ class StreamReader:
         return bytes(self._plain) if self._is_plain else dump_json(self._collector.body())
 
     def partial_body(self) -> bytes:
-        """Return what has come of an answer that is not whole, and the event that is no part of one, as evidence."""
+        """Return the received part of an incomplete answer, and the event that broke it, as evidence."""
         return bytes(self._plain) or dump_json(self._collector.body()) + self._unread.encode("utf-8", "replace")
 
     def _take(self, event: StreamEvent) -> None:
@@ -137,7 +137,7 @@ class StreamReader:
         self._collector.add({"error": value} if is_error else value)
 
     def _is_whole_json(self) -> bool:
-        """Return whether what came is no stream, but an answer as it is without streaming."""
+        """Return whether the content is a complete answer that was not streamed."""
         if not self._is_plain:
             return False
         try:
@@ -147,12 +147,12 @@ class StreamReader:
 
 
 def is_event_stream(content: bytes) -> bool:
-    """Return whether a body is a stream of events, whatever its Content-Type says."""
+    """Return whether a body is a stream of events, regardless of its Content-Type."""
     return content.startswith(_STARTS)
 
 
 def first_object(content: bytes) -> bytes | None:
-    """Return the data of the first event that says something, if it is a JSON object: the error of a refusal."""
+    """Return the data of the first non-empty event if it is a JSON object, such as the body of an error."""
     parser = EventParser()
     for event in (*parser.feed(content), *parser.end()):
         try:
@@ -165,13 +165,13 @@ def first_object(content: bytes) -> bytes | None:
 
 
 def _is_plain(start: bytes | bytearray) -> bool | None:
-    """Return whether what begins so is JSON and no stream; None as long as it cannot be known."""
+    """Return whether content that starts like this is JSON and not a stream; None if it is too short to decide."""
     first = start.lstrip(_BYTE_ORDER_MARK + b" \t\r\n")[:1]
     return first == b"{" if first else None
 
 
 def _parse(data: str) -> dict[str, Any]:
-    """Return the object of an event; an empty one for what says nothing, which some servers send."""
+    """Return the object of an event; an empty one for null or an empty list, which some servers send."""
     try:
         value = read_event(data)
     except ValueError as error:

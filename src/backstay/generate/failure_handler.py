@@ -1,4 +1,4 @@
-"""What becomes of calls without a good answer: which wait, fail or are made differently, and when a job pauses."""
+"""Handling of failed calls: which items wait, fail or are requested in another form, and when a job pauses."""
 
 import asyncio
 from collections.abc import Container
@@ -17,96 +17,98 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
 
-_FAULT = "server_error"
-_MAX_TROUBLES = 3  # of one item, while others pass in between
-_IDLE_SECONDS = 120.0  # without a refusal: what was refused before is no part of the wait
-_LONGEST_RETRY_AFTER_SECONDS = 3599.0  # more than an hour ends patience at once
-_PROBE_SECONDS = 1.0  # until an item that was refused is asked again, at the least: others go first
+_SERVER_ERROR = "server_error"
+_MAX_TROUBLES = 3  # of one item, while other items succeed in between
+_IDLE_SECONDS = 120.0  # without a rejection, after which the wait is counted anew
+_LONGEST_RETRY_AFTER_SECONDS = 3599.0  # more than an hour pauses the job at once
+_PROBE_SECONDS = 1.0  # minimum delay before a rejected item is requested again, so that others go first
 
 
 @dataclass(frozen=True, slots=True)
 class RetryDifferently:
-    """The request is to be made anew at once, in another way."""
+    """The result of a call whose request is to be sent again at once, in another form."""
 
     reason: str
 
 
 class FailureHandler:
-    """Decides what becomes of calls without a good answer, for one job."""
+    """The decisions about failed calls of one job."""
 
     def __init__(
-        self, account: Account, endpoint: Endpoint, *, adaptation: Adaptation, own_parameters: Container[str]
+        self, account: Account, endpoint: Endpoint, *, adaptation: Adaptation, user_parameters: Container[str]
     ) -> None:
         self._account = account
         self._endpoint = endpoint
         self._suspected_errors = account.suspected_errors(endpoint.model)
         self._outage_timer = OutageTimer(account.patience_seconds)
-        self._outage_timer.restart(is_good=True)  # whether anything is there is the account's matter
+        self._outage_timer.restart(is_good=True)  # the account's timer checks whether the address ever answered
         self._rejected_at = 0.0
         self._adaptation = adaptation
-        self._own = own_parameters
+        self._user_parameters = user_parameters
 
     def handle_success(self, call: ModelCall) -> None:
-        """Note a good answer: one with a body that can be read, whatever is in it."""
+        """Record a success: a response whose body can be read, with any content."""
         self._account.limiter.record_success(call.permit)
         self._outage_timer.restart(is_good=True)
-        self._suspected_errors.clear(call.number)
+        self._suspected_errors.record_success(call.number)
         self._adaptation.learn_accepted(call.structure, call.tries.unconfirmed_structures)
         call.tries.record_success()
 
     def handle_error_response(
-        self, call: ModelCall, refusal: ErrorResponse, *, is_server_error: bool = False
+        self, call: ModelCall, error: ErrorResponse, *, is_server_error: bool = False
     ) -> Outcome | RetryDifferently:
-        """Return the outcome of a refused call, or that it is to be made differently.
+        """Return the outcome of a call with an error response, or that its request is to be changed.
 
         Args:
-            call: the one that was refused.
-            refusal: what was read in its answer.
-            is_server_error: the server itself reported a fault, as opposed to a gateway's page about it.
+            call: The rejected call.
+            error: Its classified response.
+            is_server_error: Whether the server itself reported an error, as opposed to a gateway's page about it.
         """
-        match refusal.kind:
+        match error.kind:
             case ErrorKind.TRANSIENT:
-                return self._postpone(call, refusal, is_server_error=is_server_error)
+                return self._postpone(call, error, is_server_error=is_server_error)
             case ErrorKind.ACCOUNT | ErrorKind.MODEL:
-                return self._handle_shared_error(call, refusal)
+                return self._handle_shared_error(call, error)
             case _:
-                # The provider took the call and judged it: it is up, and nothing has to wait for it.
+                # The provider processed the call, so it is up, and other calls need not wait.
                 self._account.limiter.record_success(call.permit)
                 self._outage_timer.restart(is_good=True)
                 self._suspected_errors.record_accepted()
-                if refusal.kind is ErrorKind.ADAPTABLE and self._learn(call, refusal):
-                    return RetryDifferently(refusal.message)
-                if refusal.change is RequestChange.RESAMPLE:
-                    return Retry(refusal.message, code=refusal.code)
-                return Fail(refusal.message, code=refusal.code)
+                if error.kind is ErrorKind.ADAPTABLE and self._learn(call, error):
+                    return RetryDifferently(error.message)
+                if error.change is RequestChange.RESAMPLE:
+                    return Retry(error.message, code=error.code)
+                return Fail(error.message, code=error.code)
 
-    def _postpone(self, call: ModelCall, refusal: ErrorResponse, *, is_server_error: bool) -> Outcome:
-        """Have the item wait for what passes by itself; that costs it no try."""
-        if not refusal.is_limit:
+    def _postpone(self, call: ModelCall, error: ErrorResponse, *, is_server_error: bool) -> Outcome:
+        """Return a retry after a delay, which does not count as a try, or a failure after too many troubles."""
+        if not error.is_limit:
             call.tries.record_trouble(self._suspected_errors.accepted_count)
             if call.tries.troubles >= _MAX_TROUBLES:
-                return Fail(f"{_MAX_TROUBLES} times, while others succeeded: {refusal.message}", code=refusal.code)
-        # A server that says that it is overloaded, or loads a model, means a state that passes.
-        is_counted = is_server_error and refusal.code == _FAULT
+                return Fail(f"{_MAX_TROUBLES} times, while others succeeded: {error.message}", code=error.code)
+        # A server that reports an overload, or that it is loading a model, will recover.
+        is_counted = is_server_error and error.code == _SERVER_ERROR
         now = asyncio.get_running_loop().time()
         if is_counted and (times := self._suspected_errors.record_server_error(now)) is not None:
-            return Halt(f"{times} times in a row: {refusal.message}", code=refusal.code)
-        cause = TroubleKind.LIMIT if refusal.is_limit else TroubleKind.OVERLOAD
-        asked = refusal.retry_after
-        reason = refusal.reason if asked is None else f"{refusal.reason}; asked to wait {format_seconds(asked)}"
-        return self._wait(call, ProviderTrouble(cause, reason, asked), refusal.message, refusal.code)
+            return Halt(f"{times} times in a row: {error.message}", code=error.code)
+        cause = TroubleKind.LIMIT if error.is_limit else TroubleKind.OVERLOAD
+        seconds = error.retry_after
+        reason = error.reason if seconds is None else f"{error.reason}; asked to wait {format_seconds(seconds)}"
+        return self._wait(call, ProviderTrouble(cause, reason, seconds), error.message, error.code)
 
     def handle_connection_lost(self, call: ModelCall, why: str, cause: TroubleKind) -> Outcome:
-        """Return the outcome of a request without an answer, which may have been paid for."""
+        """Return the outcome of a request without a response, which may be charged nevertheless."""
         was_passing = self._account.limiter.is_proven and self._account.limiter.is_recovering
-        is_alone = call.tries.is_alone(after=1)
-        counts = call.tries.record_trouble(self._suspected_errors.accepted_count, after=1) and (was_passing or is_alone)
+        is_alone = call.tries.is_alone(min_troubles=1)
+        counts = call.tries.record_trouble(self._suspected_errors.accepted_count, min_troubles=1) and (
+            was_passing or is_alone
+        )
         code = "timeout" if cause is TroubleKind.SILENT else "connection"
         outcome = self._wait(call, ProviderTrouble(cause, why), f"{self._endpoint.host}: {why}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome
 
     def handle_connect_failure(self, call: ModelCall, error: ConnectFailed) -> Outcome:
-        """Return the outcome of a call for which no connection was made."""
+        """Return the outcome of a call that could not connect."""
         message = f"{self._endpoint.host} could not be reached: {error}"
         if not error.may_retry and not self._account.limiter.is_proven:
             return Halt(f"{message}; then resume", code="unreachable")
@@ -127,50 +129,50 @@ class FailureHandler:
         return Retry(message, after=seconds, code=code, counts=False)
 
     def _exhausted(self, trouble: ProviderTrouble) -> str | None:
-        """Return why this job should wait no longer though the account's other calls pass: those of another model."""
+        """Return why this job should stop waiting although other calls of the account, for other models, succeed."""
         now = asyncio.get_running_loop().time()
         if now - self._rejected_at > _IDLE_SECONDS:
             self._outage_timer.restart()
         self._rejected_at = now
-        # A time that is too far ahead is one call's own while others pass.
-        asked = min(trouble.retry_after_seconds or 0.0, _LONGEST_RETRY_AFTER_SECONDS)
-        self._outage_timer.record_trouble(now, replace(trouble, retry_after_seconds=asked))
+        # While other calls succeed, a very long Retry-After concerns one call only.
+        seconds = min(trouble.retry_after_seconds or 0.0, _LONGEST_RETRY_AFTER_SECONDS)
+        self._outage_timer.record_trouble(now, replace(trouble, retry_after_seconds=seconds))
         return self._outage_timer.exhausted(now) if self._account.limiter.is_recovering else None
 
-    def _handle_shared_error(self, call: ModelCall, refusal: ErrorResponse) -> Outcome:
-        """Pause the job for a refusal that concerns all items; if that is not certain, ask for other items first."""
-        if refusal.is_decisive:
-            return Halt(refusal.message, code=refusal.code)
-        blame = self._suspected_errors.judge((id(self), call.item.id), call.tries.suspected_at)
+    def _handle_shared_error(self, call: ModelCall, error: ErrorResponse) -> Outcome:
+        """Pause the job for an error that concerns all items; if that is uncertain, try other items first."""
+        if error.is_decisive:
+            return Halt(error.message, code=error.code)
+        scope = self._suspected_errors.judge((id(self), call.item.id), call.tries.suspected_at)
         call.tries.suspected_at = self._suspected_errors.latest_call
-        match blame:
+        match scope:
             case ErrorScope.ALL:
-                return Halt(refusal.message, code=refusal.code)
+                return Halt(error.message, code=error.code)
             case ErrorScope.ITEM:
-                reason = f"{self._endpoint.host} refuses this item and takes others ({refusal.code}: {refusal.reason})"
+                reason = f"{self._endpoint.host} rejects this item and accepts others ({error.code}: {error.reason})"
                 return Fail(reason, code="refused_by_provider")
             case ErrorScope.NOT_KNOWN:
-                return Retry(refusal.message, after=_PROBE_SECONDS, code=refusal.code, counts=False)
+                return Retry(error.message, after=_PROBE_SECONDS, code=error.code, counts=False)
 
-    def _learn(self, call: ModelCall, refusal: ErrorResponse) -> bool:
-        """Learn how else to ask; False when there is no other way."""
-        if refusal.change is RequestChange.RESAMPLE:
+    def _learn(self, call: ModelCall, error: ErrorResponse) -> bool:
+        """Change the form of the request; return False if no other form is left."""
+        if error.change is RequestChange.RESAMPLE:
             call.tries.fallback_level += 1
             return self._adaptation.allow_resample()
-        if refusal.change is RequestChange.SIMPLER and refusal.is_by_text and self._is_unconfirmed(call):
+        if error.change is RequestChange.SIMPLER and error.is_by_text and self._is_unconfirmed(call):
             call.tries.unconfirmed_structures |= {call.structure}
             return True
-        if refusal.parameter in call.omitted:
-            return False  # it was left out already
-        is_new = refusal.parameter not in self._adaptation.omitted
-        if not adapt(self._adaptation, refusal, call.structure, self._own):
+        if error.parameter in call.omitted:
+            return False  # it was omitted already
+        is_new = error.parameter not in self._adaptation.omitted
+        if not adapt(self._adaptation, error, call.structure, self._user_parameters):
             return False
-        if refusal.change is RequestChange.OMIT and is_new:
-            _log.warning("parameter_omitted", host=self._endpoint.host, parameter=refusal.parameter)
+        if error.change is RequestChange.OMIT and is_new:
+            _log.warning("parameter_omitted", host=self._endpoint.host, parameter=error.parameter)
         return True
 
     def _is_unconfirmed(self, call: ModelCall) -> bool:
-        """Return whether a structure that was refused in words may be available to others, and there is a plainer."""
+        """Return whether a structure rejected by wording alone may still work for others, and a simpler one exists."""
         structures = self._adaptation.structures
-        is_asked_for = call.structure in structures and call.structure is not structures[-1]
-        return is_asked_for and not self._adaptation.learn_unconfirmed_rejection(call.structure)
+        has_fallback = call.structure in structures and call.structure is not structures[-1]
+        return has_fallback and not self._adaptation.learn_unconfirmed_rejection(call.structure)

@@ -1,4 +1,4 @@
-"""One request and its answer over HTTP. No retries, no redirects, no cookies: those decisions are made elsewhere."""
+"""An HTTP client that sends one request and reads its response, without retries, redirects or cookies."""
 
 import asyncio
 import os
@@ -23,8 +23,8 @@ _TOO_LARGE = "the answer is larger than 16 MB"
 _LARGEST_HEADER = 65_536  # bytes; a gateway's reports on one answer can fill more than the usual 8 KB
 _CONNECT_SECONDS = 30.0
 _IDLE_SECONDS = 120.0
-_LAST_SECONDS = 1.0  # for what may follow a whole answer in its stream: its usage, and that nothing follows
-_STALE_SECONDS = 2.0  # a connection that was given up ends at once when it is used; later a model was at work
+_LAST_SECONDS = 1.0  # for events after a complete answer: its usage, and the end of the stream
+_STALE_SECONDS = 2.0  # a stale connection fails at once when it is used; after that, a model was at work
 _ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 _FIRST_ERROR = 400
 _PROXY_AUTHENTICATION = 407
@@ -33,27 +33,27 @@ _STREAMED = {"Accept": f"{CONTENT_TYPE}, application/json"}
 
 
 class ConnectFailed(Exception):
-    """Nothing was sent: no connection could be made. The message says why."""
+    """A connection that could not be made, so that nothing was sent. The message says why."""
 
     def __init__(self, why: str, *, proxy: Proxy | None = None, may_retry: bool = True) -> None:
         super().__init__(why)
         self.proxy = proxy
         """The proxy that did not answer, or did not connect."""
         self.may_retry = may_retry
-        """False for what stays so until a person changes it, such as a certificate that is not trusted."""
+        """False for errors that only a person can fix, such as a certificate that is not trusted."""
 
 
 class ConnectionLost(Exception):
-    """The connection ended before the answer did; whether the request was worked on is unknown."""
+    """A connection that ended before the response did. It is unknown whether the request was processed."""
 
 
 class MalformedResponse(Exception):
-    """An answer came, and may have to be paid for, but it is broken below its JSON. The message says how."""
+    """A response, possibly charged, that cannot be read as HTTP or as a stream. The message says why."""
 
     def __init__(self, why: str, body: bytes = b"") -> None:
         super().__init__(why)
         self.body = body
-        """What came of it: as it was sent or, of a stream, as it was collected."""
+        """The received part: raw, or the collected answer of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +86,30 @@ class HttpClient:
         self._tls = trusted_context() if "https" in schemes else None
         self._session: aiohttp.ClientSession | None = None
         self._unpooled: aiohttp.ClientSession | None = None
-        """For the requests that met a connection that was gone: another that was kept may be gone as well."""
+        """The session for retries after a stale connection: others in the pool may be stale as well."""
 
     async def post(
         self, body: bytes, *, headers: Mapping[str, str] | None = None, stream: StreamCollector | None = None
     ) -> HttpResponse:
-        """Send a request and read all of its answer.
+        """Send a request and read its whole response.
 
-        On a connection from an earlier call that turns out to be gone it is sent once more, on a new one.
+        If a reused connection turns out to be stale, the request is sent once more, on a new one.
 
         Args:
             body: The request, as JSON.
-            headers: Headers of this request, over those of all.
-            stream: What collects the answer, where one is asked for as a stream. One that comes as a stream without
-                having been asked for is collected as well.
+            headers: Headers of this request, which override those of the client.
+            stream: The collector of the answer if a stream is requested. An unrequested stream is collected as well.
 
         Raises:
-            ConnectFailed, Cut: there was no answer, or not all of it.
-            MalformedResponse: there was one that cannot be read.
+            ConnectFailed: no connection could be made.
+            ConnectionLost: the connection ended before the response did.
+            MalformedResponse: the response cannot be read.
         """
         if stream is not None:
             headers = {**_STREAMED, **(headers or {})}
         session = self._session = self._session or self._open()
         while True:
-            began_at, is_answered, may_be_stale = time.monotonic(), False, _has_kept(session)
+            began_at, is_answered, may_be_stale = time.monotonic(), False, _has_pooled_connection(session)
             try:
                 async with session.post(
                     self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy_url
@@ -126,49 +126,49 @@ class HttpClient:
                 where = f" through {self._proxy}" if self._proxy is not None else ""
                 raise ConnectFailed(f"no connection{where} within {_CONNECT_SECONDS:g} s", proxy=self._proxy) from error
             except aiohttp.ClientResponseError as error:
-                if error.message.startswith("Bad status line"):  # its class is not told
-                    raise ConnectFailed("what answers there does not speak HTTP", proxy=self._proxy) from error
+                if error.message.startswith("Bad status line"):  # aiohttp has no class for it
+                    raise ConnectFailed("the server does not speak HTTP", proxy=self._proxy) from error
                 raise MalformedResponse(_why_broken(error) or "its answer breaks the rules of HTTP") from error
             except ValueError as error:
                 if is_answered:
                     raise MalformedResponse(f"its answer cannot be read ({type(error).__name__})") from error
-                why = f"no request can be made of its address and headers ({type(error).__name__}); correct them"
+                why = f"its address or headers are invalid ({type(error).__name__}); correct them"
                 raise ConnectFailed(why, may_retry=False) from error
             except (aiohttp.ClientError, OSError) as error:
                 is_at_once = not is_answered and time.monotonic() - began_at < _STALE_SECONDS
                 if session is self._unpooled or not (may_be_stale and is_at_once and _has_no_answer(error)):
                     raise ConnectionLost(_why_lost(error)) from error
-                session = self._unpooled = self._unpooled or self._open(keeps=False)
+                session = self._unpooled = self._unpooled or self._open(is_pooled=False)
 
     async def close(self) -> None:
-        """Close all connections. Twice is safe."""
+        """Close all connections. Idempotent."""
         sessions, self._session, self._unpooled = (self._session, self._unpooled), None, None
         for session in sessions:
             if session is not None:
                 await session.close()
-        # Connections that are not kept are gone after the next turn of the loop only, which may be the last one.
+        # Connections outside the pool close only in the next iteration of the loop, so let it run once more.
         await asyncio.sleep(0)
 
-    def _open(self, *, keeps: bool = True) -> aiohttp.ClientSession:
-        """Return a session; one that does not keep its connections makes a new one for each request."""
-        # The callers decide how many calls there are at once.
+    def _open(self, *, is_pooled: bool = True) -> aiohttp.ClientSession:
+        """Return a session that pools its connections, or one that opens a connection per request."""
+        # Callers limit the number of concurrent calls.
         connector = aiohttp.TCPConnector(
             limit=0,
             ttl_dns_cache=60,
-            keepalive_timeout=30 if keeps else None,
-            force_close=not keeps,
+            keepalive_timeout=30 if is_pooled else None,
+            force_close=not is_pooled,
             ssl=self._tls or True,
         )
         return aiohttp.ClientSession(
             headers=self._headers,
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # The time that a whole try may take is the item's deadline.
+            # The duration of a whole call is bounded by the item's deadline.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
             max_line_size=_LARGEST_HEADER,
             max_field_size=_LARGEST_HEADER,
-            # Otherwise it would look the proxy up in a thread for each request, and let a password of .netrc replace
-            # the key.
+            # Otherwise aiohttp would look up the proxy in a thread for each request, and let a password in .netrc
+            # replace the key.
             trust_env=False,
         )
 
@@ -178,13 +178,13 @@ class HttpClient:
         except MalformedResponse as error:
             if response.status < _FIRST_ERROR:
                 raise
-            content = error.body  # the status says what matters
+            content = error.body  # the status is enough
         is_of_proxy = response.status == _PROXY_AUTHENTICATION
         return HttpResponse(response.status, response.headers, content, self._proxy if is_of_proxy else None)
 
     async def _read(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> bytes:
-        is_refusal = response.status >= _FIRST_ERROR
-        if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_refusal:
+        is_error = response.status >= _FIRST_ERROR
+        if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_error:
             reader = StreamReader(stream)
             try:
                 return await self._collect(response.content, reader)
@@ -193,7 +193,7 @@ class HttpClient:
         content = await _read_all(response.content)
         if not is_event_stream(content):
             return content
-        if is_refusal:
+        if is_error:
             return first_object(content) or content
         reader = StreamReader(stream)
         try:
@@ -260,35 +260,35 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
     return b"".join(pieces)
 
 
-def _has_kept(session: aiohttp.ClientSession) -> bool:
-    """Return whether there is a connection from an earlier call, on which the next one is made."""
-    # A trace would tell it of each call, and take longer than all else that is done for one here.
-    kept = getattr(session.connector, "_conns", None)
-    return kept is None or any(kept.values())
+def _has_pooled_connection(session: aiohttp.ClientSession) -> bool:
+    """Return whether the pool has a connection that the next request may reuse."""
+    # aiohttp's public tracing would report reuse too, but takes longer than all other work for a call.
+    pool = getattr(session.connector, "_conns", None)
+    return pool is None or any(pool.values())
 
 
 def _has_no_answer(error: Exception) -> bool:
-    """Return whether a connection ended before a byte of an answer came."""
-    # What had come of the headers stands in place of the message.
+    """Return whether a connection ended before the first byte of a response."""
+    # Headers received so far are stored in place of the message.
     has_begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
     return isinstance(error, _ENDED) and not has_begun
 
 
 def _why_broken(error: BaseException | None) -> str | None:
-    """Return what is wrong with an answer, where it is known; nothing of the answer is quoted."""
+    """Return what is wrong with a response, without quoting it; None if unknown."""
     while error is not None:
         match error:
             case LineTooLong():
-                return "a header of its answer is larger than 64 KB"
+                return "a header of its response is larger than 64 KB"
             case ContentEncodingError():
-                return "its answer is not encoded as its headers say"
+                return "its response is not encoded as its headers say"
         error = error.__cause__
     return None
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"there is no host {error.host}"
+        return f"host {error.host} not found"
     return os.strerror(error.errno).lower() if error.errno else "no connection could be made"
 
 
@@ -299,8 +299,8 @@ def _why_lost(error: Exception) -> str:
         case aiohttp.ServerDisconnectedError():
             return "the server closed it before it answered"
         case aiohttp.ClientResponseError():
-            return "what came is not HTTP"
+            return "the response is not HTTP"
         case OSError() if error.errno:
             return os.strerror(error.errno).lower()
         case _:
-            return "it broke"
+            return "unknown reason"

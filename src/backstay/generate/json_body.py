@@ -1,4 +1,4 @@
-"""JSON as servers send it, which is not always quite JSON. Pure."""
+"""Lenient parsing of JSON bodies. Pure."""
 
 import json
 import re
@@ -7,24 +7,24 @@ from typing import Any
 import orjson
 
 _MAX_DEPTH = 200  # what is nested more deeply is no answer, and could not be written again
-# Names of encodings that are for bodies: of the others, some take long to decode.
+# Text encodings only: some of Python's other codecs take long to decode.
 _CHARSET = re.compile(
     r"charset\s*=\s*[\"']?((?:iso|latin|windows|cp|us|ascii|utf|gb|big5|shift|sjis|euc|koi8|mac|tis)[\w.:-]{0,40})",
     re.IGNORECASE,
 )
-# Not JSON, but what it means is beyond doubt: raw tabs and line breaks in texts, NaN in place of a number.
+# Invalid but unambiguous JSON: raw tabs and line breaks in texts, and NaN for a number.
 _LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 
 
 def read_body(body: bytes, content_type: str | None = None) -> Any:
-    """Return the JSON value of a body; of one that is not quite JSON, the value that it begins with.
+    """Return the JSON value of a body; if the body is not valid JSON, the value that it begins with.
 
-    A body that is not UTF-8 is read in the charset of its type. Halves of characters stay what they are.
+    A body that is not UTF-8 is decoded in the charset of its type. Unpaired surrogates are preserved.
 
     Raises:
         ValueError: there is no such value, or it is nested too deeply.
     """
-    # Blank lines keep a connection alive, and a byte-order mark is no part of the JSON.
+    # Some servers send blank lines to keep the connection alive, or a byte-order mark.
     body = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     try:
         value = orjson.loads(body)
@@ -34,7 +34,7 @@ def read_body(body: bytes, content_type: str | None = None) -> Any:
 
 
 def read_event(data: str) -> Any:
-    """Return the JSON value of an event, which ends where the event does. Raises ValueError as `read_body` does."""
+    """Return the JSON value of a whole event. Raises ValueError like `read_body`."""
     data = data.strip()
     try:
         value = orjson.loads(data)
@@ -46,7 +46,7 @@ def read_event(data: str) -> Any:
 
 
 def dump_json(value: Any) -> bytes:
-    """Return a value as JSON. Halves of a character that came apart, and meet in it, are whole in the JSON."""
+    """Return a value as JSON. Adjacent surrogates of a pair become one character."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -61,7 +61,7 @@ def _parse_leniently(text: str) -> tuple[Any, int]:
 
 
 def _decoded(body: bytes, content_type: str) -> str:
-    """Return a body's text. Raises ValueError: with replacements in it, it would be another text."""
+    """Decode a body. Raises ValueError rather than replacing characters."""
     try:
         return body.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""JSON whose punctuation is wrong: trailing commas, single quotes, bare quotes. Pure, and bounded in its work.
+"""Repair of JSON with wrong punctuation: trailing commas, single quotes, bare quotes. Pure, with bounded work.
 
-`json-repair` does the work, and would also complete a value that was cut, or drop what it cannot place. So it only gets
-values that have an end, and what it returns counts only if no letter was lost or added.
+`json-repair` does the repair, but would also complete truncated values and drop text that it cannot parse. So it only
+gets values that have an end, and its result counts only if no letter was lost or added.
 """
 
 import json
@@ -12,21 +12,21 @@ from typing import Any
 from backstay.generate.json_values import is_inside
 
 _MAX_CHARACTERS = 60_000
-_MAX_QUOTES = 400  # and opening parentheses: the time of a repair grows with the square of their number
+_MAX_QUOTES = 400  # including opening parentheses: the time of a repair grows with the square of their number
 _MAX_REPAIRS = 3
 _MAX_STARTS = 50
 
 _BRACKET = re.compile(r"[{\[]")
 _ANY_BRACKET = re.compile(r"[{}\[\]]")
 _QUOTE_OR_BRACKET = re.compile(r"""["'{}\[\]]""")
-# A quote ends a text only where punctuation follows: models leave the quotes inside of a text as they are.
+# A quote ends a text only if punctuation follows: models leave quotes inside a text unescaped.
 _IN_TEXT = {quote: re.compile(rf"""\\.|{quote}(?=\s*[,:}}\]])""", re.DOTALL) for quote in "\"'"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 def repaired_values(text: str) -> Iterator[Any]:
-    """Yield what the objects and lists of a text were meant to be, the last first."""
+    """Yield the repaired objects and lists of a text, the last first."""
     if len(text) > _MAX_CHARACTERS:
         return
     for start, end in reversed(_whole_spans(text)[-_MAX_REPAIRS:]):
@@ -36,12 +36,12 @@ def repaired_values(text: str) -> Iterator[Any]:
 
 
 def is_open(text: str, start: int) -> bool:
-    """Return whether the object or list that begins there has no end, or is longer than any that is repaired."""
+    """Return whether the object or list that begins at `start` has no end, or is too long to repair."""
     return _end_of(text[start : start + _MAX_CHARACTERS], 0) is None
 
 
 def _repaired(source: str) -> Iterator[Any]:
-    from json_repair import repair_json  # most runs do without it
+    from json_repair import repair_json  # most runs do not need it
 
     try:
         value: Any = _joined(repair_json(source, return_objects=True, skip_json_loads=True))
@@ -53,7 +53,7 @@ def _repaired(source: str) -> Iterator[Any]:
 
 
 def _whole_spans(text: str) -> list[tuple[int, int]]:
-    """Return where outermost objects and lists begin and end, as far as broken ones show it."""
+    """Return the start and end of outermost objects and lists, as far as broken JSON shows them."""
     spans = []
     at = starts = 0
     while starts < _MAX_STARTS and (mark := _BRACKET.search(text, at)):
@@ -66,7 +66,7 @@ def _whole_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _has_unopened_bracket(text: str, end: int) -> bool:
-    """Return whether a bracket is closed after the end that was opened nowhere: a text without quotes held the end."""
+    """Return whether an unopened bracket is closed after `end`: then `end` was inside a text without quotes."""
     depth = 0
     for mark in _ANY_BRACKET.finditer(text, end):
         depth += 1 if mark.group() in "{[" else -1
@@ -76,7 +76,7 @@ def _has_unopened_bracket(text: str, end: int) -> bool:
 
 
 def _end_of(text: str, start: int) -> int | None:
-    """Return where the value that starts there ends; None where a text or a bracket stays open."""
+    """Return the end of the value that begins at `start`; None if a text or a bracket stays open."""
     closing: list[str] = []
     at = start
     while mark := _QUOTE_OR_BRACKET.search(text, at):
@@ -98,12 +98,12 @@ def _end_of(text: str, start: int) -> int | None:
 
 
 def _seems_truncated(inside: str, quote: str) -> bool:
-    """Return whether a text with bare quotes in it seems to end within brackets of its own: `Send {"a": "b"}` cut."""
+    """Return whether a text with bare quotes seems to end inside its own brackets, as in `Send {"a": "b"`."""
     return quote in inside and any(inside.count(pair[0]) != inside.count(pair[1]) for pair in ("{}", "[]"))
 
 
 def _joined(value: Any) -> Any:
-    """Join the halves of characters that were escaped as two."""
+    """Join surrogate pairs that were escaped separately."""
     if isinstance(value, Mapping):
         return {_joined(key): _joined(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""JSON values in the text of an answer, and what the model thought aloud around them. Pure, and bounded in its work."""
+"""Extraction of JSON values and of the model's reasoning from the text of an answer. Pure, with bounded work."""
 
 import json
 import re
@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_MAX_STARTS = 1_000  # places in a text where JSON is looked for in vain
+_MAX_STARTS = 1_000  # failed attempts to parse a value
 _MAX_TAGS = 1_000
-_MAX_CHARACTERS = 32_000_000  # read in vain: two readings of the largest body
-_VALUE_COST = 1_000  # characters: thousands of values are no answer either
+_MAX_CHARACTERS = 32_000_000  # parsed in failed attempts: twice the largest body
+_VALUE_COST = 1_000  # characters charged per value: thousands of values are not an answer
 
 _NAME = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reasoning|analysis)"
 _OPENING = (
     rf"<{_NAME}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<unused94>(?:thought\b)?|<\|channel\|>analysis<\|message\|>"
 )
-# The channel of the answer ends the thinking in another, whatever words stand between them.
+# The channel of the answer ends the thinking in another channel, with any words between them.
 _CLOSING = (
     rf"</{_NAME}\s{{0,20}}>|\[/THINK\]|◁/think▷|<unused95>"
     r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^{\[]{0,60}?<\|message\|>"
@@ -23,13 +23,13 @@ _CLOSING = (
 _TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
 _TAG_STARTS = ("<", "[", "◁")
 THOUGHT_STARTS = frozenset((*_TAG_STARTS, " ", "\t", "\r", "\n"))
-"""What a text begins with that may begin with a thought."""
+"""First characters of a text that may begin with a thought."""
 _BRACKET = re.compile(r"[{\[]")
 _MARK = re.compile(rf"{_TAG.pattern}|{_BRACKET.pattern}", re.IGNORECASE)
 
 
 class DuplicateKeys(dict[str, Any]):
-    """An object in which a key stood twice: of one of the two, nothing is left."""
+    """An object with a duplicate key, one value of which is lost."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -37,13 +37,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value if len(value) == len(pairs) else DuplicateKeys(value)
 
 
-# Local models write raw line breaks into their texts, and nothing else can be meant by them.
+# Local models write raw line breaks into their texts; their meaning is unambiguous.
 _DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_object)
 
 
 @dataclass(frozen=True, slots=True)
 class JsonValue:
-    """A JSON value, and where it stands in the text."""
+    """A JSON value and its position in the text."""
 
     start: int
     end: int
@@ -52,20 +52,20 @@ class JsonValue:
 
 @dataclass(frozen=True, slots=True)
 class ParsedText:
-    """What a text holds: values from the left, what the model thought, and the text without that."""
+    """The parts of a text: values from the left, the model's reasoning, and the text without it."""
 
     values: list[JsonValue]
     reasoning: str | None
     rest: str
     broken: Sequence[int] = ()
-    """Where something begins that is no JSON, or only a part of it."""
+    """Positions where invalid or incomplete JSON begins."""
 
 
 def find_values(text: str) -> ParsedText:
-    """Return the outermost objects and lists of JSON that stand outside of the model's thinking.
+    """Return the outermost JSON objects and lists outside the model's reasoning.
 
-    Tags inside a value are part of its texts. What stands before a closing tag that nothing opened was thought; after
-    an opening tag that nothing closes, only a value at the very end is an answer.
+    Tags inside a value are part of its texts. Text before an unopened closing tag is reasoning. After an unclosed
+    opening tag, only a value at the very end is an answer.
     """
     reader = _Reader(text)
     values: list[JsonValue] = []
@@ -95,9 +95,8 @@ def find_values(text: str) -> ParsedText:
             thoughts.append(text[at : close.start()])
             at = close.end()
         else:
-            last = (
-                None if "channel" in mark.group() else _value_at_end(reader, at)
-            )  # an answer has a channel of its own
+            # An answer in channels has a channel of its own.
+            last = None if "channel" in mark.group() else _value_at_end(reader, at)
             thoughts.append(text[at : last.start if last else len(text)])
             values.extend([last] if last else [])
             at = len(text)
@@ -109,7 +108,7 @@ def find_values(text: str) -> ParsedText:
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
-    """Return the thought that a text begins with, and the text after it; None and the text where there is none."""
+    """Return the thought at the start of a text, or None, and the text after it."""
     start = text.lstrip()
     if not start.startswith(_TAG_STARTS) or (mark := _TAG.match(start)) is None or mark["closing"]:
         return None, text
@@ -120,7 +119,7 @@ def split_thought(text: str) -> tuple[str | None, str]:
 
 
 def is_inside(text: str, start: int) -> bool:
-    """Return whether what starts there is a part of a larger value that is broken, and may have been cut."""
+    """Return whether the value at `start` is part of a larger value that is broken, and may be truncated."""
     before = text[max(0, start - 40) : start].rstrip()
     if before[-1:] in (":", ","):
         return before[:-1].rstrip()[-1:] in (("'", '"') if before[-1] == ":" else ("'", '"', "}", "]"))
@@ -128,7 +127,7 @@ def is_inside(text: str, start: int) -> bool:
 
 
 class _Reader:
-    """Reads values of a text, until too much was read in vain."""
+    """A reader of values that stops after too many failed attempts."""
 
     def __init__(self, text: str, characters: int = _MAX_CHARACTERS) -> None:
         self.text = text
@@ -157,7 +156,7 @@ def _characters_read(error: Exception, rest: int, start: int) -> int:
 
 
 def _value_at_end(reader: _Reader, at: int) -> JsonValue | None:
-    """Return the value that a text ends with, but for a fence."""
+    """Return the value at the end of a text, ignoring a closing code fence; None if there is none."""
     end = len(reader.text.rstrip("` \t\r\n"))
     while not reader.is_exhausted and (mark := _BRACKET.search(reader.text, at)):
         value = reader.read(mark.start())
@@ -168,7 +167,7 @@ def _value_at_end(reader: _Reader, at: int) -> JsonValue | None:
 
 
 def decode(text: str) -> Iterator[Any]:
-    """Yield the value that a text is, if it is one as a whole."""
+    """Yield the value of a text that is entirely JSON; otherwise nothing."""
     try:
         value, end = _DECODER.raw_decode(text.strip())
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Running a command that prints a key: it has no terminal, a time and a length, and leaves nothing running."""
+"""Execution of a command that prints a key: without a terminal, bounded in time and output, leaving no process."""
 
 import os
 import selectors
@@ -11,24 +11,24 @@ from threading import Event
 from typing import IO
 
 LONGEST = 65_536  # bytes
-_STEP_SECONDS = 0.05  # between looks whether it has ended, or shall
+_STEP_SECONDS = 0.05  # between checks whether it has ended or must be stopped
 
 
 class KeyCommandFailed(Exception):
-    """Why a command gave nothing, in words that follow its name. They quote nothing that it printed."""
+    """A command without a usable result. The message continues after the command's name, and quotes no output."""
 
 
 def run_key_command(command: str, directory: Path, *, seconds: float, stop: Event) -> bytes:
-    """Run a command line and return what it printed until it ended. Its process group is ended with it.
+    """Run a command line and return its output. Its process group is killed when it ends.
 
     Args:
-        command: For the shell.
-        directory: Where it is run.
-        seconds: How long it may take.
-        stop: Set, from another thread, to end it at once.
+        command: The command line, run by the shell.
+        directory: The working directory.
+        seconds: The time limit.
+        stop: Set from another thread to end the command at once.
 
     Raises:
-        NoKey: it cannot be run, fails, takes or prints too much, or was stopped.
+        KeyCommandFailed: it cannot be run, fails, takes too long, prints too much, or was stopped.
     """
     try:
         process = subprocess.Popen(  # noqa: S602 - the user's own settings say what to run
@@ -37,9 +37,9 @@ def run_key_command(command: str, directory: Path, *, seconds: float, stop: Even
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            # What it prints there may hold the key.
+            # Its error output may contain the key.
             stderr=subprocess.DEVNULL,
-            # Without a terminal it cannot wait for typed input.
+            # Without a terminal, it cannot wait for typed input.
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -59,7 +59,7 @@ def _printed(process: "subprocess.Popen[bytes]", out: IO[bytes], seconds: float,
     with selectors.DefaultSelector() as selector:
         selector.register(out, selectors.EVENT_READ)
         while True:
-            # Before the look at what it printed, which is then all there is. A child may hold the pipe open for good.
+            # Checked before reading: then the output is complete, even if a child keeps the pipe open.
             has_ended = process.poll() is not None
             if is_open and selector.select(0 if has_ended else _STEP_SECONDS):
                 block = os.read(out.fileno(), LONGEST)
@@ -83,7 +83,7 @@ def _printed(process: "subprocess.Popen[bytes]", out: IO[bytes], seconds: float,
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a command with all that it started, should anything of it still run."""
+    """Kill a command with all processes it has started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,7 +1,7 @@
-"""Where a key may go. A recipe file or a stored job may come from elsewhere, and so may the host that it names.
+"""Permission to send a key to a host. A recipe file or a stored job, and the host it names, may be untrusted.
 
-`--base-url`, the environment and what a program says itself are the user's own choice, and servers on this machine need
-no permission. Anything else that would send a key to a host other than its provider's has to be allowed once.
+`--base-url`, the environment and values set by the program itself are the user's choice, and servers on this machine
+need no permission. Anything else that would send a key to a host other than its provider's must be allowed once.
 """
 
 import re
@@ -18,7 +18,7 @@ from backstay.generate.recipe import Recipe
 
 FILE = "allowed-keys"
 KEY_FIELDS = frozenset({"base_url", "api_key_env"})
-"""Fields that decide where a key goes."""
+"""Fields that decide which key is sent where."""
 _PORTS = {"https": 443, "http": 80}
 _HOST = re.compile(r"(\[[^\]/]*\]|[^:/]*)(?::(\d*))?(?=/|$)")
 
@@ -28,39 +28,39 @@ class KeyUse:
     """A host, and the environment variable whose key is sent to it."""
 
     host: str
-    """As `host_in` returns it."""
+    """The host as returned by `host_in`."""
     variable: str
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read `HOST VARIABLE`; None for anything else."""
-        found = re.fullmatch(r"\s*(\S+)\s+([A-Za-z_][A-Za-z0-9_]*)\s*", text)
-        return cls(host_in(found[1]), found[2]) if found is not None else None
+        """Parse `HOST VARIABLE`; return None for anything else."""
+        match = re.fullmatch(r"\s*(\S+)\s+([A-Za-z_][A-Za-z0-9_]*)\s*", text)
+        return cls(host_in(match[1]), match[2]) if match is not None else None
 
     def __str__(self) -> str:
         return f"{self.host} {self.variable}"
 
 
 def host_in(text: str) -> str:
-    """Return the host of an address as a permission names it: `models.example`, `models.example:8443`, `http://…`.
+    """Return the host of an address in the form of permissions: `models.example`, `models.example:8443`, `http://…`.
 
-    https is not said, and neither is the port that belongs to the scheme: what is allowed for one is not for another.
+    https and the default port of the scheme are omitted. A permission covers one scheme and one port only.
     """
     scheme, separator, rest = text.strip().lower().rpartition("://")
     scheme = scheme if separator else "https"
-    host, port = found.groups("") if (found := _HOST.match(rest)) is not None else (rest, "")
+    host, port = match.groups("") if (match := _HOST.match(rest)) is not None else (rest, "")
     host = host.rstrip(".")
-    shown = f"{host}:{port}" if port and int(port) != _PORTS.get(scheme) else host
-    return shown if scheme == "https" else f"{scheme}://{shown}"
+    netloc = f"{host}:{port}" if port and int(port) != _PORTS.get(scheme) else host
+    return netloc if scheme == "https" else f"{scheme}://{netloc}"
 
 
 def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, str]) -> KeyUse | None:
-    """Return the use of a key that has to be allowed; None if none has.
+    """Return the use of a key that needs permission; None if none does.
 
     Args:
-        endpoint: Where the key would go, after `in_environment`.
+        endpoint: The destination of the key, after `in_environment`.
         outside: Fields of the recipe that come from a file or a stored job.
-        environ: The environment, with the keys that the settings name; a variable that is not set sends nothing.
+        environ: The environment, including keys from the settings; if the variable is not set, no key is sent.
     """
     address, variable = endpoint.address, endpoint.key_variable
     if address.is_loopback or not environ.get(variable, "").strip():
@@ -75,16 +75,16 @@ def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, st
 
 
 def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str, str]) -> Endpoint:
-    """Return where a recipe's model is asked, once the environment was read.
+    """Return the endpoint of a recipe in this environment, after checking that its key may be sent there.
 
     Args:
-        recipe: What is asked.
-        listed: What the settings allow.
-        environ: The environment, with the keys that the settings name.
+        recipe: The recipe.
+        listed: The uses of keys that the settings allow.
+        environ: The environment, including keys from the settings.
 
     Raises:
-        ApiKeyNotAllowed: a file or a job names where its key goes, and nobody has allowed that.
-        RecipeError: an environment variable names an address that is not valid.
+        ApiKeyNotAllowed: a file or a job decides where a key is sent, and that is not allowed.
+        RecipeError: an environment variable holds an invalid address.
     """
     endpoint = recipe.endpoint.in_environment(environ)
     allowed = AllowedKeys(listed=listed, file=user_file(environ))
@@ -93,17 +93,17 @@ def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str
 
 
 class AllowedKeys:
-    """The uses of keys that were allowed: in the settings, and in a file in the user's own folder."""
+    """The allowed uses of keys: those in the settings, and those in a file in the user's home folder."""
 
     def __init__(self, *, listed: Iterable[str] = (), file: Path | None = None) -> None:
         self._listed = frozenset(filter(None, map(KeyUse.parse, listed)))
         self._file = file
 
     def check(self, endpoint: Endpoint, outside: Iterable[str], whose: str, environ: Mapping[str, str]) -> None:
-        """See that a key may go where an endpoint is.
+        """Check that the key of an endpoint may be sent to it.
 
         Raises:
-            ApiKeyNotAllowed: nobody allowed it yet.
+            ApiKeyNotAllowed: the use of the key is not allowed yet.
         """
         use = key_use(endpoint, outside, environ)
         if use is not None and use not in self:
@@ -120,14 +120,14 @@ class AllowedKeys:
         return use in self._listed or use in self._remembered()
 
     def remember(self, use: KeyUse) -> None:
-        """Allow a use from now on.
+        """Allow a use permanently.
 
         Raises:
-            OutputUnwritable: the user has no folder for it, or it cannot be written.
+            OutputUnwritable: the user has no home folder, or the file cannot be written.
         """
         if self._file is None:
             raise OutputUnwritable(
-                "There is no home folder in which to remember that a key is allowed; set BACKSTAY_ALLOWED_KEYS instead"
+                "No home folder found in which to remember that a key is allowed; set BACKSTAY_ALLOWED_KEYS instead"
             )
         remembered = self._remembered()
         if use in remembered:
@@ -135,7 +135,7 @@ class AllowedKeys:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise OutputUnwritable(f"{self._file.parent} cannot be made: {error.strerror}") from error
+            raise OutputUnwritable(f"{self._file.parent} cannot be created: {error.strerror}") from error
         with write_atomically(self._file) as out:
             out.write("".join(f"{each}\n" for each in sorted({*remembered, use})).encode())
 
@@ -148,7 +148,7 @@ class AllowedKeys:
 
 
 def user_file(environ: Mapping[str, str]) -> Path | None:
-    """Return the path of the file in the user's own folder; a project's folder may come from elsewhere, as it does."""
+    """Return the path of the file in the user's home folder. A project's folder would be as untrusted as its recipe."""
     folder = environ.get("XDG_CONFIG_HOME", "")
     home = environ.get("HOME", "")
     if folder.startswith("/"):

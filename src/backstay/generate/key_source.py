@@ -1,4 +1,4 @@
-"""Keys and secret headers: read from the environment, or from where the settings say."""
+"""Sources of keys and secret headers: the environment, or a command or file named in the settings."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ _KEY_NAME = re.compile(r".*_(KEY|TOKEN|SECRET)")
 
 
 class KeySource(StrEnum):
-    """Where a key comes from."""
+    """The origin of a key."""
 
     VARIABLE = "variable"
     SERVER_VARIABLE = "server_variable"
@@ -39,7 +39,7 @@ class KeySource(StrEnum):
     FILE = "file"
 
     def describe(self, variable: str) -> str:
-        """Return `the key in X`, or from the command or the file for X; neither what is run nor a path is shown."""
+        """Return a description such as `the key in X`, without the command line or the path of the file."""
         match self:
             case KeySource.COMMAND:
                 return f"the key from the command for {variable} in backstay.toml"
@@ -50,10 +50,10 @@ class KeySource(StrEnum):
 
 
 class KeySources:
-    """The keys of a process, by the environment variable that each belongs to.
+    """The keys of a process by their environment variables.
 
-    The variable wins. Where it is not set, the settings may name a command or a file, which is read when its key is
-    first needed, and again by `read_again`.
+    A variable that is set takes precedence. Otherwise, the settings may name a command or a file, which is read on
+    first use, and again by `read_again`.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class KeySources:
         command_seconds: float = _COMMAND_SECONDS,
         is_server: bool = False,
     ) -> None:
-        """Check the settings. Raises SettingsError: a host, a header or a variable cannot be one."""
+        """Check the settings. Raises SettingsError if the name of a host, a header or a variable is invalid."""
         self._keys = keys or {}
         self._headers = _by_host(headers or {})
         self._directory = directory or Path()
@@ -82,40 +82,40 @@ class KeySources:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment, in which a variable is also set when the settings name a source of its key."""
+        """The environment, in which each variable whose key the settings provide counts as set."""
         return {
             **dict.fromkeys(self._keys, _NAMED),
             **{name: value for name, value in self._environ.items() if value.strip()},
         }
 
     def is_renewable(self, variable: str) -> bool:
-        """Return whether a key can be read again, and may have changed: it comes from a command or a file."""
+        """Return whether a key comes from a command or a file, so that it may change while the process runs."""
         return variable in self._keys and not self._environ.get(variable, "").strip()
 
     def source_of(self, variable: str) -> KeySource:
-        """Return where the key of a variable comes from, whether or not there is one."""
+        """Return the source of the key of a variable, even if no key is set."""
         if not self.is_renewable(variable):
             return self._variable
         return KeySource.FILE if self._keys[variable].command is None else KeySource.COMMAND
 
     def read(self, variable: str) -> str | None:
-        """Return a key; None if the variable is not set, and the settings name no source of it.
+        """Return a key; None if its variable is not set and the settings name no source.
 
         Raises:
-            ApiKeyMissing: what is there cannot be a key, or the command or the file gives none.
+            ApiKeyMissing: the value cannot be a key, or the command or file provides none.
         """
         if not self.is_renewable(variable):
-            return self._checked(self._environ.get(variable, ""), variable, what=f"What {variable} holds")
+            return self._checked(self._environ.get(variable, ""), variable, what=f"The value of {variable}")
         return self._known.get(variable) or self.read_again(variable)
 
     def read_again(self, variable: str) -> str | None:
-        """Return a key as it is now: run its command, read its file. Blocks for 30 s at most. Raises as `read`."""
+        """Return the current key by running its command or reading its file, within 30 s. Raises like `read`."""
         return self._read_again(variable, Event())
 
     async def obtain(self, variable: str, *, refresh: bool = False) -> str | None:
-        """Return a key as `read` does, or as `read_again`, while the event loop turns. Raises as `read`.
+        """Return a key like `read`, or like `read_again` with `refresh`, without blocking the loop. Raises like `read`.
 
-        A command that runs is ended where this is cancelled.
+        A cancelled call ends its command.
         """
         if not self.is_renewable(variable) or (variable in self._known and not refresh):
             return self.read(variable)
@@ -130,9 +130,9 @@ class KeySources:
             return self.read(variable)
         setting = self._keys[variable]
         if setting.command is not None:
-            text, what = self._run(setting.command, variable, stop), f"What the command for {variable} prints"
+            text, what = self._run(setting.command, variable, stop), f"The output of the command for {variable}"
         else:
-            text, what = self._read_file(str(setting.file), variable), f"What the key file for {variable} holds"
+            text, what = self._read_file(str(setting.file), variable), f"The content of the key file for {variable}"
         key = self._checked(text, variable, what=what)
         if key is None:
             raise ApiKeyMissing(f"{what} is empty ([keys.{variable}] in backstay.toml)", variable=variable)
@@ -140,12 +140,12 @@ class KeySources:
         return key
 
     def headers(self, host: str) -> dict[str, str]:
-        """Return the headers that the settings have for a host, with their values from the environment.
+        """Return the headers that the settings define for a host, with their values from the environment.
 
         Raises:
-            SettingsError: a variable is not set, or what it holds cannot be a header's value.
+            SettingsError: a variable is not set, or its value cannot be sent as a header.
         """
-        found: dict[str, str] = {}
+        headers: dict[str, str] = {}
         for name, variable in self._headers.get(_host(host), {}).items():
             value = self._environ.get(variable, "").strip()
             if not value:
@@ -156,12 +156,12 @@ class KeySources:
                 )
             if not (value.isascii() and value.isprintable()):
                 raise SettingsError(
-                    f"What {variable} holds cannot be sent as the header {name}: it has line breaks or characters "
+                    f"The value of {variable} cannot be sent as the header {name}: it has line breaks or characters "
                     "beyond ASCII",
                     setting="headers",
                 )
-            found[name] = value
-        return found
+            headers[name] = value
+        return headers
 
     def _checked(self, text: str, variable: str, *, what: str) -> str | None:
         key = text.strip()
@@ -182,7 +182,7 @@ class KeySources:
             printed = run_key_command(command, self._directory, seconds=self._command_seconds, stop=stop)
         except KeyCommandFailed as error:
             where = f"The command for {variable} ([keys.{variable}] in backstay.toml)"
-            raise ApiKeyMissing(f"{where} {error}", variable=variable) from None  # nothing of how it ran is shown
+            raise ApiKeyMissing(f"{where} {error}", variable=variable) from None  # the cause may show the command
         return printed.decode("utf-8-sig", "replace")
 
     def _read_file(self, name: str, variable: str) -> str:
@@ -207,8 +207,8 @@ class KeySources:
 
 
 def _by_host(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
-    """Return the headers of the settings by host, whichever way each was written. What they hold is never quoted."""
-    found: dict[str, dict[str, str]] = {}
+    """Return the headers of the settings by normalised host. Errors never quote their values."""
+    by_host: dict[str, dict[str, str]] = {}
     for host, headers in tables.items():
         if not _HOST.fullmatch(host):
             raise _invalid_setting(
@@ -223,12 +223,12 @@ def _by_host(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[st
                 raise _invalid_setting(
                     f"The header {name} for {host}", "name the environment variable that holds its value"
                 )
-        found[_host(host)] = merge_headers(found.get(_host(host), {}), headers)
-    return found
+        by_host[_host(host)] = merge_headers(by_host.get(_host(host), {}), headers)
+    return by_host
 
 
 def _host(text: str) -> str:
-    """Return a host, with its port, as names are compared: in lower case, without a dot at its end."""
+    """Return a host, with its port, in lower case and without a trailing dot."""
     return _LAST_DOT.sub("", text.lower())
 
 
@@ -237,9 +237,9 @@ def _invalid_setting(where: str, why: str) -> SettingsError:
 
 
 def _first_line(path: Path) -> tuple[bytes, int]:
-    """Return the first line of a file, and its mode. Raises OSError or ValueError, also where it is no regular file."""
-    # A pipe may wait for ever, a device never end. Looking comes first, for opening a pipe wakes who writes it.
+    """Return the first line of a file, and its mode. Raises OSError, or ValueError if it is not a regular file."""
+    # Reading a pipe or a device may never end. Check before opening, since opening a pipe wakes its writer.
     if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("it is no regular file; what gives its key only once can be read by a `command`, as in cat")
+        raise ValueError("it is not a regular file; a pipe can be read by a `command`, as in cat")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         return file.readline(LONGEST), os.fstat(file.fileno()).st_mode

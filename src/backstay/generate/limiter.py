@@ -1,4 +1,4 @@
-"""The queue of calls to one provider."""
+"""Rate limiters: the queues in which calls wait for a permit."""
 
 import asyncio
 import math
@@ -18,7 +18,7 @@ _LONGEST_TIMER_SECONDS = 3600.0
 
 
 class JobLimiter:
-    """The limits of one job, in addition to those of its account. Calls pass first come, first served."""
+    """The rate limit of one job, in addition to that of its account. Calls are served first come, first served."""
 
     def __init__(self, bounds: RateBounds, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds
@@ -26,19 +26,19 @@ class JobLimiter:
         self._turn = asyncio.Lock()
 
     async def acquire(self, tokens: int, work: Work) -> None:
-        """Wait until a call of about so many tokens may start."""
+        """Wait until a call with an estimated number of tokens may start."""
         with work.waiting():
             async with self._turn:
                 await asyncio.sleep(self._bounds.wait(self._clock(), tokens))
                 self._bounds.start(self._clock(), tokens)
 
     def release(self, expected_tokens: int, used_tokens: int | None) -> None:
-        """Note the tokens that a call took, where they are known."""
+        """Correct the estimate by the tokens that a call used, if known."""
         self._bounds.end(self._clock(), expected_tokens, used_tokens)
 
 
 class RateLimiter:
-    """The rate of one account with a provider, and its queue: calls get permits in the order in which they ask."""
+    """The rate limit and queue of one provider account. Calls get permits first come, first served."""
 
     def __init__(self, rate: AccountRate, *, host: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
@@ -50,21 +50,21 @@ class RateLimiter:
 
     @property
     def is_proven(self) -> bool:
-        """Whether there was a good answer."""
+        """Whether the account has received a good answer."""
         return self._rate.good_count > 0
 
     @property
     def is_recovering(self) -> bool:
-        """Whether calls pass: false while nothing does."""
+        """Whether calls succeed; false while all are rejected."""
         return self._rate.is_recovering(self._clock())
 
     def begin_run(self) -> None:
-        """Note that a run begins: the wait of an earlier one is no part of it, unless others still wait."""
+        """Restart the outage timer for a new run, unless calls of other runs still wait."""
         if not self._queue:
             self._rate.restart_outage_timer()
 
     async def acquire(self, tokens: int, work: Work) -> Permit:
-        """Wait for the permit to make a call of about so many tokens. It must be given back with `end`."""
+        """Wait for a permit to make a call with an estimated number of tokens. Return it with `release`."""
         now = self._clock()
         if not self._queue and self._rate.wait(now, tokens) <= 0.0:
             return self._rate.start(now, tokens)
@@ -76,25 +76,25 @@ class RateLimiter:
                 return await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self.release(turn.result(), None)  # the permit came in the same instant
+                    self.release(turn.result(), None)  # the permit was granted just before the cancellation
                 else:
                     with suppress(ValueError):
                         self._queue.remove((turn, tokens))
                 raise
 
     def release(self, permit: Permit, used_tokens: int | None) -> None:
-        """Give a permit back, with the tokens the call took where they are known."""
+        """Return a permit, with the tokens that the call used, if known."""
         self._rate.end(self._clock(), permit, used_tokens)
         if self._queue:
             self._serve()
 
     def record_success(self, permit: Permit) -> None:
-        """Note a good answer: one that shows that the provider took the call."""
+        """Record a response that shows that the provider accepted the call."""
         self._rate.record_success(self._clock(), permit)
         self._was_passing = True
 
     def record_trouble(self, permit: Permit, trouble: ProviderTrouble, retries: int = 0) -> float:
-        """Note a refusal; return the seconds after which the item, refused `retries` times before, may ask again."""
+        """Record a rejection; return the seconds until the item, rejected `retries` times before, may be retried."""
         now = self._clock()
         delay = self._rate.record_trouble(now, permit, trouble, retries)
         if self._was_passing and (waiting := self._rate.waiting(now)) is not None:
@@ -103,21 +103,21 @@ class RateLimiter:
         return delay
 
     def waiting(self, now: float | None = None) -> AccountWait | None:
-        """Return what the account as a whole waits for, and how long, or None while calls pass."""
+        """Return why and how long the whole account waits; None while calls succeed."""
         return self._rate.waiting(self._clock() if now is None else now)
 
     def exhausted(self) -> str | None:
-        """Return why the account should wait no longer, as `OutageTimer.exhausted` does; None while it should."""
+        """Return why the account should stop waiting, like `OutageTimer.exhausted`; None while it should wait."""
         return self._rate.exhausted(self._clock())
 
     def close(self) -> None:
-        """Stop serving; the queue must be empty."""
+        """Stop the timer; the queue must be empty."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _serve(self) -> None:
-        """Give permits to all whose turn it is, and come back when it is the next one's."""
+        """Grant permits from the front of the queue, and schedule the next one."""
         self.close()
         while self._queue:
             turn, tokens = self._queue[0]

@@ -1,4 +1,4 @@
-"""One request for one item, and what is remembered of the item between its tries."""
+"""A request for one item, and the state of the item between its tries."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,52 +9,52 @@ from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import Structure
 from backstay.generate.rate import Permit
 
-_TELLING_TROUBLES = 2  # from so many on an item is singled out, even when nobody else is left to ask for
-_ALONE_SECONDS = 60.0  # until the next of these counts although no other has passed
+_SUSPICIOUS_TROUBLES = 2  # troubles after which an item is suspected even if no other item is left to compare
+_ALONE_SECONDS = 60.0  # until the next trouble counts although no other item has succeeded
 
 
 @dataclass(slots=True)
 class ItemTries:
-    """What is remembered of an item between its tries, in this process."""
+    """The state of an item between its tries in this process."""
 
     rejections: int = 0
-    """Times in a row that it was refused for a passing reason."""
+    """Rejections in a row for a transient reason."""
     troubles: int = 0
-    """Errors of the server's and lost connections that it drew while others passed in between."""
+    """Server errors and lost connections of the item, with successes of other items in between."""
     accepted_count: int = -1
-    """Calls that the model had taken at the latest of these."""
+    """The calls that the model had accepted at the latest trouble."""
     troubled_at: float = 0.0
-    """When that was, on the clock of the event loop."""
+    """The time of the latest trouble, on the clock of the event loop."""
     suspected_at: int | None = None
-    """The model's latest call when it was refused, and that may have been everybody's matter."""
+    """The model's latest call when this item got an error that may concern all items."""
     fallback_level: int = 0
-    """By how much the structure it is asked for is plainer than others'."""
+    """The number of steps by which its structure is simpler than that of other items."""
     unusable_answers: int = 0
-    """Answers that were no conversation."""
+    """Answers without a usable conversation."""
     unconfirmed_structures: frozenset[Structure] = frozenset()
-    """Structures that it was refused in words, which may be its own."""
+    """Structures rejected for this item by wording alone, which may quote its prompt."""
     requeues: int = 0
-    """Times that it was put back because the account has learnt how else to ask."""
+    """Times it was requeued because the form of requests has changed for all items."""
     hint: str | None = None
-    """What was wrong with the latest of these."""
+    """The fault of the latest unusable answer."""
 
     def record_success(self) -> None:
-        """Note a good answer: what was refused before it was the matter of the moment."""
+        """Record a good answer, which clears earlier rejections."""
         self.rejections = 0
         self.suspected_at = None
         self.unconfirmed_structures = frozenset()
 
-    def is_alone(self, *, after: int) -> bool:
-        """Return whether so many troubles, and some time without a good answer of others since, speak against it."""
-        return self.troubles >= after and asyncio.get_running_loop().time() - self.troubled_at >= _ALONE_SECONDS
+    def is_alone(self, *, min_troubles: int) -> bool:
+        """Return whether the item counts as the only one left: its latest of so many troubles is long ago."""
+        return self.troubles >= min_troubles and asyncio.get_running_loop().time() - self.troubled_at >= _ALONE_SECONDS
 
-    def record_trouble(self, accepted_count: int, *, after: int = _TELLING_TROUBLES) -> bool:
-        """Note an error that may be the server's or the item's; return whether it speaks against the item.
+    def record_trouble(self, accepted_count: int, *, min_troubles: int = _SUSPICIOUS_TROUBLES) -> bool:
+        """Record an error that the server or the item may have caused; return whether it counts against the item.
 
-        The first may; each other does when others have passed since the one before. When nobody is left who could
-        pass, some time will do instead, once `after` of them spoke against it.
+        The first one counts. Each later one counts if other calls were accepted since the one before or, after
+        `min_troubles`, if some time has passed, since no other item may be left.
         """
-        if accepted_count <= self.accepted_count and not self.is_alone(after=after):
+        if accepted_count <= self.accepted_count and not self.is_alone(min_troubles=min_troubles):
             return False
         self.troubles += 1
         self.accepted_count, self.troubled_at = accepted_count, asyncio.get_running_loop().time()
@@ -63,7 +63,7 @@ class ItemTries:
 
 @dataclass(slots=True)
 class ModelCall:
-    """One request under way."""
+    """A request in flight."""
 
     item: Item
     prompt: Prompt
@@ -72,8 +72,8 @@ class ModelCall:
     permit: Permit
     work: Work
     number: int
-    """Among those of its model."""
+    """The number of the call among those of its model."""
     omitted: frozenset[str]
-    """Parameters that it was made without, as they are not taken."""
+    """Rejected parameters that the request omits."""
     used: int | None = None
-    """Its tokens, where the provider said so."""
+    """The tokens it used, if the provider reported them."""

@@ -1,4 +1,4 @@
-"""The processor that follows a recipe: one item, one request, one conversation or the reason why there is none."""
+"""The processor that follows a recipe: one request per item, with a conversation or a failure as its outcome."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -31,10 +31,10 @@ from backstay.generate.reply_body import parse_object, status_of, text_of
 from backstay.generate.stream_collector import AnyShapeCollector
 from backstay.library.conversation import Conversation
 
-_MAX_CHANGES = 2  # extra calls for one attempt, because a request had to be made differently
-_MAX_REQUEUES = 3  # times that an item goes back with what was learnt: an endpoint may refuse something new for ever
-_FAULT = 500
-_WEIGHT = 0.05  # of one answer in the mean that the next one's tokens are guessed by
+_MAX_CHANGES = 2  # extra calls for one attempt, each with another form of the request
+_MAX_REQUEUES = 3  # of an item after the form of requests changed: an endpoint may reject something new each time
+_SERVER_ERROR = 500
+_WEIGHT = 0.05  # of one answer in the mean that estimates the tokens of the next one
 
 # A recipe is frozen into its job.
 _REMEDIES = {"length": "start a new job with a higher `max_tokens`, or with fewer turns"}
@@ -49,7 +49,7 @@ _CAUSES = {
 
 
 class ModelWriter:
-    """Writes the conversations of one job. A processor; implements `CanWait` and `RateLimitable`."""
+    """The processor of one job. Implements `CanWait` and `RateLimitable`."""
 
     def __init__(self, recipe: Recipe, account: Account, endpoint: Endpoint) -> None:
         self._recipe = recipe
@@ -60,11 +60,11 @@ class ModelWriter:
         self._job_limiter: JobLimiter | None = None
         self._suspected_errors = account.suspected_errors(endpoint.model)
         available = self._endpoint.provider.structures
-        wanted = recipe.structured
-        structures = list(available) if wanted == "auto" else [Structure(wanted)]
+        structured = recipe.structured
+        structures = list(available) if structured == "auto" else [Structure(structured)]
         self._adaptation = account.adaptation(self._endpoint.model, structures)
         self._failures = FailureHandler(
-            account, endpoint, adaptation=self._adaptation, own_parameters=frozenset(recipe.parameters)
+            account, endpoint, adaptation=self._adaptation, user_parameters=frozenset(recipe.parameters)
         )
         self._collector = AnyShapeCollector if endpoint.stream else None
         self._metadata = {"writer": recipe.model}
@@ -72,17 +72,17 @@ class ModelWriter:
         self._tokens_out = float(estimate.estimate_tokens_out(recipe.turns, recipe.max_tokens))
 
     async def __call__(self, item: Item, work: Work) -> Outcome:
-        """Ask, and return the outcome. Tokens are always reported, the raw answer only if it is unusable."""
+        """Request a conversation for an item. Reports the usage always, and the raw answer only if it is unusable."""
         prompt = self._recipe.prompts.render(item, f"item {item.id}")
         tries = self._tries.get(item.id) or ItemTries()
         self._tries.put(item.id, tries)
         changes_before = self._adaptation.change_count
         outcome = await self._attempt(item, prompt, tries, work)
         changes = 0
-        # Where the endpoint does not take the request as it was made, it is made differently at once.
+        # If the endpoint rejects the form of the request, another form is tried at once.
         while isinstance(outcome, RetryDifferently):
             if (changes := changes + 1) > _MAX_CHANGES:
-                outcome = self._refused_in_each_way(outcome.reason, tries, changes_before)
+                outcome = self._give_up(outcome.reason, tries, changes_before)
             else:
                 outcome = await self._attempt(item, prompt, tries, work)
         if not isinstance(outcome, Retry):
@@ -90,19 +90,19 @@ class ModelWriter:
         return outcome
 
     def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
-        """Limit the requests and tokens of a minute, in addition to the limits of the account."""
+        """Limit the requests and tokens per minute, in addition to the limits of the account."""
         bounded = rpm is not None or tpm is not None
         self._job_limiter = JobLimiter(RateBounds(rpm=rpm, tpm=tpm)) if bounded else None
 
     def waiting_for_provider(self) -> ProviderWait | None:
-        """Return what all calls of the account wait for just now; None while calls get through."""
+        """Return what all calls of the account are waiting for; None while calls succeed."""
         waiting = self._limiter.waiting()
         if waiting is None:
             return None
         reason = _CAUSES[waiting.cause].format(host=self._endpoint.host)
         return ProviderWait(reason, waiting.reason, SystemClock().now() + timedelta(seconds=waiting.seconds))
 
-    # -- asking --------------------------------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------------------------
 
     async def _attempt(self, item: Item, prompt: Prompt, tries: ItemTries, work: Work) -> Outcome | RetryDifferently:
         """Make one request once there is a permit, and return its outcome."""
@@ -110,7 +110,7 @@ class ModelWriter:
         if self._job_limiter is not None:
             await self._job_limiter.acquire(expected, work)
         permit = await self._limiter.acquire(expected, work)
-        # Not before the wait, in which other calls may have found out what is available.
+        # Chosen after the wait, during which other calls may have learned which structures are available.
         structure = self._structure(tries)
         number = self._suspected_errors.begin()
         call = ModelCall(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
@@ -118,14 +118,14 @@ class ModelWriter:
             partial(self._failures.handle_connection_lost, call, "no answer within its timeout", TroubleKind.SILENT)
         )
         try:
-            # Nothing of how the request came about is kept while it is under way.
+            # The request is built inline, so that nothing else keeps it in memory while it is in flight.
             reply = await self._account.post(self._request(call), stream=self._collector)
             return self._read(call, reply)
         except ConnectFailed as error:
             return self._failures.handle_connect_failure(call, error)
         except ConnectionLost as error:
             return self._failures.handle_connection_lost(
-                call, f"the connection was cut ({error})", TroubleKind.INTERRUPTED
+                call, f"the connection was lost ({error})", TroubleKind.INTERRUPTED
             )
         except MalformedResponse as error:
             # It may have been paid for, and the next one may be whole.
@@ -157,9 +157,9 @@ class ModelWriter:
         )
         return orjson.dumps(self._adaptation.adapt_body(self._endpoint.provider.body(request), recipe.parameters))
 
-    def _refused_in_each_way(self, why: str, tries: ItemTries, changes_before: int) -> Outcome:
-        """Give up on an item that was asked for in several ways: for now, if the account knows another one by now."""
-        reason = f"The request was refused in each of the ways in which it was made: {why}"
+    def _give_up(self, why: str, tries: ItemTries, changes_before: int) -> Outcome:
+        """Fail an item whose request was rejected in every form, or requeue it if a new form was learned meanwhile."""
+        reason = f"The request was rejected in each form that was tried: {why}"
         if self._adaptation.change_count == changes_before or tries.requeues >= _MAX_REQUEUES:
             return Fail(reason, code="bad_request")
         tries.requeues += 1
@@ -172,10 +172,10 @@ class ModelWriter:
         self._record_usage(body, call)
         if (status := status_of(reply, body)) != 200:
             self._record_raw(call, reply.body)
-            # With a body of its own, as opposed to a gateway's page about a server that is down.
-            is_server_error = reply.status == _FAULT and body is not None
+            # The server sent a JSON body, as opposed to a gateway's page about a server that is down.
+            is_server_error = reply.status == _SERVER_ERROR and body is not None
             return self._failures.handle_error_response(
-                call, self._refusal(status, reply), is_server_error=is_server_error
+                call, self._classify(status, reply), is_server_error=is_server_error
             )
         if body is None:
             return self._not_json(call, reply)
@@ -186,10 +186,10 @@ class ModelWriter:
 
     def _key_in_answer(self) -> Fail:
         key = self._account.key_source.describe(self._endpoint.key_variable)
-        reason = f"The answer holds {key}, or another secret that was sent"
-        return Fail(f"{reason}; nothing of it is kept", code="key_in_answer")
+        reason = f"The answer contains {key}, or another secret that was sent"
+        return Fail(f"{reason}; none of it is stored", code="key_in_answer")
 
-    def _refusal(self, status: int, reply: HttpResponse) -> ErrorResponse:
+    def _classify(self, status: int, reply: HttpResponse) -> ErrorResponse:
         return classify_response(
             status,
             reply.headers,
@@ -203,14 +203,16 @@ class ModelWriter:
 
     def _not_json(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
         self._record_raw(call, reply.body)
-        refusal = classify_not_json(reply.status, text_of(reply), self._endpoint, is_proven=self._limiter.is_proven)
-        if refusal.code == "broken_json":
+        error_response = classify_not_json(
+            reply.status, text_of(reply), self._endpoint, is_proven=self._limiter.is_proven
+        )
+        if error_response.code == "broken_json":
             # It may have been paid for, and the next one may be whole.
-            return Retry(refusal.message, code=refusal.code)
-        return self._failures.handle_error_response(call, refusal)
+            return Retry(error_response.message, code=error_response.code)
+        return self._failures.handle_error_response(call, error_response)
 
     def _record_raw(self, call: ModelCall, body: bytes) -> None:
-        """Keep an unusable answer as evidence, without the secrets that it may repeat."""
+        """Store an unusable answer as evidence, without the secrets that it may repeat."""
         call.work.raw(self._account.secrets.redact(body).decode("utf-8", "replace"))
 
     def _record_usage(self, body: Mapping[str, Any] | None, call: ModelCall) -> None:
@@ -236,7 +238,7 @@ class ModelWriter:
             text = (answer.text if answer is not None else None) or text_of(reply)
             call.work.raw(self._account.secrets.redact_text(text))
             return self._unusable(call, error)
-        # Parts of a body are joined, and broken JSON is repaired: a secret may be whole only now.
+        # Check again: joining the parts of a body, or repairing its JSON, may have completed a secret.
         if self._account.secrets.are_in_texts(_texts_of(conversation)):
             return self._key_in_answer()
         self._adaptation.record_conversation()
@@ -246,8 +248,7 @@ class ModelWriter:
         if not error.may_retry:
             remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
             return Fail(f"{error.message}{remedy}", code=error.code)
-        # A try that failed by its shape is not repeated as it was: the next one says what was wrong with it, and from
-        # the second on asks in a plainer way as well.
+        # After an answer of the wrong shape, the next prompt has a hint; after the second one, a simpler structure too.
         tries = call.tries
         tries.hint = error.hint
         tries.fallback_level += 1 if tries.unusable_answers else 0

@@ -1,4 +1,4 @@
-"""What a recipe would send, without sending it."""
+"""Preview of the prompts that a recipe would send."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class PromptSample:
 
 @dataclass(frozen=True, slots=True)
 class RecipePreview:
-    """The first prompts, and an estimate for all items. Tokens are guessed from lengths, not counted."""
+    """The first prompts, and token estimates for all items."""
 
     samples: Sequence[PromptSample]
     items: int
@@ -37,8 +37,8 @@ async def preview(
     """Render the prompt of every item of a file and return the first ones.
 
     Raises:
-        InputError: an item is unusable.
-        RecipeError: an item lacks what the recipe uses.
+        InputError: an item is invalid.
+        RecipeError: an item lacks a column that the recipe uses.
     """
     where = "standard input" if file == "-" else file
     samples: list[PromptSample] = []

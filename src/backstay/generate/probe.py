@@ -1,4 +1,4 @@
-"""What an endpoint can do, found out by asking it for two turns: at most four calls."""
+"""A probe of an endpoint's features: at most four calls that request a conversation of two turns."""
 
 import asyncio
 import json
@@ -30,10 +30,10 @@ from backstay.generate.reply_body import parse_object, status_of, text_of
 from backstay.generate.stream_collector import AnyShapeCollector
 
 PROBE_SECONDS = 120.0
-"""How long one call may take."""
+"""The time limit of one call."""
 
 _MAX_CALLS = 4
-_LONGEST_SAID = 300  # characters
+_LONGEST_EXCERPT = 300  # characters
 _TURNS = 2
 _TOPIC = "what to have for breakfast"
 _LIMITS = re.compile(r"(x-|anthropic-)?ratelimit-.*|retry-after.*", re.IGNORECASE)
@@ -43,42 +43,42 @@ _THINKING = ("reasoning_content", "reasoning", "thinking")
 
 @dataclass(slots=True)
 class ProbeReport:
-    """What was found out."""
+    """The result of a probe."""
 
     calls: int = 0
     answered: int = 0
-    """Calls to which an answer came, whatever it was."""
+    """Calls that got a response of any kind."""
     structure: Structure | None = None
-    """The strictest that it gives; None when no answer was a conversation."""
+    """The strictest supported structure; None if no answer was a conversation."""
     refused: list[str] = field(default_factory=list)
-    """Structures that it would not give, or gave no conversation in."""
+    """Structures that the endpoint rejected, or in which it gave no conversation."""
     stream: bool = False
     renamed: dict[str, str] = field(default_factory=dict)
-    """Parameters that have another name here."""
+    """Parameter → the name that the endpoint uses for it."""
     omitted: list[str] = field(default_factory=list)
-    """Parameters of the recipe that it does not take."""
+    """Parameters of the recipe that the endpoint rejects."""
     end: str | None = None
-    """Its word for the end of an answer."""
+    """Its finish reason."""
     is_end_known: bool = False
     thinking: list[str] = field(default_factory=list)
-    """Where it showed its thinking: names of fields, or `<think>` in the text."""
+    """Where the model's reasoning appears: field names, or `<think>` in the text."""
     reports_usage: bool = False
     tokens_in: int = 0
     tokens_out: int = 0
     limits: dict[str, str] = field(default_factory=dict)
-    """Headers about limits, as they came but for secrets."""
+    """Rate-limit headers, without secrets."""
     problem: str | None = None
     """Why there is no conversation."""
     problem_code: str | None = None
     said: str | None = None
-    """The beginning of what came instead, on one line, without secrets."""
+    """The beginning of the response without a conversation, on one line, without secrets."""
 
     def fail(self, code: str, message: str) -> None:
-        """Note why there is no conversation so far."""
+        """Record why there is no conversation so far."""
         self.problem_code, self.problem = code, message
 
     def succeed(self, structure: Structure) -> None:
-        """Note that there is one."""
+        """Record that a conversation was received in this structure."""
         self.structure = structure
         self.problem = self.problem_code = self.said = None
 
@@ -86,10 +86,10 @@ class ProbeReport:
 async def probe(
     recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout_seconds: float = PROBE_SECONDS
 ) -> ProbeReport:
-    """Ask for a conversation of two turns, structure by structure, until one comes; each time for so long at most."""
+    """Request a conversation of two turns, with simpler structures after each failure; the timeout is per call."""
     report = ProbeReport(stream=endpoint.stream)
-    wanted = recipe.structured
-    available = endpoint.provider.structures if wanted == "auto" else (Structure(wanted),)
+    structured = recipe.structured
+    available = endpoint.provider.structures if structured == "auto" else (Structure(structured),)
     adaptation = Adaptation.from_structures(available)
     for _ in range(_MAX_CALLS):
         report.calls += 1
@@ -103,17 +103,17 @@ async def probe(
             report.fail("unreachable", _unreachable(endpoint, error))
             break
         except ConnectionLost as error:
-            report.fail("connection", f"{endpoint.host}: the connection was cut ({error}); try again")
+            report.fail("connection", f"{endpoint.host}: the connection was lost ({error}); try again")
             break
         except MalformedResponse as error:
             report.problem = f"{endpoint.host}: {error}"
             break
         except TimeoutError:
-            waited = f"{endpoint.host} did not answer within {timeout_seconds:g} s"
-            report.fail("timeout", f"{waited}; give it longer with --timeout")
+            fact = f"{endpoint.host} did not answer within {timeout_seconds:g} s"
+            report.fail("timeout", f"{fact}; give it longer with --timeout")
             break
         report.answered += 1
-        # Whatever a server sends may repeat the key, and a report is shown.
+        # Any part of a response may repeat the key, and the report is displayed.
         hide = account.secrets.redact_text
         limits = {name.lower(): value for name, value in reply.headers.items() if _LIMITS.fullmatch(name)}
         report.limits |= {hide(name): hide(value) for name, value in limits.items()}
@@ -137,7 +137,7 @@ def recipe_lines(recipe: Recipe, report: ProbeReport) -> Sequence[str]:
         fields["stream"] = True
     if report.structure is not None and report.refused:
         fields["structured"] = report.structure.value
-    # JSON's texts, numbers and truths are TOML's as well.
+    # JSON strings, numbers and booleans are valid TOML.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
     tables = {name: frozen[name] for name in ("query", "headers") if frozen.get(name)}
     for name, table in tables.items():
@@ -168,11 +168,11 @@ def _learn(
     report: ProbeReport,
     account: Account,
 ) -> bool:
-    """Take note of an answer; return whether it is worth asking once more."""
+    """Evaluate a response; return whether another call may learn more."""
     text, body = text_of(reply), parse_object(reply)
     report.said = _beginning(text, account)
     if (status := status_of(reply, body)) != 200:
-        refusal = classify_response(
+        error_response = classify_response(
             status,
             reply.headers,
             text,
@@ -183,17 +183,17 @@ def _learn(
             proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
             is_probe=True,
         )
-        report.fail(refusal.code, refusal.message)
-        if refusal.code == "streams_only" and not report.stream:
+        report.fail(error_response.code, error_response.message)
+        if error_response.code == "streams_only" and not report.stream:
             report.stream = True
             return True
-        if refusal.change is RequestChange.RESAMPLE:
+        if error_response.change is RequestChange.RESAMPLE:
             return adaptation.drop_structure(request.structure)
-        is_other = refusal.kind is ErrorKind.ADAPTABLE
-        return is_other and adapt(adaptation, refusal, request.structure, recipe.parameters)
+        is_adaptable = error_response.kind is ErrorKind.ADAPTABLE
+        return is_adaptable and adapt(adaptation, error_response, request.structure, recipe.parameters)
     if body is None:
-        refusal = classify_not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
-        report.fail(refusal.code, refusal.message)
+        error_response = classify_not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
+        report.fail(error_response.code, error_response.message)
         return False
     usage = endpoint.provider.usage(body)
     report.reports_usage |= usage.total is not None
@@ -225,14 +225,14 @@ def _unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
 
 
 def _beginning(text: str, account: Account) -> str | None:
-    """Return the beginning of a text that came, on one line, without secrets; None when there is nothing."""
-    shown = account.secrets.redact(text.encode()).decode("utf-8", "replace")
-    line = " ".join(shown.split())
-    return f"{line[: _LONGEST_SAID - 1]}…" if len(line) > _LONGEST_SAID else line or None
+    """Return the beginning of a received text, on one line, without secrets; None if it is blank."""
+    redacted = account.secrets.redact(text.encode()).decode("utf-8", "replace")
+    line = " ".join(redacted.split())
+    return f"{line[: _LONGEST_EXCERPT - 1]}…" if len(line) > _LONGEST_EXCERPT else line or None
 
 
 def _thinking(value: Any) -> set[str]:
-    """Return where in an answer a model shows its thinking."""
+    """Return where in an answer the model's reasoning appears."""
     match value:
         case dict():
             named = {name for name in _THINKING if value.get(name)}

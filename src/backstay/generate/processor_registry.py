@@ -1,4 +1,4 @@
-"""From what a job keeps, a name or a recipe, to the processor."""
+"""Resolution of the name or recipe stored with a job to its processor."""
 
 import importlib
 import sys
@@ -20,9 +20,9 @@ _JOBS_RECIPE = "the job's recipe"
 
 
 class ProcessorRegistry:
-    """Finds `scripted`, any `module:function`, the current folder included, and what follows a recipe.
+    """A source of processors: `scripted`, any `module:function` also from the current folder, and writers of recipes.
 
-    Implements `ProcessorSource`. Writers of recipes share the connections and limits of `accounts`.
+    Implements `ProcessorSource`. Writers share the connections and limits of `accounts`.
     """
 
     def __init__(self, accounts: Accounts | None = None, *, allowed_keys: Iterable[str] = ()) -> None:
@@ -30,28 +30,27 @@ class ProcessorRegistry:
         self._listed_keys = allowed_keys
 
     def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> "Recipe":
-        """Return the recipe that a job keeps, its model asked at `base_url` where that is given.
+        """Return the recipe stored with a job, with another base URL if one is passed.
 
-        A base URL that is given is the user's own word: of the fields that decide where a key goes, only the others
-        are the job's.
+        The passed base URL is the user's own choice, so it does not count as a field from outside.
 
         Raises:
-            RecipeError: the job's recipe holds what this version does not know, or the base URL is not valid.
+            RecipeError: the stored recipe has fields unknown to this version, or the base URL is invalid.
         """
-        # Here and not above: who lists, deletes or restores need not wait for what reads recipes.
+        # Imported here: commands that list, delete or restore need not load recipes.
         from backstay.generate.recipe import Recipe
 
-        given = {"base_url": base_url} if base_url is not None else {}
-        return Recipe.from_fields({**frozen, **given}, _JOBS_RECIPE, outside=frozen.keys() - given.keys())
+        changes = {"base_url": base_url} if base_url is not None else {}
+        return Recipe.from_fields({**frozen, **changes}, _JOBS_RECIPE, outside=frozen.keys() - changes.keys())
 
     async def writer(self, recipe: AnyRecipe) -> Processor:
-        """Return the writer that follows a recipe.
+        """Return the writer for a recipe.
 
         Raises:
-            ProcessorUnusable: it is a recipe of some other kind.
-            ApiKeyMissing: the key that its provider needs is not set, or its command or file gives none.
-            ApiKeyNotAllowed: a file or a job names where its key goes, and that has not been allowed.
-            SettingsError: a header of the settings lacks its value, or the proxy or certificates cannot be used.
+            ProcessorUnusable: it is not a `Recipe`.
+            ApiKeyMissing: the key that its provider needs is not set, or its command or file provides none.
+            ApiKeyNotAllowed: a file or a job decides where the key is sent, and that is not allowed.
+            SettingsError: a header in the settings has no value, or the proxy or the certificates cannot be used.
         """
         from backstay.generate.key_permission import allowed_endpoint
         from backstay.generate.model_writer import ModelWriter
@@ -66,7 +65,7 @@ class ProcessorRegistry:
         """Return the processor of that name.
 
         Raises:
-            ProcessorNotFound: there is none; the message says what is missing.
+            ProcessorNotFound: it does not exist; the message says what is missing.
         """
         from backstay.generate import scripted
 
@@ -75,7 +74,8 @@ class ProcessorRegistry:
         module, colon, function = name.partition(":")
         if not (colon and module and function):
             raise ProcessorNotFound(
-                f"{name!r} is no processor; name one as module:function, or use the built-in `scripted`", processor=name
+                f"{name!r} is not a processor; name one as module:function, or use the built-in `scripted`",
+                processor=name,
             )
         return _attribute(_module(module, name), module, function, name)
 
@@ -90,7 +90,7 @@ def _module(module: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             raise ProcessorNotFound(
-                f"There is no module {module!r}, neither installed nor in {here}", processor=name
+                f"Module {module!r} not found, neither installed nor in {here}", processor=name
             ) from error
         if error.name == former_name.NAME:
             reason = f"imports {error.name}, the former name of Backstay; import backstay instead"
@@ -103,10 +103,10 @@ def _module(module: str, name: str) -> Any:
         ) from error
 
 
-def _attribute(found: Any, module: str, function: str, name: str) -> Processor:
-    for part in function.split("."):
-        found = getattr(found, part, None)
-        if found is None:
+def _attribute(owner: Any, module: str, function: str, name: str) -> Processor:
+    for attribute in function.split("."):
+        owner = getattr(owner, attribute, None)
+        if owner is None:
             raise ProcessorNotFound(f"Module {module!r} has no function {function!r}", processor=name)
-    processor: Processor = found
+    processor: Processor = owner
     return processor

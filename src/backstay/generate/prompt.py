@@ -1,4 +1,4 @@
-"""What a model is told for one item."""
+"""The prompt of one item, rendered from the templates of a recipe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,29 +24,29 @@ Write it as exactly {{turns}} turns{{language}}: they alternate, the first is th
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is sent: a system text, where there is one, and a user's."""
+    """A user text and an optional system text."""
 
     system: str | None
     user: str
     item: Item | None = None
-    """What it was made for: texts that are the item's own are no example in the recipe."""
+    """The item of the prompt: its texts are not examples of the recipe."""
 
     def with_hint(self, hint: str) -> "Prompt":
-        """Return the prompt with a line about what was wrong with an earlier answer to it."""
-        line = f"An earlier answer was refused: {hint}."
+        """Return the prompt with a line about the fault of an earlier answer."""
+        line = f"An earlier answer was rejected: {hint}."
         before, answer, after = self.user.rpartition(_ANSWER)
-        # The keys stay what the prompt ends with.
+        # The prompt still ends with the keys.
         user = f"{before}{line}\n{answer}{after}" if answer else f"{self.user}\n\n{line}"
         return replace(self, user=user)
 
 
 class PromptTemplates:
-    """Makes the prompt of each item by one recipe's templates."""
+    """The compiled prompt templates of one recipe."""
 
     def __init__(
         self, *, system: str | None, user: str, roles: Mapping[str, str], turns: int, language: str | None
     ) -> None:
-        """Compile the templates. Raises RecipeError when one is none."""
+        """Compile the templates. Raises RecipeError if one is invalid."""
         self._system = Template(system, "the system prompt") if system else None
         self._user = Template(user, "the prompt")
         self._roles = {name: Template(text, f"the role of the {name}") for name, text in roles.items()}
@@ -56,7 +56,7 @@ class PromptTemplates:
         self._task_end = self._task_end.format(keys=keys)
 
     def render(self, item: Item, where: str) -> Prompt:
-        """Return the prompt of an item. Raises RecipeError, naming `where` it stands, when it cannot be made."""
+        """Render the prompt of an item. Raises RecipeError, which names its position `where`, if that fails."""
         values = _values(item)
         roles = "".join(f"\nThe {name} is {text.render(values, where)}." for name, text in self._roles.items())
         return Prompt(
@@ -67,7 +67,7 @@ class PromptTemplates:
 
 
 def role_of(number: int) -> str:
-    """Return whose turn number `number` is, from 0: the user begins."""
+    """Return the role of a turn by its number from 0: the user begins."""
     return "assistant" if number % 2 else "user"
 
 
@@ -75,8 +75,8 @@ def role_of(number: int) -> str:
 def turn_keys(turns: int) -> tuple[str, ...]:
     """Return the keys of a conversation's turns: user_1, assistant_1, user_2, …
 
-    A schema with one required key a turn makes roles and number right by itself, with every provider: no schema of a
-    list can say that roles alternate.
+    A schema with one required key per turn enforces roles and count with every provider, whereas the schema of a list
+    cannot require that roles alternate.
     """
     return tuple(f"{role_of(number)}_{number // 2 + 1}" for number in range(turns))
 

@@ -1,36 +1,36 @@
-"""A refusal that will pass, and how long an account has waited for a good answer. Pure: it is given the time."""
+"""Transient troubles of a provider, and a timer of its outages. Pure: callers pass the time."""
 
 import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 PATIENCE_SECONDS = 600.0
-"""How long an account waits without one good answer."""
+"""How long an account waits without a good answer before its jobs pause."""
 
-_LONGEST_RETRY_AFTER_SECONDS = 3600.0  # what a provider may ask for while nothing passes
-_LATER_SECONDS = 60.0  # more than so much is a later time, for which patience is longer
-_UNPROVEN_SECONDS = 15.0  # until an address at which nothing has ever answered is given up
-_SLACK_SECONDS = 30.0  # beyond the time that was named, for the probe that follows it
+_LONGEST_RETRY_AFTER_SECONDS = 3600.0  # longest Retry-After to wait for while no call succeeds
+_LATER_SECONDS = 60.0  # a longer Retry-After extends the wait
+_UNPROVEN_SECONDS = 15.0  # wait for an address that has never answered
+_SLACK_SECONDS = 30.0  # added to a Retry-After, for the probe that follows it
 
 
 class TroubleKind(StrEnum):
-    """What kind of trouble a provider has."""
+    """The kind of a provider's trouble."""
 
     LIMIT = "limit"
     """Too many requests or tokens."""
     OVERLOAD = "overload"
-    """The provider, or a gateway before it, has too much to do or is down."""
+    """The provider, or a gateway in front of it, is overloaded or down."""
     UNREACHED = "unreached"
-    """No connection came about."""
+    """No connection could be made."""
     INTERRUPTED = "interrupted"
     """The connection ended after the request was sent."""
     SILENT = "silent"
-    """No answer came in time. The model is likely to have been at work on it: each such call may have to be paid."""
+    """No answer arrived in time. The model was probably working on it, so each such call may be charged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderTrouble:
-    """One refusal that says nothing about the item."""
+    """A rejected or unanswered call for a reason that does not concern its item."""
 
     cause: TroubleKind
     reason: str
@@ -39,7 +39,7 @@ class ProviderTrouble:
 
 @dataclass(frozen=True, slots=True)
 class AccountWait:
-    """An account that waits as a whole."""
+    """The wait of a whole account."""
 
     cause: TroubleKind
     reason: str
@@ -47,50 +47,50 @@ class AccountWait:
 
 
 class OutageTimer:
-    """The time since the last good answer, and what the provider asked for meanwhile."""
+    """The time since the last good answer, and the latest Retry-After since then."""
 
     def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
         self._seconds = seconds
         self._began_at: float | None = None
-        self._retry_at_latest = -math.inf
+        self._latest_retry_at = -math.inf
         self._has_answered = False
 
     def record_trouble(self, now: float, trouble: ProviderTrouble) -> None:
-        """Note a refusal."""
+        """Record a trouble."""
         if self._began_at is None:
             self._began_at = now
         self._has_answered |= trouble.cause is not TroubleKind.UNREACHED
         if trouble.retry_after_seconds is not None and trouble.retry_after_seconds > _LATER_SECONDS:
-            self._retry_at_latest = max(self._retry_at_latest, now + trouble.retry_after_seconds)
+            self._latest_retry_at = max(self._latest_retry_at, now + trouble.retry_after_seconds)
 
     def restart(self, *, is_good: bool = False) -> None:
-        """Begin anew: after a good answer, or after a time in which nothing was asked."""
+        """Restart the timer after a good answer, or after a time without calls."""
         self._began_at = None
-        self._retry_at_latest = -math.inf
+        self._latest_retry_at = -math.inf
         self._has_answered |= is_good
 
     def waited_seconds(self, now: float) -> float:
-        """Return the seconds since the first refusal after the last good answer."""
+        """Return the seconds since the first trouble after the last good answer."""
         return 0.0 if self._began_at is None else now - self._began_at
 
     def exhausted(self, now: float) -> str | None:
-        """Return why waiting longer makes no sense, as a clause; None while it does make sense."""
+        """Return why the wait should end, as a clause; None while it should continue."""
         if self._began_at is None:
             return None
         waited = now - self._began_at
-        named = self._retry_at_latest - now
-        if named > _LONGEST_RETRY_AFTER_SECONDS:
-            return f"it asks to be left alone for {format_seconds(named)}, and no call gets through meanwhile"
+        remaining = self._latest_retry_at - now
+        if remaining > _LONGEST_RETRY_AFTER_SECONDS:
+            return f"it asks to wait {format_seconds(remaining)}, and no call succeeds meanwhile"
         if not self._has_answered and waited >= _UNPROVEN_SECONDS:
-            return f"nothing has answered there for {format_seconds(waited)}"
-        allowed = min(self._retry_at_latest + _SLACK_SECONDS - self._began_at, _LONGEST_RETRY_AFTER_SECONDS)
+            return f"no server has answered there for {format_seconds(waited)}"
+        allowed = min(self._latest_retry_at + _SLACK_SECONDS - self._began_at, _LONGEST_RETRY_AFTER_SECONDS)
         if waited < max(self._seconds, allowed):
             return None
         return f"no good answer came for {format_seconds(waited)}"
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration for people."""
+    """Format a duration in seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

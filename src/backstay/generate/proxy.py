@@ -1,4 +1,4 @@
-"""The proxy on the way to an endpoint, as the environment names it."""
+"""Lookup of the proxy for an endpoint in the environment."""
 
 import os
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ _SCHEMES = frozenset({"http", "https"})
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy for HTTP."""
+    """An HTTP proxy."""
 
     url: URL = field(repr=False)
-    """May hold a password: never shown."""
+    """The URL, which may contain a password and is never shown."""
     variable: str
     """The environment variable that names it."""
 
@@ -29,13 +29,13 @@ class Proxy:
 
 
 def find_proxy(url: URL, environ: Mapping[str, str] | None = None) -> Proxy | None:
-    """Return the proxy on the way to an address; None for an address that is asked directly.
+    """Return the proxy for an address; None if the address is reached directly.
 
-    Reads HTTPS_PROXY or HTTP_PROXY, then ALL_PROXY, and NO_PROXY; of each name, lower case wins. Without `environ`,
+    Reads HTTPS_PROXY or HTTP_PROXY, then ALL_PROXY, and NO_PROXY; lower-case names take precedence. Without `environ`,
     the proxy settings of the operating system are read last.
 
     Raises:
-        SettingsError: the proxy cannot be used. The message names its variable, and never its password.
+        SettingsError: the proxy cannot be used. The message names its variable, never its password.
     """
     host = (url.host or "").lower()
     values = os.environ if environ is None else environ
@@ -45,13 +45,13 @@ def find_proxy(url: URL, environ: Mapping[str, str] | None = None) -> Proxy | No
         variable, address = _read(values, name)
         if address:
             return Proxy(_checked(address, variable), variable)
-    if environ is None and not proxy_bypass(host) and (found := getproxies().get(url.scheme)):
-        return Proxy(_checked(found, _SYSTEM), _SYSTEM)
+    if environ is None and not proxy_bypass(host) and (system_address := getproxies().get(url.scheme)):
+        return Proxy(_checked(system_address, _SYSTEM), _SYSTEM)
     return None
 
 
 def _read(environ: Mapping[str, str], name: str) -> tuple[str, str]:
-    # Set but empty, the lower-case variable switches the other off.
+    # A lower-case variable that is set but empty disables the upper-case one.
     variable = name.lower() if name.lower() in environ else name
     return variable, environ.get(variable, "").strip()
 
@@ -86,12 +86,13 @@ def _is_in_network(host: str, network: str) -> bool:
 
 def _checked(address: str, variable: str) -> URL:
     scheme, separator, rest = address.partition("://")
-    # As curl reads it: without a scheme it is a proxy for HTTP.
+    # Like curl: without a scheme it is an HTTP proxy.
     scheme, rest = (scheme.lower(), rest) if separator else ("http", address)
     if scheme not in _SCHEMES:
+        kind = f"a {scheme}" if scheme.isalnum() else "an unknown kind of"
         raise SettingsError(
-            f"{variable} names a {scheme if scheme.isalnum() else 'strange kind of'} proxy, which is not supported; "
-            "set it to an HTTP proxy (http://HOST:PORT), or name the endpoint's host in NO_PROXY to ask it directly",
+            f"{variable} names {kind} proxy, which is not supported; "
+            "set it to an HTTP proxy (http://HOST:PORT), or name the endpoint's host in NO_PROXY to reach it directly",
             setting=variable,
         )
     try:
@@ -102,5 +103,5 @@ def _checked(address: str, variable: str) -> URL:
     except ValueError:
         pass
     raise SettingsError(
-        f"What {variable} holds is not the address of a proxy; set it to http://HOST:PORT", setting=variable
+        f"The value of {variable} is not the address of a proxy; set it to http://HOST:PORT", setting=variable
     )

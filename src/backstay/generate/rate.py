@@ -1,4 +1,4 @@
-"""When the next call to a provider may start, and how long a refused item waits. Pure: it is given the time."""
+"""The rate of an account: when calls may start, and how long rejected items wait. Pure: callers pass the time."""
 
 import random
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from backstay.generate.bucket import Bucket
 from backstay.generate.provider_trouble import PATIENCE_SECONDS, AccountWait, OutageTimer, ProviderTrouble
 
 _MINUTE = 60.0
-_TOKEN_BURST_SECONDS = 3.0  # what may be spent at once is what comes in during this time
+_TOKEN_BURST_SECONDS = 3.0  # the burst is the refill of this time
 
 _FIRST_DELAY_SECONDS = 0.5
 _LONGEST_DELAY_SECONDS = 30.0
-_FIRST_RETRY_AFTER_SECONDS = 5.0  # of the time that is named to one item, while others may pass
+_FIRST_RETRY_AFTER_SECONDS = 5.0  # part of a Retry-After that one item waits while others may succeed
 _REJECTIONS_IN_A_ROW = 3  # and …
-_STANDSTILL_SECONDS = 2.0  # … no good answer for so long: nothing passes
-_IDLE_SECONDS = 120.0  # without a call: what was refused before is no part of the wait
+_STANDSTILL_SECONDS = 2.0  # … no good answer for so long: no calls succeed
+_IDLE_SECONDS = 120.0  # without a call, after which the outage timer restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +33,29 @@ class Permit:
 
 
 class RateBounds:
-    """The maximum requests and tokens of a minute; None means no limit."""
+    """The configured limits on requests and tokens per minute; None means no limit."""
 
     def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
         self._requests = Bucket(rpm, burst=max(1.0, (rpm or 0) / _MINUTE))
         self._tokens = Bucket(tpm, burst=max(1.0, (tpm or 0) * _TOKEN_BURST_SECONDS / _MINUTE))
 
     def wait(self, now: float, tokens: int) -> float:
-        """Return the seconds until a call of that size may start."""
+        """Return the seconds until a call with an estimated number of tokens may start."""
         return max(self._requests.wait(now, 1), self._tokens.wait(now, tokens))
 
     def start(self, now: float, tokens: int) -> None:
-        """Note that a call of about that size starts."""
+        """Record the start of a call with an estimated number of tokens."""
         self._requests.take(now, 1)
         self._tokens.take(now, tokens)
 
     def end(self, now: float, expected_tokens: int, used_tokens: int | None) -> None:
-        """Note the tokens that a call took, where the provider reported them."""
+        """Correct the estimate by the tokens that a call used, if the provider reported them."""
         if used_tokens:
             self._tokens.take(now, used_tokens - expected_tokens)
 
 
 class AccountRate:
-    """The bounds that were set, the limit that was found, and the patience of one account."""
+    """The configured limits, the adaptive limit and the outage timer of one account."""
 
     def __init__(
         self, *, rpm: int | None = None, tpm: int | None = None, patience_seconds: float = PATIENCE_SECONDS
@@ -68,7 +68,7 @@ class AccountRate:
         self._retry_at = 0.0
         self._ended_at = 0.0
         self.good_count = 0
-        """Good answers so far."""
+        """Number of good answers so far."""
 
     @property
     def in_flight(self) -> int:
@@ -76,40 +76,40 @@ class AccountRate:
 
     @property
     def mode(self) -> LimitMode:
-        """What holds calls back just now, apart from the bounds that were set."""
+        """The current mode of the adaptive limit."""
         return self._limit.mode
 
     def restart_outage_timer(self) -> None:
-        """Forget how long was waited, where nobody waits any more: who begins anew has all the patience again."""
+        """Restart the outage timer for a new run, unless calls are in flight."""
         if not self._limit.in_flight:
             self._outage_timer.restart()
 
     def wait(self, now: float, tokens: int) -> float:
-        """Return the seconds until a call of that size may start; infinite when one has to end first."""
+        """Return the seconds until a call may start; infinite if a call in flight must end first."""
         return max(self._limit.wait(now), self._bounds.wait(now, tokens))
 
     def start(self, now: float, tokens: int) -> Permit:
-        """Note that a call starts."""
+        """Record the start of a call."""
         if not self._limit.in_flight and now - self._ended_at > _IDLE_SECONDS:
             self._outage_timer.restart()
         self._bounds.start(now, tokens)
         return Permit(self._limit.start(now), tokens)
 
     def end(self, now: float, permit: Permit, used_tokens: int | None) -> None:
-        """Note that a call ended, with its tokens where the provider reported them."""
+        """Record the end of a call, with its tokens if the provider reported them."""
         self._limit.end(permit.start)
         self._ended_at = now
         self._bounds.end(now, permit.tokens, used_tokens)
 
     def record_success(self, now: float, permit: Permit) -> None:
-        """Note a good answer."""
+        """Record a good answer."""
         self.good_count += 1
         self._rejections_in_a_row = 0
         self._outage_timer.restart(is_good=True)
         self._limit.record_success(now, permit.start)
 
     def record_trouble(self, now: float, permit: Permit, trouble: ProviderTrouble, retries: int = 0) -> float:
-        """Note a refusal; return the seconds after which the item, refused `retries` times before, may ask again."""
+        """Record a rejection; return the seconds until the item, rejected `retries` times before, may be retried."""
         self._trouble = trouble
         self._rejections_in_a_row += 1
         self._outage_timer.record_trouble(now, trouble)
@@ -119,29 +119,29 @@ class AccountRate:
         return delay
 
     def is_recovering(self, now: float) -> bool:
-        """Return whether calls pass: not while the account is held, or has had only refusals for some time."""
+        """Return whether calls succeed: not during a backoff, and not after only rejections for some time."""
         if self._limit.mode is LimitMode.BACKOFF:
             return False
         is_standing = self._outage_timer.waited_seconds(now) >= _STANDSTILL_SECONDS
         return not (is_standing and self._rejections_in_a_row >= _REJECTIONS_IN_A_ROW)
 
     def waiting(self, now: float) -> AccountWait | None:
-        """Return what the account waits for, and how long, or None while calls pass."""
+        """Return why and how long the account waits; None while calls succeed."""
         if self._trouble is None or self.is_recovering(now):
             return None
         until = self._limit.backoff_until if self._limit.mode is LimitMode.BACKOFF else self._retry_at
         return AccountWait(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
 
     def exhausted(self, now: float) -> str | None:
-        """Return why the account should wait no longer, as `OutageTimer.exhausted` does; None while it should."""
+        """Return why the account should stop waiting, like `OutageTimer.exhausted`; None while it should wait."""
         return None if self.is_recovering(now) else self._outage_timer.exhausted(now)
 
     def _delay_seconds(self, now: float, trouble: ProviderTrouble, retries: int) -> float:
         growth = 2.0 ** min(retries, 20)
         longest = _LONGEST_DELAY_SECONDS if self.is_recovering(now) else LONGEST_PROBE_SECONDS
-        own = min(longest, _FIRST_DELAY_SECONDS * growth)
-        own *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+        delay = min(longest, _FIRST_DELAY_SECONDS * growth)
+        delay *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         if self._limit.mode is LimitMode.BACKOFF:
-            return max(own, self._limit.backoff_until - now)
-        believed = min(LONGEST_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
-        return max(own, min(trouble.retry_after_seconds or 0.0, believed))
+            return max(delay, self._limit.backoff_until - now)
+        honoured = min(LONGEST_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
+        return max(delay, min(trouble.retry_after_seconds or 0.0, honoured))

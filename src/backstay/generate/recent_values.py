@@ -1,4 +1,4 @@
-"""A mapping that remembers the latest keys only, so that memory stays flat over millions of items."""
+"""A bounded mapping of the latest keys, which keeps memory flat over millions of items."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -11,26 +11,26 @@ _MAX = 10_000
 
 
 class RecentValues(Generic[K, V]):
-    """At most `most` values by key; putting one more forgets the one that was put first."""
+    """At most `capacity` values by key; adding one more removes the oldest."""
 
-    def __init__(self, most: int = _MAX) -> None:
-        self._most = most
+    def __init__(self, capacity: int = _MAX) -> None:
+        self._capacity = capacity
         self._values: OrderedDict[K, V] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: K) -> V | None:
-        """Return the value of a key, None where there is none or it was forgotten."""
+        """Return the value of a key, or None."""
         return self._values.get(key)
 
     def put(self, key: K, value: V) -> None:
-        """Set the value of a key."""
+        """Set the value of a key, which becomes the newest."""
         self._values[key] = value
         self._values.move_to_end(key)
-        if len(self._values) > self._most:
+        if len(self._values) > self._capacity:
             self._values.popitem(last=False)
 
     def forget(self, key: K) -> None:
-        """Remove a key, where it is there."""
+        """Remove a key. Idempotent."""
         self._values.pop(key, None)

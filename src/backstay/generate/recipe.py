@@ -1,4 +1,4 @@
-"""A recipe: what a model is asked for each item of a job."""
+"""Recipes: the model, the prompts and the options for the items of a job."""
 
 import hashlib
 import math
@@ -16,7 +16,7 @@ from backstay.errors import RecipeError, kind_of
 from backstay.generate import credentials
 from backstay.generate.endpoint import Endpoint, resolve_endpoint
 from backstay.generate.prompt import PROMPT, PromptTemplates
-from backstay.generate.providers.anthropic import refused_parameters
+from backstay.generate.providers.anthropic import rejected_parameters
 from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
 from backstay.generate.request_fields import check_header_name, check_headers, check_query
@@ -25,20 +25,20 @@ from backstay.wrong_values import reason_of
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LATER = frozenset({"query", "headers", "key_header", "stream", "anthropic_version"})
-"""Fields that are frozen only where they are set."""
+"""Fields that are frozen only if they are set."""
 
 
 class Recipe(BaseModel):
-    """All fields of a recipe. Frozen into its job; implements `batch.recipe.JobRecipe`."""
+    """A recipe, which is frozen into its job. Implements `batch.recipe.JobRecipe`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: str = Field(min_length=1, max_length=512)
-    """`openai:…`, `anthropic:…`, `ollama:…`, or the name that the server at `base_url` knows."""
+    """`openai:…`, `anthropic:…`, `ollama:…`, or the name used by the server at `base_url`."""
     base_url: str | None = Field(default=None, max_length=2_048)
-    """Address of an endpoint that speaks as the provider does, up to and without the path of a request."""
+    """Address of an endpoint with the provider's API, without the path of a request."""
     api_key_env: str | None = None
-    """Environment variable that holds the key, where it is not the provider's usual one."""
+    """Environment variable that holds the key, if it is not the provider's usual one."""
     system: str | None = None
     """System prompt, a template."""
     prompt: str = Field(default=PROMPT, min_length=1)
@@ -46,21 +46,21 @@ class Recipe(BaseModel):
     turns: int = Field(default=4, ge=1, le=200)
     language: str | None = Field(default=None, min_length=1, max_length=100)
     roles: dict[str, str] = Field(default_factory=dict)
-    """Who the user and the assistant are, templates."""
+    """Descriptions of the user and the assistant, templates."""
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     structured: Literal["auto", "schema", "json", "text"] = "auto"
-    """How the answer's structure is asked for; `auto` begins with the strictest that the provider has."""
+    """The structured output to request; `auto` begins with the strictest that the provider supports."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Anything else the provider takes; sent as it is."""
+    """Other parameters of the provider's API, sent unchanged."""
     query: dict[str, str] = Field(default_factory=dict)
     """Parameters added to the address of every request."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Headers added to every request; none that carries a credential."""
     key_header: str | None = Field(default=None, min_length=1, max_length=128)
-    """Header in which the key is sent as it is, where the provider's usual one will not do."""
+    """Header that carries the bare key, if it is not the provider's usual one."""
     stream: bool = False
-    """Ask for the answer as a stream, for endpoints that give no other; it is collected before it is read."""
+    """Request streamed answers, for endpoints that require it; each is collected before it is parsed."""
     anthropic_version: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
     """Version of Anthropic's API."""
 
@@ -72,7 +72,7 @@ class Recipe(BaseModel):
     def _is_json(cls, parameters: dict[str, Any]) -> dict[str, Any]:
         _check_json(parameters)
         if parameters.get("stream"):
-            raise ValueError("it has stream, which changes how answers come; set stream = true in the recipe itself")
+            raise ValueError("it has stream, which is a field of its own; set stream = true in the recipe itself")
         return parameters
 
     @field_validator("api_key_env")
@@ -120,19 +120,19 @@ class Recipe(BaseModel):
 
     @classmethod
     def load(cls, path: Path | None, changes: Mapping[str, Any] | None = None) -> Self:
-        """Read a recipe from a TOML or YAML file, or from nothing, with some fields changed.
+        """Read a recipe from a TOML or YAML file, if any, and replace fields by the changes that are not None.
 
         Raises:
-            RecipeError: the file, a field, a template or the model's name is wrong; the message says which and where.
+            RecipeError: the file, a field, a template or the model's name is invalid; the message says which and where.
         """
         fields = dict(read(path)) if path is not None else {}
-        given = {name: value for name, value in (changes or {}).items() if value is not None}
+        changed = {name: value for name, value in (changes or {}).items() if value is not None}
         where = str(path) if path is not None else "the recipe"
-        return cls.from_fields({**fields, **given}, where, outside=fields.keys() - given.keys())
+        return cls.from_fields({**fields, **changed}, where, outside=fields.keys() - changed.keys())
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
-        """Make a recipe of its fields; `outside` names those that come from a file or a job. Raises like `load`."""
+        """Create a recipe from fields; `outside` names those that come from a file or a job. Raises like `load`."""
         if "model" not in fields:
             raise RecipeError(
                 f"{where} names no model; name one with --model, as in --model openai:gpt-4o-mini",
@@ -143,7 +143,7 @@ class Recipe(BaseModel):
         except ValidationError as error:
             raise _invalid_recipe(error, where) from error
         except RecipeError as error:
-            # A template does not know in which file it stands.
+            # A template does not know its file.
             if "template" in error.context:
                 raise RecipeError(f"{where}: {error.message}", **error.context) from error
             raise
@@ -151,24 +151,24 @@ class Recipe(BaseModel):
         return recipe
 
     def model_post_init(self, _: Any) -> None:
-        """Check that it can be followed: no credential, a valid address, templates that compile. Raises RecipeError."""
+        """Check that the recipe has no credential, a valid address and valid templates. Raises RecipeError."""
         credentials.check_no_credentials(self.frozen())
         _ = self.endpoint, self.prompts
         self._check_sampling()
 
     @property
     def outside_fields(self) -> frozenset[str]:
-        """Fields that come from a file or a stored job, and not from the program or the user: see `key_permission`."""
+        """Fields that come from a file or a stored job rather than the program or the user; see `key_permission`."""
         return self._outside
 
     @property
     def where(self) -> str:
-        """For people: where it stands."""
+        """The origin of the recipe, for messages."""
         return self._where if self._where.startswith("the ") else f"the recipe {self._where}"
 
     @property
     def caution(self) -> str | None:
-        """A warning for people about a valid but unlikely recipe, or None."""
+        """A warning about a valid but unlikely recipe, or None."""
         if self.turns % 2 == 0:
             return None
         turns = "1 turn" if self.turns == 1 else f"{self.turns} turns"
@@ -176,7 +176,7 @@ class Recipe(BaseModel):
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """Where its model is asked, before the environment is read."""
+        """The endpoint, before the environment is read."""
         return resolve_endpoint(
             self.model,
             self.base_url,
@@ -196,7 +196,7 @@ class Recipe(BaseModel):
 
     def frozen(self) -> FrozenRecipe:
         fields = self.model_dump(mode="json")
-        # What a job stored before they existed has to stay the same recipe.
+        # Recipes that were stored before these fields existed must keep their fingerprint.
         return {name: value for name, value in fields.items() if name not in _LATER or value}
 
     @cached_property
@@ -213,12 +213,12 @@ class Recipe(BaseModel):
     def _check_sampling(self) -> None:
         if self.anthropic_version is None:
             return
-        given = [*(["temperature"] if self.temperature is not None else []), *self.parameters]
-        if refused := refused_parameters(self.anthropic_version, given):
+        names = [*(["temperature"] if self.temperature is not None else []), *self.parameters]
+        if rejected := rejected_parameters(self.anthropic_version, names):
             raise RecipeError(
-                f"anthropic_version {self.anthropic_version} takes no {', '.join(refused)}; leave it out, or set an "
-                "earlier version",
-                field=refused[0],
+                f"anthropic_version {self.anthropic_version} does not accept {', '.join(rejected)}; leave it out, or "
+                "set an earlier version",
+                field=rejected[0],
             )
 
 

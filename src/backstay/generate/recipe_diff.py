@@ -1,4 +1,4 @@
-"""How two recipes differ, field by field. Texts are not quoted: they are prompts."""
+"""Differences between two recipes, field by field. Texts are not quoted, since they are prompts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,36 +8,36 @@ from backstay.batch.recipe import FrozenRecipe
 _TEXTS = frozenset({"system", "prompt", "user", "assistant"})
 
 
-def differences(stored: FrozenRecipe, given: FrozenRecipe) -> Sequence[str]:
-    """Say what is in the stored recipe and what in the given one, for each field that differs."""
-    return _between(stored, given, "")
+def differences(stored: FrozenRecipe, current: FrozenRecipe) -> Sequence[str]:
+    """Describe each field that differs, with its stored and its current value."""
+    return _differences(stored, current, "")
 
 
-def _between(stored: Mapping[str, Any], given: Mapping[str, Any], place: str) -> list[str]:
-    told: list[str] = []
-    for name in dict.fromkeys([*stored, *given]):
-        one, other = stored.get(name), given.get(name)
-        if one == other and type(one) is type(other):
+def _differences(stored: Mapping[str, Any], current: Mapping[str, Any], prefix: str) -> list[str]:
+    lines: list[str] = []
+    for name in dict.fromkeys([*stored, *current]):
+        before, after = stored.get(name), current.get(name)
+        if before == after and type(before) is type(after):
             continue
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            told += _between(one, other, f"{place}{name}.")
-        elif name in _TEXTS and isinstance(one, str | None) and isinstance(other, str | None):
-            told.append(f"{place}{name}: {_of_texts(one, other)}")
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            lines += _differences(before, after, f"{prefix}{name}.")
+        elif name in _TEXTS and isinstance(before, str | None) and isinstance(after, str | None):
+            lines.append(f"{prefix}{name}: {_text_difference(before, after)}")
         else:
-            told.append(f"{place}{name}: {_shown(one)}, now {_shown(other)}")
-    return told
+            lines.append(f"{prefix}{name}: {_format_value(before)}, now {_format_value(after)}")
+    return lines
 
 
-def _of_texts(one: str | None, other: str | None) -> str:
-    if one is None or other is None:
-        return "there was none, now there is" if one is None else "there was one, now there is none"
-    before, after = one.splitlines(), other.splitlines()
-    pairs = zip(before, after, strict=False)
-    line = next((number for number, (a, b) in enumerate(pairs, start=1) if a != b), min(len(before), len(after)) + 1)
-    return f"differs from line {line} on ({len(one):,} characters, now {len(other):,})"
+def _text_difference(before: str | None, after: str | None) -> str:
+    if before is None or after is None:
+        return "there was none, now there is" if before is None else "there was one, now there is none"
+    old, new = before.splitlines(), after.splitlines()
+    pairs = zip(old, new, strict=False)
+    line = next((number for number, (a, b) in enumerate(pairs, start=1) if a != b), min(len(old), len(new)) + 1)
+    return f"differs from line {line} on ({len(before):,} characters, now {len(after):,})"
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None or value is False or value == {}:
         return "none"
     text = str(value)

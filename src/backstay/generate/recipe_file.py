@@ -1,4 +1,4 @@
-"""Recipes as files: TOML, or YAML."""
+"""Recipe files in TOML or YAML."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,10 +15,10 @@ _YAML = (".yaml", ".yml")
 
 
 def read(path: Path) -> Mapping[str, Any]:
-    """Return the fields that a file sets.
+    """Return the fields of a recipe file.
 
     Raises:
-        RecipeError: it is not there, too large, neither TOML nor YAML, or no table of fields.
+        RecipeError: it does not exist, is too large, is neither TOML nor YAML, or is not a table of fields.
     """
     text = _text(path)
     fields = _from_yaml(text, path) if path.suffix.lower() in _YAML else _from_toml(text, path)
@@ -28,7 +28,7 @@ def read(path: Path) -> Mapping[str, Any]:
 
 
 def unknown_field(name: str, where: str, known: Iterable[str]) -> RecipeError:
-    """Say that there is no such field, and which one may have been meant."""
+    """Return the error for an unknown field, with a suggestion."""
     names = list(known)
     hint = did_you_mean(name, names)
     listed = f"{' There' if hint else '; there'} are: {', '.join(names)}"
@@ -40,11 +40,11 @@ def _text(path: Path) -> str:
         raise RecipeError(f"{path} must end in .toml, .yaml or .yml", path=str(path))
     try:
         if path.is_file() and path.stat().st_size > _LARGEST:
-            raise RecipeError(f"{path} is larger than 1 MB, which no recipe is", path=str(path))
+            raise RecipeError(f"{path} is larger than 1 MB, the maximum for recipes", path=str(path))
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise RecipeError(
-            f"There is no recipe {path}; `backstay init` writes one to begin with", path=str(path)
+            f"Recipe {path} not found; `backstay init` writes one to begin with", path=str(path)
         ) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 (byte {error.start + 1})", path=str(path)) from error
@@ -65,16 +65,16 @@ def _from_yaml(text: str, path: Path) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        place = f", line {mark.line + 1}" if mark is not None else ""
+        line = f", line {mark.line + 1}" if mark is not None else ""
         raise RecipeError(
-            f"{path}{place} is not valid YAML: {error.problem or error.context}", path=str(path)
+            f"{path}{line} is not valid YAML: {error.problem or error.context}", path=str(path)
         ) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise RecipeError(f"{path} is not valid YAML", path=str(path)) from error
 
 
 class _Loader(yaml.SafeLoader):
-    """Without aliases, by which a few lines become a few gigabytes, and without a field that is set twice."""
+    """A loader that rejects duplicate fields, and aliases, with which a few lines can expand to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):

@@ -1,4 +1,4 @@
-"""The body of a provider's reply, and the status that it means. Pure."""
+"""Parsing of the body of a reply, and the status that it implies. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,11 @@ from backstay.generate.http import HttpResponse
 from backstay.generate.json_body import read_body
 
 _ANSWERS = ("choices", "content")
-"""Where an answer stands, in one language or the other."""
+"""Fields that hold an answer in OpenAI's and in Anthropic's API."""
 
 
 def parse_object(reply: HttpResponse) -> Mapping[str, Any] | None:
-    """Return the JSON object of a reply, or the only one of a list; None where there is none."""
+    """Return the JSON object of a reply, or the only one of a list; None if there is none."""
     try:
         body = read_body(reply.body, reply.headers.get("Content-Type"))
     except ValueError:
@@ -22,13 +22,13 @@ def parse_object(reply: HttpResponse) -> Mapping[str, Any] | None:
 
 
 def status_of(reply: HttpResponse, body: Mapping[str, Any] | None) -> int:
-    """Return the status that is meant: some gateways send the errors of those behind them with status 200."""
+    """Return the effective status: some gateways forward upstream errors with status 200."""
     if not 200 <= reply.status < 300:
         return reply.status
     error = body.get("error") if body is not None else None
     if isinstance(error, str) and error.strip() and body is not None and not any(body.get(name) for name in _ANSWERS):
         return 500
-    # An error without anything in it is how some servers say that there was none.
+    # Some servers send an empty error object to report success.
     if not isinstance(error, Mapping) or not any(error.values()):
         return 200
     code = error.get("code")

@@ -1,4 +1,4 @@
-"""What a recipe adds to each request: a query and headers, neither of which may carry a credential."""
+"""Validation of the query and headers that a recipe adds to requests, which must not carry credentials."""
 
 import re
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ _SECRET = re.compile(
     r"|.*(api|app|user|client|access|account|consumer|function|functions|gateway|license|master|private|project|secret"
     r"|service|session|subscription|team|tenant|virtual|x)key"
 )
-"""Parts of names that say what a credential is, and names in which two of them are written as one."""
+"""Name parts that indicate a credential, also joined with others into one word."""
 _ABOUT = frozenset(
     {"affinity", "algorithm", "count", "limit", "limits", "method", "mode", "name", "path", "provider", "region",
      "scheme", "type", "version"}
 )  # fmt: skip
-"""Last parts of names of what is said about a credential, which is none itself."""
+"""Last name parts of fields that describe a credential without being one."""
 _HARMLESS_KEYS = frozenset(
     {"idempotency", "cache", "partition", "routing", "shard", "sort", "order", "group", "stop", "foreign", "primary"}
 )
-"""What stands before `key` where it opens nothing."""
+"""Words before `key` that make it harmless."""
 _ALONE = frozenset({"code", "sk", "ak"})
-"""Names that are for a credential, and parts of others that are not."""
+"""Names that indicate a credential only if they stand alone."""
 _FRAMING = frozenset(
     {"host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding", "te", "upgrade",
      "accept-encoding", "expect", "trailer"}
@@ -30,7 +30,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def is_credential_name(name: str) -> bool:
-    """Return whether a header or query parameter of this name would carry a credential, as far as a name can say."""
+    """Return whether the name of a header or query parameter indicates a credential."""
     parts = [part.lower() for part in _PARTS.findall(name)]
     if not parts or parts[-1] in _ABOUT:
         return False
@@ -61,16 +61,16 @@ def check_headers(headers: Mapping[str, str]) -> None:
                 f"{name!r} would carry a credential, and a recipe is stored and shown; leave it out. {_INSTEAD}"
             )
         if name.lower() in seen:
-            raise ValueError(f"{name!r} is there twice")
+            raise ValueError(f"{name!r} is set twice")
         if not value.isascii() or not value.isprintable():
-            raise ValueError(f"the value of {name!r} has characters that no header can carry")
+            raise ValueError(f"the value of {name!r} has characters that a header cannot have")
         seen.add(name.lower())
 
 
 def check_header_name(name: str) -> None:
     """Check that a header can have this name. Raises ValueError."""
     if not _TOKEN.fullmatch(name):
-        raise ValueError(f"{name[:40]!r} cannot be the name of a header")
+        raise ValueError(f"{name[:40]!r} is not a valid header name")
     if name.lower() in _FRAMING:
         raise ValueError(f"{name!r} is set by the connection itself; leave it out")
 

@@ -1,4 +1,4 @@
-"""How long a provider asks to be left alone. Pure."""
+"""Parsing of the time that a provider asks to wait. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from backstay.batch.retry_after import header_seconds
 from backstay.generate.error_body import ErrorBody, parse_error_value
 
 LONGEST_SECONDS = 86_400.0
-"""More than a day counts as a day."""
+"""The longest time returned: more than a day counts as a day."""
 
 _RESETS = (
     ("x-ratelimit-reset-requests", "x-ratelimit-remaining-requests"),
@@ -25,19 +25,20 @@ _DETAILS = frozenset({"retrydelay", "estimated_time", "retry_after", "retry_afte
 
 
 def retry_after_seconds(headers: Mapping[str, str], body: Any, now: datetime) -> float | None:
-    """Return the seconds that an answer asks to wait, by its headers or its body; None when it names none.
+    """Return the seconds that a response asks to wait, from its headers or its body; None if it names no time.
 
     Args:
-        headers: of the answer, their names in any case.
-        body: of the answer: parsed JSON, text, or what `error_body` read in it.
+        headers: The headers of the response, with names in any case.
+        body: Its body: parsed JSON, text, or an `ErrorBody`.
+        now: The current time, for headers that name a date.
     """
     headers = {name.lower(): value for name, value in headers.items()}
-    asked = _from_retry_after(headers, now)
-    if asked is None:
-        asked = _from_body(body if isinstance(body, ErrorBody) else parse_error_value(body), now)
-    if asked is None:
-        asked = _from_reset_headers(headers, now)
-    return _bounded(asked)
+    seconds = _from_retry_after(headers, now)
+    if seconds is None:
+        seconds = _from_body(body if isinstance(body, ErrorBody) else parse_error_value(body), now)
+    if seconds is None:
+        seconds = _from_reset_headers(headers, now)
+    return _bounded(seconds)
 
 
 def _from_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -50,12 +51,12 @@ def _from_retry_after(headers: Mapping[str, str], now: datetime) -> float | None
         return wait
     if seconds is None:
         seconds = _until_iso(text, now)
-    # Against the standard some write a unit, and some that add a header on the way make a list of it.
+    # Against the standard, some servers add a unit, and some proxies that add a header create a list.
     return seconds if seconds is not None else _leading_duration(text.partition(",")[0].strip().lower())
 
 
 def _from_reset_headers(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the longest of the resets of limits that are used up."""
+    """Return the longest time until an exhausted limit resets."""
     resets = [
         _duration(headers[reset])
         for reset, remaining in _RESETS
@@ -71,21 +72,21 @@ def _from_reset_headers(headers: Mapping[str, str], now: datetime) -> float | No
     return max((seconds for seconds in resets if seconds is not None), default=None)
 
 
-def _from_body(said: ErrorBody, now: datetime) -> float | None:
-    for path, value in said.fields:
+def _from_body(error: ErrorBody, now: datetime) -> float | None:
+    for path, value in error.fields:
         name = path.rpartition(".")[2]
         if name in _DETAILS and (seconds := _duration(value)) is not None:
             return seconds
         if name == "x-ratelimit-reset" and (seconds := _until_epoch(value, now)) is not None:
             return seconds  # OpenRouter repeats headers in the body
     for lead in _LEAD:
-        if (start := said.text.find(lead)) >= 0:
-            return _leading_duration(said.text[start + len(lead) : start + len(lead) + 40])
+        if (start := error.text.find(lead)) >= 0:
+            return _leading_duration(error.text[start + len(lead) : start + len(lead) + 40])
     return None
 
 
 def _leading_duration(text: str) -> float | None:
-    """Read the time at the start of a text: `3.1s`, `6m0s`, `60 seconds`."""
+    """Parse the duration at the start of a text: `3.1s`, `6m0s`, `60 seconds`."""
     if (words := _IN_WORDS.match(text)) is not None:
         unit = words[2]
         factor = _UNITS["ms"] if unit.startswith(("ms", "milli")) else _UNITS[unit[0]]
@@ -94,7 +95,7 @@ def _leading_duration(text: str) -> float | None:
 
 
 def _duration(text: str) -> float | None:
-    """Read `6m0s`, `8.64s`, `200ms`, `1d2h`, or a number of seconds."""
+    """Parse `6m0s`, `8.64s`, `200ms`, `1d2h`, or a number of seconds."""
     text = text.strip()
     if (seconds := _number(text)) is not None:
         return seconds if seconds < _EARLIEST_EPOCH else None
@@ -113,7 +114,7 @@ def _until_iso(text: str, now: datetime) -> float | None:
 
 
 def _until_epoch(text: str, now: datetime) -> float | None:
-    """Read a moment as milliseconds or seconds since 1970, or a plain number of seconds."""
+    """Parse a time in milliseconds or seconds since 1970, or a plain number of seconds."""
     number = _number(text)
     if number is None:
         return _duration(text)
@@ -121,7 +122,7 @@ def _until_epoch(text: str, now: datetime) -> float | None:
         return number
     seconds = number / 1000 if number >= _EARLIEST_EPOCH * 1000 else number
     wait = seconds - now.timestamp()
-    # What lies far off is another count than seconds since 1970.
+    # A value far from now does not count from 1970.
     return max(0.0, wait) if -LONGEST_SECONDS <= wait <= 40 * LONGEST_SECONDS else None
 
 
@@ -139,6 +140,6 @@ def _number(text: str | None) -> float | None:
 
 
 def _bounded(seconds: float | None) -> float | None:
-    if seconds is None or not seconds >= 0:  # so said, NaN is left out too
+    if seconds is None or not seconds >= 0:  # written this way, it also excludes NaN
         return None
     return min(seconds, LONGEST_SECONDS)

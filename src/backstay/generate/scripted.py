@@ -1,7 +1,4 @@
-"""A writer without a model: it composes a small conversation from the item alone.
-
-For trying Backstay out, and for testing it. Every conversation it makes says so in its metadata.
-"""
+"""A writer without a model, for demos and tests. Its conversations are marked in their metadata."""
 
 import asyncio
 import re
@@ -16,16 +13,16 @@ _LONGEST_SECONDS = 3600.0
 
 
 def scripted(name: str) -> Processor:
-    """Return the scripted writer for `scripted`, or for `scripted:SECONDS`, which takes that long over each.
+    """Return the scripted writer for `scripted`, or for `scripted:SECONDS`, which takes that long per conversation.
 
     Raises:
-        ProcessorNotFound: what follows the colon is not a number of seconds.
+        ProcessorNotFound: the text after the colon is not a number of seconds, or too large.
     """
     _, _, text = name.partition(":")
     seconds = float(text) if re.fullmatch(r"\d*\.?\d+", text) else None
     if name != NAME and (seconds is None or seconds > _LONGEST_SECONDS):
         raise ProcessorNotFound(
-            f"{name!r} is no writer; after the colon goes how many seconds each conversation takes, as in scripted:0.2",
+            f"{name!r} is not a writer; after the colon, set the seconds per conversation, as in scripted:0.2",
             processor=name,
         )
 
@@ -38,7 +35,7 @@ def scripted(name: str) -> Processor:
 
 
 def compose(item: Item) -> Conversation:
-    """Compose the conversation for an item; the same item always gives the same."""
+    """Compose the conversation for an item, deterministically."""
     speaker = f"As {item.persona}, I" if item.persona else "I"
     details = ", ".join(f"{name}: {_short(value)}" for name, value in item.parameters.items())
     turns = (

@@ -1,4 +1,4 @@
-"""The shapes in which models write the turns of a conversation as JSON. Pure."""
+"""Parsing of turns from the JSON shapes that models use. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from backstay.generate.prompt import role_of, turn_keys
 from backstay.library.conversation import Turn
 
 _MAX_WRAPPERS = 4
-# Without case and underscores:
+# In lower case, without separators:
 _WRAPPERS = frozenset(
     {
         *("turns", "conversation", "conversations", "messages", "dialogue", "dialog"),
@@ -28,30 +28,30 @@ _LIKE_A_TURN = re.compile(rf"(?:{'|'.join(_ROLES)}|turn|message)\d+(?![\d.])")
 
 
 class InvalidTurns(Exception):
-    """A value that holds no turns as asked for. The message says what is wrong, quoting nothing."""
+    """A value without the requested turns. The message says what is wrong, without quoting it."""
 
 
 def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
-    """Return the turns of a value, in one of the shapes that models use; `exactly` allows no other keys in it.
+    """Return the turns of a value in any of the shapes that models use; `exactly` allows no other keys.
 
     Raises:
-        InvalidTurns: it has none, or others than were asked for.
+        InvalidTurns: it has no turns, or other turns than requested.
     """
-    found = _read(value, turn_keys(turns), _MAX_WRAPPERS)
+    parsed = _read(value, turn_keys(turns), _MAX_WRAPPERS)
     if exactly and not _holds_only(value, {_folded(key) for key in turn_keys(turns)}):
         raise InvalidTurns("its punctuation is broken")
-    return found
+    return parsed
 
 
 def is_one_turn(value: Any) -> bool:
-    """Return whether a value holds one turn, and others may follow it: one object a line."""
+    """Return whether a value is a single turn, as in output with one object per line."""
     if not isinstance(value, dict):
         return False
     return _pair(value) is not None or any(_folded(name) in _ROLE_NAMES for name in value)
 
 
 def continues_turns(value: Any, turns: int) -> bool:
-    """Return whether a value that follows a conversation of so many turns seems to be more of it."""
+    """Return whether a value after a conversation of so many turns seems to contain further turns."""
     if is_one_turn(value):
         return True
     known = {_folded(key) for key in turn_keys(turns)}
@@ -59,7 +59,7 @@ def continues_turns(value: Any, turns: int) -> bool:
 
 
 def begins_turns(text: str, start: int) -> bool:
-    """Return whether the object or list that begins there seems to be one of turns, as far as it goes."""
+    """Return whether the possibly truncated object or list at `start` seems to contain turns."""
     begin = _BEGIN.match(text, start)
     if begin is None:
         return False
@@ -88,7 +88,7 @@ def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Return what a value is only a wrapper of, or None."""
+    """Return the value inside a wrapper; None if the value is not a wrapper."""
     if isinstance(value, str):
         return next(decode(value), None) if value.lstrip()[:1] in ("{", "[") else None
     if isinstance(value, list):
@@ -105,11 +105,11 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _with_keys(value: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any]:
-    """Return a mapping with the keys that were asked for, however they are written in it."""
-    wanted = {_folded(key): key for key in keys}
+    """Return a mapping with variants of the requested keys replaced by the keys themselves."""
+    by_folded_key = {_folded(key): key for key in keys}
     renamed: dict[str, Any] = {}
     for key, text in value.items():
-        name = wanted.get(_folded(key), key)
+        name = by_folded_key.get(_folded(key), key)
         if name in renamed:
             raise InvalidTurns("it has two keys for one turn")
         renamed[name] = text
@@ -128,21 +128,21 @@ def _keyed(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
     return turns
 
 
-def _alternating(found: list[Turn], turns: int) -> list[Turn]:
-    for number, turn in enumerate(found):
+def _alternating(entries: list[Turn], turns: int) -> list[Turn]:
+    for number, turn in enumerate(entries):
         if turn.role != role_of(number):
             raise InvalidTurns(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
-    if len(found) != turns:
-        raise _miscounted(len(found), turns)
-    return found
+    if len(entries) != turns:
+        raise _miscounted(len(entries), turns)
+    return entries
 
 
-def _miscounted(found: int, turns: int) -> InvalidTurns:
-    return InvalidTurns(f"it has {found} turns, and {turns} were asked for")
+def _miscounted(count: int, turns: int) -> InvalidTurns:
+    return InvalidTurns(f"it has {count} turns, and {turns} were asked for")
 
 
 def _text(value: Any, name: str) -> str:
-    """Return the text of a turn, which may be the one text of an object or a list."""
+    """Return the text of a turn, which may be the only text in an object or a list."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and len(value) == 1:
@@ -172,7 +172,7 @@ def _listed(entry: Any, number: int) -> Turn:
 
 
 def _pair(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """Return the role and text of an object whose only key is the role."""
+    """Return the role and text of an object whose only key is the role; None for others."""
     if len(entry) == 1:
         ((role, content),) = entry.items()
         if _TURN_KEY.fullmatch(_folded(role)):
@@ -181,9 +181,9 @@ def _pair(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
 
 
 def _only(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return the value that stands under one of the names; None where values differ, as either would be lost."""
-    found = [value for value in _all_of(entry, names) if value is not None]
-    return found[0] if found and all(value == found[0] for value in found) else None
+    """Return the value under any of the names; None if there is none, or if values differ."""
+    values = [value for value in _all_of(entry, names) if value is not None]
+    return values[0] if values and all(value == values[0] for value in values) else None
 
 
 def _all_of(entry: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
@@ -200,7 +200,7 @@ def _check_repeated(value: Any, name: str) -> None:
 
 
 def _holds_only(value: Any, keys: set[str]) -> bool:
-    """Return whether all keys in a value are those of turns, of their parts or of wrappers."""
+    """Return whether all keys in a value belong to turns, their fields or wrappers."""
     if isinstance(value, dict):
         known = {*keys, *_ROLES, *_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES}
         return all(_folded(key) in known and _holds_only(inner, keys) for key, inner in value.items())

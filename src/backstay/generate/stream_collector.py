@@ -1,4 +1,4 @@
-"""From the parts of a streamed answer to the body that the same answer has without streaming. Pure."""
+"""Collection of a streamed answer into the body that the same answer has without streaming. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -8,28 +8,28 @@ from backstay.generate.delta_merger import DeltaMerger
 
 
 class IncompleteStream(Exception):
-    """What was streamed is not a whole answer. The message says why, and quotes nothing."""
+    """A stream without a whole answer. The message says why, and quotes nothing."""
 
 
 class StreamCollector(Protocol):
-    """Puts together the answer of one call, from the data of its events in order."""
+    """A collector of the answer to one call, fed with the data of its events in order."""
 
     @property
     def error(self) -> Mapping[str, Any] | None:
-        """The body of an error that came in place of the rest."""
+        """The body of an error that ended the stream."""
         ...
 
     @property
     def is_finished(self) -> bool:
-        """The model has said why it stopped."""
+        """Whether the model has given its finish reason."""
         ...
 
     def add(self, data: Mapping[str, Any]) -> None:
-        """Take in the data of the next event. Raises IncompleteStream."""
+        """Add the data of the next event. Raises IncompleteStream."""
         ...
 
     def body(self) -> Mapping[str, Any]:
-        """Return the answer as far as it has come, or the error."""
+        """Return the answer received so far, or the error."""
         ...
 
 
@@ -37,7 +37,7 @@ _ANTHROPIC = ("message_", "content_block_", "error")
 
 
 class AnyShapeCollector:
-    """Collects a stream that was not asked for, in whichever shape it comes. Implements `StreamCollector`."""
+    """A collector for a stream in either API, detected from its events. Implements `StreamCollector`."""
 
     def __init__(self) -> None:
         self._collector: StreamCollector | None = None
@@ -58,7 +58,7 @@ class AnyShapeCollector:
             elif "choices" in data or "error" in data or data.get("object"):
                 self._collector = OpenAICollector()
             else:
-                return  # a sign of life, such as a ping, is of no language
+                return  # a keep-alive event, such as a ping, fits either API
         self._collector.add(data)
 
     def body(self) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ class AnyShapeCollector:
 
 
 class OpenAICollector:
-    """Collects chunks of a chat completion: the first choice of them. Implements `StreamCollector`."""
+    """A collector of the first choice of a chat completion. Implements `StreamCollector`."""
 
     def __init__(self) -> None:
         self.error: Mapping[str, Any] | None = None
@@ -81,7 +81,7 @@ class OpenAICollector:
     def add(self, data: Mapping[str, Any]) -> None:
         if data.get("error") or data.get("object") == "error":
             if self.is_finished and self._finish != "error":
-                return  # what went wrong after the answer, in the accounting perhaps, does not make it less whole
+                return  # an error after a complete answer does not affect it
             self.error = data if data.get("error") else {"error": data}
             return
         self._head |= {name: value for name, value in data.items() if name not in ("choices", "usage")}
@@ -105,7 +105,7 @@ class OpenAICollector:
         if choice.get("finish_reason"):
             self._finish, self.is_finished = choice["finish_reason"], True
         delta, whole = choice.get("delta"), choice.get("message")
-        if not isinstance(delta, Mapping) and isinstance(whole, Mapping):  # some servers send all of it at once
+        if not isinstance(delta, Mapping) and isinstance(whole, Mapping):  # some servers send the whole message at once
             self._message, self._calls, self._call_ids = DeltaMerger(), [], []
             delta = whole
         delta = _mapping(delta)
@@ -116,7 +116,7 @@ class OpenAICollector:
                 self._call_of(call).add({name: value for name, value in call.items() if name != "index"})
 
     def _call_of(self, call: Mapping[str, Any]) -> DeltaMerger:
-        """Return the call that a part belongs to: by its index, or where there is none, by its id."""
+        """Return the tool call that a delta belongs to, by its index or, without one, by its id."""
         index, name = call.get("index"), call.get("id")
         label = ("index", index) if isinstance(index, int) else ("id", name)
         if label not in self._call_ids:
@@ -128,7 +128,7 @@ class OpenAICollector:
 
 
 class AnthropicCollector:
-    """Collects the events of a message. Implements `StreamCollector`."""
+    """A collector of the events of an Anthropic message. Implements `StreamCollector`."""
 
     def __init__(self) -> None:
         self.error: Mapping[str, Any] | None = None
@@ -164,7 +164,7 @@ class AnthropicCollector:
         return {**self._message, "content": [block.whole() for block in self._blocks.values()], **usage}
 
     def _note_usage(self, usage: Any) -> None:
-        # Later counts are of all so far, and may leave out what has not changed.
+        # Counts are cumulative, and later events may omit unchanged ones.
         self._usage |= {name: value for name, value in _mapping(usage).items() if value is not None}
 
 
@@ -179,17 +179,17 @@ class _Block:
         self._pieces.add({name: value for name, value in delta.items() if name != "type"})
 
     def whole(self) -> dict[str, Any]:
-        parts = self._pieces.joined()
-        written = parts.pop("partial_json", None)
-        citation = parts.pop("citation", None)
-        block = {**self._start, **parts}
-        for name in ("text", "thinking"):  # the block may begin with some of it
-            if isinstance(self._start.get(name), str) and name in parts:
-                block[name] = self._start[name] + parts[name]
+        values = self._pieces.joined()
+        arguments = values.pop("partial_json", None)
+        citation = values.pop("citation", None)
+        block = {**self._start, **values}
+        for name in ("text", "thinking"):  # the start event may contain the beginning
+            if isinstance(self._start.get(name), str) and name in values:
+                block[name] = self._start[name] + values[name]
         if citation is not None:
             block["citations"] = citation
-        if written:
-            block["input"] = _json_or_text(written)
+        if arguments:
+            block["input"] = _json_or_text(arguments)
         return block
 
 
@@ -198,7 +198,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _json_or_text(text: str) -> Any:
-    """Return what a model wrote as JSON; as its text, where it stopped in the middle, or a key would be lost."""
+    """Return parsed JSON, or the text itself if it is truncated or has a duplicate key."""
     try:
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError):
@@ -208,5 +208,5 @@ def _json_or_text(text: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("duplicate key")
     return value

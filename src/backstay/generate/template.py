@@ -1,9 +1,9 @@
-"""Templates of prompts: Jinja2, sandboxed, and bounded in what one rendering may do.
+"""Prompt templates: sandboxed Jinja2 with bounded rendering.
 
-The sandbox keeps a template from Python's internals. It does not keep one from running for ever, or from filling the
-memory. So every turn of a loop, call, filter and comparison is a step here, and more than one where it is about large
-values: all that is made in one rendering is bounded by that. What makes a huge text out of a small one at once is left
-out, or measured before. Nothing is computed while a template is compiled.
+Jinja's sandbox blocks access to Python's internals but does not limit time or memory. Therefore each loop iteration,
+call, filter and comparison costs a step here, and more steps for large values, which bounds everything that one
+rendering creates. Operations that turn a small text into a huge one are removed, or measured in advance. Nothing is
+computed while a template is compiled.
 """
 
 import functools
@@ -22,12 +22,12 @@ from backstay.errors import RecipeError, UnknownVariable
 
 _MAX_STEPS = 20_000
 _STEP_CHARACTERS = 1_000  # characters of a value that cost one more step
-_ENTRY_CHARACTERS = 20  # what each entry of a list counts as
+_ENTRY_CHARACTERS = 20  # size of a list entry
 _LONGEST_TEXT = 2_000_000  # characters of one prompt, and of any value in it
 _LONGEST_MARKUP = 100_000  # for filters whose time grows with its square
 _MAX_DIGITS = 30
 _NOT_FILTERS = ("batch", "center", "format", "indent", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
-# Of values, these methods may be called, none of which makes a large value out of a small one without being measured.
+# The only methods that may be called: none creates a large value from a small one without being measured.
 _OF_TEXT = """
 capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric
 isprintable isspace istitle isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex
@@ -47,22 +47,22 @@ _steps: ContextVar[int] = ContextVar("steps")
 
 
 class AbsentValue(StrictUndefined):
-    """A value that an item may have or not: `{% if persona %}` is false without one, printing it is an error."""
+    """A missing optional value: it is false in `{% if persona %}`, and printing it is an error."""
 
     __slots__ = ()
 
-    def __bool__(self) -> bool:  # type: ignore[override]  # the one thing in which it is less strict
+    def __bool__(self) -> bool:  # type: ignore[override]  # the only difference from StrictUndefined
         return False
 
 
 class Template:
-    """One template. Rendering depends on nothing but what is given."""
+    """A compiled template. Rendering depends only on the passed values."""
 
     def __init__(self, source: str, what: str) -> None:
-        """Compile it; `what` names it in errors.
+        """Compile a template; `what` names it in errors.
 
         Raises:
-            RecipeError: it is no template; the message says where.
+            RecipeError: the syntax is invalid; the message says where.
         """
         self._what = what
         try:
@@ -73,10 +73,10 @@ class Template:
             raise RecipeError(f"{what} is nested too deeply", template=what) from error
 
     def render(self, values: Mapping[str, Any], where: str) -> str:
-        """Return the text for one item, which stands at `where`.
+        """Render the text for one item, whose position is `where`.
 
         Raises:
-            UnknownVariable: it uses what the item does not have.
+            UnknownVariable: the template uses a variable that the item does not have.
             RecipeError: it cannot be rendered for another reason.
         """
         token = _steps.set(0)
@@ -92,19 +92,19 @@ class Template:
         except UndefinedError as error:
             known = ", ".join(name for name, value in values.items() if not isinstance(value, AbsentValue))
             raise UnknownVariable(
-                f"{where}: {self._what} needs what is not there: {_one_line(error.message)}; there are: {known}",
+                f"{where}: {self._what} uses a missing value: {_one_line(error.message)}; there are: {known}",
                 where=where,
                 field=self._what,
             ) from error
         except SecurityError as error:
-            raise RecipeError(f"{where}: {self._what} does what a template may not: {_one_line(str(error))}") from error
+            raise RecipeError(f"{where}: {self._what} is not allowed: {_one_line(str(error))}") from error
         except TemplateError as error:
             raise RecipeError(f"{where}: {self._what} cannot be rendered: {_one_line(str(error))}") from error
         except RecursionError as error:
             raise RecipeError(f"{where}: {self._what} calls itself too often") from error
         except Exception as error:
-            # An expression can raise anything. Its message may quote the item, so it is left out.
-            line = f", line {found}" if (found := _line_of(error)) else ""
+            # An expression can raise any error. Its message may quote the item, so it is omitted.
+            line = f", line {number}" if (number := _line_of(error)) else ""
             raise RecipeError(f"{where}: {self._what}{line} cannot be rendered: {_reason_of(error)}") from error
         finally:
             _steps.reset(token)
@@ -117,7 +117,7 @@ def _compiled(source: str) -> Any:
 
 
 class _Measuring(NodeTransformer):
-    """Counts loops, and measures values that the environment does not see: lists, items, joined texts."""
+    """A transformer that counts loops, and measures values that bypass the environment: lists, items, joined texts."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named after the node
         literal = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
@@ -135,7 +135,7 @@ class _Measuring(NodeTransformer):
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        node.nodes = [_filtered(one) for one in node.nodes]
+        node.nodes = [_filtered(operand) for operand in node.nodes]
         return _filtered(node)
 
     def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:  # noqa: N802
@@ -154,15 +154,15 @@ class _Measuring(NodeTransformer):
     visit_Dict = visit_Tuple = visit_List  # noqa: N815
 
 
-def _filtered(node: Any, name: str = "measured", *given: nodes.Expr) -> nodes.Filter:
-    return nodes.Filter(node, name, list(given), [], None, None, lineno=node.lineno)
+def _filtered(node: Any, name: str = "measured", *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
 
 
 def _spend(steps: int = 1) -> None:
-    taken = _steps.get(0) + steps
-    if taken > _MAX_STEPS:
+    total = _steps.get(0) + steps
+    if total > _MAX_STEPS:
         raise SecurityError(f"it takes more than {_MAX_STEPS:,} steps")
-    _steps.set(taken)
+    _steps.set(total)
 
 
 def _counted(values: Iterable[Any], steps: int) -> Iterator[Any]:
@@ -194,7 +194,7 @@ def _measured(*values: Any) -> Any:
     return values[0] if values else None
 
 
-@pass_context  # so that nothing is computed when the template is compiled
+@pass_context  # prevents evaluation when the template is compiled
 def _printed(_: Context, value: Any) -> Any:
     return _measured(value)
 
@@ -203,58 +203,58 @@ def _in_bounds(function: Callable[..., Any], before: Callable[..., Any] | None) 
     """Return a filter or test that measures its arguments and its result."""
 
     @functools.wraps(function)
-    def bounded(*given: Any, **named: Any) -> Any:
-        _measured(*given, *named.values())
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        _measured(*args, *kwargs.values())
         if before is not None:
-            given = before(*given, **named)
-        return _measured(function(*given, **named))
+            args = before(*args, **kwargs)
+        return _measured(function(*args, **kwargs))
 
     return bounded
 
 
-def _refuse_longer(length: int) -> None:
+def _check_length(length: int) -> None:
     if length > _LONGEST_TEXT:
         raise SecurityError(f"a text is longer than {_LONGEST_TEXT:,} characters")
 
 
-def _before_replace(*given: Any, **named: Any) -> tuple[Any, ...]:
-    _, text, old, new = (*given, *(named.get(name, "") for name in ("old", "new")[len(given) - 2 :]))[:4]
-    _refuse_longer(len(str(text)) + str(text).count(str(old)) * len(str(new)))
-    return given
+def _before_replace(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    _, text, old, new = (*args, *(kwargs.get(name, "") for name in ("old", "new")[len(args) - 2 :]))[:4]
+    _check_length(len(str(text)) + str(text).count(str(old)) * len(str(new)))
+    return args
 
 
-def _before_join(context: Any, values: Iterable[Any], *given: Any, **named: Any) -> tuple[Any, ...]:
-    parts = list(values)
-    _measured(parts)
-    _refuse_longer(len(parts) * max(0, *(len(str(text)) for text in (*given, *named.values())), 0))
-    return context, parts, *given
+def _before_join(context: Any, values: Iterable[Any], *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    texts = list(values)
+    _measured(texts)
+    _check_length(len(texts) * max(0, *(len(str(text)) for text in (*args, *kwargs.values())), 0))
+    return context, texts, *args
 
 
-def _before_round(*given: Any, **named: Any) -> tuple[Any, ...]:
-    return _refuse_large(given, given[1:], named)
+def _before_round(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    return _check_numbers(args, args[1:], kwargs)
 
 
-def _before_tojson(*given: Any, **named: Any) -> tuple[Any, ...]:
-    return _refuse_large(given, given[2:], named)
+def _before_tojson(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    return _check_numbers(args, args[2:], kwargs)
 
 
-def _refuse_large(given: tuple[Any, ...], options: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
-    for number in (*options, *named.values()):
+def _check_numbers(args: tuple[Any, ...], options: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    for number in (*options, *kwargs.values()):
         if isinstance(number, int) and abs(number) > _MAX_DIGITS:
             raise SecurityError(f"it asks for more than {_MAX_DIGITS} digits or spaces")
-    return given
+    return args
 
 
-def _before_sum(*given: Any, **named: Any) -> tuple[Any, ...]:
-    if not all(isinstance(start, int | float | str | None) for start in (*given[2:], *named.values())):
+def _before_sum(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    if not all(isinstance(start, int | float | str | None) for start in (*args[2:], *kwargs.values())):
         raise SecurityError("it adds up values that are not numbers")
-    return given
+    return args
 
 
-def _before_markup(*given: Any, **_: Any) -> tuple[Any, ...]:
-    if any(isinstance(text, str) and len(text) > _LONGEST_MARKUP for text in given):
+def _before_markup(*args: Any, **_: Any) -> tuple[Any, ...]:
+    if any(isinstance(text, str) and len(text) > _LONGEST_MARKUP for text in args):
         raise SecurityError(f"it takes markup of at most {_LONGEST_MARKUP:,} characters")
-    return given
+    return args
 
 
 _BEFORE: Mapping[str, Callable[..., Any]] = {
@@ -271,14 +271,14 @@ _ADDING = frozenset({"replace", "join"})
 class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%", "<<"})
 
-    def call(self, context: Context, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    def call(self, context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         owner = getattr(function, "__self__", None)
-        _measured(owner, *given, *named.values())
+        _measured(owner, *args, *kwargs.values())
         if isinstance(owner, str) and (name := getattr(function, "__name__", "")) in _ADDING:
-            # As the filters of these names, which take first what is not ours.
-            given = _BEFORE[name](None, *((owner, *given) if name == "replace" else (*given, owner)), **named)
-            given = given[2:] if name == "replace" else given[1:2]
-        return _measured(super().call(context, function, *given, **named))
+            # Like the filters of these names, whose first argument is a context.
+            args = _BEFORE[name](None, *((owner, *args) if name == "replace" else (*args, owner)), **kwargs)
+            args = args[2:] if name == "replace" else args[1:2]
+        return _measured(super().call(context, function, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "+":
@@ -290,7 +290,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def wrap_str_format(self, value: Any) -> None:
-        """Leave `format` to `is_safe_attribute`: the sandbox would allow it otherwise, and it makes any width."""
+        """Leave `format` to `is_safe_attribute`: the sandbox would allow it, with any width."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         methods = next((names for kind, names in _METHODS.items() if isinstance(obj, kind)), None)
@@ -301,12 +301,12 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 def _line_of(error: BaseException) -> int | None:
     """Return the line of the template that raised an error."""
-    found, trace = None, error.__traceback__
+    line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<template>":
-            found = trace.tb_lineno
+            line = trace.tb_lineno
         trace = trace.tb_next
-    return found
+    return line
 
 
 def _reason_of(error: Exception) -> str:
@@ -322,7 +322,7 @@ def _reason_of(error: Exception) -> str:
 
 
 def _one_line(text: str | None) -> str:
-    # Names of variables come from the recipe, so they may be quoted; anything longer may be text of an item.
+    # Names of variables come from the recipe and may be quoted; a longer text may come from an item.
     line = " ".join((text or "").split())
     return line if len(line) <= 160 else f"{line[:159]}…"
 

@@ -142,7 +142,7 @@ async def _sample(provider, recipe, path):
 
 
 async def test_control_without_its_end_an_unfinished_answer_is_stored(provider, generate, monkeypatch, stored):
-    """With the check of its end switched off, an answer that was cut at its maximum length is kept."""
+    """With the check of its end switched off, an answer that was truncated at its maximum length is stored."""
     monkeypatch.setattr(answer_parser, "_check_end", lambda _: None)
     provider.behaviour = lambda _: Said(_GOOD, finish="length")
 

@@ -141,12 +141,12 @@ async def test_a_proxy_whose_name_is_unknown_is_named(monkeypatch):
     """A host that is not found is told apart from the endpoint's own."""
     monkeypatch.setenv("ALL_PROXY", "proxy.invalid:3128")
 
-    assert "proxy.invalid:3128 (ALL_PROXY) does not answer (there is no host proxy.invalid)" in str(
+    assert "proxy.invalid:3128 (ALL_PROXY) does not answer (host proxy.invalid not found)" in str(
         await _fails("http://models.example/v1")
     )
     monkeypatch.setenv("NO_PROXY", "models.invalid")
     direct = await _fails("http://models.invalid/v1")
-    assert (str(direct), direct.proxy) == ("there is no host models.invalid", None)
+    assert (str(direct), direct.proxy) == ("host models.invalid not found", None)
 
 
 async def test_a_tunnel_that_is_refused_for_another_reason_was_never_asked_through(monkeypatch):

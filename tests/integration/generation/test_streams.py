@@ -195,7 +195,7 @@ async def test_what_came_of_a_broken_answer_is_kept(provider, generate, attempts
     [
         ({"Content-Encoding": "gzip"}, "not encoded as its headers say"),
         ({"Content-Encoding": "deflate"}, "not encoded as its headers say"),
-        ({"X-Report": "x" * 70_000}, "a header of its answer is larger than 64 KB"),
+        ({"X-Report": "x" * 70_000}, "a header of its response is larger than 64 KB"),
     ],
     ids=["gzip", "deflate", "header"],
 )

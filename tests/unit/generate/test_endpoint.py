@@ -70,7 +70,7 @@ def test_where_a_model_is_asked(model, base_url, url, name, key_required):
         ("http://a%41b/v1", "characters that no name"),
         ("http://[::1].example/v1", "only a port may follow"),
         ("http://x[::1]/v1", "only a port may follow"),
-        ("http://[v1.a]/v1", "no IPv6 address"),
+        ("http://[v1.a]/v1", "not an IPv6 address"),
         ("", "must begin with http"),
     ],
 )

@@ -221,7 +221,9 @@ def test_a_missing_key_is_said_to_be_missing():
     without = classify_response(401, {}, "", _ENDPOINT, NOW, has_key=False)
     wrong = classify_response(401, {}, "", _ENDPOINT, NOW)
 
-    assert without.message == "No key is set: api.openai.com wants one (401); put it into OPENAI_API_KEY, then resume"
+    assert (
+        without.message == "No key is set: api.openai.com requires one (401); put it into OPENAI_API_KEY, then resume"
+    )
     assert "does not accept the key in OPENAI_API_KEY" in wrong.message
 
 

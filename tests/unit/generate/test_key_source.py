@@ -39,7 +39,7 @@ def test_what_cannot_be_a_key_is_reported_without_being_shown(text):
     if text == "'":
         assert _sources({"K": text}).read("K") == "'"
         return
-    with pytest.raises(ApiKeyMissing, match=r"^What K holds cannot be an API key") as raised:
+    with pytest.raises(ApiKeyMissing, match=r"^The value of K cannot be an API key") as raised:
         _sources({"K": text}).read("K")
 
     assert "cret" not in raised.value.message
@@ -66,8 +66,8 @@ def test_a_command_is_run_once_in_the_directory_of_the_settings(tmp_path):
     [
         (f"echo {_KEY} >&2; echo {_KEY}; exit 3", "ended with status 3; run it by hand"),
         ("no-such-program-anywhere", "ended with status 127"),
-        ("true", r"^What the command for K prints is empty \(\[keys.K\]"),
-        (f"echo {_KEY}; echo {_KEY}", "^What the command for K prints cannot be an API key"),
+        ("true", r"^The output of the command for K is empty \(\[keys.K\]"),
+        (f"echo {_KEY}; echo {_KEY}", "^The output of the command for K cannot be an API key"),
         ("read line < /dev/tty", "ended with status"),
         ("read line", "ended with status 1"),
         (f"yes {_KEY}", "^The command for K .* prints more than 65,536 bytes"),
@@ -176,8 +176,8 @@ def test_a_key_file_without_a_key_is_reported(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("pipe", "/pipe for K .* cannot be read: it is no regular file; .* `command`"),
-        ("/dev/zero", "^The key file /dev/zero for K .*: it is no regular file"),
+        ("pipe", "/pipe for K .* cannot be read: it is not a regular file; .* `command`"),
+        ("/dev/zero", "^The key file /dev/zero for K .*: it is not a regular file"),
         ("~nobody-of-this-name/key", "~nobody-of-this-name/key for K .* cannot be read: Could not determine"),
         ("with\0in", "cannot be read: embedded null byte"),
     ],
@@ -203,7 +203,7 @@ def test_a_line_of_a_shell_is_no_key(line, tmp_path):
     (tmp_path / "key").write_text(line)
 
     with pytest.raises(
-        ApiKeyMissing, match=r"^What the key file for K holds begins with \w+=; leave the key alone"
+        ApiKeyMissing, match=r"^The content of the key file for K begins with \w+=; leave the key alone"
     ) as raised:
         _sources(directory=tmp_path, file="key").read("K")
 
@@ -221,7 +221,7 @@ def test_headers_take_their_values_from_the_environment():
     assert sources.headers("elsewhere.example") == {}
     with pytest.raises(SettingsError, match=r"X-Other for b\.example:8000 takes its value from O, which is not set"):
         sources.headers("b.example:8000")
-    with pytest.raises(SettingsError, match="What ODD holds cannot be sent as the header X-Odd") as raised:
+    with pytest.raises(SettingsError, match="The value of ODD cannot be sent as the header X-Odd") as raised:
         sources.headers("c.example")
     assert "lines-of-it" not in raised.value.message
 
@@ -247,8 +247,8 @@ def test_a_host_is_the_same_however_it_is_written(written, asked):
 @pytest.mark.parametrize(
     ("host", "header", "variable", "says"),
     [
-        ("h", "X Y", "S", "'X Y' cannot be the name of a header"),
-        ("h", "", "S", "'' cannot be the name of a header"),
+        ("h", "X Y", "S", "'X Y' is not a valid header name"),
+        ("h", "", "S", "'' is not a valid header name"),
         ("h", "Host", "S", "'Host' is set by the connection itself"),
         (
             "h",

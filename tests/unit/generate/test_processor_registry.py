@@ -84,20 +84,20 @@ def test_current_folder_is_added_once(module, tmp_path):
 @pytest.mark.parametrize("name", ["generate", "", ":", "a:", ":b", "caller", "unscripted"])
 def test_name_of_another_form_is_refused(name):
     """The message shows both forms there are."""
-    assert _refusal(name) == f"{name!r} is no processor; name one as module:function, or use the built-in `scripted`"
+    assert _refusal(name) == f"{name!r} is not a processor; name one as module:function, or use the built-in `scripted`"
 
 
 @pytest.mark.parametrize("name", ["no_such_module", "no_such_package.inner"])
 def test_missing_module_is_told(module, tmp_path, name):
     """With where it was looked for."""
-    assert _refusal(f"{name}:f") == f"There is no module {name!r}, neither installed nor in {tmp_path}"
+    assert _refusal(f"{name}:f") == f"Module {name!r} not found, neither installed nor in {tmp_path}"
 
 
 def test_missing_part_of_a_package_is_told(module, tmp_path):
     """The package is there, the module in it is not."""
     module("", "there_pkg.__init__")
 
-    assert _refusal("there_pkg.none:f") == f"There is no module 'there_pkg.none', neither installed nor in {tmp_path}"
+    assert _refusal("there_pkg.none:f") == f"Module 'there_pkg.none' not found, neither installed nor in {tmp_path}"
 
 
 def test_missing_function_is_told(module):

@@ -154,6 +154,6 @@ def test_a_hint_stands_before_what_the_answer_must_look_like():
 
     lines = prompt.with_hint("assistant_1 is missing").user.splitlines()
 
-    assert lines[-3] == "An earlier answer was refused: assistant_1 is missing."
+    assert lines[-3] == "An earlier answer was rejected: assistant_1 is missing."
     assert [line for line in lines if line != lines[-3]] == prompt.user.splitlines()
-    assert Prompt("s", "x").with_hint("y") == Prompt("s", "x\n\nAn earlier answer was refused: y.")
+    assert Prompt("s", "x").with_hint("y") == Prompt("s", "x\n\nAn earlier answer was rejected: y.")

@@ -69,7 +69,7 @@ def test_what_is_asked_directly(no_proxy, url, is_direct):
             "^HTTPS_PROXY names a socks5 proxy, which is not supported; set it to",
         ),
         ("socks5h://hunter2@one.example:1080", "names a socks5h proxy"),
-        ("hun:ter2://one.example", "names a strange kind of proxy"),
+        ("hun:ter2://one.example", "names an unknown kind of proxy"),
         ("http://:3128", "is not the address of a proxy"),
         ("http://me:hunter2@one.example:port", "is not the address of a proxy"),
         ("http://one.example:99999", "is not the address of a proxy"),

@@ -16,7 +16,7 @@ def _refuse(suspicions, suspected_at=None, *, item=None):
 
 def _pass(suspicions):
     call = suspicions.begin()
-    suspicions.clear(call)
+    suspicions.record_success(call)
     suspicions.end(call)
 
 
@@ -58,7 +58,7 @@ def test_the_last_item_is_to_blame_when_only_it_was_refused(others, blame):
     slow = [suspicions.begin() for _ in range(8)]
     refused = [_refuse(suspicions, item="last"), *(_refuse(suspicions, item="other") for _ in range(others))]
     for call in slow:
-        suspicions.clear(call)
+        suspicions.record_success(call)
         suspicions.end(call)
 
     refused += [_refuse(suspicions, suspicions.latest_call, item="last") for _ in range(3)]
@@ -73,7 +73,7 @@ def test_what_was_under_way_at_a_refusal_does_not_speak_against_the_item():
     assert [_refuse(suspicions) for _ in range(4)] == [ErrorScope.NOT_KNOWN] * 4
     refused_at = suspicions.latest_call
     for call in slow:
-        suspicions.clear(call)
+        suspicions.record_success(call)
         suspicions.end(call)
 
     blamed = [_refuse(suspicions, refused_at) for _ in range(3)]
@@ -92,7 +92,7 @@ def test_calls_under_way_are_waited_for():
     refused_at = suspicions.latest_call
     assert _refuse(suspicions, refused_at) is ErrorScope.NOT_KNOWN
     for call in calls[10:]:
-        suspicions.clear(call)
+        suspicions.record_success(call)
         suspicions.end(call)
     _pass(suspicions)
 
@@ -177,7 +177,7 @@ def test_many_calls_under_way_at_once_are_no_proof():
 
 def test_only_the_latest_are_remembered():
     """Memory stays flat over any number of items; what was put again is the latest."""
-    recent = RecentValues(most=3)
+    recent = RecentValues(capacity=3)
     for number in range(1, 4):
         recent.put(number, str(number))
     recent.put(1, "again")

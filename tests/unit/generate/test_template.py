@@ -40,7 +40,7 @@ def test_an_unknown_variable_names_row_and_variable():
 
     assert (
         raised.value.message
-        == "topics.csv line 7: the prompt needs what is not there: 'tone' is undefined; there are: topic, mood"
+        == "topics.csv line 7: the prompt uses a missing value: 'tone' is undefined; there are: topic, mood"
     )
 
 

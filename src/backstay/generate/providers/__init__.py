@@ -1,4 +1,4 @@
-"""Who writes: the providers of models, and a writer without one."""
+"""The built-in providers of models."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Anthropic's messages. Structure is asked for through a tool that the model has to call."""
+"""Anthropic's Messages API. Structured output is requested through a tool that the model must call."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from backstay.generate.providers.provider import (
     tokens,
 )
 
-_WITHOUT_SAMPLING = "2026-10-21"  # the first version that refuses these
+_WITHOUT_SAMPLING = "2026-10-21"  # the first version that rejects sampling parameters
 _SAMPLING = ("temperature", "top_p", "top_k")
-_MAX_TOKENS = 4_096  # the API wants a bound; this one is taken where the recipe has none
+_MAX_TOKENS = 4_096  # default for recipes without a maximum, which the API requires
 _TOOL = "conversation"
 _CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anthropic(Provider):
-    """Messages."""
+    """Anthropic's Messages API."""
 
     name: str = "anthropic"
     base_url: str | None = "https://api.anthropic.com/v1"
@@ -57,8 +57,8 @@ class Anthropic(Provider):
         if request.stream:
             body["stream"] = True
         if request.structure is Structure.SCHEMA:
-            told = "Hand over the conversation that was asked for."
-            body["tools"] = [{"name": _TOOL, "description": told, "input_schema": schema(turn_keys(request.turns))}]
+            text = "Hand over the conversation that was asked for."
+            body["tools"] = [{"name": _TOOL, "description": text, "input_schema": schema(turn_keys(request.turns))}]
             body["tool_choice"] = {"type": "tool", "name": _TOOL}
         return {**body, **request.parameters}
 
@@ -77,20 +77,20 @@ class Anthropic(Provider):
         blocks = [block for block in content if isinstance(block, Mapping)]
         calls = [block for block in blocks if block.get("type") == "tool_use"]
         calls = [call for call in calls if call.get("name") == _TOOL] or calls
-        *earlier, given = [value for call in calls if (value := call.get("input"))] or [None]
+        *earlier, data = [value for call in calls if (value := call.get("input"))] or [None]
         texts, thoughts = texts_in(content)
         signatures = [block["signature"] for block in blocks if isinstance(block.get("signature"), str)]
         return ModelAnswer(
-            finish_reason(reason, is_structure=bool(given)),
+            finish_reason(reason, is_structure=bool(data)),
             reason if isinstance(reason, str) else "none",
             "".join(texts) or None,
-            given,
+            data,
             joined(thoughts),
             signatures[-1] if signatures else None,
             earlier,
         )
 
 
-def refused_parameters(version: str, parameters: Iterable[str]) -> list[str]:
-    """Return those of the parameters that a version of the API no longer takes."""
+def rejected_parameters(version: str, parameters: Iterable[str]) -> list[str]:
+    """Return the parameters that a version of the API no longer accepts."""
     return [name for name in parameters if name in _SAMPLING] if version >= _WITHOUT_SAMPLING else []

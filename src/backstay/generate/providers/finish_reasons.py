@@ -1,8 +1,8 @@
-"""The words by which providers say why a model stopped."""
+"""The finish reasons of providers."""
 
 from backstay.generate.providers.provider import FinishReason
 
-# One table for all: servers that speak OpenAI's language pass on the words of those behind them.
+# One table for all providers: gateways with OpenAI's API pass on the finish reasons of other providers.
 _WORDS = {
     FinishReason.COMPLETE: "stop end_turn stop_sequence eos eos_token stop_token complete completed end_of_turn finish",
     FinishReason.LENGTH: "length max_tokens max_output_tokens max_length max_len model_length token_limit error_limit "
@@ -16,9 +16,9 @@ _CALLS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
 
 
 def finish_reason(reason: object, *, is_structure: bool) -> FinishReason:
-    """Return what a provider's word says; `is_structure` says that a tool was called with what was asked for.
+    """Return the finish reason for a provider's word; `is_structure` if the requested tool was called.
 
-    A word that is not known may stand for an answer that is not whole.
+    An unknown word may mean an incomplete answer.
     """
     if isinstance(reason, str) and (end := _ENDS.get(reason)) is not None:
         return end

@@ -1,4 +1,4 @@
-"""Hosted providers that speak as OpenAI does, one a row. A new one is a row here and its line in the guide."""
+"""Hosted providers with OpenAI's API. A new one needs an entry here and a line in the guide."""
 
 from backstay.generate.providers.openai import OpenAICompatible
 from backstay.generate.providers.provider import Quirk, Structure

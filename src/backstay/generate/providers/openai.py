@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, which most other servers speak too."""
+"""OpenAI's chat completions API, which most other servers offer too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ from backstay.generate.providers.provider import (
 
 _THOUGHTS = ("reasoning_content", "reasoning")
 _TOOL = "conversation"
-_PLAIN = frozenset({"role", "content"})  # all that most messages hold
+_PLAIN = frozenset({"role", "content"})  # the only fields of most messages
 
-OLDER_TOKEN_FIELD = "max_tokens"  # noqa: S105 - a name, and no secret
+OLDER_TOKEN_FIELD = "max_tokens"  # noqa: S105 - a field name, not a secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAICompatible(Provider):
-    """Chat completions, at OpenAI or anywhere else."""
+    """The chat completions API, at OpenAI or another host."""
 
     path: str = "/chat/completions"
     structures: tuple[Structure, ...] = (Structure.SCHEMA, Structure.JSON, Structure.TEXT)
     token_field: str = OLDER_TOKEN_FIELD
-    """Name of the bound on tokens: OpenAI's newer models take only the newer one, most other servers the older."""
+    """Parameter that limits tokens: OpenAI's newer models accept only the newer name, most other servers the older."""
     quirks: frozenset[Quirk] = frozenset()
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
@@ -52,8 +52,8 @@ class OpenAICompatible(Provider):
             if Quirk.NO_STREAM_OPTIONS not in self.quirks:
                 body["stream_options"] = {"include_usage": True}
         if request.structure is Structure.SCHEMA:
-            wanted = {"name": "conversation", "strict": True, "schema": schema(turn_keys(request.turns))}
-            body["response_format"] = {"type": "json_schema", "json_schema": wanted}
+            json_schema = {"name": "conversation", "strict": True, "schema": schema(turn_keys(request.turns))}
+            body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         elif request.structure is Structure.JSON:
             body["response_format"] = {"type": "json_object"}
         return {**body, **request.parameters}
@@ -71,7 +71,7 @@ class OpenAICompatible(Provider):
         choice: Mapping[str, Any] = choices[0]
         message, reason = choice.get("message"), choice.get("finish_reason")
         if message is None and isinstance(choice.get("text"), str):
-            message = {"content": choice["text"]}  # of servers that complete texts
+            message = {"content": choice["text"]}  # from servers with text completions
         if not isinstance(message, dict):
             raise UnreadableResponse("the answer has no message")
         content, word = message.get("content"), reason if isinstance(reason, str) else "none"
@@ -79,9 +79,9 @@ class OpenAICompatible(Provider):
             return ModelAnswer(finish_reason(reason, is_structure=False), word, content)
         texts, thoughts = texts_in(content)
         thoughts = [next((message[name] for name in _THOUGHTS if _is_text(message.get(name))), ""), *thoughts]
-        *earlier, given = [parsed] if (parsed := message.get("parsed")) else _arguments(message) or [None]
-        data = content if isinstance(content, dict) and given is None else given
-        end = finish_reason(reason, is_structure=given is not None)
+        *earlier, last = [parsed] if (parsed := message.get("parsed")) else _arguments(message) or [None]
+        data = content if isinstance(content, dict) and last is None else last
+        end = finish_reason(reason, is_structure=last is not None)
         return ModelAnswer(
             FinishReason.REFUSAL if _refuses(message) else end,
             word,
@@ -93,7 +93,7 @@ class OpenAICompatible(Provider):
 
 
 def _arguments(message: Mapping[str, Any]) -> list[Any]:
-    """Return what a tool was called with, as JSON texts or as values: the tool for conversations, or any."""
+    """Return the arguments of calls to the conversation tool or else to any tool, as JSON texts or as values."""
     calls = message.get("tool_calls")
     called = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     functions = [each for each in (*called, message.get("function_call")) if isinstance(each, dict)]
@@ -103,8 +103,8 @@ def _arguments(message: Mapping[str, Any]) -> list[Any]:
 
 def _refuses(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
-    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    return any(each.get("refusal") for each in (message, *parts))
+    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    return any(each.get("refusal") for each in (message, *blocks))
 
 
 def _is_text(value: object) -> bool:

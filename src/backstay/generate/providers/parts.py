@@ -1,4 +1,4 @@
-"""Contents of messages that come as a list of parts."""
+"""Message contents that are lists of blocks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,26 +10,26 @@ _FIELDS = ("thinking", "reasoning", "thought", "text", "content", "summary")
 
 
 def texts_in(content: Any) -> tuple[list[str], list[str]]:
-    """Return the texts of a content, and apart from them what the model thought."""
+    """Return the texts of a content, and separately the model's reasoning."""
     if isinstance(content, str):
         return [content], []
     texts: list[str] = []
     thoughts: list[str] = []
-    for part in content if isinstance(content, list) else ():
-        if isinstance(part, str):
-            texts.append(part)
-        elif isinstance(part, Mapping):
-            if str(part.get("type")) in _THINKING or part.get("thought") is True:
-                thoughts += _thoughts(part)
-            elif isinstance(part.get("text"), str):
-                texts.append(part["text"])
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, str):
+            texts.append(block)
+        elif isinstance(block, Mapping):
+            if str(block.get("type")) in _THINKING or block.get("thought") is True:
+                thoughts += _thoughts(block)
+            elif isinstance(block.get("text"), str):
+                texts.append(block["text"])
     return texts, thoughts
 
 
-def _thoughts(part: Mapping[str, Any]) -> list[str]:
-    held = next((part[name] for name in _FIELDS if part.get(name) and part[name] is not True), None)
-    if isinstance(held, list):
-        held = "".join(
-            inner["text"] for inner in held if isinstance(inner, Mapping) and isinstance(inner.get("text"), str)
+def _thoughts(block: Mapping[str, Any]) -> list[str]:
+    value = next((block[name] for name in _FIELDS if block.get(name) and block[name] is not True), None)
+    if isinstance(value, list):
+        value = "".join(
+            inner["text"] for inner in value if isinstance(inner, Mapping) and isinstance(inner.get("text"), str)
         )
-    return [held] if isinstance(held, str) else []
+    return [value] if isinstance(value, str) else []

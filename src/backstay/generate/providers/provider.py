@@ -1,8 +1,8 @@
-"""What a provider is: how to ask it, and how to read its answer. Nothing here goes over a network.
+"""The base class of providers: how to build a request, and how to parse its response, without any I/O.
 
-A new provider that speaks as OpenAI does is a row in `hosted.py`; any other is one file with a class like this, its
-entry in `PROVIDERS`, and one test. Everything else (keys, limits, retries, refusals, the turns found in an answer) is
-the same for all and done elsewhere.
+A new provider with OpenAI's API is an entry in `hosted.py`; any other is one file with a subclass of `Provider`, an
+entry in `PROVIDERS`, and one test. Everything else (keys, limits, retries, error responses, parsing of turns) is the
+same for all providers, and done elsewhere.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from backstay.generate.prompt import Prompt
 
 
 class Structure(StrEnum):
-    """How an answer's structure is asked for, from the strictest to the plainest."""
+    """The kind of structured output to request, from the strictest to the simplest."""
 
     SCHEMA = "schema"
     JSON = "json"
@@ -25,7 +25,7 @@ class Structure(StrEnum):
 
 
 class FinishReason(StrEnum):
-    """Why a model stopped."""
+    """The reason why a model stopped."""
 
     COMPLETE = "complete"
     LENGTH = "length"
@@ -37,7 +37,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One request, before it has a provider's shape."""
+    """A request, independent of the provider."""
 
     model: str
     prompt: Prompt
@@ -46,84 +46,84 @@ class ModelRequest:
     temperature: float | None
     max_tokens: int | None
     parameters: Mapping[str, Any]
-    """What the user wants sent besides; it wins."""
+    """Other parameters set by the user, which override all others."""
     stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model said, whoever's it is."""
+    """A model's answer, independent of the provider."""
 
     end: FinishReason
     reason: str
-    """The provider's own word for why it stopped."""
+    """The provider's own word for the finish reason."""
     text: str | None = None
     data: Any = None
-    """Where the provider gives structure as structure; as JSON text, where it gives that."""
+    """Structured output, as a value or as JSON text."""
     reasoning: str | None = None
-    """What the model thought aloud, where the provider tells it apart."""
+    """The model's reasoning, if the provider sends it separately."""
     reasoning_signature: str | None = None
     earlier: Sequence[Any] = ()
-    """What was given before `data`, in order: calls of the same tool. The last that fits counts."""
+    """Structured output before `data`, in order, from earlier calls of the same tool. The last that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens, as the provider counts them; None where it does not say."""
+    """Token counts reported by the provider; None for those it does not report."""
 
     tokens_in: int | None = None
     tokens_out: int | None = None
 
     @property
     def total(self) -> int | None:
-        """Both together, where both are known."""
+        """The sum of both counts; None if either is unknown."""
         return None if self.tokens_in is None or self.tokens_out is None else self.tokens_in + self.tokens_out
 
 
 class UnreadableResponse(Exception):
-    """The body is JSON, but not what this provider answers with. The message says what is missing, quoting nothing."""
+    """A JSON body without an answer of this provider. The message says what is missing, and quotes nothing."""
 
 
 class Quirk(StrEnum):
-    """What an endpoint does differently from OpenAI's."""
+    """A deviation of an endpoint from OpenAI's API."""
 
     NO_STREAM_OPTIONS = "no_stream_options"
-    """It refuses `stream_options`, and reports usage in a stream without being asked."""
+    """It rejects `stream_options`, and always reports usage in a stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider(ABC):
-    """One way of speaking to models, and whose they are. All methods are pure."""
+    """A provider of models, with its API and its hosts. All methods are pure."""
 
     name: str
-    """What comes before the colon of a model's name."""
+    """The prefix of its model names, before the colon."""
     base_url: str | None
-    """None where everybody has an address of their own."""
+    """The default base URL; None if each customer has an address of their own."""
     key_variable: str
     """Environment variable of the key."""
     path: str
-    """Of the request, after the base URL."""
+    """The path of requests, after the base URL."""
     structures: tuple[Structure, ...]
-    """What can be asked for, in the order in which it is tried."""
+    """Structures that can be requested, in the order in which they are tried."""
     needs_key: bool = True
-    """Whether nothing works at `base_url` without one."""
+    """Whether `base_url` requires a key."""
     key_header: str | None = None
-    """Header that has the key as it is; None for `Authorization: Bearer`."""
+    """Header that carries the bare key; None for `Authorization: Bearer`."""
     hosts: tuple[str, ...] = ()
-    """Its hosts besides that of `base_url`; with a dot in front, every host below."""
+    """Its other hosts, in addition to that of `base_url`; a leading dot includes all subdomains."""
     base_url_variable: str | None = None
-    """Environment variable that names another address."""
+    """Environment variable that sets another address."""
     is_api_style: bool = False
-    """Whether others speak as it does, so that its name may stand before a model at any address."""
+    """Whether other servers offer the same API, so that its name may prefix a model at any address."""
 
     def owns(self, host: str) -> bool:
-        """Return whether a host is this provider's."""
+        """Return whether a host belongs to this provider."""
         if self.base_url is not None and host == urlsplit(self.base_url).hostname:
             return True
         return any(host.endswith(name) if name.startswith(".") else host == name for name in self.hosts)
 
     def headers(self, key: str | None) -> dict[str, str]:
-        """Return the headers of a request."""
+        """Return the headers that carry the key."""
         if not key:
             return {}
         return {self.key_header: key} if self.key_header is not None else {"Authorization": f"Bearer {key}"}
@@ -134,15 +134,15 @@ class Provider(ABC):
 
     @abstractmethod
     def usage(self, body: Mapping[str, Any]) -> TokenUsage:
-        """Return the tokens that an answer, of whatever use, says it took; what it does not say is unknown."""
+        """Return the token counts in the body of any response."""
 
     @abstractmethod
     def parse_answer(self, body: Mapping[str, Any]) -> ModelAnswer:
-        """Read the body of an answer with a status of success. Raises Unreadable."""
+        """Parse the body of a successful response. Raises UnreadableResponse."""
 
 
 def tokens(value: object) -> int | None:
-    """Return a number of tokens, which some servers write as text or with a decimal point; None for anything else."""
+    """Return a token count, which some servers write as text or as a float; None for anything else."""
     if type(value) is int and 0 <= value <= 10**9:
         return value
     if isinstance(value, str) and len(value) <= 20:
@@ -156,13 +156,13 @@ def tokens(value: object) -> int | None:
 
 
 def joined(texts: Sequence[str]) -> str | None:
-    """Return texts as one, by paragraphs; None where there is nothing in them."""
+    """Join texts as paragraphs; return None if all are blank."""
     return "\n\n".join(text for text in texts if text.strip()) or None
 
 
 @cache
 def schema(keys: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return the JSON schema of a conversation: one required text for each key, and nothing else. The same for all."""
+    """Return the JSON schema of a conversation: one required text per key, and nothing else."""
     return {
         "type": "object",
         "properties": {key: {"type": "string"} for key in keys},
