@@ -1,4 +1,4 @@
-"""A provider that misbehaves as it is told, and a library that asks it; the promises are checked after each test."""
+"""Fixtures: a local provider with scripted behaviour, and jobs that call it; invariants are checked after each test."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from support.provider import KEY, ProviderServer
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file: providers are the same whatever the database."""
+    """A SQLite file, since providers behave the same with every database."""
     return tmp_path / "library.db"
 
 
@@ -26,7 +26,7 @@ def provider() -> Iterator[ProviderServer]:
 
 @pytest.fixture(params=["", "anthropic:"], ids=["openai", "anthropic"])
 def recipe(request: pytest.FixtureRequest, provider: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    """A recipe for the provider, in each of the languages it speaks, with a key."""
+    """A recipe for the provider, with a key, in each of the APIs that it speaks."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     return Recipe(model=f"{request.param}writer", base_url=provider.base_url, turns=2)
@@ -34,7 +34,7 @@ def recipe(request: pytest.FixtureRequest, provider: ProviderServer, monkeypatch
 
 @pytest.fixture
 def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let all that is waited while a provider refuses take a 300th of its time."""
+    """Shorten all waits for a rejecting provider by a factor of 300."""
     for module, names in (
         (adaptive_limit, ("_FIRST_PROBE_SECONDS", "LONGEST_PROBE_SECONDS")),
         (rate, ("LONGEST_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_LONGEST_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
@@ -47,7 +47,7 @@ def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def generate(path: Path, recipe: Recipe) -> Callable[..., Any]:
-    """Run a job over topics, in a library that is opened and closed for it."""
+    """Run a job over topics in a library that is opened and closed for it."""
 
     async def run(topics: Sequence[str] | int, *, recipe: Recipe = recipe, **options: Any) -> BatchResult:
         names = [f"topic {n}" for n in range(topics)] if isinstance(topics, int) else topics
@@ -59,7 +59,7 @@ def generate(path: Path, recipe: Recipe) -> Callable[..., Any]:
 
 @pytest.fixture
 def stored(path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
-    """Read the stored conversations past Backstay: of each its topic, and the texts of its turns."""
+    """Read the stored conversations directly from the database: topic and texts of each."""
 
     def read() -> list[tuple[str, list[str]]]:
         connection = apsw.Connection(str(path))
@@ -80,7 +80,7 @@ def stored(path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
 
 @pytest.fixture
 def attempts(path: Path) -> Callable[[], list[tuple[Any, ...]]]:
-    """Read what is kept of the attempts: result, code, raw answer, tokens."""
+    """Read the stored attempts: result, code, raw answer, tokens."""
 
     def read() -> list[tuple[Any, ...]]:
         connection = apsw.Connection(str(path))

@@ -1,4 +1,4 @@
-"""What a provider answers, and what becomes of it: a whole, valid conversation, or nothing and the reason."""
+"""A provider's answers over HTTP: each becomes a whole, valid conversation, or a failure with its cause."""
 
 import json
 from collections import Counter
@@ -30,7 +30,7 @@ async def test_what_was_answered_is_stored(provider, generate, stored, path):
 
 
 async def test_structure_is_asked_for(provider, generate, recipe):
-    """By schema from OpenAI's like, by a tool from Anthropic; the key travels in its header."""
+    """OpenAI's API is asked for a JSON schema and Anthropic's for a tool call, and the key is sent in its header."""
     await generate(1)
 
     call = provider.calls[0]
@@ -73,7 +73,7 @@ _OF_NO_USE = {
 async def test_an_answer_of_no_use_is_a_failure_with_its_cause(
     name, provider, generate, stored, attempts, recipe, path, monkeypatch
 ):
-    """Of its own item alone: tried again where that may help, kept raw, with its tokens; others are not touched."""
+    """An unusable answer fails its own item, after retries where they may help, and is stored raw with its tokens."""
     monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # nobody else is left to ask for
     of_openai, of_anthropic, code, tries = _OF_NO_USE[name]
     bad = of_anthropic if recipe.model.startswith("anthropic") else of_openai
@@ -95,7 +95,7 @@ async def test_an_answer_of_no_use_is_a_failure_with_its_cause(
 
 
 async def test_json_in_prose_is_found(provider, generate, stored):
-    """Models like to explain themselves."""
+    """A JSON object surrounded by prose is parsed as the answer."""
     provider.behaviour = lambda _: Said(f"Of course! Here:\n```json\n{_GOOD}\n```\nMore?")
 
     result = await generate(["sea"])
@@ -106,7 +106,7 @@ async def test_json_in_prose_is_found(provider, generate, stored):
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])
 async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, recipe, path, stored, monkeypatch):
-    """Whether its length was announced or nothing says that more was to come."""
+    """An answer truncated at any byte is never stored, with or without an announced length."""
     _go_on_whatever_happens(monkeypatch)
     cuts: Counter[str] = Counter()
 
@@ -129,7 +129,7 @@ async def test_an_answer_cut_at_every_byte_is_never_stored(announced, provider, 
 
 
 def _go_on_whatever_happens(monkeypatch):
-    """Keep the job from pausing and from slowing down because all calls end in one and the same error."""
+    """Prevent the job from pausing and slowing down when all calls end in the same error."""
     monkeypatch.setattr(CircuitBreaker, "record", lambda *_: None)
     monkeypatch.setattr(CircuitBreaker, "allowance", None)
     monkeypatch.setattr(RateLimiter, "is_recovering", True)
@@ -142,7 +142,7 @@ async def _sample(provider, recipe, path):
 
 
 async def test_control_without_its_end_an_unfinished_answer_is_stored(provider, generate, monkeypatch, stored):
-    """With the check of its end switched off, an answer that was truncated at its maximum length is stored."""
+    """If the finish reason is not checked, an answer that was truncated at its maximum length is stored."""
     monkeypatch.setattr(answer_parser, "_check_end", lambda _: None)
     provider.behaviour = lambda _: Said(_GOOD, finish="length")
 
@@ -152,7 +152,7 @@ async def test_control_without_its_end_an_unfinished_answer_is_stored(provider, 
 
 
 async def test_an_answer_after_the_deadline_is_dropped(provider, generate, stored, attempts):
-    """The call is given up, tried again, and its late answer goes nowhere."""
+    """A call that exceeds its deadline is retried, and its late answer is dropped."""
     provider.behaviour = lambda call: Said(seconds=30.0) if call.number == 1 else Said()
 
     result = await generate(["sea"], timeout=1.0)
@@ -163,7 +163,7 @@ async def test_an_answer_after_the_deadline_is_dropped(provider, generate, store
 
 
 async def test_a_provider_that_hangs_is_not_waited_for_for_ever(provider, generate, path, monkeypatch):
-    """B6: nothing waits for ever: each call ends at its deadline, and patience with the provider ends too."""
+    """B6: each call to a hanging provider ends at its deadline, and the job pauses when its patience ends."""
     monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "1")
     provider.behaviour = lambda _: Hang()
 
@@ -180,7 +180,7 @@ async def test_a_provider_that_hangs_is_not_waited_for_for_ever(provider, genera
 async def test_an_answer_that_drips_in_has_until_the_deadline(
     seconds, timeout, counts, provider, generate, stored, attempts, monkeypatch
 ):
-    """Bytes that come are no excuse: the time is that of the whole try."""
+    """An answer that arrives slowly does not extend the deadline of its try."""
     monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "1")
     provider.behaviour = lambda _: Drip(seconds)
 
@@ -192,7 +192,7 @@ async def test_an_answer_that_drips_in_has_until_the_deadline(
 
 
 async def test_an_answer_without_end_is_given_up(provider, generate, stored, attempts, monkeypatch):
-    """It is not read to its end, and does not fill the memory."""
+    """An endless answer is aborted at the maximum size, so that it does not fill the memory."""
     monkeypatch.setattr("backstay.generate.http._LARGEST_BODY", 10_000)
     provider.behaviour = lambda call: Said(text="x" * 100_000) if call.topic == "vast" else Said()
 
@@ -204,7 +204,7 @@ async def test_an_answer_without_end_is_given_up(provider, generate, stored, att
 
 
 async def test_a_server_without_structured_output_is_asked_plainly(provider, recipe, path, stored):
-    """It refuses the schema; the tries after that ask for less, and one per call in flight is spent on finding out."""
+    """After a server rejects the schema, later requests use a simpler structure; calls in flight cost one more."""
 
     def plain(call):
         asked = call.body.get("response_format", {}).get("type") or ("tool" if "tools" in call.body else None)
@@ -224,7 +224,7 @@ async def test_a_server_without_structured_output_is_asked_plainly(provider, rec
 
 @pytest.mark.parametrize("topic", ["English grammar", "function calling", "json mode"])
 async def test_a_prompt_that_is_quoted_does_not_change_how_others_are_asked(topic, provider, path, monkeypatch):
-    """One is refused with its words in the message: it is asked for in plainer ways and fails, and nobody else is."""
+    """An error that quotes an item's prompt changes the structure for that item alone; the item fails."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     refusal = Status(400, {"error": {"message": f"We could not process: {topic}", "type": "invalid_request_error"}})
     provider.behaviour = lambda call: refusal if call.topic == topic else Said()
@@ -240,7 +240,7 @@ async def test_a_prompt_that_is_quoted_does_not_change_how_others_are_asked(topi
 
 
 async def test_an_endpoint_that_refuses_one_thing_after_another_is_learnt(provider, path, monkeypatch):
-    """Items that were under way while it was found out go back, and none of them fails; nor does that cost a try."""
+    """Items in flight while the request form changes are requeued without costing a try, and none fails."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
     def refuse_one(call):
@@ -259,7 +259,7 @@ async def test_an_endpoint_that_refuses_one_thing_after_another_is_learnt(provid
 
 
 async def test_an_endpoint_that_refuses_something_new_each_time_is_given_up(provider, path, monkeypatch):
-    """An item goes back only a few times, however much there is to learn."""
+    """An item is requeued only a few times, even if the endpoint rejects something new each time."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     provider.behaviour = lambda call: _unsupported(f"parameter_{call.number}")
     recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
@@ -275,7 +275,7 @@ def _unsupported(name):
 
 
 async def test_two_jobs_of_one_library_share_an_account(provider, recipe, path):
-    """Its limits hold for both together."""
+    """Two jobs of one library share the rate limit of their account."""
     async with Backstay.open(path) as backstay:
         for name in ("one", "two"):
             await backstay.batches.run(name, [{"topic": name}], recipe)
@@ -286,7 +286,7 @@ async def test_two_jobs_of_one_library_share_an_account(provider, recipe, path):
 
 
 async def test_the_frozen_recipe_is_what_resumes(provider, recipe, path, generate):
-    """A job goes on with the recipe it was made with; a changed one is refused, field by field."""
+    """A job resumes with the recipe frozen into it; a changed recipe is rejected, field by field."""
     from backstay.errors import JobDiffers
 
     await generate(4, limit=2, concurrency=1)

@@ -1,4 +1,4 @@
-"""Providers whose every answer fails, from the first call or after a good run: what finding out costs."""
+"""Providers that fail every call, at once or after some good answers, and the number of calls until the pause."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ _DIFFERENTLY: dict[str, tuple[Reply, str]] = {
 
 
 async def _run(provider: ProviderServer, path, bad: Reply, good: int, concurrency: int) -> tuple[BatchResult, int, int]:
-    """Run a job at a provider that breaks after so many good answers, and stop it when it costs too much.
+    """Run a job at a provider that breaks after so many good answers, and stop it when it makes too many calls.
 
     Return also the calls that were made from then on, and the most that may be.
     """
@@ -78,7 +78,7 @@ def _key(monkeypatch):
 @pytest.mark.parametrize(("good", "concurrency"), [(0, 40), (100, 4)], ids=["from the start", "after a good run"])
 @pytest.mark.parametrize("name", [*_ALWAYS, *_DIFFERENTLY])
 async def test_what_fails_for_all_costs_the_window(name, good, concurrency, provider, path, quick_waits):
-    """The job pauses with the code and a sample, all items put back, for a window of calls and those under way."""
+    """The job pauses with the code and a sample after one window of calls, and all items return to pending."""
     bad, code = {**_ALWAYS, **_DIFFERENTLY}[name]
 
     result, calls, most = await _run(provider, path, bad, good, concurrency)
@@ -93,7 +93,7 @@ async def test_what_fails_for_all_costs_the_window(name, good, concurrency, prov
 
 @pytest.mark.parametrize("name", ["no body", "too long", "500"])
 async def test_control_with_nobody_watching_it_costs_more(name, provider, path, quick_waits, monkeypatch):
-    """With breaker and count of faults switched off, the same job goes on asking until it is stopped."""
+    """Without the circuit breaker and the count of server errors, the same job continues until it is stopped."""
     monkeypatch.setattr(CircuitBreaker, "record", lambda *_: None)
     monkeypatch.setattr(CircuitBreaker, "allowance", None)
     monkeypatch.setattr(SuspectedErrors, "record_server_error", lambda *_: None)

@@ -1,4 +1,4 @@
-"""Connections that are kept between calls, and given up by the other side meanwhile."""
+"""Connections that are reused between calls after the server has closed them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ _FINE = Sent(b"{}")
 
 @asynccontextmanager
 async def _raw_server(answers: Sequence[bytes]) -> AsyncIterator[tuple[str, list[asyncio.Task[None] | None]]]:
-    """Send these bytes, one after each request of a connection, and end it; give the URL, and a task a connection."""
+    """Serve these replies, one after each request of a connection, then close it; yield the URL and the tasks."""
     connections: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,7 +34,7 @@ async def _raw_server(answers: Sequence[bytes]) -> AsyncIterator[tuple[str, list
 
 
 async def _post(provider: ProviderServer, replies: list[Reply]) -> None:
-    """Ask once for each reply but the first and those that are asked for by themselves, over one connection."""
+    """Send two requests with one client to a provider that gives these replies."""
     provider.behaviour = lambda call: replies[call.number - 1]
     http = HttpClient(provider.base_url, {})
     try:
@@ -45,7 +45,7 @@ async def _post(provider: ProviderServer, replies: list[Reply]) -> None:
 
 
 async def test_a_kept_connection_that_was_given_up_is_replaced(provider):
-    """The call is made once more at once, and nobody hears of it."""
+    """A request on a stale connection is sent once more at once, without an error."""
     await _post(provider, [_FINE, Reset(), _FINE])
 
     assert len(provider.calls) == 3
@@ -58,7 +58,7 @@ async def test_a_kept_connection_that_was_given_up_is_replaced(provider):
     ids=["once only", "part of an answer came", "a new connection"],
 )
 async def test_what_may_have_been_paid_is_not_asked_again(replies, calls, provider):
-    """What ends otherwise was cut."""
+    """A connection lost in any other way is reported and not retried, since the call may be charged."""
     with pytest.raises(ConnectionLost):
         await _post(provider, replies)
 
@@ -66,7 +66,7 @@ async def test_what_may_have_been_paid_is_not_asked_again(replies, calls, provid
 
 
 async def test_a_connection_that_ends_later_was_not_given_up(provider, monkeypatch):
-    """By then a model was at work on the call."""
+    """A connection lost after a few seconds is not stale, since a model was processing the call by then."""
     monkeypatch.setattr(http_module, "_STALE_SECONDS", 0.0)
 
     with pytest.raises(ConnectionLost):
@@ -76,7 +76,7 @@ async def test_a_connection_that_ends_later_was_not_given_up(provider, monkeypat
 
 
 async def test_headers_that_have_begun_are_part_of_an_answer():
-    """A server that dies in the middle of its headers was at work on the call."""
+    """A connection lost in the middle of the headers is not stale, since the server was processing the call."""
     answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nContent-"]
     async with _raw_server(answers) as (url, connections):
         http = HttpClient(url, {})
@@ -90,7 +90,7 @@ async def test_headers_that_have_begun_are_part_of_an_answer():
 
 @pytest.mark.parametrize("are_replaced", [True, False], ids=["", "control"])
 async def test_a_job_over_connections_that_are_given_up(are_replaced, provider, generate, monkeypatch):
-    """A server that ends each connection when it is used again costs no try; it does where none is replaced."""
+    """A server that closes reused connections costs no try; without the replacement it does."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     if not are_replaced:
         monkeypatch.setattr(http_module, "_STALE_SECONDS", 0.0)
@@ -106,7 +106,7 @@ async def test_a_job_over_connections_that_are_given_up(are_replaced, provider, 
     "junk", [b"\x15\x03\x01\x00\x02\x02\x16", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["TLS alert", "SSH"]
 )
 async def test_what_does_not_speak_http_is_no_answer(junk):
-    """At a wrong port nothing was asked of a model: the address is to be corrected, and no item is at fault."""
+    """A server that does not speak HTTP counts as unreachable, and no item fails."""
     async with _raw_server([junk]) as (url, _):
         http = HttpClient(url, {})
         with pytest.raises(ConnectFailed, match="does not speak HTTP"):

@@ -1,4 +1,4 @@
-"""Endpoints as they are addressed: queries, headers, variables of the environment, and where a key may go."""
+"""Addresses of endpoints: queries, headers, environment variables, and where a key may be sent."""
 
 import json
 
@@ -16,7 +16,7 @@ _ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy
 
 @pytest.fixture
 def proxy(provider, monkeypatch):
-    """The provider, as the proxy for every host."""
+    """The provider, acting as the proxy for every host."""
     address = provider.base_url.removesuffix("/v1")
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, address)
@@ -28,14 +28,14 @@ def proxy(provider, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _remembers_nothing(tmp_path, monkeypatch):
-    """Each test begins with a user who has allowed nothing."""
+    """Start each test with a user who has not allowed any key."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"):
         monkeypatch.delenv(name, raising=False)
 
 
 async def test_a_deployment_is_asked_as_azure_wants_it(provider, generate, monkeypatch):
-    """An address pasted whole: the path once, the version in the query, the key in its header and nowhere else."""
+    """An Azure URL pasted whole sends the path once, the version in the query, and the key in its header only."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     base_url = provider.base_url.removesuffix("/v1") + "/openai/deployments/d/chat/completions?api-version=2024-10-21"
 
@@ -49,7 +49,7 @@ async def test_a_deployment_is_asked_as_azure_wants_it(provider, generate, monke
 
 
 async def test_what_a_recipe_adds_arrives(provider, path, monkeypatch):
-    """Query, headers, and the key in the header that the recipe names; two recipes do not share their headers."""
+    """Query, headers and key header of a recipe arrive at the server; two recipes do not share their headers."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
     async with Backstay.open(path) as backstay:
@@ -70,7 +70,7 @@ async def test_what_a_recipe_adds_arrives(provider, path, monkeypatch):
 
 
 async def test_an_address_of_the_environment_is_asked_and_not_frozen(provider, generate, path, monkeypatch):
-    """The job says no address, so it goes where the environment of the day says."""
+    """A job without a base URL uses the address in the environment of each run, which is not frozen."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
 
@@ -85,7 +85,7 @@ async def test_an_address_of_the_environment_is_asked_and_not_frozen(provider, g
 
 
 async def test_a_job_stored_before_these_fields_goes_on(provider, generate, path, monkeypatch):
-    """Its recipe is the one that was frozen then, to the letter."""
+    """A job stored before these fields existed continues with an identical recipe."""
     recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
     await generate(3, recipe=recipe, limit=1)
     fields = ("model", "base_url", "api_key_env", "system", "prompt", "turns", "language", "roles", "temperature")
@@ -100,7 +100,7 @@ async def test_a_job_stored_before_these_fields_goes_on(provider, generate, path
 
 
 async def test_a_program_resumes_at_another_address(provider, generate, path):
-    """For one run: the job keeps its address, and a function that is given instead of its recipe has none."""
+    """A base URL passed to a resume applies to that run only, and is rejected together with a function."""
     await generate(6, limit=2)
     with ProviderServer() as moved:
         async with Backstay.open(path) as backstay:
@@ -117,7 +117,7 @@ async def test_a_program_resumes_at_another_address(provider, generate, path):
 
 
 async def test_a_key_does_not_follow_a_file_or_a_job(proxy, path, tmp_path, monkeypatch):
-    """A recipe file and a stored job are refused before anything is sent; a program's own recipe is not."""
+    """A key is not sent to a host named by a recipe file or a stored job, but to one named by the program."""
     file = tmp_path / "r.toml"
     file.write_text(f'model = "m"\nbase_url = "{_ELSEWHERE}"\nturns = 2\n')
     items = [{"topic": "a"}, {"topic": "b"}]
@@ -140,7 +140,7 @@ async def test_a_key_does_not_follow_a_file_or_a_job(proxy, path, tmp_path, monk
 
 
 async def test_without_a_key_there_is_nothing_to_ask_about(proxy, path, tmp_path, monkeypatch):
-    """A recipe that names a host gets an answer from it when no key is set."""
+    """If no key is set, a recipe that names a host needs no permission."""
     monkeypatch.delenv("OPENAI_API_KEY")
     file = tmp_path / "r.toml"
     file.write_text(f'model = "m"\nbase_url = "{_ELSEWHERE}"\nturns = 2\n')
@@ -153,7 +153,7 @@ async def test_without_a_key_there_is_nothing_to_ask_about(proxy, path, tmp_path
 
 
 async def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkeypatch):
-    """The header of the key, plain headers and Anthropic's version are each part of what an account sends."""
+    """Recipes that differ in key header, headers or API version have separate accounts."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     url, accounts = "http://127.0.0.1:9/v1", Accounts()
@@ -172,7 +172,7 @@ async def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkey
 
 
 async def test_a_request_that_cannot_be_made_is_no_trouble_of_the_servers(provider):
-    """No waiting mends it, and nothing is sent."""
+    """A request with an invalid address is reported as permanent, and nothing is sent."""
     http = HttpClient(f"{provider.base_url}/chat/completions", {"X-Team\r\nX-Other": "blue"})
     try:
         with pytest.raises(ConnectFailed, match="its address or headers are invalid") as raised:

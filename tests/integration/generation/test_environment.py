@@ -1,4 +1,4 @@
-"""What the environment says about the way to a provider, and what it must not say."""
+"""Proxies, certificates and credentials that the environment names, and those it must not supply."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ def _closed_port() -> int:
     ],
 )
 async def test_what_cuts_an_answer_is_said_in_words(reply, says, provider):
-    """And not by the name of a class."""
+    """The reason for a lost connection is given in words, not as the name of a class."""
     provider.behaviour = lambda _: reply
 
     with pytest.raises(ConnectionLost, match=rf"^({says})$"):
@@ -65,7 +65,7 @@ async def test_what_cuts_an_answer_is_said_in_words(reply, says, provider):
 
 
 async def test_a_job_goes_through_the_proxy_of_the_environment(provider, generate, monkeypatch):
-    """The request goes to it, whole and with its key, though its address has no scheme."""
+    """Requests go through the proxy of the environment with their key, even if its address has no scheme."""
     with HttpProxy(provider.port) as proxy:
         monkeypatch.setenv("ALL_PROXY", proxy.address)
 
@@ -77,7 +77,7 @@ async def test_a_job_goes_through_the_proxy_of_the_environment(provider, generat
 
 
 async def test_an_endpoint_with_tls_is_reached_through_a_tunnel(tmp_path, monkeypatch):
-    """The proxy sees a host and a port, and the certificate is the endpoint's."""
+    """A TLS endpoint is reached through a tunnel: the proxy sees host and port only."""
     certificate = make_certificate(tmp_path, "models.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
     with (
@@ -93,7 +93,7 @@ async def test_an_endpoint_with_tls_is_reached_through_a_tunnel(tmp_path, monkey
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_wants_a_password_is_known_as_the_one_that_refused(scheme, monkeypatch):
-    """The reply names the proxy, for a request and for a tunnel alike."""
+    """A 407 from a proxy names the proxy, for a request and for a tunnel alike."""
     with HttpProxy(0, refuses_with=407) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"me:hunter2@{proxy.address}")
 
@@ -105,7 +105,7 @@ async def test_a_proxy_that_wants_a_password_is_known_as_the_one_that_refused(sc
 
 
 async def test_a_407_of_the_endpoint_itself_is_not_blamed_on_a_proxy(provider):
-    """Without a proxy on the way nobody else can have answered."""
+    """A 407 without a proxy on the way is attributed to the endpoint."""
     provider.behaviour = lambda _: Status(407)
 
     reply = await _post(provider.base_url)
@@ -114,7 +114,7 @@ async def test_a_407_of_the_endpoint_itself_is_not_blamed_on_a_proxy(provider):
 
 
 async def test_a_job_whose_proxy_refuses_it_is_paused(generate, monkeypatch):
-    """The job keeps its items, and says which proxy and which variable; the password is not shown."""
+    """A job whose proxy rejects it pauses with its items, and names the proxy and variable without the password."""
     with HttpProxy(0, refuses_with=407) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"me:hunter2@{proxy.address}")
 
@@ -127,7 +127,7 @@ async def test_a_job_whose_proxy_refuses_it_is_paused(generate, monkeypatch):
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_is_not_there_is_named(scheme, monkeypatch):
-    """What does not answer is the proxy, not the endpoint."""
+    """If the proxy does not answer, the error names the proxy and not the endpoint."""
     address = f"127.0.0.1:{_closed_port()}"
     monkeypatch.setenv("ALL_PROXY", f"me:hunter2@{address}")
 
@@ -138,7 +138,7 @@ async def test_a_proxy_that_is_not_there_is_named(scheme, monkeypatch):
 
 
 async def test_a_proxy_whose_name_is_unknown_is_named(monkeypatch):
-    """A host that is not found is told apart from the endpoint's own."""
+    """An unknown host name of a proxy is distinguished from that of the endpoint."""
     monkeypatch.setenv("ALL_PROXY", "proxy.invalid:3128")
 
     assert "proxy.invalid:3128 (ALL_PROXY) does not answer (host proxy.invalid not found)" in str(
@@ -150,7 +150,7 @@ async def test_a_proxy_whose_name_is_unknown_is_named(monkeypatch):
 
 
 async def test_a_tunnel_that_is_refused_for_another_reason_was_never_asked_through(monkeypatch):
-    """A proxy that cannot reach the endpoint has sent nothing to it."""
+    """A proxy that cannot reach the endpoint counts as a failed connection, since nothing was sent."""
     with HttpProxy(0, refuses_with=503) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.address)
 
@@ -160,7 +160,7 @@ async def test_a_tunnel_that_is_refused_for_another_reason_was_never_asked_throu
 
 
 async def test_a_socks_proxy_is_refused_before_the_first_call(generate, monkeypatch, stored):
-    """No job is made of what cannot go out."""
+    """A SOCKS proxy is rejected before a job is created."""
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
 
     with pytest.raises(SettingsError, match="ALL_PROXY names a socks5 proxy"):
@@ -168,7 +168,7 @@ async def test_a_socks_proxy_is_refused_before_the_first_call(generate, monkeypa
 
 
 async def test_a_password_of_netrc_does_not_take_the_place_of_the_key(provider, generate, monkeypatch, tmp_path):
-    """A file that other programs read their passwords from is none of ours."""
+    """A password in .netrc does not replace the key."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password something\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -184,7 +184,7 @@ async def test_a_password_of_netrc_does_not_take_the_place_of_the_key(provider, 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
 async def test_a_certificate_is_trusted_where_the_environment_says_so(variable, tmp_path, monkeypatch):
-    """Either variable is enough; without them the message says how to trust it, and that it will not pass."""
+    """Either variable makes a certificate trusted; without them the error says how to trust it, and is permanent."""
     certificate = make_certificate(tmp_path)
     with ProviderServer(lambda _: Sent(b"{}"), tls=certificate.server) as provider:
         error = await _fails(provider.base_url)
@@ -206,7 +206,7 @@ async def test_a_certificate_is_trusted_where_the_environment_says_so(variable, 
     ],
 )
 async def test_what_is_wrong_with_a_certificate_is_told_apart(name, first_day, last_day, says, tmp_path, monkeypatch):
-    """A trusted certificate can be for another name, or not for today."""
+    """A trusted certificate for another name or another date is reported with its reason."""
     certificate = make_certificate(tmp_path, name, first_day=first_day, last_day=last_day)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
     with ProviderServer(tls=certificate.server) as provider:
@@ -217,7 +217,7 @@ async def test_what_is_wrong_with_a_certificate_is_told_apart(name, first_day, l
 
 
 async def test_an_endpoint_without_tls_is_told(provider):
-    """An address that begins with https may have to begin with http."""
+    """The error for an endpoint without TLS suggests an address that begins with http."""
     error = await _fails(provider.base_url.replace("http:", "https:"))
 
     assert str(error).startswith("it does not speak TLS; correct the base URL")
@@ -225,7 +225,7 @@ async def test_an_endpoint_without_tls_is_told(provider):
 
 @pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), ("no certificate", "holds no certificate")])
 def test_a_file_of_certificates_that_cannot_be_used_is_named(content, says, tmp_path, monkeypatch):
-    """OpenSSL would ignore it, and every endpoint would seem to have a bad certificate."""
+    """An unusable file of certificates is named in an error, although OpenSSL would ignore it."""
     path = tmp_path / "authority.pem"
     if content is not None:
         path.write_text(content)
@@ -237,7 +237,7 @@ def test_a_file_of_certificates_that_cannot_be_used_is_named(content, says, tmp_
 
 
 async def test_a_job_whose_endpoint_is_not_trusted_is_paused_at_once(generate, tmp_path, caplog):
-    """Waiting would not make it trusted."""
+    """A job whose endpoint has an untrusted certificate pauses at once, since waiting cannot help."""
     certificate = make_certificate(tmp_path)
     with ProviderServer(tls=certificate.server) as provider, caplog.at_level(logging.DEBUG):
         result = await generate(2, recipe=Recipe(model="m", base_url=provider.base_url, turns=2))
@@ -251,7 +251,7 @@ async def test_a_job_whose_endpoint_is_not_trusted_is_paused_at_once(generate, t
 
 
 async def test_a_header_of_thirty_kilobytes_is_read(provider):
-    """A gateway's report on an answer is no reason to lose it."""
+    """A response with a header of 30 KB is read."""
     provider.behaviour = lambda _: Status(200, {}, {"X-Report": "r" * 30_000, "Retry-After": "7"})
 
     reply = await _post(provider.base_url)

@@ -1,4 +1,4 @@
-"""B8: no key in anything that is written, however hard a provider tries; no prompt or answer in logs and errors."""
+"""B8: no key is stored, printed or logged, even if a provider returns it; logs and errors quote no prompt or answer."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def _key_of(call) -> str | None:
 
 
 def _echo(call):
-    """Send the key back: in an error, in its message, or as if it were a conversation."""
+    """Send the key back: in an error, in its message, or inside a conversation."""
     key = _key_of(call)
     if call.topic == "said":
         return Said(json.dumps({"user_1": f"My key is {key}", "assistant_1": "I see."}))
@@ -39,7 +39,7 @@ def _echo(call):
 
 @pytest.fixture(autouse=True)
 def _nobody_is_left(monkeypatch):
-    """Have an item that draws errors while others pass fail without a wait for more of them."""
+    """Let an item with server errors fail without waiting for more of them."""
     monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)
 
 
@@ -52,7 +52,7 @@ async def _run(backstay: Backstay, recipe) -> None:
 
 
 async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog):
-    """Not in the database, its log, what is printed, or what is logged."""
+    """A key in a response does not appear in the database, its WAL, the output, or the logs."""
     caplog.set_level(logging.DEBUG)
     provider.behaviour = _echo
 
@@ -71,7 +71,7 @@ async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog
 
 
 async def test_control_without_hiding_the_key_is_found(provider, recipe, path, monkeypatch):
-    """The same search finds it when what comes back is kept as it is."""
+    """If secrets are not redacted, the same search finds the key."""
     monkeypatch.setattr(Secrets, "are_in", lambda *_: False)
     monkeypatch.setattr(Secrets, "are_in_texts", lambda *_: False)
     monkeypatch.setattr(Secrets, "redact", lambda _, body: body)
@@ -85,7 +85,7 @@ async def test_control_without_hiding_the_key_is_found(provider, recipe, path, m
 
 @pytest.mark.parametrize("depth", [1, 2])
 async def test_a_key_that_comes_back_escaped_is_nowhere(depth, provider, recipe, path, monkeypatch):
-    """Some servers write signs, or any character, as numbers, and a model may in the JSON that it writes."""
+    """A key whose characters are escaped in the JSON of a server or of a model is found as well."""
     key = "abcd+efgh/ijkl=0123456789"
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(name, key)
@@ -112,7 +112,7 @@ async def test_a_key_that_comes_back_escaped_is_nowhere(depth, provider, recipe,
 
 
 async def test_a_key_in_two_parts_of_an_answer_is_found_where_they_meet(provider, recipe, path):
-    """No body holds it in one piece, the conversation would."""
+    """A key split over two parts of an answer is found in the joined conversation."""
     half = len(KEY) // 2
     texts = ('{"user_1": "My key is ' + KEY[:half], KEY[half:] + '", "assistant_1": "I see."}')
     parts = [{"type": "text", "text": text} for text in texts]
@@ -130,7 +130,7 @@ async def test_a_key_in_two_parts_of_an_answer_is_found_where_they_meet(provider
 
 @pytest.mark.parametrize("word", ["EMPTY", "incomprehensibilities", "0123456789"])
 async def test_a_conversation_is_never_changed(word, provider, recipe, generate, stored, monkeypatch):
-    """A key that is short, or a word, is a word of many texts: they are stored as they came."""
+    """Conversations that contain a short key, or a key that is a word, are stored unchanged."""
     monkeypatch.setenv("OPENAI_API_KEY", word)
     monkeypatch.setenv("ANTHROPIC_API_KEY", word)
     provider.behaviour = lambda call: Said(json.dumps({"user_1": f"An {word} page", "assistant_1": _key_of(call)}))
@@ -142,7 +142,7 @@ async def test_a_conversation_is_never_changed(word, provider, recipe, generate,
 
 
 async def test_a_secret_header_that_comes_back_is_kept_nowhere(provider, recipe, path, monkeypatch):
-    """A value that the settings take from the environment is as secret as the key, and goes to its host alone."""
+    """The value of a secret header is as protected as the key, and is sent to its host only."""
     secret = "header-secret-0123456789"
     monkeypatch.setenv("APP_SECRET", secret)
     provider.behaviour = lambda call: Status(422, {"error": call.headers.get("X-App-Secret", "none")})
@@ -179,7 +179,7 @@ def no_key(recipe, monkeypatch):
 @pytest.mark.parametrize("kind", ["file", "command"])
 @pytest.mark.parametrize("concurrency", [1, 8])
 async def test_a_key_that_was_replaced_is_read_again(kind, concurrency, provider, recipe, path):
-    """A call that is refused with 401 is made again with the new key, and costs its item no try."""
+    """After a 401, the call is repeated with the new key, and its item loses no try."""
     file = path.parent / "key"
     file.write_text("old-key-0123456789")
     file.chmod(0o600)
@@ -203,7 +203,7 @@ async def test_a_key_that_was_replaced_is_read_again(kind, concurrency, provider
 
 @pytest.mark.usefixtures("no_key")
 async def test_calls_that_are_refused_together_all_get_the_new_key(provider, tmp_path):
-    """Whenever their refusals arrive, each is made again with the new key; the key is read once more, not by each."""
+    """Concurrent calls with a 401 are all repeated with the new key, which is read only once."""
     provider.behaviour = lambda call: Sent(b"{}") if _key_of(call) == "new-key" else Status(401)
     endpoint = Recipe(model="m", base_url=provider.base_url).endpoint
     command = "test -e runs && echo new-key || echo old-key; echo run >> runs"
@@ -220,7 +220,7 @@ async def test_calls_that_are_refused_together_all_get_the_new_key(provider, tmp
 
 @pytest.mark.usefixtures("no_key")
 async def test_a_key_that_is_still_the_same_is_not_tried_again(provider, recipe, path):
-    """The refusal stands, after one call and one more reading of the key."""
+    """If the key is unchanged after a 401, the error stands after one call and one more reading of the key."""
     provider.behaviour = _accepting()
     async with Backstay(_settings(path, command="echo run >> runs; echo same-key-0123456789")) as backstay:
         result = await backstay.batches.run("job", [{"topic": "sea"}], recipe)
@@ -232,7 +232,7 @@ async def test_a_key_that_is_still_the_same_is_not_tried_again(provider, recipe,
 
 @pytest.mark.usefixtures("no_key")
 async def test_a_command_that_fails_later_leaves_the_refusal(provider, recipe, path, caplog):
-    """What the provider said is what counts; that there is no new key is logged."""
+    """If the command for the new key fails, the provider's error stands, and the failed renewal is logged."""
     provider.behaviour = _accepting()
     async with Backstay(_settings(path, command="test ! -e ran && touch ran && echo a-key-0123456789")) as backstay:
         result = await backstay.batches.run("job", [{"topic": "sea"}], recipe)
@@ -243,7 +243,7 @@ async def test_a_command_that_fails_later_leaves_the_refusal(provider, recipe, p
 
 @pytest.mark.usefixtures("no_key")
 async def test_a_command_that_fails_at_once_makes_no_call(provider, recipe, path):
-    """It is an error of the settings, before a job is made."""
+    """A command that fails at the start is a settings error, before a job is created."""
     async with Backstay(_settings(path, command="exit 4")) as backstay:
         with pytest.raises(SettingsError, match="ended with status 4"):
             await backstay.batches.run("job", [{"topic": "sea"}], recipe)
@@ -253,7 +253,7 @@ async def test_a_command_that_fails_at_once_makes_no_call(provider, recipe, path
 
 @pytest.mark.usefixtures("no_key")
 async def test_a_command_that_hangs_later_does_not_outlive_its_account(provider, tmp_path):
-    """Who is interrupted while a key is renewed neither waits for the command nor leaves it running."""
+    """A cancelled call neither waits for a hanging key command nor leaves it running."""
     provider.behaviour = lambda _: Status(401)
     command = "test -e once && { echo $$ > shell; sleep 600; }; touch once; echo a-key-0123456789"
     accounts = Accounts(keys=KeySources({"OPENAI_API_KEY": KeySetting(command=command)}, directory=tmp_path))
@@ -272,7 +272,7 @@ async def test_a_command_that_hangs_later_does_not_outlive_its_account(provider,
 
 @pytest.mark.usefixtures("no_key")
 async def test_a_job_is_made_while_others_are_served(recipe, path):
-    """The command that gives the key may take its time: here it waits for what another task does."""
+    """A slow key command does not block the event loop while a job is created."""
     command = "touch begun; until test -e go; do sleep 0.01; done; echo a-key-0123456789"
     async with Backstay(_settings(path, command=command)) as backstay:
         making = asyncio.create_task(backstay.batches.create("job", [{"topic": "sea"}], recipe))
@@ -291,7 +291,7 @@ def _is_running(process: int) -> bool:
 
 @pytest.mark.usefixtures("no_key")
 async def test_an_account_knows_whether_it_has_a_key(provider):
-    """Without one, a refusal can be told as what it is; with a key that is read again the account stays the same."""
+    """An account knows whether it has a key, and stays the same account when the key is renewed."""
     provider.behaviour = lambda _: Sent(b"{}")
     endpoint = Recipe(model="m", base_url=provider.base_url).endpoint
     for keys, has_key in (({}, False), ({"OPENAI_API_KEY": KeySetting(command="echo a-key")}, True)):

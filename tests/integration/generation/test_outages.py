@@ -1,4 +1,4 @@
-"""Outages of a minute, told by the calls that a minute without an answer has: none of few or many items is lost."""
+"""One-minute outages, simulated by the number of calls that fail in that time: no item of any job is lost."""
 
 import asyncio
 import socket
@@ -43,24 +43,24 @@ def _quick(monkeypatch, quick_waits):
 
 
 def _minute(probes: int = _PROBES) -> dict[int, int]:
-    """Return the calls of an outage of a minute, by size of the job: those under way when it begins, and probes."""
+    """Return the calls of a one-minute outage for a job of this size: those in flight at its start, and probes."""
     return {size: min(size, _CONCURRENCY) + probes for size in _SIZES}
 
 
 def _recipe(provider: ProviderServer, size: int) -> Recipe:
-    """Each size has an account of its own."""
+    """Return a recipe for one size of job, which has an account of its own."""
     return Recipe(model="writer", base_url=provider.base_url.replace("/v1", f"/{size}/v1"), turns=2)
 
 
 async def _prove(backstay: Backstay, provider: ProviderServer) -> None:
-    """Have one good answer in each account: an address at which nothing has ever answered may be wrong."""
+    """Get one good answer for each account, since an address that has never answered may be wrong."""
     for size in _SIZES:
         await backstay.batches.run(f"before {size}", [{"topic": "t"}], _recipe(provider, size))
     provider.calls.clear()
 
 
 async def _run_all(backstay: Backstay, provider: ProviderServer, **options: float) -> list[ItemCounts]:
-    """Run a job of each size at the same time."""
+    """Run a job of each size concurrently."""
 
     async def run(size: int) -> ItemCounts:
         items = [{"topic": f"t{number}"} for number in range(size)]
@@ -72,7 +72,7 @@ async def _run_all(backstay: Backstay, provider: ProviderServer, **options: floa
 
 
 class _Outage:
-    """Refuses the calls of a minute in each account, and then is over."""
+    """An outage that rejects a number of calls in each account, and then ends."""
 
     def __init__(self, bad: Reply, probes: int = _PROBES) -> None:
         self._bad = bad
@@ -89,7 +89,7 @@ class _Outage:
 
 @pytest.mark.parametrize("name", [*_FREE, *_MAY_BE_PAID])
 async def test_no_item_is_lost_in_an_outage(name, provider, path):
-    """What passes costs no try, and what may have been paid takes one at most; each item comes through after it."""
+    """A transient error costs an item no try, a possibly charged call at most one, and all items complete."""
     outage = _Outage({**_FREE, **_MAY_BE_PAID}[name], _FEW_PROBES if name == "silence" else _PROBES)
     options = {"timeout": 1.0} if name == "silence" else {}
     async with Backstay.open(path) as backstay:
@@ -102,7 +102,7 @@ async def test_no_item_is_lost_in_an_outage(name, provider, path):
 
 
 async def test_no_item_is_lost_while_connections_are_refused(path, monkeypatch):
-    """A server that goes away and comes back at its address costs no try."""
+    """A server that disappears and returns at the same address costs no try."""
     refused = Counter()
     note_refusal = RateLimiter.record_trouble
 
@@ -129,7 +129,7 @@ async def test_no_item_is_lost_while_connections_are_refused(path, monkeypatch):
 
 
 async def test_control_tries_that_waiting_costs_are_used_up(provider, path, monkeypatch):
-    """Where each refusal takes a try, an outage loses the items."""
+    """If each rejection counts as a try, an outage makes items fail."""
     monkeypatch.setattr(failure_handler, "Retry", lambda message, after, code, counts: Retry(message, after, code))
     async with Backstay.open(path) as backstay:
         await _prove(backstay, provider)
@@ -140,7 +140,7 @@ async def test_control_tries_that_waiting_costs_are_used_up(provider, path, monk
 
 
 async def test_a_server_that_calls_itself_overloaded_is_waited_for(provider, path):
-    """Status 500 with words for a state that passes is no fault of the server's, however often it comes."""
+    """A status 500 that reports an overload is transient and does not count as a server error."""
     provider.behaviour = _Outage(Status(500, '{"error": {"message": "The server is overloaded"}}'), 200)
     async with Backstay.open(path) as backstay:
         counts = await _run_all(backstay, provider, max_attempts=1)

@@ -1,4 +1,4 @@
-"""Providers that are busy, down, or want nothing of us: who waits, who asks how often, and when the job pauses."""
+"""Providers that are busy, down or reject the account: which items wait, how often they retry, when the job pauses."""
 
 import itertools
 import threading
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.promise("B5", "B6")
     ids=["seconds", "date"],
 )
 async def test_retry_after_of_one_call_is_kept_by_its_item_alone(retry_after, provider, generate):
-    """A call that is refused among others is asked again after the named time, and the others go on meanwhile."""
+    """A single rejected call waits for its Retry-After while other items continue."""
     times = []
 
     def refuse_fifth(call):
@@ -43,7 +43,7 @@ async def test_retry_after_of_one_call_is_kept_by_its_item_alone(retry_after, pr
 
 
 async def test_a_storm_of_refusals_costs_few_tries(provider, generate, path):
-    """A quota smaller than the concurrency: the account slows down, and no item uses up its tries."""
+    """With a quota smaller than the concurrency, the account slows down, and no item uses up its tries."""
     lock, recent = threading.Lock(), []
 
     def quota(_):
@@ -82,7 +82,7 @@ _BY_DOOM = {
 
 @pytest.mark.parametrize("name", _BY_DOOM)
 async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, stored, path):
-    """With few calls, the reason and what to do; items stay pending, and after mending it finishes."""
+    """An error of the whole account pauses the job after few calls; once it is fixed, the resumed job completes."""
     bad, code, remedy = _BY_DOOM[name]
     provider.behaviour = lambda _: bad
 
@@ -103,7 +103,7 @@ async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, 
 
 
 async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, generate, monkeypatch):
-    """With what is everybody's taken for each item's own trouble, the whole job is asked for nothing."""
+    """If errors of the account are classified as errors of items, every item of the job fails."""
     codes = (f"code_{number}" for number in itertools.count())
     monkeypatch.setattr(
         model_writer, "classify_response", lambda *_, **__: ErrorResponse(ErrorKind.ITEM, next(codes), "not this one")
@@ -117,7 +117,7 @@ async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, gen
 
 
 async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
-    """Where nothing has ever answered, the address may be wrong, and the job pauses after some patience."""
+    """A job whose address has never answered pauses after a short wait."""
     monkeypatch.setattr("backstay.generate.provider_trouble._UNPROVEN_SECONDS", 0.5)
     recipe = Recipe(model="m", base_url="http://127.0.0.1:9/v1")
     async with Backstay.open(path) as backstay:
@@ -130,7 +130,7 @@ async def test_a_server_that_is_not_there_pauses_the_job(path, monkeypatch):
 
 
 async def test_an_outage_is_waited_for(provider, generate, path):
-    """A provider that was there and goes away for a while loses few items: probes are few, and fresh items probe."""
+    """During an outage of a proven provider, few probes are sent, and few items fail."""
     down = threading.Event()
 
     def outage(call):
@@ -150,7 +150,7 @@ async def test_an_outage_is_waited_for(provider, generate, path):
 
 
 async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provider, recipe):
-    """Calls come at the rate that was set; a stop gives back whoever is queued, unharmed, and at once."""
+    """Calls keep the configured rate, and a stop releases queued items at once."""
     stop, asked = StopSignal(), []
 
     def fourth(call):
@@ -175,7 +175,7 @@ async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provide
 
 
 async def test_the_deadline_does_not_count_the_line(path, provider, recipe):
-    """With few requests a minute, items wait longer in the queue than a try may take; none times out."""
+    """Time spent in the queue does not count towards the timeout of a try."""
     async with Backstay.open(path, rpm=240) as backstay:
         items = [{"topic": f"t{n}"} for n in range(10)]
         result = await backstay.batches.run("job", items, recipe, concurrency=10, timeout=1.2, max_attempts=1)
@@ -184,7 +184,7 @@ async def test_the_deadline_does_not_count_the_line(path, provider, recipe):
 
 
 async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path):
-    """Nobody waits for ever: items keep their tries, what was answered is shown, and all see what is waited for."""
+    """When patience ends, the job pauses with the last error, items keep their tries, and the wait was visible."""
     provider.behaviour = lambda call: Said() if call.number <= 3 else Status(503, {"error": {"message": "busy"}})
     seen, told = [], []
     async with Backstay.open(path, patience_seconds=2) as backstay:
@@ -209,7 +209,7 @@ async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path
 
 
 async def test_each_run_has_all_the_patience(provider, path, quick_waits):
-    """A job that is resumed in the same program is not paused at its first refusal for what was waited before."""
+    """A job that is resumed in the same process has its full patience again."""
     provider.behaviour = lambda _: Status(503)
     recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
     async with Backstay.open(path, patience_seconds=1) as backstay:
@@ -222,7 +222,7 @@ async def test_each_run_has_all_the_patience(provider, path, quick_waits):
 
 
 async def test_a_time_that_is_named_too_far_ahead_is_not_waited_for(provider, generate):
-    """A quota that is back tomorrow pauses the job at once, with the time that was named."""
+    """A Retry-After of a day pauses the job at once, and the pause shows the time."""
     provider.behaviour = lambda _: Status(429, {"error": {"message": "busy"}}, {"Retry-After": "36000"})
 
     result = await generate(8, concurrency=2)
@@ -233,7 +233,7 @@ async def test_a_time_that_is_named_too_far_ahead_is_not_waited_for(provider, ge
 
 
 async def test_an_item_that_draws_errors_while_others_pass_fails(provider, generate, path, monkeypatch):
-    """After three of them it is the item's own trouble, and the others are not held up."""
+    """An item with three server errors while others succeed fails, and does not block the others."""
     monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # the others are done before its third try
     provider.behaviour = lambda call: Status(500) if call.topic == "topic 0" else Said()
 
@@ -245,7 +245,7 @@ async def test_an_item_that_draws_errors_while_others_pass_fails(provider, gener
 
 
 async def _run_with_last(bad, provider, path, **options):
-    """Run a job whose last item gets no answer."""
+    """Run a job whose last item never gets an answer."""
     provider.behaviour = lambda call: bad if call.topic == "t3" else Said()
     recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
     async with Backstay.open(path, **options) as backstay:
@@ -256,7 +256,7 @@ async def _run_with_last(bad, provider, path, **options):
 
 @pytest.mark.parametrize(("bad", "code", "calls"), [(Reset(), "connection", 4), (Hang(), "timeout", 3)])
 async def test_the_last_item_without_an_answer_fails(bad, code, calls, provider, path, monkeypatch):
-    """Each of its calls may have to be paid: with nobody left to compare it with, it takes a try each minute.
+    """The last item without an answer loses a try each minute, since each of its calls may be charged.
 
     Only the first, on a connection that was kept, may mean that the connection was given up, and is made once more.
     """
@@ -270,7 +270,7 @@ async def test_the_last_item_without_an_answer_fails(bad, code, calls, provider,
 
 
 async def test_control_without_time_that_speaks_against_it_the_last_item_is_asked_for_on_and_on(provider, path):
-    """While no minute has passed, the item keeps its tries, and patience alone ends the job."""
+    """Without the minute, the last item keeps its tries, and only the end of patience stops the job."""
     result, _ = await _run_with_last(Reset(), provider, path, patience_seconds=4)
 
     assert (result.pause.code, result.counts) == ("provider_unavailable", ItemCounts(completed=3, pending=1))
@@ -278,7 +278,7 @@ async def test_control_without_time_that_speaks_against_it_the_last_item_is_aske
 
 
 async def test_a_job_keeps_its_requests_a_minute(path, provider, recipe):
-    """A run without limits applies the job's last ones."""
+    """A run without limits uses the last limits of the job."""
     at = []
     provider.behaviour = lambda _: at.append(time.monotonic()) or Said()
     async with Backstay.open(path) as backstay:

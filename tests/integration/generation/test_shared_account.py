@@ -1,4 +1,4 @@
-"""Jobs that ask two models of one account at the same time: what one draws is no evidence against the other's items."""
+"""Concurrent jobs with two models of one account: errors of one model do not count against items of the other."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ def _items(count: int) -> list[dict[str, str]]:
 
 
 async def _run_beside(backstay: Backstay, provider: ProviderServer) -> BatchResult:
-    """Run a job with the model `bad` while one with the model `good` goes on, and return how it ended."""
+    """Run a job with the model `bad` while a job with the model `good` runs, and return its result."""
 
     async def run(model: str, count: int) -> BatchResult:
         recipe = Recipe(model=model, base_url=provider.base_url, turns=2)
@@ -37,7 +37,7 @@ async def _run_beside(backstay: Backstay, provider: ProviderServer) -> BatchResu
 
 
 async def test_a_model_that_is_refused_beside_another_pauses_its_job(provider, path):
-    """Good answers of another model say nothing about items that this one is not asked for: none of them fails."""
+    """A rejected model pauses its job although another model of the account succeeds, and no item fails."""
     provider.behaviour = lambda call: _FORBIDDEN if call.body["model"] == "bad" else Said()
     async with Backstay.open(path) as backstay:
         result = await _run_beside(backstay, provider)
@@ -47,7 +47,7 @@ async def test_a_model_that_is_refused_beside_another_pauses_its_job(provider, p
 
 
 async def test_a_model_that_is_down_beside_another_is_waited_for(provider, path):
-    """Its errors cost its items no try, though another model answers all the while."""
+    """A model that is down costs its items no try while another model of the account answers."""
     left = 60
 
     def down_at_first(call: Call) -> Reply:
@@ -65,7 +65,7 @@ async def test_a_model_that_is_down_beside_another_is_waited_for(provider, path)
 
 
 async def test_patience_with_a_model_ends_while_another_answers(provider, path):
-    """Good answers of another model are no reason to wait for this one for ever: its job pauses, its items pending."""
+    """A job whose model is down pauses in the end, even if another model of the account answers."""
     provider.behaviour = lambda call: Status(503) if call.body["model"] == "bad" else Said(seconds=0.01)
     async with Backstay.open(path, patience_seconds=1.0) as backstay:
         result = await _run_beside(backstay, provider)
@@ -75,7 +75,7 @@ async def test_patience_with_a_model_ends_while_another_answers(provider, path):
 
 
 async def test_items_of_a_later_job_are_not_suspected_for_their_ids(provider, path):
-    """What a job drew before its account was mended is forgotten: a job with the same ids starts with none of it."""
+    """A later job with the same item ids is not affected by errors before the account was fixed."""
     recipes = [Recipe(model="m", base_url=provider.base_url, turns=2, prompt=f"{n} {{{{topic}}}}") for n in range(2)]
     async with Backstay.open(path) as backstay:
         provider.behaviour = lambda _: _FORBIDDEN

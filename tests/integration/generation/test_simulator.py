@@ -1,4 +1,4 @@
-"""The client's manners, judged by a simulator of providers that is not ours: `llmock`, in strict mode."""
+"""The client against an independent simulator of providers, `llmock`, in strict mode."""
 
 import random
 import subprocess
@@ -57,7 +57,7 @@ _FAULTS = {
 
 @pytest.mark.parametrize("name", _FAULTS)
 async def test_nothing_to_say_about_our_manners(name, side, llmock, path):
-    """Waits as asked, backs off, gives up on nothing that may pass; every item is completed."""
+    """The client honours Retry-After, backs off and retries transient errors, and completes every item."""
     _FAULTS[name](llmock)
 
     # A refusal is a try, and a quota that is used up refuses all that are asked in that moment.
@@ -70,7 +70,7 @@ async def test_nothing_to_say_about_our_manners(name, side, llmock, path):
 
 
 async def test_a_quota_that_is_kept_is_never_refused(side, llmock, path):
-    """With `--rpm` as the provider has it, no call comes back."""
+    """With `--rpm` set to the provider's limit, no call is rejected."""
     llmock.limits(rpm=600)
 
     result = await _run(llmock, side, path, rpm=600)
@@ -80,7 +80,7 @@ async def test_a_quota_that_is_kept_is_never_refused(side, llmock, path):
 
 
 async def test_a_prompt_that_is_too_long_is_not_tried_again(side, llmock, path):
-    """It fails with its cause; the others do not."""
+    """An item whose prompt is too long fails without a retry, and the others complete."""
     llmock.context_overflow(times=1)
 
     result = await _run(llmock, side, path)
@@ -91,7 +91,7 @@ async def test_a_prompt_that_is_too_long_is_not_tried_again(side, llmock, path):
 
 
 async def test_an_outage_is_waited_for_as_long_as_patience_lasts(side, llmock, path, monkeypatch):
-    """When nothing comes back well, few calls are made, the job pauses in the end, and no item has lost a try."""
+    """During a long outage few calls are made, the job pauses in the end, and no item loses a try."""
     monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "2")
     llmock.outage()
 
@@ -103,7 +103,7 @@ async def test_an_outage_is_waited_for_as_long_as_patience_lasts(side, llmock, p
 
 
 async def test_control_without_patience_the_simulator_complains(side, llmock, path, monkeypatch):
-    """The same judge, when neither the item's wait nor the account's is kept."""
+    """Without the waits of items and account, the simulator reports violations."""
     monkeypatch.setattr("backstay.batch.backoff.Backoff.delay", lambda *_, **__: 0.0)
     monkeypatch.setattr("backstay.generate.limiter.RateLimiter.record_trouble", lambda *_, **__: 0.0)
     llmock.rate_limit(times=8, retry_after=0.6)
@@ -115,7 +115,7 @@ async def test_control_without_patience_the_simulator_complains(side, llmock, pa
 
 
 async def test_its_report_says_the_same(side, llmock, path):
-    """`llmock report --strict`, as a person would ask."""
+    """The command `llmock report --strict` reports no violation either."""
     llmock.rate_limit(times=2, retry_after=0.3)
     await _run(llmock, side, path, items=10)
 

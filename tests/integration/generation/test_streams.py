@@ -1,4 +1,4 @@
-"""Answers that come as a stream of events, over real connections."""
+"""Streamed answers over real connections."""
 
 import json
 
@@ -15,7 +15,7 @@ _DONE = b"data: [DONE]\n\n"
 
 
 def _pieces() -> list[bytes]:
-    """Chunks of an answer, cut where no event ends, with a keep-alive between."""
+    """Return the pieces of a streamed answer, split inside events, with a keep-alive in between."""
     chunks = [{"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in _CONTENT]
     events = "".join(f": waiting\n\ndata: {json.dumps(chunk, ensure_ascii=False)}\n\n" for chunk in chunks).encode()
     return [events[start : start + 31] for start in range(0, len(events), 31)]
@@ -38,7 +38,7 @@ def _text(reply: HttpResponse) -> str:
 @pytest.mark.parametrize("is_asked_for", [True, False])
 @pytest.mark.parametrize("content_type", ["text/event-stream; charset=utf-8", "text/plain", "application/json"])
 async def test_a_stream_is_collected(is_asked_for, content_type, provider):
-    """A stream becomes the answer it is, asked for or not, and whatever its Content-Type calls it."""
+    """A streamed answer is collected whether or not it was requested, with any Content-Type."""
     provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, _DONE], content_type=content_type)
 
     reply = await _post(provider, stream=OpenAICollector() if is_asked_for else None)
@@ -48,7 +48,7 @@ async def test_a_stream_is_collected(is_asked_for, content_type, provider):
 
 
 async def test_an_answer_that_does_not_stream_is_taken(provider):
-    """A server may not know how to stream."""
+    """A server that ignores the request for a stream gets its plain answer accepted."""
     provider.behaviour = lambda _: Sent(b'{"choices": []}')
 
     assert (await _post(provider, stream=OpenAICollector())).body == b'{"choices": []}'
@@ -64,7 +64,7 @@ async def test_an_answer_that_does_not_stream_is_taken(provider):
     ids=["cut", "silent", "no finish"],
 )
 async def test_half_a_stream_is_never_an_answer(stream, says, provider):
-    """A stream that is cut off before its finish word is a connection that was cut."""
+    """A stream that ends before its finish reason counts as a lost connection."""
     provider.behaviour = lambda _: stream
 
     with pytest.raises(ConnectionLost, match=says):
@@ -82,7 +82,7 @@ async def test_half_a_stream_is_never_an_answer(stream, says, provider):
     ids=["ends", "half an event", "not an object"],
 )
 async def test_a_stream_that_ends_too_early_is_a_broken_answer(pieces, says, rest, content_type, provider):
-    """It came, and may have to be paid for: what came of it is there to be looked at."""
+    """A stream that ends properly but too early is a malformed response, and its content is available as evidence."""
     provider.behaviour = lambda _: Streamed(pieces, content_type=content_type)
 
     with pytest.raises(MalformedResponse, match=says) as raised:
@@ -95,7 +95,7 @@ async def test_a_stream_that_ends_too_early_is_a_broken_answer(pieces, says, res
 
 @pytest.mark.parametrize("then", ["end", "cut", "silence"])
 async def test_what_follows_a_whole_answer_does_not_matter(then, provider):
-    """Once the model has said why it stopped, neither a cut nor silence takes the answer away."""
+    """After the finish reason, a lost connection or silence does not invalidate the answer."""
     provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH], then)
 
     assert _text(await _post(provider, idle_seconds=0.1)) == "Hello there é"
@@ -103,7 +103,7 @@ async def test_what_follows_a_whole_answer_does_not_matter(then, provider):
 
 @pytest.mark.parametrize("has_usage", [True, False])
 async def test_a_whole_answer_is_not_waited_for(has_usage, provider, monkeypatch):
-    """A stream that is kept open after the finish word is taken after a moment, with the usage that still came."""
+    """A stream that stays open after the finish reason is accepted after a moment, including late usage."""
     monkeypatch.setattr("backstay.generate.http._LAST_SECONDS", 0.2)
     usage = b'data: {"choices": [], "usage": {"prompt_tokens": 7}}\n\n'
     provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, *([usage] if has_usage else [])], "silence")
@@ -115,7 +115,7 @@ async def test_a_whole_answer_is_not_waited_for(has_usage, provider, monkeypatch
 
 
 async def test_keep_alives_after_a_whole_answer_do_not_prolong_it(provider, monkeypatch):
-    """What goes on to come says nothing more."""
+    """Keep-alives after a complete answer do not delay its acceptance."""
     monkeypatch.setattr("backstay.generate.http._LAST_SECONDS", 0.2)
     provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, b": on\n\n"], "chatter")
 
@@ -123,14 +123,14 @@ async def test_keep_alives_after_a_whole_answer_do_not_prolong_it(provider, monk
 
 
 async def test_a_stream_is_not_waited_for_after_its_end(provider):
-    """A server that keeps the connection open after the last event costs no time."""
+    """A connection that stays open after the last event causes no delay."""
     provider.behaviour = lambda _: Streamed([*_pieces(), _DONE], "silence")
 
     assert _text(await _post(provider, idle_seconds=600)) == "Hello there é"
 
 
 async def test_a_stream_without_end_is_given_up(provider, monkeypatch):
-    """Neither many events nor one endless line fills the memory."""
+    """Neither an endless stream of events nor an endless line fills the memory."""
     monkeypatch.setattr("backstay.generate.http._LARGEST_BODY", 10_000)
     monkeypatch.setattr("backstay.generate.http._LARGEST_STREAM", 40_000)
     for pieces in (_pieces() * 300, [b"data: ", *[b"x" * 1_000] * 20], [*_pieces() * 40, _chunk(20_000), _FINISH]):
@@ -146,7 +146,7 @@ def _chunk(size: int) -> bytes:
 
 
 async def test_a_refusal_that_is_streamed_is_read(provider):
-    """The error is the data of the only event."""
+    """A streamed error response is read from its only event."""
     error = {"error": {"code": "invalid_parameter_error", "message": "no"}}
     pieces = [f"event: error\ndata: {json.dumps(error)}\n\n".encode()]
     provider.behaviour = lambda _: Streamed(pieces, status=400)
@@ -157,7 +157,7 @@ async def test_a_refusal_that_is_streamed_is_read(provider):
 
 
 async def test_a_job_stores_what_was_streamed(provider, generate, stored):
-    """An endpoint that only streams gives the same conversations, and half a stream gives none."""
+    """A job at a streaming endpoint stores the same conversations, and none of an interrupted stream."""
 
     def stream(call):
         body = shaped(call, json.dumps({key: f"{key} about {call.topic}" for key in call.keys}), Said())
@@ -178,7 +178,7 @@ async def test_a_job_stores_what_was_streamed(provider, generate, stored):
 
 
 async def test_what_came_of_a_broken_answer_is_kept(provider, generate, attempts):
-    """As evidence of its try, the key hidden even where the stream cuts it in two."""
+    """The received part of a malformed response is stored with its attempt, without the key."""
     halves = [{"choices": [{"index": 0, "delta": {"content": half}}]} for half in (f"Hello {KEY[:9]}", KEY[9:])]
     provider.behaviour = lambda _: Streamed([f"data: {json.dumps(half)}\n\n".encode() for half in halves])
 
@@ -200,7 +200,7 @@ async def test_what_came_of_a_broken_answer_is_kept(provider, generate, attempts
     ids=["gzip", "deflate", "header"],
 )
 async def test_an_answer_that_http_cannot_carry_is_broken(headers, says, provider):
-    """It came, so nothing was cut."""
+    """A response that violates HTTP counts as malformed, not as a lost connection."""
     provider.behaviour = lambda _: Sent(b'{"choices": []}', headers=headers)
 
     with pytest.raises(MalformedResponse, match=says):
@@ -208,7 +208,7 @@ async def test_an_answer_that_http_cannot_carry_is_broken(headers, says, provide
 
 
 async def test_the_status_of_a_refusal_counts_whatever_its_body(provider):
-    """A refusal whose body cannot be read is that refusal."""
+    """An error response whose body cannot be read is classified by its status."""
     provider.behaviour = lambda _: Sent(b"{}", headers={"Content-Encoding": "gzip", "Retry-After": "7"}, status=429)
 
     reply = await _post(provider)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.promise("B3")
 
 
 async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monkeypatch):
-    """In one job a provider, items whose answers are good are stored as they should be, and the others are not."""
+    """In one job per provider, items with good answers are stored correctly, and the others fail with their code."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # the last ones have nobody to wait for
@@ -51,14 +51,14 @@ async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monk
 
 
 def _calls(row: AnswerRow) -> int:
-    """Return how many calls an answer costs: two tries where another may be better, three for a server's error."""
+    """Return the calls that an answer costs: two if a retry may help, three for a server error."""
     if row.code in ("server_error", "overloaded"):
         return 3
     return 2 if row.code and row.may_retry else 1
 
 
 def _kept(path: Path) -> tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, str]]:
-    """Read past Backstay: the texts and metadata of each item's conversation, and the codes of the others."""
+    """Read the texts and metadata of each conversation, and the codes of failed items, directly from the database."""
     connection = apsw.Connection(str(path))
     try:
         turns = connection.execute(

@@ -1,4 +1,4 @@
-"""The refusals of `support/refusals.py` over HTTP: what becomes of items and job, and how many calls it costs."""
+"""The error responses of `support/refusals.py` over HTTP: the states of items and job, and the number of calls."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ _MANY = [f"other {number}" for number in range(29)]
 
 
 class _Trial:
-    """One row of the corpus at an endpoint of its own, in a library that all share."""
+    """A row of the corpus at an endpoint of its own, in a library shared by all rows."""
 
     def __init__(
         self, row: Row, backstay: Backstay, provider: ProviderServer, *, concurrency: int = _CONCURRENCY
@@ -40,7 +40,7 @@ class _Trial:
         return Status(self.row.status, self.row.text, headers)
 
     async def run(self, behaviour, topics: Iterable[str], *, suffix: str = "", **fields: object) -> BatchResult:
-        """Run a job at an address that nobody else asks, so that nothing is known of it."""
+        """Run a job at a new address, so that its account has no history."""
         self.calls.clear()
 
         def answer(call: Call) -> Reply:
@@ -61,7 +61,7 @@ class _Trial:
 
 
 async def _is_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> None:
-    """One of them is refused: it fails after one call, with its code, and the others come through."""
+    """Check that one rejected item fails after one call with its code, and all others complete."""
     result = await trial.run(lambda call: trial.refusal() if call.topic == "bad" else Said(), ["bad", *others])
 
     assert result.counts == ItemCounts(completed=len(others), failed=1)
@@ -69,7 +69,7 @@ async def _is_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> None:
 
 
 async def _is_the_accounts(trial: _Trial) -> None:
-    """All are refused: the job pauses with the code, all items pending, after a few calls."""
+    """Check that the job pauses with the code after a few calls, with all items pending."""
     result = await trial.run(lambda _: trial.refusal(), ["bad", *_OTHERS, "five", "six", "seven"])
 
     assert (result.state, result.counts) == (JobState.PAUSED, ItemCounts(pending=8))
@@ -80,7 +80,7 @@ async def _is_the_accounts(trial: _Trial) -> None:
 
 
 async def _may_be_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> None:
-    """One of them is refused, twice while others pass: it fails for that, and the job goes on."""
+    """Check that an item rejected twice while others succeed fails, and the job continues."""
     behaviour = lambda call: trial.refusal() if call.topic == "bad" else Said()  # noqa: E731
     result = await trial.run(behaviour, ["bad", *others], suffix="-one")
 
@@ -89,7 +89,7 @@ async def _may_be_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> N
 
 
 async def _passes(trial: _Trial) -> None:
-    """The item stays pending after the refusal, and has all its tries."""
+    """Check that the item stays pending after the error, and keeps all its tries."""
 
     def once(_: Call) -> Reply:
         trial.stop.request()
@@ -102,7 +102,7 @@ async def _passes(trial: _Trial) -> None:
 
 
 async def _is_asked_differently(trial: _Trial) -> None:
-    """The request is made anew at once where another way is known, and all items come through."""
+    """Check that the request is sent again in another form if there is one, and all items complete."""
     row = trial.row
 
     def behaviour(call: Call) -> Reply:
@@ -125,7 +125,7 @@ async def _is_asked_differently(trial: _Trial) -> None:
 
 @pytest.mark.parametrize("kind", list(ErrorKind))
 async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, provider, tmp_path, monkeypatch):
-    """Every refusal of the corpus is laid at the right door, whoever sends it and in whatever words."""
+    """Every error response of the corpus has the effect of its kind, at its maximum number of calls."""
     monkeypatch.setattr(model_writer, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
     monkeypatch.setattr(failure_handler, "_PROBE_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
@@ -145,7 +145,7 @@ async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, 
 
 
 def _of_items() -> Iterator[Row]:
-    """Yield the first row of each code that is an item's matter, or may be one's."""
+    """Yield the first row of each code that concerns, or may concern, one item."""
     seen = set()
     for row in REFUSALS:
         may_be = (
@@ -157,7 +157,7 @@ def _of_items() -> Iterator[Row]:
 
 
 async def test_one_of_thirty_is_refused_and_the_others_come_through(provider, tmp_path, monkeypatch):
-    """Each code that one item can draw costs its own item alone: 29 of 30 are completed, with one call each."""
+    """If one of thirty items gets an error of its own, the other 29 complete with one call each."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setattr(failure_handler, "_PROBE_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
@@ -172,7 +172,7 @@ async def test_one_of_thirty_is_refused_and_the_others_come_through(provider, tm
 
 
 async def test_control_a_suspicion_taken_for_certain_stops_the_others(provider, tmp_path, monkeypatch):
-    """Without a second look, a refusal of one item that may be everybody's pauses the whole job."""
+    """If a suspected error is treated as certain, the error of one item pauses the whole job."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setattr(SuspectedErrors, "judge", lambda *_: ErrorScope.ALL)
     row = next(row for row in _of_items() if row.kind is ErrorKind.ACCOUNT)
@@ -196,7 +196,7 @@ async def _try(trial: _Trial) -> None:
 
 
 def _check_tries(path: Path) -> None:
-    """See that only what failed has taken a try, and that each attempt has the code of its row."""
+    """Check that only failed items have used a try, and that each attempt has the code of its row."""
     connection = apsw.Connection(str(path))
     try:
         rows = connection.execute(
