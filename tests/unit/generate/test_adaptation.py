@@ -1,4 +1,4 @@
-"""What is learnt from the refusals of an endpoint, and how requests are made then."""
+"""Adaptation of requests to what an endpoint's error responses say."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def adaptation():
 
 
 def test_answers_of_another_shape_are_asked_for_in_a_plainer_way(adaptation):
-    """Eight in a row are no accident: all are asked in the next plainer way, and in the last one told what is wrong."""
+    """Eight unusable answers in a row make all requests use a simpler structure or, with the last one, a hint."""
     for number in range(24):
         assert len(adaptation.structures) == 3 - number // 8 if number < 16 else 1
         adaptation.learn_unusable_answer(adaptation.structures[0], "assistant_1 was missing")
@@ -22,7 +22,7 @@ def test_answers_of_another_shape_are_asked_for_in_a_plainer_way(adaptation):
 
 
 def test_a_refused_structure_is_not_asked_for_again(adaptation):
-    """Of several calls that were refused it at once, only the first changes what the next ones ask for."""
+    """Of several calls that report the same rejected structure, only the first one counts as a change."""
     assert adaptation.drop_structure(Structure.SCHEMA)
     assert adaptation.drop_structure(Structure.SCHEMA)
 
@@ -30,7 +30,7 @@ def test_a_refused_structure_is_not_asked_for_again(adaptation):
 
 
 def test_the_last_structure_stays(adaptation):
-    """Where nothing plainer is left, there is no other way to ask."""
+    """The last structure is never dropped, since there is no simpler one."""
     assert adaptation.drop_structure(Structure.SCHEMA)
     assert adaptation.drop_structure(Structure.JSON)
     assert not adaptation.drop_structure(Structure.TEXT)
@@ -39,14 +39,14 @@ def test_the_last_structure_stays(adaptation):
 
 
 def test_the_plainest_structure_stays_while_others_do(adaptation):
-    """An item that is refused in each way does not take the last one from those that may need it."""
+    """An item rejected with each structure does not remove the last structure, which other items may need."""
     assert not adaptation.drop_structure(Structure.TEXT)
 
     assert adaptation.structures == list(Structure)
 
 
 def test_words_are_believed_when_a_plainer_request_was_taken(adaptation):
-    """A refusal in words may quote a prompt: it is the item's until it is answered without that structure."""
+    """A rejection by wording alone concerns its item until the item is accepted without that structure."""
     assert not adaptation.learn_unconfirmed_rejection(Structure.SCHEMA)
     assert adaptation.structures == list(Structure)
 
@@ -56,7 +56,7 @@ def test_words_are_believed_when_a_plainer_request_was_taken(adaptation):
 
 
 def test_words_are_believed_when_several_items_in_a_row_draw_them(adaptation):
-    """The third in a row is no quotation; a request that is taken in between starts the count anew."""
+    """A rejection by wording alone is confirmed by three items in a row; an accepted request restarts the count."""
     assert [adaptation.learn_unconfirmed_rejection(Structure.SCHEMA) for _ in range(2)] == [False, False]
     adaptation.learn_accepted(Structure.SCHEMA, ())
 
@@ -64,7 +64,7 @@ def test_words_are_believed_when_several_items_in_a_row_draw_them(adaptation):
 
 
 def test_one_sample_that_failed_is_asked_for_again(adaptation):
-    """At once while conversations come in between; where one failure follows another, asking again costs a try."""
+    """A failed sample is requested again at once only if a conversation was received since the last failed sample."""
     assert [adaptation.allow_resample() for _ in range(3)] == [True, False, False]
 
     adaptation.record_conversation()
@@ -73,7 +73,7 @@ def test_one_sample_that_failed_is_asked_for_again(adaptation):
 
 
 def test_bodies_go_out_as_they_are_taken(adaptation):
-    """Names that are not taken are replaced, parameters that are not taken left out, and nothing else is touched."""
+    """A request body has renamed parameters under their other name and no rejected ones, and is otherwise unchanged."""
     body = {"model": "m", "max_tokens": 5, "temperature": 0.8}
     assert adaptation.adapt_body(body) == body
 
@@ -84,7 +84,7 @@ def test_bodies_go_out_as_they_are_taken(adaptation):
 
 
 def test_what_the_user_has_set_stays_as_it_is(adaptation):
-    """What one job has learnt about a model changes no parameter that another job sets itself."""
+    """Learning in one job changes no parameter that the user of another job has set."""
     adaptation.learn_renamed("max_tokens", "max_completion_tokens")
     adaptation.learn_omitted("temperature")
     body = {"model": "m", "max_tokens": 5, "temperature": 0.8}
@@ -94,12 +94,12 @@ def test_what_the_user_has_set_stays_as_it_is(adaptation):
 
 @pytest.mark.parametrize("instead", ["max_tokens", ""])
 def test_a_name_that_leads_nowhere_is_not_learnt(adaptation, instead):
-    """An endpoint that refuses a parameter in favour of itself, or of nothing, cannot be pleased."""
+    """A parameter is not renamed to itself or to an empty name."""
     assert not adaptation.learn_renamed("max_tokens", instead)
     assert adaptation.renamed == {}
 
 
 def test_names_do_not_go_in_circles(adaptation):
-    """An endpoint that refuses either name in favour of the other is not asked for ever."""
+    """A renamed parameter is not renamed back, so that two names do not alternate for ever."""
     assert adaptation.learn_renamed("max_tokens", "max_completion_tokens")
     assert not adaptation.learn_renamed("max_completion_tokens", "max_tokens")

@@ -1,4 +1,4 @@
-"""What is advised about failures and pauses, by their codes."""
+"""Advice about failures and pauses, by error code."""
 
 from pathlib import Path
 
@@ -33,12 +33,12 @@ _ERRORS = Path(__file__).parents[3] / "docs" / "reference" / "errors.md"
     ],
 )
 def test_advice_goes_by_the_code(code, again, resume, one_item):
-    """A frozen recipe, an item's own text, a whole account, and what may pass are told apart."""
+    """Advice distinguishes the frozen recipe, the item's own text, the whole account, and transient errors."""
     assert (may_try_again(code), may_resume(code), may_concern_one_item(code)) == (again, resume, one_item)
 
 
 def test_each_code_that_advice_knows_is_in_the_reference():
-    """No code is misspelt, and none is left behind that nothing gives any more."""
+    """Every code in the advice is documented, and every one can still occur."""
     errors = _ERRORS.read_text()
 
     for code in advice._OF_RECIPE | advice._OF_TEXT | advice._ALSO_OF_TEXT | advice._OF_ALL:

@@ -1,4 +1,4 @@
-"""From a model's answer to turns, or to the reason why there are none."""
+"""Parsing of a model's answer into turns, or a reason for failure."""
 
 import json
 import time
@@ -40,7 +40,7 @@ def _refused(answer: ModelAnswer, turns: int = 2) -> UnusableAnswer:
     ],
 )
 def test_turns_are_found(answer):
-    """Structured, or as JSON somewhere in the text: roles and texts are the model's."""
+    """Turns are read from structured output or from JSON anywhere in the text, with the model's roles and texts."""
     assert [(turn.role, turn.content) for turn in parse_conversation(answer, 2).turns] == [
         ("user", "Hello."),
         ("assistant", "Good day."),
@@ -57,7 +57,7 @@ def test_turns_are_found(answer):
     ],
 )
 def test_an_answer_that_did_not_end_well_is_none(end, code, may_retry):
-    """However whole its text looks."""
+    """An answer with a bad finish reason is unusable even if its text looks complete."""
     error = _refused(_answer(json.dumps(_KEYED), end=end))
 
     assert (error.code, error.may_retry) == (code, may_retry)
@@ -83,7 +83,7 @@ def test_an_answer_that_did_not_end_well_is_none(end, code, may_retry):
     ],
 )
 def test_another_shape_is_told_without_a_quotation(value, says):
-    """Roles, number and texts are checked one by one; another try may come to something better."""
+    """Wrong roles, counts or texts are reported without quoting the answer, and may be retried."""
     error = _refused(_answer(json.dumps(value)))
 
     assert error.code == "wrong_shape"
@@ -105,12 +105,12 @@ def test_another_shape_is_told_without_a_quotation(value, says):
     ],
 )
 def test_a_text_without_whole_json(text, code):
-    """Nothing, prose, half an object, and depths that would break a parser."""
+    """Empty text, prose, truncated JSON and extreme nesting are reported as unreadable."""
     assert _refused(_answer(text)).code == code
 
 
 def test_no_cut_of_an_answer_is_a_conversation():
-    """A sample answer cut at every character gives turns at its full length only."""
+    """A sample answer truncated at any character yields turns at its full length only."""
     text = json.dumps({"user_1": 'She said "go".', "assistant_1": "Done: {} []", "user_2": "é", "assistant_2": "\\"})
 
     whole = [at for at in range(len(text) + 1) if _is_whole(text[:at], 4)]
@@ -128,12 +128,12 @@ _BROKEN = [
 
 @pytest.mark.parametrize("text", _BROKEN)
 def test_no_cut_of_a_broken_answer_is_a_conversation(text):
-    """An answer whose punctuation is wrong is repaired at its full length, and at no other."""
+    """An answer with wrong punctuation is repaired at its full length only."""
     assert [at for at in range(len(text) + 1) if _is_whole(text[:at], 2)] == [len(text)]
 
 
 def test_control_repair_alone_takes_a_cut_answer(monkeypatch):
-    """Without the check that a value has an end, the same sweep finds answers that were cut."""
+    """If unclosed values are repaired too, the same sweep yields conversations from truncated answers."""
     monkeypatch.setattr(answer_parser, "repaired_values", lambda text: [repair_json(text, return_objects=True)])
     monkeypatch.setattr(answer_parser, "is_open", lambda *_: False)
 
@@ -150,7 +150,7 @@ _FINALS = [
 
 @pytest.mark.parametrize("final", _FINALS)
 def test_no_draft_before_a_cut_answer_is_a_conversation(final):
-    """Wherever the answer that follows it is cut, the draft before it is not taken."""
+    """A complete draft before a truncated answer is never used."""
     draft = json.dumps({"user_1": "Draft.", "assistant_1": "Draft."})
 
     taken = [at for at in range(1, len(final)) if _is_whole(f"{draft}\nBetter:\n{final[:at]}", 2)]
@@ -159,14 +159,14 @@ def test_no_draft_before_a_cut_answer_is_a_conversation(final):
 
 
 def test_control_a_draft_is_whole(monkeypatch):
-    """Without the look at what follows it, the draft is taken at every cut."""
+    """If the text after a draft is not checked, the draft is used at every truncation."""
     monkeypatch.setattr(answer_parser, "is_open", lambda *_: False)
 
     assert _is_whole(f"{json.dumps(_KEYED)}\nBetter:\n{_FINALS[0][:-5]}", 2)
 
 
 def test_a_repair_loses_no_letter(monkeypatch):
-    """A repair that drops part of an answer is not taken."""
+    """A repair that loses part of an answer is discarded."""
     text = '{"user_1": "Hi", "assistant_1": "Ho",}'
     assert _is_whole(text, 2)
 
@@ -176,7 +176,7 @@ def test_a_repair_loses_no_letter(monkeypatch):
 
 
 def test_an_example_of_the_prompt_is_no_answer():
-    """What repeats an example is refused in any layout, and an answer that only shares a turn with it is not."""
+    """An answer that repeats an example in any layout is unusable; one that shares a single turn with it is not."""
     prompt = Prompt(None, f"Like this: {json.dumps(_KEYED, indent=4)}")
     other = {**_KEYED, "assistant_1": "Good night."}
 
@@ -187,7 +187,7 @@ def test_an_example_of_the_prompt_is_no_answer():
 
 
 def test_what_the_model_thought_is_kept_in_a_form_that_can_be_stored():
-    """Both ways in which a model thinks aloud are kept together, without halves of characters."""
+    """Reasoning from a separate field and from the text is stored together, without unpaired surrogates."""
     answer = ModelAnswer(
         FinishReason.COMPLETE, "stop", f"<think>Two.</think>{json.dumps(_KEYED)}", None, "One\ud800", "s\x00"
     )
@@ -214,7 +214,7 @@ def test_what_the_model_thought_is_kept_in_a_form_that_can_be_stored():
     ids=lambda text: text[:10],
 )
 def test_hostile_texts_take_little_time(text):
-    """Megabytes made to be read again and again are refused within seconds of CPU time, not minutes."""
+    """Megabytes of text designed to be slow to parse are rejected within seconds of CPU time."""
     before = time.process_time()
 
     assert not _is_whole(text, 2)

@@ -1,4 +1,4 @@
-"""The answers of `support/answers.py`, read without a network."""
+"""The answers of `support/answers.py`, parsed without a network."""
 
 import json
 
@@ -18,7 +18,7 @@ _OF_SHAPE = {"wrong_shape", "unreadable_answer", "empty_answer"}
 
 
 def test_the_rows_are_many_and_tell_apart():
-    """Every row has a name of its own, and the providers of the wild are all among them."""
+    """Every row has a unique name, and all known providers occur."""
     assert len(ROWS) >= 110
     assert len({row.name for row in ROWS}) == len(ROWS)
     assert len({row.provider for row in ROWS}) >= 10
@@ -26,7 +26,7 @@ def test_the_rows_are_many_and_tell_apart():
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.code is None])
 def test_a_good_answer_is_read(row):
-    """An answer gives the texts of its row, and nothing but the metadata of its row."""
+    """A good answer yields exactly the texts and the metadata of its row."""
     read = _read(row)
 
     assert tuple(turn.content for turn in read.turns) == row.texts
@@ -35,7 +35,7 @@ def test_a_good_answer_is_read(row):
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.code is not None])
 def test_a_bad_answer_is_refused(row):
-    """An answer fails with the code of its row, and neither message nor hint quotes it."""
+    """A bad answer fails with the code of its row, and neither message nor hint quotes it."""
     with pytest.raises((UnusableAnswer, UnreadableResponse)) as raised:
         _read(row)
 

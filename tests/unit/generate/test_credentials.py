@@ -1,4 +1,4 @@
-"""What counts as a secret, and what a recipe must not hold."""
+"""Detection of secrets, and the check that recipes contain none."""
 
 import pytest
 
@@ -10,7 +10,7 @@ _REAL = "sk-live/0123456789abcdef"
 
 
 def test_a_real_key_is_found_and_hidden():
-    """A key of sixteen characters and more is found however its JSON is written; a short one and a word never are."""
+    """A key of at least 16 characters is found in any JSON spelling; a short key or a plain word never is."""
     for value, body, hidden in (
         (_REAL, b"no such key: sk-live/0123456789abcdef", b"no such key: [key]"),
         (_REAL, b'{"said": "sk-live\\/0123456789abcdef"}', b'{"said": "[key]"}'),
@@ -28,7 +28,7 @@ def test_a_real_key_is_found_and_hidden():
 
 
 def test_a_text_is_searched_and_cleaned_as_a_body_is():
-    """Also one with half a character in it; without a secret a text stays as it is."""
+    """A text is searched and redacted like a body, also with an unpaired surrogate in it."""
     secrets = Secrets([_REAL])
 
     assert secrets.are_in_texts([f"so: {_REAL}."])
@@ -51,7 +51,7 @@ _REFUSED = [
 
 @pytest.mark.parametrize("fields", _REFUSED, ids=str)
 def test_a_credential_in_a_recipe_is_refused(fields):
-    """A recipe is stored and shown, so it may hold neither a key of the environment nor a field that is for one."""
+    """A recipe may contain neither a key from the environment nor a parameter for a credential."""
     with pytest.raises(RecipeError, match="carries a credential") as raised:
         check_no_credentials(fields, {"SOME_API_KEY": f"{_REAL}\n"})
 
@@ -60,7 +60,7 @@ def test_a_credential_in_a_recipe_is_refused(fields):
 
 
 def test_the_variable_of_the_recipe_is_known_whatever_its_name(monkeypatch):
-    """A key in the variable that the recipe itself names is known as one."""
+    """A key in the variable that the recipe names is detected, whatever the variable is called."""
     monkeypatch.setenv("MY_ACCESS", _REAL)
 
     with pytest.raises(RecipeError, match="system carries a credential"):
@@ -68,7 +68,7 @@ def test_the_variable_of_the_recipe_is_known_whatever_its_name(monkeypatch):
 
 
 def test_what_only_sounds_like_a_credential_is_let_through():
-    """Texts may speak of keys, a short key or a word hides nothing, and ordinary names are no credentials."""
+    """Prompts about keys, short keys, plain words and ordinary names are accepted."""
     environ = {"A_API_KEY": "local-key", "B_API_KEY": "incomprehensibilities", "HOME": "/home/generous-person"}
 
     check_no_credentials(

@@ -1,4 +1,4 @@
-"""Whether an answer only repeats what stands in its prompt."""
+"""Detection of answers that only repeat their prompt."""
 
 import json
 import time
@@ -34,7 +34,7 @@ def _turns(*texts: str) -> list[Turn]:
     ],
 )
 def test_an_example_is_known_in_any_spelling(example):
-    """Escaped, wrapped, quoted or as lines, in either text of the prompt."""
+    """An example is recognised when escaped, wrapped, quoted or written as lines, in either text of the prompt."""
     for prompt in (Prompt(None, f"Like this:\n{example}{_TASK}"), Prompt(example, f"Write.{_TASK}")):
         assert repeats_prompt(_turns(_USER, _ASSISTANT), prompt)
         assert not repeats_prompt(_turns(_USER, "Oui, un café."), prompt)
@@ -51,12 +51,12 @@ def test_an_example_is_known_in_any_spelling(example):
     ],
 )
 def test_an_answer_may_share_words_with_its_prompt(prompt, texts):
-    """Short texts, parts of sentences, and a topic that is asked about are no repetition."""
+    """Short texts, parts of sentences and the topic itself do not count as a repetition."""
     assert not repeats_prompt(_turns(*texts), Prompt(None, prompt))
 
 
 def test_a_long_answer_to_a_long_prompt_takes_little_time():
-    """Texts made to be compared again and again take no seconds of CPU time."""
+    """Long texts designed to be slow to compare take no seconds of CPU time."""
     before = time.process_time()
 
     assert not repeats_prompt(_turns("a " * 399 + "b", "a " * 100_000), Prompt("a\n" * 50_000, ": a" * 30_000))
@@ -65,7 +65,7 @@ def test_a_long_answer_to_a_long_prompt_takes_little_time():
 
 
 def test_a_dialogue_that_is_the_items_own_is_no_example():
-    """A job may turn transcripts into conversations word for word: what repeats its item is an answer."""
+    """An answer that repeats the dialogue of its own item is accepted."""
     transcript = f"user: {_USER}\nassistant: {_ASSISTANT}"
     items = [
         Item(id="1", topic=transcript, parameters={}),

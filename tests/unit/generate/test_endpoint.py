@@ -1,4 +1,4 @@
-"""Whose model it is, and where it is asked."""
+"""Resolution of a model's name and a base URL to an endpoint."""
 
 import pytest
 
@@ -37,7 +37,7 @@ from backstay.generate.endpoint import resolve_endpoint
     ],
 )
 def test_where_a_model_is_asked(model, base_url, url, name, key_required):
-    """A prefix names the provider; with an address of one's own any name will do, and a key may not be needed."""
+    """A prefix names the provider; with the user's own base URL any model name works, and a key may be optional."""
     endpoint = resolve_endpoint(model, base_url, None)
 
     assert (endpoint.url, endpoint.model, endpoint.key_required) == (url, name, key_required)
@@ -75,7 +75,7 @@ def test_where_a_model_is_asked(model, base_url, url, name, key_required):
     ],
 )
 def test_an_address_that_is_none_is_told_with_its_remedy(base_url, says):
-    """Each mistake is one line, and never repeats a credential."""
+    """An invalid address is reported in one line with its remedy, without repeating a credential."""
     with pytest.raises(RecipeError) as raised:
         resolve_endpoint("model", base_url, None)
 
@@ -138,14 +138,14 @@ def test_an_address_that_is_none_is_told_with_its_remedy(base_url, says):
     ],
 )
 def test_a_host_says_whose_key_and_which_header(model, base_url, url, variable, header):
-    """Azure's hosts take the key in `api-key`, and so does a gateway in front of a deployment."""
+    """Azure's hosts, and gateways in front of a deployment, get the key in `api-key`."""
     endpoint = resolve_endpoint(model, base_url, None)
 
     assert (endpoint.url, endpoint.key_variable, endpoint.key_header) == (url, variable, header)
 
 
 def test_openai_elsewhere_is_asked_in_the_older_words():
-    """Servers that only speak as OpenAI does know the older name of the bound on tokens."""
+    """Other servers with OpenAI's API get the older name of the token limit."""
     fields = {
         base_url: resolve_endpoint("openai:m", base_url, None).provider.token_field
         for base_url in (None, "https://api.openai.com/v1", "https://gate.example/v1")
@@ -155,7 +155,7 @@ def test_openai_elsewhere_is_asked_in_the_older_words():
 
 
 def test_what_a_recipe_adds_is_in_the_request():
-    """Query, headers, and the header of the key; the recipe's query wins over that of the address."""
+    """Requests have the recipe's query, headers and key header; its query overrides that of the address."""
     endpoint = resolve_endpoint(
         "m", "http://host/v1?a=1&b=2", None, query={"b": "3"}, headers={"X-Team": "blue"}, key_header="X-Gate"
     )
@@ -181,7 +181,7 @@ def test_what_a_recipe_adds_is_in_the_request():
     ],
 )
 def test_the_environment_names_an_address(model, environ, url, variable):
-    """As the providers' own libraries read it, and only for the provider whose variable it is."""
+    """An environment variable with a base URL is read like the provider's own library does, for that provider only."""
     endpoint = resolve_endpoint(model, None, None)
 
     found = endpoint.in_environment(environ)
@@ -190,13 +190,13 @@ def test_the_environment_names_an_address(model, environ, url, variable):
 
 
 def test_an_address_in_the_recipe_wins_over_the_environment():
-    """The job goes where it was meant to go."""
+    """A base URL in the recipe takes precedence over the environment."""
     endpoint = resolve_endpoint("openai:m", "http://mine/v1", None)
 
     assert endpoint.in_environment({"OPENAI_BASE_URL": "http://other/v1"}) is endpoint
 
 
 def test_an_address_of_the_environment_that_is_none_is_named():
-    """By the variable that holds it."""
+    """An invalid address in the environment is reported with the name of its variable."""
     with pytest.raises(RecipeError, match="The base URL in OPENAI_BASE_URL 'gate' cannot be used"):
         resolve_endpoint("openai:m", None, None).in_environment({"OPENAI_BASE_URL": "gate"})

@@ -1,4 +1,4 @@
-"""Whose matter a refusal is: the table, tried on refusals as they are seen in the wild."""
+"""Classification of error responses, checked against a corpus of real ones."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def _refusal(row: Row, body: str | None = None) -> ErrorResponse:
 
 @pytest.mark.parametrize("row", REFUSALS, ids=lambda row: row.name)
 def test_each_refusal_is_classified(row):
-    """Every refusal of the corpus gets its kind, its code, and what to do about it."""
+    """Every error response of the corpus gets its kind, its code and its request change."""
     refusal = _refusal(row)
 
     assert (refusal.kind, refusal.code) == (row.kind, row.code)
@@ -61,7 +61,7 @@ def test_each_refusal_is_classified(row):
 
 
 def test_the_corpus_is_wide():
-    """The corpus has many distinct refusals, each under a name of its own."""
+    """The corpus has many distinct error responses, each with a unique name."""
     shapes = {(row.name.split(":")[0], row.status, row.code, _shape(row.body)) for row in REFUSALS}
 
     assert max(Counter(row.name for row in REFUSALS).values()) == 1
@@ -75,7 +75,7 @@ def _shape(body: Any) -> str:
 
 
 def test_every_rule_is_needed(monkeypatch):
-    """Without any one of its rules, the table judges a refusal of the corpus in another way."""
+    """If any single rule is removed, an error response of the corpus is classified differently."""
     rules = error_rules.RULES
     judged = [_refusal(row) for row in REFUSALS]
     idle = []
@@ -97,7 +97,7 @@ def test_every_rule_is_needed(monkeypatch):
 
 
 def _marked(value: Any) -> Any:
-    """Return a body with a marker at the end of each text for people."""
+    """Return a body with a marker at the end of each message text."""
     if isinstance(value, dict):
         return {
             name: f"{inner} {_MARKER}"
@@ -109,7 +109,7 @@ def _marked(value: Any) -> Any:
 
 
 def test_messages_name_what_is_needed_and_quote_nothing():
-    """A message is one line with the host, the model or the key where it is about them, and nothing of the body."""
+    """A message is one line that names the host, model or key concerned, and quotes nothing of the body."""
     for row in REFUSALS:
         body = f"{row.text} {_MARKER}" if isinstance(row.body, str | bytes) else json.dumps(_marked(row.body))
         refusal = _refusal(row, body)
@@ -130,7 +130,7 @@ def test_messages_name_what_is_needed_and_quote_nothing():
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503, 307])
 @pytest.mark.parametrize("name", ["message", "code", "type", "param", "detail"])
 def test_no_value_of_a_body_is_quoted(status, name):
-    """Whatever field a secret stands in, no message repeats it."""
+    """A secret in any field of a body is not repeated in a message."""
     for body in ({"error": {name: "sk-secret"}}, {name: "unsupported parameter: 'sk_secret'"}):
         refusal = classify_response(status, {}, json.dumps(body), _ENDPOINT, NOW)
 
@@ -143,7 +143,7 @@ def test_no_value_of_a_body_is_quoted(status, name):
     headers=st.dictionaries(st.sampled_from(_HEADERS), st.text(max_size=12) | st.floats().map(str)),
 )
 def test_any_answer_is_judged(status, body, headers):
-    """Whatever a server sends, it is judged without an error, with a message and a time within a day."""
+    """Any response is classified without an exception, with a message and a wait of at most a day."""
     refusal = classify_response(status, headers, body, _ENDPOINT, NOW)
 
     assert refusal.message
@@ -151,7 +151,7 @@ def test_any_answer_is_judged(status, body, headers):
 
 
 def test_messages_of_a_probe_speak_of_no_job():
-    """A probe stores nothing: there is nothing to resume, to discard or to look at, and no item."""
+    """Messages of a probe do not mention jobs or items, since a probe has none."""
     facts = dict.fromkeys(
         [
             "host",
@@ -178,12 +178,12 @@ def test_messages_of_a_probe_speak_of_no_job():
 
 
 def test_messages_name_no_command_with_a_word_to_fill_in():
-    """They are stored and shown with jobs of any name; who shows them names the job."""
+    """Messages contain no job name: they are stored with jobs of any name, and the display adds it."""
     assert [told for told in MESSAGES.values() if "JOB" in told] == []
 
 
 def test_who_has_no_server_is_not_told_to_start_one():
-    """Of a hosted provider without a base URL, the connection or the proxy is at fault; of one's own, the server."""
+    """For an unreachable hosted provider the message blames the connection, and for other endpoints the server."""
     hosted, local = resolve_endpoint("openai:m", None, None), resolve_endpoint("ollama:m", None, None)
     given = resolve_endpoint("m", "https://models.example/v1", None)
 
@@ -194,7 +194,7 @@ def test_who_has_no_server_is_not_told_to_start_one():
 
 
 def test_words_decide_nothing_alone():
-    """A message may quote a prompt: of all answers to a request, one is enough only with a code, or with 401 or 402."""
+    """Only a code, or status 401 or 402, makes an error decisive, since a message may quote a prompt."""
     quotes = ["end of life care", "insufficient funds", "this model railway does not exist", "an invalid api key"]
     bodies = [json.dumps({"error": {"message": f"We cannot process '{quote}'"}}) for quote in quotes]
 
@@ -209,7 +209,7 @@ def test_words_decide_nothing_alone():
 
 
 def test_a_proxy_is_named_without_its_password():
-    """A proxy that wants other credentials is named by host and port."""
+    """A proxy that rejects its credentials is named by host and port."""
     refusal = classify_response(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
 
     assert "proxy.example:3128" in refusal.message
@@ -217,7 +217,7 @@ def test_a_proxy_is_named_without_its_password():
 
 
 def test_a_missing_key_is_said_to_be_missing():
-    """Without a key, the message names the variable that it belongs in; with one, it says that the key is wrong."""
+    """A 401 without a key names the variable to set; with a key, it says that the key is not accepted."""
     without = classify_response(401, {}, "", _ENDPOINT, NOW, has_key=False)
     wrong = classify_response(401, {}, "", _ENDPOINT, NOW)
 
@@ -228,7 +228,7 @@ def test_a_missing_key_is_said_to_be_missing():
 
 
 def test_a_parameter_is_named_only_when_it_is_known():
-    """The message names a parameter that all models have; another one may be anything."""
+    """A message names well-known parameters only, since any other name may be arbitrary text."""
     known = classify_response(400, {}, '{"error": "Unsupported parameter: \'seed\'"}', _ENDPOINT, NOW)
     unknown = classify_response(400, {}, '{"error": "Unsupported parameter: \'my_secret\'"}', _ENDPOINT, NOW)
 
@@ -237,7 +237,7 @@ def test_a_parameter_is_named_only_when_it_is_known():
 
 
 def test_a_long_body_is_not_searched_whole():
-    """Of 16 MB only the start is looked at, and the time to judge does not grow with the body."""
+    """Only the start of a large body is searched, so that the time does not grow with its size."""
     padding = "model response_format 'max_tokens' 1 in the messages " * 300_000
     bodies = [padding, json.dumps({"error": {"message": padding}}), "{" * 16_000_000, "<html>" + padding]
     started = time.process_time()
@@ -249,7 +249,7 @@ def test_a_long_body_is_not_searched_whole():
 
 
 def test_judging_is_fast():
-    """A refusal with a small body is judged in less than a tenth of a millisecond."""
+    """A small error response is classified in less than a tenth of a millisecond."""
     rows = [(row.status, row.headers, row.text) for row in REFUSALS if len(row.text) < 1_000]
     rounds = []
 
@@ -264,7 +264,7 @@ def test_judging_is_fast():
 
 @pytest.mark.parametrize("key", MESSAGES)
 def test_an_option_is_named_in_its_command_only(key):
-    """A page shows why a job paused, and has no options: what a terminal takes is said as a whole command."""
+    """Messages mention an option only within a whole command, since web pages show them too."""
     facts = {name for _, name, _, _ in Formatter().parse(MESSAGES[key]) if name} - set(_OF_JOB)
 
     said = message(key, **dict.fromkeys(facts, "x"))
@@ -273,7 +273,7 @@ def test_an_option_is_named_in_its_command_only(key):
 
 
 def test_a_web_page_pauses_until_the_endpoint_is_proven():
-    """At first the address is wrong; after a good answer a page is trouble that passes."""
+    """A web page means a wrong address at first, and a transient error after a good answer."""
     page = "\n<!DOCTYPE html><html>…"
 
     first = classify_not_json(200, page, _ENDPOINT, is_proven=False)
@@ -287,7 +287,7 @@ def test_a_web_page_pauses_until_the_endpoint_is_proven():
 
 
 def test_an_address_where_nothing_answers_is_named():
-    """A server that never answered is named by its address, with the reason."""
+    """A server that has never answered is reported with its address and the reason."""
     refusal = classify_unreachable(_ENDPOINT, "connection refused")
 
     assert (refusal.kind, refusal.is_decisive, refusal.code) == (ErrorKind.ACCOUNT, True, "unreachable")

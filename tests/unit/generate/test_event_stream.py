@@ -1,4 +1,4 @@
-"""Streams of events: found wherever their pieces end, and collected into the answer they are parts of."""
+"""Server-sent events: parsing from arbitrary pieces, and collection into an answer."""
 
 import json
 
@@ -36,7 +36,7 @@ def _collected(stream: bytes, collector=None) -> dict:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_events_are_found_wherever_the_pieces_end(end):
-    """Every way to cut a stream in two, and each end of a line, gives the same events."""
+    """A stream split at any position, with any line ending, yields the same events."""
     lines = [": keep-alive", "", "event: one", "data: first", "data:second", "id: 5", "", "data:  é ", "", "data: last"]
     stream = b"\xef\xbb\xbf" + end.join(lines).encode()
 
@@ -47,12 +47,12 @@ def test_events_are_found_wherever_the_pieces_end(end):
 
 
 def test_comments_and_empty_events_are_nothing():
-    """Keep-alives in any form give no event."""
+    """Keep-alives in any form yield no event."""
     assert _events(b": OPENROUTER PROCESSING\n\n\n\nevent: ping\n\nretry: 3\n\n") == []
 
 
 def test_a_stream_is_known_by_how_it_begins():
-    """A server may call its stream by another Content-Type."""
+    """A stream with another Content-Type is recognised by its first bytes."""
     assert is_event_stream(b'data: {"a": 1}\n\n')
     assert is_event_stream(b"event: error\ndata: {}\n\n")
     assert is_event_stream(b": waiting\n\n")
@@ -66,7 +66,7 @@ def test_a_stream_is_known_by_how_it_begins():
 
 
 def test_chunks_give_the_body_of_the_same_answer_without_streaming():
-    """Texts are joined by their names; the finish reason and the usage come from the chunks that have them."""
+    """The chunks of a chat completion become the body of the same answer without streaming."""
     stream = _sse(
         _chunk(role="assistant", content=""),
         _chunk(reasoning_content="Let me "),
@@ -140,14 +140,14 @@ def test_chunks_give_the_body_of_the_same_answer_without_streaming():
     ],
 )
 def test_what_a_message_can_be_streamed_as(deltas, message):
-    """Refusals, reasoning, parts of content, and calls of tools with or without an index are put together."""
+    """Refusals, reasoning, lists of contents, and tool calls with or without an index are collected."""
     body = _collected(_sse(*(_chunk(**delta) for delta in deltas), _chunk("stop")))
 
     assert body["choices"][0]["message"] == {"role": "assistant", **message}
 
 
 def test_a_whole_answer_in_one_event_is_taken():
-    """A server may send its usual body as its only event."""
+    """A complete body in a single event is accepted as the answer."""
     message = {"role": "assistant", "content": "all of it"}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
 
@@ -177,7 +177,7 @@ def _block(index: int, start: dict[str, object], *deltas: dict[str, object]) -> 
 
 
 def test_events_give_the_body_of_the_same_message_without_streaming():
-    """Thinking with its signature, text and a tool's input are put together, block by block."""
+    """The events of an Anthropic message become its body: thinking with signature, text, and tool input."""
     stream = _sse(
         _START,
         {"type": "ping"},
@@ -220,7 +220,7 @@ def test_events_give_the_body_of_the_same_message_without_streaming():
 
 
 def test_an_input_that_stops_in_the_middle_stays_text():
-    """A tool's input that was cut at the limit of tokens is no object, and is not made into one."""
+    """A truncated tool input stays text and is not completed to an object."""
     stream = _sse(_START, *_block(0, {"type": "tool_use", "input": {}}, {"partial_json": '{"a": '}), _END, done=False)
 
     assert _collected(stream)["content"] == [{"type": "tool_use", "input": '{"a": '}]
@@ -242,7 +242,7 @@ def test_an_input_that_stops_in_the_middle_stays_text():
     ],
 )
 def test_a_stream_that_is_not_whole_is_never_an_answer(stream, says):
-    """Without a finish word and without an end, what has come is not taken for the answer."""
+    """A stream without a finish reason and without an end is incomplete."""
     with pytest.raises(IncompleteStream, match=says):
         _collected(stream)
 
@@ -257,7 +257,7 @@ def test_a_stream_that_is_not_whole_is_never_an_answer(stream, says):
     ],
 )
 def test_a_finish_word_or_an_end_is_enough(stream):
-    """The model's word for why it stopped, or the stream's own end, says that the answer is whole."""
+    """A finish reason, or the end of the stream, makes an answer complete."""
     assert _collected(stream)["choices"][0]["message"]["content"] == "all"
 
 
@@ -281,19 +281,19 @@ def test_a_finish_word_or_an_end_is_enough(stream):
     ],
 )
 def test_an_error_in_the_middle_is_the_answer(stream, expected):
-    """An error takes the place of what came before it; tokens that are known to be spent stay known."""
+    """An error in the middle of a stream replaces the answer, and its usage is preserved."""
     assert _collected(stream) == expected
 
 
 def test_an_empty_error_beside_an_answer_is_none():
-    """A server may send `error: null` with every chunk."""
+    """A field `error: null` in chunks does not count as an error."""
     body = _collected(_sse({**_chunk("stop", content="all"), "error": None}))
 
     assert body["choices"][0]["message"]["content"] == "all"
 
 
 def test_halves_of_a_character_in_two_events_are_one():
-    """A server that splits texts by UTF-16 escapes may end an event within a character."""
+    """A surrogate pair split over two events becomes one character."""
     first, second = rb'data: {"choices": [{"delta": {"content": "a\ud83d"}}]}', rb'{"delta": {"content": "\ude00b"}}'
 
     body = _collected(first + b'\n\ndata: {"choices": [' + second + b"]}\n\n" + _sse(_chunk("stop")))
@@ -306,7 +306,7 @@ def test_halves_of_a_character_in_two_events_are_one():
     [b"data: null\n\n", b"data: []\n\n", b'data: {"type": "ping"}\n\n', b'data: {"x": NaN}\n\n'],
 )
 def test_events_that_say_nothing_spoil_no_answer(odd):
-    """Neither before an answer, whose language they do not tell, nor within it."""
+    """Empty events before or within an answer are ignored."""
     chunks = _sse(_chunk(content="all"), done=False) + odd + _sse(_chunk("stop"))
     events = _sse(_START, *_block(0, {"type": "text", "text": ""}, {"text": "all"}), done=False)
     events += odd + _sse({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, done=False)
@@ -317,7 +317,7 @@ def test_events_that_say_nothing_spoil_no_answer(odd):
 
 @pytest.mark.parametrize("after", [b'data: {"error": {"code": 500}}\n\n', b"event: error\ndata: accounting\n\n"])
 def test_an_error_after_the_end_spoils_no_answer(after):
-    """The model had said why it stopped."""
+    """An error after the finish reason does not invalidate the answer."""
     body = _collected(_sse(_chunk("stop", content="all"), done=False) + after)
 
     assert body["choices"][0]["message"]["content"] == "all"
@@ -329,7 +329,7 @@ def test_an_error_after_the_end_spoils_no_answer(after):
 @pytest.mark.parametrize("size", [1, 7, 1_000])
 @pytest.mark.parametrize("before", [b"", b"\r\n \n", b"\xef\xbb\xbf"])
 def test_json_in_place_of_a_stream_is_the_answer(before, size):
-    """A server may say that it streams, and send the answer at once; half of that is none."""
+    """A plain body sent as a stream is accepted as the answer if it is complete."""
     body = before + b'{"choices": [{"message": {"content": "all"},\n\n"finish_reason": "stop"}]}'
     whole, half = StreamReader(), StreamReader()
     for at in range(0, len(body), size):
@@ -343,7 +343,7 @@ def test_json_in_place_of_a_stream_is_the_answer(before, size):
 
 @pytest.mark.parametrize("depth", [300, 1_000, 2_000])
 def test_an_event_that_is_nested_deeply_is_no_part_of_an_answer(depth):
-    """It could not be written again."""
+    """An event that is nested too deeply makes the stream incomplete."""
     nested = b'{"a":' * depth + b"1" + b"}" * depth
 
     assert first_object(b"data: " + nested + b"\n\n") is None
@@ -352,7 +352,7 @@ def test_an_event_that_is_nested_deeply_is_no_part_of_an_answer(depth):
 
 
 def test_blocks_may_be_numbered_by_anything():
-    """What stands in the place of a number is no reason to fail."""
+    """A block index that is not a number causes no error."""
     delta = {"type": "content_block_delta", "index": [0], "delta": {"type": "text_delta", "text": "all"}}
 
     body = _collected(_sse(_START, delta, {"type": "message_stop"}, done=False))
@@ -361,7 +361,7 @@ def test_blocks_may_be_numbered_by_anything():
 
 
 def test_an_input_with_a_key_twice_stays_text():
-    """As an object it would have lost one of the two without a word."""
+    """A tool input with a duplicate key stays text, since an object would lose a value."""
     written = '{"conversation": {"user_1": "a", "user_1": "b"}}'
     block = _block(0, {"type": "tool_use", "name": "conversation", "input": {}}, {"partial_json": written})
 

@@ -1,4 +1,4 @@
-"""Where a key may go without a question, and what is remembered of the answers."""
+"""Permission to send a key to a host, and its storage."""
 
 import pytest
 
@@ -49,21 +49,21 @@ _BOTH = _HOST | _VARIABLE
     ],
 )
 def test_what_has_to_be_allowed(model, base_url, variable, outside, use):
-    """A key of a provider's for another host, or another key than the provider's, when a file or a job says so."""
+    """A file or job that sends a provider's key to another host, or another key to a provider, needs permission."""
     found = key_use(resolve_endpoint(model, base_url, variable), outside, _SET)
 
     assert (str(found) if found is not None else None) == use
 
 
 def test_an_address_of_the_environment_is_the_users_own_word():
-    """Even when a job, whose fields all come from elsewhere, is gone on with."""
+    """A base URL in the environment needs no permission, even for a stored job."""
     endpoint = resolve_endpoint("openai:m", None, None).in_environment({"OPENAI_BASE_URL": "https://gate.example/v1"})
 
     assert key_use(endpoint, _BOTH, _SET) is None
 
 
 def test_a_key_that_the_settings_name_has_to_be_allowed_too():
-    """It is sent as one of the environment is, so the same question is asked."""
+    """A key from the settings needs the same permission as one from the environment."""
     keys = KeySources({"OPENAI_API_KEY": KeySetting(command="echo a-key")}, environ={"OPENAI_API_KEY": " "})
     endpoint = resolve_endpoint("m", "https://evil.example/v1", None)
 
@@ -72,7 +72,7 @@ def test_a_key_that_the_settings_name_has_to_be_allowed_too():
 
 
 def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
-    """In a file that can be read and mended by hand; what is no entry in it allows nothing."""
+    """Permissions are stored in a file that can be edited by hand; invalid lines allow nothing."""
     monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
     file = tmp_path / "folder" / "allowed-keys"
     endpoint = resolve_endpoint("m", "https://models.example/v1", None)
@@ -102,7 +102,7 @@ def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
     ],
 )
 def test_a_permission_is_for_one_way_of_asking(entry, base_url, is_allowed):
-    """A host that may have a key may not have it in plain text, or at a port where someone else may listen."""
+    """A permission for a host does not cover plain HTTP or another port."""
     allowed = AllowedKeys(listed=[f"{entry} OPENAI_API_KEY"])
     use = key_use(resolve_endpoint("m", base_url, None), _HOST, _SET)
 
@@ -111,7 +111,7 @@ def test_a_permission_is_for_one_way_of_asking(entry, base_url, is_allowed):
 
 
 def test_the_file_is_in_the_users_own_folder(tmp_path):
-    """Not in the project's, which may come from elsewhere as its recipes do."""
+    """The file of permissions is in the user's home folder, since a project's folder may be untrusted."""
     assert str(user_file({"XDG_CONFIG_HOME": "/c", "HOME": "/h"})) == "/c/backstay/allowed-keys"
     assert str(user_file({"XDG_CONFIG_HOME": "relative", "HOME": "/h"})) == "/h/.config/backstay/allowed-keys"
     assert user_file({}) is None

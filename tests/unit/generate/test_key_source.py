@@ -1,4 +1,4 @@
-"""Keys of the environment, of commands and of files, and headers that hold a secret."""
+"""Keys from the environment, commands and files, and secret headers."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ def _sources(environ=None, directory=None, *, seconds=20.0, **setting):
 
 @pytest.mark.parametrize("text", [_KEY, f" {_KEY} \n", f'"{_KEY}"', f"'{_KEY}'", f' " {_KEY}"\n'])
 def test_a_key_is_read_without_what_stands_around_it(text, caplog):
-    """Spaces and quotes around a key are taken off, and quotes are reported once, by the variable's name alone."""
+    """Spaces and quotes around a key are removed; quotes are reported once, by the name of the variable."""
     sources = _sources({"K": text})
 
     assert [sources.read("K"), sources.read("K")] == [_KEY, _KEY]
@@ -35,7 +35,7 @@ def test_a_key_is_read_without_what_stands_around_it(text, caplog):
 
 @pytest.mark.parametrize("text", ["sécret key", "two words", "'", '"two words"'])
 def test_what_cannot_be_a_key_is_reported_without_being_shown(text):
-    """A value that no header can carry is named by its variable."""
+    """A value that cannot be a key is reported by the name of its variable."""
     if text == "'":
         assert _sources({"K": text}).read("K") == "'"
         return
@@ -47,14 +47,14 @@ def test_what_cannot_be_a_key_is_reported_without_being_shown(text):
 
 
 def test_the_environment_wins_over_the_settings():
-    """A command is run only where the variable is not set; no variable and no setting is no key."""
+    """A command is run only if the variable is not set; without variable and setting there is no key."""
     assert _sources({"K": "of-the-environment"}, command=_PRINT).read("K") == "of-the-environment"
     assert _sources({"K": " "}, command=_PRINT).read("K") == _KEY
     assert _sources().read("K") is None
 
 
 def test_a_command_is_run_once_in_the_directory_of_the_settings(tmp_path):
-    """What it prints is kept until it is asked for again."""
+    """A command runs in the directory of the settings, and its output is cached until `read_again`."""
     sources = _sources(directory=tmp_path, command=f"echo run >> runs; {_PRINT}")
 
     assert [sources.read("K"), sources.read("K"), sources.read_again("K")] == [_KEY] * 3
@@ -76,7 +76,7 @@ def test_a_command_is_run_once_in_the_directory_of_the_settings(tmp_path):
     ],
 )
 def test_a_command_that_gives_no_key_is_reported_by_name(command, says, capfd):
-    """Its failure names the setting; what it printed is shown nowhere, and it has no terminal to ask on."""
+    """A command that fails is reported by its setting without its output, and has no terminal."""
     with pytest.raises(ApiKeyMissing, match=says) as raised:
         _sources(command=command).read("K")
 
@@ -85,7 +85,7 @@ def test_a_command_that_gives_no_key_is_reported_by_name(command, says, capfd):
 
 
 def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path):
-    """A command that does not end is given up, and neither it nor its children stay."""
+    """A command that exceeds its time is killed with its child processes."""
     command = f"echo {_KEY}; sleep 600 & echo $! > child; sleep 600"
 
     with pytest.raises(ApiKeyMissing, match=r"did not end within 0.5 s") as raised:
@@ -99,7 +99,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path):
 
 @pytest.mark.parametrize("start", ["sleep 600 & echo $! > child", "setsid sh -c 'echo $$ > child; exec sleep 600' &"])
 def test_what_a_command_leaves_running_holds_nothing_up(start, tmp_path):
-    """The key is there once the command has ended; of what it started, only what has left its group goes on."""
+    """A key is read when its command ends, and child processes in its process group are killed."""
     has_left = start.startswith("setsid")
     if has_left and shutil.which("setsid") is None:
         pytest.skip("needs setsid")
@@ -114,7 +114,7 @@ def test_what_a_command_leaves_running_holds_nothing_up(start, tmp_path):
 
 
 async def test_the_loop_turns_while_a_key_is_read(tmp_path):
-    """The command waits for what another task does; read in the loop, it would take its whole time and fail."""
+    """A key command does not block the event loop."""
     sources = _sources(directory=tmp_path, command=f"touch begun; until test -e go; do sleep 0.01; done; {_PRINT}")
 
     reading = asyncio.create_task(sources.obtain("K"))
@@ -128,7 +128,7 @@ async def test_the_loop_turns_while_a_key_is_read(tmp_path):
 
 
 async def test_a_command_is_ended_when_nobody_waits_for_it(tmp_path):
-    """A run that stops leaves no command behind that would ask, or wait, for good."""
+    """A cancelled run ends its key command."""
     reading = asyncio.create_task(_sources(directory=tmp_path, command="echo $$ > shell; sleep 600").obtain("K"))
     await asyncio.to_thread(
         until, lambda: (tmp_path / "shell").exists() and (tmp_path / "shell").read_text().strip() != ""
@@ -148,7 +148,7 @@ def _is_running(process: int) -> bool:
 
 
 def test_a_key_file_is_read_by_its_first_line(tmp_path, caplog):
-    """A file that others may read is still read, and reported once; one for its owner alone is not."""
+    """The first line of a key file is the key; a file readable by others is reported once."""
     path = tmp_path / "key"
     path.write_text(f"{_KEY}\nnot this\n")
     for mode, reported in ((0o600, []), (0o644, ["key_file_readable_by_others"])):
@@ -162,7 +162,7 @@ def test_a_key_file_is_read_by_its_first_line(tmp_path, caplog):
 
 @pytest.mark.parametrize("name", ["missing", "directory", "empty"])
 def test_a_key_file_without_a_key_is_reported(name, tmp_path):
-    """The message names the variable, and the file where it cannot be read."""
+    """A key file that is empty or unreadable is reported with its variable."""
     (tmp_path / "directory").mkdir()
     (tmp_path / "empty").touch(mode=0o600)
 
@@ -183,7 +183,7 @@ def test_a_key_file_without_a_key_is_reported(name, tmp_path):
     ],
 )
 def test_what_is_no_file_is_not_waited_for(name, says, tmp_path):
-    """A pipe nobody writes to, a device without an end and a home of nobody are refused at once, by name."""
+    """A pipe without a writer, an endless device and an unknown home folder are rejected at once, by name."""
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(ApiKeyMissing, match=says):
@@ -191,7 +191,7 @@ def test_what_is_no_file_is_not_waited_for(name, says, tmp_path):
 
 
 def test_a_mark_at_the_beginning_of_a_key_file_is_no_part_of_the_key(tmp_path):
-    """Some editors put a byte-order mark there."""
+    """A byte-order mark at the beginning of a key file is ignored."""
     (tmp_path / "key").write_bytes(b"\xef\xbb\xbf" + _KEY.encode() + b"\r\n")
 
     assert _sources(directory=tmp_path, file="key").read("K") == _KEY
@@ -199,7 +199,7 @@ def test_a_mark_at_the_beginning_of_a_key_file_is_no_part_of_the_key(tmp_path):
 
 @pytest.mark.parametrize("line", [f"K={_KEY}", f"export OPENAI_API_KEY='{_KEY}'", f'some_token = "{_KEY}"'])
 def test_a_line_of_a_shell_is_no_key(line, tmp_path):
-    """A file that is meant to be sourced is refused by the name it sets; a key may end in signs that pad it."""
+    """A shell assignment is rejected as a key, whereas a key that ends in padding is accepted."""
     (tmp_path / "key").write_text(line)
 
     with pytest.raises(
@@ -213,7 +213,7 @@ def test_a_line_of_a_shell_is_no_key(line, tmp_path):
 
 
 def test_headers_take_their_values_from_the_environment():
-    """A host gets its own headers and no other's; a variable that is missing or cannot be sent is named."""
+    """A host gets its own headers only; a missing or invalid variable is named."""
     headers = {"a.example": {"X-Secret": "S"}, "b.example:8000": {"X-Other": "O"}, "c.example": {"X-Odd": "ODD"}}
     sources = KeySources(headers=headers, environ={"S": " value\n", "ODD": "two\nlines-of-it"})
 
@@ -237,7 +237,7 @@ def test_headers_take_their_values_from_the_environment():
     ],
 )
 def test_a_host_is_the_same_however_it_is_written(written, asked):
-    """Capitals and a dot at the end mean nothing; a port does."""
+    """Hosts match without regard to case and a trailing dot, but the port counts."""
     sources = KeySources(headers={written: {"X-Secret": "S"}}, environ={"S": "value"})
 
     assert sources.headers(asked) == {"X-Secret": "value"}
@@ -262,7 +262,7 @@ def test_a_host_is_the_same_however_it_is_written(written, asked):
     ],
 )
 def test_headers_of_the_settings_are_checked_before_they_are_needed(host, header, variable, says):
-    """What could never be sent is refused when the settings are read; what may be the secret is not shown."""
+    """Invalid header settings are rejected when they are read, without showing a value that may be secret."""
     with pytest.raises(SettingsError, match=says) as raised:
         KeySources(headers={host: {header: variable}})
 
@@ -270,7 +270,7 @@ def test_headers_of_the_settings_are_checked_before_they_are_needed(host, header
 
 
 def test_the_environment_of_the_process_is_read_when_it_is_asked(monkeypatch):
-    """A variable that is set later counts."""
+    """A variable that is set after the start of the process is read."""
     sources = KeySources()
     monkeypatch.setitem(os.environ, "SOME_KEY_OF_A_TEST", _KEY)
 

@@ -1,4 +1,4 @@
-"""The queue before a provider: in order, woken in time, and left without a trace."""
+"""The queue before a provider: its order, its timer, and its cleanup."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ async def _call(limiter: RateLimiter, name: str, done: list[str]) -> None:
 
 
 async def _hold(limiter: RateLimiter, trouble: ProviderTrouble = OVERLOAD) -> list[float]:
-    """Have ten calls refused together, and return the delays of their items."""
+    """Let ten calls be rejected together, and return the delays of their items."""
     delays = []
     for permit in [await limiter.acquire(0, Work(1)) for _ in range(10)]:
         delays.append(limiter.record_trouble(permit, trouble))
@@ -35,7 +35,7 @@ async def _hold(limiter: RateLimiter, trouble: ProviderTrouble = OVERLOAD) -> li
 
 
 async def test_permits_are_given_in_order():
-    """Calls get their permits first come, first served, also when time has to pass."""
+    """Calls get their permits first come, first served, also when they have to wait."""
     limiter, done = RateLimiter(AccountRate(rpm=6_000)), []
 
     async with asyncio.timeout(20):
@@ -45,7 +45,7 @@ async def test_permits_are_given_in_order():
 
 
 async def test_a_single_refusal_holds_nobody():
-    """A call that is refused waits by itself, and those in the queue go on."""
+    """A single rejected call waits alone, and queued calls continue."""
     limiter, done = RateLimiter(AccountRate(), clock=lambda: 0.0), []
     permit = await limiter.acquire(0, Work(1))
 
@@ -59,7 +59,7 @@ async def test_a_single_refusal_holds_nobody():
 
 
 async def test_while_nothing_passes_one_probe_goes_and_the_others_follow_its_answer():
-    """Ten refusals together hold all in the queue; after the named time one goes, and then the others."""
+    """After ten rejections together, one probe goes at the Retry-After, and the others follow its answer."""
     clock = _Clock()
     limiter = RateLimiter(AccountRate(), clock=clock)
     await _hold(limiter, ProviderTrouble(TroubleKind.OVERLOAD, "503", 2.0))
@@ -83,7 +83,7 @@ async def test_while_nothing_passes_one_probe_goes_and_the_others_follow_its_ans
 
 
 async def test_a_held_account_reports_it_once(caplog):
-    """One log line names host, reason and seconds, and another follows only after calls have passed again."""
+    """A backoff is logged once with host, reason and seconds, and again only after calls have succeeded."""
     clock = _Clock()
     limiter = RateLimiter(AccountRate(), host="models.example", clock=clock)
     await _hold(limiter)
@@ -101,7 +101,7 @@ async def test_a_held_account_reports_it_once(caplog):
 
 
 async def test_items_come_back_after_the_hold():
-    """An item that is refused while the account is held is not asked again before the next probe."""
+    """An item rejected during a backoff is not retried before the next probe."""
     limiter = RateLimiter(AccountRate(), clock=lambda: 0.0)
 
     delays = await _hold(limiter, ProviderTrouble(TroubleKind.LIMIT, "429", 1.5))
@@ -110,7 +110,7 @@ async def test_items_come_back_after_the_hold():
 
 
 async def test_patience_ends_with_a_sentence():
-    """After ten minutes without an answer the limiter says so, and until then nothing."""
+    """After ten minutes without an answer, and not before, the limiter reports that waiting should end."""
     clock = _Clock()
     limiter = RateLimiter(AccountRate(), clock=clock)
     await _hold(limiter)
@@ -123,7 +123,7 @@ async def test_patience_ends_with_a_sentence():
 
 
 async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
-    """A call that is cancelled while it waits, or as its permit comes, leaves its turn to the next."""
+    """A call cancelled in the queue, or just as its permit is granted, passes its turn to the next one."""
     rate = AccountRate(rpm=60)
     clock = _Clock()
     limiter, done = RateLimiter(rate, clock=clock), []
@@ -149,7 +149,7 @@ async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
 
 
 async def test_work_waits_while_it_is_queued():
-    """The deadline of queued work counts from its call, and a stop does not wait for it."""
+    """The deadline of queued work starts with its call, and a stop does not wait for queued work."""
     clock = _Clock()
     limiter, work = RateLimiter(AccountRate(rpm=60), clock=clock), Work(1)
     limiter.release(await limiter.acquire(0, Work(1)), None)
@@ -165,7 +165,7 @@ async def test_work_waits_while_it_is_queued():
 
 
 async def test_a_closed_limiter_has_no_timer():
-    """Nothing is left on the loop after the limiter was closed."""
+    """A closed limiter leaves no timer on the event loop."""
     limiter = RateLimiter(AccountRate(rpm=1))
     permit = await limiter.acquire(0, Work(1))
     waiting = asyncio.create_task(limiter.acquire(0, Work(1)))
@@ -181,7 +181,7 @@ async def test_a_closed_limiter_has_no_timer():
 
 
 async def test_the_bounds_of_a_job_hold_in_the_order_of_its_calls():
-    """Calls of a bounded job pass first come, first served; one that is cancelled in the queue takes no turn."""
+    """Calls of a rate-limited job are served first come, first served, and a cancelled one uses no permit."""
     limiter, done = JobLimiter(RateBounds(rpm=1_200)), []
 
     async def call(number: int) -> None:

@@ -1,4 +1,4 @@
-"""From the name of a processor to the processor."""
+"""Resolution of the name of a processor."""
 
 import sys
 from itertools import count
@@ -43,28 +43,28 @@ def _refusal(name):
 
 
 def test_function_of_a_module_in_the_current_folder(module):
-    """Which is on the path, as with `python -m`."""
+    """A function in a module of the current folder is found, as with `python -m`."""
     name = module("def generate(item):\n    return item\n")
 
     assert _resolve(f"{name}:generate")("x") == "x"
 
 
 def test_installed_module():
-    """Any that can be imported."""
+    """A function in any installed module is found."""
     import json
 
     assert _resolve("json:loads") is json.loads
 
 
 def test_part_of_a_package_and_of_a_class(module):
-    """Dots lead into both."""
+    """Dotted names lead into packages and into classes."""
     name = module("class Writer:\n    @staticmethod\n    def write(item):\n        return item\n", "writers_pkg.inner")
 
     assert _resolve(f"{name}:Writer.write")("x") == "x"
 
 
 def test_module_written_a_moment_ago_is_found(module):
-    """The folder may have been looked at before."""
+    """A module written after the import system cached its folder is found."""
     _refusal("written_later:generate")
     module("def generate(item):\n    return item\n", "written_later")
 
@@ -72,7 +72,7 @@ def test_module_written_a_moment_ago_is_found(module):
 
 
 def test_current_folder_is_added_once(module, tmp_path):
-    """However many names are resolved."""
+    """Resolving many names adds the current folder to the path only once."""
     name = module("def generate(item):\n    return item\n")
 
     for _ in range(3):
@@ -83,25 +83,25 @@ def test_current_folder_is_added_once(module, tmp_path):
 
 @pytest.mark.parametrize("name", ["generate", "", ":", "a:", ":b", "caller", "unscripted"])
 def test_name_of_another_form_is_refused(name):
-    """The message shows both forms there are."""
+    """A name of another form is rejected, and the message shows both valid forms."""
     assert _refusal(name) == f"{name!r} is not a processor; name one as module:function, or use the built-in `scripted`"
 
 
 @pytest.mark.parametrize("name", ["no_such_module", "no_such_package.inner"])
 def test_missing_module_is_told(module, tmp_path, name):
-    """With where it was looked for."""
+    """A missing module is reported with the folder that was searched."""
     assert _refusal(f"{name}:f") == f"Module {name!r} not found, neither installed nor in {tmp_path}"
 
 
 def test_missing_part_of_a_package_is_told(module, tmp_path):
-    """The package is there, the module in it is not."""
+    """A missing module of an existing package is reported."""
     module("", "there_pkg.__init__")
 
     assert _refusal("there_pkg.none:f") == f"Module 'there_pkg.none' not found, neither installed nor in {tmp_path}"
 
 
 def test_missing_function_is_told(module):
-    """The module is there, the function is not."""
+    """A missing function of an existing module is reported."""
     name = module("other = 1\n")
 
     assert _refusal(f"{name}:generate") == f"Module {name!r} has no function 'generate'"
@@ -109,7 +109,7 @@ def test_missing_function_is_told(module):
 
 
 def test_module_that_needs_another_is_told(module):
-    """What is missing is not the module that was named."""
+    """If the imported module lacks a dependency, the error names the dependency."""
     name = module("import no_such_library\n")
 
     assert _refusal(f"{name}:f") == f"Module {name!r} needs 'no_such_library', which is not installed"
@@ -126,7 +126,7 @@ def test_module_that_needs_another_is_told(module):
     ],
 )
 def test_module_that_cannot_be_imported_is_told(module, text, reason):
-    """Whatever goes wrong in it, an exit included, is its own error and not the end of the program."""
+    """An error or an exit during the import is reported, and does not end the program."""
     name = module(text)
 
     message = _refusal(f"{name}:f")
@@ -137,12 +137,12 @@ def test_module_that_cannot_be_imported_is_told(module, text, reason):
 
 @pytest.mark.parametrize("name", [".relative:f", "a\x00b:f", "a b:f"])
 def test_impossible_module_is_told(module, name):
-    """A name that no module can have."""
+    """A name that no module can have is reported as not found."""
     assert _refusal(name)
 
 
 def test_an_address_that_is_given_is_not_the_jobs():
-    """It takes the place of the job's, and of what decides where a key goes it alone is the user's own word."""
+    """A base URL passed to a resume replaces the job's, and does not count as a field from outside."""
     frozen = Recipe(model="m", base_url="http://old.example/v1", api_key_env="SOME_KEY").frozen()
 
     kept = ProcessorRegistry().recipe(frozen)

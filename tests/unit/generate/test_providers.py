@@ -1,4 +1,4 @@
-"""How each provider is asked, and how its answers are read."""
+"""Requests of each provider, and parsing of its answers."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ def _ask(structure: Structure = Structure.SCHEMA, **parameters: object) -> Model
 
 
 def test_openai_is_asked():
-    """Messages, schema, the name of the bound that each server takes; the key in its header alone."""
+    """An OpenAI request has messages, a schema and the server's token parameter, and the key in its header only."""
     body = _OPENAI.body(_ask(seed=1))
 
     assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Write."}]
@@ -33,7 +33,7 @@ def test_openai_is_asked():
 
 
 def test_anthropic_is_asked():
-    """A tool that has to be called, a bound that has to be there, the version and the key in headers."""
+    """An Anthropic request has a mandatory tool call and token limit, and the version and the key in headers."""
     body = _ANTHROPIC.body(_ask(top_k=3))
 
     assert (body["system"], body["max_tokens"], body["top_k"]) == ("Be brief.", 99, 3)
@@ -49,7 +49,7 @@ def test_anthropic_is_asked():
 
 
 def test_a_stream_is_asked_for():
-    """With the usage at its end where it has to be asked for, and nothing of it unless it was wanted."""
+    """A streaming request asks for usage if needed, and a plain request has no streaming fields."""
     asked = replace(_ask(), stream=True)
 
     openai, mistral = _OPENAI.body(asked), PROVIDERS["mistral"].body(asked)
@@ -61,14 +61,14 @@ def test_a_stream_is_asked_for():
 
 
 def test_the_key_goes_into_the_header_that_is_named():
-    """As it is, and instead of the usual one."""
+    """A configured key header carries the bare key and replaces the usual header."""
     assert replace(_OPENAI, key_header="api-key").headers("k") == {"api-key": "k"}
     assert replace(_ANTHROPIC, key_header="X-Gate").headers("k") == {"anthropic-version": "2023-06-01", "X-Gate": "k"}
     assert replace(_ANTHROPIC, version="2026-10-21").headers(None) == {"anthropic-version": "2026-10-21"}
 
 
 def test_each_hosted_provider_has_a_host_and_a_key_of_its_own():
-    """Else a key could go to another's host without a question."""
+    """Each hosted provider has its own host and key variable, so that no key is sent to another's host."""
     variables = [provider.key_variable for provider in _ALL]
     assert len(set(variables)) == len(variables)
     hosts = {provider.name: urlsplit(provider.base_url or "https://n.openai.azure.com").hostname for provider in _ALL}
@@ -92,7 +92,7 @@ def test_each_hosted_provider_has_a_host_and_a_key_of_its_own():
     ],
 )
 def test_openai_answers(reason, refusal, end):
-    """Why it stopped, in one word for all providers."""
+    """The finish reasons of OpenAI's API map to one enum for all providers."""
     body = {"choices": [{"message": {"content": "x", "refusal": refusal}, "finish_reason": reason}]}
 
     assert _OPENAI.parse_answer(body).end is end
@@ -110,7 +110,7 @@ def test_openai_answers(reason, refusal, end):
     ],
 )
 def test_anthropic_answers(reason, end):
-    """Likewise; what the tool was called with is the answer, text is what is left without one."""
+    """An Anthropic answer is the input of its tool call or, without one, its text."""
     blocks = [{"type": "text", "text": "Here."}, {"type": "tool_use", "name": "x", "input": {"user_1": "a"}}]
 
     answer = _ANTHROPIC.parse_answer({"content": blocks, "stop_reason": reason})
@@ -124,13 +124,13 @@ def test_anthropic_answers(reason, end):
     [{}, {"choices": []}, {"choices": ["x"]}, {"choices": [{"message": 1}]}, {"content": None}, {"choices": None}],
 )
 def test_other_shapes_are_unreadable(provider, body):
-    """No key error, no type error: it is said what is missing."""
+    """A body of another shape raises UnreadableResponse, which says what is missing."""
     with pytest.raises(UnreadableResponse):
         provider.parse_answer(body)
 
 
 def test_tokens_are_read_whatever_they_are():
-    """Numbers are read as text and with a point, what was read from a cache was sent too, and the rest is unknown."""
+    """Token counts may be texts or floats, cached input counts as input, and invalid counts are unknown."""
     assert _OPENAI.usage({"usage": {"prompt_tokens": 3, "completion_tokens": 4}}) == TokenUsage(3, 4)
     assert _OPENAI.usage({"usage": {"prompt_tokens": "12", "completion_tokens": 3.0}}) == TokenUsage(12, 3)
     assert _OPENAI.usage({"usage": {"prompt_tokens": 12, "completion_tokens": None}}) == TokenUsage(12, None)
@@ -142,13 +142,13 @@ def test_tokens_are_read_whatever_they_are():
 
 
 def test_the_total_of_tokens_needs_both():
-    """A sum with an unknown number in it is unknown."""
+    """The total of tokens is unknown if either count is unknown."""
     assert TokenUsage(3, 4).total == 7
     assert TokenUsage(3, None).total is TokenUsage(None, 4).total is None
 
 
 def test_a_hint_stands_before_what_the_answer_must_look_like():
-    """The prompt still ends with its keys, and one without that paragraph gets the hint at its end."""
+    """A hint is inserted before the keys at the end of the prompt, or appended to a prompt without them."""
     prompts = PromptTemplates(system=None, user="Write about {{ topic }}.", roles={}, turns=2, language=None)
     prompt = prompts.render(Item("i", "tides"), "item i")
 

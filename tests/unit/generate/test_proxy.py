@@ -1,4 +1,4 @@
-"""The proxy on the way to an endpoint, as people set it."""
+"""Lookup of the proxy in the environment."""
 
 import pytest
 from yarl import URL
@@ -29,7 +29,7 @@ _ONE, _TWO = "http://one.example:3128", "http://two.example:3128"
     ],
 )
 def test_a_proxy_of_the_environment_is_found(environ, url, expected):
-    """The variable for the scheme comes before the one for all, lower case before upper, and no scheme means HTTP."""
+    """The scheme's variable precedes ALL_PROXY, lower case precedes upper case, and no scheme means HTTP."""
     found = find_proxy(URL(url), environ)
 
     assert (str(found.url), found.variable) == expected if found is not None else expected is None
@@ -55,7 +55,7 @@ def test_a_proxy_of_the_environment_is_found(environ, url, expected):
     ],
 )
 def test_what_is_asked_directly(no_proxy, url, is_direct):
-    """Hosts of NO_PROXY and this machine itself are asked without a proxy."""
+    """Hosts in NO_PROXY and this machine are reached without a proxy."""
     found = find_proxy(URL(url), {"ALL_PROXY": _ONE, "NO_PROXY": no_proxy})
 
     assert (found is None) is is_direct
@@ -78,7 +78,7 @@ def test_what_is_asked_directly(no_proxy, url, is_direct):
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_refused_by_name(address, says):
-    """The message names the variable and what to set instead, and never shows a password."""
+    """The error for an unusable proxy names the variable and a remedy, and never shows a password."""
     with pytest.raises(SettingsError, match=says) as raised:
         find_proxy(URL(_HTTPS), {"HTTPS_PROXY": address})
 
@@ -87,7 +87,7 @@ def test_a_proxy_that_cannot_be_used_is_refused_by_name(address, says):
 
 
 def test_a_password_is_in_neither_the_name_nor_the_representation():
-    """What is shown of a proxy is its host, its port and its variable."""
+    """The text of a proxy shows its host, port and variable only."""
     found = find_proxy(URL(_HTTPS), {"HTTPS_PROXY": "http://me:hunter2@one.example:3128"})
 
     assert str(found) == "the proxy one.example:3128 (HTTPS_PROXY)"

@@ -1,4 +1,4 @@
-"""How fast a provider may be asked, in a time that the test moves."""
+"""The rate of an account, in simulated time."""
 
 import bisect
 import math
@@ -22,7 +22,7 @@ def _seed():
 
 
 def _starts(rate: AccountRate, *, seconds: float, tokens: int = 0) -> list[float]:
-    """Return when calls start that want to start as soon as they may; each is over at once."""
+    """Return the start times of calls that start as early as allowed and end at once."""
     now, starts = 0.0, []
     while now < seconds:
         wait = rate.wait(now, tokens)
@@ -39,7 +39,7 @@ def _most_in_a_minute(starts: list[float]) -> int:
 
 
 def _refuse(rate: AccountRate, now: float, trouble: ProviderTrouble = OVERLOAD, retries: int = 0) -> float:
-    """Make one call that is refused, and return the delay of its item."""
+    """Make one rejected call, and return the delay of its item."""
     permit = rate.start(now, 0)
     delay = rate.record_trouble(now, permit, trouble, retries)
     rate.end(now, permit, None)
@@ -53,7 +53,7 @@ def _succeed(rate: AccountRate, now: float) -> None:
 
 
 def _held(trouble: ProviderTrouble = OVERLOAD) -> AccountRate:
-    """Return a rate at the moment 0, with ten calls refused together."""
+    """Return a rate at time 0 after ten calls were rejected together."""
     rate = AccountRate()
     for permit in [rate.start(0.0, 0) for _ in range(10)]:
         rate.record_trouble(0.0, permit, trouble)
@@ -64,7 +64,7 @@ def _held(trouble: ProviderTrouble = OVERLOAD) -> AccountRate:
 
 @pytest.mark.parametrize("rpm", [1, 7, 60, 100, 600, 3_000])
 def test_no_minute_has_more_requests_than_allowed(rpm):
-    """A bound on requests holds in any minute, also across the burst at the start, and nearly all of it is used."""
+    """A limit on requests holds in any minute, the initial burst included, and nearly all of it is used."""
     starts = _starts(AccountRate(rpm=rpm), seconds=300)
 
     assert _most_in_a_minute(starts) <= rpm
@@ -72,7 +72,7 @@ def test_no_minute_has_more_requests_than_allowed(rpm):
 
 
 def test_control_without_the_bound_it_is_broken():
-    """Without a bound, any number of calls starts at once."""
+    """Without a limit, any number of calls starts at once."""
     rate = AccountRate()
 
     assert all(rate.wait(0.0, 0) == 0.0 for _ in range(100) if rate.start(0.0, 0))
@@ -80,7 +80,7 @@ def test_control_without_the_bound_it_is_broken():
 
 @pytest.mark.parametrize("tokens", [10, 400, 3_000])
 def test_no_minute_has_more_tokens_than_allowed(tokens):
-    """A bound on tokens holds for small requests, and for such as are larger than the burst."""
+    """A limit on tokens holds for small requests and for requests larger than the burst."""
     starts = _starts(AccountRate(tpm=10_000), seconds=300, tokens=tokens)
 
     assert _most_in_a_minute(starts) * tokens <= 10_000 + tokens
@@ -88,7 +88,7 @@ def test_no_minute_has_more_tokens_than_allowed(tokens):
 
 
 def test_tokens_are_corrected_by_what_was_used():
-    """A guess that was too high gives tokens back, and one that was too low owes them."""
+    """An estimate that was too high returns tokens, and one that was too low leaves a debt."""
     generous, short = AccountRate(tpm=6_000), AccountRate(tpm=6_000)
 
     generous.end(0.0, generous.start(0.0, 300), 10)
@@ -99,7 +99,7 @@ def test_tokens_are_corrected_by_what_was_used():
 
 
 def test_an_end_without_tokens_changes_nothing():
-    """A call whose tokens are unknown keeps what was reserved for it."""
+    """A call without reported usage keeps its estimated tokens."""
     rate = AccountRate(tpm=600)
 
     rate.end(0.0, rate.start(0.0, 30), None)
@@ -108,7 +108,7 @@ def test_an_end_without_tokens_changes_nothing():
 
 
 def test_a_bucket_gives_back_no_more_than_it_holds():
-    """Tokens that were reserved and not used never make a burst larger than any other."""
+    """Returned tokens never make a burst larger than the bucket."""
     bucket = Bucket(60, burst=10)
 
     bucket.take(0.0, -1_000)
@@ -120,7 +120,7 @@ def test_a_bucket_gives_back_no_more_than_it_holds():
 
 @pytest.mark.parametrize("trouble", [LIMIT, OVERLOAD, ProviderTrouble(TroubleKind.LIMIT, "429", 600.0)])
 def test_a_single_refusal_slows_nobody_down(trouble):
-    """One refusal among good answers leaves the account free, whatever time it names."""
+    """A single rejection among good answers does not slow the account, with any Retry-After."""
     rate = AccountRate()
     for _ in range(20):
         _succeed(rate, 0.0)
@@ -134,7 +134,7 @@ def test_a_single_refusal_slows_nobody_down(trouble):
 
 
 def test_a_refused_item_waits_longer_each_time():
-    """The own back-off of an item doubles from half a second to half a minute, and its jitter takes half at most."""
+    """The backoff of an item doubles from half a second to half a minute, with a jitter of at most half."""
     rate = AccountRate()
     delays = []
     for retries in range(9):
@@ -149,7 +149,7 @@ def test_a_refused_item_waits_longer_each_time():
     ("named", "delays"), [(2.0, [2, 2, 2]), (60.0, [5, 10, 20]), (86_400.0, [5, 10, 20, 40, 60, 60])]
 )
 def test_a_named_time_is_believed_the_longer_the_more_it_holds(named, delays):
-    """An item waits the time that was named where it is short, and less of a long one while others pass."""
+    """An item waits a short Retry-After fully, and a growing part of a long one while others succeed."""
     rate = AccountRate()
     trouble = ProviderTrouble(TroubleKind.LIMIT, "429", named)
 
@@ -162,7 +162,7 @@ def test_a_named_time_is_believed_the_longer_the_more_it_holds(named, delays):
 
 
 def test_refusals_of_calls_under_way_together_are_one_event():
-    """A burst that is refused holds the account once, and later refusals of it lengthen nothing."""
+    """Rejections of concurrent calls cause one backoff, and later ones do not extend it."""
     rate = AccountRate()
     permits = [rate.start(0.0, 0) for _ in range(100)]
     for permit in permits[:60]:
@@ -177,7 +177,7 @@ def test_refusals_of_calls_under_way_together_are_one_event():
 
 
 def test_one_probe_goes_at_a_time_at_growing_intervals():
-    """While nothing passes, calls go one by one, after half a second, one, two, and then every three."""
+    """During a backoff, single probes go after 0.5, 1 and 2 seconds, then every 3 seconds."""
     rate, now, waits = _held(), 0.0, []
 
     for _ in range(6):
@@ -193,7 +193,7 @@ def test_one_probe_goes_at_a_time_at_growing_intervals():
 
 
 def test_a_named_time_holds_the_account_and_is_probed_when_it_is_long():
-    """A time of ten seconds is kept after two early probes, and of ten minutes a probe a minute is made at most."""
+    """A Retry-After of ten seconds gets two early probes, and one of ten minutes gets a probe a minute at most."""
     waits = {}
     for named in (10.0, 600.0):
         rate, now, waits[named] = _held(ProviderTrouble(TroubleKind.LIMIT, "429", named)), 0.0, []
@@ -207,7 +207,7 @@ def test_a_named_time_holds_the_account_and_is_probed_when_it_is_long():
 
 
 def test_calls_that_may_have_to_be_paid_are_made_more_rarely():
-    """A probe that gets no answer in time may cost money; the other ones come every three seconds."""
+    """Probes that time out, and may be charged, are less frequent than others."""
     waits = {}
     for cause in (TroubleKind.INTERRUPTED, TroubleKind.SILENT):
         trouble = ProviderTrouble(cause, "nothing")
@@ -225,7 +225,7 @@ def test_calls_that_may_have_to_be_paid_are_made_more_rarely():
 
 
 def test_a_named_time_is_not_believed_once_an_answer_passes():
-    """A probe that is answered lets the account go, though the provider asked for ten minutes."""
+    """A successful probe ends the backoff despite a Retry-After of ten minutes."""
     rate = _held(ProviderTrouble(TroubleKind.LIMIT, "429", 600.0))
 
     _succeed(rate, 2.0)
@@ -237,7 +237,7 @@ def test_a_named_time_is_not_believed_once_an_answer_passes():
 
 @pytest.mark.parametrize(("trouble", "after"), [(OVERLOAD, [2, 4, 8, 16]), (LIMIT, [2, 3, 4, 5])])
 def test_good_answers_let_the_others_follow(trouble, after):
-    """After an outage each good answer doubles how many may be under way, and after a limit it adds one."""
+    """Each good answer doubles the concurrency after an outage, and increases it by one after a limit."""
     rate, allowed = _held(trouble), []
 
     for _ in range(4):
@@ -253,7 +253,7 @@ def test_good_answers_let_the_others_follow(trouble, after):
 
 
 def test_a_probe_that_is_under_way_for_long_counts_as_taken():
-    """Refusals came within an instant, so a probe that is not refused for a second lets the next ones go."""
+    """If rejections are instant, a probe that is in flight for a second allows the next calls."""
     rate = _held()
     rate.start(0.5, 0)
 
@@ -262,7 +262,7 @@ def test_a_probe_that_is_under_way_for_long_counts_as_taken():
 
 
 def test_a_probe_that_proves_nothing_lets_another_go():
-    """A probe whose call was cancelled does not hold the account for ever."""
+    """A cancelled probe allows another one at once."""
     rate = _held()
 
     rate.end(0.7, rate.start(0.7, 0), None)
@@ -271,7 +271,7 @@ def test_a_probe_that_proves_nothing_lets_another_go():
 
 
 def test_waiting_names_cause_reason_and_seconds():
-    """While the account is held, what it waits for can be shown, and not after an answer."""
+    """During a backoff, the account reports cause, reason and seconds, and nothing after a good answer."""
     rate = _held(ProviderTrouble(TroubleKind.LIMIT, "429: per-minute quota", 2.0))
 
     waiting = rate.waiting(0.5)
@@ -296,7 +296,7 @@ def test_waiting_names_cause_reason_and_seconds():
     ],
 )
 def test_patience_is_time_whatever_the_number_of_items(trouble, is_proven, seconds, items):
-    """Few items are as patient as many: ten minutes, an hour where a later time is named, less where none answered."""
+    """Patience lasts ten minutes, up to an hour with a Retry-After, and less for an address that never answered."""
     rate, now = AccountRate(), 0.0
     if is_proven:
         _succeed(rate, now)
@@ -312,7 +312,7 @@ def test_patience_is_time_whatever_the_number_of_items(trouble, is_proven, secon
 
 
 def test_a_named_time_beyond_an_hour_ends_patience_at_once():
-    """A provider that asks to be left alone for a day is not waited for, but only once nothing passes."""
+    """A Retry-After of a day ends patience at once, but only when no calls succeed."""
     rate = AccountRate()
     day = ProviderTrouble(TroubleKind.LIMIT, "429", 86_400.0)
     _succeed(rate, 0.0)
@@ -326,7 +326,7 @@ def test_a_named_time_beyond_an_hour_ends_patience_at_once():
 
 
 def test_a_time_without_calls_is_not_waited():
-    """Refusals of an earlier job do not count against the patience of a later one."""
+    """Rejections in an earlier job do not count against the patience of a later one."""
     rate = _held()
 
     _refuse(rate, 5_000.0)
@@ -336,7 +336,7 @@ def test_a_time_without_calls_is_not_waited():
 
 
 def test_rate_counts_good_answers():
-    """The number of good answers says whether others pass between two refusals of one item."""
+    """The rate counts good answers, rejected calls excluded."""
     rate = AccountRate()
     _succeed(rate, 0.0)
     _refuse(rate, 0.0)
@@ -346,7 +346,7 @@ def test_rate_counts_good_answers():
 
 
 def test_the_longest_time_that_a_job_may_be_asked_to_wait_is_waited_for():
-    """An hour counted from a moment and back may be a little more than an hour, and that would end patience at once."""
+    """The longest Retry-After that a job waits for does not end patience through rounding errors."""
     trouble = ProviderTrouble(TroubleKind.LIMIT, "429", failure_handler._LONGEST_RETRY_AFTER_SECONDS)
     for number in range(1_000):
         now, patience = 1_000.0 + number / 7, OutageTimer(600.0)

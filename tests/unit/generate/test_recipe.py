@@ -1,4 +1,4 @@
-"""Recipes: their fields, their files, what is refused in them, and how two of them differ."""
+"""Recipes: fields, files, validation, and differences."""
 
 import json
 from importlib import resources
@@ -28,7 +28,7 @@ def _refused(path: Path | None, **changes: object) -> str:
 
 
 def test_toml_and_yaml_say_the_same(tmp_path):
-    """Both kinds of file make the same recipe."""
+    """The same recipe in TOML and in YAML is equal."""
     toml = _write(
         tmp_path, 'model = "ollama:llama3"\nturns = 6\n[roles]\nuser = "a sailor"\n[parameters]\ntop_p = 0.5\n'
     )
@@ -40,7 +40,7 @@ def test_toml_and_yaml_say_the_same(tmp_path):
 
 
 def test_options_win_over_the_file(tmp_path):
-    """What is given besides the file replaces its fields; None replaces nothing."""
+    """Options replace the fields of the file, except options that are None."""
     path = _write(tmp_path, 'model = "openai:a"\nturns = 6\n')
 
     recipe = Recipe.load(path, {"model": "openai:b", "turns": None})
@@ -49,7 +49,7 @@ def test_options_win_over_the_file(tmp_path):
 
 
 def test_what_is_frozen_makes_the_same_recipe():
-    """A job's recipe, read back from its JSON, is equal, fingerprint included."""
+    """A recipe restored from its JSON is equal, fingerprint included."""
     recipe = Recipe(model="openai:gpt-4o", turns=8, system="Be {{ mood }}.", parameters={"seed": 1, "stop": ["x"]})
 
     again = Recipe.from_fields(json.loads(json.dumps(recipe.frozen())))
@@ -84,13 +84,13 @@ def test_what_is_frozen_makes_the_same_recipe():
     ],
 )
 def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, says):
-    """Each mistake is told with its field and, where there is one, its remedy."""
+    """Each mistake in a recipe is reported in one line with its field."""
     assert says in _refused(_write(tmp_path, text))
 
 
 @pytest.mark.parametrize("name", ["sk-ant-0123456789abcdef", "a" * 129, "9" * 40, "sk.1 2"])
 def test_a_key_in_place_of_its_variable_is_not_repeated(tmp_path, name):
-    """The field holds a variable's name, and what was pasted there may be a key."""
+    """A key pasted in place of a variable's name is not repeated in the error."""
     refused = _refused(_write(tmp_path, f'model = "openai:x"\napi_key_env = "{name}"'))
 
     assert "api_key_env" in refused
@@ -99,7 +99,7 @@ def test_a_key_in_place_of_its_variable_is_not_repeated(tmp_path, name):
 
 
 def test_a_wrong_template_is_named_with_its_file(tmp_path):
-    """And with its line; what is wrong in another way is told as before."""
+    """An invalid template is reported with its file and line."""
     refused = _refused(_write(tmp_path, 'model = "openai:x"\nsystem = """\nA\n{% if"""'))
 
     assert refused.startswith(f"{tmp_path / 'recipe.toml'}: the system prompt, line 2: ")
@@ -107,7 +107,7 @@ def test_a_wrong_template_is_named_with_its_file(tmp_path):
 
 
 def test_the_recipe_to_begin_with_says_what_is_there():
-    """An item need not have a persona, and a template that prints one then is refused."""
+    """The starter recipe documents that a persona is optional, and printing a missing one is an error."""
     text = resources.files("backstay.generate.starter").joinpath("recipe.toml").read_text()
 
     assert "topic and id are always there,\n# persona where an item has one." in text
@@ -128,12 +128,12 @@ def test_the_recipe_to_begin_with_says_what_is_there():
     ],
 )
 def test_yaml_is_read_strictly(tmp_path, text, says):
-    """Nothing in a file runs, grows, or is quietly overruled."""
+    """YAML with code, aliases or duplicate fields is rejected."""
     assert says in _refused(_write(tmp_path, text, "recipe.yaml"))
 
 
 def test_files_that_are_none(tmp_path):
-    """Missing, a folder, not text, of another kind, too large."""
+    """A recipe that is missing, a folder, not text, of another type or too large is reported."""
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     (tmp_path / "large.toml").write_bytes(b"#" * 1_000_001)
@@ -146,7 +146,7 @@ def test_files_that_are_none(tmp_path):
 
 
 def test_ordinary_parameters_are_no_credentials():
-    """What only sounds like one is let through."""
+    """Parameters whose names resemble those of credentials are accepted."""
     recipe = Recipe.from_fields(
         {**_MODEL, "parameters": {"max_completion_tokens": 5, "logit_bias": {"50256": -1}, "user": "me"}}
     )
@@ -155,7 +155,7 @@ def test_ordinary_parameters_are_no_credentials():
 
 
 def test_differences_are_told_field_by_field():
-    """Values are shown, prompts are not: where they differ is."""
+    """Differences show the values of fields, and only the position of changes in prompts."""
     stored = Recipe(**_MODEL, prompt="One\nTwo {{ topic }}", parameters={"seed": 1}).frozen()
     given = Recipe(
         model="openai:gpt-4o", prompt="One\n2 {{ topic }}", temperature=0.5, parameters={"seed": 2}, system="x"
@@ -172,7 +172,7 @@ def test_differences_are_told_field_by_field():
 
 
 def test_the_starting_files_fit_each_other(tmp_path):
-    """The recipe that `init` writes is valid, and its topics have all that it uses; nothing is overwritten."""
+    """The starter recipe is valid, fits the starter topics, and overwrites no file."""
     paths = starter.write(tmp_path)
 
     recipe = Recipe.load(paths[0])
@@ -198,7 +198,7 @@ _FINGERPRINT_BEFORE = "1d80fe1e94c45b153516db89de5b747f20000ee5a9001e4d69250b1f1
 
 
 def test_a_recipe_frozen_before_there_were_endpoints_fields_is_still_the_same():
-    """A stored job that knows nothing of query, headers, key_header, stream and anthropic_version goes on."""
+    """A recipe stored before the endpoint's fields existed keeps its fingerprint."""
     stored = json.loads(_FROZEN_BEFORE)
 
     recipe = Recipe.from_fields(stored, "the job's recipe")
@@ -252,7 +252,7 @@ def test_a_recipe_frozen_before_there_were_endpoints_fields_is_still_the_same():
     ],
 )
 def test_what_an_endpoint_cannot_take_is_refused_before_the_first_call(fields, says):
-    """By the name of the field, and without the value."""
+    """An invalid endpoint option is rejected by the name of its field, without its value."""
     with pytest.raises(RecipeError) as raised:
         Recipe.from_fields({**_MODEL, **fields})
 
@@ -261,7 +261,7 @@ def test_what_an_endpoint_cannot_take_is_refused_before_the_first_call(fields, s
 
 
 def test_ordinary_headers_and_versions_are_let_through():
-    """A team's name is no credential, and an earlier version takes a temperature."""
+    """Ordinary headers, and a temperature with an earlier API version, are accepted."""
     recipe = Recipe.from_fields(
         {
             "model": "anthropic:c",
@@ -277,7 +277,7 @@ def test_ordinary_headers_and_versions_are_let_through():
 
 
 def test_fields_of_a_file_are_told_from_those_of_the_program(tmp_path):
-    """What the program says itself is its own word; what a file says is not."""
+    """Only fields that come from a file count as fields from outside."""
     path = _write(tmp_path, 'model = "m"\nbase_url = "http://h/v1"\nturns = 2\n')
 
     assert Recipe.load(path).outside_fields == {"model", "base_url", "turns"}

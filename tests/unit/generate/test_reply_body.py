@@ -1,4 +1,4 @@
-"""The body of a reply, and the status that it means."""
+"""Parsing of reply bodies, and the status that they imply."""
 
 import json
 
@@ -14,7 +14,7 @@ def _reply(body: bytes, content_type: str = "application/json") -> HttpResponse:
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", '"Windows-1252"', "ISO-8859-15; q=1"])
 def test_a_body_is_read_in_the_charset_that_it_declares(charset):
-    """UTF-8 goes first: many servers declare another charset out of habit, and send UTF-8."""
+    """A body is decoded as UTF-8 first, and else in its declared charset."""
     content_type = f"application/json; charset={charset}"
 
     assert parse_object(_reply('{"a": "café"}'.encode("latin-1"), content_type)) == {"a": "café"}
@@ -23,7 +23,7 @@ def test_a_body_is_read_in_the_charset_that_it_declares(charset):
 
 @pytest.mark.parametrize("charset", ["utf-8", "punycode", "unicode_escape", "zlib", "none-such", "cp1"])
 def test_a_body_that_is_not_in_its_charset_is_not_read(charset):
-    """No character of an answer is replaced, and what no body is written in is not tried."""
+    """A body that cannot be decoded, or declares a charset that is not for text, is rejected."""
     assert parse_object(_reply('{"a": "café"}'.encode("latin-1"), f"application/json; charset={charset}")) is None
     assert parse_object(_reply('{"a": "café"}'.encode("latin-1"))) is None
 
@@ -31,7 +31,7 @@ def test_a_body_that_is_not_in_its_charset_is_not_read(charset):
 @pytest.mark.parametrize("opening", ['{"a":', "["])
 @pytest.mark.parametrize("depth", [250, 1_000, 1_100, 100_000])
 def test_a_body_that_is_nested_deeply_is_not_read(opening, depth):
-    """It would break what looks at all of it, and what writes it again."""
+    """A body that is nested too deeply is rejected, since it could not be processed or serialised."""
     nested = opening * depth + "1" + {"[": "]"}.get(opening, "}") * depth
 
     assert parse_object(_reply(f'{{"a": {nested}}}'.encode())) is None
@@ -44,7 +44,7 @@ def test_a_body_that_is_nested_deeply_is_not_read(opening, depth):
     ids=lambda value: str(value)[:8],
 )
 def test_an_error_with_status_200_means_the_status_that_it_names(code, status):
-    """A number of any size may stand there; what is no status is a fault."""
+    """An error with status 200 gets the status in its code, or 500 if the code is not a valid status."""
     body = {"error": {"code": code, "message": "no"}}
 
     assert status_of(_reply(json.dumps(body).encode()), body) == status

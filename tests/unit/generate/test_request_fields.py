@@ -1,4 +1,4 @@
-"""What a recipe may add to each request."""
+"""Validation of the query and headers that a recipe adds to requests."""
 
 import pytest
 
@@ -46,7 +46,7 @@ _CREDENTIALS = [
 
 @pytest.mark.parametrize("name", _CREDENTIALS)
 def test_names_that_would_carry_a_credential_are_refused(name):
-    """In a header or the query they would be stored with the job, and shown; the message says where they belong."""
+    """A header or parameter for a credential is rejected with a remedy, since recipes are stored and displayed."""
     for check in (check_headers, check_query):
         with pytest.raises(ValueError, match=r"would carry a credential.*key_header.*\[headers\] of backstay.toml"):
             check({name: "x"})
@@ -85,7 +85,7 @@ _OTHERS = [
 
 @pytest.mark.parametrize("name", _OTHERS)
 def test_other_names_are_taken(name):
-    """Gateways ask for headers of their own; a word that only sounds like a credential is none."""
+    """Other headers and parameters are accepted, even if their names resemble those of credentials."""
     assert not is_credential_name(name)
     check_query({name: "x"})
     check_headers({name: "x"})

@@ -1,4 +1,4 @@
-"""How long a provider asks to wait, in all the places where it may say so."""
+"""Parsing of the time that a provider asks to wait, from all of its sources."""
 
 from datetime import UTC, datetime
 
@@ -71,7 +71,7 @@ _USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens
     ],
 )
 def test_headers_name_the_time(headers, seconds):
-    """Seconds, durations and moments are read; what is absurd, past or not used up is bounded or left out."""
+    """Seconds, durations and dates in headers are parsed; invalid, past or unbounded times are corrected or ignored."""
     assert retry_after_seconds(headers, None, _NOW) == pytest.approx(seconds)
 
 
@@ -99,10 +99,10 @@ def test_headers_name_the_time(headers, seconds):
     ],
 )
 def test_bodies_name_the_time(body, seconds):
-    """Fields for it, and the words in which messages say it, are read; the prompt is not."""
+    """Fields for a wait and phrases in error messages are parsed, but not the text of a prompt."""
     assert retry_after_seconds({}, body, _NOW) == pytest.approx(seconds)
 
 
 def test_headers_come_before_the_body():
-    """A header that names a time is believed before the body."""
+    """A time in a header takes precedence over one in the body."""
     assert retry_after_seconds({"Retry-After": "1"}, {"error": {"message": "Please retry in 9s"}}, _NOW) == 1.0

@@ -1,4 +1,4 @@
-"""The writer without a model."""
+"""The scripted writer without a model."""
 
 import time
 
@@ -14,7 +14,7 @@ _ITEM = Item("tea", id="a", persona="a monk", parameters={"depth": 3, "tags": ["
 
 
 def test_conversation_is_made_of_the_item_alone():
-    """The same item always gives the same, and every part of it shows."""
+    """The same item always yields the same conversation, which contains all of its values."""
     made = compose(_ITEM)
     text = " ".join(turn.content for turn in made.turns)
 
@@ -24,35 +24,35 @@ def test_conversation_is_made_of_the_item_alone():
 
 
 def test_roles_alternate():
-    """As in any training conversation."""
+    """The roles of a scripted conversation alternate, beginning with the user."""
     assert [turn.role for turn in compose(_ITEM).turns] == ["user", "assistant", "user", "assistant"]
 
 
 def test_it_says_who_wrote_it():
-    """Nobody shall take it for a model's answer."""
+    """A scripted conversation is marked as such in its metadata."""
     assert compose(_ITEM).metadata == {"writer": "scripted"}
 
 
 def test_topic_alone_is_enough():
-    """And other topics give other conversations."""
+    """An item with a topic alone yields a conversation, and another topic another one."""
     assert compose(Item("tea")) != compose(Item("coffee"))
 
 
 def test_long_parameter_is_cut():
-    """A whole document as a parameter does not become a turn."""
+    """A long parameter is truncated in the conversation."""
     made = compose(Item("tea", parameters={"text": "x" * 10_000}))
 
     assert all(len(turn.content) < 300 for turn in made.turns)
 
 
 async def test_named_writer_writes():
-    """By the name that a job keeps."""
+    """The name `scripted` resolves to the scripted writer."""
     assert await ProcessorRegistry().resolve("scripted")(_ITEM) == compose(_ITEM)
 
 
 @pytest.mark.parametrize("name", ["scripted:0.02", "scripted:.02"])
 async def test_writer_may_take_its_time(name):
-    """So that a stop can be tried out."""
+    """A writer with a number of seconds takes that long for each conversation."""
     started = time.monotonic()
 
     await scripted(name)(_ITEM)
@@ -62,7 +62,7 @@ async def test_writer_may_take_its_time(name):
 
 @pytest.mark.parametrize("name", ["scripted:0", "scripted:3600", "scripted:1.5"])
 def test_seconds_that_are_some(name):
-    """From none to an hour."""
+    """Any number of seconds from zero to an hour is accepted."""
     assert callable(scripted(name))
 
 
@@ -70,6 +70,6 @@ def test_seconds_that_are_some(name):
     "name", ["scripted:", "scripted:x", "scripted:-1", "scripted:1e9", "scripted:3601", "scripted:nan"]
 )
 def test_other_seconds_are_refused(name):
-    """Before anything is written."""
+    """Other values after the colon are rejected before a conversation is written."""
     with pytest.raises(ProcessorNotFound, match=r"as in scripted:0.2"):
         scripted(name)

@@ -1,4 +1,4 @@
-"""Whose matter a refusal is that could be an item's or everybody's."""
+"""Decisions whether an error concerns one item or all of them."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from backstay.generate.suspected_errors import ErrorScope, SuspectedErrors
 
 
 def _refuse(suspicions, suspected_at=None, *, item=None):
-    """Ask for an item that was refused at that call before, be refused, and return who is blamed."""
+    """Make a rejected call for an item last rejected at that call, and return the scope of the error."""
     call = suspicions.begin()
     blamed = suspicions.judge(call if item is None else item, suspected_at)
     suspicions.end(call)
@@ -21,7 +21,7 @@ def _pass(suspicions):
 
 
 def test_an_item_that_is_refused_again_after_others_passed_is_to_blame():
-    """One flagged prompt is that item's matter, once others have passed between its two refusals."""
+    """An item that is rejected twice with a success of another item in between causes the error."""
     suspicions = SuspectedErrors()
 
     assert _refuse(suspicions) is ErrorScope.NOT_KNOWN
@@ -31,7 +31,7 @@ def test_an_item_that_is_refused_again_after_others_passed_is_to_blame():
 
 
 def test_an_item_is_not_blamed_for_what_passed_before_it():
-    """A good answer long ago says nothing about an account that refuses everything now."""
+    """Successes before the first rejection of an item do not count against it."""
     suspicions = SuspectedErrors()
     for _ in range(100):
         _pass(suspicions)
@@ -42,7 +42,7 @@ def test_an_item_is_not_blamed_for_what_passed_before_it():
 
 
 def test_the_only_item_is_asked_three_times():
-    """Where there is nobody else to ask, the account is to blame, and the item stays pending."""
+    """If no other item is left to try, the third rejection implicates the account, and the item stays pending."""
     suspicions = SuspectedErrors()
 
     blamed = [_refuse(suspicions, item="only")]
@@ -53,7 +53,7 @@ def test_the_only_item_is_asked_three_times():
 
 @pytest.mark.parametrize(("others", "blame"), [(0, ErrorScope.ITEM), (1, ErrorScope.ALL)])
 def test_the_last_item_is_to_blame_when_only_it_was_refused(others, blame):
-    """Nobody is left to ask, and calls that were under way were taken; with another refused one, it is not known."""
+    """The last item causes the error if only it was rejected while calls in flight were accepted."""
     suspicions = SuspectedErrors()
     slow = [suspicions.begin() for _ in range(8)]
     refused = [_refuse(suspicions, item="last"), *(_refuse(suspicions, item="other") for _ in range(others))]
@@ -67,7 +67,7 @@ def test_the_last_item_is_to_blame_when_only_it_was_refused(others, blame):
 
 
 def test_what_was_under_way_at_a_refusal_does_not_speak_against_the_item():
-    """An account is closed while slow good answers are on their way: they come in, and no item is blamed for it."""
+    """Good answers to calls that were in flight at a rejection do not count against the item."""
     suspicions = SuspectedErrors()
     slow = [suspicions.begin() for _ in range(8)]
     assert [_refuse(suspicions) for _ in range(4)] == [ErrorScope.NOT_KNOWN] * 4
@@ -82,7 +82,7 @@ def test_what_was_under_way_at_a_refusal_does_not_speak_against_the_item():
 
 
 def test_calls_under_way_are_waited_for():
-    """Refusals are faster than good answers: several among the first calls prove nothing until the others are back."""
+    """Rejections are inconclusive until the calls in flight have ended, since good answers take longer."""
     suspicions = SuspectedErrors()
     calls = [suspicions.begin() for _ in range(16)]
 
@@ -100,7 +100,7 @@ def test_calls_under_way_are_waited_for():
 
 
 def test_when_all_calls_under_way_are_refused_the_next_one_decides():
-    """A wrong account costs the calls that were under way, and one more."""
+    """If all calls in flight are rejected, one more rejection implicates the account."""
     suspicions = SuspectedErrors()
     calls = [suspicions.begin() for _ in range(16)]
 
@@ -112,7 +112,7 @@ def test_when_all_calls_under_way_are_refused_the_next_one_decides():
 
 
 def test_a_call_that_hangs_does_not_keep_it_open_for_ever():
-    """After fifty refusals in a row nobody waits for the one answer that is still to come."""
+    """After fifty rejections in a row, the account is implicated even if a call is still in flight."""
     suspicions = SuspectedErrors()
     suspicions.begin()
 
@@ -129,7 +129,7 @@ def _fault(suspicions, now):
 
 
 def test_fifty_faults_in_a_row_are_told():
-    """A server that always says it has a fault is found out, whatever it answered before; a good answer counts anew."""
+    """Fifty server errors in a row are reported; a good answer restarts the count."""
     suspicions = SuspectedErrors()
 
     for begin in (0.0, 1_000.0):
@@ -139,7 +139,7 @@ def test_fifty_faults_in_a_row_are_told():
 
 
 def test_what_a_job_paused_on_is_not_counted_again():
-    """After a pause, one refusal proves no more than the first did, and one fault no more than the first."""
+    """After a pause, rejections and server errors are counted anew."""
     suspicions = SuspectedErrors()
     assert [_refuse(suspicions) for _ in range(3)][-1] is ErrorScope.ALL
     assert [_fault(suspicions, 3.0 * number) for number in range(50)][-1] == 50
@@ -149,7 +149,7 @@ def test_what_a_job_paused_on_is_not_counted_again():
 
 
 def test_faults_of_long_ago_are_not_counted():
-    """Those before a job was stopped say nothing about a server that is asked again an hour later."""
+    """Server errors from an hour ago do not count."""
     suspicions = SuspectedErrors()
     assert {_fault(suspicions, 0.0) for _ in range(49)} == {None}
 
@@ -157,7 +157,7 @@ def test_faults_of_long_ago_are_not_counted():
 
 
 def test_faults_of_a_minute_are_an_outage():
-    """However many they are: only those that go on for longer are told."""
+    """Server errors within 90 seconds count as an outage, whatever their number, and later ones are reported."""
     suspicions = SuspectedErrors()
 
     assert {_fault(suspicions, 0.2 * number) for number in range(325)} == {None}
@@ -165,7 +165,7 @@ def test_faults_of_a_minute_are_an_outage():
 
 
 def test_many_calls_under_way_at_once_are_no_proof():
-    """In the first moment of an outage all calls under way draw the same fault: twice as many have to."""
+    """Server errors are reported only if there are twice as many as calls were in flight at once."""
     suspicions = SuspectedErrors()
     calls = [suspicions.begin() for _ in range(64)]
     for call in calls:
@@ -176,7 +176,7 @@ def test_many_calls_under_way_at_once_are_no_proof():
 
 
 def test_only_the_latest_are_remembered():
-    """Memory stays flat over any number of items; what was put again is the latest."""
+    """A bounded mapping keeps the latest keys only, and setting a key again makes it the latest."""
     recent = RecentValues(capacity=3)
     for number in range(1, 4):
         recent.put(number, str(number))

@@ -1,4 +1,4 @@
-"""Templates of prompts: what they may use, what they may not, and that they come to an end."""
+"""Prompt templates: allowed and blocked operations, and bounds on their work."""
 
 import resource
 import time
@@ -25,7 +25,7 @@ def _prompt(source: str, item: Item) -> str:
 
 
 def test_an_item_fills_the_template():
-    """Columns are variables; loops, conditions and filters work."""
+    """Columns are variables, and loops, conditions and filters work."""
     text = _render(
         "{{ topic|upper }}{% for n in range(3) %} {{ loop.index }}{% endfor %}{{ ' x' if a }}", topic="sea", a=1
     )
@@ -34,7 +34,7 @@ def test_an_item_fills_the_template():
 
 
 def test_an_unknown_variable_names_row_and_variable():
-    """The message says where, which, and what there is; it is one line."""
+    """The error for an unknown variable is one line with the row, the variable and the known ones."""
     with pytest.raises(UnknownVariable) as raised:
         _render("{{ tone }}", topic="sea", mood="calm")
 
@@ -54,7 +54,7 @@ def test_an_unknown_variable_names_row_and_variable():
     ],
 )
 def test_a_persona_may_be_missing(source, shown):
-    """One can ask for a persona; printing one that is not there is an error, not an empty text."""
+    """A condition on a missing persona is false, and printing it is an error."""
     item = Item("sea", "1")
 
     if shown is None:
@@ -65,7 +65,7 @@ def test_a_persona_may_be_missing(source, shown):
 
 
 def test_columns_with_odd_names_are_reached_through_parameters():
-    """A column whose name is no variable's is still to be had."""
+    """A column whose name is not an identifier is available through `parameters`."""
     assert _prompt('{{ parameters["First name"] }}', Item("sea", "1", None, {"First name": "Ada"})) == "Ada"
 
 
@@ -91,7 +91,7 @@ def test_columns_with_odd_names_are_reached_through_parameters():
     ],
 )
 def test_a_template_reaches_nothing_but_its_item(source):
-    """Python's internals, changes of the item, and huge texts are one clear line each."""
+    """Access to Python's internals, changes of the item and huge texts are rejected in one line each."""
     things = [0]
 
     with pytest.raises(RecipeError) as raised:
@@ -139,7 +139,7 @@ _HUGE = (
 
 @pytest.mark.parametrize("source", _HUGE, ids=range(len(_HUGE)))
 def test_a_template_makes_nothing_huge(source):
-    """What grows with each step is refused within a moment, and before the memory of a machine is full."""
+    """A template that creates huge values is rejected quickly, before it uses much memory."""
     started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     with pytest.raises(RecipeError, match=r"takes more than|larger than|longer than|more than 30|not numbers"):
@@ -164,13 +164,13 @@ def test_a_template_makes_nothing_huge(source):
     ],
 )
 def test_a_template_calls_only_methods_that_are_known_to_be_bounded(source):
-    """A method that makes a huge value at once, before it could be measured, cannot be called."""
+    """Methods that can create a huge value in one step cannot be called."""
     with pytest.raises(RecipeError, match="unsafe"):
         _render(source, text="a" * 1_000)
 
 
 def test_a_template_calls_the_methods_of_texts_lists_and_objects():
-    """What templates of prompts are written with works."""
+    """The usual methods of texts, lists and mappings can be called."""
     loop = "{% for key, value in one.items() %}{{ key }}{{ value }}{% endfor %}"
     source = "{{ text.upper().split('-')[0].strip() }} {{ many.index(2) }} " + loop
 
@@ -178,7 +178,7 @@ def test_a_template_calls_the_methods_of_texts_lists_and_objects():
 
 
 def test_control_without_the_measure_a_text_grows(monkeypatch):
-    """The control: a text that doubles is refused only because values are measured."""
+    """If values are not measured, a template that doubles a text is rendered."""
     source = "{% set t = namespace(x='ab') %}{% for n in range(22) %}{% set t.x = t.x + t.x %}{% endfor %}{{ t.x[:9] }}"
     with pytest.raises(RecipeError):
         _render(source)
@@ -204,13 +204,13 @@ def test_control_without_the_measure_a_text_grows(monkeypatch):
     ],
 )  # fmt: skip
 def test_what_templates_are_for_works(source, text):
-    """Filters, methods, loops, blocks and comparisons of everyday size come to what Jinja makes of them."""
+    """Filters, methods, loops, blocks and comparisons of ordinary size give the same results as in Jinja."""
     assert _render(source, tags=["a", "b"]) == text
 
 
 @pytest.mark.parametrize("source", _ENDLESS)
 def test_a_template_comes_to_an_end(source):
-    """What would run for hours is refused after a bounded number of steps."""
+    """A template that would run for hours is rejected after a bounded number of steps."""
     started = time.monotonic()
 
     with pytest.raises(RecipeError, match=r"takes more than|calls itself too often"):
@@ -220,7 +220,7 @@ def test_a_template_comes_to_an_end(source):
 
 
 def test_control_without_the_count_the_loop_goes_on(monkeypatch):
-    """What refuses a long loop is the count of its steps, nothing else."""
+    """If steps are not bounded, a long loop is rendered."""
     source = "{% for a in range(300) %}{% for b in range(300) %}.{% endfor %}{% endfor %}"
     with pytest.raises(RecipeError):
         _render(source)
@@ -231,7 +231,7 @@ def test_control_without_the_count_the_loop_goes_on(monkeypatch):
 
 
 def test_a_long_text_is_refused():
-    """A prompt of many megabytes is a mistake."""
+    """A prompt of many megabytes is rejected."""
     with pytest.raises(RecipeError, match="longer than"):
         _render("{% for n in range(15000) %}{{ text }}{% endfor %}", text="x" * 1_000)
 
@@ -249,7 +249,7 @@ def test_a_long_text_is_refused():
     ],
 )
 def test_what_is_no_template_is_named(source, says):
-    """Syntax, missing filters and impossible sums are told in one line, with the place."""
+    """Syntax errors, unknown filters and invalid operations are reported in one line with their position."""
     with pytest.raises(RecipeError) as raised:
         _render(source, topic="sea")
 
@@ -258,7 +258,7 @@ def test_what_is_no_template_is_named(source, says):
 
 
 def test_an_error_quotes_nothing_of_the_item():
-    """What an item says may be anybody's words: it stays out of errors."""
+    """Errors do not quote the text of an item."""
     with pytest.raises(RecipeError) as raised:
         _render("{{ topic|int(default=none) + secret }}", topic="sea", secret="very private words")
 
@@ -266,7 +266,7 @@ def test_an_error_quotes_nothing_of_the_item():
 
 
 def test_the_task_is_added_to_every_prompt():
-    """Whatever the template says, number, order and keys of the turns are asked for."""
+    """Every prompt ends with the number, order and keys of the requested turns."""
     prompts = PromptTemplates(
         system="Be {{ mood }}.", user="About {{ topic }}\n", roles={"user": "{{ mood }}"}, turns=3, language="Greek"
     )

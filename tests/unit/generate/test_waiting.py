@@ -1,4 +1,4 @@
-"""What the rule of waiting keeps of what a provider allows: part of `benchmarks/waiting_simulation.py`, with goals."""
+"""The throughput that the rate limiter achieves: a part of `benchmarks/waiting_simulation.py`, with goals."""
 
 import math
 import random
@@ -27,7 +27,7 @@ def _seed():
 
 
 class _HaltOnRefusal(AccountRate):
-    """A rule that takes each refusal for a limit: all wait for a second."""
+    """A rule that treats each rejection as a limit and blocks all calls for a second."""
 
     def __init__(self):
         super().__init__()
@@ -42,7 +42,7 @@ class _HaltOnRefusal(AccountRate):
 
 
 class _NeverWait(AccountRate):
-    """A rule that knows no limit: each refused item waits by itself."""
+    """A rule without a limit, where each rejected item waits alone."""
 
     def wait(self, now, tokens):
         return 0.0
@@ -56,12 +56,12 @@ def _share_under_random_refusals(rule, share, named):
 @pytest.mark.parametrize("named", [None, 1.0, 600.0])
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
 def test_random_refusals_cost_little(share, named):
-    """Refusals at random leave at least 0.8 of the rate of those calls that pass, whatever time they name."""
+    """Random rejections leave at least 0.8 of the rate of successful calls, with any Retry-After."""
     assert _share_under_random_refusals(AccountRate(), share, named) >= 0.8 * (1 - share)
 
 
 def test_control_a_rule_that_halts_on_each_refusal_loses_the_rate():
-    """The goal for random refusals is missed by a rule that holds all for each."""
+    """A rule that blocks all calls after each rejection misses the goal for random rejections."""
     assert _share_under_random_refusals(_HaltOnRefusal(), 0.05, 1.0) < 0.5
 
 
@@ -83,7 +83,7 @@ def _under_limit(rule, name, *, items=math.inf, seconds=90.0):
 
 @pytest.mark.parametrize("name", _LIMITS)
 def test_a_limit_is_found_and_kept(name):
-    """After ten seconds, 0.93 of what a limit allows is used, and one call in twenty is refused at most."""
+    """After ten seconds, at least 0.93 of a limit is used, and at most one call in twenty is rejected."""
     rate, refused = _under_limit(AccountRate(), name)
 
     assert rate >= 0.93
@@ -91,14 +91,14 @@ def test_a_limit_is_found_and_kept(name):
 
 
 def test_control_a_rule_that_knows_no_limit_is_refused():
-    """The goal for limits is missed by a rule by which each item waits for itself."""
+    """A rule without a limit misses the goal for rejected calls."""
     _, refused = _under_limit(_NeverWait(), "ten a second", items=2_000, seconds=40.0)
 
     assert refused > 0.5
 
 
 def test_a_limit_that_changes_is_found_again():
-    """From fifty a second to ten and back, nearly all that is allowed is used within half a minute."""
+    """When a limit changes from fifty a second to ten and back, the rate follows within half a minute."""
     provider = BucketLimit(lambda now: 10.0 if 30.0 <= now < 70.0 else 50.0)
 
     result = Simulation(AccountRate(), provider, slots=_SLOTS).run(120.0)
@@ -118,7 +118,7 @@ _OUTAGES = {
 @pytest.mark.parametrize("name", _OUTAGES)
 @pytest.mark.parametrize("items", [2, 20, 200])
 def test_no_item_is_lost_in_an_outage(items, name):
-    """A job that begins with an outage of a minute ends within five seconds after it, and asks little meanwhile."""
+    """A job that begins with a one-minute outage ends within five seconds after it, with few rejected calls."""
     result = Simulation(AccountRate(), _OUTAGES[name], slots=_SLOTS, items=items).run()
 
     assert len(result.good_at) == items
@@ -128,7 +128,7 @@ def test_no_item_is_lost_in_an_outage(items, name):
 
 @pytest.mark.parametrize("cause", [TroubleKind.OVERLOAD, TroubleKind.UNREACHED])
 def test_the_full_rate_is_back_within_five_seconds(cause):
-    """After an outage of a minute, the fifth second has the full rate."""
+    """Within five seconds after a one-minute outage, calls reach the full rate."""
     result = Simulation(AccountRate(), Outage(10.0, 70.0, cause), slots=_SLOTS).run(80.0)
 
     assert result.rate(74.5, 75.5) >= 0.9 * _FULL_RATE
@@ -136,7 +136,7 @@ def test_the_full_rate_is_back_within_five_seconds(cause):
 
 
 def test_long_calls_start_again_before_the_first_has_ended():
-    """After an outage, calls of ten seconds follow a probe that is not refused, and do not wait for its answer."""
+    """After an outage, calls of ten seconds start before the first probe has its answer."""
     result = Simulation(AccountRate(), Outage(60.0, 120.0), slots=_SLOTS, call_seconds=10.0).run(160.0)
 
     assert result.rate(140.0, 160.0) >= 0.8 * _SLOTS / 10
